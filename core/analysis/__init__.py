@@ -1,0 +1,1 @@
+"""What the numbers mean: accuracy with its uncertainty, tables, comparisons."""

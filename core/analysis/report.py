@@ -1,0 +1,81 @@
+"""The report of a run as Markdown, from what its folder holds; and the paper's rows for tables."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from core.analysis.table import Row, as_markdown
+from core.metrics import METRICS, TABLE_COLUMNS
+from core.reports import Metric, StageReport
+
+
+def paper_rows(paper: Any) -> list[Row]:
+    """A `PaperTable` as rows for the same tables as the results."""
+    rows = []
+    for row in paper.rows:
+        metrics = {
+            name: Metric(value=value, unit=METRICS[name].unit if name in METRICS else "", how=paper.source)
+            for name, value in row.values.items()
+        }
+        rows.append(Row(f"{row.name} (paper)", metrics, {}))
+    return rows
+
+
+def run_report(
+    name: str,
+    about: str,
+    rows: Sequence[Row],
+    reports: Sequence[StageReport],
+    papers: Sequence[Any],
+    notes: Sequence[str],
+    machine: dict[str, Any],
+    device: str,
+) -> str:
+    """The report's text."""
+    parts = [f"# {name}", about, "## Comparison", as_markdown(rows)]
+    parts.append(
+        "Every figure is of the exported file named in its row, on the test images, in ONNX Runtime on the processor; "
+        "latency is the median for one image on one thread. ≈ marks a change that the measurement cannot tell from none."
+    )
+    for paper in papers:
+        parts += [
+            "## What the paper reports",
+            f"{paper.source}. {paper.setting}",
+            as_markdown(paper_rows(paper), TABLE_COLUMNS),
+        ]
+        parts.append("\n".join(f"- {remark}" for remark in paper.remarks))
+    parts += ["## Stages", *(_stage(report) for report in reports)]
+    if notes:
+        parts += ["## Notes", "\n".join(f"- {note}" for note in notes)]
+    parts += [
+        "## Machine",
+        "\n".join(f"- {label}: {_plain(value)}" for label, value in {**machine, "device": device}.items()),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _stage(report: StageReport) -> str:
+    lines = [f"### {report.name}" + (f" · seed {report.seed}" if "@" in report.key else "")]
+    for artefact in report.artefacts:
+        lines.append(
+            f"- `{artefact.path}` ({artefact.label}): {artefact.verification.sentence if artefact.verification else 'not verified'}"
+        )
+        lines += [f"  - {note}" for note in artefact.notes]
+    lines += [f"- {note}" for note in report.notes]
+    torch = [
+        f"{METRICS[name].label} {metric.value:.4g} {metric.unit}".strip()
+        for name, metric in report.pytorch.items()
+        if name in METRICS and metric.value is not None
+    ]
+    if torch:
+        lines.append(f"- In PyTorch: {', '.join(torch)}")
+    if report.skipped:
+        lines.append(f"- Left alone: {'; '.join(f'{path} ({reason})' for path, reason in report.skipped)}")
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    return str(value)

@@ -1,0 +1,59 @@
+"""What made a thing, as a key, and the stores that are asked by it.
+
+A model's key is everything that made it. A measurement's key is the file's hash, the machine and
+the protocol. Entries are folders, written beside and renamed, so that a kill leaves none half.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def make_key(parts: dict[str, Any]) -> str:
+    """SHA-256 over plain data; the same parts give the same key whatever their order."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=True).encode()).hexdigest()
+
+
+class Store:
+    """Folders by key below one folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def get(self, key: str) -> Path | None:
+        """The entry's folder, or None."""
+        path = self._path(key)
+        return path if (path / "complete").is_file() else None
+
+    def put(self, key: str, source: Path) -> None:
+        """Keep a copy of `source`; an entry that is there already stays."""
+        if self.get(key):
+            return
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
+        try:
+            shutil.copytree(source, part, dirs_exist_ok=True)
+            (part / "complete").touch()
+            if path.exists():
+                shutil.rmtree(path, ignore_errors=True)
+            part.rename(path)
+        except OSError:
+            if not self.get(key):
+                raise  # not another process that was faster
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    def copy_to(self, key: str, target: Path) -> bool:
+        """Lay a copy of the entry at `target`; False when there is none."""
+        entry = self.get(key)
+        if entry is None:
+            return False
+        shutil.copytree(entry, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("complete"))
+        return True
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / key

@@ -1,0 +1,388 @@
+"""The processes for work that holds the interpreter for long or can crash natively.
+
+A `Child` runs named jobs in a process of its own: the *tool* kind (torch: export,
+quantization, predictions) and the *measure* kind (ONNX Runtime and NumPy only; an import of
+torch is refused there). Both are given file paths, never modules.
+
+Protocol, one JSON object a line. To the child: ``{id, job, arguments}``. From it:
+``{id, taken}``, then ``{id, progress, text}`` any number of times, then ``{id, result}`` or
+``{id, error: {message, advice, details}}``. Libraries print on standard output, so the child
+keeps the protocol on a private copy of it and points the public one at standard error, which
+goes to a log. The child exits when its input closes, so it never outlives the program.
+
+A job is ``def job(arguments: dict, progress: Callable[[float, str], None]) -> dict``, named
+"module:function", in a module of `core`.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, NoReturn
+
+from core.child_server import MEMORY_ADVICE, ProgressCallback, serve
+from core.control import RunControl
+from core.errors import EspalierError, Stopped
+
+Kind = Literal["tool", "measure"]
+
+CHILD_FLAG = "--espalier-child"
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_TAIL_BYTES = 6000
+_CLOSE_SECONDS = 2.0
+_NATIVE_CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"}
+
+_CRASH_ADVICE = (
+    "A library crashed on this model; nothing that was finished is lost. Try again, and if it happens again "
+    "choose other settings for this step: the details say where it happened."
+)
+_OTHER_ADVICE = "Try again; the details show the last lines that the process wrote."
+
+
+class Child:
+    """A process that runs one job after another, replaced after a crash or a cancelled job.
+
+    It starts with the first call. Any thread may call; calls wait for each other.
+
+    Args:
+        kind: "tool" (torch allowed) or "measure" (torch refused).
+        log: file that what the process prints is appended to; None keeps it in a temporary
+            file until `close`.
+        threads: sets OMP_NUM_THREADS and its like for the process; None leaves them alone.
+        env: further environment variables for the process.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        log: Path | None = None,
+        *,
+        threads: int | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.kind = kind
+        self._env = _environment(threads, env or {})
+        self._own_log = log is None
+        self._log = log if log is not None else _temporary_log()
+        self._busy = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._killer: _Killer | None = None
+        self._served = False  # whether the process that is there has answered before
+        self._closed = False
+        self._next_id = 0
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The process's number, or None while there is none."""
+        return self._process.pid if self._process is not None else None
+
+    def call(
+        self,
+        job: str,
+        arguments: Mapping[str, Any],
+        control: RunControl | None = None,
+        on_progress: ProgressCallback | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Run `job` with `arguments` (plain data) and return its result.
+
+        Args:
+            job: "module:function", the module beginning with "core.".
+            control: stopping it kills the process; the next call starts a fresh one.
+            on_progress: called with (fraction 0…1, sentence) in the calling thread.
+            timeout: seconds after which the process is killed.
+
+        Raises:
+            EspalierError: the job's own error, a refused job, a crash or a timeout.
+            Stopped: a person asked to stop, or the child was closed meanwhile.
+        """
+        request = {"job": job, "arguments": dict(arguments)}
+        with self._busy:
+            if self._closed:
+                raise RuntimeError("The child process was closed; make a new Child.")
+            if control is not None:
+                control.checkpoint()
+            try:
+                reply = self._guarded(job, request, control, on_progress, timeout)
+            except _DiedIdleError:
+                reply = self._guarded(job, request, control, on_progress, timeout)
+        if "error" in reply:
+            raise EspalierError(**reply["error"])
+        return dict(reply["result"])
+
+    def close(self) -> None:
+        """End the process and wait for it; a job under way in another thread is given up."""
+        self._closed = True
+        killer = self._killer
+        if killer is not None:
+            killer("closed")
+        with self._busy:
+            self._end_idle_process()
+            if self._own_log:
+                self._log.unlink(missing_ok=True)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is not None:
+            self._bury(self._process)
+        if self._process is None:
+            self._served = False
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    child_command(self.kind),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=self._env,
+                    start_new_session=True,
+                    creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                )
+        return self._process
+
+    def _guarded(
+        self,
+        job: str,
+        request: dict[str, Any],
+        control: RunControl | None,
+        on_progress: ProgressCallback | None,
+        timeout: float | None,
+    ) -> dict[str, Any]:
+        """One exchange under the watch of the person's stop, the clock and `close`.
+
+        Raises:
+            _DiedIdleError: when a process that served before died before it took this request.
+        """
+        process = self._started()
+        self._next_id += 1
+        exchange = _Exchange(self._next_id, job, request, self._log)
+        killer = _Killer(process)
+        self._killer = killer
+        timer = threading.Timer(timeout, killer, ["timeout"]) if timeout is not None else None
+        forget = control.on_stop(lambda: killer("stopped")) if control is not None else None
+        try:
+            if timer is not None:
+                timer.start()
+            if self._closed:
+                killer("closed")
+            reply = exchange.run(process, on_progress)
+            self._served = True
+            return reply
+        except _EndedError:
+            killer.finish()
+            code = self._bury(process)
+            if self._served and not exchange.taken and not killer.reason:
+                raise _DiedIdleError from None
+            raise _explain(killer.reason, code, exchange, timeout) from None
+        except BaseException:
+            killer("abandoned")
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+                timer.join()
+            if forget is not None:
+                forget()
+            killer.finish()
+            self._killer = None
+            if killer.reason:
+                self._bury(process)
+
+    def _bury(self, process: subprocess.Popen[bytes]) -> int:
+        """Kill what is left of the process's group, reap it and return its exit code."""
+        _kill_tree(process)
+        code = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        if self._process is process:
+            self._process = None
+        return code
+
+    def _end_idle_process(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_CLOSE_SECONDS)
+        self._bury(process)
+
+
+class _EndedError(Exception):
+    """The process closed its side of the protocol before it answered."""
+
+
+class _DiedIdleError(Exception):
+    """The process died between two calls; a fresh one can take the request."""
+
+
+class _Killer:
+    """Kills one process on behalf of one call, and remembers who asked first."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.reason = ""
+        self._process = process
+        self._over = False
+        self._lock = threading.Lock()
+
+    def __call__(self, reason: str) -> None:
+        with self._lock:
+            if not self._over:
+                self.reason = self.reason or reason
+                _kill_tree(self._process)
+
+    def finish(self) -> None:
+        """From now on calls do nothing: the process may be reaped and its number reused."""
+        with self._lock:
+            self._over = True
+
+
+class _Exchange:
+    """One request and its answers, and what is worth telling when the process dies instead."""
+
+    def __init__(self, number: int, job: str, request: dict[str, Any], log: Path) -> None:
+        self.number = number
+        self.doing = job.rpartition(":")[2].replace("_", " ")
+        self._request = json.dumps({"id": number, **request}).encode() + b"\n"
+        self._log = log
+        self.taken = False
+        self._log_start = log.stat().st_size if log.exists() else 0
+
+    def run(self, process: subprocess.Popen[bytes], on_progress: ProgressCallback | None) -> dict[str, Any]:
+        """Send the request and read until its result or error.
+
+        Raises:
+            _EndedError: when the process ended instead.
+        """
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(self._request)
+            process.stdin.flush()
+        except OSError:
+            raise _EndedError from None
+        for line in process.stdout:
+            if not line.endswith(b"\n"):
+                break
+            reply: dict[str, Any] = json.loads(line)
+            if reply["id"] != self.number:
+                continue
+            self.taken = True
+            if "result" in reply or "error" in reply:
+                return reply
+            if "progress" in reply and on_progress is not None:
+                on_progress(float(reply["progress"]), str(reply["text"]))
+        raise _EndedError
+
+    def log_tail(self) -> str:
+        """The end of what the process wrote since this exchange began."""
+        with contextlib.suppress(OSError), self._log.open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_start, end - _TAIL_BYTES))
+            return log.read().decode("utf-8", errors="replace").strip()
+        return ""
+
+
+def _explain(reason: str, code: int, exchange: _Exchange, timeout: float | None) -> Exception:
+    """The exception for a process that ended before it answered."""
+    if reason in ("stopped", "closed"):
+        return Stopped()
+    if reason == "timeout":
+        return EspalierError(
+            f"The work “{exchange.doing}” was expected to take at most {timeout:g} seconds and was not finished by then.",
+            "Try again when the computer is less busy, or choose a smaller model.",
+            exchange.log_tail(),
+        )
+    how, advice = _exit_in_words(code)
+    return EspalierError(
+        f"The process that was at work on “{exchange.doing}” ended unexpectedly ({how}).",
+        advice,
+        exchange.log_tail(),
+    )
+
+
+def _exit_in_words(code: int) -> tuple[str, str]:
+    if code >= 0:
+        shown = f"0x{code:08X}" if code > 255 else str(code)
+        return f"exit code {shown}", _CRASH_ADVICE if code > 255 else _OTHER_ADVICE
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    if name == "SIGKILL":
+        return name, MEMORY_ADVICE
+    return name, _CRASH_ADVICE if name in _NATIVE_CRASHES else _OTHER_ADVICE
+
+
+def _kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process and everything it started; nothing when it was reaped already."""
+    if process.returncode is not None:
+        return
+    if sys.platform != "win32":
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            for descendant in psutil.Process(process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    descendant.kill()
+    with contextlib.suppress(OSError):
+        process.kill()
+
+
+def _environment(threads: int | None, extra: Mapping[str, str]) -> dict[str, str]:
+    """The process's environment: `core` importable, UTF-8, thread counts as asked."""
+    env = {**os.environ, **extra, "PYTHONUTF8": "1"}
+    root = str(Path(__file__).resolve().parents[1])
+    env["PYTHONPATH"] = os.pathsep.join(part for part in (root, env.get("PYTHONPATH", "")) if part)
+    if threads is not None:
+        env.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    return env
+
+
+def _temporary_log() -> Path:
+    handle, name = tempfile.mkstemp(prefix="espalier-child-", suffix=".log")
+    os.close(handle)
+    return Path(name)
+
+
+def child_command(kind: Kind) -> list[str]:
+    """The command line that starts a child: this interpreter, or the frozen program itself."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, CHILD_FLAG, kind]
+    return [sys.executable, "-m", "core.child", kind]
+
+
+def is_child(argv: Sequence[str]) -> bool:
+    """Whether a frozen program was started as a child; its entry point then calls `child_main`."""
+    return len(argv) == 3 and argv[1] == CHILD_FLAG
+
+
+def child_main(argv: Sequence[str]) -> NoReturn:
+    """Serve jobs until the input closes; `argv` is `sys.argv`, its last word the kind."""
+    if argv[-1] not in ("tool", "measure"):
+        raise SystemExit(f"Expected the kind of child process, tool or measure; received {argv[-1]!r}.")
+    serve(allow_torch=argv[-1] == "tool")
+
+
+if __name__ == "__main__":
+    child_main(sys.argv)

@@ -1,0 +1,120 @@
+"""The child's side of `core.child`: takes requests, runs jobs, sends progress and results."""
+
+import faulthandler
+import importlib
+import importlib.abc
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from core.errors import EspalierError
+
+ProgressCallback = Callable[[float, str], None]
+Job = Callable[[dict[str, Any], ProgressCallback], dict[str, Any]]
+
+MEMORY_ADVICE = (
+    "The system may have run out of memory: close other programs or choose a smaller batch, image size "
+    "or model, and try again."
+)
+_PROGRESS_SECONDS = 0.03
+
+
+def serve(allow_torch: bool) -> NoReturn:
+    """Answer requests until the input closes, which ends the process."""
+    faulthandler.enable(2)
+    if not allow_torch:
+        sys.meta_path.insert(0, _NoTorch())
+    requests, replies = _private_channels()
+    incoming: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def send(message: dict[str, Any]) -> None:
+        replies.write(json.dumps(message).encode() + b"\n")
+        replies.flush()
+
+    def listen() -> None:
+        for line in requests:
+            incoming.put(line)
+        _leave()
+
+    threading.Thread(target=listen, name="requests", daemon=True).start()
+    while True:
+        _serve(json.loads(incoming.get()), send)
+
+
+def _private_channels() -> tuple[Any, Any]:
+    """The protocol's two ends on descriptors that no library and no grandchild sees."""
+    requests = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+def _leave() -> NoReturn:
+    """End at once, whatever native code is doing, together with everything this process started."""
+    if sys.platform != "win32" and os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(0)
+
+
+class _NoTorch(importlib.abc.MetaPathFinder):
+    """Refuses torch in the measuring process: it would add some 500 MB to what is weighed."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        if fullname == "torch":
+            raise ImportError("The measuring process does not load torch.")
+
+
+def _serve(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
+    """Run one request and send its result or its error."""
+    number, job = request["id"], request["job"]
+    last = 0.0
+
+    def progress(fraction: float, text: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if fraction >= 1.0 or now - last >= _PROGRESS_SECONDS:
+            last = now
+            send({"id": number, "progress": float(fraction), "text": text})
+
+    send({"id": number, "taken": True})
+    try:
+        reply = {"id": number, "result": _resolve(job)(request["arguments"], progress)}
+        json.dumps(reply)
+    except Exception as error:
+        reply = {"id": number, "error": _error_in_words(error, job)}
+    send(reply)
+
+
+def _resolve(job: str) -> Job:
+    """The function that `job` names; only public functions of modules of `core`."""
+    module, colon, function = job.partition(":")
+    if not colon or not module.startswith("core.") or function.startswith("_") or not function.isidentifier():
+        raise EspalierError(f"Expected a job of the form core.module:function, received {job!r}.")
+    found = getattr(importlib.import_module(module), function, None)
+    if not callable(found):
+        raise EspalierError(f"The module {module} has no job {function!r}.")
+    return found
+
+
+def _error_in_words(error: Exception, job: str) -> dict[str, str]:
+    if isinstance(error, EspalierError):
+        return {"message": error.message, "advice": error.advice, "details": error.details}
+    what = job.rpartition(":")[2].replace("_", " ")
+    lines = str(error).strip().splitlines()
+    reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    no_memory = isinstance(error, MemoryError) or "out of memory" in str(error).lower()
+    return {
+        "message": f"The work “{what}” failed ({reason}).",
+        "advice": MEMORY_ADVICE if no_memory else "The details say where it happened.",
+        "details": traceback.format_exc(),
+    }

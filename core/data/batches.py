@@ -1,0 +1,112 @@
+"""Batches of tensors, in an order and with augmentation that can be repeated from any step.
+
+The order of an epoch follows from (seed, key, epoch), the augmentation of a batch from (seed,
+key, epoch, step); nothing is drawn from a running stream. `b` images in a batch, `s` pixels a side.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.data.augment import augment
+from core.data.image_data import ImageData
+from core.data.preprocess import Preprocess
+from core.data.randomness import derive_seed, shuffled
+from core.data.settings import Augmentation
+from core.errors import EspalierError
+
+
+class Batches:
+    """One split as batches on a device.
+
+    Attributes:
+        steps: batches in an epoch.
+        images: images in an epoch.
+    """
+
+    def __init__(
+        self,
+        data: ImageData,
+        split: str,
+        batch_size: int,
+        preprocess: Preprocess,
+        augmentation: Augmentation | None,
+        device: str | torch.device,
+        seed: int,
+        key: str,
+        channels_last: bool = False,
+        shuffle: bool | None = None,
+    ):
+        """Args:
+            augmentation: random changes for training; None for evaluation.
+            key: whose draws these are (a stage's key), so that stages differ.
+            shuffle: whether this is training: another order each epoch, and an incomplete last
+                batch dropped where there is a full one. None: where there is augmentation.
+
+        Raises:
+            EspalierError: the split is unknown or empty, or the batch size is below 1.
+        """
+        self._indices = data.split(split)
+        if batch_size < 1 or len(self._indices) == 0:
+            raise EspalierError(
+                f"Expected a batch size of at least 1 and images in the {split} split, "
+                f"received {batch_size} and {len(self._indices)} images."
+            )
+        self._rows = np.asarray(data.images)
+        self._labels = data.labels
+        self._preprocess = preprocess
+        self._augmentation = augmentation
+        self._device = torch.device(device)
+        self._seed = seed
+        self._key = key
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self.batch_size = batch_size
+        self.shuffle = augmentation is not None if shuffle is None else shuffle
+        full, rest = divmod(len(self._indices), batch_size)
+        drop = self.shuffle and full > 0
+        self.steps = full if drop or rest == 0 else full + 1
+        self.images = full * batch_size if drop else len(self._indices)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch from step `start` on: the same as when running through from 0.
+
+        Yields: images float32 [b, channels, s, s], normalised, and labels int64 [b], on the device.
+        """
+        order = self.order(number)
+        for step in range(start, self.steps):
+            # Sorted, so that the memory map is read forwards.
+            rows = np.sort(order[step * self.batch_size : (step + 1) * self.batch_size])
+            yield self._images(rows, number, step), self._to_device(torch.from_numpy(self._labels[rows]))
+
+    def order(self, number: int) -> np.ndarray:
+        """The images of an epoch in turn, as indices into the data set's images: int64."""
+        if not self.shuffle:
+            return self._indices
+        seed = derive_seed(self._seed, self._key, "order", number)
+        return self._indices[shuffled(len(self._indices), seed)]
+
+    @torch.no_grad()
+    def _images(self, rows: np.ndarray, epoch: int, step: int) -> Tensor:
+        batch = self._preprocess.to_unit(self._gather(rows), self._device)
+        if self._augmentation is not None:
+            generator = torch.Generator().manual_seed(
+                derive_seed(self._seed, self._key, "augment", epoch, step)
+            )
+            batch = augment(batch, self._augmentation, generator)
+        return self._preprocess.normalise(batch).contiguous(memory_format=self._format)
+
+    def _gather(self, rows: np.ndarray) -> np.ndarray:
+        """A copy of the rows: uint8 [b, h, w, c]."""
+        if rows[-1] - rows[0] + 1 == len(rows):
+            return self._rows[rows[0] : rows[-1] + 1].copy()
+        return self._rows[rows]
+
+    def _to_device(self, labels: Tensor) -> Tensor:
+        if self._device.type == "cuda":
+            labels = labels.pin_memory()
+        return labels.to(self._device, non_blocking=True)

@@ -1,0 +1,67 @@
+"""The catalogue of data sources. A new source is one file and one line here.
+
+Readable without importing torch.
+"""
+
+from collections.abc import Iterable
+
+from core.data import folder, idx, sample
+from core.data.source import DataSource
+from core.errors import EspalierError
+
+
+def register(sources: Iterable[DataSource]) -> dict[str, DataSource]:
+    """The sources by id.
+
+    Raises:
+        ValueError: an id is used twice.
+    """
+    catalogue: dict[str, DataSource] = {}
+    for source in sources:
+        if source.id in catalogue:
+            raise ValueError(f"Two data sources have the id '{source.id}'.")
+        catalogue[source.id] = source
+    return catalogue
+
+
+SOURCES: dict[str, DataSource] = register(
+    (
+        DataSource(
+            id="fashion-mnist-sample",
+            title="Fashion-MNIST sample",
+            help="24 000 grey images of clothing, 28 × 28 pixels, 10 classes; comes with Espalier.",
+            path_kind="none",
+            locate=sample.locate,
+        ),
+        DataSource(
+            id="folder",
+            title="Image folder or zip",
+            help="A folder (or zip file) with a folder of images per class, or with train, validation and "
+            "test folders that hold these.",
+            path_kind="file or folder",
+            locate=folder.locate,
+            file_filter="Zip files (*.zip)",
+        ),
+        DataSource(
+            id="idx",
+            title="IDX files (MNIST)",
+            help="A folder with the files of MNIST or Fashion-MNIST, gzipped or not.",
+            path_kind="folder",
+            locate=idx.locate,
+        ),
+    )
+)
+
+
+def find_source(source_id: str) -> DataSource:
+    """The source with this id.
+
+    Raises:
+        EspalierError: there is none.
+    """
+    if source_id not in SOURCES:
+        raise EspalierError(
+            f"Expected one of the data sets {', '.join(SOURCES)}, received '{source_id}'.",
+            "Choose one of these as `source` in the data settings.",
+        )
+    return SOURCES[source_id]

@@ -1,0 +1,150 @@
+"""One image file to an array of bytes, whatever its format, colour mode and orientation.
+
+`h` × `w` pixels with `c` channels, uint8: 1 for grey images, 3 (red, green, blue) otherwise.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from core.data.source import Plan
+
+# Pillow warns on standard error about what becomes a problem with a path and a reason here: very
+# large images, damaged metadata.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+_GREY_MODES = {"1", "L", "LA", "La", "I"}
+
+
+class Undecodable(Exception):
+    """The file cannot become an image; the text is the reason, for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What an image is like once it is upright."""
+
+    height: int
+    width: int
+    grey: bool
+
+
+class Misfit(Exception):
+    """The image is not as the plan expects; `shape` says how it is."""
+
+    def __init__(self, shape: Shape):
+        super().__init__(str(shape))
+        self.shape = shape
+
+
+def decode(file: BinaryIO, plan: Plan) -> np.ndarray:
+    """The first frame of an image file, upright, over white where transparent, as the plan wants it.
+
+    16-bit grey is scaled to 8 bits; CMYK, palettes and other colour spaces become RGB.
+
+    Returns: uint8 [h, w, c] of the plan.
+
+    Raises:
+        Undecodable: the file is damaged, too large, encrypted or of an unknown kind.
+        Misfit: another size, or colour where the plan says grey.
+    """
+    picture = _open(file, (plan.width, plan.height) if not plan.own else None)
+    shape = Shape(picture.height, picture.width, picture.mode == "L")
+    if plan.channels == 1 and not shape.grey:
+        raise Misfit(shape)
+    if plan.own and (shape.height, shape.width) != (plan.height, plan.width):
+        raise Misfit(shape)
+    if plan.channels == 3 and shape.grey:
+        picture = picture.convert("RGB")
+    if not plan.own:
+        picture = _make_square(picture, plan)
+    return np.asarray(picture).reshape(plan.height, plan.width, plan.channels)
+
+
+def look(file: BinaryIO) -> Shape:
+    """Size and kind of an image, by decoding it.
+
+    Raises:
+        Undecodable: as `decode`.
+    """
+    picture = _open(file, None)
+    return Shape(picture.height, picture.width, picture.mode == "L")
+
+
+def _open(file: BinaryIO, wanted: tuple[int, int] | None) -> Image.Image:
+    """The upright image in mode L or RGB; JPEG files are decoded near the wanted size (fast)."""
+    try:
+        picture = Image.open(file)
+        _check_pixels(picture)
+        if wanted is not None:
+            picture.draft(None, (2 * wanted[0], 2 * wanted[1]))
+        picture.load()
+        return _to_plain_mode(_upright(picture))
+    except Undecodable:
+        raise
+    except Exception as error:  # Pillow's plugins raise almost anything on damaged files.
+        raise Undecodable(_reason(error)) from error
+
+
+def _check_pixels(picture: Image.Image) -> None:
+    pixels, most = picture.width * picture.height, Image.MAX_IMAGE_PIXELS
+    if most is not None and pixels > most:
+        raise Undecodable(
+            f"{pixels / 1e6:.3g} million pixels, more than the limit of {most / 1e6:.3g} million"
+        )
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned as the EXIF orientation says; as it is where the metadata are damaged."""
+    try:
+        ImageOps.exif_transpose(picture, in_place=True)
+    except Exception:
+        return picture
+    return picture
+
+
+def _to_plain_mode(picture: Image.Image) -> Image.Image:
+    grey = picture.mode in _GREY_MODES or picture.mode.startswith("I;16")
+    if picture.mode == "F":
+        raise Undecodable("floating-point pixels, whose brightness range is not known")
+    if picture.mode.startswith("I"):
+        return _from_16_bits(picture)
+    if picture.has_transparency_data:
+        colours = picture.convert("RGBA")
+        white = Image.new("RGBA", colours.size, "white")
+        picture = Image.alpha_composite(white, colours)
+    return picture if picture.mode == ("L" if grey else "RGB") else picture.convert("L" if grey else "RGB")
+
+
+def _from_16_bits(picture: Image.Image) -> Image.Image:
+    """0…65535 to 0…255, rounded."""
+    values = np.asarray(picture).astype(np.int64)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise Undecodable("32-bit pixels, whose brightness range is not known")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def _make_square(picture: Image.Image, plan: Plan) -> Image.Image:
+    """Antialiased to the plan's size: the centre square, or the whole image stretched."""
+    width, height = picture.size
+    box = (0.0, 0.0, float(width), float(height))
+    if plan.resize == "crop":
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        box = (left, top, left + side, top + side)
+    return picture.resize((plan.width, plan.height), Image.Resampling.BILINEAR, box=box)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not a known image format, or damaged at its beginning"
+    if isinstance(error, Image.DecompressionBombError):
+        most = Image.MAX_IMAGE_PIXELS or 0
+        return f"far more pixels than the limit of {most / 1e6:.3g} million"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    return f"damaged: {error}" if str(error) else f"damaged: {type(error).__name__}"

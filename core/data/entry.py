@@ -1,0 +1,281 @@
+"""Decoded images on disk: a folder an entry, written beside and renamed, checked when opened.
+
+An entry holds `images.npy` (uint8 [n, h, w, c], opened as a memory map), `rows.npz` (label,
+membership and pixel sums of every image) and `entry.json` (classes, problems, notes, checksums).
+An entry that does not match its checksums counts as missing.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from core.data.source import Block, Plan, Problem
+from core.errors import EspalierError
+
+VERSION = 1
+IMAGES, ROWS, ABOUT = "images.npy", "rows.npz", "entry.json"
+FULLY_CHECKED = 256_000_000
+"""Bytes up to which a file is checked as a whole; of larger ones, evenly spread samples are."""
+
+_SAMPLES, _SAMPLE_BYTES = 128, 1 << 20
+_ABANDONED_SECONDS = 24 * 3600
+_SQUARES = np.square(np.arange(256, dtype=np.uint32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """Decoded images, before splits are drawn and limits applied.
+
+    Attributes:
+        images: memory-mapped uint8 [n, h, w, c].
+        labels: int64 [n].
+        membership: int8 [n]; 0 training pool, 1 validation, 2 test.
+        sums: int64 [n, 2, c]: sum of the pixel values and of their squares, per image and channel.
+        content: SHA-256 over the images' bytes.
+    """
+
+    classes: tuple[str, ...]
+    images: np.ndarray
+    labels: np.ndarray
+    membership: np.ndarray
+    sums: np.ndarray
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    content: str
+
+
+def read_entry(folder: Path) -> Entry | None:
+    """The entry in `folder`; None where there is none, or where it is damaged."""
+    try:
+        sealed = json.loads((folder / ABOUT).read_text("ascii"))
+        about = sealed["about"]
+        if sealed["checksum"] != _seal(about) or about["version"] != VERSION:
+            return None
+        if any(_checksum(folder / name) != about[name] for name in (IMAGES, ROWS)):
+            return None
+        with (folder / ROWS).open("rb") as opened, np.load(opened, allow_pickle=False) as rows:
+            labels, membership, sums = rows["labels"], rows["membership"], rows["sums"]
+        images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    return Entry(
+        classes=tuple(about["classes"]),
+        images=images,
+        labels=labels,
+        membership=membership,
+        sums=sums,
+        problems=tuple((path, reason) for path, reason in about["problems"]),
+        notes=tuple(about["notes"]),
+        content=about["content"],
+    )
+
+
+class EntryWriter:
+    """Collects blocks of images in a temporary folder; `publish` gives the entry its name.
+
+    Use as a context manager: what was not published is removed.
+    """
+
+    def __init__(self, cache: Path, plan: Plan):
+        """Raises EspalierError where the cache folder cannot be written."""
+        self._cache = cache
+        self._plan = plan
+        self._digest = hashlib.sha256()
+        self._labels: list[np.ndarray] = []
+        self._membership: list[np.ndarray] = []
+        self._sums: list[np.ndarray] = []
+        self._problems: list[Problem] = []
+        self._count = 0
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(cache)
+            self._folder = cache / f".{uuid.uuid4().hex}.partial"
+            self._folder.mkdir()
+            self._file: BinaryIO = (self._folder / IMAGES).open("wb")
+            self._write_header()
+        except OSError as error:
+            raise cache_error(cache, error) from error
+
+    def __enter__(self) -> "EntryWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def append(self, block: Block) -> None:
+        """Add the block's images behind the ones before.
+
+        Raises:
+            EspalierError: the disk does not take them, or not all that will follow.
+        """
+        if not self._labels:
+            self._check_space(block.total)
+        images = np.ascontiguousarray(block.images, dtype=np.uint8)
+        try:
+            self._file.write(images.data)
+        except OSError as error:
+            raise cache_error(self._cache, error) from error
+        self._digest.update(images.data)
+        self._labels.append(block.labels)
+        self._membership.append(block.membership)
+        self._sums.append(pixel_sums(images))
+        self._problems += block.problems
+        self._count += len(images)
+
+    def publish(
+        self, name: str, classes: tuple[str, ...], problems: tuple[Problem, ...], notes: tuple[str, ...]
+    ) -> Entry:
+        """Complete the entry and give it its name, at once; another process may have been faster.
+
+        Args:
+            problems: found before reading; the blocks' own are added.
+
+        Raises:
+            EspalierError: a class has no training image; or the disk does not take the entry.
+        """
+        labels, membership = np.concatenate(self._labels), np.concatenate(self._membership)
+        self._check_classes(labels[membership == 0], classes)
+        try:
+            self._write_header()
+            self._file.close()
+            np.savez(
+                self._folder / ROWS, labels=labels, membership=membership, sums=np.concatenate(self._sums)
+            )
+            about = {
+                "version": VERSION,
+                "classes": list(classes),
+                "problems": [*problems, *self._problems],
+                "notes": list(notes),
+                "content": self._digest.hexdigest(),
+                IMAGES: _checksum(self._folder / IMAGES),
+                ROWS: _checksum(self._folder / ROWS),
+            }
+            sealed = {"about": about, "checksum": _seal(about)}
+            (self._folder / ABOUT).write_text(json.dumps(sealed, indent=1), "ascii")
+            return self._rename(self._cache / name)
+        except OSError as error:
+            raise cache_error(self._cache, error) from error
+
+    def _rename(self, target: Path) -> Entry:
+        """A whole entry that another process put there meanwhile is taken; a damaged one replaced."""
+        for _ in range(10):
+            try:
+                self._folder.rename(target)
+            except OSError:
+                if not target.exists():
+                    raise
+            entry = read_entry(target)
+            if entry is not None:
+                return entry
+            _discard(target)
+        raise EspalierError(
+            f"Expected to replace the damaged entry {target}, but it comes back damaged each time.",
+            "Close other copies of Espalier and check the disk, or choose another cache folder.",
+        )
+
+    def _check_space(self, total: int) -> None:
+        """Refuse to fill the disk with `total` images that do not fit."""
+        needed = total * self._plan.height * self._plan.width * self._plan.channels
+        free = shutil.disk_usage(self._cache).free
+        if needed > free:
+            raise EspalierError(
+                f"Expected {_amount(needed)} of free space for the decoded images in {self._cache}, "
+                f"received {_amount(free)}.",
+                "Set a smaller image size, or free some space.",
+            )
+
+    def _check_classes(self, labels: np.ndarray, classes: tuple[str, ...]) -> None:
+        counts = np.bincount(labels, minlength=len(classes))
+        empty = [f"'{name}'" for name, count in zip(classes, counts, strict=True) if count == 0]
+        if not empty:
+            return
+        first = ": ".join(self._problems[0]) if self._problems else ""
+        raise EspalierError(
+            f"Expected a readable training image in every class, received none in {', '.join(empty[:8])}.",
+            "Repair or remove the images of that class.",
+            f"The first image that cannot be read: {first}." if first else "",
+        )
+
+    def _write_header(self) -> None:
+        """The .npy header; NumPy leaves room in it for the number of images to grow."""
+        shape = (self._count, self._plan.height, self._plan.width, self._plan.channels)
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(
+            self._file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+        )
+
+
+def pixel_sums(images: np.ndarray) -> np.ndarray:
+    """Sum of the values and of their squares, per image and channel, exactly.
+
+    Args:
+        images: uint8 [k, h, w, c].
+
+    Returns: int64 [k, 2, c].
+    """
+    count, height, width, channels = images.shape
+    # [k, h, w, c] -> [k, c, h·w]: sums over the last axis are the fast ones.
+    flat = np.ascontiguousarray(images.reshape(count, height * width, channels).transpose(0, 2, 1))
+    return np.stack([flat.sum(2, dtype=np.int64), _SQUARES[flat].sum(2, dtype=np.int64)], axis=1)
+
+
+def remove_abandoned(cache: Path) -> None:
+    """Remove what a killed process left behind more than a day ago."""
+    for folder in cache.glob(".*.partial"):
+        try:
+            newest = max(file.stat().st_mtime for file in (folder, *folder.iterdir()))
+        except OSError:
+            continue
+        if time.time() - newest > _ABANDONED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def cache_error(cache: Path, error: OSError) -> EspalierError:
+    """What a person is told when the cache folder does not work."""
+    return EspalierError(
+        f"Expected to write decoded images to {cache}, but that failed: {error.strerror or error}.",
+        "Check the free space and the permissions there, or choose another cache folder.",
+    )
+
+
+def _discard(folder: Path) -> None:
+    """Remove an entry; moved aside first, so that nobody opens half of it."""
+    aside = folder.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        folder.rename(aside)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _amount(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.2f} MB"
+
+
+def _seal(about: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode("ascii")).hexdigest()
+
+
+def _checksum(path: Path) -> str:
+    """SHA-256 over a file's length and bytes; over samples of it where it is very large."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode("ascii"))
+    with path.open("rb") as file:
+        if size <= FULLY_CHECKED:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        else:
+            for index in range(_SAMPLES):
+                file.seek((size - _SAMPLE_BYTES) * index // (_SAMPLES - 1), os.SEEK_SET)
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()

@@ -1,0 +1,148 @@
+"""Decoding many image files in order with a few threads; Pillow works outside Python's lock."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import BinaryIO
+
+import numpy as np
+
+from core.control import RunControl
+from core.data.decode import Misfit, Shape, Undecodable, decode, look
+from core.data.layout import Placed
+from core.data.source import PICTURE_SIDE, Block, Plan, PlanBroken
+from core.errors import EspalierError
+
+Opener = Callable[[str], BinaryIO]
+
+PROBES = 24
+BLOCK_BYTES = 4_000_000
+LARGEST_BLOCK = 64
+
+
+def make_plan(shapes: set[Shape], image_size: int | None, resize: str) -> Plan:
+    """How to store images of these shapes.
+
+    Their own size is kept if it is one and not larger than the wanted one; otherwise they are
+    made square: `image_size`, or 224 where it is None. One channel only if all are grey.
+    """
+    channels = 1 if all(shape.grey for shape in shapes) else 3
+    sizes = {(shape.height, shape.width) for shape in shapes}
+    if len(sizes) == 1:
+        height, width = next(iter(sizes))
+        if keeps_own_size(height, width, image_size):
+            return Plan(height, width, channels)
+    side = image_size or PICTURE_SIDE
+    return Plan(side, side, channels, own=False, resize=resize)
+
+
+def keeps_own_size(height: int, width: int, image_size: int | None) -> bool:
+    """Whether images that all have this size are stored as they are."""
+    return image_size is None or min(height, width) <= image_size
+
+
+class FilePictures:
+    """Image files that are decoded while they are read."""
+
+    def __init__(self, images: Sequence[Placed], opener: Opener):
+        self._images = images
+        self._opener = opener
+        self._shapes: set[Shape] = set()
+        self._image_size: int | None = None
+        self._resize = "crop"
+
+    def plan(self, image_size: int | None, resize: str, control: RunControl) -> Plan:
+        """A guess from a few images, spread over all; `read` finds out whether it holds.
+
+        Raises:
+            EspalierError: not one of all images can be decoded.
+            Stopped: a person asked to stop.
+        """
+        self._image_size, self._resize = image_size, resize
+        spread = np.unique(np.linspace(0, len(self._images) - 1, PROBES).astype(int)).tolist()
+        probed = set(spread)
+        rest = (index for index in range(len(self._images)) if index not in probed)
+        for index in spread:
+            self._probe(index, control)
+        while not self._shapes:
+            index = next(rest, None)
+            if index is None:
+                raise self._nothing_readable()
+            self._probe(index, control)
+        return make_plan(self._shapes, image_size, resize)
+
+    def read(self, plan: Plan, control: RunControl) -> Iterator[Block]:
+        """See `core.data.source.Pictures`."""
+        per_image = plan.height * plan.width * plan.channels
+        step = max(1, min(LARGEST_BLOCK, BLOCK_BYTES // per_image))
+        workers = min(8, os.cpu_count() or 1)
+        starts = iter(range(0, len(self._images), step))
+        waiting: deque[Future[Block]] = deque()
+        with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+            try:
+                while True:
+                    for start in starts:
+                        waiting.append(pool.submit(self._decode_block, start, start + step, plan, control))
+                        if len(waiting) > 2 * workers:
+                            break
+                    if not waiting:
+                        return
+                    control.checkpoint()
+                    block = waiting.popleft().result()
+                    control.checkpoint()
+                    yield block
+            except Misfit as misfit:
+                self._shapes.add(misfit.shape)
+                raise PlanBroken(make_plan(self._shapes, self._image_size, self._resize)) from None
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _decode_block(self, first: int, last: int, plan: Plan, control: RunControl) -> Block:
+        """Runs on a thread of the pool; gives up early where a person asked to stop."""
+        arrays: list[np.ndarray] = []
+        kept: list[Placed] = []
+        problems: list[tuple[str, str]] = []
+        for image in self._images[first:last]:
+            if control.stopping:
+                break
+            try:
+                with self._opener(image.name) as file:
+                    arrays.append(decode(file, plan))
+                kept.append(image)
+            except (Misfit, MemoryError):
+                raise
+            except Exception as error:  # Zip files raise as many kinds of errors as Pillow.
+                problems.append((image.name, _reason(error)))
+        empty = np.zeros((0, plan.height, plan.width, plan.channels), np.uint8)
+        return Block(
+            images=np.stack(arrays) if arrays else empty,
+            labels=np.array([image.label for image in kept], np.int64),
+            membership=np.array([image.membership for image in kept], np.int8),
+            problems=tuple(problems),
+            done=min(last, len(self._images)),
+            total=len(self._images),
+        )
+
+    def _probe(self, index: int, control: RunControl) -> None:
+        control.checkpoint()
+        try:
+            with self._opener(self._images[index].name) as file:
+                self._shapes.add(look(file))
+        except Exception:
+            return  # `read` names it, with the reason.
+
+    def _nothing_readable(self) -> EspalierError:
+        first = self._images[0].name
+        return EspalierError(
+            f"Expected images, but none of the {len(self._images)} image files can be decoded; the first is {first}.",
+            "Check that the files are whole, and that they are images.",
+        )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Undecodable):
+        return str(error)
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    return f"cannot be read: {text or type(error).__name__}"

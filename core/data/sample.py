@@ -1,0 +1,56 @@
+"""The bundled data set: a part of Fashion-MNIST, so that Espalier can be tried without a download.
+
+Made by `packaging/make_sample.py`; licence and description lie beside the file.
+"""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+import core
+from core.data.idx import FASHION_CLASSES
+from core.data.source import ArrayPictures, Contents, Located, stamp
+from core.data.splits import SPLITS
+from core.errors import EspalierError
+
+FILE = "fashion-mnist-sample.npz"
+
+
+def sample_folder() -> Path:
+    """Where the bundled sample lies, in a checkout as in an installed program."""
+    return Path(core.__file__).parents[1] / "resources" / "data" / "fashion-mnist-sample"
+
+
+def locate(_: Path) -> Located:
+    """List the bundled sample.
+
+    Raises:
+        EspalierError: it is not there.
+    """
+    file = sample_folder() / FILE
+    if not file.is_file():
+        raise EspalierError(
+            f"Expected the bundled data set at {file}, received nothing.", "Install Espalier again."
+        )
+    name, size, _time = stamp(file)
+    return Located(
+        title="Fashion-MNIST sample",
+        place="bundled",
+        stamps=((name, size, 0),),
+        open=lambda: Contents(FASHION_CLASSES, ArrayPictures(lambda: _load(file))),
+    )
+
+
+def _load(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            images = [arrays[f"{split}_images"] for split in SPLITS]
+            labels = [arrays[f"{split}_labels"] for split in SPLITS]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise EspalierError(
+            f"Expected the bundled data set in {file.name}, but it is damaged: {error}.",
+            "Install Espalier again.",
+        ) from error
+    codes = [np.full(len(part), code, np.int8) for code, part in enumerate(labels)]
+    return np.concatenate(images)[..., None], np.concatenate(labels).astype(np.int64), np.concatenate(codes)

@@ -1,0 +1,143 @@
+"""The `data` section of a pipeline: source, splits, image size, preprocessing, augmentation."""
+
+from typing import Literal
+
+from core.params import Params, param
+
+
+class Augmentation(Params):
+    """Random changes to training images, drawn per image; R1's by default.
+
+    Source: R1 (doi 10.3390/bdcc10050131): horizontal flip, rotation ±15°, colour jitter.
+    The strengths of the jitter are not published; 0.2 is torchvision's usual value.
+    """
+
+    flip: bool = param(
+        True,
+        "Horizontal flip",
+        "Mirror half of the images. Switch off where left and right mean different classes.",
+    )
+    rotation: float = param(
+        15.0,
+        "Rotation",
+        "Rotate by a random angle up to this much either way.",
+        unit="°",
+        ge=0,
+        le=180,
+        step=1,
+    )
+    brightness: float = param(
+        0.2,
+        "Brightness",
+        "Multiply the brightness by a random factor within 1 ± this.",
+        ge=0,
+        le=1,
+        step=0.05,
+    )
+    contrast: float = param(
+        0.2, "Contrast", "Change the contrast by a random factor within 1 ± this.", ge=0, le=1, step=0.05
+    )
+    saturation: float = param(
+        0.2,
+        "Saturation",
+        "Change the saturation by a random factor within 1 ± this. No effect on grey images.",
+        ge=0,
+        le=1,
+        step=0.05,
+    )
+    shift: int = param(
+        0,
+        "Random shift",
+        "Pad by this many pixels and crop back at a random place, as usual for CIFAR.",
+        unit="px",
+        ge=0,
+        le=64,
+        step=1,
+    )
+
+
+class DataSettings(Params):
+    """Which images, how they are split and what a network gets to see."""
+
+    source: str = param(
+        "fashion-mnist-sample", "Data set", "The bundled sample, or the kind of files at the path below."
+    )
+    path: str = param(
+        "",
+        "Path",
+        "A folder, a zip file, or a folder with IDX files, as the data set wants. Relative paths start at the pipeline's file.",
+        path="file",
+    )
+    image_size: int | None = param(
+        None,
+        "Image size",
+        "Side of the square that the network sees; empty keeps the images' own size (or 224 where sizes differ).",
+        unit="px",
+        ge=8,
+        le=1024,
+        step=8,
+    )
+    resize: Literal["crop", "stretch"] = param(
+        "crop",
+        "Resizing",
+        "How an image becomes square.",
+        choices={
+            "crop": "Shorter side to the size, then the centre is cut out: shapes stay true.",
+            "stretch": "Both sides to the size: nothing is cut off, shapes are distorted.",
+        },
+    )
+    normalisation: Literal["auto", "imagenet", "dataset", "half"] = param(
+        "auto",
+        "Normalisation",
+        "Mean and standard deviation that images are normalised with.",
+        choices={
+            "auto": "ImageNet's where the weights come from ImageNet-normalised training, the data set's otherwise.",
+            "imagenet": "Mean (0.485, 0.456, 0.406), deviation (0.229, 0.224, 0.225).",
+            "dataset": "Computed from the training images.",
+            "half": "0.5 and 0.5: the range −1…1 (EfficientNet-Lite).",
+        },
+    )
+    validation_fraction: float = param(
+        0.1,
+        "Validation part",
+        "Share of the training images held out for model selection, where the data set brings no validation split.",
+        gt=0,
+        lt=0.5,
+        step=0.05,
+    )
+    test_fraction: float = param(
+        0.2,
+        "Test part",
+        "Share held out for the final figures, where the data set brings no test split.",
+        gt=0,
+        lt=0.5,
+        step=0.05,
+    )
+    split_seed: int = param(
+        0, "Split seed", "Seed of the drawn splits; another seed draws other images.", ge=0, le=2**31 - 1
+    )
+    train_images: int | None = param(
+        None,
+        "Training images",
+        "Use at most this many, drawn evenly over the classes; empty uses all.",
+        unit="images",
+        ge=2,
+        step=100,
+    )
+    validation_images: int | None = param(
+        None,
+        "Validation images",
+        "Use at most this many, drawn evenly over the classes; empty uses all.",
+        unit="images",
+        ge=2,
+        step=100,
+    )
+    test_images: int | None = param(
+        None,
+        "Test images",
+        "Use at most this many, drawn evenly over the classes; empty uses all.",
+        unit="images",
+        ge=2,
+        step=100,
+    )
+    augmentation: Augmentation = param(Augmentation(), "Augmentation", "Random changes to training images.")

@@ -1,0 +1,163 @@
+"""What a data source is, and what it hands to the store: a listing first, pixels later.
+
+`n` images of `h` × `w` pixels with `c` channels (1 grey, 3 colour), all uint8.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from core.control import RunControl
+
+PathKind = Literal["none", "folder", "file or folder"]
+Problem = tuple[str, str]
+Stamp = tuple[str, int, int]
+
+PICTURE_SIDE = 224
+"""Side in pixels that images of different sizes are decoded to where no size is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How images are stored.
+
+    Attributes:
+        own: the images keep the size they have; otherwise each is made a square while decoding.
+        resize: "crop" or "stretch"; says how, where they are made square.
+    """
+
+    height: int
+    width: int
+    channels: int
+    own: bool = True
+    resize: str = "crop"
+
+
+class PlanBroken(Exception):
+    """An image does not fit the plan that the first ones suggested; `plan` fits all seen so far."""
+
+    def __init__(self, plan: Plan):
+        super().__init__(str(plan))
+        self.plan = plan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Some images in a row.
+
+    Attributes:
+        images: uint8 [k, h, w, c].
+        labels: int64 [k].
+        membership: int8 [k]; 0 training, 1 validation, 2 test (`core.data.splits`).
+        problems: images that could not be read: path and reason.
+        done: images read or given up so far, of `total`.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    membership: np.ndarray
+    problems: tuple[Problem, ...]
+    done: int
+    total: int
+
+
+class Pictures(Protocol):
+    """Images that can be read in order, several times."""
+
+    def plan(self, image_size: int | None, resize: str, control: RunControl) -> Plan:
+        """How to store them; a first guess where looking at all of them would take long."""
+
+    def read(self, plan: Plan, control: RunControl) -> Iterator[Block]:
+        """All images, as the plan says.
+
+        Raises:
+            PlanBroken: an image does not fit; read again with the plan that it carries.
+            Stopped: a person asked to stop.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What lies at a place: classes and images, and what was left out."""
+
+    classes: tuple[str, ...]
+    pictures: Pictures
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A place that holds a data set, listed but not read.
+
+    Attributes:
+        stamps: name, bytes and modification time (ns) of every file: when they are the same,
+            the decoded images are.
+        open: reads the listing's meaning; may take seconds for large archives.
+        resizes: images larger than the wanted size are made smaller while decoding.
+    """
+
+    title: str
+    place: str
+    stamps: tuple[Stamp, ...]
+    open: Callable[[], Contents]
+    resizes: bool = False
+
+
+Locate = Callable[[Path], Located]
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """One kind of data set.
+
+    Attributes:
+        help: one sentence for the form.
+        path_kind: what a person has to pick.
+        file_filter: for the file dialog, where a file may be picked: "Zip files (*.zip)".
+        locate: lists the place; gets an absolute path (the current folder for "none").
+    """
+
+    id: str
+    title: str
+    help: str
+    path_kind: PathKind
+    locate: Locate
+    file_filter: str = ""
+
+
+def stamp(path: Path, name: str | None = None) -> Stamp:
+    """A file's name, size in bytes and modification time in nanoseconds."""
+    about = path.stat()
+    return (name or path.name, about.st_size, about.st_mtime_ns)
+
+
+class ArrayPictures:
+    """Images that one call brings into memory: the bundled sample, IDX files."""
+
+    BLOCK = 1024
+
+    def __init__(self, load: Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray]]):
+        """`load` gives images uint8 [n, h, w, c], labels int64 [n] and membership int8 [n]."""
+        self._load = load
+        self._loaded: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def plan(self, image_size: int | None, resize: str, control: RunControl) -> Plan:
+        images = self._arrays()[0]
+        return Plan(images.shape[1], images.shape[2], images.shape[3])
+
+    def read(self, plan: Plan, control: RunControl) -> Iterator[Block]:
+        images, labels, membership = self._arrays()
+        for first in range(0, len(images), self.BLOCK):
+            control.checkpoint()
+            part = slice(first, first + self.BLOCK)
+            done = min(first + self.BLOCK, len(images))
+            yield Block(images[part], labels[part], membership[part], (), done, len(images))
+
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded

@@ -1,0 +1,174 @@
+"""Opening a data set: decode once into the cache, then draw splits and apply limits.
+
+The cache key is the source, the place, every file's name, size and time, and how images are
+stored. Splits, limits and statistics follow from the entry and the settings, without decoding.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from core.control import RunControl
+from core.data.catalogue import find_source
+from core.data.entry import VERSION, Entry, EntryWriter, read_entry
+from core.data.image_data import ImageData, summary
+from core.data.reader import keeps_own_size
+from core.data.settings import DataSettings
+from core.data.source import PICTURE_SIDE, DataSource, Located, PlanBroken
+from core.data.splits import SPLITS, TRAIN, draw_splits, limit
+from core.errors import EspalierError
+
+__all__ = ["ImageData", "open_data", "summary"]
+
+Progress = Callable[[float, str], None]
+
+
+def open_data(
+    settings: DataSettings,
+    cache: Path,
+    base: Path | None = None,
+    control: RunControl | None = None,
+    progress: Progress | None = None,
+) -> ImageData:
+    """Open the data set that the settings name.
+
+    Args:
+        cache: folder for decoded images; made where it is missing. Several processes may use it.
+        base: folder that a relative path starts from; the current one where it is None.
+        control: stops or pauses the decoding.
+        progress: told the decoded share (0…1) and a sentence.
+
+    Raises:
+        EspalierError: the place, its files or the cache are not as they have to be.
+        Stopped: a person asked to stop; nothing half-done is left in the cache.
+    """
+    source = find_source(settings.source)
+    located = source.locate(_place(source, settings.path, base))
+    entry = _find(source, located, settings, cache)
+    if entry is None:
+        entry = _decode(source, located, settings, cache, control or RunControl(), progress or _silent)
+    return _assemble(source, located, settings, entry)
+
+
+def _silent(fraction: float, text: str) -> None:
+    """Progress that nobody wants to hear of."""
+
+
+def _place(source: DataSource, path: str, base: Path | None) -> Path:
+    if source.path_kind == "none":
+        return Path.cwd()
+    wanted = "folder" if source.path_kind == "folder" else "folder or a file"
+    if not path.strip():
+        raise EspalierError(
+            f"Expected the path of a {wanted} for the data set '{source.title}', received none.",
+            "Choose where the images are.",
+        )
+    place = Path(path.strip()).expanduser()
+    place = (place if place.is_absolute() else (base or Path.cwd()) / place).resolve()
+    if not place.exists():
+        raise EspalierError(
+            f"Expected a {wanted} at {place}, received a path that does not exist.",
+            "Check the spelling, and that the drive is connected.",
+        )
+    return place
+
+
+def _find(source: DataSource, located: Located, settings: DataSettings, cache: Path) -> Entry | None:
+    """The entry that decoding would make. Which one that is never depends on what is cached."""
+    entry = read_entry(cache / _key(source, located, "own"))
+    if entry is not None:
+        height, width = entry.images.shape[1:3]
+        if not located.resizes or keeps_own_size(height, width, settings.image_size):
+            return entry
+    if not located.resizes:
+        return None
+    return read_entry(cache / _key(source, located, _square(settings.image_size, settings.resize)))
+
+
+def _decode(
+    source: DataSource,
+    located: Located,
+    settings: DataSettings,
+    cache: Path,
+    control: RunControl,
+    progress: Progress,
+) -> Entry:
+    progress(0.0, "Listing the images")
+    contents = located.open()
+    plan = contents.pictures.plan(settings.image_size, settings.resize, control)
+    while True:
+        with EntryWriter(cache, plan) as writer:
+            try:
+                for block in contents.pictures.read(plan, control):
+                    writer.append(block)
+                    progress(block.done / block.total, f"Decoding images: {block.done} of {block.total}")
+            except PlanBroken as broken:
+                plan = broken.plan
+                continue
+            name = _key(source, located, "own" if plan.own else _square(plan.height, plan.resize))
+            return writer.publish(name, contents.classes, contents.problems, contents.notes)
+
+
+def _square(side: int | None, resize: str) -> str:
+    return f"{side or PICTURE_SIDE}-{resize}"
+
+
+def _key(source: DataSource, located: Located, stored: str) -> str:
+    parts = [VERSION, source.id, located.place, located.stamps, stored]
+    return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()[:32]
+
+
+def _assemble(source: DataSource, located: Located, settings: DataSettings, entry: Entry) -> ImageData:
+    splits, drawn = draw_splits(
+        entry.labels,
+        entry.membership,
+        settings.validation_fraction,
+        settings.test_fraction,
+        settings.split_seed,
+    )
+    mean, std = _statistics(entry, splits[SPLITS[TRAIN]])
+    counts = (settings.train_images, settings.validation_images, settings.test_images)
+    splits = {
+        name: limit(splits[name], entry.labels, count, settings.split_seed)
+        for name, count in zip(SPLITS, counts, strict=True)
+    }
+    return ImageData(
+        title=located.title,
+        source=source.id,
+        classes=entry.classes,
+        images=entry.images,
+        labels=entry.labels,
+        splits=splits,
+        mean=mean,
+        std=std,
+        channels=entry.images.shape[3],
+        size=(entry.images.shape[1], entry.images.shape[2]),
+        problems=entry.problems,
+        notes=(*entry.notes, *drawn),
+        fingerprint=_fingerprint(entry, splits),
+    )
+
+
+def _statistics(entry: Entry, rows: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel over all pixels of `rows`, in 0…1."""
+    count = len(rows) * entry.images.shape[1] * entry.images.shape[2]
+    totals = entry.sums[rows].sum(axis=0).tolist()
+    mean = tuple(total / count / 255 for total in totals[0])
+    # Integers of any length: the difference of two large numbers loses nothing.
+    variances = [
+        (count * square - total * total) / (count * count) for total, square in zip(*totals, strict=True)
+    ]
+    return mean, tuple(math.sqrt(variance) / 255 for variance in variances)
+
+
+def _fingerprint(entry: Entry, splits: dict[str, np.ndarray]) -> str:
+    head = [entry.content, list(entry.images.shape), list(entry.classes)]
+    digest = hashlib.sha256(json.dumps(head).encode("ascii"))
+    for array in (entry.labels, *(splits[name] for name in SPLITS)):
+        digest.update(len(array).to_bytes(8, "little"))
+        digest.update(array.astype("<i8").tobytes())
+    return digest.hexdigest()

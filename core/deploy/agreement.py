@@ -1,0 +1,115 @@
+"""Does a file answer like the network it was made from? Rules on logits; NumPy only.
+
+`n` images, `k` classes. Rules:
+
+- Any logit that is not a number or infinite: not good.
+- float32: good when no logit differs by the limit or more (0.001, or 0.00001 of the largest logit
+  where that is more: float32 rounds relative to size) and every image whose class changed is
+  explained.
+- half precision: good when at least 99 % of the images keep their class, or no logit differs by
+  more than 1 % of the largest logit (a network whose logits lie close together may change
+  classes by rounding alone).
+
+An image whose class changed is *explained* when the network's own margin between its two best
+classes is below twice the largest difference: rounding of that size can change its class.
+"""
+
+import numpy as np
+
+from core.reports import Verification
+
+LIMIT = 1e-3
+_LIMIT_FITS_LOGITS_TO = 100.0
+HALF_AGREEMENT = 99.0
+HALF_RELATIVE_LIMIT = 0.01
+
+
+def compare_logits(
+    reference: np.ndarray, candidate: np.ndarray, limit: float = LIMIT, half: bool = False
+) -> Verification:
+    """Compare a file's logits with the network's, both [n, k], image by image.
+
+    Args:
+        limit: of the largest difference for float32; half precision has its own.
+        half: whether the file computes in half precision.
+
+    Raises:
+        ValueError: when the shapes differ or there is nothing to compare.
+    """
+    if reference.shape != candidate.shape or reference.ndim != 2 or not reference.size:
+        raise ValueError(f"Expected equal shapes [n, k], received {reference.shape} and {candidate.shape}.")
+    reference, candidate = reference.astype(np.float64), candidate.astype(np.float64)
+    same = reference.argmax(1) == candidate.argmax(1)
+    agreement = 100.0 * float(same.mean())
+    broken = int((~np.isfinite(reference) | ~np.isfinite(candidate)).any(axis=1).sum())
+    with np.errstate(invalid="ignore"):
+        differences = np.abs(reference - candidate)
+    largest = float(np.max(differences, initial=0.0, where=np.isfinite(differences)))
+    if broken:
+        sentence = f"Not usable: on {_images(broken)} of {len(same)} a logit is not a finite number."
+        return _verdict(same, agreement, 0.0, largest, limit, False, sentence)
+    scale = float(np.abs(reference).max())
+    explained = _explained_agreement(reference, same, largest)
+    if half:
+        limit = HALF_RELATIVE_LIMIT * scale
+        good = agreement >= HALF_AGREEMENT or largest <= limit
+        sentence = _half_sentence(good, agreement, largest, limit, len(same))
+    else:
+        limit *= max(1.0, scale / _LIMIT_FITS_LOGITS_TO)
+        good = largest < limit and explained == 100.0
+        sentence = _float_sentence(good, same, explained, largest, limit)
+    return _verdict(same, agreement, explained, largest, limit, good, sentence)
+
+
+def _explained_agreement(reference: np.ndarray, same: np.ndarray, largest: float) -> float:
+    """Percent agreement [n] among the images that rounding by `largest` cannot move."""
+    if reference.shape[1] < 2:
+        return 100.0
+    best = np.partition(reference, -2, axis=1)[:, -2:]
+    counted = (best[:, 1] - best[:, 0]) > 2 * largest * (1 + 1e-9)
+    return 100.0 * float(same[counted].mean()) if counted.any() else 100.0
+
+
+def _float_sentence(good: bool, same: np.ndarray, explained: float, largest: float, limit: float) -> str:
+    changed = int((~same).sum())
+    where = f"on {_images(len(same))}, largest logit difference {largest:.2g} (limit {limit:.2g})"
+    if not good and largest >= limit:
+        return f"Differs too much from the PyTorch model: {_images(changed)} changed class {where}."
+    if not good:
+        return f"{_images(changed)} changed class {where}; only {explained:.2f} % of the clear cases agree."
+    if not changed:
+        return f"Same class as the PyTorch model {where}."
+    return f"{_images(changed)} changed class, each a near tie within rounding, {where}."
+
+
+def _half_sentence(good: bool, agreement: float, largest: float, limit: float, images: int) -> str:
+    rule = (
+        f"the half precision rule asks for {HALF_AGREEMENT:g} % or differences up to {limit:.2g}, "
+        f"1 % of the largest logit"
+    )
+    facts = f"{agreement:.2f} % of {_images(images)} keep their class, largest logit difference {largest:.2g}"
+    return f"{'Agrees' if good else 'Differs too much'}: {facts}; {rule}."
+
+
+def _verdict(
+    same: np.ndarray,
+    agreement: float,
+    explained: float,
+    largest: float,
+    limit: float,
+    good: bool,
+    sentence: str,
+) -> Verification:
+    return Verification(
+        images=len(same),
+        agreement=agreement,
+        explained_agreement=explained,
+        max_logit_difference=largest,
+        limit=limit,
+        good=good,
+        sentence=sentence,
+    )
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"

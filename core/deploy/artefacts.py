@@ -1,0 +1,242 @@
+"""From a checkpoint to files that are proven to agree with it; runs beside the tool child.
+
+Needs no torch: the tool child exports and predicts, this module compares and decides.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.child import Child
+from core.child_server import ProgressCallback
+from core.control import RunControl
+from core.deploy.agreement import compare_logits
+from core.errors import EspalierError
+from core.reports import Verification
+
+_LABELS = {"float32": "ONNX float32", "float16": "ONNX float16"}
+
+
+@dataclass(frozen=True, slots=True)
+class MadeArtefact:
+    """A verified file.
+
+    Attributes:
+        id: "float32" or "float16"; also its precision.
+        path: the .onnx file.
+        logits: .npy, float32 [n, k], the file's answers on the test split.
+        reference: .npy, the same of the PyTorch network. labels: .npy, int64 [n].
+        facts: opset, nodes, classes, input_size.
+    """
+
+    id: str
+    label: str
+    precision: str
+    path: Path
+    sha256: str
+    bytes: int
+    verification: Verification
+    logits: Path
+    reference: Path
+    labels: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxCheck:
+    """What `verify_onnx` found.
+
+    Attributes:
+        top1: percent of the images whose first answer is right.
+        n: images. classes: of the data set, the order of the logits.
+        preprocess: how images were prepared. facts: what the file says of itself.
+    """
+
+    top1: float
+    n: int
+    classes: tuple[str, ...]
+    preprocess: dict[str, Any]
+    facts: dict[str, Any]
+
+
+def make_artefacts(
+    tool: Child,
+    checkpoint: Path,
+    folder: Path,
+    data: Mapping[str, Any],
+    data_cache: Path,
+    base: Path | None = None,
+    half: bool = False,
+    device: str = "cpu",
+    threads: int = 0,
+    metadata: Mapping[str, str] | None = None,
+    control: RunControl | None = None,
+    on_progress: ProgressCallback | None = None,
+    on_refused: Callable[[EspalierError], None] | None = None,
+) -> list[MadeArtefact]:
+    """Export a checkpoint as float32 and, where asked, as float16, and verify each on the test split.
+
+    Args:
+        tool: a child of the kind "tool".
+        folder: where `float32.onnx`, `float16.onnx` and the predictions are written.
+        data: `DataSettings` as a mapping.
+        device: of the PyTorch predictions. threads: of all predictions; 0 leaves it to the library.
+        on_refused: told of a half precision file that could not be made or does not agree;
+            without it that is an error as for float32.
+
+    Raises:
+        EspalierError: when a file cannot be made, or disagrees with the network; the file is then
+            kept under a name that ends in ".rejected.onnx".
+        Stopped: a person asked to stop.
+    """
+    steps = 5 if half else 3
+    work = _Work(tool, folder, control, on_progress, steps)
+    inputs = {
+        "data": dict(data),
+        "data_cache": str(data_cache),
+        "base": str(base) if base else None,
+        "threads": threads,
+        "labels": str(folder / "labels.npy"),
+    }
+    texts = dict(metadata or {})
+    exported = work.step(
+        "export:export_onnx",
+        {"checkpoint": str(checkpoint), "target": str(folder / "float32.onnx"), "metadata": texts},
+    )
+    work.step(
+        "verify:predict",
+        {
+            **inputs,
+            "checkpoint": str(checkpoint),
+            "device": device,
+            "logits": str(folder / "pytorch.logits.npy"),
+        },
+    )
+    made = [work.verified("float32", exported, inputs)]
+    if half:
+        source, target = str(folder / "float32.onnx"), str(folder / "float16.onnx")
+        try:
+            converted = work.step("export:to_half", {"source": source, "target": target, "metadata": texts})
+            made.append(work.verified("float16", {**exported, **converted}, inputs))
+        except EspalierError as error:
+            _put_aside(folder / "float16.onnx")  # also where ONNX Runtime crashed on it
+            if on_refused is None:
+                raise
+            on_refused(error)
+    return made
+
+
+def verify_onnx(
+    tool: Child,
+    model: Path,
+    data: Mapping[str, Any],
+    data_cache: Path,
+    folder: Path,
+    base: Path | None = None,
+    split: str = "test",
+    threads: int = 0,
+    preprocess: Mapping[str, Any] | None = None,
+    control: RunControl | None = None,
+    on_progress: ProgressCallback | None = None,
+) -> OnnxCheck:
+    """Accuracy of any ONNX classifier on a split of a data set, in ONNX Runtime on the CPU.
+
+    Args:
+        folder: where the logits and labels are written (`<name>.logits.npy`, `<name>.labels.npy`).
+        preprocess: how images are prepared (`Preprocess.as_dict`); None reads it from the file.
+
+    Raises:
+        EspalierError: when the file cannot be opened, does not say how images are prepared, or
+            does not fit the data set.
+        Stopped: a person asked to stop.
+    """
+    arguments = {
+        "onnx": str(model),
+        "data": dict(data),
+        "data_cache": str(data_cache),
+        "base": str(base) if base else None,
+        "split": split,
+        "threads": threads,
+        "logits": str(folder / f"{model.stem}.logits.npy"),
+        "labels": str(folder / f"{model.stem}.labels.npy"),
+        **({"preprocess": dict(preprocess)} if preprocess is not None else {}),
+    }
+    result = tool.call("core.deploy.verify:predict", arguments, control, on_progress)
+    logits, labels = np.load(result["logits"]), np.load(result["labels"])
+    return OnnxCheck(
+        top1=100.0 * float((logits.argmax(1) == labels).mean()),
+        n=len(labels),
+        classes=tuple(result["classes"]),
+        preprocess=result["preprocess"],
+        facts=result["facts"],
+    )
+
+
+@dataclass(slots=True)
+class _Work:
+    """The steps of one `make_artefacts`, with one progress over all of them."""
+
+    tool: Child
+    folder: Path
+    control: RunControl | None
+    on_progress: ProgressCallback | None
+    steps: int
+    done: int = 0
+
+    def step(self, job: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """One job of the tool child."""
+
+        def progress(fraction: float, text: str) -> None:
+            if self.on_progress is not None:
+                self.on_progress((self.done + fraction) / self.steps, text)
+
+        result = self.tool.call(f"core.deploy.{job}", arguments, self.control, progress)
+        self.done += 1
+        return result
+
+    def verified(self, name: str, file: Mapping[str, Any], inputs: Mapping[str, Any]) -> MadeArtefact:
+        """The file `<name>.onnx` as an artefact, once its predictions agree with the network's.
+
+        Raises:
+            EspalierError: when they do not.
+        """
+        path, logits = self.folder / f"{name}.onnx", self.folder / f"{name}.logits.npy"
+        reference = self.folder / "pytorch.logits.npy"
+        self.step("verify:predict", {**inputs, "onnx": str(path), "logits": str(logits)})
+        verdict = compare_logits(np.load(reference), np.load(logits), half=name == "float16")
+        if not verdict.good:
+            raise _refused(path, verdict)
+        return MadeArtefact(
+            id=name,
+            label=_LABELS[name],
+            precision=name,
+            path=path,
+            sha256=file["sha256"],
+            bytes=file["bytes"],
+            verification=verdict,
+            logits=logits,
+            reference=reference,
+            labels=Path(inputs["labels"]),
+            facts={key: file[key] for key in ("opset", "nodes", "classes", "input_size")},
+        )
+
+
+def _refused(path: Path, verdict: Verification) -> EspalierError:
+    """Put the file aside and say why."""
+    return EspalierError(
+        f"The exported file does not agree with the PyTorch model: its logits differ by up to "
+        f"{verdict.max_logit_difference:.3g}, the limit is {verdict.limit:.3g}. {verdict.sentence}",
+        f"It was not kept as a result; look at it under the name {_put_aside(path).name}. Another backbone, "
+        "stage or precision may export exactly.",
+    )
+
+
+def _put_aside(path: Path) -> Path:
+    """Rename a file that must not be used, if it is still there."""
+    aside = path.with_name(f"{path.stem}.rejected.onnx")
+    if path.exists():
+        path.replace(aside)
+    return aside

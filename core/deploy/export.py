@@ -1,0 +1,218 @@
+"""From a checkpoint to an ONNX file, and from there to half precision; jobs of the tool child.
+
+The file carries what a person needs to use it: the class names, the preprocessing and the
+producer stand in its metadata. `b` images, `c` channels, `s` pixels a side.
+
+Sources: torch.onnx's dynamo exporter; onnxconverter-common's float16 conversion.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import core
+from core.child_server import ProgressCallback
+from core.data.preprocess import Preprocess
+from core.deploy.files import sha256_of, written_beside
+from core.errors import EspalierError
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+INPUT, OUTPUT = "images", "logits"
+OPSET = 20
+_LARGEST_HALF = 65504.0
+_SMALLEST_HALF = 1e-7
+_KEPT_NODE_FACT = "pkg.torch.onnx.name_scopes"  # the module a node came from
+
+
+def export_onnx(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: write a checkpoint folder's network as a float32 ONNX file.
+
+    Args (as plain data):
+        checkpoint: folder. target: the .onnx file. opset: 20 unless given.
+        metadata: further texts for the file's metadata, by name.
+
+    Returns: path, bytes, sha256, opset, nodes, input_size, classes.
+
+    Raises:
+        EspalierError: when the checkpoint cannot be read or the network cannot be exported.
+    """
+    from core.checkpoint import load_checkpoint
+
+    progress(0.0, "Reading the checkpoint")
+    checkpoint = load_checkpoint(Path(arguments["checkpoint"]))
+    progress(0.2, "Exporting to ONNX")
+    target = Path(arguments["target"])
+    about = describe(checkpoint.classes, checkpoint.preprocess, "float32", arguments.get("metadata", {}))
+    export_module(checkpoint.model, checkpoint.preprocess, target, about, arguments.get("opset", OPSET))
+    progress(1.0, "Exported to ONNX")
+    return {
+        **_file_facts(target),
+        "input_size": checkpoint.preprocess.size,
+        "classes": list(checkpoint.classes),
+    }
+
+
+def to_half(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: a half precision copy of a float32 ONNX file; input and output stay float32.
+
+    Weights beyond ±65504 become that; ones closer to zero than 1e-7 become ±1e-7.
+
+    Args (as plain data): source and target, .onnx files; metadata, further texts.
+
+    Returns: path, bytes, sha256, opset, nodes.
+
+    Raises:
+        EspalierError: when the file is half precision already.
+    """
+    import onnx
+    from onnxconverter_common import float16
+
+    progress(0.0, "Converting to half precision")
+    source, target = Path(arguments["source"]), Path(arguments["target"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a line per weight that is rounded to the smallest half
+        try:
+            model = float16.convert_float_to_float16(
+                onnx.load(source),
+                min_positive_val=_SMALLEST_HALF,
+                max_finite_val=_LARGEST_HALF,
+                keep_io_types=True,
+            )
+        except ValueError as error:
+            raise EspalierError(
+                f"Expected a float32 file for the half precision copy, received {source.name}, "
+                "which cannot be converted.",
+                "Choose a file that is not half precision already.",
+                str(error),
+            ) from error
+    annotate(model, {**metadata_of(model), **arguments.get("metadata", {}), "precision": "float16"})
+    save_checked(model, target)
+    progress(1.0, "Converted to half precision")
+    return _file_facts(target)
+
+
+def export_module(
+    model: "nn.Module", preprocess: Preprocess, target: Path, metadata: Mapping[str, str], opset: int = OPSET
+) -> None:
+    """Write a network in evaluation mode as ONNX, with any batch size.
+
+    The input `images` is float32 [b, c, s, s] as `preprocess` makes it, the output `logits`
+    float32 [b, classes].
+
+    Raises:
+        EspalierError: when PyTorch cannot export the network.
+    """
+    import onnx
+    import torch
+
+    size, channels = preprocess.size, preprocess.channels
+    example = torch.zeros(2, channels, size, size)  # with a batch of 1 the exporter would fix it at 1
+    with written_beside(target) as part:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                torch.onnx.export(
+                    model.eval(),
+                    (example,),
+                    part,
+                    dynamo=True,
+                    dynamic_shapes=({0: "batch"},),
+                    input_names=[INPUT],
+                    output_names=[OUTPUT],
+                    opset_version=opset,
+                    external_data=False,
+                    verbose=False,
+                )
+        except Exception as error:
+            raise EspalierError(
+                f"PyTorch could not export the network to ONNX ({type(error).__name__}).",
+                "The details name the operation that has no ONNX form; another backbone or stage avoids it.",
+                str(error),
+            ) from error
+        exported = onnx.load(part)
+    remove_traces(exported)
+    annotate(exported, metadata)
+    save_checked(exported, target)
+
+
+def describe(
+    classes: tuple[str, ...], preprocess: Preprocess, precision: str, extra: Mapping[str, str]
+) -> dict[str, str]:
+    """The metadata of a file: what its input and its output mean."""
+    return {
+        **{name: str(text) for name, text in extra.items()},
+        "classes": json.dumps(list(classes), ensure_ascii=False),
+        "preprocess": json.dumps(preprocess.as_dict()),
+        "precision": precision,
+        "producer": f"Espalier {core.__version__}",
+    }
+
+
+def annotate(model: "onnx.ModelProto", metadata: Mapping[str, str]) -> None:
+    """Replace the file's metadata and name Espalier as its producer."""
+    del model.metadata_props[:]
+    for name in sorted(metadata):
+        model.metadata_props.add(key=name, value=str(metadata[name]))
+    model.producer_name, model.producer_version = "Espalier", core.__version__
+
+
+def metadata_of(model: "onnx.ModelProto") -> dict[str, str]:
+    """The file's metadata by name."""
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def remove_traces(model: "onnx.ModelProto") -> None:
+    """Drop the exporter's notes: they name this machine's folders and weigh more than small layers.
+
+    The name of the module that a node came from stays.
+    """
+    graph = model.graph
+    for node in graph.node:
+        kept = [(entry.key, entry.value) for entry in node.metadata_props if entry.key == _KEPT_NODE_FACT]
+        del node.metadata_props[:]
+        for key, value in kept:
+            node.metadata_props.add(key=key, value=value)
+        node.doc_string = ""
+    del graph.metadata_props[:]
+    for values in (graph.input, graph.output, graph.value_info, graph.initializer):
+        for value in values:
+            del value.metadata_props[:]
+
+
+def save_checked(model: "onnx.ModelProto", target: Path) -> None:
+    """Let onnx check the model, and write it whole or not at all.
+
+    Raises:
+        EspalierError: when the model breaks a rule of ONNX.
+    """
+    import onnx
+
+    with written_beside(target) as part:
+        onnx.save(model, part)
+        try:
+            onnx.checker.check_model(str(part), full_check=True)
+        except Exception as error:
+            raise EspalierError(
+                f"The file {target.name} was not written: it breaks a rule of the ONNX format.",
+                "The details name the rule; another operator set or precision may avoid it.",
+                str(error),
+            ) from error
+
+
+def _file_facts(path: Path) -> dict[str, Any]:
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    return {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "sha256": sha256_of(path),
+        "opset": opset,
+        "nodes": len(model.graph.node),
+    }

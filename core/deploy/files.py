@@ -1,0 +1,45 @@
+"""Files that are written whole or not at all, and their hashes."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_BLOCK = 1 << 20
+
+
+@contextmanager
+def written_beside(target: Path) -> Iterator[Path]:
+    """A name beside `target` to write to; renamed to `target` at the end, removed on an error.
+
+    The temporary name ends like the target, for libraries that look at the suffix.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save_array(target: Path, array: "np.ndarray") -> None:
+    """Write a NumPy array as .npy, whole or not at all."""
+    import numpy as np
+
+    with written_beside(target) as part:
+        np.save(part, array, allow_pickle=False)
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

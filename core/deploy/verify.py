@@ -1,0 +1,235 @@
+"""Predictions of a checkpoint or an ONNX file on a split of a data set; a job of the tool child.
+
+`b` images in a batch, `n` in the split, `k` classes, `s` pixels a side. Images reach PyTorch and
+ONNX Runtime through the same preprocessing, so that only the networks can differ.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.child_server import ProgressCallback
+from core.data.preprocess import Preprocess
+from core.data.settings import DataSettings
+from core.deploy.files import save_array
+from core.errors import EspalierError
+
+if TYPE_CHECKING:
+    from core.data.image_data import ImageData
+
+_Network = Callable[[np.ndarray], np.ndarray]  # uint8 [b, h, w, c] -> float32 [b, k]
+BATCH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """Something that answers, and what it says of itself.
+
+    Attributes:
+        classes: in the order of the logits; empty where the file does not say.
+        facts: plain data about the file or the network.
+    """
+
+    network: _Network
+    preprocess: Preprocess
+    classes: tuple[str, ...]
+    facts: dict[str, Any]
+
+
+def predict(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: logits of a checkpoint, or of an ONNX file, on one split, written as .npy files.
+
+    Args (as plain data):
+        checkpoint: folder; or onnx: file.
+        data: `DataSettings` as a mapping. data_cache, base: folders (base may be None).
+        split: "test" unless given. batch: 128 unless given.
+        device: of PyTorch, "cpu" unless given; ONNX Runtime computes on the CPU.
+        threads: 0 leaves the choice to the library.
+        preprocess: overrides what the ONNX file's metadata says (`Preprocess.as_dict`).
+        logits, labels: files to write: float32 [n, k] in the data set's order of classes, int64 [n].
+
+    Returns: logits, labels (paths), images, classes, preprocess, facts.
+
+    Raises:
+        EspalierError: when something cannot be read, or network and data set do not fit.
+    """
+    from core.data.store import open_data
+
+    progress(0.0, "Opening the data")
+    base = Path(arguments["base"]) if arguments.get("base") else None
+    settings = DataSettings.model_validate(arguments["data"])
+    data = open_data(settings, Path(arguments["data_cache"]), base)
+    indices = data.split(arguments.get("split", "test"))
+    with _predictor(arguments) as predictor:
+        logits = _run(predictor, data, indices, arguments.get("batch", BATCH), progress)
+    logits = _in_order(logits, predictor.classes, data.classes)
+    save_array(Path(arguments["logits"]), logits)
+    save_array(Path(arguments["labels"]), np.asarray(data.labels[indices], dtype=np.int64))
+    return {
+        "logits": str(arguments["logits"]),
+        "labels": str(arguments["labels"]),
+        "images": len(indices),
+        "classes": list(data.classes),
+        "preprocess": predictor.preprocess.as_dict(),
+        "facts": predictor.facts,
+    }
+
+
+@contextmanager
+def _predictor(arguments: dict[str, Any]) -> Iterator[Predictor]:
+    threads = int(arguments.get("threads", 0))
+    if "onnx" in arguments:
+        yield onnx_predictor(Path(arguments["onnx"]), threads, arguments.get("preprocess"))
+        return
+    with torch_predictor(Path(arguments["checkpoint"]), arguments.get("device", "cpu"), threads) as predictor:
+        yield predictor
+
+
+@contextmanager
+def torch_predictor(checkpoint: Path, device: str, threads: int) -> Iterator[Predictor]:
+    """A checkpoint's network in PyTorch, in full float32: TensorFloat-32 would look like a wrong export."""
+    import torch
+
+    from core.checkpoint import load_checkpoint
+
+    loaded = load_checkpoint(checkpoint, device)
+    before = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
+
+    def network(images: np.ndarray) -> np.ndarray:
+        logits: np.ndarray = loaded.model(loaded.preprocess(images, device)).float().cpu().numpy()
+        return logits
+
+    try:
+        if threads > 0:
+            torch.set_num_threads(threads)
+        torch.backends.cuda.matmul.allow_tf32 = False
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield Predictor(network, loaded.preprocess, loaded.classes, loaded.facts)
+    finally:
+        torch.set_num_threads(before[0])
+        torch.backends.cuda.matmul.allow_tf32 = before[1]
+
+
+def onnx_predictor(path: Path, threads: int, preprocess: dict[str, Any] | None = None) -> Predictor:
+    """An ONNX file in ONNX Runtime on the CPU, at its default optimisation.
+
+    Raises:
+        EspalierError: when the file cannot be opened, takes no images, or does not say how they
+            are to be prepared and `preprocess` is None.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise EspalierError(
+            f"ONNX Runtime could not open {path.name}.",
+            "Choose an ONNX file of an image classifier; the details say what ONNX Runtime missed.",
+            str(error),
+        ) from error
+    metadata = session.get_modelmeta().custom_metadata_map
+    prepare = _preprocessing(path, session, metadata, preprocess)
+    entry, output = session.get_inputs()[0], session.get_outputs()[0]
+    kind = np.float16 if entry.type == "tensor(float16)" else np.float32
+    fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
+
+    def network(images: np.ndarray) -> np.ndarray:
+        batch = prepare(images).numpy().astype(kind, copy=False)
+        parts = [batch] if fixed is None else _padded(batch, fixed)
+        logits = [session.run([output.name], {entry.name: part})[0] for part in parts]
+        return np.concatenate(logits)[: len(images)].astype(np.float32)
+
+    facts = {key: text for key, text in metadata.items() if key not in ("classes", "preprocess")}
+    facts.update(input=f"{entry.name} {entry.type} {entry.shape}", output=f"{output.name} {output.shape}")
+    return Predictor(network, prepare, _classes(metadata), facts)
+
+
+def _preprocessing(
+    path: Path, session: Any, metadata: dict[str, str], given: dict[str, Any] | None
+) -> Preprocess:
+    """How images are prepared for the file, checked against the input that it declares."""
+    entries = session.get_inputs()
+    shape = list(entries[0].shape)
+    if len(entries) != 1 or len(shape) != 4 or entries[0].type not in ("tensor(float)", "tensor(float16)"):
+        found = ", ".join(f"{entry.name} {entry.type} {entry.shape}" for entry in entries)
+        raise EspalierError(
+            f"Expected {path.name} to take one batch of images [b, channels, height, width] as floating-point "
+            f"numbers, received {found}.",
+            "Only image classifiers of that form can be checked.",
+        )
+    if given is None and "preprocess" not in metadata:
+        raise EspalierError(
+            f"{path.name} does not say how images have to be prepared for it: it was not made by Espalier.",
+            f"Give the image size, mean and standard deviation; the file's input is {shape}.",
+        )
+    try:
+        prepare = Preprocess.from_dict(given if given is not None else json.loads(metadata["preprocess"]))
+    except json.JSONDecodeError as error:
+        raise EspalierError(f"The preprocessing in {path.name}'s metadata is damaged.") from error
+    for have, want in zip(shape[1:], (prepare.channels, prepare.size, prepare.size), strict=True):
+        if isinstance(have, int) and have != want:
+            raise EspalierError(
+                f"The preprocessing gives images of {prepare.channels} × {prepare.size} × {prepare.size}, "
+                f"{path.name} takes {shape[1:]}.",
+                "Give the image size that the file was made for.",
+            )
+    return prepare
+
+
+def _classes(metadata: dict[str, str]) -> tuple[str, ...]:
+    try:
+        return tuple(str(name) for name in json.loads(metadata.get("classes", "[]")))
+    except (json.JSONDecodeError, TypeError):
+        return ()
+
+
+def _padded(batch: np.ndarray, size: int) -> list[np.ndarray]:
+    """[b, c, s, s] as pieces of exactly `size`, the last one filled up with zeros."""
+    short = -len(batch) % size
+    filled = np.concatenate([batch, np.zeros((short, *batch.shape[1:]), batch.dtype)])
+    return np.split(filled, len(filled) // size)
+
+
+def _run(
+    predictor: Predictor, data: "ImageData", indices: np.ndarray, batch: int, progress: ProgressCallback
+) -> np.ndarray:
+    """Logits [n, k] of the images at `indices`."""
+    if not len(indices):
+        raise EspalierError("Expected images to compare on, the split is empty.", "Choose another data set.")
+    parts = []
+    for start in range(0, len(indices), batch):
+        parts.append(predictor.network(np.asarray(data.images[indices[start : start + batch]])))
+        done = min(start + batch, len(indices))
+        progress(done / len(indices), f"Predicting: {done} of {len(indices)} images")
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _in_order(logits: np.ndarray, classes: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray:
+    """Logits [n, k] with their columns in the data set's order of classes.
+
+    Raises:
+        EspalierError: when network and data set have different classes.
+    """
+    if logits.ndim != 2 or logits.shape[1] != len(wanted):
+        raise EspalierError(
+            f"Expected one logit for each of the data set's {len(wanted)} classes, received outputs of shape "
+            f"{list(logits.shape[1:])}.",
+            "Choose the data set that the network was made for.",
+        )
+    if not classes or classes == wanted:
+        return logits
+    if sorted(classes) != sorted(wanted):
+        strange = sorted(set(classes) ^ set(wanted))
+        raise EspalierError(
+            f"The network and the data set have different classes, among them {', '.join(strange[:4])}.",
+            "Choose the data set that the network was made for.",
+        )
+    return logits[:, [classes.index(name) for name in wanted]]

@@ -1,0 +1,48 @@
+"""The one type of expected failure, the signal that a person asked to stop, and found problems."""
+
+from dataclasses import dataclass
+
+
+class EspalierError(Exception):
+    """A failure that a person can understand and act on.
+
+    Args:
+        message: one sentence: what was expected and what was received.
+        advice: what to do next, as a sentence; may be empty.
+        details: text for the "Details" fold (a log's tail, a traceback); may be empty.
+    """
+
+    def __init__(self, message: str, advice: str = "", details: str = ""):
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+        self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".strip()
+
+
+class Stopped(Exception):
+    """Raised inside long work when a person asked to stop; not an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a pipeline, found before work starts.
+
+    Attributes:
+        message: what was expected and what was received.
+        advice: what to do about it; may be empty.
+        place: where, as keys and indices into the document (`("stages", 2, "settings", "ratio")`).
+        line: the line in the file, from 1; 0 where there is none.
+    """
+
+    message: str
+    advice: str = ""
+    place: tuple[str | int, ...] = ()
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f"line {self.line}, " if self.line else ""
+        path = ".".join(str(part) for part in self.place) or "the document"
+        return f"{where}{path}: {self.message} {self.advice}".strip()

@@ -1,0 +1,125 @@
+"""What the engine says while it works: one small immutable record per happening.
+
+Events go to the run folder's `events.jsonl` and to whoever listens (window, terminal).
+They carry plain data only, so that they survive JSON and threads.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of every event; `as_dict` gives its JSON form with the class name under `event`."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"event": type(self).__name__, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Event):
+    """The run folder is open and locked; `stages` are the keys in the order they will run."""
+
+    run: str
+    folder: str
+    pipeline: str
+    stages: tuple[str, ...]
+    names: tuple[str, ...]
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted(Event):
+    stage: str
+    name: str
+    kind: str
+    index: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStarted(Event):
+    """A part of a stage: "train", "prune", "export", "verify", "measure"; `text` is for people."""
+
+    stage: str
+    phase: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStarted(Event):
+    """Training begins (or goes on) at `epoch` of at most `epochs`; epochs count from 1."""
+
+    stage: str
+    epoch: int
+    epochs: int
+    steps_per_epoch: int
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone(Event):
+    """At most a few a second. `losses` are means since the last one, by name; `step` counts
+    from the stage's first step, over all epochs."""
+
+    stage: str
+    epoch: int
+    step: int
+    losses: dict[str, float]
+    images_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone(Event):
+    """`metrics`: train_loss, train_top1, val_loss, val_top1, learning_rate, seconds, and each
+    loss part as `train_<part>`. `step` is the stage's last step; `best` marks the best so far."""
+
+    stage: str
+    epoch: int
+    epochs: int
+    step: int
+    metrics: dict[str, float]
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(Event):
+    """Fractions 0…1 of the stage and of the run, and the expected seconds left (None: unknown)."""
+
+    stage: str
+    stage_fraction: float
+    run_fraction: float
+    stage_seconds_left: float | None
+    run_seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Event):
+    """A sentence for a person; `level` is "info" or "warning"."""
+
+    stage: str
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageDone(Event):
+    """`report` is the `StageReport` as plain data."""
+
+    stage: str
+    cached: bool
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDone(Event):
+    """The last event of every run; `status` is "completed", "stopped" or "failed"."""
+
+    status: str
+    message: str = ""
+    advice: str = ""
+    details: str = ""
+
+
+Listener = Callable[[Event], None]

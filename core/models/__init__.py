@@ -1,0 +1,1 @@
+"""Networks: backbones by name, the Feature Enhancement Module, weights from files."""

@@ -1,0 +1,47 @@
+"""From the declaration of a backbone to a network with its weights."""
+
+from pathlib import Path
+
+import torch
+
+from core.errors import EspalierError
+from core.models.catalogue import Backbone, backbone
+from core.models.classifier import ImageClassifier
+from core.models.settings import BackboneSettings
+from core.models.weights import imagenet_file, load_weights, read_state
+
+
+def weights_file(settings: BackboneSettings, base: Path) -> Path | None:
+    """The file that the network's weights come from, or None for random weights.
+
+    Raises:
+        EspalierError: when ImageNet weights are asked for and are not on this machine.
+    """
+    if settings.weights == "file":
+        return base / Path(settings.weights_file).expanduser()
+    if settings.weights == "imagenet":
+        path = imagenet_file(backbone(settings.backbone))
+        if not path.is_file():
+            raise EspalierError(
+                f"The ImageNet weights of {backbone(settings.backbone).title} are not on this machine.",
+                f"Run 'espalier weights {settings.backbone}' to download them, or choose 'file' "
+                f"and pick a copy, or put {path.name} into {path.parent}.",
+            )
+        return path
+    return None
+
+
+def build_network(
+    settings: BackboneSettings, classes: int, base: Path, seed: int
+) -> tuple[ImageClassifier, list[str]]:
+    """The network, initialised from `seed`, with its weights loaded, and notes for the report."""
+    chosen: Backbone = backbone(settings.backbone)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = chosen.build(settings, classes)
+    path = weights_file(settings, base)
+    if path is None:
+        return model, []
+    fresh_head = settings.fresh_head or settings.weights == "imagenet"
+    notes = load_weights(model, read_state(path), chosen, f"The weights in {path.name}", fresh_head)
+    return model, notes

@@ -1,0 +1,162 @@
+"""Weights from files into a network, strictly, with every misfit named. Runs no code from a file."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import EspalierError
+from core.models.catalogue import Backbone
+
+_MISFITS_SHOWN = 6
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The state dict in a `.safetensors` or torch file, without `module.` prefixes.
+
+    Raises:
+        EspalierError: when the file is missing, unreadable, holds code, or no state dict.
+    """
+    if not path.is_file():
+        raise EspalierError(f"Expected a weights file, found none at {path}.", "Pick the file again.")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            content = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise EspalierError(
+            f"{path.name} holds more than weights, and opening it could run code, so it was not opened.",
+            "Save the model's state_dict() by itself, or as .safetensors, and pick that file.",
+            str(error),
+        ) from error
+    except Exception as error:
+        raise EspalierError(
+            f"{path.name} cannot be read as a weights file.", "Pick another file.", repr(error)
+        ) from error
+    for key in ("state_dict", "model", "model_state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if (
+        not isinstance(content, dict)
+        or not all(isinstance(v, Tensor) for v in content.values())
+        or not content
+    ):
+        raise EspalierError(
+            f"Expected a state dict (names and tensors) in {path.name}, received {type(content).__name__}.",
+            "Save the model's state_dict() and pick that file.",
+        )
+    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def own_names(state: dict[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
+    """Published names (`conv1.weight`, `fc.weight`) as this project's (`body.…`, `head.…`)."""
+    if any(name.startswith("body.") for name in state):
+        return state
+    renamed = {}
+    for name, tensor in state.items():
+        if name.startswith(backbone.head_names):
+            renamed["head." + name.removeprefix(backbone.head_names)] = tensor
+        else:
+            renamed["body." + name.removeprefix(backbone.body_names)] = tensor
+    return renamed
+
+
+def load_weights(
+    model: nn.Module, state: dict[str, Tensor], backbone: Backbone, origin: str, fresh_head: bool
+) -> list[str]:
+    """Copy `state` into `model`, strictly; the FEM, which published weights lack, may start fresh.
+
+    Args:
+        origin: what to call the weights in messages.
+        fresh_head: leave the file's classifier out.
+
+    Returns:
+        Sentences about what was not taken from the weights.
+
+    Raises:
+        EspalierError: naming missing and unexpected tensors, and shapes that do not fit.
+    """
+    state = own_names(state, backbone)
+    if fresh_head:
+        state = {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
+    expected = model.state_dict()
+    optional = tuple(
+        prefix for prefix in ("fem.", "map_fem.") if not any(name.startswith(prefix) for name in state)
+    ) + (("head.",) if fresh_head else ())
+    missing = [
+        n
+        for n in expected
+        if n not in state and not n.startswith(optional) and not n.endswith("num_batches_tracked")
+    ]
+    unexpected = [name for name in state if name not in expected]
+    shapes = [
+        f"{name}: the network has {tuple(expected[name].shape)}, the file {tuple(tensor.shape)}"
+        for name, tensor in state.items()
+        if name in expected and tensor.shape != expected[name].shape
+    ]
+    problems = (
+        shapes
+        + [f"{n}: missing in the file" for n in missing]
+        + [f"{n}: not in the network" for n in unexpected]
+    )
+    if problems:
+        raise EspalierError(
+            f"{origin} do not fit {backbone.title}: " + "; ".join(problems[:_MISFITS_SHOWN])
+            + (f"; and {len(problems) - _MISFITS_SHOWN} more." if len(problems) > _MISFITS_SHOWN else "."),
+            "Switch on 'Fresh classifier' to leave the file's classifier out."
+            if all(p.startswith("head.") for p in problems)
+            else "Choose the backbone that the file was made for, or another file.",
+            "\n".join(problems),
+        )  # fmt: skip
+    model.load_state_dict(state, strict=False)
+    notes = []
+    if fresh_head:
+        notes.append("The classifier starts fresh.")
+    if any(name.startswith(("fem.", "map_fem.")) for name in expected) and "fem." in optional:
+        notes.append("The Feature Enhancement Module starts fresh; published weights have none.")
+    return notes
+
+
+def imagenet_file(backbone: Backbone) -> Path:
+    """Where torchvision's downloaded ImageNet weights of this backbone lie, if they were downloaded."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / imagenet_url(backbone).rsplit("/", 1)[-1]
+
+
+def imagenet_url(backbone: Backbone) -> str:
+    """torchvision's address of the ImageNet weights.
+
+    Raises:
+        EspalierError: when there are none for this backbone.
+    """
+    from core.models.torchvision_shim import import_torchvision
+
+    if not backbone.imagenet:
+        raise EspalierError(f"{backbone.title} has no ImageNet weights.", "Choose random weights or a file.")
+    enum, member = backbone.imagenet.split(".")
+    return str(getattr(import_torchvision().models, enum)[member].url)
+
+
+def download_imagenet(backbone: Backbone) -> Path:
+    """Fetch the ImageNet weights; only ever called because a person asked for it.
+
+    Raises:
+        EspalierError: when the download fails or its hash does not match.
+    """
+    target = imagenet_file(backbone)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = target.stem.rsplit("-", 1)[-1]
+    try:
+        torch.hub.download_url_to_file(
+            imagenet_url(backbone), str(target), hash_prefix=digest, progress=False
+        )
+    except Exception as error:
+        raise EspalierError(
+            f"The ImageNet weights of {backbone.title} could not be downloaded.",
+            "Check the connection, or download them elsewhere and choose 'file'.",
+            repr(error),
+        ) from error
+    return target

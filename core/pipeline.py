@@ -1,0 +1,430 @@
+"""The document: a forest of stages over one data set. What the editor edits and the engine runs.
+
+A pipeline file is YAML, versioned by its first key. Every stage has an id and a `from`: the
+stage before it unless said otherwise, or a source. Sources are the roots: a backbone with head,
+FEM and weights, or a checkpoint. Loading finds every problem, with line, expectation and what
+was received; loading, saving and loading again gives the same document.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError, field_validator
+
+from core import yaml
+from core.data.catalogue import SOURCES
+from core.data.settings import DataSettings
+from core.errors import EspalierError, Problem
+from core.models.catalogue import BACKBONES
+from core.models.settings import BackboneSettings, CheckpointSettings
+from core.params import Params
+from core.stages.base import Input, Stage
+from core.stages.catalogue import STAGES
+
+FORMAT = 1
+_ID = r"^[a-z0-9][a-z0-9-]*$"
+
+SOURCE_KINDS: dict[str, type[Params]] = {"backbone": BackboneSettings, "checkpoint": CheckpointSettings}
+
+
+class PipelineError(EspalierError):
+    """A document that cannot be used; `problems` are all that was found, in the file's order."""
+
+    def __init__(self, problems: list[Problem], name: str = "The pipeline"):
+        count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
+        super().__init__(f"{name} has {count}:\n" + "\n".join(f"  {problem}" for problem in problems))
+        self.problems = problems
+
+
+class Node(Params):
+    """What sources and stages share: id, kind, settings as they stand in the file."""
+
+    id: str = Field(pattern=_ID, max_length=60)
+    kind: str
+    name: str = ""
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The name that people see."""
+        return self.name or self.id
+
+    @property
+    def parameters(self) -> Params:
+        """The settings as their declared, checked type."""
+        raise NotImplementedError
+
+
+class SourceNode(Node):
+    """A root of the forest."""
+
+    kind: str = "backbone"
+
+    @property
+    def parameters(self) -> Params:
+        """The settings as their declared, checked type."""
+        return SOURCE_KINDS[self.kind].parse(self.settings)
+
+
+class StageNode(Node):
+    """A stage; `from_` is written `from` in the file and empty means the one before."""
+
+    from_: str = Field("", alias="from")
+    enabled: bool = True
+
+    @property
+    def stage(self) -> Stage:
+        """The technique."""
+        return STAGES[self.kind]
+
+    @property
+    def parameters(self) -> Params:
+        """The settings as their declared, checked type."""
+        return self.stage.Settings.parse(self.settings)
+
+
+class PaperRow(Params):
+    """One row of a paper's table; `stage` is the id of this file's stage that reproduces it."""
+
+    name: str
+    stage: str = ""
+    values: dict[str, float | None]
+
+
+class PaperTable(Params):
+    """A paper's own figures, kept beside the results. Keys of `values` are metric ids."""
+
+    source: str
+    setting: str = ""
+    rows: tuple[PaperRow, ...]
+    remarks: tuple[str, ...] = ()
+
+
+class Axes(Params):
+    """What a pipeline is repeated over; runs share the stages that they have in common."""
+
+    seed: tuple[int, ...] = Field((42,), min_length=1)
+
+    @field_validator("seed")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("the same seed stands here twice")
+        if any(not 0 <= seed < 2**31 for seed in seeds):
+            raise ValueError("a seed is a whole number from 0 to 2147483647")
+        return seeds
+
+
+class Pipeline(Params):
+    """The whole document. Immutable: every change makes a new one."""
+
+    espalier: Literal[1] = 1
+    name: str = Field(min_length=1, max_length=120)
+    about: str = ""
+    data: DataSettings = DataSettings()
+    sources: tuple[SourceNode, ...] = Field(min_length=1)
+    stages: tuple[StageNode, ...] = Field(min_length=1)
+    baseline: str = ""
+    final: str = ""
+    axes: Axes = Field(default_factory=lambda: Axes(seed=(42,)))
+    paper: tuple[PaperTable, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def stage(self, id: str) -> StageNode:
+        """The stage with this id; KeyError when there is none."""
+        return _by_id(self.stages, id)
+
+    def source(self, id: str) -> SourceNode:
+        """The source with this id; KeyError when there is none."""
+        return _by_id(self.sources, id)
+
+    @property
+    def stage_ids(self) -> tuple[str, ...]:
+        return tuple(node.id for node in self.stages)
+
+    @property
+    def active(self) -> tuple[StageNode, ...]:
+        """The stages that run, in the order of the file."""
+        return tuple(node for node in self.stages if node.enabled)
+
+    def parent(self, node: StageNode) -> str:
+        """Id of the stage or source that `node` continues; disabled stages are passed through."""
+        if node.from_:
+            wanted = node.from_
+        else:
+            index = self.stages.index(node)
+            wanted = self.stages[index - 1].id if index else self.sources[0].id
+        if wanted in self.stage_ids and not self.stage(wanted).enabled:
+            return self.parent(self.stage(wanted))
+        return wanted
+
+    def root(self, node: StageNode) -> SourceNode:
+        """The source at the bottom of the chain of `node`."""
+        parent = self.parent(node)
+        return self.root(self.stage(parent)) if parent in self.stage_ids else self.source(parent)
+
+    @property
+    def baseline_id(self) -> str:
+        """The stage that all others are compared with: as given, or the first."""
+        return self.baseline or self.active[0].id
+
+    @property
+    def final_id(self) -> str:
+        """The stage whose model is the result: as given, or the last."""
+        return self.final or self.active[-1].id
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data as it stands in the file: only what was set."""
+        content = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return {"espalier": FORMAT, **content}
+
+    def resolved(self) -> "Pipeline":
+        """The same document with every setting written out, as a run folder keeps it."""
+        content = self.model_dump(mode="json", by_alias=True)
+        for group, nodes in (("sources", self.sources), ("stages", self.stages)):
+            for entry, node in zip(content[group], nodes, strict=True):
+                entry["settings"] = node.parameters.model_dump(mode="json")
+        return Pipeline.parse(content)
+
+    def with_settings(self, id: str, settings: Mapping[str, Any]) -> "Pipeline":
+        """The document with other settings of the source or stage `id`."""
+
+        def changed(node: Any) -> Any:
+            return node.model_copy(update={"settings": dict(settings)}) if node.id == id else node
+
+        return self.model_copy(update={
+            "sources": tuple(changed(node) for node in self.sources),
+            "stages": tuple(changed(node) for node in self.stages),
+        })  # fmt: skip
+
+    def with_data(self, data: DataSettings) -> "Pipeline":
+        """The document on other data."""
+        return self.model_copy(update={"data": data})
+
+
+_N = TypeVar("_N", bound=Node)
+
+
+def _by_id(nodes: tuple[_N, ...], id: str) -> _N:
+    for node in nodes:
+        if node.id == id:
+            return node
+    raise KeyError(id)
+
+
+def load(path: Path) -> Pipeline:
+    """The pipeline in a file.
+
+    Raises:
+        PipelineError: with every problem and its line.
+        EspalierError: when the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EspalierError(
+            f"The pipeline file {path} cannot be read.", "Check the path and pick a .yaml file.", repr(error)
+        ) from error
+    return loads(text, path.name)
+
+
+def loads(text: str, name: str = "The pipeline") -> Pipeline:
+    """The pipeline in a YAML text; raises `PipelineError`."""
+    parsed = yaml.parse(text)
+    problems = list(parsed.problems)
+    pipeline = None
+    if not problems:
+        problems, pipeline = validate(parsed.content)
+    if problems or pipeline is None:
+        problems = [Problem(p.message, p.advice, p.place, p.line or parsed.line(p.place)) for p in problems]
+        raise PipelineError(sorted(problems, key=lambda p: p.line), name)
+    return pipeline
+
+
+def dumps(pipeline: Pipeline) -> str:
+    """The pipeline as YAML text."""
+    return yaml.dump(pipeline.as_dict())
+
+
+def validate(content: Any) -> tuple[list[Problem], Pipeline | None]:
+    """Check plain data against the declarations and the rules between stages."""
+    if not isinstance(content, dict):
+        return [
+            Problem(
+                f"Expected a mapping with keys such as 'espalier', 'name', 'stages'; received {_kind(content)}."
+            )
+        ], None
+    found = content.get("espalier")
+    if found != FORMAT or isinstance(found, bool):
+        return [Problem(
+            f"Expected 'espalier: {FORMAT}' (the format's version), received {found!r}.",
+            "A newer version of Espalier may have written this file." if isinstance(found, int) else "Add the line at the top.",
+            ("espalier",) if "espalier" in content else (),
+        )], None  # fmt: skip
+    try:
+        pipeline = Pipeline.parse(content)
+    except ValidationError as error:
+        return _problems(error), None
+    problems = check(pipeline)
+    return problems, None if problems else pipeline
+
+
+def check(pipeline: Pipeline) -> list[Problem]:
+    """Every broken rule of a document: settings, references and order; nothing is run."""
+    problems = list(_check_settings(pipeline))
+    if not problems:
+        problems += _check_references(pipeline)
+    if not problems:
+        problems += _check_stages(pipeline)
+    return problems
+
+
+def _check_settings(pipeline: Pipeline) -> Iterator[Problem]:
+    if pipeline.data.source not in SOURCES:
+        yield _unknown(pipeline.data.source, "a data set", SOURCES, ("data", "source"))
+    for group, nodes, kinds in (
+        ("sources", pipeline.sources, SOURCE_KINDS),
+        ("stages", pipeline.stages, {k: s.Settings for k, s in STAGES.items()}),
+    ):
+        for index, node in enumerate(nodes):
+            place = (group, index)
+            if node.kind not in kinds:
+                yield _unknown(
+                    node.kind,
+                    "a kind of source" if group == "sources" else "a stage",
+                    kinds,
+                    (*place, "kind"),
+                )
+                continue
+            try:
+                kinds[node.kind].parse(node.settings)
+            except ValidationError as error:
+                yield from _problems(error, (*place, "settings"))
+    for index, node in enumerate(pipeline.sources):
+        name = node.settings.get("backbone", BackboneSettings().backbone)
+        if node.kind == "backbone" and name not in BACKBONES:
+            yield _unknown(name, "a backbone", BACKBONES, ("sources", index, "settings", "backbone"))
+
+
+def _check_references(pipeline: Pipeline) -> Iterator[Problem]:
+    known: set[str] = set()
+    for group, nodes in (("sources", pipeline.sources), ("stages", pipeline.stages)):
+        for index, node in enumerate(nodes):
+            if node.id in known:
+                yield Problem(
+                    f"The id {node.id!r} is used twice.",
+                    "Give every source and stage its own id.",
+                    (group, index, "id"),
+                )
+            if isinstance(node, StageNode) and node.from_ and node.from_ not in known:
+                yield Problem(
+                    f"Expected the id of a source or of a stage further up, received {node.from_!r}.",
+                    f"Choose one of: {', '.join(sorted(known))}.", (group, index, "from"),
+                )  # fmt: skip
+            known.add(node.id)
+    if not pipeline.active:
+        yield Problem("Every stage is switched off.", "Switch at least one on.", ("stages",))
+    ids = {node.id for node in pipeline.active}
+    for key, value in (("baseline", pipeline.baseline), ("final", pipeline.final)):
+        if value and value not in ids:
+            yield Problem(
+                f"Expected the id of an active stage, received {value!r}.",
+                f"Choose one of: {', '.join(sorted(ids))}.",
+                (key,),
+            )
+
+
+def _check_stages(pipeline: Pipeline) -> Iterator[Problem]:
+    before: list[str] = []
+    for index, node in enumerate(pipeline.stages):
+        place: yaml.Place = ("stages", index, "settings")
+        if not node.enabled:
+            continue
+        for field_name, reference in node.stage.references(node.parameters).items():
+            if not is_path(reference) and reference not in before:
+                choices = (
+                    f"Choose one of: {', '.join(before)}; or give a checkpoint folder."
+                    if before
+                    else "Put a training stage before it."
+                )
+                yield Problem(
+                    f"Expected the id of an active stage further up, received {reference!r}.",
+                    choices,
+                    (*place, field_name),
+                )
+        for problem in node.stage.check(node.parameters, _given(pipeline, node)):
+            yield Problem(problem.message, problem.advice, (*place, *problem.place))
+        before.append(node.id)
+
+
+def _given(pipeline: Pipeline, node: StageNode) -> Input:
+    parameters = pipeline.root(node).parameters
+    network = parameters if isinstance(parameters, BackboneSettings) else None
+    return Input(network, image_size=pipeline.data.image_size)
+
+
+def is_path(reference: str) -> bool:
+    """Whether a reference names a checkpoint folder and not a stage."""
+    return "/" in reference or "\\" in reference
+
+
+def _unknown(received: Any, what: str, choices: Any, place: yaml.Place) -> Problem:
+    return Problem(f"Expected {what}, received {received!r}.", f"Choose one of: {', '.join(choices)}.", place)
+
+
+def _kind(value: Any) -> str:
+    names = {
+        dict: "a mapping",
+        list: "a list",
+        str: "text",
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        type(None): "nothing",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def _problems(error: ValidationError, prefix: yaml.Place = ()) -> list[Problem]:
+    """pydantic's findings in the words of this application."""
+    found = []
+    for item in error.errors():
+        place = (*prefix, *item["loc"])
+        found.append(_problem(item["type"], item.get("ctx", {}), item["input"], item["msg"], place))
+    return found
+
+
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+_TYPES = {
+    "int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "dict": "a mapping",
+    "tuple": "a list", "list": "a list", "model": "a mapping",
+}  # fmt: skip
+
+
+def _problem(kind: str, context: dict[str, Any], received: Any, message: str, place: yaml.Place) -> Problem:
+    shown = repr(received) if isinstance(received, str | int | float | bool) else _kind(received)
+    if kind == "extra_forbidden":
+        return Problem(
+            f"Expected only known keys, received {place[-1]!r}.", "Check its spelling, or remove it.", place
+        )
+    if kind == "missing":
+        return Problem(f"Expected the key {place[-1]!r}, received none.", "Add it.", place)
+    if kind in _BOUNDS:
+        words, key = _BOUNDS[kind]
+        return Problem(f"Expected {words} {context[key]}, received {shown}.", "", place)
+    if kind == "literal_error":
+        return Problem(f"Expected {context['expected']}, received {shown}.", "", place)
+    stem = kind.split("_")[0]
+    if kind.endswith(("_type", "_parsing", "from_float")) and stem in _TYPES:
+        return Problem(f"Expected {_TYPES[stem]}, received {shown}.", "", place)
+    if kind == "string_pattern_mismatch":
+        return Problem(f"Expected small letters, digits and hyphens, received {shown}.", "", place)
+    if kind in ("too_short", "string_too_short"):
+        return Problem(f"Expected at least {context['min_length']} here, received {shown}.", "", place)
+    return Problem(f"{message[:1].upper()}{message[1:]} (received {shown}).", "", place)

@@ -1,0 +1,4 @@
+"""Figures of files and networks: parameters, MACs, size, latency, throughput, memory."""
+
+PROTOCOL_VERSION = 1
+"""How things are measured; a change of the protocol raises it, so that older figures are not reused."""

@@ -1,0 +1,106 @@
+"""What is known of a finished stage: metrics with their provenance, artefacts, notes."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Metric(BaseModel):
+    """One measured number.
+
+    Attributes:
+        value: the number, or None where it is not available (`how` then says why).
+        unit: "%", "ms", "MB", "images/s", "" for counts and ratios. 1 MB = 10^6 bytes.
+        low, high: the interval's bounds in the same unit, at confidence `level`.
+        n: how many observations (images, timed runs) the value rests on.
+        how: where and how it was measured, in words ("ONNX Runtime CPU, 1 thread, batch 1").
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float | None
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    n: int | None = None
+    how: str = ""
+
+
+class Verification(BaseModel):
+    """How well an exported file agrees with the PyTorch model that it was made from.
+
+    Attributes:
+        images: number of images compared.
+        agreement: percent of images with the same top-1 class.
+        explained_agreement: the same, not counting images whose PyTorch margin between the two
+            best classes is below twice the largest logit difference.
+        max_logit_difference: the largest absolute difference of any logit.
+        limit: the largest difference at which the export is called good.
+        good: the verdict.
+        sentence: the verdict in words.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    images: int
+    agreement: float
+    explained_agreement: float
+    max_logit_difference: float
+    limit: float
+    good: bool
+    sentence: str
+
+
+class Artefact(BaseModel):
+    """A file that can be deployed, and everything measured on that very file."""
+
+    id: str
+    label: str
+    precision: str
+    path: str
+    sha256: str
+    bytes: int
+    verification: Verification | None = None
+    metrics: dict[str, Metric] = Field(default_factory=dict)
+    change: dict[str, Metric] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+
+
+class StageReport(BaseModel):
+    """One stage of one run, for one seed.
+
+    Attributes:
+        key: the stage's id, with `@seed` behind it where the run has several seeds.
+        source: the key of the stage or source that this one continues.
+        headline: id of the artefact whose metrics stand for the stage in tables.
+        pytorch: metrics measured in PyTorch on the run's device.
+        skipped: layers a method left alone, each with the reason.
+        facts: method-specific results as plain data (channels before and after, precision used).
+        history: one mapping per epoch (`epoch`, `train_loss`, `val_top1`, …).
+    """
+
+    key: str
+    id: str
+    source: str
+    seed: int
+    name: str
+    kind: str
+    cached: bool = False
+    seconds: float = 0.0
+    headline: str = ""
+    artefacts: list[Artefact] = Field(default_factory=list)
+    pytorch: dict[str, Metric] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+    skipped: list[tuple[str, str]] = Field(default_factory=list)
+    facts: dict[str, Any] = Field(default_factory=dict)
+    history: list[dict[str, float]] = Field(default_factory=list)
+
+    @property
+    def main(self) -> Artefact | None:
+        """The artefact that stands for this stage, or None before it has one."""
+        return next((a for a in self.artefacts if a.id == self.headline), None)
+
+    def metric(self, name: str) -> Metric | None:
+        """The headline artefact's metric `name`, or None."""
+        return self.main.metrics.get(name) if self.main else None

@@ -1,0 +1,338 @@
+"""Run folders and their index.
+
+A run is a folder: `pipeline.yaml` (every setting written out), `run.json` (machine, versions,
+status), `events.jsonl` (numbered), `inputs/` (weights and teachers from outside, copied),
+`sources/`, `stages/<key>/` (checkpoint, artefacts, predictions, report), `report.md`, and the
+final model. The SQLite index beside the runs is made from them and may be deleted at any time.
+"""
+
+import json
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+import core
+from core import pipeline as documents
+from core.deploy.files import written_beside
+from core.errors import EspalierError
+from core.events import Event
+from core.pipeline import Pipeline
+from core.reports import StageReport
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a person's runs and caches are kept.
+
+    `ESPALIER_HOME` overrides the platform's folder for application data.
+    """
+
+    folder: Path
+
+    @classmethod
+    def default(cls) -> "Home":
+        chosen = os.environ.get("ESPALIER_HOME")
+        return cls(Path(chosen) if chosen else Path(platformdirs.user_data_dir("Espalier", appauthor=False)))
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def cache(self) -> Path:
+        return self.folder / "cache"
+
+    @property
+    def data(self) -> Path:
+        return self.cache / "data"
+
+    @property
+    def index(self) -> Path:
+        return self.folder / "index.sqlite3"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        EspalierError: when the disk does not take it.
+    """
+    try:
+        with written_beside(path) as part:
+            part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EspalierError(
+            f"{path} could not be written: {error.strerror or error}.",
+            "Free some space, or choose another folder.",
+        ) from error
+
+
+class RunFolder:
+    """One run on disk."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._events: TextIO | None = None
+        self._number = 0
+
+    @classmethod
+    def create(cls, pipeline: Pipeline, base: Path, home: Home, folder: Path | None = None) -> "RunFolder":
+        """A fresh run folder for `pipeline`.
+
+        Args:
+            base: the folder that the pipeline's relative paths start from.
+            folder: where to put it; None makes a name from the date and the pipeline's name.
+
+        Raises:
+            EspalierError: when the folder holds something already or cannot be made.
+        """
+        if folder is None:
+            slug = re.sub(r"[^a-z0-9]+", "-", pipeline.name.lower()).strip("-")[:40] or "run"
+            folder = _free(home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}")
+        elif folder.exists() and any(folder.iterdir()):
+            raise EspalierError(
+                f"Expected an empty or new folder for the run, {folder} holds files already.",
+                "Choose another folder, or go on with the run in it by --resume.",
+            )
+        try:
+            for name in ("stages", "sources", "inputs", "scratch"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EspalierError(
+                f"The run folder {folder} cannot be made: {error.strerror}.", "Choose another folder."
+            ) from error
+        run = cls(folder)
+        write_atomically(folder / "pipeline.yaml", documents.dumps(pipeline.resolved()))
+        run.write_info({
+            "format": FORMAT, "espalier": core.__version__, "name": pipeline.name, "base": str(base.resolve()),
+            "started": time.time(), "status": "new", "document": documents.dumps(pipeline),
+        })  # fmt: skip
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> "RunFolder":
+        """An existing run.
+
+        Raises:
+            EspalierError: when it is none, or was written by a newer version.
+        """
+        run = cls(folder)
+        info = run.info
+        if info.get("format") != FORMAT:
+            raise EspalierError(
+                f"The run in {folder} has format {info.get('format')}; this version of Espalier reads format {FORMAT}.",
+                "Open it with the version that wrote it, or a newer one.",
+            )
+        return run
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The content of run.json."""
+        try:
+            return dict(json.loads((self.folder / "run.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise EspalierError(
+                f"Expected a run folder (with run.json), {self.folder} is none.",
+                "Pick the folder of a run.",
+                repr(error),
+            ) from error
+
+    def write_info(self, info: dict[str, Any]) -> None:
+        write_atomically(self.folder / "run.json", json.dumps(info, indent=1))
+
+    def update_info(self, **changes: Any) -> None:
+        self.write_info({**self.info, **changes})
+
+    @property
+    def base(self) -> Path:
+        """Where relative paths of its pipeline start."""
+        return Path(self.info["base"])
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The document as it was run, every setting written out."""
+        return documents.load(self.folder / "pipeline.yaml")
+
+    def stage_folder(self, key: str) -> Path:
+        return self.folder / "stages" / key
+
+    @property
+    def final_model(self) -> Path:
+        """The exported file of the pipeline's final stage, once the run is completed."""
+        return self.folder / "model.onnx"
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / "scratch"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for writing.
+
+        Raises:
+            EspalierError: when another process holds it.
+        """
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise EspalierError(
+                f"The run in {self.folder} is being written by another process.",
+                "Wait for it, or stop it there.",
+            ) from error
+        try:
+            yield
+        finally:
+            self.close()
+            lock.release()
+
+    def record(self, event: Event) -> None:
+        """Append an event, numbered, to events.jsonl; a line cut short by a kill is mended first."""
+        if self._events is None:
+            self._number = self._mend_events()
+            self._events = (self.folder / "events.jsonl").open("a", encoding="utf-8")
+        self._number += 1
+        line = json.dumps({"number": self._number, "time": round(time.time(), 3), **event.as_dict()})
+        self._events.write(line + "\n")
+        self._events.flush()
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """All events so far, oldest first."""
+        path = self.folder / "events.jsonl"
+        if path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    return  # the last line of a killed run
+
+    def close(self) -> None:
+        """Close the events file."""
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+
+    def write_report(self, report: StageReport) -> None:
+        write_atomically(self.stage_folder(report.key) / "report.json", report.model_dump_json(indent=1))
+
+    def report(self, key: str) -> StageReport | None:
+        """The report of a finished stage, or None."""
+        path = self.stage_folder(key) / "report.json"
+        return StageReport.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+    def reports(self) -> list[StageReport]:
+        """All finished stages in the order of the pipeline, seed after seed."""
+        pipeline = self.pipeline
+        found = [self.report(key) for key in stage_keys(pipeline)]
+        return [report for report in found if report is not None]
+
+    def _mend_events(self) -> int:
+        """Number of the last whole event; a broken tail is cut off."""
+        path = self.folder / "events.jsonl"
+        if not path.is_file():
+            return 0
+        whole = [json.dumps(event) + "\n" for event in self.events()]
+        if len(whole) != path.read_text(encoding="utf-8").count("\n"):
+            write_atomically(path, "".join(whole))
+        return len(whole)
+
+
+def stage_keys(pipeline: Pipeline) -> list[str]:
+    """The keys of all stages that run: the id, with `@seed` where there are several seeds."""
+    return [stage_key(pipeline, node.id, seed) for seed in pipeline.axes.seed for node in pipeline.active]
+
+
+def stage_key(pipeline: Pipeline, id: str, seed: int) -> str:
+    """A stage's key for one seed."""
+    return id if len(pipeline.axes.seed) == 1 else f"{id}@{seed}"
+
+
+def find_runs(home: Home) -> list[RunFolder]:
+    """All runs in the person's folder, newest first; folders that are none are passed over."""
+    if not home.runs.is_dir():
+        return []
+    folders = sorted((path for path in home.runs.iterdir() if (path / "run.json").is_file()), reverse=True)
+    return [RunFolder(path) for path in folders]
+
+
+def unfinished_run(home: Home, pipeline: Pipeline) -> RunFolder | None:
+    """The newest run of exactly this document that is not completed."""
+    wanted = documents.dumps(pipeline)
+    for run in find_runs(home):
+        info = run.info
+        if info.get("document") == wanted and info.get("status") != "completed":
+            return run
+    return None
+
+
+def resolve_run(text: str, home: Home) -> RunFolder:
+    """A run by its folder, or by its name (or the beginning of it) among the person's runs.
+
+    Raises:
+        EspalierError: when there is none, or the beginning fits several.
+    """
+    if (Path(text) / "run.json").is_file():
+        return RunFolder.open(Path(text))
+    fitting = [run for run in find_runs(home) if run.name.startswith(text)]
+    if len(fitting) != 1:
+        names = ", ".join(run.name for run in (fitting or find_runs(home))[:5]) or "there are none yet"
+        found = "several" if fitting else "none"
+        raise EspalierError(
+            f"Expected a run's folder or name, found {found} for {text!r}.", f"Runs: {names}."
+        )
+    return RunFolder.open(fitting[0].folder)
+
+
+def index_run(home: Home, run: RunFolder) -> None:
+    """Bring the index up to date with one run (no WAL: home folders may be on NFS)."""
+    home.folder.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(home.index, timeout=10)) as database, database:
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS runs (folder TEXT PRIMARY KEY, name TEXT, started REAL, status TEXT, seconds REAL)"
+        )
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS metrics (folder TEXT, stage TEXT, seed INTEGER, artefact TEXT, metric TEXT, value REAL, unit TEXT)"
+        )
+        info, folder = run.info, str(run.folder.resolve())
+        database.execute("DELETE FROM metrics WHERE folder = ?", (folder,))
+        database.execute(
+            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
+            (folder, info["name"], info["started"], info["status"], info.get("seconds")),
+        )
+        for report in run.reports():
+            for artefact in report.artefacts:
+                rows = [
+                    (folder, report.id, report.seed, artefact.id, name, metric.value, metric.unit)
+                    for name, metric in artefact.metrics.items()
+                ]
+                database.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def rebuild_index(home: Home) -> None:
+    """Make the index anew from the run folders."""
+    home.index.unlink(missing_ok=True)
+    for run in find_runs(home):
+        index_run(home, run)
+
+
+def _free(folder: Path) -> Path:
+    number, free = 1, folder
+    while free.exists():
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free

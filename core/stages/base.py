@@ -1,0 +1,201 @@
+"""What every stage is and is given. Readable without torch; stages import it inside `run`.
+
+A model stage takes a network and returns a new one; it never keeps state between runs.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from core.control import RunControl
+from core.data.settings import Augmentation
+from core.errors import Problem
+from core.events import Listener, Note, PhaseStarted
+from core.models.settings import BackboneSettings
+from core.params import Params
+from core.training_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from core.data.preprocess import Preprocess
+    from core.data.store import ImageData
+    from core.training import Hooks, LossFunction, TrainingResult
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What is known of the network that a stage will receive, before anything runs."""
+
+    network: BackboneSettings | None
+    classes: int | None = None
+    image_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """What a running stage is given.
+
+    Attributes:
+        key: what made the result, hashed; seeds every draw together with `seed`.
+        scratch: folder for resume states; emptied when the stage is done.
+        reference: loads another network by the reference in a setting (a teacher).
+        on_fraction: told the done part of the stage's own work, 0…1.
+    """
+
+    stage: str
+    seed: int
+    key: str
+    device: str
+    network: BackboneSettings
+    data: "ImageData"
+    preprocess: "Preprocess"
+    augmentation: Augmentation
+    scratch: Path
+    control: RunControl
+    emit: Listener
+    reference: Callable[[str], "nn.Module"]
+    on_fraction: Callable[[float], None] = lambda fraction: None
+
+    def say(self, text: str, level: str = "info") -> None:
+        """A sentence for the person who watches."""
+        self.emit(Note(self.stage, level, text))
+
+    def phase(self, phase: str, text: str) -> None:
+        """A new part of the stage begins."""
+        self.emit(PhaseStarted(self.stage, phase, text))
+
+
+@dataclass(slots=True)
+class StageResult:
+    """What a stage gave.
+
+    Attributes:
+        skipped: layers left alone, each with the reason.
+        facts: method-specific results as plain data.
+        cut_at: the training step at which a person finished the stage, else None.
+    """
+
+    model: "nn.Module"
+    notes: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    training_seconds: float = 0.0
+    cut_at: int | None = None
+
+    def add_training(self, training: "TrainingResult") -> None:
+        """Take over what a training phase reported."""
+        self.history += training.history
+        self.training_seconds += training.seconds
+        self.cut_at = training.cut_at if training.cut_at is not None else self.cut_at
+        if training.history:
+            self.notes.append(training.precision.sentence)
+            self.facts["trained_in"] = training.precision.name
+            self.facts["best_epoch"] = training.best_epoch
+            self.facts["best_val_top1"] = training.best_top1
+        if training.finished_early:
+            self.notes.append(f"Training ended early: {training.finished_early}.")
+
+
+S = TypeVar("S", bound=Params)
+
+_VALIDATION_BATCH = 256
+
+
+class Stage(ABC, Generic[S]):
+    """A technique.
+
+    Attributes:
+        id: stable name in pipeline files.
+        version: raised when the same settings give another result; part of the cache key.
+        group: heading in the palette.
+        Settings: the one declaration of its parameters.
+        half_artefact: an FP16 file stands beside the float32 one.
+    """
+
+    id: ClassVar[str]
+    version: ClassVar[int] = 1
+    title: ClassVar[str]
+    group: ClassVar[str]
+    help: ClassVar[str]
+    Settings: ClassVar[type[Params]]
+    half_artefact: ClassVar[bool] = False
+
+    def check(self, settings: S, given: Input) -> list[Problem]:
+        """Everything that would stop this stage, found before work starts."""
+        return []
+
+    def references(self, settings: S) -> dict[str, str]:
+        """Settings that name other networks: field → reference. They enter the cache key by content."""
+        return {}
+
+    def epochs(self, settings: S) -> float:
+        """Training epochs' worth of work, for the estimate of time."""
+        return 0.0
+
+    @abstractmethod
+    def run(self, model: "nn.Module", settings: S, context: StageContext) -> StageResult:
+        """Apply the technique to `model`, which the stage may change and which it returns."""
+
+
+def run_training(
+    model: "nn.Module",
+    settings: TrainingSettings,
+    context: StageContext,
+    phase: str = "train",
+    loss: "LossFunction | None" = None,
+    hooks: "Hooks | None" = None,
+) -> "TrainingResult":
+    """Train with the stage's data, seed and resume state; `phase` keeps several trainings apart."""
+    import torch
+
+    from core.data.batches import Batches
+    from core.training import TrainingContext, train
+
+    model.to(context.device, memory_format=torch.channels_last)
+    key = f"{context.key}/{phase}"
+    common: dict[str, Any] = {
+        "preprocess": context.preprocess,
+        "device": context.device,
+        "seed": context.seed,
+        "key": key,
+        "channels_last": True,
+    }
+    training, validation = (
+        Batches(
+            context.data, split, size, context.preprocess, changes, context.device, context.seed, key,
+            channels_last=True, shuffle=split == "train",
+        )
+        for split, size, changes in (
+            ("train", settings.batch_size, context.augmentation),
+            ("validation", _VALIDATION_BATCH, None),
+        )
+    )  # fmt: skip
+    if settings.epochs:
+        context.phase("train", "Training")
+    return train(
+        model,
+        training,
+        validation,
+        settings,
+        TrainingContext(
+            stage=context.stage,
+            seed=context.seed,
+            key=key,
+            device=context.device,
+            control=context.control,
+            emit=context.emit,
+            state=context.scratch / f"{phase}.resume",
+            on_fraction=context.on_fraction,
+        ),
+        loss,
+        hooks,
+    )
+
+
+def with_precision(settings: TrainingSettings, precision: str) -> TrainingSettings:
+    """The same training in another precision."""
+    return settings.model_copy(update={"precision": precision})

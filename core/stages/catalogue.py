@@ -1,0 +1,27 @@
+"""The stages by id, in the order of the palette. Registering a technique is one line here."""
+
+from core.errors import EspalierError
+from core.stages.base import Stage
+from core.stages.distil import Distil
+from core.stages.prune_channels import PruneChannels
+from core.stages.train import Train
+from core.stages.train_mixed import TrainMixed
+
+_ALL: tuple[Stage, ...] = (Train(), TrainMixed(), PruneChannels(), Distil())
+
+STAGES: dict[str, Stage] = {stage.id: stage for stage in _ALL}
+if len(STAGES) != len(_ALL):
+    raise RuntimeError("two stages share an id")
+
+
+def stage_kind(name: str) -> Stage:
+    """The stage called `name`.
+
+    Raises:
+        EspalierError: when there is none; the message lists those there are.
+    """
+    if name not in STAGES:
+        raise EspalierError(
+            f"Expected the id of a stage, received {name!r}.", f"Choose one of: {', '.join(STAGES)}."
+        )
+    return STAGES[name]

@@ -1,0 +1,34 @@
+"""Training in float32: the baseline of a pipeline.
+
+Source of the defaults: R1 (doi 10.3390/bdcc10050131): Adamax, cosine annealing, label
+smoothing, gradient clipping, early stopping on validation accuracy, best epoch kept.
+"""
+
+from typing import TYPE_CHECKING
+
+from core.params import Params, param
+from core.stages.base import Stage, StageContext, StageResult, run_training
+from core.training_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TrainParams(Params):
+    training: TrainingSettings = param(TrainingSettings(), "Training", "How the weights are trained.")
+
+
+class Train(Stage[TrainParams]):
+    id = "train"
+    title = "Train"
+    group = "Training"
+    help = "Trains the network, by default in float32. With 0 epochs it is measured as it is."
+    Settings = TrainParams
+
+    def epochs(self, settings: TrainParams) -> float:
+        return settings.training.epochs
+
+    def run(self, model: "nn.Module", settings: TrainParams, context: StageContext) -> StageResult:
+        result = StageResult(model)
+        result.add_training(run_training(model, settings.training, context))
+        return result

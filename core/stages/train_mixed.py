@@ -1,0 +1,44 @@
+"""Mixed-precision training: float16 with gradient scaling on CUDA, bfloat16 on processors.
+
+Source: Micikevicius et al. 2018, arXiv 1710.03740; R1's second stage.
+Where we depart from R1: its table shows the FP16 model's latency and memory; a network trained
+in mixed precision keeps float32 weights, and exported as float32 it is neither smaller nor
+faster. So a float16 file stands beside the float32 one, and every figure says which it is of.
+"""
+
+from typing import TYPE_CHECKING
+
+from core.params import Params, param
+from core.stages.base import Stage, StageContext, StageResult, run_training, with_precision
+from core.training_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TrainMixedParams(Params):
+    training: TrainingSettings = param(
+        TrainingSettings(), "Training", "How the weights are trained; the precision is always mixed here."
+    )
+
+
+class TrainMixed(Stage[TrainMixedParams]):
+    id = "train-mixed"
+    title = "Train in mixed precision"
+    group = "Training"
+    help = "Trains on in float16 (CUDA) or bfloat16 (processors that have it) and adds a float16 file of half the size."
+    Settings = TrainMixedParams
+    half_artefact = True
+
+    def epochs(self, settings: TrainMixedParams) -> float:
+        return settings.training.epochs
+
+    def run(self, model: "nn.Module", settings: TrainMixedParams, context: StageContext) -> StageResult:
+        result = StageResult(model)
+        result.add_training(run_training(model, with_precision(settings.training, "mixed"), context))
+        result.notes.append(
+            "Mixed precision speeds up training; the weights stay float32. Exported as float32 the model "
+            "cannot be smaller or faster than before. The float16 file beside it is half the size; "
+            "whether it is faster depends on the device, and its own row says so."
+        )
+        return result

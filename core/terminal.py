@@ -1,0 +1,90 @@
+"""What a run looks like in a terminal: progress bars where there is one, lines where there is not."""
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from core import events
+from core.events import Event
+
+_console = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """One message for a person, on stderr."""
+    _console.print(text, markup=False, soft_wrap=True)
+
+
+class Narrator:
+    """Listens to a run's events and tells them; use as a context so that the bars go away."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[note]}"),
+            console=_console, transient=True, disable=not _console.is_terminal,
+        )  # fmt: skip
+        self._run: TaskID | None = None
+        self._stage: TaskID | None = None
+
+    def __enter__(self) -> "Narrator":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case events.RunStarted():
+                say(f"{event.pipeline}: {len(event.stages)} stages, run folder {event.folder}")
+                self._run = self._bars.add_task("Whole run", total=1.0, note="")
+                self._stage = self._bars.add_task("", total=1.0, note="")
+            case events.StageStarted():
+                say(f"[{event.index + 1}/{event.total}] {event.name}")
+                self._show(self._stage, description=event.name, completed=0.0, note="")
+            case events.PhaseStarted():
+                self._show(self._stage, note=event.text)
+            case events.Progress():
+                self._show(self._stage, completed=event.stage_fraction)
+                self._show(self._run, completed=event.run_fraction, note=left(event.run_seconds_left))
+            case events.StepDone():
+                losses = ", ".join(
+                    f"{name.replace('_', ' ')} {value:.3f}" for name, value in event.losses.items()
+                )
+                self._show(
+                    self._stage, note=f"epoch {event.epoch}, {losses}, {event.images_per_second:.0f} images/s"
+                )
+            case events.EpochDone():
+                values = event.metrics
+                say(
+                    f"    epoch {event.epoch}/{event.epochs}: loss {values['train_loss']:.3f}, validation loss {values['val_loss']:.3f}, "
+                    f"top-1 {values['val_top1']:.2f} %{' (best)' if event.best else ''}"
+                )
+            case events.Note():
+                say(f"    {'Warning: ' if event.level == 'warning' else ''}{event.text}")
+            case events.StageDone():
+                say(f"    {_summary(event)}")
+
+    def _show(self, task: TaskID | None, **fields: object) -> None:
+        if task is not None:
+            self._bars.update(task, **fields)  # type: ignore[arg-type]
+
+
+def left(seconds: float | None) -> str:
+    """A time to wait, for people."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s left"
+    if seconds < 5400:
+        return f"about {round(seconds / 60)} min left"
+    return f"about {seconds / 3600:.1f} h left"
+
+
+def _summary(event: events.StageDone) -> str:
+    report = event.report
+    file = next((a for a in report["artefacts"] if a["id"] == report["headline"]), None)
+    if file is None:
+        return "done"
+    metrics = file["metrics"]
+    shown = f"top-1 {metrics['top1']['value']:.2f} %, {metrics['latency_ms']['value']:.3f} ms, {metrics['size_mb']['value']:.2f} MB"
+    return ("from the cache: " if event.cached else "") + shown

@@ -1,0 +1,443 @@
+"""The one training loop. Every stage that trains calls `train`; techniques plug into its hooks.
+
+Best epoch by validation top-1 is kept; early stopping, gradient clipping and the schedule are
+R1's. Nothing draws from a running random stream: each step is seeded from (seed, key, step), so a
+run that is killed and resumed ends with the same weights, bit for bit on a CPU with the same
+number of threads.
+
+Shapes: images [b, 3, s, s], labels [b], logits [b, classes].
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.control import RunControl
+from core.data.batches import Batches
+from core.data.randomness import derive_seed
+from core.errors import EspalierError
+from core.events import EpochDone, Event, Listener, StepDone, TrainingStarted
+from core.training_settings import TrainingSettings
+
+_EVENT_SECONDS = 0.25
+_SAVE_SECONDS = 300.0
+_STATE_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The logits of a batch and the loss in named parts, whose sum is minimised."""
+
+    logits: Tensor
+    parts: Mapping[str, Tensor]
+
+
+class LossFunction(Protocol):
+    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Losses: ...
+
+
+def cross_entropy(label_smoothing: float) -> LossFunction:
+    """Cross-entropy against smoothed labels, as the one part `cross_entropy`."""
+
+    def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Losses:
+        logits = model(images)
+        part = functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+        return Losses(logits, {"cross_entropy": part})
+
+    return loss
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """What the forward and backward pass compute in; `scaled` means with gradient scaling."""
+
+    name: str
+    dtype: torch.dtype | None
+    scaled: bool
+    sentence: str
+
+
+def resolve_precision(wanted: str, device: str) -> Precision:
+    """What "mixed" means on this device; the decision is recorded with the run."""
+    if wanted == "float32":
+        return Precision("float32", None, False, "Trained in float32.")
+    if device.startswith("cuda"):
+        return Precision("float16", torch.float16, True, "Trained in float16 with gradient scaling (CUDA).")
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"):
+        return Precision(
+            "bfloat16", torch.bfloat16, False, "Trained in bfloat16: this processor has instructions for it."
+        )
+    return Precision(
+        "float32",
+        None,
+        False,
+        "Trained in float32: this processor has no bfloat16 instructions, so mixed precision would be slower.",
+    )
+
+
+@dataclass(slots=True)
+class Hooks:
+    """Where techniques plug in.
+
+    Attributes:
+        optimiser: makes the optimiser from (parameters, settings); None takes the settings' own.
+        extra_modules: trained beside the network and saved with the state (adapters).
+        after_backward: called with the network when gradients are there, before the step.
+        after_step: called with the network after each optimiser step (masks, projections).
+        set_mode: puts the network into training (True) or evaluation mode; None calls `.train`.
+    """
+
+    optimiser: Callable[[list[nn.Parameter], TrainingSettings], torch.optim.Optimizer] | None = None
+    extra_modules: list[nn.Module] = field(default_factory=list)
+    after_backward: Callable[[nn.Module], None] | None = None
+    after_step: Callable[[nn.Module], None] | None = None
+    set_mode: Callable[[nn.Module, bool], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingContext:
+    """Who asks for the training and where it may write.
+
+    Attributes:
+        stage: the stage's key, for events.
+        key: seeds the draws; the same key and seed give the same training.
+        state: file of the resume state; None keeps none.
+        on_fraction: told the done part of this training, 0…1, a few times a second.
+    """
+
+    stage: str
+    seed: int
+    key: str
+    device: str
+    control: RunControl
+    emit: Listener
+    state: Path | None = None
+    on_fraction: Callable[[float], None] = lambda fraction: None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What training gave; the network itself holds the best epoch's weights.
+
+    Attributes:
+        best_top1: validation top-1 of the best epoch, percent; NaN when nothing was trained.
+        history: one mapping per epoch, as in `EpochDone.metrics`.
+        seconds: time spent training, over all resumptions, without pauses.
+        finished_early: "" or why the last epoch came before `settings.epochs`.
+        cut_at: the step at which a person finished the stage, else None.
+    """
+
+    best_top1: float
+    best_epoch: int
+    history: list[dict[str, float]]
+    seconds: float
+    precision: Precision
+    finished_early: str = ""
+    cut_at: int | None = None
+
+
+def learning_rate(settings: TrainingSettings, epoch: float) -> float:
+    """The rate at `epoch` (fractional, from 0), in closed form.
+
+    Source: Loshchilov and Hutter, SGDR, arXiv 1608.03983, equation 5 with a minimum of 0.
+    """
+    if epoch < settings.warmup_epochs:
+        return settings.learning_rate * max(epoch, 1e-3) / settings.warmup_epochs
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    if settings.schedule == "cosine":
+        position = (epoch - settings.warmup_epochs) / max(settings.epochs - settings.warmup_epochs, 1e-9)
+    else:
+        position = (epoch - settings.warmup_epochs) % settings.restart_epochs / settings.restart_epochs
+    return settings.learning_rate * (1 + math.cos(math.pi * min(position, 1.0))) / 2
+
+
+def make_optimiser(parameters: list[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+    """The optimiser that the settings name, with the batched ("foreach") implementation."""
+    common: dict[str, Any] = {
+        "lr": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+        "foreach": True,
+    }
+    match settings.optimiser:
+        case "adamax":
+            return torch.optim.Adamax(parameters, **common)
+        case "adam":
+            return torch.optim.Adam(parameters, **common)
+        case "adamw":
+            return torch.optim.AdamW(parameters, **common)
+        case _:
+            return torch.optim.SGD(parameters, momentum=0.9, nesterov=True, **common)
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, batches: Batches, precision: Precision, control: RunControl
+) -> tuple[float, float]:
+    """Mean cross-entropy and top-1 in percent over one pass, in evaluation mode.
+
+    The caller sets the mode.
+    """
+    loss, right, count = 0.0, 0, 0
+    for images, labels in batches.epoch(0):
+        control.checkpoint()
+        with _autocast(precision, images.device.type):
+            logits = model(images)
+        loss += float(functional.cross_entropy(logits.float(), labels, reduction="sum"))
+        right += int((logits.argmax(1) == labels).sum())
+        count += len(labels)
+    return loss / max(count, 1), 100.0 * right / max(count, 1)
+
+
+def _autocast(precision: Precision, device_type: str) -> torch.autocast:
+    return torch.autocast(device_type, dtype=precision.dtype, enabled=precision.dtype is not None)
+
+
+def train(
+    model: nn.Module,
+    training: Batches,
+    validation: Batches,
+    settings: TrainingSettings,
+    context: TrainingContext,
+    loss: LossFunction | None = None,
+    hooks: Hooks | None = None,
+) -> TrainingResult:
+    """Train `model` in place and leave the best epoch's weights in it.
+
+    Raises:
+        Stopped: when a person asked to stop; the resume state is written first.
+        EspalierError: when the loss stops being a finite number.
+    """
+    if settings.epochs == 0:
+        return TrainingResult(math.nan, 0, [], 0.0, resolve_precision(settings.precision, context.device))
+    loop = _Loop(
+        model,
+        training,
+        validation,
+        settings,
+        context,
+        loss or cross_entropy(settings.label_smoothing),
+        hooks or Hooks(),
+    )
+    return loop.run()
+
+
+class _Loop:
+    """The state of one training: everything that the resume file keeps."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        training: Batches,
+        validation: Batches,
+        settings: TrainingSettings,
+        context: TrainingContext,
+        loss: LossFunction,
+        hooks: Hooks,
+    ):
+        self.model, self.training, self.validation = model, training, validation
+        self.settings, self.context, self.loss, self.hooks = settings, context, loss, hooks
+        self.precision = resolve_precision(settings.precision, context.device)
+        self.modules = nn.ModuleList([model, *hooks.extra_modules])
+        self.parameters = [p for p in self.modules.parameters() if p.requires_grad]
+        self.optimiser = (hooks.optimiser or make_optimiser)(self.parameters, settings)
+        self.scaler = torch.amp.GradScaler(context.device.split(":")[0], enabled=self.precision.scaled)
+        self.epoch, self.step = 1, 0  # the epoch under way, and steps done in it
+        self.sums: dict[str, float] = {}
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Tensor] | None = None
+        self.best_top1, self.best_epoch = -1.0, 0
+        self.seconds = 0.0
+        self.cut_at: int | None = None
+        self._pending: list[tuple[dict[str, Tensor], Tensor, int]] = []
+        self._mark = self._saved = self._told = time.monotonic()
+        self._told_images = 0
+
+    def run(self) -> TrainingResult:
+        self._restore()
+        self._mark = self._saved = self._told = time.monotonic()
+        self._emit(
+            TrainingStarted(
+                self.context.stage, self.epoch, self.settings.epochs, self.training.steps, self.precision.name
+            )
+        )
+        finished_early = self._finished_early()
+        while self.epoch <= self.settings.epochs and not finished_early:
+            self._run_epoch()
+            finished_early = self._finished_early()
+        assert self.best is not None
+        self.model.load_state_dict(self.best)
+        return TrainingResult(
+            self.best_top1,
+            self.best_epoch,
+            self.history,
+            self.seconds,
+            self.precision,
+            finished_early,
+            self.cut_at,
+        )
+
+    def _finished_early(self) -> str:
+        if self.cut_at is not None:
+            return f"finished by hand in epoch {self.epoch - 1}"
+        waited = self.epoch - 1 - self.best_epoch
+        if self.settings.patience and self.best_epoch and waited >= self.settings.patience:
+            return f"no better validation accuracy for {waited} epochs"
+        return ""
+
+    def _set_mode(self, training: bool) -> None:
+        self.modules.train(training)
+        if self.hooks.set_mode:
+            self.hooks.set_mode(self.model, training)
+
+    def _run_epoch(self) -> None:
+        self._set_mode(True)
+        for images, labels in self.training.epoch(self.epoch, self.step):
+            if self.context.control.paused or self.context.control.stopping:
+                self._save()
+            self.context.control.checkpoint()
+            if self.context.control.take_finish_stage():
+                self.cut_at = (self.epoch - 1) * self.training.steps + self.step
+                break
+            self._run_step(images, labels)
+            self._report()
+        self._finish_epoch()
+
+    def _run_step(self, images: Tensor, labels: Tensor) -> None:
+        position = self.epoch - 1 + self.step / self.training.steps
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.settings, position)
+        torch.manual_seed(derive_seed(self.context.seed, self.context.key, "step", self.epoch, self.step))
+        self.optimiser.zero_grad(set_to_none=True)
+        with _autocast(self.precision, images.device.type):
+            losses = self.loss(self.model, images, labels)
+        total = torch.stack(list(losses.parts.values())).sum()
+        self.scaler.scale(total).backward()
+        self.scaler.unscale_(self.optimiser)
+        if self.hooks.after_backward:
+            self.hooks.after_backward(self.model)
+        if self.settings.clip_norm:
+            nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if self.hooks.after_step:
+            self.hooks.after_step(self.model)
+        self.step += 1
+        right = (losses.logits.detach().argmax(1) == labels).sum()
+        parts = {"loss": total.detach(), **{name: part.detach() for name, part in losses.parts.items()}}
+        self._pending.append((parts, right, len(labels)))
+
+    def _collect(self) -> tuple[dict[str, float], int]:
+        """Move finished steps' numbers off the device into the epoch's sums; their means and images."""
+        images = 0
+        fresh: dict[str, float] = {}
+        for parts, right, count in self._pending:
+            images += count
+            for name, value in parts.items():
+                fresh[name] = fresh.get(name, 0.0) + float(value) * count
+            self.sums["right"] = self.sums.get("right", 0.0) + float(right)
+            self.sums["images"] = self.sums.get("images", 0.0) + count
+        self._pending.clear()
+        for name, value in fresh.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        if not math.isfinite(fresh.get("loss", 0.0)):
+            raise EspalierError(
+                f"The loss became {fresh['loss']} in epoch {self.epoch}, step {self.step}.",
+                "Lower the learning rate, or switch gradient clipping on.",
+            )
+        return {name: value / max(images, 1) for name, value in fresh.items()}, images
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        if now - self._told >= _EVENT_SECONDS:
+            losses, images = self._collect()
+            elapsed, self._told = now - self._told, now
+            steps = (self.epoch - 1) * self.training.steps + self.step
+            self._emit(StepDone(self.context.stage, self.epoch, steps, losses, images / elapsed))
+            self.context.on_fraction(steps / (self.settings.epochs * self.training.steps))
+        if now - self._saved >= _SAVE_SECONDS:
+            self._save()
+
+    def _finish_epoch(self) -> None:
+        self._collect()
+        self._set_mode(False)
+        try:
+            val_loss, val_top1 = evaluate(self.model, self.validation, self.precision, self.context.control)
+        except Exception:
+            self._save()
+            raise
+        count = max(self.sums.pop("images", 0.0), 1.0)
+        metrics = {"train_top1": 100.0 * self.sums.pop("right", 0.0) / count}
+        metrics |= {f"train_{name}": value / count for name, value in self.sums.items()}
+        metrics |= {"val_loss": val_loss, "val_top1": val_top1}
+        metrics["learning_rate"] = learning_rate(self.settings, self.epoch - 1)
+        best = val_top1 > self.best_top1
+        if best:
+            self.best_top1, self.best_epoch = val_top1, self.epoch
+            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self._clock()
+        metrics |= {"epoch": float(self.epoch), "seconds": self.seconds}
+        self.history.append(metrics)
+        steps = (self.epoch - 1) * self.training.steps + self.step
+        epoch, self.epoch, self.step, self.sums = self.epoch, self.epoch + 1, 0, {}
+        self._save()
+        self._emit(EpochDone(self.context.stage, epoch, self.settings.epochs, steps, metrics, best))
+        self.context.on_fraction(epoch / self.settings.epochs)
+
+    def _clock(self) -> None:
+        now = time.monotonic()
+        self.seconds += now - self._mark - self.context.control.take_paused_seconds()
+        self._mark = now
+
+    def _emit(self, event: Event) -> None:
+        self.context.emit(event)
+
+    def _save(self) -> None:
+        """Write the state beside the old one and rename: a kill at any moment leaves a whole file."""
+        if self.context.state is None:
+            return
+        self._collect()
+        self._clock()
+        state = {
+            "format": _STATE_FORMAT, "key": self.context.key, "epoch": self.epoch, "step": self.step,
+            "modules": self.modules.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(), "best": self.best, "best_top1": self.best_top1,
+            "best_epoch": self.best_epoch, "sums": self.sums, "history": self.history,
+            "seconds": self.seconds, "cut_at": self.cut_at,
+        }  # fmt: skip
+        temporary = self.context.state.with_suffix(".part")
+        torch.save(state, temporary)
+        temporary.replace(self.context.state)
+        self._saved = time.monotonic()
+
+    def _restore(self) -> None:
+        """Go on from the state file if there is one of this very training."""
+        path = self.context.state
+        if path is None or not path.is_file():
+            return
+        state = torch.load(path, map_location=self.context.device, weights_only=True)
+        if state.get("format") != _STATE_FORMAT or state.get("key") != self.context.key:
+            return
+        self.modules.load_state_dict(state["modules"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        for name in (
+            "epoch",
+            "step",
+            "best",
+            "best_top1",
+            "best_epoch",
+            "sums",
+            "history",
+            "seconds",
+            "cut_at",
+        ):
+            setattr(self, name, state[name])

@@ -1,0 +1,105 @@
+"""The declaration of a training phase (no torch); R1's hyper-parameters are the defaults."""
+
+from typing import Literal
+
+from core.params import Params, param
+
+
+class TrainingSettings(Params):
+    """How weights are trained: shared by every stage that trains.
+
+    Source of the defaults: R1 (doi 10.3390/bdcc10050131). The value of its label smoothing is
+    not published; 0.1 is the field's usual one.
+    """
+
+    epochs: int = param(
+        100,
+        "Epochs",
+        "At most this many passes over the training images; 0 trains nothing.",
+        unit="epochs",
+        ge=0,
+        le=10_000,
+    )
+    batch_size: int = param(
+        128, "Batch size", "Images per optimiser step.", unit="images", ge=2, le=8192, step=16
+    )
+    optimiser: Literal["adamax", "adam", "adamw", "sgd"] = param(
+        "adamax",
+        "Optimiser",
+        "Rule that turns gradients into steps.",
+        choices={
+            "adamax": "Adam with the infinity norm; R1's choice.",
+            "adam": "Adaptive moments.",
+            "adamw": "Adam with decoupled weight decay.",
+            "sgd": "Plain gradient descent with Nesterov momentum 0.9.",
+        },
+    )
+    learning_rate: float = param(
+        5e-5,
+        "Learning rate",
+        "The first (and largest) step size. 5e-5 suits fine-tuning with Adamax; training from scratch wants 100 times more.",
+        gt=0,
+        le=10,
+        step=0.0001,
+    )
+    weight_decay: float = param(
+        5e-4, "Weight decay", "Strength of the pull of weights towards zero.", ge=0, le=1, step=0.0001
+    )
+    schedule: Literal["cosine", "cosine-restarts", "constant"] = param(
+        "cosine",
+        "Schedule",
+        "How the learning rate falls.",
+        choices={
+            "cosine": "Along half a cosine from the learning rate to zero.",
+            "cosine-restarts": "Cosine, starting again at every restart period (SGDR).",
+            "constant": "It does not.",
+        },
+    )
+    restart_epochs: int = param(
+        10,
+        "Restart period",
+        "Epochs from one warm restart to the next.",
+        unit="epochs",
+        ge=1,
+        le=10_000,
+        advanced=True,
+    )
+    warmup_epochs: float = param(
+        0.0,
+        "Warm-up",
+        "Epochs over which the learning rate rises from zero.",
+        unit="epochs",
+        ge=0,
+        le=1000,
+        step=0.5,
+        advanced=True,
+    )
+    label_smoothing: float = param(
+        0.1, "Label smoothing", "Share of the target spread over all classes.", ge=0, lt=1, step=0.05
+    )
+    clip_norm: float = param(
+        1.0,
+        "Gradient clipping",
+        "Largest norm of all gradients together; 0 switches it off.",
+        ge=0,
+        le=1000,
+        step=0.5,
+    )
+    patience: int = param(
+        15,
+        "Patience",
+        "Stop after this many epochs without a better validation accuracy; 0 never stops early.",
+        unit="epochs",
+        ge=0,
+        le=10_000,
+    )
+    precision: Literal["float32", "mixed"] = param(
+        "float32",
+        "Precision",
+        "Number format of the forward and backward pass; weights stay float32.",
+        choices={
+            "float32": "Full precision.",
+            "mixed": "float16 with gradient scaling on CUDA, bfloat16 on processors that have it, float32 elsewhere (the run says which).",
+        },
+        advanced=True,
+    )

@@ -1,0 +1,1 @@
+"""The window. It knows the engine; the engine does not know it."""

@@ -1,0 +1,73 @@
+"""Starts the window: it is visible first, the heavy imports come after."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSettings, QTimer
+from PySide6.QtWidgets import QApplication
+
+import core
+from core.errors import EspalierError
+from core.runs import Home
+from gui import files
+from gui.main_window import MainWindow
+from gui.messages import install_crash_hook
+from gui.theme import Theme, app_icon
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Open the window on a pipeline file or a run folder; the exit status."""
+    parser = argparse.ArgumentParser(prog="espalier-window", description="The window of Espalier.")
+    parser.add_argument("what", nargs="?", type=Path, help="a pipeline file or a run folder")
+    arguments = parser.parse_args(argv)
+    app = make_application()
+    window = make_window(app, arguments.what)
+    crashes = install_crash_hook(window.messages)
+    window.show()
+    QTimer.singleShot(0, window.warm_up)
+    _quit_on_interrupt(window)
+    status = app.exec()
+    crashes.deleteLater()
+    return status
+
+
+def make_application() -> QApplication:
+    """The one application object, with its names set before any setting is read."""
+    QApplication.setOrganizationName("Espalier")
+    QApplication.setApplicationName("Espalier")
+    QApplication.setApplicationVersion(core.__version__)
+    existing = QApplication.instance()
+    app = existing if isinstance(existing, QApplication) else QApplication(sys.argv[:1])
+    QSettings.setDefaultFormat(QSettings.Format.IniFormat)
+    app.setApplicationDisplayName("Espalier")
+    app.setDesktopFileName("espalier")
+    app.setWindowIcon(app_icon())
+    return app
+
+
+def make_window(app: QApplication, what: Path | None = None) -> MainWindow:
+    """The window on `what`, or on the quick tour; what cannot be opened is said in a message."""
+    problem = None
+    try:
+        opened = files.open_any(what or files.FIRST)
+    except EspalierError as error:
+        problem, opened = error, files.open_any(files.FIRST)
+    window = MainWindow(opened, Home.default(), Theme(app))
+    if problem is not None:
+        QTimer.singleShot(0, window, lambda error=problem: window.messages.error(error))
+    return window
+
+
+def _quit_on_interrupt(window: MainWindow) -> None:
+    """Ctrl+C in the terminal closes the window; Python looks for it whenever the timer fires."""
+    signal.signal(signal.SIGINT, lambda *_: window.close())
+    timer = QTimer(window)
+    timer.timeout.connect(lambda: None)
+    timer.start(300)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

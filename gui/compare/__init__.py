@@ -1,0 +1,1 @@
+"""The place where stages are compared."""

@@ -1,0 +1,71 @@
+"""The paper's own table beside the results, with the remarks that a reader needs."""
+
+from collections.abc import Sequence
+from html import escape
+
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QTabWidget, QTextBrowser, QVBoxLayout
+
+from core.analysis.report import paper_rows
+from core.pipeline import PaperTable
+from gui.widgets.buttons import ElidedLabel, text
+from gui.widgets.metric_table import MetricModel, MetricTable
+
+
+class PaperPane(QFrame):
+    """Hidden where the pipeline carries no paper's table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("role", "card")
+        self.model = MetricModel()
+        self.table = MetricTable("paper-table", "The paper's table", self.model)
+        self.table.setStyleSheet("QTableView { border: none; border-radius: 0; }")
+        self.table.verticalHeader().setDefaultSectionSize(34)
+        self.choice = QComboBox()
+        self.choice.setObjectName("paper-choice")
+        self.choice.setAccessibleName("Table of the paper")
+        self.choice.activated.connect(self._show)
+        self.source = ElidedLabel()
+        self.source.setProperty("role", "muted")
+        self.remarks = QTextBrowser()
+        self.remarks.setObjectName("paper-remarks")
+        self.remarks.setAccessibleName("Remarks on the paper's table")
+        self.remarks.setStyleSheet("QTextBrowser { border: none; padding: 4px 0; }")
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("paper-tabs")
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(self.table, "Table")
+        self.tabs.addTab(self.remarks, "Remarks")
+        heading = QHBoxLayout()
+        heading.addWidget(text("In the paper", "section"))
+        heading.addWidget(self.source, 1)
+        heading.addWidget(self.choice)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(14, 10, 14, 8)
+        layout.setSpacing(4)
+        layout.addLayout(heading)
+        layout.addWidget(self.tabs, 1)
+        self._papers: Sequence[PaperTable] = ()
+
+    def show_paper(self, papers: Sequence[PaperTable]) -> None:
+        if papers == self._papers and self.model.rows:
+            return
+        self._papers = papers
+        self.setVisible(bool(papers))
+        self.choice.clear()
+        for paper in papers:
+            self.choice.addItem(paper.setting or paper.source)
+        self.choice.setVisible(len(papers) > 1)
+        self._show(0)
+
+    def _show(self, index: int) -> None:
+        if not self._papers:
+            return
+        paper = self._papers[index]
+        self.model.show_rows(paper_rows(paper))
+        self.source.setText(f"{paper.setting} · {paper.source}" if paper.setting else paper.source)
+        self.remarks.setHtml(
+            "".join(f'<p style="margin:0 0 6px 0">{escape(each)}</p>' for each in paper.remarks)
+        )
+        self.tabs.setTabText(1, f"Remarks ({len(paper.remarks)})")
+        self.tabs.setTabVisible(1, bool(paper.remarks))

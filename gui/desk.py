@@ -1,0 +1,90 @@
+"""Opening and saving: dialogs, unsaved changes, messages about files that cannot be used."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from core.errors import EspalierError
+from gui import files
+from gui.document import Document
+from gui.editor import edits
+from gui.files import Opened
+from gui.messages import Messages
+
+_FILTER = "Pipelines (*.yaml *.yml)"
+
+
+class Desk:
+    """Brings documents in and out of the window.
+
+    Args:
+        opened: called with what was opened, after the document has been replaced.
+        say: takes a sentence for the status bar.
+    """
+
+    def __init__(
+        self,
+        window: QWidget,
+        document: Document,
+        messages: Messages,
+        opened: Callable[[Opened], None],
+        say: Callable[[str], None],
+    ):
+        self._window, self._document, self._messages = window, document, messages
+        self._opened, self._say = opened, say
+
+    def open_path(self, path: Path) -> None:
+        """Open a pipeline file, a recipe or a run folder, unless a person keeps unsaved changes."""
+        if not self.may_leave():
+            return
+        try:
+            opened = files.open_any(path)
+        except EspalierError as error:
+            self._messages.error(error)
+            return
+        self._document.open(opened.pipeline, opened.path, opened.base)
+        self._opened(opened)
+
+    def open_file(self) -> None:
+        """Ask for a pipeline file and open it."""
+        start = str(self._document.base)
+        chosen, _ = QFileDialog.getOpenFileName(self._window, "Open a pipeline", start, _FILTER)
+        if chosen:
+            self.open_path(Path(chosen))
+
+    def save(self) -> bool:
+        """Write the document to its file, or ask for one; False when nothing was written."""
+        return self._write(self._document.path) if self._document.path else self.save_as()
+
+    def save_as(self) -> bool:
+        """Ask for a file and write the document."""
+        name = self._document.pipeline.name.lower().replace(" ", "-")
+        start = self._document.path or Path.home() / f"{name}.yaml"
+        chosen, _ = QFileDialog.getSaveFileName(self._window, "Save the pipeline", str(start), _FILTER)
+        if not chosen:
+            return False
+        return self._write(Path(chosen if chosen.endswith((".yaml", ".yml")) else f"{chosen}.yaml"))
+
+    def may_leave(self) -> bool:
+        """Whether the document may be replaced; asks about unsaved changes."""
+        if not self._document.modified:
+            return True
+        answer = self._messages.question(
+            "Unsaved changes", f"“{self._document.name}” has changes that are not saved.",
+            "Save them, or go on without them.", ("Save", "Don't save", "Cancel"),
+        )  # fmt: skip
+        return answer == "Don't save" or (answer == "Save" and self.save())
+
+    def _write(self, path: Path) -> bool:
+        document = self._document
+        try:
+            if path.parent.resolve() != document.base.resolve():
+                moved = edits.with_absolute_paths(document.pipeline, document.base)
+                document.apply(moved, "Write paths in full")
+            document.save(path)
+        except EspalierError as error:
+            self._messages.error(error)
+            return False
+        self._say(f"Saved {path.name}.")
+        return True

@@ -1,0 +1,83 @@
+"""The open pipeline: its file, its history of changes, its problems."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QUndoCommand, QUndoStack
+
+from core import pipeline as documents
+from core.errors import Problem
+from core.pipeline import Pipeline
+from core.runs import write_atomically
+
+
+class Document(QObject):
+    """Holds the immutable pipeline; every edit replaces it and can be undone.
+
+    Signals:
+        changed: the pipeline, its problems or the file's name are other than before.
+    """
+
+    changed = Signal()
+
+    def __init__(self, pipeline: Pipeline, path: Path | None, base: Path):
+        """`path` is None for what has no file of its own (a recipe, a run's pipeline)."""
+        super().__init__()
+        self.undo_stack = QUndoStack(self)
+        self.open(pipeline, path, base)
+        self.undo_stack.cleanChanged.connect(lambda _clean: self.changed.emit())
+
+    def open(self, pipeline: Pipeline, path: Path | None, base: Path) -> None:
+        """Show another document; its history starts empty."""
+        self.path, self.base = path, base
+        self.undo_stack.clear()
+        self._set(pipeline)
+
+    def apply(self, pipeline: Pipeline, text: str, merge: str = "") -> None:
+        """Replace the pipeline; `text` names the step for undo, edits with the same `merge` become one."""
+        if pipeline != self.pipeline or documents.dumps(pipeline) != self.text:
+            self.undo_stack.push(_Edit(self, self.pipeline, pipeline, text, merge))
+
+    def save(self, path: Path) -> None:
+        """Write the file; raises `EspalierError` when it cannot be written."""
+        write_atomically(path, self.text)
+        self.path, self.base = path, path.parent
+        self.undo_stack.setClean()
+        self.changed.emit()
+
+    @property
+    def modified(self) -> bool:
+        return not self.undo_stack.isClean()
+
+    @property
+    def name(self) -> str:
+        return self.path.name if self.path else self.pipeline.name
+
+    def _set(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.text = documents.dumps(pipeline)
+        self.problems: list[Problem] = documents.check(pipeline)
+        self.changed.emit()
+
+
+class _Edit(QUndoCommand):
+    """From one pipeline to the next."""
+
+    def __init__(self, document: Document, before: Pipeline, after: Pipeline, text: str, merge: str):
+        super().__init__(text)
+        self._document, self._before, self._after, self._merge = document, before, after, merge
+
+    def redo(self) -> None:
+        self._document._set(self._after)
+
+    def undo(self) -> None:
+        self._document._set(self._before)
+
+    def id(self) -> int:
+        return hash(self._merge) % 2**31 if self._merge else -1
+
+    def mergeWith(self, other: QUndoCommand) -> bool:
+        if not isinstance(other, _Edit) or other._merge != self._merge:
+            return False
+        self._after = other._after
+        return True

@@ -1,0 +1,1 @@
+"""The place where a pipeline is edited."""

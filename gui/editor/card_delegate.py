@@ -1,0 +1,141 @@
+"""Paints one card of the editor's list, and the piece of the tree beside it."""
+
+from PySide6.QtCore import QAbstractItemModel, QEvent, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPen
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+
+from gui import theme
+from gui.editor.cards import Card, CardModel, Index
+from gui.editor.lanes import Edge, Lanes
+
+
+class CardDelegate(QStyledItemDelegate):
+    """Paints a card and the piece of the tree beside it; the box on the right switches a stage."""
+
+    HEIGHT, GAP, LANE, LEFT = 58, 6, 16, 8
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(200, self.HEIGHT + self.GAP)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        model = index.model()
+        assert isinstance(model, CardModel)
+        card, c = model.cards[index.row()], theme.colours()
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        box = self._box(option.rect, model)
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        border = c.bad if card.problems else c.accent if selected else c.border
+        painter.setPen(QPen(QColor(border), 1.5 if selected or card.problems else 1))
+        painter.setBrush(QColor(c.selection if selected else c.surface if card.enabled else c.window))
+        painter.drawRoundedRect(QRectF(box).adjusted(0.75, 0.75, -0.75, -0.75), 8, 8)
+        self._tree(painter, option.rect, index.row() - 2, model.lanes)
+        ratio = painter.device().devicePixelRatio() if painter.device() else 1
+        colour = "bad" if card.problems else "accent" if card.enabled else "muted"
+        painter.drawPixmap(box.left() + 12, box.center().y() - 11, theme.pixmap(card.icon, colour, 22, ratio))
+        self._texts(painter, option, box, card)
+        if card.kind == "stage":
+            self._check_box(painter, box, card.enabled)
+        painter.restore()
+
+    def _texts(self, painter: QPainter, option: QStyleOptionViewItem, box: QRect, card: Card) -> None:
+        c = theme.colours()
+        left, right = box.left() + 46, box.right() - (40 if card.kind == "stage" else 12)
+        bold, small = QFont(option.font), QFont(option.font)
+        bold.setWeight(QFont.Weight.DemiBold)
+        small.setPointSizeF(option.font.pointSizeF() * 0.92)
+        badge = f"⚠ {card.problems}" if card.problems else card.badge
+        painter.setFont(small)
+        width = min(QFontMetrics(small).horizontalAdvance(badge) + 4, (right - left) * 3 // 5)
+        if badge:
+            painter.setPen(QColor(c.bad if card.problems else c.muted))
+            where = QRect(right - width, box.top() + 8, width, 20)
+            shown = painter.fontMetrics().elidedText(badge, Qt.TextElideMode.ElideRight, width)
+            painter.drawText(where, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, shown)
+        middle = Qt.AlignmentFlag.AlignVCenter
+        summary = QRect(left, box.top() + 30, right - left, 20)
+        painter.setPen(QColor(c.muted))
+        words = card.summary if card.enabled else f"Switched off · {card.summary}"
+        painter.drawText(
+            summary,
+            middle,
+            painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, summary.width()),
+        )
+        painter.setFont(bold)
+        painter.setPen(QColor(c.text if card.enabled else c.muted))
+        title = QRect(left, box.top() + 8, right - left - (width + 10 if badge else 0), 20)
+        painter.drawText(
+            title,
+            middle,
+            painter.fontMetrics().elidedText(card.title, Qt.TextElideMode.ElideRight, title.width()),
+        )
+
+    def _check_box(self, painter: QPainter, box: QRect, checked: bool) -> None:
+        c = theme.colours()
+        rect = QRectF(self._check_rect(box))
+        painter.setPen(QPen(QColor(c.accent if checked else c.strong_border), 1))
+        painter.setBrush(QColor(c.accent if checked else c.surface))
+        painter.drawRoundedRect(rect.adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
+        if checked:
+            pen = QPen(QColor(c.on_accent), 2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap)
+            pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+            painter.setPen(pen)
+            corner = rect.topLeft()
+            painter.drawPolyline([corner + QPointF(x, y) for x, y in ((4.5, 9.2), (7.6, 12.2), (13.2, 5.8))])
+
+    def _tree(self, painter: QPainter, rect: QRect, row: int, lanes: Lanes) -> None:
+        if row < 0:
+            return
+        c = theme.colours()
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(c.strong_border), 1.6))
+        for edge in lanes.edges:
+            self._edge(painter, rect, row, edge)
+        painter.setPen(QPen(QColor(c.window), 2))
+        painter.setBrush(QColor(c.accent))
+        painter.drawEllipse(QPointF(self._x(rect, lanes.lane[row]), self._y(rect)), 5.5, 5.5)
+
+    def _edge(self, painter: QPainter, rect: QRect, row: int, edge: Edge) -> None:
+        x, y = self._x(rect, edge.lane), self._y(rect)
+        if row == edge.parent:
+            start = self._x(rect, edge.from_lane)
+            path = QPainterPath(QPointF(start, y))
+            path.cubicTo(QPointF(start, rect.bottom()), QPointF(x, y), QPointF(x, rect.bottom() + 1))
+            painter.drawPath(path)
+        elif edge.parent < row < edge.child:
+            painter.drawLine(QPointF(x, rect.top()), QPointF(x, rect.bottom() + 1))
+        elif row == edge.child:
+            painter.drawLine(QPointF(x, rect.top()), QPointF(x, y))
+
+    def editorEvent(
+        self, event: QEvent, model: QAbstractItemModel, option: QStyleOptionViewItem, index: Index
+    ) -> bool:
+        """A click on the box, or the space bar, switches the stage."""
+        assert isinstance(model, CardModel)
+        if not index.flags() & Qt.ItemFlag.ItemIsUserCheckable:
+            return False
+        if isinstance(event, QMouseEvent):
+            inside = self._check_rect(self._box(option.rect, model)).adjusted(-8, -8, 8, 8)
+            wanted = event.type() == QEvent.Type.MouseButtonRelease and inside.contains(
+                event.position().toPoint()
+            )
+        else:
+            wanted = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Space
+        if not wanted:
+            return False
+        card = model.cards[index.row()]
+        now = Qt.CheckState.Unchecked if card.enabled else Qt.CheckState.Checked
+        return model.setData(index, now, Qt.ItemDataRole.CheckStateRole)
+
+    def _box(self, rect: QRect, model: CardModel) -> QRect:
+        gutter = self.LEFT + self.LANE * model.lanes.count + 4
+        return rect.adjusted(gutter, 0, -2, -self.GAP)
+
+    def _check_rect(self, box: QRect) -> QRect:
+        return QRect(box.right() - 30, box.center().y() - 8, 18, 18)
+
+    def _x(self, rect: QRect, lane: int) -> float:
+        return rect.left() + self.LEFT + lane * self.LANE + 3.0
+
+    def _y(self, rect: QRect) -> float:
+        return rect.top() + self.HEIGHT / 2

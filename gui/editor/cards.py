@@ -1,0 +1,160 @@
+"""The list of cards: the pipeline itself, its data, its sources, its stages, with the tree beside."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+
+from core.errors import Problem
+from core.pipeline import Pipeline
+from gui.editor import summary
+from gui.editor.edits import parent_of, titles
+from gui.editor.lanes import Lanes, lay_out
+
+Index = QModelIndex | QPersistentModelIndex
+_GROUP_ICONS = {"Training": "train", "Pruning": "prune", "Distillation": "distil"}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One row: what it stands for and what it says."""
+
+    kind: str  # "pipeline", "data", "source" or "stage"
+    id: str
+    title: str
+    summary: str
+    icon: str
+    badge: str = ""
+    enabled: bool = True
+    problems: int = 0
+
+    @property
+    def spoken(self) -> str:
+        """The row for a screen reader."""
+        parts = [self.title, self.badge, self.summary, "" if self.enabled else "switched off"]
+        parts.append(f"{self.problems} problems" if self.problems else "")
+        return ", ".join(part for part in parts if part)
+
+
+def icon_of(group: str) -> str:
+    """The icon of a group of techniques; new groups get the general one."""
+    return _GROUP_ICONS.get(group, "stage")
+
+
+def cards(pipeline: Pipeline, problems: list[Problem]) -> tuple[list[Card], Lanes]:
+    """All rows of a document, and the lines beside them."""
+    seeds = pipeline.axes.seed
+    about = (
+        f"{len(pipeline.active)} of {len(pipeline.stages)} stages"
+        if len(pipeline.active) < len(pipeline.stages)
+        else f"{len(pipeline.stages)} stages"
+    )
+    about += f" · seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    rows = [
+        Card("pipeline", "", pipeline.name, about, "document", problems=_count(problems, ())),
+        Card(
+            "data",
+            "",
+            "Data",
+            summary.data_summary(pipeline.data),
+            "data",
+            problems=_count(problems, ("data",)),
+        ),
+    ]
+    names = titles(pipeline)
+    parents: list[int | None] = []
+    place: dict[str, int] = {}
+    for number, source in enumerate(pipeline.sources):
+        place[source.id] = len(parents)
+        parents.append(None)
+        here = _count(problems, ("sources", number))
+        rows.append(
+            Card(
+                "source",
+                source.id,
+                names[source.id],
+                summary.source_summary(source),
+                "network",
+                problems=here,
+            )
+        )
+    for number, node in enumerate(pipeline.stages):
+        parent = parent_of(pipeline, number)
+        previous = pipeline.stages[number - 1].id if number else pipeline.sources[-1].id
+        marks = ["baseline"] if pipeline.active and node.id == pipeline.baseline_id else []
+        marks += ["final"] if pipeline.active and node.id == pipeline.final_id else []
+        marks += [f"from {names.get(parent, parent)}"] if parent != previous else []
+        place[node.id] = len(parents)
+        parents.append(place.get(parent, 0))
+        rows.append(Card(
+            "stage", node.id, node.title, summary.stage_summary(pipeline, node),
+            icon_of(node.stage.group), " · ".join(marks), node.enabled, _count(problems, ("stages", number)),
+        ))  # fmt: skip
+    return rows, lay_out(parents)
+
+
+def _count(problems: list[Problem], place: tuple[str | int, ...]) -> int:
+    if not place:  # the document's own: everything that no other card shows
+        return sum(
+            1
+            for p in problems
+            if not (
+                p.place
+                and p.place[0] in ("data", "sources", "stages")
+                and (p.place[0] == "data" or len(p.place) > 1)
+            )
+        )
+    return sum(1 for p in problems if p.place[: len(place)] == place)
+
+
+class CardModel(QAbstractListModel):
+    """The cards of a document as a list model; `toggled` when a person switches a stage on or off."""
+
+    toggled = Signal(str, bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cards: list[Card] = []
+        self.lanes = Lanes((), ())
+
+    def show_document(self, pipeline: Pipeline, problems: list[Problem]) -> None:
+        rows, lanes = cards(pipeline, problems)
+        same = [(card.kind, card.id) for card in rows] == [(card.kind, card.id) for card in self.cards]
+        if same:
+            self.cards, self.lanes = rows, lanes
+            self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
+        else:
+            self.beginResetModel()
+            self.cards, self.lanes = rows, lanes
+            self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.cards)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        card = self.cards[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return card.title
+        if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.AccessibleDescriptionRole):
+            return card.spoken
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return f"{card.title}\n{card.summary}" + (f"\n{card.badge}" if card.badge else "")
+        if role == Qt.ItemDataRole.CheckStateRole and card.kind == "stage":
+            return Qt.CheckState.Checked if card.enabled else Qt.CheckState.Unchecked
+        return None
+
+    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        card = self.cards[index.row()]
+        if role == Qt.ItemDataRole.CheckStateRole and card.kind == "stage":
+            self.toggled.emit(card.id, Qt.CheckState(value) == Qt.CheckState.Checked)
+            return True
+        return False
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        checkable = index.isValid() and self.cards[index.row()].kind == "stage"
+        return flags | Qt.ItemFlag.ItemIsUserCheckable if checkable else flags
+
+    def row_of(self, kind: str, id: str) -> int:
+        """The row of a card, -1 when there is none."""
+        return next((n for n, card in enumerate(self.cards) if (card.kind, card.id) == (kind, id)), -1)

@@ -1,0 +1,144 @@
+"""What stands beside the list for the pipeline itself."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QPlainTextEdit, QWidget
+
+from core.pipeline import Pipeline
+from gui.editor import edits
+from gui.editor.panels import Panel
+from gui.widgets.buttons import line, text
+from gui.widgets.form import LABEL_WIDTH, Where
+
+
+class PipelinePanel(Panel):
+    """The document itself: name, description, what is compared with what, seeds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = QLineEdit()
+        self.name.setObjectName("pipeline-name")
+        self.name.setAccessibleName("Name of the pipeline")
+        self.name.setProperty("role", "name")
+        self.name.setMaxLength(120)
+        self.name.editingFinished.connect(self._renamed)
+        self.about = _AboutEdit()
+        self.about.left.connect(self._described)
+        self.baseline, self.final = QComboBox(), QComboBox()
+        self.seeds = QLineEdit()
+        self.seeds.setObjectName("pipeline-seeds")
+        self.seeds.setAccessibleName("Seeds")
+        self.seeds.editingFinished.connect(self._seeded)
+        self.seed_problem = text("", "problem", wrap=True)
+        self.column.addWidget(self.name)
+        self.column.addWidget(text("The pipeline", "section"))
+        self.column.addWidget(line())
+        self.rows = rows = QFormLayout()
+        rows.setHorizontalSpacing(10)
+        rows.setVerticalSpacing(10)
+        rows.addRow(_label("Description", self.about), self.about)
+        for box, key, words in (
+            (self.baseline, "baseline", "All stages are compared with this one"),
+            (self.final, "final", "The model of this stage is the result"),
+        ):
+            box.setObjectName(f"pipeline-{key}")
+            box.setAccessibleName(key.capitalize())
+            box.setToolTip(words)
+            box.setMaximumWidth(320)
+            box.activated.connect(lambda _index, box=box, key=key: self._chosen(box, key))
+            rows.addRow(_label(key.capitalize(), box), box)
+        self.seeds.setMaximumWidth(320)
+        rows.addRow(_label("Seeds", self.seeds), self.seeds)
+        rows.addRow(_label(""), self.seed_problem)
+        rows.addRow(
+            _label(""),
+            text(
+                "Whole numbers with commas between; the whole pipeline runs once for each.",
+                "muted",
+                wrap=True,
+            ),
+        )
+        self.column.addLayout(rows)
+        self.notes = text("", "muted", wrap=True)
+        self.column.addWidget(self.notes)
+        self.column.addStretch(1)
+
+    def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[Where, str]) -> None:
+        self.pipeline = pipeline
+        if not self.name.hasFocus():
+            self.name.setText(pipeline.name)
+        if not self.about.hasFocus():
+            self.about.setPlainText(pipeline.about)
+        if not self.seeds.hasFocus():
+            self.seeds.setText(", ".join(map(str, pipeline.axes.seed)))
+        for box, value, unset, standing in (
+            (self.baseline, pipeline.baseline, "The first stage", pipeline.active[:1]),
+            (self.final, pipeline.final, "The last stage", pipeline.active[-1:]),
+        ):
+            box.clear()
+            box.addItem(f"{unset} ({standing[0].title})" if standing else unset, "")
+            for node in pipeline.active:
+                box.addItem(node.title, node.id)
+            box.setCurrentIndex(max(0, box.findData(value)))
+        self._show_seed_problem(problems.get(("axes",), ""))
+        self.notes.setText("\n\n".join(pipeline.notes))
+
+    def _show_seed_problem(self, words: str) -> None:
+        self.seed_problem.setText(f"⚠ {words}" if words else "")
+        self.rows.setRowVisible(self.seed_problem, bool(words))
+
+    def _renamed(self) -> None:
+        name = self.name.text().strip()
+        assert self.pipeline is not None
+        if not name:
+            self.name.setText(self.pipeline.name)
+        elif name != self.pipeline.name:
+            self.edited.emit(edits.set_key(self.pipeline, "name", name), "Rename", "")
+
+    def _described(self) -> None:
+        assert self.pipeline is not None
+        if self.about.toPlainText() != self.pipeline.about:
+            self.edited.emit(edits.set_key(self.pipeline, "about", self.about.toPlainText()), "Describe", "")
+
+    def _chosen(self, box: QComboBox, key: str) -> None:
+        assert self.pipeline is not None
+        self.edited.emit(edits.set_key(self.pipeline, key, box.currentData()), f"Choose the {key}", "")
+
+    def _seeded(self) -> None:
+        assert self.pipeline is not None
+        words = self.seeds.text().replace(",", " ").split()
+        try:
+            changed = edits.set_key(self.pipeline, "axes", {"seed": [int(word) for word in words]})
+        except ValueError:
+            self._show_seed_problem("Expected whole numbers that differ, such as 42, 43, 44.")
+            return
+        self._show_seed_problem("")
+        if changed.axes != self.pipeline.axes:
+            self.edited.emit(changed, "Change seeds", "")
+
+
+class _AboutEdit(QPlainTextEdit):
+    """A few lines of text that say when the cursor leaves them."""
+
+    left = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("pipeline-about")
+        self.setAccessibleName("Description")
+        self.setTabChangesFocus(True)
+        self.setMaximumHeight(110)
+
+    def focusOutEvent(self, event: object) -> None:
+        super().focusOutEvent(event)  # type: ignore[arg-type]
+        self.left.emit()
+
+
+def _label(words: str, buddy: QWidget | None = None) -> QLabel:
+    label = QLabel(words)
+    label.setFixedWidth(LABEL_WIDTH)
+    if buddy is not None:
+        label.setBuddy(buddy)
+    return label

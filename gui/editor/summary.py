@@ -1,0 +1,95 @@
+"""One line per card: what was set, in the order and with the units of the declaration (no Qt)."""
+
+from typing import Any
+
+from core.data.catalogue import SOURCES
+from core.data.settings import DataSettings
+from core.models.catalogue import BACKBONES
+from core.pipeline import Pipeline, SourceNode, StageNode
+from gui.editor.edits import references
+from gui.widgets.declared import Declared, declared, plain_value, settings_class, value_at
+
+_SEPARATOR = " · "
+_LONGEST = 5
+_LEADING = 2
+
+
+def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
+    """ "ratio 0.3 · block-internal · 2 epochs": the first settings, and the others that were set."""
+    names = {other.id: other.title for other in pipeline.stages}
+    teachers = references(node.kind)
+    parts = []
+    for index, field in enumerate(declared(node.stage.Settings)):
+        if field.kind == "group":
+            parts += _group(field, node.settings.get(field.name))
+        elif field.name in teachers:
+            value = str(node.settings.get(field.name, ""))
+            parts.append(f"{_small(field.label)} {names.get(value, value) or 'not chosen'}")
+        elif index < _LEADING or field.name in node.settings:
+            parts.append(shown_value(field, value_at(node.settings, field)))
+    return _SEPARATOR.join([part for part in parts if part][:_LONGEST])
+
+
+def source_summary(node: SourceNode) -> str:
+    """Backbone, feature enhancement, weights."""
+    if node.kind != "backbone":
+        return str(node.settings.get("path", "")) or "no folder chosen"
+    parts = []
+    for field in declared(settings_class(node)):
+        value = value_at(node.settings, field)
+        if field.name == "backbone":
+            parts.append(BACKBONES[value].title if value in BACKBONES else str(value))
+        elif field.kind == "group" and field.group is not None:
+            first = declared(field.group)[0]
+            inner = value_at(value or {}, first)
+            parts.append(f"{field.label} {inner}" if inner != "none" else f"no {field.label}")
+        elif field.name == "weights":
+            parts.append(f"{value} weights" if value != "file" else "weights from a file")
+    return _SEPARATOR.join(parts)
+
+
+def data_summary(data: DataSettings) -> str:
+    """Data set, size, limits."""
+    source = SOURCES.get(data.source)
+    parts = [source.title if source else data.source]
+    if data.path:
+        parts.append(data.path)
+    if data.image_size:
+        parts.append(f"{data.image_size} px")
+    if data.train_images:
+        parts.append(f"{data.train_images} training images")
+    return _SEPARATOR.join(parts)
+
+
+def shown_value(field: Declared, value: Any) -> str:
+    """A value with what it is."""
+    if field.kind == "choice":
+        return str(value)
+    if field.kind == "bool":
+        return _small(field.label) if value else f"no {_small(field.label)}"
+    if value is None:
+        return ""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{_small(field.label)} {text} {_unit(field, value)}".strip()
+
+
+def _group(field: Declared, settings: dict[str, Any] | None) -> list[str]:
+    """Of a group: the first number with its unit (epochs), and the first real number that was set."""
+    assert field.group is not None
+    fields = declared(field.group)
+    values = plain_value(field.default) if settings is None else settings
+    parts = [shown_value(fields[0], value_at(values or {}, fields[0]))] if fields[0].kind != "int" else []
+    if not parts:
+        value = value_at(values or {}, fields[0])
+        parts = [f"{value} {_unit(fields[0], value) or _small(fields[0].label)}"]
+    set_numbers = [f for f in fields[1:] if f.kind == "float" and f.name in (settings or {})]
+    return parts + [shown_value(f, (settings or {})[f.name]) for f in set_numbers[:1]]
+
+
+def _unit(field: Declared, value: Any) -> str:
+    return field.unit.removesuffix("s") if value == 1 else field.unit
+
+
+def _small(label: str) -> str:
+    """A label within a line: only its first letter is made small ("temperature T")."""
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]

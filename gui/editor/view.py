@@ -1,0 +1,214 @@
+"""The editor: the list of cards, the selected card's settings, and the strip of problems."""
+
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import (  # fmt: skip
+    QAbstractItemView,
+    QListView,
+    QScrollArea,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.errors import Problem
+from core.pipeline import Pipeline
+from gui.document import Document
+from gui.editor.card_delegate import CardDelegate
+from gui.editor.cards import Card, CardModel
+from gui.editor.commands import StageCommands
+from gui.editor.panels import DataPanel, NodePanel, Panel
+from gui.editor.pipeline_panel import PipelinePanel
+from gui.editor.problems import ProblemStrip
+from gui.widgets.buttons import ActionButton, Header, card
+from gui.widgets.form import Where
+
+
+class EditorView(QWidget):
+    """Edits a `Document`.
+
+    Signals:
+        said: a sentence for the status bar.
+    """
+
+    said = Signal(str)
+
+    def __init__(
+        self, document: Document, run_action: QAction, check_action: QAction, resume_action: QAction
+    ):
+        super().__init__()
+        self.setObjectName("place-pipeline")
+        self.document = document
+        self._panels: dict[tuple[str, str, str], Panel] = {}
+        self.model = CardModel()
+        self.header = Header(
+            "",
+            ActionButton(check_action),
+            ActionButton(resume_action),
+            ActionButton(run_action, primary=True),
+        )
+        self.list = self._make_list()
+        self.commands = StageCommands(document, self.list, lambda: self.selected, self.select)
+        self.commands.said.connect(self.said)
+        self.model.toggled.connect(self.commands.toggle)
+        self.strip = ProblemStrip()
+        self.strip.chosen.connect(self.go_to)
+        self.panel: Panel | None = None
+        self._page = QWidget()
+        self._page.setProperty("role", "page")
+        pages = QVBoxLayout(self._page)
+        pages.setContentsMargins(0, 0, 0, 0)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(22, 16, 22, 14)
+        layout.setSpacing(12)
+        layout.addWidget(self.header)
+        layout.addWidget(self._body(), 1)
+        layout.addWidget(self.strip)
+        document.changed.connect(self.refresh)
+        self.refresh()
+        self.select("stage", document.pipeline.stages[0].id)
+
+    def _make_list(self) -> QListView:
+        view = QListView()
+        view.setObjectName("cards")
+        view.setProperty("role", "cards")
+        view.setAccessibleName("Data, networks and stages")
+        view.setModel(self.model)
+        view.setItemDelegate(CardDelegate(view))
+        view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        view.selectionModel().currentChanged.connect(self._selected)
+        return view
+
+    def _body(self) -> QWidget:
+        left = QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(0, 0, 8, 0)
+        column.setSpacing(8)
+        column.addLayout(self.commands.toolbar())
+        column.addWidget(self.list, 1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(self._page)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._scroll = scroll
+        right = card()
+        inside = QVBoxLayout(right)
+        inside.setContentsMargins(1, 1, 1, 1)
+        inside.addWidget(scroll)
+        splitter = QSplitter()
+        splitter.setObjectName("editor-splitter")
+        splitter.setChildrenCollapsible(False)
+        splitter.addWidget(left)
+        splitter.addWidget(right)
+        left.setMinimumWidth(330)
+        right.setMinimumWidth(520)
+        splitter.setSizes([410, 740])
+        splitter.setStretchFactor(1, 1)
+        return splitter
+
+    def retheme(self) -> None:
+        """Take icons and colours of the theme."""
+        self.commands.retheme()
+        for panel in self._panels.values():
+            panel.hide()
+            panel.deleteLater()
+        self.panel = None
+        self._panels.clear()
+        self.refresh()
+
+    # what is shown
+
+    @property
+    def selected(self) -> Card | None:
+        row = self.list.currentIndex().row()
+        return self.model.cards[row] if 0 <= row < len(self.model.cards) else None
+
+    def refresh(self) -> None:
+        """Show the document as it is now."""
+        pipeline, before = self.document.pipeline, self.selected
+        row = self.list.currentIndex().row()
+        self.header.show_texts(pipeline.name, pipeline.about)
+        self.model.show_document(pipeline, self.document.problems)
+        if self.selected is None and self.model.cards:
+            found = self.model.row_of(before.kind, before.id) if before else -1
+            self._select_row(found if found >= 0 else max(0, min(row, len(self.model.cards) - 1)))
+        self.strip.show_problems(self.document.problems, pipeline)
+        self._show_panel()
+        self.commands.update_enabled()
+
+    def _show_panel(self) -> None:
+        chosen = self.selected
+        if chosen is None:
+            return
+        pipeline = self.document.pipeline
+        kind = next((n.kind for n in (*pipeline.sources, *pipeline.stages) if n.id == chosen.id), "")
+        key = (chosen.kind, chosen.id, kind)
+        if key not in self._panels:
+            panel = self._make_panel(chosen)
+            panel.edited.connect(self._edited)
+            self._panels[key] = panel
+            self._page.layout().addWidget(panel)  # type: ignore[union-attr]
+        panel = self._panels[key]
+        if self.panel is not panel:
+            if self.panel is not None:
+                self.panel.hide()
+            self.panel = panel
+            panel.show()
+            self._scroll.verticalScrollBar().setValue(0)
+        panel.show_pipeline(pipeline, self.document.base, self._problems_of(chosen))
+
+    def _make_panel(self, chosen: Card) -> Panel:
+        if chosen.kind == "pipeline":
+            return PipelinePanel()
+        if chosen.kind == "data":
+            return DataPanel()
+        pipeline = self.document.pipeline
+        return NodePanel(pipeline.source(chosen.id) if chosen.kind == "source" else pipeline.stage(chosen.id))
+
+    def _problems_of(self, chosen: Card) -> dict[Where, str]:
+        place = _place(self.document.pipeline, chosen)
+        found: dict[Where, str] = {}
+        for problem in self.document.problems:
+            if problem.place[: len(place)] == place:
+                where = tuple(str(part) for part in problem.place[len(place) :] if part != "settings")
+                found[where] = f"{problem.message} {problem.advice}".strip()
+        return found
+
+    def select(self, kind: str, id: str = "") -> None:
+        """Select a card."""
+        self._select_row(max(0, self.model.row_of(kind, id)))
+
+    def _select_row(self, row: int) -> None:
+        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect
+        self.list.selectionModel().setCurrentIndex(self.model.index(row), flags)
+
+    def _selected(self, _now: QModelIndex, _before: QModelIndex) -> None:
+        self._show_panel()
+        self.commands.update_enabled()
+
+    def go_to(self, problem: Problem) -> None:
+        """Select the card that a problem is about, and its field."""
+        place, pipeline = problem.place, self.document.pipeline
+        if place[:1] == ("data",):
+            self.select("data")
+        elif len(place) > 1 and place[0] in ("sources", "stages") and isinstance(place[1], int):
+            nodes = pipeline.sources if place[0] == "sources" else pipeline.stages
+            self.select(str(place[0])[:-1], nodes[place[1]].id)
+        else:
+            self.select("pipeline")
+        if self.panel is not None:
+            skip = 1 if place[:1] == ("data",) else 2
+            self.panel.focus(tuple(str(part) for part in place[skip:] if part != "settings"))
+
+    def _edited(self, pipeline: Pipeline, words: str, merge: str) -> None:
+        self.document.apply(pipeline, words, merge)
+
+
+def _place(pipeline: Pipeline, chosen: Card) -> tuple[str | int, ...]:
+    if chosen.kind == "source":
+        return ("sources", next(n for n, node in enumerate(pipeline.sources) if node.id == chosen.id))
+    if chosen.kind == "stage":
+        return ("stages", pipeline.stage_ids.index(chosen.id))
+    return ("data",) if chosen.kind == "data" else ()

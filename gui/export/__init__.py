@@ -1,0 +1,1 @@
+"""The place where a finished stage is exported."""

@@ -1,0 +1,75 @@
+"""Finding and opening what a person names: recipes, pipeline files, run folders (no Qt)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core import pipeline as documents
+from core import yaml
+from core.errors import EspalierError
+from core.pipeline import Pipeline
+from core.runs import RunFolder
+
+RECIPES = Path(__file__).resolve().parent.parent / "resources" / "recipes"
+FIRST = RECIPES / "quick-tour.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One pipeline that comes with the application."""
+
+    name: str
+    about: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A document and where it came from.
+
+    Attributes:
+        path: the file that Save writes to; None for recipes and runs, which are left as they are.
+        base: where its relative paths start.
+        run: the run folder that was opened, else None.
+    """
+
+    pipeline: Pipeline
+    path: Path | None
+    base: Path
+    run: RunFolder | None = None
+
+
+def recipes() -> list[Recipe]:
+    """All recipes, by name; read without checking them."""
+    found = []
+    for path in sorted(RECIPES.glob("*.yaml")):
+        content = yaml.parse(path.read_text(encoding="utf-8")).content
+        if isinstance(content, dict):
+            about = " ".join(str(content.get("about", "")).split())
+            found.append(Recipe(str(content.get("name", path.stem)), about, path))
+    return found
+
+
+def open_any(path: Path) -> Opened:
+    """Open a pipeline file or a run folder.
+
+    Raises:
+        EspalierError: when it is neither, or cannot be used.
+    """
+    path = path.expanduser()
+    if path.is_dir():
+        run = RunFolder.open(path)
+        text = run.info.get("document")
+        pipeline = documents.loads(text, path.name) if text else run.pipeline
+        return Opened(pipeline, None, run.base, run)
+    if not path.is_file():
+        raise EspalierError(
+            f"Expected a pipeline file or a run folder, found nothing at {path}.", "Check the path."
+        )
+    pipeline = documents.load(path)
+    own = path.resolve().parent != RECIPES
+    return Opened(pipeline, path if own else None, path.resolve().parent)
+
+
+def openable(path: Path) -> bool:
+    """Whether a dragged thing looks like something to open."""
+    return path.suffix.lower() in (".yaml", ".yml") or (path / "run.json").is_file()

@@ -1,0 +1,86 @@
+"""Closing the window: asks about a run and unsaved changes, then waits for the work to end."""
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtWidgets import QWidget
+
+from gui.messages import Messages
+from gui.worker import Worker
+
+_LIMIT_MS = 20_000
+
+
+class Leaving(QObject):
+    """Decides whether a window may close now; closes it again when the last worker has ended.
+
+    Args:
+        workers: the first is the run's; a person is asked before that one is stopped.
+        may_leave: asks about unsaved changes.
+    """
+
+    def __init__(
+        self,
+        window: QWidget,
+        workers: Sequence[Worker],
+        messages: Messages,
+        may_leave: Callable[[], bool],
+        say: Callable[[str], None],
+    ):
+        super().__init__(window)
+        self._window, self._workers, self._messages = window, workers, messages
+        self._may_leave, self._say = may_leave, say
+        self.going = False
+        self._limit = QTimer(self)
+        self._limit.setSingleShot(True)
+        self._limit.setInterval(_LIMIT_MS)
+        self._limit.timeout.connect(self._still_busy)
+        for worker in workers:
+            worker.ended.connect(self._ended)
+
+    def may_close(self) -> bool:
+        """True when nothing is left to ask or to wait for."""
+        if not self.going:
+            if self._workers[0].running and not self._agreed_to_stop():
+                return False
+            if not self._may_leave():
+                return False
+        busy = self._busy()
+        self.going = True
+        if not busy:
+            return True
+        self._window.setEnabled(False)
+        self._say(f"Stopping {busy[0].title} …")
+        for worker in busy:
+            worker.stop()
+        self._limit.start()
+        return False
+
+    def _agreed_to_stop(self) -> bool:
+        answer = self._messages.question(
+            "A run is going on",
+            "A run is going on. What shall become of it?",
+            "Stopping keeps every finished epoch; Resume run goes on with it next time.",
+            ("Stop and quit", "Let it go on"),
+        )
+        return answer == "Stop and quit"
+
+    def _busy(self) -> list[Worker]:
+        return [worker for worker in self._workers if worker.running]
+
+    def _ended(self) -> None:
+        if self.going and not self._busy():
+            QTimer.singleShot(0, self._window, self._window.close)
+
+    def _still_busy(self) -> None:
+        busy = self._busy()
+        if not busy:
+            return
+        self.going = False
+        self._window.setEnabled(True)
+        titles = ", ".join(worker.title for worker in busy)
+        self._messages.inform(
+            "Still working",
+            f"Still going on: {titles}.",
+            "It was asked to stop and will. Close the window again in a moment.",
+        )

@@ -1,0 +1,127 @@
+"""The list of a run's stages: state as icon and as word, what it is doing, how far it is."""
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+
+from gui import theme
+from gui.monitor.state import RunState, StageState, duration, time_left
+from gui.widgets.buttons import ElidedLabel, text
+
+STATUS: dict[str, tuple[str, str, str]] = {
+    "waiting": ("waiting", "muted", "Waiting"),
+    "running": ("running", "accent", "Running"),
+    "done": ("done", "good", "Done"),
+    "cached": ("cached", "good", "From the cache"),
+    "failed": ("error", "bad", "Failed"),
+    "stopped": ("pause", "warning", "Stopped"),
+}
+
+
+class StageTable(QScrollArea):
+    """One row a stage; rows are made once and then only change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("stage-states")
+        self.setAccessibleName("Stages of the run")
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._rows: dict[str, _Row] = {}
+        self._keys: list[str] = []
+        self._fill()
+
+    def _fill(self) -> None:
+        page = QWidget()
+        page.setProperty("role", "page")
+        self._layout = QVBoxLayout(page)
+        self._layout.setContentsMargins(14, 10, 14, 10)
+        self._layout.setSpacing(12)
+        self._rows = {}
+        for key in self._keys:
+            self._rows[key] = _Row(key)
+            self._layout.addWidget(self._rows[key])
+        self._layout.addStretch(1)
+        self.setWidget(page)
+
+    def show_state(self, state: RunState) -> None:
+        """Show the stages as they are."""
+        if list(state.stages) != self._keys:
+            self._keys = list(state.stages)
+            self._fill()
+        for key, stage in state.stages.items():
+            self._rows[key].show_stage(stage)
+
+    def texts(self) -> list[str]:
+        """What the rows say."""
+        return [row.spoken for row in self._rows.values()]
+
+    def retheme(self) -> None:
+        self._fill()
+
+
+class _Row(QWidget):
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.setObjectName(f"stage-state-{key}")
+        self._shown: tuple[object, ...] = ()
+        self.spoken = ""
+        self._icon = QLabel()
+        self._icon.setFixedSize(QSize(22, 22))
+        self._name = ElidedLabel()
+        self._name.setStyleSheet("font-weight: 600;")
+        self._state = text("", "muted")
+        self._detail = ElidedLabel()
+        self._detail.setProperty("role", "muted")
+        self._bar = QProgressBar()
+        self._bar.setRange(0, 1000)
+        self._bar.setTextVisible(False)
+        self._bar.setAccessibleName("Progress of this stage")
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setHorizontalSpacing(10)
+        layout.setVerticalSpacing(3)
+        layout.setColumnStretch(1, 1)
+        layout.addWidget(self._icon, 0, 0)
+        layout.addWidget(self._name, 0, 1)
+        layout.addWidget(self._state, 0, 2, Qt.AlignmentFlag.AlignRight)
+        layout.addWidget(self._detail, 1, 1, 1, 2)
+        layout.addWidget(self._bar, 2, 1, 1, 2)
+
+    def show_stage(self, stage: StageState) -> None:
+        shown = (
+            stage.name,
+            stage.status,
+            stage.phase,
+            round(stage.fraction * 1000),
+            stage.epoch,
+            stage.epochs,
+            stage.best_epoch,
+            round(stage.seconds_left or 0),
+        )
+        if shown == self._shown:
+            return
+        icon, colour, words = STATUS[stage.status]
+        if not self._shown or self._shown[1] != stage.status:
+            self._icon.setPixmap(theme.pixmap(icon, colour, 20, self.devicePixelRatioF()))
+        self._shown = shown
+        self._name.setText(stage.name)
+        self._state.setText(words)
+        detail = _detail(stage)
+        self._detail.setText(detail)
+        self._detail.setVisible(bool(detail))
+        self._bar.setVisible(stage.status == "running")
+        self._bar.setValue(round(stage.fraction * 1000))
+        self.spoken = ", ".join(part for part in (stage.name, words, detail) if part)
+        self.setAccessibleName(self.spoken)
+
+
+def _detail(stage: StageState) -> str:
+    epochs = f"epoch {stage.epoch} of {stage.epochs}" if stage.epochs and stage.training else ""
+    best = f"best epoch {stage.best_epoch} ({stage.best_value:.2f} %)" if stage.best_epoch else ""
+    if stage.status == "running":
+        return " · ".join(part for part in (stage.phase, epochs, time_left(stage.seconds_left)) if part)
+    if stage.status in ("done", "cached"):
+        seconds = stage.report.get("seconds") or 0.0
+        took = f"took {duration(seconds)}" if seconds and stage.status == "done" else ""
+        return " · ".join(part for part in (best, took) if part)
+    return " · ".join(part for part in (epochs, best) if part)

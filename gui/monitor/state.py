@@ -1,0 +1,291 @@
+"""What is known of a run, built from its events, live or from `events.jsonl` (no Qt).
+
+Curves of all stages lie on one time line: x is the optimiser's step, and a stage begins where
+the one before it ended.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from core import events
+from core.events import Event
+
+Status = Literal["waiting", "running", "done", "cached", "failed", "stopped"]
+_CACHED_STEPS = 100  # width of an epoch of a cached stage before any stage has told its own
+_EVENTS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        events.RunStarted, events.StageStarted, events.PhaseStarted, events.TrainingStarted, events.StepDone,
+        events.EpochDone, events.Progress, events.Note, events.StageDone, events.RunDone,
+    )
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Series:
+    """One curve's points of one stage; `steps` count from the stage's first step."""
+
+    steps: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def add(self, step: float, value: float) -> None:
+        while self.steps and self.steps[-1] >= step:  # a resumed epoch is told again
+            self.steps.pop()
+            self.values.pop()
+        self.steps.append(step)
+        self.values.append(value)
+
+    def cut(self, step: float) -> None:
+        """Forget what lies behind `step`."""
+        while self.steps and self.steps[-1] > step:
+            self.steps.pop()
+            self.values.pop()
+
+
+@dataclass(slots=True)
+class StageState:
+    """One stage of the run; `series` by name: train_loss, val_top1, step_loss, train_<part>."""
+
+    key: str
+    name: str
+    kind: str = ""
+    status: Status = "waiting"
+    phase: str = ""
+    training: bool = False
+    fraction: float = 0.0
+    seconds_left: float | None = None
+    epoch: int = 0
+    epochs: int = 0
+    steps_per_epoch: int = 0
+    best_epoch: int = 0
+    best_step: float = 0.0
+    best_value: float = 0.0
+    length: float = 0.0
+    images_per_second: float = 0.0
+    series: dict[str, Series] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> list[str]:
+        """The loss parts, where there are several: a single one is the whole loss."""
+        names = [n for n in self.series if n.startswith("train_") and n not in ("train_loss", "train_top1")]
+        return names if len(names) > 1 else []
+
+    def add(self, name: str, step: float, value: float) -> None:
+        self.series.setdefault(name, Series()).add(step, value)
+        self.length = max(self.length, step)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of the log; `level` is "info", "warning" or "error"."""
+
+    level: str
+    stage: str
+    text: str
+
+
+class RunState:
+    """Reads events and holds the run's picture.
+
+    Attributes:
+        version: raised with every event that changes a curve.
+        training: a stage's training is under way, and can be finished early.
+        measuring: latency is being measured, so that nothing should be drawn.
+    """
+
+    def __init__(self) -> None:
+        self.run = self.folder = self.pipeline = ""
+        self.stages: dict[str, StageState] = {}
+        self.log: list[LogLine] = []
+        self.fraction = 0.0
+        self.seconds_left: float | None = None
+        self.phase = ""
+        self.current = ""
+        self.training = False
+        self.measuring = False
+        self.done: events.RunDone | None = None
+        self.version = 0
+
+    def take(self, event: Event) -> None:
+        """Take one event in."""
+        handler = getattr(self, f"_on_{type(event).__name__.lower()}", None)
+        if handler is not None:
+            handler(event)
+
+    def take_all(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Take events in their JSON form, as a run folder keeps them."""
+        for record in records:
+            event = event_from(record)
+            if event is not None:
+                self.take(event)
+
+    def offsets(self) -> dict[str, float]:
+        """The x at which each stage begins."""
+        result, x = {}, 0.0
+        for key, stage in self.stages.items():
+            result[key] = x
+            x += stage.length
+        return result
+
+    def part_names(self) -> list[str]:
+        """Names of the loss parts of stages that have several, in the order of their appearance."""
+        found: dict[str, None] = {}
+        for stage in self.stages.values():
+            found |= dict.fromkeys(stage.parts)
+        return list(found)
+
+    def _on_runstarted(self, event: events.RunStarted) -> None:
+        self.run, self.folder, self.pipeline = event.run, event.folder, event.pipeline
+        old = self.stages if event.resumed else {}
+        self.stages = {
+            key: old.get(key) or StageState(key, name)
+            for key, name in zip(event.stages, event.names, strict=True)
+        }
+        for stage in self.stages.values():
+            if stage.status in ("running", "failed", "stopped"):
+                stage.status = "waiting"
+        self.done, self.measuring, self.fraction, self.seconds_left = None, False, 0.0, None
+        self.phase = ""
+        self.log.append(LogLine("info", "", f"{'Going on with' if event.resumed else 'Started'} {event.run}"))
+        self.version += 1
+
+    def _on_stagestarted(self, event: events.StageStarted) -> None:
+        stage = self._stage(event.stage, event.name)
+        stage.kind, stage.status, stage.fraction = event.kind, "running", 0.0
+        self.current, self.measuring, self.training = event.stage, False, False
+        self.phase = stage.phase = "Starting"
+        self.log.append(
+            LogLine("info", event.stage, f"Stage {event.index + 1} of {event.total}: {event.name}")
+        )
+
+    def _on_phasestarted(self, event: events.PhaseStarted) -> None:
+        self.measuring, self.training = event.phase == "measure", event.phase == "train"
+        self.phase = event.text
+        if event.stage in self.stages:
+            self.stages[event.stage].phase = event.text
+            self.stages[event.stage].training = self.training
+        self.log.append(LogLine("info", event.stage, event.text))
+
+    def _on_trainingstarted(self, event: events.TrainingStarted) -> None:
+        stage = self._stage(event.stage)
+        stage.epoch, stage.epochs, stage.steps_per_epoch = event.epoch, event.epochs, event.steps_per_epoch
+        kept = (event.epoch - 1) * event.steps_per_epoch
+        for name, series in stage.series.items():
+            if name != "step_loss":
+                series.cut(kept)
+        stage.length = max(
+            [series.steps[-1] for series in stage.series.values() if series.steps], default=0.0
+        )
+        self.version += 1
+
+    def _on_stepdone(self, event: events.StepDone) -> None:
+        stage = self._stage(event.stage)
+        stage.epoch, stage.images_per_second = event.epoch, event.images_per_second
+        whole = event.losses.get("loss", sum(event.losses.values()))
+        stage.add("step_loss", event.step, whole)
+        self.version += 1
+
+    def _on_epochdone(self, event: events.EpochDone) -> None:
+        stage = self._stage(event.stage)
+        stage.epoch, stage.epochs = event.epoch, event.epochs
+        self._add_epoch(stage, event.step, event.metrics)
+        if event.best:
+            stage.best_epoch, stage.best_step = event.epoch, event.step
+            stage.best_value = event.metrics.get("val_top1", 0.0)
+        self.version += 1
+
+    def _add_epoch(self, stage: StageState, step: float, metrics: Mapping[str, float]) -> None:
+        for name, value in metrics.items():
+            if name.startswith(("train_", "val_")):
+                stage.add(name, step, value)
+
+    def _on_progress(self, event: events.Progress) -> None:
+        self.fraction, self.seconds_left = event.run_fraction, event.run_seconds_left
+        if event.stage in self.stages:
+            stage = self.stages[event.stage]
+            stage.fraction, stage.seconds_left = event.stage_fraction, event.stage_seconds_left
+
+    def _on_note(self, event: events.Note) -> None:
+        self.log.append(LogLine(event.level, event.stage, event.text))
+
+    def _on_stagedone(self, event: events.StageDone) -> None:
+        stage = self._stage(event.stage)
+        stage.status = "cached" if event.cached else "done"
+        stage.fraction, stage.seconds_left, stage.report, stage.phase = 1.0, None, event.report, ""
+        self.measuring = self.training = False
+        if not stage.series:
+            self._add_history(stage, event.report.get("history", []))
+        self.log.append(
+            LogLine("info", event.stage, f"{stage.name} {'was in the cache' if event.cached else 'is done'}")
+        )
+        self.version += 1
+
+    def _add_history(self, stage: StageState, history: Iterable[Mapping[str, float]]) -> None:
+        """The curves of a cached stage, epoch by epoch."""
+        known = [other.steps_per_epoch for other in self.stages.values() if other.steps_per_epoch]
+        per_epoch = known[0] if known else _CACHED_STEPS
+        for metrics in history:
+            epoch = int(metrics.get("epoch", 0))
+            step = metrics.get("step", epoch * per_epoch)
+            self._add_epoch(stage, step, {k: v for k, v in metrics.items() if k != "step"})
+            stage.epoch = stage.epochs = epoch
+            if metrics.get("val_top1", 0.0) > stage.best_value:
+                stage.best_epoch, stage.best_step, stage.best_value = epoch, step, metrics["val_top1"]
+
+    def _on_rundone(self, event: events.RunDone) -> None:
+        self.done, self.seconds_left = event, None
+        self.measuring = self.training = False
+        self.phase = event.message
+        for stage in self.stages.values():
+            if stage.status == "running":
+                stage.status = "failed" if event.status == "failed" else "stopped"
+        if event.status == "completed":
+            self.fraction = 1.0
+        level = "error" if event.status == "failed" else "info"
+        self.log.append(LogLine(level, "", f"{event.message} {event.advice}".strip()))
+
+    def _stage(self, key: str, name: str = "") -> StageState:
+        if key not in self.stages:
+            self.stages[key] = StageState(key, name or key)
+        return self.stages[key]
+
+
+def event_from(record: Mapping[str, Any]) -> Event | None:
+    """An event from its JSON form; None for kinds that this version does not know."""
+    kind = _EVENTS.get(str(record.get("event")))
+    if kind is None:
+        return None
+    known = {item.name for item in fields(kind)}
+    values = {
+        name: tuple(value) if isinstance(value, list) and name in ("stages", "names") else value
+        for name, value in record.items()
+        if name in known
+    }
+    return kind(**values)
+
+
+def merged(batch: list[Any]) -> list[Any]:
+    """A batch of events without the progress that later progress of the same batch outdates."""
+    last = max((index for index, event in enumerate(batch) if isinstance(event, events.Progress)), default=-1)
+    return [
+        event for index, event in enumerate(batch) if index == last or not isinstance(event, events.Progress)
+    ]
+
+
+def time_left(seconds: float | None) -> str:
+    """ "about 3 min left"; empty where nothing is known."""
+    if seconds is None:
+        return ""
+    return f"about {duration(seconds)} left"
+
+
+def duration(seconds: float) -> str:
+    """A duration for people: "12 s", "3 min 20 s", "2 h 5 min"."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,55 @@
+"""The rail on the left: the places of the window."""
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QButtonGroup, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from gui import theme
+from gui.actions import PLACES
+
+
+class Rail(QWidget):
+    """One button a place; the current one is marked by a bar, its ground and its weight."""
+
+    chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("rail")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setFixedWidth(94)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 14, 0, 12)
+        layout.setSpacing(4)
+        mark = QLabel()
+        mark.setPixmap(theme.app_icon().pixmap(QSize(38, 38), self.devicePixelRatioF()))
+        layout.addWidget(mark, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addSpacing(12)
+        self._group = QButtonGroup(self)
+        self._group.setExclusive(True)
+        self.buttons: dict[str, QToolButton] = {}
+        for number, (place, title) in enumerate(PLACES, 1):
+            button = QToolButton()
+            button.setObjectName(f"go-{place}")
+            button.setProperty("rail", True)
+            button.setText(title)
+            button.setAccessibleName(title)
+            button.setToolTip(f"{title}  (Ctrl+{number})")
+            button.setCheckable(True)
+            button.setFixedSize(94, 68)
+            button.setIconSize(QSize(24, 24))
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.clicked.connect(lambda _=False, place=place: self.chosen.emit(place))
+            self._group.addButton(button)
+            self.buttons[place] = button
+            layout.addWidget(button)
+        layout.addStretch(1)
+        self.retheme()
+
+    def show_place(self, place: str) -> None:
+        self.buttons[place].setChecked(True)
+        self.retheme()
+
+    def retheme(self) -> None:
+        for place, button in self.buttons.items():
+            button.setIcon(theme.icon(place, "accent" if button.isChecked() else "muted"))

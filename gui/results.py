@@ -1,0 +1,77 @@
+"""A run as the window shows it: what its folder holds, read once (no Qt)."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.analysis.table import Row, table_rows
+from core.errors import EspalierError
+from core.pipeline import Pipeline
+from core.reports import StageReport
+from core.runs import Home, RunFolder, find_runs
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Finished stages of one run."""
+
+    run: RunFolder
+    pipeline: Pipeline
+    reports: list[StageReport]
+    status: str
+    started: float
+    machine: str
+
+    @property
+    def rows(self) -> list[Row]:
+        """One row a file, changes against the baseline beside."""
+        return table_rows(self.reports, self.pipeline.baseline_id)
+
+    @property
+    def title(self) -> str:
+        return self.pipeline.name
+
+    @property
+    def about(self) -> str:
+        """When, how far, where."""
+        when = time.strftime("%d %b %Y, %H:%M", time.localtime(self.started)) if self.started else ""
+        total = len(self.pipeline.active) * len(self.pipeline.axes.seed)
+        count = f"{len(self.reports)} of {total} stages"
+        return " · ".join(part for part in (when, self.status, count, self.machine) if part)
+
+
+def read_results(run: RunFolder) -> Results:
+    """The state of a run folder now.
+
+    Raises:
+        EspalierError: when it is no run folder, or cannot be read.
+    """
+    info = run.info
+    machine = info.get("machine") or {}
+    name = str(machine.get("cpu") or machine.get("processor") or "") if isinstance(machine, dict) else ""
+    return Results(
+        run, run.pipeline, run.reports(), str(info.get("status", "")), float(info.get("started", 0)), name
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunEntry:
+    """One line of the list of runs."""
+
+    folder: Path
+    label: str
+
+
+def recent_runs(home: Home, limit: int = 40) -> list[RunEntry]:
+    """The newest runs, for a list to choose from."""
+    entries = []
+    for run in find_runs(home)[:limit]:
+        try:
+            info = run.info
+        except EspalierError:
+            continue
+        when = time.strftime("%d %b, %H:%M", time.localtime(float(info.get("started", 0))))
+        entries.append(
+            RunEntry(run.folder, f"{info.get('name', run.name)} · {when} · {info.get('status', '')}")
+        )
+    return entries

@@ -1,0 +1,84 @@
+"""The status bar: what happens, how far the run is, how long it takes, on which device."""
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QLabel, QMainWindow, QProgressBar, QWidget
+
+from gui.monitor.state import time_left
+from gui.session import Session
+from gui.widgets.buttons import ElidedLabel
+
+_MESSAGE_MS = 8000
+
+
+class Status:
+    """Fills a window's status bar."""
+
+    def __init__(self, window: QMainWindow):
+        self.bar = window.statusBar()
+        self.bar.setObjectName("status")
+        self.bar.setSizeGripEnabled(False)
+        self.phase = ElidedLabel()
+        self.phase.setObjectName("status-phase")
+        self.progress = QProgressBar()
+        self.progress.setObjectName("status-progress")
+        self.progress.setAccessibleName("Progress of the run")
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedWidth(150)
+        self._said = self._usual = ""
+        self._timer = QTimer(window)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._forget)
+        self.left, self.device = QLabel(), QLabel("Loading the engine …")
+        self.left.setObjectName("status-left")
+        self.device.setObjectName("status-device")
+        self.bar.addWidget(_space(6))
+        self.bar.addWidget(self.phase, 1)
+        for widget in (self.progress, self.left, _space(8), self.device, _space(6)):
+            self.bar.addPermanentWidget(widget)
+
+    def say(self, sentence: str) -> None:
+        """A sentence for a few seconds."""
+        self._said = sentence
+        self.phase.setText(sentence)
+        self._timer.start(_MESSAGE_MS)
+
+    def show(self, session: Session, modified: bool, problems: int) -> None:
+        """The state of the run, or of the document while nothing runs."""
+        state, running = session.state, session.steered != "idle"
+        self.progress.setVisible(running)
+        self.left.setVisible(running)
+        self.progress.setValue(round(state.fraction * 1000))
+        words = {"paused": "paused", "stopping": "stopping …"}.get(session.steered)
+        self.left.setText(
+            f"{state.fraction * 100:.0f} % · {words or time_left(state.seconds_left) or 'estimating …'}"
+        )
+        self._usual = self._words(session, modified, problems)
+        self.phase.setText(self._said or self._usual)
+
+    def _words(self, session: Session, modified: bool, problems: int) -> str:
+        state = session.state
+        if session.steered != "idle":
+            stage = state.stages.get(state.current)
+            return (
+                " · ".join(part for part in (stage.name if stage else "", state.phase) if part)
+                or "Starting …"
+            )
+        if problems:
+            return f"{problems} problem{'s' if problems > 1 else ''} to solve before this pipeline can run"
+        if state.done is not None:
+            return state.done.message
+        return "Ready to run" + (" · unsaved changes" if modified else "")
+
+    def _forget(self) -> None:
+        self._said = ""
+        self.phase.setText(self._usual)
+
+    def show_device(self, words: str) -> None:
+        self.device.setText(words)
+
+
+def _space(width: int) -> QWidget:
+    space = QWidget()
+    space.setFixedWidth(width)
+    return space

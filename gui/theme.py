@@ -1,0 +1,204 @@
+"""Light and dark: one table of colours, one stylesheet, one set of icons recoloured from it.
+
+Every text colour reaches a contrast of 4.5 on every surface that it is used on (a test computes
+it). Colours that carry a meaning (`good`, `bad`, `warning`) always come with a sign or a word.
+"""
+
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from PySide6.QtCore import QByteArray, QDir, QObject, QSettings, Qt, Signal
+from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
+from PySide6.QtSvg import QSvgRenderer
+from PySide6.QtWidgets import QApplication
+
+RESOURCES = Path(__file__).resolve().parent.parent / "resources"
+Choice = Literal["system", "light", "dark"]
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """The table; every value is `#rrggbb`."""
+
+    window: str
+    surface: str
+    raised: str
+    rail: str
+    border: str
+    strong_border: str
+    text: str
+    muted: str
+    accent: str
+    accent_hover: str
+    on_accent: str
+    selection: str
+    hover: str
+    good: str
+    bad: str
+    warning: str
+    info: str
+    warning_surface: str
+    bad_surface: str
+    good_surface: str
+    series: tuple[str, ...]
+
+
+LIGHT = Colours(
+    window="#f3f5f4", surface="#ffffff", raised="#f8faf9", rail="#e8ecea", border="#d5dcd9",
+    strong_border="#7d8a85", text="#1b2422", muted="#55625d", accent="#1d6f54", accent_hover="#175a44",
+    on_accent="#ffffff", selection="#dcefe7", hover="#e9efec", good="#17683f", bad="#b3261e",
+    warning="#7a4d00", info="#1f5fa8", warning_surface="#fdf3dc", bad_surface="#fdeceb", good_surface="#e6f4ec",
+    series=("#1f66c1", "#c2570c", "#7b4fc9", "#0b7f8a", "#a8326e", "#5f6b00"),
+)  # fmt: skip
+DARK = Colours(
+    window="#1a1e1d", surface="#222827", raised="#272e2c", rail="#151918", border="#37403d",
+    strong_border="#74827d", text="#e7edea", muted="#a3b0ab", accent="#58bd97", accent_hover="#74cdac",
+    on_accent="#0d1b16", selection="#27473b", hover="#2c3432", good="#6fd6a0", bad="#ff9c93",
+    warning="#eabf66", info="#86b9f2", warning_surface="#3a3120", bad_surface="#40272a", good_surface="#20382d",
+    series=("#6ea8f7", "#f09a5b", "#b79bf2", "#55c3cf", "#ee88b8", "#c3cc5a"),
+)  # fmt: skip
+
+
+class Theme(QObject):
+    """The theme in force; `changed` is emitted after the application has been restyled."""
+
+    changed = Signal()
+
+    def __init__(self, app: QApplication):
+        super().__init__(app)
+        self._app = app
+        self._applying = False
+        for name in ("light", "dark"):
+            QDir.setSearchPaths(f"theme{name}", [str(RESOURCES / "styles" / name)])
+        stored = str(QSettings().value("theme", "system"))
+        self.choice: Choice = stored if stored in ("light", "dark") else "system"  # type: ignore[assignment]
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._system_changed)
+        app.setStyle("Fusion")
+        self.apply()
+
+    @property
+    def dark(self) -> bool:
+        if self.choice == "system":
+            return QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
+        return self.choice == "dark"
+
+    @property
+    def colours(self) -> Colours:
+        return DARK if self.dark else LIGHT
+
+    def choose(self, choice: Choice) -> None:
+        """Use and remember "system", "light" or "dark"."""
+        self.choice = choice
+        QSettings().setValue("theme", choice)
+        self.apply()
+
+    def apply(self) -> None:
+        """Restyle the application."""
+        self._applying = True
+        global _current
+        _current = self.colours
+        _icon.cache_clear()
+        self._app.setPalette(palette(self.colours))
+        self._app.setStyleSheet(stylesheet(self.colours, "dark" if self.dark else "light"))
+        self._applying = False
+        self.changed.emit()
+
+    def _system_changed(self) -> None:
+        if self.choice == "system" and not self._applying:
+            self.apply()
+
+
+_current: Colours = LIGHT
+
+
+def colours() -> Colours:
+    """The colours in force."""
+    return _current
+
+
+def palette(c: Colours) -> QPalette:
+    """The same table as Qt's palette, for everything that the stylesheet leaves alone."""
+    roles = QPalette.ColorRole
+    table = {
+        roles.Window: c.window, roles.WindowText: c.text, roles.Base: c.surface, roles.AlternateBase: c.raised,
+        roles.Text: c.text, roles.Button: c.raised, roles.ButtonText: c.text, roles.BrightText: c.bad,
+        roles.Highlight: c.accent, roles.HighlightedText: c.on_accent, roles.ToolTipBase: c.surface,
+        roles.ToolTipText: c.text, roles.PlaceholderText: c.muted, roles.Link: c.info, roles.LinkVisited: c.info,
+        roles.Mid: c.border, roles.Midlight: c.hover, roles.Light: c.surface, roles.Dark: c.strong_border,
+        roles.Accent: c.accent,
+    }  # fmt: skip
+    made = QPalette()
+    for role, colour in table.items():
+        made.setColor(role, QColor(colour))
+    for role in (roles.WindowText, roles.Text, roles.ButtonText):
+        made.setColor(QPalette.ColorGroup.Disabled, role, QColor(c.strong_border))
+    return made
+
+
+def stylesheet(c: Colours, name: str) -> str:
+    """The stylesheet with this table's colours."""
+    text = (RESOURCES / "styles" / "espalier.qss").read_text(encoding="utf-8")
+    values = {field.name: getattr(c, field.name) for field in fields(c) if field.name != "series"}
+    values["assets"] = f"theme{name}:"
+    for key in sorted(values, key=len, reverse=True):
+        text = text.replace(f"@{key}", values[key])
+    return text
+
+
+def icon(name: str, colour: str = "") -> QIcon:
+    """An icon of the set in the theme's text colour, or in another of its colours by name."""
+    return _icon(name, colour)
+
+
+@lru_cache(maxsize=256)
+def _icon(name: str, colour: str) -> QIcon:
+    c = _current
+    made = QIcon()
+    normal = getattr(c, colour) if colour else c.text
+    for mode, shade in ((QIcon.Mode.Normal, normal), (QIcon.Mode.Disabled, c.strong_border)):
+        for size in (16, 20, 24, 32, 48, 64):
+            made.addPixmap(_pixmap(name, shade, size), mode)
+    return made
+
+
+def pixmap(name: str, colour: str, size: int, ratio: float = 1.0) -> QPixmap:
+    """An icon as a picture of `size` logical pixels; `colour` is a name of the table."""
+    made = _pixmap(name, getattr(_current, colour), round(size * ratio))
+    made.setDevicePixelRatio(ratio)
+    return made
+
+
+def app_icon() -> QIcon:
+    """The application's own icon."""
+    return QIcon(str(RESOURCES / "icons" / "espalier.svg"))
+
+
+@lru_cache(maxsize=512)
+def _svg(name: str, colour: str) -> QByteArray:
+    text = (RESOURCES / "icons" / f"{name}.svg").read_text(encoding="utf-8")
+    return QByteArray(text.replace("currentColor", colour).encode())
+
+
+def _pixmap(name: str, colour: str, pixels: int) -> QPixmap:
+    made = QPixmap(pixels, pixels)
+    made.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(made)
+    QSvgRenderer(_svg(name, colour)).render(painter)
+    painter.end()
+    return made
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG 2's contrast ratio of two colours, 1…21."""
+    lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    def linear(channel: float) -> float:
+        return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+
+    c = QColor(colour)
+    return 0.2126 * linear(c.redF()) + 0.7152 * linear(c.greenF()) + 0.0722 * linear(c.blueF())

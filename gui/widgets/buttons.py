@@ -1,0 +1,133 @@
+"""Buttons that mirror an action, and the heading that every place begins with."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+
+class ActionButton(QPushButton):
+    """A push button that shows an action's text, icon, tooltip and state, and triggers it."""
+
+    def __init__(self, action: QAction, primary: bool = False):
+        super().__init__()
+        self.setObjectName(f"button-{action.objectName()}")
+        self.setProperty("primary", primary)
+        self._action = action
+        self._primary = primary
+        self._shown = True
+        self.clicked.connect(action.trigger)
+        action.changed.connect(self._mirror)
+        self._mirror()
+
+    def _mirror(self) -> None:
+        action = self._action
+        self.setText(action.text().rstrip("…").replace("&", ""))
+        self.setEnabled(action.isEnabled())
+        if self._shown != action.isVisible():  # shown for itself, a widget without parent is a window
+            self._shown = action.isVisible()
+            self.setVisible(self._shown)
+        icon = action.property("primary_icon") if self._primary and action.isEnabled() else None
+        self.setIcon(icon or action.icon())
+        shortcut = action.shortcut().toString()
+        self.setToolTip(action.toolTip() + (f"  ({shortcut})" if shortcut else ""))
+        self.setAccessibleName(action.text().replace("&", ""))
+        self.setAccessibleDescription(action.toolTip())
+
+
+class Header(QWidget):
+    """Title and one line below on the left, buttons on the right."""
+
+    def __init__(self, title: str, *buttons: QWidget):
+        super().__init__()
+        self.title = QLabel(title)
+        self.title.setProperty("role", "title")
+        self.title.setTextFormat(Qt.TextFormat.PlainText)
+        self.about = ElidedLabel()
+        self.about.setProperty("role", "muted")
+        texts = QVBoxLayout()
+        texts.setSpacing(2)
+        texts.addStretch(1)
+        texts.addWidget(self.title)
+        texts.addWidget(self.about)
+        texts.addStretch(1)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        self.setMinimumHeight(46)
+        layout.addLayout(texts, 1)
+        for button in buttons:
+            layout.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
+
+    def show_texts(self, title: str, about: str) -> None:
+        self.title.setText(title)
+        self.about.setText(about)
+        self.about.setVisible(bool(about))
+
+
+class ElidedLabel(QLabel):
+    """One line that ends in "…" where it does not fit; the whole text is its tooltip."""
+
+    def __init__(self, text: str = ""):
+        super().__init__()
+        self._whole = ""
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setMinimumWidth(40)
+        self.setText(text)
+
+    def setText(self, text: str) -> None:
+        self._whole = " ".join(text.split())
+        self.setToolTip(self._whole)
+        self._elide()
+
+    @property
+    def whole(self) -> str:
+        """The text as it was given."""
+        return self._whole
+
+    def resizeEvent(self, event: object) -> None:
+        super().resizeEvent(event)  # type: ignore[arg-type]
+        self._elide()
+
+    def _elide(self) -> None:
+        text = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, max(40, self.width()))
+        if text != self.text():
+            super().setText(text)
+
+
+def card(role: str = "card") -> QFrame:
+    """A framed surface."""
+    frame = QFrame()
+    frame.setProperty("role", role)
+    return frame
+
+
+def line() -> QFrame:
+    """A thin horizontal rule."""
+    return card("line")
+
+
+def text(words: str = "", role: str = "", wrap: bool = False) -> QLabel:
+    """A label in one of the stylesheet's roles."""
+    label = QLabel(words)
+    label.setProperty("role", role)
+    label.setWordWrap(wrap)
+    return label
+
+
+class Empty(QWidget):
+    """What an empty place says: what would be here, and what to do next."""
+
+    def __init__(self, name: str, title: str, advice: str, button: QWidget | None = None):
+        super().__init__()
+        self.setObjectName(f"empty-{name}")
+        layout = QVBoxLayout(self)
+        layout.setSpacing(10)
+        layout.addStretch(2)
+        self.title, self.advice = text(title, "heading"), text(advice, "muted", wrap=True)
+        for label in (self.title, self.advice):
+            label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            layout.addWidget(label)
+        if button is not None:
+            layout.addSpacing(6)
+            layout.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch(3)

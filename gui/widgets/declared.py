@@ -1,0 +1,137 @@
+"""What a form needs to know of a parameter, read from its declaration (no Qt).
+
+`core.params.param` is the only place where labels, help, units, bounds and choices are written.
+"""
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from core.params import Params
+from core.pipeline import SOURCE_KINDS, SourceNode, StageNode
+
+Kind = Literal["bool", "int", "float", "text", "choice", "group"]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One parameter.
+
+    Attributes:
+        optional: None is a value ("not set").
+        low, high: the bounds, None where there is none; `open_low`, `open_high`: not included.
+        choices: value → sentence, of a `choice`.
+        group: the nested declaration, of a `group`.
+        path: what a person picks ("file", "folder", "file:Filter (*.x)"), else empty.
+    """
+
+    name: str
+    kind: Kind
+    label: str
+    help: str
+    default: Any
+    required: bool
+    optional: bool
+    unit: str
+    step: float | None
+    low: float | None
+    high: float | None
+    open_low: bool
+    open_high: bool
+    choices: tuple[tuple[str, str], ...]
+    group: type[Params] | None
+    path: str
+    advanced: bool
+
+    def group_defaults(self) -> dict[str, Any]:
+        """What this group's default sets differently from its own declaration, as plain data."""
+        if self.group is None or not isinstance(self.default, BaseModel):
+            return {}
+        own = self.default.model_dump(mode="json")
+        plain = {field.name: plain_value(field.default) for field in declared(self.group)}
+        return {name: value for name, value in own.items() if plain.get(name) != value}
+
+    @property
+    def empty_means(self) -> str:
+        """What an optional value's absence means, in the declaration's own words."""
+        _, found, words = self.help.partition("empty ")
+        return words.rstrip(".") if found else ""
+
+
+@lru_cache(maxsize=64)
+def declared(model: type[Params]) -> tuple[Declared, ...]:
+    """All parameters of a declaration, in its order."""
+    return tuple(_read(name, info) for name, info in model.model_fields.items())
+
+
+def settings_class(node: SourceNode | StageNode) -> type[Params]:
+    """The declaration that belongs to a node's kind."""
+    return SOURCE_KINDS[node.kind] if isinstance(node, SourceNode) else node.stage.Settings
+
+
+def plain_value(value: Any) -> Any:
+    """A default as it would stand in the file."""
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def value_at(settings: Mapping[str, Any], field: Declared) -> Any:
+    """The value in force: as set, or the default."""
+    return settings.get(field.name, plain_value(field.default))
+
+
+def _read(name: str, info: FieldInfo) -> Declared:
+    annotation, optional = _without_none(info.annotation)
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    bounds = _bounds(info)
+    choices: Any = extra.get("choices") or {}
+    kind = _kind(annotation)
+    if kind == "choice":
+        choices = {str(value): choices.get(str(value), "") for value in get_args(annotation)}
+    return Declared(
+        name=name, kind=kind, label=info.title or name.replace("_", " "), help=info.description or "",
+        default=None if info.default is PydanticUndefined else info.default, required=info.is_required(),
+        optional=optional, unit=str(extra.get("unit", "")), step=_number(extra.get("step")),
+        low=bounds.get("ge", bounds.get("gt")), high=bounds.get("le", bounds.get("lt")),
+        open_low="gt" in bounds, open_high="lt" in bounds, choices=tuple(choices.items()),
+        group=annotation if kind == "group" else None, path=str(extra.get("path", "")),
+        advanced=bool(extra.get("advanced", False)),
+    )  # fmt: skip
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        parts = [part for part in get_args(annotation) if part is not type(None)]
+        if len(parts) == 1:
+            return parts[0], True
+    return annotation, False
+
+
+def _kind(annotation: Any) -> Kind:
+    if get_origin(annotation) is Literal:
+        return "choice"
+    if isinstance(annotation, type) and issubclass(annotation, Params):
+        return "group"
+    known: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "text"}
+    if annotation not in known:
+        raise TypeError(f"a form knows no widget for {annotation!r}")
+    return known[annotation]
+
+
+def _bounds(info: FieldInfo) -> dict[str, float]:
+    found = {}
+    for item in info.metadata:
+        for key in ("ge", "gt", "le", "lt"):
+            value = getattr(item, key, None)
+            if value is not None:
+                found[key] = value
+    return found
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,136 @@
+"""Pictures of every place of the real window, light and dark, on real results.
+
+    python packaging/gallery.py docs/gallery                 runs the Quick tour first
+    python packaging/gallery.py docs/gallery --run FOLDER    shows a run from before
+
+Needs a display (or `xvfb-run`, or QT_QPA_PLATFORM=offscreen); writes NAME-THEME.png.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from PySide6.QtCore import QEventLoop, QSettings, QTimer
+from PySide6.QtWidgets import QWidget
+
+from gui.app import make_application, make_window
+from gui.editor import edits
+from gui.main_window import MainWindow
+
+_RUN_LIMIT_MS = 30 * 60 * 1000
+THEMES = ("light", "dark")
+
+
+class Gallery:
+    """Takes pictures of one window."""
+
+    def __init__(self, window: MainWindow, out: Path):
+        self.window, self.out = window, out
+
+    def take(self, name: str, what: QWidget | None = None) -> None:
+        """A picture of the window (or of a dialog) in the theme in force."""
+        wait(250)
+        (what or self.window).grab().save(str(self.out / f"{name}-{self.window.theme.choice}.png"))
+
+    def in_both_themes(self, scene: Callable[[], None]) -> None:
+        """Show a scene light and dark."""
+        for choice in THEMES:
+            self.window.theme.choose(choice)  # type: ignore[arg-type]
+            scene()
+
+    def run(self) -> None:
+        """Run the document; the monitor is taken in the middle."""
+        done = QEventLoop()
+        self.window.session.run_ended.connect(done.quit)
+        self.window.session.stage_done.connect(self._at_half_time)
+        self.window.start_run()
+        QTimer.singleShot(_RUN_LIMIT_MS, done.quit)
+        done.exec()
+        self.window.session.stage_done.disconnect(self._at_half_time)
+
+    def _at_half_time(self) -> None:
+        finished = [stage for stage in self.window.session.state.stages.values() if stage.report]
+        if len(finished) == 2:
+            QTimer.singleShot(6000, self.window, self._running)
+
+    def _running(self) -> None:
+        def scene() -> None:
+            self.window.go("monitor")
+            self.take("monitor-running")
+
+        self.in_both_themes(scene)
+
+    def places(self) -> None:
+        """Every place, with the panels of the editor."""
+        window, editor = self.window, self.window.editor
+        for kind, id, name in (
+            ("pipeline", "", "pipeline-document"), ("data", "", "pipeline-data"),
+            ("source", window.document.pipeline.sources[0].id, "pipeline-network"),
+            ("stage", window.document.pipeline.stages[-1].id, "pipeline-stage"),
+        ):  # fmt: skip
+            window.go("pipeline")
+            editor.select(kind, id)
+            self.take(name)
+        for place in ("monitor", "compare", "export"):
+            window.go(place)
+            self.take(place)
+
+    def problems(self) -> None:
+        """A branched pipeline, and one that cannot run."""
+        window, before = self.window, self.window.document.pipeline
+        branched, id = edits.duplicate_stage(before, before.stages[-2].id)
+        window.document.apply(edits.set_enabled(branched, before.stages[1].id, False), "Branch")
+        window.go("pipeline")
+        window.editor.select("stage", id)
+        self.take("pipeline-branches")
+        window.document.apply(
+            edits.set_setting(before, before.stages[-1].id, ("teacher",), "nobody"), "Break"
+        )
+        window.editor.select("stage", before.stages[-1].id)
+        self.take("pipeline-problem")
+        window.document.undo_stack.undo()
+        window.document.undo_stack.undo()
+
+
+def wait(milliseconds: int) -> None:
+    """Let the window work for a while."""
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--run", type=Path, help="the folder of a finished run")
+    parser.add_argument("--pipeline", type=Path, help="another pipeline than the Quick tour")
+    parser.add_argument("--size", default="1280x800")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    app = make_application()
+    with tempfile.TemporaryDirectory() as settings:
+        QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, settings)
+        window = make_window(app, arguments.run or arguments.pipeline)
+        window.resize(*map(int, arguments.size.split("x")))
+        window.show()
+        window.warm_up()
+        gallery = Gallery(window, arguments.out)
+        if arguments.run is None:
+            gallery.run()
+        gallery.in_both_themes(gallery.places)
+        gallery.in_both_themes(gallery.problems)
+        window.document.undo_stack.setClean()
+        while window.jobs.warmer.running:
+            wait(50)
+        window.close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

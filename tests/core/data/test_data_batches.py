@@ -1,0 +1,169 @@
+"""Batches: counts, order, and the same ones from any step."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from core.data.augment import augment
+from core.data.batches import Batches
+from core.data.image_data import ImageData
+from core.data.preprocess import Preprocess
+from core.data.randomness import derive_seed
+from core.data.settings import Augmentation
+from core.errors import EspalierError
+
+PREPROCESS = Preprocess(8, 3, (0.5, 0.4, 0.3), (0.5, 0.4, 0.3))
+
+
+@pytest.fixture
+def data() -> ImageData:
+    """50 images of which the first pixel tells the number; 23 for training, the rest for testing."""
+    images = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), np.uint8)
+    images[:, 0, 0, 0] = np.arange(50)
+    splits = {"train": np.arange(0, 46, 2), "validation": np.arange(46, 50), "test": np.arange(1, 46, 2)}
+    return ImageData(
+        "numbered",
+        "folder",
+        ("a", "b"),
+        images,
+        np.arange(50) % 2,
+        splits,
+        (0.5,) * 3,
+        (0.3,) * 3,
+        3,
+        (8, 8),
+        (),
+        (),
+        "f",
+    )
+
+
+def batches(
+    data: ImageData,
+    split: str = "train",
+    size: int = 5,
+    augmentation: Augmentation | None = None,
+    **more: object,
+) -> Batches:
+    options = {"device": "cpu", "seed": 3, "key": "stage"} | more
+    return Batches(data, split, size, PREPROCESS, augmentation, **options)
+
+
+def numbers(images: torch.Tensor) -> list[int]:
+    """Which images are in a batch that was not augmented."""
+    return ((images[:, 0, 0, 0] * 0.5 + 0.5) * 255).round().int().tolist()
+
+
+def test_evaluation_gives_every_image_once_in_order(data):
+    found = batches(data, "test", 5)
+    parts = list(found.epoch(0))
+    assert [len(images) for images, _ in parts] == [5, 5, 5, 5, 3]
+    assert (found.steps, len(found), found.images) == (5, 5, 23)
+    assert [number for images, _ in parts for number in numbers(images)] == list(range(1, 46, 2))
+    assert torch.cat([labels for _, labels in parts]).tolist() == [1] * 23
+
+
+def test_images_and_labels_belong_together_and_are_preprocessed(data):
+    for images, labels in batches(data, size=4, shuffle=True).epoch(1):
+        rows = numbers(images)
+        assert torch.equal(images, PREPROCESS(data.images[rows]))
+        assert labels.tolist() == data.labels[rows].tolist()
+        assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
+
+
+def test_training_drops_the_incomplete_batch_only_where_there_is_a_full_one(data):
+    training = batches(data, size=5, augmentation=Augmentation())
+    assert (training.steps, training.images, training.shuffle) == (4, 20, True)
+    assert [len(labels) for _, labels in training.epoch(0)] == [5] * 4
+    small = batches(data, size=64, augmentation=Augmentation())
+    assert (small.steps, small.images) == (1, 23)
+    assert [len(labels) for _, labels in small.epoch(0)] == [23]
+    exact = batches(data, size=23, shuffle=True)
+    assert (exact.steps, exact.images) == (1, 23)
+    plain = batches(data, size=5)
+    assert (plain.steps, plain.images, plain.shuffle) == (5, 23, False)
+
+
+def test_each_epoch_has_another_order_of_the_same_images(data):
+    training = batches(data, size=23, shuffle=True)
+    orders = [training.order(epoch).tolist() for epoch in range(4)]
+    assert len({tuple(order) for order in orders}) == 4
+    assert all(sorted(order) == list(range(0, 46, 2)) for order in orders)
+    for other in ({"seed": 4}, {"key": "other"}):
+        assert batches(data, size=23, shuffle=True, **other).order(0).tolist() != orders[0]
+
+
+@pytest.mark.parametrize("start", [0, 1, 3, 4])
+def test_starting_at_a_step_gives_the_rest_of_the_epoch_exactly(data, start):
+    training = batches(data, augmentation=Augmentation(shift=1))
+    whole = list(training.epoch(2))
+    rest = list(batches(data, augmentation=Augmentation(shift=1)).epoch(2, start))
+    assert len(rest) == len(whole) - start
+    for (images, labels), (again, same) in zip(whole[start:], rest, strict=True):
+        assert torch.equal(images, again) and torch.equal(labels, same)
+
+
+def test_other_random_numbers_in_between_change_nothing(data):
+    training = batches(data, augmentation=Augmentation())
+    calm = [images for images, _ in training.epoch(0)]
+    disturbed = []
+    for images, _ in training.epoch(0):
+        torch.rand(7)
+        np.random.default_rng().random(3)
+        disturbed.append(images)
+        next(iter(training.epoch(5)))
+    assert all(torch.equal(one, two) for one, two in zip(calm, disturbed, strict=True))
+    state = torch.get_rng_state()
+    list(training.epoch(1))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_augmentation_is_drawn_from_seed_key_epoch_and_step(data):
+    settings = Augmentation(shift=1)
+    training = batches(data, augmentation=settings)
+    rows = np.sort(training.order(1)[10:15])
+    generator = torch.Generator().manual_seed(derive_seed(3, "stage", "augment", 1, 2))
+    longhand = PREPROCESS.normalise(augment(PREPROCESS.to_unit(data.images[rows]), settings, generator))
+    images, _ = next(itertools.islice(training.epoch(1), 2, None))
+    assert torch.equal(images, longhand)
+
+
+def test_augmentation_does_not_depend_on_the_epochs_before(data):
+    first, second = (list(batches(data, augmentation=Augmentation()).epoch(epoch)) for epoch in (0, 1))
+    assert not torch.equal(first[0][0], second[0][0])
+
+
+def test_channels_last_is_the_layout_only(data):
+    plain, last = (next(iter(batches(data, channels_last=flag).epoch(0)))[0] for flag in (False, True))
+    assert torch.equal(plain, last)
+    assert last.is_contiguous(memory_format=torch.channels_last) and plain.is_contiguous()
+
+
+def test_batches_of_a_memory_map_leave_it_alone(sample_data):
+    part = Batches(sample_data, "test", 50, Preprocess(28), Augmentation(), "cpu", 0, "x")
+    images, labels = next(iter(part.epoch(0)))
+    assert images.shape == (50, 3, 28, 28) and labels.shape == (50,)
+    images.zero_()
+    assert sample_data.images[:50].any()
+
+
+@pytest.mark.parametrize(("split", "size", "text"), [
+    ("val", 5, "Expected one of the splits train, validation, test, received 'val'."),
+    ("train", 0, "Expected a batch size of at least 1 and images in the train split, received 0 and 23 images."),
+])  # fmt: skip
+def test_impossible_batches_are_refused(data, split, size, text):
+    with pytest.raises(EspalierError) as caught:
+        batches(data, split, size)
+    assert str(caught.value) == text
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_gpu_gets_the_same_batches(data):
+    here, there = (
+        batches(data, augmentation=Augmentation(shift=1), device=device) for device in ("cpu", "cuda")
+    )
+    for (images, labels), (other, same) in zip(here.epoch(0), there.epoch(0), strict=True):
+        assert other.is_cuda and same.is_cuda
+        assert torch.allclose(images, other.cpu(), atol=1e-3) and torch.equal(labels, same.cpu())

@@ -1,0 +1,248 @@
+"""Folders and zip files of real image files."""
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.data import folder as folder_module
+from core.data.store import summary
+from core.errors import EspalierError
+
+
+def message(open_folder, path: Path) -> str:
+    with pytest.raises(EspalierError) as caught:
+        open_folder(path)
+    return str(caught.value)
+
+
+def zipped(folder: Path, target: Path, prefix: str = "") -> Path:
+    with zipfile.ZipFile(target, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, prefix + file.relative_to(folder).as_posix())
+    return target
+
+
+def test_a_folder_per_class(make_folder, open_folder, pictures):
+    data = open_folder(make_folder({"cat": 10, "dog": 5}))
+    assert (data.title, data.source, data.classes, data.channels) == ("images", "folder", ("cat", "dog"), 1)
+    assert np.array_equal(data.images[..., 0], pictures[:15])
+    assert data.labels.tolist() == [0] * 10 + [1] * 5
+    # 20 % of 10 and 5 for the test, 10 % of the remaining 8 and 4 for validation, at least one.
+    assert [data.class_counts(split) for split in ("train", "validation", "test")] == [
+        {"cat": 7, "dog": 3},
+        {"cat": 1, "dog": 1},
+        {"cat": 2, "dog": 1},
+    ]
+
+
+def test_own_splits(make_folder, open_folder):
+    counts = {f"{split}/{name}": 3 for split in ("train", "val", "test") for name in ("a", "b")}
+    data = open_folder(make_folder(counts))
+    assert {name: len(rows) for name, rows in data.splits.items()} == {"train": 6, "validation": 6, "test": 6}
+    assert data.notes == ()
+
+
+def test_colour_jpegs_match_pillow(make_folder, open_folder):
+    root = make_folder({"a": 3, "b": 3}, colour=True, ending=".jpg")
+    data = open_folder(root)
+    assert data.channels == 3
+    for row, file in enumerate(sorted(root.rglob("*.jpg"))):
+        assert np.array_equal(data.images[row], np.asarray(Image.open(file)))
+
+
+@pytest.mark.parametrize("prefix", ["", "wrapped/"])
+def test_a_zip_file_gives_the_same_images_without_unpacking(prefix, make_folder, open_folder, tmp_path):
+    root = make_folder({"train/a": 4, "train/b": 4, "test/a": 2, "test/b": 2}, colour=True)
+    archive = zipped(root, tmp_path / "set.zip", prefix)
+    before = set(tmp_path.iterdir())
+    data, plain = open_folder(archive), open_folder(root)
+    assert set(tmp_path.iterdir()) - before == {tmp_path / "cache"}
+    assert data.title == "set"
+    assert np.array_equal(data.images, plain.images)
+    assert data.fingerprint == plain.fingerprint
+
+
+def test_names_that_lead_out_of_the_zip_are_ignored_and_named(make_folder, open_folder, tmp_path, pictures):
+    archive = zipped(make_folder({"a": 4, "b": 4}), tmp_path / "set.zip")
+    names = ["../evil/1.png", "/etc/1.png", "C:/evil/1.png", "a/../../1.png", "..\\evil\\2.png"]
+    content = next((tmp_path / "images").rglob("*.png")).read_bytes()
+    with zipfile.ZipFile(archive, "a") as opened:
+        for name in names:
+            opened.writestr(name, content)
+    data = open_folder(archive)
+    assert len(data.images) == 8
+    assert data.problems == tuple((name, "ignored: its name leads out of the zip file") for name in names)
+    assert not (tmp_path / "evil").exists()
+
+
+def test_zip_names_with_backslashes_are_folders(make_folder, open_folder, tmp_path):
+    root = make_folder({"a": 4, "b": 4})
+    with zipfile.ZipFile(tmp_path / "windows.zip", "w") as archive:
+        for file in sorted(root.rglob("*.png")):
+            archive.writestr(f"{file.parent.name}\\{file.name}", file.read_bytes())
+    assert open_folder(tmp_path / "windows.zip").classes == ("a", "b")
+
+
+def test_an_encrypted_or_oversized_zip_entry_is_named(make_folder, open_folder, tmp_path, monkeypatch):
+    root = make_folder({"a": 4, "b": 4})
+    (root / "a" / "000.png").write_bytes(b"x" * 10_000)
+    archive = zipped(root, tmp_path / "set.zip")
+    monkeypatch.setattr(folder_module, "LARGEST_ENTRY", 9_000)
+    original = zipfile.ZipFile.infolist
+
+    def infolist(self: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+        for info in original(self):
+            info.flag_bits |= info.filename == "b/000.png"
+        return original(self)
+
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", infolist)
+    assert open_folder(archive).problems == (
+        ("a/000.png", "unpacks to 0 MB, more than the limit of 0 MB"),
+        ("b/000.png", "encrypted in the zip file"),
+    )
+
+
+def test_a_damaged_zip_entry_is_named(make_folder, open_folder, tmp_path):
+    archive = zipped(make_folder({"a": 4, "b": 4}), tmp_path / "set.zip")
+    with zipfile.ZipFile(archive) as opened:
+        info = opened.getinfo("a/001.png")
+    content = bytearray(archive.read_bytes())
+    content[info.header_offset + 100] ^= 0xFF
+    archive.write_bytes(bytes(content))
+    assert open_folder(archive).problems == (
+        ("a/001.png", "cannot be read: Bad CRC-32 for file 'a/001.png'"),
+    )
+
+
+def test_damaged_images_are_counted_named_and_left_out(make_folder, open_folder):
+    root = make_folder({"a": 5, "b": 5}, ending=".jpg")
+    (root / "a" / "001.jpg").write_bytes(b"not an image")
+    whole = (root / "b" / "002.jpg").read_bytes()
+    (root / "b" / "002.jpg").write_bytes(whole[: len(whole) - 100])
+    data = open_folder(root)
+    assert len(data.images) == len(data.labels) == 8
+    assert data.labels.tolist() == [0] * 4 + [1] * 4
+    names, reasons = zip(*data.problems, strict=True)
+    assert names == ("a/001.jpg", "b/002.jpg")
+    assert reasons[0] == "not a known image format, or damaged at its beginning"
+    assert reasons[1].startswith("damaged: image file is truncated")
+    assert summary(data)["problems"][0] == {"path": "a/001.jpg", "reason": reasons[0]}
+
+
+def test_images_of_several_sizes_become_squares(make_folder, open_folder):
+    root = make_folder({"a": 4, "b": 4})
+    make_folder({"a": 1}, size=(40, 30), ending=".bmp")
+    assert open_folder(root).images.shape == (8 + 1, 224, 224, 1)
+    assert open_folder(root, image_size=16).images.shape == (9, 16, 16, 1)
+    cropped, stretched = (open_folder(root, image_size=16, resize=how).images for how in ("crop", "stretch"))
+    wide = [file.name for file in sorted((root / "a").iterdir())].index("000.bmp")
+    assert not np.array_equal(cropped[wide], stretched[wide])
+    assert np.array_equal(cropped[wide + 1], stretched[wide + 1])
+
+
+def test_images_of_one_size_stay_as_they_are_unless_larger_than_wanted(make_folder, open_folder):
+    root = make_folder({"a": 4, "b": 4}, size=(40, 30))
+    assert open_folder(root).size == (30, 40)
+    assert open_folder(root, image_size=64).size == (30, 40)
+    assert open_folder(root, image_size=16).size == (16, 16)
+
+
+def test_what_is_stored_does_not_depend_on_what_is_cached(make_folder, open_folder, tmp_path):
+    root = make_folder({"a": 4, "b": 4}, size=(40, 40))
+    fresh = open_folder(root, image_size=16).fingerprint
+    shutil.rmtree(tmp_path / "cache")
+    open_folder(root)
+    assert open_folder(root, image_size=16).fingerprint == fresh
+
+
+def test_one_late_colour_image_or_size_changes_the_plan(make_folder, open_folder, monkeypatch):
+    monkeypatch.setattr("core.data.reader.PROBES", 2)
+    root = make_folder({"a": 6, "b": 6})
+    make_folder({"a": 1}, colour=True, ending=".bmp")
+    data = open_folder(root)
+    assert data.images.shape == (13, 28, 28, 3)
+    make_folder({"b": 1}, size=(20, 28), ending=".gif")
+    data = open_folder(root, image_size=24)
+    assert data.images.shape == (14, 24, 24, 3)
+    assert data.problems == ()
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(make_folder, open_folder, tmp_path):
+    root = make_folder({"a": 4, "b": 4})
+    elsewhere = make_folder({"": 4}, name="elsewhere")
+    try:
+        (root / "c").symlink_to(elsewhere, target_is_directory=True)
+        (root / "a" / "loop").symlink_to(root, target_is_directory=True)
+        (root / "a" / "broken.png").symlink_to(tmp_path / "nothing.png")
+    except OSError:
+        pytest.skip("this system makes no links")
+    data = open_folder(root)
+    assert data.classes == ("a", "b", "c")
+    assert len(data.images) == 12
+    assert data.problems == (("a/broken.png", "cannot be read: No such file or directory"),)
+
+
+def test_a_missing_path_is_refused(tmp_path, open_folder):
+    assert message(open_folder, tmp_path / "gone") == (
+        f"Expected a folder or a file at {tmp_path / 'gone'}, received a path that does not exist. "
+        "Check the spelling, and that the drive is connected."
+    )
+
+
+def test_an_unreadable_folder_is_refused_an_unreadable_part_is_named(make_folder, open_folder, monkeypatch):
+    root = make_folder({"a": 4, "b": 4, "c": 4})
+    scandir, closed = os.scandir, [root / "c"]
+
+    def refuse(place: str):
+        if Path(place) in closed:
+            raise PermissionError(13, "Permission denied", place)
+        return scandir(place)
+
+    monkeypatch.setattr(folder_module.os, "scandir", refuse)
+    assert open_folder(root).problems == (("c", "cannot be read: Permission denied"),)
+    closed.append(root)
+    assert message(open_folder, root) == (
+        f"Expected a readable folder or zip file, but {root} cannot be read: Permission denied. "
+        "Check its permissions, or choose another."
+    )
+
+
+def test_a_file_that_is_no_zip_is_refused(make_folder, open_folder):
+    file = next(make_folder({"a": 1}).rglob("*.png"))
+    assert message(open_folder, file) == (
+        "Expected a folder or a zip file of images, but 000.png cannot be read as a zip file: File is not a zip "
+        "file. Choose a folder, or copy or download the zip file again."
+    )
+
+
+def test_no_images_and_one_class_are_refused(tmp_path, make_folder, open_folder):
+    (tmp_path / "empty").mkdir()
+    assert message(open_folder, tmp_path / "empty").startswith(
+        f"Expected images in {tmp_path / 'empty'}, received no files."
+    )
+    root = make_folder({"cats": 3})
+    assert message(open_folder, root).startswith(
+        f"Expected at least two classes in {root}, received only one: 'cats'."
+    )
+
+
+def test_nothing_readable_and_an_unreadable_class_are_refused(make_folder, open_folder):
+    root = make_folder({"a": 3, "b": 3})
+    for file in (root / "b").iterdir():
+        file.write_bytes(b"x")
+    assert message(open_folder, root) == (
+        "Expected a readable training image in every class, received none in 'b'. "
+        "Repair or remove the images of that class."
+    )
+    for file in (root / "a").iterdir():
+        file.write_bytes(b"x")
+    assert message(open_folder, root) == (
+        "Expected images, but none of the 6 image files can be decoded; the first is a/000.png. "
+        "Check that the files are whole, and that they are images."
+    )

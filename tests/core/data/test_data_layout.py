@@ -1,0 +1,120 @@
+"""What folder names mean."""
+
+import pytest
+
+from core.data.layout import Layout, Placed, lay_out
+from core.errors import EspalierError
+
+
+def message(names: list[str]) -> str:
+    with pytest.raises(EspalierError) as caught:
+        lay_out(names, "here")
+    return str(caught.value)
+
+
+def members(layout: Layout) -> list[tuple[str, str, int]]:
+    return [(image.name, layout.classes[image.label], image.membership) for image in layout.images]
+
+
+def test_a_folder_per_class_with_images_at_any_depth():
+    layout = lay_out(["dog/b.PNG", "cat/deep/er/a.jpeg", "cat/c.webp"], "here")
+    assert members(layout) == [
+        ("cat/c.webp", "cat", 0),
+        ("cat/deep/er/a.jpeg", "cat", 0),
+        ("dog/b.PNG", "dog", 0),
+    ]
+    assert layout.notes == ()
+
+
+def test_classes_are_in_the_order_of_torchvision():
+    layout = lay_out(["b/1.png", "B/1.png", "a/1.png", "10/1.png", "2/1.png"], "here")
+    assert layout.classes == ("10", "2", "B", "a", "b")
+
+
+@pytest.mark.parametrize("validation", ["val", "valid", "Validation"])
+def test_split_folders_in_any_spelling(validation: str):
+    layout = lay_out(["Train/a/1.png", "Train/b/1.png", f"{validation}/a/2.png", "TEST/b/3.png"], "here")
+    assert sorted(members(layout), key=lambda image: image[2]) == [
+        ("Train/a/1.png", "a", 0),
+        ("Train/b/1.png", "b", 0),
+        (f"{validation}/a/2.png", "a", 1),
+        ("TEST/b/3.png", "b", 2),
+    ]
+    assert layout.notes == (
+        "The validation split has no images of 'b'.",
+        "The test split has no images of 'a'.",
+    )
+
+
+def test_a_wrapping_folder_is_looked_through():
+    names = ["set/v1/train/a/1.png", "set/v1/train/b/1.png", "set/v1/test/a/2.png", "set/readme.txt"]
+    layout = lay_out(names, "here")
+    assert layout.classes == ("a", "b")
+    assert [image.membership for image in layout.images] == [0, 0, 2]
+    assert lay_out(["set/a/1.png", "set/b/1.png"], "here").classes == ("a", "b")
+
+
+def test_a_lone_train_folder_is_a_split_not_a_wrapping():
+    layout = lay_out(["train/a/1.png", "train/b/1.png"], "here")
+    assert layout.images == (Placed("train/a/1.png", 0, 0), Placed("train/b/1.png", 1, 0))
+
+
+def test_a_class_may_be_called_train():
+    layout = lay_out(["train/1.png", "bus/1.png", "test/1.png"], "here")
+    assert layout.classes == ("bus", "test", "train")
+    assert {image.membership for image in layout.images} == {0}
+
+
+def test_a_stray_image_in_the_train_folder_does_not_hide_the_splits():
+    names = ["train/preview.png", "train/a/1.png", "train/b/1.png", "test/a/2.png"]
+    layout = lay_out(names, "here")
+    assert layout.classes == ("a", "b")
+    assert layout.notes[0] == (
+        "1 image is outside the class folders of train, validation and test and left out."
+    )
+
+
+def test_litter_is_ignored_without_a_word():
+    names = [".git/a/x.png", "__MACOSX/a/._1.png", "a/.hidden.png", "a/Thumbs.db", "a/1.png", "b/1.png"]
+    assert lay_out(names, "here").notes == ()
+    assert len(lay_out(names, "here").images) == 2
+
+
+def test_what_is_left_out_is_counted_in_a_note():
+    layout = lay_out(["a/1.png", "b/1.png", "stray.png", "a/labels.csv", "b/x.csv", "README"], "here")
+    assert layout.notes == (
+        "3 files are not an image by name and left out (.csv: 2, no ending: 1).",
+        "1 image is outside any class folder and left out.",
+    )
+
+
+def test_classes_without_training_images_are_left_out_with_a_note():
+    layout = lay_out(
+        ["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png", "test/c/2.png", "test/4.png"],
+        "here",
+    )
+    assert layout.classes == ("a", "b")
+    assert layout.notes == (
+        "1 image is outside the class folders of train, validation and test and left out.",
+        "2 images are of a class without training images ('c') and left out.",
+        "The test split has no images of 'b'.",
+    )
+
+
+ADVICE = (
+    " Put the images into a folder per class, named like the class, and choose the folder that holds these."
+)
+
+
+def test_nothing_usable_is_said_exactly():
+    assert message([]) == "Expected images in here, received no files." + ADVICE
+    assert message(["a/x.txt"]) == "Expected images in here, received 1 files of other kinds." + ADVICE
+    assert message(["1.png", "2.png"]) == (
+        "Expected a folder per class in here, received 2 images outside any folder." + ADVICE
+    )
+    assert message(["cats/1.png", "cats/2.png"]) == (
+        "Expected at least two classes in here, received only one: 'cats'." + ADVICE
+    )
+    assert message(["train/a/1.png", "test/a/1.png"]) == (
+        "Expected at least two classes in the training folder of here, received only one: 'a'." + ADVICE
+    )

@@ -1,0 +1,112 @@
+"""From a checkpoint to verified files, with the real child, network and data set."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.child import Child
+from core.control import RunControl
+from core.data.settings import DataSettings
+from core.deploy.artefacts import make_artefacts, verify_onnx
+from core.deploy.files import sha256_of
+from core.errors import EspalierError, Stopped
+from core.reports import Metric
+
+DATA = DataSettings(train_images=200, test_images=60, image_size=28).model_dump(mode="json")
+
+
+def save(folder: Path, classes: tuple[str, ...], spoil: bool = False) -> None:
+    """A ResNet-20 with random weights as a checkpoint; `spoil` makes its logits infinite in half."""
+    import torch
+
+    from core.checkpoint import Checkpoint, save_checkpoint
+    from core.data.preprocess import Preprocess
+    from core.models.catalogue import backbone
+    from core.models.settings import BackboneSettings
+
+    torch.manual_seed(0)
+    network = BackboneSettings()
+    model = backbone(network.backbone).build(network, len(classes))
+    if spoil:
+        with torch.no_grad():
+            norm = next(each for each in model.modules() if isinstance(each, torch.nn.BatchNorm2d))
+            norm.weight.mul_(1e6)  # half precision ends at 65504
+    save_checkpoint(folder, Checkpoint(model, network, Preprocess(28), classes))
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory) -> tuple[str, ...]:
+    from core.data.store import open_data
+
+    cache = tmp_path_factory.mktemp("cache")
+    return open_data(DataSettings.model_validate(DATA), cache).classes
+
+
+@pytest.mark.slow
+def test_a_checkpoint_becomes_verified_files(tmp_path, classes):
+    save(tmp_path / "checkpoint", classes)
+    told: list[float] = []
+    with Child("tool", tmp_path / "tool.log") as tool:
+        made = make_artefacts(
+            tool, tmp_path / "checkpoint", tmp_path / "out", DATA, tmp_path / "cache", half=True, threads=1,
+            metadata={"run": "r1"}, on_progress=lambda fraction, text: told.append(fraction),
+        )  # fmt: skip
+        single, half = made
+        assert (single.id, half.id) == ("float32", "float16")
+        assert single.verification.good and single.verification.max_logit_difference < 1e-4
+        assert half.verification.good and half.bytes < single.bytes
+        for each in made:
+            assert each.sha256 == sha256_of(each.path) and each.bytes == each.path.stat().st_size
+            assert np.load(each.logits).shape == (60, 10) and np.load(each.labels).shape == (60,)
+        assert np.load(single.reference).shape == (60, 10)
+        assert told == sorted(told) and told[-1] == pytest.approx(1.0)
+        check = verify_onnx(tool, single.path, DATA, tmp_path / "cache", tmp_path / "check")
+        right = np.load(single.logits).argmax(1) == np.load(single.labels)
+        assert check.top1 == pytest.approx(100 * right.mean()) and check.n == 60
+        assert check.classes == classes and check.facts["run"] == "r1"
+
+        counted = tool.call(
+            "core.profiling.counting:count",
+            {"model": str(single.path), "input_size": single.facts["input_size"]},
+        )
+        assert counted["macs"] == (28 * 28 * (3 * 16 + 6 * 16 * 16) + 14 * 14 * (16 * 32 + 5 * 32 * 32)
+            + 7 * 7 * (32 * 64 + 5 * 64 * 64)) * 9 + 640  # fmt: skip
+        eager = tool.call(
+            "core.profiling.eager:profile", {"checkpoint": str(tmp_path / "checkpoint"), "autocast": "auto"}
+        )
+        assert Metric.model_validate(eager["latency_ms"]).value and set(eager) == {"latency_ms", "throughput"}
+
+        stop = RunControl()
+        with pytest.raises(Stopped):
+            make_artefacts(
+                tool, tmp_path / "checkpoint", tmp_path / "stopped", DATA, tmp_path / "cache",
+                control=stop, on_progress=lambda fraction, text: stop.stop(),
+            )  # fmt: skip
+    assert not list((tmp_path / "stopped").glob("*.onnx"))
+
+
+@pytest.mark.slow
+def test_a_half_precision_file_that_overflows_is_put_aside(tmp_path, classes):
+    save(tmp_path / "checkpoint", classes, spoil=True)
+    refused: list[EspalierError] = []
+    with Child("tool", tmp_path / "tool.log") as tool:
+        made = make_artefacts(
+            tool, tmp_path / "checkpoint", tmp_path / "out", DATA, tmp_path / "cache", half=True,
+            on_refused=refused.append,
+        )  # fmt: skip
+    assert [each.id for each in made] == ["float32"]
+    assert "does not agree" in refused[0].message and "not a finite number" in refused[0].message
+    assert "float16.rejected.onnx" in refused[0].advice
+    assert (tmp_path / "out" / "float16.rejected.onnx").exists()
+    assert not (tmp_path / "out" / "float16.onnx").exists()
+
+
+@pytest.mark.slow
+def test_the_networks_classes_must_be_the_data_sets(tmp_path, classes):
+    save(tmp_path / "checkpoint", ("something else", *classes[1:]))
+    with (
+        Child("tool", tmp_path / "tool.log") as tool,
+        pytest.raises(EspalierError, match="different classes"),
+    ):
+        make_artefacts(tool, tmp_path / "checkpoint", tmp_path / "out", DATA, tmp_path / "cache")

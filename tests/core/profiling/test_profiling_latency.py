@@ -1,0 +1,180 @@
+"""The timing protocol: its decisions on made-up blocks, and the whole of it on real files."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import onnx_files
+import pytest
+
+from core.child import Child
+from core.control import RunControl
+from core.errors import EspalierError, Stopped
+from core.profiling import PROTOCOL_VERSION
+from core.profiling.latency import Budget, answer, make_sample, measure, profile_artefact
+from core.profiling.machine import usable_cores
+from core.profiling.session import timed_runs, warm_up
+from core.profiling.statistics import Interval, differs
+
+QUICK = Budget(blocks=8, most_blocks=10, block_seconds=0.01, seconds=0.5, memory_processes=1)
+
+
+def blocks_of(times: dict[str, float], scatter: float, seed: int = 0):
+    """Blocks of 30 runs around a time, with scatter from session to session; and the order asked."""
+    rng, order = np.random.default_rng(seed), []
+
+    def block(which):
+        order.append(which)
+        session = times[which] * math.exp(scatter * rng.standard_normal())
+        return list(session * (1 + 0.01 * rng.standard_normal(30)))
+
+    return block, order
+
+
+def test_files_take_turns():
+    block, order = blocks_of({"baseline": 1.0, "candidate": 0.5}, 0.001)
+    timing = measure(block, True, Budget(blocks=8))
+    assert order[:8] == ["baseline", "candidate", "candidate", "baseline"] * 2
+    assert len(timing.candidate) == len(timing.baseline) == 8 and not timing.wide
+    assert timing.ratio is not None and timing.ratio.value == pytest.approx(0.5, rel=0.01)
+    assert differs(timing.ratio)
+
+
+def test_alone_there_is_no_ratio():
+    block, order = blocks_of({"candidate": 1.0}, 0.001)
+    timing = measure(block, False, Budget())
+    assert set(order) == {"candidate"} and timing.ratio is None and len(timing.medians) == 8
+
+
+def test_the_same_file_shows_no_difference_about_as_often_as_the_level_says():
+    wrong = 0
+    for seed in range(200):
+        block, _ = blocks_of({"baseline": 1.0, "candidate": 1.0}, 0.03, seed)
+        timing = measure(block, True, Budget(width=0.01, seconds=0))
+        wrong += differs(timing.ratio)
+    assert wrong <= 8  # 2 expected at 99 %
+
+
+def test_measuring_goes_on_while_the_interval_is_wide():
+    block, _ = blocks_of({"baseline": 1.0, "candidate": 1.0}, 0.2)
+    timing = measure(block, True, Budget(blocks=8, most_blocks=24, seconds=60))
+    assert len(timing.candidate) == 24 and timing.wide
+    block, _ = blocks_of({"baseline": 1.0, "candidate": 1.0}, 0.2)
+    timing = measure(block, True, Budget(blocks=8, seconds=0))
+    assert len(timing.candidate) == 8 and timing.wide
+
+
+def test_a_large_model_gets_by_with_few_blocks():
+    block, _ = blocks_of({"candidate": 1.0}, 0.2)
+    assert len(measure(block, False, Budget(limit=0)).candidate) == 4
+
+
+def test_the_answer_in_words():
+    bounds = "99 % interval 0.450 to 0.550 from 8 alternating pairs of sessions"
+    assert answer("latency_ms", Interval(0.5, 0.45, 0.55, 0.99), 8) == (
+        f"0.5 times the baseline's latency; {bounds}"
+    )
+    assert answer("throughput", Interval(1.01, 0.98, 1.04, 0.99), 5) == (
+        "no measurable difference from the baseline; "
+        "99 % interval 0.980 to 1.040 from 5 alternating pairs of sessions"
+    )
+    assert "single pair" in answer("latency_ms", Interval(0.5, None, None, None), 1)
+
+
+def test_warm_up_and_timed_runs_count_their_runs():
+    calls = []
+    runs, _ = warm_up(lambda: calls.append(1) or sum(range(2000)))
+    assert runs == len(calls) >= 15
+    assert len(timed_runs(lambda: None, 30, 0.0, 5.0)) == 30
+    assert len(timed_runs(lambda: None, 1000, 0.0, 0.0)) == 5
+    assert sum(timed_runs(lambda: sum(range(2000)), 1, 0.05, 5.0)) >= 0.04
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("profiling")
+    make_sample(place / "sample.npy", 16)
+    onnx_files.write(place / "small.onnx")
+    onnx_files.write(place / "large.onnx", width=48, repeats=4)
+    return place
+
+
+def test_the_sample_is_the_same_every_time(folder):
+    sample = np.load(folder / "sample.npy")
+    assert sample.shape == (1, 3, 16, 16) and sample.dtype == np.float32
+    make_sample(folder / "again.npy", 16)
+    assert (np.load(folder / "again.npy") == sample).all()
+
+
+def test_a_file_against_itself_shows_no_difference(folder):
+    small = folder / "small.onnx"
+    metrics, change = profile_artefact(small, small, folder / "sample.npy", budget=QUICK)
+    names = {"latency_ms", "latency_ms_p90", "latency_ms_p99", "throughput", "memory_mb", "size_mb"}
+    assert names <= set(metrics)
+    assert ("latency_ms_all_cores" in metrics) == (usable_cores() > 1)
+    latency = metrics["latency_ms"]
+    assert latency.low <= latency.value <= latency.high and latency.n >= 240
+    assert "1 thread, batch 1" in latency.how and latency.level == 0.99
+    assert metrics["latency_ms_p90"].value <= metrics["latency_ms_p99"].value * 1.5
+    assert metrics["size_mb"].value == small.stat().st_size / 1e6
+    assert 0 < metrics["memory_mb"].value < 60
+    assert set(change) == {"latency_ms", "throughput"}
+    ratio = change["latency_ms"]
+    assert ratio.low < ratio.value < ratio.high and 0.8 < ratio.value < 1.25
+
+
+def test_a_much_larger_file_is_measurably_slower(folder):
+    told = []
+    metrics, change = profile_artefact(
+        folder / "large.onnx",
+        folder / "small.onnx",
+        folder / "sample.npy",
+        log=folder / "measure.log",
+        on_progress=lambda fraction, text: told.append(fraction),
+        budget=QUICK,
+    )
+    assert change["latency_ms"].low > 1.5 and change["throughput"].high < 1
+    assert change["latency_ms"].how.startswith(
+        f"{change['latency_ms'].value:.3g} times the baseline's latency"
+    )
+    assert told == sorted(told) and told[-1] == 1.0
+    assert metrics["throughput"].low <= metrics["throughput"].value <= metrics["throughput"].high
+
+
+def test_a_fixed_batch_size_has_no_throughput(folder):
+    path = onnx_files.write(folder / "fixed.onnx", batch=1)
+    metrics, change = profile_artefact(path, None, folder / "sample.npy", budget=QUICK)
+    assert metrics["throughput"].value is None and "takes images of shape" in metrics["throughput"].how
+    assert metrics["latency_ms"].value > 0 and change == {}
+
+
+def test_what_cannot_be_measured_is_told(folder):
+    with pytest.raises(EspalierError, match=r"could not open none\.onnx to measure it"):
+        profile_artefact(folder / "none.onnx", None, folder / "sample.npy", budget=QUICK)
+    make_sample(folder / "wide.npy", 24)
+    with pytest.raises(EspalierError, match=r"the measurement gave \[1, 3, 24, 24\]"):
+        profile_artefact(folder / "small.onnx", None, folder / "wide.npy", budget=QUICK)
+
+
+def test_stopping_ends_the_measurement(folder):
+    control = RunControl()
+    with pytest.raises(Stopped):
+        profile_artefact(
+            folder / "small.onnx", None, folder / "sample.npy", control=control,
+            on_progress=lambda fraction, text: control.stop(), budget=QUICK,
+        )  # fmt: skip
+
+
+def test_memory_grows_with_the_model(folder):
+    def peak(name: str) -> int:
+        with Child("measure") as child:
+            arguments = {"model": str(folder / name), "sample": str(folder / "sample.npy"), "threads": 1}
+            result = child.call("core.profiling.session:memory", arguments)
+        return result["after"] - result["before"]
+
+    onnx_files.write(folder / "huge.onnx", width=256, repeats=8)  # 19 MB of weights
+    assert peak("huge.onnx") > peak("small.onnx") + 15e6
+
+
+def test_the_protocol_has_a_version():
+    assert isinstance(PROTOCOL_VERSION, int)

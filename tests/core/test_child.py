@@ -1,0 +1,320 @@
+"""Real processes, really killed: every test here starts one."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+import core.child
+from core.child import CHILD_FLAG, Child, child_command, is_child
+from core.control import RunControl
+from core.errors import EspalierError, Stopped
+
+JOBS = Path(__file__).parent / "child_jobs"
+ROOT = Path(core.child.__file__).parents[1]
+
+
+def make(kind="measure", log=None, **extra) -> Child:
+    return Child(kind, log, env={"PYTHONPATH": str(JOBS)}, **extra)
+
+
+@pytest.fixture
+def child() -> Iterator[Child]:
+    threads = threading.active_count()
+    with make() as started:
+        yield started
+    assert threading.active_count() == threads
+    assert started.pid is None
+
+
+def gone(pid: int, seconds: float = 2.0) -> bool:
+    """Whether the process ends within `seconds`; a zombie that init has not reaped counts as gone."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def call(child: Child, job: str, **arguments):
+    return child.call(f"core.trial_jobs:{job}", arguments)
+
+
+def test_a_job_gets_its_arguments_and_tells_its_progress(child):
+    told = []
+    answer = child.call(
+        "core.trial_jobs:echo", {"a": [1, "ä", None]}, on_progress=lambda *each: told.append(each)
+    )
+    assert answer["arguments"] == {"a": [1, "ä", None]}
+    assert answer["pid"] != os.getpid()
+    assert told == [(0.25, "a quarter"), (1.0, "all")]
+
+
+def test_one_process_serves_call_after_call(child):
+    assert call(child, "echo")["pid"] == call(child, "echo")["pid"] == child.pid
+
+
+def test_what_libraries_print_goes_to_the_log(tmp_path):
+    log = tmp_path / "logs" / "child.log"
+    with make(log=log) as child:
+        assert call(child, "pollute") == {"stdin": ""}
+        assert call(child, "echo")["arguments"] == {}
+    text = log.read_text()
+    for piece in ("forged", "straight to the descriptor", "from a grandchild", "to standard error"):
+        assert piece in text
+
+
+def test_a_temporary_log_is_removed(child):
+    call(child, "echo")
+    log = child._log
+    assert log.exists()
+    child.close()
+    assert not log.exists()
+
+
+def test_an_expected_failure_travels_whole(child):
+    with pytest.raises(EspalierError) as caught:
+        call(child, "expected_failure")
+    error = caught.value
+    assert (error.message, error.advice, error.details) == (
+        "Expected a pear, received a plum.",
+        "Plant a pear.",
+        "the roots",
+    )
+    assert call(child, "echo")["pid"] == child.pid
+
+
+def test_an_unexpected_failure_brings_its_traceback(child):
+    with pytest.raises(EspalierError, match=r"“unexpected failure” failed \(ZeroDivisionError") as caught:
+        call(child, "unexpected_failure")
+    assert "in unexpected_failure" in caught.value.details
+
+
+def test_too_little_memory_has_its_own_advice(child):
+    with pytest.raises(EspalierError, match="smaller batch"):
+        call(child, "no_memory")
+
+
+def test_arguments_that_are_no_plain_data_are_refused_here(child):
+    pid = call(child, "echo")["pid"]
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        call(child, "echo", thing=object())
+    assert call(child, "echo")["pid"] == pid
+
+
+def test_a_result_that_is_no_plain_data_is_an_error(child):
+    with pytest.raises(EspalierError, match="not JSON serializable"):
+        call(child, "not_plain")
+
+
+@pytest.mark.parametrize(
+    ("job", "says"),
+    [
+        ("os:system", "Expected a job of the form core.module:function, received 'os:system'"),
+        ("corelike.thing:run", "Expected a job of the form"),
+        ("core.trial_jobs", "Expected a job of the form"),
+        ("core.trial_jobs:_hidden", "Expected a job of the form"),
+        ("core.trial_jobs:os.system", "Expected a job of the form"),
+        ("core.trial_jobs:nothing", "has no job 'nothing'"),
+    ],
+)
+def test_other_jobs_are_refused(child, job, says):
+    with pytest.raises(EspalierError, match=says):
+        child.call(job, {})
+
+
+def test_a_native_crash_is_told_and_replaced(child):
+    first = call(child, "echo")["pid"]
+    with pytest.raises(EspalierError) as caught:
+        call(child, "segfault")
+    error = caught.value
+    assert error.message == "The process that was at work on “segfault” ended unexpectedly (SIGSEGV)."
+    assert "library crashed" in error.advice
+    assert "just before the crash" in error.details and "in segfault" in error.details
+    assert gone(first)
+    assert call(child, "echo")["pid"] != first
+
+
+def test_a_kill_hints_at_memory(child):
+    with pytest.raises(EspalierError, match=r"\(SIGKILL\).*run out of memory"):
+        call(child, "kill_self")
+    assert call(child, "echo")["arguments"] == {}
+
+
+def test_an_exit_code_is_told(child):
+    with pytest.raises(EspalierError, match=r"\(exit code 3\)"):
+        call(child, "exit_with", code=3)
+
+
+def test_a_process_killed_between_calls_is_replaced(child):
+    first = call(child, "echo")["pid"]
+    os.kill(first, signal.SIGKILL)
+    assert gone(first)
+    assert call(child, "echo")["pid"] != first
+
+
+@pytest.mark.parametrize(("job", "arguments"), [("sleep", {"seconds": 60}), ("multiply", {})])
+def test_stopping_kills_native_work_at_once(child, job, arguments):
+    control, stopped_at = RunControl(), []
+
+    def stop(fraction: float, text: str) -> None:
+        def later() -> None:
+            stopped_at.append(time.monotonic())
+            control.stop()
+
+        threading.Timer(0.2, later).start()
+
+    pid = call(child, "echo")["pid"]
+    with pytest.raises(Stopped):
+        child.call(f"core.trial_jobs:{job}", arguments, control, stop)
+    assert time.monotonic() - stopped_at[0] < 1.0
+    assert gone(pid)
+    assert call(child, "echo")["pid"] != pid
+
+
+def test_a_stop_asked_before_starts_nothing(child):
+    control = RunControl()
+    control.stop()
+    with pytest.raises(Stopped):
+        child.call("core.trial_jobs:echo", {}, control)
+    assert child.pid is None
+
+
+def test_a_stop_after_the_call_does_not_hit_the_next_one(child):
+    control = RunControl()
+    pid = child.call("core.trial_jobs:echo", {}, control)["pid"]
+    control.stop()
+    assert call(child, "echo")["pid"] == pid
+
+
+def test_a_failing_progress_callback_ends_the_work(child):
+    def fail(fraction: float, text: str) -> None:
+        raise KeyError(text)
+
+    with pytest.raises(KeyError, match="sleeping"):
+        child.call("core.trial_jobs:sleep", {"seconds": 60}, on_progress=fail)
+    assert call(child, "echo")["arguments"] == {}
+
+
+def test_a_timeout_kills(child):
+    with pytest.raises(EspalierError, match=r"at most 0\.4 seconds"):
+        child.call("core.trial_jobs:sleep", {"seconds": 60}, timeout=0.4)
+    assert call(child, "echo")["arguments"] == {}
+
+
+def test_killing_takes_grandchildren_along(child):
+    control, pids = RunControl(), []
+
+    def stop(fraction: float, text: str) -> None:
+        pids.append(int(text))
+        control.stop()
+
+    with pytest.raises(Stopped):
+        child.call("core.trial_jobs:grandchild", {}, control, stop)
+    assert gone(pids[0])
+
+
+def test_calls_from_several_threads_wait_for_each_other(child):
+    answers = []
+    threads = [
+        threading.Thread(target=lambda n=n: answers.append(call(child, "echo", n=n)["arguments"]["n"]))
+        for n in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == list(range(6))
+
+
+def test_closing_gives_up_work_in_another_thread():
+    child, outcome = make(), []
+
+    def work() -> None:
+        try:
+            call(child, "sleep", seconds=60)
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while child.pid is None:
+        time.sleep(0.01)
+    pid = child.pid
+    child.close()
+    thread.join(5)
+    assert isinstance(outcome[0], Stopped) and gone(pid)
+    with pytest.raises(RuntimeError, match="was closed"):
+        call(child, "echo")
+    child.close()
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_the_child_ends_when_its_input_closes(busy):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(JOBS)])}
+    process = subprocess.Popen(
+        child_command("measure"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    )
+    assert process.stdin is not None and process.stdout is not None
+    if busy:
+        process.stdin.write(b'{"id": 1, "job": "core.trial_jobs:sleep", "arguments": {"seconds": 60}}\n')
+        process.stdin.flush()
+        assert b"taken" in process.stdout.readline()
+        assert b"sleeping" in process.stdout.readline()
+    process.stdin.close()
+    assert process.wait(2) in (0, -signal.SIGKILL)
+    process.stdout.close()
+
+
+def test_the_child_ends_with_the_program_that_started_it(tmp_path):
+    program = (
+        "import os, signal\nfrom core.child import Child\nfrom pathlib import Path\nchild = Child('measure', Path('child.log'))\n"
+        "child.call('core.trial_jobs:echo', {}); print(child.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(JOBS)])}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, check=False
+    )
+    assert gone(int(done.stdout))
+
+
+def test_the_measuring_kind_has_no_torch_and_refuses_it(child):
+    assert call(child, "modules") == {"torch": False, "pydantic": False}
+    assert call(child, "import_onnxruntime")["torch"] is False
+    with pytest.raises(EspalierError, match="measuring process does not load torch"):
+        call(child, "import_torch")
+    child.call("core.trial_jobs:echo", {})
+    import core.profiling.session as session
+
+    with pytest.raises(EspalierError, match=r"could not open missing\.onnx"):
+        child.call(
+            f"{session.__name__}:time_block",
+            {"model": "missing.onnx", "sample": "none.npy", "threads": 1},
+        )
+    assert call(child, "modules") == {"torch": False, "pydantic": False}
+
+
+def test_threads_reach_the_process():
+    with make(threads=3) as child:
+        names = ["OMP_NUM_THREADS", "MKL_NUM_THREADS"]
+        assert call(child, "environment", names=names) == dict.fromkeys(names, "3")
+
+
+def test_a_frozen_program_starts_itself(monkeypatch):
+    assert child_command("tool") == [sys.executable, "-m", "core.child", "tool"]
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    command = child_command("tool")
+    assert command == [sys.executable, CHILD_FLAG, "tool"]
+    assert is_child(command) and not is_child(["espalier", "run", "tool"])

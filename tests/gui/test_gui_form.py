@@ -1,0 +1,178 @@
+"""Forms are made from declarations: every parameter of every stage, by the whole catalogue."""
+
+from typing import Any
+
+import pytest
+from PySide6.QtWidgets import QDoubleSpinBox, QSpinBox
+
+from core.data.settings import DataSettings
+from core.models.settings import BackboneSettings, CheckpointSettings
+from core.params import Params
+from core.stages.catalogue import STAGES
+from gui.editor import edits
+from gui.theme import Theme
+from gui.widgets.declared import Declared, declared
+from gui.widgets.form import Form
+
+MODELS = {
+    "data": DataSettings, "backbone": BackboneSettings, "checkpoint": CheckpointSettings,
+    **{stage.id: stage.Settings for stage in STAGES.values()},
+}  # fmt: skip
+
+
+def leaves(model: type[Params], where: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Declared]]:
+    found = []
+    for field in declared(model):
+        if field.group is not None:
+            found += leaves(field.group, (*where, field.name))
+        else:
+            found.append(((*where, field.name), field))
+    return found
+
+
+ALL = [
+    pytest.param(model, where, field, id=f"{name}.{'.'.join(where)}")
+    for name, model in MODELS.items()
+    for where, field in leaves(model)
+]
+
+
+def another_value(field: Declared) -> Any:
+    """A value within the bounds that is not the default."""
+    if field.kind == "bool":
+        return not field.default
+    if field.kind == "choice":
+        return next(value for value, _help in field.choices if value != field.default)
+    if field.kind == "text":
+        return "something/else"
+    low, high = field.low, field.high
+    if field.kind == "int":
+        value = int(low if low is not None else 0) + 1 + field.open_low
+        return value if value != field.default else value + 1
+    middle = (low + high) / 2 if low is not None and high is not None else (low or 0.0) + 1.0
+    return middle if middle != field.default else middle / 2
+
+
+@pytest.mark.parametrize(("model", "where", "field"), ALL)
+def test_a_value_set_in_the_widget_arrives_in_the_parameters(
+    qtbot: Any, theme: Theme, model: type[Params], where: tuple[str, ...], field: Declared
+) -> None:
+    form = Form(model)
+    qtbot.addWidget(form)
+    form.show_settings({})
+    settings: dict[str, Any] = {}
+
+    def take(path: tuple[str, ...], value: Any, unset: bool) -> None:
+        settings.update(edits.changed(settings, model, path, value, unset))
+
+    form.edited.connect(take)
+    wanted = another_value(field)
+    editor = form.field(where)
+    editor.show_value(wanted)
+    assert editor.value() == wanted
+    editor.changed.emit(editor.value())
+    inner = settings
+    for name in where:
+        inner = inner[name]
+    assert inner == wanted
+    required = {f.name: "fp32" for f in declared(model) if f.required and f.name not in settings}
+    parsed: Any = model.parse({**required, **settings})
+    for name in where:
+        parsed = getattr(parsed, name)
+    assert parsed == wanted
+
+
+@pytest.mark.parametrize(
+    ("model", "where", "field"), [p for p in ALL if p.values[2].kind in ("int", "float")]
+)
+def test_bounds_step_and_unit_come_from_the_declaration(
+    qtbot: Any, theme: Theme, model: type[Params], where: tuple[str, ...], field: Declared
+) -> None:
+    form = Form(model)
+    qtbot.addWidget(form)
+    box = form.field(where).findChild(QSpinBox) or form.field(where).findChild(QDoubleSpinBox)
+    assert box is not None
+    if field.low is not None:
+        assert box.minimum() >= field.low
+        assert box.minimum() == pytest.approx(field.low + (field.open_low and field.kind == "int"), abs=1e-9)
+        assert (box.minimum() > field.low) == field.open_low
+    if field.high is not None:
+        assert (box.maximum() < field.high) == field.open_high
+        assert box.maximum() == pytest.approx(
+            field.high - (field.open_high and field.kind == "int"), abs=1e-6
+        )
+    assert box.suffix().strip() == field.unit
+    if field.step is not None:
+        assert box.singleStep() == pytest.approx(field.step)
+
+
+@pytest.mark.parametrize(("model", "where", "field"), ALL)
+def test_every_field_has_a_name_a_help_and_an_object_name(
+    qtbot: Any, theme: Theme, model: type[Params], where: tuple[str, ...], field: Declared
+) -> None:
+    form = Form(model)
+    qtbot.addWidget(form)
+    main = form.field(where).main
+    assert main.objectName() == f"field-{'.'.join(where)}"
+    assert main.accessibleName() == field.label
+    assert field.help and field.help in main.toolTip()
+    assert all(sentence for _value, sentence in field.choices)
+
+
+def test_small_numbers_are_written_short_and_read_in_any_form(qtbot: Any, theme: Theme) -> None:
+    form = Form(STAGES["train"].Settings)
+    qtbot.addWidget(form)
+    form.show_settings({})
+    box = form.field(("training", "learning_rate")).main
+    assert isinstance(box, QDoubleSpinBox)
+    assert box.text() == "5e-05"
+    box.setFocus()
+    box.selectAll()
+    qtbot.keyClicks(box, "2.5e-4")
+    assert box.value() == 2.5e-4
+    box.selectAll()
+    qtbot.keyClicks(box, "0")  # not above the open bound: not taken
+    assert box.value() == 2.5e-4
+
+
+def test_an_optional_number_can_be_unset(qtbot: Any, theme: Theme) -> None:
+    form = Form(DataSettings)
+    qtbot.addWidget(form)
+    form.show_settings({"train_images": 500})
+    editor = form.field(("train_images",))
+    assert editor.value() == 500
+    heard: list[Any] = []
+    form.edited.connect(lambda where, value, unset: heard.append((where, value, unset)))
+    editor.check.setChecked(False)  # type: ignore[attr-defined]
+    assert heard == [(("train_images",), None, False)]
+
+
+def test_reset_is_offered_only_where_the_value_differs(qtbot: Any, theme: Theme) -> None:
+    form = Form(STAGES["prune-channels"].Settings)
+    qtbot.addWidget(form)
+    form.show_settings({"ratio": 0.5})
+    assert not form.rows["ratio"].reset.isHidden()
+    assert form.rows["round_to"].reset.isHidden()
+    heard: list[Any] = []
+    form.edited.connect(lambda where, value, unset: heard.append((where, unset)))
+    form.rows["ratio"].reset.click()
+    assert heard == [(("ratio",), True)]
+
+
+def test_a_group_keeps_its_own_defaults_when_one_of_its_values_is_set() -> None:
+    model = STAGES["prune-channels"].Settings
+    own = model.parse({}).training.weight_decay  # type: ignore[attr-defined]
+    settings = edits.changed({}, model, ("training", "epochs"), 3, False)
+    assert model.parse(settings).training.weight_decay == own  # type: ignore[attr-defined]
+    assert edits.changed(settings, model, ("training", "epochs"), None, True) == {}
+
+
+def test_a_problem_is_shown_at_its_field(qtbot: Any, theme: Theme) -> None:
+    form = Form(STAGES["distil"].Settings)
+    qtbot.addWidget(form)
+    form.show_settings({})
+    form.show_problems({("training", "epochs"): "Expected fewer."})
+    row = form.groups["training"].rows["epochs"]
+    assert "Expected fewer." in row.problem.text() and not row.problem.isHidden()
+    form.show_problems({})
+    assert row.problem.isHidden()

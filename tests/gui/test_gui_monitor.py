@@ -1,0 +1,196 @@
+"""The picture of a run, and the curves drawn from it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtGui import QAction
+
+from core import events
+from gui.monitor.state import RunState, duration, event_from, time_left
+from gui.monitor.view import MonitorView
+from gui.theme import Theme
+from gui.widgets.throttle import Throttle
+
+
+def epoch(
+    stage: str, number: int, step: int, top1: float, best: bool = False, **parts: float
+) -> events.EpochDone:
+    metrics = {
+        "train_loss": 2.0 / number,
+        "val_loss": 2.1 / number,
+        "train_top1": top1 - 1,
+        "val_top1": top1,
+        "learning_rate": 0.1,
+        "seconds": 1.0,
+        "epoch": number,
+        **parts,
+    }
+    return events.EpochDone(stage, number, 3, step, metrics, best)
+
+
+def started() -> list[events.Event]:
+    return [
+        events.RunStarted("run-1", "/tmp/run-1", "Tiny", ("a", "b"), ("First", "Second"), False),
+        events.StageStarted("a", "First", "train", 0, 2),
+        events.PhaseStarted("a", "train", "Training"),
+        events.TrainingStarted("a", 1, 3, 10, "float32"),
+    ]
+
+
+def taken(*items: events.Event) -> RunState:
+    state = RunState()
+    for item in items:
+        state.take(item)
+    return state
+
+
+@pytest.fixture
+def view(qtbot: Any, theme: Theme) -> MonitorView:
+    made = MonitorView(*(QAction(name) for name in ("Run", "Resume run", "Pause", "Finish", "Stop")))
+    qtbot.addWidget(made)
+    made.resize(900, 600)
+    made.show()
+    return made
+
+
+def test_stages_go_through_their_states() -> None:
+    state = taken(*started())
+    assert [stage.status for stage in state.stages.values()] == ["running", "waiting"]
+    state.take(events.StageDone("a", False, {"seconds": 3.0}))
+    state.take(events.StageStarted("b", "Second", "distil", 1, 2))
+    assert [stage.status for stage in state.stages.values()] == ["done", "running"]
+    state.take(events.RunDone("failed", "It broke.", "Mend it."))
+    assert state.stages["b"].status == "failed"
+    assert state.log[-1].level == "error" and "It broke. Mend it." in state.log[-1].text
+
+
+def test_stages_lie_one_behind_the_other_on_the_time_line() -> None:
+    state = taken(*started(), epoch("a", 1, 10, 50), epoch("a", 2, 20, 60, True))
+    state.take(events.StageDone("a", False, {}))
+    state.take(events.StageStarted("b", "Second", "distil", 1, 2))
+    state.take(epoch("b", 1, 7, 65, True, train_cross_entropy=1.0, train_distillation=0.5))
+    assert state.offsets() == {"a": 0.0, "b": 20.0}
+    assert state.part_names() == ["train_cross_entropy", "train_distillation"]
+    assert (state.stages["a"].best_epoch, state.stages["a"].best_value) == (2, 60)
+
+
+def test_a_resumed_epoch_is_not_drawn_twice() -> None:
+    steps = [events.StepDone("a", 1, step, {"loss": 1.0 / step}, 100) for step in (3, 6, 9)]
+    state = taken(*started(), *steps, epoch("a", 1, 10, 50), events.StepDone("a", 2, 13, {"loss": 0.1}, 100))
+    state.take(events.RunStarted("run-1", "/tmp/run-1", "Tiny", ("a", "b"), ("First", "Second"), True))
+    state.take(events.TrainingStarted("a", 2, 3, 10, "float32"))
+    state.take(events.StepDone("a", 2, 12, {"loss": 0.2}, 100))
+    assert state.stages["a"].series["step_loss"].steps == [3, 6, 9, 12]
+    assert state.stages["a"].series["val_loss"].steps == [10]
+
+
+def test_a_cached_stage_has_the_curves_of_its_history() -> None:
+    history = [
+        {"epoch": 1.0, "train_loss": 1.0, "val_top1": 40.0},
+        {"epoch": 2.0, "train_loss": 0.5, "val_top1": 45.0},
+    ]
+    state = taken(*started()[:2], events.StageDone("a", True, {"history": history}))
+    assert state.stages["a"].status == "cached"
+    assert state.stages["a"].series["train_loss"].values == [1.0, 0.5]
+    assert state.stages["a"].best_epoch == 2
+
+
+def test_events_survive_their_json_form() -> None:
+    items = [
+        *started(),
+        epoch("a", 1, 10, 50, True),
+        events.Note("a", "warning", "Careful."),
+        events.RunDone("stopped", "Stopped."),
+    ]
+    state = RunState()
+    state.take_all({"number": n, "time": 0.0, **item.as_dict()} for n, item in enumerate(items))
+    assert state.stages["a"].status == "stopped"
+    assert event_from({"event": "SomethingNew"}) is None
+
+
+def test_the_curves_show_the_last_value_after_a_flood(qtbot: Any, view: MonitorView) -> None:
+    state = taken(*started())
+    view.show_state(state, "")
+    for step in range(1, 400):
+        state.take(events.StepDone("a", 1, step, {"loss": 1.0 / step}, 100))
+        view.show_state(state, "")
+    qtbot.waitUntil(lambda: _last(view, "step_loss") == pytest.approx((399, 1.0 / 399)), timeout=2000)
+
+
+def _last(view: MonitorView, name: str) -> tuple[float, float]:
+    if name not in view.curves.loss.values():
+        return (0.0, 0.0)
+    x, y = view.curves.loss.values()[name]
+    kept = ~np.isnan(y)
+    return float(x[kept][-1]), float(y[kept][-1])
+
+
+def test_boundaries_best_epochs_and_parts_are_drawn(qtbot: Any, view: MonitorView) -> None:
+    state = taken(
+        *started(),
+        epoch("a", 1, 10, 50, True),
+        events.StageDone("a", False, {}),
+        events.StageStarted("b", "Second", "distil", 1, 2),
+        epoch("b", 1, 5, 55, True, train_cross_entropy=1.0, train_distillation=0.4),
+    )
+    view.show_state(state, "")
+    qtbot.wait(150)
+    bounds, _ = view.curves.loss.shown()
+    assert bounds == [(0.0, "First"), (10.0, "Second")]
+    _, stars = view.curves.top1.shown()
+    assert [(x, y) for x, y, _tip in stars] == [(10, 50), (15, 55)]
+    assert "train_distillation" in view.curves.loss.values()
+
+
+def test_the_curves_stand_still_while_latency_is_measured(qtbot: Any, view: MonitorView) -> None:
+    state = taken(*started(), epoch("a", 1, 10, 50))
+    view.show_state(state, "")
+    qtbot.wait(150)
+    state.take(events.PhaseStarted("a", "measure", "Measuring latency"))
+    view.show_state(state, "")
+    state.take(epoch("a", 2, 20, 60))
+    view.show_state(state, "")
+    qtbot.wait(200)
+    assert view.throttle.held and _last(view, "val_loss")[0] == 10
+    assert "stand still" in view.header.about.whole
+    state.take(events.StageDone("a", False, {}))
+    view.show_state(state, "")
+    qtbot.waitUntil(lambda: _last(view, "val_loss")[0] == 20, timeout=2000)
+
+
+def test_the_list_says_the_state_in_words(qtbot: Any, view: MonitorView) -> None:
+    state = taken(*started(), events.Progress("a", 0.5, 0.25, 30.0, 90.0))
+    view.show_state(state, "paused")
+    qtbot.wait(150)
+    assert view.stages.texts()[0].startswith("First, Running")
+    assert view.stages.texts()[1] == "Second, Waiting"
+    assert view.percent.text() == "25 %" and "Paused" in view.left.text()
+    assert "Training" in view.log.toPlainText()
+
+
+def test_an_empty_monitor_says_what_to_do(view: MonitorView) -> None:
+    assert view.empty.isVisible()
+    assert "Run" in view.empty.advice.text()
+
+
+def test_throttle_draws_seldom_and_once_more_at_the_end(qtbot: Any) -> None:
+    drawn: list[int] = []
+    value = 0
+    throttle = Throttle(lambda: drawn.append(value), 50)
+    for value in range(1000):  # noqa: B007
+        throttle.call()
+    assert len(drawn) <= 3
+    qtbot.waitUntil(lambda: drawn[-1] == 999, timeout=1000)
+    throttle.hold()
+    value = 1000
+    throttle.call()
+    qtbot.wait(80)
+    assert drawn[-1] == 999
+    throttle.release()
+    qtbot.waitUntil(lambda: drawn[-1] == 1000, timeout=1000)
+
+
+def test_durations_in_words() -> None:
+    assert [duration(s) for s in (4.4, 75, 7300)] == ["4 s", "1 min 15 s", "2 h 01 min"]
+    assert time_left(None) == ""

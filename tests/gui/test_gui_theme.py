@@ -1,0 +1,75 @@
+"""Contrast is computed, icons are complete, the stylesheet has no name left unreplaced."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtGui import QIcon
+
+from gui import theme as themes
+from gui.actions import _ICONS
+from gui.theme import DARK, LIGHT, RESOURCES, Colours, Theme, contrast
+
+BOTH = pytest.mark.parametrize("c", [LIGHT, DARK], ids=["light", "dark"])
+TEXTS = ("text", "muted", "good", "bad", "warning", "info", "accent")
+GROUNDS = ("window", "surface", "raised", "rail", "hover")
+
+
+@BOTH
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_texts_reach_aa(c: Colours, text: str, ground: str) -> None:
+    assert contrast(getattr(c, text), getattr(c, ground)) >= 4.5
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("text", "ground"),
+    [
+        ("on_accent", "accent"), ("on_accent", "accent_hover"), ("text", "selection"), ("muted", "selection"),
+        ("good", "selection"), ("bad", "selection"), ("text", "warning_surface"), ("warning", "warning_surface"),
+        ("bad", "bad_surface"), ("info", "bad_surface"), ("text", "good_surface"), ("good", "good_surface"),
+        ("muted", "good_surface"), ("muted", "warning_surface"),
+    ],
+)  # fmt: skip
+def test_texts_on_coloured_grounds_reach_aa(c: Colours, text: str, ground: str) -> None:
+    assert contrast(getattr(c, text), getattr(c, ground)) >= 4.5
+
+
+@BOTH
+def test_frames_and_curves_reach_three(c: Colours) -> None:
+    for ground in ("window", "surface"):
+        assert contrast(c.strong_border, getattr(c, ground)) >= 3.0
+    for colour in c.series:
+        assert contrast(colour, c.surface) >= 3.0
+
+
+def test_contrast_is_wcag() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21.0)
+    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
+
+
+@BOTH
+def test_every_name_of_the_stylesheet_is_replaced(c: Colours) -> None:
+    assert not re.findall(r"@\w+", themes.stylesheet(c, "light"))
+
+
+def test_every_icon_that_is_named_exists(theme: Theme) -> None:
+    there = {path.stem for path in (RESOURCES / "icons").glob("*.svg")}
+    named = set(_ICONS.values())
+    for path in (Path(themes.__file__).parent).rglob("*.py"):
+        named |= set(re.findall(r"theme\.icon\(\"(\w+)\"", path.read_text(encoding="utf-8")))
+    assert named <= there
+    for name in there - {"espalier"}:
+        assert "currentColor" in (RESOURCES / "icons" / f"{name}.svg").read_text(encoding="utf-8"), name
+        assert not themes.icon(name).pixmap(24).isNull()
+
+
+def test_choosing_a_theme_restyles_and_is_remembered(qtbot: Any, theme: Theme) -> None:
+    with qtbot.waitSignal(theme.changed):
+        theme.choose("dark")
+    assert themes.colours() is DARK
+    theme.choose("light")
+    assert themes.colours() is LIGHT
+    assert isinstance(themes.app_icon(), QIcon) and not themes.app_icon().isNull()

@@ -1,0 +1,140 @@
+"""The worker's contract: one terminal signal on every path, the last word never lost."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from core import events
+from core.control import RunControl
+from core.errors import EspalierError
+from gui.monitor.state import merged
+from gui.worker import Failure, Say, Worker
+
+
+class Heard:
+    """Collects everything that a worker says."""
+
+    def __init__(self, worker: Worker):
+        self.items: list[Any] = []
+        self.batches = 0
+        self.ends: list[tuple[str, Any]] = []
+        worker.happened.connect(self._batch)
+        worker.completed.connect(lambda value: self.ends.append(("completed", value)))
+        worker.failed.connect(lambda failure: self.ends.append(("failed", failure)))
+        worker.stopped.connect(lambda: self.ends.append(("stopped", None)))
+
+    def _batch(self, items: list[Any]) -> None:
+        assert threading.current_thread() is threading.main_thread()
+        self.batches += 1
+        self.items += items
+
+
+@pytest.fixture
+def worker(qtbot: Any) -> Worker:
+    return Worker()
+
+
+def run(qtbot: Any, worker: Worker, job: Any) -> Heard:
+    heard = Heard(worker)
+    with qtbot.waitSignal(worker.ended, timeout=10_000):
+        worker.start("a test", job)
+    qtbot.wait(30)
+    assert len(heard.ends) == 1
+    assert not worker.running
+    return heard
+
+
+def test_completed_comes_after_everything_that_was_said(qtbot: Any, worker: Worker) -> None:
+    def job(control: RunControl, say: Say) -> str:
+        for number in range(20_000):
+            say(number)
+        return "result"
+
+    heard = run(qtbot, worker, job)
+    assert heard.items == list(range(20_000))
+    assert heard.ends == [("completed", "result")]
+    assert heard.batches < 400
+
+
+def test_events_come_while_the_job_goes_on(qtbot: Any, worker: Worker) -> None:
+    seen = threading.Event()
+
+    def job(control: RunControl, say: Say) -> bool:
+        say("first")
+        return seen.wait(5)
+
+    worker.happened.connect(lambda _items: seen.set())
+    assert run(qtbot, worker, job).ends == [("completed", True)]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), ValueError("wrong"), KeyError("x"), SystemExit(3)])
+def test_whatever_is_raised_arrives_as_a_failure(qtbot: Any, worker: Worker, error: BaseException) -> None:
+    def job(control: RunControl, say: Say) -> None:
+        raise error
+
+    ((kind, failure),) = run(qtbot, worker, job).ends
+    assert kind == "failed" and isinstance(failure, Failure)
+    assert not failure.expected
+    assert type(error).__name__ in failure.details and "Traceback" in failure.details
+
+
+def test_an_expected_failure_keeps_its_sentence_and_advice(qtbot: Any, worker: Worker) -> None:
+    def job(control: RunControl, say: Say) -> None:
+        raise EspalierError("The folder is empty.", "Pick another one.")
+
+    ((kind, failure),) = run(qtbot, worker, job).ends
+    assert kind == "failed" and failure.expected
+    assert (failure.message, failure.advice) == ("The folder is empty.", "Pick another one.")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory. Tried to allocate"), MemoryError()])
+def test_out_of_memory_has_its_own_advice(qtbot: Any, worker: Worker, error: BaseException) -> None:
+    def job(control: RunControl, say: Say) -> None:
+        raise error
+
+    ((_kind, failure),) = run(qtbot, worker, job).ends
+    assert "memory" in failure.message and "batch size" in failure.advice
+
+
+def test_stop_ends_with_stopped(qtbot: Any, worker: Worker) -> None:
+    def job(control: RunControl, say: Say) -> None:
+        say("running")
+        while True:
+            control.checkpoint()
+            time.sleep(0.005)
+
+    worker.happened.connect(lambda _items: worker.stop())
+    assert run(qtbot, worker, job).ends == [("stopped", None)]
+
+
+def test_closing_stops_waits_and_says_whether_it_ended(qtbot: Any, worker: Worker) -> None:
+    heard, release = Heard(worker), threading.Event()
+    worker.start("stubborn work", lambda control, say: release.wait(10))
+    assert not worker.close(0.05)
+    assert worker.running and worker.title == "stubborn work"
+    release.set()
+    assert worker.close(5)
+    qtbot.wait(30)
+    assert [kind for kind, _value in heard.ends] == ["completed"]
+
+
+def test_a_second_job_is_refused_while_one_runs_and_welcome_afterwards(qtbot: Any, worker: Worker) -> None:
+    release = threading.Event()
+    worker.start("first", lambda control, say: release.wait(10))
+    with pytest.raises(RuntimeError, match="first"):
+        worker.start("second", lambda control, say: None)
+    release.set()
+    assert worker.close(5)
+    seen = threading.Event()  # the next job must not be taken for ended by the first one's signal
+    worker.happened.connect(lambda _items: seen.set())
+    ends = run(qtbot, worker, lambda control, say: (say("alive"), seen.wait(5))[1]).ends
+    assert ends == [("completed", True)]
+
+
+def test_merging_keeps_the_last_progress_and_everything_else() -> None:
+    progress = [events.Progress("a", n / 10, n / 20, None, None) for n in range(5)]
+    step = events.StepDone("a", 1, 3, {"loss": 1.0}, 10.0)
+    assert merged([progress[0], step, progress[1], progress[2]]) == [step, progress[2]]
+    assert merged([step]) == [step]
