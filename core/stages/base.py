@@ -157,13 +157,6 @@ def run_training(
 
     model.to(context.device, memory_format=torch.channels_last)
     key = f"{context.key}/{phase}"
-    common: dict[str, Any] = {
-        "preprocess": context.preprocess,
-        "device": context.device,
-        "seed": context.seed,
-        "key": key,
-        "channels_last": True,
-    }
     training, validation = (
         Batches(
             context.data, split, size, context.preprocess, changes, context.device, context.seed, key,

@@ -1,0 +1,140 @@
+"""The whole job as a user starts it: `espalier run` in a process of its own, on real images."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.checkpoint import load_checkpoint
+from core.deploy.files import sha256_of
+
+PIPELINE = """
+espalier: 1
+name: A few hundred images
+data: {source: fashion-mnist-sample, train_images: 600, validation_images: 200, test_images: 400}
+sources:
+  - {id: network, settings: {backbone: resnet20, fem: {place: pooled}}}
+stages:
+  - {id: fp32, kind: train, settings: {training: {epochs: 3, learning_rate: 0.01, batch_size: 32}}}
+  - {id: mixed, kind: train-mixed, settings: {training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
+  - {id: pruned, kind: prune-channels, settings: {ratio: 0.5, training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
+  - {id: taught, kind: distil, settings: {teacher: fp32, training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
+paper:
+  - {source: A paper, rows: [{name: FP32, stage: fp32, values: {top1: 81.63}}]}
+"""
+
+
+def espalier(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, with this test's home."""
+    command = [sys.executable, "-m", "core.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=dict(os.environ))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, Any]]:
+    """A finished run: the home, the pipeline file and the JSON that it printed."""
+    folder = tmp_path_factory.mktemp("run")
+    file = folder / "few.yaml"
+    file.write_text(PIPELINE)
+    environment = {**os.environ, "ESPALIER_HOME": str(folder / "home")}
+    command = [sys.executable, "-m", "core.cli", "run", str(file), "--out", str(folder / "first"), "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
+    assert result.returncode == 0, result.stderr
+    return folder, file, json.loads(result.stdout)
+
+
+def test_every_stage_is_measured(finished: tuple[Path, Path, dict[str, Any]]) -> None:
+    _, _, printed = finished
+    assert [stage["id"] for stage in printed["stages"]] == ["fp32", "mixed", "pruned", "taught"]
+    for stage in printed["stages"]:
+        metrics = stage["metrics"]
+        for name in (
+            "top1",
+            "latency_ms",
+            "latency_ms_p90",
+            "latency_ms_p99",
+            "throughput",
+            "size_mb",
+            "memory_mb",
+            "params",
+            "macs",
+        ):
+            assert metrics[name] is not None and metrics[name] > 0, (stage["id"], name)
+        assert metrics["flops"] == 2 * metrics["macs"]
+        assert metrics["max_logit_difference"] < 1e-3
+        assert metrics["top5"] is None  # ten classes
+        assert not stage["cached"]
+    first, *_, last = printed["stages"]
+    assert first["metrics"]["top1"] > 30.0  # three times chance, after three epochs on 600 images
+    assert last["metrics"]["params"] < 0.7 * first["metrics"]["params"]
+    assert last["metrics"]["compression_ratio"] == pytest.approx(
+        first["metrics"]["params"] / last["metrics"]["params"]
+    )
+
+
+def test_mixed_precision_has_a_half_file(finished: tuple[Path, Path, dict[str, Any]]) -> None:
+    folder, _, printed = finished
+    mixed = next(stage for stage in printed["stages"] if stage["id"] == "mixed")
+    full, half = mixed["artefacts"]
+    assert (full["precision"], half["precision"]) == ("float32", "float16")
+    sizes = [(folder / "first" / artefact["path"]).stat().st_size for artefact in (full, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+def test_run_folder_is_complete(finished: tuple[Path, Path, dict[str, Any]]) -> None:
+    folder, _, printed = finished
+    run = folder / "first"
+    assert (run / "report.md").read_text().startswith("# A few hundred images")
+    assert sha256_of(run / "model.onnx") == printed["stages"][-1]["artefacts"][0]["sha256"]
+    numbers = [json.loads(line)["number"] for line in (run / "events.jsonl").read_text().splitlines()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert load_checkpoint(run / "stages" / "taught" / "checkpoint").classes[0] == "T-shirt/top"
+
+
+def test_second_run_comes_from_the_cache(
+    finished: tuple[Path, Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, file, printed = finished
+    monkeypatch.setenv("ESPALIER_HOME", str(folder / "home"))
+    result = espalier("run", str(file), "--out", str(folder / "second"), "--json")
+    assert result.returncode == 0, result.stderr
+    again = json.loads(result.stdout)
+    assert all(stage["cached"] for stage in again["stages"])
+    assert [s["metrics"] for s in again["stages"]] == [s["metrics"] for s in printed["stages"]]
+
+
+def test_compare_export_and_verify(
+    finished: tuple[Path, Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, _, printed = finished
+    monkeypatch.setenv("ESPALIER_HOME", str(folder / "home"))
+    run = str(folder / "first")
+    table = espalier("compare", run)
+    assert table.returncode == 0 and "taught" in table.stdout and "FP32 (paper)" in table.stdout
+    assert espalier("compare", run, "--format", "csv").stdout.startswith("stage,seed,file,metric,value")
+    target = tmp_path / "out" / "taught.onnx"
+    exported = espalier("export", run, "--stage", "taught", "--out", str(target))
+    assert exported.returncode == 0, exported.stderr
+    assert sha256_of(target) == printed["stages"][-1]["artefacts"][0]["sha256"]
+    verified = espalier("verify", str(target), "--data", "fashion-mnist-sample")
+    assert verified.returncode == 0, verified.stderr
+    assert "10000 test images" in verified.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "nothing.yaml"], "Expected a pipeline file or a recipe's name, received 'nothing.yaml'."),
+        (["compare", "nothing"], "Expected a run's folder or name, found none for 'nothing'."),
+        (["run", "quick-tour", "--device", "cuda:99", "--out", "OUT"], "NVIDIA GPU"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+    result = espalier(*[argument.replace("OUT", str(tmp_path / "run")) for argument in arguments])
+    assert result.returncode in (1, 2)
+    assert sentence in result.stderr.replace("\n", " ")
+    assert "Traceback" not in result.stderr
