@@ -79,6 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("--path", default="", help="folder or file of the data set, where it needs one")
     verify.add_argument("--size", type=int, help="image size, for files that do not say theirs")
+    verify.add_argument("--mean", type=float, nargs="+", help="mean per channel (or one for all), likewise")
+    verify.add_argument(
+        "--std", type=float, nargs="+", help="standard deviation per channel (or one for all), likewise"
+    )
     verify.set_defaults(do=_verify)
 
     weights = commands.add_parser("weights", help="download a backbone's ImageNet weights")
@@ -303,13 +307,33 @@ def _verify(options: argparse.Namespace) -> int:
         data = {"source": "folder", "path": options.data}
     if options.size:
         data["image_size"] = options.size
-    settings = DataSettings.model_validate(data).model_dump(mode="json")
+    settings = DataSettings.parse(data).model_dump(mode="json")
     with tempfile.TemporaryDirectory() as folder, Child("tool", Path(folder) / "tool.log") as tool:
         check = verify_onnx(
-            tool, options.model.resolve(), settings, Home.default().data, Path(folder), Path.cwd()
+            tool,
+            options.model.resolve(),
+            settings,
+            Home.default().data,
+            Path(folder),
+            Path.cwd(),
+            preprocess=_preprocessing(options),
         )
     print(f"{options.model}: top-1 {check.top1:.2f} % on {check.n} test images.")
     return 0
+
+
+def _preprocessing(options: argparse.Namespace) -> dict[str, Any] | None:
+    """How images are prepared, where the person says so; None leaves it to the file's metadata."""
+    from core.data.preprocess import Preprocess
+
+    if options.mean is None and options.std is None:
+        return None
+    if options.size is None or options.mean is None or options.std is None:
+        raise EspalierError(
+            "Expected --size, --mean and --std together.", "Give all three, or none where the file says them."
+        )
+    mean, std = (tuple(values * 3 if len(values) == 1 else values) for values in (options.mean, options.std))
+    return Preprocess(options.size, 3, mean, std).as_dict()
 
 
 def _weights(options: argparse.Namespace) -> int:

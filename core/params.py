@@ -22,7 +22,23 @@ class Params(BaseModel):
         Raises:
             pydantic.ValidationError: with every field that does not fit.
         """
-        return cls.model_validate_json(json.dumps(content), strict=True)
+        return cls.model_validate_json(json.dumps(_completed(cls, content)), strict=True)
+
+
+def _completed(model: type[BaseModel], content: Any) -> Any:
+    """Groups that are given in part keep what the model's own default for the group sets.
+
+    Without it, `training: {epochs: 2}` would lose a stage's own default weight decay.
+    """
+    if not isinstance(content, dict):
+        return content
+    completed = dict(content)
+    for name, field in model.model_fields.items():
+        default, given = field.default, completed.get(name)
+        if isinstance(default, Params) and isinstance(given, dict):
+            merged = {**default.model_dump(mode="json", exclude_unset=True), **given}
+            completed[name] = _completed(type(default), merged)
+    return completed
 
 
 def param(

@@ -384,9 +384,9 @@ class _Loop:
             self.best_top1, self.best_epoch = val_top1, self.epoch
             self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         self._clock()
-        metrics |= {"epoch": float(self.epoch), "seconds": self.seconds}
-        self.history.append(metrics)
         steps = (self.epoch - 1) * self.training.steps + self.step
+        metrics |= {"epoch": float(self.epoch), "step": float(steps), "seconds": self.seconds}
+        self.history.append(metrics)
         epoch, self.epoch, self.step, self.sums = self.epoch, self.epoch + 1, 0, {}
         self._save()
         self._emit(EpochDone(self.context.stage, epoch, self.settings.epochs, steps, metrics, best))
