@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         return test(rest)
     if command == "slow":
         return call("-m", "pytest", "-m", "slow", *rest)
-    return call("-m", "core.cli", *rest) if command == "cli" else 0
+    return call("-m", "core.cli", *rest, here=False) if command == "cli" else 0
 
 
 def setup(developing: bool) -> None:
@@ -74,14 +74,14 @@ def run(arguments: list[str]) -> int:
     """The window where there is a display, else the same pipeline in the terminal."""
     if has_display():
         if call("-c", "import PySide6.QtWidgets") == 0:
-            return call("-m", "gui.app", *arguments)
+            return call("-m", "gui.app", *arguments, here=False)
         print(
             f"Qt's libraries are not complete. On Debian and Ubuntu: apt install {SYSTEM_PACKAGES}",
             file=sys.stderr,
         )
     recipe = arguments or [str(ROOT / "resources" / "recipes" / "quick-tour.yaml")]
     print("No display: running in the terminal.", file=sys.stderr)
-    return call("-m", "core.cli", "run", *recipe)
+    return call("-m", "core.cli", "run", *recipe, here=False)
 
 
 def has_display() -> bool:
@@ -107,11 +107,11 @@ def test(arguments: list[str]) -> int:
     return 0
 
 
-def call(*arguments: str) -> int:
-    """Run the environment's Python in this folder; its exit status."""
+def call(*arguments: str, here: bool = True) -> int:
+    """Run the environment's Python, in this folder or (here=False) in the caller's; its exit status."""
     python = sys.executable if os.environ.get("ESPALIER_ENVIRONMENT") == "given" else str(PYTHON)
     try:
-        return subprocess.call([python, *arguments], cwd=ROOT)
+        return subprocess.call([python, *arguments], cwd=ROOT if here else None)
     except KeyboardInterrupt:
         return 130
 

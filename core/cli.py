@@ -7,6 +7,7 @@ Results go to stdout, everything else to stderr. Exit status 0 only when the job
 import argparse
 import json
 import math
+import os
 import signal
 import sys
 from pathlib import Path
@@ -35,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (the interpreter flushes it at exit)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
