@@ -1,0 +1,242 @@
+"""Pipeline files: they survive loading and saving, and every mistake has its line and its words."""
+
+import pytest
+
+from core import pipeline as documents
+from core import yaml
+from core.pipeline import PipelineError
+from core.recipes import recipes
+
+TEXT = """\
+espalier: 1
+name: Small
+sources:
+  - {id: network, settings: {backbone: resnet20}}
+stages:
+  - id: fp32
+    kind: train
+    settings:
+      training:
+        epochs: 2
+        learning_rate: 5e-3
+  - id: pruned
+    kind: prune-channels
+    settings:
+      ratio: 0.5
+      scope: block-internal
+  - id: taught
+    kind: distil
+    from: pruned
+    settings: {teacher: fp32}
+"""
+
+
+def found(text: str) -> list[tuple[int, str, str]]:
+    """(line, place, message and advice) of every problem in a text."""
+    with pytest.raises(PipelineError) as caught:
+        documents.loads(text, "small.yaml")
+    return [
+        (problem.line, ".".join(map(str, problem.place)), f"{problem.message} {problem.advice}".strip())
+        for problem in caught.value.problems
+    ]
+
+
+@pytest.mark.parametrize("recipe", recipes(), ids=lambda recipe: recipe.id)
+def test_recipes_load_and_survive_saving(recipe):
+    first = recipe.load()
+    text = documents.dumps(first)
+    assert documents.loads(text) == first
+    assert documents.dumps(documents.loads(text)) == text
+
+
+@pytest.mark.parametrize("recipe", recipes(), ids=lambda recipe: recipe.id)
+def test_resolved_writes_everything_out_and_is_stable(recipe):
+    resolved = recipe.load().resolved()
+    assert resolved.resolved() == resolved
+    assert documents.loads(documents.dumps(resolved)) == resolved
+    for node in (*resolved.sources, *resolved.stages):
+        assert node.settings.keys() == type(node.parameters).model_fields.keys()
+    assert [n.parameters for n in resolved.stages] == [n.parameters for n in recipe.load().stages]
+
+
+def test_the_small_document_says_what_it_means():
+    pipeline = documents.loads(TEXT)
+    assert pipeline.stage_ids == ("fp32", "pruned", "taught")
+    assert [pipeline.parent(node) for node in pipeline.stages] == ["network", "fp32", "pruned"]
+    assert pipeline.stage("fp32").parameters.training.learning_rate == 0.005
+    assert (pipeline.baseline_id, pipeline.final_id, pipeline.axes.seed) == ("fp32", "taught", (42,))
+    assert pipeline.root(pipeline.stage("taught")).id == "network"
+
+
+def test_disabled_stages_are_passed_through():
+    pipeline = documents.loads(
+        TEXT.replace("    kind: prune-channels", "    enabled: false\n    kind: prune-channels")
+    )
+    assert [node.id for node in pipeline.active] == ["fp32", "taught"]
+    assert pipeline.parent(pipeline.stage("taught")) == "fp32"
+
+
+CASES = {
+    "unknown key": (
+        "ratio: 0.5", "ration: 0.5", 15, "stages.1.settings.ration",
+        "Expected only known keys, received 'ration'. Check its spelling, or remove it.",
+    ),
+    "unknown key at the top": (
+        "name: Small", "name: Small\nnmae: x", 3, "nmae",
+        "Expected only known keys, received 'nmae'. Check its spelling, or remove it.",
+    ),
+    "text for a whole number": (
+        "epochs: 2", "epochs: two", 10, "stages.0.settings.training.epochs",
+        "Expected a whole number, received 'two'.",
+    ),
+    "a quoted number": (
+        "ratio: 0.5", "ratio: '0.5'", 15, "stages.1.settings.ratio", "Expected a number, received '0.5'.",
+    ),
+    "a fraction for a whole number": (
+        "epochs: 2", "epochs: 2.5", 10, "stages.0.settings.training.epochs",
+        "Expected a whole number, received 2.5.",
+    ),
+    "a number for text": ("name: Small", "name: 7", 2, "name", "Expected text, received 7."),
+    "text for a mapping": (
+        "settings: {teacher: fp32}", "settings: fp32", 20, "stages.2.settings",
+        "Expected a mapping, received 'fp32'.",
+    ),
+    "text for true or false": (
+        "    from: pruned", "    from: pruned\n    enabled: no", 20, "stages.2.enabled",
+        "Expected true or false, received 'no'.",
+    ),
+    "too small": (
+        "epochs: 2", "epochs: -1", 10, "stages.0.settings.training.epochs",
+        "Expected at least 0, received -1.",
+    ),
+    "too large": (
+        "ratio: 0.5", "ratio: 1.0", 15, "stages.1.settings.ratio", "Expected less than 1.0, received 1.0.",
+    ),
+    "no choice": (
+        "scope: block-internal", "scope: blocks", 16, "stages.1.settings.scope",
+        "Expected 'block-internal' or 'whole-groups', received 'blocks'.",
+    ),
+    "duplicate key": (
+        "ratio: 0.5", "ratio: 0.5\n      ratio: 0.6", 16, "stages.1.settings.ratio",
+        "The key 'ratio' stands here twice. Remove one of the two.",
+    ),
+    "duplicate id": (
+        "id: taught", "id: fp32", 17, "stages.2.id",
+        "The id 'fp32' is used twice. Give every source and stage its own id.",
+    ),
+    "capital letters in an id": (
+        "id: taught", "id: Taught", 17, "stages.2.id",
+        "Expected small letters, digits and hyphens, received 'Taught'.",
+    ),
+    "unknown from": (
+        "from: pruned", "from: prune", 19, "stages.2.from",
+        "Expected the id of a source or of a stage further up, received 'prune'. "
+        "Choose one of: fp32, network, pruned.",
+    ),
+    "from further down": (
+        "    kind: train\n", "    kind: train\n    from: taught\n", 8, "stages.0.from",
+        "Expected the id of a source or of a stage further up, received 'taught'. Choose one of: network.",
+    ),
+    "unknown teacher": (
+        "teacher: fp32", "teacher: fp16", 20, "stages.2.settings.teacher",
+        "Expected the id of an active stage further up, received 'fp16'. "
+        "Choose one of: fp32, pruned; or give a checkpoint folder.",
+    ),
+    "no teacher": (
+        "{teacher: fp32}", "{}", 20, "stages.2.settings.teacher",
+        "Expected the key 'teacher', received none. Add it.",
+    ),
+    "unknown backbone": (
+        "resnet20", "resnet21", 4, "sources.0.settings.backbone",
+        "Expected a backbone, received 'resnet21'. Choose one of: resnet20, resnet32, resnet44, resnet56, "
+        "resnet110, resnet50, mobilenet-v3-large.",
+    ),
+    "unknown baseline": (
+        "name: Small", "name: Small\nbaseline: fp16", 3, "baseline",
+        "Expected the id of an active stage, received 'fp16'. Choose one of: fp32, pruned, taught.",
+    ),
+    "newer format": (
+        "espalier: 1", "espalier: 2", 1, "espalier",
+        "Expected 'espalier: 1' (the format's version), received 2. "
+        "A newer version of Espalier may have written this file.",
+    ),
+    "a tag": (
+        "name: Small", "name: !!python/name:os.system x", 2, "name",
+        "Expected plain data, received the tag tag:yaml.org,2002:python/name:os.system. Remove the tag.",
+    ),
+    "the same seed twice": (
+        "name: Small", "name: Small\naxes: {seed: [1, 1]}", 3, "axes.seed",
+        "Value error, the same seed stands here twice (received a list).",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_mistake_gives_its_line_and_words(case):
+    old, new, line, place, words = CASES[case]
+    assert old in TEXT
+    assert found(TEXT.replace(old, new, 1)) == [(line, place, words)]
+
+
+def test_an_unknown_stage_lists_those_there_are():
+    [(line, place, words)] = found(TEXT.replace("kind: distil", "kind: distill"))
+    assert (line, place) == (18, "stages.2.kind")
+    assert words.startswith("Expected a stage, received 'distill'. Choose one of: train, train-mixed, ")
+
+
+def test_all_mistakes_come_at_once_in_the_order_of_the_file():
+    text = TEXT.replace("epochs: 2", "epochs: two").replace("ratio: 0.5", "ratio: 2")
+    assert [line for line, _, _ in found(text)] == [10, 15]
+    with pytest.raises(PipelineError) as caught:
+        documents.loads(text, "small.yaml")
+    assert str(caught.value) == (
+        "small.yaml has 2 problems:\n"
+        "  line 10, stages.0.settings.training.epochs: Expected a whole number, received 'two'.\n"
+        "  line 15, stages.1.settings.ratio: Expected less than 1.0, received 2."
+    )
+
+
+@pytest.mark.parametrize("text", ["", "just words", "- a\n- b"])
+def test_what_is_no_mapping_is_refused(text):
+    [(line, _, words)] = found(text)
+    assert line == 1 and words.startswith("Expected a mapping with keys such as 'espalier'")
+
+
+def test_broken_yaml_has_a_line():
+    [(line, _, words)] = found("espalier: 1\nname: [1, 2\nstages: x\n")
+    assert line == 3 and words.startswith("Expected YAML, received something else:")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5e-5", 5e-5), ("1.5e+3", 1500.0), ("-.5", -0.5), (".inf", float("inf")), ("12", 12), ("-3", -3),
+        ("no", "no"), ("on", "on"), ("Yes", "Yes"), ("true", True), ("False", False), ("null", None),
+        ("", None), ("1:30", "1:30"), ("0x1f", "0x1f"), ("1_000", "1_000"), ("2026-01-01", "2026-01-01"),
+        ("'5'", "5"), ("<<", "<<"), ("=", "="),
+    ],
+)  # fmt: skip
+def test_scalars_are_read_by_yaml_1_2(text, value):
+    parsed = yaml.parse(f"key: {text}\n")
+    assert parsed.problems == []
+    assert parsed.content["key"] == value and type(parsed.content["key"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [5e-05, 1e300, -0.0, float("inf"), 3, True, None, "no", "5e-5", "12", "true", "null", "~", "", "a: b",
+     "# x", "two\nlines\n", " spaced ", "1:30", "0x1f", "é · ≈", ".5", "-", "'"],
+)  # fmt: skip
+def test_what_is_dumped_is_read_back(value):
+    content = {"key": value, "list": [value, {"inner": value}]}
+    again = yaml.parse(yaml.dump(content))
+    assert again.problems == [] and again.content == content
+    assert type(again.content["key"]) is type(value)
+
+
+def test_changes_make_new_documents():
+    pipeline = documents.loads(TEXT)
+    changed = pipeline.with_settings("pruned", {"ratio": 0.25})
+    assert changed.stage("pruned").parameters.ratio == 0.25
+    assert pipeline.stage("pruned").parameters.ratio == 0.5
+    assert documents.loads(documents.dumps(changed)) == changed

@@ -1,0 +1,292 @@
+"""The training loop: the schedule in numbers, the best epoch, and resuming bit for bit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from core.control import RunControl
+from core.data.batches import Batches
+from core.data.image_data import ImageData
+from core.data.preprocess import make_preprocess
+from core.data.settings import Augmentation, DataSettings
+from core.data.store import open_data
+from core.errors import EspalierError, Stopped
+from core.events import EpochDone, Event, TrainingStarted
+from core.training import (
+    Hooks,
+    Losses,
+    TrainingContext,
+    TrainingResult,
+    cross_entropy,
+    evaluate,
+    learning_rate,
+    make_optimiser,
+    resolve_precision,
+    train,
+)
+from core.training_settings import TrainingSettings
+
+SETTINGS = DataSettings(image_size=16, train_images=200, validation_images=100, test_images=100)
+STEPS = 6  # full batches of 32 in 200 images
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
+    return open_data(SETTINGS, tmp_path_factory.mktemp("data"))
+
+
+def network(norm: bool = True) -> nn.Module:
+    """A small network with everything that has a state: batch statistics and dropout."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8) if norm else nn.Identity(), nn.ReLU(), nn.Dropout(0.2),
+        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 10),
+    )  # fmt: skip
+
+
+def settings(**changes: object) -> TrainingSettings:
+    return TrainingSettings(**{"epochs": 3, "batch_size": 32, "learning_rate": 0.01} | changes)
+
+
+def fit(
+    model: nn.Module,
+    data: ImageData,
+    how: TrainingSettings,
+    key: str = "key",
+    state: Path | None = None,
+    control: RunControl | None = None,
+    seed: int = 1,
+    emit=lambda event: None,
+    **more: object,
+) -> TrainingResult:
+    preprocess = make_preprocess(SETTINGS, data)
+    training = Batches(data, "train", how.batch_size, preprocess, Augmentation(), "cpu", seed, key)
+    validation = Batches(data, "validation", 100, preprocess, None, "cpu", seed, key)
+    context = TrainingContext("stage", seed, key, "cpu", control or RunControl(), emit, state)
+    return train(model, training, validation, how, context, **more)
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    a, b = one.state_dict(), other.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def stopping_after(control: RunControl, steps: int) -> Hooks:
+    """Hooks that ask for a stop after so many steps."""
+    done = 0
+
+    def count(model: nn.Module) -> None:
+        nonlocal done
+        done += 1
+        if done == steps:
+            control.stop()
+
+    return Hooks(after_step=count)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "expected"),
+    [(0, 1.0), (2.5, 0.8535533905932737), (5, 0.5), (7.5, 0.14644660940672627), (10, 0.0)],
+)
+def test_the_cosine_falls_to_zero(epoch, expected):
+    assert learning_rate(settings(epochs=10, learning_rate=1.0), epoch) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "expected"), [(0, 2.0), (1, 1.5), (2, 0.5), (3, 2.0), (4.5, 1.0), (6, 2.0), (8, 0.5)]
+)
+def test_the_cosine_restarts_at_every_period(epoch, expected):
+    how = settings(epochs=9, learning_rate=2.0, schedule="cosine-restarts", restart_epochs=3)
+    assert learning_rate(how, epoch) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epoch", "expected"),
+    [
+        ("cosine", 0, 0.0005), ("cosine", 1, 0.5), ("cosine", 2, 1.0), ("cosine", 6, 0.5), ("cosine", 10, 0.0),
+        ("constant", 1, 0.5), ("constant", 2, 1.0), ("constant", 9, 1.0),
+        ("cosine-restarts", 1, 0.5), ("cosine-restarts", 2, 1.0), ("cosine-restarts", 4, 0.5),
+        ("cosine-restarts", 6, 1.0),
+    ],
+)  # fmt: skip
+def test_the_warm_up_rises_and_the_schedule_starts_behind_it(schedule, epoch, expected):
+    how = settings(epochs=10, learning_rate=1.0, warmup_epochs=2, schedule=schedule, restart_epochs=4)
+    assert learning_rate(how, epoch) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("adamax", torch.optim.Adamax), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)],
+)  # fmt: skip
+def test_the_settings_name_the_optimiser(name, kind):
+    made = make_optimiser(
+        [nn.Parameter(torch.ones(1))], settings(optimiser=name, learning_rate=0.03, weight_decay=0.2)
+    )
+    assert type(made) is kind
+    assert (made.defaults["lr"], made.defaults["weight_decay"]) == (0.03, 0.2)
+
+
+def test_the_loss_is_the_smoothed_cross_entropy():
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]])
+    found = cross_entropy(0.3)(nn.Identity(), logits, torch.tensor([0, 1]))
+    log_p = logits - logits.exp().sum(1, keepdim=True).log()
+    targets = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])
+    assert float(found.parts["cross_entropy"]) == pytest.approx(float(-(targets * log_p).sum(1).mean()))
+
+
+def test_one_epoch_is_the_steps_written_out(data):
+    """Plain SGD without dropout, by hand."""
+    how = settings(epochs=1, optimiser="sgd", weight_decay=0.01, label_smoothing=0.0, clip_norm=0.5)
+    model, by_hand = network(), network()
+    model[3].p = by_hand[3].p = 0.0
+    result = fit(model, data, how)
+    batches = Batches(data, "train", 32, make_preprocess(SETTINGS, data), Augmentation(), "cpu", 1, "key")
+    parameters = list(by_hand.parameters())
+    optimiser = torch.optim.SGD(parameters, lr=1.0, momentum=0.9, nesterov=True, weight_decay=0.01)
+    losses = []
+    for step, (images, labels) in enumerate(batches.epoch(1)):
+        optimiser.param_groups[0]["lr"] = learning_rate(how, step / STEPS)
+        loss = functional.cross_entropy(by_hand(images), labels)
+        gradients = torch.autograd.grad(loss, parameters)
+        norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient * min(1.0, 0.5 / (float(norm) + 1e-6))
+        optimiser.step()
+        losses.append(loss.item())
+    assert len(losses) == STEPS
+    for name, tensor in by_hand.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-5, atol=1e-6)
+    [row] = result.history
+    assert row["train_loss"] == pytest.approx(sum(losses) / STEPS, rel=1e-5)
+    assert row["learning_rate"] == 0.01 and row["epoch"] == 1.0
+
+
+def test_early_stopping_counts_epochs_without_a_better_one(data):
+    result = fit(network(norm=False), data, settings(epochs=20, learning_rate=1e-12, patience=2))
+    assert len(result.history) == 3 and result.best_epoch == 1
+    assert result.finished_early == "no better validation accuracy for 2 epochs"
+
+
+def test_without_patience_every_epoch_is_run(data):
+    result = fit(network(norm=False), data, settings(epochs=4, learning_rate=1e-12, patience=0))
+    assert len(result.history) == 4 and result.finished_early == ""
+
+
+def test_the_best_epochs_weights_are_kept(data):
+    model, copies, done = network(), {}, 0
+
+    def spoil(model: nn.Module) -> None:
+        nonlocal done
+        done += 1
+        if done > 2 * STEPS:
+            model[-1].weight.data.zero_()
+            model[-1].bias.data.zero_()
+
+    def keep(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            copies[event.epoch] = ({n: t.clone() for n, t in model.state_dict().items()}, event.best)
+
+    how = settings(epochs=4, patience=0, optimiser="adam")
+    result = fit(model, data, how, emit=keep, hooks=Hooks(after_step=spoil))
+    top1 = [row["val_top1"] for row in result.history]
+    assert top1[2] == top1[3] == 10.0  # the spoilt network always says class 0, a tenth of the images
+    assert result.best_top1 == max(top1) > 10 and result.best_epoch == top1.index(max(top1)) + 1 <= 2
+    kept, best = copies[result.best_epoch]
+    assert best and not copies[4][1]
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in model.state_dict().items())
+    validation = Batches(data, "validation", 64, make_preprocess(SETTINGS, data), None, "cpu", 1, "key")
+    model.eval()
+    assert (
+        evaluate(model, validation, resolve_precision("float32", "cpu"), RunControl())[1] == result.best_top1
+    )
+
+
+def test_a_loss_that_is_no_number_is_said(data):
+    def broken(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> Losses:
+        logits = model(images)
+        return Losses(logits, {"cross_entropy": logits.mean() * torch.nan})
+
+    with pytest.raises(EspalierError, match=r"^The loss became nan in epoch 1, step \d+\.") as caught:
+        fit(network(), data, settings(), loss=broken)
+    assert caught.value.advice == "Lower the learning rate, or switch gradient clipping on."
+
+
+def test_no_epochs_leave_the_network_alone(data):
+    model = network()
+    result = fit(model, data, settings(epochs=0))
+    assert same(model, network()) and result.history == [] and result.best_epoch == 0
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed"])
+@pytest.mark.parametrize("after", [3, STEPS, STEPS + 2])
+def test_stopped_and_resumed_is_bit_for_bit_the_same(data, tmp_path, precision, after):
+    if precision == "mixed" and resolve_precision("mixed", "cpu").dtype is None:
+        pytest.skip("this processor has no bfloat16 instructions")
+    how = settings(precision=precision)
+    through = network()
+    whole = fit(through, data, how)
+    assert not same(through, network())
+
+    state, control, begun = tmp_path / "train.resume", RunControl(), []
+    with pytest.raises(Stopped):
+        fit(network(), data, how, state=state, control=control, hooks=stopping_after(control, after))
+    torch.manual_seed(999)  # what ran in between must not matter
+    resumed = network()
+    with torch.no_grad():
+        resumed[-1].weight.zero_()  # all of it comes from the file
+    result = fit(resumed, data, how, state=state, emit=begun.append)
+    assert same(resumed, through)
+    assert (result.best_top1, result.best_epoch) == (whole.best_top1, whole.best_epoch)
+    [start] = [event for event in begun if isinstance(event, TrainingStarted)]
+    assert start.epoch == 1 + after // STEPS if after != STEPS else start.epoch in (1, 2)
+    for row, expected in zip(result.history, whole.history, strict=True):
+        assert {k: v for k, v in row.items() if k != "seconds"} == pytest.approx(
+            {k: v for k, v in expected.items() if k != "seconds"}, rel=1e-6
+        )
+
+
+def test_stop_is_heard_within_one_batch(data, tmp_path):
+    control, steps = RunControl(), []
+    hooks = stopping_after(control, 2)
+    hooks.after_backward = lambda model: steps.append(1)
+    with pytest.raises(Stopped):
+        fit(network(), data, settings(), control=control, hooks=hooks, state=tmp_path / "s")
+    assert len(steps) == 2
+
+
+def test_the_state_of_another_training_is_ignored(data, tmp_path):
+    state, control = tmp_path / "train.resume", RunControl()
+    with pytest.raises(Stopped):
+        fit(
+            network(), data, settings(), "one", state=state, control=control, hooks=stopping_after(control, 8)
+        )
+    fresh, beside = network(), network()
+    fit(fresh, data, settings(), "other")
+    result = fit(beside, data, settings(), "other", state=state)
+    assert same(fresh, beside) and len(result.history) == 3
+    assert torch.load(state, weights_only=True)["key"] == "other"
+
+
+def test_the_seed_and_the_key_make_the_training(data):
+    one, again, seed, key = (network() for _ in range(4))
+    how = settings(epochs=1)
+    for model, options in ((one, {}), (again, {}), (seed, {"seed": 2}), (key, {"key": "other"})):
+        torch.rand(3)  # a running stream must not matter
+        fit(model, data, how, **options)
+    assert same(one, again) and not same(one, seed) and not same(one, key)
+
+
+def test_finishing_by_hand_keeps_what_there_is(data):
+    control, done = RunControl(), []
+
+    def ask(model: nn.Module) -> None:
+        done.append(1)
+        if len(done) == STEPS + 2:
+            control.finish_stage()
+
+    result = fit(network(), data, settings(epochs=50), control=control, hooks=Hooks(after_step=ask))
+    assert len(done) == STEPS + 2 == result.cut_at
+    assert result.finished_early == "finished by hand in epoch 2" and len(result.history) == 2
