@@ -247,7 +247,7 @@ class RunFolder:
         if not path.is_file():
             return 0
         whole = [json.dumps(event) + "\n" for event in self.events()]
-        if len(whole) != path.read_text(encoding="utf-8").count("\n"):
+        if path.read_text(encoding="utf-8") != "".join(whole):
             write_atomically(path, "".join(whole))
         return len(whole)
 

@@ -1,4 +1,4 @@
-"""Export: choose a finished stage's file and a place; the copy is verified where it lies."""
+"""Export: choose a finished stage's file and a place; the copy is verified before it is put there."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +140,8 @@ class ExportView(QWidget):
         self._stack.setCurrentIndex(1 if rows else 0)
         if results is None:
             self.header.show_texts(
-                "Export", "A copy is verified where it lies, against the network that it was made from."
+                "Export",
+                "The copy is verified against the network that it was made from, before it takes its place.",
             )
         else:
             self.header.show_texts(f"Export · {results.title}", results.about)

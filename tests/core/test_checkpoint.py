@@ -1,6 +1,7 @@
 """Checkpoints: exact after surgery, refused when changed."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -16,6 +17,15 @@ from core.models.settings import BackboneSettings
 from core.stages.prune_channels import PruneChannelsParams, prune_network
 
 CLASSES = tuple("abcdefg")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other make small networks many times slower on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def make(name: str = "resnet20", **settings: object) -> tuple[nn.Module, BackboneSettings]:
@@ -42,14 +52,17 @@ def kept(folder, size: int = 32, name: str = "resnet20", scope: str = "", **sett
     return checkpoint
 
 
-@pytest.mark.parametrize("scope", ["", "block-internal", "whole-groups"])
+SMALL, RESNET50, MOBILE = (
+    ("resnet20", 28, {"fem": {"place": "pooled"}}),
+    ("resnet50", 64, {}),
+    ("mobilenet-v3-large", 64, {"head": "original"}),
+)
+
+
 @pytest.mark.parametrize(
-    ("name", "size", "settings"),
-    [
-        ("resnet20", 28, {"fem": {"place": "pooled"}}),
-        ("resnet50", 64, {}),
-        ("mobilenet-v3-large", 64, {"head": "original"}),
-    ],
+    ("name", "size", "settings", "scope"),
+    [(*SMALL, "")]
+    + [(*case, scope) for case in (SMALL, RESNET50, MOBILE) for scope in ("block-internal", "whole-groups")],
 )
 def test_what_is_loaded_is_what_was_saved(tmp_path, name, size, settings, scope):
     saved = kept(tmp_path / "c", size, name, scope, **settings)
@@ -146,7 +159,9 @@ def test_a_second_save_replaces_the_first_and_leaves_nothing_beside(tmp_path):
 def test_modules_that_cannot_be_described_are_refused_and_nothing_is_written(tmp_path):
     model, network = make()
     model.body.relu = nn.Hardswish()
-    with pytest.raises(EspalierError, match=r"cannot describe the changed module body\.relu of type Hardswish"):
+    with pytest.raises(
+        EspalierError, match=r"cannot describe the changed module body\.relu of type Hardswish"
+    ):
         save_checkpoint(tmp_path / "c", Checkpoint(model, network, Preprocess(32), CLASSES))
     assert list(tmp_path.iterdir()) == []
 

@@ -1,5 +1,6 @@
 """The training loop: the schedule in numbers, the best epoch, and resuming bit for bit."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ from core.training_settings import TrainingSettings
 
 SETTINGS = DataSettings(image_size=16, train_images=200, validation_images=100, test_images=100)
 STEPS = 6  # full batches of 32 in 200 images
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other make small networks many times slower on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

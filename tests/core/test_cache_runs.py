@@ -1,0 +1,269 @@
+"""The stores, the run folders and their index: nothing half written, nothing lost."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from core import pipeline as documents
+from core.cache import Store, make_key
+from core.errors import EspalierError
+from core.events import Note
+from core.pipeline import Pipeline
+from core.reports import Artefact, Metric, StageReport
+from core.runs import (
+    Home,
+    RunFolder,
+    find_runs,
+    index_run,
+    rebuild_index,
+    resolve_run,
+    stage_keys,
+    unfinished_run,
+)
+
+TEXT = """
+espalier: 1
+name: Small one!
+sources: [{id: network}]
+stages:
+  - {id: fp32, kind: train}
+  - {id: mixed, kind: train-mixed, enabled: false}
+  - {id: pruned, kind: prune-channels}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    return documents.loads(TEXT)
+
+
+@pytest.fixture
+def run(pipeline: Pipeline, home: Home, tmp_path: Path) -> RunFolder:
+    return RunFolder.create(pipeline, tmp_path, home)
+
+
+def note(text: str) -> Note:
+    return Note("fp32", "info", text)
+
+
+# Cache
+
+PARTS = {"stage": "train", "version": 1, "settings": {"epochs": 2, "rate": 5e-5}, "seed": 1, "data": "f"}
+
+
+def test_equal_parts_give_an_equal_key_in_any_order():
+    assert make_key(PARTS) == make_key(dict(reversed(PARTS.items())))
+    assert len(make_key(PARTS)) == 64
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"stage": "distil"}, {"version": 2}, {"settings": {"epochs": 3, "rate": 5e-5}},
+     {"settings": {"epochs": 2, "rate": 5.000001e-5}}, {"seed": 2}, {"seed": "1"}, {"data": "g"}, {"new": None}],
+    ids=str,
+)  # fmt: skip
+def test_every_changed_part_gives_another_key(change):
+    assert make_key(PARTS | change) != make_key(PARTS)
+
+
+def made(folder: Path, text: str = "weights") -> Path:
+    (folder / "checkpoint").mkdir(parents=True)
+    (folder / "checkpoint" / "w.bin").write_text(text)
+    (folder / "result.json").write_text("{}")
+    return folder
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_what_was_put_is_got_and_copied(tmp_path):
+    store, source = Store(tmp_path / "store"), made(tmp_path / "made")
+    key, other = make_key({"a": 1}), make_key({"a": 2})
+    assert store.get(key) is None and not store.copy_to(key, tmp_path / "copy")
+    store.put(key, source)
+    assert store.get(other) is None
+    assert store.copy_to(key, tmp_path / "copy")
+    assert files(tmp_path / "copy") == files(source) == {"checkpoint/w.bin": "weights", "result.json": "{}"}
+    (tmp_path / "copy" / "result.json").write_text("changed")
+    assert (store.get(key) / "result.json").read_text() == "{}"  # a copy, not a link
+
+
+def test_an_entry_that_is_there_stays(tmp_path):
+    store, key = Store(tmp_path / "store"), make_key({})
+    store.put(key, made(tmp_path / "one", "first"))
+    store.put(key, made(tmp_path / "two", "second"))
+    assert (store.get(key) / "checkpoint/w.bin").read_text() == "first"
+    assert [path.name for path in store.get(key).parent.iterdir()] == [key]  # no leftovers
+
+
+def test_a_half_written_entry_is_none_and_is_replaced(tmp_path):
+    store, key = Store(tmp_path / "store"), make_key({})
+    store.put(key, made(tmp_path / "one", "half"))
+    (store.get(key) / "complete").unlink()
+    assert store.get(key) is None
+    store.put(key, made(tmp_path / "two", "whole"))
+    assert (store.get(key) / "checkpoint/w.bin").read_text() == "whole"
+
+
+# Run folders
+
+
+def test_a_fresh_run_holds_the_document_twice(run, pipeline, home, tmp_path):
+    assert run.folder.parent == home.runs and run.name.endswith("-small-one")
+    assert run.pipeline == pipeline.resolved()
+    assert documents.loads(run.info["document"]) == pipeline
+    assert run.base == tmp_path.resolve() and run.info["status"] == "new"
+    assert stage_keys(pipeline) == ["fp32", "pruned"]  # the disabled one does not run
+    several = documents.loads(TEXT + "axes: {seed: [1, 2]}\n")
+    assert stage_keys(several) == ["fp32@1", "pruned@1", "fp32@2", "pruned@2"]
+
+
+def test_two_runs_in_one_second_have_their_own_folders(pipeline, home, tmp_path):
+    one, two, three = (RunFolder.create(pipeline, tmp_path, home) for _ in range(3))
+    assert len({one.folder, two.folder, three.folder}) == 3
+    assert len(find_runs(home)) == 3
+
+
+def test_a_folder_with_files_is_refused(pipeline, home, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("")
+    with pytest.raises(EspalierError) as caught:
+        RunFolder.create(pipeline, tmp_path, home, folder)
+    assert caught.value.message == (
+        f"Expected an empty or new folder for the run, {folder} holds files already."
+    )
+
+
+def test_a_second_process_is_refused_while_the_first_writes(run):
+    code = (
+        "import sys; from pathlib import Path; from core.errors import EspalierError; from core.runs import RunFolder\n"
+        "try:\n"
+        "    with RunFolder(Path(sys.argv[1])).locked(): print('locked')\n"
+        "except EspalierError as error: print(error.message)\n"
+    )
+
+    def second() -> str:
+        command = [sys.executable, "-c", code, str(run.folder)]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=60, cwd=Path(__file__).parents[2]
+        ).stdout.strip()
+
+    with run.locked():
+        assert second() == f"The run in {run.folder} is being written by another process."
+    assert second() == "locked"
+
+
+def test_events_are_numbered_over_reopening(run):
+    for text in ("a", "b"):
+        run.record(note(text))
+    run.close()
+    again = RunFolder.open(run.folder)
+    again.record(note("c"))
+    again.close()
+    found = list(again.events())
+    assert [(event["number"], event["text"]) for event in found] == [(1, "a"), (2, "b"), (3, "c")]
+    assert found[0]["event"] == "Note" and found[0]["stage"] == "fp32"
+
+
+@pytest.mark.parametrize("cut", ['{"number": 3, "ti', '{"number": 3}', "\x00\x00\n", '{"number": 3, "ti\n'])
+def test_a_line_that_a_kill_cut_is_mended(run, cut):
+    for text in ("a", "b"):
+        run.record(note(text))
+    run.close()
+    path = run.folder / "events.jsonl"
+    with path.open("a", encoding="utf-8") as file:
+        file.write(cut)
+    whole = 3 if cut == '{"number": 3}' else 2  # whole but for its line end
+    assert len(list(run.events())) == whole
+    again = RunFolder.open(run.folder)
+    again.record(note("c"))
+    again.record(note("d"))
+    again.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["number"] for line in lines] == list(range(1, whole + 3))
+    assert [line["text"] for line in lines[-2:]] == ["c", "d"]
+    assert list(again.events()) == lines
+
+
+def test_newer_runs_and_other_folders_are_refused(run, tmp_path):
+    run.update_info(format=2)
+    with pytest.raises(EspalierError, match="has format 2; this version of Espalier reads format 1"):
+        RunFolder.open(run.folder)
+    with pytest.raises(EspalierError, match=r"^Expected a run folder \(with run\.json\)"):
+        RunFolder.open(tmp_path)
+
+
+def report(key: str, top1: float) -> StageReport:
+    metrics = {"top1": Metric(value=top1, unit="%", low=80.0, high=95.0), "memory_mb": Metric(value=None)}
+    file = Artefact(
+        id="fp32", label="float32", precision="float32", path="m", sha256="0", bytes=1, metrics=metrics
+    )
+    return StageReport(
+        key=key, id=key, source="network", seed=42, name=key, kind="train", headline="fp32", artefacts=[file]
+    )
+
+
+def test_reports_survive_and_stand_in_the_pipelines_order(run):
+    run.stage_folder("pruned").mkdir()
+    run.stage_folder("fp32").mkdir()
+    assert run.report("fp32") is None
+    run.write_report(report("pruned", 88.5))
+    run.write_report(report("fp32", 90.25))
+    assert run.reports() == [report("fp32", 90.25), report("pruned", 88.5)]
+
+
+def index_rows(home: Home, table: str) -> list[tuple]:
+    with closing(sqlite3.connect(home.index)) as database:
+        return sorted(database.execute(f"SELECT * FROM {table}"), key=repr)
+
+
+def test_the_index_can_be_deleted_and_made_anew(run, pipeline, home, tmp_path):
+    run.stage_folder("fp32").mkdir()
+    run.write_report(report("fp32", 90.25))
+    other = RunFolder.create(pipeline, tmp_path, home)
+    for folder in (run, other, run):  # the second time replaces the first
+        index_run(home, folder)
+    runs, metrics = index_rows(home, "runs"), index_rows(home, "metrics")
+    assert len(runs) == 2
+    place = str(run.folder.resolve())
+    assert metrics == [
+        (place, "fp32", 42, "fp32", "memory_mb", None, ""),
+        (place, "fp32", 42, "fp32", "top1", 90.25, "%"),
+    ]
+    home.index.unlink()
+    rebuild_index(home)
+    assert (index_rows(home, "runs"), index_rows(home, "metrics")) == (runs, metrics)
+
+
+def test_the_unfinished_run_of_this_very_document_is_found(run, pipeline, home):
+    assert unfinished_run(home, pipeline).folder == run.folder
+    assert unfinished_run(home, pipeline.with_settings("pruned", {"ratio": 0.4})) is None
+    run.update_info(status="completed")
+    assert unfinished_run(home, pipeline) is None
+
+
+def test_runs_are_found_by_folder_name_and_beginning(run, pipeline, home, tmp_path):
+    assert resolve_run(str(run.folder), home).folder == run.folder
+    assert resolve_run(run.name[:10], home).folder == run.folder
+    with pytest.raises(EspalierError, match=r"^Expected a run's folder or name, found none for 'x'\."):
+        resolve_run("x", home)
+    RunFolder.create(pipeline, tmp_path, home)
+    with pytest.raises(EspalierError, match="found several for '20'"):
+        resolve_run("20", home)
+
+
+def test_the_home_can_be_moved(monkeypatch, tmp_path):
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path / "elsewhere"))
+    assert Home.default().runs == tmp_path / "elsewhere" / "runs"
