@@ -427,4 +427,5 @@ def _problem(kind: str, context: dict[str, Any], received: Any, message: str, pl
         return Problem(f"Expected small letters, digits and hyphens, received {shown}.", "", place)
     if kind in ("too_short", "string_too_short"):
         return Problem(f"Expected at least {context['min_length']} here, received {shown}.", "", place)
+    message = message.removeprefix("Value error, ")
     return Problem(f"{message[:1].upper()}{message[1:]} (received {shown}).", "", place)

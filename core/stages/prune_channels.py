@@ -7,6 +7,10 @@ Scope *block-internal* is R1's: only channels that live inside one residual or
 inverted-residual block go, and the residual stream keeps its width. *Whole groups* also cuts
 channels that several blocks share; the same ratio then removes about three times as much.
 
+The importance of a channel is the group norm of torch-pruning: the mean, over all coupled layers,
+of the L1 norms of the weights that write the channel, scale it (batch norm) or read it. Where
+nothing is coupled it ranks as Li et al. do.
+
 Where we depart from R1: channel counts are rounded to multiples (8 by default), because kernels
 are built for them and an odd count can be slower than none removed. The classifier's outputs
 are never touched.

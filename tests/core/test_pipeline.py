@@ -166,7 +166,7 @@ CASES = {
     ),
     "the same seed twice": (
         "name: Small", "name: Small\naxes: {seed: [1, 1]}", 3, "axes.seed",
-        "Value error, the same seed stands here twice (received a list).",
+        "The same seed stands here twice (received a list).",
     ),
 }  # fmt: skip
 
