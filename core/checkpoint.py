@@ -24,6 +24,7 @@ import core
 from core.data.preprocess import Preprocess
 from core.errors import EspalierError
 from core.models.catalogue import backbone
+from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
 
 FORMAT = 1
@@ -83,7 +84,7 @@ class Checkpoint:
         facts: plain data about how it came to be (stage, precision, key).
     """
 
-    model: nn.Module
+    model: ImageClassifier
     network: BackboneSettings
     preprocess: Preprocess
     classes: tuple[str, ...]
@@ -110,6 +111,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             "classes": list(checkpoint.classes),
             "preprocess": checkpoint.preprocess.as_dict(),
             "diff": difference(_reference(checkpoint.network, len(checkpoint.classes)), model),
+            "constraints": model.constraints,
             "facts": checkpoint.facts,
             "versions": {name: version(name) for name in ("torch", "torchvision", "torch-pruning")},
             "probe": probe(model, checkpoint.preprocess.size).tolist(),
@@ -143,6 +145,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
             str(error),
         ) from error
     model.eval()
+    model.constraints = dict(architecture.get("constraints", {}))
     preprocess = Preprocess.from_dict(architecture["preprocess"])
     _check_probe(folder, probe(model, preprocess.size), torch.tensor(architecture["probe"]))
     return Checkpoint(
@@ -154,6 +157,8 @@ def content_hash(folder: Path) -> str:
     """SHA-256 of what a checkpoint is: its weights file and its architecture (not its versions)."""
     architecture = _read_architecture(folder)
     kept = {name: architecture[name] for name in ("network", "classes", "preprocess", "diff")}
+    if architecture.get("constraints"):
+        kept["constraints"] = architecture["constraints"]
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
     digest.update((folder / "weights.safetensors").read_bytes())
     return digest.hexdigest()
@@ -225,7 +230,7 @@ def _place(model: nn.Module, path: str, module: nn.Module) -> None:
     model.get_submodule(parent).register_module(name, module)
 
 
-def _reference(network: BackboneSettings, classes: int) -> nn.Module:
+def _reference(network: BackboneSettings, classes: int) -> ImageClassifier:
     with torch.random.fork_rng(devices=[]):
         return backbone(network.backbone).build(network, classes)
 

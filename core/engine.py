@@ -33,7 +33,7 @@ from core.profiling.machine import fingerprint
 from core.progress import Meter
 from core.reports import StageReport
 from core.runs import Home, RunFolder, index_run, stage_key, stage_keys, write_atomically
-from core.stages.base import StageContext, StageResult
+from core.stages.base import ModelStage, StageContext, StageResult
 
 if TYPE_CHECKING:
     from torch import nn
@@ -249,6 +249,7 @@ class Engine:
             reference=lambda reference: self._reference(reference, seed, preprocess),
             on_fraction=lambda fraction: self.meter.update(fraction * self._training_share(node)),
         )  # fmt: skip
+        assert isinstance(node.stage, ModelStage)
         result = node.stage.run(given.model, node.parameters, context)
         facts = {"stage": node.id, "kind": node.kind, "key": cache_key, **result.facts}
         made = Checkpoint(result.model.cpu(), given.network, preprocess, self.data.classes, facts)
@@ -277,7 +278,7 @@ class Engine:
         report.notes += self._warnings(node)
         share = self._training_share(node)
         measured_cached = self.evaluator.evaluate(
-            report, folder, kept, node.stage.half_artefact,
+            report, folder, kept, isinstance(node.stage, ModelStage) and node.stage.half_artefact,
             lambda fraction: self.meter.update(share + (1 - share) * fraction),
         )  # fmt: skip
         report.cached = cached and measured_cached

@@ -17,6 +17,7 @@ from core.control import RunControl
 from core.engine import Options
 from core.pipeline import Pipeline, StageNode
 from core.runs import Home
+from core.stages.base import ModelStage
 
 _STEPS = 4
 _FORWARD_SHARE = 0.35  # of a training step: a forward pass without gradients
@@ -136,6 +137,8 @@ class _Trial:
             else settings.model_copy(update={"training": training.model_copy(update={"epochs": 0})})
         )
         context = self._context(node, network, preprocess)
+        assert isinstance(node.stage, ModelStage)
+        half = node.stage.half_artefact
         model = node.stage.run(model, untrained, context).model
         self.models[node.id] = (copy.deepcopy(model), network, preprocess)
         size_mb = sum(p.numel() for p in model.parameters()) * 4 / 1e6
@@ -143,14 +146,14 @@ class _Trial:
         per_image, steps = 0.0, 0
         if training is not None:
             one = training.model_copy(update={"epochs": 1, "patience": 0})
-            if node.stage.half_artefact:
+            if half:
                 one = one.model_copy(update={"precision": "mixed"})
             steps = _STEPS
             for _ in range(2):  # the first warms up
                 per_image = self._seconds_per_image(model, one, context, steps)
         validation = len(self.data.split("validation")) * _FORWARD_SHARE * per_image
         epochs = node.stage.epochs(settings)
-        files = 2 if node.stage.half_artefact else 1
+        files = 2 if half else 1
         seconds = epochs * (images * per_image + validation) + (1 + files) * (
             test * _FORWARD_SHARE * per_image + _MEASURING_SECONDS
         )

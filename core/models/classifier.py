@@ -14,10 +14,16 @@ class ImageClassifier(nn.Module):
         channels: c of that map.
         head: pooled features [b, c] → logits [b, classes].
         fem: place and widths of the Feature Enhancement Module.
+
+    Attributes:
+        constraints: what later training has to keep, by parameter name: "sparse" (zeros stay
+            zero) or "shared" (equal values stay equal). Held by the values themselves, so that
+            surgery cannot put it out of step; see `core.models.constraints`.
     """
 
     def __init__(self, body: nn.Module, channels: int, head: nn.Module, fem: FemSettings):
         super().__init__()
+        self.constraints: dict[str, str] = {}
         self.body = body
         self.map_fem = FeatureEnhancement(channels, fem) if fem.place == "map" else nn.Identity()
         self.pool = nn.AdaptiveAvgPool2d(1)

@@ -1,10 +1,11 @@
 """What every stage is and is given. Readable without torch; stages import it inside `run`.
 
-A model stage takes a network and returns a new one; it never keeps state between runs.
+Two families. A *model stage* takes a PyTorch network and returns a new one. A *deployment stage*
+takes an ONNX file and writes a new one, in the tool child. Neither keeps state between runs.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -68,6 +69,64 @@ class StageContext:
         self.emit(PhaseStarted(self.stage, phase, text))
 
 
+@dataclass(frozen=True, slots=True)
+class DeployContext:
+    """What a running deployment stage is given.
+
+    Attributes:
+        target: the .onnx file to write.
+        scratch: folder for whatever else it writes; emptied when the stage is done.
+        inputs: arguments that every job of the tool child takes to open the data set:
+            data (`DataSettings` as a mapping), data_cache, base, threads.
+        job: runs `core.module:function` in the tool child with arguments and gives its result.
+    """
+
+    stage: str
+    seed: int
+    key: str
+    target: Path
+    scratch: Path
+    inputs: Mapping[str, Any]
+    control: RunControl
+    emit: Listener
+    job: Callable[[str, Mapping[str, Any]], dict[str, Any]]
+
+    def phase(self, phase: str, text: str) -> None:
+        """A new part of the stage begins."""
+        self.emit(PhaseStarted(self.stage, phase, text))
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedFile:
+    """An ONNX file that a stage wrote.
+
+    Attributes:
+        precision: id of the artefact: "int8", "float16", "mixed".
+        label: what tables call it: "ONNX INT8, static".
+    """
+
+    path: Path
+    precision: str
+    label: str
+
+
+@dataclass(slots=True)
+class DeployResult:
+    """What a deployment stage gave.
+
+    Attributes:
+        skipped: layers left alone, each with the reason.
+        facts: method-specific results as plain data.
+        seconds: time spent, calibration and search included.
+    """
+
+    file: DeployedFile
+    notes: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
 @dataclass(slots=True)
 class StageResult:
     """What a stage gave.
@@ -76,6 +135,8 @@ class StageResult:
         skipped: layers left alone, each with the reason.
         facts: method-specific results as plain data.
         cut_at: the training step at which a person finished the stage, else None.
+        deployed: an ONNX file that the stage itself made (quantization-aware training); it then
+            stands for the stage, and only deployment follows it.
     """
 
     model: "nn.Module"
@@ -85,6 +146,7 @@ class StageResult:
     history: list[dict[str, float]] = field(default_factory=list)
     training_seconds: float = 0.0
     cut_at: int | None = None
+    deployed: "DeployedFile | None" = None
 
     def add_training(self, training: "TrainingResult") -> None:
         """Take over what a training phase reported."""
@@ -113,7 +175,6 @@ class Stage(ABC, Generic[S]):
         version: raised when the same settings give another result; part of the cache key.
         group: heading in the palette.
         Settings: the one declaration of its parameters.
-        half_artefact: an FP16 file stands beside the float32 one.
     """
 
     id: ClassVar[str]
@@ -122,7 +183,6 @@ class Stage(ABC, Generic[S]):
     group: ClassVar[str]
     help: ClassVar[str]
     Settings: ClassVar[type[Params]]
-    half_artefact: ClassVar[bool] = False
 
     def check(self, settings: S, given: Input) -> list[Problem]:
         """Everything that would stop this stage, found before work starts."""
@@ -136,9 +196,27 @@ class Stage(ABC, Generic[S]):
         """Training epochs' worth of work, for the estimate of time."""
         return 0.0
 
+
+class ModelStage(Stage[S]):
+    """A technique on the PyTorch network.
+
+    Attributes:
+        half_artefact: an FP16 file stands beside the float32 one.
+    """
+
+    half_artefact: ClassVar[bool] = False
+
     @abstractmethod
     def run(self, model: "nn.Module", settings: S, context: StageContext) -> StageResult:
         """Apply the technique to `model`, which the stage may change and which it returns."""
+
+
+class DeploymentStage(Stage[S]):
+    """A technique on the exported graph."""
+
+    @abstractmethod
+    def deploy(self, source: Path, settings: S, context: DeployContext) -> DeployResult:
+        """Write `context.target` from the ONNX file `source`, which stays as it is."""
 
 
 def run_training(

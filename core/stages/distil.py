@@ -10,7 +10,7 @@ Shapes: `b` batch, `k` classes; z_t and z_s are logits [b, k].
 from typing import TYPE_CHECKING, Literal
 
 from core.params import Params, param
-from core.stages.base import Stage, StageContext, StageResult, run_training
+from core.stages.base import ModelStage, StageContext, StageResult, run_training
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def distillation_loss(student: "Tensor", teacher: "Tensor", temperature: float, 
     return divergence * temperature**2
 
 
-class Distil(Stage[DistilParams]):
+class Distil(ModelStage[DistilParams]):
     id = "distil"
     title = "Distil"
     group = "Distillation"

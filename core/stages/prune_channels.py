@@ -22,7 +22,7 @@ import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.params import Params, param
-from core.stages.base import Input, Problem, Stage, StageContext, StageResult, run_training
+from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def kept_channels(channels: int, ratio: float, round_to: int) -> int:
     return min(channels, max(round_to, round_to * math.floor(wanted / round_to + 0.5)))
 
 
-class PruneChannels(Stage[PruneChannelsParams]):
+class PruneChannels(ModelStage[PruneChannelsParams]):
     id = "prune-channels"
     title = "Prune channels"
     group = "Pruning"

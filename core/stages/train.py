@@ -7,7 +7,7 @@ smoothing, gradient clipping, early stopping on validation accuracy, best epoch 
 from typing import TYPE_CHECKING
 
 from core.params import Params, param
-from core.stages.base import Stage, StageContext, StageResult, run_training
+from core.stages.base import ModelStage, StageContext, StageResult, run_training
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class TrainParams(Params):
     training: TrainingSettings = param(TrainingSettings(), "Training", "How the weights are trained.")
 
 
-class Train(Stage[TrainParams]):
+class Train(ModelStage[TrainParams]):
     id = "train"
     title = "Train"
     group = "Training"

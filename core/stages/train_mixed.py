@@ -9,7 +9,7 @@ faster. So a float16 file stands beside the float32 one, and every figure says w
 from typing import TYPE_CHECKING
 
 from core.params import Params, param
-from core.stages.base import Stage, StageContext, StageResult, run_training, with_precision
+from core.stages.base import ModelStage, StageContext, StageResult, run_training, with_precision
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class TrainMixedParams(Params):
     )
 
 
-class TrainMixed(Stage[TrainMixedParams]):
+class TrainMixed(ModelStage[TrainMixedParams]):
     id = "train-mixed"
     title = "Train in mixed precision"
     group = "Training"
