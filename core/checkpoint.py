@@ -1,16 +1,16 @@
 """Networks on disk: architecture and weights as data, rebuilt exactly; loading runs no code.
 
 A checkpoint is a folder with `architecture.json` and `weights.safetensors`. The architecture is
-the backbone's name and settings, plus, for every module that differs from what the backbone's
-factory makes, its path, allow-listed type and constructor arguments. It describes the result of
-surgery, not its history. The logits of a seeded probe input are kept and checked on load.
+the backbone's name and settings, plus the modules that differ from what the backbone's factory
+makes for that image size (`core.models.architecture`). It describes the result of surgery, not its
+history. The logits of a seeded probe input are kept and checked on load. Only a checkpoint of a
+person's own network holds code, which runs only while that person trusts it (`core.trust`).
 """
 
 import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -23,56 +23,16 @@ from torch import Tensor, nn
 import core
 from core.data.preprocess import Preprocess
 from core.errors import EspalierError
-from core.models.catalogue import backbone
+from core.models.architecture import apply_difference, difference
+from core.models.catalogue import OWN, backbone
 from core.models.classifier import ImageClassifier
+from core.models.python_source import keep_copy, open_copy
 from core.models.settings import BackboneSettings
+from core.trust import TrustList
 
 FORMAT = 1
 _PROBE_SEED = 20_261_121
 _PROBE_TOLERANCE = 1e-3  # of the largest logit: other machines and thread counts round differently
-
-_Arguments = Callable[[Any], dict[str, Any]]
-
-
-def _takes(*names: str) -> _Arguments:
-    return lambda module: {name: getattr(module, name) for name in names}
-
-
-def _convolution(module: nn.Conv2d) -> dict[str, Any]:
-    names = (
-        "in_channels",
-        "out_channels",
-        "kernel_size",
-        "stride",
-        "padding",
-        "dilation",
-        "groups",
-        "padding_mode",
-    )
-    return {**_takes(*names)(module), "bias": module.bias is not None}
-
-
-def _linear(module: nn.Linear) -> dict[str, Any]:
-    return {
-        "in_features": module.in_features,
-        "out_features": module.out_features,
-        "bias": module.bias is not None,
-    }
-
-
-_NORM = _takes("num_features", "eps", "momentum", "affine", "track_running_stats")
-
-# What may stand in a checkpoint's diff: the type and how to read its constructor's arguments.
-_TYPES: dict[str, tuple[type[nn.Module], _Arguments]] = {
-    "Conv2d": (nn.Conv2d, _convolution),
-    "Linear": (nn.Linear, _linear),
-    "BatchNorm1d": (nn.BatchNorm1d, _NORM),
-    "BatchNorm2d": (nn.BatchNorm2d, _NORM),
-    "LayerNorm": (nn.LayerNorm, _takes("normalized_shape", "eps", "elementwise_affine")),
-    "Identity": (nn.Identity, _takes()),
-    "ReLU": (nn.ReLU, _takes("inplace")),
-    "Sequential": (nn.Sequential, _takes()),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +70,17 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             "network": checkpoint.network.model_dump(mode="json"),
             "classes": list(checkpoint.classes),
             "preprocess": checkpoint.preprocess.as_dict(),
-            "diff": difference(_reference(checkpoint.network, len(checkpoint.classes)), model),
+            "diff": difference(
+                _reference(checkpoint.network, len(checkpoint.classes), checkpoint.input_size), model
+            ),
             "constraints": model.constraints,
             "facts": checkpoint.facts,
-            "versions": {name: version(name) for name in ("torch", "torchvision", "torch-pruning")},
+            "versions": {name: version(name) for name in ("torch", "torchvision", "timm", "torch-pruning")},
             "probe": probe(model, checkpoint.preprocess.size).tolist(),
         }
         (part / "architecture.json").write_text(json.dumps(architecture, indent=1), encoding="utf-8")
+        if checkpoint.network.backbone.startswith(OWN):
+            keep_copy(checkpoint.network.backbone, part)
         if folder.exists():
             shutil.rmtree(folder)
         part.replace(folder)
@@ -129,14 +93,16 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
 
     Raises:
         EspalierError: when the folder is no checkpoint, was written by a newer version, was
-            changed, or gives other logits than when it was saved.
+            changed, gives other logits than when it was saved, or holds code that is not trusted.
     """
     architecture = _read_architecture(folder)
     network = BackboneSettings.model_validate(architecture["network"])
-    model = _reference(network, len(architecture["classes"]))
+    if network.backbone.startswith(OWN):
+        open_copy(network.backbone, folder, TrustList.default())
+    preprocess = Preprocess.from_dict(architecture["preprocess"])
+    model = _reference(network, len(architecture["classes"]), preprocess.size)
     try:
-        for path, spec in architecture["diff"].items():
-            _place(model, path, _make(spec))
+        apply_difference(model, architecture["diff"])
         model.load_state_dict(load_file(folder / "weights.safetensors"), strict=True)
     except Exception as error:
         raise EspalierError(
@@ -146,7 +112,6 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         ) from error
     model.eval()
     model.constraints = dict(architecture.get("constraints", {}))
-    preprocess = Preprocess.from_dict(architecture["preprocess"])
     _check_probe(folder, probe(model, preprocess.size), torch.tensor(architecture["probe"]))
     return Checkpoint(
         model.to(device), network, preprocess, tuple(architecture["classes"]), architecture["facts"]
@@ -164,6 +129,11 @@ def content_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def network_of(folder: Path) -> BackboneSettings:
+    """The settings that a checkpoint's network was made from; reads no weights."""
+    return BackboneSettings.model_validate(_read_architecture(folder)["network"])
+
+
 @torch.no_grad()
 def probe(model: nn.Module, size: int) -> Tensor:
     """Logits [2, classes] of two seeded noise images [2, 3, size, size]."""
@@ -172,67 +142,9 @@ def probe(model: nn.Module, size: int) -> Tensor:
     return model(images.to(device)).float().cpu()
 
 
-def difference(reference: nn.Module, model: nn.Module) -> dict[str, Any]:
-    """By path, the modules of `model` that its factory would not make.
-
-    Raises:
-        EspalierError: when a changed module is of a type that a checkpoint cannot describe.
-    """
-    found: dict[str, Any] = {}
-
-    def walk(path: str, old: nn.Module, new: nn.Module) -> None:
-        described = _describe(new)
-        if type(old) is not type(new) or (described is not None and described != _describe(old)):
-            found[path] = _required(path, new)
-            return
-        olds, news = dict(old.named_children()), dict(new.named_children())
-        if olds.keys() != news.keys():
-            found[path] = _required(path, new)
-            return
-        for name, child in news.items():
-            walk(f"{path}.{name}" if path else name, olds[name], child)
-
-    walk("", reference, model)
-    return found
-
-
-def _describe(module: nn.Module) -> dict[str, Any] | None:
-    """Type and arguments of an allow-listed module as JSON data; None for all others."""
-    name = type(module).__name__
-    if name not in _TYPES or type(module) is not _TYPES[name][0]:
-        return None
-    return {"type": name, "arguments": json.loads(json.dumps(_TYPES[name][1](module)))}
-
-
-def _required(path: str, module: nn.Module) -> dict[str, Any]:
-    spec = _describe(module)
-    if spec is None:
-        raise EspalierError(
-            f"A checkpoint cannot describe the changed module {path} of type {type(module).__name__}."
-        )
-    children = {name: _required(f"{path}.{name}", child) for name, child in module.named_children()}
-    return {**spec, "children": children} if children else spec
-
-
-def _make(spec: dict[str, Any]) -> nn.Module:
-    kind, _ = _TYPES[spec["type"]]
-    arguments = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in spec["arguments"].items()
-    }
-    module = kind(**arguments)
-    for name, child in spec.get("children", {}).items():
-        module.add_module(name, _make(child))
-    return module
-
-
-def _place(model: nn.Module, path: str, module: nn.Module) -> None:
-    parent, _, name = path.rpartition(".")
-    model.get_submodule(parent).register_module(name, module)
-
-
-def _reference(network: BackboneSettings, classes: int) -> ImageClassifier:
+def _reference(network: BackboneSettings, classes: int, size: int) -> ImageClassifier:
     with torch.random.fork_rng(devices=[]):
-        return backbone(network.backbone).build(network, classes)
+        return backbone(network.backbone).build(network, classes, size)
 
 
 def _read_architecture(folder: Path) -> dict[str, Any]:

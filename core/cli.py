@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Any
 
 import core
-from core.child import child_main, is_child
 from core.control import RunControl
 from core.errors import EspalierError
 from core.terminal import Narrator, say
@@ -24,8 +23,6 @@ from core.terminal import Narrator, say
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of `espalier`."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if is_child(arguments):
-        child_main(arguments)
     options = _parser().parse_args(arguments)
     try:
         return int(options.do(options))
@@ -92,16 +89,50 @@ def _parser() -> argparse.ArgumentParser:
     weights = commands.add_parser("weights", help="download a backbone's ImageNet weights")
     weights.add_argument("backbone")
     weights.set_defaults(do=_weights)
+
+    data = commands.add_parser("data", help="list public data sets, or download one")
+    data.add_argument("name", nargs="?", help="the data set to download; without it they are listed")
+    data.add_argument(
+        "--to", type=Path, default=Path(), help="folder to download to; the current one otherwise"
+    )
+    data.set_defaults(do=_data)
+
+    doctor = commands.add_parser("doctor", help="check this installation; a report for bug reports")
+    doctor.add_argument("--json", action="store_true", help="print the report as one JSON object")
+    doctor.set_defaults(do=_doctor)
     return parser
 
 
 def _machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=0, help="training threads; 0: one per physical core")
+    parser.add_argument(
+        "--core-watts",
+        type=float,
+        help="power of one busy core in watts, for energy where the processor's counters cannot be read",
+    )
+
+
+def _machine(options: argparse.Namespace) -> Any:
+    """The options that belong to the machine.
+
+    Raises:
+        EspalierError: for a power that cannot be.
+    """
+    from core.engine import Options
+    from core.profiling.energy import CORE_WATTS
+
+    watts = CORE_WATTS if options.core_watts is None else options.core_watts
+    if not 0 < watts <= 1000:
+        raise EspalierError(
+            f"Expected the power of one busy core between 0 and 1000 watts, received {watts:g}.",
+            "A laptop's core draws about 5 W, a desktop's about 10 W.",
+        )
+    return Options(options.device, options.threads, watts)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from core.engine import Engine, Options
+    from core.engine import Engine
     from core.runs import Home, stage_keys
 
     home = Home.default()
@@ -110,7 +141,7 @@ def _run(options: argparse.Namespace) -> int:
     interrupted = _stop_on_interrupt(control)
     narrator = Narrator()
     with narrator:
-        done = Engine(run, home, Options(options.device, options.threads), control, narrator).run()
+        done = Engine(run, home, _machine(options), control, narrator).run()
     if interrupted:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if options.json:
@@ -207,9 +238,12 @@ def _number(metric: Any) -> float | None:
 def _print_results(run: Any) -> None:
     from core.analysis.report import paper_rows
     from core.analysis.table import as_text, table_rows
+    from core.grid import read_grid
 
     pipeline = run.pipeline
     print(as_text(table_rows(run.reports(), pipeline.baseline_id)))
+    if grid := read_grid(run):
+        print(f"\n{grid.title}\n{grid.as_markdown()}")
     for paper in pipeline.paper:
         print(f"\n{paper.source}. {paper.setting}\n{as_text(paper_rows(paper))}")
     for report in run.reports():
@@ -227,7 +261,6 @@ def _check(options: argparse.Namespace) -> int:
     print(f"{pipeline.name}: {len(pipeline.active)} stages, no broken rules.")
     if options.no_estimate:
         return 0
-    from core.engine import Options
     from core.estimate import estimate
     from core.runs import Home
 
@@ -235,7 +268,7 @@ def _check(options: argparse.Namespace) -> int:
         pipeline,
         file.resolve().parent,
         Home.default(),
-        Options(options.device, options.threads),
+        _machine(options),
         lambda done, text: say(text),
     )
     for line in found.lines():
@@ -340,12 +373,38 @@ def _preprocessing(options: argparse.Namespace) -> dict[str, Any] | None:
     return Preprocess(options.size, 3, mean, std).as_dict()
 
 
+def _data(options: argparse.Namespace) -> int:
+    from core.data.download import PUBLIC_SETS, download
+
+    if options.name is None:
+        for each in PUBLIC_SETS.values():
+            print(
+                f"{each.id}: {each.title}, {sum(file.size for file in each.files) / 1e6:.0f} MB\n    {each.terms}"
+            )
+        return 0
+    control = RunControl()
+    _stop_on_interrupt(control)
+    place = download(options.name, options.to, control, lambda done, text: say(text))
+    chosen = PUBLIC_SETS[options.name]
+    say(chosen.terms)
+    print(f"data:\n  source: {chosen.source}\n  path: {place}")
+    return 0
+
+
 def _weights(options: argparse.Namespace) -> int:
     from core.models.catalogue import backbone
     from core.models.weights import download_imagenet
 
     print(download_imagenet(backbone(options.backbone)))
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from core.doctor import examine
+
+    found = examine(lambda name: say(f"Checking: {name}"))
+    print(json.dumps(found.as_dict(), indent=1) if options.json else found.as_text())
+    return 0 if found.good else 1
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ every stage is made (pruned, too, but untrained) and trained for a few steps, so
 estimate follows from what will happen and not from a formula.
 """
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from typing import Any
 from core import pipeline as documents
 from core.child import Child
 from core.control import RunControl
+from core.data.balance import epoch_images
 from core.engine import Options
 from core.pipeline import Pipeline, StageNode
 from core.runs import Home
@@ -123,8 +125,6 @@ class _Trial:
         self.models: dict[str, Any] = {}
 
     def stage(self, node: StageNode) -> dict[str, Any]:
-        import copy
-
         import torch
 
         model, network, preprocess = self._input(node)
@@ -142,7 +142,8 @@ class _Trial:
         model = node.stage.run(model, untrained, context).model
         self.models[node.id] = (copy.deepcopy(model), network, preprocess)
         size_mb = sum(p.numel() for p in model.parameters()) * 4 / 1e6
-        images, test = len(self.data.split("train")), len(self.data.split("test"))
+        labels, test = self.data.labels[self.data.split("train")], len(self.data.split("test"))
+        images = epoch_images(labels, self.pipeline.data.balance)
         per_image, steps = 0.0, 0
         if training is not None:
             one = training.model_copy(update={"epochs": 1, "patience": 0})
@@ -202,7 +203,7 @@ class _Trial:
 
         return StageContext(
             stage=node.id, seed=0, key=node.id, device=self.device, network=network, data=self.data, preprocess=preprocess,
-            augmentation=self.pipeline.data.augmentation, scratch=Path(tempfile.mkdtemp(prefix="espalier-trial-")),
+            augmentation=self.pipeline.data.augmentation, balance=self.pipeline.data.balance, scratch=Path(tempfile.mkdtemp(prefix="espalier-trial-")),
             control=RunControl(), emit=lambda event: None, reference=self._reference,
         )  # fmt: skip
 
@@ -210,7 +211,7 @@ class _Trial:
         from core.checkpoint import load_checkpoint
 
         if reference in self.models:
-            return self.models[reference][0]
+            return copy.deepcopy(self.models[reference][0])
         return load_checkpoint(self.base / reference).model
 
 

@@ -6,29 +6,29 @@ same images and in alternating blocks of timed runs.
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from core.analysis.accuracy import accuracy_metrics, paired_change
 from core.cache import Store, make_key
-from core.child import Child
-from core.control import RunControl
-from core.data.image_data import ImageData
-from core.deploy.artefacts import MadeArtefact, make_artefacts
-from core.events import Listener, Note, PhaseStarted
-from core.pipeline import Pipeline
+from core.deploy.artefacts import MadeArtefact, adopt_artefact, make_artefacts
+from core.deploy.files import deflated_bytes, sha256_of
+from core.events import Note, PhaseStarted
+from core.inputs import Given, Surroundings
+from core.profiling.energy import estimated
 from core.profiling.latency import PROTOCOL_VERSION, profile_artefact
 from core.profiling.machine import fingerprint, fingerprint_hash
 from core.reports import Artefact, Metric, StageReport, Verification
-from core.runs import Home, RunFolder, stage_key, write_atomically
+from core.runs import stage_key, write_atomically
+from core.stages.base import ModelStage, Stage
 
-_FILES_VERSION = 1  # raised when the same checkpoint gives other files or counts
+_FILES_VERSION = 2  # raised when the same checkpoint gives other files or counts
 _RUNTIME = "exported file in ONNX Runtime on the CPU"
 _PATHS = ("path", "logits", "reference", "labels")
 _FILES, _EAGER, _MEASURE = 0.45, 0.15, 0.40  # shares of an evaluation's time
@@ -69,54 +69,44 @@ class _Files:
 
 
 class Evaluator:
-    """Evaluates the stages of one run; holds the tool child and the caches. Use as a context."""
+    """Evaluates the stages of one run."""
 
-    def __init__(
-        self,
-        run: RunFolder,
-        home: Home,
-        pipeline: Pipeline,
-        data: ImageData,
-        device: str,
-        threads: int,
-        control: RunControl,
-        emit: Listener,
-    ):
-        self.run, self.home, self.pipeline, self.data = run, home, pipeline, data
-        self.device, self.threads, self.control, self.emit = device, threads, control, emit
-        self._files = Store(home.cache / "artefacts")
-        self._measurements = Store(home.cache / "measurements")
+    def __init__(self, around: Surroundings):
+        self.around = around
+        self.run, self.pipeline, self.data = around.run, around.pipeline, around.data
+        self.control, self.emit = around.control, around.emit
+        self._files = Store(around.home.cache / "artefacts")
+        self._measurements = Store(around.home.cache / "measurements")
         self._machine = fingerprint()
-        self._tool = Child("tool", run.folder / "tool.log")
-
-    def __enter__(self) -> "Evaluator":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._tool.close()
 
     def evaluate(
         self,
         report: StageReport,
         folder: Path,
         kept: dict[str, Any],
-        half: bool,
+        given: Given,
+        stage: Stage,
         on_fraction: Callable[[float], None],
     ) -> bool:
         """Fill `report` with artefacts, metrics and changes; True when all came from caches.
 
         Args:
-            folder: the stage's folder with its `checkpoint`.
-            kept: what the stage left: training_seconds, params, nonzero_params.
-            half: make the float16 file too.
+            folder: the stage's folder with its `checkpoint` or its `deployed` file.
+            kept: what the stage left: training_seconds, params, nonzero_params, deployed.
+            given: what the stage continued.
 
         Raises:
             EspalierError: when the exported file does not agree with the network.
         """
-        files, cached = self._obtain_files(report, folder, half, _from(on_fraction, 0.0, _FILES))
-        report.pytorch, eager_cached = self._eager(report, folder, _from(on_fraction, _FILES, _EAGER))
+        half = isinstance(stage, ModelStage) and stage.half_artefact
+        told = _from(on_fraction, 0.0, _FILES)
+        if "deployed" in kept:
+            files, cached = self._obtain_deployed(report, folder, kept["deployed"], given, told)
+        else:
+            files, cached = self._obtain_files(report, folder, half, told)
+            told = _from(on_fraction, _FILES, _EAGER)
+            report.pytorch, eager_cached = self._eager(report, folder, told)
+            cached = cached and eager_cached
         report.notes += files.notes
         report.headline = files.made[0].id
         base = self._baseline(report, files)
@@ -124,12 +114,12 @@ class Evaluator:
         for index, made in enumerate(files.made):
             self.emit(PhaseStarted(report.key, "measure", f"Measuring {made.label}"))
             told = _from(on_fraction, _FILES + _EAGER + index * share, share)
-            measured, change, measured_cached = self._measure(made, base, folder, told)
+            measured, change, measured_cached = self._measure(made, base, told)
             cached = cached and measured_cached
             report.artefacts.append(self._artefact(report, made, files, kept, measured, change, base))
         self._compare(report)
         on_fraction(1.0)
-        return cached and eager_cached
+        return cached
 
     def _obtain_files(
         self, report: StageReport, folder: Path, half: bool, on_fraction: Callable[[float], None]
@@ -141,7 +131,7 @@ class Evaluator:
             return _Files.read(target), False
         key = make_key({
             "files": _FILES_VERSION, "checkpoint": content_hash(folder / "checkpoint"), "data": self.data.fingerprint, "half": half,
-            "device": self.device.split(":")[0], **{name: version(name) for name in ("torch", "onnx", "onnxruntime")},
+            "device": self.around.device.split(":")[0], **{name: version(name) for name in ("torch", "onnx", "onnxruntime")},
         })  # fmt: skip
         if self._files.copy_to(key, target):
             return _Files.read(target), True
@@ -149,20 +139,60 @@ class Evaluator:
         target.mkdir(exist_ok=True)
         refused: list[str] = []
         made = make_artefacts(
-            self._tool, folder / "checkpoint", target, self.pipeline.data.model_dump(mode="json"), self.home.data, self.run.base,
-            half=half, device=self.device, threads=self.threads, control=self.control,
+            self.around.tool, folder / "checkpoint", target, self.pipeline.data.model_dump(mode="json"), self.around.home.data, self.run.base,
+            half=half, device=self.around.device, threads=self.around.threads, control=self.control,
             on_progress=lambda done, text: on_fraction(0.9 * done),
             on_refused=lambda error: refused.append(f"No float16 file: {error.message}"),
         )  # fmt: skip
-        counts = self._tool.call(
-            "core.profiling.counting:count",
-            {"model": str(made[0].path), "input_size": made[0].facts["input_size"]},
-            self.control,
-        )
-        files = _Files(made, counts, refused)
+        files = _Files(made, self._count(made[0]), refused)
         files.write(target)
         self._files.put(key, target)
         return files, False
+
+    def _obtain_deployed(
+        self,
+        report: StageReport,
+        folder: Path,
+        deployed: dict[str, str],
+        given: Given,
+        on_fraction: Callable[[float], None],
+    ) -> tuple[_Files, bool]:
+        """The file that the stage made itself, held against the float network that it stands for.
+
+        That is the stage's own network (quantization-aware training), or the one before it.
+        """
+        target = folder / "artefacts"
+        if (target / "made.json").is_file():
+            return _Files.read(target), False
+        file = folder / "deployed" / f"{deployed['precision']}.onnx"
+        checkpoint = folder / "checkpoint" if (folder / "checkpoint").is_dir() else None
+        of = given.logits if checkpoint is None else checkpoint / "weights.safetensors"
+        assert of is not None
+        key = make_key({
+            "files": _FILES_VERSION, "file": sha256_of(file), "of": sha256_of(of), "data": self.data.fingerprint,
+            "label": deployed["label"], "onnxruntime": version("onnxruntime"),
+        })  # fmt: skip
+        if self._files.copy_to(key, target):
+            return _Files.read(target), True
+        self.emit(PhaseStarted(report.key, "verify", "Verifying the file"))
+        target.mkdir(exist_ok=True)
+        if checkpoint is None:
+            shutil.copyfile(of, target / "pytorch.logits.npy")
+        made = adopt_artefact(
+            self.around.tool, file, deployed["label"], target, self.pipeline.data.model_dump(mode="json"),
+            self.around.home.data, self.run.base, checkpoint, self.around.threads, self.control,
+            lambda done, text: on_fraction(0.9 * done),
+        )  # fmt: skip
+        files = _Files([made], self._count(made))
+        files.write(target)
+        self._files.put(key, target)
+        return files, False
+
+    def _count(self, made: MadeArtefact) -> dict[str, Any]:
+        """Parameters and MACs of the graph that is deployed."""
+        size = made.facts["input_size"] or self.data.size[0]
+        arguments = {"model": str(made.path), "input_size": size}
+        return self.around.tool.call("core.profiling.counting:count", arguments, self.control)
 
     def _eager(
         self, report: StageReport, folder: Path, on_fraction: Callable[[float], None]
@@ -171,17 +201,21 @@ class Evaluator:
         from core.checkpoint import content_hash
 
         precision = report.facts.get("trained_in", "float32") if report.kind == "train-mixed" else "float32"
-        key = {"eager": content_hash(folder / "checkpoint"), "device": self.device, "precision": precision}
+        key = {
+            "eager": content_hash(folder / "checkpoint"),
+            "device": self.around.device,
+            "precision": precision,
+        }
 
         def measure() -> dict[str, Any]:
             self.emit(PhaseStarted(report.key, "measure", "Measuring PyTorch"))
             arguments = {
                 "checkpoint": str(folder / "checkpoint"),
-                "device": self.device,
+                "device": self.around.device,
                 "autocast": precision if precision != "float32" else None,
                 "threads": 1,
             }
-            return self._tool.call(
+            return self.around.tool.call(
                 "core.profiling.eager:profile", arguments, self.control, lambda done, text: on_fraction(done)
             )
 
@@ -190,16 +224,16 @@ class Evaluator:
         labels, logits = (
             np.load(folder / "artefacts" / name) for name in ("labels.npy", "pytorch.logits.npy")
         )
-        return {**accuracy_metrics(logits, labels, f"PyTorch on {self.device}"), **metrics}, cached
+        return {**accuracy_metrics(logits, labels, f"PyTorch on {self.around.device}"), **metrics}, cached
 
     def _measure(
-        self, made: MadeArtefact, base: "_Base | None", folder: Path, on_fraction: Callable[[float], None]
+        self, made: MadeArtefact, base: "_Base | None", on_fraction: Callable[[float], None]
     ) -> tuple[dict[str, Metric], dict[str, Metric], bool]:
         """Latency, throughput, memory and size of a file, and their ratios to the baseline's."""
         against = None if base is None or base.file == made.path else base.file
 
         def measure() -> dict[str, Any]:
-            sample = self._sample(folder)
+            sample = self._sample(made)
             metrics, change = profile_artefact(
                 made.path,
                 against,
@@ -236,17 +270,15 @@ class Evaluator:
         self._measurements.put(name, scratch)
         return plain, False
 
-    def _sample(self, folder: Path) -> Path:
+    def _sample(self, made: MadeArtefact) -> Path:
         """One preprocessed test image as .npy, float32 [1, 3, s, s]."""
         from core.data.preprocess import Preprocess
 
-        plain = json.loads((folder / "checkpoint" / "architecture.json").read_text(encoding="utf-8"))[
-            "preprocess"
-        ]
         index = self.data.split("test")[:1]
         path = self.run.scratch / "sample.npy"
         path.parent.mkdir(exist_ok=True)
-        np.save(path, Preprocess.from_dict(plain)(np.asarray(self.data.images[index])).numpy())
+        prepare = Preprocess.from_dict(made.facts["preprocess"])
+        np.save(path, prepare(np.asarray(self.data.images[index])).numpy())
         return path
 
     def _artefact(
@@ -262,6 +294,11 @@ class Evaluator:
         logits, labels = np.load(made.logits), np.load(made.labels)
         right = logits.argmax(1) == labels
         metrics = accuracy_metrics(logits, labels, _RUNTIME) | measured
+        if "energy_mj" not in metrics:
+            metrics |= estimated(metrics["latency_ms"], self.around.core_watts)
+        metrics["stored_mb"] = Metric(
+            value=deflated_bytes(made.path) / 1e6, unit="MB", how="size of the file, deflated (zlib, level 6)"
+        )
         how = "counted on the network"
         metrics["params"] = Metric(value=kept["params"], how=how)
         metrics["nonzero_params"] = Metric(value=kept["nonzero_params"], how=how)
@@ -270,7 +307,7 @@ class Evaluator:
         )
         metrics["flops"] = Metric(value=2 * files.counts["macs"], how="2 × MACs")
         metrics["training_seconds"] = Metric(
-            value=kept["training_seconds"], unit="s", how=f"training on {self.device}"
+            value=kept["training_seconds"], unit="s", how=f"training on {self.around.device}"
         )
         metrics["agreement"] = Metric(
             value=made.verification.agreement,

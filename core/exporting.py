@@ -87,7 +87,7 @@ def export_stage(
             )
             reference = np.load(source.parent / "pytorch.logits.npy")
             verdict = compare_logits(
-                reference, np.load(scratch / f"{copy.stem}.logits.npy"), half=artefact.precision == "float16"
+                reference, np.load(scratch / f"{copy.stem}.logits.npy"), precision=artefact.precision
             )
             if not verdict.good:
                 raise EspalierError(

@@ -15,17 +15,23 @@ from pydantic import Field, ValidationError, field_validator
 from core import yaml
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
+from core.deploy.onnx_source import OnnxSettings
 from core.errors import EspalierError, Problem
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.params import Params
-from core.stages.base import Input, Stage
+from core.rules import Link, order_problems
+from core.stages.base import Input, ModelStage, Stage
 from core.stages.catalogue import STAGES
 
 FORMAT = 1
 _ID = r"^[a-z0-9][a-z0-9-]*$"
 
-SOURCE_KINDS: dict[str, type[Params]] = {"backbone": BackboneSettings, "checkpoint": CheckpointSettings}
+SOURCE_KINDS: dict[str, type[Params]] = {
+    "backbone": BackboneSettings,
+    "checkpoint": CheckpointSettings,
+    "onnx": OnnxSettings,
+}
 
 
 class PipelineError(EspalierError):
@@ -101,10 +107,29 @@ class PaperTable(Params):
     remarks: tuple[str, ...] = ()
 
 
+class Grid(Params):
+    """One stage tried with every combination of some settings, judged on validation images.
+
+    `settings` maps one or two names of the stage's settings to the values to try.
+    """
+
+    stage: str
+    settings: dict[str, tuple[float | int | str | bool, ...]] = Field(min_length=1, max_length=2)
+    images: int = Field(2000, ge=1)
+
+    @field_validator("settings")
+    @classmethod
+    def _filled(cls, settings: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        if any(not values for values in settings.values()):
+            raise ValueError("a setting of the grid has no values")
+        return settings
+
+
 class Axes(Params):
     """What a pipeline is repeated over; runs share the stages that they have in common."""
 
     seed: tuple[int, ...] = Field((42,), min_length=1)
+    grid: Grid | None = None
 
     @field_validator("seed")
     @classmethod
@@ -153,11 +178,18 @@ class Pipeline(Params):
         if node.from_:
             wanted = node.from_
         else:
-            index = self.stages.index(node)
+            index = self.stage_ids.index(node.id)
             wanted = self.stages[index - 1].id if index else self.sources[0].id
         if wanted in self.stage_ids and not self.stage(wanted).enabled:
             return self.parent(self.stage(wanted))
         return wanted
+
+    def chain(self, node: StageNode) -> list[StageNode]:
+        """The active stages before `node`, from its source on."""
+        parent = self.parent(node)
+        if parent not in self.stage_ids:
+            return []
+        return [*self.chain(self.stage(parent)), self.stage(parent)]
 
     def root(self, node: StageNode) -> SourceNode:
         """The source at the bottom of the chain of `node`."""
@@ -276,7 +308,7 @@ def check(pipeline: Pipeline) -> list[Problem]:
     if not problems:
         problems += _check_references(pipeline)
     if not problems:
-        problems += _check_stages(pipeline)
+        problems += [*_check_grid(pipeline), *_check_stages(pipeline)]
     return problems
 
 
@@ -335,6 +367,33 @@ def _check_references(pipeline: Pipeline) -> Iterator[Problem]:
             )
 
 
+def _check_grid(pipeline: Pipeline) -> Iterator[Problem]:
+    grid, place = pipeline.axes.grid, ("axes", "grid")
+    if grid is None:
+        return
+    stages = {node.id: node for node in pipeline.active if isinstance(node.stage, ModelStage)}
+    if grid.stage not in stages:
+        yield Problem(
+            f"Expected the id of an active stage that works on the network, received {grid.stage!r}.",
+            f"Choose one of: {', '.join(stages) or 'none yet'}.",
+            (*place, "stage"),
+        )
+        return
+    node = stages[grid.stage]
+    for name, values in grid.settings.items():
+        if name not in node.stage.Settings.model_fields:
+            yield _unknown(
+                name, "a setting of the stage", node.stage.Settings.model_fields, (*place, "settings", name)
+            )
+            continue
+        for index, value in enumerate(values):
+            try:
+                node.stage.Settings.parse({**node.settings, name: value})
+            except ValidationError as error:
+                for problem in _problems(error):
+                    yield Problem(problem.message, problem.advice, (*place, "settings", name, index))
+
+
 def _check_stages(pipeline: Pipeline) -> Iterator[Problem]:
     before: list[str] = []
     for index, node in enumerate(pipeline.stages):
@@ -353,9 +412,18 @@ def _check_stages(pipeline: Pipeline) -> Iterator[Problem]:
                     choices,
                     (*place, field_name),
                 )
+        link, chain = _link(node), [_link(earlier) for earlier in pipeline.chain(node)]
+        for problem in order_problems(link, chain, pipeline.root(node).kind):
+            yield Problem(
+                problem.message, problem.advice, ("stages", index, "from" if node.from_ else "kind")
+            )
         for problem in node.stage.check(node.parameters, _given(pipeline, node)):
             yield Problem(problem.message, problem.advice, (*place, *problem.place))
         before.append(node.id)
+
+
+def _link(node: StageNode) -> Link:
+    return Link(node.id, node.title, node.stage)
 
 
 def _given(pipeline: Pipeline, node: StageNode) -> Input:

@@ -14,6 +14,7 @@ class Metric(BaseModel):
         low, high: the interval's bounds in the same unit, at confidence `level`.
         n: how many observations (images, timed runs) the value rests on.
         how: where and how it was measured, in words ("ONNX Runtime CPU, 1 thread, batch 1").
+        deviation: standard deviation over seeds, where the value is a mean over them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -25,6 +26,7 @@ class Metric(BaseModel):
     level: float | None = None
     n: int | None = None
     how: str = ""
+    deviation: float | None = None
 
 
 class Verification(BaseModel):
@@ -36,7 +38,7 @@ class Verification(BaseModel):
         explained_agreement: the same, not counting images whose PyTorch margin between the two
             best classes is below twice the largest logit difference.
         max_logit_difference: the largest absolute difference of any logit.
-        limit: the largest difference at which the export is called good.
+        limit: the largest difference at which the export is called good; None for quantized files.
         good: the verdict.
         sentence: the verdict in words.
     """
@@ -47,7 +49,7 @@ class Verification(BaseModel):
     agreement: float
     explained_agreement: float
     max_logit_difference: float
-    limit: float
+    limit: float | None
     good: bool
     sentence: str
 

@@ -93,6 +93,8 @@ class Hooks:
         after_backward: called with the network when gradients are there, before the step.
         after_step: called with the network after each optimiser step (masks, projections).
         set_mode: puts the network into training (True) or evaluation mode; None calls `.train`.
+        eligible: asked at the end of an epoch whether the network as it is may be kept as the best
+            (false while it is not yet what is wanted); where no epoch is, the last one is kept.
     """
 
     optimiser: Callable[[list[nn.Parameter], TrainingSettings], torch.optim.Optimizer] | None = None
@@ -100,6 +102,7 @@ class Hooks:
     after_backward: Callable[[nn.Module], None] | None = None
     after_step: Callable[[nn.Module], None] | None = None
     set_mode: Callable[[nn.Module, bool], None] | None = None
+    eligible: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +276,10 @@ class _Loop:
         while self.epoch <= self.settings.epochs and not finished_early:
             self._run_epoch()
             finished_early = self._finished_early()
-        assert self.best is not None
-        self.model.load_state_dict(self.best)
+        if self.best is None:
+            self.best_top1, self.best_epoch = self.history[-1]["val_top1"], self.epoch - 1
+        else:
+            self.model.load_state_dict(self.best)
         return TrainingResult(
             self.best_top1,
             self.best_epoch,
@@ -379,7 +384,7 @@ class _Loop:
         metrics |= {f"train_{name}": value / count for name, value in self.sums.items()}
         metrics |= {"val_loss": val_loss, "val_top1": val_top1}
         metrics["learning_rate"] = learning_rate(self.settings, self.epoch - 1)
-        best = val_top1 > self.best_top1
+        best = val_top1 > self.best_top1 and (self.hooks.eligible is None or self.hooks.eligible())
         if best:
             self.best_top1, self.best_epoch = val_top1, self.epoch
             self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from core.analysis.heat_map import HeatMap
 from core.analysis.table import Row, as_markdown
 from core.metrics import METRICS, TABLE_COLUMNS
 from core.reports import Metric, StageReport
@@ -29,6 +30,7 @@ def run_report(
     notes: Sequence[str],
     machine: dict[str, Any],
     device: str,
+    grid: HeatMap | None = None,
 ) -> str:
     """The report's text."""
     parts = [f"# {name}", about, "## Comparison", as_markdown(rows)]
@@ -36,6 +38,12 @@ def run_report(
         "Every figure is of the exported file named in its row, on the test images, in ONNX Runtime on the processor; "
         "latency is the median for one image on one thread. ≈ marks a change that the measurement cannot tell from none."
     )
+    if grid is not None:
+        parts += [
+            "## Grid",
+            f"{grid.title}. As a picture: `grid.svg`; as data: `grid.csv`.",
+            grid.as_markdown(),
+        ]
     for paper in papers:
         parts += [
             "## What the paper reports",

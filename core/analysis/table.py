@@ -8,13 +8,16 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from core.analysis.seeds import means
 from core.metrics import METRICS, TABLE_COLUMNS, MetricKind
 from core.reports import Artefact, Metric, StageReport
+
+_PACKS_WELL = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One file of one stage, or one row of a paper's table (then `report` is None).
+    """One file of one stage; a mean over seeds or a row of a paper's table has no `report`.
 
     Attributes:
         metrics: by metric id.
@@ -31,23 +34,39 @@ class Row:
 
 
 def table_rows(reports: Sequence[StageReport], baseline: str) -> list[Row]:
-    """Rows for finished stages, in their order.
+    """Rows for finished stages, in their order; with several seeds the means come first.
 
     Args:
         baseline: id of the baseline stage; reports of one seed are compared with it at that seed.
     """
+    several = len({report.seed for report in reports}) > 1
     rows = []
     for report in reports:
         reference = next((r for r in reports if r.id == baseline and r.seed == report.seed), None)
         for artefact in report.artefacts:
             is_baseline = report.id == baseline and artefact.id == report.headline
-            several = len({r.seed for r in reports}) > 1
             label = report.name + (f" · seed {report.seed}" if several else "")
             if artefact.id != report.headline:
                 label += f" · {artefact.label}"
             change = {} if is_baseline or reference is None else changes(artefact, reference)
             rows.append(Row(label, artefact.metrics, change, is_baseline, report, artefact))
-    return rows
+    return [*_mean_rows(rows), *rows] if several else rows
+
+
+def _mean_rows(rows: Sequence[Row]) -> list[Row]:
+    """One row per stage and file, for those that are there for more than one seed."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.report is not None and row.artefact is not None:
+            groups.setdefault((row.report.id, row.artefact.id), []).append(row)
+    found = []
+    for same in groups.values():
+        if len(same) > 1:
+            label = same[0].label.replace(f" · seed {same[0].report.seed}" if same[0].report else "", "")
+            change = {} if same[0].baseline else means([row.change for row in same])
+            metrics = means([row.metrics for row in same])
+            found.append(Row(f"{label} · mean of {len(same)} seeds", metrics, change, same[0].baseline))
+    return found
 
 
 def changes(artefact: Artefact, baseline: StageReport) -> dict[str, Metric]:
@@ -97,7 +116,10 @@ def shown(kind: MetricKind, metric: Metric | None) -> str:
     """A metric's value for a table, without its unit; "—" where there is none."""
     if metric is None or metric.value is None:
         return "—"
-    return f"{metric.value * kind.scale:,.{kind.decimals}f}".replace(",", "\u202f")
+    text = f"{metric.value * kind.scale:,.{kind.decimals}f}".replace(",", "\u202f")
+    if metric.deviation:
+        text += f" ± {metric.deviation * kind.scale:.{kind.decimals}f}"
+    return text
 
 
 def shown_change(change: Metric | None) -> str:
@@ -117,11 +139,23 @@ def heading(kind: MetricKind) -> str:
 
 
 def columns_with_values(rows: Sequence[Row], columns: Sequence[str] = TABLE_COLUMNS) -> list[MetricKind]:
-    """The columns in which at least one row has something to show; top5 joins top1 where it is there."""
+    """The columns in which at least one row has something to show.
+
+    top5 joins top1 where it is there; the stored size joins the size where compressing a file
+    saves much more than float weights allow: zeros and shared weights.
+    """
     wanted = list(columns)
     if "top1" in wanted and "top5" not in wanted:
         wanted.insert(wanted.index("top1") + 1, "top5")
+    if "size_mb" in wanted and any(_packs_well(row) for row in rows):
+        wanted.insert(wanted.index("size_mb") + 1, "stored_mb")
     return [METRICS[name] for name in wanted if any(row.metrics.get(name) is not None for row in rows)]
+
+
+def _packs_well(row: Row) -> bool:
+    values = [row.metrics[name].value for name in ("stored_mb", "size_mb") if name in row.metrics]
+    stored, size = values if len(values) == 2 else (None, None)
+    return stored is not None and size is not None and stored < _PACKS_WELL * size
 
 
 def as_text(rows: Sequence[Row], columns: Sequence[str] = TABLE_COLUMNS) -> str:

@@ -1,13 +1,14 @@
-"""Random changes to whole batches on the device: flip, rotation, shift, then colour jitter.
+"""Random changes to whole batches on the device: flips, zoom, rotation, shift, then colour jitter.
 
 Follows R1 (doi 10.3390/bdcc10050131) with torchvision's definitions of each change. Departures
-from torchvision's transforms: flip, rotation and shift are one bilinear resampling instead of
-three steps (one interpolation, faster), and the jitter's order is fixed (brightness, contrast,
+from torchvision's transforms: flips, zoom, rotation and shift are one bilinear resampling instead
+of several steps (one interpolation, faster), and the jitter's order is fixed (brightness, contrast,
 saturation) instead of drawn.
 
 `b` images of `h` × `w` pixels with `c` channels (1 or 3), float in 0…1. Draws come from a
 generator on the CPU, so they are the same on every device; each image takes the same number of
-draws whatever is switched on, so that one strength does not change another's draws.
+draws whatever is switched on, so that one strength does not change another's draws. Changes that
+came later draw after the first ones, which therefore stay what they were.
 """
 
 import math
@@ -19,8 +20,9 @@ from torch.nn.functional import grid_sample
 from core.data.preprocess import luma
 from core.data.settings import Augmentation
 
-DRAWS = 7
+DRAWS, LATER_DRAWS = 7, 2
 _FLIP, _ANGLE, _RIGHT, _DOWN, _BRIGHTNESS = range(5)  # then contrast and saturation
+_VERTICAL, _SCALE = range(LATER_DRAWS)
 
 
 def augment(batch: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
@@ -33,12 +35,15 @@ def augment(batch: Tensor, settings: Augmentation, generator: torch.Generator) -
     Returns: the same shape, type and device, in 0…1.
     """
     draws = torch.rand(len(batch), DRAWS, generator=generator)
+    later = torch.rand(len(batch), LATER_DRAWS, generator=generator)
     moved = move(
         batch,
         flip=draws[:, _FLIP] < 0.5 if settings.flip else None,
         degrees=_around(draws[:, _ANGLE], 0, settings.rotation) if settings.rotation else None,
         right=_steps(draws[:, _RIGHT], settings.shift) if settings.shift else None,
         down=_steps(draws[:, _DOWN], settings.shift) if settings.shift else None,
+        upside_down=later[:, _VERTICAL] < 0.5 if settings.vertical_flip else None,
+        scale=_around(later[:, _SCALE], 1, settings.scale) if settings.scale else None,
     )
     strengths = (settings.brightness, settings.contrast, settings.saturation)
     if not any(strengths):
@@ -56,28 +61,40 @@ def move(
     degrees: Tensor | None = None,
     right: Tensor | None = None,
     down: Tensor | None = None,
+    upside_down: Tensor | None = None,
+    scale: Tensor | None = None,
 ) -> Tensor:
-    """Mirror, then rotate about the centre, then shift, in one resampling; zeros come in from outside.
+    """Mirror, then zoom and rotate about the centre, then shift, in one resampling.
+
+    Zeros come in from outside.
 
     Args:
         batch: float [b, c, h, w].
-        flip: bool [b].
+        flip: bool [b], left and right.
         degrees: float [b], counter-clockwise.
         right: float [b], whole pixels to the right (padding and cropping at another place).
         down: float [b], whole pixels down.
+        upside_down: bool [b], top and bottom.
+        scale: float [b], above 0; more than 1 enlarges.
 
     Returns: [b, c, h, w]; `batch` itself where every argument is None.
     """
-    if flip is None and degrees is None and right is None and down is None:
+    if all(change is None for change in (flip, degrees, right, down, upside_down, scale)):
         return batch
-    grid = _sampling_grid(batch, flip, degrees, right, down)
-    # Without a rotation every sample falls on a pixel: taking the nearest is exact.
-    mode = "nearest" if degrees is None else "bilinear"
+    grid = _sampling_grid(batch, flip, degrees, right, down, upside_down, scale)
+    # Without rotation and zoom every sample falls on a pixel: taking the nearest is exact.
+    mode = "nearest" if degrees is None and scale is None else "bilinear"
     return grid_sample(batch, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
 def _sampling_grid(
-    batch: Tensor, flip: Tensor | None, degrees: Tensor | None, right: Tensor | None, down: Tensor | None
+    batch: Tensor,
+    flip: Tensor | None,
+    degrees: Tensor | None,
+    right: Tensor | None,
+    down: Tensor | None,
+    upside_down: Tensor | None,
+    scale: Tensor | None,
 ) -> Tensor:
     """Where each output pixel comes from: float [b, h, w, 2] in grid_sample's -1…1.
 
@@ -86,16 +103,18 @@ def _sampling_grid(
     """
     count, _, height, width = batch.shape
     angle = torch.zeros(count) if degrees is None else degrees * (math.pi / 180)
-    mirror = torch.ones(count) if flip is None else 1 - 2 * flip.to(torch.float32)
+    zoom = torch.ones(count) if scale is None else scale
+    # Mirroring and zooming are undone last, each along its own axis.
+    across, along = _signs(flip, count) / zoom, _signs(upside_down, count) / zoom
     offset_x = torch.zeros(count) if right is None else right
     offset_y = torch.zeros(count) if down is None else down
     cos, sin = torch.cos(angle), torch.sin(angle)
-    # Undo the steps backwards: shift by (-dx, -dy), rotate back, mirror. In pixels from the centre,
-    # y down: x' = m·(cos·(x-dx) - sin·(y-dy)), y' = sin·(x-dx) + cos·(y-dy).
+    # Undo the steps backwards: shift by (-dx, -dy), rotate back, mirror and zoom. In pixels from the
+    # centre, y down: x' = a·(cos·(x-dx) - sin·(y-dy)), y' = b·(sin·(x-dx) + cos·(y-dy)).
     rows = torch.stack(
         [
-            mirror * cos, -mirror * sin, mirror * (sin * offset_y - cos * offset_x),
-            sin, cos, -(sin * offset_x + cos * offset_y),
+            across * cos, -across * sin, across * (sin * offset_y - cos * offset_x),
+            along * sin, along * cos, -along * (sin * offset_x + cos * offset_y),
         ]
     )  # fmt: skip
     rows[:3] *= 2 / width
@@ -107,6 +126,11 @@ def _sampling_grid(
     for axis, (by_x, by_y, constant) in enumerate((coefficients[:3], coefficients[3:])):
         torch.add(by_x * x + constant, by_y * y, out=grid[..., axis])
     return grid
+
+
+def _signs(mirrored: Tensor | None, count: int) -> Tensor:
+    """-1 where mirrored, 1 elsewhere: float [count]."""
+    return torch.ones(count) if mirrored is None else 1 - 2 * mirrored.to(torch.float32)
 
 
 def jitter(

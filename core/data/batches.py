@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from core.data.augment import augment
+from core.data.balance import epoch_images, epoch_order
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess
-from core.data.randomness import derive_seed, shuffled
-from core.data.settings import Augmentation
+from core.data.randomness import derive_seed
+from core.data.settings import Augmentation, Balance
 from core.errors import EspalierError
 
 
@@ -23,7 +24,7 @@ class Batches:
 
     Attributes:
         steps: batches in an epoch.
-        images: images in an epoch.
+        images: images in an epoch, repeats included.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class Batches:
         key: str,
         channels_last: bool = False,
         shuffle: bool | None = None,
+        balance: Balance = "none",
     ):
         """Args:
             augmentation: random changes for training; None for evaluation.
             key: whose draws these are (a stage's key), so that stages differ.
             shuffle: whether this is training: another order each epoch, and an incomplete last
                 batch dropped where there is a full one. None: where there is augmentation.
+            balance: `DataSettings.balance`, for training; evaluation shows every image once.
 
         Raises:
             EspalierError: the split is unknown or empty, or the batch size is below 1.
@@ -64,10 +67,12 @@ class Batches:
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self.batch_size = batch_size
         self.shuffle = augmentation is not None if shuffle is None else shuffle
-        full, rest = divmod(len(self._indices), batch_size)
+        self._balance = balance
+        shown = epoch_images(self._labels[self._indices], balance) if self.shuffle else len(self._indices)
+        full, rest = divmod(shown, batch_size)
         drop = self.shuffle and full > 0
         self.steps = full if drop or rest == 0 else full + 1
-        self.images = full * batch_size if drop else len(self._indices)
+        self.images = full * batch_size if drop else shown
 
     def __len__(self) -> int:
         return self.steps
@@ -87,8 +92,8 @@ class Batches:
         """The images of an epoch in turn, as indices into the data set's images: int64."""
         if not self.shuffle:
             return self._indices
-        seed = derive_seed(self._seed, self._key, "order", number)
-        return self._indices[shuffled(len(self._indices), seed)]
+        labels = self._labels[self._indices]
+        return self._indices[epoch_order(labels, self._balance, self._seed, self._key, number)]
 
     @torch.no_grad()
     def _images(self, rows: np.ndarray, epoch: int, step: int) -> Tensor:
@@ -101,8 +106,8 @@ class Batches:
         return self._preprocess.normalise(batch).contiguous(memory_format=self._format)
 
     def _gather(self, rows: np.ndarray) -> np.ndarray:
-        """A copy of the rows: uint8 [b, h, w, c]."""
-        if rows[-1] - rows[0] + 1 == len(rows):
+        """A copy of the rows, which are sorted and may repeat: uint8 [b, h, w, c]."""
+        if np.all(np.diff(rows) == 1):
             return self._rows[rows[0] : rows[-1] + 1].copy()
         return self._rows[rows]
 

@@ -5,7 +5,7 @@ Readable without importing torch.
 
 from collections.abc import Iterable
 
-from core.data import folder, idx, sample
+from core.data import cifar, csv_list, folder, idx, sample, tiny_imagenet
 from core.data.source import DataSource
 from core.errors import EspalierError
 
@@ -48,6 +48,33 @@ SOURCES: dict[str, DataSource] = register(
             help="A folder with the files of MNIST or Fashion-MNIST, gzipped or not.",
             path_kind="folder",
             locate=idx.locate,
+        ),
+        DataSource(
+            id="cifar",
+            title="CIFAR-10 or CIFAR-100",
+            help="The Python version as published: the .tar.gz file, or the folder it unpacks to. CIFAR-100 with "
+            "its 100 fine labels.",
+            path_kind="file or folder",
+            locate=cifar.locate,
+            file_filter="CIFAR archives (*.tar.gz *.tgz *.tar)",
+        ),
+        DataSource(
+            id="tiny-imagenet",
+            title="Tiny ImageNet",
+            help="The folder tiny-imagenet-200 or its zip file, as published. Its validation images are the test "
+            "split, because those of its test split have no labels.",
+            path_kind="file or folder",
+            locate=tiny_imagenet.locate,
+            file_filter="Zip files (*.zip)",
+        ),
+        DataSource(
+            id="csv",
+            title="CSV list of images",
+            help="A file with the columns path, label and, optionally, split (train, validation, test); or a zip "
+            "file with one and its images.",
+            path_kind="file",
+            locate=csv_list.locate,
+            file_filter="Lists and zip files (*.csv *.tsv *.txt *.zip)",
         ),
     )
 )

@@ -17,11 +17,27 @@ from core.data.source import Plan
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
-_GREY_MODES = {"1", "L", "LA", "La", "I"}
+_GREY_MODES = {"1", "L", "LA", "La"}
+_16_BIT_FORMATS = {"PNG", "PPM"}
+"""Of these, Pillow opens 16-bit grey as 32-bit integers, in 0…65535."""
+_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF tags and a value
 
 
 class Undecodable(Exception):
     """The file cannot become an image; the text is the reason, for a person."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """An image.
+
+    Attributes:
+        pixels: uint8 [h, w, c] of the plan.
+        animated: the file has several frames or pages, of which this is the first.
+    """
+
+    pixels: np.ndarray
+    animated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +57,16 @@ class Misfit(Exception):
         self.shape = shape
 
 
-def decode(file: BinaryIO, plan: Plan) -> np.ndarray:
+def decode(file: BinaryIO, plan: Plan) -> Decoded:
     """The first frame of an image file, upright, over white where transparent, as the plan wants it.
 
-    16-bit grey is scaled to 8 bits; CMYK, palettes and other colour spaces become RGB.
-
-    Returns: uint8 [h, w, c] of the plan.
+    12- and 16-bit grey is scaled to 8 bits; CMYK, palettes and other colour spaces become RGB.
 
     Raises:
         Undecodable: the file is damaged, too large, encrypted or of an unknown kind.
         Misfit: another size, or colour where the plan says grey.
     """
-    picture = _open(file, (plan.width, plan.height) if not plan.own else None)
+    picture, animated = _open(file, (plan.width, plan.height) if not plan.own else None)
     shape = Shape(picture.height, picture.width, picture.mode == "L")
     if plan.channels == 1 and not shape.grey:
         raise Misfit(shape)
@@ -62,7 +76,7 @@ def decode(file: BinaryIO, plan: Plan) -> np.ndarray:
         picture = picture.convert("RGB")
     if not plan.own:
         picture = _make_square(picture, plan)
-    return np.asarray(picture).reshape(plan.height, plan.width, plan.channels)
+    return Decoded(np.asarray(picture).reshape(plan.height, plan.width, plan.channels), animated)
 
 
 def look(file: BinaryIO) -> Shape:
@@ -71,19 +85,27 @@ def look(file: BinaryIO) -> Shape:
     Raises:
         Undecodable: as `decode`.
     """
-    picture = _open(file, None)
+    picture, _ = _open(file, None)
     return Shape(picture.height, picture.width, picture.mode == "L")
 
 
-def _open(file: BinaryIO, wanted: tuple[int, int] | None) -> Image.Image:
-    """The upright image in mode L or RGB; JPEG files are decoded near the wanted size (fast)."""
+def _open(file: BinaryIO, wanted: tuple[int, int] | None) -> tuple[Image.Image, bool]:
+    """The upright image in mode L or RGB, and whether it is the first of several.
+
+    JPEG files are decoded near the wanted size (fast).
+    """
+    if not file.read(1):
+        raise Undecodable("empty: the file has 0 bytes")
+    file.seek(0)
     try:
         picture = Image.open(file)
         _check_pixels(picture)
+        # The second picture in a camera's MPO file is a preview or another view of the first.
+        animated = bool(getattr(picture, "is_animated", False)) and picture.format != "MPO"
         if wanted is not None:
             picture.draft(None, (2 * wanted[0], 2 * wanted[1]))
         picture.load()
-        return _to_plain_mode(_upright(picture))
+        return _to_plain_mode(_upright(picture)), animated
     except Undecodable:
         raise
     except Exception as error:  # Pillow's plugins raise almost anything on damaged files.
@@ -108,11 +130,11 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _to_plain_mode(picture: Image.Image) -> Image.Image:
-    grey = picture.mode in _GREY_MODES or picture.mode.startswith("I;16")
     if picture.mode == "F":
         raise Undecodable("floating-point pixels, whose brightness range is not known")
     if picture.mode.startswith("I"):
         return _from_16_bits(picture)
+    grey = picture.mode in _GREY_MODES
     if picture.has_transparency_data:
         colours = picture.convert("RGBA")
         white = Image.new("RGBA", colours.size, "white")
@@ -121,11 +143,17 @@ def _to_plain_mode(picture: Image.Image) -> Image.Image:
 
 
 def _from_16_bits(picture: Image.Image) -> Image.Image:
-    """0…65535 to 0…255, rounded."""
+    """0…65535 to 0…255, rounded; 0…4095 where a TIFF file says that it has 12 bits."""
+    if picture.mode == "I" and picture.format not in _16_BIT_FORMATS:
+        raise Undecodable("32-bit or signed pixels, whose brightness range is not known")
+    tags = getattr(picture, "tag_v2", {})
+    largest = 2 ** tags.get(_BITS, (16,))[0] - 1
     values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0 or values.max() > 0xFFFF:
-        raise Undecodable("32-bit pixels, whose brightness range is not known")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        values = largest - values
+    if "transparency" in picture.info:
+        values[values == picture.info["transparency"]] = largest
+    return Image.fromarray(((values * 255 + largest // 2) // largest).astype(np.uint8))
 
 
 def _make_square(picture: Image.Image, plan: Plan) -> Image.Image:

@@ -12,6 +12,7 @@ import shutil
 import time
 import uuid
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +22,7 @@ import numpy as np
 from core.data.source import Block, Plan, Problem
 from core.errors import EspalierError
 
-VERSION = 1
+VERSION = 2
 IMAGES, ROWS, ABOUT = "images.npy", "rows.npz", "entry.json"
 FULLY_CHECKED = 256_000_000
 """Bytes up to which a file is checked as a whole; of larger ones, evenly spread samples are."""
@@ -94,6 +95,7 @@ class EntryWriter:
         self._membership: list[np.ndarray] = []
         self._sums: list[np.ndarray] = []
         self._problems: list[Problem] = []
+        self._animated: list[str] = []
         self._count = 0
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -130,6 +132,7 @@ class EntryWriter:
         self._membership.append(block.membership)
         self._sums.append(pixel_sums(images))
         self._problems += block.problems
+        self._animated += block.animated
         self._count += len(images)
 
     def publish(
@@ -139,6 +142,7 @@ class EntryWriter:
 
         Args:
             problems: found before reading; the blocks' own are added.
+            notes: likewise; one on animated images is added.
 
         Raises:
             EspalierError: a class has no training image; or the disk does not take the entry.
@@ -155,7 +159,7 @@ class EntryWriter:
                 "version": VERSION,
                 "classes": list(classes),
                 "problems": [*problems, *self._problems],
-                "notes": list(notes),
+                "notes": [*notes, *_animated_notes(self._animated)],
                 "content": self._digest.hexdigest(),
                 IMAGES: _checksum(self._folder / IMAGES),
                 ROWS: _checksum(self._folder / ROWS),
@@ -256,6 +260,14 @@ def _discard(folder: Path) -> None:
     except FileNotFoundError:
         return
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _animated_notes(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    what = "1 image has" if len(names) == 1 else f"{len(names)} images have"
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return [f"{what} several frames or pages; only the first is used: {', '.join(names[:8])}{more}."]
 
 
 def _amount(size: int) -> str:

@@ -1,22 +1,11 @@
-"""Images in folders, or in a zip file of these, which is read without unpacking it."""
+"""Images in folders, or in a zip file of these."""
 
-import io
-import os
-import posixpath
-import re
-import zipfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
-from core.data.decode import Undecodable
-from core.data.layout import is_litter, lay_out
-from core.data.reader import FilePictures, Opener
-from core.data.source import Contents, Located, Problem, Stamp, stamp
-from core.errors import EspalierError
-
-LARGEST_ENTRY = 512_000_000
-"""Bytes that one image in a zip file may unpack to."""
+from core.data.layout import lay_out
+from core.data.reader import FilePictures
+from core.data.source import Contents, Located
+from core.data.tree import Tree, locate_tree
 
 
 def locate(path: Path) -> Located:
@@ -25,109 +14,9 @@ def locate(path: Path) -> Located:
     Raises:
         EspalierError: neither a folder nor a file, or it cannot be read.
     """
-    if path.is_dir():
-        return _locate_folder(path)
-    try:
-        stamps = (stamp(path),)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    return Located(path.stem, str(path), stamps, lambda: _open_zip(path), resizes=True)
+    return locate_tree(path, _contents)
 
 
-def _locate_folder(folder: Path) -> Located:
-    stamps, problems = _walk(folder)
-
-    def contents() -> Contents:
-        names = [name for name, _, _ in stamps]
-        return _contents(names, problems, str(folder), lambda name: (folder / name).open("rb"))
-
-    return Located(folder.name, str(folder), tuple(stamps), contents, resizes=True)
-
-
-def _contents(names: Sequence[str], problems: Sequence[Problem], place: str, opener: Opener) -> Contents:
-    layout = lay_out(names, place)
-    pictures = FilePictures(layout.images, opener)
-    return Contents(layout.classes, pictures, tuple(problems), layout.notes)
-
-
-def _walk(folder: Path) -> tuple[list[Stamp], list[Problem]]:
-    """Every file below, sorted by name; links are followed, but no folder is entered twice."""
-    stamps: list[Stamp] = []
-    problems: list[Problem] = []
-    seen: set[str] = set()
-
-    def enter(place: str, prefix: str) -> None:
-        real = os.path.realpath(place)
-        if real in seen:
-            return
-        seen.add(real)
-        with os.scandir(place) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if not is_litter(entry.name):
-                    visit(entry, prefix + entry.name)
-
-    def visit(entry: os.DirEntry[str], name: str) -> None:
-        try:
-            if entry.is_dir():
-                enter(entry.path, name + "/")
-            else:
-                about = entry.stat()
-                stamps.append((name, about.st_size, about.st_mtime_ns))
-        except OSError as error:
-            problems.append((name, f"cannot be read: {error.strerror}"))
-
-    try:
-        enter(str(folder), "")
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-    return sorted(stamps), problems
-
-
-def _open_zip(path: Path) -> Contents:
-    try:
-        archive = zipfile.ZipFile(path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise EspalierError(
-            f"Expected a folder or a zip file of images, but {path.name} cannot be read as a zip file: {error}.",
-            "Choose a folder, or copy or download the zip file again.",
-        ) from error
-    entries, problems = _entries(archive)
-
-    def opener(name: str) -> BinaryIO:
-        return _read_entry(archive, entries[name])
-
-    return _contents(sorted(entries), problems, str(path), opener)
-
-
-def _entries(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], list[Problem]]:
-    """Files by cleaned name. Names that would lead out of the archive are ignored and named."""
-    entries: dict[str, zipfile.ZipInfo] = {}
-    problems: list[Problem] = []
-    for info in archive.infolist():
-        name = info.filename.replace("\\", "/")
-        if info.is_dir() or name.endswith("/"):
-            continue
-        if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
-            problems.append((info.filename, "ignored: its name leads out of the zip file"))
-            continue
-        entries[posixpath.normpath(name)] = info
-    return entries, problems
-
-
-def _read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
-    if info.flag_bits & 0x1:
-        raise Undecodable("encrypted in the zip file")
-    if info.file_size > LARGEST_ENTRY:
-        raise Undecodable(
-            f"unpacks to {info.file_size / 1e6:.0f} MB, more than the limit of {LARGEST_ENTRY / 1e6:.0f} MB"
-        )
-    return io.BytesIO(archive.read(info))
-
-
-def _unreadable(path: Path, error: OSError) -> EspalierError:
-    return EspalierError(
-        f"Expected a readable folder or zip file, but {path} cannot be read: {error.strerror}.",
-        "Check its permissions, or choose another.",
-    )
+def _contents(tree: Tree) -> Contents:
+    layout = lay_out(tree.names, tree.place)
+    return Contents(layout.classes, FilePictures(layout.images, tree.open), tree.problems, layout.notes)

@@ -51,6 +51,15 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """An image file as its data set names it: the class still as text."""
+
+    name: str
+    class_name: str
+    membership: int
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """Classes in alphabetical order (as torchvision's `ImageFolder`), and the images that count."""
 
@@ -93,6 +102,25 @@ def lay_out(names: Iterable[str], place: str) -> Layout:
     return _class_layout(files, place, notes)
 
 
+def arrange(images: Sequence[Named], place: str, advice: str, notes: Sequence[str] = ()) -> Layout:
+    """Classes are those of the training images; others' images are left out, and a note says so.
+
+    Raises:
+        EspalierError: no training images, or fewer than two classes; `advice` says what to do.
+    """
+    trained = {image.class_name for image in images if image.membership == TRAIN}
+    classes = _check_classes(trained, place, advice)
+    index = {name: label for label, name in enumerate(classes)}
+    placed = [
+        Placed(image.name, index[image.class_name], image.membership)
+        for image in images
+        if image.class_name in index
+    ]
+    found = [*notes, *_unknown_class_notes(images, trained), *_absent_class_notes(placed, classes)]
+    placed.sort(key=lambda image: (image.membership, image.label))
+    return Layout(classes, tuple(placed), tuple(found))
+
+
 def _unwrap(files: list[_File]) -> list[_File]:
     """Without the one folder that holds everything, as zip files often have it."""
     while True:
@@ -116,40 +144,32 @@ def _split_of(file: _File) -> int | None:
 
 
 def _class_layout(files: Sequence[_File], place: str, notes: list[str]) -> Layout:
-    inside = [file for file in files if len(file.parts) > 1]
+    inside = [Named(file.name, file.parts[0], TRAIN) for file in files if len(file.parts) > 1]
+    if not inside:
+        raise EspalierError(
+            f"Expected a folder per class in {place}, received {len(files)} images outside any folder.",
+            _ADVICE,
+        )
     notes += _left_out(len(files) - len(inside), "outside any class folder")
-    classes = _check_classes({file.parts[0] for file in inside}, place, len(files))
-    index = {name: label for label, name in enumerate(classes)}
-    placed = tuple(Placed(file.name, index[file.parts[0]], TRAIN) for file in inside)
-    return Layout(classes, placed, tuple(notes))
+    return arrange(inside, place, _ADVICE, notes)
 
 
 def _split_layout(files: Sequence[_File], place: str, notes: list[str]) -> Layout:
-    inside = [file for file in files if _split_of(file) is not None and len(file.parts) > 2]
+    inside = [
+        Named(file.name, file.parts[1], code)
+        for file in files
+        if (code := _split_of(file)) is not None and len(file.parts) > 2
+    ]
     notes += _left_out(len(files) - len(inside), "outside the class folders of train, validation and test")
-    trained = {file.parts[1] for file in inside if _split_of(file) == TRAIN}
-    classes = _check_classes(trained, f"the training folder of {place}", len(files))
-    index = {name: label for label, name in enumerate(classes)}
-    placed: list[Placed] = []
-    for file in inside:
-        code = _split_of(file)
-        if code is not None and file.parts[1] in index:
-            placed.append(Placed(file.name, index[file.parts[1]], code))
-    notes += _unknown_class_notes(inside, trained)
-    notes += _absent_class_notes(placed, classes)
-    return Layout(
-        classes, tuple(sorted(placed, key=lambda image: (image.membership, image.label))), tuple(notes)
-    )
+    return arrange(inside, f"the training folder of {place}", _ADVICE, notes)
 
 
-def _check_classes(names: set[str], place: str, images: int) -> tuple[str, ...]:
+def _check_classes(names: set[str], place: str, advice: str) -> tuple[str, ...]:
     if not names:
-        raise EspalierError(
-            f"Expected a folder per class in {place}, received {images} images outside any folder.", _ADVICE
-        )
+        raise EspalierError(f"Expected training images in {place}, received none.", advice)
     if len(names) == 1:
         raise EspalierError(
-            f"Expected at least two classes in {place}, received only one: '{next(iter(names))}'.", _ADVICE
+            f"Expected at least two classes in {place}, received only one: '{next(iter(names))}'.", advice
         )
     return tuple(sorted(names))
 
@@ -168,8 +188,8 @@ def _left_out(count: int, where: str) -> list[str]:
     return [f"{_images(count)} {where} and left out."] if count else []
 
 
-def _unknown_class_notes(files: Sequence[_File], known: set[str]) -> list[str]:
-    unknown = Counter(file.parts[1] for file in files if file.parts[1] not in known)
+def _unknown_class_notes(images: Sequence[Named], known: set[str]) -> list[str]:
+    unknown = Counter(image.class_name for image in images if image.class_name not in known)
     if not unknown:
         return []
     names = ", ".join(f"'{name}'" for name in sorted(unknown)[:8])

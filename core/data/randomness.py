@@ -31,19 +31,27 @@ def derive_seed(*parts: str | int | float | bool | None) -> int:
 def shuffled(count: int, seed: int) -> np.ndarray:
     """A permutation of 0…count-1 that depends on `count` and `seed` only.
 
-    Sorts the indices by a SplitMix64 key each (Steele, Lea, Flood 2014, doi
-    10.1145/2660193.2660195). Unlike NumPy's and PyTorch's permutations it cannot change with
-    the library's version, so drawn splits stay what they were.
+    Sorts the indices by a random key each. Unlike NumPy's and PyTorch's permutations it cannot
+    change with the library's version, so drawn splits stay what they were.
 
     Returns: int64 [count].
     """
+    return np.argsort(_keys(count, seed), kind="stable").astype(np.int64)
+
+
+def uniform(count: int, seed: int) -> np.ndarray:
+    """Numbers in 0…1 (never 1) that depend on their place and `seed` only: float64 [count]."""
+    return (_keys(count, seed) >> np.uint64(11)) * 2.0**-53
+
+
+def _keys(count: int, seed: int) -> np.ndarray:
+    """SplitMix64 (Steele, Lea, Flood 2014, doi 10.1145/2660193.2660195): uint64 [count]."""
     start = np.uint64(seed & _WORD)
     with np.errstate(over="ignore"):
         keys = start + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
         keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        keys = keys ^ (keys >> np.uint64(31))
-    return np.argsort(keys, kind="stable").astype(np.int64)
+        return keys ^ (keys >> np.uint64(31))
 
 
 def ranks_within(groups: np.ndarray, seed: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from core.control import RunControl
 from core.data.decode import Misfit, Shape, Undecodable, decode, look
 from core.data.layout import Placed
-from core.data.source import PICTURE_SIDE, Block, Plan, PlanBroken
+from core.data.source import PICTURE_SIDE, Block, Plan, PlanBroken, Problem
 from core.errors import EspalierError
 
 Opener = Callable[[str], BinaryIO]
@@ -103,14 +103,18 @@ class FilePictures:
         """Runs on a thread of the pool; gives up early where a person asked to stop."""
         arrays: list[np.ndarray] = []
         kept: list[Placed] = []
-        problems: list[tuple[str, str]] = []
+        problems: list[Problem] = []
+        animated: list[str] = []
         for image in self._images[first:last]:
             if control.stopping:
                 break
             try:
                 with self._opener(image.name) as file:
-                    arrays.append(decode(file, plan))
+                    decoded = decode(file, plan)
+                arrays.append(decoded.pixels)
                 kept.append(image)
+                if decoded.animated:
+                    animated.append(image.name)
             except (Misfit, MemoryError):
                 raise
             except Exception as error:  # Zip files raise as many kinds of errors as Pillow.
@@ -121,6 +125,7 @@ class FilePictures:
             labels=np.array([image.label for image in kept], np.int64),
             membership=np.array([image.membership for image in kept], np.int8),
             problems=tuple(problems),
+            animated=tuple(animated),
             done=min(last, len(self._images)),
             total=len(self._images),
         )

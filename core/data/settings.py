@@ -4,18 +4,27 @@ from typing import Literal
 
 from core.params import Params, param
 
+Balance = Literal["none", "fill-up", "weighted"]
+
 
 class Augmentation(Params):
     """Random changes to training images, drawn per image; R1's by default.
 
     Source: R1 (doi 10.3390/bdcc10050131): horizontal flip, rotation ±15°, colour jitter.
-    The strengths of the jitter are not published; 0.2 is torchvision's usual value.
+    The strengths of the jitter are not published; 0.2 is torchvision's usual value. Zoom and
+    vertical flip are off; together with rotation, flip and shift they are R3's changes (survey of
+    Musa et al., 2025).
     """
 
     flip: bool = param(
         True,
         "Horizontal flip",
         "Mirror half of the images. Switch off where left and right mean different classes.",
+    )
+    vertical_flip: bool = param(
+        False,
+        "Vertical flip",
+        "Turn half of the images upside down; for images without an up and down, such as aerial ones.",
     )
     rotation: float = param(
         15.0,
@@ -25,6 +34,14 @@ class Augmentation(Params):
         ge=0,
         le=180,
         step=1,
+    )
+    scale: float = param(
+        0.0,
+        "Zoom",
+        "Enlarge or shrink about the centre by a random factor within 1 ± this.",
+        ge=0,
+        le=0.5,
+        step=0.05,
     )
     brightness: float = param(
         0.2,
@@ -65,7 +82,7 @@ class DataSettings(Params):
     path: str = param(
         "",
         "Path",
-        "A folder, a zip file, or a folder with IDX files, as the data set wants. Relative paths start at the pipeline's file.",
+        "The folder, zip file, archive or CSV file, as the data set wants. Relative paths start at the pipeline's file.",
         path="file",
     )
     image_size: int | None = param(
@@ -139,5 +156,34 @@ class DataSettings(Params):
         unit="images",
         ge=2,
         step=100,
+    )
+    classes: str = param(
+        "",
+        "Classes",
+        "Use only these, named between commas; empty uses all.",
+        advanced=True,
+    )
+    imbalance: float = param(
+        1.0,
+        "Imbalance",
+        "Thin out the training images so that the first class has this many times as many as the last, falling "
+        "exponentially in between; 1 leaves them. Makes a data set like small collections of one's own.",
+        unit="×",
+        ge=1,
+        le=1000,
+        step=0.5,
+        advanced=True,
+    )
+    balance: Balance = param(
+        "none",
+        "Class balance",
+        "What training does about classes of different sizes; validation and test images stay as they are.",
+        choices={
+            "none": "Every image once an epoch.",
+            "fill-up": "Every image once, and images of the smaller classes again, until each class has as many "
+            "as the largest; repeats are augmented differently. Epochs become longer.",
+            "weighted": "As many images as there are, drawn with replacement, each class as likely; some images "
+            "are left out of an epoch.",
+        },
     )
     augmentation: Augmentation = param(Augmentation(), "Augmentation", "Random changes to training images.")

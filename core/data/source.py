@@ -12,7 +12,7 @@ import numpy as np
 
 from core.control import RunControl
 
-PathKind = Literal["none", "folder", "file or folder"]
+PathKind = Literal["none", "file", "folder", "file or folder"]
 Problem = tuple[str, str]
 Stamp = tuple[str, int, int]
 
@@ -54,6 +54,7 @@ class Block:
         membership: int8 [k]; 0 training, 1 validation, 2 test (`core.data.splits`).
         problems: images that could not be read: path and reason.
         done: images read or given up so far, of `total`.
+        animated: paths of images of which only the first frame is taken.
     """
 
     images: np.ndarray
@@ -62,6 +63,7 @@ class Block:
     problems: tuple[Problem, ...]
     done: int
     total: int
+    animated: tuple[str, ...] = ()
 
 
 class Pictures(Protocol):

@@ -20,6 +20,7 @@ from core.data.reader import keeps_own_size
 from core.data.settings import DataSettings
 from core.data.source import PICTURE_SIDE, DataSource, Located, PlanBroken
 from core.data.splits import SPLITS, TRAIN, draw_splits, limit
+from core.data.subset import chosen_classes, long_tailed, relabelled
 from core.errors import EspalierError
 
 __all__ = ["ImageData", "open_data", "summary"]
@@ -61,7 +62,7 @@ def _silent(fraction: float, text: str) -> None:
 def _place(source: DataSource, path: str, base: Path | None) -> Path:
     if source.path_kind == "none":
         return Path.cwd()
-    wanted = "folder" if source.path_kind == "folder" else "folder or a file"
+    wanted = "folder or a file" if source.path_kind == "file or folder" else source.path_kind
     if not path.strip():
         raise EspalierError(
             f"Expected the path of a {wanted} for the data set '{source.title}', received none.",
@@ -130,18 +131,23 @@ def _assemble(source: DataSource, located: Located, settings: DataSettings, entr
         settings.test_fraction,
         settings.split_seed,
     )
+    classes = chosen_classes(settings.classes, entry.classes)
+    labels = relabelled(entry.labels, entry.classes, classes)
+    splits = {name: rows[labels[rows] >= 0] for name, rows in splits.items()}
     mean, std = _statistics(entry, splits[SPLITS[TRAIN]])
     counts = (settings.train_images, settings.validation_images, settings.test_images)
     splits = {
-        name: limit(splits[name], entry.labels, count, settings.split_seed)
+        name: limit(splits[name], labels, count, settings.split_seed)
         for name, count in zip(SPLITS, counts, strict=True)
     }
+    train = splits[SPLITS[TRAIN]]
+    splits[SPLITS[TRAIN]] = long_tailed(train, labels, settings.imbalance, settings.split_seed)
     return ImageData(
         title=located.title,
         source=source.id,
-        classes=entry.classes,
+        classes=classes,
         images=entry.images,
-        labels=entry.labels,
+        labels=labels,
         splits=splits,
         mean=mean,
         std=std,
@@ -149,7 +155,7 @@ def _assemble(source: DataSource, located: Located, settings: DataSettings, entr
         size=(entry.images.shape[1], entry.images.shape[2]),
         problems=entry.problems,
         notes=(*entry.notes, *drawn),
-        fingerprint=_fingerprint(entry, splits),
+        fingerprint=_fingerprint(entry, classes, labels, splits),
     )
 
 
@@ -165,10 +171,12 @@ def _statistics(entry: Entry, rows: np.ndarray) -> tuple[tuple[float, ...], tupl
     return mean, tuple(math.sqrt(variance) / 255 for variance in variances)
 
 
-def _fingerprint(entry: Entry, splits: dict[str, np.ndarray]) -> str:
-    head = [entry.content, list(entry.images.shape), list(entry.classes)]
+def _fingerprint(
+    entry: Entry, classes: tuple[str, ...], labels: np.ndarray, splits: dict[str, np.ndarray]
+) -> str:
+    head = [entry.content, list(entry.images.shape), list(classes)]
     digest = hashlib.sha256(json.dumps(head).encode("ascii"))
-    for array in (entry.labels, *(splits[name] for name in SPLITS)):
+    for array in (labels, *(splits[name] for name in SPLITS)):
         digest.update(len(array).to_bytes(8, "little"))
         digest.update(array.astype("<i8").tobytes())
     return digest.hexdigest()

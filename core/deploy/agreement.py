@@ -9,6 +9,8 @@
 - half precision: good when at least 99 % of the images keep their class, or no logit differs by
   more than 1 % of the largest logit (a network whose logits lie close together may change
   classes by rounding alone).
+- Any other precision (quantized on purpose): good when every logit is finite. What quantization
+  costs is no fault of the file but a result: agreement and accuracy say it.
 
 An image whose class changed is *explained* when the network's own margin between its two best
 classes is below twice the largest difference: rounding of that size can change its class.
@@ -25,13 +27,14 @@ HALF_RELATIVE_LIMIT = 0.01
 
 
 def compare_logits(
-    reference: np.ndarray, candidate: np.ndarray, limit: float = LIMIT, half: bool = False
+    reference: np.ndarray, candidate: np.ndarray, limit: float = LIMIT, precision: str = "float32"
 ) -> Verification:
     """Compare a file's logits with the network's, both [n, k], image by image.
 
     Args:
         limit: of the largest difference for float32; half precision has its own.
-        half: whether the file computes in half precision.
+        precision: "float32", "float16", "given" (a person's own file, against itself), or another
+            name for a file that is quantized.
 
     Raises:
         ValueError: when the shapes differ or there is nothing to compare.
@@ -50,10 +53,16 @@ def compare_logits(
         return _verdict(same, agreement, 0.0, largest, limit, False, sentence)
     scale = float(np.abs(reference).max())
     explained = _explained_agreement(reference, same, largest)
-    if half:
+    if precision == "float16":
         limit = HALF_RELATIVE_LIMIT * scale
         good = agreement >= HALF_AGREEMENT or largest <= limit
         sentence = _half_sentence(good, agreement, largest, limit, len(same))
+    elif precision not in ("float32", "given"):
+        sentence = (
+            f"Quantized: {agreement:.2f} % of {_images(len(same))} keep the class that the float network "
+            f"gives, largest logit difference {largest:.2g}."
+        )
+        return _verdict(same, agreement, explained, largest, None, True, sentence)
     else:
         limit *= max(1.0, scale / _LIMIT_FITS_LOGITS_TO)
         good = largest < limit and explained == 100.0
@@ -96,7 +105,7 @@ def _verdict(
     agreement: float,
     explained: float,
     largest: float,
-    limit: float,
+    limit: float | None,
     good: bool,
     sentence: str,
 ) -> Verification:

@@ -3,8 +3,9 @@
 Needs no torch: the tool child exports and predicts, this module compares and decides.
 """
 
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,11 @@ class MadeArtefact:
     """A verified file.
 
     Attributes:
-        id: "float32" or "float16"; also its precision.
+        id: "float32", "float16", "int8", …; also its precision.
         path: the .onnx file.
         logits: .npy, float32 [n, k], the file's answers on the test split.
         reference: .npy, the same of the PyTorch network. labels: .npy, int64 [n].
-        facts: opset, nodes, classes, input_size.
+        facts: opset, nodes, classes, input_size, preprocess (`Preprocess.as_dict`).
     """
 
     id: str
@@ -129,6 +130,47 @@ def make_artefacts(
     return made
 
 
+def adopt_artefact(
+    tool: Child,
+    file: Path,
+    label: str,
+    folder: Path,
+    data: Mapping[str, Any],
+    data_cache: Path,
+    base: Path | None = None,
+    checkpoint: Path | None = None,
+    threads: int = 0,
+    control: RunControl | None = None,
+    on_progress: ProgressCallback | None = None,
+) -> MadeArtefact:
+    """A file that a stage made itself, held against the float network that it stands for.
+
+    Args:
+        file: `<precision>.onnx`; copied into `folder`.
+        folder: holds `pytorch.logits.npy` of that network on the test split already, unless
+            `checkpoint` gives the network.
+
+    Raises:
+        EspalierError: when the file cannot be opened or a logit is not a finite number.
+        Stopped: a person asked to stop.
+    """
+    work = _Work(tool, folder, control, on_progress, 2 if checkpoint else 1)
+    target = folder / file.name
+    shutil.copyfile(file, target)
+    inputs = {
+        "data": dict(data),
+        "data_cache": str(data_cache),
+        "base": str(base) if base else None,
+        "threads": threads,
+        "labels": str(folder / "labels.npy"),
+    }
+    if checkpoint is not None:
+        logits = str(folder / "pytorch.logits.npy")
+        work.step("verify:predict", {**inputs, "checkpoint": str(checkpoint), "logits": logits})
+    facts = tool.call("core.deploy.export:facts_of", {"path": str(target)}, control)
+    return replace(work.verified(file.stem, facts, inputs), label=label)
+
+
 def verify_onnx(
     tool: Child,
     model: Path,
@@ -205,13 +247,13 @@ class _Work:
         """
         path, logits = self.folder / f"{name}.onnx", self.folder / f"{name}.logits.npy"
         reference = self.folder / "pytorch.logits.npy"
-        self.step("verify:predict", {**inputs, "onnx": str(path), "logits": str(logits)})
-        verdict = compare_logits(np.load(reference), np.load(logits), half=name == "float16")
+        predicted = self.step("verify:predict", {**inputs, "onnx": str(path), "logits": str(logits)})
+        verdict = compare_logits(np.load(reference), np.load(logits), precision=name)
         if not verdict.good:
             raise _refused(path, verdict)
         return MadeArtefact(
             id=name,
-            label=_LABELS[name],
+            label=_LABELS.get(name, name),
             precision=name,
             path=path,
             sha256=file["sha256"],
@@ -220,7 +262,10 @@ class _Work:
             logits=logits,
             reference=reference,
             labels=Path(inputs["labels"]),
-            facts={key: file[key] for key in ("opset", "nodes", "classes", "input_size")},
+            facts={
+                **{key: file[key] for key in ("opset", "nodes", "classes", "input_size")},
+                "preprocess": predicted["preprocess"],
+            },
         )
 
 

@@ -16,6 +16,8 @@ import core
 from core.child_server import ProgressCallback
 from core.data.preprocess import Preprocess
 from core.deploy.files import sha256_of, written_beside
+from core.deploy.shared import OPSET as SHARED_OPSET
+from core.deploy.shared import compact
 from core.errors import EspalierError
 
 if TYPE_CHECKING:
@@ -32,8 +34,10 @@ _KEPT_NODE_FACT = "pkg.torch.onnx.name_scopes"  # the module a node came from
 def export_onnx(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: write a checkpoint folder's network as a float32 ONNX file.
 
+    Weights that are constrained to shared values are stored as codebook and indices.
+
     Args (as plain data):
-        checkpoint: folder. target: the .onnx file. opset: 20 unless given.
+        checkpoint: folder. target: the .onnx file. opset: 20 unless given, 21 with shared weights.
         metadata: further texts for the file's metadata, by name.
 
     Returns: path, bytes, sha256, opset, nodes, input_size, classes.
@@ -48,7 +52,9 @@ def export_onnx(arguments: dict[str, Any], progress: ProgressCallback) -> dict[s
     progress(0.2, "Exporting to ONNX")
     target = Path(arguments["target"])
     about = describe(checkpoint.classes, checkpoint.preprocess, "float32", arguments.get("metadata", {}))
-    export_module(checkpoint.model, checkpoint.preprocess, target, about, arguments.get("opset", OPSET))
+    shared = "shared" in checkpoint.model.constraints.values()
+    opset = arguments.get("opset", SHARED_OPSET if shared else OPSET)
+    export_module(checkpoint.model, checkpoint.preprocess, target, about, opset, shared)
     progress(1.0, "Exported to ONNX")
     return {
         **_file_facts(target),
@@ -96,13 +102,42 @@ def to_half(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     return _file_facts(target)
 
 
+def facts_of(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: what an ONNX classifier's file says of itself.
+
+    Args (as plain data): path, .onnx file.
+
+    Returns: path, bytes, sha256, opset, nodes, classes (empty where the file names none) and
+        input_size, pixels a side (None where any size is allowed and the metadata gives none).
+    """
+    import onnx
+
+    path = Path(arguments["path"])
+    model = onnx.load(path, load_external_data=False)
+    told = metadata_of(model)
+    side = model.graph.input[0].type.tensor_type.shape.dim[-1].dim_value or None
+    return {
+        **_file_facts(path),
+        "input_size": json.loads(told["preprocess"])["size"] if "preprocess" in told else side,
+        "classes": json.loads(told.get("classes", "[]")),
+    }
+
+
 def export_module(
-    model: "nn.Module", preprocess: Preprocess, target: Path, metadata: Mapping[str, str], opset: int = OPSET
+    model: "nn.Module",
+    preprocess: Preprocess,
+    target: Path,
+    metadata: Mapping[str, str],
+    opset: int = OPSET,
+    shared: bool = False,
 ) -> None:
     """Write a network in evaluation mode as ONNX, with any batch size.
 
     The input `images` is float32 [b, c, s, s] as `preprocess` makes it, the output `logits`
     float32 [b, classes].
+
+    Args:
+        shared: keep weights that take few values as they are, and store them as indices.
 
     Raises:
         EspalierError: when PyTorch cannot export the network.
@@ -110,6 +145,9 @@ def export_module(
     import onnx
     import torch
 
+    from core.deploy.norms import with_separate_norms
+
+    network = with_separate_norms(model) if shared else model
     size, channels = preprocess.size, preprocess.channels
     example = torch.zeros(2, channels, size, size)  # with a batch of 1 the exporter would fix it at 1
     with written_beside(target) as part:
@@ -117,7 +155,7 @@ def export_module(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 torch.onnx.export(
-                    model.eval(),
+                    network.eval(),
                     (example,),
                     part,
                     dynamo=True,
@@ -137,6 +175,8 @@ def export_module(
         exported = onnx.load(part)
     remove_traces(exported)
     annotate(exported, metadata)
+    if shared:
+        compact(exported)
     save_checked(exported, target)
 
 

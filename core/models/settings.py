@@ -62,7 +62,9 @@ class FemSettings(Params):
 class BackboneSettings(Params):
     """A network made from a backbone: the root of a pipeline."""
 
-    backbone: str = param("resnet20", "Backbone", "The network's architecture.")
+    backbone: str = param(
+        "resnet20", "Backbone", "The network's architecture; timm:NAME is any classifier of the timm library."
+    )
     fem: FemSettings = param(FemSettings(), "FEM", "The Feature Enhancement Module of R1.")
     head: Literal["linear", "original"] = param(
         "linear",
@@ -79,7 +81,7 @@ class BackboneSettings(Params):
         "What training starts from.",
         choices={
             "random": "Freshly initialised.",
-            "imagenet": "torchvision's ImageNet weights, from this machine's store of downloads.",
+            "imagenet": "torchvision's or timm's ImageNet weights, from this machine's store of downloads.",
             "file": "A weights file that you pick (.pth, .th, .pt, .safetensors).",
         },
     )

@@ -32,13 +32,17 @@ def weights_file(settings: BackboneSettings, base: Path) -> Path | None:
 
 
 def build_network(
-    settings: BackboneSettings, classes: int, base: Path, seed: int
+    settings: BackboneSettings, classes: int, base: Path, seed: int, image_size: int | None = None
 ) -> tuple[ImageClassifier, list[str]]:
-    """The network, initialised from `seed`, with its weights loaded, and notes for the report."""
+    """The network, initialised from `seed`, with its weights loaded, and notes for the report.
+
+    Args:
+        image_size: side of its images in pixels; None takes the backbone's own.
+    """
     chosen: Backbone = backbone(settings.backbone)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = chosen.build(settings, classes)
+        model = chosen.build(settings, classes, image_size)
     path = weights_file(settings, base)
     if path is None:
         return model, []

@@ -1,15 +1,19 @@
 """Weights from files into a network, strictly, with every misfit named. Runs no code from a file."""
 
+import importlib.util
 import pickle
+import tempfile
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from core.errors import EspalierError
-from core.models.catalogue import Backbone
+from core.models.catalogue import Backbone, own_name
+from core.models.efficientnet_names import is_port, timm_names
 
 _MISFITS_SHOWN = 6
+_HUB_FILE = "model.safetensors"
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -56,13 +60,9 @@ def own_names(state: dict[str, Tensor], backbone: Backbone) -> dict[str, Tensor]
     """Published names (`conv1.weight`, `fc.weight`) as this project's (`body.…`, `head.…`)."""
     if any(name.startswith("body.") for name in state):
         return state
-    renamed = {}
-    for name, tensor in state.items():
-        if name.startswith(backbone.head_names):
-            renamed["head." + name.removeprefix(backbone.head_names)] = tensor
-        else:
-            renamed["body." + name.removeprefix(backbone.body_names)] = tensor
-    return renamed
+    if is_port(state):
+        state = timm_names(state)
+    return {own_name(name, backbone.names): tensor for name, tensor in state.items()}
 
 
 def load_weights(
@@ -80,13 +80,15 @@ def load_weights(
     Raises:
         EspalierError: naming missing and unexpected tensors, and shapes that do not fit.
     """
-    state = own_names(state, backbone)
+    state = dict(own_names(state, backbone))
+    notes = fit_positions(model, state)
     if fresh_head:
-        state = {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
+        state = {name: tensor for name, tensor in state.items() if not name.startswith(backbone.classifier)}
+        notes.append("The classifier starts fresh.")
     expected = model.state_dict()
     optional = tuple(
         prefix for prefix in ("fem.", "map_fem.") if not any(name.startswith(prefix) for name in state)
-    ) + (("head.",) if fresh_head else ())
+    ) + ((backbone.classifier,) if fresh_head else ())
     missing = [
         n
         for n in expected
@@ -113,29 +115,61 @@ def load_weights(
             "\n".join(problems),
         )  # fmt: skip
     model.load_state_dict(state, strict=False)
-    notes = []
-    if fresh_head:
-        notes.append("The classifier starts fresh.")
     if any(name.startswith(("fem.", "map_fem.")) for name in expected) and "fem." in optional:
         notes.append("The Feature Enhancement Module starts fresh; published weights have none.")
     return notes
 
 
+def fit_positions(model: nn.Module, state: dict[str, Tensor]) -> list[str]:
+    """Resample the position embeddings of a vision transformer in `state` to the network's grid of patches.
+
+    Returns:
+        A sentence where that was needed.
+    """
+    notes = []
+    for name, own in model.named_parameters():
+        given = state.get(name)
+        if not name.endswith("pos_embed") or given is None or given.shape == own.shape:
+            continue
+        network = model.get_submodule(name.rpartition(".")[0])
+        if given.ndim != own.ndim or given.shape[-1] != own.shape[-1] or not hasattr(network, "patch_embed"):
+            continue
+        from timm.layers import resample_abs_pos_embed
+
+        grid = network.patch_embed.grid_size
+        prefix = own.shape[1] - grid[0] * grid[1]
+        state[name] = resample_abs_pos_embed(given, list(grid), num_prefix_tokens=prefix)
+        notes.append(
+            f"The position embeddings were resampled from {given.shape[1]} to {own.shape[1]} tokens, "
+            "because the images have another size than those the weights were made with."
+        )
+    return notes
+
+
 def imagenet_file(backbone: Backbone) -> Path:
-    """Where torchvision's downloaded ImageNet weights of this backbone lie, if they were downloaded."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / imagenet_url(backbone).rsplit("/", 1)[-1]
+    """Where the ImageNet weights of this backbone lie, if they are on this machine.
 
-
-def imagenet_url(backbone: Backbone) -> str:
-    """torchvision's address of the ImageNet weights.
+    That is an installed package that holds them, or the place of torch's downloads.
 
     Raises:
         EspalierError: when there are none for this backbone.
     """
-    from core.models.torchvision_shim import import_torchvision
-
     if not backbone.imagenet:
         raise EspalierError(f"{backbone.title} has no ImageNet weights.", "Choose random weights or a file.")
+    package, _, inside = backbone.package.partition("/")
+    found = importlib.util.find_spec(package) if package else None
+    if found is not None and found.submodule_search_locations:
+        return Path(found.submodule_search_locations[0]) / inside
+    name = backbone.imagenet.split("/")[1] + ".safetensors" if _on_hub(backbone) else imagenet_url(backbone)
+    return Path(torch.hub.get_dir()) / "checkpoints" / name.rsplit("/", 1)[-1]
+
+
+def imagenet_url(backbone: Backbone) -> str:
+    """The address of the ImageNet weights: torchvision's file, or timm's repository on Hugging Face."""
+    if _on_hub(backbone):
+        return f"https://huggingface.co/{backbone.imagenet}/resolve/main/{_HUB_FILE}"
+    from core.models.torchvision_shim import import_torchvision
+
     enum, member = backbone.imagenet.split(".")
     return str(getattr(import_torchvision().models, enum)[member].url)
 
@@ -144,19 +178,35 @@ def download_imagenet(backbone: Backbone) -> Path:
     """Fetch the ImageNet weights; only ever called because a person asked for it.
 
     Raises:
-        EspalierError: when the download fails or its hash does not match.
+        EspalierError: when there are none, the download fails or its hash does not match.
     """
     target = imagenet_file(backbone)
+    if target.is_file():
+        return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    digest = target.stem.rsplit("-", 1)[-1]
     try:
-        torch.hub.download_url_to_file(
-            imagenet_url(backbone), str(target), hash_prefix=digest, progress=False
-        )
+        (_from_hub if _on_hub(backbone) else _from_torchvision)(backbone, target)
     except Exception as error:
         raise EspalierError(
             f"The ImageNet weights of {backbone.title} could not be downloaded.",
-            "Check the connection, or download them elsewhere and choose 'file'.",
+            f"Check the connection, or download {imagenet_url(backbone)} elsewhere and choose 'file'.",
             repr(error),
         ) from error
     return target
+
+
+def _on_hub(backbone: Backbone) -> bool:
+    return "/" in backbone.imagenet
+
+
+def _from_torchvision(backbone: Backbone, target: Path) -> None:
+    digest = target.stem.rsplit("-", 1)[-1]
+    torch.hub.download_url_to_file(imagenet_url(backbone), str(target), hash_prefix=digest, progress=False)
+
+
+def _from_hub(backbone: Backbone, target: Path) -> None:
+    """The library checks the file's hash."""
+    from huggingface_hub import hf_hub_download
+
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        Path(hf_hub_download(backbone.imagenet, _HUB_FILE, local_dir=folder)).replace(target)

@@ -87,10 +87,13 @@ def count(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, An
     """
     import onnx
 
+    from core.deploy.shared import expand
+
     progress(0.0, "Counting parameters and MACs")
     path = Path(arguments["model"])
     try:
         model = onnx.load(path)
+        expand(model)  # shared weights are weights
     except Exception as error:
         raise EspalierError(
             f"{path.name} could not be read as ONNX.", "Choose an ONNX file.", str(error)

@@ -25,6 +25,7 @@ from core.control import RunControl
 from core.deploy.files import save_array
 from core.errors import EspalierError
 from core.profiling import PROTOCOL_VERSION
+from core.profiling.energy import measured
 from core.profiling.machine import usable_cores
 from core.profiling.statistics import (
     LEVEL,
@@ -121,7 +122,8 @@ def profile_artefact(
     Returns:
         metrics: latency_ms, latency_ms_p90, latency_ms_p99 (one thread, batch 1),
             latency_ms_all_cores (where there are several), throughput (images/s, batches of 32, all
-            cores), memory_mb, size_mb.
+            cores), memory_mb, size_mb; energy_mj and power_w where the processor's counters can
+            be read.
         change: latency_ms and throughput as candidate / baseline with bounds; `how` says in words
             whether there is a measurable difference. Empty without a baseline.
 
@@ -148,6 +150,10 @@ def profile_artefact(
             change.update(_change("throughput", batches))
         except EspalierError as error:  # a fixed batch size, or too little memory for a batch
             metrics["throughput"] = Metric(value=None, unit="images/s", how=str(error))
+        if reading := child.call(
+            "core.profiling.energy:energy", {"model": str(model), "sample": str(sample)}, control
+        ):
+            metrics |= measured(reading)
     tell(0.85, "Measuring memory")
     metrics["memory_mb"] = measure_memory(model, sample, log, control, budget.memory_processes)
     metrics["size_mb"] = Metric(value=model.stat().st_size / 1e6, unit="MB", n=1, how="size of the file")

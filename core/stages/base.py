@@ -6,12 +6,12 @@ takes an ONNX file and writes a new one, in the tool child. Neither keeps state 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from core.control import RunControl
-from core.data.settings import Augmentation
+from core.data.settings import Augmentation, Balance
 from core.errors import Problem
 from core.events import Listener, Note, PhaseStarted
 from core.models.settings import BackboneSettings
@@ -44,6 +44,7 @@ class StageContext:
         scratch: folder for resume states; emptied when the stage is done.
         reference: loads another network by the reference in a setting (a teacher).
         on_fraction: told the done part of the stage's own work, 0…1.
+        balance: `DataSettings.balance`, for the training images.
     """
 
     stage: str
@@ -59,6 +60,7 @@ class StageContext:
     emit: Listener
     reference: Callable[[str], "nn.Module"]
     on_fraction: Callable[[float], None] = lambda fraction: None
+    balance: Balance = "none"
 
     def say(self, text: str, level: str = "info") -> None:
         """A sentence for the person who watches."""
@@ -164,6 +166,8 @@ class StageResult:
 
 S = TypeVar("S", bound=Params)
 
+Effect = Literal["weights", "structure", "ranks", "zeros", "codebook", "quantized", "file", "as-given"]
+
 _VALIDATION_BATCH = 256
 
 
@@ -174,6 +178,10 @@ class Stage(ABC, Generic[S]):
         id: stable name in pipeline files.
         version: raised when the same settings give another result; part of the cache key.
         group: heading in the palette.
+        effect: what it does to what it is given; `core.rules` orders stages by it. "weights" trains;
+            "structure" removes channels or layers; "ranks" splits layers into factors; "zeros" and
+            "codebook" leave constraints; "quantized" trains on the INT8 grid; "file" goes on to
+            the exported file, "as-given" leaves it as it is.
         Settings: the one declaration of its parameters.
     """
 
@@ -181,6 +189,7 @@ class Stage(ABC, Generic[S]):
     version: ClassVar[int] = 1
     title: ClassVar[str]
     group: ClassVar[str]
+    effect: ClassVar[Effect] = "weights"
     help: ClassVar[str]
     Settings: ClassVar[type[Params]]
 
@@ -214,6 +223,8 @@ class ModelStage(Stage[S]):
 class DeploymentStage(Stage[S]):
     """A technique on the exported graph."""
 
+    effect: ClassVar[Effect] = "file"
+
     @abstractmethod
     def deploy(self, source: Path, settings: S, context: DeployContext) -> DeployResult:
         """Write `context.target` from the ONNX file `source`, which stays as it is."""
@@ -227,7 +238,10 @@ def run_training(
     loss: "LossFunction | None" = None,
     hooks: "Hooks | None" = None,
 ) -> "TrainingResult":
-    """Train with the stage's data, seed and resume state; `phase` keeps several trainings apart."""
+    """Train with the stage's data, seed and resume state; `phase` keeps several trainings apart.
+
+    What `model.constraints` names is kept as it is in the weights given here.
+    """
     import torch
 
     from core.data.batches import Batches
@@ -238,7 +252,7 @@ def run_training(
     training, validation = (
         Batches(
             context.data, split, size, context.preprocess, changes, context.device, context.seed, key,
-            channels_last=True, shuffle=split == "train",
+            channels_last=True, shuffle=split == "train", balance=context.balance,
         )
         for split, size, changes in (
             ("train", settings.batch_size, context.augmentation),
@@ -263,8 +277,35 @@ def run_training(
             on_fraction=context.on_fraction,
         ),
         loss,
-        hooks,
+        _keeping_constraints(model, hooks),
     )
+
+
+def _keeping_constraints(model: "nn.Module", hooks: "Hooks | None") -> "Hooks | None":
+    """The hooks, and after them what keeps the network's zeros and shared values as they are now."""
+    from core.models.constraints import keeper
+    from core.training import Hooks
+
+    keep = keeper(model)
+    if keep is None:
+        return hooks
+    given = hooks or Hooks()
+    return replace(
+        given,
+        after_backward=_one_after_the_other(given.after_backward, keep.after_backward),
+        after_step=_one_after_the_other(given.after_step, keep.after_step),
+    )
+
+
+def _one_after_the_other(
+    first: Callable[["nn.Module"], None] | None, second: Callable[["nn.Module"], None]
+) -> Callable[["nn.Module"], None]:
+    def both(model: "nn.Module") -> None:
+        if first is not None:
+            first(model)
+        second(model)
+
+    return both
 
 
 def with_precision(settings: TrainingSettings, precision: str) -> TrainingSettings:

@@ -1,13 +1,32 @@
 """The stages by id, in the order of the palette. Registering a technique is one line here."""
 
 from core.errors import EspalierError
+from core.stages.as_given import AsGiven
 from core.stages.base import Stage
 from core.stages.distil import Distil
+from core.stages.factorise import Factorise
+from core.stages.only_train_once import OnlyTrainOnce
 from core.stages.prune_channels import PruneChannels
+from core.stages.prune_layers import PruneLayers
+from core.stages.prune_weights import PruneWeights
+from core.stages.scale_down import ScaleDown
+from core.stages.share_weights import ShareWeights
 from core.stages.train import Train
 from core.stages.train_mixed import TrainMixed
 
-_ALL: tuple[Stage, ...] = (Train(), TrainMixed(), PruneChannels(), Distil())
+_ALL: tuple[Stage, ...] = (
+    Train(),
+    TrainMixed(),
+    PruneChannels(),
+    PruneLayers(),
+    ScaleDown(),
+    OnlyTrainOnce(),
+    PruneWeights(),
+    ShareWeights(),
+    Factorise(),
+    Distil(),
+    AsGiven(),
+)
 
 STAGES: dict[str, Stage] = {stage.id: stage for stage in _ALL}
 if len(STAGES) != len(_ALL):

@@ -1,22 +1,34 @@
-"""Knowledge distillation from the outputs of a teacher (response-based).
+"""Knowledge distillation: a student trained on what a teacher answers, sees and relates.
 
-Source: Hinton, Vinyals, Dean 2015, arXiv 1503.02531; R1 (doi 10.3390/bdcc10050131):
-L = (1−α)·CE(y_s, y) + α·T²·KL(softmax(z_t/T) ‖ softmax(z_s/T)), T = 4, α = 0.3.
-R1 prints the divergence with student and teacher the other way round; the form is a choice.
+Sources: R1 (doi 10.3390/bdcc10050131) and Hinton, Vinyals, Dean 2015, arXiv 1503.02531:
+(1−α)·CE(y_s, y) + α·T²·KL(softmax(z_t/T) ‖ softmax(z_s/T)), T = 4, α = 0.3. R1 prints the
+divergence with student and teacher the other way round; the form is a choice. To it are added,
+each with a weight of its own, the other kinds of R3's survey:
+
+- feature-based: hints (Romero et al. 2015, arXiv 1412.6550), learned adapters between feature
+  maps; attention transfer (Zagoruyko and Komodakis 2017, arXiv 1612.03928), where maps are strong;
+- relation-based: distances and angles between the images of a batch (RKD, Park et al. 2019,
+  arXiv 1904.05068), on pooled features.
+
+Where we depart: FitNets trains up to its one hint first and distils afterwards; here all parts
+train together, with a hint at each change of resolution. Sums over a map are means.
 
 Shapes: `b` batch, `k` classes; z_t and z_s are logits [b, k].
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from core.errors import EspalierError, Problem
 from core.params import Params, param
-from core.stages.base import ModelStage, StageContext, StageResult, run_training
+from core.stages.base import Input, ModelStage, StageContext, StageResult, run_training
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from core.training import Losses
+    from core.distillation import Pair
+    from core.training import Losses, LossFunction
 
 
 class DistilParams(Params):
@@ -44,26 +56,71 @@ class DistilParams(Params):
         },
         advanced=True,
     )
+    hints: float = param(
+        0.0,
+        "Hints",
+        "Weight of the difference between feature maps, through learned adapters (feature-based); 0 is off, 1 a start.",
+        ge=0,
+        le=100_000,
+        step=0.5,
+    )
+    attention: float = param(
+        0.0,
+        "Attention transfer",
+        "Weight of the difference in where feature maps are strong (feature-based); 0 is off, 1000 is usual.",
+        ge=0,
+        le=100_000,
+        step=100,
+    )
+    rkd_distance: float = param(
+        0.0,
+        "Distances",
+        "Weight of the difference in the distances between images (relation-based, RKD); 0 is off, 25 is usual.",
+        ge=0,
+        le=100_000,
+        step=5,
+    )
+    rkd_angle: float = param(
+        0.0,
+        "Angles",
+        "Weight of the difference in the angles between images (relation-based, RKD); 0 is off, 50 is usual.",
+        ge=0,
+        le=100_000,
+        step=5,
+    )
+    layers: str = param(
+        "",
+        "Layer pairs",
+        "Layers for hints and attention, student=teacher between commas, as in 'body.layer1=body.layer2'. "
+        "Empty: the last map of each resolution, matched from the end.",
+        advanced=True,
+    )
     training: TrainingSettings = param(TrainingSettings(), "Training", "How the student is trained.")
 
 
-def distillation_loss(student: "Tensor", teacher: "Tensor", temperature: float, form: str) -> "Tensor":
-    """T² times the mean divergence of the softened outputs [b, k]; in nats."""
-    from torch.nn import functional
+def parse_layers(text: str) -> list[tuple[str, str]]:
+    """The pairs (student's layer, teacher's layer) in a setting.
 
-    log_student = functional.log_softmax(student.float() / temperature, 1)
-    log_teacher = functional.log_softmax(teacher.float() / temperature, 1)
-    if form == "student-teacher":
-        log_student, log_teacher = log_teacher, log_student
-    divergence = functional.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)
-    return divergence * temperature**2
+    Raises:
+        EspalierError: when a part is no pair.
+    """
+    pairs = []
+    for part in text.split(",") if text.strip() else ():
+        names = [name.strip() for name in part.split("=")]
+        if len(names) != 2 or not all(names):
+            raise EspalierError(
+                f"Expected layer pairs as in 'body.layer1=body.layer2', received {part.strip()!r}.",
+                "Write the student's layer, '=' and the teacher's layer, with commas between pairs.",
+            )
+        pairs.append((names[0], names[1]))
+    return pairs
 
 
 class Distil(ModelStage[DistilParams]):
     id = "distil"
     title = "Distil"
     group = "Distillation"
-    help = "Trains the network on a teacher's softened answers besides the labels."
+    help = "Trains the network on a teacher's softened answers, feature maps or relations besides the labels."
     Settings = DistilParams
 
     def references(self, settings: DistilParams) -> dict[str, str]:
@@ -72,27 +129,122 @@ class Distil(ModelStage[DistilParams]):
     def epochs(self, settings: DistilParams) -> float:
         return settings.training.epochs * 1.4  # the teacher's forward pass
 
+    def check(self, settings: DistilParams, given: Input) -> list[Problem]:
+        problems = []
+        weights = ("alpha", "hints", "attention", "rkd_distance", "rkd_angle")
+        if not any(getattr(settings, name) for name in weights):
+            problems.append(Problem(
+                "Every distillation weight is 0, so the teacher would teach nothing.",
+                f"Set one of {', '.join(weights)} above 0, or use 'Train'.", ("alpha",),
+            ))  # fmt: skip
+        try:
+            parse_layers(settings.layers)
+        except EspalierError as error:
+            problems.append(Problem(error.message, error.advice, ("layers",)))
+        return problems
+
     def run(self, model: "nn.Module", settings: DistilParams, context: StageContext) -> StageResult:
         import torch
-        from torch.nn import functional
 
-        from core.training import Losses
+        from core.data.randomness import derive_seed
+        from core.distillation import make_adapters
+        from core.training import Hooks
 
-        teacher = context.reference(settings.teacher).to(context.device, memory_format=torch.channels_last)
+        layout = torch.channels_last
+        model.to(context.device, memory_format=layout)
+        teacher = context.reference(settings.teacher).to(context.device, memory_format=layout)
         teacher.eval().requires_grad_(False)
+        result = StageResult(model)
+        pairs = _pairs(model, teacher, settings, context)
+        if pairs:
+            result.notes.append(f"Feature maps compared: {'; '.join(str(pair) for pair in pairs)}.")
+            result.facts["layer_pairs"] = [[pair.student.path, pair.teacher.path] for pair in pairs]
+        adapters = make_adapters(
+            pairs if settings.hints else (), derive_seed(context.seed, context.key, "adapters")
+        ).to(context.device, memory_format=layout)
+        loss = _loss(settings, teacher, pairs, adapters)
+        hooks = Hooks(extra_modules=[adapters])
+        result.add_training(run_training(model, settings.training, context, loss=loss, hooks=hooks))
+        return result
 
-        def loss(model: "nn.Module", images: "Tensor", labels: "Tensor") -> "Losses":
+
+def _pairs(
+    model: "nn.Module", teacher: "nn.Module", settings: DistilParams, context: StageContext
+) -> "list[Pair]":
+    """The layers that hints and attention compare; none where both are off."""
+    import torch
+
+    from core.distillation import layer_pairs
+
+    if not (settings.hints or settings.attention):
+        return []
+    size, channels = context.preprocess.size, context.preprocess.channels
+    images = torch.zeros(2, channels, size, size, device=context.device)
+    pairs = layer_pairs(model.eval(), teacher, images, parse_layers(settings.layers))
+    if settings.attention and all(pair.positions == 1 for pair in pairs):
+        raise EspalierError(
+            "Attention transfer compares where maps are strong, but the maps of student and teacher "
+            "share one position only.",
+            "Set the weight of attention to 0, or name layers with larger maps.",
+        )
+    return pairs
+
+
+def _loss(
+    settings: DistilParams, teacher: "nn.Module", pairs: "Sequence[Pair]", adapters: "nn.ModuleList"
+) -> "LossFunction":
+    """The weighted parts by name; a part whose weight is 0 is not computed."""
+    import torch
+    from torch.nn import functional
+
+    from core.distillation import POOLED, distillation_loss, tapped
+    from core.training import Losses
+
+    pooled = {POOLED} if settings.rkd_distance or settings.rkd_angle else set()
+    student_paths = pooled | {pair.student.path for pair in pairs}
+    teacher_paths = pooled | {pair.teacher.path for pair in pairs}
+
+    def loss(model: "nn.Module", images: "Tensor", labels: "Tensor") -> "Losses":
+        with tapped(model, student_paths) as learned:
             logits = model(images)
-            with torch.no_grad():
-                taught = teacher(images)
+        with torch.no_grad(), tapped(teacher, teacher_paths) as taught:
+            answers = teacher(images)
+        parts: dict[str, Tensor] = {}
+        if settings.alpha < 1:
             hard = functional.cross_entropy(
                 logits.float(), labels, label_smoothing=settings.training.label_smoothing
             )
-            soft = distillation_loss(logits, taught, settings.temperature, settings.form)
-            return Losses(
-                logits, {"cross_entropy": (1 - settings.alpha) * hard, "distillation": settings.alpha * soft}
-            )
+            parts["cross_entropy"] = (1 - settings.alpha) * hard
+        if settings.alpha:
+            soft = distillation_loss(logits, answers, settings.temperature, settings.form)
+            parts["distillation"] = settings.alpha * soft
+        with torch.autocast(images.device.type, enabled=False):
+            parts |= _structure(settings, learned, taught, pairs, adapters)
+        return Losses(logits, parts)
 
-        result = StageResult(model)
-        result.add_training(run_training(model, settings.training, context, loss=loss))
-        return result
+    return loss
+
+
+def _structure(
+    settings: DistilParams,
+    learned: "dict[str, Tensor]",
+    taught: "dict[str, Tensor]",
+    pairs: "Sequence[Pair]",
+    adapters: "nn.ModuleList",
+) -> "dict[str, Tensor]":
+    """The weighted feature- and relation-based parts, from the layers' outputs by path."""
+    from core.distillation import POOLED, angle_loss, attention_loss, distance_loss, hint_loss
+
+    maps = [(learned[pair.student.path], taught[pair.teacher.path]) for pair in pairs]
+    parts: dict[str, Tensor] = {}
+    if settings.hints:
+        hints = [hint_loss(*both, adapter) for both, adapter in zip(maps, adapters, strict=True)]
+        parts["hints"] = settings.hints * sum(hints[1:], hints[0])
+    if settings.attention:
+        attention = [attention_loss(*both) for both in maps]
+        parts["attention"] = settings.attention * sum(attention[1:], attention[0])
+    if settings.rkd_distance:
+        parts["rkd_distance"] = settings.rkd_distance * distance_loss(learned[POOLED], taught[POOLED])
+    if settings.rkd_angle:
+        parts["rkd_angle"] = settings.rkd_angle * angle_loss(learned[POOLED], taught[POOLED])
+    return parts

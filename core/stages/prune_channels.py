@@ -1,42 +1,90 @@
-"""Structured channel pruning by L1 norm, then fine-tuning.
+"""Structured channel pruning: the least important channels go, then fine-tuning.
 
-Source: Li et al. 2017, arXiv 1608.08710 (L1 norm of filters); coupled layers are found by
-torch-pruning's dependency graph (Fang et al. 2023, arXiv 2301.12900); R1's third stage.
+Source: Li et al. 2017, arXiv 1608.08710, for pruning filters and fine-tuning; coupled layers are
+found by torch-pruning's dependency graph (Fang et al. 2023, arXiv 2301.12900); R1's third stage
+(doi 10.3390/bdcc10050131), R4's and R5's channels. Where the importances, rankings and the
+re-estimated batch norms come from stands with them: `core.surgery.importance`, `.budget`, `.batch_norm`.
 
 Scope *block-internal* is R1's: only channels that live inside one residual or
 inverted-residual block go, and the residual stream keeps its width. *Whole groups* also cuts
 channels that several blocks share; the same ratio then removes about three times as much.
 
-The importance of a channel is the group norm of torch-pruning: the mean, over all coupled layers,
-of the L1 norms of the weights that write the channel, scale it (batch norm) or read it. Where
-nothing is coupled it ranks as Li et al. do.
-
 Where we depart from R1: channel counts are rounded to multiples (8 by default), because kernels
-are built for them and an odd count can be slower than none removed. The classifier's outputs
-are never touched.
+are built for them and an odd count can be slower than none removed; batch norms are estimated
+again before fine-tuning. Where we depart from Li et al.: layers that read a channel count towards
+its importance too. The classifier's outputs are never touched.
 
-Ratios are fractions of a layer's channels.
+What it does badly: fewer MACs are not as much less latency, depthwise and narrow layers gain
+least; in the residual stream of ConvNeXt and of vision transformers a layer norm takes its mean
+over the channels, so that removing some disturbs all others; attention keeps its heads; one-shot
+pruning beyond about half of the channels wants long fine-tuning or several steps.
+
+Ratios are fractions of a layer's channels, budgets of the network that the stage is given;
+a megabyte is 10⁶ bytes, four a parameter.
 """
 
-import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import field_validator
+
+from core.errors import EspalierError
 from core.params import Params, param
 from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+    from core.models.classifier import ImageClassifier
+    from core.surgery.budget import Budget, CostModel, Plan
+    from core.surgery.groups import ChannelGroup, Counts
+    from core.surgery.importance import Batch
+
+_PAIR = re.compile(r"([^\s=,]+)\s*=\s*(0(?:\.\d+)?|\.\d+)")
+_LAYER_NORM_BLOCKS = ("CNBlock", "ConvNeXtBlock", "Block")
+_BYTES, _MB = 4, 1e6
 
 
 class PruneChannelsParams(Params):
+    target: Literal["ratio", "macs", "parameters", "size"] = param(
+        "ratio",
+        "Target",
+        "What says how much goes.",
+        choices={
+            "ratio": "The ratio: a share of the channels.",
+            "macs": "The budget: a share of the network's MACs stays.",
+            "parameters": "The budget: a share of the network's parameters stays.",
+            "size": "The size: megabytes of float32 weights.",
+        },
+    )
     ratio: float = param(
         0.3,
         "Ratio",
-        "Share of the channels that go from every layer in scope, before rounding.",
+        "Share of the channels in scope that goes, before rounding; used with the target 'ratio'.",
         gt=0,
         lt=1,
         step=0.05,
+    )
+    budget: float = param(
+        0.5,
+        "Budget",
+        "Share of the MACs or parameters that stays; used with the targets 'macs' and 'parameters'.",
+        gt=0,
+        lt=1,
+        step=0.05,
+    )
+    size_mb: float = param(
+        5.0,
+        "Size",
+        "Float32 weights of the pruned network, 4 bytes a parameter; used with the target 'size'.",
+        unit="MB",
+        gt=0,
+        le=100_000,
+        step=0.5,
     )
     scope: Literal["block-internal", "whole-groups"] = param(
         "block-internal",
@@ -46,6 +94,49 @@ class PruneChannelsParams(Params):
             "block-internal": "Only those inside a residual or inverted-residual block (R1).",
             "whole-groups": "Every group of coupled layers, the residual stream too.",
         },
+    )
+    importance: Literal[
+        "l1", "l2", "lamp", "fpgm", "batch-norm", "taylor", "hessian", "feature-map-rank", "random"
+    ] = param(
+        "l1",
+        "Importance",
+        "Which channels matter least.",
+        choices={
+            "l1": "Sum of the absolute weights (R1).",
+            "l2": "Euclidean norm of the weights.",
+            "lamp": "Squared norm relative to that of the layer's larger ones; made for ranking across layers.",
+            "fpgm": "Distance to the layer's other filters: what others can replace goes.",
+            "batch-norm": "Scale of the batch norm behind the channel.",
+            "taylor": "First-order change of the loss, on training images.",
+            "hessian": "Second-order change of the loss, on training images; one backward pass per image.",
+            "feature-map-rank": "Mean rank of the feature maps, on training images (R5, HRank); slow on large maps.",
+            "random": "Chance: what every other importance has to beat.",
+        },
+    )
+    ranking: Literal["uniform", "global", "isomorphic"] = param(
+        "uniform",
+        "Ranking",
+        "How the loss is shared among the layers.",
+        choices={
+            "uniform": "Every layer loses the same share.",
+            "global": "All channels are ranked together; importances are divided by their layer's mean.",
+            "isomorphic": "Layers of the same build are ranked together; every kind loses the same share.",
+        },
+    )
+    largest_share: float = param(
+        0.8,
+        "Largest share",
+        "At most this share of one layer goes when layers are ranked together, so that none collapses.",
+        gt=0,
+        lt=1,
+        step=0.05,
+        advanced=True,
+    )
+    own_ratios: str = param(
+        "",
+        "Own ratios",
+        "Ratios of single layers, between commas: 'body.layer1.*=0.2, body.conv1=0' (0 protects). Names are those of leading layers in the report.",
+        advanced=True,
     )
     round_to: int = param(
         8,
@@ -61,137 +152,297 @@ class PruneChannelsParams(Params):
         "Prune the FEM",
         "Also cut the hidden widths of the Feature Enhancement Module; R1 prunes the blocks only.",
     )
+    steps: int = param(
+        1, "Prunings", "1 prunes all at once; more take equal parts, with training after each.", ge=1, le=100
+    )
+    step_epochs: int = param(
+        1,
+        "Epochs between",
+        "Training after each pruning but the last, which the fine-tuning follows.",
+        unit="epochs",
+        ge=1,
+        le=1000,
+        advanced=True,
+    )
+    importance_batches: int = param(
+        4,
+        "Importance batches",
+        "Batches of training images that an importance on images looks at.",
+        unit="batches",
+        ge=1,
+        le=1000,
+        advanced=True,
+    )
+    batch_norm_batches: int = param(
+        20,
+        "Batch norm batches",
+        "Batches of training images on which batch norm statistics are estimated again; 0 leaves the old ones.",
+        unit="batches",
+        ge=0,
+        le=10_000,
+        advanced=True,
+    )
     training: TrainingSettings = param(
         TrainingSettings(weight_decay=1e-3), "Fine-tuning", "How the pruned network is trained afterwards."
     )
 
+    @field_validator("own_ratios")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        own_ratios(text)
+        return text
 
-def kept_channels(channels: int, ratio: float, round_to: int) -> int:
-    """Channels that stay: the nearest multiple of `round_to` (halves up), at least one multiple."""
-    wanted = channels * (1 - ratio)
-    return min(channels, max(round_to, round_to * math.floor(wanted / round_to + 0.5)))
+
+def own_ratios(text: str) -> list[tuple[str, float]]:
+    """(pattern, ratio) of "body.layer1.*=0.2, body.conv1=0".
+
+    Raises:
+        ValueError: when the text is not of this form.
+    """
+    found = [_PAIR.fullmatch(part.strip()) for part in text.split(",") if part.strip()]
+    if not all(found):
+        raise ValueError(
+            "expected pairs such as body.layer1.*=0.2 between commas, each ratio from 0 to below 1"
+        )
+    return [(pair[1], float(pair[2])) for pair in found if pair]
 
 
 class PruneChannels(ModelStage[PruneChannelsParams]):
     id = "prune-channels"
+    version = 2
     title = "Prune channels"
     group = "Pruning"
-    help = "Removes the channels with the smallest L1 norm, so that the network really gets narrower, and fine-tunes."
+    effect = "structure"
+    help = "Removes the channels that matter least, so that the network really gets narrower, and fine-tunes."
     Settings = PruneChannelsParams
 
     def epochs(self, settings: PruneChannelsParams) -> float:
-        return settings.training.epochs
+        return (settings.steps - 1) * settings.step_epochs + settings.training.epochs
 
     def check(self, settings: PruneChannelsParams, given: Input) -> list[Problem]:
         from core.models.catalogue import BACKBONES
 
         if given.network is None or given.network.backbone not in BACKBONES:
             return []
-        if settings.scope == "block-internal" and not BACKBONES[given.network.backbone].blocks:
-            return [Problem(
-                f"{BACKBONES[given.network.backbone].title} has no residual blocks to prune inside of.",
+        chosen = BACKBONES[given.network.backbone]
+        problems = []
+        if settings.scope == "block-internal" and not chosen.blocks:
+            problems.append(Problem(
+                f"{chosen.title} has no residual blocks to prune inside of.",
                 "Choose the scope 'whole-groups'.", ("scope",),
-            )]  # fmt: skip
-        return []
+            ))  # fmt: skip
+        if settings.importance == "batch-norm" and set(chosen.blocks) & set(_LAYER_NORM_BLOCKS):
+            problems.append(Problem(
+                f"{chosen.title} has layer norms and no batch norms, whose scales the importance 'batch-norm' ranks by.",
+                "Choose another importance, such as 'l1'.", ("importance",),
+            ))  # fmt: skip
+        return problems
 
     def run(self, model: "nn.Module", settings: PruneChannelsParams, context: StageContext) -> StageResult:
-        from core.models.catalogue import BACKBONES
-
-        context.phase("prune", "Pruning channels")
-        blocks = BACKBONES[context.network.backbone].blocks
-        layers, skipped = prune_network(model, context.preprocess.size, settings, blocks)
-        result = StageResult(model, skipped=skipped, facts={"layers": layers})
-        before, after = sum(layer["before"] for layer in layers), sum(layer["after"] for layer in layers)
-        result.notes.append(
-            f"{before - after} of {before} channels removed in {len(layers)} layer groups; {len(skipped)} left alone."
-        )
-        result.add_training(run_training(model, settings.training, context, phase="fine-tune"))
+        result = StageResult(model)
+        total, start = max(self.epochs(settings), 1), None
+        share = settings.step_epochs / total
+        between = settings.training.model_copy(update={"epochs": settings.step_epochs})
+        for step in range(1, settings.steps):
+            start = _prune(model, settings, context, step, start)[0].start
+            part = _part(context, (step - 1) * share, share)
+            result.add_training(run_training(model, between, part, phase=f"step-{step}"))
+            if result.cut_at is not None:  # a person wants the result now
+                break
+        _report(result, settings, *_prune(model, settings, context, settings.steps, start))
+        if result.cut_at is None:
+            part = _part(context, (settings.steps - 1) * share, settings.training.epochs / total)
+            result.add_training(run_training(model, settings.training, part, phase="fine-tune"))
         return result
 
 
-def prune_network(
-    model: "nn.Module", size: int, settings: PruneChannelsParams, blocks: tuple[str, ...]
-) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
-    """Cut channels out of `model` in place.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The network before its first pruning.
 
-    Args:
-        size: side of the input images in pixels.
-        blocks: class names of the backbone's residual blocks.
-
-    Returns:
-        Groups cut (`path` of the leading layer, channels `before` and `after`, `members`), and
-        groups left alone with the reason.
+    Attributes:
+        counts: its parameters and MACs.
+        channels: of each group, by path.
     """
-    import torch
-    from torch import nn
 
-    from core.models.fem import FeatureEnhancement
-    from core.models.torchvision_shim import import_torchvision
-
-    import_torchvision()
-    import torch_pruning
-
-    model.cpu().eval()
-    if settings.scope == "whole-groups":
-        _unfold_shortcuts(model)
-    paths = {module: path for path, module in model.named_modules()}
-    fusions = [module.fusion for module in model.modules() if isinstance(module, FeatureEnhancement)]
-    graph = torch_pruning.DependencyGraph().build_dependency(
-        model, torch.zeros(1, 3, size, size), ignored_params=fusions, verbose=False
-    )
-    importance = torch_pruning.importance.MagnitudeImportance(p=1)
-    head = [module for module in model.head.modules() if isinstance(module, nn.Linear)]
-    layers, skipped = [], []
-    for group in list(graph.get_all_groups(ignored_layers=head, root_module_types=[nn.Conv2d, nn.Linear])):
-        leader = group[0].dep.target.module
-        members = sorted({paths[dep.target.module] for dep, _ in group if dep.target.module in paths})
-        before = graph.get_out_channels(leader)
-        kept = kept_channels(before, settings.ratio, settings.round_to)
-        reason = _reason_to_skip(model, members, before, kept, settings, blocks)
-        if reason:
-            skipped.append((paths[leader], reason))
-            continue
-        weakest = importance(group).argsort()[: before - kept].tolist()
-        graph.get_pruning_group(leader, group[0].dep.handler, weakest).prune()
-        layers.append({"path": paths[leader], "before": before, "after": kept, "members": members})
-    return layers, skipped
+    counts: "Counts"
+    channels: dict[str, int]
 
 
-def _reason_to_skip(
-    model: "nn.Module",
-    members: list[str],
-    before: int,
-    kept: int,
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What can go from a network: found once, then asked for plans, which cost milliseconds.
+
+    Attributes:
+        skipped: groups left alone, each with the reason.
+        scores: importance of every unit of every group, by path, comparable across groups.
+    """
+
+    groups: "list[ChannelGroup]"
+    skipped: list[tuple[str, str]]
+    scores: "dict[str, Tensor]"
+    costs: "CostModel"
+    start: Start
+
+    def plan(self, settings: PruneChannelsParams, done: float = 1.0) -> "Plan":
+        """What goes by these settings; only scope, FEM and importance have to be those of `look`.
+
+        Args:
+            done: the part of the whole way that this pruning is to reach.
+
+        Raises:
+            EspalierError: when a budget is out of reach or an own ratio names no layer.
+        """
+        from core.surgery.budget import Request, own_shares, plan
+
+        own = own_shares(own_ratios(settings.own_ratios), self.groups, [path for path, _ in self.skipped])
+        request = Request(
+            goal=settings.ratio * done if settings.target == "ratio" else self._budget(settings, done),
+            ranking=settings.ranking,
+            round_to=settings.round_to,
+            most=settings.largest_share,
+            own={path: share * done for path, share in own.items()},
+            original=self.start.channels,
+        )
+        return plan(self.groups, self.scores, self.costs, request)
+
+    def _budget(self, settings: PruneChannelsParams, done: float) -> "Budget":
+        from core.surgery.budget import Budget
+
+        counts = self.start.counts
+        label, whole, wanted = {
+            "macs": ("MACs", counts.macs, settings.budget * counts.macs),
+            "parameters": ("parameters", counts.params, settings.budget * counts.params),
+            "size": ("size", counts.params, settings.size_mb * _MB / _BYTES),
+        }[settings.target]
+
+        def measure(kept: dict[str, int]) -> float:
+            now = self.costs.count(kept)
+            return now.macs if settings.target == "macs" else now.params
+
+        return Budget(label, whole - (whole - wanted) * done, whole, measure)
+
+
+def look(
+    model: "ImageClassifier",
+    size: int,
     settings: PruneChannelsParams,
     blocks: tuple[str, ...],
-) -> str:
-    """Why this group stays as it is, or ""."""
-    homes = {_home(model, path, blocks) for path in members}
-    inside_fem = any("fem" in home.split(".")[0] for home in homes) and len(homes) == 1
-    if inside_fem and not settings.prune_fem:
-        return "inside the Feature Enhancement Module, which is not pruned by these settings"
-    if settings.scope == "block-internal" and not inside_fem and (len(homes) > 1 or "" in homes):
-        return "shared by several blocks (residual stream), outside the scope 'block-internal'"
-    if kept >= before:
-        return f"{before} channels: rounded to a multiple of {settings.round_to}, none would go"
-    return ""
+    seed: int = 0,
+    batches: "Iterable[Batch]" = (),
+    start: Start | None = None,
+) -> Prospect:
+    """What can go from a network, and how much each channel matters.
+
+    Args:
+        model: under 'whole-groups' its parameter-free shortcuts are written as convolutions.
+        size: side of the input images in pixels.
+        blocks: class names of the backbone's residual blocks.
+        batches: images and labels on the model's device, for importances that look at data.
+        start: the network before an earlier pruning; None if this is the first.
+
+    Raises:
+        EspalierError: when no channels can go; the message says why.
+    """
+    from core.surgery.budget import CostModel
+    from core.surgery.groups import channel_groups, count
+    from core.surgery.importance import comparable, importances
+
+    counts = count(model, size)
+    groups, skipped = channel_groups(model, size, blocks, settings.scope, settings.prune_fem)
+    scores, missing = importances(model, groups, settings.importance, seed, batches)
+    skipped += missing.items()
+    groups = [group for group in groups if group.path in scores]
+    if not groups:
+        raise _nothing(skipped)
+    return Prospect(
+        groups, skipped, comparable(scores, settings.importance), CostModel(model, groups, size),
+        start or Start(counts, {group.path: group.channels for group in groups}),
+    )  # fmt: skip
 
 
-def _home(model: "nn.Module", path: str, blocks: tuple[str, ...]) -> str:
-    """Path of the residual block or FEM that encloses `path`; "" outside of any."""
-    parts = path.split(".")
-    for end in range(1, len(parts)):
-        enclosing = ".".join(parts[:end])
-        if type(model.get_submodule(enclosing)).__name__ in (*blocks, "FeatureEnhancement"):
-            return enclosing
-    return ""
+def _nothing(skipped: list[tuple[str, str]]) -> EspalierError:
+    reasons = Counter(reason for _, reason in skipped).most_common(1) or [("it has none", 0)]
+    [(reason, count)] = reasons
+    return EspalierError(
+        f"Expected channels that can go; of {len(skipped)} groups none can, {count} because: {reason}.",
+        "Choose another scope, importance or rounding, or a larger ratio.",
+    )
 
 
-def _unfold_shortcuts(model: "nn.Module") -> None:
-    """Write parameter-free shortcuts as the 1×1 convolutions that they are, so that channels can be followed."""
-    from core.models.cifar_resnet import PadShortcut
+def _prune(
+    model: Any, settings: PruneChannelsParams, context: StageContext, step: int, start: Start | None
+) -> "tuple[Prospect, Plan]":
+    """Cut what pruning `step` has to, and estimate batch norms again."""
+    from core.models.catalogue import backbone
+    from core.surgery.batch_norm import recalibrate
+    from core.surgery.budget import apply
+    from core.surgery.samples import training_batches
 
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, PadShortcut):
-                module.register_module(name, child.as_convolution())
+    context.phase("prune", "Pruning channels")
+    model.to(context.device)
+    images, batch = settings.importance_batches, settings.training.batch_size
+    prospect = look(
+        model, context.preprocess.size, settings, backbone(context.network.backbone).blocks, context.seed,
+        training_batches(context, f"importance-{step}", images, batch), start,
+    )  # fmt: skip
+    chosen = prospect.plan(settings, step / settings.steps)
+    apply(prospect.groups, chosen)
+    recalibrate(model, context, settings.batch_norm_batches, batch)
+    return prospect, chosen
+
+
+def _report(result: StageResult, settings: PruneChannelsParams, prospect: Prospect, chosen: "Plan") -> None:
+    """Facts and sentences about all prunings together."""
+    from core.surgery.budget import TOLERANCE
+
+    start = prospect.start
+    rows = [_row(group, prospect, chosen) for group in prospect.groups]
+    cut = [row for row in rows if row["after"] < row["before"]]
+    result.skipped = prospect.skipped + [
+        (row["path"], _why_whole(row, settings)) for row in rows if row["after"] == row["before"]
+    ]
+    if not cut:
+        raise _nothing(result.skipped)
+    result.facts |= {
+        "layers": cut,
+        "importance": settings.importance,
+        "params_before": start.counts.params, "params": chosen.params,
+        "macs_before": start.counts.macs, "macs": chosen.macs,
+        "budget_missed_by": chosen.off,
+    }  # fmt: skip
+    before, after = (sum(row[name] for row in cut) for name in ("before", "after"))
+    result.notes += [
+        f"{before - after} of {before} channels removed in {len(cut)} layer groups; {len(result.skipped)} left alone.",
+        f"{chosen.params / start.counts.params:.1%} of the parameters and "
+        f"{chosen.macs / start.counts.macs:.1%} of the MACs are left.",
+    ]
+    if abs(chosen.off) > TOLERANCE:
+        result.notes.append(
+            f"The budget was missed by {chosen.off:+.1%} of the network: with multiples of "
+            f"{settings.round_to} no single layer brings it closer."
+        )
+
+
+def _row(group: "ChannelGroup", prospect: Prospect, chosen: "Plan") -> dict[str, Any]:
+    """One group for the report; importances are of the last pruning, relative to the group's mean."""
+    scores = prospect.scores[group.path].tolist()
+    gone = set(chosen.gone[group.path])
+    left = [score for unit, score in enumerate(scores) if unit not in gone]
+    return {
+        "path": group.path, "before": prospect.start.channels[group.path], "after": chosen.kept[group.path],
+        "importance_gone": sum(scores[unit] for unit in gone) / len(gone) if gone else None,
+        "importance_left": sum(left) / len(left),
+        "members": list(group.members),
+    }  # fmt: skip
+
+
+def _why_whole(row: Mapping[str, Any], settings: PruneChannelsParams) -> str:
+    if settings.target == "ratio" and settings.ranking == "uniform" and not settings.own_ratios:
+        return f"{row['before']} channels: rounded to a multiple of {settings.round_to}, none would go"
+    return "keeps all channels: others matter less, its own ratio protects it, or rounding leaves none to go"
+
+
+def _part(context: StageContext, start: float, length: float) -> StageContext:
+    """The context of one of several trainings, which together are the stage's work."""
+    return replace(context, on_fraction=lambda fraction: context.on_fraction(start + length * fraction))

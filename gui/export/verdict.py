@@ -96,7 +96,8 @@ class VerdictCard(QFrame):
             top1 = metrics["top1"].value
         shown = {
             "Agreement": f"{check.agreement:.2f} %",
-            "Largest logit difference": f"{check.max_logit_difference:.2g}  (limit {check.limit:g})",
+            "Largest logit difference": f"{check.max_logit_difference:.2g}"
+            + (f"  (limit {check.limit:g})" if check.limit is not None else ""),
             "Top-1": "—" if top1 is None else f"{top1:.2f} %",
             "Size": f"{self.path.stat().st_size / 1e6:.3f} MB" if self.path.is_file() else "—",
             "Images compared": f"{check.images:,}".replace(",", "\u202f"),

@@ -315,6 +315,19 @@ def test_threads_reach_the_process():
 def test_a_frozen_program_starts_itself(monkeypatch):
     assert child_command("tool") == [sys.executable, "-m", "core.child", "tool"]
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    command = child_command("tool")
-    assert command == [sys.executable, CHILD_FLAG, "tool"]
+    for program, console in (
+        ("/opt/espalier/espalier", "/opt/espalier/espalier"),
+        ("/opt/espalier/espalier-window", "/opt/espalier/espalier"),
+        ("/opt/espalier/espalier-window.exe", "/opt/espalier/espalier.exe"),
+    ):
+        monkeypatch.setattr(sys, "executable", program)
+        command = child_command("tool")
+        assert command == [console, CHILD_FLAG, "tool"]
     assert is_child(command) and not is_child(["espalier", "run", "tool"])
+
+
+def test_a_frozen_program_hands_no_search_path_on(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "given")
+    assert core.child._environment(None, {})["PYTHONPATH"] == f"{ROOT}{os.pathsep}given"
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert core.child._environment(None, {})["PYTHONPATH"] == "given"

@@ -230,6 +230,25 @@ def test_no_epochs_leave_the_network_alone(data):
     assert same(model, network()) and result.history == [] and result.best_epoch == 0
 
 
+@pytest.mark.parametrize(("first", "best"), [(1, {1, 2, 3, 4}), (3, {3, 4}), (9, {4})])
+def test_only_eligible_epochs_may_be_the_best(data, first, best):
+    """From epoch `first` on; where none is, the last one is kept."""
+    model, weights, top1 = network(), {}, {}
+
+    def look(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            weights[event.epoch] = {name: value.clone() for name, value in model.state_dict().items()}
+            top1[event.epoch] = event.metrics["val_top1"]
+            assert not event.best or event.epoch >= first
+
+    hooks = Hooks(eligible=lambda: len(weights) + 1 >= first)
+    result = fit(model, data, settings(epochs=4), emit=look, hooks=hooks)
+    assert result.best_epoch in best
+    assert result.best_top1 == max(top1[epoch] for epoch in best) == top1[result.best_epoch]
+    kept = weights[result.best_epoch]
+    assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
+
+
 @pytest.mark.parametrize("precision", ["float32", "mixed"])
 @pytest.mark.parametrize("after", [3, STEPS, STEPS + 2])
 def test_stopped_and_resumed_is_bit_for_bit_the_same(data, tmp_path, precision, after):

@@ -5,8 +5,9 @@ from types import ModuleType
 import pytest
 import torch
 
-from core.data.augment import DRAWS, augment, jitter, move
+from core.data.augment import DRAWS, LATER_DRAWS, augment, jitter, move
 from core.data.settings import Augmentation
+from core.models.torchvision_shim import import_torchvision
 
 NOTHING = {"flip": False, "rotation": 0, "brightness": 0, "contrast": 0, "saturation": 0, "shift": 0}
 
@@ -21,11 +22,10 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 @pytest.fixture(scope="module")
 def vision() -> ModuleType:
-    """torchvision's functions; skipped where its build does not fit the installed torch."""
-    try:
-        from torchvision.transforms import functional
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"torchvision cannot be imported: {error}")
+    """torchvision's functions."""
+    import_torchvision()
+    from torchvision.transforms import functional
+
     return functional
 
 
@@ -68,6 +68,36 @@ def test_shifts_are_padding_and_cropping(batch):
     for index, moved in enumerate(move(batch, right=right, down=down)):
         left, top = 4 - int(right[index]), 4 - int(down[index])
         assert torch.equal(moved, padded[index, :, top : top + 10, left : left + 10])
+
+
+def test_vertical_flips_are_exact(batch):
+    upside_down = torch.arange(16) % 3 == 0
+    moved = move(batch, upside_down=upside_down)
+    assert torch.equal(moved[upside_down], batch[upside_down].flip(-2))
+    assert torch.equal(moved[~upside_down], batch[~upside_down])
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (16, 30)])
+def test_any_zoom_is_torchvisions_scale(shape, vision):
+    batch = torch.rand(5, 3, *shape, generator=seeded())
+    zoom, degrees = factors(0.5, 0.8, 1, 1.2, 1.5), factors(0, 0, 0, 30, -15)
+    moved = move(batch, scale=zoom, degrees=degrees)
+    for image, zoomed, by, angle in zip(batch, moved, zoom.tolist(), degrees.tolist(), strict=True):
+        # torchvision's `affine` turns clockwise.
+        longhand = vision.affine(image, -angle, [0, 0], by, [0.0, 0.0], vision.InterpolationMode.BILINEAR)
+        assert torch.allclose(zoomed, longhand, atol=2e-4)
+
+
+def test_doubling_and_halving_by_hand():
+    batch = torch.arange(16.0).reshape(1, 1, 4, 4)
+    halved = move(batch, scale=factors(0.5))[0, 0]
+    # Each pixel falls between four: their mean. Around it zeros come in.
+    assert halved[1:3, 1:3].tolist() == [[2.5, 4.5], [10.5, 12.5]]
+    assert halved[0].tolist() == halved[3].tolist() == [0, 0, 0, 0]
+    doubled = move(batch, scale=factors(2))[0, 0]
+    # Pixel (0, 0) comes from 0.75 pixels inside: the value 0.75 · 4 + 0.75 · 1 of the ramp.
+    assert doubled[0, 0].item() == pytest.approx(3.75)
+    assert doubled[3, 3].item() == pytest.approx(11.25)
 
 
 def test_mirror_then_rotate_then_shift():
@@ -127,11 +157,24 @@ def test_the_same_generator_gives_the_same_batch(batch):
 
 
 def test_every_image_takes_the_same_draws_whatever_is_switched_on(batch):
-    for settings in (only(), Augmentation(shift=2)):
+    for settings in (only(), Augmentation(shift=2), only(scale=0.2, vertical_flip=True)):
         generator, longhand = seeded(), seeded()
         augment(batch, settings, generator)
         torch.rand(16, DRAWS, generator=longhand)
+        torch.rand(16, LATER_DRAWS, generator=longhand)
         assert torch.equal(generator.get_state(), longhand.get_state())
+
+
+def test_zoom_and_vertical_flip_leave_the_other_draws_alone(batch):
+    """What was trained before they existed can be trained again to the same weights."""
+    draws = torch.rand(16, DRAWS, generator=seeded(3))
+    moved = move(batch, flip=draws[:, 0] < 0.5, degrees=(2 * draws[:, 1] - 1) * 15)
+    longhand = jitter(moved, *(1 + (2 * draws[:, column] - 1) * 0.2 for column in (4, 5, 6)))
+    assert torch.equal(augment(batch, Augmentation(), seeded(3)), longhand)
+    later = torch.rand(32, DRAWS + LATER_DRAWS, generator=seeded(3)).flatten()[16 * DRAWS :][: 16 * 2]
+    upside_down, zoom = later.reshape(16, 2).T
+    longhand = move(batch, upside_down=upside_down < 0.5, scale=1 + (2 * zoom - 1) * 0.3)
+    assert torch.equal(augment(batch, only(scale=0.3, vertical_flip=True), seeded(3)), longhand)
 
 
 def test_strengths_are_drawn_from_the_whole_range():
@@ -145,6 +188,14 @@ def test_strengths_are_drawn_from_the_whole_range():
     places = augment(dot, only(shift=2), seeded()).sum(0).flatten()
     # 25 places, each as likely: 160 ± 12.6.
     assert places.sum() == count and places.min() > 100 and places.max() < 220
+    # Each pixel holds its place, counted from the centre; 24.5 comes from 24.5 / zoom.
+    ramp = (torch.arange(100) - 49.5).expand(count, 1, 1, 100)
+    zoom = 24.5 / augment(ramp, only(scale=0.4), seeded())[:, 0, 0, 74]
+    assert float(zoom.min()) == pytest.approx(0.6, abs=0.01)
+    assert float(zoom.max()) == pytest.approx(1.4, abs=0.01)
+    assert float(zoom.mean()) == pytest.approx(1, abs=0.02)
+    upside_down = augment(torch.eye(2).expand(count, 1, 2, 2), only(vertical_flip=True), seeded())[:, 0, 0, 1]
+    assert float(upside_down.mean()) == pytest.approx(0.5, abs=0.03)
     flipped = augment(torch.eye(2).expand(count, 1, 2, 2), only(flip=True), seeded())[:, 0, 0, 1]
     assert float(flipped.mean()) == pytest.approx(0.5, abs=0.03)
 

@@ -1,6 +1,7 @@
 """Batches: counts, order, and the same ones from any step."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,6 +134,68 @@ def test_augmentation_is_drawn_from_seed_key_epoch_and_step(data):
 def test_augmentation_does_not_depend_on_the_epochs_before(data):
     first, second = (list(batches(data, augmentation=Augmentation()).epoch(epoch)) for epoch in (0, 1))
     assert not torch.equal(first[0][0], second[0][0])
+
+
+@pytest.fixture
+def imbalanced(data) -> ImageData:
+    """Of the 23 training images, 4 in a row are of class b."""
+    labels = np.zeros(50, np.int64)
+    labels[20:28] = 1
+    return replace(data, labels=labels)
+
+
+def test_filling_up_makes_epochs_longer_and_classes_equal(imbalanced):
+    training = batches(imbalanced, size=5, shuffle=True, balance="fill-up")
+    assert (training.steps, training.images) == (7, 35)  # 19 of each class: 38
+    assert len(training.order(1)) == 38
+    shown = [number for images, _ in training.epoch(1) for number in numbers(images)]
+    assert set(shown[:35]) <= set(range(0, 46, 2))
+    whole = batches(imbalanced, size=38, shuffle=True, balance="fill-up")
+    assert torch.cat([labels for _, labels in whole.epoch(1)]).bincount().tolist() == [19, 19]
+
+
+@pytest.mark.parametrize("balance", ["fill-up", "weighted"])
+def test_repeated_images_keep_their_labels(imbalanced, balance):
+    for epoch in range(6):
+        for images, labels in batches(imbalanced, size=3, shuffle=True, balance=balance).epoch(epoch):
+            rows = numbers(images)
+            assert torch.equal(images, PREPROCESS(imbalanced.images[rows]))
+            assert labels.tolist() == imbalanced.labels[rows].tolist()
+
+
+def test_repeats_that_look_like_a_row_of_images_are_none(data):
+    """The sorted rows 0, 2, 2 span as many places as 0, 1, 2 do."""
+    close = replace(data, splits={**data.splits, "train": np.arange(3)}, labels=np.array([0, 0, 1] * 17)[:50])
+    training = batches(close, size=4, shuffle=True, balance="fill-up")
+    images, labels = next(training.epoch(0))
+    assert numbers(images) == [0, 1, 2, 2] and labels.tolist() == [0, 0, 1, 1]
+    training = batches(close, size=3, shuffle=True, balance="weighted")
+    for epoch in range(30):
+        images, labels = next(training.epoch(epoch))
+        assert numbers(images) == sorted(training.order(epoch).tolist())
+        assert labels.tolist() == [[0, 0, 1][number] for number in numbers(images)]
+
+
+def test_each_repeat_is_augmented_differently(imbalanced):
+    training = batches(imbalanced, size=38, augmentation=Augmentation(rotation=0, shift=0), balance="fill-up")
+    images, labels = next(training.epoch(0))
+    assert len({image.numpy().tobytes() for image in images[labels == 1]}) == 19
+
+
+@pytest.mark.parametrize("balance", ["fill-up", "weighted"])
+def test_balanced_epochs_start_at_any_step_too(imbalanced, balance):
+    options = {"augmentation": Augmentation(shift=1), "balance": balance}
+    whole = list(batches(imbalanced, **options).epoch(2))
+    rest = list(batches(imbalanced, **options).epoch(2, 3))
+    assert len(rest) == len(whole) - 3
+    for (images, labels), (again, same) in zip(whole[3:], rest, strict=True):
+        assert torch.equal(images, again) and torch.equal(labels, same)
+
+
+def test_evaluation_is_never_balanced(imbalanced):
+    found = batches(imbalanced, "train", 50, balance="fill-up")
+    assert (found.steps, found.images) == (1, 23)
+    assert numbers(next(found.epoch(0))[0]) == list(range(0, 46, 2))
 
 
 def test_channels_last_is_the_layout_only(data):

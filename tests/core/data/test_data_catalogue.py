@@ -18,11 +18,11 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_every_source_says_what_it_is_and_what_it_needs():
-    assert set(SOURCES) == {"fashion-mnist-sample", "folder", "idx"}
+    assert set(SOURCES) == {"fashion-mnist-sample", "folder", "idx", "cifar", "tiny-imagenet", "csv"}
     for key, source in SOURCES.items():
         assert source.id == key and source.title and source.help.endswith(".")
-        assert source.path_kind in ("none", "folder", "file or folder")
-        assert bool(source.file_filter) == (source.path_kind == "file or folder")
+        assert source.path_kind in ("none", "file", "folder", "file or folder")
+        assert bool(source.file_filter) == ("file" in source.path_kind)
 
 
 def test_the_default_settings_name_a_source():
@@ -39,12 +39,14 @@ def test_an_unknown_source_is_refused(cache):
     with pytest.raises(EspalierError) as caught:
         open_data(DataSettings(source="imagenet"), cache)
     assert str(caught.value) == (
-        "Expected one of the data sets fashion-mnist-sample, folder, idx, received 'imagenet'. "
+        "Expected one of the data sets fashion-mnist-sample, folder, idx, cifar, tiny-imagenet, csv, received 'imagenet'. "
         "Choose one of these as `source` in the data settings."
     )
 
 
-@pytest.mark.parametrize(("source", "wanted"), [("idx", "folder"), ("folder", "folder or a file")])
+@pytest.mark.parametrize(
+    ("source", "wanted"), [("idx", "folder"), ("folder", "folder or a file"), ("csv", "file")]
+)
 def test_a_source_without_its_path_is_refused(source, wanted, cache):
     title = find_source(source).title
     with pytest.raises(EspalierError) as caught:

@@ -1,6 +1,8 @@
 """Every colour mode and orientation, checked by pixel values."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -25,11 +27,35 @@ def flat(mode: str, colour: object, size: tuple[int, int] = (4, 3)) -> Image.Ima
     return Image.new(mode, size, colour)
 
 
+def pixels(file: io.BytesIO, plan: Plan) -> np.ndarray:
+    return decode(file, plan).pixels
+
+
+def png(depth: int, kind: int, row: bytes, transparent: bytes = b"") -> io.BytesIO:
+    """A PNG file of one row of two pixels, for what Pillow cannot write: 16-bit colours."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 2, 1, depth, kind, 0, 0, 0))]
+    chunks += [(b"tRNS", transparent)] if transparent else []
+    chunks += [(b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    ]
+    return io.BytesIO(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def tiff(bits: int, photometric: int, strip: bytes) -> io.BytesIO:
+    """A TIFF file of one row of two grey pixels."""
+    tags = [(256, 2), (257, 1), (258, bits), (259, 1), (262, photometric), (273, 122), (277, 1), (278, 1)]
+    tags += [(279, len(strip))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return io.BytesIO(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + b"\0" * 4 + strip)
+
+
 def pixel(picture: Image.Image, kind: str = "PNG", **options: object) -> list[int]:
     file = saved(picture, kind, **options)
     channels = 1 if look(file).grey else 3
     file.seek(0)
-    return decode(file, own(picture, channels))[0, 0].tolist()
+    return pixels(file, own(picture, channels))[0, 0].tolist()
 
 
 def test_grey_modes_have_one_channel():
@@ -62,16 +88,46 @@ def test_cmyk_becomes_rgb():
 
 def test_16_bit_grey_is_scaled_to_8_bits():
     values = np.array([[0, 128, 129, 65535]], np.uint16)
-    decoded = decode(saved(Image.fromarray(values)), Plan(1, 4, 1))
+    decoded = pixels(saved(Image.fromarray(values)), Plan(1, 4, 1))
     # (v + 128) // 257: 257 grey values of 16 bits become one of 8.
     assert decoded[0, :, 0].tolist() == [0, 0, 1, 255]
+
+
+def test_16_bit_grey_pgm_is_scaled_to_8_bits():
+    file = io.BytesIO(b"P5 2 1 65535\n" + struct.pack(">HH", 129, 65535))
+    assert pixels(file, Plan(1, 2, 1))[0, :, 0].tolist() == [1, 255]
+
+
+def test_16_bit_colours_keep_their_upper_8_bits():
+    colours = struct.pack(">6H", 0x00FF, 0x8000, 0xFFFF, 0x1234, 0x56FF, 0xFF00)
+    assert pixels(png(16, 2, colours), Plan(1, 2, 3)).tolist() == [[[0, 128, 255], [0x12, 0x56, 255]]]
+
+
+def test_16_bit_grey_with_transparency_is_put_over_white():
+    with_alpha = png(16, 4, struct.pack(">4H", 0x4000, 0xFFFF, 0x4000, 0))
+    assert pixels(with_alpha, Plan(1, 2, 3)).tolist() == [[[64] * 3, [255] * 3]]
+    one_value_transparent = png(16, 0, struct.pack(">2H", 1000, 1001), struct.pack(">H", 1000))
+    assert pixels(one_value_transparent, Plan(1, 2, 1))[0, :, 0].tolist() == [255, 4]
+
+
+def test_12_bit_grey_is_scaled_to_8_bits():
+    # Two values of 12 bits are three bytes: 0xFFF and 0x008.
+    assert pixels(tiff(12, 1, b"\xff\xf0\x08"), Plan(1, 2, 1))[0, :, 0].tolist() == [255, 0]
+    assert pixels(tiff(12, 1, b"\x80\x00\x09"), Plan(1, 2, 1))[0, :, 0].tolist() == [128, 1]
+
+
+def test_16_bit_grey_whose_zero_is_white():
+    values = struct.pack("<HH", 0, 65535)
+    assert pixels(tiff(16, 0, values), Plan(1, 2, 1))[0, :, 0].tolist() == [255, 0]
+    assert pixels(tiff(16, 1, values), Plan(1, 2, 1))[0, :, 0].tolist() == [0, 255]
 
 
 def test_pixels_without_a_known_range_are_refused():
     with pytest.raises(Undecodable, match="floating-point pixels, whose brightness range is not known"):
         look(saved(flat("F", 0.5), "TIFF"))
-    with pytest.raises(Undecodable, match="32-bit pixels, whose brightness range is not known"):
-        look(saved(flat("I", 70000), "TIFF"))
+    for value in (100, 70000):
+        with pytest.raises(Undecodable, match="32-bit or signed pixels, whose brightness range is not known"):
+            look(saved(flat("I", value), "TIFF"))
 
 
 def test_orientation_is_applied():
@@ -81,7 +137,33 @@ def test_orientation_is_applied():
     file = saved(Image.fromarray(values), "PNG", exif=exif)
     assert look(file) == Shape(4, 3, True)
     file.seek(0)
-    assert np.array_equal(decode(file, Plan(4, 3, 1))[..., 0], np.rot90(values, -1))
+    assert np.array_equal(pixels(file, Plan(4, 3, 1))[..., 0], np.rot90(values, -1))
+
+
+ORIENTATIONS = {
+    1: lambda values: values,
+    2: np.fliplr,
+    3: lambda values: np.rot90(values, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda values: np.rot90(values, -1),
+    7: lambda values: np.rot90(values, 2).T,
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_every_orientation_in_every_format(kind, orientation):
+    values = np.zeros((16, 32), np.uint8)
+    values[:8, :8], values[8:, :8] = 240, 120  # so that no two orientations look alike
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100}}.get(kind, {})
+    file = saved(Image.fromarray(values).convert("RGB"), kind, exif=exif, **options)
+    upright = ORIENTATIONS[orientation](values)
+    decoded = pixels(file, Plan(*upright.shape, 3))
+    assert np.abs(decoded[..., 1].astype(int) - upright).max() <= (3 if kind == "JPEG" else 0)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
@@ -90,22 +172,59 @@ def test_damaged_orientation_leaves_the_image_as_it_is():
     assert look(file) == Shape(3, 4, False)
 
 
-def test_the_first_frame_of_an_animation():
-    frames = [flat("L", 10), flat("L", 200)]
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_the_first_frame_of_an_animation(kind):
+    frames = [flat("RGB", (10, 20, 30)), flat("RGB", (200, 0, 0)), flat("RGB", (0, 200, 0))]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    file = saved(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    decoded = decode(file, Plan(3, 4, 3))
+    assert decoded.animated and decoded.pixels.tolist() == [[[10, 20, 30]] * 4] * 3
+    still = decode(saved(frames[1], kind, **options), Plan(3, 4, 3))
+    assert not still.animated and still.pixels.tolist() == [[[200, 0, 0]] * 4] * 3
+
+
+def test_a_transparent_animation_is_put_over_white():
+    frames = [flat("RGBA", (0, 0, 0, 0)), flat("RGBA", (200, 0, 0, 255))]
     file = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert decode(file, Plan(3, 4, 3))[0, 0].tolist() == [10, 10, 10]
+    assert pixels(file, Plan(3, 4, 3))[0, 0].tolist() == [255, 255, 255]
+
+
+def test_a_cameras_preview_is_no_animation():
+    picture = flat("RGB", (90, 90, 90), (16, 16))
+    file = saved(picture, "MPO", save_all=True, append_images=[picture])
+    decoded = decode(file, Plan(16, 16, 3))
+    assert not decoded.animated and decoded.pixels[0, 0].tolist() == [90, 90, 90]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP"])
+def test_an_image_of_one_pixel(kind):
+    options = {"lossless": True} if kind == "WEBP" else {}
+    file = saved(flat("RGB", (255, 255, 255), (1, 1)), kind, **options)
+    assert pixels(file, Plan(1, 1, 3)).tolist() == [[[255, 255, 255]]]
+    file.seek(0)
+    assert pixels(file, Plan(8, 8, 3, own=False)).tolist() == [[[255, 255, 255]] * 8] * 8
+
+
+@pytest.mark.parametrize("size", [(2000, 1), (1, 2000), (3000, 40), (41, 3001), (2, 3)])
+@pytest.mark.parametrize("resize", ["crop", "stretch"])
+def test_any_shape_becomes_a_square(size, resize):
+    values = np.linspace(0, 255, size[0] * size[1]).reshape(size[1], size[0]).astype(np.uint8)
+    decoded = pixels(saved(Image.fromarray(values)), Plan(16, 16, 1, own=False, resize=resize))
+    assert decoded.shape == (16, 16, 1)
+    # A ramp's mean is its middle, cut or whole.
+    assert decoded.mean() == pytest.approx(127.5, abs=4)
 
 
 def test_grey_is_repeated_where_the_plan_has_colour():
-    assert decode(saved(flat("L", 5)), Plan(3, 4, 3)).tolist() == [[[5, 5, 5]] * 4] * 3
+    assert pixels(saved(flat("L", 5)), Plan(3, 4, 3)).tolist() == [[[5, 5, 5]] * 4] * 3
 
 
 def test_what_does_not_fit_the_plan_is_reported():
     with pytest.raises(Misfit) as caught:
-        decode(saved(flat("RGB", (1, 1, 1))), Plan(3, 4, 1))
+        pixels(saved(flat("RGB", (1, 1, 1))), Plan(3, 4, 1))
     assert caught.value.shape == Shape(3, 4, False)
     with pytest.raises(Misfit):
-        decode(saved(flat("L", 1)), Plan(4, 4, 1))
+        pixels(saved(flat("L", 1)), Plan(4, 4, 1))
 
 
 def halves(kind: str = "PNG") -> io.BytesIO:
@@ -116,11 +235,11 @@ def halves(kind: str = "PNG") -> io.BytesIO:
 
 
 def test_crop_keeps_the_centre_and_stretch_keeps_all():
-    cropped = decode(halves(), Plan(10, 10, 1, own=False, resize="crop"))
+    cropped = pixels(halves(), Plan(10, 10, 1, own=False, resize="crop"))
     whole = Image.open(halves()).resize((30, 10), Image.Resampling.BILINEAR)
     assert np.array_equal(cropped[..., 0], np.asarray(whole)[:, 10:20])
     assert cropped[:, 1:-1].min() == 255
-    stretched = decode(halves(), Plan(12, 12, 1, own=False, resize="stretch"))[..., 0]
+    stretched = pixels(halves(), Plan(12, 12, 1, own=False, resize="stretch"))[..., 0]
     assert stretched[:, 0].max() == 0 and stretched[:, 6].min() == 255
     assert stretched.mean() == pytest.approx(255 / 3, abs=1)
 
@@ -128,13 +247,13 @@ def test_crop_keeps_the_centre_and_stretch_keeps_all():
 def test_resizing_is_antialiased():
     stripes = np.zeros((64, 64), np.uint8)
     stripes[:, ::2] = 255
-    decoded = decode(saved(Image.fromarray(stripes)), Plan(8, 8, 1, own=False))
+    decoded = pixels(saved(Image.fromarray(stripes)), Plan(8, 8, 1, own=False))
     assert np.abs(decoded[:, 1:-1].astype(int) - 128).max() <= 2
 
 
 def test_large_jpegs_are_decoded_near_the_wanted_size_to_the_same_image(pictures):
     large = Image.fromarray(pictures[0]).resize((672, 672), Image.Resampling.BICUBIC)
-    small = decode(saved(large, "JPEG", quality=95), Plan(56, 56, 1, own=False))[..., 0]
+    small = pixels(saved(large, "JPEG", quality=95), Plan(56, 56, 1, own=False))[..., 0]
     longhand = np.asarray(large.resize((56, 56), Image.Resampling.BILINEAR))
     assert np.abs(small.astype(int) - longhand).mean() < 2
 
@@ -154,7 +273,16 @@ def test_too_many_pixels_are_refused_before_decoding(monkeypatch):
 def test_damaged_files_have_a_reason():
     with pytest.raises(Undecodable, match="not a known image format, or damaged at its beginning"):
         look(io.BytesIO(b"nothing like an image"))
-    noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
-    whole = saved(Image.fromarray(noise), "JPEG").getvalue()
-    with pytest.raises(Undecodable, match="damaged: image file is truncated"):
-        look(io.BytesIO(whole[: len(whole) // 2]))
+    with pytest.raises(Undecodable, match="empty: the file has 0 bytes"):
+        look(io.BytesIO())
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
+def test_truncated_files_are_refused_in_every_format(kind):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    whole = saved(Image.fromarray(noise), kind).getvalue()
+    for share in (0.5, 0.9):
+        with pytest.raises(Undecodable, match=r"damaged: (image file is truncated|could not create decoder)"):
+            look(io.BytesIO(whole[: int(len(whole) * share)]))
+        with pytest.raises(Undecodable):
+            pixels(io.BytesIO(whole[: int(len(whole) * share)]), Plan(8, 8, 3, own=False))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data import folder as folder_module
+from core.data import tree as tree_module
 from core.data.store import summary
 from core.errors import EspalierError
 
@@ -93,7 +93,7 @@ def test_an_encrypted_or_oversized_zip_entry_is_named(make_folder, open_folder, 
     root = make_folder({"a": 4, "b": 4})
     (root / "a" / "000.png").write_bytes(b"x" * 10_000)
     archive = zipped(root, tmp_path / "set.zip")
-    monkeypatch.setattr(folder_module, "LARGEST_ENTRY", 9_000)
+    monkeypatch.setattr(tree_module, "LARGEST_ENTRY", 9_000)
     original = zipfile.ZipFile.infolist
 
     def infolist(self: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -144,6 +144,59 @@ def test_images_of_several_sizes_become_squares(make_folder, open_folder):
     wide = [file.name for file in sorted((root / "a").iterdir())].index("000.bmp")
     assert not np.array_equal(cropped[wide], stretched[wide])
     assert np.array_equal(cropped[wide + 1], stretched[wide + 1])
+
+
+@pytest.mark.parametrize("resize", ["crop", "stretch"])
+def test_images_of_very_different_sizes_and_shapes(resize, tmp_path, open_folder):
+    """As in folders that a person photographed and downloaded together."""
+    sizes = [(1, 1), (3, 700), (700, 3), (2500, 40), (31, 33), (640, 480), (480, 640), (16, 16)]
+    for name, level in (("dark", 40), ("light", 200)):
+        (tmp_path / "mixed" / name).mkdir(parents=True)
+        for index, size in enumerate(sizes):
+            values = np.full((size[1], size[0]), level, np.uint8)
+            values[: size[1] // 2] += 20
+            Image.fromarray(values).save(tmp_path / "mixed" / name / f"{index}.png")
+    data = open_folder(tmp_path / "mixed", image_size=16, resize=resize)
+    assert data.images.shape == (16, 16, 16, 1) and data.problems == ()
+    for image, label in zip(data.images, data.labels, strict=True):
+        level = 200 if label else 40
+        assert image.min() >= level and image.max() <= level + 20
+    for row in range(1, 8):  # all but the single pixel: brighter above the middle
+        assert (data.images[row, 0, 8, 0], data.images[row, 15, 8, 0]) == (60, 40)
+
+
+def test_odd_images_are_read_or_named(make_folder, open_folder):
+    root = make_folder({"a": 4, "b": 4}, colour=True)
+    flat = Image.new("RGB", (28, 28), (10, 20, 30))
+    flat.save(root / "a" / "animated.gif", save_all=True, append_images=[Image.new("RGB", (28, 28), "red")])
+    flat.convert("CMYK").save(root / "a" / "cmyk.tif")
+    flat.quantize(4).save(root / "a" / "palette.png")
+    Image.new("RGBA", (28, 28), (0, 0, 0, 0)).save(root / "b" / "clear.png")
+    Image.fromarray(np.full((28, 28), 51400, np.uint16)).save(root / "b" / "grey16.png")
+    (root / "b" / "empty.jpg").touch()
+    (root / "b" / "text.jpg").write_text("hello")
+    data = open_folder(root)
+    assert dict(data.problems) == {
+        "b/empty.jpg": "empty: the file has 0 bytes",
+        "b/text.jpg": "not a known image format, or damaged at its beginning",
+    }
+    assert data.notes[0] == ("1 image has several frames or pages; only the first is used: a/animated.gif.")
+    # By name: 000 … 003, then these.
+    assert data.images[4:7, 0, 0].tolist() == [[10, 20, 30]] * 3
+    assert data.images[11:, 0, 0].tolist() == [[255] * 3, [200] * 3]
+
+
+def test_many_animations_are_counted(make_folder, open_folder):
+    root = make_folder({"a": 6, "b": 6}, ending=".gif")
+    for path in root.rglob("*.gif"):
+        first = Image.open(path)
+        first.load()
+        first.save(path, save_all=True, append_images=[Image.new("L", (28, 28), 7)])
+    note = open_folder(root).notes[0]
+    assert note.startswith(
+        "12 images have several frames or pages; only the first is used: a/000.gif, a/001.gif, "
+    )
+    assert note.endswith(", b/001.gif and 4 more.")
 
 
 def test_images_of_one_size_stay_as_they_are_unless_larger_than_wanted(make_folder, open_folder):
@@ -204,7 +257,7 @@ def test_an_unreadable_folder_is_refused_an_unreadable_part_is_named(make_folder
             raise PermissionError(13, "Permission denied", place)
         return scandir(place)
 
-    monkeypatch.setattr(folder_module.os, "scandir", refuse)
+    monkeypatch.setattr(tree_module.os, "scandir", refuse)
     assert open_folder(root).problems == (("c", "cannot be read: Permission denied"),)
     closed.append(root)
     assert message(open_folder, root) == (

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from core.data.randomness import derive_seed, ranks_within, shuffled
+from core.data.randomness import derive_seed, ranks_within, shuffled, uniform
 
 # Written down, because a change would silently draw other splits for everyone. Longhand SplitMix64
 # from state 0 gives the keys e220a839…, 6e789e6a…, 06c45d18…, f88bb8a8…, …
@@ -54,3 +54,12 @@ def test_ranks_count_within_each_group():
     assert sorted(ranks[groups == 0]) == [0, 1, 2]
     assert sorted(ranks[groups == 1]) == [0, 1]
     assert ranks[groups == 2].tolist() == [0]
+
+
+def test_uniform_numbers_are_splitmix64s_first_53_bits():
+    # The published first outputs from state 0.
+    keys = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+    assert uniform(3, 0).tolist() == [(key >> 11) / 2**53 for key in keys]
+    many = uniform(20_000, 5)
+    assert many.min() >= 0 and many.max() < 1
+    assert np.histogram(many, 10, (0, 1))[0].tolist() == pytest.approx([2000] * 10, abs=5 * 1800**0.5)

@@ -53,12 +53,12 @@ def test_the_limit_follows_the_size_of_large_logits():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 @pytest.mark.parametrize("which", [0, 1])
-def test_what_is_no_finite_number_is_never_good(value, half, which):
+def test_what_is_no_finite_number_is_never_good(value, precision, which):
     both = [REFERENCE.copy(), REFERENCE.copy()]
     both[which][2, 1] = value
-    verdict = compare_logits(*both, half=half)
+    verdict = compare_logits(*both, precision=precision)
     assert not verdict.good
     assert verdict.sentence == "Not usable: on 1 image of 4 a logit is not a finite number."
     plain = json.loads(verdict.model_dump_json())
@@ -74,8 +74,8 @@ def noisy(images: int, changed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_half_precision_has_its_own_rule():
-    assert compare_logits(*noisy(200, 2), half=True).good  # 99 %
-    refused = compare_logits(*noisy(200, 3), half=True)
+    assert compare_logits(*noisy(200, 2), precision="float16").good  # 99 %
+    refused = compare_logits(*noisy(200, 3), precision="float16")
     assert not refused.good
     assert refused.sentence == (
         "Differs too much: 98.50 % of 200 images keep their class, largest logit difference 1; "
@@ -86,9 +86,18 @@ def test_half_precision_has_its_own_rule():
 def test_half_precision_forgives_rounding_among_close_logits():
     reference = np.array([[10.0, 10.01], [10.0, 9.0]])
     candidate = np.array([[10.02, 10.0], [10.0, 9.0]])
-    verdict = compare_logits(reference, candidate, half=True)
+    verdict = compare_logits(reference, candidate, precision="float16")
     assert verdict.good and verdict.agreement == 50
     assert verdict.sentence.startswith("Agrees: 50.00 % of 2 images keep their class")
+
+
+def test_quantized_files_are_judged_by_their_results():
+    verdict = compare_logits(*noisy(200, 150), precision="int8")
+    assert verdict.good and verdict.agreement == 25 and verdict.limit is None
+    assert verdict.sentence == (
+        "Quantized: 25.00 % of 200 images keep the class that the float network gives, "
+        "largest logit difference 1."
+    )
 
 
 def test_one_class_and_ties_are_no_trouble():

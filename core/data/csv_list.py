@@ -1,0 +1,176 @@
+"""A CSV file that lists images: columns path, label and, where splits are given, split.
+
+The header is required; further columns are ignored. The delimiter is a comma, a semicolon or a
+tab, whichever makes the header's columns. Paths start at the CSV file's folder and may lead out of
+it (images often lie beside the lists). A zip file may hold the CSV file and its images; there no
+path leads out. Quoting as in RFC 4180, by Python's csv module.
+"""
+
+import csv
+import io
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from core.data.layout import SPLIT_FOLDERS, Named, arrange, is_litter
+from core.data.reader import FilePictures, Opener
+from core.data.source import Contents, Located, Problem, Stamp, stamp
+from core.data.splits import TRAIN
+from core.data.tree import Tree, locate_tree, read_text
+from core.errors import EspalierError
+
+_ADVICE = "Give the file a header such as path,label or path,label,split, and a row for each image."
+_ENDINGS = (".csv", ".tsv")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The images that a CSV file lists, with the rows that are none."""
+
+    images: tuple[Named, ...]
+    problems: tuple[Problem, ...]
+
+
+def locate(path: Path) -> Located:
+    """List the files that the CSV file names, or look at a zip file.
+
+    Raises:
+        EspalierError: a folder, or a file that cannot be read or is not such a list.
+    """
+    if path.is_dir():
+        raise EspalierError(f"Expected a CSV file, received the folder {path}.", "Choose the file in it.")
+    if path.suffix.casefold() == ".zip":
+        return locate_tree(path, _zip_contents)
+    return _locate_file(path)
+
+
+def _locate_file(path: Path) -> Located:
+    folder = path.parent
+
+    def opener(name: str) -> BinaryIO:
+        return (folder / name).open("rb")
+
+    text = read_text(Tree(str(folder), (), opener, ()), path.name)
+    rows = _read_rows(text, path.name, posixpath.normpath)
+    stamps: list[Stamp] = [stamp(path)]
+    there: list[Named] = []
+    problems = list(rows.problems)
+    for image in rows.images:
+        try:
+            stamps.append(stamp(folder / image.name, image.name))
+            there.append(image)
+        except FileNotFoundError:
+            problems.append((image.name, "missing"))
+        except (OSError, ValueError) as error:  # a ValueError where the path holds a zero byte
+            problems.append((image.name, f"cannot be read: {error}"))
+    found = _Rows(tuple(there), tuple(problems))
+    return Located(
+        path.stem, str(path), tuple(stamps), lambda: _contents(found, str(path), opener), resizes=True
+    )
+
+
+def _zip_contents(tree: Tree) -> Contents:
+    lists = [name for name in tree.names if name.casefold().endswith(_ENDINGS) and not is_litter(name)]
+    if len(lists) != 1:
+        found = f"{len(lists)} ({', '.join(lists[:4])})" if lists else "none"
+        raise EspalierError(
+            f"Expected one CSV file in {tree.place}, received {found}.", "Put one CSV file into the zip file."
+        )
+    known = set(tree.names)
+    folder = posixpath.dirname(lists[0])
+
+    def inside(name: str) -> str:
+        place = posixpath.normpath(posixpath.join(folder, name))
+        if name.startswith("/") or re.match(r"[A-Za-z]:", name) or place.split("/")[0] == "..":
+            raise _Unusable("ignored: its path leads out of the zip file")
+        if place not in known:
+            raise _Unusable("missing")
+        return place
+
+    rows = _read_rows(read_text(tree, lists[0]), lists[0], inside)
+    found_rows = _Rows(rows.images, (*tree.problems, *rows.problems))
+    return _contents(found_rows, tree.place, tree.open)
+
+
+def _contents(rows: _Rows, place: str, opener: Opener) -> Contents:
+    if not rows.images:
+        first = ": ".join(rows.problems[0]) if rows.problems else ""
+        raise EspalierError(
+            f"Expected images listed in {place}, received none that can be used.",
+            _ADVICE,
+            f"The first row that cannot be used: {first}." if first else "",
+        )
+    layout = arrange(rows.images, place, _ADVICE)
+    return Contents(layout.classes, FilePictures(layout.images, opener), rows.problems, layout.notes)
+
+
+class _Unusable(Exception):
+    """A row cannot be used; the text is the reason, for a person."""
+
+
+def _read_rows(text: str, file: str, resolve: Callable[[str], str]) -> _Rows:
+    """The rows as images; `resolve` turns a path into a name, or raises `_Unusable`."""
+    columns, rows = _table(text, file)
+    images: dict[str, Named] = {}
+    problems: list[Problem] = []
+    for line, cells in rows:
+        row = dict(zip(columns, cells, strict=False))
+        path = row.get("path", "").replace("\\", "/")
+        try:
+            if len(cells) > len(columns):
+                raise _Unusable(
+                    f"{len(cells)} cells, more than the header's {len(columns)}; does the path or the label "
+                    "need quotes?"
+                )
+            name = resolve(path) if path else ""
+            image = Named(name, row.get("label", ""), _split(row) if "split" in columns else TRAIN)
+            if not image.name or not image.class_name:
+                raise _Unusable("expected a path and a label, received none")
+            if image.name in images:
+                raise _Unusable("listed twice; the first row counts")
+            images[image.name] = image
+        except _Unusable as reason:
+            problems.append((f"line {line}, {path or 'no path'}", str(reason)))
+    return _Rows(tuple(images.values()), tuple(problems))
+
+
+def _split(row: dict[str, str]) -> int:
+    text = row.get("split", "")
+    if text.casefold() not in SPLIT_FOLDERS:
+        raise _Unusable(f"expected the split train, validation or test, received '{text}'")
+    return SPLIT_FOLDERS[text.casefold()]
+
+
+def _table(text: str, file: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The columns, and every row with its line; cells without the blanks around them.
+
+    Raises:
+        EspalierError: there is no such header, or quotes that do not close.
+    """
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    for delimiter in ",;\t":
+        columns = [cell.casefold() for _, cells in _parse(header, delimiter, file) for cell in cells]
+        if {"path", "label"} <= set(columns):
+            return columns, list(_parse(text, delimiter, file))[1:]
+    raise EspalierError(
+        f"Expected a header with the columns path and label in {file}, received '{header.strip()[:80]}'.",
+        _ADVICE,
+    )
+
+
+def _parse(text: str, delimiter: str, file: str) -> Iterator[tuple[int, list[str]]]:
+    """Line and cells of every row that is not blank."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise EspalierError(
+            f"Expected a CSV file, but line {reader.line_num} of {file} cannot be read: {error}.",
+            "Check the quotes in that line.",
+        ) from error

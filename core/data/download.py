@@ -1,0 +1,230 @@
+"""Fetching a public data set, only when a person asks for it by name; nothing else calls this.
+
+A file arrives beside its name as `.part`, is checked against the SHA-256 that is written down here,
+and only then gets its name. Sources of the hashes: what Keras and TensorFlow Datasets check for the
+same files; the MD5 sums that torchvision checks belong to them as well.
+"""
+
+import hashlib
+import http.client
+import shutil
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.control import RunControl
+from core.errors import EspalierError
+
+CHUNK = 1 << 18
+TIMEOUT = 30.0
+"""Seconds without a byte after which a download has failed."""
+
+Progress = Callable[[float, str], None]
+
+_KRIZ = "https://www.cs.toronto.edu/~kriz"
+_ZALANDO = (
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
+    "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion"
+)
+_KRIZ_TERMS = (
+    "No licence is stated; the author asks to cite: Alex Krizhevsky, Learning Multiple Layers of Features from "
+    "Tiny Images, 2009."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicFile:
+    """A file on a server; `size` in bytes."""
+
+    address: str
+    size: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return self.address.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class PublicSet:
+    """A data set that may be fetched.
+
+    Attributes:
+        source: id of the data source that reads it.
+        folder: where its files go, below the folder that a person chose; "" for that folder.
+        terms: licence and citation, in a sentence.
+    """
+
+    id: str
+    title: str
+    source: str
+    files: tuple[PublicFile, ...]
+    terms: str
+    folder: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes to download."""
+        return sum(file.size for file in self.files)
+
+    def path(self, folder: Path) -> Path:
+        """What to give as the path in the data settings, once it is in `folder`."""
+        return folder / (self.folder or self.files[0].name)
+
+
+_CIFAR_10 = PublicFile(
+    f"{_KRIZ}/cifar-10-python.tar.gz",
+    170_498_071,
+    "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+)
+_CIFAR_100 = PublicFile(
+    f"{_KRIZ}/cifar-100-python.tar.gz",
+    169_001_437,
+    "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+)
+_FASHION = (
+    ("train-images-idx3", 26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+    ("train-labels-idx1", 29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+    ("t10k-images-idx3", 4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+    ("t10k-labels-idx1", 5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+)
+_FASHION_TERMS = (
+    "MIT licence, © 2017 Zalando SE; cite: Xiao, Rasul, Vollgraf, Fashion-MNIST, arXiv 1708.07747, 2017."
+)
+
+PUBLIC_SETS: dict[str, PublicSet] = {
+    each.id: each
+    for each in (
+        PublicSet("cifar-10", "CIFAR-10", "cifar", (_CIFAR_10,), _KRIZ_TERMS),
+        PublicSet("cifar-100", "CIFAR-100", "cifar", (_CIFAR_100,), _KRIZ_TERMS),
+        PublicSet(
+            "fashion-mnist",
+            "Fashion-MNIST",
+            "idx",
+            tuple(PublicFile(f"{_ZALANDO}/{name}-ubyte.gz", size, sha) for name, size, sha in _FASHION),
+            _FASHION_TERMS,
+            folder="fashion-mnist",
+        ),
+    )
+}
+
+
+def _silent(fraction: float, text: str) -> None:
+    """Progress that nobody wants to hear of."""
+
+
+def download(
+    name: str, folder: Path, control: RunControl | None = None, on_progress: Progress = _silent
+) -> Path:
+    """Fetch a public data set into `folder`; files that are there already are only checked.
+
+    Args:
+        name: a key of `PUBLIC_SETS`.
+        on_progress: told the received share (0…1) and a sentence.
+
+    Returns: what to give as the path in the data settings, with the set's `source`.
+
+    Raises:
+        EspalierError: the name is unknown, the server does not answer, what arrives is something
+            else, or the disk does not take it.
+        Stopped: a person asked to stop; half a file is removed.
+    """
+    if name not in PUBLIC_SETS:
+        raise EspalierError(
+            f"Expected one of the public data sets {', '.join(PUBLIC_SETS)}, received '{name}'.",
+            "Download others yourself and give their path.",
+        )
+    wanted = PUBLIC_SETS[name]
+    done = 0
+    for file in wanted.files:
+
+        def report(received: int, before: int = done) -> None:
+            share = (before + received) / wanted.size
+            on_progress(share, f"Downloading {wanted.title}: {share:.0%} of {wanted.size / 1e6:.1f} MB")
+
+        _fetch(file, folder / wanted.folder / file.name, control or RunControl(), report)
+        done += file.size
+        report(0, done)
+    return wanted.path(folder)
+
+
+def _fetch(file: PublicFile, target: Path, control: RunControl, report: Callable[[int], None]) -> None:
+    part = target.with_name(f"{target.name}.part")
+    try:
+        if target.exists():
+            _check_present(file, target)
+            return
+        _make_room(file, target.parent)
+        try:
+            _check_arrived(file, *_receive(file, part, control, report))
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:  # of this disk; the network's are told by `_chunks`
+        raise EspalierError(
+            f"Expected to write {target}, but that failed: {error.strerror or error}.",
+            "Check the free space and the permissions there, or choose another folder.",
+        ) from error
+
+
+def _receive(
+    file: PublicFile, part: Path, control: RunControl, report: Callable[[int], None]
+) -> tuple[int, str]:
+    """Bytes and SHA-256 of what arrived in `part`; no more is taken than there should be."""
+    digest, received = hashlib.sha256(), 0
+    with part.open("wb") as out:
+        for chunk in _chunks(file, control):
+            received += len(chunk)
+            if received > file.size:
+                break
+            out.write(chunk)
+            digest.update(chunk)
+            report(received)
+    return received, digest.hexdigest()
+
+
+def _check_arrived(file: PublicFile, received: int, sha256: str) -> None:
+    if (received, sha256) == (file.size, file.sha256):
+        return
+    what = "other content" if received == file.size else f"{received}{' or more' * (received > file.size)}"
+    raise EspalierError(
+        f"Expected the {file.size} bytes of {file.name} as published, received {what}; the file was thrown away.",
+        "Try again later; where it happens again, the file on the server was changed, or something stands "
+        "between.",
+    )
+
+
+def _check_present(file: PublicFile, target: Path) -> None:
+    """A person's file of that name is used if it is the published one, and never replaced."""
+    with target.open("rb") as opened:
+        if hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256:
+            return
+    raise EspalierError(
+        f"Expected no file or the published one at {target}, received another.",
+        "Move it away, or choose another folder.",
+    )
+
+
+def _make_room(file: PublicFile, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if file.size > free:
+        raise EspalierError(
+            f"Expected {file.size / 1e6:.1f} MB of free space in {folder}, received {free / 1e6:.1f} MB.",
+            "Free some space, or choose another folder.",
+        )
+
+
+def _chunks(file: PublicFile, control: RunControl) -> Iterator[bytes]:
+    control.checkpoint()
+    try:
+        with urllib.request.urlopen(file.address, timeout=TIMEOUT) as answer:
+            while chunk := answer.read(CHUNK):
+                control.checkpoint()
+                yield chunk
+    except (OSError, http.client.HTTPException) as error:  # urllib's own errors are OSErrors
+        raise EspalierError(
+            f"Expected to download {file.address}, but that failed: {error}.",
+            "Check the connection and try again, or download the file in a browser and give its path.",
+        ) from error

@@ -1,0 +1,308 @@
+"""An ONNX graph as quantization sees it: prepared, and with its layers named as the network names them."""
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.deploy.export import annotate, metadata_of, save_checked
+from core.errors import EspalierError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+
+LAYER_TYPES = ("Conv", "Gemm", "MatMul")
+ACTIVATION_TYPES = ("Relu", "Clip")  # an unsigned range that begins at 0 contains them
+_QUANTIZED_TYPES = {
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "ConvInteger",
+    "MatMulInteger",
+}
+_NOT_OURS = ("onnx.infer", "onnx.quant.pre_process")  # ONNX Runtime's notes to itself
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A convolution or matrix product with constant weights.
+
+    Attributes:
+        name: the module's path ("body.layer1.0.conv1"); the node's name where the file gives none.
+        node: the node's name. op: its type. weight: name of its constant.
+        nodes: names of the node and of the Relu or Clip that it alone feeds.
+        input: the tensor that it reads. output: what it gives, after that Relu or Clip.
+        raw: what it gives before.
+        parameters: weights and biases.
+    """
+
+    name: str
+    node: str
+    op: str
+    weight: str
+    nodes: tuple[str, ...]
+    input: str
+    output: str
+    raw: str
+    parameters: int
+
+
+def prepare(source: Path) -> "onnx.ModelProto":
+    """The float graph ready for quantization: shapes inferred, batch norms folded, nodes named.
+
+    Raises:
+        EspalierError: when the file cannot be read, or is no float32 graph any more.
+    """
+    import onnx
+    from onnxruntime.quantization.quant_utils import save_and_reload_model_with_shape_infer
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    original = _float_graph(source)
+    with tempfile.TemporaryDirectory(prefix="espalier-") as folder:
+        path = Path(folder) / "prepared.onnx"
+        try:
+            quant_pre_process(source, path)
+        except Exception:  # symbolic shapes are a help that ONNX's own inference can do without
+            try:
+                quant_pre_process(source, path, skip_symbolic_shape=True)
+            except Exception as error:
+                raise EspalierError(
+                    f"{source.name} could not be prepared for quantization ({type(error).__name__}).",
+                    "The details say what ONNX Runtime missed; export the network again.",
+                    str(error),
+                ) from error
+        model = onnx.load(path)
+    _name_nodes(model)
+    _keep_used_domains(model)
+    del model.metadata_props[:]
+    annotate(model, metadata_of(original))
+    return save_and_reload_model_with_shape_infer(model)
+
+
+def _float_graph(source: Path) -> "onnx.ModelProto":
+    """The file, once it is clear that it computes in float32."""
+    import onnx
+
+    try:
+        model = onnx.load(source)
+    except Exception as error:
+        raise EspalierError(
+            f"Expected an ONNX file, {source.name} cannot be read.", "Run its stage again.", str(error)
+        ) from error
+    found = {node.op_type for node in model.graph.node} & _QUANTIZED_TYPES
+    if found:
+        raise EspalierError(
+            f"Expected a float32 graph, received {source.name}, which is quantized already "
+            f"({', '.join(sorted(found))}).",
+            "Let this stage follow the network itself, not a quantized file.",
+        )
+    halves = [
+        tensor.name for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT16
+    ]
+    if halves:
+        raise EspalierError(
+            f"Expected a float32 graph, received {source.name}, which holds half precision weights.",
+            "Let this stage follow the network itself, not its half precision copy.",
+        )
+    return model
+
+
+def _name_nodes(model: "onnx.ModelProto") -> None:
+    """Every node gets a name of its own: exclusions go by name."""
+    seen: Counter[str] = Counter()
+    for node in model.graph.node:
+        seen[node.name] += 1
+        if not node.name or seen[node.name] > 1:
+            node.name = f"{node.name or node.op_type}_{len(seen)}_{seen[node.name]}"
+
+
+def _keep_used_domains(model: "onnx.ModelProto") -> None:
+    """Drop the operator sets that ONNX Runtime lists and nothing uses."""
+    used = {node.domain for node in model.graph.node} | {""}
+    kept = [entry for entry in model.opset_import if entry.domain in used]
+    names = [(entry.domain, entry.version) for entry in kept]
+    del model.opset_import[:]
+    for domain, version in names:
+        model.opset_import.add(domain=domain, version=version)
+
+
+def layers_of(model: "onnx.ModelProto", source: "onnx.ModelProto | None" = None) -> list[Layer]:
+    """The layers of a prepared graph in its order.
+
+    Args:
+        source: the graph before it was prepared; its nodes still know the modules they came from.
+    """
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    paths = _module_paths(source or model)
+    consumers = consumers_of(model)
+    outputs = {value.name for value in graph.output}
+    found: list[Layer] = []
+    taken: set[str] = set()
+    for node in graph.node:
+        if node.op_type not in LAYER_TYPES or node.input[1] not in constants:
+            continue
+        name = _layer_name(node, paths)
+        name = name if name not in taken else f"{name} ({node.name})"
+        taken.add(name)
+        raw = node.output[0]
+        after = consumers.get(raw, [])
+        fused = len(after) == 1 and after[0].op_type in ACTIVATION_TYPES and raw not in outputs
+        size = sum(_size(constants[each]) for each in node.input[1:] if each in constants)
+        found.append(Layer(
+            name, node.name, node.op_type, node.input[1],
+            (node.name, after[0].name) if fused else (node.name,),
+            node.input[0], after[0].output[0] if fused else raw, raw, size,
+        ))  # fmt: skip
+    return found
+
+
+def consumers_of(model: "onnx.ModelProto") -> dict[str, list["onnx.NodeProto"]]:
+    """By tensor, the nodes that read it."""
+    found: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            found.setdefault(name, []).append(node)
+    return found
+
+
+def _module_paths(model: "onnx.ModelProto") -> dict[str, str]:
+    """By node, the module that it came from, as PyTorch's exporter wrote it down."""
+    found = {}
+    for node in model.graph.node:
+        for entry in node.metadata_props:
+            if entry.key == "pkg.torch.onnx.name_scopes":
+                scopes = json.loads(entry.value.replace("'", '"'))
+                found[node.name] = scopes[-2] if len(scopes) > 1 else ""
+    return found
+
+
+def _layer_name(node: "onnx.NodeProto", paths: dict[str, str]) -> str:
+    """The weight's name without ".weight"; matrix products lose it, but their node knows the module."""
+    weight = node.input[1]
+    return weight.removesuffix(".weight") if weight.endswith(".weight") else paths.get(node.name) or node.name
+
+
+def _size(tensor: "onnx.TensorProto") -> int:
+    count = 1
+    for dimension in tensor.dims:
+        count *= dimension
+    return count
+
+
+def parameter_count(model: "onnx.ModelProto") -> int:
+    """Numbers in the graph's floating-point constants."""
+    return sum(_size(tensor) for tensor in model.graph.initializer if tensor.data_type in (1, 10))
+
+
+def array_of(model: "onnx.ModelProto", name: str) -> "np.ndarray":
+    """A constant's values, writable."""
+    from onnx import numpy_helper
+
+    return numpy_helper.to_array(constant(model, name)).copy()
+
+
+def put_array(model: "onnx.ModelProto", name: str, values: "np.ndarray") -> None:
+    """Replace a constant's values, or add the constant."""
+    from onnx import numpy_helper
+
+    fresh = numpy_helper.from_array(values, name)
+    for tensor in model.graph.initializer:
+        if tensor.name == name:
+            tensor.CopyFrom(fresh)
+            return
+    model.graph.initializer.append(fresh)
+
+
+def constant(model: "onnx.ModelProto", name: str) -> "onnx.TensorProto":
+    """The constant called `name`.
+
+    Raises:
+        KeyError: when there is none.
+    """
+    for tensor in model.graph.initializer:
+        if tensor.name == name:
+            return tensor
+    raise KeyError(name)
+
+
+def node_called(model: "onnx.ModelProto", name: str) -> "onnx.NodeProto":
+    """The node called `name`.
+
+    Raises:
+        KeyError: when there is none.
+    """
+    for node in model.graph.node:
+        if node.name == name:
+            return node
+    raise KeyError(name)
+
+
+def copy_of(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """A graph of its own: ONNX Runtime's quantizers change what they are given."""
+    made = type(model)()
+    made.CopyFrom(model)
+    return made
+
+
+def matching(layers: Iterable[Layer], patterns: Iterable[str]) -> dict[str, str]:
+    """By name, the layers that a pattern (`fnmatch`) names, and the pattern.
+
+    Raises:
+        EspalierError: when a pattern names no layer.
+    """
+    layers = list(layers)
+    found: dict[str, str] = {}
+    for pattern in patterns:
+        hits = [layer.name for layer in layers if fnmatchcase(layer.name, pattern) or layer.node == pattern]
+        if not hits:
+            some = ", ".join(layer.name for layer in layers[:4])
+            raise EspalierError(
+                f"Expected names of layers to keep in float, {pattern!r} matches none.",
+                f"Names look like {some}; * stands for any text.",
+            )
+        found.update({name: pattern for name in hits if name not in found})
+    return found
+
+
+def finish(model: "onnx.ModelProto", told: dict[str, str], precision: str, target: Path) -> None:
+    """Write the graph with the source's metadata and its own precision.
+
+    Raises:
+        EspalierError: when the graph breaks a rule of ONNX.
+    """
+    del model.graph.value_info[:]
+    annotate(
+        model, {key: text for key, text in told.items() if key not in _NOT_OURS} | {"precision": precision}
+    )
+    save_checked(model, target)
+
+
+def other_float_nodes(model: "onnx.ModelProto", quantized_outputs: set[str]) -> dict[str, int]:
+    """By type, how many arithmetic nodes beside the layers compute in float.
+
+    Args:
+        quantized_outputs: tensors that quantized nodes give.
+    """
+    plumbing = {
+        "QuantizeLinear", "DequantizeLinear", "Reshape", "Transpose", "Flatten", "Slice", "Pad", "Shape", "Gather",
+        "Squeeze", "Unsqueeze", "Range", "Cast", "Concat", "Identity", "Constant", "Expand",
+    }  # fmt: skip
+    counts = Counter(
+        node.op_type
+        for node in model.graph.node
+        if node.op_type not in plumbing
+        and node.op_type not in LAYER_TYPES
+        and not set(node.output) & quantized_outputs
+    )
+    return dict(sorted(counts.items()))
+
+
+def describe_facts(**facts: Any) -> dict[str, Any]:
+    """Facts without the empty ones."""
+    return {key: value for key, value in facts.items() if value not in (None, {}, [])}

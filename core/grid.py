@@ -1,0 +1,143 @@
+"""A stage tried with many settings from one network: each point run, judged on validation images.
+
+The points share everything before the stage. They are not exported and not timed: a grid finds
+settings, and the settings that a person then writes into the stage are measured like any other.
+The test split is never touched.
+"""
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.analysis.heat_map import HeatMap
+from core.cache import Store, make_key
+from core.events import PhaseStarted
+from core.making import Maker
+from core.pipeline import Grid, StageNode
+from core.runs import RunFolder, write_atomically
+from core.stages.base import ModelStage
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One combination of settings and what came of it; top1 in percent, on the grid's images."""
+
+    settings: dict[str, Any]
+    top1: float
+    loss: float
+    params: int
+    nonzero_params: int
+
+
+def run_grid(
+    maker: Maker, node: StageNode, grid: Grid, seed: int, on_fraction: Callable[[float], None]
+) -> list[Point]:
+    """Run every point of the grid, from the cache where it was run before, and write the tables.
+
+    Raises:
+        Stopped: a person asked to stop; finished points are kept.
+    """
+    store = Store(maker.around.home.cache / "grid")
+    points, combinations = [], combinations_of(grid)
+    for index, settings in enumerate(combinations):
+        maker.around.control.checkpoint()
+        text = ", ".join(f"{name} {value}" for name, value in settings.items())
+        maker.around.emit(PhaseStarted(node.id, "grid", f"{index + 1} of {len(combinations)}: {text}"))
+        changed = node.model_copy(update={"settings": {**node.settings, **settings}})
+        points.append(_point(maker, store, changed, grid, seed, settings))
+        on_fraction((index + 1) / len(combinations))
+    write_grid(maker.around.run, node, grid, points)
+    return points
+
+
+def combinations_of(grid: Grid) -> list[dict[str, Any]]:
+    """All points in order, the last setting running fastest."""
+    names = list(grid.settings)
+    return [dict(zip(names, values, strict=True)) for values in itertools.product(*grid.settings.values())]
+
+
+def _point(
+    maker: Maker, store: Store, node: StageNode, grid: Grid, seed: int, settings: dict[str, Any]
+) -> Point:
+    given = maker.inputs.given(node, seed)
+    key = make_key({"point": maker.cache_key(node, seed, given), "images": grid.images})
+    entry = store.get(key)
+    if entry is None:
+        scratch = maker.around.run.scratch / "grid"
+        scratch.mkdir(parents=True, exist_ok=True)
+        found = _run_point(maker, node, grid, seed, key)
+        write_atomically(scratch / "point.json", json.dumps(found))
+        store.put(key, scratch)
+    else:
+        found = json.loads((entry / "point.json").read_text(encoding="utf-8"))
+    return Point(settings, **found)
+
+
+def _run_point(maker: Maker, node: StageNode, grid: Grid, seed: int, key: str) -> dict[str, Any]:
+    import torch
+
+    from core.checkpoint import load_checkpoint
+    from core.data.batches import Batches
+    from core.profiling.counting import count_parameters
+    from core.training import evaluate, resolve_precision
+
+    around, given = maker.around, maker.inputs.given(node, seed)
+    assert isinstance(node.stage, ModelStage) and given.checkpoint is not None
+    scratch = around.run.scratch / f"{node.id}-point"
+    scratch.mkdir(parents=True, exist_ok=True)
+    context = maker.model_context(node, seed, given, key, scratch, lambda fraction: None)
+    model = node.stage.run(load_checkpoint(given.checkpoint).model, node.parameters, context).model
+    splits = {**around.data.splits, "validation": around.data.split("validation")[: grid.images]}
+    batches = Batches(
+        replace(around.data, splits=splits), "validation", 256, context.preprocess, None, around.device, seed, key,
+        channels_last=True, shuffle=False,
+    )  # fmt: skip
+    model.eval().to(around.device, memory_format=torch.channels_last)
+    precision = resolve_precision("float32", around.device)
+    loss, top1 = evaluate(model, batches, precision, around.control)
+    return {"top1": top1, "loss": loss, **count_parameters(model)}
+
+
+def heat_map(node: StageNode, grid: Grid, points: list[Point]) -> HeatMap:
+    """Validation top-1 over the grid's one or two settings."""
+    names = list(grid.settings)
+    labels = {name: node.stage.Settings.model_fields[name].title or name for name in names}
+    rows, columns = grid.settings[names[0]], grid.settings[names[1]] if len(names) > 1 else ("",)
+    values = iter(points)
+    cells = [[next(values).top1 for _ in columns] for _ in rows]
+    return HeatMap(
+        f"{node.title}: top-1 on {grid.images} validation images [%]",
+        labels[names[0]],
+        [str(value) for value in rows],
+        labels[names[1]] if len(names) > 1 else "top-1",
+        [str(value) for value in columns],
+        cells,
+    )
+
+
+def write_grid(run: RunFolder, node: StageNode, grid: Grid, points: list[Point]) -> None:
+    """`grid.json`, `grid.csv` and `grid.svg` in the run folder."""
+    shown = heat_map(node, grid, points)
+    plain = {
+        "stage": node.id,
+        "images": grid.images,
+        "settings": {name: list(values) for name, values in grid.settings.items()},
+        "points": [
+            {"settings": p.settings, "top1": p.top1, "loss": p.loss, "params": p.params, "nonzero_params": p.nonzero_params}
+            for p in points
+        ],
+    }  # fmt: skip
+    write_atomically(run.folder / "grid.json", json.dumps(plain, indent=1))
+    write_atomically(run.folder / "grid.csv", shown.as_csv())
+    write_atomically(run.folder / "grid.svg", shown.as_svg())
+
+
+def read_grid(run: RunFolder) -> HeatMap | None:
+    """The heat map of a finished grid, or None."""
+    path, grid = run.folder / "grid.json", run.pipeline.axes.grid
+    if grid is None or not path.is_file():
+        return None
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    return heat_map(run.pipeline.stage(grid.stage), grid, [Point(**point) for point in plain["points"]])

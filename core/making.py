@@ -1,0 +1,222 @@
+"""Makes what a stage leaves: a network, or a file; taken from the cache where it was made before.
+
+A stage's folder then holds `result.json` and `checkpoint/` (a network), `deployed/` (a file that
+the stage made itself), or both (quantization-aware training). `result.json` is moved in last: it
+marks the folder as whole.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from core.cache import Store, make_key
+from core.deploy.files import sha256_of
+from core.errors import EspalierError
+from core.inputs import Given, Inputs, Surroundings
+from core.pipeline import StageNode
+from core.runs import stage_key
+from core.stages.base import DeployContext, DeployedFile, DeploymentStage, ModelStage, StageContext
+
+_PARTS = ("checkpoint", "deployed", "result.json")
+
+
+class Maker:
+    """Makes the stages of one run."""
+
+    def __init__(self, around: Surroundings):
+        self.around = around
+        self.inputs = Inputs(around)
+        self._store = Store(around.home.cache / "models")
+
+    def make(self, node: StageNode, seed: int, on_fraction: Callable[[float], None]) -> bool:
+        """See to it that the stage's folder holds its result; True when it came from the cache."""
+        key = stage_key(self.around.pipeline, node.id, seed)
+        folder = self.around.run.stage_folder(key)
+        given = self.inputs.given(node, seed)
+        cache_key = self.cache_key(node, seed, given)
+        if (folder / "result.json").is_file():
+            return False  # finished in this run before it was stopped
+        if self._store.copy_to(cache_key, folder):
+            return True
+        scratch = self.around.run.scratch / key
+        made = scratch / "made"
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        if isinstance(node.stage, ModelStage):
+            context = self.model_context(node, seed, given, cache_key, scratch, on_fraction)
+            cut_at = self._make_network(node, given, context, made)
+            if cut_at is not None:  # a person's "finish now" is part of what made this result
+                cache_key = make_key({"key": cache_key, "cut_at": cut_at})
+        else:
+            self._make_file(node, seed, given, cache_key, scratch, made, on_fraction)
+        self._move_in(made, folder)
+        self._store.put(cache_key, folder)
+        shutil.rmtree(scratch, ignore_errors=True)
+        return False
+
+    def _move_in(self, made: Path, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _PARTS:
+            if (folder / name).is_dir():
+                shutil.rmtree(folder / name)
+            if (made / name).exists():
+                (made / name).replace(folder / name)
+
+    def model_context(
+        self,
+        node: StageNode,
+        seed: int,
+        given: Given,
+        cache_key: str,
+        scratch: Path,
+        on_fraction: Callable[[float], None],
+    ) -> StageContext:
+        """What a model stage of this run is given."""
+        from core.checkpoint import network_of
+
+        around = self.around
+        if given.checkpoint is None or given.preprocess is None:
+            raise EspalierError(
+                f"The stage {node.id!r} changes a network, and there is only a file before it.",
+                "Put it before the stages that work on the exported file.",
+            )
+        preprocess = given.preprocess
+        data = around.pipeline.data
+        return StageContext(
+            stage=stage_key(around.pipeline, node.id, seed), seed=seed, key=cache_key, device=around.device,
+            network=network_of(given.checkpoint), data=around.data, preprocess=preprocess,
+            augmentation=data.augmentation, balance=data.balance, scratch=scratch, control=around.control,
+            emit=around.emit, on_fraction=on_fraction,
+            reference=lambda reference: self.inputs.reference(reference, seed, preprocess, around.device),
+        )  # fmt: skip
+
+    def _make_network(self, node: StageNode, given: Given, context: StageContext, made: Path) -> int | None:
+        from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+        from core.profiling.counting import count_parameters
+
+        assert given.checkpoint is not None and isinstance(node.stage, ModelStage)
+        model = load_checkpoint(given.checkpoint).model
+        result = node.stage.run(model, node.parameters, context)
+        facts = {"stage": node.id, "kind": node.kind, "key": context.key, **result.facts}
+        checkpoint = Checkpoint(
+            result.model.cpu(), context.network, context.preprocess, self.around.data.classes, facts
+        )
+        save_checkpoint(made / "checkpoint", checkpoint)
+        kept = {
+            "notes": result.notes, "skipped": result.skipped, "facts": result.facts, "history": result.history,
+            "training_seconds": result.training_seconds, **count_parameters(checkpoint.model),
+        }  # fmt: skip
+        if result.deployed is not None:
+            kept["deployed"] = _take_file(result.deployed, made)
+        _write(made, kept)
+        return result.cut_at
+
+    def _make_file(
+        self,
+        node: StageNode,
+        seed: int,
+        given: Given,
+        cache_key: str,
+        scratch: Path,
+        made: Path,
+        on_fraction: Callable[[float], None],
+    ) -> None:
+        around = self.around
+        assert given.file is not None and isinstance(node.stage, DeploymentStage)
+        started = time.monotonic()
+        context = DeployContext(
+            stage=stage_key(around.pipeline, node.id, seed), seed=seed, key=cache_key, target=scratch / "file.onnx",
+            scratch=scratch, control=around.control, emit=around.emit,
+            inputs={
+                "data": around.pipeline.data.model_dump(mode="json"), "data_cache": str(around.home.data),
+                "base": str(around.run.base), "threads": around.threads,
+            },
+            job=lambda job, arguments: around.tool.call(
+                job, arguments, around.control, lambda done, text: on_fraction(done)
+            ),
+        )  # fmt: skip
+        result = node.stage.deploy(given.file, node.parameters, context)
+        _write(made, {
+            "notes": result.notes, "skipped": result.skipped, "facts": result.facts, "history": [],
+            "training_seconds": result.seconds or time.monotonic() - started,
+            **self._parameters_before(node, seed, given), "deployed": _take_file(result.file, made),
+        })  # fmt: skip
+
+    def _parameters_before(self, node: StageNode, seed: int, given: Given) -> dict[str, int]:
+        """Parameters of the network that a file stands for: quantization removes none.
+
+        Counted on the file where a person gave no more than the file.
+        """
+        parent = self.around.pipeline.parent(node)
+        if parent in self.around.pipeline.stage_ids:
+            folder = self.around.run.stage_folder(stage_key(self.around.pipeline, parent, seed))
+            before = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        else:
+            arguments = {"model": str(given.file), "input_size": self.around.data.size[0]}
+            before = self.around.tool.call("core.profiling.counting:count", arguments, self.around.control)
+        return {name: before[name] for name in ("params", "nonzero_params")}
+
+    def cache_key(self, node: StageNode, seed: int, given: Given) -> str:
+        """Everything that makes a stage's result what it is, hashed."""
+        around, parameters = self.around, node.parameters
+        references = node.stage.references(parameters)
+        settings = parameters.model_dump(mode="json")
+        return make_key({
+            "stage": node.kind,
+            "version": node.stage.version,
+            "settings": {name: value for name, value in settings.items() if name not in references},
+            "data": around.data.fingerprint,
+            "seed": seed,
+            "threads": around.threads,
+            **(
+                self._network_parts(node, seed, given, references)
+                if isinstance(node.stage, ModelStage)
+                else self._file_parts(given)
+            ),
+        })  # fmt: skip
+
+    def _network_parts(
+        self, node: StageNode, seed: int, given: Given, references: dict[str, str]
+    ) -> dict[str, Any]:
+        import torch
+
+        from core.checkpoint import content_hash
+        from core.training import resolve_precision
+
+        around = self.around
+        return {
+            "input": content_hash(given.checkpoint) if given.checkpoint else "",
+            "references": {
+                name: content_hash(self.inputs.reference_folder(value, seed))
+                for name, value in references.items()
+            },
+            "preprocess": given.preprocess.as_dict() if given.preprocess else {},
+            "augmentation": around.pipeline.data.augmentation.model_dump(mode="json"),
+            "balance": around.pipeline.data.balance,
+            "device": around.device.split(":")[0],
+            "mixed": resolve_precision("mixed", around.device).name,
+            "torch": torch.__version__,
+        }
+
+    def _file_parts(self, given: Given) -> dict[str, Any]:
+        assert given.file is not None
+        return {
+            "input": sha256_of(given.file),
+            **{name: version(name) for name in ("onnx", "onnxruntime")},
+        }
+
+
+def _take_file(file: DeployedFile, made: Path) -> dict[str, str]:
+    """Move a stage's file to where it stays; its name is its precision."""
+    target = made / "deployed" / f"{file.precision}.onnx"
+    target.parent.mkdir(exist_ok=True)
+    file.path.replace(target)
+    return {"precision": file.precision, "label": file.label}
+
+
+def _write(made: Path, kept: dict[str, Any]) -> None:
+    (made / "result.json").write_text(json.dumps(kept), encoding="utf-8")

@@ -1,0 +1,301 @@
+"""A person's own network: a function in a Python file that makes it. Readable without torch.
+
+The file is run only while its content is on the person's trust list (`core.trust`); everything it
+needs besides installed packages has to be in it. Once opened, the network is a backbone called
+`python:HASH`, the hash being that of the file and of how its function is called, so that every
+stage, checkpoint and cache treats it as any other. A checkpoint keeps a copy of the file
+(`network.py`) and of the call (`network.json`); opening it asks the trust list again.
+"""
+
+import hashlib
+import json
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from core import yaml
+from core.data.preprocess import HALF, IMAGENET, Normalisation
+from core.errors import EspalierError
+from core.models.catalogue import OWN, Backbone
+from core.models.settings import BackboneSettings
+from core.params import Params, param
+from core.trust import TrustList
+
+_CODE, _CALL = "network.py", "network.json"
+
+_IMAGE_SIZE = 224  # px, where nothing says how large the images are
+
+
+class PythonSettings(Params):
+    """A network from a person's own Python file."""
+
+    path: str = param(
+        ...,
+        "Python file",
+        "A file that imports nothing but installed packages. It is run only after you said that you trust it.",
+        path="file:Python (*.py)",
+        min_length=1,
+    )
+    factory: str = param(
+        "make_network",
+        "Function",
+        "The function or class in the file that makes the network: images [b, 3, s, s] to logits "
+        "[b, classes], ending in one linear layer.",
+        pattern=r"^[^\W\d]\w*$",
+    )
+    classes_argument: str = param(
+        "num_classes",
+        "Classes go in as",
+        "Keyword of the function that takes the number of classes; empty where it takes none.",
+        pattern=r"^([^\W\d]\w*)?$",
+    )
+    arguments: str = param(
+        "",
+        "Arguments",
+        "Further keyword arguments in YAML: {depth: 20, width: 1.5, norm: batch}. Empty for none.",
+    )
+    blocks: str = param(
+        "",
+        "Residual blocks",
+        "Class names of the network's residual blocks, separated by commas; block-internal pruning and "
+        "dropping of blocks look for them.",
+    )
+    normalisation: Literal["data", "imagenet", "half"] = param(
+        "data",
+        "Normalisation",
+        "What images are normalised by.",
+        choices={
+            "data": "Mean and deviation of the training images.",
+            "imagenet": "Mean (0.485, 0.456, 0.406), deviation (0.229, 0.224, 0.225).",
+            "half": "0.5 and 0.5: the range −1…1.",
+        },
+    )
+    weights_file: str = param(
+        "",
+        "Weights file",
+        "State dict with the network's own names; empty starts from what the function gives. "
+        "Relative paths start at the pipeline's file.",
+        path="file:Weights (*.pth *.pt *.th *.bin *.safetensors)",
+    )
+    fresh_head: bool = param(
+        False,
+        "Fresh classifier",
+        "Leave the file's classifier out and start with a new one, for another set of classes.",
+    )
+    trusted_sha256: str = param(
+        "",
+        "SHA-256",
+        "Hash of the Python file that this pipeline was made with; another file is refused. Empty takes any.",
+        pattern=r"^([0-9a-f]{64})?$",
+        advanced=True,
+    )
+
+    @field_validator("arguments")
+    @classmethod
+    def _are_a_mapping(cls, text: str) -> str:
+        _arguments(text)
+        return text
+
+    def normalise(self) -> Normalisation | None:
+        """Mean and deviation, or None for the training images' own."""
+        return {"data": None, "imagenet": IMAGENET, "half": HALF}[self.normalisation]
+
+
+@dataclass(frozen=True, slots=True)
+class PythonNetwork:
+    """A file's content and how its function is called.
+
+    Attributes:
+        file: its name, for messages.
+        arguments: keyword arguments besides the number of classes.
+    """
+
+    code: bytes
+    file: str
+    factory: str
+    classes_argument: str
+    arguments: Mapping[str, bool | int | float | str | None]
+    blocks: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """`python:HASH`, of everything that makes the network what it is."""
+        content = hashlib.sha256(self.code).hexdigest() + json.dumps(self.call(), sort_keys=True)
+        return OWN + hashlib.sha256(content.encode()).hexdigest()
+
+    def call(self) -> dict[str, Any]:
+        """All but the code, as JSON data."""
+        kept = {name: value for name, value in asdict(self).items() if name != "code"}
+        return json.loads(json.dumps(kept))
+
+    def backbone(self) -> Backbone:
+        """The network as an entry of the catalogue."""
+        return Backbone(
+            id=self.name, title=f"{self.factory} of {self.file}", help="A network of your own.",
+            factory="python_network:python_network", arguments={"name": self.name}, image_size=_IMAGE_SIZE,
+            smallest=1, names=(), blocks=self.blocks,
+        )  # fmt: skip
+
+
+_opened: dict[str, tuple[PythonNetwork, Callable[..., Any]]] = {}  # by name, in this process
+
+
+def open_python(settings: PythonSettings, base: Path, trusted: TrustList) -> BackboneSettings:
+    """Run a person's file, and give the network settings that stand for it in checkpoints.
+
+    Raises:
+        EspalierError: when the file is missing, is not the one named by its hash, is not trusted,
+            or has no such function.
+    """
+    path = base / Path(settings.path).expanduser()
+    code = _read(path)
+    found = hashlib.sha256(code).hexdigest()
+    if settings.trusted_sha256 not in ("", found):
+        raise EspalierError(
+            f"{path} is not the file that this pipeline was made with: its SHA-256 is {found}, "
+            f"expected {settings.trusted_sha256}.",
+            "Put the former file back, or take its hash out of the settings if you want the new one.",
+        )
+    network = PythonNetwork(
+        code, path.name, settings.factory, settings.classes_argument, _arguments(settings.arguments),
+        tuple(block.strip() for block in settings.blocks.split(",") if block.strip()),
+    )  # fmt: skip
+    return BackboneSettings(backbone=_open(network, path, trusted))
+
+
+def load_factory(code: bytes, path: Path, name: str, trusted: TrustList) -> Callable[..., Any]:
+    """Run a file's content and give its function `name`.
+
+    Args:
+        code: what was read from `path`, so that what is run is what was asked about.
+
+    Raises:
+        EspalierError: when the content is not on the trust list, fails, or has no such function.
+    """
+    if not trusted.knows(code):
+        raise EspalierError(
+            f"{path} is Python code, which can do anything that you can do, so it was not run: "
+            "it is not on your list of trusted files.",
+            f"Look through it; if you trust it, run 'espalier trust {path}'.",
+        )
+    module = ModuleType(f"espalier_{hashlib.sha256(code).hexdigest()[:16]}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # where dataclasses and the like look themselves up
+    try:
+        exec(compile(code, str(path), "exec"), module.__dict__)
+    except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
+        raise EspalierError(
+            f"{path.name} stopped while it was being opened: {type(error).__name__}: {error}.",
+            "Correct the file. It has to hold all that it needs besides installed packages.",
+            traceback.format_exc(),
+        ) from error
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        there = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
+        raise EspalierError(
+            f"Expected a function or class {name!r} in {path.name}, found none.",
+            f"It has {', '.join(there)}." if there else "It has no function at all.",
+        )
+    return factory
+
+
+def opened(name: str) -> Backbone:
+    """The entry of a network whose file was opened in this process.
+
+    Raises:
+        EspalierError: when it was not.
+    """
+    if name not in _opened:
+        raise EspalierError(
+            "The network is a person's own, and its Python file has not been opened.",
+            "Open it through its source or a checkpoint, which keeps a copy of the file.",
+        )
+    return _opened[name][0].backbone()
+
+
+def call_factory(name: str, classes: int) -> Any:
+    """What the function of an opened file gives for `classes` classes.
+
+    Raises:
+        EspalierError: when the function fails.
+    """
+    network, factory = _opened[name]
+    counted = {network.classes_argument: classes} if network.classes_argument else {}
+    try:
+        return factory(**counted, **network.arguments)
+    except (Exception, SystemExit) as error:
+        raise EspalierError(
+            f"{network.factory} of {network.file} stopped: {type(error).__name__}: {error}.",
+            f"It was called with {counted | dict(network.arguments)}. Correct the file or the settings.",
+            traceback.format_exc(),
+        ) from error
+
+
+def keep_copy(name: str, folder: Path) -> None:
+    """Write the file and the call of an opened network into a checkpoint's folder."""
+    network = _opened[name][0]
+    (folder / _CODE).write_bytes(network.code)
+    (folder / _CALL).write_text(json.dumps(network.call(), indent=1), encoding="utf-8")
+
+
+def open_copy(name: str, folder: Path, trusted: TrustList) -> None:
+    """Open the network that a checkpoint's folder keeps.
+
+    Raises:
+        EspalierError: when the copy was changed, or is not trusted.
+    """
+    code = _read(folder / _CODE)
+    try:
+        call = json.loads((folder / _CALL).read_text(encoding="utf-8"))
+        network = PythonNetwork(code, **{**call, "blocks": tuple(call["blocks"])})
+        same = network.name == name
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EspalierError(
+            f"Expected {_CALL} in {folder}, found none that can be read.", "", repr(error)
+        ) from error
+    if not same:
+        raise EspalierError(
+            f"The network's code in {folder} was changed after the checkpoint was written.",
+            "Run its stage again.",
+        )
+    _open(network, folder / _CODE, trusted)
+
+
+def _open(network: PythonNetwork, path: Path, trusted: TrustList) -> str:
+    name = network.name
+    if name not in _opened or not trusted.knows(network.code):
+        _opened[name] = network, load_factory(network.code, path, network.factory, trusted)
+    return name
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EspalierError(
+            f"Expected a Python file at {path}, found none that can be read.",
+            "Pick the file again.",
+            repr(error),
+        ) from error
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    """Keyword arguments from YAML: names with numbers, texts, switches or nothing."""
+    parsed = yaml.parse(text) if text.strip() else None
+    content = parsed.content if parsed else {}
+    plain = isinstance(content, dict) and all(
+        isinstance(name, str) and name.isidentifier() and isinstance(value, bool | int | float | str | None)
+        for name, value in content.items()
+    )
+    if (parsed and parsed.problems) or not plain:
+        raise ValueError(
+            f"expected names with numbers, texts or switches, as {{depth: 20, width: 1.5}}; received {text!r}"
+        )
+    return content

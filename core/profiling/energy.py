@@ -1,0 +1,121 @@
+"""Energy of one image: measured where the processor counts it, else estimated and called so.
+
+Processors with RAPL (Intel's "running average power limit" counters; AMD has them too) count the
+energy of the whole package in microjoules. Linux shows the counters below `/sys/class/powercap`,
+since 2020 to the administrator only (CVE-2020-8694); where they cannot be read, energy is the
+median latency times the power of one busy core, a figure that a person states.
+
+Energy is of everything in the package while images are classified one after the other, the idle
+share included: that is what a device draws. Joules a second are watts.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.child_server import ProgressCallback
+from core.reports import Metric
+
+COUNTERS = Path("/sys/class/powercap")
+CORE_WATTS = 10.0
+"""Power of one busy core where nobody states another: the order of a desktop processor's."""
+
+_SECONDS = 1.0
+_IDLE_SECONDS = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One package's energy counter; it starts again at 0 after `wraps` microjoules."""
+
+    path: Path
+    wraps: int
+
+    def read(self) -> int:
+        """Microjoules so far."""
+        return int((self.path / "energy_uj").read_text())
+
+    def since(self, before: int) -> float:
+        """Joules since a reading of `before`, over at most one new start."""
+        return ((self.read() - before) % self.wraps) / 1e6
+
+
+def counters(folder: Path = COUNTERS) -> list[Counter]:
+    """The packages' counters that this process may read."""
+    found = []
+    for path in sorted(folder.glob("intel-rapl:*")):
+        if path.name.count(":") != 1:
+            continue  # a part of a package, counted with it
+        try:
+            counter = Counter(path, int((path / "max_energy_range_uj").read_text()))
+            counter.read()
+        except (OSError, ValueError):
+            continue
+        found.append(counter)
+    return found
+
+
+def energy(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job of the measuring child: energy of images one after the other on one thread.
+
+    Args (as plain data): model, .onnx file. sample: .npy, float32 [1, c, s, s].
+
+    Returns: joules (an image), watts, idle_watts, images; empty where no counter can be read.
+    """
+    from core.profiling.session import bound_run, open_session, timed_runs, warm_up
+
+    found = counters()
+    if not found:
+        return {}
+    run = bound_run(open_session(Path(arguments["model"]), 1), Path(arguments["sample"]), 1)
+    warm_up(run)
+    idle, idle_seconds, _ = _joules(found, lambda: time.sleep(_IDLE_SECONDS))
+    joules, seconds, runs = _joules(found, lambda: timed_runs(run, 10, _SECONDS, 10 * _SECONDS))
+    images = len(runs)
+    return {
+        "joules": joules / images,
+        "watts": joules / seconds,
+        "idle_watts": idle / idle_seconds,
+        "images": images,
+    }
+
+
+def _joules(found: list[Counter], work: Any) -> tuple[float, float, Any]:
+    """Joules and seconds that `work` took, and its result."""
+    before = [counter.read() for counter in found]
+    started = time.perf_counter()
+    result = work()
+    seconds = time.perf_counter() - started
+    return sum(c.since(b) for c, b in zip(found, before, strict=True)), seconds, result
+
+
+def measured(reading: dict[str, Any]) -> dict[str, Metric]:
+    """What `energy` read, as metrics."""
+    how = (
+        f"measured: the processor's own counter (RAPL, whole package), one thread, batch 1, {reading['images']} images; "
+        f"idle before it {reading['idle_watts']:.1f} W"
+    )
+    return {
+        "energy_mj": Metric(value=1e3 * reading["joules"], unit="mJ", n=reading["images"], how=how),
+        "power_w": Metric(value=reading["watts"], unit="W", n=reading["images"], how=how),
+    }
+
+
+def estimated(latency_ms: Metric, core_watts: float) -> dict[str, Metric]:
+    """Latency times a stated power; not available without a latency."""
+    if latency_ms.value is None:
+        missing = "not available: no latency to estimate it from"
+        return {"energy_mj": Metric(value=None, unit="mJ", how=missing)}
+    how = (
+        f"estimated: median latency on one thread × {core_watts:g} W for one busy core (stated, not measured; "
+        "this processor's energy counters cannot be read)"
+    )
+    low, high = (None if b is None else b * core_watts for b in (latency_ms.low, latency_ms.high))
+    return {
+        "energy_mj": Metric(
+            value=latency_ms.value * core_watts, unit="mJ", low=low, high=high, level=latency_ms.level,
+            n=latency_ms.n, how=how,
+        ),
+        "power_w": Metric(value=core_watts, unit="W", how="stated, not measured"),
+    }  # fmt: skip

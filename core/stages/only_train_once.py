@@ -1,0 +1,273 @@
+"""Only-Train-Once: training that ends with channels at exactly zero, and the slim network without them.
+
+Source: R2 (arXiv 2409.02134) by OTOv3, Chen et al., arXiv 2312.09411; zero-invariant groups from
+OTO, arXiv 2107.07467; the optimiser DHSPG from OTOv2, arXiv 2303.06862. `core.surgery.zero_groups`
+says what the groups are and `core.surgery.dhspg` how they go to zero and where we depart there.
+
+One training, from scratch or from trained weights, in three phases: warm-up, projection, and the
+rest, in which the slim network trains on inside the full one. Only epochs of the rest may be kept
+as the best. Then the zero channels are taken out. The full network with its zeros and the slim one
+are the same function, which is checked here on images: their accuracies are equal by construction.
+
+Where we depart from R2: the numbers of channels that stay are multiples (8 by default), settled when
+the redundant groups are chosen. A group norm or layer norm over channels rules their groups out.
+Any optimiser of the training settings takes the base steps.
+
+Sparsities are shares of groups (channels); phases are shares of all training steps.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.errors import EspalierError
+from core.params import Params, param
+from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
+from core.training_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from core.surgery.dhspg import DHSPG
+    from core.surgery.groups import ChannelGroup
+
+_COMPARED = 8  # images on which the full and the slim network are compared
+_TOLERANCE = 1e-4  # of the largest logit
+_LONGEST = 0.9  # share of training that warm-up and projection may take together
+
+
+class OnlyTrainOnceParams(Params):
+    target_group_sparsity: float = param(
+        0.5,
+        "Group sparsity",
+        "Share of all prunable channels that become zero and go.",
+        gt=0,
+        lt=1,
+        step=0.05,
+    )
+    warm_up: float = param(
+        0.1,
+        "Warm-up",
+        "Share of training before the redundant channels are chosen; from trained weights 0 will do.",
+        ge=0,
+        le=0.8,
+        step=0.05,
+    )
+    projection: float = param(
+        0.4,
+        "Projection",
+        "Share of training in which the redundant channels go to zero; the rest trains the slim network.",
+        gt=0,
+        le=0.9,
+        step=0.05,
+    )
+    scope: Literal["whole-groups", "block-internal"] = param(
+        "whole-groups",
+        "Scope",
+        "Which channels may go.",
+        choices={
+            "whole-groups": "Every width with zero-invariant groups, the residual stream too where it can be.",
+            "block-internal": "Only widths inside one residual block.",
+        },
+    )
+    round_to: int = param(
+        8,
+        "Round to",
+        "Channels that stay are a multiple of this in every layer; 1 meets the group sparsity exactly.",
+        unit="channels",
+        ge=1,
+        le=64,
+        step=1,
+    )
+    compare: Literal["layer", "network"] = param(
+        "layer",
+        "Compare within",
+        "What a channel's magnitude is measured against when the redundant ones are chosen.",
+        choices={
+            "layer": "The mean of its layer: all layers lose similar shares.",
+            "network": "All channels as they are, as OTO does: layers of small weights lose most.",
+        },
+        advanced=True,
+    )
+    epsilon: float = param(
+        0.0,
+        "Half-space ε",
+        "Higher puts redundant channels at zero sooner, before they have shrunk.",
+        ge=0,
+        lt=1,
+        step=0.1,
+        advanced=True,
+    )
+    training: TrainingSettings = param(
+        TrainingSettings(optimiser="adamw", learning_rate=1e-3, weight_decay=1e-2),
+        "Training",
+        "The one training; its optimiser takes the base steps.",
+    )
+
+
+class OnlyTrainOnce(ModelStage[OnlyTrainOnceParams]):
+    id = "only-train-once"
+    title = "Only train once"
+    group = "Pruning"
+    effect = "structure"
+    help = "Trains and prunes at once: channels go to zero while the rest learns, and the slim network needs no fine-tuning."
+    Settings = OnlyTrainOnceParams
+
+    def epochs(self, settings: OnlyTrainOnceParams) -> float:
+        return settings.training.epochs
+
+    def check(self, settings: OnlyTrainOnceParams, given: Input) -> list[Problem]:
+        taken = settings.warm_up + settings.projection
+        if taken <= _LONGEST:
+            return []
+        return [Problem(
+            f"Expected warm-up and projection to take at most {_LONGEST:g} of the training together, "
+            f"received {settings.warm_up:g} and {settings.projection:g}.",
+            "Lower one of them: the slim network needs the rest to train.", ("projection",),
+        )]  # fmt: skip
+
+    def run(self, model: "nn.Module", settings: OnlyTrainOnceParams, context: StageContext) -> StageResult:
+        from core.surgery.groups import count
+        from core.surgery.zero_groups import remove_zero_channels
+
+        if settings.training.epochs == 0:
+            return StageResult(model, notes=["With 0 epochs nothing goes to zero, so nothing was taken out."])
+        context.phase("groups", "Finding zero-invariant groups")
+        groups, skipped = _groups(model, settings, context)
+        result = StageResult(model, skipped=skipped)
+        optimiser = _train(result, groups, settings, context)
+        context.phase("prune", "Taking zero channels out")
+        images = _images(context)
+        full, before = _logits(model, images), count(model, context.preprocess.size)
+        zeros = remove_zero_channels(model, groups)
+        apart = _compared(full, _logits(model, images))
+        model.to(context.device)
+        layers = [_row(group, channels) for group, channels in zip(groups, zeros, strict=True)]
+        channels, gone = sum(group.units for group in groups), sum(len(each) for each in zeros)
+        result.facts |= {
+            "layers": layers, "groups": channels, "zero_groups": gone, "group_sparsity": gone / channels,
+            "max_logit_difference": apart, "full_params": before.params, "full_macs": before.macs,
+            "steps_to_target": optimiser.end,
+        }  # fmt: skip
+        result.notes.append(
+            f"{gone} of {channels} channels went to zero ({gone / channels:.1%}, asked for "
+            f"{settings.target_group_sparsity:.1%}) and were taken out; full and slim network differ by "
+            f"at most {apart:.1g} in a logit."
+        )
+        return result
+
+
+def _groups(
+    model: "nn.Module", settings: OnlyTrainOnceParams, context: StageContext
+) -> "tuple[list[ChannelGroup], list[tuple[str, str]]]":
+    """The widths with zero-invariant groups, and the others with the reason.
+
+    Raises:
+        EspalierError: when none can go; the message names why.
+    """
+    import torch
+
+    from core.models.catalogue import backbone
+    from core.surgery.dhspg import choose_redundant
+    from core.surgery.groups import channel_groups
+    from core.surgery.zero_groups import zero_invariant
+
+    size = context.preprocess.size
+    blocks = backbone(context.network.backbone).blocks
+    found, skipped = channel_groups(model, size, blocks, settings.scope)
+    groups, others = zero_invariant(model, size, found)
+    skipped += others
+    if not groups:
+        reasons = "; ".join(sorted({reason for _, reason in skipped})) or "it has no hidden channels"
+        raise EspalierError(
+            f"This network has no channels that can go without a trace: {reasons}.",
+            "Choose another scope, or prune channels by their norm instead.",
+        )
+    alike = [torch.zeros(group.units) for group in groups]
+    wanted, round_to = settings.target_group_sparsity, settings.round_to
+    if not any(bool(mask.any()) for mask in choose_redundant(alike, wanted, round_to)):
+        widest = max(group.units for group in groups)
+        raise EspalierError(
+            f"A group sparsity of {wanted:g} takes no channel out of {sum(len(each) for each in alike)} "
+            f"(the widest layer has {widest}) when multiples of {round_to} stay.",
+            "Raise the group sparsity, or lower 'Round to'.",
+        )
+    return groups, skipped
+
+
+def _train(
+    result: StageResult, groups: "list[ChannelGroup]", settings: OnlyTrainOnceParams, context: StageContext
+) -> "DHSPG":
+    """Train until the redundant groups are zero and on; the optimiser knows which they are."""
+    from core.surgery.dhspg import DHSPG
+    from core.surgery.zero_groups import layer_groups
+    from core.training import Hooks, make_optimiser
+
+    model, made = result.model, list["DHSPG"]()
+    total = settings.training.epochs * _steps(settings, context)
+    start = round(settings.warm_up * total)
+    end = max(start + 1, round((settings.warm_up + settings.projection) * total))
+
+    def optimiser(parameters: "list[nn.Parameter]", training: TrainingSettings) -> "DHSPG":
+        layers = [layer_groups(model, group) for group in groups]
+        made.append(DHSPG(
+            make_optimiser(parameters, training), layers, settings.target_group_sparsity, start, end,
+            settings.round_to, settings.epsilon, settings.compare == "layer",
+        ))  # fmt: skip
+        return made[-1]
+
+    hooks = Hooks(optimiser=optimiser, eligible=lambda: made[-1].reached)
+    result.add_training(run_training(model, settings.training, context, hooks=hooks))
+    if not made[-1].reached:
+        made[-1].finish()
+        result.notes.append(
+            "Training ended before all redundant channels had reached zero; the rest were put there at once."
+        )
+    return made[-1]
+
+
+def _steps(settings: OnlyTrainOnceParams, context: StageContext) -> int:
+    """Optimiser steps in an epoch, as `run_training` takes them."""
+    from core.data.batches import Batches
+
+    return Batches(
+        context.data, "train", settings.training.batch_size, context.preprocess, context.augmentation,
+        context.device, context.seed, context.key, shuffle=True, balance=context.balance,
+    ).steps  # fmt: skip
+
+
+def _images(context: StageContext) -> "Tensor":
+    """Validation images, on the processor: its arithmetic is float32 throughout."""
+    from core.data.batches import Batches
+
+    batches = Batches(
+        context.data, "validation", _COMPARED, context.preprocess, None, "cpu", context.seed, context.key
+    )
+    return next(batches.epoch(0))[0]
+
+
+def _logits(model: "nn.Module", images: "Tensor") -> "Tensor":
+    import torch
+
+    with torch.no_grad():
+        return model.cpu().eval()(images)
+
+
+def _compared(full: "Tensor", slim: "Tensor") -> float:
+    """The largest difference of a logit.
+
+    Raises:
+        EspalierError: when it is more than rounding explains.
+    """
+    apart = float((full - slim).abs().max())
+    if not apart <= _TOLERANCE * max(1.0, float(full.abs().max())):
+        raise EspalierError(
+            f"The slim network gives other answers than the full one with its zeros (largest difference {apart:.2g}).",
+            "Choose the scope 'block-internal', and please report this network.",
+        )
+    return apart
+
+
+def _row(group: "ChannelGroup", zeros: list[int]) -> dict[str, Any]:
+    return {
+        "path": group.path, "before": group.units, "after": group.units - len(zeros),
+        "members": list(group.members),
+    }  # fmt: skip

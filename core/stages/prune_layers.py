@@ -1,0 +1,213 @@
+"""Layer pruning: whole residual blocks go, then fine-tuning.
+
+Source: R5, Sadaqa and Liu, arXiv 2509.08714: one-shot removal of layers by WeightMagnitude or
+FeatureMapRank. Our source is a summary, so the usual definitions are taken: HRank's mean rank of
+the feature maps over a few batches (Lin et al. 2020, arXiv 2002.10179); a layer's importance is
+the mean over its block.
+
+A block can go where its shortcut is the identity: its input then passes through unchanged
+(`core.surgery.blocks` tries it on the network). The statistics of batch norm are estimated anew
+before fine-tuning, because the remaining layers see other activations.
+
+Where we depart from R5: whole blocks, never single layers inside one, because only a block's
+removal leaves shapes that agree; importances are compared within their stage by default, because
+the weights of wide layers are smaller by nature and one stage would lose everything; the
+similarity of a block's input and output is offered as a third criterion.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.errors import EspalierError
+from core.params import Params, param
+from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
+from core.training_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from core.surgery.blocks import Block
+
+_BATCH = 32
+
+CRITERIA = {
+    "weight-magnitude": "Mean absolute weight of the block's layers (R5).",
+    "feature-map-rank": "Mean rank of the block's output maps on training images (R5, HRank).",
+    "input-similarity": "How much the block changes what passes through it: 1 − cosine of input and output.",
+}
+
+
+class PruneLayersParams(Params):
+    amount_as: Literal["share", "count"] = param(
+        "share",
+        "Amount as",
+        "How the number of dropped blocks is given.",
+        choices={
+            "share": "A share of the blocks that can be dropped.",
+            "count": "A number of blocks.",
+        },
+    )
+    share: float = param(
+        0.3, "Share", "Share of the droppable blocks that go; used with 'share'.", gt=0, le=1, step=0.05
+    )
+    count: int = param(
+        2, "Count", "How many blocks go; used with 'count'.", unit="blocks", ge=1, le=1000, step=1
+    )
+    importance: Literal["weight-magnitude", "feature-map-rank", "input-similarity"] = param(
+        "weight-magnitude", "Importance", "Which blocks matter least.", choices=CRITERIA
+    )
+    compare: Literal["stage", "network"] = param(
+        "stage",
+        "Compare within",
+        "What a block's importance is measured against.",
+        choices={
+            "stage": "Each importance is divided by the mean of its stage (blocks of one resolution and width).",
+            "network": "All blocks as they are, as R5 does.",
+        },
+        advanced=True,
+    )
+    keep_one: bool = param(True, "Keep one per stage", "At least one block of every stage stays.")
+    importance_batches: int = param(
+        2,
+        "Importance batches",
+        "Batches of 32 training images that an importance on images looks at.",
+        unit="batches",
+        ge=1,
+        le=1000,
+        advanced=True,
+    )
+    batch_norm_batches: int = param(
+        20,
+        "Batch norm batches",
+        "Batches of training images on which batch norm statistics are estimated again; 0 leaves the old ones.",
+        unit="batches",
+        ge=0,
+        le=10_000,
+        advanced=True,
+    )
+    training: TrainingSettings = param(
+        TrainingSettings(), "Fine-tuning", "How the shallower network is trained afterwards."
+    )
+
+
+class PruneLayers(ModelStage[PruneLayersParams]):
+    id = "prune-layers"
+    title = "Prune layers"
+    group = "Pruning"
+    effect = "structure"
+    help = "Drops the residual blocks that matter least, so that the network gets shallower, and fine-tunes."
+    Settings = PruneLayersParams
+
+    def epochs(self, settings: PruneLayersParams) -> float:
+        return settings.training.epochs
+
+    def check(self, settings: PruneLayersParams, given: Input) -> list[Problem]:
+        return blocks_missing(given)
+
+    def run(self, model: "nn.Module", settings: PruneLayersParams, context: StageContext) -> StageResult:
+        from core.surgery.batch_norm import recalibrate
+        from core.surgery.blocks import drop_blocks
+
+        context.phase("prune", "Ranking residual blocks")
+        blocks, order, importance = rank_blocks(
+            model,
+            context,
+            settings.importance,
+            settings.compare,
+            settings.importance_batches,
+            settings.keep_one,
+        )
+        dropped = order[: self._count(settings, blocks, order)]
+        drop_blocks(model, dropped)
+        result = StageResult(
+            model,
+            skipped=[(block.path, block.reason) for block in blocks if block.reason],
+            facts={"blocks": described(blocks, importance, dropped)},
+        )
+        result.notes.append(f"{len(dropped)} of {len(blocks)} residual blocks dropped: {', '.join(dropped)}.")
+        recalibrate(model, context, settings.batch_norm_batches)
+        result.add_training(run_training(model, settings.training, context, phase="fine-tune"))
+        return result
+
+    def _count(self, settings: PruneLayersParams, blocks: "list[Block]", order: list[str]) -> int:
+        droppable = sum(not block.reason for block in blocks)
+        if settings.amount_as == "share":
+            return min(len(order), max(1, round(droppable * settings.share)))
+        if settings.count > len(order):
+            raise EspalierError(
+                f"Expected at most {len(order)} blocks to drop, received {settings.count}: "
+                f"of {len(blocks)} residual blocks {droppable} have an identity shortcut"
+                + (", and one stays in every stage." if settings.keep_one else "."),
+                "Lower the count, or let stages lose all their blocks." if settings.keep_one else "Lower the count.",
+            )  # fmt: skip
+        return settings.count
+
+
+def blocks_missing(given: Input) -> list[Problem]:
+    """The problem of a backbone without residual blocks, if it has none."""
+    from core.models.catalogue import BACKBONES
+
+    if given.network is None or given.network.backbone not in BACKBONES:
+        return []
+    found = BACKBONES[given.network.backbone]
+    if found.blocks:
+        return []
+    return [Problem(
+        f"{found.title} is a plain chain of layers: it has no residual blocks, and without a shortcut "
+        "nothing can take a dropped layer's place.",
+        "Prune its channels instead, or choose a residual backbone.",
+    )]  # fmt: skip
+
+
+def rank_blocks(
+    model: "nn.Module",
+    context: StageContext,
+    criterion: Literal["weight-magnitude", "feature-map-rank", "input-similarity"],
+    compare: str,
+    batches: int,
+    keep_one: bool,
+) -> "tuple[list[Block], list[str], dict[str, float]]":
+    """All residual blocks; of those that can go the paths, least important first, and importances.
+
+    Raises:
+        EspalierError: when none can go; the message names the structure.
+    """
+    from core.models.catalogue import backbone
+    from core.surgery.blocks import block_importance, find_blocks, relative_to_stage, removal_order
+    from core.surgery.samples import training_batches
+
+    model.to(context.device)
+    blocks = find_blocks(model, backbone(context.network.backbone).blocks, context.preprocess.size)
+    if not blocks:
+        raise EspalierError(
+            f"Expected a network of residual blocks, received {backbone(context.network.backbone).title} "
+            "as it is now, in which none is left or known.",
+            "Remove this stage, or prune channels instead.",
+        )
+    droppable = [block for block in blocks if not block.reason]
+    images = (seen for seen, _ in training_batches(context, "blocks", batches, _BATCH))
+    importance = block_importance(model, droppable, criterion, images)
+    if compare == "stage":
+        importance = relative_to_stage(droppable, importance)
+    order = removal_order(blocks, importance, keep_one)
+    if not order:
+        reasons = sorted({block.reason for block in blocks if block.reason}) or [
+            "every stage is down to one block"
+        ]
+        raise EspalierError(
+            f"None of the network's {len(blocks)} residual blocks can be dropped: {'; '.join(reasons)}.",
+            "Remove this stage, or prune channels instead.",
+        )
+    return blocks, order, importance
+
+
+def described(
+    blocks: "list[Block]", importance: dict[str, float], dropped: list[str]
+) -> list[dict[str, Any]]:
+    """The blocks as plain data, for reports."""
+    return [
+        {
+            "path": block.path, "kind": block.kind, "stage": block.stage,
+            "importance": importance.get(block.path), "dropped": block.path in dropped,
+        }
+        for block in blocks
+    ]  # fmt: skip

@@ -1,0 +1,216 @@
+"""Unstructured pruning: single weights become zero and stay zero, then fine-tuning.
+
+Source: Han et al. 2015, arXiv 1506.02626 (magnitude); Zhu and Gupta 2017, arXiv 1710.01878 (the
+cubic schedule, equation 1; they spare MobileNet's first layer as we do); R2 (arXiv 2409.02134) prunes
+ConvNeXt over a grid of amounts for linear layers and convolutions with `torch.nn.utils.prune`,
+whose numbers these are: of n weights round(amount · n) become zero.
+
+With n prunings the share of zeros after pruning t is amount · (1 − (1 − t/n)³).
+
+Where we depart: an amount counts the zeros that a layer has already, so that pruning twice by a
+half leaves a half, not a quarter. Zhu and Gupta prune every few steps, we prune between trainings.
+Biases and batch normalisation are never pruned.
+
+Amounts are fractions of a layer's weights.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.data.randomness import derive_seed
+from core.params import Params, param
+from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
+from core.training_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class PruneWeightsParams(Params):
+    linear_amount: float = param(
+        0.5, "Linear layers", "Share of each linear layer's weights that become zero.", ge=0, lt=1, step=0.1
+    )
+    convolution_amount: float = param(
+        0.5, "Convolutions", "Share of each convolution's weights that become zero.", ge=0, lt=1, step=0.1
+    )
+    criterion: Literal["l1", "random"] = param(
+        "l1",
+        "Criterion",
+        "Which weights go.",
+        choices={
+            "l1": "Those closest to zero.",
+            "random": "Any, by chance: the bar that a criterion has to beat.",
+        },
+    )
+    ranking: Literal["layer", "global"] = param(
+        "layer",
+        "Ranking",
+        "Which weights are compared with each other.",
+        choices={
+            "layer": "Those of one layer: every layer loses the same share.",
+            "global": "Those of all linear layers, and those of all convolutions: layers of small weights lose more.",
+        },
+    )
+    steps: int = param(
+        1,
+        "Prunings",
+        "1 prunes all at once; more reach the amounts along a cubic curve, most at first, with training after each.",
+        ge=1,
+        le=100,
+    )
+    step_epochs: int = param(
+        1,
+        "Epochs between",
+        "Training after each pruning but the last, which the fine-tuning follows.",
+        unit="epochs",
+        ge=1,
+        le=1000,
+        advanced=True,
+    )
+    first_layer: bool = param(
+        False,
+        "First layer too",
+        "Also prune the layer that sees the image. It has few weights and all others depend on it; R2 prunes it.",
+    )
+    protected: str = param(
+        "",
+        "Protected layers",
+        "Names of layers that stay whole, between commas; * stands for any text, as in 'head, body.layer1.*'.",
+        advanced=True,
+    )
+    training: TrainingSettings = param(
+        TrainingSettings(), "Fine-tuning", "How the remaining weights are trained afterwards."
+    )
+
+
+class PruneWeights(ModelStage[PruneWeightsParams]):
+    id = "prune-weights"
+    title = "Prune weights"
+    group = "Pruning"
+    effect = "zeros"
+    help = (
+        "Sets the smallest weights to zero and keeps them there. The network keeps its shape and its speed."
+    )
+    Settings = PruneWeightsParams
+
+    def epochs(self, settings: PruneWeightsParams) -> float:
+        return (settings.steps - 1) * settings.step_epochs + settings.training.epochs
+
+    def check(self, settings: PruneWeightsParams, given: Input) -> list[Problem]:
+        if settings.linear_amount == settings.convolution_amount == 0:
+            return [Problem(
+                "Expected an amount above 0 for linear layers or convolutions, received 0 for both.",
+                "Nothing would be pruned; raise one of them.", ("convolution_amount",),
+            )]  # fmt: skip
+        return []
+
+    def run(self, model: "nn.Module", settings: PruneWeightsParams, context: StageContext) -> StageResult:
+        from core.models.constraints import constrain
+        from core.surgery.layers import weight_layers
+
+        layers, skipped = weight_layers(model, settings.protected, settings.first_layer)
+        result = StageResult(model, skipped=skipped)
+        done, total = 0.0, max(self.epochs(settings), 1)
+
+        def prune(step: int) -> None:
+            context.phase("prune", "Pruning weights")
+            prune_layers(model, layers, settings, share_at(step, settings.steps), context)
+            constrain(model, (f"{path}.weight" for path in layers), "sparse")
+
+        for step in range(1, settings.steps + 1):
+            prune(step)
+            training = _training_after(step, settings)
+            part = replace(context, on_fraction=_part(context, done / total, training.epochs / total))
+            phase = "fine-tune" if step == settings.steps else f"step-{step}"
+            result.add_training(run_training(model, training, part, phase=phase))
+            done += training.epochs
+            if result.cut_at is not None and step < settings.steps:  # a person wants the result now
+                prune(settings.steps)
+                break
+        result.facts["layers"] = rows = list(_rows(layers))
+        result.notes = [*_notes(rows), *dict.fromkeys(result.notes)]  # each training says its precision
+        return result
+
+
+def share_at(step: int, steps: int) -> float:
+    """Share of the final amounts that is pruned after pruning `step` of `steps`."""
+    return 1 - (1 - step / steps) ** 3
+
+
+def prune_layers(
+    model: "nn.Module",
+    layers: Mapping[str, "nn.Module"],
+    settings: PruneWeightsParams,
+    share: float,
+    context: StageContext,
+) -> None:
+    """Set `share` of the final amounts to zero, in place and on the CPU.
+
+    Args:
+        layers: convolutions and linear layers by path.
+    """
+    from torch import nn
+
+    model.cpu()
+    amounts = {nn.Linear: settings.linear_amount, nn.Conv2d: settings.convolution_amount}
+    for kind, amount in amounts.items():
+        scores = {
+            path: _scores(layer.weight, settings.criterion, derive_seed(context.seed, context.key, path))
+            for path, layer in layers.items()
+            if isinstance(layer, kind)
+        }
+        together = [list(scores)] if settings.ranking == "global" else [[path] for path in scores]
+        for paths in together:
+            _zero_lowest([(layers[path].weight, scores[path]) for path in paths], share * amount)
+
+
+def _scores(weight: "Tensor", criterion: str, seed: int) -> "Tensor":
+    """What pruning ranks by, [n]: the lowest go first. Weights that are zero come before all others."""
+    import torch
+
+    flat = weight.detach().reshape(-1)
+    if criterion == "l1":
+        return flat.abs()
+    draws = torch.rand(len(flat), generator=torch.Generator().manual_seed(seed))
+    return draws.masked_fill(flat == 0, -1)
+
+
+def _zero_lowest(ranked: list[tuple["Tensor", "Tensor"]], amount: float) -> None:
+    """Of all these (weight, scores), set round(amount · n) entries with the lowest scores to zero."""
+    import torch
+
+    if not ranked:
+        return
+    scores = torch.cat([found for _, found in ranked])
+    gone = torch.zeros(len(scores), dtype=torch.bool)
+    gone[scores.argsort(stable=True)[: round(amount * len(scores))]] = True
+    with torch.no_grad():
+        for (weight, _), own in zip(ranked, gone.split([len(found) for _, found in ranked]), strict=True):
+            weight.masked_fill_(own.view(weight.shape), 0)
+
+
+def _training_after(step: int, settings: PruneWeightsParams) -> TrainingSettings:
+    if step == settings.steps:
+        return settings.training
+    return settings.training.model_copy(update={"epochs": settings.step_epochs})
+
+
+def _part(context: StageContext, start: float, length: float) -> Any:
+    """Tells the stage's fraction while one of its trainings tells its own."""
+    return lambda fraction: context.on_fraction(start + length * fraction)
+
+
+def _rows(layers: Mapping[str, "nn.Module"]) -> Iterable[dict[str, Any]]:
+    for path, layer in layers.items():
+        weights = layer.weight.numel()
+        yield {"path": path, "weights": weights, "zeros": weights - int(layer.weight.count_nonzero())}
+
+
+def _notes(rows: list[dict[str, Any]]) -> list[str]:
+    zeros, weights = (sum(row[name] for row in rows) for name in ("zeros", "weights"))
+    return [
+        f"{zeros} of {weights} weights in {len(rows)} layers are zero ({100 * zeros / max(weights, 1):.1f} %).",
+        "Latency and the file's size stay as they are: the weights are stored and multiplied as dense "
+        "arrays, and a zero takes as long as any other number. A compressed copy of the file is smaller.",
+    ]

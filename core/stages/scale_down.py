@@ -1,0 +1,266 @@
+"""Compound scaling down: fewer residual blocks and narrower layers together, then fine-tuning.
+
+Source: R5, Sadaqa and Liu, arXiv 2509.08714, which scales a trained network *down* in depth and width
+as EfficientNet's compound scaling (Tan and Le 2019, arXiv 1905.11946, equation 3) scales one up,
+one-shot. Our source is a summary; this is our reading of it:
+
+* One coefficient φ ≥ 0 gives depth d = α^(−φ) and width w = β^(−φ), with EfficientNet's α = 1.2 and
+  β = 1.1. The resolution is the data's and stays.
+* Of B residual blocks round(B·(1 − d)) are dropped, the least important first, as far as they can be
+  (`core.stages.prune_layers`). Every group of channels in scope keeps the share w, rounded.
+* φ is searched: the largest whose MACs are not below the budget. Blocks come whole, so the
+  width then closes what is left (`core.surgery.budget`), and the budget is met within about 1 %.
+
+Channels and blocks are ranked by the same importance, WeightMagnitude or FeatureMapRank.
+Where we depart from EfficientNet: its d·w² law is not used, the MACs of every candidate are counted.
+
+The budget is a share of the MACs of the network given; d and w are shares of blocks and channels.
+"""
+
+import copy
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.params import Params, param
+from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
+from core.stages.prune_channels import Prospect, PruneChannelsParams, Start, look
+from core.stages.prune_layers import blocks_missing, described, rank_blocks
+from core.training_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from core.surgery.budget import Plan
+
+_NARROWEST = 1e-3  # no width below this share is searched
+
+
+class ScaleDownParams(Params):
+    budget: float = param(0.5, "Budget", "Share of the network's MACs that stays.", gt=0, lt=1, step=0.05)
+    depth_base: float = param(
+        1.2,
+        "Depth base α",
+        "How fast the depth falls with the compound coefficient; 1 keeps all blocks.",
+        ge=1,
+        le=4,
+        step=0.05,
+    )
+    width_base: float = param(
+        1.1,
+        "Width base β",
+        "How fast the width falls with the compound coefficient.",
+        gt=1,
+        le=4,
+        step=0.05,
+    )
+    importance: Literal["weight-magnitude", "feature-map-rank"] = param(
+        "weight-magnitude",
+        "Importance",
+        "Which blocks and channels matter least.",
+        choices={
+            "weight-magnitude": "Mean absolute weight of a block, sum of a channel's absolute weights.",
+            "feature-map-rank": "Mean rank of the feature maps on training images (HRank).",
+        },
+    )
+    scope: Literal["block-internal", "whole-groups"] = param(
+        "block-internal",
+        "Scope",
+        "Which channels may go.",
+        choices={
+            "block-internal": "Only those inside a residual or inverted-residual block.",
+            "whole-groups": "Every group of coupled layers, the residual stream too, as EfficientNet scales.",
+        },
+    )
+    round_to: int = param(
+        8,
+        "Round to",
+        "Kept channels are a multiple of this; 1 switches rounding off.",
+        unit="channels",
+        ge=1,
+        le=64,
+        step=1,
+    )
+    keep_one: bool = param(True, "Keep one per stage", "At least one block of every stage stays.")
+    importance_batches: int = param(
+        2,
+        "Importance batches",
+        "Batches of 32 training images that an importance on images looks at.",
+        unit="batches",
+        ge=1,
+        le=1000,
+        advanced=True,
+    )
+    batch_norm_batches: int = param(
+        20,
+        "Batch norm batches",
+        "Batches of training images on which batch norm statistics are estimated again; 0 leaves the old ones.",
+        unit="batches",
+        ge=0,
+        le=10_000,
+        advanced=True,
+    )
+    training: TrainingSettings = param(
+        TrainingSettings(), "Fine-tuning", "How the smaller network is trained afterwards."
+    )
+
+
+class ScaleDown(ModelStage[ScaleDownParams]):
+    id = "scale-down"
+    title = "Scale down"
+    group = "Pruning"
+    effect = "structure"
+    help = (
+        "Makes the network shallower and narrower together until it meets a budget of MACs, and fine-tunes."
+    )
+    Settings = ScaleDownParams
+
+    def epochs(self, settings: ScaleDownParams) -> float:
+        return settings.training.epochs
+
+    def check(self, settings: ScaleDownParams, given: Input) -> list[Problem]:
+        return blocks_missing(given)
+
+    def run(self, model: "nn.Module", settings: ScaleDownParams, context: StageContext) -> StageResult:
+        from core.surgery.batch_norm import recalibrate
+        from core.surgery.blocks import drop_blocks
+        from core.surgery.budget import apply
+        from core.surgery.groups import count
+
+        context.phase("prune", "Searching depth and width")
+        start = Start(count(model, context.preprocess.size), {})
+        blocks, order, importance = rank_blocks(
+            model, context, settings.importance, "stage", settings.importance_batches, settings.keep_one
+        )
+        candidates = _Candidates(model, len(blocks), order, start, settings, context)
+        phi = largest_phi(candidates.macs, settings.budget * start.counts.macs, settings.width_base)
+        dropped = order[: candidates.dropped(phi)]
+        drop_blocks(model, dropped)
+        recalibrate(model, context, settings.batch_norm_batches)  # importances on images want it
+        prospect, plan = _narrow(model, start, settings, context)
+        apply(prospect.groups, plan)
+        recalibrate(model, context, settings.batch_norm_batches)
+        result = StageResult(model, skipped=[(block.path, block.reason) for block in blocks if block.reason])
+        result.skipped += prospect.skipped
+        result.facts |= {"blocks": described(blocks, importance, dropped)}
+        _report(result, phi, prospect, plan, settings)
+        result.add_training(run_training(model, settings.training, context, phase="fine-tune"))
+        return result
+
+
+def scaled(phi: float, settings: ScaleDownParams) -> tuple[float, float]:
+    """Depth and width for a compound coefficient, as shares that stay."""
+    return settings.depth_base**-phi, settings.width_base**-phi
+
+
+def largest_phi(macs: Callable[[float], float], wanted: float, width_base: float) -> float:
+    """The largest coefficient whose MACs are not below `wanted`; `macs` falls as it rises."""
+    low, high = 0.0, math.log(1 / _NARROWEST) / math.log(width_base)
+    if macs(high) >= wanted:
+        return high
+    for _ in range(25):
+        middle = (low + high) / 2
+        low, high = (middle, high) if macs(middle) >= wanted else (low, middle)
+    return low
+
+
+class _Candidates:
+    """Counts networks of any coefficient; the network itself stays as it is."""
+
+    def __init__(
+        self,
+        model: "nn.Module",
+        blocks: int,
+        order: list[str],
+        start: Start,
+        settings: ScaleDownParams,
+        context: StageContext,
+    ):
+        self._model, self._blocks, self._order, self._start = model, blocks, order, start
+        self._settings, self._context = settings, context
+        self._prospects: dict[int, Prospect] = {}
+
+    def dropped(self, phi: float) -> int:
+        """Blocks that go."""
+        depth, _ = scaled(phi, self._settings)
+        return min(len(self._order), round(self._blocks * (1 - depth)))
+
+    def macs(self, phi: float) -> int:
+        """MACs for one image."""
+        from core.surgery.budget import kept_units
+
+        self._context.control.checkpoint()
+        _, width = scaled(phi, self._settings)
+        prospect = self._without(self.dropped(phi))
+        kept = {
+            group.path: kept_units(group.units, group.units * width, self._settings.round_to) * group.bundle
+            for group in prospect.groups
+        }
+        return prospect.costs.count(kept).macs
+
+    def _without(self, blocks: int) -> Prospect:
+        from core.models.catalogue import backbone
+        from core.surgery.blocks import drop_blocks
+
+        if blocks not in self._prospects:
+            shallower = copy.deepcopy(self._model)
+            drop_blocks(shallower, self._order[:blocks])
+            kinds = backbone(self._context.network.backbone).blocks
+            cheap = _channels(self._settings, "l1")
+            self._prospects[blocks] = look(
+                shallower, self._context.preprocess.size, cheap, kinds, start=self._start
+            )
+        return self._prospects[blocks]
+
+
+def _channels(settings: ScaleDownParams, importance: str) -> PruneChannelsParams:
+    """The settings of the channel pruning that this stage does."""
+    return PruneChannelsParams.parse({
+        "target": "macs", "budget": settings.budget, "scope": settings.scope, "round_to": settings.round_to,
+        "importance": importance,
+    })  # fmt: skip
+
+
+def _narrow(
+    model: Any, start: Start, settings: ScaleDownParams, context: StageContext
+) -> "tuple[Prospect, Plan]":
+    """What goes from the shallower network so that the budget is met."""
+    from core.models.catalogue import backbone
+    from core.surgery.samples import training_batches
+
+    channels = _channels(settings, "l1" if settings.importance == "weight-magnitude" else settings.importance)
+    images = training_batches(context, "channels", settings.importance_batches, 32)
+    kinds = backbone(context.network.backbone).blocks
+    prospect = look(model, context.preprocess.size, channels, kinds, context.seed, images, start)
+    return prospect, prospect.plan(channels)
+
+
+def _report(
+    result: StageResult, phi: float, prospect: Prospect, plan: "Plan", settings: ScaleDownParams
+) -> None:
+    from core.surgery.budget import TOLERANCE
+
+    depth, width = scaled(phi, settings)
+    counts = prospect.start.counts
+    layers = [
+        {"path": group.path, "before": group.channels, "after": plan.kept[group.path], "members": list(group.members)}
+        for group in prospect.groups
+    ]  # fmt: skip
+    before, after = sum(group.channels for group in prospect.groups), sum(plan.kept.values())
+    blocks = result.facts["blocks"]
+    gone = sum(block["dropped"] for block in blocks)
+    result.facts |= {
+        "phi": phi, "depth": depth, "width": width, "layers": layers,
+        "params_before": counts.params, "params": plan.params,
+        "macs_before": counts.macs, "macs": plan.macs, "budget_missed_by": plan.off,
+    }  # fmt: skip
+    result.notes.append(
+        f"Compound coefficient {phi:.2f}: depth {depth:.2f}, width {width:.2f}. {gone} of {len(blocks)} residual blocks "
+        f"and {before - after} of {before} channels removed; {plan.macs / counts.macs:.1%} of the MACs and "
+        f"{plan.params / counts.params:.1%} of the parameters are left."
+    )
+    if abs(plan.off) > TOLERANCE:
+        result.notes.append(
+            f"The budget of {settings.budget:.1%} is missed by {plan.off:+.1%} of the MACs, because channels go "
+            f"in multiples of {settings.round_to}."
+        )

@@ -1,0 +1,127 @@
+"""Compound scaling down: the coefficient by hand, the budget met, depth and width both used."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from core.control import RunControl
+from core.data.image_data import ImageData
+from core.data.preprocess import make_preprocess
+from core.data.settings import Augmentation, DataSettings
+from core.data.store import open_data
+from core.errors import EspalierError
+from core.models.catalogue import BACKBONES
+from core.models.settings import BackboneSettings
+from core.stages.base import Input, StageContext, StageResult
+from core.stages.scale_down import ScaleDown, ScaleDownParams, largest_phi, scaled
+from core.surgery.groups import count
+
+SETTINGS = DataSettings(image_size=16, train_images=200, validation_images=100, test_images=100)
+NETWORK = BackboneSettings(backbone="resnet20")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
+    return open_data(SETTINGS, tmp_path_factory.mktemp("data"))
+
+
+def build() -> nn.Module:
+    torch.manual_seed(4)
+    return BACKBONES["resnet20"].build(NETWORK, 10).eval()
+
+
+def run(data: ImageData, scratch: Path, **changes: object) -> StageResult:
+    context = StageContext(
+        stage="s", seed=1, key="k", device="cpu", network=NETWORK, data=data,
+        preprocess=make_preprocess(SETTINGS, data), augmentation=Augmentation(), scratch=scratch,
+        control=RunControl(), emit=lambda event: None, reference=lambda name: build(),
+    )  # fmt: skip
+    settings = ScaleDownParams.parse({"training": {"epochs": 0}, "round_to": 1} | changes)
+    return ScaleDown().run(build(), settings, context)
+
+
+def test_depth_and_width_by_hand():
+    """EfficientNet's bases at φ = 2, the other way round."""
+    depth, width = scaled(2.0, ScaleDownParams())
+    assert depth == pytest.approx(1 / 1.44) and width == pytest.approx(1 / 1.21)
+    assert scaled(0.0, ScaleDownParams()) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("budget", [0.9, 0.5, 0.25])
+def test_the_coefficient_by_hand(budget):
+    """Where MACs follow d·w²: φ = ln(1 / budget) / ln(αβ²)."""
+    phi = largest_phi(lambda phi: 1.2**-phi * 1.1 ** (-2 * phi), budget, 1.1)
+    assert phi == pytest.approx(math.log(1 / budget) / math.log(1.2 * 1.1**2), abs=1e-4)
+
+
+def test_the_coefficient_stays_on_the_near_side_of_a_step():
+    """Blocks come whole: where one more would undershoot the budget, it stays."""
+    assert largest_phi(lambda phi: 1.0 if phi < 2 else 0.3, 0.5, 1.1) == pytest.approx(2, abs=1e-4)
+
+
+@pytest.mark.parametrize("scope", ["block-internal", "whole-groups"])
+@pytest.mark.parametrize("budget", [0.75, 0.5, 0.35])
+def test_the_budget_is_met_by_both(data, tmp_path, scope, budget):
+    before = count(build(), 16)
+    result = run(data, tmp_path, budget=budget, scope=scope)
+    facts, after = result.facts, count(result.model, 16)
+    assert after.macs == facts["macs"] and after.params == facts["params"]
+    assert after.macs / before.macs == pytest.approx(budget, abs=0.02)
+    gone = [block["path"] for block in facts["blocks"] if block["dropped"]]
+    assert len(gone) == min(round(9 * (1 - facts["depth"])), 6) >= 1
+    assert [path for path in gone if type(result.model.get_submodule(path)) is not nn.Identity] == []
+    kept = sum(row["after"] for row in facts["layers"]) / sum(row["before"] for row in facts["layers"])
+    assert kept == pytest.approx(facts["width"], abs=0.1) and kept < 1
+    assert f"Compound coefficient {facts['phi']:.2f}" in result.notes[0]
+
+
+def test_without_a_depth_base_all_blocks_stay(data, tmp_path):
+    result = run(data, tmp_path, depth_base=1.0)
+    assert not any(block["dropped"] for block in result.facts["blocks"])
+    assert result.facts["macs"] / result.facts["macs_before"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_steeper_depth_base_drops_more_and_keeps_wider(data, tmp_path):
+    flat, steep = run(data, tmp_path, depth_base=1.05).facts, run(data, tmp_path, depth_base=2.0).facts
+    assert sum(b["dropped"] for b in steep["blocks"]) > sum(b["dropped"] for b in flat["blocks"])
+    assert steep["width"] > flat["width"]
+
+
+def test_what_is_left_can_be_trained_saved_and_reloaded(data, tmp_path):
+    training = {"epochs": 1, "batch_size": 50, "learning_rate": 0.01}
+    result = run(data, tmp_path, importance="feature-map-rank", round_to=4, training=training)
+    assert len(result.history) == 1
+    assert all(row["after"] % 4 == 0 for row in result.facts["layers"])
+    made = result.model.eval().to(memory_format=torch.contiguous_format)
+    preprocess = make_preprocess(SETTINGS, data)
+    save_checkpoint(tmp_path / "c", Checkpoint(made, NETWORK, preprocess, data.classes, result.facts))
+    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        assert torch.equal(load_checkpoint(tmp_path / "c").model(images), made(images))
+
+
+def test_a_budget_out_of_reach_is_refused(data, tmp_path):
+    with pytest.raises(EspalierError) as caught:
+        run(data, tmp_path, budget=0.01, round_to=16)
+    assert caught.value.message.startswith(
+        "Expected a budget of MACs that these settings can reach, received 1.0% of the baseline"
+    )
+
+
+def test_a_plain_network_is_refused_before_it_runs():
+    [problem] = ScaleDown().check(ScaleDownParams(), Input(BackboneSettings(backbone="plain-cnn-tiny")))
+    assert problem.message.startswith("Plain CNN, tiny is a plain chain of layers: it has no residual blocks")
+    assert ScaleDown().check(ScaleDownParams(), Input(NETWORK)) == []
