@@ -9,6 +9,7 @@ everything in place and need no network.
     test [ARGS]     formatter, linter, type checker, import contract, fast tests
     slow [ARGS]     the slow tests: full-size runs, real kills, long journeys
     cli ARGS        the command line, `espalier ARGS`
+    package [ARGS]  build the installers of this platform (see docs/packaging.md)
     setup           only install
 """
 
@@ -30,9 +31,11 @@ def main(arguments: list[str]) -> int:
         print(f"Espalier needs Python 3.11 or newer, this is {sys.version.split()[0]}.", file=sys.stderr)
         return 2
     command, rest = (arguments or ["help"])[0], arguments[1:]
-    if command not in ("run", "test", "slow", "cli", "setup"):
+    if command not in ("run", "test", "slow", "cli", "package", "setup"):
         print(__doc__)
         return 0 if command in ("help", "-h", "--help") else 2
+    if command == "package":  # makes an environment of its own
+        return subprocess.call([sys.executable, str(ROOT / "packaging" / "build.py"), *rest])
     setup(developing=command not in ("run", "cli"))
     if command == "run":
         return run(rest)

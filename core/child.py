@@ -352,8 +352,9 @@ def _kill_tree(process: subprocess.Popen[bytes]) -> None:
 def _environment(threads: int | None, extra: Mapping[str, str]) -> dict[str, str]:
     """The process's environment: `core` importable, UTF-8, thread counts as asked."""
     env = {**os.environ, **extra, "PYTHONUTF8": "1"}
-    root = str(Path(__file__).resolve().parents[1])
-    env["PYTHONPATH"] = os.pathsep.join(part for part in (root, env.get("PYTHONPATH", "")) if part)
+    if not getattr(sys, "frozen", False):
+        root = str(Path(__file__).resolve().parents[1])
+        env["PYTHONPATH"] = os.pathsep.join(part for part in (root, env.get("PYTHONPATH", "")) if part)
     if threads is not None:
         env.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
     return env
@@ -366,9 +367,13 @@ def _temporary_log() -> Path:
 
 
 def child_command(kind: Kind) -> list[str]:
-    """The command line that starts a child: this interpreter, or the frozen program itself."""
+    """The command line that starts a child: this interpreter, or in a package its console program.
+
+    The window's program is not taken: on Windows it has no streams, which carry the protocol.
+    """
     if getattr(sys, "frozen", False):
-        return [sys.executable, CHILD_FLAG, kind]
+        program = Path(sys.executable)
+        return [str(program.with_name(f"espalier{program.suffix}")), CHILD_FLAG, kind]
     return [sys.executable, "-m", "core.child", kind]
 
 

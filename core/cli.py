@@ -16,7 +16,7 @@ from typing import Any
 
 import core
 from core.control import RunControl
-from core.errors import EspalierError
+from core.errors import EspalierError, Stopped
 from core.terminal import Narrator, say
 
 
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         if error.details and getattr(options, "verbose", False):
             say(error.details)
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (the interpreter flushes it at exit)
@@ -57,13 +57,24 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", help="pipeline file or recipe name")
     _machine_options(check)
     check.add_argument("--no-estimate", action="store_true", help="only check the rules")
+    check.add_argument(
+        "--preflight", action="store_true", help="push a few images through every stage, to the exported file"
+    )
     check.set_defaults(do=_check)
 
     commands.add_parser("recipes", help="list the recipes").set_defaults(do=_recipes)
 
     compare = commands.add_parser("compare", help="compare the stages of runs")
     compare.add_argument("runs", nargs="+", metavar="RUN", help="run folder or name")
-    compare.add_argument("--format", choices=("table", "csv", "markdown"), default="table")
+    compare.add_argument(
+        "--format", choices=("table", "csv", "markdown", "latex", "html"), default="table",
+        help="latex: booktabs; html: one standalone page with plots, settings and notes",
+    )  # fmt: skip
+    compare.add_argument("--out", type=Path, help="file to write instead of the terminal")
+    compare.add_argument("--columns", help="metrics between commas, such as top1,latency_ms,size_mb")
+    compare.add_argument(
+        "--baseline", metavar="STAGE", help="compare all with this stage, as STAGE or RUN:STAGE, of the first run that has it"
+    )  # fmt: skip
     compare.set_defaults(do=_compare)
 
     export = commands.add_parser("export", help="copy a stage's exported model out of a run, verified")
@@ -96,6 +107,13 @@ def _parser() -> argparse.ArgumentParser:
         "--to", type=Path, default=Path(), help="folder to download to; the current one otherwise"
     )
     data.set_defaults(do=_data)
+
+    reference = commands.add_parser("reference", help="print every setting of every stage, as Markdown")
+    reference.set_defaults(do=_reference)
+
+    trust = commands.add_parser("trust", help="say that a Python file with a network of yours may be run")
+    trust.add_argument("file", type=Path)
+    trust.set_defaults(do=_trust)
 
     doctor = commands.add_parser("doctor", help="check this installation; a report for bug reports")
     doctor.add_argument("--json", action="store_true", help="print the report as one JSON object")
@@ -259,6 +277,8 @@ def _check(options: argparse.Namespace) -> int:
     file = pipeline_file(options.file)
     pipeline = documents.load(file)
     print(f"{pipeline.name}: {len(pipeline.active)} stages, no broken rules.")
+    if options.preflight and not _preflight(options, pipeline, file.resolve().parent):
+        return 1
     if options.no_estimate:
         return 0
     from core.estimate import estimate
@@ -276,6 +296,21 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
+def _preflight(options: argparse.Namespace, pipeline: Any, base: Path) -> bool:
+    """Try every stage on a few images; whether all came through."""
+    from core.preflight import preflight
+    from core.runs import Home
+
+    control = RunControl()
+    _stop_on_interrupt(control)
+    found = preflight(
+        pipeline, base, Home.default(), _machine(options), lambda done, text: say(text), control
+    )
+    for line in found.lines():
+        print(line)
+    return found.passed
+
+
 def _recipes(options: argparse.Namespace) -> int:
     from core.recipes import recipes
 
@@ -286,31 +321,24 @@ def _recipes(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from dataclasses import replace
-
-    from core.analysis.report import paper_rows
-    from core.analysis.table import as_csv, as_markdown, as_text, table_rows
+    from core.analysis.table import pinned
+    from core.comparison import all_rows, read_run
+    from core.comparison_report import as_format, columns_of, pin_of, warnings, write
     from core.runs import Home, resolve_run
 
-    rows = []
-    runs = [resolve_run(text, Home.default()) for text in options.runs]
-    for run in runs:
-        own = table_rows(run.reports(), run.pipeline.baseline_id)
-        rows += [replace(row, label=f"{run.name}: {row.label}") for row in own] if len(runs) > 1 else own
-    machines = {json.dumps(run.info.get("machine"), sort_keys=True) for run in runs}
-    if len(machines) > 1:
-        say("Warning: these runs come from different machines or versions; their times cannot be compared.")
-    papers = {paper.source: paper for run in runs for paper in run.pipeline.paper}
-    match options.format:
-        case "csv":
-            sys.stdout.write(as_csv(rows))
-        case "markdown":
-            print(as_markdown(rows))
-        case _:
-            print(as_text(rows))
-            for paper in papers.values():
-                print(f"\n{paper.source}. {paper.setting}\n{as_text(paper_rows(paper))}")
-                print("\n".join(f"  · {remark}" for remark in paper.remarks))
+    runs = [read_run(resolve_run(text, Home.default())) for text in options.runs]
+    rows = all_rows(runs)
+    if options.baseline:
+        rows = pinned(rows, pin_of(options.baseline, runs))
+    for warning in warnings(runs):
+        say(f"Warning: {warning}")
+    kinds = columns_of(options.columns, rows)
+    text = as_format(options.format, runs, rows, kinds)
+    if options.out:
+        write(options.out, text)
+        say(f"Written to {options.out}.")
+    else:
+        sys.stdout.write(text)
     return 0
 
 
@@ -388,6 +416,23 @@ def _data(options: argparse.Namespace) -> int:
     chosen = PUBLIC_SETS[options.name]
     say(chosen.terms)
     print(f"data:\n  source: {chosen.source}\n  path: {place}")
+    return 0
+
+
+def _reference(options: argparse.Namespace) -> int:
+    from core.reference import reference
+
+    sys.stdout.write(reference())
+    return 0
+
+
+def _trust(options: argparse.Namespace) -> int:
+    from core.trust import TrustList
+
+    digest = TrustList.default().trust(options.file)
+    print(
+        f"{options.file} is trusted as it is now (SHA-256 {digest}). A changed file has to be trusted again."
+    )
     return 0
 
 

@@ -7,6 +7,7 @@ estimate follows from what will happen and not from a formula.
 
 import copy
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +17,16 @@ from core import pipeline as documents
 from core.child import Child
 from core.control import RunControl
 from core.data.balance import epoch_images
+from core.deploy.onnx_source import OnnxSettings
 from core.engine import Options
 from core.pipeline import Pipeline, StageNode
 from core.runs import Home
-from core.stages.base import ModelStage
+from core.stages.base import DeploymentStage, ModelStage
 
 _STEPS = 4
 _FORWARD_SHARE = 0.35  # of a training step: a forward pass without gradients
 _MEASURING_SECONDS = 15.0  # export and timing of one file
+_FILE_SECONDS = 20.0  # converting a file, calibration included; a search for sensitive layers takes longer
 _FILES_PER_STAGE = 4  # checkpoint and exported file, each in the run and in the cache
 
 
@@ -31,6 +34,7 @@ _FILES_PER_STAGE = 4  # checkpoint and exported file, each in the run and in the
 class StageEstimate:
     """Expected cost of one stage; `steps` says what it rests on."""
 
+    id: str
     name: str
     seconds: float
     disk_mb: float
@@ -107,11 +111,12 @@ def measure_steps(arguments: dict[str, Any], progress: Callable[[float, str], No
     torch.set_num_threads(arguments["threads"])
     pipeline = documents.loads(arguments["pipeline"])
     data = open_data(pipeline.data, Path(arguments["data_cache"]), Path(arguments["base"]))
-    trial = _Trial(pipeline, data, Path(arguments["base"]), arguments["device"])
     stages = []
-    for index, node in enumerate(pipeline.active):
-        progress(index / len(pipeline.active), f"Measuring a few steps of {node.title}")
-        stages.append(trial.stage(node))
+    with tempfile.TemporaryDirectory(prefix="espalier-trial-") as scratch:
+        trial = _Trial(pipeline, data, Path(arguments["base"]), arguments["device"], Path(scratch))
+        for index, node in enumerate(pipeline.active):
+            progress(index / len(pipeline.active), f"Measuring a few steps of {node.title}")
+            stages.append(trial.stage(node))
     cuda = arguments["device"].startswith("cuda")
     memory = torch.cuda.max_memory_allocated() / 1e6 if cuda else peak_bytes() / 1e6
     return json.loads(json.dumps({"stages": stages, "memory_mb": memory}))
@@ -120,13 +125,28 @@ def measure_steps(arguments: dict[str, Any], progress: Callable[[float, str], No
 class _Trial:
     """The networks of a pipeline, untrained, and how long their steps take."""
 
-    def __init__(self, pipeline: Pipeline, data: Any, base: Path, device: str):
+    def __init__(self, pipeline: Pipeline, data: Any, base: Path, device: str, scratch: Path):
         self.pipeline, self.data, self.base, self.device = pipeline, data, base, device
+        self.scratch = scratch
         self.models: dict[str, Any] = {}
 
     def stage(self, node: StageNode) -> dict[str, Any]:
+        """The stage's expected cost; `StageEstimate` as plain data."""
+        if isinstance(node.stage, ModelStage):
+            return self._network_stage(node, node.stage)
+        size_mb = sum(p.numel() for p in self._parent_parameters(node)) * 4 / 1e6
+        seconds = _FILE_SECONDS + _MEASURING_SECONDS
+        return {"name": node.title, "seconds": seconds, "disk_mb": _FILES_PER_STAGE * size_mb, "steps": 0}
+
+    def _parent_parameters(self, node: StageNode) -> list[Any]:
+        parent = self.pipeline.parent(node)
+        return list(self.models[parent][0].parameters()) if parent in self.models else []
+
+    def _network_stage(self, node: StageNode, stage: ModelStage) -> dict[str, Any]:
         import torch
 
+        if isinstance(node.stage, DeploymentStage):
+            return self._file(node)
         model, network, preprocess = self._input(node)
         model = copy.deepcopy(model)
         settings = node.parameters
@@ -137,9 +157,8 @@ class _Trial:
             else settings.model_copy(update={"training": training.model_copy(update={"epochs": 0})})
         )
         context = self._context(node, network, preprocess)
-        assert isinstance(node.stage, ModelStage)
-        half = node.stage.half_artefact
-        model = node.stage.run(model, untrained, context).model
+        half = stage.half_artefact
+        model = stage.run(model, untrained, context).model
         self.models[node.id] = (copy.deepcopy(model), network, preprocess)
         size_mb = sum(p.numel() for p in model.parameters()) * 4 / 1e6
         labels, test = self.data.labels[self.data.split("train")], len(self.data.split("test"))
@@ -153,14 +172,36 @@ class _Trial:
             for _ in range(2):  # the first warms up
                 per_image = self._seconds_per_image(model, one, context, steps)
         validation = len(self.data.split("validation")) * _FORWARD_SHARE * per_image
-        epochs = node.stage.epochs(settings)
+        epochs = stage.epochs(settings)
         files = 2 if half else 1
         seconds = epochs * (images * per_image + validation) + (1 + files) * (
             test * _FORWARD_SHARE * per_image + _MEASURING_SECONDS
         )
         if self.device.startswith("cuda"):
             torch.cuda.synchronize()
-        return {"name": node.title, "seconds": seconds, "disk_mb": _FILES_PER_STAGE * size_mb, "steps": steps}
+        return {
+            "id": node.id,
+            "name": node.title,
+            "seconds": seconds,
+            "disk_mb": _FILES_PER_STAGE * size_mb,
+            "steps": steps,
+        }
+
+    def _file(self, node: StageNode) -> dict[str, Any]:
+        """A stage on the exported file trains nothing: it takes about as long as measuring its file."""
+        root = self.pipeline.root(node).parameters
+        if isinstance(root, OnnxSettings):
+            size_mb = (self.base / root.path).stat().st_size / 1e6
+        else:
+            self.models[node.id] = self._input(node)
+            size_mb = sum(p.numel() for p in self.models[node.id][0].parameters()) * 4 / 1e6
+        return {
+            "id": node.id,
+            "name": node.title,
+            "seconds": 2 * _MEASURING_SECONDS,
+            "disk_mb": _FILES_PER_STAGE * size_mb,
+            "steps": 0,
+        }
 
     def _seconds_per_image(self, model: Any, settings: Any, context: Any, steps: int) -> float:
         import time
@@ -177,8 +218,11 @@ class _Trial:
     def _input(self, node: StageNode) -> tuple[Any, Any, Any]:
         from core.data.preprocess import make_preprocess
         from core.models.catalogue import backbone
+        from core.models.python_network import build_python
+        from core.models.python_source import PythonSettings, open_python
         from core.models.settings import BackboneSettings, CheckpointSettings
         from core.models.source import build_network
+        from core.trust import TrustList
 
         parent = self.pipeline.parent(node)
         if parent in self.models:
@@ -189,21 +233,29 @@ class _Trial:
 
             given = load_checkpoint(self.base / parameters.path)
             return given.model, given.network, given.preprocess
+        classes = len(self.data.classes)
+        if isinstance(parameters, PythonSettings):
+            network = open_python(parameters, self.base, TrustList.default())
+            preprocess = make_preprocess(self.pipeline.data, self.data, parameters.normalise())
+            model, _ = build_python(parameters, network, classes, self.base, 0, preprocess.size)
+            return model, network, preprocess
         assert isinstance(parameters, BackboneSettings)
         normalisation = (
             backbone(parameters.backbone).normalisation if parameters.weights != "random" else None
         )
-        model, _ = build_network(parameters, len(self.data.classes), self.base, seed=0)
-        return model, parameters, make_preprocess(self.pipeline.data, self.data, normalisation)
+        preprocess = make_preprocess(self.pipeline.data, self.data, normalisation)
+        model, _ = build_network(parameters, classes, self.base, 0, preprocess.size)
+        return model, parameters, preprocess
 
     def _context(self, node: StageNode, network: Any, preprocess: Any) -> Any:
-        import tempfile
-
         from core.stages.base import StageContext
+
+        scratch = self.scratch / node.id
+        scratch.mkdir(exist_ok=True)
 
         return StageContext(
             stage=node.id, seed=0, key=node.id, device=self.device, network=network, data=self.data, preprocess=preprocess,
-            augmentation=self.pipeline.data.augmentation, balance=self.pipeline.data.balance, scratch=Path(tempfile.mkdtemp(prefix="espalier-trial-")),
+            augmentation=self.pipeline.data.augmentation, balance=self.pipeline.data.balance, scratch=scratch,
             control=RunControl(), emit=lambda event: None, reference=self._reference,
         )  # fmt: skip
 

@@ -19,9 +19,11 @@ from core.deploy.onnx_source import OnnxSettings
 from core.errors import EspalierError
 from core.events import Listener, Note
 from core.models.catalogue import backbone
+from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.pipeline import Pipeline, SourceNode, StageNode, is_path
 from core.runs import Home, RunFolder, stage_key
+from core.trust import TrustList
 
 if TYPE_CHECKING:
     from torch import nn
@@ -154,6 +156,8 @@ class Inputs:
                 return self._onnx(node, settings)
             case BackboneSettings() as settings:
                 return self._backbone(node, settings, seed)
+            case PythonSettings() as settings:
+                return self._python(node, settings, seed)
         raise TypeError(f"a source of unknown kind {node.kind!r}")
 
     def _checkpoint(self, node: SourceNode, settings: CheckpointSettings) -> Given:
@@ -173,9 +177,22 @@ class Inputs:
         """A person's ONNX file, with its own answers as what later files are held against."""
         file = self.pin(Path(settings.path))
         folder = self.run.folder / "sources" / node.id
+        folder.mkdir(parents=True, exist_ok=True)
+        prepare = settings.preprocess()
+        if prepare is not None:  # from here on the file says it itself
+            described = folder / "described.onnx"
+            if not described.is_file():
+                arguments = {
+                    "source": str(file),
+                    "target": str(described),
+                    "preprocess": prepare,
+                    "classes": list(self.data.classes),
+                }
+                tool, control = self.around.tool, self.around.control
+                tool.call("core.deploy.export:described_copy", arguments, control)
+            file = described
         logits = folder / f"{file.stem}.logits.npy"
         if not logits.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
             verify_onnx(
                 self.around.tool,
                 file,
@@ -183,7 +200,6 @@ class Inputs:
                 self.around.home.data,
                 folder,
                 self.run.base,
-                preprocess=settings.preprocess(),
                 control=self.around.control,
             )
         return Given(None, file=file, logits=logits)
@@ -197,18 +213,37 @@ class Inputs:
         preprocess = make_preprocess(
             self.pipeline.data, self.data, chosen.normalisation if settings.weights != "random" else None
         )
-        if preprocess.size < chosen.smallest:
-            raise EspalierError(
-                f"{chosen.title} needs images of at least {chosen.smallest} px, the data gives {preprocess.size}.",
-                f"Set data.image_size to {chosen.smallest} or more.",
-            )
+        chosen.check_size(preprocess.size)
         if not (folder / "architecture.json").is_file():
             model, notes = build_network(
-                self._pinned_weights(settings), len(self.data.classes), self.run.base, seed
+                self._pinned_weights(settings), len(self.data.classes), self.run.base, seed, preprocess.size
             )
             for note in notes:
                 self.around.emit(Note("", "info", note))
             save_checkpoint(folder, Checkpoint(model, _without_file(settings), preprocess, self.data.classes))
+        return Given(preprocess, folder)
+
+    def _python(self, node: SourceNode, settings: PythonSettings, seed: int) -> Given:
+        """A person's own network, from their file, when they said that they trust it."""
+        from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+        from core.models.python_network import build_python
+
+        if (self.run.base / Path(settings.path).expanduser()).is_file():
+            open_python(settings, self.run.base, TrustList.default())  # a refusal names the person's own file
+        pinned = settings.model_copy(update={
+            "path": str(self.pin(Path(settings.path))),
+            "weights_file": str(self.pin(Path(settings.weights_file))) if settings.weights_file else "",
+        })  # fmt: skip
+        folder = self.run.folder / "sources" / f"{node.id}@{seed}"
+        network = open_python(pinned, self.run.base, TrustList.default())
+        preprocess = make_preprocess(self.pipeline.data, self.data, settings.normalise())
+        if (folder / "architecture.json").is_file():
+            return Given(load_checkpoint(folder).preprocess, folder)
+        classes = len(self.data.classes)
+        model, notes = build_python(pinned, network, classes, self.run.base, seed, preprocess.size)
+        for note in notes:
+            self.around.emit(Note("", "info", note))
+        save_checkpoint(folder, Checkpoint(model, network, preprocess, self.data.classes))
         return Given(preprocess, folder)
 
     def _pinned_weights(self, settings: BackboneSettings) -> BackboneSettings:

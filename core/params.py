@@ -1,13 +1,19 @@
 """Declaring parameters once: the form, the file's validation and the documentation read this.
 
 Every parameter model is frozen and refuses unknown keys. A field is declared with `param`,
-which carries label, help, unit, bounds and step; a choice carries one sentence per value.
+which carries label, help, unit, bounds and step; a choice carries one sentence per value. A field
+that only matters while another one has a certain value says so with `when`; forms hide it otherwise.
 """
 
 import json
-from typing import Any, Self
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
+
+_WHEN = re.compile(r"([a-z_0-9]+)(?:(!=|=|>)(.+))?")
 
 
 class Params(BaseModel):
@@ -23,6 +29,68 @@ class Params(BaseModel):
             pydantic.ValidationError: with every field that does not fit.
         """
         return cls.model_validate_json(json.dumps(_completed(cls, content)), strict=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Check every `when` against the declaration that it stands in."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            extra = field.json_schema_extra
+            condition = when_of(str(extra.get("when", ""))) if isinstance(extra, dict) else None
+            if condition is None:
+                continue
+            if condition.name not in cls.model_fields or condition.name == name:
+                raise TypeError(
+                    f"{cls.__name__}.{name}: 'when' names {condition.name!r}, which is no other field"
+                )
+            annotation = cls.model_fields[condition.name].annotation
+            known = get_args(annotation) if get_origin(annotation) is Literal else ()
+            if known and not set(condition.values) <= {str(value) for value in known}:
+                raise TypeError(
+                    f"{cls.__name__}.{name}: 'when' expects one of {known}, not {condition.values}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A condition on another field of the same declaration.
+
+    Attributes:
+        sign: "=" any of `values`, "!=" none of them, ">" more than the number, "" set and not zero.
+    """
+
+    name: str
+    sign: str
+    values: tuple[str, ...]
+
+    def holds(self, settings: Mapping[str, Any]) -> bool:
+        """Whether it is so for these values in force, by name."""
+        value = settings.get(self.name)
+        if self.sign == "":
+            return bool(value)
+        if self.sign == ">":
+            return value is not None and float(value) > float(self.values[0])
+        return (str(value) in self.values) == (self.sign == "=")
+
+
+def when_of(text: str) -> When | None:
+    """The condition that a `when` spells; None for an empty text.
+
+    "target=macs|parameters": the field `target` has one of these values. "steps>1": more than.
+    "weights!=random": another value. "image_size": it is set and not zero.
+
+    Raises:
+        ValueError: when the text is not of this form.
+    """
+    if not text:
+        return None
+    found = _WHEN.fullmatch(text)
+    if found is None:
+        raise ValueError(f"expected a condition such as 'target=ratio', received {text!r}")
+    name, sign, values = found[1], found[2] or "", tuple((found[3] or "").split("|"))
+    if sign == ">":
+        float(values[0])
+    return When(name, sign, values if sign else ())
 
 
 def _completed(model: type[BaseModel], content: Any) -> Any:
@@ -51,6 +119,7 @@ def param(
     choices: dict[str, str] | None = None,
     path: str = "",
     advanced: bool = False,
+    when: str = "",
     **bounds: Any,
 ) -> Any:
     """Declare one parameter of a `Params` model.
@@ -65,6 +134,8 @@ def param(
         path: "file" or "folder" where the value is a path that a person picks; a file filter
             may follow a colon, as in "file:Weights (*.pth *.safetensors)".
         advanced: hidden in the form until "More" is opened.
+        when: the field only matters while this holds of another field: "target=macs|parameters",
+            "steps>1", "weights!=random", "image_size" (see `when_of`).
         bounds: pydantic's `ge`, `gt`, `le`, `lt`, `min_length`, …: the only place of a bound.
     """
     extra: dict[str, Any] = {"unit": unit, "advanced": advanced}
@@ -74,4 +145,6 @@ def param(
         extra["choices"] = choices
     if path:
         extra["path"] = path
+    if when:
+        extra["when"] = when
     return Field(default, title=label, description=help, json_schema_extra=extra, **bounds)

@@ -6,6 +6,7 @@ FEM and weights, or a checkpoint. Loading finds every problem, with line, expect
 was received; loading, saving and loading again gives the same document.
 """
 
+import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,7 +18,8 @@ from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.deploy.onnx_source import OnnxSettings
 from core.errors import EspalierError, Problem
-from core.models.catalogue import BACKBONES
+from core.models.catalogue import BACKBONES, is_backbone
+from core.models.python_source import PythonSettings
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.params import Params
 from core.rules import Link, order_problems
@@ -25,11 +27,13 @@ from core.stages.base import Input, ModelStage, Stage
 from core.stages.catalogue import STAGES
 
 FORMAT = 1
+_MANY = 12  # of more choices than this only the nearest are named
 _ID = r"^[a-z0-9][a-z0-9-]*$"
 
 SOURCE_KINDS: dict[str, type[Params]] = {
     "backbone": BackboneSettings,
     "checkpoint": CheckpointSettings,
+    "python": PythonSettings,
     "onnx": OnnxSettings,
 }
 
@@ -335,7 +339,7 @@ def _check_settings(pipeline: Pipeline) -> Iterator[Problem]:
                 yield from _problems(error, (*place, "settings"))
     for index, node in enumerate(pipeline.sources):
         name = node.settings.get("backbone", BackboneSettings().backbone)
-        if node.kind == "backbone" and name not in BACKBONES:
+        if node.kind == "backbone" and not is_backbone(str(name)):
             yield _unknown(name, "a backbone", BACKBONES, ("sources", index, "settings", "backbone"))
 
 
@@ -438,7 +442,10 @@ def is_path(reference: str) -> bool:
 
 
 def _unknown(received: Any, what: str, choices: Any, place: yaml.Place) -> Problem:
-    return Problem(f"Expected {what}, received {received!r}.", f"Choose one of: {', '.join(choices)}.", place)
+    names = list(choices)
+    near = difflib.get_close_matches(str(received), names, n=3, cutoff=0.5) if len(names) > _MANY else []
+    advice = f"The nearest are: {', '.join(near)}." if near else f"Choose one of: {', '.join(names)}."
+    return Problem(f"Expected {what}, received {received!r}.", advice, place)
 
 
 def _kind(value: Any) -> str:
@@ -493,6 +500,8 @@ def _problem(kind: str, context: dict[str, Any], received: Any, message: str, pl
         return Problem(f"Expected {_TYPES[stem]}, received {shown}.", "", place)
     if kind == "string_pattern_mismatch":
         return Problem(f"Expected small letters, digits and hyphens, received {shown}.", "", place)
+    if kind == "string_too_short" and received == "":
+        return Problem("Nothing is given here yet.", "Pick it, or type it.", place)
     if kind in ("too_short", "string_too_short"):
         return Problem(f"Expected at least {context['min_length']} here, received {shown}.", "", place)
     message = message.removeprefix("Value error, ")

@@ -63,6 +63,7 @@ class TrainingSettings(Params):
         ge=1,
         le=10_000,
         advanced=True,
+        when="schedule=cosine-restarts",
     )
     warmup_epochs: float = param(
         0.0,

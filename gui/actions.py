@@ -11,7 +11,15 @@ from PySide6.QtWidgets import QMainWindow, QMenu
 from gui import theme
 from gui.files import Recipe
 
-PLACES = (("pipeline", "Pipeline"), ("monitor", "Monitor"), ("compare", "Compare"), ("export", "Export"))
+PLACES = (
+    ("start", "Start"),
+    ("data", "Data"),
+    ("pipeline", "Pipeline"),
+    ("monitor", "Monitor"),
+    ("compare", "Compare"),
+    ("inspect", "Inspect"),
+    ("export", "Export"),
+)
 _ICONS = {
     "open": "file",
     "open_run": "folder",
@@ -25,6 +33,10 @@ _ICONS = {
     "finish": "finish",
     "check": "check",
     "about": "info",
+    "settings": "settings",
+    "guide": "help",
+    "reference": "document",
+    "doctor": "check",
 }
 
 
@@ -44,6 +56,10 @@ class Actions:
     finish: QAction
     check: QAction
     about: QAction
+    settings: QAction
+    guide: QAction
+    reference: QAction
+    doctor: QAction
 
     def retheme(self, paused: bool) -> None:
         """Take the icons in the theme's colours."""
@@ -95,6 +111,12 @@ def make_actions(window: QMainWindow) -> Actions:
             "F4",
         ),
         about=action("about", "&About Espalier", "Versions, to copy into a report"),
+        settings=action("settings", "Se&ttings…", "Device, storage, downloads, theme", "Ctrl+,"),
+        guide=action("guide", "&User guide", "The part of the guide about this place", "F1"),
+        reference=action("reference", "&Reference", "Every setting, with units, bounds and defaults"),
+        doctor=action(
+            "doctor", "&Check this installation…", "Look at libraries, devices, storage and display"
+        ),
     )
 
 
@@ -105,7 +127,6 @@ def make_menus(
     open_recipe: Callable[[Path], None],
     show_place: Callable[[str], None],
     choose_theme: Callable[[theme.Choice], None],
-    choose_device: Callable[[str], None],
     theme_choice: str,
     undo: QAction,
     redo: QAction,
@@ -127,13 +148,13 @@ def make_menus(
     file.addAction(actions.quit)
     edit = _menu(bar.addMenu("&Edit"), "menu-edit")
     edit.addActions([undo, redo])
+    edit.addSeparator()
+    actions.settings.setMenuRole(QAction.MenuRole.PreferencesRole)
+    edit.addAction(actions.settings)
     run = _menu(bar.addMenu("&Run"), "menu-run")
     run.addActions([actions.run, actions.resume_run, actions.pause, actions.finish, actions.stop])
     run.addSeparator()
     run.addAction(actions.check)
-    devices = _menu(run.addMenu("&Device"), "menu-device")
-    words = (("auto", "Automatic: a GPU where there is one"), ("cpu", "Processor"), ("cuda", "GPU"))
-    _choices(devices, words, "auto", choose_device)
     view = _menu(bar.addMenu("&View"), "menu-view")
     for number, (place, title) in enumerate(PLACES, 1):
         entry = view.addAction(title)
@@ -145,7 +166,17 @@ def make_menus(
     words = (("system", "As the system"), ("light", "Light"), ("dark", "Dark"))
     _choices(themes, words, theme_choice, choose_theme)
     help = _menu(bar.addMenu("&Help"), "menu-help")
+    help.addActions([actions.guide, actions.reference])
+    help.addSeparator()
+    help.addAction(actions.doctor)
     help.addAction(actions.about)
+
+
+def show_theme(window: QMainWindow, choice: str) -> None:
+    """Tick the theme in force, wherever it was chosen."""
+    entry = window.findChild(QAction, f"menu-theme-{choice}")
+    if entry is not None:
+        entry.setChecked(True)
 
 
 def _menu(menu: QMenu, name: str) -> QMenu:

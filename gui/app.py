@@ -55,7 +55,10 @@ def make_window(app: QApplication, what: Path | None = None) -> MainWindow:
         opened = files.open_any(what or files.FIRST)
     except EspalierError as error:
         problem, opened = error, files.open_any(files.FIRST)
-    window = MainWindow(opened, Home.default(), Theme(app))
+    home = Home.default()
+    window = MainWindow(opened, home, Theme(app))
+    if what is None and home.runs.is_dir() and any(home.runs.iterdir()):
+        window.go("start")  # who has runs comes back to them; the first time shows the pipeline to run
     if problem is not None:
         QTimer.singleShot(0, window, lambda error=problem: window.messages.error(error))
     return window

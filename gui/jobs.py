@@ -1,13 +1,10 @@
-"""Long work beside the run: loading PyTorch once, estimates before a run, exports."""
+"""Long work beside the run: loading PyTorch once, checks before a run, exports."""
 
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
 from core.control import RunControl
-from core.pipeline import Pipeline
-from core.runs import Home
 from gui.export.view import ExportRequest, ExportView
 from gui.messages import Messages
 from gui.worker import Failure, Say, Worker
@@ -30,9 +27,6 @@ class Jobs(QObject):
         self._export, self._messages = export, messages
         self.warmer.completed.connect(self.device_found.emit)
         self.warmer.failed.connect(self._not_warm)
-        self.estimator.happened.connect(lambda batch: self.said.emit(batch[-1]))
-        self.estimator.completed.connect(self._estimated)
-        self.estimator.failed.connect(messages.failure)
         export.wanted.connect(self._start_export)
         export.stop_wanted.connect(self.exporter.stop)
         self.exporter.happened.connect(lambda batch: export.show_progress(*batch[-1]))
@@ -40,40 +34,18 @@ class Jobs(QObject):
         self.exporter.stopped.connect(self._export_stopped)
         self.exporter.failed.connect(self._export_failed)
 
-    def warm_up(self, device: str) -> None:
+    def warm_up(self, options: dict[str, Any]) -> None:
         """Load PyTorch beside the visible window, and say which device it found."""
 
         def job(_control: RunControl, _say: Say) -> str:
             from core.engine import Options
 
-            found = Options(device).resolved()
+            found = Options(**options).resolved()
             count = f"{found.threads} thread{'s' if found.threads > 1 else ''}"
             return f"Processor · {count}" if found.device == "cpu" else f"GPU · {found.device}"
 
         if not self.warmer.running:
             self.warmer.start("loading PyTorch", job)
-
-    def estimate(self, pipeline: Pipeline, base: Path, home: Home, device: str) -> None:
-        """Measure a few training steps of every stage and say what a run will cost."""
-
-        def job(control: RunControl, say: Say) -> Any:
-            from core.engine import Options
-            from core.estimate import estimate
-
-            def progress(_fraction: float, words: str) -> None:
-                say(f"Estimating: {words}")
-
-            return estimate(pipeline, base, home, Options(device), progress, control)
-
-        if not self.estimator.running:
-            self.estimator.start("the estimate", job)
-            self.said.emit("Estimating from a few training steps of every stage …")
-
-    def _estimated(self, found: Any) -> None:
-        *stages, total = (line.strip() for line in found.lines())
-        self.said.emit(total)
-        words = "\n".join([total, "", *stages])
-        self._messages.inform("What a run will cost", "Nothing keeps this pipeline from running.", words)
 
     def _not_warm(self, failure: Failure) -> None:
         self.device_found.emit("Engine not available")

@@ -9,6 +9,7 @@ from gui.messages import Messages
 from gui.worker import Worker
 
 _LIMIT_MS = 20_000
+STOP, LATER, CANCEL = "Stop and quit", "Quit when it is done", "Cancel"
 
 
 class Leaving(QObject):
@@ -17,6 +18,7 @@ class Leaving(QObject):
     Args:
         workers: the first is the run's; a person is asked before that one is stopped.
         may_leave: asks about unsaved changes.
+        waiting: how many runs are still in the queue.
     """
 
     def __init__(
@@ -26,11 +28,12 @@ class Leaving(QObject):
         messages: Messages,
         may_leave: Callable[[], bool],
         say: Callable[[str], None],
+        waiting: Callable[[], int] = lambda: 0,
     ):
         super().__init__(window)
         self._window, self._workers, self._messages = window, workers, messages
-        self._may_leave, self._say = may_leave, say
-        self.going = False
+        self._may_leave, self._say, self._waiting = may_leave, say, waiting
+        self.going = self.after_run = False
         self._limit = QTimer(self)
         self._limit.setSingleShot(True)
         self._limit.setInterval(_LIMIT_MS)
@@ -56,14 +59,33 @@ class Leaving(QObject):
         self._limit.start()
         return False
 
+    def run_ended(self, how: str) -> None:
+        """Close the window if that was wanted after the run; one that failed stays to be read."""
+        if not self.after_run or (how == "completed" and self._waiting()):
+            return
+        self.after_run = False
+        if how == "completed":
+            QTimer.singleShot(0, self._window, self._window.close)
+
     def _agreed_to_stop(self) -> bool:
+        waiting = self._waiting()
+        more = (
+            f" {waiting} more wait{'s' if waiting == 1 else ''} in the queue, which is kept."
+            if waiting
+            else ""
+        )
         answer = self._messages.question(
             "A run is going on",
             "A run is going on. What shall become of it?",
-            "Stopping keeps every finished epoch; Resume run goes on with it next time.",
-            ("Stop and quit", "Let it go on"),
+            f"Stopping keeps every finished epoch; Resume run goes on with it next time.{more}",
+            (STOP, LATER, CANCEL),
         )
-        return answer == "Stop and quit"
+        self.after_run = answer == LATER and self._may_leave()
+        if self.after_run:
+            if not self._workers[0].running:  # it ended while the question stood
+                return True
+            self._say("The window closes when every run is done; closing it again asks again.")
+        return answer == STOP
 
     def _busy(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.running]

@@ -7,24 +7,35 @@ from PySide6.QtCore import QByteArray, QSettings, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMainWindow, QSplitter, QStackedWidget, QWidget
 
-from core.errors import EspalierError
+from core.analysis.table import Row
+from core.errors import EspalierError, Problem
 from core.runs import Home, RunFolder
 from gui import files
-from gui.about import AboutDialog
-from gui.actions import make_actions, make_menus
+from gui.actions import make_actions, make_menus, show_theme
+from gui.aids import Aids
+from gui.compare.reader import Reader
 from gui.compare.view import CompareView
+from gui.data.place import DataPlace
 from gui.desk import Desk
 from gui.document import Document
+from gui.editor.before import Before
+from gui.editor.networks import finished_networks
+from gui.editor.outlook import Outlook
 from gui.editor.view import EditorView
 from gui.export.view import ExportView
 from gui.files import Opened
+from gui.inspect.place import InspectPlace
 from gui.jobs import Jobs
 from gui.leaving import Leaving
 from gui.messages import Messages
+from gui.monitor.conductor import Conductor
 from gui.monitor.view import MonitorView
+from gui.notices import Notices
 from gui.rail import Rail
-from gui.results import Results, read_results, recent_runs
+from gui.results import Results, read_results
 from gui.session import Session
+from gui.start.intake import Intake
+from gui.start.place import StartPlace
 from gui.status import Status
 from gui.theme import Theme
 
@@ -41,14 +52,36 @@ class MainWindow(QMainWindow):
         self.messages = Messages(self)
         self.document = Document(opened.pipeline, opened.path, opened.base)
         self.session = Session(home, self)
+        self.aids = Aids(self, home, theme, self.messages)
+        self.session.options = self.aids.settings.options
         self.results: Results | None = None
         self.actions_ = make_actions(self)
         self.status = Status(self)
         self.desk = Desk(self, self.document, self.messages, self.show_opened, self.status.say)
+        self.start = StartPlace(home, self.actions_, self.messages, self)
+        self.data = DataPlace(self.document, home, self.messages, self)
+        self.inspect = InspectPlace(home, self.document, self.actions_, self.messages, self)
+        self.intake = Intake(self, self.document, self.desk, home, self.messages)
+        self.outlook = Outlook(self.document, home, self)
         self._build()
+        self.conductor = Conductor(
+            self.session, self.aids.settings, self.messages, Notices(self),
+            lambda: self.show_run(self.session.run), self.status.say, self,
+        )  # fmt: skip
+        self.monitor.attach_queue(self.conductor.queue, self.conductor.start_next)
         self.jobs = Jobs(self.export, self.messages, self)
-        workers = (self.session.worker, self.jobs.exporter, self.jobs.warmer, self.jobs.estimator)
-        self.leaving = Leaving(self, workers, self.messages, self.desk.may_leave, self.status.say)
+        self.reader = Reader(home, self)
+        workers = (
+            self.session.worker, self.jobs.exporter, self.jobs.warmer, self.jobs.estimator, self.outlook.worker,
+            self.reader.worker, self.reader.writer, *self.start.workers, *self.data.workers, *self.intake.workers,
+            *self.aids.workers,
+            *self.inspect.workers,
+        )  # fmt: skip
+        self.before = Before(self, self.document, self.outlook, home, self.jobs.estimator)
+        self.leaving = Leaving(
+            self, workers, self.messages, self.desk.may_leave, self.status.say,
+            lambda: len(self.conductor.queue.entries),
+        )  # fmt: skip
         self._connect()
         self._retheme()
         self._restore()
@@ -61,14 +94,19 @@ class MainWindow(QMainWindow):
 
     def _build(self) -> None:
         a = self.actions_
-        self.editor = EditorView(self.document, a.run, a.check, a.resume_run)
+        self.editor = EditorView(
+            self.document, a.run, a.check, a.resume_run, self.outlook, lambda: finished_networks(self.home)
+        )
         self.monitor = MonitorView(a.run, a.resume_run, a.pause, a.finish, a.stop)
         self.compare = CompareView(a.open_run, a.run)
         self.export = ExportView(a.open_run, a.run)
         self.places = {
+            "start": self.start.view,
+            "data": self.data.view,
             "pipeline": self.editor,
             "monitor": self.monitor,
             "compare": self.compare,
+            "inspect": self.inspect.view,
             "export": self.export,
         }
         self.stack = QStackedWidget()
@@ -83,7 +121,7 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.stack, 1)
         self.setCentralWidget(middle)
         make_menus(
-            self, a, files.recipes(), self.desk.open_path, self.go, self.theme.choose, self._choose_device,
+            self, a, files.recipes(), self.desk.open_path, self.go, self.theme.choose,
             self.theme.choice, self.editor.commands.undo, self.editor.commands.redo,
         )  # fmt: skip
 
@@ -91,9 +129,12 @@ class MainWindow(QMainWindow):
         a, session = self.actions_, self.session
         for action, slot in (
             (a.open, self.desk.open_file), (a.open_run, self._open_run), (a.save, self.desk.save),
-            (a.save_as, self.desk.save_as), (a.quit, self.close), (a.run, self.start_run),
+            (a.save_as, self.desk.save_as), (a.quit, self.close),
+            (a.run, lambda: self.before.run(session.options()) if session.steered == "idle" else self.start_run()),
             (a.resume_run, self.resume_run), (a.pause, self.pause), (a.stop, session.stop),
-            (a.finish, self._finish_stage), (a.check, self._check), (a.about, self._about),
+            (a.finish, self._finish_stage), (a.check, self._check), (a.about, self.aids.show_about),
+            (a.settings, self.aids.show_settings), (a.guide, self.aids.show_guide),
+            (a.reference, self.aids.show_reference), (a.doctor, self.aids.check_installation),
         ):  # fmt: skip
             action.triggered.connect(lambda _checked=False, slot=slot: slot())
         self.rail.chosen.connect(self.go)
@@ -103,22 +144,53 @@ class MainWindow(QMainWindow):
         session.run_ended.connect(self._run_ended)
         session.failed.connect(self.messages.failure)
         self.theme.changed.connect(self._retheme)
-        for place in (self.editor, self.compare):
+        self.reader.attach(self.compare)
+        self.reader.failed.connect(self.messages.failure)
+        self.start.path_chosen.connect(self.desk.open_path)
+        self.intake.made.connect(self.show_opened)
+        self.intake.data_dropped.connect(self._take_data)
+        self.data.settings_wanted.connect(self._show_data_settings)
+        self.inspect.edited.connect(self._show_stage)
+        self.compare.table.inspect_wanted.connect(self._inspect_row)
+        self.monitor.stages.inspect_wanted.connect(self._inspect_stage)
+        for place in (
+            self.editor, self.compare, self.reader, self.start, self.data, self.intake, self.inspect,
+        ):  # fmt: skip
             place.said.connect(self.status.say)
         self.compare.run_chosen.connect(self._choose_run)
         self.jobs.said.connect(self.status.say)
+        self.jobs.warmer.completed.connect(lambda _words: self.outlook.start())
+        self.before.ready.connect(self.start_run)
+        self.before.go_wanted.connect(self._go_to)
+        self.before.said.connect(self.status.say)
         self.jobs.device_found.connect(self.status.show_device)
+        self.aids.settings.changed.connect(self._settings_changed)
+        self.conductor.awake.changed.connect(lambda: self.status.show_awake(self.conductor.awake.words))
+        self.conductor.queue.changed.connect(self._update)
 
     def go(self, place: str) -> None:
         """Show a place."""
         self.stack.setCurrentWidget(self.places[place])
         self.rail.show_place(place)
         if place == "compare":
-            self.compare.show_runs(recent_runs(self.home))
+            self.reader.refresh(self.compare.chosen.folders)
+        elif place == "inspect":
+            self.inspect.refresh()
 
     def _retheme(self) -> None:
         self.actions_.retheme(self.session.paused)
-        for part in (self.rail, self.editor, self.monitor, self.compare, self.export):
+        self.aids.retheme()
+        show_theme(self, self.theme.choice)
+        for part in (
+            self.rail,
+            self.start,
+            self.data,
+            self.editor,
+            self.monitor,
+            self.compare,
+            self.inspect,
+            self.export,
+        ):
             part.retheme()
 
     def _update(self) -> None:
@@ -127,15 +199,11 @@ class MainWindow(QMainWindow):
         steered, problems = session.steered, document.problems
         active = steered in ("running", "paused")
         resumable = session.resumable(document.text) is not None
-        a.run.setEnabled(steered == "idle" and not problems)
-        a.run.setText("Run &anew" if resumable else "&Run")
-        reason = (
-            f"First solve: {problems[0].message}"
-            if problems
-            else "A run is going on"
-            if steered != "idle"
-            else ""
-        )
+        a.run.setEnabled(not problems)
+        a.run.setText("Queue &run" if steered != "idle" else "Run &anew" if resumable else "&Run")
+        reason = f"First solve: {problems[0].message}" if problems else ""
+        if steered != "idle" and not problems:
+            reason = "A run is going on; let this pipeline wait for its turn"
         a.run.setToolTip(reason or "Train, compress, export and measure every stage")
         a.check.setEnabled(bool(problems) or steered == "idle")
         a.resume_run.setVisible(resumable)
@@ -152,20 +220,49 @@ class MainWindow(QMainWindow):
             a.retheme(paused)
         self.setWindowTitle(f"{document.name}[*] — Espalier")
         self.setWindowModified(document.modified)
-        self.monitor.show_state(session.state, steered if steered in ("paused", "stopping") else "")
+        self.monitor.show_state(session.state, steered)
         self.status.show(session, document.modified, len(problems))
+        self.start.view.show_document(document.name)
+        self.inspect.set_running(steered != "idle")
 
     # dragging in
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
-        if len(paths) == 1 and files.openable(paths[0]):
+        if self.intake.takes(paths):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
         path = Path(event.mimeData().urls()[0].toLocalFile())
-        QTimer.singleShot(0, self, lambda: self.desk.open_path(path))
+        QTimer.singleShot(0, self, lambda: self.intake.take(path))
+
+    def _take_data(self, path: Path) -> None:
+        self.go("data")
+        self.data.take(path)
+
+    def _show_data_settings(self) -> None:
+        self.go("pipeline")
+        self.editor.select("data")
+
+    def inspect_file(self, folder: Path, key: str, artefact_id: str = "") -> None:
+        """Look into a stage's file."""
+        if self.inspect.open(folder, key, artefact_id):
+            self.go("inspect")
+        else:
+            self.status.say("This stage has no file to look into yet.")
+
+    def _inspect_row(self, row: Row) -> None:
+        if row.report is not None and row.artefact is not None and row.origin is not None:
+            self.inspect_file(Path(row.origin.folder), row.report.key, row.artefact.id)
+
+    def _inspect_stage(self, key: str) -> None:
+        if self.session.run is not None:
+            self.inspect_file(self.session.run.folder, key)
+
+    def _show_stage(self, id: str) -> None:
+        self.go("pipeline")
+        self.editor.select("stage", id)
 
     def show_opened(self, opened: Opened) -> None:
         """Show what was opened: a run with its results and curves, a pipeline in the editor."""
@@ -181,7 +278,10 @@ class MainWindow(QMainWindow):
     # runs
 
     def start_run(self) -> None:
-        """Run the document as it is now."""
+        """Run the document as it is now; while a run goes on, offer to queue it."""
+        if self.session.steered != "idle":
+            self.conductor.offer_to_queue(self.document.pipeline, self.document.base)
+            return
         self._begin(lambda: self.session.start(self.document.pipeline, self.document.base))
 
     def resume_run(self) -> None:
@@ -210,9 +310,10 @@ class MainWindow(QMainWindow):
         self.session.finish_stage()
         self.status.say("This stage's training ends after the current epoch.")
 
-    def _choose_device(self, device: str) -> None:
-        self.session.device = device
-        self.status.say("The next run uses this device.")
+    def _settings_changed(self) -> None:
+        """The next run, and what the status bar says of the device, take the new settings."""
+        if self.isVisible():
+            self.jobs.warm_up(self.session.options())
 
     def _stage_done(self) -> None:
         shown = self.results.run.folder if self.results else None
@@ -221,13 +322,15 @@ class MainWindow(QMainWindow):
 
     def _run_ended(self, how: str) -> None:
         self._stage_done()
-        if how == "completed" and self.stack.currentWidget() is self.monitor:
+        queued = bool(self.conductor.queue.entries)
+        if how == "completed" and self.stack.currentWidget() is self.monitor and not queued:
             self.go("compare")
         self.status.say(
             {"completed": "The run is complete.", "stopped": "Stopped; Resume run goes on where it was."}.get(
                 how, "The run failed."
             )
         )
+        self.leaving.run_ended(how)
 
     def _open_run(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Open the folder of a run", str(self.home.runs))
@@ -239,7 +342,6 @@ class MainWindow(QMainWindow):
             self.show_run(RunFolder.open(folder))
         except EspalierError as error:
             self.messages.error(error)
-        self.compare.show_runs(recent_runs(self.home))
 
     def show_run(self, run: RunFolder | None, replay: bool = False) -> None:
         """Show a run's results; `replay` also shows its curves where nothing runs."""
@@ -254,24 +356,25 @@ class MainWindow(QMainWindow):
             return
         self.compare.show_results(self.results)
         self.export.show_results(self.results)
+        self.inspect.show_run(run)
 
     def warm_up(self) -> None:
         """What can wait until the window is visible."""
-        self.jobs.warm_up(self.session.device)
+        self.jobs.warm_up(self.session.options())
         self.session.look_for_unfinished(self.document.pipeline)
 
     def _check(self) -> None:
-        """Lead to the first problem; where there is none, estimate what a run will cost."""
-        document, problems = self.document, self.document.problems
+        """Lead to the first problem; where there is none, try every stage and estimate the cost."""
+        problems = self.document.problems
         if problems:
-            self.go("pipeline")
-            self.editor.go_to(problems[0])
+            self._go_to(problems[0])
             self.status.say("See the problems below the list.")
         else:
-            self.jobs.estimate(document.pipeline, document.base, self.home, self.session.device)
+            self.before.check(self.session.options())
 
-    def _about(self) -> None:
-        AboutDialog(self).open()
+    def _go_to(self, problem: Problem) -> None:
+        self.go("pipeline")
+        self.editor.go_to(problem)
 
     # closing
 
@@ -279,6 +382,7 @@ class MainWindow(QMainWindow):
         """Leave only when a person agrees and no work is left."""
         if self.leaving.may_close():
             self._remember()
+            self.aids.close()
             event.accept()
         else:
             event.ignore()

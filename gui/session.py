@@ -4,6 +4,7 @@ The window's state is computed from here and from the document; nothing stores "
 """
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,8 @@ class Session(QObject):
         changed: the state of the run or the steering is other than before.
         stage_done: a stage has finished; its report is in the run folder.
         run_ended: "completed", "stopped" or "failed"; a `Failure` follows by `failed`.
+
+    `options` gives what the engine's `Options` are made from, asked when a run starts.
     """
 
     changed = Signal()
@@ -37,7 +40,7 @@ class Session(QObject):
     def __init__(self, home: Home, parent: QObject | None = None):
         super().__init__(parent)
         self.home = home
-        self.device = "auto"
+        self.options: Callable[[], dict[str, Any]] = dict
         self.run: RunFolder | None = None
         self.state = RunState()
         self.paused = False
@@ -112,12 +115,12 @@ class Session(QObject):
 
     def _go(self, run: RunFolder, state: RunState) -> None:
         self.run, self.state, self.paused, self._unfinished = run, state, False, None
-        home, device = self.home, self.device
+        home, options = self.home, self.options()
 
         def job(control: RunControl, say: Say) -> Any:
             from core.engine import Engine, Options
 
-            done = Engine(run, home, Options(device), control, say).run()
+            done = Engine(run, home, Options(**options), control, say).run()
             if done.status == "stopped":
                 raise Stopped
             if done.status == "failed":

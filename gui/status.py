@@ -74,6 +74,11 @@ class Status:
         self._said = ""
         self.phase.setText(self._usual)
 
+    def show_awake(self, words: str) -> None:
+        """Whether the computer is kept from sleeping, as the tooltip of the run's progress."""
+        for widget in (self.left, self.progress):
+            widget.setToolTip(words)
+
     def show_device(self, words: str) -> None:
         self.device.setText(words)
 

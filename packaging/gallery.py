@@ -9,7 +9,7 @@ Needs a display (or `xvfb-run`, or QT_QPA_PLATFORM=offscreen); writes NAME-THEME
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QWidget
 from gui.app import make_application, make_window
 from gui.editor import edits
 from gui.main_window import MainWindow
+from gui.worker import Worker
 
 _RUN_LIMIT_MS = 30 * 60 * 1000
 THEMES = ("light", "dark")
@@ -79,6 +80,66 @@ class Gallery:
             window.go(place)
             self.take(place)
 
+    def start(self) -> None:
+        """Recipes, and the runs of the home with the newest one chosen."""
+        place = self.window.start
+        self.window.go("start")
+        self._until_idle(place.workers)
+        place.view.table.selectRow(0)
+        self.take("start")
+
+    def data(self) -> None:
+        """Every view of the document's data set."""
+        place = self.window.data
+        self.window.go("data")
+        self._until_idle(place.workers)
+        for index, name in enumerate(("images", "augmentation", "check", "files")):
+            place.view.tabs.setCurrentIndex(index)
+            self._until_idle(place.workers)
+            self.take(f"data-{name}")
+        place.view.tabs.setCurrentIndex(0)
+
+    def _until_idle(self, workers: Sequence[Worker]) -> None:
+        wait(100)
+        while any(worker.running for worker in workers):
+            wait(50)
+
+    def comparison(self) -> None:
+        """The comparison desk: settings that differ, limits, another baseline."""
+        window, desk = self.window, self.window.compare
+        window.go("compare")
+        rows = [row.id for row in desk.model.rows]
+        desk.panes.tabs.setCurrentWidget(desk.panes.settings)
+        desk.select(rows[0], rows[-1])
+        self.take("compare-settings")
+        desk.panes.tabs.setCurrentWidget(desk.panes.limits)
+        desk.table.clearSelection()
+        worst = max(row.metrics["latency_ms"].value or 0 for row in desk.model.rows)
+        desk.change(limits={"latency_ms": 0.9 * worst})
+        self.take("compare-limits")
+        desk.change(limits={}, pin=rows[-1])
+        desk.panes.tabs.setCurrentWidget(desk.panes.notes)
+        self.take("compare-pinned")
+        desk.change(pin="")
+
+    def inspection(self) -> None:
+        """Every tab of the Inspector, on the first stage that changed the network's channels."""
+        window, place = self.window, self.window.inspect
+        subjects = window.results.reports if window.results else []
+        pruned = next((report.key for report in subjects if report.kind == "prune-channels"), "")
+        if window.results is None or not subjects:
+            return
+        window.inspect_file(window.results.run.folder, pruned or subjects[-1].key)
+        if not place.view.sensitivity.scan:
+            place.view.go("sensitivity")
+            place.view.sensitivity.start.click()
+        for tab in ("layers", "architecture", "distributions", "sensitivity", "classes", "flips"):
+            place.view.go(tab)
+            wait(100)
+            while any(worker.running for worker in place.workers):
+                wait(50)
+            self.take(f"inspect-{tab}")
+
     def problems(self) -> None:
         """A branched pipeline, and one that cannot run."""
         window, before = self.window, self.window.document.pipeline
@@ -123,10 +184,14 @@ def main() -> int:
         gallery = Gallery(window, arguments.out)
         if arguments.run is None:
             gallery.run()
+        gallery.in_both_themes(gallery.start)
+        gallery.in_both_themes(gallery.data)
         gallery.in_both_themes(gallery.places)
+        gallery.in_both_themes(gallery.comparison)
+        gallery.in_both_themes(gallery.inspection)
         gallery.in_both_themes(gallery.problems)
         window.document.undo_stack.setClean()
-        while window.jobs.warmer.running:
+        while window.jobs.warmer.running or window.reader.worker.running:
             wait(50)
         window.close()
     return 0

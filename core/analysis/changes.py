@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 TIMED = frozenset({"latency_ms", "latency_ms_p90", "latency_ms_p99", "latency_ms_all_cores", "throughput", "energy_mj", "power_w"})  # fmt: skip
 OF_THE_MACHINE = TIMED | {"memory_mb"}
-_SHA256 = 64
 
 
 def difference(old: Metric, new: Metric) -> Metric:
@@ -39,10 +38,15 @@ def difference(old: Metric, new: Metric) -> Metric:
 def ratio(old: Metric, new: Metric) -> Metric:
     """`new` / `old` as a change in percent; the interval by the same method on the logarithms."""
     assert old.value is not None and new.value is not None
-    logs = [_log(value) for one in (old, new) for value in (one.value, one.low, one.high)]
     low = high = None
-    if None not in logs:
-        low, high = _bounds(*logs)  # type: ignore[arg-type]
+    if (
+        old.low is not None
+        and old.high is not None
+        and new.low is not None
+        and new.high is not None
+        and min(old.low, new.low) > 0
+    ):
+        low, high = _bounds(*map(math.log, (old.value, old.low, old.high, new.value, new.low, new.high)))
     return Metric(
         value=100.0 * (new.value / old.value - 1), unit="%", low=_percent(low), high=_percent(high),
         level=_level(old, new, low), how="" if low is None else "ratio of two figures with an interval each",
@@ -80,8 +84,12 @@ def changes(artefact: Artefact, baseline: StageReport) -> dict[str, Metric]:
     from those pairs, with its interval.
     """
     result: dict[str, Metric] = {}
+    before = baseline.main.metrics if baseline.main else {}
     for name, metric in artefact.metrics.items():
-        found = stated(artefact.change[name]) if _has_change(name, metric) and name in artefact.change else _plain(name, baseline.metric(name), metric)  # fmt: skip
+        if not _has_change(name, metric):
+            continue
+        paired = artefact.change.get(name)
+        found = stated(paired) if paired is not None else _plain(name, before.get(name), metric)
         if found is not None:
             result[name] = found
     return result
@@ -145,9 +153,9 @@ def _measured(name: str, row: "Row", base: "Row") -> Metric | None:
     mine, theirs = row.artefact, base.artefact
     if mine is None or theirs is None:
         return None
-    if name in mine.change and row.reference == base.id:
+    if name in mine.change and row.reference == base.file:
         return stated(mine.change[name])
-    if name in theirs.change and base.reference == row.id:
+    if name in theirs.change and base.reference == row.file:
         return stated(inverted(theirs.change[name]))
     images = row.origin.images if row.origin else ""
     if images and base.origin is not None and images == base.origin.images:
@@ -158,8 +166,7 @@ def _measured(name: str, row: "Row", base: "Row") -> Metric | None:
 
 
 def _same_file(row: "Row", base: "Row") -> bool:
-    mine, theirs = row.artefact, base.artefact
-    return mine is not None and theirs is not None and len(mine.sha256) == _SHA256 and mine.sha256 == theirs.sha256  # fmt: skip
+    return row.file == base.file
 
 
 def _plain(name: str, old: Metric | None, new: Metric) -> Metric | None:
@@ -188,10 +195,6 @@ def _bounds(
 def _level(old: Metric, new: Metric, low: float | None) -> float | None:
     levels = [one.level for one in (old, new) if one.level is not None]
     return min(levels) if low is not None and levels else None
-
-
-def _log(value: float | None) -> float | None:
-    return math.log(value) if value is not None and value > 0 else None
 
 
 def _percent(log: float | None) -> float | None:

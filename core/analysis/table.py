@@ -1,18 +1,41 @@
 """The comparison table: one row per deployable file, one column per metric, changes beside.
 
-The terminal, the report, CSV and the window all show these rows; nobody else makes them.
+The terminal, the reports, CSV and the window all show these rows; nobody else makes them.
 """
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from core.analysis.changes import against, changes, not_alternated
 from core.analysis.seeds import means
+from core.analysis.wording import heading, shown, shown_change
 from core.metrics import METRICS, TABLE_COLUMNS, MetricKind
 from core.reports import Artefact, Metric, StageReport
 
 _PACKS_WELL = 0.8
+_SHA256 = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a row's file was made and measured.
+
+    Attributes:
+        folder: the run's folder.
+        run: the run in a few words.
+        conditions: what a timing depends on (machine, runtime), to be compared as a whole.
+        images: what identifies the test images, likewise; "" where that is not known.
+    """
+
+    folder: str
+    run: str
+    conditions: str = ""
+    images: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +46,10 @@ class Row:
         metrics: by metric id.
         change: against the baseline, by metric id: points for accuracies, percent for the rest.
         baseline: whether this is the row that others are compared with.
+        loose: the changes that are ratios of times which were not measured in alternation.
+        reference: `file` of the row that the stage's own paired changes were measured against.
+        members: the rows that a mean was taken of.
+        right: per metric id ("top1", "top5") whether each test image was answered right, [n].
     """
 
     label: str
@@ -31,26 +58,87 @@ class Row:
     baseline: bool = False
     report: StageReport | None = None
     artefact: Artefact | None = None
+    origin: Origin | None = None
+    loose: frozenset[str] = frozenset()
+    reference: str = ""
+    members: tuple["Row", ...] = ()
+    right: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def id(self) -> str:
+        """What tells this row from all others, also in another session."""
+        folder = self.origin.folder if self.origin else ""
+        if self.report is not None and self.artefact is not None:
+            return row_id(folder, self.report.key, self.artefact.id)
+        first = self.members[0] if self.members else None
+        if first is not None and first.report is not None and first.artefact is not None:
+            return row_id(folder, f"{first.report.id}@mean", first.artefact.id)
+        return row_id(folder, self.label, "")
+
+    @property
+    def file(self) -> str:
+        """What tells its file from others: the content's hash, so that runs recognise shared stages."""
+        return file_id(self.id, self.artefact)
 
 
-def table_rows(reports: Sequence[StageReport], baseline: str) -> list[Row]:
+def file_id(row: str, artefact: Artefact | None) -> str:
+    """The hash of a file's content; the row's id where that is not known."""
+    return artefact.sha256 if artefact is not None and len(artefact.sha256) == _SHA256 else row
+
+
+def row_id(folder: str, key: str, artefact: str) -> str:
+    """The id of a file's row."""
+    return f"{folder}|{key}|{artefact}"
+
+
+def table_rows(
+    reports: Sequence[StageReport],
+    baseline: str,
+    origin: Origin | None = None,
+    right: Mapping[str, Mapping[str, NDArray[np.bool_]]] | None = None,
+) -> list[Row]:
     """Rows for finished stages, in their order; with several seeds the means come first.
 
     Args:
         baseline: id of the baseline stage; reports of one seed are compared with it at that seed.
+        right: `Row.right` by "stage key/artefact id".
     """
     several = len({report.seed for report in reports}) > 1
+    folder = origin.folder if origin else ""
     rows = []
     for report in reports:
         reference = next((r for r in reports if r.id == baseline and r.seed == report.seed), None)
+        compared = ""
+        if reference is not None:
+            compared = file_id(row_id(folder, reference.key, reference.headline), reference.main)
         for artefact in report.artefacts:
             is_baseline = report.id == baseline and artefact.id == report.headline
             label = report.name + (f" · seed {report.seed}" if several else "")
             if artefact.id != report.headline:
                 label += f" · {artefact.label}"
             change = {} if is_baseline or reference is None else changes(artefact, reference)
-            rows.append(Row(label, artefact.metrics, change, is_baseline, report, artefact))
+            rows.append(
+                Row(
+                    label, artefact.metrics, change, is_baseline, report, artefact, origin,
+                    not_alternated(artefact, change), "" if is_baseline else compared,
+                    right=(right or {}).get(f"{report.key}/{artefact.id}", {}),
+                )
+            )  # fmt: skip
+    rows = _paired_where_possible(rows) if right else rows
     return [*_mean_rows(rows), *rows] if several else rows
+
+
+def _paired_where_possible(rows: Sequence[Row]) -> list[Row]:
+    """Accuracies that the run did not pair (a stage before the baseline) are paired now."""
+    bases = {row.file: row for row in rows}
+    done = []
+    for row in rows:
+        base = bases.get(row.reference)
+        if base is not None and row.artefact is not None and set(row.right) - row.artefact.change.keys():
+            change, loose = against(row, base)
+            row = replace(row, change=change, loose=loose)
+        done.append(row)
+    return done
 
 
 def _mean_rows(rows: Sequence[Row]) -> list[Row]:
@@ -64,78 +152,33 @@ def _mean_rows(rows: Sequence[Row]) -> list[Row]:
         if len(same) > 1:
             label = same[0].label.replace(f" · seed {same[0].report.seed}" if same[0].report else "", "")
             change = {} if same[0].baseline else means([row.change for row in same])
-            metrics = means([row.metrics for row in same])
-            found.append(Row(f"{label} · mean of {len(same)} seeds", metrics, change, same[0].baseline))
+            found.append(
+                Row(
+                    f"{label} · mean of {len(same)} seeds", means([row.metrics for row in same]), change,
+                    same[0].baseline, origin=same[0].origin, members=tuple(same),
+                    loose=frozenset().union(*(row.loose for row in same)) & change.keys(),
+                )
+            )  # fmt: skip
     return found
 
 
-def changes(artefact: Artefact, baseline: StageReport) -> dict[str, Metric]:
-    """Every metric's change against the baseline's headline file.
-
-    What was measured in pairs (accuracy on the same images, latency in alternating blocks) comes
-    from those pairs, with its interval; the rest is the plain difference.
-    """
-    result: dict[str, Metric] = {}
-    for name, metric in artefact.metrics.items():
-        kind, old = METRICS.get(name), baseline.metric(name)
-        if kind is None or not kind.change or metric.value is None:
-            continue
-        if name in artefact.change:
-            result[name] = _stated(artefact.change[name])
-        elif old is not None and old.value is not None and kind.change == "points":
-            result[name] = Metric(value=metric.value - old.value, unit="points")
-        elif old is not None and old.value and kind.change == "percent":
-            result[name] = Metric(value=100.0 * (metric.value / old.value - 1), unit="%")
-    return result
+def pinned(rows: Sequence[Row], id: str) -> list[Row]:
+    """The rows with their changes against the row `id`; as they are where it is not among them."""
+    base = next((row for row in rows if row.id == id), None)
+    if base is None:
+        return list(rows)
+    done = []
+    for row in rows:
+        change, loose = against(row, base)
+        done.append(replace(row, change=change, loose=loose, baseline=row.id == id))
+    return done
 
 
-def _stated(change: Metric) -> Metric:
-    """A ratio (candidate / baseline) as a change in percent; points stay as they are."""
-    if change.unit == "points" or change.value is None:
-        return change
-
-    def percent(value: float | None) -> float | None:
-        return None if value is None else 100.0 * (value - 1)
-
-    return change.model_copy(
-        update={
-            "value": percent(change.value),
-            "low": percent(change.low),
-            "high": percent(change.high),
-            "unit": "%",
-        }
-    )
-
-
-def measurable(change: Metric) -> bool:
-    """Whether a change's interval leaves out zero; changes without an interval are exact."""
-    return change.low is None or change.high is None or not change.low <= 0 <= change.high
-
-
-def shown(kind: MetricKind, metric: Metric | None) -> str:
-    """A metric's value for a table, without its unit; "—" where there is none."""
-    if metric is None or metric.value is None:
-        return "—"
-    text = f"{metric.value * kind.scale:,.{kind.decimals}f}".replace(",", "\u202f")
-    if metric.deviation:
-        text += f" ± {metric.deviation * kind.scale:.{kind.decimals}f}"
-    return text
-
-
-def shown_change(change: Metric | None) -> str:
-    """A change for a table: "+1.2 points", "−34.0 %", "≈" where no difference is measurable."""
-    if change is None or change.value is None:
-        return ""
-    sign = "+" if change.value > 0 else "−" if change.value < 0 else "±"
-    digits = 2 if change.unit == "points" else 1
-    text = f"{sign}{abs(change.value):.{digits}f} {change.unit}"
-    return text if measurable(change) else f"≈ ({text})"
-
-
-def heading(kind: MetricKind) -> str:
-    """A column's heading with its unit."""
-    unit = kind.shown_unit or kind.unit
-    return f"{kind.label} [{unit}]" if unit else kind.label
+def by_run(rows: Sequence[Row]) -> list[Row]:
+    """The rows with their run's name in the label, where they come from several runs."""
+    if len({row.origin.folder for row in rows if row.origin}) < 2:
+        return list(rows)
+    return [replace(row, label=f"{row.origin.run}: {row.label}") if row.origin else row for row in rows]
 
 
 def columns_with_values(rows: Sequence[Row], columns: Sequence[str] = TABLE_COLUMNS) -> list[MetricKind]:
@@ -147,7 +190,7 @@ def columns_with_values(rows: Sequence[Row], columns: Sequence[str] = TABLE_COLU
     wanted = list(columns)
     if "top1" in wanted and "top5" not in wanted:
         wanted.insert(wanted.index("top1") + 1, "top5")
-    if "size_mb" in wanted and any(_packs_well(row) for row in rows):
+    if "size_mb" in wanted and "stored_mb" not in wanted and any(_packs_well(row) for row in rows):
         wanted.insert(wanted.index("size_mb") + 1, "stored_mb")
     return [METRICS[name] for name in wanted if any(row.metrics.get(name) is not None for row in rows)]
 
@@ -158,9 +201,11 @@ def _packs_well(row: Row) -> bool:
     return stored is not None and size is not None and stored < _PACKS_WELL * size
 
 
-def as_text(rows: Sequence[Row], columns: Sequence[str] = TABLE_COLUMNS) -> str:
+def as_text(
+    rows: Sequence[Row], columns: Sequence[str] = TABLE_COLUMNS, kinds: Sequence[MetricKind] | None = None
+) -> str:
     """The table for a terminal: figures above, the change against the baseline below each."""
-    kinds = columns_with_values(rows, columns)
+    kinds = columns_with_values(rows, columns) if kinds is None else kinds
     lines = [["Stage", *(heading(kind) for kind in kinds)]]
     for row in rows:
         lines.append(
@@ -170,7 +215,7 @@ def as_text(rows: Sequence[Row], columns: Sequence[str] = TABLE_COLUMNS) -> str:
             ]
         )
         if row.change:
-            lines.append(["  change", *(shown_change(row.change.get(kind.id)) for kind in kinds)])
+            lines.append(["  change", *(change_of(row, kind.id) for kind in kinds)])
     widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))]
 
     def laid(line: list[str]) -> str:
@@ -184,9 +229,16 @@ def as_text(rows: Sequence[Row], columns: Sequence[str] = TABLE_COLUMNS) -> str:
     return "\n".join([laid(lines[0]), rule, *(laid(line) for line in lines[1:])])
 
 
-def as_markdown(rows: Sequence[Row], columns: Sequence[str] = TABLE_COLUMNS) -> str:
-    """The table in Markdown, changes in parentheses."""
-    kinds = columns_with_values(rows, columns)
+def change_of(row: Row, name: str) -> str:
+    """A row's change of one metric, for a table."""
+    return shown_change(row.change.get(name), name not in row.loose)
+
+
+def as_markdown(
+    rows: Sequence[Row], columns: Sequence[str] = TABLE_COLUMNS, kinds: Sequence[MetricKind] | None = None
+) -> str:
+    """The table in Markdown, changes in parentheses; `kinds` are exactly the columns to show."""
+    kinds = columns_with_values(rows, columns) if kinds is None else kinds
     lines = [
         "| Stage | " + " | ".join(heading(kind) for kind in kinds) + " |",
         "|---|" + "---:|" * len(kinds),
@@ -194,58 +246,34 @@ def as_markdown(rows: Sequence[Row], columns: Sequence[str] = TABLE_COLUMNS) -> 
     for row in rows:
         cells = []
         for kind in kinds:
-            change = shown_change(row.change.get(kind.id))
+            change = change_of(row, kind.id)
             cells.append(shown(kind, row.metrics.get(kind.id)) + (f" ({change})" if change else ""))
-        label = f"**{row.label}** (baseline)" if row.baseline else row.label
+        label = row.label.replace("|", "\\|")
+        label = f"**{label}** (baseline)" if row.baseline else label
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+_CSV = (
+    "stage", "seed", "file", "metric", "value", "unit", "low", "high", "level", "n",
+    "change", "change_low", "change_high", "change_unit", "how", "run",
+)  # fmt: skip
 
 
 def as_csv(rows: Sequence[Row]) -> str:
     """Every metric of every row, full precision, with interval and provenance, one metric per line."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(
-        [
-            "stage",
-            "seed",
-            "file",
-            "metric",
-            "value",
-            "unit",
-            "low",
-            "high",
-            "level",
-            "n",
-            "change",
-            "change_low",
-            "change_high",
-            "change_unit",
-            "how",
-        ]
-    )
+    writer.writerow(_CSV)
     for row in rows:
+        stage, seed = (row.report.id, row.report.seed) if row.report else (row.label, "")
+        file, run = row.artefact.id if row.artefact else "", row.origin.run if row.origin else ""
         for name, metric in row.metrics.items():
             change = row.change.get(name, Metric(value=None))
-            stage, seed = (row.report.id, row.report.seed) if row.report else (row.label, "")
-            file = row.artefact.id if row.artefact else ""
             writer.writerow(
                 [
-                    stage,
-                    seed,
-                    file,
-                    name,
-                    metric.value,
-                    metric.unit,
-                    metric.low,
-                    metric.high,
-                    metric.level,
-                    metric.n,
-                    change.value,
-                    change.low,
-                    change.high,
-                    change.unit,
-                    metric.how,
+                    stage, seed, file, name, metric.value, metric.unit, metric.low, metric.high, metric.level,
+                    metric.n, change.value, change.low, change.high, change.unit, metric.how, run,
                 ]
-            )
+            )  # fmt: skip
     return text.getvalue()

@@ -11,12 +11,16 @@ NOT_PAIRED_MEANS = (
     f"{NOT_PAIRED} ratio of two medians that were not measured in alternation: "
     "the machine's state may have changed in between"
 )
-EXACT = frozenset({"size_mb", "stored_mb", "params", "nonzero_params", "macs", "flops"})  # counted, not sampled
+EXACT = frozenset(
+    {"size_mb", "stored_mb", "params", "nonzero_params", "macs", "flops"}
+)  # counted, not sampled
 
 
 def measurable(change: Metric) -> bool:
-    """Whether a change's interval leaves out zero; changes without an interval are not judged here."""
-    return change.low is None or change.high is None or not change.low <= 0 <= change.high
+    """Whether a change's interval leaves out zero; without one, or with one of no width, it is exact."""
+    if change.low is None or change.high is None or change.low == change.high:
+        return True
+    return not change.low <= 0 <= change.high
 
 
 def verdict(kind: MetricKind, change: Metric | None) -> str:

@@ -184,12 +184,13 @@ def check_colours(pixels: Pixels) -> list[Finding]:
             "Nothing has to be done; grey files would take a third of the space.",
         )]  # fmt: skip
     colours = pixels.colours[~pixels.grey]
-    redder, bluer_above = colour_cues(colours)
+    redder, bluer_above, error = colour_cues(colours)
     evidence = (
         f"{redder * 100:.0f} % of {len(colours)} sampled images are redder than blue; the upper third is "
         f"{'bluer' if bluer_above > 0 else 'redder'} than the lower one by {abs(bluer_above):.1f} of 255."
     )
-    against = (redder < 0.4) + (bluer_above < -2)
+    rarely = redder < 0.4 and (0.5 - redder) * 2 * len(colours) ** 0.5 > 3  # three standard errors of a half
+    against = rarely + (bluer_above < min(-2, -3 * error))
     if len(colours) >= 50 and against:
         return [Finding(
             "colours", "warning" if against == 2 else "note", "Red and blue may be exchanged.", evidence,
@@ -227,6 +228,8 @@ def check_balance(data: ImageData, settings: DataSettings) -> Finding:
     largest, smallest = max(train, key=lambda n: train[n]), min(train, key=lambda n: train[n])
     ratio = train[largest] / max(1, train[smallest])
     evidence = f"{largest}: {train[largest]} training images; {smallest}: {train[smallest]}."
+    if largest == smallest:
+        evidence = f"{train[largest]} training images each."
     if ratio < 3:
         return Finding("balance", "fine", "The classes are of similar size.", evidence)
     if settings.balance != "none":
@@ -298,7 +301,7 @@ def check_one_colour(pixels: Pixels) -> Finding:
         return Finding("one-colour", "fine", "No image is of one colour only.")
     return Finding(
         "one-colour", "warning", f"{_images(len(rows))} {_are(len(rows))} of one colour only.",
-        f"{len(rows) / len(pixels.rows) * 100:.2g} % of all.", "Look at them, and remove what shows nothing.",
+        f"{len(rows) / len(pixels.rows) * 100:.2g} % of all.", "Look, and remove what shows nothing.",
         images=tuple(rows[:_SHOWN].tolist()),
     )  # fmt: skip
 
@@ -309,13 +312,14 @@ def check_shapes(shapes: Sequence[tuple[int, Shape]]) -> list[Finding]:
         return []
     right, guess = size_tells_class(shapes)
     evidence = (
-        f"Of {len(shapes)} files, size and colour mode alone tell the class of {right * 100:.0f} %; "
-        f"guessing is right for {guess * 100:.0f} %."
+        f"Learnt from half of {len(shapes)} files, size and colour mode alone tell the class of {right * 100:.0f} % "
+        f"of the others; guessing is right for {guess * 100:.0f} %."
     )
-    if right - guess < 0.1:
+    gained = (right - guess) / max(1 - guess, 1e-9)
+    if gained < 0.15:
         return [Finding("sizes", "fine", "The files' sizes do not give the classes away.", evidence)]
     return [Finding(
-        "sizes", "warning" if right - guess >= 0.2 else "note", "The files' sizes give the classes away.", evidence,
+        "sizes", "warning" if gained >= 0.3 else "note", "The files' sizes give the classes away.", evidence,
         "Sharpness and borders differ with the size, and a network can learn these instead of what the pictures show. "
         "Bring all classes to the same sizes.", "likely",
     )]  # fmt: skip

@@ -62,7 +62,7 @@ def read_pixels(data: ImageData, control: RunControl, progress: Progress) -> Pix
         control.checkpoint()
         block = np.ascontiguousarray(data.images[rows[first : first + step]])
         flat = block.reshape(len(block), -1)
-        digests += [hashlib.blake2b(image, digest_size=16).digest() for image in flat]
+        digests += [hashlib.blake2b(image.data, digest_size=16).digest() for image in flat]
         lowest.append(flat.min(1))
         highest.append(flat.max(1))
         done = first + len(block)
@@ -89,17 +89,19 @@ def _sampled(data: ImageData, control: RunControl) -> tuple[np.ndarray, np.ndarr
     return counts, shaped, np.array(grey, bool)
 
 
-def colour_cues(colours: np.ndarray) -> tuple[float, float]:
-    """Share of images with more red than blue, and how much bluer the upper third is on average.
+def colour_cues(colours: np.ndarray) -> tuple[float, float, float]:
+    """Share of images with more red than blue; how much bluer the upper third is on average; its standard error.
 
     Args:
         colours: float [s, 2, 3], mean colour of the upper and the lower third.
     """
     if not len(colours):
-        return 0.5, 0.0
+        return 0.5, 0.0, 0.0
     whole = colours.mean(1)
     blueness = colours[:, :, 2] - colours[:, :, 0]
-    return float((whole[:, 0] > whole[:, 2]).mean()), float((blueness[:, 0] - blueness[:, 1]).mean())
+    above = blueness[:, 0] - blueness[:, 1]
+    redder = float((whole[:, 0] > whole[:, 2]).mean())
+    return redder, float(above.mean()), float(above.std() / len(above) ** 0.5)
 
 
 def file_listing(settings: DataSettings, base: Path) -> tuple[Tree, Layout] | None:

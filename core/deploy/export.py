@@ -102,6 +102,39 @@ def to_half(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     return _file_facts(target)
 
 
+def described_copy(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: a copy of somebody's ONNX file that says how images are prepared and what it answers.
+
+    Args (as plain data): source, target, .onnx files. preprocess: `Preprocess.as_dict`.
+        classes: names in the order of the logits.
+
+    Returns: path.
+
+    Raises:
+        EspalierError: when the file cannot be read as ONNX.
+    """
+    import onnx
+
+    source, target = Path(arguments["source"]), Path(arguments["target"])
+    try:
+        model = onnx.load(source)
+    except Exception as error:
+        raise EspalierError(
+            f"{source.name} could not be read as ONNX.", "Pick an ONNX file.", str(error)
+        ) from error
+    told = metadata_of(model)
+    for name in ("preprocess", "classes"):
+        told[name] = json.dumps(arguments[name], ensure_ascii=False)
+    for key, value in told.items():
+        entry = (
+            next((one for one in model.metadata_props if one.key == key), None) or model.metadata_props.add()
+        )
+        entry.key, entry.value = key, value
+    save_checked(model, target)
+    progress(1.0, "Described")
+    return {"path": str(target)}
+
+
 def facts_of(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: what an ONNX classifier's file says of itself.
 

@@ -38,6 +38,7 @@ class OnnxSettings(Params):
         "imagenet",
         "Normalisation",
         "Mean and deviation that the network was trained with; used where an image size is given.",
+        when="image_size",
         choices={
             "imagenet": "Mean (0.485, 0.456, 0.406), deviation (0.229, 0.224, 0.225).",
             "half": "0.5 and 0.5: the range −1…1.",

@@ -38,8 +38,9 @@ def torchvision_mobilenet(
     MobileNetV2's own is one linear layer behind a dropout of 0.2, which we leave out.
     """
     network = import_torchvision().models.get_model(name, weights=None, num_classes=classes)
-    [channels, *_] = [layer.in_features for layer in network.classifier if isinstance(layer, nn.Linear)]
-    head = network.classifier if settings.head == "original" else nn.Linear(channels, classes)
+    [channels, *more] = [layer.in_features for layer in network.classifier if isinstance(layer, nn.Linear)]
+    own = settings.head == "original" and more
+    head = network.classifier if own else nn.Linear(channels, classes)
     return ImageClassifier(network.features, channels, head, settings.fem)
 
 

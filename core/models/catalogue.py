@@ -69,7 +69,12 @@ class Backbone:
         make: Callable[..., ImageClassifier] = getattr(
             importlib.import_module(f"core.models.{module}"), function
         )
-        return make(settings, classes, image_size or self.image_size, **self.arguments)
+        model = make(settings, classes, image_size or self.image_size, **self.arguments)
+        if settings.norm_momentum is not None:
+            for module in model.modules():
+                if hasattr(module, "running_mean"):
+                    module.momentum = settings.norm_momentum
+        return model
 
     def check_size(self, size: int) -> None:
         """See that the network can take images of `size` px.

@@ -29,6 +29,7 @@ class FemSettings(Params):
         gt=0,
         le=4,
         step=0.05,
+        when="place!=none",
     )
     deep: float = param(
         0.5,
@@ -37,6 +38,7 @@ class FemSettings(Params):
         gt=0,
         le=4,
         step=0.05,
+        when="place!=none",
     )
     deep_layers: int = param(
         2,
@@ -45,6 +47,7 @@ class FemSettings(Params):
         unit="layers",
         ge=2,
         le=8,
+        when="place!=none",
     )
     attention: float = param(
         0.125,
@@ -53,9 +56,16 @@ class FemSettings(Params):
         gt=0,
         le=4,
         step=0.025,
+        when="place!=none",
     )
     dropout: float = param(
-        0.1, "FEM dropout", "Dropout inside both branches. The paper gives no value.", ge=0, lt=1, step=0.05
+        0.1,
+        "FEM dropout",
+        "Dropout inside both branches. The paper gives no value.",
+        ge=0,
+        lt=1,
+        step=0.05,
+        when="place!=none",
     )
 
 
@@ -90,11 +100,23 @@ class BackboneSettings(Params):
         "Weights file",
         "State dict with the backbone's names. Relative paths start at the pipeline's file.",
         path="file:Weights (*.pth *.pt *.th *.bin *.safetensors)",
+        when="weights=file",
     )
     fresh_head: bool = param(
         False,
         "Fresh classifier",
         "Leave the file's classifier out and start with a new one, for another set of classes.",
+        when="weights=file",
+    )
+    norm_momentum: float | None = param(
+        None,
+        "Batch norm momentum",
+        "Share of each batch in the running statistics of batch norm; empty keeps the network's own. MobileNet's "
+        "0.01 needs thousands of steps: on few images validation stays at chance until 0.1 is set.",
+        gt=0,
+        le=1,
+        step=0.01,
+        advanced=True,
     )
 
 

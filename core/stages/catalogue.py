@@ -5,14 +5,19 @@ from core.stages.as_given import AsGiven
 from core.stages.base import Stage
 from core.stages.distil import Distil
 from core.stages.factorise import Factorise
+from core.stages.half_precision import HalfPrecision
 from core.stages.only_train_once import OnlyTrainOnce
 from core.stages.prune_channels import PruneChannels
 from core.stages.prune_layers import PruneLayers
 from core.stages.prune_weights import PruneWeights
+from core.stages.quantize_dynamic import QuantizeDynamic
+from core.stages.quantize_mixed import QuantizeMixed
+from core.stages.quantize_static import QuantizeStatic
 from core.stages.scale_down import ScaleDown
 from core.stages.share_weights import ShareWeights
 from core.stages.train import Train
 from core.stages.train_mixed import TrainMixed
+from core.stages.train_quantized import TrainQuantized
 
 _ALL: tuple[Stage, ...] = (
     Train(),
@@ -25,6 +30,11 @@ _ALL: tuple[Stage, ...] = (
     ShareWeights(),
     Factorise(),
     Distil(),
+    TrainQuantized(),
+    QuantizeStatic(),
+    QuantizeMixed(),
+    QuantizeDynamic(),
+    HalfPrecision(),
     AsGiven(),
 )
 

@@ -42,6 +42,7 @@ class DistilParams(Params):
         gt=0,
         le=100,
         step=0.5,
+        when="alpha>0",
     )
     alpha: float = param(
         0.3, "Weight α", "Share of the distillation loss; the rest is cross-entropy.", ge=0, le=1, step=0.05
@@ -55,6 +56,7 @@ class DistilParams(Params):
             "student-teacher": "KL(student ‖ teacher): as printed in R1.",
         },
         advanced=True,
+        when="alpha>0",
     )
     hints: float = param(
         0.0,

@@ -52,6 +52,7 @@ class FactoriseParams(Params):
         gt=0,
         lt=1,
         step=0.05,
+        when="choose=budget",
     )
     energy: float = param(
         0.9,
@@ -60,6 +61,7 @@ class FactoriseParams(Params):
         gt=0,
         le=1,
         step=0.01,
+        when="choose=energy",
     )
     round_to: int = param(
         8,

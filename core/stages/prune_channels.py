@@ -29,8 +29,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import field_validator
-
 from core.errors import EspalierError
 from core.params import Params, param
 from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
@@ -68,6 +66,7 @@ class PruneChannelsParams(Params):
         gt=0,
         lt=1,
         step=0.05,
+        when="target=ratio",
     )
     budget: float = param(
         0.5,
@@ -76,6 +75,7 @@ class PruneChannelsParams(Params):
         gt=0,
         lt=1,
         step=0.05,
+        when="target=macs|parameters",
     )
     size_mb: float = param(
         5.0,
@@ -85,6 +85,7 @@ class PruneChannelsParams(Params):
         gt=0,
         le=100_000,
         step=0.5,
+        when="target=size",
     )
     scope: Literal["block-internal", "whole-groups"] = param(
         "block-internal",
@@ -131,6 +132,7 @@ class PruneChannelsParams(Params):
         lt=1,
         step=0.05,
         advanced=True,
+        when="ranking=global|isomorphic",
     )
     own_ratios: str = param(
         "",
@@ -163,6 +165,7 @@ class PruneChannelsParams(Params):
         ge=1,
         le=1000,
         advanced=True,
+        when="steps>1",
     )
     importance_batches: int = param(
         4,
@@ -172,6 +175,7 @@ class PruneChannelsParams(Params):
         ge=1,
         le=1000,
         advanced=True,
+        when="importance=taylor|hessian|feature-map-rank",
     )
     batch_norm_batches: int = param(
         20,
@@ -186,23 +190,18 @@ class PruneChannelsParams(Params):
         TrainingSettings(weight_decay=1e-3), "Fine-tuning", "How the pruned network is trained afterwards."
     )
 
-    @field_validator("own_ratios")
-    @classmethod
-    def _readable(cls, text: str) -> str:
-        own_ratios(text)
-        return text
-
 
 def own_ratios(text: str) -> list[tuple[str, float]]:
     """(pattern, ratio) of "body.layer1.*=0.2, body.conv1=0".
 
     Raises:
-        ValueError: when the text is not of this form.
+        EspalierError: when the text is not of this form.
     """
     found = [_PAIR.fullmatch(part.strip()) for part in text.split(",") if part.strip()]
     if not all(found):
-        raise ValueError(
-            "expected pairs such as body.layer1.*=0.2 between commas, each ratio from 0 to below 1"
+        raise EspalierError(
+            f"Expected layers with their own ratios between commas, received {text!r}.",
+            "Write pairs such as body.layer1.*=0.2, each ratio from 0 to below 1.",
         )
     return [(pair[1], float(pair[2])) for pair in found if pair]
 
@@ -222,10 +221,14 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
     def check(self, settings: PruneChannelsParams, given: Input) -> list[Problem]:
         from core.models.catalogue import BACKBONES
 
-        if given.network is None or given.network.backbone not in BACKBONES:
-            return []
-        chosen = BACKBONES[given.network.backbone]
         problems = []
+        try:
+            own_ratios(settings.own_ratios)
+        except EspalierError as error:
+            problems.append(Problem(error.message, error.advice, ("own_ratios",)))
+        if given.network is None or given.network.backbone not in BACKBONES:
+            return problems
+        chosen = BACKBONES[given.network.backbone]
         if settings.scope == "block-internal" and not chosen.blocks:
             problems.append(Problem(
                 f"{chosen.title} has no residual blocks to prune inside of.",
@@ -362,8 +365,7 @@ def look(
 
 
 def _nothing(skipped: list[tuple[str, str]]) -> EspalierError:
-    reasons = Counter(reason for _, reason in skipped).most_common(1) or [("it has none", 0)]
-    [(reason, count)] = reasons
+    [(reason, count)] = Counter(reason for _, reason in skipped).most_common(1) or [("it has none", 0)]
     return EspalierError(
         f"Expected channels that can go; of {len(skipped)} groups none can, {count} because: {reason}.",
         "Choose another scope, importance or rounding, or a larger ratio.",

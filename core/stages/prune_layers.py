@@ -47,10 +47,23 @@ class PruneLayersParams(Params):
         },
     )
     share: float = param(
-        0.3, "Share", "Share of the droppable blocks that go; used with 'share'.", gt=0, le=1, step=0.05
+        0.3,
+        "Share",
+        "Share of the droppable blocks that go; used with 'share'.",
+        gt=0,
+        le=1,
+        step=0.05,
+        when="amount_as=share",
     )
     count: int = param(
-        2, "Count", "How many blocks go; used with 'count'.", unit="blocks", ge=1, le=1000, step=1
+        2,
+        "Count",
+        "How many blocks go; used with 'count'.",
+        unit="blocks",
+        ge=1,
+        le=1000,
+        step=1,
+        when="amount_as=count",
     )
     importance: Literal["weight-magnitude", "feature-map-rank", "input-similarity"] = param(
         "weight-magnitude", "Importance", "Which blocks matter least.", choices=CRITERIA
@@ -74,6 +87,7 @@ class PruneLayersParams(Params):
         ge=1,
         le=1000,
         advanced=True,
+        when="importance=feature-map-rank|input-similarity",
     )
     batch_norm_batches: int = param(
         20,
@@ -116,7 +130,7 @@ class PruneLayers(ModelStage[PruneLayersParams]):
             settings.importance_batches,
             settings.keep_one,
         )
-        dropped = order[: self._count(settings, blocks, order)]
+        dropped = order[: self.dropped(settings, blocks, order)]
         drop_blocks(model, dropped)
         result = StageResult(
             model,
@@ -128,7 +142,12 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         result.add_training(run_training(model, settings.training, context, phase="fine-tune"))
         return result
 
-    def _count(self, settings: PruneLayersParams, blocks: "list[Block]", order: list[str]) -> int:
+    def dropped(self, settings: PruneLayersParams, blocks: "list[Block]", order: list[str]) -> int:
+        """How many blocks go, of those that can in this order.
+
+        Raises:
+            EspalierError: when fewer can go than are asked for.
+        """
         droppable = sum(not block.reason for block in blocks)
         if settings.amount_as == "share":
             return min(len(order), max(1, round(droppable * settings.share)))

@@ -67,6 +67,7 @@ class PruneWeightsParams(Params):
         ge=1,
         le=1000,
         advanced=True,
+        when="steps>1",
     )
     first_layer: bool = param(
         False,

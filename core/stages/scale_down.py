@@ -90,6 +90,7 @@ class ScaleDownParams(Params):
         ge=1,
         le=1000,
         advanced=True,
+        when="importance=feature-map-rank",
     )
     batch_norm_batches: int = param(
         20,

@@ -1,44 +1,42 @@
 """What has to be known of the figures: notes, verification, layers left alone."""
 
+from collections.abc import Sequence
 from html import escape
 
-from PySide6.QtWidgets import QFrame, QTextBrowser, QVBoxLayout
+from PySide6.QtWidgets import QTextBrowser, QVBoxLayout, QWidget
 
 from core.analysis.table import Row
+from core.comparison import ComparedRun
 from core.reports import StageReport
 from gui import theme
-from gui.results import Results
-from gui.widgets.buttons import text
 
 _LAYERS_SHOWN = 30
+_RUNS_SHOWN = 12
 
 
-class NotesPane(QFrame):
+class NotesPane(QWidget):
     """Notes of the chosen row's stage; of all stages while none is chosen."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.setProperty("role", "card")
-        self.heading = text("Notes", "section")
         self.browser = QTextBrowser()
         self.browser.setObjectName("notes")
         self.browser.setAccessibleName("Notes of the stages")
         self.browser.setStyleSheet("QTextBrowser { border: none; padding: 0; }")
         self.browser.setOpenLinks(False)
-        self.browser.document().setDocumentMargin(0)
+        self.browser.document().setDocumentMargin(2)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(14, 10, 6, 6)
-        layout.setSpacing(4)
-        layout.addWidget(self.heading)
-        layout.addWidget(self.browser, 1)
-        self._results: Results | None = None
+        layout.setContentsMargins(2, 6, 0, 0)
+        layout.addWidget(self.browser)
+        self._runs: Sequence[ComparedRun] = ()
         self._row: Row | None = None
 
-    def show_results(self, results: Results | None) -> None:
-        self._results, self._row = results, None
+    def show_runs(self, runs: Sequence[ComparedRun]) -> None:
+        self._runs, self._row = runs, None
         self._fill()
 
     def show_row(self, row: Row | None) -> None:
+        """Only this row's stage; of all stages with None."""
         self._row = row
         self._fill()
 
@@ -47,20 +45,29 @@ class NotesPane(QFrame):
 
     def _fill(self) -> None:
         if self._row is not None and self._row.report is not None:
-            self.heading.setText(f"Notes · {self._row.report.name}")
-            parts = [_stage(self._row.report, whole=True)]
-        elif self._results is not None:
-            self.heading.setText("Notes")
-            parts = [_paragraph(note) for note in self._results.pipeline.notes]
-            parts += [_stage(report, whole=False) for report in self._results.reports]
+            parts = [_heading(self._row.label), _stage(self._row.report, whole=True)]
         else:
-            parts = []
+            parts = [part for run in self._runs[:_RUNS_SHOWN] for part in self._run(run)]
+            if len(self._runs) > _RUNS_SHOWN:
+                parts.append(_paragraph(f"… and {len(self._runs) - _RUNS_SHOWN} more runs; select a row."))
         self.browser.setHtml("".join(parts) or _paragraph("No notes."))
+
+    def _run(self, run: ComparedRun) -> list[str]:
+        parts = [_heading(f"{run.title}, {run.when}")] if len(self._runs) > 1 else []
+        parts += [_paragraph(note) for note in run.notes]
+        for report in run.reports:
+            seed = f" · seed {report.seed}" if "@" in report.key else ""
+            parts += [_heading(report.name + seed), _stage(report, whole=False)]
+        return parts
+
+
+def _heading(words: str) -> str:
+    return f'<p style="margin:8px 0 2px 0"><b>{escape(words)}</b></p>'
 
 
 def _stage(report: StageReport, whole: bool) -> str:
     c = theme.colours()
-    lines = [] if whole else [f'<p style="margin:8px 0 2px 0"><b>{escape(report.name)}</b></p>']
+    lines = []
     for artefact in report.artefacts:
         if artefact.verification is not None:
             good = artefact.verification.good
@@ -69,7 +76,7 @@ def _stage(report: StageReport, whole: bool) -> str:
         lines += [_paragraph(f"{artefact.label}: {note}") for note in artefact.notes]
     lines += [_paragraph(note) for note in report.notes]
     if whole and report.skipped:
-        lines.append(f'<p style="margin:8px 0 2px 0"><b>Left alone: {len(report.skipped)}</b></p>')
+        lines.append(_heading(f"Left alone: {len(report.skipped)}"))
         lines += [_paragraph(f"{layer}: {reason}") for layer, reason in report.skipped[:_LAYERS_SHOWN]]
         if len(report.skipped) > _LAYERS_SHOWN:
             lines.append(_paragraph(f"… and {len(report.skipped) - _LAYERS_SHOWN} more, in the run's report"))

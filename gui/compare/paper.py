@@ -3,20 +3,19 @@
 from collections.abc import Sequence
 from html import escape
 
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QTabWidget, QTextBrowser, QVBoxLayout
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QTabWidget, QTextBrowser, QVBoxLayout, QWidget
 
 from core.analysis.report import paper_rows
 from core.pipeline import PaperTable
-from gui.widgets.buttons import ElidedLabel, text
+from gui.widgets.buttons import ElidedLabel
 from gui.widgets.metric_table import MetricModel, MetricTable
 
 
-class PaperPane(QFrame):
-    """Hidden where the pipeline carries no paper's table."""
+class PaperPane(QWidget):
+    """One table of one paper at a time."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.setProperty("role", "card")
         self.model = MetricModel()
         self.table = MetricTable("paper-table", "The paper's table", self.model)
         self.table.setStyleSheet("QTableView { border: none; border-radius: 0; }")
@@ -24,6 +23,7 @@ class PaperPane(QFrame):
         self.choice = QComboBox()
         self.choice.setObjectName("paper-choice")
         self.choice.setAccessibleName("Table of the paper")
+        self.choice.setMaximumWidth(260)
         self.choice.activated.connect(self._show)
         self.source = ElidedLabel()
         self.source.setProperty("role", "muted")
@@ -31,27 +31,27 @@ class PaperPane(QFrame):
         self.remarks.setObjectName("paper-remarks")
         self.remarks.setAccessibleName("Remarks on the paper's table")
         self.remarks.setStyleSheet("QTextBrowser { border: none; padding: 4px 0; }")
+        self.remarks.document().setDocumentMargin(2)
+        heading = QHBoxLayout()
+        heading.addWidget(self.source, 1)
+        heading.addWidget(self.choice)
         self.tabs = QTabWidget()
         self.tabs.setObjectName("paper-tabs")
         self.tabs.setDocumentMode(True)
+        self.tabs.setTabPosition(QTabWidget.TabPosition.South)
         self.tabs.addTab(self.table, "Table")
         self.tabs.addTab(self.remarks, "Remarks")
-        heading = QHBoxLayout()
-        heading.addWidget(text("In the paper", "section"))
-        heading.addWidget(self.source, 1)
-        heading.addWidget(self.choice)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(14, 10, 14, 8)
+        layout.setContentsMargins(0, 6, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(heading)
         layout.addWidget(self.tabs, 1)
         self._papers: Sequence[PaperTable] = ()
 
-    def show_paper(self, papers: Sequence[PaperTable]) -> None:
-        if papers == self._papers and self.model.rows:
+    def show_papers(self, papers: Sequence[PaperTable]) -> None:
+        if list(papers) == list(self._papers) and self.model.rows:
             return
         self._papers = papers
-        self.setVisible(bool(papers))
         self.choice.clear()
         for paper in papers:
             self.choice.addItem(paper.setting or paper.source)
@@ -60,6 +60,7 @@ class PaperPane(QFrame):
 
     def _show(self, index: int) -> None:
         if not self._papers:
+            self.model.show_rows([])
             return
         paper = self._papers[index]
         self.model.show_rows(paper_rows(paper))

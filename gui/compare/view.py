@@ -1,143 +1,265 @@
-"""The comparison desk: one row a file, figures with their change against the baseline."""
+"""The comparison desk: stages and runs side by side, as a table, as a plot, setting by setting."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QComboBox, QMenu, QPushButton, QSplitter, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtWidgets import QSplitter, QStackedLayout, QVBoxLayout, QWidget
 
-from core.analysis.table import as_csv, as_markdown
-from gui import theme
-from gui.compare.notes import NotesPane
-from gui.compare.paper import PaperPane
-from gui.results import Results, RunEntry
-from gui.widgets.buttons import ActionButton, Empty, Header
-from gui.widgets.metric_table import MetricModel, MetricTable
+from core.analysis.table import Row
+from core.comparison import ComparedRun
+from gui.compare import memory
+from gui.compare.chosen import ChosenRuns
+from gui.compare.columns import ColumnMenu
+from gui.compare.panes import Panes
+from gui.compare.pareto_plot import ParetoPlot
+from gui.compare.reader import Entry
+from gui.compare.run_picker import RunButton
+from gui.compare.saving import NAMES, CopyButton, SaveButton, text_of
+from gui.compare.state import DeskState
+from gui.compare.table import ComparisonTable
+from gui.compare.toolbar import Toolbar
+from gui.compare.wording import about, legend, title
+from gui.results import Results
+from gui.widgets.buttons import ActionButton, ElidedLabel, Empty, Header, card, text
+from gui.widgets.metric_table import MetricModel
 
 
 class CompareView(QWidget):
-    """Shows `Results`.
+    """Shows a `DeskState`.
 
     Signals:
-        run_chosen: the folder of another run to show.
+        wanted: folders of the runs to read.
+        run_chosen: the folder of the one run to show.
+        write_wanted: a file, and a function that makes its text.
         said: a sentence for the status bar.
     """
 
+    wanted = Signal(list)
     run_chosen = Signal(object)
+    write_wanted = Signal(object, object)
     said = Signal(str)
 
     def __init__(self, open_run: QAction, run: QAction):
         super().__init__()
         self.setObjectName("place-compare")
         self.results: Results | None = None
+        self.state = DeskState()
+        memory.recall(self.state)
+        self.chosen = ChosenRuns(memory.recall_runs(), memory.remember_runs)
         self.model = MetricModel()
-        self.table = MetricTable("comparison", "Comparison of stages", self.model, shrink=True)
-        self.table.selectionModel().currentRowChanged.connect(self._row_chosen)
-        self.runs = QComboBox()
-        self.runs.setObjectName("runs")
-        self.runs.setAccessibleName("Run")
-        self.runs.setToolTip("The run that is shown")
-        self.runs.setMinimumWidth(340)
-        self.runs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.runs.activated.connect(lambda _index: self.run_chosen.emit(Path(self.runs.currentData())))
-        self.copy = self._copy_button()
-        self.header = Header("Compare", self.runs, ActionButton(open_run), self.copy)
-        self.notes, self.paper = NotesPane(), PaperPane()
-        bottom = QSplitter()
-        bottom.setObjectName("compare-bottom")
-        bottom.setChildrenCollapsible(False)
-        bottom.setHandleWidth(12)
-        bottom.addWidget(self.notes)
-        bottom.addWidget(self.paper)
-        bottom.setSizes([430, 730])
-        body = QSplitter(Qt.Orientation.Vertical)
-        body.setObjectName("compare-splitter")
-        body.setChildrenCollapsible(False)
-        body.setHandleWidth(12)
-        body.addWidget(self.table)
-        body.addWidget(bottom)
-        body.setSizes([380, 300])
-        body.setStretchFactor(0, 1)
+        self.table = ComparisonTable(self.model)
+        self.table.own_widths = memory.recall_widths()
+        self.columns_menu = ColumnMenu()
+        self.tools = Toolbar(self.columns_menu)
+        self.plot, self.panes = ParetoPlot(), Panes()
+        self.runs = RunButton(ActionButton(open_run))
+        self.copy, self.save = CopyButton(), SaveButton()
+        self.header = Header("Compare", self.runs, self.copy, self.save)
         self.empty = Empty(
             "compare",
             "Nothing to compare yet",
             "As soon as the first stage of a run is finished, its figures stand here, each with its change "
-            "against the baseline. Run the pipeline, or open a run from before.",
+            "against the baseline. Run the pipeline, or choose runs from before.",
             ActionButton(run, primary=True),
         )
-        self._stack = QStackedLayout()
-        self._stack.addWidget(self.empty)
-        self._stack.addWidget(body)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(22, 16, 22, 14)
-        layout.setSpacing(12)
-        layout.addWidget(self.header)
-        layout.addLayout(self._stack, 1)
+        self._build()
+        self._connect()
         self.retheme()
         self.show_results(None)
 
-    def _copy_button(self) -> QPushButton:
-        button = QPushButton("Copy table")
-        button.setObjectName("copy-table")
-        button.setAccessibleName("Copy the table")
-        button.setProperty("hasmenu", True)
-        menu = QMenu(button)
-        self.copy_csv = menu.addAction("As CSV, every metric", lambda: self._copy("CSV"))
-        self.copy_csv.setObjectName("copy-csv")
-        self.copy_markdown = menu.addAction("As Markdown", lambda: self._copy("Markdown"))
-        self.copy_markdown.setObjectName("copy-markdown")
-        self.copy_markdown.setShortcut(QKeySequence("Ctrl+Shift+C"))
-        button.setMenu(menu)
-        return button
+    # building
+
+    def _build(self) -> None:
+        self.body, below = QSplitter(Qt.Orientation.Vertical), QSplitter()
+        for splitter, name in ((self.body, "compare-splitter"), (below, "compare-below")):
+            splitter.setObjectName(name)
+            splitter.setChildrenCollapsible(False)
+            splitter.setHandleWidth(12)
+        below.addWidget(self.plot)
+        below.addWidget(self.panes)
+        below.setSizes([520, 640])
+        self.body.addWidget(self._top())
+        self.body.addWidget(below)
+        self.body.setSizes([425, 265])
+        self.body.setStretchFactor(0, 1)
+        self._stack = QStackedLayout()
+        self._stack.addWidget(self.empty)
+        self._stack.addWidget(self.body)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(22, 16, 22, 14)
+        layout.setSpacing(10)
+        layout.addWidget(self.header)
+        layout.addLayout(self._stack, 1)
+
+    def _top(self) -> QWidget:
+        self.legend = ElidedLabel()
+        self.legend.setProperty("role", "muted")
+        self.notice = card("notice")
+        self.warning = text("", "warning", wrap=True)
+        inside = QVBoxLayout(self.notice)
+        inside.setContentsMargins(12, 6, 12, 6)
+        inside.addWidget(self.warning)
+        top = QWidget()
+        column = QVBoxLayout(top)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        for widget in (self.tools, self.notice, self.table, self.legend):
+            column.addWidget(widget)
+        column.addStretch(1)
+        column.setStretchFactor(self.table, 1000)
+        return top
+
+    def _connect(self) -> None:
+        table, tools, runs = self.table, self.tools, self.runs.list
+        self._selection = QTimer(self)  # one refresh for a whole selection
+        self._selection.setSingleShot(True)
+        self._selection.timeout.connect(self._selected)
+        table.selectionModel().selectionChanged.connect(lambda *_: self._selection.start(0))
+        table.sort_wanted.connect(lambda name: self.change(order=self.state.next_order(name)))
+        table.columns_moved.connect(lambda names: self.change(columns=tuple(names)))
+        table.pin_wanted.connect(lambda id: self.change(pin=id))
+        table.hide_wanted.connect(lambda ids: self.change(hidden=self.state.hidden | set(ids)))
+        table.width_chosen.connect(lambda: memory.remember_widths(table.own_widths))
+        table.columns_menu_wanted.connect(self.columns_menu.popup)
+        self.columns_menu.aboutToShow.connect(self._fill_columns)
+        self.columns_menu.chosen.connect(lambda names: self.change(columns=tuple(names)))
+        self.columns_menu.reset_wanted.connect(self._usual_columns)
+        tools.filter.textChanged.connect(lambda words: self.change(words=words))
+        tools.unpin.clicked.connect(lambda: self.change(pin=""))
+        tools.unhide.clicked.connect(lambda: self.change(hidden=set()))
+        self.plot.chosen.connect(self.select)
+        self.plot.axes_chosen.connect(lambda x, y: self.change(axes=(x, y)))
+        self.panes.limits.changed.connect(self._limit)
+        self.panes.settings.wanted.connect(self._show_settings)
+        self.copy.wanted.connect(self._copy)
+        self.save.wanted.connect(self._save)
+        runs.toggled.connect(lambda folder, on: self._choose(lambda: self.chosen.tick(folder, on)))
+        runs.cleared.connect(lambda: self._choose(lambda: self.chosen.choose(self.chosen.folders[:1])))
+        runs.only.connect(self._only)
+
+    # runs
 
     def show_results(self, results: Results | None) -> None:
-        """Show a run's finished stages; None or none of them shows what to do next."""
+        """Show the current run's finished stages at once; the rest follows when it is read."""
         self.results = results
-        chosen = self._chosen_label()
-        rows = results.rows if results else []
-        self.model.show_rows(rows, results.pipeline.final_id if results else "")
-        self._stack.setCurrentIndex(1 if rows else 0)
-        self.copy.setEnabled(bool(rows))
-        if results is None:
-            self.header.show_texts("Compare", "Every figure is measured on the exported file itself.")
-        else:
-            self.header.show_texts(results.title, results.about)
-        self.notes.show_results(results)
-        self.paper.show_paper(results.pipeline.paper if results else ())
-        found = next((n for n, row in enumerate(rows) if row.label == chosen), -1)
-        if found >= 0:
-            self.table.selectRow(found)
+        self._choose(lambda: self.chosen.show_results(results))
 
-    def show_runs(self, entries: Sequence[RunEntry]) -> None:
-        """Offer these runs; the one that is shown is chosen."""
-        shown = self.results.run.folder if self.results else None
-        with QSignalBlocker(self.runs):
-            self.runs.clear()
-            for entry in entries:
-                self.runs.addItem(entry.label, str(entry.folder))
-            folders: list[Path] = [entry.folder for entry in entries]
-            if shown is not None and shown not in folders:
-                self.runs.addItem(self.results.title if self.results else "", str(shown))
-                folders.append(shown)
-            self.runs.setCurrentIndex(folders.index(shown) if shown in folders else -1)
-        self.runs.setVisible(self.runs.count() > 0)
+    def show_read(self, runs: Sequence[ComparedRun]) -> None:
+        """Take runs that have been read."""
+        self.chosen.take(runs)
+        self._show_runs()
+
+    def show_entries(self, entries: Sequence[Entry]) -> None:
+        """Offer these runs."""
+        self.runs.list.show_entries(entries)
+        self.runs.show_ticked(self.chosen.folders)
+
+    def _choose(self, choice: object) -> None:
+        assert callable(choice)
+        choice()
+        self._show_runs()
+        self.wanted.emit(self.chosen.folders)
+
+    def _only(self, folder: str) -> None:
+        self.chosen.choose([])
+        self.run_chosen.emit(Path(folder))
+
+    def _show_runs(self) -> None:
+        self.state.show_runs(self.chosen.runs())
+        self.runs.show_ticked(self.chosen.folders)
+        self.panes.show_runs(self.state.runs)
+        self._refresh()
+
+    # what is shown
+
+    def change(self, **changes: object) -> None:
+        """Change the state's attributes, and show it."""
+        for name, value in changes.items():
+            setattr(self.state, name, value)
+        memory.remember(self.state, changes.keys() & {"columns", "order", "axes", "pin"})
+        if changes.keys() <= {"order", "columns"}:
+            self._show_table()
+        else:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        """Everything, from the state alone."""
+        state = self.state
+        outside, available = state.outside(state.rows), [kind for kind in state.available() if kind.better]
+        rows, ids = self._show_table()
+        self.model.show_outside(outside)
+        self.plot.show_rows(rows, available, state.axes, outside, ids)
+        self.panes.limits.show_rows(state.rows, available, state.limits)
+        self.panes.show_limit_count(len(state.limits))
+        self._show_words(len(rows))
+        self._stack.setCurrentIndex(1 if state.rows else 0)
+        self.copy.setEnabled(bool(rows))
+        self.save.setEnabled(bool(rows))
+        self._selection.start(0)
+
+    def _show_table(self) -> tuple[list[Row], list[str]]:
+        """Rows and columns in their order; what was selected stays selected."""
+        rows, ids = self.state.visible(), [row.id for row in self.table.chosen()]
+        self.model.show_rows(rows, self.state.finals(), self.state.kinds())
+        self.table.pinned = self.state.pin
+        self.table.show_order(*self.state.order)
+        if ids and [row.id for row in self.table.chosen()] != ids:
+            self.select(*ids)
+        return rows, ids
+
+    def _show_words(self, count: int) -> None:
+        state, rows = self.state, self.model.rows
+        self.header.show_texts(title(state), about(state, self.results))
+        self.tools.show_state(state)
+        warnings = state.warnings()
+        self.warning.setText("\n".join(f"⚠ {words}" for words in warnings))
+        self.notice.setVisible(bool(warnings))
+        words = [legend(rows), "" if count == len(state.rows) else f"{count} of {len(state.rows)} rows"]
+        self.legend.setText(" · ".join(part for part in words if part))
+        self.legend.setVisible(any(words))
+
+    def select(self, *ids: str) -> None:
+        """Select rows by their ids, and scroll to the first."""
+        places = [place for id in ids if (place := self.model.row_of(id)) >= 0]
+        self.table.select_rows(places)
 
     def retheme(self) -> None:
-        self.copy.setIcon(theme.icon("copy"))
-        self.notes.retheme()
-        self.table.viewport().update()
+        for part in (self.runs, self.copy, self.save, self.tools, self.table, self.plot, self.panes):
+            part.retheme()
 
-    def _chosen_label(self) -> str:
-        row = self.table.currentIndex().row()
-        return self.model.rows[row].label if 0 <= row < len(self.model.rows) else ""
+    # what a person does
 
-    def _row_chosen(self, now: QModelIndex, _before: QModelIndex) -> None:
-        self.notes.show_row(self.model.rows[now.row()] if now.isValid() else None)
+    def _selected(self) -> None:
+        chosen = self.table.chosen()
+        self.plot.show_selected([row.id for row in chosen])
+        self.panes.notes.show_row(chosen[0] if len(chosen) == 1 else None)
+        if self.panes.settings.isVisible():
+            self._show_settings()
+
+    def _show_settings(self) -> None:
+        chosen = self.table.chosen()
+        stages = self.state.compared_stages(chosen if len(chosen) > 1 else self.model.rows)
+        lines = [run.settings_of(report) for run, report, _ in stages]
+        self.panes.settings.show_stages([name for _, _, name in stages], lines)
+
+    def _limit(self, name: str, value: float | None) -> None:
+        others = {key: bound for key, bound in self.state.limits.items() if key != name}
+        self.change(limits=others if value is None else {**others, name: value})
+
+    def _fill_columns(self) -> None:
+        self.columns_menu.show_columns(self.state.available(), self.state.kinds())
+
+    def _usual_columns(self) -> None:
+        self.table.own_widths.clear()
+        memory.remember_widths({})
+        self.change(columns=None)
 
     def _copy(self, form: str) -> None:
-        if self.results is None:
-            return
-        text = as_csv(self.results.rows) if form == "CSV" else as_markdown(self.results.rows)
-        QGuiApplication.clipboard().setText(text)
-        self.said.emit(f"The table is in the clipboard as {form}.")
+        words = text_of(self.state, self.model.rows, self.model.kinds, form)()
+        QGuiApplication.clipboard().setText(words)
+        self.said.emit(f"The table is in the clipboard as {NAMES[form]}.")
+
+    def _save(self, path: Path, form: str) -> None:
+        self.write_wanted.emit(path, text_of(self.state, self.model.rows, self.model.kinds, form))

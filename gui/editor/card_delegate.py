@@ -12,10 +12,12 @@ from gui.editor.lanes import Edge, Lanes
 class CardDelegate(QStyledItemDelegate):
     """Paints a card and the piece of the tree beside it; the box on the right switches a stage."""
 
-    HEIGHT, GAP, LANE, LEFT = 58, 6, 16, 8
+    TALL, LOW, GAP, LANE, LEFT = 68, 52, 6, 16, 8
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(200, self.HEIGHT + self.GAP)
+        model = index.model()
+        assert isinstance(model, CardModel)
+        return QSize(200, (self.TALL if model.cards[index.row()].tall else self.LOW) + self.GAP)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         model = index.model()
@@ -23,7 +25,7 @@ class CardDelegate(QStyledItemDelegate):
         card, c = model.cards[index.row()], theme.colours()
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = self._box(option.rect, model)
+        box = self.box_of(option.rect, index)
         selected = bool(option.state & QStyle.StateFlag.State_Selected)
         border = c.bad if card.problems else c.accent if selected else c.border
         painter.setPen(QPen(QColor(border), 1.5 if selected or card.problems else 1))
@@ -43,32 +45,25 @@ class CardDelegate(QStyledItemDelegate):
         left, right = box.left() + 46, box.right() - (40 if card.kind == "stage" else 12)
         bold, small = QFont(option.font), QFont(option.font)
         bold.setWeight(QFont.Weight.DemiBold)
-        small.setPointSizeF(option.font.pointSizeF() * 0.92)
+        small.setPointSizeF(option.font.pointSizeF() * 0.9)
         badge = f"⚠ {card.problems}" if card.problems else card.badge
-        painter.setFont(small)
-        width = min(QFontMetrics(small).horizontalAdvance(badge) + 4, (right - left) * 3 // 5)
+        width = min(QFontMetrics(small).horizontalAdvance(badge) + 4, (right - left) * 3 // 5) if badge else 0
+        top = box.top() + (6 if card.tall else 7)
         if badge:
-            painter.setPen(QColor(c.bad if card.problems else c.muted))
-            where = QRect(right - width, box.top() + 8, width, 20)
-            shown = painter.fontMetrics().elidedText(badge, Qt.TextElideMode.ElideRight, width)
-            painter.drawText(where, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, shown)
-        middle = Qt.AlignmentFlag.AlignVCenter
-        summary = QRect(left, box.top() + 30, right - left, 20)
-        painter.setPen(QColor(c.muted))
+            where = QRect(right - width, top, width, 19)
+            _write(painter, where, small, c.bad if card.problems else c.muted, badge, right=True)
+        title = QRect(left, top, right - left - (width + 10 if badge else 0), 19)
+        _write(painter, title, bold, c.text if card.enabled else c.muted, card.title)
         words = card.summary if card.enabled else f"Switched off · {card.summary}"
-        painter.drawText(
-            summary,
-            middle,
-            painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, summary.width()),
-        )
-        painter.setFont(bold)
-        painter.setPen(QColor(c.text if card.enabled else c.muted))
-        title = QRect(left, box.top() + 8, right - left - (width + 10 if badge else 0), 20)
-        painter.drawText(
-            title,
-            middle,
-            painter.fontMetrics().elidedText(card.title, Qt.TextElideMode.ElideRight, title.width()),
-        )
+        _write(painter, QRect(left, top + 19, right - left, 18), small, c.muted, words)
+        if not card.tall:
+            return
+        right = box.right() - 12  # below the box that switches the stage
+        time = QFontMetrics(small).horizontalAdvance(card.time) + 4 if card.time else 0
+        third = QRect(left, top + 37, right - left - (time + 8 if time else 0), 18)
+        _write(painter, third, small, c.bad if card.facts.startswith("⚠") else c.text, card.facts)
+        if time:
+            _write(painter, QRect(right - time, top + 37, time, 18), small, c.muted, card.time, right=True)
 
     def _check_box(self, painter: QPainter, box: QRect, checked: bool) -> None:
         c = theme.colours()
@@ -115,7 +110,7 @@ class CardDelegate(QStyledItemDelegate):
         if not index.flags() & Qt.ItemFlag.ItemIsUserCheckable:
             return False
         if isinstance(event, QMouseEvent):
-            inside = self._check_rect(self._box(option.rect, model)).adjusted(-8, -8, 8, 8)
+            inside = self._check_rect(self.box_of(option.rect, index)).adjusted(-8, -8, 8, 8)
             wanted = event.type() == QEvent.Type.MouseButtonRelease and inside.contains(
                 event.position().toPoint()
             )
@@ -127,15 +122,28 @@ class CardDelegate(QStyledItemDelegate):
         now = Qt.CheckState.Unchecked if card.enabled else Qt.CheckState.Checked
         return model.setData(index, now, Qt.ItemDataRole.CheckStateRole)
 
-    def _box(self, rect: QRect, model: CardModel) -> QRect:
+    def box_of(self, rect: QRect, index: Index) -> QRect:
+        """The card's own rectangle inside its row."""
+        model = index.model()
+        assert isinstance(model, CardModel)
         gutter = self.LEFT + self.LANE * model.lanes.count + 4
         return rect.adjusted(gutter, 0, -2, -self.GAP)
 
     def _check_rect(self, box: QRect) -> QRect:
-        return QRect(box.right() - 30, box.center().y() - 8, 18, 18)
+        return QRect(box.right() - 30, box.center().y() - 9, 18, 18)
 
     def _x(self, rect: QRect, lane: int) -> float:
         return rect.left() + self.LEFT + lane * self.LANE + 3.0
 
     def _y(self, rect: QRect) -> float:
-        return rect.top() + self.HEIGHT / 2
+        return rect.top() + (rect.height() - self.GAP) / 2
+
+
+def _write(
+    painter: QPainter, where: QRect, font: QFont, colour: str, words: str, right: bool = False
+) -> None:
+    side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
+    painter.setFont(font)
+    painter.setPen(QColor(colour))
+    shown = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, where.width())
+    painter.drawText(where, side | Qt.AlignmentFlag.AlignVCenter, shown)

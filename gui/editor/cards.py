@@ -1,23 +1,39 @@
 """The list of cards: the pipeline itself, its data, its sources, its stages, with the tree beside."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QAbstractListModel, QMimeData, QModelIndex, QPersistentModelIndex, Qt, Signal
 
 from core.errors import Problem
 from core.pipeline import Pipeline
+from core.whatif import Forecast
 from gui.editor import summary
 from gui.editor.edits import parent_of, titles
+from gui.editor.figures import facts, short_time
 from gui.editor.lanes import Lanes, lay_out
 
 Index = QModelIndex | QPersistentModelIndex
-_GROUP_ICONS = {"Training": "train", "Pruning": "prune", "Distillation": "distil"}
+MOVED = "application/x-espalier-stage"
+_GROUP_ICONS = {
+    "Training": "train",
+    "Pruning": "prune",
+    "Distillation": "distil",
+    "Quantization": "quantize",
+    "Low rank and sharing": "factor",
+    "Deployment": "export",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One row: what it stands for and what it says."""
+    """One row: what it stands for and what it says.
+
+    Attributes:
+        facts: a line about what the stage would leave; empty while nothing is known.
+        time: what the estimate says that it takes; empty without an estimate.
+    """
 
     kind: str  # "pipeline", "data", "source" or "stage"
     id: str
@@ -27,11 +43,19 @@ class Card:
     badge: str = ""
     enabled: bool = True
     problems: int = 0
+    facts: str = ""
+    time: str = ""
+
+    @property
+    def tall(self) -> bool:
+        """Whether it has a line for facts."""
+        return self.kind in ("source", "stage")
 
     @property
     def spoken(self) -> str:
         """The row for a screen reader."""
         parts = [self.title, self.badge, self.summary, "" if self.enabled else "switched off"]
+        parts += [self.facts, f"takes about {self.time}" if self.time else ""]
         parts.append(f"{self.problems} problems" if self.problems else "")
         return ", ".join(part for part in parts if part)
 
@@ -41,8 +65,18 @@ def icon_of(group: str) -> str:
     return _GROUP_ICONS.get(group, "stage")
 
 
-def cards(pipeline: Pipeline, problems: list[Problem]) -> tuple[list[Card], Lanes]:
-    """All rows of a document, and the lines beside them."""
+def cards(
+    pipeline: Pipeline,
+    problems: list[Problem],
+    forecasts: Mapping[str, Forecast] | None = None,
+    times: Mapping[str, float] | None = None,
+) -> tuple[list[Card], Lanes]:
+    """All rows of a document, and the lines beside them.
+
+    Args:
+        forecasts: what each source and stage would leave, by id. times: seconds that a stage takes.
+    """
+    forecasts, times = forecasts or {}, times or {}
     seeds = pipeline.axes.seed
     about = (
         f"{len(pipeline.active)} of {len(pipeline.stages)} stages"
@@ -76,6 +110,7 @@ def cards(pipeline: Pipeline, problems: list[Problem]) -> tuple[list[Card], Lane
                 summary.source_summary(source),
                 "network",
                 problems=here,
+                facts=_first(problems, ("sources", number)) or facts(forecasts.get(source.id)),
             )
         )
     for number, node in enumerate(pipeline.stages):
@@ -89,8 +124,15 @@ def cards(pipeline: Pipeline, problems: list[Problem]) -> tuple[list[Card], Lane
         rows.append(Card(
             "stage", node.id, node.title, summary.stage_summary(pipeline, node),
             icon_of(node.stage.group), " · ".join(marks), node.enabled, _count(problems, ("stages", number)),
+            _first(problems, ("stages", number)) or (facts(forecasts.get(node.id)) if node.enabled else ""),
+            short_time(times[node.id]) if node.id in times else "",
         ))  # fmt: skip
     return rows, lay_out(parents)
+
+
+def _first(problems: list[Problem], place: tuple[str | int, ...]) -> str:
+    """What is wrong there, for the card."""
+    return next((f"⚠ {p.message}" for p in problems if p.place[: len(place)] == place), "")
 
 
 def _count(problems: list[Problem], place: tuple[str | int, ...]) -> int:
@@ -117,8 +159,15 @@ class CardModel(QAbstractListModel):
         self.cards: list[Card] = []
         self.lanes = Lanes((), ())
 
-    def show_document(self, pipeline: Pipeline, problems: list[Problem]) -> None:
-        rows, lanes = cards(pipeline, problems)
+    def show_document(
+        self,
+        pipeline: Pipeline,
+        problems: list[Problem],
+        forecasts: Mapping[str, Forecast] | None = None,
+        times: Mapping[str, float] | None = None,
+    ) -> None:
+        """As `cards`."""
+        rows, lanes = cards(pipeline, problems, forecasts, times)
         same = [(card.kind, card.id) for card in rows] == [(card.kind, card.id) for card in self.cards]
         if same:
             self.cards, self.lanes = rows, lanes
@@ -138,7 +187,7 @@ class CardModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.AccessibleDescriptionRole):
             return card.spoken
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{card.title}\n{card.summary}" + (f"\n{card.badge}" if card.badge else "")
+            return "\n".join(part for part in (card.title, card.badge, card.summary, card.facts) if part)
         if role == Qt.ItemDataRole.CheckStateRole and card.kind == "stage":
             return Qt.CheckState.Checked if card.enabled else Qt.CheckState.Unchecked
         return None
@@ -152,8 +201,18 @@ class CardModel(QAbstractListModel):
 
     def flags(self, index: Index) -> Qt.ItemFlag:
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
-        checkable = index.isValid() and self.cards[index.row()].kind == "stage"
-        return flags | Qt.ItemFlag.ItemIsUserCheckable if checkable else flags
+        if not index.isValid() or self.cards[index.row()].kind != "stage":
+            return flags
+        return flags | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsDragEnabled
+
+    def mimeTypes(self) -> list[str]:
+        return [MOVED]
+
+    def mimeData(self, indexes: Any) -> QMimeData:
+        """The id of a dragged stage."""
+        carried = QMimeData()
+        carried.setData(MOVED, self.cards[indexes[0].row()].id.encode())
+        return carried
 
     def row_of(self, kind: str, id: str) -> int:
         """The row of a card, -1 when there is none."""

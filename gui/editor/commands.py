@@ -1,21 +1,26 @@
-"""What can be done with the list of stages: add, move, duplicate, remove, switch, undo."""
+"""What can be done with the cards: add, branch, move, duplicate, rename, remove, switch, mend, undo."""
 
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QHBoxLayout, QListView, QMenu, QPushButton, QToolButton
+from PySide6.QtWidgets import QHBoxLayout, QListView, QMenu, QToolButton
 
+from core.errors import Problem
 from core.stages.catalogue import STAGES
 from gui import theme
 from gui.document import Document
 from gui.editor import edits
+from gui.editor.card_list import Landing
 from gui.editor.cards import Card, icon_of
+from gui.editor.fixes import Fix, fix_for
 
 _ICONS = {
+    "branch-here": "branch",
     "move-up": "up",
     "move-down": "down",
     "duplicate": "duplicate",
+    "rename": "rename",
     "remove": "remove",
     "undo": "undo",
     "redo": "redo",
@@ -23,13 +28,15 @@ _ICONS = {
 
 
 class StageCommands(QObject):
-    """The actions of the list, its toolbar and its menus.
+    """The actions of the chain, its toolbar and its menus.
 
     Signals:
         said: a sentence for the status bar.
+        rename_wanted: the selected card's name is to be edited.
     """
 
     said = Signal(str)
+    rename_wanted = Signal()
 
     def __init__(
         self,
@@ -41,10 +48,14 @@ class StageCommands(QObject):
         super().__init__(view)
         self._document, self._view = document, view
         self._selected, self._select = selected, select
-        self.up = self._action("move-up", "Move up", "Alt+Up", lambda: self._move(-1))
-        self.down = self._action("move-down", "Move down", "Alt+Down", lambda: self._move(1))
-        self.duplicate = self._action("duplicate", "Duplicate", "Ctrl+D", self._duplicate)
-        self.remove = self._action("remove", "Remove", "Delete", self._remove)
+        self.up = self._action("move-up", "Move up", ("Ctrl+Up", "Alt+Up"), lambda: self._move(-1))
+        self.down = self._action("move-down", "Move down", ("Ctrl+Down", "Alt+Down"), lambda: self._move(1))
+        self.duplicate = self._action("duplicate", "Duplicate", ("Ctrl+D",), self._duplicate)
+        self.rename = self._action("rename", "Rename", ("F2",), self.rename_wanted.emit)
+        self.remove = self._action("remove", "Remove", ("Delete",), self._remove)
+        self.branch = self._action("branch-here", "Branch here", ("Ctrl+B",), self._offer_branches)
+        self.branch.setToolTip("Start a second continuation of the selected card  (Ctrl+B)")
+        self.switch = self._action("switch", "Switch off", (), self._switch)
         stack = document.undo_stack
         self.undo, self.redo = stack.createUndoAction(self, "Undo"), stack.createRedoAction(self, "Redo")
         for action, name, key in (
@@ -53,30 +64,30 @@ class StageCommands(QObject):
         ):
             action.setObjectName(name)
             action.setShortcut(QKeySequence(key))
-        self.actions = (self.up, self.down, self.duplicate, self.remove, self.undo, self.redo)
-        self.add_menu = self._make_menu()
-        self.add_button = QPushButton("Add stage")
-        self.add_button.setObjectName("add-stage")
-        self.add_button.setProperty("hasmenu", True)
-        self.add_button.setToolTip("Add a stage behind the selected one")
-        self.add_button.setMenu(self.add_menu)
+        self.actions = (
+            self.branch, self.duplicate, self.rename, self.up, self.down, self.remove, self.undo, self.redo,
+        )  # fmt: skip
+        self.add_menu = self._make_menu("add", "Add behind it", self.add)
+        self.branch_menu = self._make_menu("branch", "Branch here", lambda kind: self.add(kind, branch=True))
         view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         view.customContextMenuRequested.connect(self._context_menu)
         self.retheme()
 
-    def _action(self, name: str, text: str, shortcut: str, slot: Callable[[], None]) -> QAction:
+    # actions, menus, toolbar
+
+    def _action(self, name: str, text: str, shortcuts: tuple[str, ...], slot: Callable[[], None]) -> QAction:
         action = QAction(text, self)
         action.setObjectName(name)
-        action.setShortcut(QKeySequence(shortcut))
+        action.setShortcuts([QKeySequence(shortcut) for shortcut in shortcuts])
         action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
-        action.setToolTip(f"{text}  ({shortcut})")
+        action.setToolTip(f"{text}  ({shortcuts[0]})" if shortcuts else text)
         action.triggered.connect(lambda _checked=False: slot())
         self._view.addAction(action)
         return action
 
-    def _make_menu(self) -> QMenu:
-        menu = QMenu("Add stage", self._view)
-        menu.setObjectName("add-menu")
+    def _make_menu(self, name: str, title: str, add: Callable[[str], None]) -> QMenu:
+        menu = QMenu(title, self._view)
+        menu.setObjectName(f"{name}-menu")
         menu.setToolTipsVisible(True)
         group = ""
         for stage in STAGES.values():
@@ -84,43 +95,87 @@ class StageCommands(QObject):
                 group = stage.group
                 menu.addSection(group)
             action = menu.addAction(stage.title)
-            action.setObjectName(f"add-{stage.id}")
+            action.setObjectName(f"{name}-{stage.id}")
             action.setToolTip(stage.help)
-            action.triggered.connect(lambda _=False, kind=stage.id: self.add(kind))
+            action.triggered.connect(lambda _=False, kind=stage.id: add(kind))
         return menu
 
     def toolbar(self) -> QHBoxLayout:
-        """A row with the menu of stages and a button for every action."""
+        """A row with a button for every action."""
         row = QHBoxLayout()
         row.setSpacing(2)
-        row.addWidget(self.add_button)
-        row.addStretch(1)
         for action in self.actions:
             button = QToolButton()
             button.setDefaultAction(action)
             button.setObjectName(f"tool-{action.objectName()}")
-            button.setAccessibleName(_ICONS[action.objectName()].capitalize())
+            button.setAccessibleName(action.objectName().replace("-", " ").capitalize())
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            if action is self.branch:
+                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            if action is self.undo:
+                row.addStretch(1)
             row.addWidget(button)
         return row
 
     def retheme(self) -> None:
         """Take the icons in the theme's colours."""
-        self.add_button.setIcon(theme.icon("add"))
         for action in self.actions:
             action.setIcon(theme.icon(_ICONS[action.objectName()]))
-        for action in self.add_menu.actions():
-            if not action.isSeparator():
-                kind = action.objectName().removeprefix("add-")
-                action.setIcon(theme.icon(icon_of(STAGES[kind].group)))
+        for menu in (self.add_menu, self.branch_menu):
+            menu.setIcon(theme.icon("add" if menu is self.add_menu else "branch"))
+            for action in menu.actions():
+                if not action.isSeparator():
+                    kind = action.objectName().partition("-")[2]
+                    action.setIcon(theme.icon(icon_of(STAGES[kind].group)))
 
     def update_enabled(self) -> None:
         """Which actions make sense for the selected card."""
-        stage, pipeline = self._stage(), self._document.pipeline
+        card, pipeline = self._selected(), self._document.pipeline
+        stage = self._stage()
+        source = card is not None and card.kind == "source"
         self.up.setEnabled(bool(stage) and edits.can_move(pipeline, stage, -1))
         self.down.setEnabled(bool(stage) and edits.can_move(pipeline, stage, 1))
-        self.duplicate.setEnabled(bool(stage))
-        self.remove.setEnabled(bool(stage) and len(pipeline.stages) > 1)
+        self.branch.setEnabled(bool(stage) or source)
+        self.duplicate.setEnabled(bool(stage) or source)
+        self.rename.setEnabled(card is not None and card.kind != "data")
+        last = len(pipeline.sources if source else pipeline.stages) == 1
+        self.remove.setEnabled((bool(stage) or source) and not last)
+        self.switch.setEnabled(bool(stage))
+        self.switch.setText("Switch off" if card is None or card.enabled else "Switch on")
+
+    def _context_menu(self, position: QPoint) -> None:
+        menu = self.context_menu()
+        menu.exec(self._view.viewport().mapToGlobal(position))
+        menu.deleteLater()
+
+    def context_menu(self) -> QMenu:
+        """What can be done with the selected card."""
+        card = self._selected()
+        menu = QMenu(self._view)
+        menu.setObjectName("card-menu")
+        if card is None or card.kind not in ("source", "stage"):
+            menu.addMenu(self.add_menu)
+            return menu
+        for number, fix in enumerate(self.fixes(card)):
+            action = menu.addAction(theme.icon("mend"), fix.words)
+            action.setObjectName(f"mend-{number}")
+            action.triggered.connect(lambda _=False, fix=fix: self.mend(fix))
+        menu.addSeparator()
+        menu.addMenu(self.add_menu)
+        menu.addMenu(self.branch_menu)
+        menu.addSeparator()
+        menu.addActions([self.rename, self.duplicate])
+        if card.kind == "stage":
+            menu.addActions([self.switch, self.up, self.down])
+        menu.addSeparator()
+        menu.addAction(self.remove)
+        return menu
+
+    def _offer_branches(self) -> None:
+        rect = self._view.visualRect(self._view.currentIndex())
+        self.branch_menu.popup(self._view.viewport().mapToGlobal(rect.bottomLeft()))
+
+    # what is done
 
     def _stage(self) -> str:
         """Id of the selected stage, "" when something else is selected."""
@@ -128,32 +183,90 @@ class StageCommands(QObject):
         return card.id if card is not None and card.kind == "stage" else ""
 
     def _title(self, id: str) -> str:
-        return self._document.pipeline.stage(id).title
+        return edits.titles(self._document.pipeline)[id]
 
-    def add(self, kind: str) -> None:
-        """Put a new stage behind the selected one, and select it."""
-        pipeline, id = edits.add_stage(self._document.pipeline, kind, self._stage())
+    def add(self, kind: str, branch: bool = False) -> None:
+        """Put a new stage behind the selected card, or as a branch of it, and select it."""
+        card = self._selected()
+        after = card.id if card is not None and card.kind in ("source", "stage") else ""
+        self._add_stage(kind, after, branch)
+
+    def add_entry(self, key: str) -> None:
+        """Put an entry of the palette behind the selected card."""
+        group, _, kind = key.partition(":")
+        if group == "stage":
+            self.add(kind)
+        else:
+            self._add_source(kind)
+
+    def land(self, landing: Landing) -> None:
+        """Do what a drop means."""
+        verb, _, name = landing.what.partition(":")
+        if verb == "source":
+            self._add_source(name)
+        elif verb == "stage":
+            self._add_stage(name, landing.after, landing.branch)
+        else:
+            place = edits.branch_from if landing.branch else edits.move_after
+            self._document.apply(
+                place(self._document.pipeline, name, landing.after), f"Move {self._title(name)}"
+            )
+            self._select("stage", name)
+
+    def may_land(self, landing: Landing) -> bool:
+        """Whether a drop there would change something that can be changed."""
+        verb, _, name = landing.what.partition(":")
+        pipeline = self._document.pipeline
+        if verb != "move":
+            return True
+        if name not in pipeline.stage_ids or name == landing.after:
+            return False
+        if edits.parent_of(pipeline, pipeline.stage_ids.index(name)) == landing.after:
+            return False
+        return not (landing.branch and landing.after in edits.descendants(pipeline, name))
+
+    def _add_stage(self, kind: str, after: str, branch: bool) -> None:
+        pipeline, id = edits.add_stage(self._document.pipeline, kind, after, branch)
         self._document.apply(pipeline, f"Add {STAGES[kind].title}")
         self._select("stage", id)
+
+    def _add_source(self, kind: str) -> None:
+        pipeline, id = edits.add_source(self._document.pipeline, kind)
+        self._document.apply(pipeline, f"Add {edits.SOURCE_WORDS[kind][0]}")
+        self._select("source", id)
+        self.said.emit("Drag a stage onto the new source, or let one continue it, to use it.")
 
     def toggle(self, id: str, enabled: bool) -> None:
         """Switch a stage on or off."""
         changed = edits.set_enabled(self._document.pipeline, id, enabled)
         self._document.apply(changed, f"Switch {self._title(id)} {'on' if enabled else 'off'}")
 
-    def _remove(self) -> None:
-        id = self._stage()
-        if id and len(self._document.pipeline.stages) > 1:
-            title = self._title(id)
-            self._document.apply(edits.remove_stage(self._document.pipeline, id), f"Remove {title}")
-            self.said.emit(f"{title} was removed; Undo brings it back.")
-
-    def _duplicate(self) -> None:
+    def _switch(self) -> None:
         id = self._stage()
         if id:
-            pipeline, copy = edits.duplicate_stage(self._document.pipeline, id)
-            self._document.apply(pipeline, f"Duplicate {self._title(id)}")
-            self._select("stage", copy)
+            self.toggle(id, not self._document.pipeline.stage(id).enabled)
+
+    def _remove(self) -> None:
+        card, pipeline = self._selected(), self._document.pipeline
+        if card is None or card.kind not in ("source", "stage"):
+            return
+        title = self._title(card.id)
+        remove = edits.remove_source if card.kind == "source" else edits.remove_stage
+        try:
+            changed = remove(pipeline, card.id)
+        except edits.RefusedEdit as refused:
+            self.said.emit(str(refused))
+            return
+        self._document.apply(changed, f"Remove {title}")
+        self.said.emit(f"{title} was removed; Undo brings it back.")
+
+    def _duplicate(self) -> None:
+        card = self._selected()
+        if card is not None and card.kind in ("source", "stage"):
+            duplicate = edits.duplicate_source if card.kind == "source" else edits.duplicate_stage
+            pipeline, copy = duplicate(self._document.pipeline, card.id)
+            self._document.apply(pipeline, f"Duplicate {self._title(card.id)}")
+            self._select(card.kind, copy)
 
     def _move(self, by: int) -> None:
         id = self._stage()
@@ -162,9 +275,22 @@ class StageCommands(QObject):
             self._document.apply(moved, f"Move {self._title(id)}")
             self._select("stage", id)
 
-    def _context_menu(self, position: QPoint) -> None:
-        menu = QMenu(self._view)
-        menu.addMenu(self.add_menu)
-        menu.addActions([self.duplicate, self.up, self.down, self.remove])
-        menu.exec(self._view.viewport().mapToGlobal(position))
-        menu.deleteLater()
+    # mending
+
+    def fixes(self, card: Card) -> list[Fix]:
+        """What mends the problems of a card."""
+        pipeline = self._document.pipeline
+        nodes = pipeline.sources if card.kind == "source" else pipeline.stages
+        index = [node.id for node in nodes].index(card.id)
+        mine = [p for p in self._document.problems if p.place[:2] == (f"{card.kind}s", index)]
+        found = [fix for fix in map(self.fix, mine) if fix is not None]
+        return list({fix.words: fix for fix in found}.values())
+
+    def fix(self, problem: Problem) -> Fix | None:
+        """What mends a problem by itself."""
+        return fix_for(self._document.pipeline, problem)
+
+    def mend(self, fix: Fix) -> None:
+        """Take a fix."""
+        self._document.apply(fix.pipeline, fix.words)
+        self.said.emit(f"Done: {fix.words}. Undo takes it back.")

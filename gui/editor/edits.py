@@ -3,15 +3,29 @@
 A chain stays what it looks like: removing or moving a stage keeps what the others continue.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.data.settings import DataSettings
 from core.params import Params
-from core.pipeline import Pipeline, SourceNode, StageNode, is_path
+from core.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path
+from core.stages.base import DeploymentStage
 from core.stages.catalogue import STAGES
 from gui.widgets.declared import declared, settings_class
+
+SOURCE_WORDS = {
+    "backbone": (
+        "Network",
+        "The backbone, its classifier, the Feature Enhancement Module and what training starts from.",
+    ),
+    "checkpoint": ("Checkpoint", "A network that an earlier run made."),
+    "onnx": (
+        "ONNX file",
+        "A classifier that exists as a file only; stages on the exported file continue it.",
+    ),
+    "python": ("Own network", "A network of your own, made by a Python file that you trust."),
+}
 
 
 class RefusedEdit(ValueError):
@@ -27,7 +41,7 @@ def titles(pipeline: Pipeline) -> dict[str, str]:
     """What people call every source and stage, by id."""
     found = {node.id: node.title for node in pipeline.stages}
     for source in pipeline.sources:
-        word = "Network" if source.kind == "backbone" else "Checkpoint"
+        word = SOURCE_WORDS.get(source.kind, ("Source", ""))[0]
         found[source.id] = source.name or (word if len(pipeline.sources) == 1 else f"{word} {source.id}")
     return found
 
@@ -44,21 +58,36 @@ def references(kind: str) -> tuple[str, ...]:
     return tuple(STAGES[kind].references(STAGES[kind].Settings.model_construct(**blank)))
 
 
-def add_stage(pipeline: Pipeline, kind: str, after: str = "") -> tuple[Pipeline, str]:
-    """A new stage behind `after` (at the end if empty), and its id."""
+def add_stage(pipeline: Pipeline, kind: str, after: str = "", branch: bool = False) -> tuple[Pipeline, str]:
+    """A new stage, and its id.
+
+    Args:
+        after: a source or stage that it continues; what continued that in the same chain then
+            continues the new one. Empty: at the end.
+        branch: start a second continuation instead, and leave the others as they are. So does
+            a stage on the exported file where a stage on the network follows; and a stage on the
+            network continues the network before `after` where that is a file.
+    """
     content = pipeline.as_dict()
-    ids = _ids(pipeline)
     new: dict[str, Any] = {
-        "id": _free(kind, ids),
+        "id": _free(kind, _ids(pipeline)),
         "kind": kind,
         "name": _free_name(pipeline, STAGES[kind].title),
     }
     settings = {name: _likely_teacher(pipeline) for name in references(kind)}
     if settings:
         new["settings"] = settings
-    index = pipeline.stage_ids.index(after) + 1 if after in pipeline.stage_ids else len(pipeline.stages)
+    after = _fitting_parent(pipeline, kind, after or pipeline.stages[-1].id)
+    parents = {**_parents(pipeline), new["id"]: after}
+    if branch or _parts_ways(pipeline, kind, after):
+        index = _end_of(pipeline, after)
+    else:
+        index = _place_behind(pipeline, after)
+        child = _next_in_chain(pipeline, after)
+        if child:
+            parents[child] = new["id"]
     content["stages"].insert(index, new)
-    return Pipeline.parse(content), new["id"]
+    return _linked(content, parents), new["id"]
 
 
 def remove_stage(pipeline: Pipeline, id: str) -> Pipeline:
@@ -88,6 +117,58 @@ def duplicate_stage(pipeline: Pipeline, id: str) -> tuple[Pipeline, str]:
     return _linked(content, {**parents, copy["id"]: parents[id]}), copy["id"]
 
 
+def duplicate_source(pipeline: Pipeline, id: str) -> tuple[Pipeline, str]:
+    """A copy of a source, which nothing continues yet; and its id."""
+    content = pipeline.as_dict()
+    index = [source.id for source in pipeline.sources].index(id)
+    copy = dict(content["sources"][index])
+    copy["id"] = _free(id, _ids(pipeline))
+    copy["name"] = _free_name(pipeline, titles(pipeline)[id])
+    content["sources"].insert(index + 1, copy)
+    return _linked(content, _parents(pipeline)), copy["id"]
+
+
+def add_source(pipeline: Pipeline, kind: str) -> tuple[Pipeline, str]:
+    """A new source behind the others, and its id."""
+    content = pipeline.as_dict()
+    new: dict[str, Any] = {
+        "id": _free(kind, _ids(pipeline)),
+        "kind": kind,
+        "name": _free_name(pipeline, SOURCE_WORDS[kind][0]),
+    }
+    blank = blank_settings(SOURCE_KINDS[kind])
+    if blank:
+        new["settings"] = blank
+    content["sources"].append(new)
+    return _linked(content, _parents(pipeline)), new["id"]
+
+
+def remove_source(pipeline: Pipeline, id: str) -> Pipeline:
+    """Without the source; what continued it continues the first of the others."""
+    others = [source.id for source in pipeline.sources if source.id != id]
+    if not others:
+        raise RefusedEdit("A pipeline needs at least one network to start from.")
+    content = pipeline.as_dict()
+    content["sources"] = [entry for entry in content["sources"] if entry["id"] != id]
+    parents = {child: others[0] if parent == id else parent for child, parent in _parents(pipeline).items()}
+    return _linked(content, parents)
+
+
+def set_source_kind(pipeline: Pipeline, id: str, kind: str) -> Pipeline:
+    """Another kind of source in its place; its settings start afresh."""
+    content = pipeline.as_dict()
+    for entry in content["sources"]:
+        if entry["id"] == id:
+            entry["kind"] = kind
+            _put(entry, "settings", blank_settings(SOURCE_KINDS[kind]) or None)
+    return Pipeline.parse(content)
+
+
+def blank_settings(kind: type[Params]) -> dict[str, Any]:
+    """Empty values of what a person has to give."""
+    return {field.name: "" for field in declared(kind) if field.required}
+
+
 def can_move(pipeline: Pipeline, id: str, by: int) -> bool:
     """Whether the stage can change places with its neighbour above (-1) or below (+1)."""
     return 0 <= pipeline.stage_ids.index(id) + by < len(pipeline.stages)
@@ -107,6 +188,48 @@ def move_stage(pipeline: Pipeline, id: str, by: int) -> Pipeline:
     if first + 2 < len(stages) and parents[stages[first + 2]["id"]] == lower["id"]:
         parents[stages[first + 2]["id"]] = upper["id"]
     return _linked(content, parents)
+
+
+def move_after(pipeline: Pipeline, id: str, after: str) -> Pipeline:
+    """Take a stage out of its place and put it behind `after`, a source or another stage.
+
+    What continued the stage goes on with what it continued; what continued `after` in the same
+    chain then continues the stage.
+    """
+    parents = _parents(pipeline)
+    if after == id or parents[id] == after:
+        return pipeline
+    content = pipeline.as_dict()
+    entry = content["stages"].pop(pipeline.stage_ids.index(id))
+    wanted = {child: parents[id] if parent == id else parent for child, parent in parents.items()}
+    rest = _linked({**content, "stages": content["stages"]}, {c: p for c, p in wanted.items() if c != id})
+    child = _next_in_chain(rest, after)
+    content = rest.as_dict()
+    content["stages"].insert(_place_behind(rest, after), entry)
+    wanted[id] = after
+    if child:
+        wanted[child] = id
+    return _sorted(content, wanted)
+
+
+def branch_from(pipeline: Pipeline, id: str, parent: str) -> Pipeline:
+    """Let a stage, with all that continues it, be a continuation of `parent`, wherever that stands.
+
+    Raises:
+        RefusedEdit: when `parent` continues the stage itself.
+    """
+    if parent == id or parent in descendants(pipeline, id):
+        raise RefusedEdit("A stage cannot continue what continues it.")
+    return _sorted(pipeline.as_dict(), {**_parents(pipeline), id: parent})
+
+
+def descendants(pipeline: Pipeline, id: str) -> tuple[str, ...]:
+    """The stages that continue a source or stage, directly or not, in the order of the file."""
+    parents, found = _parents(pipeline), {id}
+    for child in pipeline.stage_ids:
+        if parents[child] in found:
+            found.add(child)
+    return tuple(child for child in pipeline.stage_ids if child in found - {id})
 
 
 def set_enabled(pipeline: Pipeline, id: str, enabled: bool) -> Pipeline:
@@ -149,6 +272,14 @@ def set_data(pipeline: Pipeline, path: tuple[str, ...], value: Any, unset: bool 
     now = changed(content.get("data", {}), DataSettings, path, value, unset)
     _put(content, "data", now or None)
     return Pipeline.parse(content)
+
+
+def set_axes(pipeline: Pipeline, seeds: Sequence[int], grid: Mapping[str, Any] | None) -> Pipeline:
+    """Other seeds and another grid; nothing is written for what is the default."""
+    axes: dict[str, Any] = {} if list(seeds) == [42] else {"seed": list(seeds)}
+    if grid is not None:
+        axes["grid"] = dict(grid)
+    return set_key(pipeline, "axes", axes or None)
 
 
 def set_key(pipeline: Pipeline, key: str, value: Any) -> Pipeline:
@@ -225,6 +356,65 @@ def _linked(content: dict[str, Any], parents: Mapping[str, str]) -> Pipeline:
     return Pipeline.parse(content)
 
 
+def _fitting_parent(pipeline: Pipeline, kind: str, after: str) -> str:
+    """`after`, or for a stage on the network the last before it that is no file."""
+    parents = _parents(pipeline)
+    while after in parents and not _on_file(kind) and _on_file(pipeline.stage(after).kind):
+        after = parents[after]
+    return after
+
+
+def _parts_ways(pipeline: Pipeline, kind: str, after: str) -> bool:
+    """Whether a stage of this kind cannot stand between `after` and what follows it."""
+    child = _next_in_chain(pipeline, after)
+    return bool(child) and _on_file(kind) and not _on_file(pipeline.stage(child).kind)
+
+
+def _on_file(kind: str) -> bool:
+    return kind in STAGES and isinstance(STAGES[kind], DeploymentStage)
+
+
+def _next_in_chain(pipeline: Pipeline, id: str) -> str:
+    """The stage that follows in the same chain: the first that continues it, or ""."""
+    return next((child for child, parent in _parents(pipeline).items() if parent == id), "")
+
+
+def _place_behind(pipeline: Pipeline, id: str) -> int:
+    """Index of a stage right behind a source or stage."""
+    if id in pipeline.stage_ids:
+        return pipeline.stage_ids.index(id) + 1
+    child = _next_in_chain(pipeline, id)
+    return pipeline.stage_ids.index(child) if child else len(pipeline.stages)
+
+
+def _end_of(pipeline: Pipeline, id: str) -> int:
+    """Index behind all that continues a source or stage."""
+    last = ([id] if id in pipeline.stage_ids else []) + list(descendants(pipeline, id))
+    return pipeline.stage_ids.index(last[-1]) + 1 if last else len(pipeline.stages)
+
+
+def _sorted(content: dict[str, Any], parents: Mapping[str, str]) -> Pipeline:
+    """The document with its stages in an order in which each comes after what it continues and refers to."""
+    waiting = list(content["stages"])
+    ids = {entry["id"] for entry in waiting}
+    ready = {entry["id"] for entry in content["sources"]}
+    done: list[dict[str, Any]] = []
+    while waiting:
+        free = [entry for entry in waiting if parents[entry["id"]] in ready]
+        informed = [entry for entry in free if _referred(entry) & ids <= ready]
+        entry = (informed or free)[0]
+        waiting.remove(entry)
+        ready.add(entry["id"])
+        done.append(entry)
+    return _linked({**content, "stages": done}, parents)
+
+
+def _referred(entry: Mapping[str, Any]) -> set[str]:
+    """Ids that a stage's settings name."""
+    names = references(entry["kind"]) if entry["kind"] in STAGES else ()
+    return {str(entry.get("settings", {}).get(name, "")) for name in names}
+
+
 def _likely_teacher(pipeline: Pipeline) -> str:
     ids: list[str] = [node.id for node in pipeline.active]
     return pipeline.baseline if pipeline.baseline in ids else (ids[0] if ids else "")
@@ -242,7 +432,7 @@ def _free(stem: str, taken: set[str]) -> str:
 
 
 def _free_name(pipeline: Pipeline, name: str) -> str:
-    taken = {node.title for node in (*pipeline.sources, *pipeline.stages)}
+    taken = {node.title for node in (*pipeline.sources, *pipeline.stages)} | set(titles(pipeline).values())
     if name not in taken:
         return name
     return next(f"{name} {number}" for number in range(2, len(taken) + 3) if f"{name} {number}" not in taken)

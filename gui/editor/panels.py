@@ -1,14 +1,15 @@
 """What stands beside the list: the selected card's settings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (  # fmt: skip
     QComboBox,
     QGridLayout,
     QLabel,
     QLineEdit,
+    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -16,12 +17,15 @@ from PySide6.QtWidgets import (  # fmt: skip
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.models.catalogue import BACKBONES
-from core.pipeline import Pipeline, SourceNode, StageNode, is_path
+from core.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path
+from core.whatif import Forecast
+from gui import theme
 from gui.editor import edits
+from gui.editor.strip import ForecastStrip
 from gui.widgets.buttons import line, text
 from gui.widgets.declared import settings_class
 from gui.widgets.fields import Option, PathField
-from gui.widgets.form import LABEL_WIDTH, Form, Where
+from gui.widgets.form import FIELD_WIDTH, LABEL_WIDTH, Form, Where
 
 
 class Panel(QWidget):
@@ -29,9 +33,11 @@ class Panel(QWidget):
 
     Signals:
         edited: a new pipeline, the name of the step, and which steps become one.
+        mend_wanted: the setting whose problem is to be mended.
     """
 
     edited = Signal(object, str, str)
+    mend_wanted = Signal(tuple)
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,6 +52,19 @@ class Panel(QWidget):
         """Show the document's current state."""
         raise NotImplementedError
 
+    def show_fixes(self, problems: Mapping[Where, str], fixes: Mapping[Where, str]) -> None:
+        """Show problems again, with buttons in the words of what mends them."""
+        if self.form is not None:
+            self.form.show_problems(problems, fixes)
+
+    def show_outlook(
+        self, now: Forecast | None, before: Forecast | None, seconds: float | None, otherwise: str
+    ) -> None:
+        """Show what the stage would leave."""
+
+    def rename(self) -> None:
+        """Put the cursor into the name."""
+
     def focus(self, where: Where) -> None:
         """Put the cursor into a setting."""
         if self.form is not None:
@@ -53,9 +72,15 @@ class Panel(QWidget):
 
 
 class NodePanel(Panel):
-    """A source or a stage: name, kind, what it continues, its settings."""
+    """A source or a stage: name, kind, what it continues, its outlook, its settings.
 
-    def __init__(self, node: SourceNode | StageNode):
+    Args:
+        checkpoints: asked for networks of finished runs, where one can start from or learn from them.
+    """
+
+    def __init__(
+        self, node: SourceNode | StageNode, checkpoints: Callable[[], Sequence[Option]] = lambda: ()
+    ):
         super().__init__()
         self.id = node.id
         self.name = QLineEdit()
@@ -66,42 +91,67 @@ class NodePanel(Panel):
         self.name.setMaxLength(60)
         self.name.editingFinished.connect(self._renamed)
         self.column.addWidget(self.name)
-        title, help = (
-            (node.stage.title, node.stage.help) if isinstance(node, StageNode) else _source_words(node)
-        )
+        if isinstance(node, StageNode):
+            title, help = node.stage.title, node.stage.help
+        else:
+            title, help = edits.SOURCE_WORDS.get(node.kind, (node.kind, ""))
         self.column.addWidget(text(f"{title}  ·  id {node.id}", "section"))
         self.column.addWidget(text(help, "muted", wrap=True))
+        self.notice = text("", "problem", wrap=True)
+        self.notice.setObjectName("node-problem")
+        self.notice.hide()
+        self.column.addWidget(self.notice)
+        self.mend = QPushButton()
+        self.mend.setObjectName("node-mend")
+        self.mend.setProperty("role", "mend")
+        self.mend.hide()
+        self.mend.clicked.connect(lambda: self.mend_wanted.emit(self._mendable))
+        self._mendable: Where = ()
+        self.column.addWidget(self.mend, 0, Qt.AlignmentFlag.AlignLeft)
         self.parent_box: QComboBox | None = None
-        if isinstance(node, StageNode):
-            self.column.addLayout(self._continues())
-        self.column.addWidget(line())
+        self.kind_box: QComboBox | None = None
+        self.column.addLayout(self._continues() if isinstance(node, StageNode) else self._kinds(node))
+        self.strip = ForecastStrip()
+        self.column.addWidget(self.strip)
         self.teachers = edits.references(node.kind) if isinstance(node, StageNode) else ()
+        wants = bool(self.teachers) or node.kind == "checkpoint"
+        self._checkpoints = list(checkpoints()) if wants else []
         options: dict[str, list[Option]] = {name: [] for name in self.teachers}
+        folders = list(self.teachers)
         if isinstance(node, SourceNode) and node.kind == "backbone":
             options["backbone"] = [Option(b.id, b.title, b.help) for b in BACKBONES.values()]
-        self.form = Form(settings_class(node), options)
+        if isinstance(node, SourceNode) and node.kind == "checkpoint":
+            options["path"], folders = self._checkpoints, ["path"]
+        self.form = Form(settings_class(node), options, folders=folders)
         self.form.edited.connect(self._edited)
+        self.form.mend_wanted.connect(self.mend_wanted)
         self.column.addWidget(self.form)
         self.column.addStretch(1)
+
+    def _kinds(self, node: SourceNode) -> QGridLayout:
+        self.kind_box = QComboBox()
+        self.kind_box.setObjectName("source-kind")
+        for kind in SOURCE_KINDS:
+            words, help = edits.SOURCE_WORDS.get(kind, (kind, ""))
+            self.kind_box.addItem(words, kind)
+            self.kind_box.setItemData(self.kind_box.count() - 1, help, Qt.ItemDataRole.ToolTipRole)
+        self.kind_box.setCurrentIndex(self.kind_box.findData(node.kind))
+        self.kind_box.activated.connect(self._kind_chosen)
+        return _labelled("Start from", self.kind_box, "What the chain starts from")
+
+    def _kind_chosen(self) -> None:
+        assert self.pipeline is not None and self.kind_box is not None
+        kind = str(self.kind_box.currentData())
+        if kind != self.pipeline.source(self.id).kind:
+            changed = edits.set_source_kind(self.pipeline, self.id, kind)
+            self.edited.emit(changed, "Start from another kind of source", "")
 
     def _continues(self) -> QGridLayout:
         self.parent_box = QComboBox()
         self.parent_box.setObjectName("node-parent")
-        self.parent_box.setAccessibleName("Continues")
-        self.parent_box.setToolTip(
-            "The stage or network whose result this stage takes; choose an earlier one to start a branch"
-        )
-        self.parent_box.setMinimumWidth(232)
         self.parent_box.activated.connect(self._parent_chosen)
-        row = QGridLayout()
-        row.setHorizontalSpacing(10)
-        row.setColumnMinimumWidth(0, LABEL_WIDTH)
-        label = QLabel("Continues")
-        label.setBuddy(self.parent_box)
-        row.addWidget(label, 0, 0)
-        row.addWidget(self.parent_box, 0, 1)
-        row.setColumnStretch(2, 1)
-        return row
+        help = "The stage or network whose result this stage takes; choose an earlier one to start a branch"
+        return _labelled("Continues", self.parent_box, help)
 
     def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[Where, str]) -> None:
         self.pipeline = pipeline
@@ -120,7 +170,29 @@ class NodePanel(Panel):
             self._offer_teachers(pipeline, node, field, names)
         self.form.set_base(base)
         self.form.show_settings(node.settings)
-        self.form.show_problems(problems)
+        self.show_fixes(problems, {})
+
+    def show_fixes(self, problems: Mapping[Where, str], fixes: Mapping[Where, str]) -> None:
+        assert self.form is not None
+        self.form.show_problems(problems, fixes)
+        own = [where for where in problems if not self.form.has(where)]
+        self.notice.setText("\n".join(f"⚠ {problems[where]}" for where in own))
+        self.notice.setVisible(bool(own))
+        mendable = [where for where in own if where in fixes]
+        self._mendable = mendable[0] if mendable else ()
+        self.mend.setVisible(bool(mendable))
+        if mendable:
+            self.mend.setText(fixes[mendable[0]])
+            self.mend.setIcon(theme.icon("mend"))
+
+    def show_outlook(
+        self, now: Forecast | None, before: Forecast | None, seconds: float | None, otherwise: str
+    ) -> None:
+        self.strip.show_forecast(now, before, seconds, otherwise)
+
+    def rename(self) -> None:
+        self.name.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.name.selectAll()
 
     def _offer_teachers(
         self, pipeline: Pipeline, node: SourceNode | StageNode, field: str, names: dict[str, str]
@@ -128,7 +200,8 @@ class NodePanel(Panel):
         before = pipeline.stage_ids[: pipeline.stage_ids.index(node.id)]
         options = [Option(id, names[id]) for id in before if pipeline.stage(id).enabled]
         value = str(node.settings.get(field, ""))
-        if is_path(value):
+        options += self._checkpoints
+        if is_path(value) and value not in {option.value for option in options}:
             options.append(Option(value, value, "A checkpoint folder."))
         assert self.form is not None
         self.form.set_options(field, options)
@@ -183,10 +256,17 @@ class DataPanel(Panel):
         self.edited.emit(changed, f"Change {where[-1].replace('_', ' ')}", f"data/{'/'.join(where)}")
 
 
-def _source_words(node: SourceNode) -> tuple[str, str]:
-    if node.kind == "backbone":
-        return (
-            "Network",
-            "The backbone, its classifier, the Feature Enhancement Module and what training starts from.",
-        )
-    return "Checkpoint", "A network that an earlier run made."
+def _labelled(words: str, box: QComboBox, help: str) -> QGridLayout:
+    """A combo box with its label in the column of the form's labels."""
+    box.setAccessibleName(words)
+    box.setToolTip(help)
+    box.setMinimumWidth(FIELD_WIDTH)
+    row = QGridLayout()
+    row.setHorizontalSpacing(10)
+    row.setColumnMinimumWidth(0, LABEL_WIDTH)
+    label = QLabel(words)
+    label.setBuddy(box)
+    row.addWidget(label, 0, 0)
+    row.addWidget(box, 0, 1)
+    row.setColumnStretch(2, 1)
+    return row

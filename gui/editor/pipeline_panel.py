@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QPlainTextEdit, QWidget
 
 from core.pipeline import Pipeline
 from gui.editor import edits
+from gui.editor.grid_panel import GridEditor, problem_of
 from gui.editor.panels import Panel
 from gui.widgets.buttons import line, text
 from gui.widgets.form import LABEL_WIDTH, Where
@@ -55,12 +57,13 @@ class PipelinePanel(Panel):
         rows.addRow(
             _label(""),
             text(
-                "Whole numbers with commas between; the whole pipeline runs once for each.",
-                "muted",
-                wrap=True,
+                "Whole numbers with commas between; the whole pipeline runs once for each.", "help", wrap=True
             ),
         )
         self.column.addLayout(rows)
+        self.grid = GridEditor()
+        self.grid.edited.connect(self._gridded)
+        self.column.addWidget(self.grid)
         self.notes = text("", "muted", wrap=True)
         self.column.addWidget(self.notes)
         self.column.addStretch(1)
@@ -83,6 +86,7 @@ class PipelinePanel(Panel):
                 box.addItem(node.title, node.id)
             box.setCurrentIndex(max(0, box.findData(value)))
         self._show_seed_problem(problems.get(("axes",), ""))
+        self.grid.show_pipeline(pipeline, problem_of(problems))
         self.notes.setText("\n\n".join(pipeline.notes))
 
     def _show_seed_problem(self, words: str) -> None:
@@ -110,13 +114,30 @@ class PipelinePanel(Panel):
         assert self.pipeline is not None
         words = self.seeds.text().replace(",", " ").split()
         try:
-            changed = edits.set_key(self.pipeline, "axes", {"seed": [int(word) for word in words]})
+            changed = edits.set_axes(self.pipeline, [int(word) for word in words], self._grid())
         except ValueError:
             self._show_seed_problem("Expected whole numbers that differ, such as 42, 43, 44.")
             return
         self._show_seed_problem("")
         if changed.axes != self.pipeline.axes:
             self.edited.emit(changed, "Change seeds", "")
+
+    def _grid(self) -> dict[str, Any] | None:
+        assert self.pipeline is not None
+        grid = self.pipeline.axes.grid
+        return None if grid is None else grid.model_dump(mode="json")
+
+    def _gridded(self, grid: dict[str, Any] | None) -> None:
+        assert self.pipeline is not None
+        try:
+            changed = edits.set_axes(self.pipeline, self.pipeline.axes.seed, grid)
+        except ValueError:
+            return  # two settings of the same name: the form shows what is there
+        self.edited.emit(changed, "Change the grid", "")
+
+    def rename(self) -> None:
+        self.name.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.name.selectAll()
 
 
 class _AboutEdit(QPlainTextEdit):

@@ -1,11 +1,24 @@
 """The strip below the list: what still keeps the pipeline from running; a click leads there."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from core.errors import Problem
 from core.pipeline import Pipeline
 from gui import theme
+from gui.editor.edits import titles
+from gui.editor.fixes import Fix
 from gui.widgets.buttons import text
 from gui.widgets.declared import declared, settings_class
 
@@ -13,12 +26,22 @@ _SHOWN = 4
 
 
 class ProblemStrip(QFrame):
-    """Hidden while there is nothing to say."""
+    """Hidden while there is nothing to say.
+
+    Args:
+        fix_of: what mends a problem by itself, or None.
+
+    Signals:
+        chosen: the problem that a person wants to see.
+        mended: the fix that a person takes.
+    """
 
     chosen = Signal(object)
+    mended = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, fix_of: Callable[[Problem], Fix | None]) -> None:
         super().__init__()
+        self._fix_of = fix_of
         self.setObjectName("problems")
         self.setProperty("role", "problems")
         self.setAccessibleName("Problems")
@@ -33,13 +56,16 @@ class ProblemStrip(QFrame):
         self.heading = text("", "heading")
         self._column.addWidget(self.heading)
         self._lines: list[QWidget] = []
+        self.fix_buttons: list[QPushButton] = []
+        self._rows: list[QWidget] = []
 
     def show_problems(self, problems: list[Problem], pipeline: Pipeline) -> None:
         """Show the first few of these, each with where it is."""
-        for widget in self._lines:
+        for widget in self._rows:
             self._column.removeWidget(widget)
+            widget.hide()
             widget.deleteLater()
-        self._lines = []
+        self._lines, self._rows, self.fix_buttons = [], [], []
         self.setVisible(bool(problems))
         self._icon.setPixmap(theme.pixmap("error", "bad", 22, self.devicePixelRatioF()))
         count = len(problems)
@@ -49,21 +75,56 @@ class ProblemStrip(QFrame):
             else "One problem keeps this pipeline from running"
         )
         for number, problem in enumerate(problems[:_SHOWN]):
-            button = QPushButton(
-                f"{place_in_words(problem, pipeline)}: {problem.message} {problem.advice}".strip()
-            )
-            button.setObjectName(f"problem-link-{number}")
-            button.setProperty("role", "link")
-            button.setToolTip("Go there")
-            button.setCursor(Qt.CursorShape.PointingHandCursor)
-            button.clicked.connect(lambda _=False, problem=problem: self.chosen.emit(problem))
-            self._add(button)
+            self._rows.append(self._row(number, problem, place_in_words(problem, pipeline)))
         if count > _SHOWN:
-            self._add(text(f"… and {count - _SHOWN} more", "muted"))
+            self._rows.append(text(f"… and {count - _SHOWN} more", "muted"))
+        for row in self._rows:
+            self._column.addWidget(row)
 
-    def _add(self, widget: QWidget) -> None:
-        self._column.addWidget(widget)
-        self._lines.append(widget)
+    def _row(self, number: int, problem: Problem, where: str) -> QWidget:
+        """A link to where the problem is, and the button that mends it."""
+        row = QWidget()
+        line = QHBoxLayout(row)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(8)
+        words = f"{where}: {problem.message} {problem.advice}".strip()
+        link = LinkLabel(words)
+        link.setObjectName(f"problem-link-{number}")
+        link.setToolTip(f"Go there: {words}")
+        link.clicked.connect(lambda _=False, problem=problem: self.chosen.emit(problem))
+        self._lines.append(link)
+        line.addWidget(link, 1)
+        fix = self._fix_of(problem)
+        if fix is not None:
+            button = QPushButton(theme.icon("mend"), fix.words)
+            button.setObjectName(f"problem-fix-{number}")
+            button.setProperty("role", "mend")
+            button.setToolTip("Change the pipeline so; Undo takes it back")
+            button.clicked.connect(lambda _=False, fix=fix: self.mended.emit(fix))
+            self.fix_buttons.append(button)
+            line.addWidget(button)
+        return row
+
+
+class LinkLabel(QPushButton):
+    """A button that looks like a link, as long as it fits; the whole is its tooltip."""
+
+    def __init__(self, words: str):
+        super().__init__(words)
+        self.setProperty("role", "link")
+        self.setAccessibleName(words)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._words = words
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        room = self.width() - 12
+        self.setText(self.fontMetrics().elidedText(self._words, Qt.TextElideMode.ElideRight, room))
+
+    def text(self) -> str:
+        """The whole sentence, however much of it is shown."""
+        return self._words
 
 
 def place_in_words(problem: Problem, pipeline: Pipeline) -> str:
@@ -76,12 +137,12 @@ def place_in_words(problem: Problem, pipeline: Pipeline) -> str:
     if place[0] in ("sources", "stages") and len(place) > 1 and isinstance(place[1], int):
         nodes = pipeline.sources if place[0] == "sources" else pipeline.stages
         node = nodes[place[1]]
-        words = [node.title]
-        rest = [part for part in place[2:] if part != "settings"]
+        words = [titles(pipeline)[node.id]]
+        rest = [part for part in place[2:] if part not in ("settings", "kind", "from")]
         try:
             model = settings_class(node)
         except KeyError:
-            return node.title
+            return words[0]
         for part in rest:
             field = next((f for f in declared(model) if f.name == part), None)
             words.append(field.label if field else str(part))

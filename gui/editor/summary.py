@@ -18,22 +18,34 @@ def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
     """ "ratio 0.3 · block-internal · 2 epochs": the first settings, and the others that were set."""
     names = {other.id: other.title for other in pipeline.stages}
     teachers = references(node.kind)
-    parts = []
-    for index, field in enumerate(declared(node.stage.Settings)):
+    fields, parts = declared(node.stage.Settings), []
+    values = {field.name: value_at(node.settings, field) for field in fields}
+    named = {field.label.lower() for field in fields if field.when is not None and field.when.holds(values)}
+    for index, field in enumerate(fields):
+        if field.when is not None and not field.when.holds(values):
+            continue
+        if field.kind == "choice" and str(values[field.name]) in named:
+            continue  # the setting that it chooses says it
         if field.kind == "group":
             parts += _group(field, node.settings.get(field.name))
         elif field.name in teachers:
             value = str(node.settings.get(field.name, ""))
             parts.append(f"{_small(field.label)} {names.get(value, value) or 'not chosen'}")
-        elif index < _LEADING or field.name in node.settings:
-            parts.append(shown_value(field, value_at(node.settings, field)))
+        elif index < _LEADING or field.name in node.settings or _led(field, fields):
+            parts.append(shown_value(field, values[field.name]))
     return _SEPARATOR.join([part for part in parts if part][:_LONGEST])
+
+
+def _led(field: Declared, fields: tuple[Declared, ...]) -> bool:
+    """Whether one of the first settings chooses this one."""
+    leaders = {leader.name for leader in fields[:_LEADING]}
+    return field.when is not None and field.when.name in leaders and not field.advanced
 
 
 def source_summary(node: SourceNode) -> str:
     """Backbone, feature enhancement, weights."""
     if node.kind != "backbone":
-        return str(node.settings.get("path", "")) or "no folder chosen"
+        return str(node.settings.get("path", "")) or "nothing chosen yet"
     parts = []
     for field in declared(settings_class(node)):
         value = value_at(node.settings, field)

@@ -1,10 +1,10 @@
-"""The editor: the list of cards, the selected card's settings, and the strip of problems."""
+"""The editor: palette, chain of cards, the selected card's settings, and the strip of problems."""
+
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import (  # fmt: skip
-    QAbstractItemView,
-    QListView,
     QScrollArea,
     QSplitter,
     QVBoxLayout,
@@ -14,18 +14,26 @@ from PySide6.QtWidgets import (  # fmt: skip
 from core.errors import Problem
 from core.pipeline import Pipeline
 from gui.document import Document
-from gui.editor.card_delegate import CardDelegate
+from gui.editor import edits
+from gui.editor.card_list import CardList
 from gui.editor.cards import Card, CardModel
 from gui.editor.commands import StageCommands
+from gui.editor.outlook import Outlook
+from gui.editor.palette import Palette
 from gui.editor.panels import DataPanel, NodePanel, Panel
 from gui.editor.pipeline_panel import PipelinePanel
 from gui.editor.problems import ProblemStrip
 from gui.widgets.buttons import ActionButton, Header, card
+from gui.widgets.fields import Option
 from gui.widgets.form import Where
 
 
 class EditorView(QWidget):
     """Edits a `Document`.
+
+    Args:
+        outlook: what is known of the document before it runs.
+        checkpoints: networks of finished runs, asked for when a panel offers them.
 
     Signals:
         said: a sentence for the status bar.
@@ -34,11 +42,17 @@ class EditorView(QWidget):
     said = Signal(str)
 
     def __init__(
-        self, document: Document, run_action: QAction, check_action: QAction, resume_action: QAction
+        self,
+        document: Document,
+        run_action: QAction,
+        check_action: QAction,
+        resume_action: QAction,
+        outlook: Outlook,
+        checkpoints: Callable[[], Sequence[Option]] = lambda: (),
     ):
         super().__init__()
         self.setObjectName("place-pipeline")
-        self.document = document
+        self.document, self.outlook, self._checkpoints = document, outlook, checkpoints
         self._panels: dict[tuple[str, str, str], Panel] = {}
         self.model = CardModel()
         self.header = Header(
@@ -47,12 +61,21 @@ class EditorView(QWidget):
             ActionButton(resume_action),
             ActionButton(run_action, primary=True),
         )
-        self.list = self._make_list()
+        self.list = CardList(self.model, lambda landing: self.commands.may_land(landing))
+        self.list.selectionModel().currentChanged.connect(self._selected)
         self.commands = StageCommands(document, self.list, lambda: self.selected, self.select)
         self.commands.said.connect(self.said)
+        self.commands.rename_wanted.connect(self._rename)
+        self.list.landed.connect(self.commands.land)
         self.model.toggled.connect(self.commands.toggle)
-        self.strip = ProblemStrip()
+        self.palette_ = Palette()
+        self.palette_.chosen.connect(self.commands.add_entry)
+        find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
+        find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        find.activated.connect(self.palette_.focus_search)
+        self.strip = ProblemStrip(self.commands.fix)
         self.strip.chosen.connect(self.go_to)
+        self.strip.mended.connect(self.commands.mend)
         self.panel: Panel | None = None
         self._page = QWidget()
         self._page.setProperty("role", "page")
@@ -65,25 +88,14 @@ class EditorView(QWidget):
         layout.addWidget(self._body(), 1)
         layout.addWidget(self.strip)
         document.changed.connect(self.refresh)
+        outlook.changed.connect(self._show_outlook)
         self.refresh()
         self.select("stage", document.pipeline.stages[0].id)
-
-    def _make_list(self) -> QListView:
-        view = QListView()
-        view.setObjectName("cards")
-        view.setProperty("role", "cards")
-        view.setAccessibleName("Data, networks and stages")
-        view.setModel(self.model)
-        view.setItemDelegate(CardDelegate(view))
-        view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        view.selectionModel().currentChanged.connect(self._selected)
-        return view
 
     def _body(self) -> QWidget:
         left = QWidget()
         column = QVBoxLayout(left)
-        column.setContentsMargins(0, 0, 8, 0)
+        column.setContentsMargins(4, 0, 4, 0)
         column.setSpacing(8)
         column.addLayout(self.commands.toolbar())
         column.addWidget(self.list, 1)
@@ -100,17 +112,17 @@ class EditorView(QWidget):
         splitter = QSplitter()
         splitter.setObjectName("editor-splitter")
         splitter.setChildrenCollapsible(False)
-        splitter.addWidget(left)
-        splitter.addWidget(right)
-        left.setMinimumWidth(330)
-        right.setMinimumWidth(520)
-        splitter.setSizes([410, 740])
-        splitter.setStretchFactor(1, 1)
+        for part, width in ((self.palette_, 150), (left, 290), (right, 430)):
+            part.setMinimumWidth(width)
+            splitter.addWidget(part)
+        splitter.setSizes([200, 396, 546])
+        splitter.setStretchFactor(2, 1)
         return splitter
 
     def retheme(self) -> None:
         """Take icons and colours of the theme."""
         self.commands.retheme()
+        self.palette_.retheme()
         for panel in self._panels.values():
             panel.hide()
             panel.deleteLater()
@@ -130,13 +142,37 @@ class EditorView(QWidget):
         pipeline, before = self.document.pipeline, self.selected
         row = self.list.currentIndex().row()
         self.header.show_texts(pipeline.name, pipeline.about)
-        self.model.show_document(pipeline, self.document.problems)
+        self._show_cards()
         if self.selected is None and self.model.cards:
             found = self.model.row_of(before.kind, before.id) if before else -1
             self._select_row(found if found >= 0 else max(0, min(row, len(self.model.cards) - 1)))
         self.strip.show_problems(self.document.problems, pipeline)
         self._show_panel()
         self.commands.update_enabled()
+
+    def _show_cards(self) -> None:
+        outlook = self.outlook
+        self.model.show_document(
+            self.document.pipeline, self.document.problems, outlook.forecasts, outlook.times
+        )
+
+    def _show_outlook(self) -> None:
+        """Counts or times are other than before; the document is not."""
+        self._show_cards()
+        self._show_figures()
+
+    def _show_figures(self) -> None:
+        chosen, outlook = self.selected, self.outlook
+        if self.panel is None or chosen is None:
+            return
+        now = outlook.forecasts.get(chosen.id)
+        before = outlook.forecasts.get(now.before) if now is not None else None
+        otherwise = outlook.failure or ("Counting …" if outlook.waiting else "")
+        if self.document.problems:
+            otherwise = "Counted when the problems are solved."
+        elif chosen.kind == "stage" and not chosen.enabled:
+            otherwise = "Switched off."
+        self.panel.show_outlook(now, before, outlook.times.get(chosen.id), otherwise)
 
     def _show_panel(self) -> None:
         chosen = self.selected
@@ -148,6 +184,7 @@ class EditorView(QWidget):
         if key not in self._panels:
             panel = self._make_panel(chosen)
             panel.edited.connect(self._edited)
+            panel.mend_wanted.connect(self._mend)
             self._panels[key] = panel
             self._page.layout().addWidget(panel)  # type: ignore[union-attr]
         panel = self._panels[key]
@@ -157,7 +194,13 @@ class EditorView(QWidget):
             self.panel = panel
             panel.show()
             self._scroll.verticalScrollBar().setValue(0)
-        panel.show_pipeline(pipeline, self.document.base, self._problems_of(chosen))
+        problems = self._problems_of(chosen)
+        words = {where: f"{p.message} {p.advice}".strip() for where, p in problems.items()}
+        panel.show_pipeline(pipeline, self.document.base, words)
+        if problems:
+            fixes = {where: self.commands.fix(problem) for where, problem in problems.items()}
+            panel.show_fixes(words, {where: fix.words for where, fix in fixes.items() if fix is not None})
+        self._show_figures()
 
     def _make_panel(self, chosen: Card) -> Panel:
         if chosen.kind == "pipeline":
@@ -165,15 +208,28 @@ class EditorView(QWidget):
         if chosen.kind == "data":
             return DataPanel()
         pipeline = self.document.pipeline
-        return NodePanel(pipeline.source(chosen.id) if chosen.kind == "source" else pipeline.stage(chosen.id))
+        node = edits.find_node(pipeline, chosen.id)
+        return NodePanel(node, self._checkpoints)
 
-    def _problems_of(self, chosen: Card) -> dict[Where, str]:
+    def _rename(self) -> None:
+        if self.panel is not None:
+            self.panel.rename()
+
+    def _mend(self, where: Where) -> None:
+        """Take what mends a problem of the selected card."""
+        chosen = self.selected
+        problem = self._problems_of(chosen).get(where) if chosen is not None else None
+        fix = self.commands.fix(problem) if problem is not None else None
+        if fix is not None:
+            self.commands.mend(fix)
+
+    def _problems_of(self, chosen: Card) -> dict[Where, Problem]:
         place = _place(self.document.pipeline, chosen)
-        found: dict[Where, str] = {}
+        found: dict[Where, Problem] = {}
         for problem in self.document.problems:
             if problem.place[: len(place)] == place:
                 where = tuple(str(part) for part in problem.place[len(place) :] if part != "settings")
-                found[where] = f"{problem.message} {problem.advice}".strip()
+                found[where] = problem
         return found
 
     def select(self, kind: str, id: str = "") -> None:

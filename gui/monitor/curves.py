@@ -1,9 +1,13 @@
-"""The two plots of a run: loss and accuracy of all stages on one time line."""
+"""The two plots of a run, loss and accuracy of all stages on one time line, and what shapes them."""
 
-import numpy as np
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtCore import QSettings, Qt
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
 
+from gui import theme
+from gui.monitor.smoothing import smoothed
 from gui.monitor.state import RunState
+from gui.monitor.timeline import AXES, Axis, Timeline
+from gui.widgets.buttons import text
 from gui.widgets.curve_plot import CurvePlot, Look
 
 _LOSS = {
@@ -11,8 +15,12 @@ _LOSS = {
     "train_loss": Look("training", 0, dots=True),
     "val_loss": Look("validation", 1, dots=True),
 }
-_WHOLE = ("train_loss", "train_top1")
 _TOP1 = {"train_top1": Look("training", 0, dots=True), "val_top1": Look("validation", 1, dots=True)}
+_BUTTONS = (
+    ("zoom-out", "zoom-out", "Zoom out  (−)"),
+    ("zoom-in", "zoom-in", "Zoom in  (+)"),
+    ("zoom-whole", "fit", "Show the whole run  (Home, or a double click)"),
+)
 
 
 class Curves(QWidget):
@@ -21,70 +29,149 @@ class Curves(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.loss = CurvePlot("loss", "Loss")
-        self.top1 = CurvePlot("top1", "Accuracy [%]", named=False)
+        self.top1 = CurvePlot("top1", "Accuracy [%]", "%", named=False)
+        self.plots = (self.loss, self.top1)
         self.top1.item.setXLink(self.loss.item)
-        self.top1.item.setLabel("bottom", "Step")
+        self._state = RunState()
+        self._timeline = Timeline(self._state, "step")
+        self._drawn: tuple[object, ...] = ()
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 10, 8, 6)
-        layout.setSpacing(10)
+        layout.setContentsMargins(4, 8, 8, 6)
+        layout.setSpacing(8)
+        layout.addLayout(self._tools())
         layout.addWidget(self.loss, 1)
         layout.addWidget(self.top1, 1)
-        self._drawn: tuple[RunState | None, int] = (None, 0)
+        for plot in self.plots:
+            plot.pointed.connect(self._point)
+            plot.moved.connect(self._moved)
+            plot.whole_wanted.connect(self.show_whole)
+        self.loss.box.setMouseEnabled(x=True, y=True)
+        self.show_whole()
+        self.retheme()
+
+    def _tools(self) -> QHBoxLayout:
+        self.smoothing = QSlider(Qt.Orientation.Horizontal)
+        self.smoothing.setObjectName("smoothing")
+        self.smoothing.setAccessibleName("Smoothing")
+        self.smoothing.setRange(0, 99)
+        self.smoothing.setFixedWidth(120)
+        self.smoothing.setToolTip("Moving average; the curve as it is stays visible, faintly, behind it")
+        self.smoothing.setValue(_stored_smoothing())
+        self.amount = QLabel()
+        self.amount.setObjectName("smoothing-amount")
+        self.amount.setMinimumWidth(32)
+        self.axis = QComboBox()
+        self.axis.setObjectName("curves-axis")
+        self.axis.setAccessibleName("Curves over")
+        for value, title, _label in AXES:
+            self.axis.addItem(title, value)
+        self.axis.setCurrentIndex(max(0, self.axis.findData(QSettings().value("monitor/axis", "step"))))
+        self.buttons = {name: _tool(name, tip) for name, _icon, tip in _BUTTONS}
+        row = QHBoxLayout()
+        row.setContentsMargins(12, 0, 6, 0)
+        row.setSpacing(6)
+        for widget in (text("Smoothing", "muted"), self.smoothing, self.amount):
+            row.addWidget(widget)
+        row.addSpacing(14)
+        row.addWidget(text("Over", "muted"))
+        row.addWidget(self.axis)
+        row.addStretch(1)
+        for button in self.buttons.values():
+            row.addWidget(button)
+        self.smoothing.valueChanged.connect(self._shaped)
+        self.axis.currentIndexChanged.connect(self._axis_chosen)
+        self.buttons["zoom-in"].clicked.connect(lambda: self.loss.zoom(True))
+        self.buttons["zoom-out"].clicked.connect(lambda: self.loss.zoom(False))
+        self.buttons["zoom-whole"].clicked.connect(self.show_whole)
+        self._say_amount()
+        return row
 
     def redraw(self, state: RunState) -> None:
         """Draw what is new in `state`."""
-        if self._drawn[0] is state and self._drawn[1] == state.version:
+        axis: Axis = self.axis.currentData()
+        shape = (state, state.version, axis, self.smoothing.value())
+        if self._drawn == shape:
             return
-        self._drawn = (state, state.version)
+        if state is not self._state:
+            self.show_whole()
+        self._drawn, self._state = shape, state
+        self._timeline = line = Timeline(state, axis)
         parts = {
             name: Look(_words(name), 2 + index, 1.5, dashed=True)
             for index, name in enumerate(state.part_names())
         }
-        self._draw(self.loss, {**_LOSS, **parts}, state)
-        self._draw(self.top1, _TOP1, state)
-        offsets = state.offsets()
-        bounds = [(offsets[key], stage.name) for key, stage in state.stages.items() if stage.length]
-        best = [
-            (
-                offsets[key] + stage.best_step,
-                stage.best_value,
-                f"Best epoch of {stage.name}: {stage.best_epoch}, {stage.best_value:.2f} %",
-            )
-            for key, stage in state.stages.items()
-            if stage.best_epoch
-        ]
-        for plot in (self.loss, self.top1):
-            if plot.shown()[0] != bounds:
-                plot.show_boundaries(bounds)
-        if self.top1.shown()[1] != best:
-            self.top1.show_best(best)
+        self._draw(self.loss, {**_LOSS, **parts}, line)
+        self._draw(self.top1, _TOP1, line)
+        for plot in self.plots:
+            plot.bottom.clock = axis == "time"
+            if plot.shown()[0] != line.bounds():
+                plot.show_boundaries(line.bounds())
+        if self.top1.shown()[1] != line.best():
+            self.top1.show_best(line.best())
+        self.top1.item.setLabel("bottom", next(label for value, _title, label in AXES if value == axis))
+
+    def show_whole(self) -> None:
+        """Take zoom and pan back, and follow the run."""
+        for plot in self.plots:
+            plot.whole()
+        self.buttons["zoom-whole"].setEnabled(False)
 
     def retheme(self) -> None:
-        self.loss.retheme()
-        self.top1.retheme()
+        for name, icon, _tip in _BUTTONS:
+            self.buttons[name].setIcon(theme.icon(icon))
+        for plot in self.plots:
+            plot.retheme()
 
-    def _draw(self, plot: CurvePlot, looks: dict[str, Look], state: RunState) -> None:
+    def _draw(self, plot: CurvePlot, looks: dict[str, Look], line: Timeline) -> None:
         drawn = []
+        weight = self.smoothing.value() / 100
         for name, look in looks.items():
-            x, y = _joined(state, name)
+            x, y = line.curve(name)
             if len(x):
-                plot.show_curve(name, look, x, y)
+                plot.show_curve(name, look, x, smoothed(y, weight), y if weight else None)
                 drawn.append(name)
         plot.keep_only(drawn)
 
+    def _point(self, x: float | None) -> None:
+        for plot in self.plots:
+            plot.point_at(x, self._timeline.where)
 
-def _joined(state: RunState, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """One curve over all stages, with a gap between them."""
-    xs: list[np.ndarray] = []
-    ys: list[np.ndarray] = []
-    for key, offset in state.offsets().items():
-        series = state.stages[key].series.get(name)
-        single = name.startswith("train_") and name not in _WHOLE and name not in state.stages[key].parts
-        if series is not None and series.steps and not single:
-            xs.append(np.append(np.asarray(series.steps) + offset, offset + series.steps[-1]))
-            ys.append(np.append(np.asarray(series.values), np.nan))
-    empty = np.empty(0)
-    return (np.concatenate(xs), np.concatenate(ys)) if xs else (empty, empty)
+    def _moved(self) -> None:
+        self.buttons["zoom-whole"].setEnabled(True)
+        moved = self.sender()
+        if moved is self.top1:
+            self.loss.box.setXRange(*self.top1.box.viewRange()[0], padding=0)
+        self._point(None)
+
+    def _shaped(self) -> None:
+        QSettings().setValue("monitor/smoothing", self.smoothing.value())
+        self._say_amount()
+        self.redraw(self._state)
+
+    def _axis_chosen(self) -> None:
+        QSettings().setValue("monitor/axis", self.axis.currentData())
+        self.show_whole()
+        self._point(None)
+        self.redraw(self._state)
+
+    def _say_amount(self) -> None:
+        value = self.smoothing.value()
+        self.amount.setText(f"{value / 100:.2f}" if value else "off")
+
+
+def _tool(name: str, tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setObjectName(name)
+    button.setToolTip(tip)
+    button.setAccessibleName(tip.split("  ")[0])
+    return button
+
+
+def _stored_smoothing() -> int:
+    try:
+        return int(str(QSettings().value("monitor/smoothing", 0)))
+    except ValueError:
+        return 0
 
 
 def _words(name: str) -> str:

@@ -1,6 +1,7 @@
 """The list of a run's stages: state as icon and as word, what it is doing, how far it is."""
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QAction, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from gui import theme
@@ -18,7 +19,13 @@ STATUS: dict[str, tuple[str, str, str]] = {
 
 
 class StageTable(QScrollArea):
-    """One row a stage; rows are made once and then only change."""
+    """One row a stage; rows are made once and then only change.
+
+    Signals:
+        inspect_wanted: the key of a finished stage to look into.
+    """
+
+    inspect_wanted = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,6 +46,7 @@ class StageTable(QScrollArea):
         self._rows = {}
         for key in self._keys:
             self._rows[key] = _Row(key)
+            self._rows[key].inspect.triggered.connect(lambda _=False, key=key: self.inspect_wanted.emit(key))
             self._layout.addWidget(self._rows[key])
         self._layout.addStretch(1)
         self.setWidget(page)
@@ -65,6 +73,11 @@ class _Row(QWidget):
         self.setObjectName(f"stage-state-{key}")
         self._shown: tuple[object, ...] = ()
         self.spoken = ""
+        self.inspect = QAction("&Inspect this stage", self)
+        self.inspect.setObjectName(f"inspect-stage-{key}")
+        self.inspect.setEnabled(False)
+        self.addAction(self.inspect)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self._icon = QLabel()
         self._icon.setFixedSize(QSize(22, 22))
         self._name = ElidedLabel()
@@ -104,6 +117,10 @@ class _Row(QWidget):
         if not self._shown or self._shown[1] != stage.status:
             self._icon.setPixmap(theme.pixmap(icon, colour, 20, self.devicePixelRatioF()))
         self._shown = shown
+        finished = stage.status in ("done", "cached")
+        self.inspect.setEnabled(finished)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus if finished else Qt.FocusPolicy.NoFocus)
+        self.setToolTip("Double-click to inspect this stage" if finished else "")
         self._name.setText(stage.name)
         self._state.setText(words)
         detail = _detail(stage)
@@ -113,6 +130,15 @@ class _Row(QWidget):
         self._bar.setValue(round(stage.fraction * 1000))
         self.spoken = ", ".join(part for part in (stage.name, words, detail) if part)
         self.setAccessibleName(self.spoken)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self.inspect.trigger()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.inspect.trigger()
+            return
+        super().keyPressEvent(event)
 
 
 def _detail(stage: StageState) -> str:

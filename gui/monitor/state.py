@@ -1,9 +1,11 @@
 """What is known of a run, built from its events, live or from `events.jsonl` (no Qt).
 
-Curves of all stages lie on one time line: x is the optimiser's step, and a stage begins where
-the one before it ended.
+Every point knows its optimiser's step and its time, both counted from the beginning of its stage;
+`timeline` lays the stages one behind the other.
 """
 
+import time
+from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -22,25 +24,33 @@ _EVENTS: dict[str, type[Event]] = {
 }  # fmt: skip
 
 
+def _numbers() -> "array[float]":
+    return array("d")
+
+
 @dataclass(slots=True)
 class Series:
-    """One curve's points of one stage; `steps` count from the stage's first step."""
+    """One curve's points of one stage; `steps` and `times` (seconds) count from the stage's beginning."""
 
-    steps: list[float] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
+    steps: "array[float]" = field(default_factory=_numbers)
+    values: "array[float]" = field(default_factory=_numbers)
+    times: "array[float]" = field(default_factory=_numbers)
 
-    def add(self, step: float, value: float) -> None:
+    def add(self, step: float, value: float, time: float = 0.0) -> None:
         while self.steps and self.steps[-1] >= step:  # a resumed epoch is told again
-            self.steps.pop()
-            self.values.pop()
+            self._pop()
         self.steps.append(step)
         self.values.append(value)
+        self.times.append(time)
 
     def cut(self, step: float) -> None:
         """Forget what lies behind `step`."""
         while self.steps and self.steps[-1] > step:
-            self.steps.pop()
-            self.values.pop()
+            self._pop()
+
+    def _pop(self) -> None:
+        for column in (self.steps, self.values, self.times):
+            column.pop()
 
 
 @dataclass(slots=True)
@@ -61,7 +71,9 @@ class StageState:
     best_epoch: int = 0
     best_step: float = 0.0
     best_value: float = 0.0
+    best_time: float = 0.0
     length: float = 0.0
+    began: float = 0.0
     images_per_second: float = 0.0
     series: dict[str, Series] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
@@ -72,9 +84,14 @@ class StageState:
         names = [n for n in self.series if n.startswith("train_") and n not in ("train_loss", "train_top1")]
         return names if len(names) > 1 else []
 
-    def add(self, name: str, step: float, value: float) -> None:
-        self.series.setdefault(name, Series()).add(step, value)
+    def add(self, name: str, step: float, value: float, time: float) -> None:
+        self.series.setdefault(name, Series()).add(step, value, time)
         self.length = max(self.length, step)
+
+    def begin(self, now: float) -> None:
+        """Start (or, for a resumed stage, go on with) counting seconds."""
+        last = max((series.times[-1] for series in self.series.values() if series.times), default=0.0)
+        self.began = now - last
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +124,11 @@ class RunState:
         self.measuring = False
         self.done: events.RunDone | None = None
         self.version = 0
+        self._now = 0.0
 
-    def take(self, event: Event) -> None:
-        """Take one event in."""
+    def take(self, event: Event, at: float | None = None) -> None:
+        """Take one event in that happened `at` that time (seconds; None: now)."""
+        self._now = time.time() if at is None else at
         handler = getattr(self, f"_on_{type(event).__name__.lower()}", None)
         if handler is not None:
             handler(event)
@@ -119,7 +138,7 @@ class RunState:
         for record in records:
             event = event_from(record)
             if event is not None:
-                self.take(event)
+                self.take(event, float(record.get("time", 0.0)))
 
     def offsets(self) -> dict[str, float]:
         """The x at which each stage begins."""
@@ -154,6 +173,7 @@ class RunState:
     def _on_stagestarted(self, event: events.StageStarted) -> None:
         stage = self._stage(event.stage, event.name)
         stage.kind, stage.status, stage.fraction = event.kind, "running", 0.0
+        stage.begin(self._now)
         self.current, self.measuring, self.training = event.stage, False, False
         self.phase = stage.phase = "Starting"
         self.log.append(
@@ -178,28 +198,32 @@ class RunState:
         stage.length = max(
             [series.steps[-1] for series in stage.series.values() if series.steps], default=0.0
         )
+        stage.begin(self._now)
         self.version += 1
 
     def _on_stepdone(self, event: events.StepDone) -> None:
         stage = self._stage(event.stage)
         stage.epoch, stage.images_per_second = event.epoch, event.images_per_second
         whole = event.losses.get("loss", sum(event.losses.values()))
-        stage.add("step_loss", event.step, whole)
+        stage.add("step_loss", event.step, whole, self._now - stage.began)
         self.version += 1
 
     def _on_epochdone(self, event: events.EpochDone) -> None:
         stage = self._stage(event.stage)
         stage.epoch, stage.epochs = event.epoch, event.epochs
-        self._add_epoch(stage, event.step, event.metrics)
+        seconds = self._now - stage.began
+        self._add_epoch(stage, event.step, event.metrics, seconds)
         if event.best:
-            stage.best_epoch, stage.best_step = event.epoch, event.step
+            stage.best_epoch, stage.best_step, stage.best_time = event.epoch, event.step, seconds
             stage.best_value = event.metrics.get("val_top1", 0.0)
         self.version += 1
 
-    def _add_epoch(self, stage: StageState, step: float, metrics: Mapping[str, float]) -> None:
+    def _add_epoch(
+        self, stage: StageState, step: float, metrics: Mapping[str, float], seconds: float
+    ) -> None:
         for name, value in metrics.items():
             if name.startswith(("train_", "val_")):
-                stage.add(name, step, value)
+                stage.add(name, step, value, seconds)
 
     def _on_progress(self, event: events.Progress) -> None:
         self.fraction, self.seconds_left = event.run_fraction, event.run_seconds_left
@@ -226,13 +250,17 @@ class RunState:
         """The curves of a cached stage, epoch by epoch."""
         known = [other.steps_per_epoch for other in self.stages.values() if other.steps_per_epoch]
         per_epoch = known[0] if known else _CACHED_STEPS
+        seconds = 0.0
         for metrics in history:
             epoch = int(metrics.get("epoch", 0))
             step = metrics.get("step", epoch * per_epoch)
-            self._add_epoch(stage, step, {k: v for k, v in metrics.items() if k != "step"})
+            seconds += metrics.get("seconds", 0.0)
+            self._add_epoch(stage, step, {k: v for k, v in metrics.items() if k != "step"}, seconds)
             stage.epoch = stage.epochs = epoch
+            stage.steps_per_epoch = round(step / epoch) if epoch else per_epoch
             if metrics.get("val_top1", 0.0) > stage.best_value:
                 stage.best_epoch, stage.best_step, stage.best_value = epoch, step, metrics["val_top1"]
+                stage.best_time = seconds
 
     def _on_rundone(self, event: events.RunDone) -> None:
         self.done, self.seconds_left = event, None

@@ -1,24 +1,25 @@
-"""The monitor: curves, the run's stages, progress, log; buttons that steer the run."""
+"""The monitor: curves, the run's stages, progress, queue, log, load; buttons that steer the run."""
 
-from html import escape
+from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QTextCursor
-from PySide6.QtWidgets import (  # fmt: skip
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QProgressBar,
     QSplitter,
     QStackedLayout,
-    QTextEdit,
     QVBoxLayout,
     QWidget,
 )
 
-from gui import theme
 from gui.monitor.curves import Curves
+from gui.monitor.log_view import LogView
+from gui.monitor.meters import Meters
+from gui.monitor.queue import QueuePane, RunQueue
 from gui.monitor.stage_table import StageTable
-from gui.monitor.state import LogLine, RunState, time_left
+from gui.monitor.state import RunState, time_left
 from gui.widgets.buttons import ActionButton, Empty, Header, card, text
 from gui.widgets.throttle import Throttle
 
@@ -32,20 +33,21 @@ class MonitorView(QWidget):
         super().__init__()
         self.setObjectName("place-monitor")
         self.state = RunState()
-        self._logged = 0
+        self._steered = ""
         self.throttle = Throttle(self._redraw, _REDRAW_MS, self)
         self.header = Header(
             "Monitor",
             *(ActionButton(action) for action in (pause, finish, stop, resume)),
             ActionButton(run, primary=True),
         )
-        self.curves, self.stages, self.log = Curves(), StageTable(), self._make_log()
+        self.curves, self.stages, self.log, self.meters = Curves(), StageTable(), LogView(), Meters()
+        self.queue: QueuePane | None = None
         self.bar = QProgressBar()
         self.bar.setObjectName("run-progress")
         self.bar.setAccessibleName("Progress of the run")
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
-        self.percent, self.left, self.phase = text(), text("", "muted"), text("", "muted")
+        self.percent, self.left = text(), text("", "muted")
         self.empty = Empty(
             "monitor",
             "No run yet",
@@ -69,15 +71,10 @@ class MonitorView(QWidget):
         layout.addLayout(self._stack, 1)
         self._redraw()
 
-    def _make_log(self) -> QTextEdit:
-        log = QTextEdit()
-        log.setObjectName("log")
-        log.setAccessibleName("Log of the run")
-        log.setReadOnly(True)
-        log.document().setMaximumBlockCount(5000)
-        log.setStyleSheet("QTextEdit { border: none; }")
-        log.setTabChangesFocus(True)
-        return log
+    def attach_queue(self, queue: RunQueue, start: Callable[[], None]) -> None:
+        """Show the runs that wait, above the log."""
+        self.queue = QueuePane(queue, start)
+        self._side.insertWidget(0, self.queue)
 
     def _progress(self) -> QHBoxLayout:
         row = QHBoxLayout()
@@ -93,13 +90,20 @@ class MonitorView(QWidget):
         inside = QVBoxLayout(plots)
         inside.setContentsMargins(1, 1, 1, 1)
         inside.addWidget(self.curves)
-        side = QSplitter(Qt.Orientation.Vertical)
-        side.setObjectName("monitor-side")
-        side.setHandleWidth(12)
-        side.setChildrenCollapsible(False)
-        side.addWidget(_titled("Stages", self.stages))
-        side.addWidget(_titled("Log", self.log))
-        side.setSizes([340, 240])
+        lists = QSplitter(Qt.Orientation.Vertical)
+        lists.setObjectName("monitor-side")
+        lists.setHandleWidth(12)
+        lists.setChildrenCollapsible(False)
+        lists.addWidget(_framed(_titled("Stages"), self.stages))
+        lists.addWidget(_framed(None, self.log))
+        lists.setSizes([300, 240])
+        side = QWidget()
+        self._side = QVBoxLayout(side)
+        self._side.setContentsMargins(0, 0, 0, 0)
+        self._side.setSpacing(12)
+        self._side.addWidget(lists, 1)
+        self._side.addWidget(self.meters)
+        side.setMinimumWidth(320)
         splitter = QSplitter()
         splitter.setObjectName("monitor-splitter")
         splitter.setChildrenCollapsible(False)
@@ -108,36 +112,34 @@ class MonitorView(QWidget):
         splitter.addWidget(side)
         splitter.setSizes([740, 380])
         splitter.setStretchFactor(0, 1)
-        side.setMinimumWidth(300)
         return splitter
 
     def show_state(self, state: RunState, steered: str) -> None:
-        """Show `state`; `steered` is "paused", "stopping" or empty."""
-        if state is not self.state:
-            self.state, self._logged = state, 0
-            self.log.clear()
-        self._steered = steered
+        """Show `state`; `steered` is "running", "paused", "stopping" or "idle"."""
+        self.state, self._steered = state, steered
         if state.measuring and not self.throttle.held:
             self.throttle.call()
             self._redraw()
             self.throttle.hold()
         elif not state.measuring and self.throttle.held:
             self.throttle.release()
+        self.meters.hold(state.measuring)
+        if self.queue is not None:
+            self.queue.show_idle(steered == "idle")
         self._show_progress()
         self.throttle.call()
 
     def retheme(self) -> None:
-        self.curves.retheme()
-        self.stages.retheme()
-        self.log.clear()
-        self._logged = 0
+        for part in (self.curves, self.stages, self.log):
+            part.retheme()
+        if self.queue is not None:
+            self.queue.retheme()
         self._redraw()
-
-    _steered = ""
 
     def _show_progress(self) -> None:
         state = self.state
-        self._stack.setCurrentIndex(1 if state.stages else 0)
+        waiting = self.queue is not None and self.queue.list.count() > 0
+        self._stack.setCurrentIndex(1 if state.stages or waiting else 0)
         self.percent.setText(f"{state.fraction * 100:.0f} %")
         self.bar.setValue(round(state.fraction * 1000))
         words = {"paused": "Paused; Resume goes on", "stopping": "Stopping after the current step …"}
@@ -153,37 +155,21 @@ class MonitorView(QWidget):
         self._show_progress()
         self.stages.show_state(self.state)
         self.curves.redraw(self.state)
-        fresh = self.state.log[self._logged :]
-        self._logged = len(self.state.log)
-        if fresh:
-            self._append(fresh)
-
-    def _append(self, lines: list[LogLine]) -> None:
-        c = theme.colours()
-        bar = self.log.verticalScrollBar()
-        at_end = bar.value() >= bar.maximum() - 4
-        cursor = QTextCursor(self.log.document())
-        cursor.movePosition(QTextCursor.MoveOperation.End)
-        for item in lines:
-            stage = self.state.stages.get(item.stage)
-            name = f'<span style="color:{c.muted}">{escape(stage.name)}:</span> ' if stage else ""
-            mark = {"warning": ("⚠ Warning: ", c.warning), "error": ("✖ Failed: ", c.bad)}.get(
-                item.level, ("", c.text)
-            )
-            if not self.log.document().isEmpty():
-                cursor.insertBlock()
-            cursor.insertHtml(f'{name}<span style="color:{mark[1]}">{mark[0]}{escape(item.text)}</span>')
-        if at_end:
-            bar.setValue(bar.maximum())
+        self.log.show_lines(self.state.log, self.state.stages)
 
 
-def _titled(title: str, inside: QWidget) -> QWidget:
-    frame = card()
-    column = QVBoxLayout(frame)
-    column.setContentsMargins(1, 10, 1, 4)
-    column.setSpacing(0)
+def _titled(title: str) -> QLabel:
     label: QLabel = text(title, "section")
     label.setContentsMargins(14, 0, 14, 4)
-    column.addWidget(label)
+    return label
+
+
+def _framed(title: QWidget | None, inside: QWidget) -> QWidget:
+    frame = card()
+    column = QVBoxLayout(frame)
+    column.setContentsMargins(1, 10 if title else 6, 1, 4)
+    column.setSpacing(0)
+    if title is not None:
+        column.addWidget(title)
     column.addWidget(inside, 1)
     return frame

@@ -1,21 +1,26 @@
-"""Curves over one time line, with boundaries between stages and marked points.
+"""Curves over one time line, with boundaries between stages, marked points and a crosshair.
 
 Points are kept by who draws; this widget shows arrays. Curves are down-sampled by their peaks
 and clipped to what is visible, so that a million points stay cheap.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QFont
+from PySide6.QtCore import QEvent, QPointF, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from gui import theme
 from gui.widgets.buttons import text
+from gui.widgets.legend import Legend, sign, star
+from gui.widgets.plot_parts import Readout, SidewaysBox, TimeAxis, value_at
+
+_BEST = "best-epoch"
+_ZOOM, _STEPS = 1.5, 60
+_SMOOTH_POINTS = 20_000  # drawn with smooth edges; more of them lie closer than a pixel anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,83 +35,102 @@ class Look:
     faint: bool = False
 
 
-class CurvePlot(QWidget):
-    """One plot: named curves, stage boundaries, best points."""
+@dataclass(slots=True)
+class _Curve:
+    look: Look
+    line: pg.PlotDataItem
+    behind: pg.PlotDataItem
 
-    def __init__(self, name: str, label: str, named: bool = True):
-        """`named`: boundaries carry their names."""
+
+class CurvePlot(QWidget):
+    """One plot: named curves, stage boundaries, best points.
+
+    Signals:
+        pointed: x under the pointer (or moved to by arrow keys), None when it left.
+        moved: a person zoomed or panned; `whole` takes it back.
+        whole_wanted: a double click asks for the whole run.
+    """
+
+    pointed = Signal(object)
+    moved = Signal()
+    whole_wanted = Signal()
+
+    def __init__(self, name: str, label: str, unit: str = "", named: bool = True):
+        """`named`: boundaries carry their names; `unit` follows the values in the read-out."""
         super().__init__()
         self.setObjectName(f"plot-{name}")
         self.setAccessibleName(label)
-        self._curves: dict[str, pg.PlotDataItem] = {}
-        self._looks: dict[str, Look] = {}
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setToolTip("")
+        self._curves: dict[str, _Curve] = {}
+        self._hidden: set[str] = set()
         self._marks: list[pg.GraphicsObject] = []
         self._bounds: list[tuple[float, str]] = []
         self._points: list[tuple[float, float, str]] = []
-        self._named = named
-        self.plot = pg.PlotWidget()
+        self._named, self._unit = named, unit
+        self._place: float | None = None
+        self.box = SidewaysBox()
+        self.bottom = TimeAxis()
+        self.plot = pg.PlotWidget(viewBox=self.box, axisItems={"bottom": self.bottom})
         self.plot.setObjectName(f"plot-area-{name}")
         self.plot.setFrameShape(self.plot.Shape.NoFrame)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.plot.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.plot.setMenuEnabled(False)
+        self.plot.viewport().installEventFilter(self)
         self.plot.hideButtons()
         self.item = self.plot.getPlotItem()
+        self.item.setDownsampling(auto=True, mode="peak")  # of the plot: it overrules its curves'
+        self.item.setClipToView(True)
         self.best = pg.ScatterPlotItem(symbol="star", size=15, pxMode=True)
         self.best.setZValue(20)
         self.item.addItem(self.best)
-        self.legend = text()
-        self.legend.setObjectName(f"legend-{name}")
+        self.cross = pg.InfiniteLine(angle=90)
+        self.cross.setZValue(30)
+        self.cross.hide()
+        self.item.addItem(self.cross, ignoreBounds=True)
+        self.readout = Readout(self.plot)
+        self.legend = Legend(name)
+        self.legend.toggled.connect(self._toggle)
         heading = QHBoxLayout()
         heading.setContentsMargins(12, 0, 10, 0)
-        heading.addWidget(text(label, "section"))
-        heading.addStretch(1)
-        heading.addWidget(self.legend)
+        heading.setSpacing(10)
+        heading.addWidget(text(label, "section"), 0, Qt.AlignmentFlag.AlignTop)
+        heading.addWidget(self.legend, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addLayout(heading)
         layout.addWidget(self.plot, 1)
+        self.plot.scene().sigMouseMoved.connect(self._mouse_moved)
+        self.box.sigRangeChangedManually.connect(lambda *_: self.moved.emit())
+        self.box.whole_wanted.connect(self.whole_wanted)
         self.retheme()
 
-    def retheme(self) -> None:
-        """Draw in the theme's colours."""
-        c = theme.colours()
-        self.plot.setBackground(QColor(c.surface))
-        for name in ("left", "bottom"):
-            axis = self.item.getAxis(name)
-            axis.setPen(pg.mkPen(c.border))
-            axis.setTextPen(pg.mkPen(c.muted))
-            axis.setStyle(tickLength=4, hideOverlappingLabels=True)
-        self.item.getAxis("left").setWidth(48)
-        self.item.showGrid(x=False, y=True, alpha=0.16)
-        self.best.setBrush(pg.mkBrush(c.warning))
-        self.best.setPen(pg.mkPen(c.surface))
-        for name, curve in self._curves.items():
-            curve.setPen(self._pen(self._looks[name]))
-            self._dots(curve, self._looks[name])
-        self._rebuild_legend()
-        self.show_boundaries(self._bounds)
+    # what is drawn
 
-    def show_curve(self, name: str, look: Look, x: np.ndarray, y: np.ndarray) -> None:
-        """Show (or change) a curve; NaN in `y` makes a gap."""
+    def show_curve(
+        self, name: str, look: Look, x: np.ndarray, y: np.ndarray, raw: np.ndarray | None = None
+    ) -> None:
+        """Show (or change) a curve; NaN in `y` makes a gap. `raw` is drawn faintly behind it."""
         if name not in self._curves:
-            curve = pg.PlotDataItem(connect="finite", antialias=True)
-            curve.setDownsampling(auto=True, method="peak")
-            curve.setClipToView(True)
-            self._curves[name], self._looks[name] = curve, look
-            curve.setPen(self._pen(look))
-            self._dots(curve, look)
-            self.item.addItem(curve)
+            made = _Curve(look, *(self._new_item(z) for z in (1, 0)))
+            self._curves[name] = made
+            self._paint(made)
+            self._show_or_hide(name)
             self._rebuild_legend()
-        self._curves[name].setData(x, y)
+        curve = self._curves[name]
+        for item in (curve.line, curve.behind):
+            item.opts["antialias"] = len(x) <= _SMOOTH_POINTS
+        curve.line.setData(x, y)
+        curve.behind.setData(*((x, raw) if raw is not None else ([], [])))
 
     def keep_only(self, names: Sequence[str]) -> None:
         """Take away curves that are no longer there."""
         gone = [name for name in self._curves if name not in names]
         for name in gone:
-            self.item.removeItem(self._curves.pop(name))
-            self._looks.pop(name)
+            curve = self._curves.pop(name)
+            self.item.removeItem(curve.line)
+            self.item.removeItem(curve.behind)
         if gone:
             self._rebuild_legend()
 
@@ -152,34 +176,157 @@ class CurvePlot(QWidget):
 
     def values(self) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
         """What is drawn, by name: for tests and for copying."""
-        return {name: curve.getOriginalDataset() for name, curve in self._curves.items()}
+        return {name: curve.line.getOriginalDataset() for name, curve in self._curves.items()}
 
     def shown(self) -> tuple[list[tuple[float, str]], list[tuple[float, float, str]]]:
         """The boundaries and the stars that are drawn."""
         return self._bounds, self._points
 
+    def retheme(self) -> None:
+        """Draw in the theme's colours."""
+        c = theme.colours()
+        self.plot.setBackground(QColor(c.surface))
+        for name in ("left", "bottom"):
+            axis = self.item.getAxis(name)
+            axis.setPen(pg.mkPen(c.border))
+            axis.setTextPen(pg.mkPen(c.muted))
+            axis.setStyle(tickLength=4, hideOverlappingLabels=True)
+        self.item.getAxis("left").setWidth(48)
+        self.item.showGrid(x=False, y=True, alpha=0.16)
+        self.cross.setPen(pg.mkPen(c.muted, width=1))
+        self.best.setBrush(pg.mkBrush(c.warning))
+        self.best.setPen(pg.mkPen(c.surface))
+        for curve in self._curves.values():
+            self._paint(curve)
+        self._rebuild_legend()
+        self.show_boundaries(self._bounds)
+
+    # zoom
+
+    def whole(self) -> None:
+        """Show everything, and follow it as it grows."""
+        self.box.enableAutoRange()
+        self.box.updateAutoRange()
+
+    def zoom(self, closer: bool) -> None:
+        """Zoom around the crosshair where it is shown, else around the middle."""
+        low, high = self.box.viewRange()[0]
+        centre = self._place if self._place is not None and low <= self._place <= high else (low + high) / 2
+        factor = 1 / _ZOOM if closer else _ZOOM
+        self.box.setXRange(centre - (centre - low) * factor, centre + (high - centre) * factor, padding=0)
+        self.moved.emit()
+
+    # the crosshair
+
+    def point_at(self, x: float | None, where: Callable[[float], str]) -> None:
+        """Put the crosshair at `x` and list every curve's value there; None takes it away."""
+        low, high = self.box.viewRange()[0]
+        self._place = x
+        if x is None or not self._curves or not low <= x <= high:
+            self.cross.hide()
+            self.readout.hide()
+            return
+        found = self._values_at(x)
+        self.cross.setValue(x)
+        self.cross.show()
+        top = self.box.mapFromView(QPointF(x, self.box.viewRange()[1][1]))
+        at = QPointF(self.plot.mapFromScene(self.box.mapToScene(top)))
+        at.setY(self.plot.height() / 2)
+        self.readout.say(where(x), found, at, self.plot)
+        said = ", ".join(f"{words} {value}" for words, (value, _colour) in found.items())
+        self.setAccessibleDescription(f"{where(x)}: {said}")
+
+    def _values_at(self, x: float) -> dict[str, tuple[str, str]]:
+        found = {}
+        bounds, series = [place for place, _words in self._bounds], theme.colours().series
+        for name, curve in self._curves.items():
+            if name in self._hidden:
+                continue
+            value, raw = (
+                value_at(*data, x, bounds) if (data := item.getOriginalDataset())[0] is not None else None
+                for item in (curve.line, curve.behind)
+            )
+            if value is not None:
+                said = self._number(value) + (f" (raw {self._number(raw)})" if raw is not None else "")
+                found[curve.look.label] = (said, series[curve.look.colour % len(series)])
+        return found
+
+    def _number(self, value: float) -> str:
+        return f"{value:.2f} {self._unit}" if self._unit else f"{value:.4g}"
+
+    def _mouse_moved(self, at: QPointF) -> None:
+        inside = self.box.sceneBoundingRect().contains(at)
+        self.pointed.emit(float(self.box.mapSceneToView(at).x()) if inside else None)
+
+    def eventFilter(self, watched: object, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Leave:
+            self.pointed.emit(None)
+        return False
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Arrows move the crosshair, plus and minus zoom, Home shows everything, Escape lets go."""
+        low, high = self.box.viewRange()[0]
+        keys, key = Qt.Key, event.key()
+        if key in (keys.Key_Left, keys.Key_Right):
+            step = (high - low) / _STEPS * (1 if key == keys.Key_Right else -1)
+            start = (low + high) / 2 if self._place is None else self._place
+            self.pointed.emit(min(max(start + step, low), high))
+        elif key in (keys.Key_Plus, keys.Key_Equal, keys.Key_Minus):
+            self.zoom(key != keys.Key_Minus)
+        elif key == keys.Key_Home:
+            self.whole_wanted.emit()
+        elif key == keys.Key_Escape and self._place is not None:
+            self.pointed.emit(None)
+        else:
+            super().keyPressEvent(event)
+
+    # inside
+
+    def _new_item(self, z: int) -> pg.PlotDataItem:
+        item = pg.PlotDataItem(connect="finite", antialias=True, autoDownsampleFactor=1.5)
+        item.curve.setSegmentedLineMode("on")  # many short lines are drawn far faster than one long path
+        item.setZValue(z)
+        self.item.addItem(item)
+        return item
+
+    def _toggle(self, name: str, shown: bool) -> None:
+        (self._hidden.discard if shown else self._hidden.add)(name)
+        self._show_or_hide(name)
+
+    def _show_or_hide(self, name: str) -> None:
+        curve = self._curves.get(name)
+        for item in (curve.line, curve.behind) if curve else (self.best,):
+            item.setVisible(name not in self._hidden)
+        self.box.updateAutoRange()
+
     def _rebuild_legend(self) -> None:
-        series = theme.colours().series
-        parts = []
-        for look in self._looks.values():
-            mark = {True: "╌╌", False: "──"}[look.dashed] if not look.dots else "─●─"
-            colour = series[look.colour % len(series)]
-            parts.append(f'<span style="color:{colour}">{mark}</span>&nbsp;{escape(look.label)}')
+        c, ratio = theme.colours(), self.devicePixelRatioF()
+        entries = []
+        for name, curve in self._curves.items():
+            look = curve.look
+            colour = c.series[look.colour % len(c.series)]
+            entries.append((name, look.label, sign(colour, look.dashed, look.dots, ratio)))
         if self._points:
-            parts.append(f'<span style="color:{theme.colours().warning}">★</span>&nbsp;best epoch')
-        self.legend.setText("&nbsp;&nbsp;&nbsp; ".join(parts))
+            entries.append((_BEST, "best epoch", star(c.warning, ratio)))
+        self.legend.show_entries(entries, self._hidden)
 
-    def _pen(self, look: Look) -> object:
-        series = theme.colours().series
+    def _paint(self, curve: _Curve) -> None:
+        look, series = curve.look, theme.colours().series
         colour = QColor(series[look.colour % len(series)])
-        colour.setAlpha(110 if look.faint else 255)
+        curve.behind.setPen(pg.mkPen(_towards_ground(colour, 0.3), width=1))
+        if look.faint:
+            colour = _towards_ground(colour, 0.55)
         style = Qt.PenStyle.DashLine if look.dashed else Qt.PenStyle.SolidLine
-        return pg.mkPen(colour, width=look.width, style=style)
-
-    def _dots(self, curve: pg.PlotDataItem, look: Look) -> None:
+        curve.line.setPen(pg.mkPen(colour, width=look.width, style=style))
         if look.dots:
-            series = theme.colours().series
-            curve.setSymbol("o")
-            curve.setSymbolSize(6)
-            curve.setSymbolBrush(pg.mkBrush(series[look.colour % len(series)]))
-            curve.setSymbolPen(None)
+            curve.line.setSymbol("o")
+            curve.line.setSymbolSize(6)
+            curve.line.setSymbolBrush(pg.mkBrush(colour))
+            curve.line.setSymbolPen(None)
+
+
+def _towards_ground(colour: QColor, share: float) -> QColor:
+    """So much of a colour on the plot's ground; opaque, because translucent lines are drawn slowly."""
+    ground = QColor(theme.colours().surface)
+    parts = zip(colour.getRgb()[:3], ground.getRgb()[:3], strict=True)
+    return QColor(*(round(own * share + below * (1 - share)) for own, below in parts))

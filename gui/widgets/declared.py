@@ -13,8 +13,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from core.params import Params
+from core.params import Params, When, when_of
 from core.pipeline import SOURCE_KINDS, SourceNode, StageNode
+
+_SLIDABLE = 0.01  # steps smaller than this are too many for a slider
 
 Kind = Literal["bool", "int", "float", "text", "choice", "group"]
 
@@ -29,6 +31,7 @@ class Declared:
         choices: value → sentence, of a `choice`.
         group: the nested declaration, of a `group`.
         path: what a person picks ("file", "folder", "file:Filter (*.x)"), else empty.
+        when: of another field, while which this one matters; None: always.
     """
 
     name: str
@@ -48,6 +51,13 @@ class Declared:
     group: type[Params] | None
     path: str
     advanced: bool
+    when: When | None
+
+    @property
+    def is_share(self) -> bool:
+        """A real number within a short range, in steps that a slider can give."""
+        short = self.low is not None and self.high is not None and self.high - self.low <= 1
+        return self.kind == "float" and short and (self.step or 0) >= _SLIDABLE and not self.optional
 
     def group_defaults(self) -> dict[str, Any]:
         """What this group's default sets differently from its own declaration, as plain data."""
@@ -100,7 +110,7 @@ def _read(name: str, info: FieldInfo) -> Declared:
         low=bounds.get("ge", bounds.get("gt")), high=bounds.get("le", bounds.get("lt")),
         open_low="gt" in bounds, open_high="lt" in bounds, choices=tuple(choices.items()),
         group=annotation if kind == "group" else None, path=str(extra.get("path", "")),
-        advanced=bool(extra.get("advanced", False)),
+        advanced=bool(extra.get("advanced", False)), when=when_of(str(extra.get("when", ""))),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QPushButton,
+    QSlider,
     QSpinBox,
     QWidget,
 )
@@ -24,6 +25,7 @@ from PySide6.QtWidgets import (
 from gui.widgets.declared import Declared
 from gui.widgets.number_box import NumberBox
 
+_SHARE_BOX = 84  # pixels; the slider takes the rest
 _INT_MAX = 2**31 - 1  # what Qt's spin box can hold, not a bound of the parameter
 
 
@@ -98,11 +100,12 @@ class IntField(Field):
         _quietly(self.box, lambda: self.box.setValue(int(value)))
 
 
-class OptionalIntField(Field):
+class OptionalField(Field):
     """A check box that says whether there is a value, and the value."""
 
     def __init__(self, declaration: Declared):
-        self.box = _int_box(declaration)
+        whole = declaration.kind == "int"
+        self.box: Any = _int_box(declaration) if whole else NumberBox(declaration)
         self.check = QCheckBox()
         self.check.setAccessibleName(f"{declaration.label}: set")
         self.check.setToolTip(
@@ -110,18 +113,19 @@ class OptionalIntField(Field):
         )
         super().__init__(self.check, self.box)
         self._first = max(self.box.minimum(), 10 * self.box.singleStep())
+        self._number = int if whole else float
         self.layout().setStretch(1, 1)  # type: ignore[union-attr]
         self.show_value(None)
         self.check.toggled.connect(self._toggled)
         self.box.valueChanged.connect(lambda _value: self.changed.emit(self.value()))
 
-    def value(self) -> int | None:
+    def value(self) -> float | None:
         return self.box.value() if self.check.isChecked() else None
 
     def show_value(self, value: Any) -> None:
         _quietly(self.check, lambda: self.check.setChecked(value is not None))
         self.box.setEnabled(value is not None)
-        _quietly(self.box, lambda: self.box.setValue(self._first if value is None else int(value)))
+        _quietly(self.box, lambda: self.box.setValue(self._number(self._first if value is None else value)))
 
     def _toggled(self, on: bool) -> None:
         self.box.setEnabled(on)
@@ -139,6 +143,42 @@ class FloatField(Field):
 
     def show_value(self, value: Any) -> None:
         _quietly(self.box, lambda: self.box.setValue(float(value)))
+
+
+class ShareField(FloatField):
+    """A real number within a short range: a slider beside the box."""
+
+    _FINE = 5  # places of the slider for one step of the box
+
+    def __init__(self, declaration: Declared):
+        super().__init__(declaration)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setProperty("role", "share")
+        self.slider.setObjectName("share-slider")
+        self.slider.setAccessibleName(f"{declaration.label}: slider")
+        self.slider.setToolTip(declaration.help)
+        self.slider.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the box takes the arrow keys
+        self._place = (declaration.step or 0.05) / self._FINE
+        self.slider.setRange(
+            round((declaration.low or 0) / self._place) + declaration.open_low,
+            round((declaration.high or 1) / self._place) - declaration.open_high,
+        )
+        self.slider.setPageStep(self._FINE)
+        self.slider.installEventFilter(self)
+        self.layout().insertWidget(0, self.slider, 1)  # type: ignore[union-attr]
+        self.box.setFixedWidth(_SHARE_BOX)
+        self.slider.valueChanged.connect(self._slid)
+        self.box.valueChanged.connect(lambda value: self._follow(value))
+
+    def show_value(self, value: Any) -> None:
+        super().show_value(value)
+        self._follow(self.box.value())
+
+    def _follow(self, value: float) -> None:
+        _quietly(self.slider, lambda: self.slider.setValue(round(value / self._place)))
+
+    def _slid(self, place: int) -> None:
+        self.box.setValue(round(place * self._place, 6))
 
 
 class ChoiceField(Field):
@@ -245,17 +285,47 @@ class PathField(TextField):
             self._finished()
 
 
-def make_field(declaration: Declared, options: Sequence[Option] | None = None) -> Field:
-    """The editor for a parameter; `options` where a catalogue knows the values."""
+class ReferenceField(ChoiceField):
+    """A choice among networks that are there, with a button that picks a checkpoint folder instead."""
+
+    def __init__(self, declaration: Declared, options: Sequence[Option] = ()):
+        super().__init__(declaration, options)
+        self.base = Path()
+        self.button = QPushButton("Browse…")
+        self.button.setObjectName("pick-checkpoint")
+        self.button.setAccessibleName(f"{declaration.label}: pick a checkpoint folder")
+        self.button.setToolTip("Pick the checkpoint folder of a stage of an earlier run")
+        self.button.clicked.connect(self._pick)
+        self.layout().addWidget(self.button)  # type: ignore[union-attr]
+
+    def _pick(self) -> None:
+        start = str(self.base / self.value()) if "/" in self.value() else str(self.base)
+        chosen = QFileDialog.getExistingDirectory(self, "Pick a checkpoint folder", start)
+        if chosen:
+            self.show_value(chosen)
+            self.changed.emit(chosen)
+
+
+def make_field(declaration: Declared, options: Sequence[Option] | None = None, folder: bool = False) -> Field:
+    """The editor for a parameter; `options` where a catalogue knows the values.
+
+    `folder`: a value may also be a checkpoint folder that a person picks.
+    """
+    if folder:
+        return ReferenceField(declaration, options or ())
     if options is not None or declaration.kind == "choice":
         return ChoiceField(declaration, options or ())
     if declaration.path:
         return PathField(declaration)
     if declaration.kind == "bool":
         return ToggleField(declaration)
+    if declaration.optional and declaration.kind in ("int", "float"):
+        return OptionalField(declaration)
     if declaration.kind == "int":
-        return OptionalIntField(declaration) if declaration.optional else IntField(declaration)
-    return FloatField(declaration) if declaration.kind == "float" else TextField(declaration)
+        return IntField(declaration)
+    if declaration.kind == "float":
+        return ShareField(declaration) if declaration.is_share else FloatField(declaration)
+    return TextField(declaration)
 
 
 def _int_box(declaration: Declared) -> QSpinBox:

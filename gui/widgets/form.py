@@ -4,7 +4,7 @@ The form shows plain settings as they stand in the file and tells which one a pe
 keeps nothing itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
+    QPushButton,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -22,7 +24,7 @@ from PySide6.QtWidgets import (
 from core.params import Params
 from gui import theme
 from gui.widgets.declared import Declared, declared, plain_value
-from gui.widgets.fields import ChoiceField, Field, Option, PathField, make_field
+from gui.widgets.fields import ChoiceField, Field, Option, PathField, ReferenceField, make_field
 
 Options = Mapping[str, Sequence[Option]]
 Where = tuple[str, ...]
@@ -30,6 +32,7 @@ Where = tuple[str, ...]
 LABEL_WIDTH = 140
 INDENT = 18
 FIELD_WIDTH = 232
+_READABLE = 560  # pixels: longer lines of help are hard to read
 
 
 class Form(QWidget):
@@ -37,13 +40,25 @@ class Form(QWidget):
 
     Signals:
         edited: path of the setting, its new value, and whether it goes back to its default.
+        mend_wanted: path of the setting whose problem is to be mended as its button says.
+
+    Args:
+        options: values that a catalogue knows, by name of the setting.
+        folders: settings whose value may also be a checkpoint folder.
     """
 
     edited = Signal(tuple, object, bool)
+    mend_wanted = Signal(tuple)
 
-    def __init__(self, model: type[Params], options: Options | None = None, where: Where = ()):
+    def __init__(
+        self,
+        model: type[Params],
+        options: Options | None = None,
+        where: Where = (),
+        folders: Collection[str] = (),
+    ):
         super().__init__()
-        self.model, self._where = model, where
+        self.model, self._where, self._folders = model, where, folders
         self.rows: dict[str, _Row] = {}
         self.groups: dict[str, Form] = {}
         self._folds: dict[str, Fold] = {}
@@ -71,11 +86,13 @@ class Form(QWidget):
         grid = QGridLayout(page)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(10)
-        grid.setVerticalSpacing(7)
+        grid.setVerticalSpacing(10)
         grid.setColumnMinimumWidth(0, LABEL_WIDTH - INDENT * len(self._where))
-        grid.setColumnStretch(3, 1)
+        grid.setColumnStretch(1, 1)
         for index, field in enumerate(fields):
-            row = _Row(field, (*self._where, field.name), options.get(field.name), self.edited.emit)
+            made = make_field(field, options.get(field.name), field.name in self._folders)
+            where = (*self._where, field.name)
+            row = _Row(field, made, where, self.edited.emit, self.mend_wanted.emit)
             row.add_to(grid, index)
             self.rows[field.name] = row
         return page
@@ -84,6 +101,7 @@ class Form(QWidget):
         assert field.group is not None
         form = Form(field.group, where=(*self._where, field.name))
         form.edited.connect(self.edited)
+        form.mend_wanted.connect(self.mend_wanted)
         form.setContentsMargins(INDENT, 4, 0, 4)
         fold = Fold(field.label, field.help, form, opened=not self._where)
         fold.button.setObjectName(f"fold-{'.'.join((*self._where, field.name))}")
@@ -99,26 +117,46 @@ class Form(QWidget):
                 self.groups[field.name].show_settings(default if inner is None else inner, default)
             else:
                 self.rows[field.name].show_value(
-                    settings.get(field.name, self._declared_default(field)), default
+                    settings.get(field.name, plain_value(field.default)), default
                 )
+        self._hide_what_does_not_matter(settings)
 
-    def _declared_default(self, field: Declared) -> Any:
-        return plain_value(field.default)
+    def _hide_what_does_not_matter(self, settings: Mapping[str, Any]) -> None:
+        fields = declared(self.model)
+        values = {field.name: settings.get(field.name, plain_value(field.default)) for field in fields}
+        for field in fields:
+            if field.group is None:
+                self.rows[field.name].set_applies(field.when is None or field.when.holds(values))
+        folded = [row for name, row in self.rows.items() if name in self._folds]
+        if folded:
+            count = sum(row.applies for row in folded)
+            fold = self._folds[folded[0].declaration.name]
+            fold.note.setText(f"{count} seldom changed")
+            fold.setVisible(bool(count))
 
-    def show_problems(self, problems: Mapping[Where, str]) -> None:
-        """Show sentences at their fields; the path starts in this form."""
+    def show_problems(self, problems: Mapping[Where, str], fixes: Mapping[Where, str] | None = None) -> None:
+        """Show sentences at their fields, and buttons with the words of fixes; paths start in this form."""
+        fixes = fixes or {}
         for name, row in self.rows.items():
-            row.show_problem(problems.get((name,), ""))
+            row.show_problem(problems.get((name,), ""), fixes.get((name,), ""))
         for name, form in self.groups.items():
             inner = {where[1:]: text for where, text in problems.items() if where and where[0] == name}
-            form.show_problems(inner)
+            form.show_problems(
+                inner, {where[1:]: words for where, words in fixes.items() if where[:1] == (name,)}
+            )
             if inner:
                 self._folds[name].button.setChecked(True)
+
+    def has(self, where: Where) -> bool:
+        """Whether a setting has a row here."""
+        if len(where) > 1:
+            return where[0] in self.groups and self.groups[where[0]].has(where[1:])
+        return bool(where) and where[0] in self.rows
 
     def set_base(self, base: Path) -> None:
         """The folder where path pickers start."""
         for row in self.rows.values():
-            if isinstance(row.field, PathField):
+            if isinstance(row.field, PathField | ReferenceField):
                 row.field.base = base
 
     def set_options(self, name: str, options: Sequence[Option]) -> None:
@@ -149,12 +187,13 @@ class _Row:
     def __init__(
         self,
         declaration: Declared,
+        field: Field,
         where: Where,
-        options: Sequence[Option] | None,
         edited: Callable[[Where, Any, bool], None],
+        mend: Callable[[Where], None],
     ):
         self.declaration = declaration
-        self.field = make_field(declaration, options)
+        self.field = field
         name = ".".join(where)
         self.field.setObjectName(f"row-{name}")
         self.field.main.setObjectName(f"field-{name}")
@@ -166,7 +205,8 @@ class _Row:
                 box.setAccessibleName(declaration.label)
                 box.setToolTip(declaration.help)
         self.field.main.setToolTip(declaration.help)
-        self.field.setMaximumWidth(FIELD_WIDTH + 240 if declaration.path else FIELD_WIDTH)
+        wide = bool(declaration.path) or isinstance(field, ReferenceField)
+        self.field.setMaximumWidth(FIELD_WIDTH + 240 if wide else FIELD_WIDTH)
         self.field.setMinimumWidth(FIELD_WIDTH)
         self.reset = QToolButton()
         self.reset.setObjectName(f"reset-{name}")
@@ -181,30 +221,46 @@ class _Row:
         self.help = QLabel()
         self.help.setProperty("role", "help")
         self.help.setWordWrap(True)
+        self.help.setMaximumWidth(_READABLE)
         self.problem = QLabel()
         self.problem.setObjectName(f"problem-{name}")
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
         self.problem.hide()
+        self.mend = QPushButton()
+        self.mend.setObjectName(f"mend-{name}")
+        self.mend.setProperty("role", "mend")
+        self.mend.clicked.connect(lambda: mend(where))
+        self.mend.hide()
+        self.cell = QWidget()
+        self.applies = True
         self._show_help()
 
     def add_to(self, grid: QGridLayout, index: int) -> None:
-        """Two lines of the grid: the row, and its problem below it."""
-        middle = Qt.AlignmentFlag.AlignVCenter
-        line = index * 2
-        grid.addWidget(self.label, line, 0, middle)
-        span = 1
-        if self.declaration.path:
-            grid.addWidget(self.field, line, 1, 1, 3)
-            grid.addWidget(self.problem, line + 1, 1, 1, 3)
-            self.field.line.setPlaceholderText(self.declaration.help) if isinstance(
-                self.field, PathField
-            ) else None
-            return
-        grid.addWidget(self.field, line, 1, 1, span, middle)
-        grid.addWidget(self.reset, line, 2, middle)
-        grid.addWidget(self.help, line, 3, middle)
-        grid.addWidget(self.problem, line + 1, 1, 1, 3)
+        """One line of the grid: the label, and beside it the editor with its help and its problem below."""
+        line = QHBoxLayout()
+        line.setSpacing(8)
+        line.addWidget(self.field)
+        if isinstance(self.field, PathField):
+            self.field.line.setPlaceholderText(self.declaration.help)
+        line.addWidget(self.reset)
+        line.addStretch(1)
+        column = QVBoxLayout(self.cell)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addLayout(line)
+        column.addWidget(self.help)
+        column.addWidget(self.problem)
+        column.addWidget(self.mend, 0, Qt.AlignmentFlag.AlignLeft)
+        self.label.setMinimumHeight(self.field.sizeHint().height())
+        grid.addWidget(self.label, index, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(self.cell, index, 1)
+
+    def set_applies(self, applies: bool) -> None:
+        """Show the row, or hide it while other settings make it meaningless."""
+        self.applies = applies or bool(self.problem.text())
+        self.label.setVisible(self.applies)
+        self.cell.setVisible(self.applies)
 
     def show_value(self, value: Any, default: Any) -> None:
         if self.field.value() != value:
@@ -215,9 +271,14 @@ class _Row:
         self.reset.setIcon(theme.icon("reset", "muted"))
         self.reset.setToolTip(f"Back to the default: {shown}")
 
-    def show_problem(self, text: str) -> None:
+    def show_problem(self, text: str, fix: str = "") -> None:
+        self.mend.setVisible(bool(fix))
+        self.mend.setText(fix)
+        self.mend.setIcon(theme.icon("mend"))
         self.problem.setText(f"⚠ {text}" if text else "")
         self.problem.setVisible(bool(text))
+        if text:
+            self.set_applies(True)  # what is wrong is never hidden
         main = self.field.main
         if main.property("problem") != bool(text):
             main.setProperty("problem", bool(text))
@@ -226,6 +287,7 @@ class _Row:
 
     def _show_help(self) -> None:
         self.help.setText(self.field.sentence() or self.declaration.help)
+        self.help.setHidden(isinstance(self.field, PathField) and not self.field.value())
 
 
 class Fold(QWidget):

@@ -3,43 +3,38 @@
 A change has a sign, an arrow and a word for screen readers; colour only repeats them.
 """
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import (  # fmt: skip
     QAbstractItemView,
     QHeaderView,
-    QStyle,
-    QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
 )
 
-from core.analysis.table import Row, columns_with_values, heading, measurable, shown, shown_change
+from core.analysis.table import Row, columns_with_values
+from core.analysis.wording import change_text, heading, measurable, provenance, shown, shown_change, verdict
 from core.metrics import METRICS, TABLE_COLUMNS, MetricKind
-from core.reports import Metric
-from gui import theme
+from gui.widgets.metric_cells import (  # fmt: skip
+    BASELINE,
+    CHANGE,
+    LABEL_BELOW,
+    OUTSIDE,
+    VERDICT,
+    Index,
+    MetricDelegate,
+    fonts,
+)
 
 _SCROLL_BAR = 18
 _SHARE = 60  # pixels that a column of figures takes at most of what is left
-
-Index = QModelIndex | QPersistentModelIndex
-CHANGE, VERDICT, LABEL_BELOW = (
-    Qt.ItemDataRole.UserRole,
-    Qt.ItemDataRole.UserRole + 1,
-    Qt.ItemDataRole.UserRole + 2,
-)
-
-
-def verdict(kind: MetricKind, change: Metric | None) -> str:
-    """ "better", "worse", "same" (no measurable difference) or "" where neither applies."""
-    if change is None or change.value is None or not kind.better:
-        return ""
-    if not measurable(change) or _rounds_to_nothing(change):
-        return "same"
-    return "better" if (change.value > 0) == (kind.better == "higher") else "worse"
+_HEADING = 22  # around a heading's text
+_WIDEST_LABEL = 300
+_SHOWN = Qt.ItemDataRole.DisplayRole
 
 
 class MetricModel(QAbstractTableModel):
@@ -50,19 +45,63 @@ class MetricModel(QAbstractTableModel):
         super().__init__()
         self.rows: list[Row] = []
         self.kinds: list[MetricKind] = []
-        self.final = ""
+        self.outside: frozenset[str] = frozenset()
+        self._finals: Mapping[str, str] | str = ""
+        self._several = False
         self._columns, self._fixed = tuple(columns), fixed
 
-    def show_rows(self, rows: Sequence[Row], final: str = "") -> None:
-        """Show these; `final` is the id of the stage whose model is the result."""
+    def show_rows(
+        self,
+        rows: Sequence[Row],
+        final: str | Mapping[str, str] = "",
+        kinds: Sequence[MetricKind] | None = None,
+    ) -> None:
+        """Show these rows.
+
+        Args:
+            final: id of the stage whose model is the result; by run folder where there are several.
+            kinds: exactly these columns; otherwise the usual ones that have a value.
+        """
+        if kinds is None:
+            usual = columns_with_values(rows, self._columns)
+            kinds = [METRICS[name] for name in self._columns] if self._fixed else usual
+        several = len({row.origin.folder for row in rows if row.origin}) > 1
+        same = [kind.id for kind in kinds] == [kind.id for kind in self.kinds] and several == self._several
+        self._finals = final
+        if same and sorted(row.id for row in rows) == sorted(row.id for row in self.rows):
+            self._reorder(rows)
+            return
         self.beginResetModel()
-        self.rows, self.final = list(rows), final
-        self.kinds = (
-            [METRICS[name] for name in self._columns]
-            if self._fixed
-            else columns_with_values(rows, self._columns)
-        )
+        self.rows, self.kinds, self._several = list(rows), list(kinds), several
         self.endResetModel()
+
+    def show_outside(self, ids: Iterable[str]) -> None:
+        """Grey out the rows that do not fit the limits."""
+        ids = frozenset(ids)
+        if ids != self.outside:
+            self.outside = ids
+            self._all_changed()
+
+    def row_of(self, id: str) -> int:
+        """The place of the row `id`, -1 where it is not shown."""
+        return next((n for n, row in enumerate(self.rows) if row.id == id), -1)
+
+    def _reorder(self, rows: Sequence[Row]) -> None:
+        """The same rows in another order or with other changes: selection and scrolling stay."""
+        other = {id(row) for row in rows} != {id(row) for row in self.rows}
+        self.layoutAboutToBeChanged.emit()
+        place = {row.id: number for number, row in enumerate(rows)}
+        before = self.persistentIndexList()
+        after = [self.index(place[self.rows[index.row()].id], index.column()) for index in before]
+        self.rows = list(rows)
+        self.changePersistentIndexList(before, after)
+        self.layoutChanged.emit()
+        if other:  # other changes below the figures can need more room
+            self._all_changed()
+
+    def _all_changed(self) -> None:
+        if self.rows:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.rows) - 1, len(self.kinds)))
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else len(self.rows)
@@ -86,151 +125,81 @@ class MetricModel(QAbstractTableModel):
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row = self.rows[index.row()]
+        if role == OUTSIDE:
+            return row.id in self.outside
         if index.column() == 0:
             return self._label(row, role)
         kind = self.kinds[index.column() - 1]
-        metric, change = row.metrics.get(kind.id), row.change.get(kind.id)
+        metric, change, paired = row.metrics.get(kind.id), row.change.get(kind.id), kind.id not in row.loose
         if role == Qt.ItemDataRole.DisplayRole:
             return shown(kind, metric)
         if role == CHANGE:
-            return change_text(change)
+            return change_text(change, paired)
         if role == VERDICT:
             return verdict(kind, change)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return provenance(kind, metric, change)
+            return provenance(kind, metric, change, paired)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             words = {"same": "no measurable difference"}.get(verdict(kind, change), verdict(kind, change))
-            return f"{kind.label}: {shown(kind, metric)} {shown_change(change)} {words}".strip()
+            return f"{kind.label}: {shown(kind, metric)} {shown_change(change, paired)} {words}".strip()
         return None
 
     def _label(self, row: Row, role: int) -> Any:
         if role == Qt.ItemDataRole.DisplayRole:
-            return row.report.name + _seed(row) if row.report else row.label
+            first = row.members[0].report if row.members else None
+            return row.report.name + _seed(row) if row.report else first.name if first else row.label
+        if role == BASELINE:
+            return row.baseline
         if role == LABEL_BELOW:
-            parts = [row.artefact.label] if row.artefact else []
-            parts += ["baseline"] if row.baseline else []
-            headline = (
-                row.report is not None and row.artefact is not None and row.artefact.id == row.report.headline
-            )
-            parts += ["final"] if headline and row.report is not None and row.report.id == self.final else []
-            return " · ".join(parts)
+            return " · ".join(self._below(row))
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
             words = [self._label(row, Qt.ItemDataRole.DisplayRole), self._label(row, LABEL_BELOW)]
             words += [f"file {row.artefact.path}, {row.artefact.precision}"] if row.artefact else []
+            words += [f"run {row.origin.run}"] if row.origin else []
             return "\n".join(word for word in words if word)
         return None
+
+    def _below(self, row: Row) -> list[str]:
+        artefact = row.artefact or (row.members[0].artefact if row.members else None)
+        parts = [artefact.label] if artefact else []
+        parts += [f"mean of {len(row.members)} seeds"] if row.members else []
+        parts += ["baseline"] if row.baseline else []
+        headline = (
+            row.report is not None and row.artefact is not None and row.artefact.id == row.report.headline
+        )
+        parts += ["final"] if headline and row.report and row.report.id == self._final_of(row) else []
+        parts += ["does not fit"] if row.id in self.outside else []
+        return parts + ([row.origin.run] if self._several and row.origin else [])
+
+    def _final_of(self, row: Row) -> str:
+        if isinstance(self._finals, str):
+            return self._finals
+        return self._finals.get(row.origin.folder if row.origin else "", "")
+
+    def widest(self, column: int) -> list[int]:
+        """Rows among which is the one that needs most room in a column."""
+        if column == 0:
+            return self._longest_labels()
+        name = self.kinds[column - 1].id
+        keys = [self._widths(row, name) for row in self.rows]
+        return [max(range(len(keys)), key=lambda row, part=part: keys[row][part]) for part in range(5)] if keys else []  # type: ignore[misc]  # fmt: skip
+
+    def _longest_labels(self) -> list[int]:
+        every = range(len(self.rows))
+        lengths = [[len(self._label(row, role)) for row in self.rows] for role in (_SHOWN, LABEL_BELOW)]
+        return [number for of in lengths for number in heapq.nlargest(4, every, key=of.__getitem__)]
+
+    def _widths(self, row: Row, name: str) -> tuple[float, float, float, float, float]:
+        metric, change = row.metrics.get(name), row.change.get(name)
+        figure = abs(metric.value) if metric and metric.value is not None else -1.0
+        moved = abs(change.value) if change and change.value is not None else -1.0
+        unsure = moved if change is not None and not measurable(change) else -1.0
+        spread = figure if metric is not None and metric.deviation else -1.0
+        return figure, moved, unsure, spread, moved if name in row.loose else -1.0
 
 
 def _seed(row: Row) -> str:
     return f" · seed {row.report.seed}" if row.report and "@" in row.report.key else ""
-
-
-def change_text(change: Metric | None) -> str:
-    """A change with an arrow for its direction: "▼ −34.0 %"; "≈" stands where nothing is measurable."""
-    text = shown_change(change)
-    if not text or change is None or change.value is None or text.startswith("≈"):
-        return text
-    if _rounds_to_nothing(change):
-        return f"= 0 {change.unit}"
-    return f"{'▲' if change.value > 0 else '▼'} {text}"
-
-
-def _rounds_to_nothing(change: Metric) -> bool:
-    return change.value is not None and abs(change.value) < (0.005 if change.unit == "points" else 0.05)
-
-
-def provenance(kind: MetricKind, metric: Metric | None, change: Metric | None) -> str:
-    """Where a figure comes from: definition, value, interval, n, how."""
-    lines = [f"{kind.label}: {kind.help}"]
-    if metric is None or metric.value is None:
-        lines.append(f"Not available{': ' + metric.how if metric is not None and metric.how else ''}.")
-        return "\n".join(lines)
-    value = f"{metric.value:.6g} {metric.unit}".strip()
-    level = f"{metric.level * 100:g} % interval" if metric.level else "interval"
-    if metric.low is not None and metric.high is not None:
-        value += f"  ({level} {metric.low:.6g} to {metric.high:.6g})"
-    lines.append(value + (f", n = {metric.n}" if metric.n is not None else ""))
-    if metric.how:
-        lines.append(metric.how)
-    if change is not None and change.value is not None:
-        words = f"Change against the baseline: {shown_change(change)}"
-        if change.low is not None and change.high is not None:
-            words += f", interval {change.low:+.4g} to {change.high:+.4g} {change.unit}"
-        lines.append(words + (f", n = {change.n}" if change.n is not None else ""))
-        lines.append(
-            {
-                "better": "Better than the baseline.",
-                "worse": "Worse than the baseline.",
-                "same": "No measurable difference.",
-            }.get(verdict(kind, change), "")
-        )
-        lines += [change.how] if change.how else []
-    return "\n".join(line for line in lines if line)
-
-
-class MetricDelegate(QStyledItemDelegate):
-    """Two lines a cell: the figure, and its change below."""
-
-    PAD = 10
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        big, small = self._fonts(option)
-        first = QFontMetrics(big if index.column() == 0 else option.font).horizontalAdvance(str(index.data()))
-        below = index.data(CHANGE if index.column() else LABEL_BELOW) or ""
-        second = QFontMetrics(small).horizontalAdvance(below)
-        return QSize(max(first, second) + 2 * self.PAD + 2, 50)
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        c = theme.colours()
-        painter.save()
-        if option.state & QStyle.StateFlag.State_Selected:
-            painter.fillRect(option.rect, QColor(c.selection))
-        painter.setPen(QColor(c.border))
-        painter.drawLine(option.rect.bottomLeft(), option.rect.bottomRight())
-        if option.state & QStyle.StateFlag.State_HasFocus:
-            painter.setPen(QColor(c.accent))
-            painter.drawRect(option.rect.adjusted(0, 0, -1, -1))
-        big, small = self._fonts(option)
-        below = index.data(CHANGE if index.column() else LABEL_BELOW) or ""
-        colour = {"better": c.good, "worse": c.bad}.get(index.data(VERDICT) or "", c.muted)
-        self._line(
-            painter,
-            option.rect,
-            index,
-            str(index.data()),
-            big if index.column() == 0 else option.font,
-            c.text,
-            0 if below else None,
-        )
-        if below:
-            self._line(painter, option.rect, index, below, small, colour, 1)
-        painter.restore()
-
-    def _line(
-        self,
-        painter: QPainter,
-        rect: QRect,
-        index: Index,
-        text: str,
-        font: QFont,
-        colour: str,
-        line: int | None,
-    ) -> None:
-        inside = rect.adjusted(self.PAD, 6, -self.PAD, -6)
-        if line is not None:
-            half = inside.height() // 2
-            inside = QRect(inside.left(), inside.top() + line * half, inside.width(), half)
-        side = Qt.AlignmentFlag.AlignRight if index.column() else Qt.AlignmentFlag.AlignLeft
-        painter.setFont(font)
-        painter.setPen(QColor(colour))
-        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, inside.width())
-        painter.drawText(inside, side | Qt.AlignmentFlag.AlignVCenter, shown)
-
-    def _fonts(self, option: QStyleOptionViewItem) -> tuple[QFont, QFont]:
-        big, small = QFont(option.font), QFont(option.font)
-        big.setWeight(QFont.Weight.DemiBold)
-        small.setPointSizeF(option.font.pointSizeF() * 0.9)
-        return big, small
 
 
 class MetricTable(QTableView):
@@ -240,6 +209,7 @@ class MetricTable(QTableView):
         """`shrink`: no higher than its rows need."""
         super().__init__()
         self._shrink = shrink
+        self.own_widths: dict[str, int] = {}  # by metric id: what a person has dragged
         self.setObjectName(name)
         self.setAccessibleName(label)
         self.metrics = model
@@ -253,27 +223,50 @@ class MetricTable(QTableView):
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.verticalHeader().hide()
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.verticalHeader().setDefaultSectionSize(50)
         header = self.horizontalHeader()
         header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(False)
+        self._hints: dict[int, int] = {}
+        for signal in (model.modelReset, model.dataChanged, model.layoutChanged):
+            signal.connect(lambda *_: self._hints.clear())
         model.modelReset.connect(self.fit_columns)
+        model.dataChanged.connect(self.fit_columns)
 
-    def fit_columns(self) -> None:
+    def sizeHintForColumn(self, column: int) -> int:
+        """From the rows that can be the widest, so that hundreds of rows cost no more than a few."""
+        if column in self._hints:
+            return self._hints[column]
+        option = QStyleOptionViewItem()
+        self.initViewItemOption(option)
+        delegate, model = self.itemDelegate(), self.metrics
+        hints = [delegate.sizeHint(option, model.index(row, column)).width() for row in model.widest(column)]
+        self._hints[column] = min(max(hints, default=40), _WIDEST_LABEL)
+        return self._hints[column]
+
+    def fit_columns(self, *_: object) -> None:
         """Give every column what it needs; share what is left, most of it to the first."""
-        self.resizeColumnsToContents()
+        header, count = self.horizontalHeader(), self.metrics.columnCount()
         if self._shrink:
             rows = self.metrics.rowCount() * self.verticalHeader().defaultSectionSize()
-            self.setMaximumHeight(self.horizontalHeader().sizeHint().height() + rows + _SCROLL_BAR)
-        header, count = self.horizontalHeader(), self.metrics.columnCount()
-        free = self.viewport().width() - sum(header.sectionSize(column) for column in range(count))
-        if count < 2 or free <= 0:
-            return
-        share = min(_SHARE, free // (count + 1))
-        for column in range(1, count):
-            self.setColumnWidth(column, header.sectionSize(column) + share)
-        self.setColumnWidth(0, header.sectionSize(0) + free - share * (count - 1))
+            self.setMaximumHeight(header.sizeHint().height() + rows + _SCROLL_BAR)
+        widths = [max(self.sizeHintForColumn(n), self._heading_width(n)) for n in range(count)]
+        free = self.viewport().width() - sum(widths)
+        share = min(_SHARE, free // (count + 1)) if count > 1 and free > 0 else 0
+        for column in range(count):
+            extra = share if column else max(0, free - share * (count - 1))
+            kept = self.own_widths.get(self._name(column))
+            self.setColumnWidth(column, kept or widths[column] + extra)
+
+    def _heading_width(self, column: int) -> int:
+        words = str(self.metrics.headerData(column, Qt.Orientation.Horizontal))
+        metrics = QFontMetrics(fonts(self.horizontalHeader().font())[0])
+        return max(metrics.horizontalAdvance(line) for line in words.split("\n")) + _HEADING
+
+    def _name(self, column: int) -> str:
+        return self.metrics.kinds[column - 1].id if column else ""
 
     def resizeEvent(self, event: object) -> None:
         super().resizeEvent(event)  # type: ignore[arg-type]

@@ -148,8 +148,7 @@ CASES = {
     ),
     "unknown backbone": (
         "resnet20", "resnet21", 4, "sources.0.settings.backbone",
-        "Expected a backbone, received 'resnet21'. Choose one of: resnet20, resnet32, resnet44, resnet56, "
-        "resnet110, resnet50, mobilenet-v3-large.",
+        "Expected a backbone, received 'resnet21'. The nearest are: resnet32, resnet20, resnet18.",
     ),
     "unknown baseline": (
         "name: Small", "name: Small\nbaseline: fp16", 3, "baseline",
@@ -178,10 +177,12 @@ def test_a_mistake_gives_its_line_and_words(case):
     assert found(TEXT.replace(old, new, 1)) == [(line, place, words)]
 
 
-def test_an_unknown_stage_lists_those_there_are():
+def test_an_unknown_stage_names_the_nearest_or_lists_those_there_are():
     [(line, place, words)] = found(TEXT.replace("kind: distil", "kind: distill"))
     assert (line, place) == (18, "stages.2.kind")
-    assert words.startswith("Expected a stage, received 'distill'. Choose one of: train, train-mixed, ")
+    assert words == "Expected a stage, received 'distill'. The nearest are: distil."
+    [(_, _, words)] = found(TEXT.replace("kind: distil", "kind: zzz"))
+    assert words.startswith("Expected a stage, received 'zzz'. Choose one of: train, train-mixed, ")
 
 
 def test_all_mistakes_come_at_once_in_the_order_of_the_file():

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import nn
 
 from core.control import RunControl
@@ -180,11 +179,12 @@ def test_own_ratios_are_read(text, pairs):
     "text", ["body.conv1", "body.conv1=1", "body.conv1=-0.1", "body.conv1=a", "=0.2", "a=0.1 b=0.2"]
 )
 def test_own_ratios_that_cannot_be_read_are_refused(text):
-    with pytest.raises(ValidationError) as caught:
-        settings(own_ratios=text)
-    assert "expected pairs such as body.layer1.*=0.2 between commas, each ratio from 0 to below 1" in str(
-        caught.value
-    )
+    [problem] = PruneChannels().check(settings(own_ratios=text), Input(None))
+    assert problem.message == f"Expected layers with their own ratios between commas, received {text!r}."
+    assert problem.advice == "Write pairs such as body.layer1.*=0.2, each ratio from 0 to below 1."
+    assert problem.place == ("own_ratios",)
+    with pytest.raises(EspalierError, match="Expected layers with their own ratios"):
+        own_ratios(text)
 
 
 def test_what_a_backbone_cannot_do_is_said_before_the_run():

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from core.checkpoint import load_checkpoint
@@ -23,8 +24,20 @@ stages:
   - {id: mixed, kind: train-mixed, settings: {training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
   - {id: pruned, kind: prune-channels, settings: {ratio: 0.5, training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
   - {id: taught, kind: distil, settings: {teacher: fp32, training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
+axes:
+  grid: {stage: pruned, images: 60, settings: {ratio: [0.25, 0.75], importance: [l2]}}
 paper:
   - {source: A paper, rows: [{name: FP32, stage: fp32, values: {top1: 81.63}}]}
+"""
+FROM_FILE = """
+espalier: 1
+name: From somebody else's file
+data: {{source: fashion-mnist-sample, train_images: 600, validation_images: 200, test_images: 400}}
+sources:
+  - {{id: file, kind: onnx, settings: {{path: {path}, image_size: 28, normalisation: half}}}}
+stages:
+  - {{id: given, kind: as-given}}
+  - {{id: static, kind: quantize-static, settings: {{images: 64}}}}
 """
 
 
@@ -93,6 +106,40 @@ def test_run_folder_is_complete(finished: tuple[Path, Path, dict[str, Any]]) -> 
     numbers = [json.loads(line)["number"] for line in (run / "events.jsonl").read_text().splitlines()]
     assert numbers == list(range(1, len(numbers) + 1))
     assert load_checkpoint(run / "stages" / "taught" / "checkpoint").classes[0] == "T-shirt/top"
+
+
+def test_a_grid_is_tried_and_written_down(finished: tuple[Path, Path, dict[str, Any]]) -> None:
+    folder, _, printed = finished
+    grid = json.loads((folder / "first" / "grid.json").read_text())
+    assert [point["settings"] for point in grid["points"]] == [
+        {"ratio": 0.25, "importance": "l2"}, {"ratio": 0.75, "importance": "l2"},
+    ]  # fmt: skip
+    few, many = (point["params"] for point in grid["points"])
+    pruned = next(stage for stage in printed["stages"] if stage["id"] == "pruned")["metrics"]["params"]
+    assert few > pruned > many  # ratios 0.25, 0.5, 0.75
+    assert all(0 <= point["top1"] <= 100 for point in grid["points"])
+    assert "<svg" in (folder / "first" / "grid.svg").read_text()
+    assert "| 0.25 |" in (folder / "first" / "report.md").read_text()
+
+
+def test_a_file_of_somebody_else_starts_a_pipeline(
+    finished: tuple[Path, Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _, printed = finished
+    monkeypatch.setenv("ESPALIER_HOME", str(folder / "home"))
+    stranger = onnx.load(folder / "first" / "model.onnx")
+    del stranger.metadata_props[:]  # says neither how images are prepared nor what the classes are
+    onnx.save(stranger, folder / "stranger.onnx")
+    (folder / "file.yaml").write_text(FROM_FILE.format(path=folder / "stranger.onnx"))
+    result = espalier("run", str(folder / "file.yaml"), "--out", str(folder / "from-file"), "--json")
+    assert result.returncode == 0, result.stderr
+    given, static = json.loads(result.stdout)["stages"]
+    assert given["metrics"]["macs"] == printed["stages"][-1]["metrics"]["macs"] == static["metrics"]["macs"]
+    assert given["metrics"]["agreement"] == 100.0 and given["metrics"]["params"] > 0
+    assert static["metrics"]["params"] == given["metrics"]["params"]  # quantization removes none
+    assert static["metrics"]["size_mb"] < given["metrics"]["size_mb"] / 2
+    told = onnx.load(folder / "from-file" / "model.onnx").metadata_props
+    assert {"preprocess", "classes", "precision"} <= {entry.key for entry in told}
 
 
 def test_second_run_comes_from_the_cache(

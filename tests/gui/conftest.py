@@ -20,8 +20,14 @@ from gui.app import make_application
 from gui.files import Opened
 from gui.main_window import MainWindow
 from gui.theme import Theme
+from gui.worker import Worker
 
-_HARMLESS = ("propagateSizeHints", "QFontDatabase: Cannot find font directory")
+_HARMLESS = (
+    "propagateSizeHints",
+    "plugin does not support raise",
+    "plugin does not support grabbing",
+    "QFontDatabase: Cannot find font directory",
+)
 
 TINY = """
 espalier: 1
@@ -50,6 +56,7 @@ def fresh_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     QSettings.setDefaultFormat(QSettings.Format.IniFormat)
     for scope in (QSettings.Scope.UserScope, QSettings.Scope.SystemScope):
         QSettings.setPath(QSettings.Format.IniFormat, scope, str(tmp_path / "config"))
+    QSettings("Espalier", "Espalier").setValue("check-before-run", "false")  # tests of the check switch it on
     yield
 
 
@@ -104,12 +111,7 @@ def make_window(qtbot: Any, theme: Theme, home: Home) -> Iterator[Callable[..., 
 
     yield make
     for window in made:
-        for worker in (
-            window.session.worker,
-            window.jobs.exporter,
-            window.jobs.warmer,
-            window.jobs.estimator,
-        ):
+        for worker in window.findChildren(Worker):
             assert worker.close(30), f"still working: {worker.title}"
         window.document.undo_stack.setClean()
         window.close()

@@ -8,14 +8,16 @@ from made_runs import made_run
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 
+from core.metrics import METRICS
 from core.pipeline import PaperTable, Pipeline
 from core.reports import Metric
 from core.runs import Home
 from gui.compare.view import CompareView
-from gui.files import FIRST, RECIPES, open_any
-from gui.results import read_results, recent_runs
+from gui.files import RECIPES, open_any
+from gui.results import read_results
 from gui.theme import Theme
-from gui.widgets.metric_table import CHANGE, VERDICT, MetricModel, change_text, provenance
+from gui.widgets.metric_cells import CHANGE, VERDICT
+from gui.widgets.metric_table import MetricModel, change_text, provenance
 
 
 @pytest.fixture
@@ -48,6 +50,16 @@ def test_changes_are_shown_with_sign_arrow_and_verdict(
     assert "no measurable difference" in cell(model, 1, "top1", Qt.ItemDataRole.AccessibleTextRole)
     tip = cell(model, 1, "latency_ms", Qt.ItemDataRole.ToolTipRole)
     assert "1 thread, batch 1" in tip and "n = 90" in tip and "Better than the baseline." in tip
+    assert "≈ no measurable difference" in view.legend.whole
+
+
+def test_a_time_that_was_not_alternated_is_marked_and_explained(
+    view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path
+) -> None:
+    view.show_results(read_results(made_run(tiny, home, tmp_path)))
+    assert cell(view.model, 2, "latency_ms", CHANGE) == "▼ −34.0 % †"  # no pair was measured for it
+    assert "† ratio of medians" in view.legend.whole
+    assert "not measured in alternation" in cell(view.model, 2, "latency_ms", Qt.ItemDataRole.ToolTipRole)
 
 
 def test_nothing_that_rounds_to_nothing_is_called_a_change() -> None:
@@ -56,21 +68,23 @@ def test_nothing_that_rounds_to_nothing_is_called_a_change() -> None:
     assert change_text(None) == ""
 
 
-def test_a_missing_figure_says_why(tiny: Pipeline) -> None:
-    from core.metrics import METRICS
-
+def test_a_missing_figure_says_why() -> None:
     words = provenance(METRICS["memory_mb"], Metric(value=None, how="not measured on Windows"), None)
     assert "Not available: not measured on Windows." in words
 
 
-def test_notes_follow_the_selected_row(view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path) -> None:
-    view.show_results(read_results(made_run(tiny, home, tmp_path)))
-    assert "Trained in float32." in view.notes.browser.toPlainText()
+def test_notes_follow_the_selected_row(
+    qtbot: Any, view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path
+) -> None:
+    run = made_run(tiny, home, tmp_path)
+    view.show_results(read_results(run))
+    notes = view.panes.notes.browser
+    assert "Trained in float32." in notes.toPlainText()
     view.table.selectRow(1)
-    text = view.notes.browser.toPlainText()
-    assert "Half of the channels removed." in text and "Trained in float32." not in text
-    assert "layer1: shared by several blocks" in text
-    view.show_results(read_results(made_run(tiny, home, tmp_path)))
+    qtbot.waitUntil(lambda: "Trained in float32." not in notes.toPlainText())
+    assert "Half of the channels removed." in notes.toPlainText()
+    assert "layer1: shared by several blocks" in notes.toPlainText()
+    view.show_results(read_results(run))
     assert view.table.currentIndex().row() == 1
 
 
@@ -78,48 +92,40 @@ def test_the_paper_stands_beside_with_its_remarks(
     view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path
 ) -> None:
     view.show_results(read_results(made_run(tiny, home, tmp_path)))
-    assert not view.paper.isVisible()
+    tabs = view.panes.tabs
+    assert not tabs.isTabVisible(tabs.indexOf(view.panes.paper))
     paper = open_any(RECIPES / "r1-resnet50.yaml").pipeline.paper
     assert isinstance(paper[0], PaperTable)
     with_paper = Pipeline.parse({**tiny.as_dict(), "paper": [p.model_dump(mode="json") for p in paper]})
     view.show_results(read_results(made_run(with_paper, home, tmp_path)))
-    assert view.paper.isVisible() and view.paper.model.rowCount() == len(paper[0].rows)
-    assert paper[0].remarks[0] in view.paper.remarks.toPlainText()
+    assert tabs.isTabVisible(tabs.indexOf(view.panes.paper))
+    assert view.panes.paper.model.rowCount() == len(paper[0].rows)
+    assert paper[0].remarks[0] in view.panes.paper.remarks.toPlainText()
 
 
 @pytest.mark.parametrize(
-    ("action", "words"), [("copy_csv", "stage,seed,file"), ("copy_markdown", "| Stage |")]
+    ("form", "words"),
+    [("csv", "stage,seed,file"), ("markdown", "| Stage |"), ("latex", r"\begin{tabular}")],
 )
 def test_the_table_can_be_copied(
-    view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path, action: str, words: str
+    view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path, form: str, words: str
 ) -> None:
     view.show_results(read_results(made_run(tiny, home, tmp_path)))
-    getattr(view, action).trigger()
+    view.copy.forms[form].trigger()
     assert words in QGuiApplication.clipboard().text()
 
 
 def test_an_empty_desk_says_what_to_do(view: CompareView) -> None:
-    assert view.empty.isVisible() and not view.copy.isEnabled()
+    assert view.empty.isVisible() and not view.copy.isEnabled() and not view.save.isEnabled()
     assert "Run the pipeline" in view.empty.advice.text()
 
 
-def test_runs_from_before_can_be_chosen(
-    qtbot: Any, view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path
+def test_a_desk_without_columns_still_names_its_rows(
+    view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path
 ) -> None:
-    first, second = made_run(tiny, home, tmp_path, 1), made_run(tiny, home, tmp_path)
-    view.show_results(read_results(first))
-    view.show_runs(recent_runs(home))
-    assert view.runs.count() == 2 and view.runs.currentData() == str(first.folder)
-    other = view.runs.findData(str(second.folder))
-    with qtbot.waitSignal(view.run_chosen) as signal:
-        view.runs.setCurrentIndex(other)
-        view.runs.activated.emit(other)
-    assert signal.args == [second.folder]
-
-
-def test_two_hundred_rows_open_quickly(
-    qtbot: Any, view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path
-) -> None:
-    rows = read_results(made_run(tiny, home, tmp_path)).rows * 70
-    view.model.show_rows(rows)
-    assert view.model.rowCount() == 210 and FIRST.is_file()
+    view.show_results(read_results(made_run(tiny, home, tmp_path)))
+    view.change(columns=())
+    assert view.model.columnCount() == 1 and view.model.rowCount() == 3
+    view.columns_menu.show_columns(view.state.available(), view.state.kinds())
+    view.columns_menu.reset_wanted.emit()
+    assert view.model.columnCount() > 4

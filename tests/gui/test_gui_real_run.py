@@ -31,7 +31,7 @@ def test_a_real_run_from_the_editor_to_the_exported_file(
         window.actions_.resume_run.trigger()
     assert ended.args == ["completed"], window.session.state.done
     assert [stage.status for stage in window.session.state.stages.values()] == ["done", "done"]
-    assert window.session.state.stages["fp32"].series["val_top1"].steps == [2, 4]
+    assert window.session.state.stages["fp32"].series["val_top1"].steps.tolist() == [2, 4]
     assert window.stack.currentWidget() is window.compare
     assert [window.compare.model.data(window.compare.model.index(row, 0)) for row in range(2)] == [
         "FP32",

@@ -80,7 +80,7 @@ def test_a_run_goes_through_and_the_table_opens(
     with qtbot.waitSignal(tiny_window.session.run_ended, timeout=5000) as signal:
         tiny_window.actions_.run.trigger()
         assert tiny_window.stack.currentWidget() is tiny_window.monitor
-        assert not tiny_window.actions_.run.isEnabled()
+        assert tiny_window.actions_.run.text() == "Queue &run"
     assert signal.args == ["completed"]
     assert tiny_window.stack.currentWidget() is tiny_window.compare
     assert tiny_window.actions_.run.isEnabled() and not tiny_window.actions_.resume_run.isVisible()
@@ -170,9 +170,7 @@ def test_a_runtime_error_in_the_engine_reaches_the_crash_dialog(
     assert said[0][1] == "Something unexpected happened" and "RuntimeError: a bug" in said[0][4]
 
 
-@pytest.mark.parametrize(
-    ("answer", "closes"), [("Stop and quit", True), ("Let it go on", False), ("", False)]
-)
+@pytest.mark.parametrize(("answer", "closes"), [("Stop and quit", True), ("Cancel", False), ("", False)])
 def test_closing_asks_what_becomes_of_the_run(
     qtbot: Any,
     tiny_window: MainWindow,

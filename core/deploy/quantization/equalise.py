@@ -43,11 +43,11 @@ def equalised(prepared: "onnx.ModelProto", layers: list[Layer]) -> tuple["onnx.M
     model = copy_of(prepared)
     found, clipped = pairs(model, layers)
     _equalise(model, found)
-    said = f"{len(found)} pairs of neighbouring convolutions were equalised"
+    said = f"Equalised: {len(found)} {'pair' if len(found) == 1 else 'pairs'} of neighbouring convolutions"
     if clipped:
         return (
             model,
-            f"{said}; {clipped} with a ReLU6 between them were not: equalising would change its answers.",
+            f"{said}; not {clipped} with a ReLU6 in between, whose answers would change.",
         )
     return model, f"{said}."
 

@@ -1,13 +1,14 @@
 """An ONNX graph as quantization sees it: prepared, and with its layers named as the network names them."""
 
 import json
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.deploy.export import annotate, metadata_of, save_checked
 from core.errors import EspalierError
@@ -25,6 +26,7 @@ _QUANTIZED_TYPES = {
     "ConvInteger",
     "MatMulInteger",
 }
+_FUSED = re.compile(r"^(Conv\w+Fusion_W_)+")  # what ONNX Runtime puts before the name of a weight it merged
 _NOT_OURS = ("onnx.infer", "onnx.quant.pre_process")  # ONNX Runtime's notes to itself
 
 
@@ -184,7 +186,7 @@ def _module_paths(model: "onnx.ModelProto") -> dict[str, str]:
 
 def _layer_name(node: "onnx.NodeProto", paths: dict[str, str]) -> str:
     """The weight's name without ".weight"; matrix products lose it, but their node knows the module."""
-    weight = node.input[1]
+    weight = _FUSED.sub("", node.input[1])
     return weight.removesuffix(".weight") if weight.endswith(".weight") else paths.get(node.name) or node.name
 
 
@@ -196,8 +198,8 @@ def _size(tensor: "onnx.TensorProto") -> int:
 
 
 def parameter_count(model: "onnx.ModelProto") -> int:
-    """Numbers in the graph's floating-point constants."""
-    return sum(_size(tensor) for tensor in model.graph.initializer if tensor.data_type in (1, 10))
+    """Numbers in the graph's float32 constants, limits and factors of one number left out."""
+    return sum(_size(tensor) for tensor in model.graph.initializer if tensor.data_type == 1 and tensor.dims)
 
 
 def array_of(model: "onnx.ModelProto", name: str) -> "np.ndarray":
@@ -281,28 +283,3 @@ def finish(model: "onnx.ModelProto", told: dict[str, str], precision: str, targe
         model, {key: text for key, text in told.items() if key not in _NOT_OURS} | {"precision": precision}
     )
     save_checked(model, target)
-
-
-def other_float_nodes(model: "onnx.ModelProto", quantized_outputs: set[str]) -> dict[str, int]:
-    """By type, how many arithmetic nodes beside the layers compute in float.
-
-    Args:
-        quantized_outputs: tensors that quantized nodes give.
-    """
-    plumbing = {
-        "QuantizeLinear", "DequantizeLinear", "Reshape", "Transpose", "Flatten", "Slice", "Pad", "Shape", "Gather",
-        "Squeeze", "Unsqueeze", "Range", "Cast", "Concat", "Identity", "Constant", "Expand",
-    }  # fmt: skip
-    counts = Counter(
-        node.op_type
-        for node in model.graph.node
-        if node.op_type not in plumbing
-        and node.op_type not in LAYER_TYPES
-        and not set(node.output) & quantized_outputs
-    )
-    return dict(sorted(counts.items()))
-
-
-def describe_facts(**facts: Any) -> dict[str, Any]:
-    """Facts without the empty ones."""
-    return {key: value for key, value in facts.items() if value not in (None, {}, [])}

@@ -11,7 +11,7 @@ float32, because ONNX Runtime has no fast half precision on processors. A job of
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,14 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.child_server import ProgressCallback
-from core.deploy.export import metadata_of
-from core.deploy.quantization import bias
-from core.deploy.quantization.calibration import collect_ranges, draw
-from core.deploy.quantization.graph import Layer, array_of, finish, layers_of, matching, prepare, put_array
-from core.deploy.quantization.qdq import OP_TYPES, Numbers, is_quantized, quantized
+from core.deploy.quantization.calibrated import Calibrated, calibrated
+from core.deploy.quantization.calibration import draw
+from core.deploy.quantization.graph import Layer, array_of, put_array
 from core.deploy.quantization.sensitivity import Bench, confirm, sensitivities
 from core.deploy.quantization.sessions import agreement, run, top1
-from core.deploy.quantization.static import machine_sentence, report, resolve_activations, wants_correction
 
 if TYPE_CHECKING:
     import onnx
@@ -35,10 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A network with so many layers kept in float, on the validation split."""
+    """A network with so many layers kept in float, on the validation split.
+
+    Attributes:
+        lost: points of top-1 below float's. agreement: percent that keep float's class.
+    """
 
     kept: int
     top1: float
+    lost: float
     agreement: float
     model: "onnx.ModelProto"
 
@@ -46,109 +48,99 @@ class Outcome:
 def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: an INT8 copy of a float32 ONNX file whose most sensitive layers stay float.
 
-    Args (as plain data): as for the static job without `learned` and `equalise`, and
+    Args (as plain data): as for `calibrated`, and target: the .onnx file to write.
         way, measure: see `core.deploy.quantization.sensitivity`. sensitivity_images: how many.
+        confirm: how many of the most and of the least sensitive layers to leave out one by one.
         max_loss: points of validation top-1 that may be lost. min_agreement: percent.
         most_kept: percent of the layers that may stay float.
-        kept_as: "float32" or "float16" (storage). confirm: how many to leave out one by one.
+        kept_as: "float32" or "float16" (storage). threads.
 
-    Returns: as the static job, and ranking (name, value), left_out (by name, gain in dB), kept (names),
-        met, tried (kept, top1 and agreement of each step), float_top1, int8_top1, mixed_top1,
-        int8_agreement, mixed_agreement, validation_images.
+    Returns: as the static job; ranking (name, value); left_out and left_out_least (by name, the gain
+        in dB of leaving the layer out of all-INT8); kept (names); met (whether the budget holds); tried
+        (kept, top1 and agreement of each step); float_top1; int8_ and mixed_ top1 and agreement;
+        validation_images.
 
     Raises:
         EspalierError: when the file, the data or a pattern does not fit.
     """
-    import onnx
-
-    seconds: dict[str, float] = {}
+    ground = calibrated(arguments, lambda done, text: progress(0.15 * done, text))
     started = time.monotonic()
-    source, threads = Path(arguments["source"]), int(arguments.get("threads", 0))
-    progress(0.0, "Preparing the graph")
-    original, prepared = onnx.load(source), prepare(source)
-    layers = layers_of(prepared, original)
-    always = matching(layers, arguments.get("keep", ()))
-    corrects = wants_correction(arguments.get("correct_bias", "off"), prepared)
-    prepared = bias.with_biases(prepared, layers) if corrects else prepared
-    sample = draw(prepared, arguments, "train", arguments["images_count"], arguments["seed"])
-    numbers = Numbers(resolve_activations(arguments["activations"]), bool(arguments.get("seven_bits")))
-    ranges = collect_ranges(
-        prepared, sample, OP_TYPES, arguments["method"], arguments["percentile"],
-        lambda done, text: progress(0.15 * done, text),
-    )  # fmt: skip
-    seconds["calibrate"], started = time.monotonic() - started, time.monotonic()
-    subset = list(
-        draw(prepared, arguments, "validation", arguments["sensitivity_images"], arguments["seed"]).blocks()
-    )
-    bench = Bench(prepared, layers, ranges, numbers, subset, run(prepared, subset, threads), threads)
-    free = [layer for layer in layers if layer.name not in always]
-    ranking = sensitivities(
-        bench,
-        arguments["way"],
-        arguments["measure"],
-        free,
-        lambda done, text: progress(0.15 + 0.45 * done, text),
-    )
-    gains = confirm(bench, ranking, arguments.get("confirm", 0))
-    seconds["sensitivity"], started = time.monotonic() - started, time.monotonic()
-
-    validation = draw(prepared, arguments, "validation", None, arguments["seed"])
-    reference = run(prepared, validation.blocks(), threads)
-    names = [name for name, _ in ranking]
-
-    @cache
-    def outcome(kept: int) -> Outcome:
-        progress(0.7, f"Searching: {kept} of {len(names)} layers in float")
-        model = quantized(prepared, layers, ranges, numbers, {*names[:kept], *always})
-        if corrects:
-            bias.correct(
-                model, prepared, layers, is_quantized(model, layers), sample, lambda done, text: None
-            )
-        logits = run(model, validation.blocks(), threads)
-        return Outcome(kept, top1(logits, validation.labels), agreement(reference, logits), model)
-
-    float_top1 = top1(reference, validation.labels)
-
-    def holds(found: Outcome) -> bool:
-        lost = float_top1 - found.top1
-        return lost <= arguments["max_loss"] + 1e-9 and found.agreement >= arguments["min_agreement"] - 1e-9
-
+    found = _sensitivity(ground, arguments, lambda done, text: progress(0.15 + 0.55 * done, text))
+    between = time.monotonic()
+    names = [name for name, _ in found["ranking"]]
+    outcome, images = _judge(ground, names, arguments, progress)
     most = int(len(names) * arguments["most_kept"] / 100)
+    max_loss, min_agreement = arguments["max_loss"], arguments["min_agreement"]
+
+    def holds(tried: Outcome) -> bool:
+        return tried.lost <= max_loss + 1e-9 and tried.agreement >= min_agreement - 1e-9
+
     tried = fewest(most, outcome, holds)
-    chosen, plain = tried[-1], tried[0]
-    seconds["search"], started = time.monotonic() - started, time.monotonic()
-    kept = names[: chosen.kept]
-    model = chosen.model
-    notes = [machine_sentence(numbers)]
+    chosen, plain, kept = tried[-1], tried[0], names[: tried[-1].kept]
+    notes = list(ground.notes)
     if arguments["kept_as"] == "float16":
-        store_half(model, [layer for layer in layers if layer.name in {*kept, *always}])
+        store_half(chosen.model, [layer for layer in ground.layers if layer.name in {*kept, *ground.kept}])
         notes.append(
             "Layers kept in float are stored in float16 and computed in float32: halves are no faster here."
         )
-    reasons = {name: f"kept in float by {pattern!r}" for name, pattern in always.items()}
-    reasons |= {name: f"number {index + 1} in sensitivity" for index, name in enumerate(kept)}
-    told = report(model, prepared, layers, reasons)
-    finish(model, metadata_of(original), "mixed", Path(arguments["target"]))
-    seconds["write"] = time.monotonic() - started
+    reasons = {name: f"number {place} in sensitivity" for place, name in enumerate(kept, start=1)}
+    told = ground.write(chosen.model, "mixed", Path(arguments["target"]), reasons)
     progress(1.0, "Quantized")
     return {
         **told,
-        "activations": numbers.activations,
+        **found,
         "notes": notes,
-        "calibration_images": len(sample),
-        "seconds": seconds,
-        "ranking": ranking,
-        "left_out": gains,
+        "seconds": {
+            "calibrate": ground.seconds, "sensitivity": between - started, "search": time.monotonic() - between
+        },
         "kept": kept,
         "met": holds(chosen),
         "tried": [{"kept": each.kept, "top1": each.top1, "agreement": each.agreement} for each in tried],
-        "float_top1": float_top1,
+        "float_top1": plain.top1 + plain.lost,
         "int8_top1": plain.top1,
         "mixed_top1": chosen.top1,
         "int8_agreement": plain.agreement,
         "mixed_agreement": chosen.agreement,
-        "validation_images": len(validation),
+        "validation_images": images,
+    }  # fmt: skip
+
+
+def _sensitivity(ground: Calibrated, arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """The ranking of the layers, and what leaving out the first and the last of it one by one gains."""
+    threads = int(arguments.get("threads", 0))
+    sample = draw(ground.model, arguments, "validation", arguments["sensitivity_images"], arguments["seed"])
+    blocks = list(sample.blocks())
+    reference = run(ground.model, blocks, threads)
+    bench = Bench(ground.model, ground.layers, ground.ranges, ground.numbers, blocks, reference, threads)
+    free = [layer for layer in ground.layers if layer.name not in ground.kept]
+    ranking = sensitivities(bench, arguments["way"], arguments["measure"], free, progress)
+    names = [name for name, _ in ranking]
+    count = min(int(arguments.get("confirm", 0)), len(names) // 2)
+    return {
+        "ranking": ranking,
+        "left_out": confirm(bench, names[:count]),
+        "left_out_least": confirm(bench, names[len(names) - count :]),
     }
+
+
+def _judge(
+    ground: Calibrated, names: list[str], arguments: dict[str, Any], progress: ProgressCallback
+) -> tuple[Callable[[int], Outcome], int]:
+    """What judges a number of kept layers on the validation split, and how many images that has."""
+    threads = int(arguments.get("threads", 0))
+    sample = draw(ground.model, arguments, "validation", None, arguments["seed"])
+    reference = run(ground.model, sample.blocks(), threads)
+    float_top1 = top1(reference, sample.labels)
+
+    @cache
+    def outcome(kept: int) -> Outcome:
+        progress(0.7, f"Searching: {kept} of {len(names)} layers in float")
+        model, _ = ground.quantized(names[:kept], lambda done, text: None)
+        logits = run(model, sample.blocks(), threads)
+        right = top1(logits, sample.labels)
+        return Outcome(kept, right, float_top1 - right, agreement(reference, logits), model)
+
+    return outcome, len(sample)
 
 
 def fewest(most: int, outcome: Callable[[int], Outcome], holds: Callable[[Outcome], bool]) -> list[Outcome]:
@@ -175,17 +167,14 @@ def store_half(model: "onnx.ModelProto", layers: list[Layer]) -> None:
 
     nodes = {node.name: node for node in model.graph.node}
     constants = {tensor.name for tensor in model.graph.initializer}
-    limits: Mapping[str, float] = {
-        "min": float(np.finfo(np.float16).min),
-        "max": float(np.finfo(np.float16).max),
-    }
+    most = float(np.finfo(np.float16).max)
     casts = []
     for layer in layers:
         node = nodes[layer.node]
         for index, name in list(enumerate(node.input))[1:]:
             if name not in constants or array_of(model, name).dtype != np.float32:
                 continue
-            put_array(model, f"{name}_half", array_of(model, name).clip(**limits).astype(np.float16))
+            put_array(model, f"{name}_half", array_of(model, name).clip(-most, most).astype(np.float16))
             casts.append(onnx.helper.make_node(
                 "Cast", [f"{name}_half"], [f"{name}_{layer.node}_float"], name=f"{name}_{layer.node}_cast",
                 to=onnx.TensorProto.FLOAT,

@@ -1,0 +1,228 @@
+"""How a layer's weights and activations are distributed, of one model or of two over each other.
+
+Weights come from a checkpoint (NumPy alone), or from the exported file: there they are what really computes, with
+batch norms folded in and integers given back their scale. Activations are what the layer gives on a few
+validation images, read from the exported file as it runs; a job of the tool child.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.child_server import ProgressCallback
+from core.errors import EspalierError
+
+if TYPE_CHECKING:
+    import onnx
+
+BINS, FEWEST_BINS = 120, 24
+_MOST_VALUES = 4_000_000  # of larger activations every second, third, … value is taken
+_SCOPES = "pkg.torch.onnx.name_scopes"
+_STORED = ("DequantizeLinear", "Cast", "Identity", "Transpose", "Reshape")
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """One distribution.
+
+    Attributes:
+        counts: of each of the bins between `low` and `high`, which all histograms of a picture share.
+        zeros: share of exact zeros, 0…1. n: values. distinct: different values among them, at most 1000.
+    """
+
+    counts: list[int]
+    low: float
+    high: float
+    n: int
+    mean: float
+    deviation: float
+    lowest: float
+    highest: float
+    zeros: float
+    distinct: int
+
+    @property
+    def sentence(self) -> str:
+        """The distribution in figures."""
+        if not self.n:
+            return "no values"
+        count = f"{self.n:,}".replace(",", "\u202f")
+        words = f"{count} values, mean {self.mean:.3g}, deviation {self.deviation:.3g}, "
+        words += f"{self.lowest:.3g} to {self.highest:.3g}"
+        words = words.replace("-", "−")
+        words += f", {100 * self.zeros:.1f} % zeros" if self.zeros >= 0.0005 else ""
+        return words + (f", {self.distinct} different values" if self.distinct <= 256 else "")
+
+
+def histograms(values: Sequence[np.ndarray], bins: int | None = None) -> list[Histogram]:
+    """Histograms of several arrays over common bins, more of them where there are more values."""
+    flat = [np.asarray(array, dtype=np.float64).ravel() for array in values]
+    filled = [array for array in flat if len(array)]
+    fewest = min((len(array) for array in filled), default=0)
+    bins = bins or max(FEWEST_BINS, min(BINS, round(math.sqrt(fewest))))
+    low = min((float(array.min()) for array in filled), default=0.0)
+    high = max((float(array.max()) for array in filled), default=1.0)
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    return [_histogram(array, low, high, bins) for array in flat]
+
+
+def _histogram(array: np.ndarray, low: float, high: float, bins: int) -> Histogram:
+    counts, _ = np.histogram(array, bins=bins, range=(low, high))
+    n = len(array)
+    distinct = len(np.unique(array if n <= 1_000_000 else array[:: n // 1_000_000]))
+    return Histogram(
+        [int(each) for each in counts], low, high, n,
+        float(array.mean()) if n else 0.0, float(array.std()) if n else 0.0,
+        float(array.min()) if n else 0.0, float(array.max()) if n else 0.0,
+        float((array == 0).mean()) if n else 0.0, min(distinct, 1000),
+    )  # fmt: skip
+
+
+def weights_of_checkpoint(checkpoint: Path, layer: str) -> np.ndarray:
+    """A layer's weights (not its bias).
+
+    Raises:
+        EspalierError: when the checkpoint has no such layer.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(checkpoint / "weights.safetensors", framework="np") as file:
+            return np.asarray(file.get_tensor(f"{layer}.weight"))
+    except (OSError, SafetensorError) as error:
+        raise EspalierError(
+            f"There is no layer {layer!r} in {checkpoint.parent.name}.",
+            "Choose a layer that both models have.",
+            str(error),
+        ) from error
+
+
+def of_files(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: histograms of one layer of one or two exported files.
+
+    Args (as plain data):
+        what: "weights" or "activations". files: .onnx files. layer: the module's path.
+        For activations: data (`DataSettings` as a mapping), data_cache, base, count (of images).
+
+    Returns: histograms, one a file (as `Histogram`), by its field names; images that were looked at.
+
+    Raises:
+        EspalierError: when a file has no such layer or cannot be run.
+    """
+    import onnx
+
+    from core.deploy.shared import expand
+
+    models = [onnx.load(path) for path in arguments["files"]]
+    for model in models:
+        expand(model)
+    layer = arguments["layer"]
+    images = 0
+    if arguments["what"] == "weights":
+        values = [file_weights(model, layer) for model in models]
+    else:
+        values = []
+        for number, model in enumerate(models):
+            told = f"Activations of {layer}"
+            progress(number / len(models), told)
+            found, images = _activations(model, layer, arguments)
+            values.append(found)
+    return {"histograms": [asdict(each) for each in histograms(values)], "images": images}
+
+
+def file_weights(model: "onnx.ModelProto", layer: str) -> np.ndarray:
+    """A layer's weights as they compute, in float.
+
+    Raises:
+        EspalierError: when the file has no such layer.
+    """
+    return _constant(model, _node(model, layer)[1])
+
+
+def _node(model: "onnx.ModelProto", layer: str) -> tuple["onnx.NodeProto", str]:
+    """The node of a layer with weights, and the name of its weight.
+
+    Raises:
+        EspalierError: when the file has no such layer.
+    """
+    from core.profiling.counting import count_graph
+
+    counted = {entry["name"]: entry["layer"] for entry in count_graph(model, 32)["nodes"]}
+    constants = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
+    producers = {name: node for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        if node.name not in counted or layer not in (counted[node.name], _scope(node)):
+            continue
+        for name in node.input:
+            origin = name
+            while origin not in constants and origin in producers and producers[origin].op_type in _STORED:
+                origin = producers[origin].input[0]
+            if constants.get(origin, 0) >= 2:
+                return node, name
+    raise EspalierError(
+        f"The exported file has no layer {layer!r} with weights.",
+        "It was merged with another one; choose one of the layer table.",
+    )
+
+
+def _scope(node: "onnx.NodeProto") -> str:
+    import json
+
+    for entry in node.metadata_props:
+        if entry.key == _SCOPES:
+            scopes = json.loads(entry.value.replace("'", '"'))
+            return str(scopes[-2]) if len(scopes) > 1 else ""
+    return ""
+
+
+def _constant(model: "onnx.ModelProto", name: str) -> np.ndarray:
+    """A constant in float, computed from how it is stored."""
+    from onnx import numpy_helper
+
+    for tensor in model.graph.initializer:
+        if tensor.name == name:
+            return numpy_helper.to_array(tensor)
+    node = next(node for node in model.graph.node if name in node.output)
+    if node.op_type != "DequantizeLinear":
+        return _constant(model, node.input[0]).astype(np.float32)
+    values, scale = (_constant(model, each) for each in node.input[:2])
+    zero = _constant(model, node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros_like(scale)
+    axis = next((entry.i for entry in node.attribute if entry.name == "axis"), 1)
+    if scale.ndim == 1 and scale.size > 1:
+        shape = [-1 if index == axis % values.ndim else 1 for index in range(values.ndim)]
+        scale, zero = scale.reshape(shape), zero.reshape(shape)
+    return np.asarray((values.astype(np.float32) - zero.astype(np.float32)) * scale)
+
+
+def _activations(
+    model: "onnx.ModelProto", layer: str, arguments: Mapping[str, Any]
+) -> tuple[np.ndarray, int]:
+    """What a layer gives on validation images, and on how many."""
+    import onnx
+    import onnxruntime as ort
+
+    from core.deploy.quantization.calibration import draw
+
+    node, _ = _node(model, layer)
+    sample = draw(model, arguments, "validation", int(arguments["count"]), 0)
+    value = node.output[0]
+    if value not in {entry.name for entry in model.graph.output}:
+        model.graph.output.append(onnx.ValueInfoProto(name=value))
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        entry = session.get_inputs()[0].name
+        parts = [session.run([value], {entry: block})[0].ravel() for block in sample.blocks()]
+        step = max(1, sum(len(part) for part in parts) // _MOST_VALUES)
+    except Exception as error:
+        raise EspalierError(
+            f"The activations of {layer} could not be read.", "Choose another layer.", str(error)
+        ) from error
+    return np.concatenate([part[::step] for part in parts]), len(sample)

@@ -1,0 +1,100 @@
+r"""The comparison as a LaTeX table: `booktabs`, decimals aligned, everything escaped.
+
+A column of figures is two columns, `r@{}l`, split at the decimal point: that aligns decimals
+without another package, whatever stands behind the figure.
+"""
+
+from collections.abc import Sequence
+
+from core.analysis.table import Row
+from core.analysis.wording import (  # fmt: skip
+    NOT_PAIRED,
+    NOT_PAIRED_MEANS,
+    heading,
+    measurable,
+    shown,
+    unit_of_change,
+)
+from core.metrics import MetricKind
+from core.reports import Metric
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
+    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "—": "---", "–": "--", "−": "$-$",
+    "±": r"$\pm$", "≈": r"$\approx$", "≤": r"$\le$", "≥": r"$\ge$", "×": r"$\times$", "→": r"$\to$",
+    "·": r"$\cdot$", "°": r"$^\circ$", "\u202f": r"\,", "\u00a0": "~", "…": r"\ldots{}", "†": r"\dag{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''", "µ": r"$\mu$", "Δ": r"$\Delta$",
+}  # fmt: skip
+
+
+def as_latex(rows: Sequence[Row], kinds: Sequence[MetricKind], caption: str = "", label: str = "") -> str:
+    """A `table` environment with a change column behind every metric that has changes.
+
+    Rows come with their labels as they stand; put their runs in with `by_run` first.
+    """
+    columns: list[tuple[MetricKind, bool]] = []
+    for kind in kinds:
+        columns.append((kind, False))
+        if any(kind.id in row.change for row in rows):
+            columns.append((kind, True))
+    lines = [r"% Needs \usepackage{booktabs}", r"\begin{table}", r"\centering", r"\small"]
+    lines += [rf"\caption{{{escape(caption)}}}"] if caption else []
+    lines += [rf"\label{{{label}}}"] if label else []
+    lines += [rf"\begin{{tabular}}{{@{{}}l{'r@{}l' * len(columns)}@{{}}}}", r"\toprule"]
+    lines += [_line(["Stage", *(_head(*column) for column in columns)]), r"\midrule"]
+    for row in rows:
+        lines.append(_line([_name(row), *(_cell(row, *column) for column in columns)]))
+    lines += [r"\bottomrule", r"\end{tabular}", *_footnotes(rows, kinds), r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text with every character that LaTeX would take for a command written out."""
+    return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _head(kind: MetricKind, change: bool) -> str:
+    text = f"Change [{unit_of_change(kind.id)}]" if change else heading(kind)
+    return rf"\multicolumn{{2}}{{c}}{{{escape(text)}}}"
+
+
+def _name(row: Row) -> str:
+    return escape(row.label) + (r" (baseline)" if row.baseline else "")
+
+
+def _cell(row: Row, kind: MetricKind, change: bool) -> str:
+    if change:
+        return _change(row.change.get(kind.id), kind.id in row.loose)
+    figure, _, spread = shown(kind, row.metrics.get(kind.id)).partition(" ± ")
+    return _split(figure, f" ± {spread}" if spread else "")
+
+
+def _change(change: Metric | None, loose: bool) -> str:
+    """A change without its unit, which stands in the heading."""
+    if change is None or change.value is None:
+        return "&"
+    digits = 2 if change.unit == "points" else 1
+    sign = "+" if change.value > 0 else "−" if change.value < 0 else "±"
+    before = ("" if measurable(change) else "≈\u202f") + sign
+    return _split(f"{abs(change.value):.{digits}f}", f"\u202f{NOT_PAIRED}" if loose else "", before)
+
+
+def _split(figure: str, after: str = "", before: str = "") -> str:
+    whole, point, decimals = figure.partition(".")
+    return f"{escape(before + whole)}&{point}{decimals}{escape(after)}"
+
+
+def _footnotes(rows: Sequence[Row], kinds: Sequence[MetricKind]) -> list[str]:
+    shown_changes = [
+        (row.change[kind.id], kind.id in row.loose) for row in rows for kind in kinds if kind.id in row.change
+    ]
+    notes = []
+    if any(not measurable(change) for change, _ in shown_changes):
+        notes.append("≈ no measurable difference: the interval of the change includes zero.")
+    if any(loose for _, loose in shown_changes):
+        notes.append(NOT_PAIRED_MEANS + ".")
+    return [rf"\par\smallskip\footnotesize {escape(note)}" for note in notes]

@@ -1,0 +1,270 @@
+"""How much each layer matters: its accuracy without some of its channels, or with integers.
+
+*Pruning*: a share of one group's channels (the least important by L1, as `prune-channels` chooses them) is set to
+zero in every layer that writes, scales or reads them, which computes what the network without them would; nothing
+else changes, nothing is trained, and validation images are answered (Li et al. 2017, arXiv 1608.08710, section
+3.2). Batch norms are not estimated again, so real pruning costs less than is shown here.
+
+*Quantization*: one layer at a time becomes INT8 (`core.deploy.quantization.sensitivity`).
+
+Both are jobs of the tool child; test images are never seen. Ratios are shares of a group's channels.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.child_server import ProgressCallback
+from core.errors import EspalierError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from core.checkpoint import Checkpoint
+    from core.surgery.groups import ChannelGroup
+
+SHARES = (0.25, 0.5, 0.75)
+_BATCH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSensitivity:
+    """One group of channels.
+
+    Attributes:
+        top1: by share of the channels that was set to zero, validation accuracy in percent.
+        members: paths of all layers that the channels stand in.
+    """
+
+    path: str
+    channels: int
+    members: tuple[str, ...]
+    top1: Mapping[float, float]
+
+    def loss(self, share: float, whole: float) -> float:
+        """Points of accuracy that a share costs."""
+        return whole - self.top1[share]
+
+
+def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: validation accuracy with a share of each group's channels at zero.
+
+    Args (as plain data):
+        checkpoint: folder. scope: "block-internal" or "whole-groups". prune_fem: the FEM's widths too.
+        data: `DataSettings` as a mapping. data_cache, base: folders (base may be None).
+        count: at most so many validation images. shares: of the channels, each in 0…1.
+        threads: 0 leaves it to the library.
+
+    Returns: top1 (of the whole network, percent), images, layers: {path, channels, members, top1: list of
+        [share, percent]}, skipped: [path, reason].
+
+    Raises:
+        EspalierError: when checkpoint and data do not fit, or no channels can go.
+    """
+    import torch
+
+    from core.checkpoint import load_checkpoint
+    from core.models.catalogue import backbone
+    from core.surgery.groups import channel_groups
+    from core.surgery.importance import importances
+
+    if int(arguments.get("threads", 0)):
+        torch.set_num_threads(int(arguments["threads"]))
+    progress(0.0, "Reading the network")
+    loaded = load_checkpoint(Path(arguments["checkpoint"]))
+    batches = _validation(loaded, arguments)
+    blocks = backbone(loaded.network.backbone).blocks
+    groups, skipped = channel_groups(
+        loaded.model, loaded.preprocess.size, blocks, arguments["scope"], bool(arguments.get("prune_fem"))
+    )
+    scores, _ = importances(loaded.model, groups, "l1")
+    if not groups:
+        raise EspalierError(
+            "None of this network's channels can go in this scope.",
+            "Choose whole groups.",
+            "\n".join(f"{path}: {reason}" for path, reason in skipped),
+        )
+    whole = _top1(loaded.model, batches)
+    shares = [float(share) for share in arguments.get("shares", SHARES)]
+    layers, steps = [], len(groups) * len(shares)
+    for number, group in enumerate(groups):
+        found = []
+        for place, share in enumerate(shares):
+            done = number * len(shares) + place
+            progress(0.05 + 0.95 * done / steps, f"{group.path}: {number + 1} of {len(groups)} layers")
+            gone = least_important(scores[group.path], share)
+            with at_zero(loaded.model, group, gone):
+                found.append([share, _top1(loaded.model, batches)])
+        layers.append(
+            {"path": group.path, "channels": group.channels, "members": list(group.members), "top1": found}
+        )
+    progress(1.0, "Scanned")
+    count = sum(len(labels) for _, labels in batches)
+    return {
+        "top1": whole,
+        "images": count,
+        "layers": layers,
+        "skipped": [[path, reason] for path, reason in skipped],
+    }
+
+
+def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: what it costs when one layer of a float32 file computes with integers.
+
+    Args (as plain data):
+        file: .onnx. data, data_cache, base, threads as for `prune_scan`. count: at most so many validation
+            images; as many training images give the ranges. measure: of `core.deploy.quantization.sensitivity`.
+
+    Returns: ranking: [layer, value], the most sensitive first; measure, unit; images.
+
+    Raises:
+        EspalierError: when the file is quantized already or the data do not fit.
+    """
+    import onnx
+
+    from core.deploy.quantization.calibration import collect_ranges, draw
+    from core.deploy.quantization.graph import layers_of, prepare
+    from core.deploy.quantization.qdq import OP_TYPES, Numbers, resolve_activations
+    from core.deploy.quantization.sensitivity import UNITS, Bench, sensitivities
+    from core.deploy.quantization.sessions import run
+
+    progress(0.0, "Preparing the graph")
+    source, measure = Path(arguments["file"]), arguments.get("measure", "sqnr")
+    threads, images = int(arguments.get("threads", 0)), int(arguments["count"])
+    prepared = prepare(source)
+    layers = layers_of(prepared, onnx.load(source))
+    sample = draw(prepared, arguments, "train", images, 0)
+    ranges = collect_ranges(
+        prepared, sample, OP_TYPES, "minmax", 100.0, lambda done, text: progress(0.3 * done, text)
+    )
+    blocks = list(draw(prepared, arguments, "validation", images, 0).blocks())
+    numbers = Numbers(resolve_activations("auto"), False)
+    bench = Bench(prepared, layers, ranges, numbers, blocks, run(prepared, blocks, threads), threads)
+    ranking = sensitivities(
+        bench, "alone", measure, layers, lambda done, text: progress(0.3 + 0.7 * done, text)
+    )
+    progress(1.0, "Scanned")
+    return {
+        "ranking": [[name, value] for name, value in ranking],
+        "measure": measure,
+        "unit": UNITS[measure],
+        "images": sum(len(block) for block in blocks),
+    }
+
+
+# What a person does with a scan
+
+
+def read_scan(result: Mapping[str, Any]) -> list[LayerSensitivity]:
+    """The layers of `prune_scan`'s result, in the network's order."""
+    return [
+        LayerSensitivity(
+            each["path"],
+            int(each["channels"]),
+            tuple(each["members"]),
+            {float(share): float(top1) for share, top1 in each["top1"]},
+        )
+        for each in result["layers"]
+    ]
+
+
+def suggested_ratios(layers: Iterable[LayerSensitivity], whole: float, most_loss: float) -> dict[str, float]:
+    """For each layer the largest share whose loss alone stays within `most_loss` points.
+
+    Between two shares that were measured the loss is taken to grow evenly; 0 protects the layer.
+    """
+    return {layer.path: _largest(layer, whole, most_loss) for layer in layers}
+
+
+def _largest(layer: LayerSensitivity, whole: float, most_loss: float) -> float:
+    before, loss_before = 0.0, 0.0
+    for share in sorted(layer.top1):
+        loss = layer.loss(share, whole)
+        if loss > most_loss:
+            part = (most_loss - loss_before) / (loss - loss_before) if loss > loss_before else 0.0
+            return math.floor(100 * (before + part * (share - before))) / 100
+        before, loss_before = share, max(loss, 0.0)
+    return before
+
+
+def ratios_text(ratios: Mapping[str, float]) -> str:
+    """Ratios as the setting "own ratios" of `prune-channels` takes them."""
+    return ", ".join(f"{path}={ratio:g}" for path, ratio in ratios.items())
+
+
+def most_sensitive(ranking: Iterable[tuple[str, float]], count: int) -> str:
+    """The first layers of a ranking, as the setting "keep in float" of the quantizations takes them."""
+    return ", ".join(name for name, _ in list(ranking)[:count])
+
+
+# Channels at zero
+
+
+def least_important(scores: "Tensor", share: float) -> list[int]:
+    """The units with the lowest scores; at least one unit stays."""
+    count = min(len(scores) - 1, max(0, round(share * len(scores))))
+    return [int(unit) for unit in scores.argsort(stable=True)[:count]]
+
+
+@contextmanager
+def at_zero(model: "nn.Module", group: "ChannelGroup", units: list[int]) -> Iterator[None]:
+    """The network with these units of a group at zero; as it was afterwards."""
+    import torch
+
+    gone = torch.tensor(units, dtype=torch.int64)
+    kept: dict[str, Tensor] = {}
+    with torch.no_grad():
+        for part in group.slices:
+            parameter = model.get_parameter(part.name)
+            kept.setdefault(part.name, parameter.detach().clone())
+            places = part.positions[torch.isin(part.channels, gone)]
+            parameter.index_fill_(part.axis, places.to(parameter.device), 0.0)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, before in kept.items():
+                model.get_parameter(name).copy_(before)
+
+
+def _validation(loaded: "Checkpoint", arguments: Mapping[str, Any]) -> list[tuple["Tensor", "Tensor"]]:
+    """Prepared validation images and their labels in the network's order of classes, in batches.
+
+    Raises:
+        EspalierError: when network and data set have different classes.
+    """
+    import numpy as np
+    import torch
+
+    from core.data.randomness import derive_seed
+    from core.data.settings import DataSettings
+    from core.data.splits import limit
+    from core.data.store import open_data
+
+    base = Path(arguments["base"]) if arguments.get("base") else None
+    data = open_data(DataSettings.model_validate(arguments["data"]), Path(arguments["data_cache"]), base)
+    if sorted(data.classes) != sorted(loaded.classes):
+        strange = sorted(set(data.classes) ^ set(loaded.classes))
+        raise EspalierError(
+            f"The network and the data set have different classes, among them {', '.join(strange[:4])}.",
+            "Choose the data set that the network was made for.",
+        )
+    order = np.array([loaded.classes.index(name) for name in data.classes])
+    rows: np.ndarray = limit(
+        data.split("validation"), data.labels, int(arguments["count"]), derive_seed(0, "scan")
+    )
+    return [
+        (loaded.preprocess(np.asarray(data.images[part])), torch.from_numpy(order[data.labels[part]]))
+        for part in (rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH))
+    ]
+
+
+def _top1(model: "nn.Module", batches: list[tuple["Tensor", "Tensor"]]) -> float:
+    import torch
+
+    with torch.inference_mode():
+        right = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in batches)
+    return 100.0 * right / max(1, sum(len(labels) for _, labels in batches))

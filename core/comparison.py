@@ -1,0 +1,348 @@
+"""Runs as they are compared: read once, kept in the index beside the runs, turned into rows.
+
+What is kept can be made again from the run folder at any time; it is used only while the files
+that it was made from are the same.
+"""
+
+import base64
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import astuple
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from core.analysis.accuracy import TOP5_FROM
+from core.analysis.heat_map import HeatMap
+from core.analysis.settings_table import Line
+from core.analysis.table import Origin, Row, table_rows
+from core.errors import EspalierError
+from core.grid import read_grid
+from core.params import Params
+from core.pipeline import PaperTable, Pipeline, StageNode
+from core.reports import StageReport
+from core.runs import Home, RunFolder, stage_keys
+
+VERSION = 3  # raised when the same run folder gives another `ComparedRun`
+_DECIDE_NO_TEST_IMAGE = {"augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance", "imbalance"}  # fmt: skip
+_CONDITIONS = ("processor", "instructions", "physical_cores", "logical_cores", "system")
+
+
+class ComparedRun(BaseModel):
+    """What a comparison needs of one run.
+
+    Attributes:
+        total: how many stages the run has when it is finished.
+        reports: finished stages, without their curves and facts.
+        settings: by stage id, every setting from the data to the stage itself; as JSON, read when
+            it is asked for.
+        images: what identifies the test images; "" where predictions are missing.
+        right: by "stage key/artefact id" and metric, which test images were answered right, packed.
+    """
+
+    folder: str
+    name: str
+    title: str
+    about: str
+    started: float
+    status: str
+    device: str
+    machine: dict[str, Any]
+    baseline: str
+    final: str
+    total: int
+    reports: list[StageReport]
+    papers: list[PaperTable]
+    notes: list[str]
+    settings: str
+    grid: HeatMap | None = None
+    images: str = ""
+    right: dict[str, dict[str, str]] = {}
+
+    @property
+    def when(self) -> str:
+        """The start as a short date and time."""
+        return time.strftime("%d %b, %H:%M", time.localtime(self.started)) if self.started else ""
+
+    @property
+    def processor(self) -> str:
+        return str(self.machine.get("processor", ""))
+
+    @cached_property
+    def conditions(self) -> str:
+        """What a timing depends on: processor, cores, system, runtime."""
+        versions = self.machine.get("versions") or {}
+        plain = [self.machine.get(name) for name in _CONDITIONS] + [versions.get("onnxruntime")]
+        return json.dumps(plain, sort_keys=True) if self.machine else ""
+
+    def rows(self, label: str = "") -> list[Row]:
+        """One row a file, changes against the run's own baseline; `label` is the run's short name."""
+        origin = Origin(self.folder, label or self.title, self.conditions, self.images)
+        right = {key: _Right(of) for key, of in self.right.items()}
+        return table_rows(self.reports, self.baseline, origin, right)
+
+    def settings_of(self, report: StageReport) -> list[Line]:
+        """Everything that was set for a stage, and where it ran."""
+        versions = self.machine.get("versions") or {}
+        run = [
+            Line("Run", "Seed", str(report.seed)),
+            Line("Run", "Device", self.device),
+            Line("Run", "Processor", self.processor),
+            *(Line("Run", name, str(versions[id])) for id, name in _LIBRARIES if versions.get(id)),
+        ]
+        lines = json.loads(self.settings).get(report.id, [])
+        return [*run, *(Line(*line) for line in lines)]
+
+
+_LIBRARIES = (("torch", "PyTorch"), ("onnxruntime", "ONNX Runtime"), ("torch-pruning", "torch-pruning"))
+
+
+def read_run(run: RunFolder) -> ComparedRun:
+    """A run read from its folder.
+
+    Raises:
+        EspalierError: when it cannot be read.
+    """
+    return from_parts(run, run.pipeline, run.reports(), predictions=True)
+
+
+def from_parts(
+    run: RunFolder, pipeline: Pipeline, reports: Sequence[StageReport], predictions: bool
+) -> ComparedRun:
+    """The same from what was read already; without `predictions` no two files can be paired."""
+    info = run.info
+    found = ComparedRun(
+        folder=str(run.folder), name=run.name, title=str(info.get("name") or pipeline.name), about=pipeline.about,
+        started=float(info.get("started") or 0), status=str(info.get("status", "")),
+        device=str(info.get("device", "")), machine=info.get("machine") or {},
+        baseline=pipeline.baseline_id, final=pipeline.final_id, total=len(stage_keys(pipeline)),
+        reports=[report.model_copy(update={"facts": {}, "history": []}) for report in reports],
+        papers=list(pipeline.paper), notes=list(pipeline.notes),
+        settings=json.dumps({node.id: [astuple(line) for line in _settings(pipeline, node)] for node in pipeline.active}),
+        grid=read_grid(run),
+    )  # fmt: skip
+    if predictions:
+        found.images, found.right = _predictions(run, pipeline, found.reports)
+    return found
+
+
+def run_labels(runs: Sequence[ComparedRun]) -> dict[str, str]:
+    """A short name for each run, by folder: no longer than it takes to tell them apart."""
+    labels = {run.folder: run.title for run in runs}
+    for longer in (lambda run: f"{run.title}, {run.when}", lambda run: run.name):
+        taken = list(labels.values())
+        labels |= {run.folder: longer(run) for run in runs if taken.count(labels[run.folder]) > 1}
+    return labels
+
+
+def all_rows(runs: Sequence[ComparedRun]) -> list[Row]:
+    """The rows of all runs, run after run; each is compared with its run's own baseline."""
+    labels = run_labels(runs)
+    return [row for run in runs for row in run.rows(labels[run.folder])]
+
+
+def mixed_conditions(runs: Sequence[ComparedRun]) -> bool:
+    """Whether the runs were measured under different conditions, so that times do not compare."""
+    return len({run.conditions for run in runs if run.reports}) > 1
+
+
+def mixed_images(runs: Sequence[ComparedRun]) -> bool:
+    """Whether the runs are known to be judged on different test images, so that accuracies do not compare."""
+    return len({run.images for run in runs if run.images}) > 1
+
+
+def read_all(home: Home, folders: Sequence[Path]) -> Iterator[ComparedRun | EspalierError]:
+    """The runs in these folders one after the other, from the index where it is up to date."""
+    with _Index(home) as index:
+        for folder in folders:
+            try:
+                yield index.obtain(folder)
+            except (EspalierError, OSError, ValidationError) as error:
+                yield error if isinstance(error, EspalierError) else EspalierError(
+                    f"The run in {folder} cannot be read.", "Open its folder to see what is missing.", repr(error)
+                )  # fmt: skip
+
+
+class _Index:
+    """Runs kept in the index beside the runs; without a usable index everything is read anew."""
+
+    def __init__(self, home: Home):
+        self._path = home.index
+        self._database: sqlite3.Connection | None = None
+
+    def __enter__(self) -> "_Index":
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(self._path, timeout=5)
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS compared (folder TEXT PRIMARY KEY, stamp TEXT, content TEXT)"
+            )
+        except (sqlite3.Error, OSError):
+            self._database = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._database is not None:
+            with closing(self._database):
+                self._try(self._database.commit)
+
+    def obtain(self, folder: Path) -> ComparedRun:
+        stamp, key = _stamp(folder), str(folder.resolve())
+        kept = self._get(key, stamp)
+        if kept is not None:
+            return kept
+        found = read_run(RunFolder.open(folder))
+        if self._database is not None:
+            insert = "INSERT OR REPLACE INTO compared VALUES (?, ?, ?)"
+            values = (key, stamp, found.model_dump_json())
+            self._try(lambda: self._database and self._database.execute(insert, values))
+        return found
+
+    def _get(self, key: str, stamp: str) -> ComparedRun | None:
+        if self._database is None:
+            return None
+        query = "SELECT content FROM compared WHERE folder = ? AND stamp = ?"
+        found = self._try(lambda: self._database and self._database.execute(query, (key, stamp)).fetchone())
+        try:
+            return ComparedRun.model_validate_json(found[0]) if found else None
+        except ValidationError:
+            return None
+
+    def _try(self, action: Any) -> Any:
+        """A read-only or busy index is no reason not to compare."""
+        try:
+            return action()
+        except sqlite3.Error:
+            return None
+
+
+def _stamp(folder: Path) -> str:
+    """Changes whenever a file changes that a `ComparedRun` is made from."""
+    files = [folder / "run.json", folder / "pipeline.yaml", folder / "grid.json"]
+    files += sorted((folder / "stages").glob("*/report.json"))
+    stats = [(file.name, stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file))]
+    return f"{VERSION} {hashlib.sha256(repr(stats).encode()).hexdigest()}"
+
+
+def _stat(file: Path) -> Any:
+    try:
+        return file.stat()
+    except OSError:
+        return None
+
+
+def _predictions(
+    run: RunFolder, pipeline: Pipeline, reports: Sequence[StageReport]
+) -> tuple[str, dict[str, dict[str, str]]]:
+    """What identifies the test images, and which of them every file answered right."""
+    labels_hash, found = "", {}
+    for report in reports:
+        for artefact in report.artefacts:
+            file = run.folder / artefact.path
+            logits, labels = file.with_name(f"{file.stem}.logits.npy"), file.with_name("labels.npy")
+            right = _right(logits, labels)
+            if right:
+                found[f"{report.key}/{artefact.id}"] = right
+                labels_hash = labels_hash or hashlib.sha256(labels.read_bytes()).hexdigest()
+    if not labels_hash:
+        return "", {}
+    data = pipeline.data.model_dump(mode="json", exclude=_DECIDE_NO_TEST_IMAGE)
+    if data.get("path"):
+        data["path"] = str((run.base / data["path"]).resolve())
+    text = json.dumps([data, labels_hash], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest(), found
+
+
+def _right(logits_file: Path, labels_file: Path) -> dict[str, str]:
+    """Packed correctness by metric id; empty where the predictions are missing."""
+    try:
+        logits, labels = np.load(logits_file, mmap_mode="r"), np.load(labels_file)
+    except (OSError, ValueError):
+        return {}
+    if logits.ndim != 2 or len(logits) != len(labels):
+        return {}
+    guesses = np.concatenate([part.argmax(1) for part in _blocks(logits)])
+    found = {"top1": _packed(guesses == labels)}
+    if logits.shape[1] >= TOP5_FROM:
+        best = np.concatenate([np.argpartition(part, -5, axis=1)[:, -5:] for part in _blocks(logits)])
+        found["top5"] = _packed((best == labels[:, None]).any(1))
+    return found
+
+
+def _blocks(logits: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    return [logits[start : start + 4096] for start in range(0, len(logits), 4096)] or [logits]
+
+
+def _packed(right: NDArray[np.bool_]) -> str:
+    return f"{len(right)}:" + base64.b64encode(np.packbits(right).tobytes()).decode()
+
+
+def _unpacked(text: str) -> NDArray[np.bool_]:
+    count, _, packed = text.partition(":")
+    bits = np.frombuffer(base64.b64decode(packed), np.uint8)
+    return np.unpackbits(bits, count=int(count)).astype(bool)
+
+
+class _Right(Mapping[str, NDArray[np.bool_]]):
+    """Correctness by metric id, unpacked when it is asked for: most rows are never paired."""
+
+    def __init__(self, packed: Mapping[str, str]):
+        self._packed = packed
+
+    def __getitem__(self, name: str) -> NDArray[np.bool_]:
+        return _unpacked(self._packed[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+
+def _settings(pipeline: Pipeline, node: StageNode) -> Iterator[Line]:
+    """Every setting from the data to this stage; stages of one kind share a group across pipelines."""
+    yield from _lines("Data", pipeline.data)
+    source = pipeline.root(node)
+    yield from _lines("Network", source.parameters)
+    counts: dict[str, int] = {}
+    for stage in [*pipeline.chain(node), node]:
+        counts[stage.kind] = counts.get(stage.kind, 0) + 1
+        again = f" {counts[stage.kind]}" if counts[stage.kind] > 1 else ""
+        group = f"{stage.stage.title}{again}"
+        yield Line(group, "", stage.title)
+        yield from _lines(group, stage.parameters)
+
+
+def _lines(group: str, parameters: Params, inside: str = "") -> Iterator[Line]:
+    for name, field in type(parameters).model_fields.items():
+        value, label = getattr(parameters, name), field.title or name
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        if isinstance(value, Params):
+            nested = "" if name == "training" else f"{label}: "
+            yield from _lines(group, value, nested)
+        else:
+            yield Line(group, f"{inside}{label}", _in_words(value, str(extra.get("unit", ""))))
+
+
+def _in_words(value: Any, unit: str) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None or value == "":
+        return "not set"
+    if isinstance(value, float):
+        return f"{value:.6g} {unit}".strip()
+    if isinstance(value, int):
+        return f"{value} {unit}".strip()
+    if isinstance(value, tuple | list):
+        return ", ".join(_in_words(each, unit) for each in value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_in_words(each, unit)}" for key, each in value.items()) or "none"
+    return str(value)

@@ -1,0 +1,185 @@
+"""A float graph that is ready to be quantized: prepared, its layers known, its activations measured.
+
+Static and mixed quantization both begin with one.
+"""
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.child_server import ProgressCallback
+from core.deploy.export import metadata_of
+from core.deploy.quantization import bias, equalise
+from core.deploy.quantization.calibration import Ranges, Sample, collect_ranges, draw
+from core.deploy.quantization.graph import (
+    Layer,
+    finish,
+    layers_of,
+    matching,
+    parameter_count,
+    prepare,
+)
+from core.deploy.quantization.qdq import (
+    OP_TYPES,
+    Numbers,
+    counts,
+    integer_parameters,
+    is_quantized,
+    quantized,
+    resolve_activations,
+)
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """A prepared float graph and all that quantizing it needs.
+
+    Attributes:
+        told: the source's metadata. sample: the calibration images.
+        kept: by name, the layers that a person keeps in float, and the pattern that says so.
+        corrects: whether biases are corrected. notes: sentences for a person.
+        seconds: time that preparing and calibrating took.
+    """
+
+    model: "onnx.ModelProto"
+    told: dict[str, str]
+    layers: list[Layer]
+    sample: Sample
+    ranges: Ranges
+    numbers: Numbers
+    kept: dict[str, str]
+    corrects: bool
+    notes: list[str]
+    seconds: float
+
+    def quantized(self, keep: Collection[str], progress: ProgressCallback) -> tuple["onnx.ModelProto", str]:
+        """The graph with all layers quantized but `keep` and the person's own; a sentence on biases or ""."""
+        made = quantized(self.model, self.layers, self.ranges, self.numbers, {*keep, *self.kept})
+        if not self.corrects:
+            return made, ""
+        done = is_quantized(made, self.layers)
+        return made, bias.correct(made, self.model, self.layers, done, self.sample, progress)
+
+    def write(
+        self, made: "onnx.ModelProto", precision: str, target: Path, reasons: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Write the graph, and say what of it computes with integers and why the rest does not.
+
+        Args:
+            reasons: by name, why a layer stayed float, beside those that a person keeps.
+        """
+        finish(made, self.told, precision, target)
+        done = is_quantized(made, self.layers)
+        why = {name: f"kept in float by {pattern!r}" for name, pattern in self.kept.items()} | dict(reasons)
+        skipped = [
+            (layer.name, why.get(layer.name, "its tensors have no known type"))
+            for layer in self.layers
+            if not done[layer.name]
+        ]
+        integer, in_float = counts(made)
+        for op, count in in_float.items():
+            skipped.append(
+                (f"{count} × {op}", "computed in float: integers are no faster there, or have no form")
+            )
+        return {
+            "quantized": integer,
+            "layers": len(self.layers),
+            "quantized_layers": sum(done.values()),
+            "parameters": parameter_count(self.model),
+            "int8_parameters": integer_parameters(self.layers, done),
+            "skipped": skipped,
+            "activations": self.numbers.activations,
+            "calibration_images": len(self.sample),
+        }
+
+
+def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Calibrated:
+    """Prepare a file and measure its activations.
+
+    Args (of a job, as plain data):
+        source: .onnx file. data, data_cache, base: of the data set; or images: .npy of uint8 [n, h, w, c].
+        preprocess: as `Preprocess.as_dict`, where the file does not say it.
+        images_count, method, percentile: of the calibration, on the training split. seed.
+        activations: "uint8", "int8" or "auto". seven_bits: weights in 7 of 8 bits.
+        keep: patterns of layers that stay float. equalise: whether to.
+        correct_bias: "on", "off" or "auto".
+        learned: by module path, ranges that replace measured ones: {"in": [low, high], "out": [low,
+            high], "rectified": whether "out" lies behind a Relu or Clip}.
+
+    Raises:
+        EspalierError: when the file, the data or a pattern does not fit.
+    """
+    import onnx
+
+    started = time.monotonic()
+    progress(0.0, "Preparing the graph")
+    source = Path(arguments["source"])
+    original, model = onnx.load(source), prepare(source)
+    layers = layers_of(model, original)
+    kept = matching(layers, arguments.get("keep", ()))
+    numbers = Numbers(resolve_activations(arguments["activations"]), bool(arguments.get("seven_bits")))
+    notes = [machine_sentence(numbers)]
+    sample = draw(model, arguments, "train", arguments["images_count"], arguments["seed"])
+    corrects = wants_correction(arguments.get("correct_bias", "off"), model)
+    if corrects:
+        model = bias.with_biases(model, layers)
+    if arguments.get("equalise"):
+        model, said = equalise.equalised(model, layers)
+        notes.append(said)
+    ranges = collect_ranges(model, sample, OP_TYPES, arguments["method"], arguments["percentile"], progress)
+    notes += place_learned(layers, ranges, arguments.get("learned", {}))
+    seconds = time.monotonic() - started
+    return Calibrated(
+        model, metadata_of(original), layers, sample, ranges, numbers, kept, corrects, notes, seconds
+    )
+
+
+def wants_correction(choice: str, model: "onnx.ModelProto") -> bool:
+    """What "auto" means for this graph: biases are corrected where there are depthwise convolutions."""
+    if choice != "auto":
+        return choice == "on"
+    return any(
+        entry.name == "group" and entry.i > 1
+        for node in model.graph.node if node.op_type == "Conv" for entry in node.attribute
+    )  # fmt: skip
+
+
+def machine_sentence(numbers: Numbers) -> str:
+    """What this processor has for 8-bit arithmetic, and what that means for the file."""
+    from core.profiling.machine import fingerprint
+
+    has = set(fingerprint()["instructions"])
+    form = f"activations are {'unsigned' if numbers.activations == 'uint8' else 'signed'} 8-bit"
+    if has & {"avx512_vnni", "avx_vnni", "amx_int8"}:
+        slow = "" if numbers.activations == "uint8" else "; signed ones were 2 to 4 times slower here"
+        return f"This processor has instructions for 8-bit products (VNNI); {form}{slow}."
+    if has & {"asimddp", "i8mm"}:
+        return f"This processor has Arm's 8-bit dot products; {form}."
+    if numbers.seven_bits:
+        return f"This processor has no VNNI; {form}, weights use 7 bits so that sums cannot saturate."
+    return (
+        f"This processor has no instructions for 8-bit products; {form}. Sums may saturate in rare cases; "
+        "weights of 7 bits rule that out."
+    )
+
+
+def place_learned(layers: list[Layer], ranges: Ranges, learned: dict[str, dict[str, Any]]) -> list[str]:
+    """Replace measured ranges by learned ones; a sentence about those that have no tensor in the file."""
+    lost = set(learned) - {layer.name for layer in layers}
+    for layer in layers:
+        ends = learned.get(layer.name, {})
+        if "in" in ends:
+            ranges[layer.input] = (float(ends["in"][0]), float(ends["in"][1]))
+        if "out" not in ends or layer.weight.endswith(f"_{layer.name}.weight"):
+            continue  # the file merged a factor into this layer: it gives something else than the module
+        if ends["rectified"] == (layer.output != layer.raw):
+            ranges[layer.output] = (float(ends["out"][0]), float(ends["out"][1]))
+        else:
+            lost.add(layer.name)
+    names = ", ".join(sorted(lost)[:4])
+    return [f"Learned ranges of {len(lost)} layers have no place in the file: {names}."] if lost else []

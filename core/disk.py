@@ -1,0 +1,47 @@
+"""What a disk has to say: that it is full, and what kind it is. Imports no library."""
+
+import errno
+from pathlib import Path
+
+from core.errors import EspalierError
+
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+# Libraries written in other languages raise errors of their own, with the system's words in the text.
+_WORDS = ("no space left on device", "disk quota exceeded", "file too large", "not enough space on the disk", "disk is full")  # fmt: skip
+_NETWORK_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "afs", "lustre", "gpfs", "beegfs", "ceph")
+
+
+def full_disk(error: BaseException) -> EspalierError | None:
+    """The failure in words when the disk or a quota is full, here or in what caused `error`; else None."""
+    seen: BaseException | None = error
+    while seen is not None:
+        number = seen.errno if isinstance(seen, OSError) else None
+        if number in _FULL or any(words in str(seen).lower() for words in _WORDS):
+            place = f" while writing {seen.filename}" if isinstance(seen, OSError) and seen.filename else ""
+            return EspalierError(
+                f"The disk or your quota on it is full{place}.",
+                "Free some space (the caches may be deleted at any time), or name another folder in "
+                "ESPALIER_HOME; then go on with the run.",
+                str(seen),
+            )
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def file_system_of(folder: Path) -> str:
+    """The kind of file system that a folder is on, as Linux names it; "unknown" elsewhere."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.is_file():
+        return "unknown"
+    best, kind, place = "", "unknown", folder.resolve()
+    for line in mounts.read_text(errors="replace").splitlines():
+        _, point, found, *_ = line.split()
+        point = point.replace("\\040", " ")
+        if place.is_relative_to(point) and len(point) >= len(best):
+            best, kind = point, found
+    return kind
+
+
+def over_the_network(system: str) -> bool:
+    """Whether a kind of file system keeps its files on another machine."""
+    return system in _NETWORK_SYSTEMS

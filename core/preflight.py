@@ -1,0 +1,347 @@
+"""A rehearsal: a handful of images through the whole chain, so that a run does not die at its last stage.
+
+Every stage is made by the code that makes it in a run (`core.making`): the real network and weights,
+the real settings, but few images, one training epoch of a step or two, and one batch wherever a stage
+asks for batches. What it leaves is exported, opened in ONNX Runtime and held against the network
+(`core.evaluation`). Nothing is timed, and nothing is kept but the decoded data set, which a run
+would decode anyway. A stage that fails does not keep other branches from being tried.
+
+What it cannot find: a network that learns nothing, and memory that only full batches need; on a
+GPU the stages' own batches are tried, on a processor at most 32 images at once.
+"""
+
+import copy
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from core import pipeline as documents
+from core.child import Child
+from core.control import RunControl
+from core.data.store import open_data
+from core.engine import Options
+from core.errors import EspalierError, Problem
+from core.evaluation import Evaluator
+from core.events import Event, PhaseStarted
+from core.inputs import Surroundings
+from core.making import Maker
+from core.params import Params, when_of
+from core.pipeline import Node, Pipeline, StageNode
+from core.runs import Home, RunFolder, stage_key
+from core.stages.base import ModelStage
+
+Progress = Callable[[float, str], None]
+Place = tuple[str | int, ...]
+
+_BATCH = 32  # images at once on a processor
+_IMAGES = 16  # to validate and to test with
+_CAPS = {"epochs": 1, "batches": 1, "images": 64}  # by unit: no setting of a stage asks for more
+_STEPS = 2  # prunings of an iterative stage
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How one stage came through.
+
+    Attributes:
+        state: "passed", "failed", or "skipped" where a stage that it needs failed.
+        files: names of the files that were exported, opened and verified.
+        problem: why it failed; its place points into the document.
+    """
+
+    id: str
+    name: str
+    state: str
+    seconds: float = 0.0
+    files: tuple[str, ...] = ()
+    problem: Problem | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in words."""
+        if self.problem is not None:
+            return f"{self.problem.message} {self.problem.advice}".strip()
+        if self.state == "skipped":
+            return "Not tried: a stage that it needs failed."
+        return f"Passed in {self.seconds:.0f} s: {', '.join(self.files)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The outcome for a pipeline; `problems` of sources and data stand before those of stages."""
+
+    trials: tuple[Trial, ...]
+    seconds: float
+    general: tuple[Problem, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that would stop a run."""
+        return (*self.general, *(trial.problem for trial in self.trials if trial.problem))
+
+    @property
+    def passed(self) -> bool:
+        return not self.problems
+
+    def lines(self) -> list[str]:
+        """The outcome in words."""
+        shown = [f"  {trial.name}: {trial.sentence}" for trial in self.trials]
+        found = len(self.problems)
+        words = f"{found} problem{'s' if found > 1 else ''} found" if found else "Every stage passed"
+        return [*(f"  {problem}" for problem in self.general), *shown, f"{words}, in {self.seconds:.0f} s."]
+
+
+@dataclass(frozen=True, slots=True)
+class _Aside(Home):
+    """A home that goes away afterwards, but for the decoded data, which are the real home's."""
+
+    real: Home
+
+    @property
+    def data(self) -> Path:
+        return self.real.data
+
+
+def preflight(
+    pipeline: Pipeline,
+    base: Path,
+    home: Home,
+    options: Options,
+    on_progress: Progress | None = None,
+    control: RunControl | None = None,
+    on_trial: "Callable[[Trial], None] | None" = None,
+) -> Preflight:
+    """Push a handful of images through every active stage.
+
+    Args:
+        on_trial: told how each stage came through, one after the other.
+
+    Raises:
+        EspalierError: when the device is not there.
+        Stopped: a person asked to stop.
+    """
+    started = time.monotonic()
+    problems = documents.check(pipeline)
+    if problems:
+        return Preflight((), 0.0, tuple(problems))
+    options, control = options.resolved(), control or RunControl()
+    folder = Path(tempfile.mkdtemp(prefix="espalier-preflight-"))
+    try:
+        rehearsal = _Rehearsal(
+            small(pipeline, options.device), base, _Aside(folder, home), options, on_progress, control
+        )
+        if on_trial is not None:
+            rehearsal.on_trial = on_trial
+        trials, general = rehearsal.run()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Preflight(trials, time.monotonic() - started, general)
+
+
+def small(pipeline: Pipeline, device: str = "cpu") -> Pipeline:
+    """The same chain on few images, with as little training as every stage allows."""
+    batch = None if device.startswith("cuda") else _BATCH
+    content = copy.deepcopy(pipeline.resolved().as_dict())
+    for entry, node in zip(content["stages"], pipeline.stages, strict=True):
+        entry["settings"] = _capped(node.stage.Settings, entry["settings"], batch)
+    batches = [entry["settings"].get("training", {}).get("batch_size", 0) for entry in content["stages"]]
+    few = {"train_images": max([_BATCH, *batches]), "validation_images": _IMAGES, "test_images": _IMAGES}
+    data = content["data"]
+    for name, count in few.items():
+        data[name] = min(count, data.get(name) or count)
+    content["axes"] = {"seed": [pipeline.axes.seed[0]]}
+    return Pipeline.parse(content)
+
+
+def _capped(model: type[Params], settings: dict[str, Any], batch: int | None) -> dict[str, Any]:
+    """Settings with every number of epochs, batches and images as low as its cap."""
+    changed = dict(settings)
+    for name, field in model.model_fields.items():
+        value, inner = changed.get(name), field.annotation
+        if isinstance(inner, type) and issubclass(inner, Params) and isinstance(value, dict):
+            changed[name] = _capped(inner, value, batch)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            changed[name] = _cap(name, field, value, batch)
+    return changed
+
+
+def _cap(name: str, field: FieldInfo, value: float, batch: int | None) -> float:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    if name == "batch_size":
+        return value if batch is None else min(value, batch)
+    cap = _STEPS if name == "steps" else _CAPS.get(str(extra.get("unit", "")))
+    if cap is None or value <= cap:
+        return value
+    least = max((getattr(item, "ge", 0) or 0 for item in field.metadata), default=0)
+    return max(cap, least)
+
+
+class _Evaluator(Evaluator):
+    """Makes and verifies a stage's files as a run does, and times nothing."""
+
+    def files_of(self, node: StageNode, maker: Maker, seed: int) -> tuple[str, ...]:
+        """Labels of the files that agree with the network."""
+        import json
+
+        from core.reports import StageReport
+
+        key = stage_key(self.pipeline, node.id, seed)
+        folder = self.run.stage_folder(key)
+        kept = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        report = StageReport(key=key, id=node.id, source="", seed=seed, name=node.title, kind=node.kind)
+        if "deployed" in kept:
+            given = maker.inputs.given(node, seed)
+            files, _ = self._obtain_deployed(report, folder, kept["deployed"], given, _silent)
+        else:
+            half = isinstance(node.stage, ModelStage) and node.stage.half_artefact
+            files, _ = self._obtain_files(report, folder, half, _silent)
+        return tuple(made.label for made in files.made)
+
+
+class _Rehearsal:
+    """One pre-flight under way."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        base: Path,
+        home: _Aside,
+        options: Options,
+        on_progress: Progress | None,
+        control: RunControl,
+    ):
+        self.pipeline, self.base, self.home, self.options = pipeline, base, home, options
+        self.control, self._tell = control, on_progress or (lambda fraction, text: None)
+        self._fraction, self._stage = 0.0, ""
+        self.on_trial: Callable[[Trial], None] = lambda trial: None
+
+    def run(self) -> tuple[tuple[Trial, ...], tuple[Problem, ...]]:
+        """Every stage's trial, and problems of data and sources."""
+        self._tell(0.0, "Opening the data set")
+        try:
+            data = open_data(
+                self.pipeline.data, self.home.data, self.base, self.control,
+                lambda done, text: self._tell(0.0, text),
+            )  # fmt: skip
+        except EspalierError as error:
+            return (), (Problem(error.message, error.advice, ("data", "path")),)
+        run = RunFolder.create(self.pipeline, self.base, self.home)
+        with Child("tool", self.home.folder / "tool.log") as tool, _threads(self.options.threads):
+            around = Surroundings(
+                run, self.home, self.pipeline, data, self.options.device, self.options.threads, self.control,
+                self._heard, tool, self.options.core_watts,
+            )  # fmt: skip
+            return self._stages(Maker(around), _Evaluator(around))
+
+    def _stages(self, maker: Maker, evaluator: _Evaluator) -> tuple[tuple[Trial, ...], tuple[Problem, ...]]:
+        trials: dict[str, Trial] = {}
+        general: dict[str, Problem] = {}
+        for number, node in enumerate(self.pipeline.active):
+            self.control.checkpoint()
+            self._fraction, self._stage = number / len(self.pipeline.active), node.title
+            self._tell(self._fraction, node.title)
+            source = self.pipeline.root(node)
+            if source.id not in general and self.pipeline.parent(node) == source.id:
+                problem = self._source_problem(maker, node)
+                if problem is not None:
+                    general[source.id] = problem
+            needs = {self.pipeline.parent(node), *node.stage.references(node.parameters).values()}
+            stuck = source.id in general or any(
+                trials[need].state != "passed" for need in needs if need in trials
+            )
+            trials[node.id] = (
+                Trial(node.id, node.title, "skipped") if stuck else self._trial(maker, evaluator, node)
+            )
+            self.on_trial(trials[node.id])
+        return tuple(trials.values()), tuple(general.values())
+
+    def _source_problem(self, maker: Maker, node: StageNode) -> Problem | None:
+        source = self.pipeline.root(node)
+        place: Place = ("sources", self.pipeline.sources.index(source))
+        try:
+            maker.inputs.given(node, self.pipeline.axes.seed[0])
+        except EspalierError as error:
+            return Problem(error.message, error.advice, named_field(source, error, place))
+        return None
+
+    def _trial(self, maker: Maker, evaluator: _Evaluator, node: StageNode) -> Trial:
+        seed, started = self.pipeline.axes.seed[0], time.monotonic()
+        place: Place = ("stages", self.pipeline.stage_ids.index(node.id))
+        try:
+            maker.make(node, seed, _silent)
+            self._tell(self._fraction, f"{node.title}: exporting and verifying")
+            files = evaluator.files_of(node, maker, seed)
+        except EspalierError as error:
+            problem = Problem(error.message, error.advice, named_field(node, error, place))
+        except (
+            ArithmeticError,
+            AssertionError,
+            LookupError,
+            MemoryError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            problem = Problem(f"Something unexpected stopped this stage: {error}", "", place)
+        else:
+            return Trial(node.id, node.title, "passed", time.monotonic() - started, files)
+        return Trial(node.id, node.title, "failed", time.monotonic() - started, problem=problem)
+
+    def _heard(self, event: Event) -> None:
+        if isinstance(event, PhaseStarted):
+            self._tell(self._fraction, f"{self._stage}: {event.text[:1].lower()}{event.text[1:]}")
+
+
+def named_field(node: Node, error: EspalierError, place: Place) -> Place:
+    """Where a failure points: the setting that its words name first, else the source or stage.
+
+    "data.image_size" names a setting of the data; otherwise labels of the node's own settings are
+    looked for, whole words, in the message and then in the advice.
+    """
+    words = f"{error.message} {error.advice}"
+    data = re.search(r"\bdata\.([a-z_]+)", words)
+    if data is not None:
+        return ("data", data[1])
+    found: list[tuple[int, Place]] = []
+    for path, label in _labels(node.parameters):
+        match = re.search(rf"(?<!\w){re.escape(label)}(?!\w)", words, re.IGNORECASE)
+        if match is not None:
+            found.append((match.start(), path))
+    return (*place, "settings", *min(found)[1]) if found else place
+
+
+def _labels(parameters: Params, where: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Labels of the settings that matter as they are now."""
+    values = parameters.model_dump()
+    for name, field in type(parameters).model_fields.items():
+        inner = getattr(parameters, name)
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        condition = when_of(str(extra.get("when", "")))
+        if isinstance(inner, Params):
+            yield from _labels(inner, (*where, name))
+        elif field.title and (condition is None or condition.holds(values)):
+            yield (*where, name), field.title
+
+
+def _silent(fraction: float) -> None:
+    """Progress inside a stage is too short to be told."""
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,378 @@
+"""What each layer of an exported file holds, computes and costs; a job of the measuring child.
+
+ONNX Runtime's own profiler times every kernel that really ran. Kernels are what is left after
+fusion and layout changes; each is traced back to the nodes of the file that it stands for, and
+these to the modules of the network, whose names the export keeps (`pkg.torch.onnx.name_scopes`).
+Times are medians over runs of one image; the profiler itself adds some microseconds a kernel,
+so they say where the time goes, not how long the model takes (`core.profiling.latency` does).
+
+A layer's precision is the type that its kernel computed with, not the one that it is stored in.
+"""
+
+import json
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from core.child_server import ProgressCallback
+from core.errors import EspalierError
+
+if TYPE_CHECKING:
+    import onnx
+
+_WARM_RUNS = 10
+_SECONDS, _MOST_RUNS, _FEWEST_RUNS = 1.5, 60, 10
+_SCOPES = "pkg.torch.onnx.name_scopes"
+_EVENT = "_kernel_time"
+_ADDED = re.compile(r"(_nchwc|_token_\d+|_quant|_fused|/.*|\.\d+)$")  # what fusions write behind a name,
+_BEFORE = re.compile(r"^(InsertedPrecisionFreeCast_|fused )+")  # and before it
+_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger",
+             "MatMulInteger", "FusedConv", "FusedGemm", "FusedMatMul", "DynamicQuantizeMatMul", "MatMulIntegerToFloat",
+             "MatMulNBits", "QAttention", "Attention")  # fmt: skip
+_LAYOUT = (
+    "ReorderInput",
+    "ReorderOutput",
+    "Transpose",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Flatten",
+    "Identity",
+)
+_MOVING = (
+    *_LAYOUT,
+    "Slice",
+    "Pad",
+    "Concat",
+    "Split",
+    "Gather",
+    "Expand",
+    "Shape",
+    "Resize",
+)  # no arithmetic
+_CONVERSION = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast")
+_PRECISIONS = {
+    "float": "float32", "float16": "float16", "bfloat16": "bfloat16", "double": "float64",
+    "uint8": "int8", "int8": "int8", "int16": "int16", "uint16": "int16",
+}  # fmt: skip
+_INTEGER_OPS = ("ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat")
+TOP = "(outside of all modules)"
+CONVERSIONS, LAYOUT = "(conversions between precisions)", "(changes of memory layout)"
+
+
+@dataclass(slots=True)
+class _Row:
+    """One layer while it is being collected."""
+
+    layer: str
+    nodes: list["onnx.NodeProto"] = field(default_factory=list)
+    kernels: list[str] = field(default_factory=list)
+    milliseconds: float = 0.0
+    precisions: Counter[str] = field(default_factory=Counter)
+
+
+def profile(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: the layers of an ONNX file in the order in which they run.
+
+    Args (as plain data):
+        model: .onnx file. input_size: pixels a side. threads: inside an operator; 1 unless given.
+        measure: False counts only, for a machine that is busy; True unless given.
+
+    Returns: layers, a list of {layer, type, shape, output, params, nonzero_params, macs, ms (None where
+        not measured), precision, kernels (names of the operations that ran), fallback}; total_ms, runs,
+        threads; quantized (whether anything computed with integers); fallbacks: layers with weights
+        that computed in floating point although others computed with integers.
+
+    Raises:
+        EspalierError: when the file cannot be read or run.
+    """
+    import onnx
+
+    from core.deploy.shared import expand
+    from core.profiling.counting import count_graph
+
+    progress(0.0, "Counting parameters and MACs")
+    path, size = Path(arguments["model"]), int(arguments["input_size"])
+    threads = int(arguments.get("threads", 1))
+    try:
+        model = onnx.load(path)
+        expand(model)
+    except Exception as error:
+        raise EspalierError(
+            f"{path.name} could not be read as ONNX.", "Run its stage again.", str(error)
+        ) from error
+    graph = _Graph(model, count_graph(model, size)["nodes"])
+    measured = arguments.get("measure", True)
+    kernels, runs = measure(path, size, threads, progress) if measured else ([], 0)
+    rows = _assigned(graph, kernels) if kernels else _planned(graph)
+    layers = [graph.described(row) for row in rows]
+    quantized = any(layer["precision"] == "int8" for layer in layers)
+    for layer in layers:
+        floats = quantized and layer["precision"] in ("float32", "float16") and layer["layer"] != CONVERSIONS
+        layer["fallback"] = bool(floats and layer["arithmetic"])
+    progress(1.0, "Measured the layers" if measured else "Counted the layers")
+    return {
+        "layers": layers,
+        "total_ms": sum(layer["ms"] or 0.0 for layer in layers) if measured else None,
+        "runs": runs,
+        "threads": threads,
+        "quantized": quantized,
+        "fallbacks": [layer["layer"] for layer in layers if layer["fallback"] and layer["macs"]],
+    }
+
+
+# Measuring
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One operation that ran: its name after fusion, its type, median time, types of its inputs."""
+
+    name: str
+    op: str
+    milliseconds: float
+    types: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+
+
+def measure(path: Path, size: int, threads: int, progress: ProgressCallback) -> tuple[list[Kernel], int]:
+    """The kernels in their order, and over how many runs their medians are.
+
+    Raises:
+        EspalierError: when ONNX Runtime cannot open or run the file.
+    """
+    import numpy as np
+    import onnx
+    import onnxruntime as ort
+
+    with tempfile.TemporaryDirectory(prefix="espalier-") as folder:
+        options = _options(Path(folder), threads)
+        try:
+            session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            entry = session.get_inputs()[0]
+            shape = [1, *(side if isinstance(side, int) else size for side in entry.shape[1:])]
+            kind = np.float16 if entry.type == "tensor(float16)" else np.float32
+            images = np.random.default_rng(0).standard_normal(shape).astype(kind)
+            runs = _run(lambda: session.run(None, {entry.name: images}), progress)
+        except Exception as error:
+            raise EspalierError(
+                f"ONNX Runtime could not run {path.name} to time its layers.",
+                "The details say what it missed; export the model again or with another precision.",
+                str(error),
+            ) from error
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        optimised = onnx.load(Path(folder) / "optimised.onnx", load_external_data=False)
+    inputs = {node.name: tuple(node.input) for node in optimised.graph.node}
+    return _medians(events, inputs), runs
+
+
+def _options(folder: Path, threads: int) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_profiling = True
+    options.profile_file_prefix = str(folder / "profile")
+    options.optimized_model_filepath = str(folder / "optimised.onnx")
+    options.log_severity_level = 3
+    return options
+
+
+def _run(run: Any, progress: ProgressCallback) -> int:
+    """Warm up, then run for a while; how many runs came after the warm-up."""
+    progress(0.2, "Warming up")
+    for _ in range(_WARM_RUNS):
+        run()
+    started, runs = time.perf_counter(), 0
+    while runs < _FEWEST_RUNS or (runs < _MOST_RUNS and time.perf_counter() - started < _SECONDS):
+        run()
+        runs += 1
+        progress(0.2 + 0.7 * runs / _MOST_RUNS, "Timing every layer")
+    return runs
+
+
+def _medians(events: list[dict[str, Any]], inputs: dict[str, tuple[str, ...]]) -> list[Kernel]:
+    """Kernels in the order of their first run, with the median of the runs after the warm-up."""
+    times: dict[str, list[float]] = {}
+    about: dict[str, dict[str, Any]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(_EVENT):
+            name = event["name"].removesuffix(_EVENT)
+            times.setdefault(name, []).append(event["dur"] / 1e3)
+            about.setdefault(name, event["args"])
+    found = []
+    for name, all_times in times.items():
+        each = all_times[_WARM_RUNS:] or all_times
+        types = tuple(next(iter(entry), "") for entry in about[name].get("input_type_shape", []))
+        found.append(Kernel(name, about[name]["op_name"], median(each), types, inputs.get(name, ())))
+    return found
+
+
+# From kernels to layers
+
+
+class _Graph:
+    """The file's nodes by name and by what they give, with what was counted on them."""
+
+    def __init__(self, model: "onnx.ModelProto", counted: list[dict[str, Any]]):
+        self.nodes = list(model.graph.node)
+        self.by_name = {node.name: node for node in self.nodes}
+        self.producers = {name: node for node in self.nodes for name in node.output}
+        self.counted = {entry["name"]: entry for entry in counted}
+        self.shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+        self.owners = {
+            name: node for node in self.nodes if node.name in self.counted for name in self._constants(node)
+        }
+
+    def _constants(self, node: "onnx.NodeProto") -> Iterable[str]:
+        """The constants that a node reads, directly or through what only stores them otherwise."""
+        for name in node.input:
+            while name not in self.shapes and name in self.producers:
+                if self.producers[name].op_type not in (*_CONVERSION, *_LAYOUT):
+                    break
+                name = self.producers[name].input[0]
+            if self.shapes.get(name):
+                yield name
+
+    def scope(self, node: "onnx.NodeProto") -> str:
+        """The module that a node came from."""
+        for entry in node.metadata_props:
+            if entry.key == _SCOPES:
+                scopes = json.loads(entry.value.replace("'", '"'))
+                return str(scopes[-2]) if len(scopes) > 1 else ""
+        return ""
+
+    def layer(self, node: "onnx.NodeProto") -> str:
+        """The layer that a node belongs to: by its weight's name, or by the module it came from."""
+        told = self.counted.get(node.name, {}).get("layer", "")
+        return told or self.scope(node) or TOP
+
+    def anchor(self, kernel: Kernel) -> "onnx.NodeProto | None":
+        """The node of the file that a kernel mostly stands for."""
+        for name in kernel.inputs:
+            if name in self.owners:
+                return self.owners[name]
+        name = _BEFORE.sub("", kernel.name)
+        while name:
+            found = self.by_name.get(name) or self.producers.get(name)
+            if found is not None:
+                return self._weighted_before(found)
+            shorter = _ADDED.sub("", name)
+            if shorter == name:
+                return None
+            name = shorter
+        return None
+
+    def _weighted_before(self, node: "onnx.NodeProto") -> "onnx.NodeProto":
+        """The layer with weights right before an activation that was fused into it."""
+        first = node
+        while node.name not in self.counted and node.op_type in _FUSABLE:
+            before = self.producers.get(node.input[0])
+            if before is None:
+                return first
+            node = before
+        return node if node.name in self.counted else first
+
+    def described(self, row: _Row) -> dict[str, Any]:
+        """A row as plain data."""
+        counted = [self.counted[node.name] for node in row.nodes if node.name in self.counted]
+        main = next((node for node in row.nodes if node.name in self.counted), None)
+        kind, shape = self._kind(main) if main is not None else (", ".join(_distinct(row)), "")
+        output: list[int] = next((entry["output"] for entry in reversed(counted) if entry["output"]), [])
+        precision = row.precisions.most_common(1)[0][0] if row.precisions else ""
+        return {
+            "layer": row.layer,
+            "type": kind,
+            "shape": shape,
+            "output": output[1:],
+            "params": sum(entry["params"] for entry in counted),
+            "nonzero_params": sum(entry["nonzero_params"] for entry in counted),
+            "macs": sum(entry["macs"] for entry in counted),
+            "ms": row.milliseconds if row.kernels else None,
+            "precision": precision,
+            "kernels": row.kernels,
+            "arithmetic": bool(counted) or any(op not in (*_MOVING, *_CONVERSION) for op in row.kernels),
+        }
+
+    def _kind(self, node: "onnx.NodeProto") -> tuple[str, str]:
+        """Type and shape of a layer with weights, in words."""
+        weight = max((self.shapes[name] for name in self._constants(node)), key=len, default=())
+        attributes = {entry.name: entry for entry in node.attribute}
+        if len(weight) == 4:
+            groups = attributes["group"].i if "group" in attributes else 1
+            sides = "×".join(str(side) for side in weight[2:])
+            strides = tuple(attributes["strides"].ints) if "strides" in attributes else (1,)
+            step = f", stride {strides[0]}" if max(strides) > 1 else ""
+            word = "Depthwise conv" if groups > 1 and groups == weight[0] else "Conv"
+            grouped = f", {groups} groups" if 1 < groups < weight[0] else ""
+            return f"{word} {sides}", f"{weight[1] * groups} → {weight[0]}{grouped}{step}"
+        if len(weight) == 2:
+            across = "transB" in attributes and attributes["transB"].i
+            given, made = (weight[1], weight[0]) if across else weight
+            return "Linear", f"{given} → {made}"
+        return node.op_type, "×".join(str(side) for side in weight)
+
+
+_FUSABLE = (
+    "Relu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "LeakyRelu", "Tanh", "Gelu", "QuantizeLinear",
+    "DequantizeLinear", "BatchNormalization", "Add", "Mul", "Identity", "Cast",
+)  # fmt: skip
+
+
+def _assigned(graph: _Graph, kernels: list[Kernel]) -> list[_Row]:
+    """Rows in the order in which their first kernel ran."""
+    rows: dict[str, _Row] = {}
+    for kernel in kernels:
+        node = graph.anchor(kernel)
+        if kernel.op.startswith("Reorder") or (node is None and kernel.op in _LAYOUT):
+            name, node = LAYOUT, None
+        elif kernel.op in _CONVERSION:
+            name, node = CONVERSIONS, None
+        else:
+            name = graph.layer(node) if node is not None else kernel.name
+        row = rows.setdefault(name, _Row(name))
+        if node is not None and node not in row.nodes:
+            row.nodes.append(node)
+        row.kernels.append(kernel.op)
+        row.milliseconds += kernel.milliseconds
+        precision = _precision(kernel)
+        if precision:
+            row.precisions[precision] += 1000 if kernel.op in _WEIGHTED else 1
+    _add_unseen(graph, rows)
+    return [rows.pop(name) for name in list(rows) if name not in (LAYOUT, CONVERSIONS)] + list(rows.values())
+
+
+def _add_unseen(graph: _Graph, rows: dict[str, _Row]) -> None:
+    """Layers with weights that no kernel was found for keep their counts."""
+    seen = {id(node) for row in rows.values() for node in row.nodes}
+    for node in graph.nodes:
+        if node.name in graph.counted and id(node) not in seen:
+            name = graph.layer(node)
+            rows.setdefault(name, _Row(name)).nodes.append(node)
+
+
+def _planned(graph: _Graph) -> list[_Row]:
+    """Rows of what the file holds, where nothing was measured: layers with weights."""
+    rows: dict[str, _Row] = {}
+    _add_unseen(graph, rows)
+    return list(rows.values())
+
+
+def _precision(kernel: Kernel) -> str:
+    """What a kernel computes with."""
+    if kernel.op in _INTEGER_OPS:
+        return "int8"
+    return next((_PRECISIONS[each] for each in kernel.types if each in _PRECISIONS), "")
+
+
+def _distinct(row: _Row) -> list[str]:
+    """The operations of a row without weights, each once."""
+    return list(dict.fromkeys(row.kernels)) or [node.op_type for node in row.nodes]

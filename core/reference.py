@@ -1,0 +1,149 @@
+"""The reference of everything that a pipeline file can say, written from the declarations.
+
+`espalier reference` prints it; `docs/reference.md` is that text, and a test holds the two equal.
+"""
+
+import inspect
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from core.data.catalogue import SOURCES
+from core.data.settings import DataSettings
+from core.metrics import METRICS
+from core.models.catalogue import BACKBONES
+from core.params import Params
+from core.pipeline import SOURCE_KINDS
+from core.stages.catalogue import STAGES
+from core.training_settings import TrainingSettings
+
+_HEAD = """\
+# Reference
+
+Made from the declarations by `espalier reference`; do not edit. Every stage's settings, the data, the networks and
+the metrics, with units, bounds and defaults. `training` stands for the settings of
+[training](#training); a stage names only where its defaults differ.
+"""
+
+
+def reference() -> str:
+    """The whole reference as Markdown."""
+    parts = [_HEAD, "## Stages", *_stages(), "## Training", _text(TrainingSettings), _table(TrainingSettings)]
+    parts += ["## Data", _table(DataSettings), "### Data sets", *_sources(), "## Sources"]
+    for kind, settings in SOURCE_KINDS.items():
+        parts += [f"### `{kind}`", _text(settings), _table(settings)]
+    parts += ["## Networks", _networks(), "## Metrics", _metrics()]
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def _stages() -> Iterator[str]:
+    group = ""
+    for stage in STAGES.values():
+        if stage.group != group:
+            group = stage.group
+            yield f"### {group}"
+        module = sys.modules[type(stage).__module__]
+        yield f"#### `{stage.id}` · {stage.title}"
+        yield stage.help
+        yield inspect.getdoc(module) or ""
+        yield _table(stage.Settings) or "No settings."
+
+
+def _sources() -> Iterator[str]:
+    yield "\n".join(
+        ["| `source` | | `path` |", "|---|---|---|"]
+        + [f"| `{source.id}` | {source.help} | {source.path_kind} |" for source in SOURCES.values()]
+    )
+
+
+def _networks() -> str:
+    lines = ["| `backbone` | | made for | from |", "|---|---|---|---|"]
+    for each in BACKBONES.values():
+        lines.append(
+            f"| `{each.id}` | {each.title}: {each.help} | {each.image_size} px | {each.smallest} px |"
+        )
+    return "\n".join(lines)
+
+
+def _metrics() -> str:
+    lines = ["| | unit | better | |", "|---|---|---|---|"]
+    for kind in METRICS.values():
+        unit = kind.shown_unit or kind.unit
+        lines.append(f"| {kind.label} (`{kind.id}`) | {unit} | {kind.better} | {kind.help} |")
+    return "\n".join(lines)
+
+
+def _text(model: type[BaseModel]) -> str:
+    return inspect.getdoc(model) or ""
+
+
+def _table(model: type[Params], prefix: str = "") -> str:
+    """The settings of a declaration; groups are written out with their name in front."""
+    rows = list(_rows(model, prefix, None))
+    if not rows:
+        return ""
+    return "\n".join(["| Setting | Default | Bounds | |", "|---|---|---|---|", *rows])
+
+
+def _rows(model: type[Params], prefix: str, default: BaseModel | None) -> Iterator[str]:
+    for name, info in model.model_fields.items():
+        kind = _plain(info.annotation)
+        group_default = info.default if isinstance(info.default, BaseModel) else None
+        if kind is TrainingSettings and model is not TrainingSettings:
+            yield f"| `{prefix}{name}` | {_differences(group_default)} | | {_cell(info)} See [training](#training). |"
+        elif isinstance(kind, type) and issubclass(kind, Params):
+            yield from _rows(kind, f"{prefix}{name}.", group_default)
+        else:
+            value = getattr(default, name) if default is not None else info.default
+            yield f"| `{prefix}{name}` | {_default(value)} | {_bounds(info)} | {_cell(info)} |"
+
+
+def _differences(default: BaseModel | None) -> str:
+    if default is None:
+        return ""
+    usual = TrainingSettings()
+    own = [f"{n}: {_shown(v)}" for n, v in default if v != getattr(usual, n)]
+    return f"`{{{', '.join(own)}}}`" if own else "as there"
+
+
+def _plain(annotation: Any) -> Any:
+    """The annotation without "or None"."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        return kinds[0] if len(kinds) == 1 else annotation
+    return annotation
+
+
+def _cell(info: FieldInfo) -> str:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    choices: Any = extra.get("choices") or {}
+    text = f"**{info.title}.** {info.description or ''}" if info.title else info.description or ""
+    text += "".join(f"<br>`{name}`: {sentence}" for name, sentence in choices.items())
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "to be given"
+    return "" if value in ("", None) else f"`{_shown(value)}`"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _bounds(info: FieldInfo) -> str:
+    if get_origin(_plain(info.annotation)) is Literal:
+        return ""
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    found = [f"{sign} {getattr(item, key):g}" for item in info.metadata for key, sign in signs.items() if getattr(item, key, None) is not None]  # fmt: skip
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    unit = str(extra.get("unit") or "")
+    return f"{', '.join(found)} {unit}".strip()

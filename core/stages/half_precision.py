@@ -1,0 +1,63 @@
+"""A half precision copy of the exported graph: float16 weights and arithmetic.
+
+Source: R1's second stage deploys in FP16. Where we depart: R1 measures it on a GPU; on processors ONNX Runtime
+computes most of float16 in float32, so the file is half as large and usually no faster.
+The work is in `core.deploy.quantization.half`.
+"""
+
+import time
+from pathlib import Path
+
+from core.errors import EspalierError
+from core.params import Params
+from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
+
+_JOBS = "core.deploy.quantization.half"
+
+
+class HalfPrecisionParams(Params):
+    """Nothing to choose."""
+
+
+class HalfPrecision(DeploymentStage[HalfPrecisionParams]):
+    id = "half-precision"
+    title = "Half precision"
+    group = "Quantization"
+    help = "Stores and computes in float16: half the size; on processors usually no faster."
+    Settings = HalfPrecisionParams
+
+    def deploy(self, source: Path, settings: HalfPrecisionParams, context: DeployContext) -> DeployResult:
+        context.phase("convert", "Converting to half precision")
+        started = time.monotonic()
+        result = DeployResult(DeployedFile(context.target, "float16", "ONNX float16"))
+        result.notes.append(
+            "float16 halves the file; ONNX Runtime is usually no faster with it on a processor."
+        )
+        try:
+            finite = self._make(source, context, cautious=False)
+        except EspalierError as error:
+            if "ended unexpectedly" not in error.message:
+                raise
+            result.notes.append(
+                "ONNX Runtime crashed on the first copy; another keeps some operators in float32."
+            )
+            finite = self._make(source, context, cautious=True, result=result)
+        if not finite:
+            raise EspalierError(
+                "Half precision gives answers that are not finite numbers: values exceed 65504.",
+                "Keep float32, or quantize to INT8 instead.",
+            )
+        result.seconds = time.monotonic() - started
+        return result
+
+    def _make(
+        self, source: Path, context: DeployContext, cautious: bool, result: DeployResult | None = None
+    ) -> bool:
+        """Convert and open the copy; whether its answers are finite."""
+        files = {"source": str(source), "target": str(context.target), "cautious": cautious}
+        kept = context.job(f"{_JOBS}:convert", files)["kept"]
+        if result is not None:
+            result.facts["kept"] = kept
+            result.skipped += [(f"{count} × {op}", "kept in float32") for op, count in kept.items()]
+        arguments = {**context.inputs, "path": str(context.target)}
+        return bool(context.job(f"{_JOBS}:answers", arguments)["finite"])

@@ -1,0 +1,56 @@
+"""Dynamic INT8 of the exported graph: integer weights; activations find their ranges while it runs.
+
+Source: R2 (arXiv 2409.02134) quantizes linear layers dynamically. Its "95 % fewer parameters and MACs" is a
+counting artefact: the packed integer layers were not counted. Here integers count as parameters.
+The work is in `core.deploy.quantization.dynamic`.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from core.params import Params, param
+from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
+from core.stages.quantize_static import patterns, take_over
+
+
+class QuantizeDynamicParams(Params):
+    scope: Literal["linear", "all"] = param(
+        "linear",
+        "Scope",
+        "Which layers become integers.",
+        choices={
+            "linear": "Linear layers only, as in R2: fast for ConvNeXt and transformers.",
+            "all": "Convolutions too: a quarter of the size, but slower than float on most processors.",
+        },
+    )
+    keep: str = param(
+        "",
+        "Keep in float",
+        "Names of layers that are not quantized, separated by commas; * stands for any text (head, *.fc2).",
+    )
+
+
+class QuantizeDynamic(DeploymentStage[QuantizeDynamicParams]):
+    id = "quantize-dynamic"
+    title = "Quantize (dynamic INT8)"
+    group = "Quantization"
+    help = "Weights become 8-bit integers; activations are quantized while the network runs. Needs no images."
+    Settings = QuantizeDynamicParams
+
+    def deploy(self, source: Path, settings: QuantizeDynamicParams, context: DeployContext) -> DeployResult:
+        context.phase("quantize", "Quantizing")
+        told = context.job(
+            "core.deploy.quantization.dynamic:quantize",
+            {
+                "source": str(source), "target": str(context.target), "scope": settings.scope,
+                "keep": patterns(settings.keep),
+            },
+        )  # fmt: skip
+        result = DeployResult(DeployedFile(context.target, "int8", "ONNX INT8, dynamic"))
+        take_over(result, told)
+        result.notes.append(
+            "Integers count as parameters here. R2's 95 % fewer parameters after this step is a counting artefact."
+        )
+        if not told["quantized_layers"]:
+            result.notes.append("Nothing was quantized: the network has no layer in this scope.")
+        return result

@@ -1,0 +1,127 @@
+"""Mixed precision by sensitivity: the layers that integers hurt most stay float.
+
+Source: R4 (Aswathy, IJERT 15(5), 2026): sensitive layers stay FP16, the others go INT8. How a layer's sensitivity is
+measured is not published; ours, and where we depart, is in `core.deploy.quantization.mixed`.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from core.params import param
+from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
+from core.stages.quantize_static import IntegerParams, take_over
+
+_CONFIRMED = 5
+
+
+class QuantizeMixedParams(IntegerParams):
+    max_loss: float = param(
+        0.5,
+        "Accuracy budget",
+        "At most this much validation accuracy may be lost against float.",
+        unit="points",
+        ge=0,
+        le=100,
+        step=0.1,
+    )
+    min_agreement: float = param(
+        98.0,
+        "Agreement",
+        "At least this share of the validation images keeps the class that float gives; 0 asks for none.",
+        unit="%",
+        ge=0,
+        le=100,
+        step=0.5,
+    )
+    most_kept: float = param(
+        50.0,
+        "Most layers kept",
+        "At most this share of the layers stays float, even where the budget is then missed.",
+        unit="%",
+        ge=0,
+        le=100,
+        step=5,
+    )
+    kept_as: Literal["float16", "float32"] = param(
+        "float16",
+        "Kept layers",
+        "How the weights of kept layers are stored.",
+        choices={
+            "float16": "Two bytes a weight (R4); computed in float32, as halves are no faster on processors.",
+            "float32": "Four bytes a weight, exactly as they are.",
+        },
+    )
+    way: Literal["alone", "left-out"] = param(
+        "alone",
+        "Sensitivity",
+        "What is compared with float for each layer.",
+        choices={
+            "alone": "A network in which only this layer is quantized.",
+            "left-out": "A network in which all layers but this one are.",
+        },
+        advanced=True,
+    )
+    measure: Literal["sqnr", "divergence", "agreement"] = param(
+        "sqnr",
+        "Measure",
+        "How the answers are compared.",
+        choices={
+            "sqnr": "Signal to quantization noise of the logits, in decibels.",
+            "divergence": "Mean Kullback-Leibler divergence of the class probabilities.",
+            "agreement": "Share of the images that keep their class; coarse with few images.",
+        },
+        advanced=True,
+    )
+    sensitivity_images: int = param(
+        128,
+        "Sensitivity images",
+        "Validation images, drawn evenly over the classes, on which each layer is judged.",
+        unit="images",
+        ge=8,
+        le=10_000,
+        step=64,
+        advanced=True,
+    )
+
+
+class QuantizeMixed(DeploymentStage[QuantizeMixedParams]):
+    id = "quantize-mixed"
+    title = "Quantize (mixed by sensitivity)"
+    group = "Quantization"
+    help = (
+        "Static INT8, but the most sensitive layers stay float until the accuracy budget on validation holds."
+    )
+    Settings = QuantizeMixedParams
+
+    def deploy(self, source: Path, settings: QuantizeMixedParams, context: DeployContext) -> DeployResult:
+        context.phase("sensitivity", "Measuring each layer's sensitivity")
+        names = ("max_loss", "min_agreement", "most_kept", "kept_as", "way", "measure", "sensitivity_images")
+        told = context.job(
+            "core.deploy.quantization.mixed:quantize",
+            {
+                **context.inputs, **settings.arguments(), **{name: getattr(settings, name) for name in names},
+                "source": str(source), "target": str(context.target), "seed": context.seed, "confirm": _CONFIRMED,
+            },
+        )  # fmt: skip
+        result = DeployResult(DeployedFile(context.target, "mixed", "ONNX INT8, mixed"))
+        take_over(result, told)
+        result.notes += _notes(told)
+        return result
+
+
+def _notes(told: dict[str, Any]) -> list[str]:
+    budget = "The budget holds" if told["met"] else "The budget is missed"
+    lost = told["float_top1"] - told["mixed_top1"]
+    notes = [
+        f"{budget}: {len(told['kept'])} layers stay float; on {told['validation_images']} validation images "
+        f"{lost:+.2f} points are lost ({told['float_top1'] - told['int8_top1']:+.2f} with none in float), and "
+        f"{told['mixed_agreement']:.2f} % keep their class ({told['int8_agreement']:.2f} %)."
+    ]
+    if told["left_out"]:
+        gains = ", ".join(f"{name} {gain:+.2f} dB" for name, gain in told["left_out"].items())
+        most, least = (sum(told[name].values()) / len(told[name]) for name in ("left_out", "left_out_least"))
+        notes.append(
+            f"Leaving layers out of all-INT8 one by one: the {len(told['left_out'])} most sensitive gain {most:+.2f} dB "
+            f"on average ({gains}), as many of the least sensitive {least:+.2f} dB."
+        )
+    return notes

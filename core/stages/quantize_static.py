@@ -1,0 +1,144 @@
+"""Static INT8 of the exported graph: weights and activations as integers, ranges from calibration.
+
+Sources: Jacob et al. 2018, arXiv 1712.05877; bias correction and cross-layer equalisation: Nagel et al. 2019,
+arXiv 1906.04721; R3 and R4 (post-training quantization). The work is in `core.deploy.quantization.static`.
+
+Where we depart from ONNX Runtime's defaults: activations are unsigned (signed ones are 2 to 4 times slower on
+x86), weights are per output channel (per tensor ruins depthwise networks), additions that convolutions
+feed are integers too, and logits stay float.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from core.params import Params, param
+from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
+
+
+class IntegerParams(Params):
+    """What every quantization with calibration has to know."""
+
+    images: int = param(
+        256,
+        "Calibration images",
+        "Training images, drawn evenly over the classes, on which the ranges of activations are measured.",
+        unit="images",
+        ge=1,
+        le=10_000,
+        step=64,
+    )
+    method: Literal["minmax", "percentile", "entropy"] = param(
+        "minmax",
+        "Calibration",
+        "How the range of an activation follows from its values.",
+        choices={
+            "minmax": "From the lowest to the highest value; fast.",
+            "percentile": "Without the most extreme values.",
+            "entropy": "The range that loses the least information (Kullback-Leibler).",
+        },
+    )
+    percentile: float = param(
+        99.99,
+        "Percentile",
+        "Share of an activation's values that stays inside its range.",
+        unit="%",
+        ge=90,
+        le=100,
+        step=0.01,
+        when="method=percentile",
+    )
+    keep: str = param(
+        "",
+        "Keep in float",
+        "Names of layers that are not quantized, separated by commas; * stands for any text (body.conv1, *.fc2).",
+    )
+    correct_bias: Literal["auto", "on", "off"] = param(
+        "auto",
+        "Bias correction",
+        "Takes the mean error that quantization gives each channel out of its bias.",
+        choices={
+            "auto": "Where the network has depthwise convolutions: there it helps most.",
+            "on": "Always; takes a pass over some calibration images for every layer.",
+            "off": "Never.",
+        },
+    )
+    activations: Literal["uint8", "int8", "auto"] = param(
+        "uint8",
+        "Activations",
+        "Number format of the activations; weights are always signed.",
+        choices={
+            "uint8": "Unsigned: the fast form on x86.",
+            "int8": "Signed: 2 to 4 times slower on x86, usual on Arm.",
+            "auto": "Unsigned on x86, signed on Arm: right for this machine only.",
+        },
+        advanced=True,
+    )
+    seven_bits: bool = param(
+        False,
+        "7-bit weights",
+        "Use 7 of the weights' 8 bits, so that sums cannot saturate on x86 processors without VNNI.",
+        advanced=True,
+    )
+
+    def arguments(self) -> dict[str, Any]:
+        """These settings as the jobs of the tool child take them."""
+        return {
+            "images_count": self.images,
+            "method": self.method,
+            "percentile": self.percentile,
+            "keep": patterns(self.keep),
+            "correct_bias": self.correct_bias,
+            "activations": self.activations,
+            "seven_bits": self.seven_bits,
+        }
+
+
+class QuantizeStaticParams(IntegerParams):
+    equalise: bool = param(
+        False,
+        "Equalise layers",
+        "First rescale neighbouring convolutions so that their channels span like ranges (exact; not across ReLU6).",
+        advanced=True,
+    )
+
+
+class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
+    id = "quantize-static"
+    title = "Quantize (static INT8)"
+    group = "Quantization"
+    help = (
+        "Weights and activations become 8-bit integers, with ranges measured on training images. No training."
+    )
+    Settings = QuantizeStaticParams
+
+    def deploy(self, source: Path, settings: QuantizeStaticParams, context: DeployContext) -> DeployResult:
+        context.phase("quantize", "Calibrating and quantizing")
+        told = context.job(
+            "core.deploy.quantization.static:quantize",
+            {
+                **context.inputs, **settings.arguments(), "equalise": settings.equalise,
+                "source": str(source), "target": str(context.target), "seed": context.seed,
+            },
+        )  # fmt: skip
+        result = DeployResult(DeployedFile(context.target, "int8", "ONNX INT8, static"))
+        take_over(result, told)
+        return result
+
+
+def patterns(text: str) -> list[str]:
+    """Names between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def take_over(result: DeployResult, told: dict[str, Any]) -> None:
+    """What a quantization job reports, as the stage's result."""
+    result.notes.append(
+        f"{told['quantized_layers']} of {told['layers']} layers are integers, with "
+        f"{100 * told['int8_parameters'] / max(told['parameters'], 1):.1f} % of the parameters. "
+        "Quantization removes no parameter; each takes 1 byte instead of 4."
+    )
+    result.notes += told.get("notes", [])
+    result.skipped += [(str(name), str(reason)) for name, reason in told["skipped"]]
+    result.facts |= {name: value for name, value in told.items() if name not in ("notes", "skipped")}
+    seconds = told["seconds"]
+    result.seconds += sum(seconds.values()) if isinstance(seconds, dict) else seconds

@@ -1,0 +1,111 @@
+"""What can be known of a network from its shapes alone: no numbers are read, and few are held.
+
+A *shape* is a network on the meta device. Where a criterion has to see numbers to say which layers it
+is about, zeros do; where a network's answers are compared, random weights do.
+"""
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from core.models.classifier import ImageClassifier
+from core.surgery.groups import ChannelGroup, Scope, channel_groups
+
+_GRAPH = 1200  # bytes of the file for each layer's place in the graph
+
+
+def float32_bytes(model: ImageClassifier) -> int:
+    """About the bytes of the float32 file: norms are folded into the convolutions before them."""
+    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d) and module.affine]
+    folded = sum(norm.num_features for norm in norms)  # scale and shift go, one bias comes
+    return 4 * (sum(p.numel() for p in model.parameters()) - folded) + _GRAPH * len(layers)
+
+
+def weights_in(model: ImageClassifier) -> tuple[int, int]:
+    """Weights of all convolutions, and of all linear layers."""
+    sizes = {nn.Conv2d: 0, nn.Linear: 0}
+    for module in model.modules():
+        for kind in sizes:
+            if isinstance(module, kind):
+                sizes[kind] += module.weight.numel()
+    return sizes[nn.Conv2d], sizes[nn.Linear]
+
+
+def zeros_of(layers: Iterable[nn.Module], convolutions: float, linear: float, together: bool) -> int:
+    """Weights that become zero when these shares of the layers go, of each or of all of a kind together."""
+    zeros, layers = 0, list(layers)
+    for kind, amount in ((nn.Conv2d, convolutions), (nn.Linear, linear)):
+        sizes = [layer.weight.numel() for layer in layers if isinstance(layer, kind)]
+        zeros += sum(round(amount * size) for size in ([sum(sizes)] if together else sizes))
+    return zeros
+
+
+def shared_bytes(layers: Iterable[nn.Module], convolutions: int, linear: int) -> tuple[int, int]:
+    """Bytes saved by indices of so many bits in place of weights, and the weights that share values."""
+    saved = sharing = 0
+    for layer in layers:
+        bits = linear if isinstance(layer, nn.Linear) else convolutions
+        weights = int(layer.weight.numel())
+        if weights > 2**bits:
+            sharing += weights
+            saved += 4 * weights - 4 * 2**bits - (weights if bits > 4 else weights // 2)
+    return saved, sharing
+
+
+def even_scores(groups: Sequence[ChannelGroup]) -> dict[str, Tensor]:
+    """Importances that say nothing about any layer: every group's units spread alike."""
+    return {
+        group.path: torch.linspace(0.5, 1.5, group.units, dtype=torch.float64)
+        if group.units > 1
+        else torch.ones(1, dtype=torch.float64)
+        for group in groups
+    }
+
+
+def cut(
+    shape: ImageClassifier,
+    size: int,
+    blocks: tuple[str, ...],
+    scope: Scope,
+    fem: bool,
+    kept: Mapping[str, int],
+) -> ImageClassifier:
+    """A copy with `kept` channels in each group; which ones go makes no difference to the shape.
+
+    Args: size, blocks, scope, fem: as in `channel_groups`.
+    """
+    made = copy.deepcopy(shape)
+    groups, _ = channel_groups(made, size, blocks, scope, fem)
+    for group in groups:
+        gone = group.units - kept.get(group.path, group.channels) // group.bundle
+        if gone:
+            group.prune(range(gone))
+    return made
+
+
+def blank_images(size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """One image for an importance that has to see feature maps to say which groups have any."""
+    yield torch.zeros(1, 3, size, size), torch.zeros(1, dtype=torch.long)
+
+
+def zeroed(model: ImageClassifier) -> ImageClassifier:
+    """A copy with zeros for numbers: enough to ask which groups a criterion ranks."""
+    made = copy.deepcopy(model).to_empty(device="cpu")
+    for tensor in (*made.parameters(), *made.buffers()):
+        tensor.data.zero_()
+    return made.eval()
+
+
+def filled(model: ImageClassifier) -> ImageClassifier:
+    """A copy with random weights, and statistics of a network that has seen nothing."""
+    made = zeroed(model)
+    numbers = torch.Generator().manual_seed(0)
+    for parameter in made.parameters():
+        parameter.data.normal_(0.0, 0.1, generator=numbers)
+    for name, buffer in made.named_buffers():
+        if name.endswith("running_var"):
+            buffer.fill_(1.0)
+    return made

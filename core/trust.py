@@ -1,0 +1,114 @@
+"""Which Python files a person said they trust, by content.
+
+Running a Python file can do anything that its user can do, so none is run before that person said
+so, and none that changed since. The list is one JSON file in the person's own configuration folder:
+SHA-256 → the file's name and the time.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from core.errors import EspalierError
+
+_NAME = "trusted.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """A file on the list: its SHA-256, the name that it had, and since when it is trusted (ISO 8601)."""
+
+    digest: str
+    file: str
+    since: str
+
+
+class TrustList:
+    """The files that one person trusts.
+
+    Args:
+        folder: where the list is kept.
+    """
+
+    def __init__(self, folder: Path):
+        self.path = folder / _NAME
+
+    @classmethod
+    def default(cls) -> "TrustList":
+        """The list of the person who runs the program; `ESPALIER_HOME` overrides the platform's folder."""
+        chosen = os.environ.get("ESPALIER_HOME")
+        return cls(Path(chosen or platformdirs.user_config_dir("Espalier", appauthor=False)))
+
+    def is_trusted(self, path: Path) -> bool:
+        """Whether the file, as it is now, is on the list."""
+        return self.knows(path.read_bytes())
+
+    def knows(self, content: bytes) -> bool:
+        """Whether a file of this content is on the list."""
+        return hashlib.sha256(content).hexdigest() in self._read()
+
+    def trust(self, path: Path) -> str:
+        """Put the file, as it is now, on the list; gives its SHA-256.
+
+        Raises:
+            EspalierError: when there is no such file, or the list cannot be written.
+        """
+        if not path.is_file():
+            raise EspalierError(f"Expected a file at {path}, found none.", "Pick the file again.")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._write({**self._read(), digest: {"file": path.name, "since": now}})
+        return digest
+
+    def entries(self) -> list[Trusted]:
+        """All files on the list, by name.
+
+        Raises:
+            EspalierError: when the list cannot be read.
+        """
+        found = [
+            Trusted(digest, str(about.get("file", "")), str(about.get("since", "")))
+            for digest, about in self._read().items()
+        ]
+        return sorted(found, key=lambda one: (one.file.casefold(), one.since))
+
+    def forget(self, digest: str) -> None:
+        """Take the file of this SHA-256 off the list; unknown ones are ignored.
+
+        Raises:
+            EspalierError: when the list cannot be read or written.
+        """
+        self._write({known: about for known, about in self._read().items() if known != digest})
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self.path.read_text(encoding="utf-8"))["trusted"])
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise EspalierError(
+                f"The list of trusted files, {self.path}, cannot be read.",
+                "Delete it; then say again which files you trust.",
+                repr(error),
+            ) from error
+
+    def _write(self, trusted: dict[str, Any]) -> None:
+        """Whole or not at all."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            number, part = tempfile.mkstemp(prefix=f".{_NAME}-", dir=self.path.parent)
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                json.dump({"trusted": trusted}, file, indent=1)
+            Path(part).replace(self.path)
+        except OSError as error:
+            raise EspalierError(
+                f"The list of trusted files, {self.path}, could not be written: {error.strerror or error}.",
+                "Free some space, or make the folder writable.",
+            ) from error

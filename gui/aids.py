@@ -1,0 +1,97 @@
+"""What opens beside the main window: settings, help, the check of the installation, versions."""
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt
+
+from core.errors import EspalierError
+from core.policy import Policy, site_policy
+from core.runs import Home
+from gui.about import AboutDialog
+from gui.help import guide
+from gui.help.window import HelpWindow
+from gui.messages import Messages
+from gui.settings.dialog import SettingsDialog
+from gui.settings.jobs import SettingsJobs
+from gui.settings.store import Settings
+from gui.theme import Theme
+from gui.worker import Worker
+
+if TYPE_CHECKING:
+    from gui.main_window import MainWindow
+
+
+class Aids(QObject):
+    """Makes them when they are first wanted; their workers outlive them."""
+
+    def __init__(self, window: "MainWindow", home: Home, theme: Theme, messages: Messages):
+        super().__init__(window)
+        self._window, self._theme, self._messages = window, theme, messages
+        self.settings = Settings(self)
+        self.jobs = SettingsJobs(home, messages, self)
+        self.doctor = Worker(self)
+        self._help: HelpWindow | None = None
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        return (*self.jobs.workers, self.doctor)
+
+    def show_settings(self, page: str = "General") -> SettingsDialog:
+        """The settings, at a page."""
+        try:
+            policy = site_policy()
+        except EspalierError as error:
+            self._messages.error(error)
+            policy = Policy()
+        dialog = SettingsDialog(self._window, self.settings, self._theme, self.jobs, self._messages, policy)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show_page(page)
+        dialog.open()
+        return dialog
+
+    def show_guide(self) -> HelpWindow:
+        """The user guide, where the place that one is in is described."""
+        stack, places = self._window.stack, self._window.places
+        here = next((name for name, view in places.items() if view is stack.currentWidget()), "")
+        window = self._help_window()
+        window.open_place(here)
+        return window
+
+    def show_reference(self) -> HelpWindow:
+        """The reference of everything that a pipeline can say."""
+        window = self._help_window()
+        window.open(guide.REFERENCE)
+        return window
+
+    def check_installation(self) -> QObject:
+        """Look at libraries, devices, storage and display."""
+        from gui.help.doctor import DoctorDialog
+
+        dialog = DoctorDialog(self._window, self.doctor)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+        return dialog
+
+    def show_about(self) -> AboutDialog:
+        """Name, purpose, versions."""
+        dialog = AboutDialog(self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+        return dialog
+
+    def retheme(self) -> None:
+        if self._help is not None:
+            self._help.retheme()
+
+    def close(self) -> None:
+        """What stands beside the main window goes with it."""
+        if self._help is not None:
+            self._help.close()
+
+    def _help_window(self) -> HelpWindow:
+        if self._help is None:
+            self._help = HelpWindow(self._window)
+        self._help.show()
+        self._help.raise_()
+        self._help.activateWindow()
+        return self._help

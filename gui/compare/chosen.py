@@ -1,0 +1,56 @@
+"""Which runs are compared: the current one, and those that a person has ticked (no Qt)."""
+
+from collections.abc import Callable, Sequence
+
+from core.comparison import ComparedRun, from_parts
+from gui.results import Results
+
+
+class ChosenRuns:
+    """Keeps what is known of them.
+
+    Args:
+        ticked: folders from the last session.
+        remember: keeps the ticked folders for the next one.
+    """
+
+    def __init__(self, ticked: Sequence[str], remember: Callable[[list[str]], None]):
+        self.current = ""
+        self._ticked, self._remember = list(ticked), remember
+        self._known: dict[str, ComparedRun] = {}
+
+    @property
+    def folders(self) -> list[str]:
+        """The current run first, then the ticked ones in their order."""
+        return list(dict.fromkeys([*([self.current] if self.current else []), *self._ticked]))
+
+    def runs(self) -> list[ComparedRun]:
+        """Those that are known by now and have something to compare."""
+        known = [self._known[folder] for folder in self.folders if folder in self._known]
+        return [run for run in known if run.reports or run.folder == self.current]
+
+    def show_results(self, results: Results | None) -> None:
+        """Make this the current run; who answered which image right follows when it is read."""
+        self.current = str(results.run.folder) if results else ""
+        if results is None:
+            return
+        kept = self._known.get(self.current)
+        fresh = from_parts(results.run, results.pipeline, results.reports, predictions=False)
+        if kept is not None and kept.reports == fresh.reports:
+            fresh.images, fresh.right = kept.images, kept.right
+        self._known[self.current] = fresh
+
+    def take(self, runs: Sequence[ComparedRun]) -> None:
+        """Know these runs."""
+        self._known |= {run.folder: run for run in runs}
+
+    def tick(self, folder: str, on: bool) -> None:
+        """Compare a run, or no longer."""
+        others = [each for each in self.folders if each != folder]
+        self.choose([*others, folder] if on else others)
+
+    def choose(self, folders: Sequence[str]) -> None:
+        """Compare exactly these."""
+        self.current = self.current if self.current in folders else ""
+        self._ticked = [folder for folder in folders if folder != self.current]
+        self._remember(self._ticked)

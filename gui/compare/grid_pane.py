@@ -1,0 +1,139 @@
+"""The heat map of a run's grid: every cell carries its figure; the best one a star."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtGui import QColor, QFont
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.analysis.heat_map import HeatMap
+from gui import theme
+from gui.widgets.buttons import ElidedLabel
+
+Index = QModelIndex | QPersistentModelIndex
+_DEEPEST = 0.55  # share of the accent in the best cell: text stays readable on it
+
+
+class HeatModel(QAbstractTableModel):
+    """A heat map as a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map: HeatMap | None = None
+
+    def show_map(self, shown: HeatMap | None) -> None:
+        self.beginResetModel()
+        self.map = shown
+        known = [value for row in shown.cells for value in row if value is not None] if shown else []
+        self._low, self._high = (min(known), max(known)) if known else (0.0, 0.0)
+        self.endResetModel()
+
+    _low = _high = 0.0
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() or self.map is None else len(self.map.rows)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() or self.map is None else len(self.map.columns)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        if self.map is None or role != Qt.ItemDataRole.DisplayRole:
+            return None
+        return (self.map.columns if orientation == Qt.Orientation.Horizontal else self.map.rows)[section]
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        shown = self.map
+        assert shown is not None
+        value = shown.cells[index.row()][index.column()]
+        best = value is not None and value == self._high > self._low
+        if role == Qt.ItemDataRole.DisplayRole:
+            return "—" if value is None else f"{value:.1f}{' ★' if best else ''}"
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return int(Qt.AlignmentFlag.AlignCenter)
+        if role == Qt.ItemDataRole.BackgroundRole and value is not None:
+            return self._ground(value)
+        if role == Qt.ItemDataRole.FontRole and best:
+            font = QFont()
+            font.setWeight(QFont.Weight.Bold)
+            return font
+        if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
+            place = f"{shown.row_name} {shown.rows[index.row()]}, {shown.column_name} {shown.columns[index.column()]}"
+            return f"{place}: {'no figure' if value is None else f'{value:.2f} {shown.unit}'}"
+        return None
+
+    def _ground(self, value: float) -> QColor:
+        share = _DEEPEST * (value - self._low) / (self._high - self._low) if self._high > self._low else 0.0
+        c = theme.colours()
+        low, high = QColor(c.surface), QColor(c.accent)
+        if theme.contrast(c.surface, c.text) > theme.contrast(c.accent, c.text):
+            share *= 0.75  # a light ground under dark text, a dark one under light text
+        mix = [round(a + (b - a) * share) for a, b in zip(low.getRgb()[:3], high.getRgb()[:3], strict=True)]  # type: ignore[index]
+        return QColor(*mix)
+
+
+class GridPane(QWidget):
+    """Hidden where no run has a grid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = HeatModel()
+        self.title = ElidedLabel()
+        self.title.setProperty("role", "muted")
+        self.choice = QComboBox()
+        self.choice.setObjectName("grid-choice")
+        self.choice.setAccessibleName("Grid of which run")
+        self.choice.activated.connect(self._show)
+        self.table = QTableView()
+        self.table.setObjectName("grid-table")
+        self.table.setAccessibleName("Heat map of the grid")
+        self.table.setModel(self.model)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setTabKeyNavigation(False)
+        self.table.setStyleSheet("QTableView { border: none; border-radius: 0; }")
+        for header in (self.table.horizontalHeader(), self.table.verticalHeader()):
+            header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+            header.setMinimumSectionSize(34)
+        self.axes = ElidedLabel()
+        self.axes.setProperty("role", "muted")
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        head.addWidget(self.choice)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 6, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(head)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.axes)
+        self._maps: Sequence[tuple[str, HeatMap]] = ()
+
+    def show_maps(self, maps: Sequence[tuple[str, HeatMap]]) -> None:
+        """Offer the grids of these runs by their names."""
+        if maps == self._maps:
+            return
+        self._maps = maps
+        self.choice.clear()
+        self.choice.addItems([name for name, _ in maps])
+        self.choice.setVisible(len(maps) > 1)
+        self._show(0)
+
+    def retheme(self) -> None:
+        self.table.viewport().update()
+
+    def _show(self, index: int) -> None:
+        shown = self._maps[index][1] if self._maps else None
+        self.model.show_map(shown)
+        self.title.setText(shown.title if shown else "")
+        self.axes.setText(
+            f"Rows: {shown.row_name}. Columns: {shown.column_name}. ★ the best." if shown else ""
+        )

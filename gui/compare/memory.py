@@ -1,0 +1,65 @@
+"""What the comparison desk remembers from one session to the next."""
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from PySide6.QtCore import QSettings
+
+from core.metrics import METRICS
+from gui.compare.state import LABEL, DeskState
+
+_KEY = "compare/"
+
+
+def recall(state: DeskState) -> None:
+    """Set columns, order, pin and axes as they were left; what is unknown by now is passed over."""
+    columns = _read("columns")
+    if isinstance(columns, list):
+        state.columns = tuple(name for name in columns if name in METRICS)
+    order = _read("order")
+    if isinstance(order, list) and len(order) == 2 and (order[0] in METRICS or order[0] in ("", LABEL)):
+        state.order = (str(order[0]), bool(order[1]))
+    axes = _read("axes")
+    if isinstance(axes, list) and len(axes) == 2 and all(name in METRICS for name in axes):
+        state.axes = (str(axes[0]), str(axes[1]))
+    pin = _read("pin")
+    state.pin = pin if isinstance(pin, str) else ""
+
+
+def remember(state: DeskState, names: Collection[str]) -> None:
+    """Keep those of columns, order, pin and axes that are named."""
+    for name in names:
+        _write(name, getattr(state, name))
+
+
+def recall_runs() -> list[str]:
+    """The folders that were chosen."""
+    found = _read("runs")
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
+
+def remember_runs(folders: list[str]) -> None:
+    _write("runs", folders)
+
+
+def recall_widths() -> dict[str, int]:
+    """Widths of columns that were dragged, by metric id."""
+    found = _read("widths")
+    return {name: width for name, width in found.items() if isinstance(width, int)} if isinstance(found, dict) else {}  # fmt: skip
+
+
+def remember_widths(widths: dict[str, int]) -> None:
+    _write("widths", widths)
+
+
+def _read(name: str) -> Any:
+    text = QSettings().value(_KEY + name)
+    try:
+        return json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _write(name: str, value: Any) -> None:
+    QSettings().setValue(_KEY + name, json.dumps(value))

@@ -1,0 +1,58 @@
+"""The tabs beside the plot: limits, settings, notes, and where there is one the paper and the grid."""
+
+from collections.abc import Sequence
+
+from PySide6.QtWidgets import QFrame, QTabWidget, QVBoxLayout
+
+from core.comparison import ComparedRun, run_labels
+from core.comparison_report import papers_of
+from gui.compare.grid_pane import GridPane
+from gui.compare.limits import LimitsPane
+from gui.compare.notes import NotesPane
+from gui.compare.paper import PaperPane
+from gui.compare.settings_pane import SettingsPane
+
+_LIMITS, _SETTINGS, _NOTES, _PAPER, _GRID = range(5)
+
+
+class Panes(QFrame):
+    """Shows one of them at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("role", "card")
+        self.setMinimumWidth(380)
+        self.limits, self.settings, self.notes = LimitsPane(), SettingsPane(), NotesPane()
+        self.paper, self.grid = PaperPane(), GridPane()
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("compare-tabs")
+        self.tabs.setDocumentMode(True)
+        for pane, name in (
+            (self.limits, "Limits"),
+            (self.settings, "Settings"),
+            (self.notes, "Notes"),
+            (self.paper, "Paper"),
+            (self.grid, "Grid"),
+        ):
+            self.tabs.addTab(pane, name)
+        self.tabs.setCurrentIndex(_NOTES)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 6, 12, 8)
+        layout.addWidget(self.tabs)
+
+    def show_runs(self, runs: Sequence[ComparedRun]) -> None:
+        """Notes, papers' tables and grids of these runs."""
+        self.notes.show_runs(runs)
+        papers, labels = papers_of(runs), run_labels(runs)
+        maps = [(labels[run.folder], run.grid) for run in runs if run.grid is not None]
+        self.paper.show_papers(papers)
+        self.grid.show_maps(maps)
+        self.tabs.setTabVisible(_PAPER, bool(papers))
+        self.tabs.setTabVisible(_GRID, bool(maps))
+
+    def show_limit_count(self, count: int) -> None:
+        self.tabs.setTabText(_LIMITS, f"Limits ({count})" if count else "Limits")
+
+    def retheme(self) -> None:
+        self.notes.retheme()
+        self.grid.retheme()

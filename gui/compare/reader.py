@@ -1,0 +1,133 @@
+"""Lists and reads runs for the comparison desk beside the window, and writes its reports."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from core.comparison import ComparedRun, read_all
+from core.control import RunControl
+from core.errors import EspalierError
+from core.runs import Home
+from gui.start.library import STATUS_WORDS, list_runs
+from gui.worker import Say, Worker
+
+_PATIENCE = 0.4  # seconds without anything to see
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One run to choose; `words` is what a search looks through."""
+
+    folder: str
+    title: str
+    about: str
+    words: str
+
+
+def entries(home: Home) -> list[Entry]:
+    """The runs of this home and those from elsewhere, newest first; read from their `run.json` alone."""
+    found = []
+    for line in list_runs(home):
+        parts = [line.when, STATUS_WORDS[line.status], *line.tags, "" if line.here else "another machine"]
+        about = " · ".join(part for part in parts if part)
+        words = " ".join([line.folder.name, line.name, line.pipeline, about, line.notes])
+        found.append(Entry(str(line.folder), line.name, about, words.casefold()))
+    return found
+
+
+class Reader(QObject):
+    """One job at a time; a newer wish replaces one that is under way.
+
+    Signals:
+        listed: every `Entry`.
+        read: the `ComparedRun`s that were wished for, in their order, as far as they are read.
+        said: a sentence for the status bar.
+        failed: a `Failure`.
+    """
+
+    listed = Signal(list)
+    read = Signal(list)
+    said = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self, home: Home, parent: QObject | None = None):
+        super().__init__(parent)
+        self._home = home
+        self.worker, self.writer = Worker(self), Worker(self)
+        self._wished: list[str] = []
+        self._listing = self._again = self._shown = False
+        self._started = 0.0
+        self._runs: list[ComparedRun] = []
+        self.worker.happened.connect(self._take)
+        self.worker.ended.connect(self._ended)
+        self.worker.failed.connect(self.failed.emit)
+        self.writer.completed.connect(lambda path: self.said.emit(f"Written to {path}."))
+        self.writer.failed.connect(self.failed.emit)
+
+    def attach(self, view: Any) -> None:
+        """Serve a `CompareView`."""
+        view.wanted.connect(lambda folders: self.refresh(folders, listing=False))
+        view.write_wanted.connect(self.write)
+        self.listed.connect(view.show_entries)
+        self.read.connect(view.show_read)
+
+    def refresh(self, folders: Sequence[str], listing: bool = True) -> None:
+        """Read these runs, and list all runs where `listing`."""
+        self._wished, self._listing = list(folders), listing or self._listing
+        if self.worker.running:
+            self._again = True
+            self.worker.stop()
+        else:
+            self._start()
+
+    def write(self, path: Path, make: Any) -> None:
+        """Write what `make` returns to a file."""
+
+        def job(_control: RunControl, _say: Say) -> Path:
+            from core.comparison_report import write
+
+            write(path, make())
+            return path
+
+        if self.writer.running:
+            self.said.emit("A report is being written already.")
+        else:
+            self.writer.start("the report", job)
+
+    def _start(self) -> None:
+        home, folders, listing = self._home, [Path(each) for each in self._wished], self._listing
+        self._again, self._runs, self._listing = False, [], False
+        self._shown, self._started = False, time.monotonic()
+
+        def job(control: RunControl, say: Say) -> None:
+            if listing:
+                say(entries(home))
+            for found in read_all(home, folders):
+                control.checkpoint()
+                say(found)
+
+        self.worker.start("reading runs", job)
+
+    def _take(self, batch: list[Any]) -> None:
+        """Where reading takes its time, the first runs are shown at once; the rest comes together."""
+        early = not self._shown and time.monotonic() - self._started > _PATIENCE
+        for item in batch:
+            if isinstance(item, list):
+                self.listed.emit(item)
+            elif isinstance(item, ComparedRun):
+                self._runs.append(item)
+            elif isinstance(item, EspalierError):
+                self.said.emit(str(item))
+        if early and self._runs and not self._again:
+            self._shown = True
+            self.read.emit(list(self._runs))
+
+    def _ended(self) -> None:
+        if self._again:
+            self._start()
+        elif self._runs or not self._wished:
+            self.read.emit(list(self._runs))

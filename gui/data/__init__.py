@@ -1,0 +1,1 @@
+"""The place where the data set is chosen, seen and checked."""

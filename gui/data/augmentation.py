@@ -1,0 +1,134 @@
+"""Originals, and what training makes of them."""
+
+from PySide6.QtCore import QRect, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QPushButton,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.data.settings import Augmentation
+from gui import theme
+from gui.data.jobs import SHOWN, VARIANTS, Augmented
+from gui.data.pictures import fitted
+from gui.widgets.buttons import Empty, text
+from gui.widgets.declared import declared
+
+_SIDE, _GAP, _LABEL = 120, 8, 92
+
+
+def in_words(settings: Augmentation) -> str:
+    """The changes that are switched on, from their declarations: "Rotation 15°, Brightness 0.2"."""
+    parts = []
+    for field in declared(Augmentation):
+        value = getattr(settings, field.name)
+        if value is True:
+            parts.append(field.label)
+        elif value:
+            unit = field.unit if field.unit == "°" else f"\u00a0{field.unit}" if field.unit else ""
+            parts.append(f"{field.label} ±{value:g}{unit}")
+    return " · ".join(parts)
+
+
+class PreviewGrid(QWidget):
+    """A column an image, as wide as there is room for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("augmentation-grid")
+        self.setAccessibleName("Original images, and augmented ones below each")
+        self.made: Augmented | None = None
+
+    def show_images(self, made: Augmented) -> None:
+        self.made = made
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        if self.made is None:
+            return
+        c, painter = theme.colours(), QPainter(self)
+        font = QFont(self.font())
+        side = min(_SIDE, (self.width() - _LABEL) // SHOWN - _GAP)
+        for line in range(1 + VARIANTS):
+            font.setWeight(QFont.Weight.Normal if line else QFont.Weight.DemiBold)
+            painter.setFont(font)
+            painter.setPen(QColor(c.muted))
+            where = QRect(0, line * (side + _GAP), _LABEL, side)
+            words = f"Augmented {line}" if line else "Original"
+            painter.drawText(where, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, words)
+            for column, original in enumerate(self.made.originals):
+                pixels = self.made.variants[column][line - 1] if line else original
+                picture = fitted(pixels, side, self.devicePixelRatioF())
+                painter.drawPixmap(_LABEL + column * (side + _GAP), where.top(), picture)
+
+
+class AugmentationPane(QWidget):
+    """A column an image: the original above, augmented ones below.
+
+    Signals:
+        roll_wanted: other random changes of the same images.
+        others_wanted: other images.
+        settings_wanted: the person wants to change the augmentation.
+    """
+
+    roll_wanted = Signal()
+    others_wanted = Signal()
+    settings_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = text("", "muted", wrap=True)
+        self.words.setObjectName("augmentation-words")
+        self.roll = QPushButton("Re-roll")
+        self.roll.setToolTip("Draw other random changes for the same images")
+        self.others = QPushButton("Other images")
+        self.change = QPushButton("Change augmentation…")
+        for button, name, signal in (
+            (self.roll, "re-roll", self.roll_wanted), (self.others, "other-images", self.others_wanted),
+            (self.change, "change-augmentation", self.settings_wanted),
+        ):  # fmt: skip
+            button.setObjectName(name)
+            button.clicked.connect(lambda _=False, signal=signal: signal.emit())
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        buttons.addWidget(self.roll)
+        buttons.addWidget(self.others)
+        buttons.addStretch(1)
+        buttons.addWidget(self.change)
+        self.grid = PreviewGrid()
+        self._waiting = Empty("augmentation", "Drawing …", "")
+        self._stack = QStackedLayout()
+        self._stack.addWidget(self._waiting)
+        self._stack.addWidget(self.grid)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(14, 12, 14, 12)
+        layout.setSpacing(12)
+        layout.addWidget(self.words)
+        layout.addLayout(buttons)
+        layout.addLayout(self._stack, 1)
+
+    def show_settings(self, settings: Augmentation) -> None:
+        """Say what is switched on."""
+        words = in_words(settings)
+        self.words.setText(
+            f"{words}. Each training image is changed anew in every epoch."
+            if words
+            else "No augmentation is switched on: training sees every image as it is."
+        )
+
+    def show_busy(self, words: str = "Drawing …", advice: str = "") -> None:
+        """Nothing to show yet, or nothing at all."""
+        self._waiting.title.setText(words)
+        self._waiting.advice.setText(advice)
+        self._stack.setCurrentIndex(0)
+
+    def show_images(self, made: Augmented) -> None:
+        """Show these."""
+        self.grid.show_images(made)
+        self._stack.setCurrentIndex(1)
+
+    def retheme(self) -> None:
+        self.roll.setIcon(theme.icon("reset"))

@@ -1,0 +1,64 @@
+"""One image, large; the arrow keys lead to its neighbours."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from gui.data.pictures import fitted
+from gui.data.thumbnails import ThumbnailModel
+from gui.widgets.buttons import ElidedLabel
+
+_SIDE = 480
+
+
+class EnlargedImage(QDialog):
+    """Shows a row of a `ThumbnailModel`."""
+
+    def __init__(self, parent: QWidget, pictures: ThumbnailModel, row: int):
+        super().__init__(parent)
+        self.setObjectName("enlarged")
+        self.setWindowTitle("Image")
+        self._pictures, self.row = pictures, row
+        self.picture = QLabel()
+        self.picture.setFixedSize(_SIDE, _SIDE)
+        self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.caption = ElidedLabel()
+        self.caption.setObjectName("enlarged-caption")
+        self.before, self.after = QPushButton("Previous"), QPushButton("Next")
+        close = QPushButton("Close")
+        close.setDefault(True)
+        close.clicked.connect(self.accept)
+        for button, name in (
+            (self.before, "enlarged-previous"),
+            (self.after, "enlarged-next"),
+            (close, "enlarged-close"),
+        ):
+            button.setObjectName(name)
+        self.before.clicked.connect(lambda: self.move_by(-1))
+        self.after.clicked.connect(lambda: self.move_by(1))
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.before)
+        buttons.addWidget(self.after)
+        buttons.addStretch(1)
+        buttons.addWidget(close)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(20, 18, 20, 16)
+        layout.setSpacing(12)
+        layout.addWidget(self.picture)
+        layout.addWidget(self.caption)
+        layout.addLayout(buttons)
+        for key, step in (("Left", -1), ("Up", -1), ("Right", 1), ("Down", 1)):
+            QShortcut(QKeySequence(key), self, lambda step=step: self.move_by(step))
+        self.move_by(0)
+
+    def move_by(self, step: int) -> None:
+        """Show the image so many places on, as far as there are images."""
+        self.row = max(0, min(len(self._pictures.rows) - 1, self.row + step))
+        pixels = self._pictures.pixels(self.row)
+        self.picture.setPixmap(fitted(pixels, _SIDE, self.devicePixelRatioF()))
+        height, width = pixels.shape[:2]
+        words = f"{self._pictures.about(self.row)} · {width} × {height} px"
+        self.caption.setText(words)
+        self.picture.setAccessibleName(words)
+        self.before.setEnabled(self.row > 0)
+        self.after.setEnabled(self.row + 1 < len(self._pictures.rows))

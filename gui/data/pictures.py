@@ -1,0 +1,46 @@
+"""Stored images as pictures for the screen."""
+
+from collections import OrderedDict
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage, QPixmap
+
+from core.data.image_data import ImageData
+
+_KEPT = 600
+
+
+def image_of(pixels: np.ndarray) -> QImage:
+    """uint8 [h, w, 1 or 3] as an image that owns its memory."""
+    height, width, channels = pixels.shape
+    kind = QImage.Format.Format_Grayscale8 if channels == 1 else QImage.Format.Format_RGB888
+    plain = np.ascontiguousarray(pixels)
+    return QImage(plain.data, width, height, width * channels, kind).copy()
+
+
+def fitted(pixels: np.ndarray, side: int, ratio: float = 1.0) -> QPixmap:
+    """At most `side` logical pixels; what is enlarged shows its pixels, what is made smaller is smoothed."""
+    image, wanted = image_of(pixels), round(side * ratio)
+    smaller = max(image.width(), image.height()) > wanted
+    how = Qt.TransformationMode.SmoothTransformation if smaller else Qt.TransformationMode.FastTransformation
+    made = QPixmap.fromImage(image.scaled(wanted, wanted, Qt.AspectRatioMode.KeepAspectRatio, how))
+    made.setDevicePixelRatio(ratio)
+    return made
+
+
+class Thumbs:
+    """Small pictures of a data set's images, made when they are asked for and kept for a while."""
+
+    def __init__(self, data: ImageData, side: int):
+        self._data, self._side = data, side
+        self._made: OrderedDict[tuple[int, float], QPixmap] = OrderedDict()
+
+    def of(self, row: int, ratio: float) -> QPixmap:
+        key = (row, ratio)
+        if key not in self._made:
+            self._made[key] = fitted(np.asarray(self._data.images[row]), self._side, ratio)
+            if len(self._made) > _KEPT:
+                self._made.popitem(last=False)
+        self._made.move_to_end(key)
+        return self._made[key]

@@ -1,0 +1,234 @@
+"""Keeps the Data place in step with the document: opens, checks and augments beside the window."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from core.control import RunControl
+from core.data.catalogue import SOURCES
+from core.data.image_data import ImageData
+from core.data.settings import DataSettings
+from core.pipeline import Pipeline
+from core.runs import Home
+from gui.data import jobs
+from gui.data.guess import guess_source
+from gui.data.view import AUGMENTATION, DataView
+from gui.document import Document
+from gui.editor import edits
+from gui.messages import Messages
+from gui.worker import Failure, Say, Worker
+
+_NOT_FOR_OPENING = {"augmentation", "normalisation", "balance"}
+
+
+class DataPlace(QObject):
+    """Everything is computed from the document; work of before is stopped when the document is other.
+
+    Signals:
+        said: a sentence for the status bar.
+        settings_wanted: the data section of the document shall be shown for editing.
+    """
+
+    said = Signal(str)
+    settings_wanted = Signal()
+
+    def __init__(self, document: Document, home: Home, messages: Messages, parent: QObject):
+        super().__init__(parent)
+        self.document, self.home, self.messages = document, home, messages
+        self.view = DataView()
+        self.data: ImageData | None = None
+        self._opened = self._wanted = self._refused = ""
+        self._checked: dict[str, jobs.Checked] = {}
+        self._check_key = self._drawn = ""
+        self._shift = self._roll = 0
+        self.guesser, self.opener, self.checker, self.augmenter = (Worker(self) for _ in range(4))
+        self._connect()
+
+    @property
+    def workers(self) -> Sequence[Worker]:
+        """Whoever closes the window has to wait for these."""
+        return self.opener, self.checker, self.augmenter, self.guesser
+
+    def _connect(self) -> None:
+        view = self.view
+        view.seen.connect(self._seen)
+        view.picked.connect(self.take)
+        view.sample_wanted.connect(lambda: self._choose("fashion-mnist-sample", None))
+        view.stop_wanted.connect(self.opener.stop)
+        view.settings_wanted.connect(self.settings_wanted)
+        view.augmentation_seen.connect(self._draw)
+        view.augmentation.settings_wanted.connect(self.settings_wanted)
+        view.augmentation.roll_wanted.connect(lambda: self._redraw(0, 1))
+        view.augmentation.others_wanted.connect(lambda: self._redraw(1, 0))
+        self.document.changed.connect(self._document_changed)
+        self.guesser.completed.connect(lambda found: self._choose(*found))
+        self.guesser.failed.connect(self.messages.failure)
+        self.opener.happened.connect(lambda said: view.show_opening(*said[-1]))
+        self.opener.completed.connect(self._show)
+        self.opener.failed.connect(self._not_opened)
+        self.opener.stopped.connect(self._stopped)
+        self.opener.ended.connect(self._look_again)
+        self.checker.happened.connect(lambda said: view.show_checking(*said[-1]))
+        self.checker.completed.connect(self._show_checked)
+        self.checker.failed.connect(lambda found: view.check.show_findings([], found.message))
+        self.checker.ended.connect(self._check)
+        self.augmenter.completed.connect(view.augmentation.show_images)
+        self.augmenter.failed.connect(lambda found: view.augmentation.show_busy(found.message, found.advice))
+        self.augmenter.ended.connect(self._draw)
+
+    # choosing
+
+    def take(self, path: Path) -> None:
+        """Make what lies at `path` the document's data set; its kind is guessed."""
+        if not self.guesser.running:
+            self.guesser.start("looking at the data", lambda _control, _say: guess_source(path))
+
+    def _choose(self, source: str, path: Path | None) -> None:
+        """One step to undo: another data set, whose classes are all used."""
+        pipeline = edits.set_data(self.document.pipeline, ("source",), source)
+        pipeline = edits.set_data(pipeline, ("path",), str(path) if path else None, path is None)
+        pipeline = edits.set_data(pipeline, ("classes",), None, True)
+        self._refused = ""
+        self.document.apply(pipeline, "Choose data")
+        if self.view.isVisible():
+            self.look()
+        self.said.emit(f"The pipeline's data set: {SOURCES[source].title}{f', {path.name}' if path else ''}.")
+
+    # opening
+
+    def _seen(self) -> None:
+        """Coming back tries again what could not be opened."""
+        self._refused = ""
+        self.look()
+
+    def _document_changed(self) -> None:
+        if self.view.isVisible():
+            self.look()
+
+    def look(self) -> None:
+        """Open the document's data set unless it is open; bring check and preview up to date."""
+        settings, base = self.document.pipeline.data, self.document.base
+        key = self._wanted = _key(settings, base)
+        if self.opener.running:
+            if key != self._opening_key:
+                self.opener.stop()
+        elif key == self._opened:
+            self._shown()
+        elif key != self._refused:
+            self._open(key, settings, base)
+
+    _opening_key = ""
+
+    def _open(self, key: str, settings: DataSettings, base: Path) -> None:
+        source = SOURCES.get(settings.source)
+        if source is not None and source.path_kind != "none" and not settings.path.strip():
+            self.view.show_empty(
+                "No images yet",
+                f"Drop a folder, a zip file or a CSV file of images here, or choose one. "
+                f"“{source.title}” needs to know where the images are.",
+            )
+            return
+
+        def job(control: RunControl, say: Say) -> Any:
+            return jobs.open_job(settings, self.home.data, base, control, say)
+
+        self._opening_key = key
+        self.view.show_opening(0.0, "Listing the images")
+        self.opener.start("opening the data set", job)
+
+    def _look_again(self) -> None:
+        """The document became another one while its data was being opened."""
+        if self._wanted != self._opening_key and self.view.isVisible():
+            self.look()
+
+    def _show(self, data: ImageData) -> None:
+        self.data, self._opened, self._refused = data, self._opening_key, ""
+        self._drawn = self._check_key = ""
+        self._shift = self._roll = 0
+        if self._opened == self._wanted:
+            self.view.show_data(data, self.document.pipeline.data.path)
+            self._shown()
+
+    def _shown(self) -> None:
+        if self.data is not None and not self.view.showing:
+            self.view.show_data(self.data, self.document.pipeline.data.path)
+        self.view.augmentation.show_settings(self.document.pipeline.data.augmentation)
+        self._check()
+        self._draw()
+
+    def _not_opened(self, failure: Failure) -> None:
+        self._refused = self._opening_key
+        self.view.show_empty(failure.message, failure.advice)
+
+    def _stopped(self) -> None:
+        if self._wanted == self._opening_key:
+            self._refused = self._opening_key
+            self.view.show_empty("Not opened", "Opening was cancelled. Choose the data again to open it.")
+
+    # checking
+
+    def _check(self) -> None:
+        """Check the open data against the document as it is now; answers are kept."""
+        if self.data is None or self._opened != self._wanted:
+            return
+        pipeline, data, base = self.document.pipeline, self.data, self.document.base
+        key = _check_key(pipeline, data)
+        if key == self._check_key:
+            return
+        if key in self._checked:
+            self._check_key = key
+            self.view.show_checked(self._checked[key])
+        elif self.checker.running:
+            self.checker.stop()
+        else:
+            self._check_key = self._checking_key = key
+            self.view.show_checking(0.0, "Looking at the images …")
+            self.checker.start(
+                "checking the data", lambda control, say: jobs.check_job(pipeline, data, base, control, say)
+            )
+
+    _checking_key = ""
+
+    def _show_checked(self, checked: jobs.Checked) -> None:
+        self._checked[self._checking_key] = checked
+        if self._checking_key == self._check_key:
+            self.view.show_checked(checked)
+
+    # augmenting
+
+    def _redraw(self, shift: int, roll: int) -> None:
+        self._shift, self._roll = self._shift + shift, self._roll + roll
+        self._draw()
+
+    def _draw(self) -> None:
+        """Draw the preview when it is in view and not the one that is wanted."""
+        data, settings = self.data, self.document.pipeline.data
+        if data is None or self._opened != self._wanted or self.view.tabs.currentIndex() != AUGMENTATION:
+            return
+        shift, roll = self._shift, self._roll
+        key = f"{self._opened}/{settings.model_dump_json()}/{shift}/{roll}"
+        if key == self._drawn or self.augmenter.running:
+            return
+        if not self._drawn:
+            self.view.augmentation.show_busy("Drawing …")
+        self._drawn = key
+        self.augmenter.start(
+            "the augmentation preview", lambda _control, _say: jobs.augment_job(data, settings, shift, roll)
+        )
+
+    def retheme(self) -> None:
+        self.view.retheme()
+
+
+def _key(settings: DataSettings, base: Path) -> str:
+    """What opening depends on."""
+    return f"{base}/{settings.model_dump_json(exclude=_NOT_FOR_OPENING)}"
+
+
+def _check_key(pipeline: Pipeline, data: ImageData) -> str:
+    """What the check depends on."""
+    parts = [source.model_dump_json() for source in pipeline.sources]
+    chosen = pipeline.data.model_dump_json(include={"normalisation", "balance", "image_size"})
+    return "/".join([data.fingerprint, chosen, *parts])

@@ -1,0 +1,185 @@
+"""The chain as a list that cards are dragged in: shows where a card would land, and says where it did."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QFont,
+    QPainter,
+    QPaintEvent,
+    QPen,
+)
+from PySide6.QtWidgets import QAbstractItemView, QListView
+
+from gui import theme
+from gui.editor.card_delegate import CardDelegate
+from gui.editor.cards import MOVED, CardModel
+from gui.editor.palette import NEW
+
+_EDGE = 0.3  # of a card's height at either side: there a card lands between, in the middle it branches
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where a dragged card would land.
+
+    Attributes:
+        what: "stage:train", "source:onnx" from the palette, or "move:ID" of a card.
+        after: id of the source or stage that it would continue; "" for a new source.
+        branch: as a second continuation, beside what continues that already.
+        row: of the card above the gap, or of the card that it is dropped on.
+    """
+
+    what: str
+    after: str
+    branch: bool
+    row: int
+
+
+class CardList(QListView):
+    """A list view of `CardModel`.
+
+    Signals:
+        landed: a `Landing` that `allowed` accepts.
+    """
+
+    landed = Signal(object)
+
+    def __init__(self, model: CardModel, allowed: Callable[[Landing], bool]):
+        super().__init__()
+        self._cards, self._allowed = model, allowed
+        self.landing: Landing | None = None
+        self.setObjectName("cards")
+        self.setProperty("role", "cards")
+        self.setAccessibleName("Data, networks and stages")
+        self.setModel(model)
+        self._painter = CardDelegate(self)
+        self.setItemDelegate(self._painter)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setDragEnabled(True)
+        self.setAcceptDrops(True)
+        self.setDragDropMode(QAbstractItemView.DragDropMode.DragDrop)
+        self.setDefaultDropAction(Qt.DropAction.MoveAction)
+        self.setDropIndicatorShown(False)
+
+    # dragging
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _carried(event):
+            event.acceptProposedAction()
+        else:
+            event.ignore()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        super().dragMoveEvent(event)  # scrolls at the edges
+        self._show(self._landing_at(event.position().toPoint(), _carried(event)))
+        if self.landing is not None:
+            event.acceptProposedAction()
+        else:
+            event.ignore()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        super().dragLeaveEvent(event)
+        self._show(None)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        landing = self._landing_at(event.position().toPoint(), _carried(event))
+        self._show(None)
+        self.setState(QAbstractItemView.State.NoState)
+        if landing is None:
+            event.ignore()
+            return
+        event.setDropAction(Qt.DropAction.CopyAction)  # the document moves cards, not the view
+        event.accept()
+        self.landed.emit(landing)
+
+    def _landing_at(self, place: QPoint, what: str) -> Landing | None:
+        cards = self._cards.cards
+        if not what or not cards:
+            return None
+        if what.startswith("source:"):
+            last = max(n for n, card in enumerate(cards) if card.kind == "source")
+            return Landing(what, "", False, last)
+        row, branch = self._place(place)
+        if not 0 <= row < len(cards) or cards[row].kind not in ("source", "stage"):
+            return None
+        landing = Landing(what, cards[row].id, branch, row)
+        return landing if self._allowed(landing) else None
+
+    def _place(self, place: QPoint) -> tuple[int, bool]:
+        """The row that a card would follow, and whether as a branch."""
+        index = self.indexAt(place)
+        if not index.isValid():
+            return len(self._cards.cards) - 1, False
+        box = self._painter.box_of(self.visualRect(index), index)
+        part = (place.y() - box.top()) / max(box.height(), 1)
+        if part < _EDGE:
+            return index.row() - 1, False
+        return index.row(), part <= 1 - _EDGE
+
+    def _show(self, landing: Landing | None) -> None:
+        if landing != self.landing:
+            self.landing = landing
+            self.viewport().update()
+
+    # the mark
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self.landing is None:
+            return
+        index = self._cards.index(self.landing.row)
+        box = self._painter.box_of(self.visualRect(index), index)
+        painter = QPainter(self.viewport())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self.landing.branch:
+            self._mark_branch(painter, box)
+        else:
+            self._mark_gap(painter, box)
+        painter.end()
+
+    def _mark_gap(self, painter: QPainter, box: QRect) -> None:
+        c, y = theme.colours(), box.bottom() + 1 + CardDelegate.GAP / 2
+        painter.setPen(QPen(QColor(c.accent), 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        painter.drawLine(QPointF(box.left() + 6, y), QPointF(box.right() - 2, y))
+        painter.setBrush(QColor(c.surface))
+        painter.drawEllipse(QPointF(box.left() + 2, y), 4, 4)
+
+    def _mark_branch(self, painter: QPainter, box: QRect) -> None:
+        c = theme.colours()
+        painter.setPen(QPen(QColor(c.accent), 2, Qt.PenStyle.DashLine))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(QRectF(box).adjusted(1, 1, -1, -1), 8, 8)
+        font = QFont(self.font())
+        font.setWeight(QFont.Weight.DemiBold)
+        painter.setFont(font)
+        words = "Branch from here"
+        width = painter.fontMetrics().horizontalAdvance(words) + 20
+        pill = QRect(box.right() - width - 8, box.bottom() - 28, width, 22)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(c.accent))
+        painter.drawRoundedRect(QRectF(pill), 11, 11)
+        painter.setPen(QColor(c.on_accent))
+        painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, words)
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.DragLeave:
+            self._show(None)
+        return super().viewportEvent(event)
+
+
+def _carried(event: QDropEvent) -> str:
+    """What is dragged, or "" for what does not belong here."""
+    data = event.mimeData()
+    if data.hasFormat(NEW):
+        return bytes(data.data(NEW).data()).decode()
+    if data.hasFormat(MOVED):
+        return "move:" + bytes(data.data(MOVED).data()).decode()
+    return ""

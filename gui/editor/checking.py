@@ -1,0 +1,85 @@
+"""The check of a document: a pre-flight through every stage, then an estimate, on the given worker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from core.control import RunControl
+from core.estimate import Estimate
+from core.pipeline import Pipeline
+from core.preflight import Preflight, Trial
+from core.runs import Home
+from gui.worker import Say, Worker
+
+_PREFLIGHT = 0.7  # share of the progress bar
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found; no estimate where the pre-flight failed."""
+
+    preflight: Preflight
+    estimate: Estimate | None
+
+
+class Checking(QObject):
+    """One check at a time.
+
+    Signals:
+        progressed: done part 0…1 and a sentence.
+        tried: the `Trial` of a stage.
+        found: the `Checked`.
+        ended: the worker is free again, whatever came of it.
+    """
+
+    progressed = Signal(float, str)
+    tried = Signal(object)
+    found = Signal(object)
+    ended = Signal()
+
+    def __init__(self, worker: Worker, home: Home, parent: QObject | None = None):
+        super().__init__(parent)
+        self.worker, self._home = worker, home
+        worker.happened.connect(self._take)
+        worker.completed.connect(self.found)
+        worker.ended.connect(self.ended)
+
+    def start(self, pipeline: Pipeline, base: Path, options: Mapping[str, Any]) -> None:
+        """Check a document without broken rules; `options` are the machine's, as for the engine."""
+        home = self._home
+
+        def job(control: RunControl, say: Say) -> Checked:
+            from core.engine import Options
+            from core.estimate import estimate
+            from core.preflight import preflight
+
+            machine = Options(**options)
+            flight = preflight(
+                pipeline, base, home, machine,
+                lambda done, words: say((done * _PREFLIGHT, words)), control, say,
+            )  # fmt: skip
+            if not flight.passed:
+                return Checked(flight, None)
+            share = 1 - _PREFLIGHT
+            cost = estimate(
+                pipeline, base, home, machine,
+                lambda done, words: say((_PREFLIGHT + done * share, words)), control,
+            )  # fmt: skip
+            return Checked(flight, cost)
+
+        self.worker.start("the check", job)
+
+    def stop(self) -> None:
+        """Give the check up."""
+        self.worker.stop()
+
+    def _take(self, said: list[Any]) -> None:
+        for item in said:
+            if isinstance(item, Trial):
+                self.tried.emit(item)
+        steps = [item for item in said if not isinstance(item, Trial)]
+        if steps:
+            self.progressed.emit(*steps[-1])

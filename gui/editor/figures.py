@@ -1,0 +1,56 @@
+"""Counts, sizes and times as cards and strips write them (no Qt)."""
+
+from core.whatif import Forecast
+
+
+def short_count(count: float) -> str:
+    """ "272 k", "23.5 M", "4.09 G": three digits."""
+    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= limit * 0.9995:
+            return _three(count / limit) + unit
+    return f"{count:.0f}"
+
+
+def short_size(count: float) -> str:
+    """Bytes as "94.1 MB"; a megabyte is 10⁶ bytes."""
+    if count >= 999_500:
+        return f"{_three(count / 1e6)} MB"
+    return f"{_three(count / 1e3)} kB"
+
+
+def short_time(seconds: float) -> str:
+    """ "8 s", "12 min", "3.4 h"."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def change(now: float, before: float) -> str:
+    """ "−34 %" against what came before, "" where nothing changed or nothing was there."""
+    if not before or now == before:
+        return ""
+    share = 100 * (now - before) / before
+    return f"{'+' if share > 0 else '−'}{abs(share):.0f} %" if abs(share) >= 0.5 else "less than 1 %"
+
+
+def facts(forecast: Forecast | None) -> str:
+    """One line for a card: parameters, MACs, size of the file."""
+    if forecast is None:
+        return ""
+    if forecast.impossible:
+        return f"⚠ {forecast.remark}"
+    parts = [
+        f"{short_count(forecast.params)} params" if forecast.params is not None else "",
+        f"{short_count(forecast.macs)} MACs" if forecast.macs is not None else "",
+        short_size(forecast.bytes) if forecast.bytes is not None else "",
+    ]
+    said = " · ".join(part for part in parts if part)
+    if not said:
+        return "Counted by the run"
+    return f"≈ {said}" if forecast.sure == "about" else said
+
+
+def _three(value: float) -> str:
+    return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"

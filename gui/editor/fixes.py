@@ -1,0 +1,123 @@
+"""What mends a problem by itself, as an edit that a person can take with one click (no Qt).
+
+Nothing here repeats a rule: candidates are tried on the document, and one is offered only when the
+checker then finds this problem no more and no other in its place.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from core import pipeline as documents
+from core.errors import Problem
+from core.pipeline import Pipeline, StageNode
+from core.stages.base import DeploymentStage
+from gui.editor import edits
+from gui.widgets.declared import Declared, declared, settings_class
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A change that solves a problem.
+
+    Attributes:
+        words: for the button, as an order: "Move 'Pruned' before 'INT8'".
+    """
+
+    words: str
+    pipeline: Pipeline
+
+
+def fix_for(pipeline: Pipeline, problem: Problem) -> Fix | None:
+    """The first change that solves the problem and makes no new one; None where a person has to decide."""
+    before = {(found.message, found.place) for found in documents.check(pipeline)}
+    for words, changed in _candidates(pipeline, problem):
+        left = documents.check(changed)
+        solved = len(left) < len(before) and problem.message not in {found.message for found in left}
+        if solved:
+            return Fix(words, changed)
+    return None
+
+
+def _candidates(pipeline: Pipeline, problem: Problem) -> Iterator[tuple[str, Pipeline]]:
+    place = problem.place
+    if place in (("baseline",), ("final",)):
+        word = "first" if place == ("baseline",) else "last"
+        yield f"Take the {word} stage", edits.set_key(pipeline, str(place[0]), None)
+    elif place == ("stages",):
+        for node in pipeline.stages[:1]:
+            yield f"Switch '{node.title}' on", edits.set_enabled(pipeline, node.id, True)
+    elif place[:2] == ("axes", "grid"):
+        yield "Remove the grid", edits.set_axes(pipeline, pipeline.axes.seed, None)
+    elif place[:1] == ("data",) and len(place) > 1:
+        path = tuple(str(part) for part in place[1:])
+        yield f"Reset {path[-1].replace('_', ' ')}", edits.set_data(pipeline, path, None, unset=True)
+    elif len(place) > 2 and place[0] in ("sources", "stages") and isinstance(place[1], int):
+        yield from _in_node(pipeline, str(place[0]), place[1], place[2:])
+
+
+def _in_node(
+    pipeline: Pipeline, group: str, index: int, inside: tuple[str | int, ...]
+) -> Iterator[tuple[str, Pipeline]]:
+    if group == "stages" and inside[0] in ("kind", "from"):
+        yield from _order(pipeline, pipeline.stages[index])
+    if inside[0] != "settings" or len(inside) < 2:
+        return
+    node = (pipeline.sources if group == "sources" else pipeline.stages)[index]
+    path = tuple(str(part) for part in inside[1:])
+    if isinstance(node, StageNode) and path[0] in edits.references(node.kind):
+        yield from _teachers(pipeline, node, path)
+        return
+    field = _declared(settings_class(node), path)
+    if field is None:
+        return
+    if field.kind == "choice":
+        for value, _help in field.choices:
+            yield (
+                f"Set {field.label} to '{value}'",
+                edits.set_setting(pipeline, node.id, path, value),
+            )
+    if not field.required:
+        yield f"Reset {field.label}", edits.set_setting(pipeline, node.id, path, None, unset=True)
+
+
+def _order(pipeline: Pipeline, node: StageNode) -> Iterator[tuple[str, Pipeline]]:
+    """Before a stage that it cannot follow; beside it; behind a training that exports the network."""
+    chain = pipeline.chain(node)
+    for before in reversed(chain):
+        yield (
+            f"Move '{node.title}' before '{before.title}'",
+            edits.move_after(pipeline, node.id, pipeline.parent(before)),
+        )
+    titles = edits.titles(pipeline)
+    for before in reversed(chain):
+        parent = pipeline.parent(before)
+        yield f"Continue '{titles[parent]}' instead", edits.branch_from(pipeline, node.id, parent)
+    if not chain and isinstance(node.stage, DeploymentStage):
+        yield "Put a 'Train' stage with 0 epochs before it", _with_training(pipeline, node)
+    for source in pipeline.sources:
+        yield f"Start from '{titles[source.id]}'", edits.branch_from(pipeline, node.id, source.id)
+    index = pipeline.stage_ids.index(node.id)
+    for other in pipeline.stages[index - 1 : index]:
+        yield f"Continue '{other.title}'", edits.set_parent(pipeline, node.id, other.id)
+
+
+def _with_training(pipeline: Pipeline, node: StageNode) -> Pipeline:
+    source = pipeline.root(node).id
+    made, id = edits.add_stage(pipeline, "train", source, branch=True)
+    made = edits.set_setting(made, id, ("training", "epochs"), 0)
+    made = edits.rename(made, id, "Exported as it is")
+    return edits.branch_from(made, node.id, id)
+
+
+def _teachers(pipeline: Pipeline, node: StageNode, path: tuple[str, ...]) -> Iterator[tuple[str, Pipeline]]:
+    before = pipeline.stages[: pipeline.stage_ids.index(node.id)]
+    for other in before:
+        if other.enabled and not isinstance(other.stage, DeploymentStage):
+            yield f"Choose '{other.title}'", edits.set_setting(pipeline, node.id, path, other.id)
+
+
+def _declared(model: type, path: tuple[str, ...]) -> Declared | None:
+    found = next((field for field in declared(model) if field.name == path[0]), None)
+    if found is None or len(path) == 1:
+        return found
+    return _declared(found.group, path[1:]) if found.group is not None else None

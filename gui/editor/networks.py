@@ -1,0 +1,41 @@
+"""Networks that earlier runs left: to start from, or to learn from."""
+
+import time
+from functools import lru_cache
+from pathlib import Path
+
+from core.errors import EspalierError
+from core.runs import Home, RunFolder, find_runs
+from gui.widgets.fields import Option
+
+_RUNS = 12
+
+
+def finished_networks(home: Home) -> list[Option]:
+    """Checkpoints of the newest runs' stages, newest run first."""
+    found: list[Option] = []
+    for run in find_runs(home)[:_RUNS]:
+        checkpoints = tuple(sorted(run.folder.glob("stages/*/checkpoint")))
+        found += _of_run(run.folder, checkpoints)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _of_run(folder: Path, checkpoints: tuple[Path, ...]) -> list[Option]:
+    """Asked again only when a stage has finished: reading a run's document takes some milliseconds."""
+    run = RunFolder(folder)
+    try:
+        info, pipeline = run.info, run.pipeline
+    except EspalierError:
+        return []
+    when = time.strftime("%d %b, %H:%M", time.localtime(float(info.get("started", 0))))
+    names = {node.id: node.title for node in pipeline.stages}
+    return [
+        Option(
+            str(checkpoint),
+            f"{names.get(key.partition('@')[0], key)} · {info.get('name', folder.name)} · {when}",
+            f"The network in {checkpoint}.",
+        )
+        for checkpoint in checkpoints
+        for key in (checkpoint.parent.name,)
+    ]

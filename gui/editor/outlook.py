@@ -1,0 +1,117 @@
+"""What is known of a document before it runs: counts of every stage, times, the outcome of a check.
+
+Counts are asked for whenever the document changes; only the last question is answered. Times and
+the outcome of a check hold for the document that they were measured on and go when it changes.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from core.control import RunControl
+from core.runs import Home
+from core.whatif import Forecast
+from gui.document import Document
+from gui.worker import Failure, Say, Worker
+
+_REST_MS = 25  # between the last change and the question
+
+
+class Outlook(QObject):
+    """Asks on its own worker, once `start` was called: the heavy imports wait for the window.
+
+    Signals:
+        changed: forecasts, times or the outcome of a check are other than before.
+    """
+
+    changed = Signal()
+
+    def __init__(self, document: Document, home: Home, parent: QObject | None = None):
+        super().__init__(parent)
+        self._document, self._home = document, home
+        self.worker = Worker(self)
+        self.worker.happened.connect(self._take)
+        self.worker.ended.connect(self._ended)
+        self.worker.failed.connect(self._failed)
+        self.forecasts: dict[str, Forecast] = {}
+        self.times: dict[str, float] = {}
+        self.checked = ""  # the text of the document whose check found nothing
+        self._measured = ""  # the text of the document that `times` belong to
+        self.failure = ""  # why there are no forecasts
+        self._memory: list[Any] = []  # the WhatIf, made by the first job
+        self._started = self._again = False
+        self._asked = ""
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REST_MS)
+        self._rest.timeout.connect(self._ask)
+        document.changed.connect(self._document_changed)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an answer is on its way."""
+        return self.worker.running or self._rest.isActive()
+
+    def start(self) -> None:
+        """From now on answer."""
+        self._started = True
+        self._document_changed()
+
+    def show_times(self, text: str, times: dict[str, float]) -> None:
+        """Seconds of every stage, measured on the document `text`."""
+        self._measured, self.times = text, times
+        self.changed.emit()
+
+    def _document_changed(self) -> None:
+        text = self._document.text
+        if self.times and self._measured != text:
+            self.times = {}
+            self.changed.emit()
+        if not self._started or text == self._asked:
+            return
+        if self._document.problems:
+            self._rest.stop()
+            self._asked = ""
+            if self.forecasts:
+                self.forecasts = {}
+                self.changed.emit()
+            return
+        self._rest.start()
+
+    def _ask(self) -> None:
+        if self.worker.running:
+            self._again = True
+            self.worker.stop()
+            return
+        pipeline, base, home, memory = self._document.pipeline, self._document.base, self._home, self._memory
+        self._asked, self.failure = self._document.text, ""
+
+        def job(control: RunControl, say: Say) -> None:
+            from core.whatif import WhatIf
+
+            if not memory:
+                memory.append(WhatIf(home))
+            for forecast in memory[0].forecasts(pipeline, Path(base), control):
+                say(forecast)
+
+        self.worker.start("counting what the stages would leave", job)
+
+    def _take(self, forecasts: list[Any]) -> None:
+        if self._document.text != self._asked:
+            return
+        self.forecasts = {**self.forecasts, **{forecast.id: forecast for forecast in forecasts}}
+        self.changed.emit()
+
+    def _ended(self) -> None:
+        ids = {node.id for node in (*self._document.pipeline.sources, *self._document.pipeline.stages)}
+        self.forecasts = {id: forecast for id, forecast in self.forecasts.items() if id in ids}
+        self.changed.emit()
+        if self._again:
+            self._again = False
+            self._rest.start()
+
+    def _failed(self, failure: Failure) -> None:
+        """Counts are a help: where they cannot be had, the strip says why, and no dialog stands in the way."""
+        self.forecasts, self.failure = {}, failure.message
+        self._memory.clear()

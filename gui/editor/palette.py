@@ -1,0 +1,271 @@
+"""The palette: every stage and source by purpose, with a search; dragged or entered into the chain."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QEvent,
+    QMimeData,
+    QModelIndex,
+    QObject,
+    QRect,
+    QSize,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QLineEdit,
+    QListView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.pipeline import SOURCE_KINDS
+from core.stages.catalogue import STAGES
+from gui import theme
+from gui.editor.cards import Index, icon_of
+from gui.editor.edits import SOURCE_WORDS
+from gui.widgets.buttons import text
+
+NEW = "application/x-espalier-new"
+_SOURCES = "Start from"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that can be added; a heading has no `key`.
+
+    Attributes:
+        key: "stage:train", "source:onnx".
+    """
+
+    key: str
+    title: str
+    help: str = ""
+    icon: str = ""
+
+
+def entries(wanted: str = "") -> list[Entry]:
+    """All stages and sources under their purposes, or those that a search fits."""
+    groups: dict[str, list[Entry]] = {}
+    for stage in STAGES.values():
+        groups.setdefault(stage.group, []).append(
+            Entry(f"stage:{stage.id}", stage.title, stage.help, icon_of(stage.group))
+        )
+    groups[_SOURCES] = [
+        Entry(f"source:{kind}", SOURCE_WORDS[kind][0], SOURCE_WORDS[kind][1], "network")
+        for kind in SOURCE_KINDS
+        if kind in SOURCE_WORDS
+    ]
+    found: list[Entry] = []
+    for group, members in groups.items():
+        fitting = [entry for entry in members if _fits(entry, group, wanted)]
+        if fitting:
+            found += [Entry("", group), *fitting]
+    return found
+
+
+def _fits(entry: Entry, group: str, wanted: str) -> bool:
+    words = f"{entry.title} {entry.help} {group} {entry.key}".lower()
+    return all(word in words for word in wanted.lower().split())
+
+
+class PaletteModel(QAbstractListModel):
+    """The entries as a list model; headings can be neither chosen nor dragged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries = entries()
+
+    def search(self, wanted: str) -> None:
+        self.beginResetModel()
+        self.entries = entries(wanted)
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.entries)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        entry = self.entries[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return entry.title
+        if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleDescriptionRole):
+            return entry.help or None
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{entry.title}. {entry.help}" if entry.key else f"{entry.title}, heading"
+        return None
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        if not index.isValid() or not self.entries[index.row()].key:
+            return Qt.ItemFlag.NoItemFlags
+        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsDragEnabled
+
+    def mimeTypes(self) -> list[str]:
+        return [NEW]
+
+    def mimeData(self, indexes: Any) -> QMimeData:
+        carried = QMimeData()
+        carried.setData(NEW, self.entries[indexes[0].row()].key.encode())
+        return carried
+
+    def supportedDragActions(self) -> Qt.DropAction:
+        return Qt.DropAction.CopyAction
+
+
+class Palette(QWidget):
+    """Search box and list.
+
+    Signals:
+        chosen: the key of an entry that is to be put behind the selected card.
+    """
+
+    chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = PaletteModel()
+        self.search = QLineEdit()
+        self.search.setObjectName("palette-search")
+        self.search.setAccessibleName("Search stages")
+        self.search.setPlaceholderText("Search stages")
+        self.search.setToolTip("Find a stage by its name or by what it does  (Ctrl+F)")
+        self.search.setClearButtonEnabled(True)
+        self.search.setAcceptDrops(False)
+        self.search.textChanged.connect(self._searched)
+        self.search.installEventFilter(self)
+        self._glass = self.search.addAction(
+            theme.icon("search", "muted"), QLineEdit.ActionPosition.LeadingPosition
+        )
+        for number, button in enumerate(self.search.findChildren(QToolButton)):
+            button.setObjectName(f"palette-search-{number}")
+            button.setAccessibleName("Search" if number else "Clear the search")
+        self.list = QListView()
+        self.list.setObjectName("palette")
+        self.list.setProperty("role", "palette")
+        self.list.setAccessibleName("Stages to add; Enter adds, or drag into the chain")
+        self.list.setModel(self.model)
+        self.list.setItemDelegate(_EntryDelegate(self.list))
+        self.list.setDragEnabled(True)
+        self.list.setDragDropMode(QAbstractItemView.DragDropMode.DragOnly)
+        self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.setMouseTracking(True)
+        self.list.activated.connect(self._activated)
+        self.nothing = text("", "muted", wrap=True)
+        self.nothing.hide()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 4, 0)
+        column.setSpacing(8)
+        column.addWidget(self.search)
+        column.addWidget(self.nothing)
+        column.addWidget(self.list, 1)
+
+    def retheme(self) -> None:
+        """Take icons and colours of the theme."""
+        self._glass.setIcon(theme.icon("search", "muted"))
+        self.list.viewport().update()
+
+    def focus_search(self) -> None:
+        """Put the cursor into the search box."""
+        self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.search.selectAll()
+
+    def _searched(self, wanted: str) -> None:
+        self.model.search(wanted)
+        found = next((n for n, entry in enumerate(self.model.entries) if entry.key), -1)
+        self.nothing.setText(
+            f"No stage is called or does “{wanted.strip()}”. Try another word, or clear the search."
+        )
+        self.nothing.setVisible(found < 0)
+        if found >= 0 and wanted.strip():
+            self.list.setCurrentIndex(self.model.index(found))
+
+    def _activated(self, index: QModelIndex) -> None:
+        key = self.model.entries[index.row()].key
+        if key:
+            self.chosen.emit(key)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """In the search box: the down key goes to the list, Enter adds what is marked there."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            index = self.list.currentIndex()
+            if event.key() == Qt.Key.Key_Down:
+                self.list.setFocus(Qt.FocusReason.TabFocusReason)
+                if not index.isValid():
+                    self.list.setCurrentIndex(self.model.index(1))
+                return True
+            if (
+                event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+                and self.search.text()
+                and index.isValid()
+            ):
+                self._activated(index)
+                return True
+            if event.key() == Qt.Key.Key_Escape and self.search.text():
+                self.search.clear()
+                return True
+        return super().eventFilter(watched, event)
+
+
+class _EntryDelegate(QStyledItemDelegate):
+    """Icon, title, and one line of help."""
+
+    ENTRY, HEADING = 44, 30
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(120, self.ENTRY if index.flags() else self.HEADING)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        model = index.model()
+        assert isinstance(model, PaletteModel)
+        entry, c = model.entries[index.row()], theme.colours()
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if entry.key:
+            self._ground(painter, option)
+            self._entry(painter, option, entry)
+        else:
+            font = QFont(option.font)
+            font.setWeight(QFont.Weight.DemiBold)
+            font.setPointSizeF(option.font.pointSizeF() * 0.9)
+            painter.setFont(font)
+            painter.setPen(QColor(c.muted))
+            where = option.rect.adjusted(6, 6, -4, -3)
+            painter.drawText(where, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, entry.title)
+        painter.restore()
+
+    def _ground(self, painter: QPainter, option: QStyleOptionViewItem) -> None:
+        c, state = theme.colours(), option.state
+        selected = bool(state & QStyle.StateFlag.State_Selected)
+        hovered = bool(state & QStyle.StateFlag.State_MouseOver)
+        focused = selected and bool(state & QStyle.StateFlag.State_HasFocus)
+        if selected or hovered:
+            painter.setPen(QColor(c.accent) if focused else Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(c.selection if selected else c.hover))
+            painter.drawRoundedRect(option.rect.adjusted(1, 1, -2, -1), 6, 6)
+
+    def _entry(self, painter: QPainter, option: QStyleOptionViewItem, entry: Entry) -> None:
+        c, rect = theme.colours(), option.rect
+        ratio = painter.device().devicePixelRatio() if painter.device() else 1
+        painter.drawPixmap(
+            rect.left() + 8, rect.center().y() - 9, theme.pixmap(entry.icon, "accent", 18, ratio)
+        )
+        small = QFont(option.font)
+        small.setPointSizeF(option.font.pointSizeF() * 0.88)
+        left, width = rect.left() + 34, rect.width() - 42
+        middle = Qt.AlignmentFlag.AlignVCenter
+        for words, font, colour, top in (
+            (entry.title, option.font, c.text, 4),
+            (entry.help, small, c.muted, 22),
+        ):
+            painter.setFont(font)
+            painter.setPen(QColor(colour))
+            shown = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, width)
+            painter.drawText(QRect(left, rect.top() + top, width, 18), middle, shown)

@@ -1,0 +1,73 @@
+"""What the selected stage would leave, in four figures: parameters, MACs, file and time."""
+
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel
+
+from core.whatif import Forecast
+from gui.editor.figures import change, short_count, short_size, short_time
+from gui.widgets.buttons import text
+
+_FIGURES = (
+    ("params", "Parameters", "Of the network, norms included."),
+    ("macs", "MACs", "Multiply-accumulates for one image: convolutions and linear layers."),
+    ("bytes", "File", "About the size of the exported file."),
+    ("time", "Time", "About how long the stage takes here. Check measures a few steps and says it."),
+    ("latency", "Latency", "Measured on the exported file by the run; it does not follow from counts."),
+)
+
+
+class ForecastStrip(QFrame):
+    """Figures beside each other, each with its change against the stage before; a remark below."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("forecast")
+        self.setProperty("role", "strip")
+        self.setAccessibleName("What this stage would leave")
+        grid = QGridLayout(self)
+        grid.setContentsMargins(12, 8, 12, 8)
+        grid.setHorizontalSpacing(16)
+        grid.setVerticalSpacing(0)
+        self.values: dict[str, QLabel] = {}
+        self.changes: dict[str, QLabel] = {}
+        for column, (name, title, help) in enumerate(_FIGURES):
+            heading = text(title, "muted")
+            self.values[name], self.changes[name] = text("–", "figure"), text("", "help")
+            self.values[name].setObjectName(f"forecast-{name}")
+            for row, label in enumerate((heading, self.values[name], self.changes[name])):
+                label.setToolTip(help)
+                grid.addWidget(label, row, column)
+            grid.setColumnStretch(column, 1)
+        self.remark = text("", "help", wrap=True)
+        self.remark.setObjectName("forecast-remark")
+        self.remark.setContentsMargins(0, 5, 0, 0)
+        grid.addWidget(self.remark, 3, 0, 1, len(_FIGURES))
+
+    def show_forecast(
+        self, now: Forecast | None, before: Forecast | None, seconds: float | None, otherwise: str
+    ) -> None:
+        """Show these; `otherwise` says why there is no forecast."""
+        about = "≈ " if now is not None and now.sure == "about" else ""
+        for name, shown, mark in (
+            ("params", short_count, about), ("macs", short_count, about), ("bytes", short_size, "≈ "),
+        ):  # fmt: skip
+            value, old = _of(now, name), _of(before, name)
+            self.values[name].setText("–" if value is None else f"{mark}{shown(value)}")
+            self.values[name].setToolTip("" if value is None else f"{value:,}")
+            self.changes[name].setText("" if value is None or old is None else change(value, old))
+        self.values["time"].setText(f"≈ {short_time(seconds)}" if seconds is not None else "–")
+        self.changes["time"].setText("" if seconds is not None else "Check says it")
+        self.values["latency"].setText("–")
+        self.changes["latency"].setText("by the run")
+        remark = otherwise if now is None else now.remark
+        bad = now is not None and now.impossible
+        self.remark.setText(f"⚠ {remark}" if bad else remark)
+        self.remark.setVisible(bool(remark))
+        if self.remark.property("bad") != bad:
+            self.remark.setProperty("bad", bad)
+            self.remark.style().unpolish(self.remark)
+            self.remark.style().polish(self.remark)
+
+
+def _of(forecast: Forecast | None, name: str) -> int | None:
+    value: int | None = getattr(forecast, name, None)
+    return value

@@ -1,0 +1,148 @@
+"""Checking this installation: every check in a line, to copy into a report."""
+
+from typing import Any
+
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QProgressBar,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.control import RunControl
+from core.doctor import Examination, examine
+from gui import theme
+from gui.widgets.buttons import text
+from gui.worker import Failure, Say, Worker
+
+_WORDS = {
+    "good": ("done", "good", "Good"),
+    "warning": ("warning", "warning", "Limited"),
+    "bad": ("error", "bad", "Bad"),
+}
+
+
+class DoctorDialog(QDialog):
+    """Begins to check when it is made; `worker` outlives it."""
+
+    def __init__(self, parent: QWidget | None, worker: Worker):
+        super().__init__(parent)
+        self.setObjectName("doctor")
+        self.setWindowTitle("Check this installation")
+        self.resize(860, 560)
+        self._worker = worker
+        self.found: Examination | None = None
+        self.heading = text("Checking …", "heading")
+        self.heading.setObjectName("doctor-heading")
+        self.now = text("", "muted")
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 0)
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName("Checking")
+        self.table = QTableWidget(0, 3)
+        self.table.setObjectName("doctor-checks")
+        self.table.setAccessibleName("Checks")
+        self.table.setHorizontalHeaderLabels(["", "Check", "Found"])
+        self.table.verticalHeader().hide()
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.table.setShowGrid(False)
+        self.table.setWordWrap(True)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        self.copy, close = QPushButton("Copy"), QPushButton("Close")
+        self.copy.setObjectName("doctor-copy")
+        self.copy.setToolTip("Copy the report, for a bug report")
+        self.copy.clicked.connect(self._copy)
+        self.copy.setEnabled(False)
+        close.setObjectName("doctor-close")
+        close.setDefault(True)
+        close.clicked.connect(self.accept)
+        row = QHBoxLayout()
+        row.addWidget(self.copy)
+        row.addStretch(1)
+        row.addWidget(close)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(20, 18, 20, 16)
+        layout.setSpacing(10)
+        for widget in (self.heading, self.now, self.bar):
+            layout.addWidget(widget)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(row)
+        self._start()
+
+    def _start(self) -> None:
+        worker = self._worker
+        worker.happened.connect(self._say)
+        worker.completed.connect(self.show_found)
+        worker.stopped.connect(self.reject)
+        worker.failed.connect(self._failed)
+        self.finished.connect(lambda _result: self._leave())
+        if not worker.running:
+            worker.start("checking the installation", _job)
+
+    def _leave(self) -> None:
+        worker = self._worker
+        worker.stop()
+        for signal, slot in (
+            (worker.happened, self._say), (worker.completed, self.show_found),
+            (worker.stopped, self.reject), (worker.failed, self._failed),
+        ):  # fmt: skip
+            signal.disconnect(slot)
+
+    def _say(self, names: list[str]) -> None:
+        self.now.setText(f"Looking at: {names[-1]}")
+
+    def _failed(self, found: Failure) -> None:
+        self.heading.setText(found.message)
+        self.now.setText(found.advice)
+        self.bar.hide()
+
+    def show_found(self, found: Examination) -> None:
+        """Show the checks, the bad ones first."""
+        self.found = found
+        self.bar.hide()
+        self.now.hide()
+        bad, limited = (sum(c.state == state for c in found.checks) for state in ("bad", "warning"))
+        self.heading.setText(
+            f"{bad} of {len(found.checks)} checks found something that will not work."
+            if bad
+            else f"Everything works; {limited} check{'s' if limited != 1 else ''} found a limit."
+            if limited
+            else "Everything works."
+        )
+        order = {"bad": 0, "warning": 1, "good": 2}
+        checks = sorted(found.checks, key=lambda check: order[check.state])
+        self.table.setRowCount(len(checks))
+        for row, check in enumerate(checks):
+            icon, colour, words = _WORDS[check.state]
+            lines = f"{check.found}\n→ {check.advice}" if check.advice else check.found
+            cells = (
+                QTableWidgetItem(theme.icon(icon, colour), words),
+                QTableWidgetItem(check.name),
+                QTableWidgetItem(lines),
+            )
+            for column, cell in enumerate(cells):
+                cell.setToolTip(lines)
+                self.table.setItem(row, column, cell)
+        self.table.resizeRowsToContents()
+        self.copy.setEnabled(True)
+
+    def _copy(self) -> None:
+        if self.found is not None:
+            QGuiApplication.clipboard().setText(self.found.as_text())
+
+
+def _job(control: RunControl, say: Say) -> Any:
+    def tell(name: str) -> None:
+        control.checkpoint()
+        say(name)
+
+    return examine(tell)

@@ -1,0 +1,159 @@
+"""One document on the screen: Markdown with headings that can be jumped to, and marked words."""
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QPoint, QUrl
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+    QTextFrameFormat,
+    QTextTable,
+    QTextTableFormat,
+)
+from PySide6.QtWidgets import QTextBrowser, QTextEdit
+
+from gui import theme
+from gui.help import guide
+
+_DIALECT = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
+_AIR = 12  # pixels above a heading that was jumped to
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading, its level (1 is the title), its anchor and where it stands."""
+
+    level: int
+    title: str
+    anchor: str
+    position: int
+
+
+class Page(QTextBrowser):
+    """Shows a document; links are told by `anchorClicked`, nothing is followed by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("help-text")
+        self.setAccessibleName("Document")
+        self.setOpenLinks(False)
+        self.name = ""
+        self.headings: list[Heading] = []
+
+    def show_document(self, name: str) -> None:
+        """Show a document by its name."""
+        self.name = name
+        place = guide.folder()
+        if place is not None:
+            self.setSearchPaths([str(place)])
+        c = theme.colours()
+        document = self.document()
+        document.setDocumentMargin(22)
+        document.setUndoRedoEnabled(False)
+        document.setMarkdown(guide.read(name), _DIALECT)
+        cursor = QTextCursor(document)
+        cursor.beginEditBlock()  # one layout for all of it
+        self._dress(c)
+        cursor.endEditBlock()
+        self._headings()
+        self.moveCursor(QTextCursor.MoveOperation.Start)
+
+    def go_to(self, anchor: str) -> bool:
+        """Put a heading at the top; False when there is none of that name."""
+        found = next((one for one in self.headings if one.anchor == anchor), None)
+        if found is None:
+            return False
+        cursor = QTextCursor(self.document())
+        cursor.setPosition(found.position)
+        self.setTextCursor(cursor)
+        bar = self.verticalScrollBar()
+        bar.setValue(bar.value() + self.cursorRect(cursor).top() - _AIR)
+        return True
+
+    def section(self) -> str:
+        """The anchor of the heading that one reads under."""
+        top = self.cursorForPosition(QPoint(40, _AIR + 8)).position()
+        before = [one.anchor for one in self.headings if one.position <= top]
+        return before[-1] if before else ""
+
+    def mark(self, words: str) -> int:
+        """Mark `words` everywhere; how often they occur."""
+        c, marks = theme.colours(), []
+        look = QTextCharFormat()
+        look.setBackground(QColor(c.warning_surface))
+        look.setForeground(QColor(c.text))
+        look.setFontUnderline(True)
+        cursor = self.document().find(words) if words else QTextCursor()
+        while not cursor.isNull():
+            one = QTextEdit.ExtraSelection()
+            one.cursor, one.format = cursor, look  # type: ignore[attr-defined]
+            marks.append(one)
+            cursor = self.document().find(words, cursor)
+        self.setExtraSelections(marks)
+        return len(marks)
+
+    def address(self, url: QUrl) -> tuple[str, str]:
+        """Document and anchor that a link leads to; the document is "" for one of the web."""
+        if url.scheme() in ("http", "https", "mailto"):
+            return "", ""
+        return url.path().rpartition("/")[2] or self.name, url.fragment()
+
+    def _headings(self) -> None:
+        found = []
+        block = self.document().begin()
+        while block.isValid():
+            if level := block.blockFormat().headingLevel():
+                found.append((level, block.text(), block.position()))
+            block = block.next()
+        made = guide.anchors([title for _level, title, _position in found])
+        self.headings = [
+            Heading(level, title, anchor, position)
+            for (level, title, position), anchor in zip(found, made, strict=True)
+        ]
+
+    def _dress(self, c: theme.Colours) -> None:
+        """Tables with thin lines and room, code on a ground of its own."""
+        for frame in self.document().rootFrame().childFrames():
+            if isinstance(frame, QTextTable):
+                if all(_blank(frame, column) for column in range(frame.columns())):
+                    frame.removeRows(0, 1)  # Markdown wants a heading, even where there is none
+                look = QTextTableFormat(frame.format())
+                look.setBorder(1)
+                look.setBorderBrush(QColor(c.border))
+                look.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+                look.setBorderCollapse(True)
+                look.setCellPadding(6)
+                look.setHeaderRowCount(0)
+                look.setTopMargin(6)
+                look.setBottomMargin(10)
+                frame.setFormat(look)
+        block = self.document().begin()
+        while block.isValid():
+            self._dress_block(block, c)
+            block = block.next()
+
+    def _dress_block(self, block: object, c: theme.Colours) -> None:
+        pieces = []
+        iterator = block.begin()  # type: ignore[attr-defined]
+        while not iterator.atEnd():
+            piece = iterator.fragment()
+            if piece.charFormat().fontFixedPitch():
+                pieces.append((piece.position(), piece.length()))
+            iterator += 1
+        look = QTextCharFormat()
+        look.setBackground(QColor(c.hover))
+        look.setFontFamilies(["DejaVu Sans Mono", "Consolas", "Menlo", "monospace"])
+        look.setFontStyleHint(QFont.StyleHint.Monospace)
+        for position, length in pieces:
+            cursor = QTextCursor(self.document())
+            cursor.setPosition(position)
+            cursor.setPosition(position + length, QTextCursor.MoveMode.KeepAnchor)
+            cursor.mergeCharFormat(look)
+
+
+def _blank(table: QTextTable, column: int) -> bool:
+    cell = table.cellAt(0, column)
+    return cell.firstCursorPosition().position() == cell.lastCursorPosition().position()

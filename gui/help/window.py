@@ -1,0 +1,197 @@
+"""The window of the guide and the reference: contents, text, search, back and forward."""
+
+from PySide6.QtCore import QSize, Qt, QUrl
+from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QSplitter,
+    QToolButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui import theme
+from gui.help import guide
+from gui.help.page import Page
+from gui.widgets.buttons import text
+
+_TOOLS = (
+    ("back", "undo", "Back", "Alt+Left"),
+    ("forward", "redo", "Forward", "Alt+Right"),
+)
+
+
+class HelpWindow(QWidget):
+    """Stays beside the main window; works without a network."""
+
+    def __init__(self, parent: QWidget | None):
+        super().__init__(parent, Qt.WindowType.Window)
+        self.setObjectName("help")
+        self.setWindowTitle("Help — Espalier")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.resize(980, 720)
+        self.page = Page()
+        self._history: list[tuple[str, str]] = []
+        self._at = -1
+        self.contents = QTreeWidget()
+        self.contents.setObjectName("help-contents")
+        self.contents.setAccessibleName("Contents")
+        self.contents.setHeaderHidden(True)
+        self.contents.setIndentation(14)
+        splitter = QSplitter()
+        splitter.setObjectName("help-splitter")
+        splitter.addWidget(self.contents)
+        splitter.addWidget(self.page)
+        splitter.setSizes([250, 730])
+        splitter.setStretchFactor(1, 1)
+        splitter.setHandleWidth(10)
+        splitter.setChildrenCollapsible(False)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(14, 12, 14, 12)
+        layout.setSpacing(10)
+        layout.addLayout(self._tools())
+        layout.addWidget(splitter, 1)
+        self.page.anchorClicked.connect(self._follow)
+        self.contents.itemClicked.connect(self._chosen)
+        self.contents.itemActivated.connect(self._chosen)
+        self.retheme()
+
+    def _tools(self) -> QHBoxLayout:
+        self.buttons: dict[str, QToolButton] = {}
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        for name, _icon, words, keys in _TOOLS:
+            button = QToolButton()
+            button.setObjectName(f"help-{name}")
+            button.setAccessibleName(words)
+            button.setToolTip(f"{words}  ({keys})")
+            button.setShortcut(QKeySequence(keys))
+            button.setIconSize(QSize(18, 18))
+            self.buttons[name] = button
+            row.addWidget(button)
+        self.buttons["back"].clicked.connect(lambda: self._step(-1))
+        self.buttons["forward"].clicked.connect(lambda: self._step(1))
+        self.which = QComboBox()
+        self.which.setObjectName("help-document")
+        self.which.setAccessibleName("Document")
+        for name, title in guide.TITLES.items():
+            self.which.addItem(title, name)
+        self.which.activated.connect(lambda _index: self.open(self.which.currentData()))
+        self.search = QLineEdit()
+        self.search.setObjectName("help-search")
+        self.search.setAccessibleName("Search the document")
+        self.search.setPlaceholderText("Search")
+        self.search.setClearButtonEnabled(True)
+        self.search.setFixedWidth(240)
+        self.search.textChanged.connect(self._search)
+        self.search.returnPressed.connect(self.find_next)
+        self.found: QLabel = text("", "muted")
+        self.found.setObjectName("help-found")
+        for keys, slot in (
+            (QKeySequence.StandardKey.Find, self._start_search),
+            (QKeySequence.StandardKey.FindNext, self.find_next),
+            (Qt.Key.Key_Escape, self._leave),
+        ):
+            QShortcut(QKeySequence(keys), self).activated.connect(slot)
+        row.addWidget(self.which)
+        row.addStretch(1)
+        row.addWidget(self.found)
+        row.addWidget(self.search)
+        return row
+
+    def open_place(self, place: str) -> None:
+        """The guide's section for a place of the window."""
+        self._load(guide.GUIDE)
+        self.open(guide.GUIDE, guide.section_for(place, [one.anchor for one in self.page.headings]))
+
+    def open(self, name: str, anchor: str = "") -> None:
+        """Show a document, at a heading; remembered for Back."""
+        self._history = [*self._history[: self._at + 1], (name, anchor)]
+        self._at = len(self._history) - 1
+        self._arrive()
+
+    def find_next(self) -> None:
+        """The next place with the words that are searched for; after the last comes the first."""
+        words = self.search.text()
+        if words and not self.page.find(words):
+            self.page.moveCursor(self.page.textCursor().MoveOperation.Start)
+            self.page.find(words)
+
+    def retheme(self) -> None:
+        for name, icon, _words, _keys in _TOOLS:
+            self.buttons[name].setIcon(theme.icon(icon))
+        if self.page.name:
+            here, self.page.name = self.page.section(), ""
+            self._load(self._history[self._at][0])
+            self.page.go_to(here)
+
+    def _arrive(self) -> None:
+        name, anchor = self._history[self._at]
+        self._load(name)
+        if not self.page.go_to(anchor):
+            self.page.verticalScrollBar().setValue(0)
+        self._select(anchor)
+        self.page.setFocus()
+        self.which.setCurrentIndex(max(0, self.which.findData(name)))
+        self.buttons["back"].setEnabled(self._at > 0)
+        self.buttons["forward"].setEnabled(self._at < len(self._history) - 1)
+
+    def _load(self, name: str) -> None:
+        if self.page.name == name:
+            return
+        self.page.show_document(name)
+        self.contents.clear()
+        parents: dict[int, QTreeWidgetItem] = {}
+        for one in self.page.headings:
+            if not 1 < one.level <= 4:
+                continue
+            item = QTreeWidgetItem([one.title])
+            item.setToolTip(0, one.title)
+            item.setData(0, Qt.ItemDataRole.UserRole, one.anchor)
+            above = next((parents[level] for level in range(one.level - 1, 0, -1) if level in parents), None)
+            self.contents.addTopLevelItem(item) if above is None else above.addChild(item)
+            parents = {level: made for level, made in parents.items() if level < one.level}
+            parents[one.level] = item
+        self._search()
+
+    def _select(self, anchor: str) -> None:
+        for item in self.contents.findItems("", Qt.MatchFlag.MatchContains | Qt.MatchFlag.MatchRecursive):
+            if item.data(0, Qt.ItemDataRole.UserRole) == anchor:
+                self.contents.setCurrentItem(item)
+                item.setExpanded(True)
+
+    def _chosen(self, item: QTreeWidgetItem) -> None:
+        self.open(self.page.name, str(item.data(0, Qt.ItemDataRole.UserRole)))
+
+    def _follow(self, url: QUrl) -> None:
+        name, anchor = self.page.address(url)
+        if not name:
+            QDesktopServices.openUrl(url)
+        elif name.endswith(".md"):
+            self.open(name, anchor)
+
+    def _step(self, by: int) -> None:
+        self._at = min(max(0, self._at + by), len(self._history) - 1)
+        self._arrive()
+
+    def _search(self) -> None:
+        words = self.search.text().strip()
+        count = self.page.mark(words)
+        self.found.setText(f"{count} place{'s' if count != 1 else ''}" if words else "")
+        if count and not self.page.textCursor().hasSelection():
+            self.page.find(words)
+
+    def _start_search(self) -> None:
+        self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.search.selectAll()
+
+    def _leave(self) -> None:
+        if self.search.text():
+            self.search.clear()
+        else:
+            self.close()

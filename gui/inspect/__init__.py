@@ -1,0 +1,1 @@
+"""The place where one finished stage is looked into: layers, differences, distributions, mistakes."""

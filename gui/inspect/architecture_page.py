@@ -1,0 +1,117 @@
+"""What the network has that the compared one has not: channels before and after, dropped and split layers."""
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
+
+from core.analysis.layers import WORDS, Change, Difference
+from gui.inspect.bar_table import BarTable, Cell, Column
+from gui.widgets.buttons import ElidedLabel, Empty
+
+_TONES = {"dropped": "bad", "factorised": "info", "added": "info"}
+
+
+class ArchitecturePage(QWidget):
+    """The table of changes.
+
+    Signals:
+        layer_wanted: the path of a layer whose distributions are to be shown.
+    """
+
+    layer_wanted = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: Difference | None = None
+        self._shown: list[Change] = []
+        self.words = ElidedLabel()
+        self.words.setObjectName("architecture-words")
+        self.only = QCheckBox("Only what changed")
+        self.only.setObjectName("architecture-only")
+        self.only.setChecked(True)
+        self.only.toggled.connect(lambda _on: self._fill())
+        self.table = BarTable("architecture", "Layers before and after")
+        self.table.doubleClicked.connect(lambda _index: self._open())
+        self.empty = Empty("architecture", "", "")
+        top = QHBoxLayout()
+        top.setSpacing(10)
+        top.addWidget(self.words, 1)
+        top.addWidget(self.only)
+        page = QWidget()
+        inside = QVBoxLayout(page)
+        inside.setContentsMargins(0, 10, 0, 0)
+        inside.setSpacing(8)
+        inside.addLayout(top)
+        inside.addWidget(self.table, 1)
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(self.empty)
+        self._stack.addWidget(page)
+        self.show_nothing("", "")
+
+    def show_nothing(self, title: str, advice: str) -> None:
+        """Say why there is no difference to show."""
+        self._found = None
+        self.empty.title.setText(title)
+        self.empty.advice.setText(advice)
+        self._stack.setCurrentIndex(0)
+
+    def show_difference(self, found: Difference) -> None:
+        """Show a difference; a network like the other says so."""
+        self._found = found
+        if all(change.kind == "same" for change in found.changes):
+            self.show_nothing(
+                "The same architecture",
+                "Every layer has the same shape in both networks; only weights or number formats can differ. "
+                "See Distributions for these.",
+            )
+            return
+        self.words.setText(found.sentence)
+        self._stack.setCurrentIndex(1)
+        self._fill()
+
+    def retheme(self) -> None:
+        self.table.viewport().update()
+
+    def _fill(self) -> None:
+        if self._found is None:
+            return
+        changes = self._found.changes
+        self._shown = [each for each in changes if each.kind != "same" or not self.only.isChecked()]
+        largest = max((each.params_before for each in changes), default=1) or 1
+        columns = (
+            Column("Layer", "Its path in the network", False, True),
+            Column("Type", "What it computes", False),
+            Column("What became of it", "", False),
+            Column("Channels before", "In → out", False),
+            Column("Channels after", "In → out", False, True),
+            Column("Parameters before", "Of its weight and bias"),
+            Column("Parameters after", "Of its weight and bias"),
+            Column("Left", "Parameters after as a share of those before"),
+        )
+        self.table.show_rows(columns, [_cells(each, largest) for each in self._shown])
+
+    def _open(self) -> None:
+        row = self.table.current()
+        if row >= 0 and self._shown[row].kind not in ("dropped", "factorised"):
+            self.layer_wanted.emit(self._shown[row].path)
+
+
+def _cells(change: Change, largest: int) -> list[Cell]:
+    tone = _TONES.get(change.kind, "")
+    words = WORDS[change.kind]
+    if change.zeros > 0.0005:
+        words += f", {100 * change.zeros:.0f} % set to zero"
+    left = change.params_after / change.params_before if change.params_before else None
+    return [
+        Cell(change.path),
+        Cell(change.type),
+        Cell(words, tone=tone),
+        Cell(change.before or "—"),
+        Cell(change.after or "—"),
+        _count(change.params_before, largest),
+        _count(change.params_after, largest),
+        Cell("—") if left is None else Cell(f"{100 * left:.0f} %", left, min(left, 1.0)),
+    ]
+
+
+def _count(value: int, largest: int) -> Cell:
+    return Cell(f"{value:,}".replace(",", "\u202f") if value else "—", float(value), value / largest)

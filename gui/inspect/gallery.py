@@ -1,0 +1,193 @@
+"""Test images as cards: the picture, what it is, and what the models answered."""
+
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QPainter, QResizeEvent
+from PySide6.QtWidgets import (  # fmt: skip
+    QAbstractItemView,
+    QListView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+)
+
+from core.analysis.confusion import Answers
+from core.analysis.flips import Pair
+from core.data.image_data import ImageData
+from gui import theme
+from gui.data.pictures import Thumbs
+
+Index = QModelIndex | QPersistentModelIndex
+SIDE = 96
+_WIDTH, _HEIGHT, _PAD, _LINE = 148, 172, 8, 17
+_STEP = 120
+LINES = Qt.ItemDataRole.UserRole
+
+
+class FlipsModel(QAbstractListModel):
+    """Images of the test split; pictures are made when they are first painted, more rows when one scrolls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: np.ndarray = np.zeros(0, np.int64)
+        self.pair: Pair | None = None
+        self.data_: ImageData | None = None
+        self.ratio = 1.0
+        self._shown = 0
+        self._thumbs: Thumbs | None = None
+
+    def show_pair(self, pair: Pair | None) -> None:
+        self.pair = pair
+        self.show_images(np.zeros(0, np.int64))
+
+    def show_data(self, data: ImageData | None) -> None:
+        """Where the pictures come from; None while they are being opened."""
+        self.data_ = data
+        self._thumbs = Thumbs(data, SIDE) if data is not None else None
+        if self._shown:
+            self.dataChanged.emit(self.index(0), self.index(self._shown - 1))
+
+    def show_images(self, images: np.ndarray) -> None:
+        """Show these places in the test split."""
+        self.beginResetModel()
+        self.images, self._shown = images, min(_STEP, len(images))
+        self.endResetModel()
+
+    def row_of(self, image: int) -> int:
+        """Where an image of the test split stands in the data set."""
+        return int(self.data_.split("test")[image]) if self.data_ is not None else -1
+
+    def pixels(self, image: int) -> np.ndarray | None:
+        """An image's pixels, None while the data set is not open."""
+        return np.asarray(self.data_.images[self.row_of(image)]) if self.data_ is not None else None
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else self._shown
+
+    def canFetchMore(self, parent: Index) -> bool:
+        return self._shown < len(self.images)
+
+    def fetchMore(self, parent: Index) -> None:
+        more = min(self._shown + _STEP, len(self.images))
+        self.beginInsertRows(QModelIndex(), self._shown, more - 1)
+        self._shown = more
+        self.endInsertRows()
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        image = int(self.images[index.row()])
+        if role == Qt.ItemDataRole.DecorationRole:
+            return self._thumbs.of(self.row_of(image), self.ratio) if self._thumbs is not None else None
+        if role == LINES:
+            return self.lines(image)
+        if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole):
+            return "\n".join(words for words, _tone in self.lines(image))
+        return None
+
+    def lines(self, image: int) -> list[tuple[str, str]]:
+        """What is written below a picture, each line with its colour's name."""
+        if self.pair is None:
+            return []
+        after, before = self.pair.after, self.pair.before
+        lines = [(f"is {after.classes[int(after.labels[image])]}", "text")]
+        if before is not None:
+            lines.append(self._answer("was", before, image))
+        return [*lines, self._answer("now", after, image)]
+
+    @staticmethod
+    def _answer(word: str, answers: Answers, image: int) -> tuple[str, str]:
+        right = bool(answers.right[image])
+        name = answers.classes[int(answers.guesses[image])]
+        words = f"{'✓' if right else '✖'} {word} {name} {100 * answers.confidence[image]:.0f} %"
+        return words, "good" if right else "bad"
+
+
+class FlipsGallery(QListView):
+    """The grid of cards.
+
+    Signals:
+        looked_at: an image of the test split that is current now, -1 for none.
+        enlarge: a row to see larger.
+    """
+
+    looked_at = Signal(int)
+    enlarge = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("flips")
+        self.setAccessibleName("Test images")
+        self.cards = FlipsModel()
+        self.setModel(self.cards)
+        self.setItemDelegate(_CardDelegate(self))
+        self.setViewMode(QListView.ViewMode.IconMode)
+        self.setMovement(QListView.Movement.Static)
+        self.setResizeMode(QListView.ResizeMode.Adjust)
+        self.setUniformItemSizes(True)
+        self.setGridSize(QSize(_WIDTH, _HEIGHT))
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # or cards would jump about
+        self.setStyleSheet("QListView { padding: 6px; }")
+        self.selectionModel().currentChanged.connect(lambda now, _before: self.looked_at.emit(self._at(now)))
+        self.doubleClicked.connect(lambda index: self.enlarge.emit(index.row()))
+
+    def show_images(self, images: np.ndarray) -> None:
+        """Show these, the first one looked at."""
+        self.cards.ratio = self.devicePixelRatioF()
+        self.cards.show_images(images)
+        self.scrollToTop()
+        if len(images):
+            self.setCurrentIndex(self.cards.index(0))
+        else:
+            self.looked_at.emit(-1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Cards share the width, so that no gap is left on the right."""
+        room = self.viewport().width() - 2
+        self.setGridSize(QSize(room // max(1, room // _WIDTH), _HEIGHT))
+        super().resizeEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
+            self.enlarge.emit(self.currentIndex().row())
+            return
+        super().keyPressEvent(event)
+
+    def _at(self, index: QModelIndex) -> int:
+        return int(self.cards.images[index.row()]) if index.isValid() else -1
+
+
+class _CardDelegate(QStyledItemDelegate):
+    """Picture above, lines below."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        view = self.parent()
+        return view.gridSize() if isinstance(view, QListView) else QSize(_WIDTH, _HEIGHT)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        c, rect = theme.colours(), option.rect.adjusted(3, 3, -3, -3)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if option.state & QStyle.StateFlag.State_Selected:
+            painter.setPen(QColor(c.accent))
+            painter.setBrush(QColor(c.selection))
+            painter.drawRoundedRect(rect, 6, 6)
+        picture = index.data(Qt.ItemDataRole.DecorationRole)
+        place = QRect(rect.center().x() - SIDE // 2, rect.top() + _PAD, SIDE, SIDE)
+        if picture is None:
+            painter.fillRect(place, QColor(c.hover))
+        else:
+            size = picture.deviceIndependentSize().toSize()
+            inner = QRect(place)
+            inner.setSize(size)
+            inner.moveCenter(place.center())
+            painter.drawPixmap(inner, picture)
+        top = place.bottom() + 6
+        for number, (words, tone) in enumerate(index.data(LINES)):
+            line = QRect(rect.left() + 2, top + number * _LINE, rect.width() - 4, _LINE)
+            painter.setPen(QColor(getattr(c, tone)))
+            shown = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, line.width())
+            painter.drawText(line, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignVCenter, shown)
+        painter.restore()

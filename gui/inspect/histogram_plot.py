@@ -1,0 +1,108 @@
+"""One or two histograms over each other, on common bins."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from core.analysis.histograms import Histogram
+from gui import theme
+from gui.widgets.buttons import text
+
+_MARKS = ("━━", "╍╍")
+
+
+class HistogramPlot(QWidget):
+    """The first is a filled line, the second a dashed one, so that colour is not the only sign."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: list[tuple[str, Histogram]] = []
+        self._logarithmic = False
+        self.plot = pg.PlotWidget()
+        self.plot.setObjectName("histogram")
+        self.plot.setAccessibleName("Histogram of the chosen layer")
+        self.plot.setFrameShape(self.plot.Shape.NoFrame)
+        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.plot.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.plot.setMenuEnabled(False)
+        self.plot.hideButtons()
+        self.item = self.plot.getPlotItem()
+        self.legend = text(wrap=True)
+        self.legend.setObjectName("histogram-legend")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(14, 10, 14, 10)
+        layout.setSpacing(6)
+        layout.addWidget(self.legend)
+        layout.addWidget(self.plot, 1)
+        self.retheme()
+
+    def show_histograms(self, shown: Sequence[tuple[str, Histogram]]) -> None:
+        """Show histograms, each with its name."""
+        self._shown = list(shown)
+        self._draw()
+        self.item.autoRange()
+
+    def set_logarithmic(self, on: bool) -> None:
+        """Count in powers of ten, so that rare values are seen."""
+        self._logarithmic = on
+        self._draw()
+        self.item.autoRange()
+
+    def retheme(self) -> None:
+        c = theme.colours()
+        self.plot.setBackground(QColor(c.surface))
+        for name in ("left", "bottom"):
+            axis = self.item.getAxis(name)
+            axis.setPen(pg.mkPen(c.border))
+            axis.setTextPen(pg.mkPen(c.muted))
+            axis.setStyle(tickLength=4, hideOverlappingLabels=True)
+            axis.enableAutoSIPrefix(False)
+        self.item.setLabel("bottom", "Value", color=c.muted)
+        self.item.getAxis("left").setWidth(56)
+        self.item.showGrid(x=False, y=True, alpha=0.16)
+        self._draw()
+
+    def _draw(self) -> None:
+        self.item.clear()
+        c, parts = theme.colours(), []
+        words = "Share of the values [%]" + (", logarithmic" if self._logarithmic else "")
+        self.item.setLabel("left", words, color=c.muted)
+        self.item.setLogMode(y=False)
+        for number, (name, histogram) in enumerate(self._shown):
+            colour = QColor(c.series[number])
+            edges = np.linspace(histogram.low, histogram.high, len(histogram.counts) + 1)
+            heights, floor = self._heights(histogram)
+            style = Qt.PenStyle.SolidLine if number == 0 else Qt.PenStyle.DashLine
+            fill = QColor(colour)
+            fill.setAlpha(56 if number == 0 else 0)
+            self.item.addItem(pg.PlotCurveItem(
+                edges, heights, stepMode="center", pen=pg.mkPen(colour, width=2, style=style),
+                fillLevel=floor, brush=pg.mkBrush(fill),
+            ))  # fmt: skip
+            parts.append(
+                f'<span style="color:{colour.name()}">{_MARKS[number]}</span>&nbsp;<b>{escape(name)}</b>: '
+                f'<span style="color:{c.muted}">{escape(histogram.sentence)}</span>'
+            )
+        self._ticks()
+        self.legend.setText("<br>".join(parts))
+
+    def _heights(self, histogram: Histogram) -> tuple[np.ndarray, float]:
+        """Heights to draw, and where the ground is."""
+        shares = 100.0 * np.asarray(histogram.counts) / max(1, histogram.n)
+        if not self._logarithmic:
+            return shares, 0.0
+        floor = np.log10(100.0 / max([h.n for _, h in self._shown] + [100])) - 0.3
+        return np.log10(np.maximum(shares, 10**floor)), float(floor)
+
+    def _ticks(self) -> None:
+        """Percent at powers of ten where the axis is logarithmic."""
+        axis = self.item.getAxis("left")
+        steps = [factor * 10.0**power for power in range(-6, 3) for factor in (1, 2, 5)]
+        axis.setTicks(
+            [[(float(np.log10(step)), f"{step:g}") for step in steps]] if self._logarithmic else None
+        )

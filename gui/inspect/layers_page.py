@@ -1,0 +1,211 @@
+"""The layer table: what every layer of the exported file is, holds, computes and costs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from gui import theme
+from gui.inspect.bar_table import BarTable, Cell, Column
+from gui.inspect.progress_line import ProgressLine
+from gui.widgets.buttons import ElidedLabel
+from gui.widgets.search_box import SearchBox
+
+_PRECISIONS = {"float32": "float32", "float16": "float16", "int8": "INT8", "int16": "INT16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What is known of how much each layer matters.
+
+    Attributes:
+        values: by the layer's path. falling: whether low values are the sensitive ones (dB).
+        source: where it comes from, for the tooltip.
+    """
+
+    values: Mapping[str, float]
+    unit: str
+    falling: bool
+    source: str
+
+    def share(self, value: float) -> float:
+        """The length of a value's bar: long is sensitive; a quarter of the layers counts as harmless."""
+        order = sorted(self.values.values(), reverse=not self.falling)
+        worst, harmless = order[0], order[3 * len(order) // 4]
+        return max(0.0, (harmless - value) / (harmless - worst)) if harmless != worst else 1.0
+
+
+class LayersPage(QWidget):
+    """The table with a search field above it.
+
+    Signals:
+        measure_wanted: time the layers again.
+        stop_wanted: give up measuring.
+        layer_wanted: the path of a layer whose distributions are to be shown.
+    """
+
+    measure_wanted = Signal()
+    stop_wanted = Signal()
+    layer_wanted = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: dict[str, Any] | None = None
+        self._stored, self._sensitivity = "", None  # type: tuple[str, Sensitivity | None]
+        self._reasons: dict[str, str] = {}
+        self.paths: list[str] = []
+        self.search = SearchBox("layers-search", "Search layers", "Search layers by name, type or precision")
+        self.search.setMaximumWidth(320)
+        self.measure = QPushButton("Measure again")
+        self.measure.setObjectName("layers-measure")
+        self.measure.clicked.connect(self.measure_wanted)
+        self.words = ElidedLabel()
+        self.words.setObjectName("layers-words")
+        self.words.setProperty("role", "muted")
+        self.working = ProgressLine("layers", "Progress of the measurement")
+        self.working.stop_wanted.connect(self.stop_wanted)
+        self.table = BarTable("layers", "Layers of the exported file")
+        self.table.doubleClicked.connect(lambda _index: self._open())
+        self.search.textChanged.connect(self.table.search)
+        top = QHBoxLayout()
+        top.setSpacing(10)
+        top.addWidget(self.search, 2)
+        top.addWidget(self.words, 3)
+        top.addWidget(self.measure)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 10, 0, 0)
+        layout.setSpacing(8)
+        layout.addLayout(top)
+        layout.addWidget(self.working)
+        layout.addWidget(self.table, 1)
+        self.clear()
+
+    def clear(self) -> None:
+        """Nothing is known yet."""
+        self._found = None
+        self.paths = []
+        self.table.show_rows((), ())
+        self.words.setText("")
+
+    def show_layers(
+        self,
+        found: dict[str, Any],
+        stored: str,
+        sensitivity: Sensitivity | None,
+        reasons: Mapping[str, str] | None = None,
+    ) -> None:
+        """Show what `core.profiling.per_layer` found.
+
+        Args:
+            stored: the precision that the file is stored in.
+            reasons: why the stage left layers alone, by their path.
+        """
+        self._found, self._stored, self._sensitivity = found, stored, sensitivity
+        self._reasons = dict(reasons or {})
+        layers = found["layers"]
+        self.paths = [layer["layer"] for layer in layers]
+        largest = {
+            name: max((layer[name] or 0 for layer in layers), default=0) or 1
+            for name in ("params", "macs", "ms")
+        }
+        columns, cells = self._columns(), []
+        for layer in layers:
+            cells.append(self._cells(layer, largest))
+        self.table.show_rows(columns, cells)
+        self.words.setText(summary(found, stored))
+
+    def show_sensitivity(self, sensitivity: Sensitivity | None) -> None:
+        """Show (or take away) the column of sensitivities."""
+        if self._found is not None:
+            self.show_layers(self._found, self._stored, sensitivity, self._reasons)
+
+    def allow_measuring(self, reason: str) -> None:
+        """Measuring can be asked for, unless there is a reason against it."""
+        self.measure.setEnabled(not reason)
+        self.measure.setToolTip(reason or "Time every layer of this file once more")
+
+    def retheme(self) -> None:
+        self.measure.setIcon(theme.icon("running"))
+        self.table.viewport().update()
+
+    def _columns(self) -> Sequence[Column]:
+        columns = [
+            Column("Layer", "Its path in the network; a double click shows its distributions", False, True),
+            Column("Type", "What it computes", False),
+            Column("Shape", "Channels in → out", False),
+            Column("Output", "Channels × height × width for one image", False),
+            Column("Parameters", "Weights and biases in the file, batch norms folded in"),
+            Column("MACs", "Multiply-accumulates for one image"),
+            Column("Time [ms]", "Median of its kernels for one image, by ONNX Runtime's profiler"),
+            Column("Ran in", "The number format that its kernels computed with", False),
+        ]
+        if self._sensitivity is not None:
+            columns.append(Column(f"Sensitivity [{self._sensitivity.unit}]", self._sensitivity.source))
+        return columns
+
+    def _cells(self, layer: dict[str, Any], largest: Mapping[str, float]) -> list[Cell]:
+        ms = layer["ms"]
+        tip = f"Ran as: {_listed(layer['kernels'])}" if layer["kernels"] else "Not measured yet"
+        cells = [
+            Cell(layer["layer"]),
+            Cell(layer["type"]),
+            Cell(layer["shape"]),
+            Cell(" × ".join(str(side) for side in layer["output"])),
+            _figure(layer["params"], largest["params"]),
+            _figure(layer["macs"], largest["macs"]),
+            Cell("—", None, None, "", tip)
+            if ms is None
+            else Cell(f"{ms:.3f}", ms, ms / largest["ms"], "", tip),
+            self._precision(layer, tip),
+        ]
+        if self._sensitivity is not None:
+            value = self._sensitivity.values.get(layer["layer"])
+            cells.append(
+                Cell("—") if value is None else Cell(f"{value:.2f}", value, self._sensitivity.share(value))
+            )
+        return cells
+
+    def _precision(self, layer: dict[str, Any], tip: str) -> Cell:
+        words = _PRECISIONS.get(layer["precision"], layer["precision"]) or "—"
+        if layer["fallback"]:
+            reason = self._reasons.get(layer["layer"], "others in this file are INT8")
+            return Cell(f"⚠ {words}", None, None, "warning", f"Computed in float: {reason}.\n{tip}")
+        return Cell(words, tip=tip)
+
+    def _open(self) -> None:
+        row = self.table.current()
+        if row >= 0 and self._found is not None and self._found["layers"][row]["params"]:
+            self.layer_wanted.emit(self.paths[row])
+
+
+def _figure(value: int, largest: float) -> Cell:
+    if not value:
+        return Cell("—", 0.0)
+    return Cell(f"{value:,}".replace(",", "\u202f"), value, value / largest)
+
+
+def _listed(kernels: Sequence[str]) -> str:
+    return " + ".join(f"{kernels.count(name)} × {name}" if kernels.count(name) > 1 else name for name in dict.fromkeys(kernels))  # fmt: skip
+
+
+def summary(found: dict[str, Any], stored: str) -> str:
+    """What the table adds up to, and what a person would not expect."""
+    parts = []
+    layers = found["layers"]
+    if found["total_ms"] is not None:
+        threads = f"{found['threads']} thread{'s' if found['threads'] > 1 else ''}"
+        parts.append(f"{found['total_ms']:.3f} ms in all, {found['runs']} runs, {threads}")
+    if found["fallbacks"]:
+        weighted = sum(1 for layer in layers if layer["macs"])
+        names = ", ".join(found["fallbacks"][:3]) + (", …" if len(found["fallbacks"]) > 3 else "")
+        parts.append(f"⚠ {len(found['fallbacks'])} of {weighted} layers compute in float: {names}")
+    computed = {layer["precision"] for layer in layers if layer["macs"] and layer["precision"]}
+    if stored == "float16" and computed == {"float32"}:
+        parts.append("⚠ stored in float16, computed in float32 on this processor")
+    total = sum(layer["macs"] for layer in layers)
+    parts.append(
+        f"{sum(1 for layer in layers if layer['params'])} layers with weights, {total / 1e6:.1f} M MACs"
+    )
+    return " · ".join(parts)

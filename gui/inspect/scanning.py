@@ -1,0 +1,116 @@
+"""Sensitivity scans: started, kept, shown, and sent into the open pipeline."""
+
+from functools import partial
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from core.deploy.quantization.sensitivity import UNITS
+from core.runs import Home
+from gui.document import Document
+from gui.inspect import overrides, work
+from gui.inspect.kept import Kept
+from gui.inspect.lane import Lane
+from gui.inspect.layers_page import Sensitivity
+from gui.inspect.sensitivity_page import SensitivityPage
+from gui.inspect.subject import Subject
+from gui.messages import Messages
+
+
+class Scanning(QObject):
+    """Owns the worker behind the `SensitivityPage`.
+
+    Signals:
+        known: a model whose sensitivities are known now.
+        said: a sentence for the status bar. edited: the id of a stage that took an override.
+    """
+
+    known = Signal(object)
+    said = Signal(str)
+    edited = Signal(str)
+
+    def __init__(
+        self, page: SensitivityPage, home: Home, document: Document, messages: Messages, parent: QObject
+    ):
+        super().__init__(parent)
+        self._page, self._home, self._document = page, home, document
+        self._model: Subject | None = None
+        self._busy = ""
+        self._latest = Kept({})
+        self.lane = Lane(self)
+        self.lane.done.connect(self._done)
+        self.lane.failed.connect(lambda _request, failure: messages.failure(failure))
+        self.lane.moved.connect(page.working.show_progress)
+        self.lane.changed.connect(lambda: page.show_busy(self.lane.title if self.lane.busy else ""))
+        page.working.stop_wanted.connect(self.lane.stop)
+        page.scan_wanted.connect(self._scan)
+        page.send_wanted.connect(self._send)
+        document.changed.connect(self._offer)
+
+    def show(self, model: Subject | None) -> None:
+        """Show what is known of a model."""
+        self._model = model
+        self._page.show_scan(self._latest.get(("scan", model)))
+        self._offer()
+
+    def set_running(self, reason: str) -> None:
+        """A reason keeps scans from starting."""
+        self._busy = reason
+        self._page.allow(reason)
+
+    def sensitivity(self, model: Subject) -> Sensitivity | None:
+        """What is known of how much the layers matter: a scan's result, or the stage's own ranking."""
+        found = self._latest.get(("scan", model))
+        if isinstance(found, work.PruneScan):
+            shares = sorted({share for layer in found.layers for share in layer.top1})
+            share = shares[len(shares) // 2]
+            values = {layer.path: layer.loss(share, found.top1) for layer in found.layers}
+            source = f"Points of validation accuracy lost with {100 * share:.0f} % of its channels at zero"
+            return Sensitivity(values, "points", False, source)
+        if isinstance(found, work.QuantizeScan):
+            source = "Signal to noise of the logits when only this layer computes with integers"
+            return Sensitivity(dict(found.ranking), found.unit, found.measure != "divergence", source)
+        return _ranked_by_stage(model)
+
+    def _scan(self, request: work.ScanRequest) -> None:
+        if self._model is not None and not self._busy:
+            job = partial(work.scan, self._model, request, self._home)
+            self.lane.ask(("scan", self._model), "the sensitivity scan", job)
+
+    def _done(self, request: Any, found: work.Scan) -> None:
+        self._latest[request] = found
+        if request[1] == self._model:
+            self._page.show_scan(found)
+        self.said.emit("The sensitivity of every layer is known; it also stands in the layer table.")
+        self.known.emit(request[1])
+
+    def _offer(self) -> None:
+        """Stages of the open pipeline that an override can go to."""
+        after, pipeline = self._model.report.id if self._model is not None else "", self._document.pipeline
+        fields = (overrides.PRUNE_FIELD, overrides.KEEP_FIELD)
+        self._page.show_targets({field: overrides.targets(pipeline, field, after) for field in fields})
+
+    def _send(self, target: overrides.Target, field: str, text: str) -> None:
+        """One edit of the open pipeline, which can be undone."""
+        found = self._latest.get(("scan", self._model))
+        if self._model is None or found is None:
+            return
+        pipeline, id = overrides.with_override(
+            self._document.pipeline, target, field, text, self._model.report.id, found.request.scope
+        )
+        self._document.apply(pipeline, "Take over the sensitivity scan")
+        self.said.emit(
+            f"'{pipeline.stage(id).title}' has settings for single layers now; Undo takes them back."
+        )
+        self.edited.emit(id)
+
+
+def _ranked_by_stage(model: Subject) -> Sensitivity | None:
+    """The ranking that quantization by sensitivity left in the stage's facts."""
+    ranking = model.report.facts.get("ranking")
+    if not ranking:
+        return None
+    measure = str(getattr(model.pipeline.stage(model.report.id).parameters, "measure", "sqnr"))
+    values = {str(name): float(value) for name, value in ranking}
+    source = "What this stage ranked its layers by; the most sensitive stayed float"
+    return Sensitivity(values, UNITS.get(measure, ""), measure != "divergence", source)

@@ -1,0 +1,274 @@
+"""Which layers a network can spare: a scan, its table, and a way into the editor."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtWidgets import (  # fmt: skip
+    QComboBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.analysis.sensitivity import most_sensitive, ratios_text, suggested_ratios
+from gui import theme
+from gui.inspect.bar_table import BarTable, Cell, Column
+from gui.inspect.overrides import KEEP_FIELD, PRUNE_FIELD, Target
+from gui.inspect.picker import ElidedBox
+from gui.inspect.progress_line import ProgressLine
+from gui.inspect.work import PruneScan, QuantizeScan, Scan, ScanRequest
+from gui.widgets.buttons import ElidedLabel, Empty, card, text
+
+_KINDS = (
+    ("Pruning, inside of blocks", ("prune", "block-internal")),
+    ("Pruning, whole groups", ("prune", "whole-groups")),
+    ("Quantization to INT8", ("quantize", "")),
+)
+_EMPTY = (
+    "The scan takes each layer by itself and looks at what it costs: without some of its channels, or computed "
+    "with integers. It uses validation images, changes nothing and can be stopped at any time. Its result can be "
+    "sent into the pipeline as settings of single layers."
+)
+
+
+class SensitivityPage(QWidget):
+    """Asks for a scan and shows what it found.
+
+    Signals:
+        scan_wanted: a `ScanRequest`. stop_wanted: give it up.
+        send_wanted: where to, which setting, its text: into the open pipeline.
+    """
+
+    scan_wanted = Signal(object)
+    stop_wanted = Signal()
+    send_wanted = Signal(object, str, str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scan: Scan | None = None
+        self._targets: dict[str, list[Target]] = {}
+        self._ratios: dict[str, float] = {}
+        self.kind = QComboBox()
+        self.kind.setObjectName("scan-kind")
+        self.kind.setAccessibleName("What is scanned")
+        for title, kind in _KINDS:
+            self.kind.addItem(title, kind)
+        self.images = QSpinBox()
+        self.images.setObjectName("scan-images")
+        self.images.setAccessibleName("Validation images")
+        self.images.setRange(32, 10_000)
+        self.images.setSingleStep(64)
+        self.images.setValue(256)
+        self.images.setSuffix(" images")
+        self.start = QPushButton("Scan")
+        self.start.setObjectName("scan-start")
+        self.start.setProperty("primary", True)
+        self.start.clicked.connect(self._start)
+        self.working = ProgressLine("scan", "Progress of the scan")
+        self.working.stop_wanted.connect(self.stop_wanted)
+        self.words = ElidedLabel()
+        self.words.setObjectName("scan-words")
+        self.table = BarTable("scan", "Sensitivity of every layer")
+        self.empty = Empty("scan", "Which layers can this network spare?", _EMPTY)
+        self.empty.setContentsMargins(220, 0, 220, 0)
+        self._build()
+        self._reason = ""
+        self.retheme()
+        self.show_scan(None)
+
+    def _build(self) -> None:
+        top = QHBoxLayout()
+        top.setSpacing(10)
+        for widget in (text("Scan for", "section"), self.kind, self.images, self.start):
+            top.addWidget(widget)
+        top.addWidget(self.words, 1)
+        found = QWidget()
+        column = QVBoxLayout(found)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(10)
+        column.addWidget(self.table, 1)
+        column.addWidget(self._sending())
+        self._stack = QStackedLayout()
+        self._stack.addWidget(self.empty)
+        self._stack.addWidget(found)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 10, 0, 0)
+        layout.setSpacing(8)
+        layout.addLayout(top)
+        layout.addWidget(self.working)
+        layout.addLayout(self._stack, 1)
+
+    def _sending(self) -> QWidget:
+        self.loss = QDoubleSpinBox()
+        self.loss.setObjectName("scan-loss")
+        self.loss.setAccessibleName("Points that each layer may lose by itself")
+        self.loss.setRange(0.0, 100.0)
+        self.loss.setSingleStep(0.5)
+        self.loss.setDecimals(2)
+        self.loss.setValue(2.0)
+        self.loss.setSuffix(" points")
+        self.count = QSpinBox()
+        self.count.setObjectName("scan-count")
+        self.count.setAccessibleName("How many of the most sensitive layers stay float")
+        self.count.setRange(1, 999)
+        self.count.setValue(3)
+        self.count.setSuffix(" most sensitive layers")
+        self.rule = QLabel()
+        self.target = ElidedBox()
+        self.target.setObjectName("scan-target")
+        self.target.setAccessibleName("Stage that takes the settings")
+        self.target.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.target.setMinimumWidth(220)
+        self.send = QPushButton("Send into the pipeline")
+        self.send.setObjectName("scan-send")
+        self.send.clicked.connect(self._send)
+        self.loss.valueChanged.connect(lambda _value: self._fill())
+        self.count.valueChanged.connect(lambda _value: self._fill())
+        frame = card()
+        row = QHBoxLayout(frame)
+        row.setContentsMargins(14, 10, 14, 10)
+        row.setSpacing(10)
+        for widget in (self.rule, self.loss, self.count):
+            row.addWidget(widget)
+        row.addStretch(1)
+        row.addWidget(text("into", "muted"))
+        row.addWidget(self.target, 1)
+        row.addWidget(self.send)
+        return frame
+
+    def show_scan(self, scan: Scan | None) -> None:
+        """Show what a scan found; None shows what one would do."""
+        self.scan = scan
+        self.working.end()
+        self._stack.setCurrentIndex(0 if scan is None else 1)
+        pruning = isinstance(scan, PruneScan)
+        self.rule.setText("Prune each layer as far as it loses at most" if pruning else "Keep in float the")
+        self.loss.setVisible(pruning)
+        self.count.setVisible(not pruning)
+        self.words.setText(_words(scan))
+        self._fill()
+        self._offer()
+
+    def show_targets(self, targets: dict[str, list[Target]]) -> None:
+        """Stages of the open pipeline that take such settings, by the setting."""
+        self._targets = targets
+        self._offer()
+
+    def allow(self, reason: str) -> None:
+        """A scan can be asked for, unless there is a reason against it."""
+        self._reason = reason
+        self.start.setEnabled(not reason)
+        self.start.setToolTip(reason or "Look at every layer by itself, on validation images")
+
+    def show_busy(self, busy: str) -> None:
+        """What goes on, "" for nothing."""
+        for widget in (self.kind, self.images):
+            widget.setEnabled(not busy)
+        self.start.setEnabled(not busy and not self._reason)
+        if busy:
+            self.working.begin(busy)
+        else:
+            self.working.end()
+
+    def retheme(self) -> None:
+        self.start.setIcon(theme.icon("search", "on_accent"))
+        self.send.setIcon(theme.icon("pipeline"))
+        self.table.viewport().update()
+
+    def _start(self) -> None:
+        kind, scope = self.kind.currentData()
+        self.scan_wanted.emit(ScanRequest(kind, scope, self.images.value()))
+
+    def _fill(self) -> None:
+        if isinstance(self.scan, PruneScan):
+            self._ratios = suggested_ratios(self.scan.layers, self.scan.top1, self.loss.value())
+            columns, cells = _pruning(self.scan, self._ratios)
+        elif isinstance(self.scan, QuantizeScan):
+            self.count.setMaximum(max(1, len(self.scan.ranking)))
+            columns, cells = _quantization(self.scan, self.count.value())
+        else:
+            return
+        self.table.show_rows(columns, cells)
+
+    def _offer(self) -> None:
+        field = PRUNE_FIELD if isinstance(self.scan, PruneScan) else KEEP_FIELD
+        with QSignalBlocker(self.target):
+            self.target.clear()
+            for target in self._targets.get(field, []):
+                self.target.addItem(target.title, target)
+        self.send.setEnabled(self.scan is not None and self.target.count() > 0)
+        self.send.setToolTip("Write these settings into the stage, as one step that can be undone")
+
+    def _send(self) -> None:
+        target = self.target.currentData()
+        if isinstance(self.scan, PruneScan):
+            self.send_wanted.emit(target, PRUNE_FIELD, ratios_text(self._ratios))
+        elif isinstance(self.scan, QuantizeScan):
+            self.send_wanted.emit(target, KEEP_FIELD, most_sensitive(self.scan.ranking, self.count.value()))
+
+
+def _words(scan: Scan | None) -> str:
+    if isinstance(scan, PruneScan):
+        return f"{scan.top1:.2f} % of {scan.images} validation images are right; by how many points that changes:"
+    if isinstance(scan, QuantizeScan):
+        return f"On {scan.images} validation images; low values are the layers that integers hurt most."
+    return ""
+
+
+def _pruning(scan: PruneScan, ratios: dict[str, float]) -> tuple[Sequence[Column], list[list[Cell]]]:
+    shares = sorted({share for layer in scan.layers for share in layer.top1})
+    columns = [
+        Column("Layer", "The leading layer of a group of channels that go together", False, True),
+        Column("Channels"),
+        *(
+            Column(
+                f"Without {_percent(share)}",
+                f"Change of validation accuracy in points with {_percent(share)} of its channels at zero",
+            )
+            for share in shares
+        ),
+        Column("Prune", "The share that loses at most what is allowed below"),
+    ]
+    worst = max((layer.loss(s, scan.top1) for layer in scan.layers for s in layer.top1), default=0.0) or 1.0
+    cells = []
+    for layer in scan.layers:
+        losses = [layer.loss(share, scan.top1) for share in shares]
+        ratio = ratios[layer.path]
+        cells.append([
+            Cell(layer.path, tip="\n".join(layer.members)),
+            Cell(str(layer.channels), layer.channels),
+            *(Cell(_points(loss), loss, max(0.0, loss) / worst) for loss in losses),
+            Cell(_percent(ratio) if ratio else "protected", ratio, ratio),
+        ])  # fmt: skip
+    return columns, cells
+
+
+def _points(loss: float) -> str:
+    sign = "−" if loss > 0.005 else "+" if loss < -0.005 else ""
+    return f"{sign}{abs(loss):.2f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _quantization(scan: QuantizeScan, count: int) -> tuple[Sequence[Column], list[list[Cell]]]:
+    columns = (
+        Column("Layer", "Its path in the network", False, True),
+        Column("Rank", "1 is the most sensitive"),
+        Column(f"Signal to noise [{scan.unit}]", "Of the logits when only this layer computes with integers"),
+        Column("Stays float", "Among the most sensitive layers that are kept", False),
+    )
+    values = [value for _, value in scan.ranking]
+    worst, harmless = values[0] if values else 0.0, values[3 * len(values) // 4] if values else 1.0
+    cells = []
+    for rank, (name, value) in enumerate(scan.ranking, 1):
+        share = (harmless - value) / (harmless - worst) if harmless != worst else 1.0
+        kept = Cell("✓ float", 1.0) if rank <= count else Cell("INT8", 0.0)
+        cells.append([Cell(name), Cell(str(rank), rank), Cell(f"{value:.2f}", value, max(0.0, share)), kept])
+    return columns, cells

@@ -1,0 +1,211 @@
+"""What the Inspector looks at: one file of one finished stage of one run (no Qt, no torch)."""
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.analysis.confusion import Answers, read_answers
+from core.analysis.layers import read_architecture
+from core.errors import EspalierError
+from core.pipeline import Pipeline
+from core.reports import Artefact, StageReport
+from core.runs import Home, RunFolder, find_runs
+
+_DECIDE_NO_TEST_IMAGE = {
+    "augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance",
+    "imbalance",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One file. Two subjects are equal when they are the same file of the same run."""
+
+    folder: Path
+    key: str
+    artefact_id: str
+    run: RunFolder = field(compare=False, repr=False)
+    pipeline: Pipeline = field(compare=False, repr=False)
+    report: StageReport = field(compare=False, repr=False)
+    artefact: Artefact = field(compare=False, repr=False)
+    parents: tuple[str, ...] = field(compare=False, repr=False, default=())
+
+    @property
+    def title(self) -> str:
+        """Stage, seed where there are several, and file."""
+        seed = f" · seed {self.report.seed}" if "@" in self.key else ""
+        return f"{self.report.name}{seed} · {self.artefact.label}"
+
+    @property
+    def short(self) -> str:
+        """The stage's name alone; the file's where it is not the stage's main one."""
+        main = self.artefact_id == self.report.headline
+        return self.report.name if main else f"{self.report.name} · {self.artefact.label}"
+
+    @property
+    def file(self) -> Path:
+        return self.folder / self.artefact.path
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The network that this stage left; None for stages that work on the exported file."""
+        found = self.run.stage_folder(self.key) / "checkpoint"
+        return found if (found / "architecture.json").is_file() else None
+
+    @property
+    def network(self) -> Path | None:
+        """The network that the file stands for: this stage's, or the nearest before it."""
+        for key in (self.key, *self.parents):
+            found = self.run.stage_folder(key) / "checkpoint"
+            if (found / "architecture.json").is_file():
+                return found
+        return None
+
+    @property
+    def float_file(self) -> Path | None:
+        """The float32 file that the network was exported to; None where there is none."""
+        for key in (self.key, *self.parents):
+            found = self.run.stage_folder(key) / "artefacts" / "float32.onnx"
+            if found.is_file():
+                return found
+        return None
+
+    @property
+    def input_size(self) -> int:
+        """Side of the images that the network takes, in pixels."""
+        if self.network is not None:
+            return int(read_architecture(self.network)["preprocess"]["size"])
+        return int(self._made().get("facts", {}).get("input_size") or self.pipeline.data.image_size or 224)
+
+    def classes(self, home: Home) -> tuple[str, ...]:
+        """The data set's classes, in the order of the logits.
+
+        Raises:
+            EspalierError: when neither a network nor the data set says them.
+        """
+        if self.network is not None:
+            return tuple(read_architecture(self.network)["classes"])
+        from core.data.store import open_data
+
+        return open_data(self.pipeline.data, home.data, self.run.base).classes
+
+    def answers(self, home: Home) -> Answers:
+        """What the file answered on the test images.
+
+        Raises:
+            EspalierError: when its answers are not there.
+        """
+        folder = self.run.stage_folder(self.key) / "artefacts"
+        logits = folder / f"{self.artefact_id}.logits.npy"
+        return read_answers(logits, folder / "labels.npy", self.classes(home), self.images)
+
+    @property
+    def images(self) -> str:
+        """What identifies the test images: everything in the data section that decides them."""
+        data = self.pipeline.data.model_dump(mode="json", exclude=_DECIDE_NO_TEST_IMAGE)
+        if data.get("path"):
+            data["path"] = str((self.run.base / Path(str(data["path"])).expanduser()).resolve())
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+    def data_arguments(self, home: Home) -> dict[str, Any]:
+        """What a job of a child process needs to open the data set."""
+        return {
+            "data": self.pipeline.data.model_dump(mode="json"),
+            "data_cache": str(home.data),
+            "base": str(self.run.base),
+        }
+
+    def _made(self) -> dict[str, Any]:
+        try:
+            path = self.run.stage_folder(self.key) / "artefacts" / "made.json"
+            made = json.loads(path.read_text(encoding="utf-8"))["made"]
+        except (OSError, ValueError, KeyError):
+            return {}
+        return next((each for each in made if each.get("id") == self.artefact_id), {})
+
+
+@dataclass(frozen=True, slots=True)
+class RunEntry:
+    """One line of the list of runs."""
+
+    folder: Path
+    label: str
+
+
+def runs_to_inspect(home: Home, limit: int = 60) -> list[RunEntry]:
+    """The newest runs that have a finished stage."""
+    entries = []
+    for run in find_runs(home)[:limit]:
+        with contextlib.suppress(EspalierError):
+            info = run.info
+            if any((run.folder / "stages").glob("*/report.json")):
+                when = time.strftime("%d %b, %H:%M", time.localtime(float(info.get("started", 0))))
+                entries.append(RunEntry(run.folder, f"{when} · {info.get('name', run.name)}"))
+    return entries
+
+
+def subjects_of(run: RunFolder) -> list[Subject]:
+    """Every file of every finished stage of a run, in the order of the pipeline.
+
+    Raises:
+        EspalierError: when it is no run folder, or cannot be read.
+    """
+    pipeline, reports = run.pipeline, run.reports()
+    sources = {report.key: report.source for report in reports}
+    found = []
+    for report in reports:
+        parents, key = [], report.source
+        while key in sources and key not in parents:
+            parents.append(key)
+            key = sources[key]
+        found += [
+            Subject(run.folder, report.key, artefact.id, run, pipeline, report, artefact, tuple(parents))
+            for artefact in report.artefacts
+            if (run.folder / artefact.path).is_file()
+        ]
+    return found
+
+
+def find(subjects: Sequence[Subject], key: str, artefact_id: str = "") -> Subject | None:
+    """The file of a stage; its main one where none is named."""
+    same = [each for each in subjects if each.key == key]
+    return next((each for each in same if each.artefact_id == (artefact_id or each.report.headline)), None)
+
+
+def final(subjects: Sequence[Subject]) -> Subject | None:
+    """The main file of the pipeline's result; of the last finished stage where that is not there yet."""
+    mains = [each for each in subjects if each.artefact_id == each.report.headline]
+    results = [each for each in mains if each.report.id == each.pipeline.final_id]
+    best = results or mains
+    return best[-1] if best else None
+
+
+def counterpart(subject: Subject, subjects: Sequence[Subject]) -> Subject | None:
+    """What a file is compared with at first: the stage before it, or else the baseline."""
+    if subject.artefact_id != subject.report.headline:
+        return find(subjects, subject.key)
+    before = find(subjects, subject.report.source)
+    if before is not None:
+        return before
+    same_seed = [each for each in subjects if each.report.seed == subject.report.seed]
+    baseline = next((each for each in same_seed if each.report.id == each.pipeline.baseline_id), None)
+    return baseline if baseline != subject else None
+
+
+def check_files(subjects: Sequence[Subject]) -> None:
+    """See to it that files are still there.
+
+    Raises:
+        EspalierError: when one is gone.
+    """
+    for each in subjects:
+        if not each.file.is_file():
+            raise EspalierError(
+                f"The file of {each.title!r} is gone: {each.file}.",
+                "Run the pipeline again; its stages come from the cache.",
+            )

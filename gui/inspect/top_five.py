@@ -1,0 +1,176 @@
+"""One image with the likeliest answers of one or two models; in the side panel and in a dialog of its own."""
+
+import numpy as np
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QKeySequence, QPainter, QPaintEvent, QShortcut
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from core.analysis.confusion import Answers
+from gui import theme
+from gui.data.pictures import fitted
+from gui.inspect.gallery import FlipsModel
+from gui.widgets.buttons import ElidedLabel, text
+
+_LINE = 24
+_SIDE = 420
+
+
+class TopFive(QWidget):
+    """A model's five likeliest classes as bars; the true class is marked by a word."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.setObjectName(f"top-five-{name}")
+        self._best: list[tuple[str, float, bool]] = []
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMinimumWidth(150)
+
+    def show_answers(self, answers: Answers, image: int) -> None:
+        """Show what a model answered on an image."""
+        true = int(answers.labels[image])
+        self._best = [(answers.classes[label], share, label == true) for label, share in answers.best(image)]
+        words = ", ".join(f"{name} {100 * share:.1f} %" for name, share, _ in self._best)
+        self.setAccessibleName(f"Five likeliest classes: {words}")
+        self.updateGeometry()
+        self.update()
+
+    @property
+    def shown(self) -> list[tuple[str, float, bool]]:
+        """Class, probability and whether it is the true one."""
+        return self._best
+
+    def sizeHint(self) -> QSize:
+        return QSize(220, _LINE * max(1, len(self._best)))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(150, _LINE * max(1, len(self._best)))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        c, painter = theme.colours(), QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        for number, (name, share, true) in enumerate(self._best):
+            line = self.rect().adjusted(0, number * _LINE, 0, 0)
+            line.setHeight(_LINE - 3)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(c.hover))
+            painter.drawRoundedRect(QRectF(line.left(), line.bottom() - 4, line.width(), 4), 2, 2)
+            tone = c.good if true else c.bad if number == 0 else c.strong_border
+            painter.setBrush(QColor(tone))
+            painter.drawRoundedRect(
+                QRectF(line.left(), line.bottom() - 4, max(2.0, line.width() * share), 4), 2, 2
+            )
+            words = line.adjusted(0, 0, 0, -4)
+            percent = f"{100 * share:.1f} %"
+            painter.setPen(QColor(c.text))
+            painter.drawText(words, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, percent)
+            room = words.width() - painter.fontMetrics().horizontalAdvance(percent) - 10
+            shown = f"{name} (true)" if true else name
+            painter.setPen(QColor(c.good if true else c.bad if number == 0 else c.text))
+            shown = painter.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, room)
+            painter.drawText(words, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
+        painter.end()
+
+
+class Look(QWidget):
+    """One image and both models' answers below each other (or beside the picture where `wide`)."""
+
+    def __init__(self, name: str, side: int, wide: bool = False):
+        super().__init__()
+        self._side = side
+        self.picture = QLabel()
+        self.picture.setObjectName(f"{name}-picture")
+        self.picture.setFixedSize(side, side)
+        self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.caption = ElidedLabel()
+        self.caption.setObjectName(f"{name}-caption")
+        self.caption.setProperty("role", "heading")
+        self.before_name, self.after_name = ElidedLabel(), ElidedLabel()
+        self.before, self.after = TopFive(f"{name}-before"), TopFive(f"{name}-after")
+        answers = QVBoxLayout()
+        answers.setSpacing(6)
+        for label, bars in ((self.before_name, self.before), (self.after_name, self.after)):
+            label.setProperty("role", "section")
+            answers.addWidget(label)
+            answers.addWidget(bars)
+            answers.addSpacing(4)
+        answers.addStretch(1)
+        left = QVBoxLayout()
+        left.setSpacing(8)
+        left.addWidget(self.picture, 0, Qt.AlignmentFlag.AlignHCenter)
+        left.addWidget(self.caption)
+        layout = QHBoxLayout(self) if wide else QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(22 if wide else 12)
+        layout.addLayout(left)
+        layout.addLayout(answers, 1)
+
+    def show_image(self, cards: FlipsModel, image: int, name: str, other: str) -> None:
+        """Show an image of the test split; `name` and `other` are the models."""
+        pair, pixels = cards.pair, cards.pixels(image)
+        if pair is None:
+            return
+        true = pair.after.classes[int(pair.after.labels[image])]
+        self.caption.setText(f"{true} · test image {image}")
+        self.picture.setAccessibleName(f"Test image {image}, {true}")
+        self.show_pixels(pixels)
+        self.after_name.setText(f"Now: {name}")
+        self.after.show_answers(pair.after, image)
+        for widget in (self.before_name, self.before):
+            widget.setVisible(pair.before is not None)
+        if pair.before is not None:
+            self.before_name.setText(f"Before: {other}")
+            self.before.show_answers(pair.before, image)
+
+    def show_pixels(self, pixels: np.ndarray | None) -> None:
+        if pixels is None:
+            self.picture.setText("Opening the images …")
+        else:
+            self.picture.setPixmap(fitted(pixels, self._side, self.devicePixelRatioF()))
+
+
+class EnlargedFlip(QDialog):
+    """An image of the gallery, large; the arrow keys lead to its neighbours."""
+
+    def __init__(self, parent: QWidget, cards: FlipsModel, row: int, name: str, other: str):
+        super().__init__(parent)
+        self.setObjectName("enlarged-flip")
+        self.setWindowTitle("Test image")
+        self._cards, self.row, self._names = cards, row, (name, other)
+        self.look = Look("enlarged-flip", _SIDE, wide=True)
+        self.look.setMinimumWidth(_SIDE + 300)
+        self.place = text("", "muted")
+        self.before, self.after, close = QPushButton("Previous"), QPushButton("Next"), QPushButton("Close")
+        self.before.setIcon(theme.icon("up"))
+        self.after.setIcon(theme.icon("down"))
+        close.setDefault(True)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        for button, label, slot in (
+            (self.before, "flip-previous", lambda: self.move_by(-1)),
+            (self.after, "flip-next", lambda: self.move_by(1)),
+            (close, "flip-close", self.accept),
+        ):
+            button.setObjectName(label)
+            button.clicked.connect(lambda _checked=False, slot=slot: slot())
+        buttons.addWidget(self.before)
+        buttons.addWidget(self.after)
+        buttons.addWidget(self.place)
+        buttons.addStretch(1)
+        buttons.addWidget(close)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(22, 20, 22, 16)
+        layout.setSpacing(14)
+        layout.addWidget(self.look, 1)
+        layout.addLayout(buttons)
+        for key, step in (("Left", -1), ("Up", -1), ("Right", 1), ("Down", 1)):
+            QShortcut(QKeySequence(key), self, lambda step=step: self.move_by(step))
+        self.move_by(0)
+
+    def move_by(self, step: int) -> None:
+        """Show the image so many places on, as far as there are images."""
+        count = len(self._cards.images)
+        self.row = max(0, min(count - 1, self.row + step))
+        self.look.show_image(self._cards, int(self._cards.images[self.row]), *self._names)
+        self.place.setText(f"{self.row + 1} of {count}")
+        self.before.setEnabled(self.row > 0)
+        self.after.setEnabled(self.row + 1 < count)

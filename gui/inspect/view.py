@@ -1,0 +1,126 @@
+"""The Inspector: a model and what it is compared with above, what can be known of them in tabs below."""
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedLayout, QTabWidget, QVBoxLayout, QWidget
+
+from gui import theme
+from gui.inspect.architecture_page import ArchitecturePage
+from gui.inspect.classes_page import ClassesPage
+from gui.inspect.distributions_page import DistributionsPage
+from gui.inspect.flips_page import FlipsPage
+from gui.inspect.layers_page import LayersPage
+from gui.inspect.picker import SubjectPicker
+from gui.inspect.sensitivity_page import SensitivityPage
+from gui.inspect.subject import Subject
+from gui.widgets.buttons import ActionButton, Empty, Header
+
+TABS = (
+    ("layers", "Layers"),
+    ("architecture", "Architecture"),
+    ("distributions", "Distributions"),
+    ("sensitivity", "Sensitivity"),
+    ("classes", "Classes"),
+    ("flips", "Flips"),
+)
+
+
+class InspectView(QWidget):
+    """Builds the tabs; who fills them is the `InspectPlace`.
+
+    Signals:
+        tab_shown: the name of the tab in front.
+        swap_wanted: the two models change places.
+    """
+
+    tab_shown = Signal(str)
+    swap_wanted = Signal()
+
+    def __init__(self, open_run: QAction, run: QAction):
+        super().__init__()
+        self.setObjectName("place-inspect")
+        self.header = Header("Inspect", ActionButton(open_run))
+        self.model, self.other = SubjectPicker("inspect", "Model"), SubjectPicker("against", "against", True)
+        self.swap = QPushButton()
+        self.swap.setObjectName("inspect-swap")
+        self.swap.setAccessibleName("Swap the two models")
+        self.swap.setToolTip("Swap the two models")
+        self.swap.clicked.connect(self.swap_wanted)
+        self.layers, self.architecture = LayersPage(), ArchitecturePage()
+        self.distributions, self.sensitivity = DistributionsPage(), SensitivityPage()
+        self.classes, self.flips = ClassesPage(), FlipsPage()
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("inspect-tabs")
+        self.tabs.setAccessibleName("What is shown of the model")
+        for name, title in TABS:
+            self.tabs.addTab(getattr(self, name), title)
+        self.tabs.currentChanged.connect(lambda index: self.tab_shown.emit(TABS[index][0]))
+        for page in (self.layers, self.architecture):
+            page.layer_wanted.connect(self.show_layer)
+        self.classes.cell_chosen.connect(self._show_cell)
+        self.empty = Empty(
+            "inspect",
+            "Nothing to inspect yet",
+            "Every finished stage of a run can be looked into here: its layers, what changed in them, and the "
+            "very images that it lost. Run the pipeline, or open a run from before.",
+            ActionButton(run, primary=True),
+        )
+        self._build()
+        self.retheme()
+        self.show_chosen(None, None)
+
+    def _build(self) -> None:
+        pickers = QHBoxLayout()
+        pickers.setSpacing(10)
+        pickers.addWidget(self.model, 1)
+        pickers.addWidget(self.swap)
+        pickers.addWidget(self.other, 1)
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(10)
+        column.addLayout(pickers)
+        column.addWidget(self.tabs, 1)
+        self._stack = QStackedLayout()
+        self._stack.addWidget(self.empty)
+        self._stack.addWidget(body)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(22, 16, 22, 14)
+        layout.setSpacing(12)
+        layout.addWidget(self.header)
+        layout.addLayout(self._stack, 1)
+
+    @property
+    def tab(self) -> str:
+        """The name of the tab in front."""
+        return TABS[self.tabs.currentIndex()][0]
+
+    def go(self, tab: str) -> None:
+        """Bring a tab to the front."""
+        self.tabs.setCurrentIndex([name for name, _ in TABS].index(tab))
+
+    def show_chosen(self, model: Subject | None, other: Subject | None) -> None:
+        """Show what is looked at; nothing shows what to do next."""
+        self._stack.setCurrentIndex(0 if model is None else 1)
+        self.swap.setEnabled(model is not None and other is not None)
+        if model is None:
+            self.header.show_texts("Inspect", "Look into any finished stage of any run.")
+        else:
+            against = f" against {other.short}" if other is not None else ""
+            self.header.show_texts(
+                f"Inspect · {model.short}{against}", f"{model.pipeline.name} · {model.run.name}"
+            )
+
+    def show_layer(self, layer: str) -> None:
+        """Show a layer's distributions."""
+        self.go("distributions")
+        self.distributions.choose(layer)
+
+    def retheme(self) -> None:
+        self.swap.setIcon(theme.icon("swap"))
+        for name, _ in TABS:
+            getattr(self, name).retheme()
+
+    def _show_cell(self, true: int, guess: int, before: bool) -> None:
+        self.go("flips")
+        self.flips.show_cell(true, guess, before)

@@ -1,0 +1,179 @@
+"""What the Inspector does beside the window: reading, measuring, scanning (no Qt, no torch in this process)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from core.analysis.flips import Pair
+from core.analysis.histograms import Histogram, histograms, weights_of_checkpoint
+from core.analysis.layers import Difference, difference, read_layers
+from core.analysis.sensitivity import LayerSensitivity, read_scan
+from core.child import Child
+from core.control import RunControl
+from core.data.image_data import ImageData
+from core.errors import EspalierError
+from core.runs import Home
+from gui.inspect.subject import Subject, check_files
+
+Say = Callable[[Any], None]
+What = Literal["weights", "activations"]
+ACTIVATION_IMAGES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """What a person wants scanned.
+
+    Attributes:
+        kind: "prune" or "quantize". scope: of the channels; "" for quantization.
+        images: at most so many validation images.
+    """
+
+    kind: Literal["prune", "quantize"]
+    scope: str
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class PruneScan:
+    """Validation accuracy in percent of the whole network and without parts of each layer."""
+
+    request: ScanRequest
+    layers: list[LayerSensitivity]
+    top1: float
+    images: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeScan:
+    """Layers with what integers cost each of them, the most sensitive first."""
+
+    request: ScanRequest
+    ranking: list[tuple[str, float]]
+    measure: str
+    unit: str
+    images: int
+
+
+Scan = PruneScan | QuantizeScan
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Histograms of one layer, the first subject's first.
+
+    Attributes:
+        source: where the values come from, in words.
+    """
+
+    histograms: list[Histogram]
+    source: str
+
+
+def read_pair(model: Subject, other: Subject | None, home: Home) -> Pair:
+    """The answers of one or two models on the same test images."""
+    pair = Pair(model.answers(home), other.answers(home) if other is not None else None)
+    for answers in (pair.after, pair.before):
+        if answers is not None:  # computed here, not when the window asks for them
+            _ = answers.counts, answers.confidence, answers.right
+    return pair
+
+
+def read_difference(model: Subject, other: Subject) -> Difference:
+    """How the architecture of `other` became that of `model`.
+
+    Raises:
+        EspalierError: when one of them has no network.
+    """
+    before, after = other.network, model.network
+    if before is None or after is None:
+        named = other if before is None else model
+        raise EspalierError(
+            f"'{named.short}' has no network whose architecture could be read: it was made from a file.",
+            "Choose a stage that has a network.",
+        )
+    return difference(before, after)
+
+
+def layer_names(model: Subject, other: Subject | None) -> list[str]:
+    """Layers with weights that both have; of what has no network, all that the other has."""
+    networks = [each.network for each in (model, other) if each is not None and each.network is not None]
+    found = [[layer.path for layer in read_layers(network)] for network in networks]
+    if not found:
+        return []
+    return [path for path in found[0] if all(path in names for names in found)]
+
+
+def measure_layers(subject: Subject, measure: bool, control: RunControl, say: Say) -> dict[str, Any]:
+    """Count and, where asked, time the layers of a file in the measuring child."""
+    check_files([subject])
+    arguments = {"model": str(subject.file), "input_size": subject.input_size, "measure": measure}
+    with Child("measure") as child:
+        return child.call(
+            "core.profiling.per_layer:profile", arguments, control, lambda part, words: say((part, words))
+        )
+
+
+def distribution(
+    what: What, layer: str, subjects: tuple[Subject, ...], home: Home, control: RunControl, say: Say
+) -> Distribution:
+    """Histograms of a layer's weights or activations over common bins."""
+    checkpoints = [each.checkpoint for each in subjects]
+    floats = all(each.artefact.precision == "float32" for each in subjects)
+    if what == "weights" and floats and all(checkpoints):
+        arrays = [weights_of_checkpoint(each, layer) for each in checkpoints if each is not None]
+        return Distribution(histograms(arrays), "Weights of the network, before batch norms are folded in")
+    check_files(subjects)
+    arguments = {
+        "what": what,
+        "files": [str(each.file) for each in subjects],
+        "layer": layer,
+        "count": ACTIVATION_IMAGES,
+        **subjects[0].data_arguments(home),
+    }
+    with Child("tool") as child:
+        told = child.call(
+            "core.analysis.histograms:of_files", arguments, control, lambda part, words: say((part, words))
+        )
+    words = (
+        "Weights of the exported files as they compute, batch norms folded in"
+        if what == "weights"
+        else f"What the layer gives on {told['images']} validation images, before its activation function"
+    )
+    return Distribution([Histogram(**each) for each in told["histograms"]], words)
+
+
+def scan(subject: Subject, request: ScanRequest, home: Home, control: RunControl, say: Say) -> Scan:
+    """Measure the sensitivity of every layer in the tool child."""
+    place: Path | None = subject.network if request.kind == "prune" else subject.float_file
+    if place is None:
+        raise EspalierError(
+            f"'{subject.short}' has no float32 network that could be scanned.",
+            "Choose a stage that has one.",
+        )
+    arguments = {**subject.data_arguments(home), "count": request.images}
+    with Child("tool") as child:
+
+        def call(job: str, **more: Any) -> dict[str, Any]:
+            job = f"core.analysis.sensitivity:{job}"
+            return child.call(job, {**arguments, **more}, control, lambda part, words: say((part, words)))
+
+        if request.kind == "prune":
+            told = call("prune_scan", checkpoint=str(place), scope=request.scope)
+            return PruneScan(
+                request, read_scan(told), float(told["top1"]), int(told["images"]), len(told["skipped"])
+            )
+        told = call("quantize_scan", file=str(place))
+    ranking = [(str(name), float(value)) for name, value in told["ranking"]]
+    return QuantizeScan(request, ranking, told["measure"], told["unit"], int(told["images"]))
+
+
+def open_images(subject: Subject, home: Home, control: RunControl, say: Say) -> ImageData:
+    """Open the data set that a run was tested on."""
+    from core.data.store import open_data
+
+    return open_data(
+        subject.pipeline.data, home.data, subject.run.base, control, lambda part, words: say((part, words))
+    )

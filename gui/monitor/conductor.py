@@ -1,0 +1,101 @@
+"""What goes on around a run: the queue, the computer that stays awake, the notification at the end."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer
+
+from core.errors import EspalierError
+from core.pipeline import Pipeline
+from gui.awake import Awake
+from gui.messages import Messages
+from gui.monitor.queue import RunQueue
+from gui.notices import Notices
+from gui.session import Session
+from gui.settings.store import Settings
+
+_ENDS = {"completed": "is complete", "stopped": "was stopped", "failed": "failed"}
+
+
+class Conductor(QObject):
+    """Starts waiting runs one after the other.
+
+    A run that was completed or failed makes room for the next; one that a person stopped does not,
+    because who stops wants the computer for something else.
+
+    Args:
+        started: called when a waiting run has started by itself.
+        say: takes a sentence for the status bar.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        settings: Settings,
+        messages: Messages,
+        notices: Notices,
+        started: Callable[[], None],
+        say: Callable[[str], None],
+        parent: QObject,
+    ):
+        super().__init__(parent)
+        self._session, self._settings, self._messages = session, settings, messages
+        self._notices, self._started, self._say = notices, started, say
+        self.queue = RunQueue(self)
+        self.awake = Awake(self)
+        session.changed.connect(self._follow)
+        session.run_ended.connect(self._ended)
+
+    def offer_to_queue(self, pipeline: Pipeline, base: Path) -> None:
+        """While a run goes on: ask whether `pipeline` shall wait for its turn."""
+        waiting = len(self.queue.entries)
+        after = (
+            f"after {waiting} other{'s' if waiting > 1 else ''} that wait" if waiting else "when it has ended"
+        )
+        answer = self._messages.question(
+            "A run is going on",
+            f"“{pipeline.name}” can wait for its turn.",
+            f"It starts by itself {after}, exactly as it is now; later changes do not reach it.",
+            ("Add to the queue", "Cancel"),
+        )
+        if answer != "Add to the queue":
+            return
+        if self._session.steered == "idle":  # it ended while the question stood
+            self.start_next_after(pipeline, base)
+            return
+        count = self.queue.add(pipeline, base)
+        self._say(f"“{pipeline.name}” waits; {count} run{'s' if count > 1 else ''} in the queue.")
+
+    def start_next_after(self, pipeline: Pipeline, base: Path) -> None:
+        """Queue `pipeline` and start whatever is first."""
+        self.queue.add(pipeline, base)
+        self.start_next()
+
+    def start_next(self) -> None:
+        """Start the first waiting run, if none goes on."""
+        if self._session.steered != "idle":
+            return
+        first = self.queue.take_first()
+        if first is None:
+            return
+        try:
+            self._session.start(first.pipeline, first.base)
+        except EspalierError as error:
+            self._messages.error(error)
+            return
+        self._started()
+        self._say(f"Started “{first.pipeline.name}” from the queue.")
+
+    def _follow(self) -> None:
+        if self._session.steered in ("running", "paused") and self._settings.keep_awake:
+            self.awake.hold()
+        else:
+            self.awake.release()
+
+    def _ended(self, how: str) -> None:
+        name = self._session.state.pipeline or (self._session.run.name if self._session.run else "The run")
+        if self._settings.notify:
+            done = self._session.state.done
+            self._notices.tell(f"{name} {_ENDS[how]}", done.message if done is not None else "")
+        if how != "stopped" and self.queue.entries:
+            QTimer.singleShot(0, self, self.start_next)

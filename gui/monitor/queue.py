@@ -1,0 +1,187 @@
+"""Runs that wait for their turn, and the list that shows them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QSettings, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QHBoxLayout, QListWidget, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from core import pipeline as documents
+from core.errors import EspalierError
+from core.pipeline import Pipeline
+from gui import theme
+from gui.widgets.buttons import card, text
+
+_KEY = "queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A pipeline as it was when it was queued, and where its relative paths start."""
+
+    pipeline: Pipeline
+    base: Path
+
+
+class RunQueue(QObject):
+    """First in, first out, unless a person reorders; remembered when the window closes.
+
+    Signals:
+        changed: other entries, or another order.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QObject | None = None):
+        super().__init__(parent)
+        self.entries: list[Waiting] = _remembered()
+
+    def add(self, pipeline: Pipeline, base: Path) -> int:
+        """Put a run at the end; how many wait now."""
+        self.entries.append(Waiting(pipeline, base))
+        self._told()
+        return len(self.entries)
+
+    def remove(self, index: int) -> None:
+        self.entries.pop(index)
+        self._told()
+
+    def move(self, index: int, by: int) -> int:
+        """Move an entry up (−1) or down (1); where it is then."""
+        target = min(max(0, index + by), len(self.entries) - 1)
+        self.entries.insert(target, self.entries.pop(index))
+        self._told()
+        return target
+
+    def take_first(self) -> Waiting | None:
+        """The next one, which waits no longer."""
+        if not self.entries:
+            return None
+        first = self.entries.pop(0)
+        self._told()
+        return first
+
+    def _told(self) -> None:
+        kept = [[documents.dumps(one.pipeline), str(one.base)] for one in self.entries]
+        QSettings().setValue(_KEY, json.dumps(kept))
+        self.changed.emit()
+
+
+def _remembered() -> list[Waiting]:
+    """What waited when the window was closed; what cannot be read any more is left out."""
+    found = []
+    try:
+        for content, base in json.loads(str(QSettings().value(_KEY, "[]"))):
+            found.append(Waiting(documents.loads(content), Path(base)))
+    except (ValueError, TypeError, EspalierError):
+        return found
+    return found
+
+
+class QueuePane(QWidget):
+    """The waiting runs; there only while some wait.
+
+    Args:
+        start: starts the first one now.
+    """
+
+    def __init__(self, queue: RunQueue, start: Callable[[], None]):
+        super().__init__()
+        self.setObjectName("queue-pane")
+        self._queue = queue
+        self.list = _List(self._remove)
+        self.start = QPushButton("Start next")
+        self.start.setObjectName("queue-start")
+        self.start.setToolTip("Start the first waiting run")
+        self.start.clicked.connect(lambda: start())
+        self.up, self.down, self.off = (
+            _tool(name, words)
+            for name, words in (("up", "Move up"), ("down", "Move down"), ("remove", "Remove from the queue"))
+        )
+        self.up.clicked.connect(lambda: self._move(-1))
+        self.down.clicked.connect(lambda: self._move(1))
+        self.off.clicked.connect(self._remove)
+        row = QHBoxLayout()
+        row.setContentsMargins(14, 0, 8, 0)
+        row.setSpacing(4)
+        self.title = text("Waiting", "section")
+        row.addWidget(self.title)
+        row.addStretch(1)
+        for button in (self.up, self.down, self.off, self.start):
+            row.addWidget(button)
+        frame = card()
+        inside = QVBoxLayout(frame)
+        inside.setContentsMargins(1, 6, 1, 4)
+        inside.setSpacing(2)
+        inside.addLayout(row)
+        inside.addWidget(self.list)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(frame)
+        self._idle = True
+        queue.changed.connect(self._fill)
+        self.list.currentRowChanged.connect(lambda _row: self._enable())
+        self.retheme()
+        self._fill()
+
+    def show_idle(self, idle: bool) -> None:
+        """Whether a run could start now."""
+        self._idle = idle
+        self._enable()
+
+    def retheme(self) -> None:
+        for button, name in ((self.up, "up"), (self.down, "down"), (self.off, "remove")):
+            button.setIcon(theme.icon(name))
+
+    def _fill(self) -> None:
+        row = self.list.currentRow()
+        self.list.clear()
+        names = [one.pipeline.name for one in self._queue.entries]
+        self.list.addItems([f"{number}.  {name}" for number, name in enumerate(names, 1)])
+        self.list.setCurrentRow(min(max(row, 0), len(names) - 1))
+        self.title.setText(f"Waiting: {len(names)} run{'s' if len(names) != 1 else ''}")
+        self.setVisible(bool(names))
+        height = self.list.sizeHintForRow(0) if names else 0
+        self.list.setFixedHeight(min(len(names), 4) * max(height, 20) + 6)
+        self._enable()
+
+    def _enable(self) -> None:
+        row, count = self.list.currentRow(), self.list.count()
+        self.up.setEnabled(row > 0)
+        self.down.setEnabled(0 <= row < count - 1)
+        self.off.setEnabled(row >= 0)
+        self.start.setEnabled(self._idle and count > 0)
+        self.start.setVisible(self._idle)
+
+    def _move(self, by: int) -> None:
+        self.list.setCurrentRow(self._queue.move(self.list.currentRow(), by))
+
+    def _remove(self) -> None:
+        if self.list.currentRow() >= 0:
+            self._queue.remove(self.list.currentRow())
+
+
+class _List(QListWidget):
+    def __init__(self, remove: Callable[[], None]):
+        super().__init__()
+        self.setObjectName("queue-list")
+        self.setAccessibleName("Runs that wait")
+        self.setStyleSheet("QListWidget { border: none; }")
+        self._remove = remove
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Delete:
+            self._remove()
+        else:
+            super().keyPressEvent(event)
+
+
+def _tool(name: str, words: str) -> QToolButton:
+    button = QToolButton()
+    button.setObjectName(f"queue-{name}")
+    button.setToolTip(words)
+    button.setAccessibleName(words)
+    return button

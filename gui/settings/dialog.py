@@ -1,0 +1,178 @@
+"""The settings: a list of pages at the left, the page at the right; every change counts at once."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QListWidget,
+    QPushButton,
+    QSpinBox,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.policy import Policy
+from gui.messages import Messages
+from gui.settings.downloads_page import DownloadsPage
+from gui.settings.jobs import SettingsJobs
+from gui.settings.parts import Page
+from gui.settings.storage_page import StoragePage
+from gui.settings.store import DEVICES, LEAST_WATTS, MOST_THREADS, MOST_WATTS, Settings
+from gui.settings.trust_page import TrustPage
+from gui.theme import Theme
+from gui.widgets.buttons import text
+
+_THEMES = (("system", "As the system"), ("light", "Light"), ("dark", "Dark"))
+
+
+class SettingsDialog(QDialog):
+    """Pages: General, Computing, Storage, Downloads, Trusted files."""
+
+    def __init__(
+        self,
+        parent: QWidget | None,
+        settings: Settings,
+        theme: Theme,
+        jobs: SettingsJobs,
+        messages: Messages,
+        policy: Policy,
+    ):
+        super().__init__(parent)
+        self.setObjectName("settings")
+        self.setWindowTitle("Settings")
+        self.resize(820, 600)
+        self._settings, self._theme, self._policy = settings, theme, policy
+        self.storage, self.downloads = StoragePage(jobs, messages), DownloadsPage(jobs)
+        self.trust = TrustPage(messages)
+        pages = (
+            ("General", self._general()),
+            ("Computing", self._computing()),
+            ("Storage", self.storage),
+            ("Downloads", self.downloads),
+            ("Trusted files", self.trust),
+        )
+        self.list, self.stack = QListWidget(), QStackedWidget()
+        self.list.setObjectName("settings-pages")
+        self.list.setAccessibleName("Pages of the settings")
+        self.list.setFixedWidth(160)
+        for title, page in pages:
+            self.list.addItem(title)
+            self.stack.addWidget(page)
+        close = QPushButton("Close")
+        close.setObjectName("settings-close")
+        close.setDefault(True)
+        close.clicked.connect(self.accept)
+        bottom = QHBoxLayout()
+        bottom.addWidget(
+            text("Changes count at once; a run under way keeps what it started with.", "help"), 1
+        )
+        bottom.addWidget(close)
+        middle = QHBoxLayout()
+        middle.setSpacing(18)
+        middle.addWidget(self.list)
+        middle.addWidget(self.stack, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(20, 18, 20, 16)
+        layout.setSpacing(14)
+        layout.addLayout(middle, 1)
+        layout.addLayout(bottom)
+        self.list.currentRowChanged.connect(self._go)
+        self.list.setCurrentRow(0)
+
+    def show_page(self, title: str) -> None:
+        """Open a page by its title."""
+        found = self.list.findItems(title, Qt.MatchFlag.MatchExactly)
+        if found:
+            self.list.setCurrentItem(found[0])
+
+    def _go(self, row: int) -> None:
+        page = self.stack.widget(row)
+        self.stack.setCurrentWidget(page)
+        if isinstance(page, StoragePage | DownloadsPage | TrustPage):
+            page.refresh()
+
+    def _general(self) -> Page:
+        page, settings = Page("general", "General"), self._settings
+        self.theme = _choice("theme", _THEMES, self._theme.choice)
+        self.theme.currentIndexChanged.connect(lambda: self._theme.choose(self.theme.currentData()))
+        page.row(
+            "Theme", self.theme, "Light and dark have the same contrast; “as the system” follows its changes."
+        )
+        self.awake = _tick(
+            "keep-awake", "Keep the computer from sleeping while a run goes on", settings.keep_awake
+        )
+        self.awake.toggled.connect(lambda on: settings.set("run/keep_awake", on))
+        page.row(
+            "Sleep", self.awake, "The screen may still go dark. The status bar says where it is not possible."
+        )
+        self.notify = _tick("notify", "Notify me when a run has ended", settings.notify)
+        self.notify.toggled.connect(lambda on: settings.set("run/notify", on))
+        page.row("Notifications", self.notify, "Only while another window is in front.")
+        page.end()
+        return page
+
+    def _computing(self) -> Page:
+        settings, policy = self._settings, self._policy
+        page = Page("computing", "Computing", _rules(policy))
+        self.device = _choice("device", DEVICES, settings.device)
+        self.device.currentIndexChanged.connect(
+            lambda: settings.set("compute/device", self.device.currentData())
+        )
+        page.row("Device", self.device, "Where networks are trained.")
+        self.threads = QSpinBox()
+        self.threads.setObjectName("threads")
+        self.threads.setRange(0, policy.threads or MOST_THREADS)
+        self.threads.setSpecialValueText("one per core")
+        self.threads.setValue(settings.threads)
+        self.threads.setFixedWidth(150)
+        self.threads.valueChanged.connect(lambda value: settings.set("compute/threads", value))
+        page.row(
+            "Training threads", self.threads,
+            "On a processor, the same number gives the same weights bit for bit. Latency is measured with the "
+            "thread counts that its protocol names, the headline with one, whatever is chosen here.",
+        )  # fmt: skip
+        self.watts = QDoubleSpinBox()
+        self.watts.setObjectName("core-watts")
+        self.watts.setRange(LEAST_WATTS, MOST_WATTS)
+        self.watts.setDecimals(1)
+        self.watts.setSuffix(" W")
+        self.watts.setValue(settings.core_watts)
+        self.watts.setFixedWidth(150)
+        self.watts.valueChanged.connect(lambda value: settings.set("compute/core_watts", value))
+        page.row(
+            "One busy core", self.watts,
+            "Energy is measured where the processor counts it. Elsewhere it is estimated from this power and "
+            "marked so.",
+        )  # fmt: skip
+        page.end()
+        return page
+
+
+def _rules(policy: Policy) -> str:
+    rules = []
+    if policy.device != "auto":
+        rules.append(f"the device is {policy.device}")
+    if policy.threads:
+        rules.append(f"at most {policy.threads} threads")
+    return f"The administrator of this machine decided: {', '.join(rules)}." if rules else ""
+
+
+def _choice(name: str, words: tuple[tuple[str, str], ...], chosen: str) -> QComboBox:
+    box = QComboBox()
+    box.setObjectName(name)
+    for value, title in words:
+        box.addItem(title, value)
+    box.setCurrentIndex(max(0, box.findData(chosen)))
+    return box
+
+
+def _tick(name: str, words: str, on: bool) -> QCheckBox:
+    box = QCheckBox(words)
+    box.setObjectName(name)
+    box.setAccessibleName(words)
+    box.setChecked(on)
+    return box

@@ -1,0 +1,127 @@
+"""Long work of the settings: adding up used space, clearing away, downloads."""
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from core.child import Child
+from core.control import RunControl
+from core.runs import Home
+from gui.messages import Messages
+from gui.worker import Failure, Say, Worker
+
+_FETCHING = "core.models.fetching"
+
+
+class SettingsJobs(QObject):
+    """Owns the workers; the pages show what it says, and may be closed meanwhile.
+
+    Signals:
+        measured: `core.storage.Used` of every kind.
+        cleared: the id of a kind and the bytes that became free.
+        weights_found: ImageNet weights as `core.models.fetching` lists them.
+        progress: share 0…1 and a sentence of the download under way.
+        downloaded: id and path of what was fetched.
+        changed: a worker began or ended.
+    """
+
+    measured = Signal(list)
+    cleared = Signal(str, object)
+    weights_found = Signal(list)
+    progress = Signal(float, str)
+    downloaded = Signal(str, str)
+    changed = Signal()
+
+    def __init__(self, home: Home, messages: Messages, parent: QObject | None = None):
+        super().__init__(parent)
+        self.home = home
+        self.storage, self.downloads, self.lister = Worker(self), Worker(self), Worker(self)
+        self.storage.completed.connect(self._storage_done)
+        self.lister.completed.connect(lambda found: self.weights_found.emit(found["weights"]))
+        self.downloads.happened.connect(lambda said: self.progress.emit(*said[-1]))
+        self.downloads.completed.connect(lambda done: self.downloaded.emit(*done))
+        for worker in self.workers:
+            worker.failed.connect(self._failed)
+            worker.ended.connect(self.changed)
+        self._messages = messages
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        return self.storage, self.downloads, self.lister
+
+    def measure(self) -> None:
+        """Add up what every kind takes."""
+
+        def job(control: RunControl, _say: Say) -> Any:
+            from core.storage import used
+
+            return used(self.home, control)
+
+        self._start(self.storage, "adding up used space", job)
+
+    def clear(self, kind: str) -> None:
+        """Remove everything of a kind that can be made again."""
+
+        def job(control: RunControl, _say: Say) -> Any:
+            from core.storage import clear
+
+            return kind, clear(self.home, kind, control)
+
+        self._start(self.storage, "clearing away", job)
+
+    def list_weights(self) -> None:
+        """Look which ImageNet weights are on this machine; a process does it, as it needs PyTorch."""
+
+        def job(control: RunControl, _say: Say) -> Any:
+            with Child("tool") as child:
+                return child.call(f"{_FETCHING}:weights_here", {}, control)
+
+        self._start(self.lister, "looking for weights", job)
+
+    def fetch_set(self, name: str, folder: Path) -> None:
+        """Download a public data set."""
+
+        def job(control: RunControl, say: Say) -> Any:
+            from core.data.download import download
+            from core.policy import site_policy
+
+            site_policy().allow_download(f"the data set {name}")
+            return name, str(download(name, folder, control, lambda share, words: say((share, words))))
+
+        self._start(self.downloads, f"downloading {name}", job)
+
+    def fetch_weights(self, backbone: str, folder: Path) -> None:
+        """Download ImageNet weights; `folder` is where they go, to clear half a file away."""
+
+        def job(control: RunControl, say: Say) -> Any:
+            from core.models.fetching import remove_parts
+
+            before = set(folder.rglob("*")) if folder.is_dir() else set()
+            try:
+                with Child("tool") as child:
+                    say((0.0, "Starting the download …"))
+                    done = child.call(
+                        f"{_FETCHING}:fetch_weights", {"backbone": backbone}, control,
+                        lambda share, words: say((share, words)),
+                    )  # fmt: skip
+                return backbone, done["path"]
+            finally:
+                remove_parts(folder, before)
+
+        self._start(self.downloads, f"downloading {backbone}", job)
+
+    def _start(self, worker: Worker, title: str, job: Any) -> None:
+        if not worker.running:
+            worker.start(title, job)
+            self.changed.emit()
+
+    def _storage_done(self, found: Any) -> None:
+        if isinstance(found, list):
+            self.measured.emit(found)
+        else:
+            self.cleared.emit(*found)
+            self.measure()
+
+    def _failed(self, failure: Failure) -> None:
+        self._messages.failure(failure)

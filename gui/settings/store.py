@@ -1,0 +1,69 @@
+"""The person's settings that belong to the machine and not to a pipeline; kept by Qt's settings."""
+
+from typing import Any
+
+from PySide6.QtCore import QObject, QSettings, Signal
+
+from core.profiling.energy import CORE_WATTS
+
+DEVICES = (("auto", "Automatic: a GPU where there is one"), ("cpu", "Processor"), ("cuda", "GPU"))
+MOST_THREADS, LEAST_WATTS, MOST_WATTS = 256, 0.1, 100.0
+
+
+class Settings(QObject):
+    """Read when they are wanted, written when they change; a value that makes no sense is the default.
+
+    Signals:
+        changed: one of them is other than before.
+    """
+
+    changed = Signal()
+
+    @property
+    def device(self) -> str:
+        stored = str(QSettings().value("compute/device", "auto"))
+        return stored if stored in dict(DEVICES) else "auto"
+
+    @property
+    def threads(self) -> int:
+        """Of training; 0 takes one per physical core."""
+        return int(_number("compute/threads", 0, 0, MOST_THREADS))
+
+    @property
+    def core_watts(self) -> float:
+        """Power of one busy core, for energy where it cannot be measured."""
+        return _number("compute/core_watts", CORE_WATTS, LEAST_WATTS, MOST_WATTS)
+
+    @property
+    def keep_awake(self) -> bool:
+        return _yes("run/keep_awake")
+
+    @property
+    def notify(self) -> bool:
+        return _yes("run/notify")
+
+    def set(self, name: str, value: str | int | float | bool) -> None:
+        """Remember a setting by its key, like "compute/threads"."""
+        QSettings().setValue(name, value)
+        self.changed.emit()
+
+    def options(self) -> dict[str, Any]:
+        """What the engine's `Options` are made from; defaults are left out, so that they stay the engine's."""
+        chosen: dict[str, Any] = {"device": self.device}
+        if self.threads:
+            chosen["threads"] = self.threads
+        if self.core_watts != CORE_WATTS:
+            chosen["core_watts"] = self.core_watts
+        return chosen
+
+
+def _number(name: str, default: float, low: float, high: float) -> float:
+    try:
+        value = float(str(QSettings().value(name, default)))
+    except ValueError:
+        return default
+    return value if low <= value <= high else default
+
+
+def _yes(name: str) -> bool:
+    return str(QSettings().value(name, True)).lower() != "false"

@@ -1,0 +1,111 @@
+"""Asks which backbone a weights file belongs to, with the best guess chosen."""
+
+from pathlib import Path
+
+from PySide6.QtWidgets import (  # fmt: skip
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QHBoxLayout,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.models.catalogue import BACKBONES
+from gui.start.from_model import WeightsLook
+from gui.widgets.buttons import text
+
+
+class BackboneDialog(QDialog):
+    """Accepted when a person wants the pipeline; then `backbone` and `fresh_head` say how."""
+
+    def __init__(self, parent: QWidget | None, path: Path, found: WeightsLook):
+        super().__init__(parent)
+        self.setObjectName("backbone-dialog")
+        self.setWindowTitle("A pipeline from weights")
+        self.setMinimumWidth(520)
+        self.found = found
+        self.box = QComboBox()
+        self.box.setObjectName("dropped-backbone")
+        self.box.setAccessibleName("Backbone")
+        shares = {match.backbone: match.share for match in found.matches}
+        ordered = [match.backbone for match in found.matches]
+        for id in [*ordered, *(id for id in BACKBONES if id not in shares)]:
+            fits = f" · {shares[id] * 100:.0f} % of the tensors fit" if id in shares else ""
+            self.box.addItem(BACKBONES[id].title + fits, id)
+        self.box.currentIndexChanged.connect(lambda _index: self._say())
+        self.help = text("", "muted", wrap=True)
+        self.help.setObjectName("dropped-help")
+        self.fresh = QCheckBox("Start with a new classifier")
+        self.fresh.setObjectName("dropped-fresh-head")
+        self.fresh.setChecked(found.fresh_head)
+        label = text("Backbone", "section")
+        label.setBuddy(self.box)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(22, 20, 22, 18)
+        layout.setSpacing(10)
+        layout.addWidget(text(f"Which network is {path.name}?", "heading", wrap=True))
+        layout.addWidget(text(in_words(found), "", wrap=True))
+        layout.addSpacing(4)
+        layout.addWidget(label)
+        layout.addWidget(self.box)
+        layout.addWidget(self.help)
+        layout.addSpacing(4)
+        layout.addWidget(self.fresh)
+        layout.addWidget(text(classes_in_words(found), "muted", wrap=True))
+        layout.addSpacing(6)
+        layout.addLayout(self._buttons())
+        self._say()
+
+    def _buttons(self) -> QHBoxLayout:
+        make, cancel = QPushButton("Make the pipeline"), QPushButton("Cancel")
+        make.setObjectName("dropped-make")
+        cancel.setObjectName("dropped-cancel")
+        make.setProperty("primary", True)
+        make.setDefault(True)
+        make.clicked.connect(self.accept)
+        cancel.clicked.connect(self.reject)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addStretch(1)
+        row.addWidget(make)
+        row.addWidget(cancel)
+        return row
+
+    def _say(self) -> None:
+        self.help.setText(BACKBONES[self.backbone].help)
+
+    @property
+    def backbone(self) -> str:
+        """The chosen backbone's id."""
+        return str(self.box.currentData())
+
+    @property
+    def fresh_head(self) -> bool:
+        """Whether the file's classifier is left out."""
+        return self.fresh.isChecked()
+
+
+def in_words(found: WeightsLook) -> str:
+    """What the comparison says."""
+    if found.sure:
+        return (
+            f"Every one of its {found.tensors} tensors fits {BACKBONES[found.matches[0].backbone].title} by name "
+            "and shape."
+        )
+    if found.matches and found.matches[0].share > 0.5:
+        title, share = BACKBONES[found.matches[0].backbone].title, found.matches[0].share
+        return f"It comes nearest to {title}: {share * 100:.0f} % of its tensors fit by name and shape."
+    return "No backbone of the list fits by names and shapes. Choose the one that the weights were made for."
+
+
+def classes_in_words(found: WeightsLook) -> str:
+    """How the classifier and the data set fit together."""
+    if found.classes is None:
+        return "The classes that it was trained for could not be told from the file."
+    if found.data_classes is None:
+        return f"It tells {found.classes} classes apart. The open data set could not be counted."
+    if found.classes == found.data_classes:
+        return f"It tells {found.classes} classes apart, as many as the open data set has."
+    return f"It tells {found.classes} classes apart, the open data set has {found.data_classes}."

@@ -1,0 +1,198 @@
+"""Pipelines that start from a model file, and guessing which backbone a weights file is of (no Qt).
+
+The pipeline takes over the data set of the document that is open.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.control import RunControl
+from core.data.settings import DataSettings
+from core.errors import EspalierError
+from core.models.catalogue import BACKBONES, Backbone
+from core.models.settings import BackboneSettings
+from core.pipeline import Pipeline
+from core.stages.catalogue import STAGES
+
+_FULLY = 0.999
+_EXTRAS = (("map_fem.", "map"), ("fem.", "pooled"))
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxLook:
+    """What an ONNX file says of itself: whether it was made by Espalier, and its input's side in pixels."""
+
+    described: bool
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How well a weights file fits a backbone: the share of tensors of the right name and shape."""
+
+    backbone: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsLook:
+    """What is known of a weights file.
+
+    Attributes:
+        matches: backbones, the best first.
+        classes: outputs of its classifier; None where that is not found.
+        data_classes: classes of the open document's data set; None where it could not be opened.
+        fem: where it has a Feature Enhancement Module: "none", "pooled" or "map".
+    """
+
+    tensors: int
+    matches: tuple[Match, ...]
+    classes: int | None
+    data_classes: int | None
+    fem: str = "none"
+
+    @property
+    def sure(self) -> bool:
+        """Whether every tensor fits the best match."""
+        return bool(self.matches) and self.matches[0].share >= _FULLY
+
+    @property
+    def fresh_head(self) -> bool:
+        """Whether the classifier has to start anew, as far as is known."""
+        return (
+            self.classes is not None and self.data_classes is not None and self.classes != self.data_classes
+        )
+
+
+def onnx_pipeline(path: Path, found: OnnxLook, data: DataSettings) -> Pipeline:
+    """Measure the file as it is, then quantize it where that technique is there."""
+    settings: dict[str, Any] = {"path": str(path)}
+    if not found.described and found.size is not None:
+        settings["image_size"] = found.size
+    stages = [{"id": "given", "kind": "as-given", "name": "As given"}]
+    if "quantize-static" in STAGES:
+        stages.append({"id": "int8", "kind": "quantize-static", "name": "INT8"})
+    return _pipeline(path, {"id": "network", "kind": "onnx", "settings": settings}, stages, data)
+
+
+def checkpoint_pipeline(path: Path, data: DataSettings) -> Pipeline:
+    """Take the network as it is."""
+    source = {"id": "network", "kind": "checkpoint", "settings": {"path": str(path)}}
+    return _pipeline(path, source, [_as_given()], data)
+
+
+def weights_pipeline(path: Path, backbone: str, fresh_head: bool, fem: str, data: DataSettings) -> Pipeline:
+    """Take the network as it is, or train its new classifier first."""
+    settings: dict[str, Any] = {"backbone": backbone, "weights": "file", "weights_file": str(path)}
+    if fem != "none":
+        settings["fem"] = {"place": fem}
+    if fresh_head:
+        settings["fresh_head"] = True
+    trained = {
+        "id": "trained",
+        "kind": "train",
+        "name": "Trained",
+        "settings": {"training": {"epochs": 10, "learning_rate": 0.0005}},
+    }
+    source = {"id": "network", "kind": "backbone", "settings": settings}
+    return _pipeline(path, source, [trained if fresh_head else _as_given()], data)
+
+
+def _as_given() -> dict[str, Any]:
+    return {"id": "given", "kind": "train", "name": "As given", "settings": {"training": {"epochs": 0}}}
+
+
+def _pipeline(
+    path: Path, source: dict[str, Any], stages: list[dict[str, Any]], data: DataSettings
+) -> Pipeline:
+    plain = data.model_dump(mode="json", exclude_unset=True)
+    name = (path.name if path.is_dir() else path.stem)[:100] or "Model"
+    return Pipeline.parse(
+        {
+            "espalier": 1,
+            "name": name,
+            **({"data": plain} if plain else {}),
+            "sources": [source],
+            "stages": stages,
+        }
+    )
+
+
+def look_into_onnx(path: Path) -> OnnxLook:
+    """Read the head of an ONNX file.
+
+    Raises:
+        EspalierError: when it is none.
+    """
+    import onnx
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:
+        raise EspalierError(
+            f"{path.name} cannot be read as an ONNX file.",
+            "Pick the .onnx file of an image classifier.",
+            repr(error),
+        ) from error
+    described = any(entry.key == "preprocess" for entry in model.metadata_props)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [entry for entry in model.graph.input if entry.name not in weights]
+    shape = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim] if inputs else []
+    side = shape[-1] if len(shape) == 4 and shape[-1] == shape[-2] else 0
+    return OnnxLook(described, side or None)
+
+
+def look_into_weights(
+    path: Path, control: RunControl, say: Callable[[str], None], count_classes: Callable[[], int | None]
+) -> WeightsLook:
+    """Compare the tensors' names and shapes with those of every backbone; imports torch.
+
+    Args:
+        count_classes: tells how many classes the data set has.
+
+    Raises:
+        EspalierError: when the file is no weights file.
+        Stopped: a person asked to stop.
+    """
+    from core.models.weights import read_state
+
+    say(f"Reading {path.name}")
+    state = read_state(path)
+    found: list[tuple[Match, int | None]] = []
+    for chosen in BACKBONES.values():
+        control.checkpoint()
+        say(f"Comparing {path.name} with {chosen.title}")
+        found.append(_compare(chosen, state))
+    found.sort(key=lambda pair: -pair[0].share)
+    names = [name for name in state if name.startswith(("fem.", "map_fem."))]
+    fem = next((place for prefix, place in _EXTRAS if any(name.startswith(prefix) for name in names)), "none")
+    matches = tuple(match for match, _ in found if match.share > 0)
+    say("Opening the data set")
+    return WeightsLook(len(state), matches, found[0][1], count_classes(), fem)
+
+
+def _compare(chosen: Backbone, state: dict[str, Any]) -> tuple[Match, int | None]:
+    """The share of tensors that fit, the classifier's last layer apart; and that layer's outputs."""
+    import torch
+
+    from core.models.weights import own_names
+
+    with torch.device("meta"):
+        wanted = chosen.build(BackboneSettings(backbone=chosen.id), 10).state_dict()
+    given = own_names(state, chosen)
+    expected = {name: tensor.shape for name, tensor in wanted.items() if not _ignored(name, chosen)}
+    received = {name: tensor.shape for name, tensor in given.items() if not _ignored(name, chosen)}
+    fitting = sum(expected.get(name) == shape for name, shape in received.items())
+    share = fitting / max(len(expected), len(received), 1)
+    last = [
+        tensor
+        for name, tensor in given.items()
+        if name.startswith(chosen.classifier) and name.endswith("bias")
+    ]
+    return Match(chosen.id, share), int(last[-1].shape[0]) if last else None
+
+
+def _ignored(name: str, chosen: Backbone) -> bool:
+    return name.startswith((chosen.classifier, "fem.", "map_fem.")) or name.endswith("num_batches_tracked")

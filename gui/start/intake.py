@@ -1,0 +1,133 @@
+"""Whatever is dragged into the window ends here: it is told apart and brought to its place."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QTextEdit, QWidget
+
+from core.control import RunControl
+from core.data.settings import DataSettings
+from core.errors import EspalierError
+from core.pipeline import Pipeline
+from core.runs import Home
+from gui.desk import Desk
+from gui.document import Document
+from gui.editor import edits
+from gui.files import Opened
+from gui.messages import Messages
+from gui.start import from_model, library
+from gui.start.backbone_dialog import BackboneDialog
+from gui.start.dropped import kind_of
+from gui.worker import Say, Worker
+
+
+class Intake(QObject):
+    """Pipelines and runs are opened, models become pipelines, everything else is taken as data.
+
+    Signals:
+        said: a sentence for the status bar.
+        made: a pipeline was made from a model and is open.
+        data_dropped: a folder or file to take as the data set.
+    """
+
+    said = Signal(str)
+    made = Signal(object)
+    data_dropped = Signal(object)
+
+    def __init__(self, window: QWidget, document: Document, desk: Desk, home: Home, messages: Messages):
+        super().__init__(window)
+        self._window, self._document, self._desk, self._home, self._messages = (
+            window, document, desk, home, messages,
+        )  # fmt: skip
+        self.ask_with: Callable[[BackboneDialog], bool] = lambda dialog: bool(dialog.exec())
+        self.looker = Worker(self)
+        self._path = Path()
+        self.looker.happened.connect(lambda said: self.said.emit(f"{said[-1]} …"))
+        self.looker.completed.connect(self._looked)
+        self.looker.failed.connect(messages.failure)
+
+    @property
+    def workers(self) -> Sequence[Worker]:
+        """Whoever closes the window has to wait for these."""
+        return (self.looker,)
+
+    def takes(self, paths: Sequence[Path]) -> bool:
+        """Whether these, dragged over the window, can be dropped."""
+        taken = len(paths) == 1 and bool(kind_of(paths[0]))
+        if taken:
+            for kind in (QLineEdit, QPlainTextEdit, QTextEdit):  # these would write the path down
+                for field in self._window.findChildren(kind):
+                    field.setAcceptDrops(False)
+        return taken
+
+    def take(self, path: Path) -> None:
+        """Bring a dropped thing to its place."""
+        kind = kind_of(path)
+        if kind == "data":
+            self.data_dropped.emit(path)
+        elif kind in ("onnx", "weights"):
+            self._look_into(path, kind)
+        elif kind == "checkpoint":
+            self._open(from_model.checkpoint_pipeline(path, self._data()), path)
+        else:
+            if kind == "run":
+                self._register(path)
+            self._desk.open_path(path)
+
+    def _register(self, folder: Path) -> None:
+        try:
+            if library.register(self._home, folder):
+                self.said.emit("A run from elsewhere: it stays where it lies, and is listed under Start.")
+        except EspalierError as error:
+            self._messages.error(error)
+
+    def _look_into(self, path: Path, kind: str) -> None:
+        if self.looker.running:
+            self.said.emit(f"Still busy with {self._path.name}.")
+            return
+        self._path = path
+        data, base, cache = self._document.pipeline.data, self._document.base, self._home.data
+
+        def look(control: RunControl, say: Say) -> Any:
+            if kind == "onnx":
+                return from_model.look_into_onnx(path)
+            return from_model.look_into_weights(
+                path, control, say, lambda: _count_classes(data, cache, base, control)
+            )
+
+        self.said.emit(f"Looking into {path.name} …")
+        self.looker.start(f"looking into {path.name}", look)
+
+    def _looked(self, found: Any) -> None:
+        path = self._path
+        if isinstance(found, from_model.OnnxLook):
+            self._open(from_model.onnx_pipeline(path, found, self._data()), path)
+            return
+        dialog = BackboneDialog(self._window, path, found)
+        if self.ask_with(dialog):
+            backbone, fresh = dialog.backbone, dialog.fresh_head
+            self._open(from_model.weights_pipeline(path, backbone, fresh, found.fem, self._data()), path)
+        dialog.deleteLater()
+
+    def _data(self) -> DataSettings:
+        """The open document's data set; its path, which may be relative, in full."""
+        return edits.with_absolute_paths(self._document.pipeline, self._document.base).data
+
+    def _open(self, pipeline: Pipeline, path: Path) -> None:
+        if not self._desk.may_leave():
+            return
+        opened = Opened(pipeline, None, path.parent)
+        self._document.open(opened.pipeline, opened.path, opened.base)
+        self.made.emit(opened)
+        self.said.emit(f"A pipeline that starts from {path.name}, on the data set that was open.")
+
+
+def _count_classes(data: DataSettings, cache: Path, base: Path, control: RunControl) -> int | None:
+    from core.data.store import open_data
+
+    try:
+        return len(open_data(data, cache, base, control).classes)
+    except EspalierError:
+        return None

@@ -1,0 +1,260 @@
+"""The person's runs and recipes as the Start place lists them (no Qt).
+
+A run of this machine lies in the home's `runs`; its name, tags and notes stand in its `run.json`.
+A run folder from elsewhere (a stick, a share, another machine) stays where it lies and is never
+written to: `elsewhere.json` in the home remembers it, with the name, tags and notes that it was given.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import EspalierError
+from core.profiling.machine import fingerprint
+from core.runs import Home, RunFolder, find_runs, write_atomically
+from gui.files import Recipe, recipes
+from gui.monitor.state import duration
+
+_SAME_MACHINE = ("processor", "logical_cores", "memory_bytes", "gpu")
+_LOOKED_AT = 5
+STATUS_WORDS = {
+    "completed": "Complete", "stopped": "Stopped", "failed": "Failed", "running": "Running",
+    "interrupted": "Interrupted", "new": "Not started", "missing": "Not found",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run in the list.
+
+    Attributes:
+        pipeline: the name of its pipeline, whatever the run is called.
+        status: a key of `STATUS_WORDS`.
+        started: seconds since 1970; 0 where unknown.
+        elsewhere: it lies outside the home and is not written to.
+        here: it was computed on this machine.
+    """
+
+    folder: Path
+    name: str
+    pipeline: str
+    tags: tuple[str, ...]
+    notes: str
+    status: str
+    started: float
+    seconds: float | None
+    elsewhere: bool = False
+    here: bool = True
+
+    @property
+    def when(self) -> str:
+        return when(self.started)
+
+    @property
+    def took(self) -> str:
+        return took(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeLine:
+    """One recipe.
+
+    Attributes:
+        last: how long it took last time on this machine, in words.
+    """
+
+    recipe: Recipe
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Everything that the Start place lists."""
+
+    recipes: tuple[RecipeLine, ...]
+    runs: tuple[RunLine, ...]
+
+
+def when(seconds: float) -> str:
+    """A date and time for people, in local time."""
+    return time.strftime("%d %b %Y, %H:%M", time.localtime(seconds)) if seconds else ""
+
+
+def took(seconds: float | None) -> str:
+    """A duration for people."""
+    if seconds is None:
+        return ""
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
+
+
+def read_library(home: Home) -> Library:
+    """All recipes and runs, newest first; reads every run's `run.json`, so not for the window's thread."""
+    runs = list_runs(home)
+    return Library(
+        tuple(RecipeLine(recipe, last_time(recipe.name, runs)) for recipe in recipes()), tuple(runs)
+    )
+
+
+def list_runs(home: Home) -> list[RunLine]:
+    """The runs of the home and those from elsewhere, newest first; what cannot be read is passed over."""
+    machine = fingerprint()
+    lines = []
+    for run in find_runs(home):
+        try:
+            lines.append(_line(run, machine))
+        except EspalierError:
+            continue
+    lines += [_elsewhere_line(Path(path), entry) for path, entry in _registry(home).items()]
+    return sorted(lines, key=lambda line: -line.started)
+
+
+def _line(run: RunFolder, machine: Mapping[str, Any]) -> RunLine:
+    info = run.info
+    own = info.get("machine") or machine
+    return RunLine(
+        run.folder,
+        name=str(info.get("name", run.name)),
+        pipeline=str(info.get("pipeline_name", info.get("name", ""))),
+        tags=tuple(map(str, info.get("tags", ()))),
+        notes=str(info.get("notes", "")),
+        status=_status(run, str(info.get("status", "new"))),
+        started=float(info.get("started", 0)),
+        seconds=info.get("seconds"),
+        here=all(own.get(key) == machine.get(key) for key in _SAME_MACHINE),
+    )
+
+
+def _status(run: RunFolder, said: str) -> str:
+    """A run that says "running" and is locked by nobody was killed."""
+    if said != "running":
+        return said if said in STATUS_WORDS else "new"
+    try:
+        with run.locked():
+            return "interrupted"
+    except EspalierError:
+        return "running"
+
+
+def _elsewhere_line(folder: Path, entry: Mapping[str, Any]) -> RunLine:
+    status, started, seconds = "missing", float(entry.get("started", 0)), None
+    pipeline = str(entry.get("pipeline_name", ""))
+    try:
+        info = RunFolder(folder).info
+        status = str(info.get("status", "new"))
+        status = "interrupted" if status == "running" else status
+        started, seconds = float(info.get("started", 0)), info.get("seconds")
+        pipeline = str(info.get("pipeline_name", info.get("name", "")))
+    except EspalierError:
+        pass
+    return RunLine(
+        folder, str(entry.get("name", folder.name)), pipeline, tuple(entry.get("tags", ())),
+        str(entry.get("notes", "")), status, started, seconds, elsewhere=True, here=False,
+    )  # fmt: skip
+
+
+def last_time(name: str, runs: Iterable[RunLine]) -> str:
+    """How long a recipe took last time on this machine; a time that is mostly the cache's is passed over."""
+    complete = [line for line in runs if line.here and line.pipeline == name and line.status == "completed"]
+    for line in complete[:_LOOKED_AT]:
+        cached = cached_stages(line.folder)
+        if line.seconds is not None and cached is not None and not cached:
+            return f"Took {took(line.seconds)} on this machine, {when(line.started).split(',')[0]}"
+    if complete and complete[0].seconds is not None:
+        return f"Took {took(complete[0].seconds)} on this machine, with kept stages"
+    return "Not completed on this machine yet"
+
+
+def cached_stages(folder: Path) -> int | None:
+    """How many stages of a run came from the cache; None where it has no reports."""
+    cached: list[bool] = []
+    for path in (folder / "stages").glob("*/report.json"):
+        try:
+            cached.append(bool(json.loads(path.read_text(encoding="utf-8")).get("cached")))
+        except (OSError, ValueError):
+            continue
+    return sum(cached) if cached else None
+
+
+def matches(line: RunLine, words: str) -> bool:
+    """Whether every word stands somewhere in the run's texts."""
+    about = (
+        line.name,
+        line.pipeline,
+        *line.tags,
+        line.notes,
+        STATUS_WORDS[line.status],
+        line.when,
+        line.folder.name,
+    )
+    text = " ".join(about).casefold()
+    return all(word in text for word in words.casefold().split())
+
+
+def parse_tags(text: str) -> tuple[str, ...]:
+    """Tags between commas, each once, in their order."""
+    return tuple(dict.fromkeys(tag for part in text.split(",") if (tag := " ".join(part.split()))))
+
+
+def annotate(home: Home, line: RunLine, name: str, tags: Sequence[str], notes: str) -> RunLine:
+    """Give a run another name, tags and notes; the line as it is then.
+
+    Raises:
+        EspalierError: when it cannot be written.
+    """
+    texts = {"name": name.strip() or line.pipeline or line.folder.name, "tags": list(tags), "notes": notes}
+    if line.elsewhere:
+        registry = _registry(home)
+        registry[str(line.folder)] = {**registry.get(str(line.folder), {}), **texts}
+        _write_registry(home, registry)
+        return _elsewhere_line(line.folder, registry[str(line.folder)])
+    run = RunFolder.open(line.folder)
+    run.update_info(**texts, pipeline_name=line.pipeline)
+    return _line(run, fingerprint())
+
+
+def register(home: Home, folder: Path) -> bool:
+    """Remember a run folder from elsewhere; False when it is among the person's runs anyway.
+
+    Raises:
+        EspalierError: when it is no run folder, or the list cannot be written.
+    """
+    folder = folder.expanduser().resolve()
+    if folder.parent == home.runs.resolve():
+        return False
+    info = RunFolder.open(folder).info
+    registry = _registry(home)
+    registry.setdefault(str(folder), {
+        "name": info.get("name", folder.name), "pipeline_name": info.get("pipeline_name", info.get("name", "")),
+        "started": info.get("started", 0), "tags": info.get("tags", []), "notes": info.get("notes", ""),
+    })  # fmt: skip
+    _write_registry(home, registry)
+    return True
+
+
+def forget(home: Home, folder: Path) -> dict[str, Any]:
+    """Take a run from elsewhere off the list; what the list knew of it."""
+    registry = _registry(home)
+    entry = registry.pop(str(folder), {})
+    _write_registry(home, registry)
+    return entry
+
+
+def remember(home: Home, folder: Path, entry: dict[str, Any]) -> None:
+    """Put back what `forget` took away."""
+    _write_registry(home, {**_registry(home), str(folder): entry})
+
+
+def _registry(home: Home) -> dict[str, dict[str, Any]]:
+    try:
+        content = json.loads((home.folder / "elsewhere.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _write_registry(home: Home, registry: dict[str, dict[str, Any]]) -> None:
+    home.folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(home.folder / "elsewhere.json", json.dumps(registry, indent=1))

@@ -1,0 +1,136 @@
+"""Keeps the Start place in step with the disk: lists, annotates, deletes, puts back."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+
+from core.errors import EspalierError
+from core.runs import Home
+from gui.actions import Actions
+from gui.messages import Messages
+from gui.start import trash
+from gui.start.library import Library, RunLine, annotate, read_library
+from gui.start.trash import Deleted
+from gui.start.view import StartView
+from gui.worker import Worker
+
+
+class StartPlace(QObject):
+    """Lists are read beside the window, each time the place comes into view.
+
+    Signals:
+        said: a sentence for the status bar.
+        path_chosen: a pipeline file or a run folder to open.
+    """
+
+    said = Signal(str)
+    path_chosen = Signal(object)
+
+    def __init__(self, home: Home, actions: Actions, messages: Messages, parent: QObject):
+        super().__init__(parent)
+        self.home, self.messages = home, messages
+        self.view = StartView(actions.open, actions.open_run, actions.run)
+        self.lister = Worker(self)
+        self._last: list[Deleted] = []
+        self._again = False
+        view = self.view
+        view.seen.connect(self.refresh)
+        view.path_chosen.connect(self.path_chosen)
+        view.reveal_wanted.connect(self._reveal)
+        view.edited.connect(self._annotate)
+        view.delete_wanted.connect(self._delete)
+        view.undo_wanted.connect(self._undo)
+        view.restore_wanted.connect(lambda deleted: self._restore([deleted]))
+        view.empty_wanted.connect(self._empty)
+        self.lister.completed.connect(self._show)
+        self.lister.failed.connect(messages.failure)
+        self.lister.ended.connect(self._ended)
+
+    @property
+    def workers(self) -> Sequence[Worker]:
+        """Whoever closes the window has to wait for these."""
+        return (self.lister,)
+
+    def refresh(self) -> None:
+        """Read the runs and the trash again; what is too old in it goes for good."""
+        self._list(trash.KEPT_DAYS)
+
+    def _list(self, days: float) -> None:
+        if self.lister.running:
+            self._again = True
+            return
+        self._again = False
+        home = self.home
+
+        def job(_control: Any, _say: Any) -> tuple[Library, list[Deleted]]:
+            trash.empty_trash(home, days)
+            return read_library(home), trash.trashed(home)
+
+        self.lister.start("reading the runs", job)
+
+    def _show(self, found: tuple[Library, list[Deleted]]) -> None:
+        if not self._again:  # what was read is of before the last change
+            self.view.show_library(found[0])
+            self.view.show_deleted(self._last, found[1])
+
+    def _ended(self) -> None:
+        if self._again and not self.lister.control.stopping:
+            self.refresh()
+
+    # what a person does
+
+    def _reveal(self, folder: Path) -> None:
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
+            self.messages.inform(
+                "The folder of the run", f"No file manager answered. The run lies in {folder}."
+            )
+
+    def _annotate(self, line: RunLine, name: str, tags: tuple[str, ...], notes: str) -> None:
+        self._try(lambda: self.view.show_run(annotate(self.home, line, name, tags, notes)))
+
+    def _delete(self, lines: list[RunLine]) -> None:
+        def work() -> None:
+            self._last = []
+            for line in lines:  # one by one, so that those before a failure can be put back
+                self._last += trash.delete(self.home, [line])
+
+        self._try(work)
+        self.view.show_deleted(self._last, [])
+        self.refresh()
+
+    def _undo(self) -> None:
+        self._restore(self._last)
+
+    def _restore(self, deleted: Sequence[Deleted]) -> None:
+        folders: list[Path] = []
+
+        def work() -> None:
+            folders.extend(trash.restore(self.home, one) for one in deleted)
+            self.said.emit(f"Put back: {', '.join(one.name for one in deleted)}.")
+
+        self._try(work)
+        self._last = [one for one in self._last if one not in deleted]
+        self.view.show_deleted(self._last, [])
+        self.refresh()
+
+    def _empty(self) -> None:
+        answer = self.messages.question(
+            "Delete for good", "Delete all runs in the trash for good?", "Nothing can bring them back afterwards.",
+            ("Delete for good", "Keep them"),
+        )  # fmt: skip
+        if answer == "Delete for good":
+            self._last = []
+            self.view.show_deleted([], [])
+            self._list(0)
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except EspalierError as error:
+            self.messages.error(error)
+
+    def retheme(self) -> None:
+        self.view.retheme()

@@ -1,0 +1,200 @@
+"""The runs as a table: name, tags, status, date, duration."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+
+from gui import theme
+from gui.data.classes import ARROWS, turned
+from gui.start.library import STATUS_WORDS, RunLine, matches
+
+Index = QModelIndex | QPersistentModelIndex
+NAME, TAGS, STATUS, STARTED, TOOK = range(5)
+_NARROW = 640
+_TITLES = ("Name", "Tags", "Status", "Started", "Took")
+_ICONS = {
+    "completed": ("done", "good"), "stopped": ("pause", "muted"), "failed": ("error", "bad"),
+    "running": ("running", "accent"), "interrupted": ("warning", "warning"), "new": ("waiting", "muted"),
+    "missing": ("warning", "warning"),
+}  # fmt: skip
+
+
+class RunModel(QAbstractTableModel):
+    """Rows of `RunLine` that fit the search, in the chosen order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[RunLine] = []
+        self.lines: list[RunLine] = []
+        self._words = ""
+        self.sorted = (STARTED, Qt.SortOrder.DescendingOrder)
+
+    def show_lines(self, lines: Sequence[RunLine]) -> None:
+        """Show other runs."""
+        self.all = list(lines)
+        self._arrange()
+
+    def search(self, words: str) -> None:
+        """Show only runs in which every word stands."""
+        self._words = words
+        self._arrange()
+
+    def replace(self, line: RunLine) -> None:
+        """A run got another name, tags or notes; it keeps its row."""
+        self.all = [line if one.folder == line.folder else one for one in self.all]
+        for row, one in enumerate(self.lines):
+            if one.folder == line.folder:
+                self.lines[row] = line
+                self.dataChanged.emit(self.index(row, 0), self.index(row, TOOK))
+
+    def _arrange(self) -> None:
+        column, order = self.sorted
+        self.beginResetModel()
+        self.lines = [line for line in self.all if matches(line, self._words)]
+        self.lines.sort(key=lambda line: _key(line, column), reverse=order == Qt.SortOrder.DescendingOrder)
+        self.endResetModel()
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        self.sorted = (column, order)
+        self._arrange()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.lines)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(_TITLES)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _TITLES[section] + (ARROWS[self.sorted[1]] if section == self.sorted[0] else "")
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _side(section)
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        line, column = self.lines[index.row()], index.column()
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _text(line, column)
+        if role == Qt.ItemDataRole.DecorationRole and column == STATUS:
+            return theme.icon(*_ICONS[line.status])
+        if role == Qt.ItemDataRole.DecorationRole and column == NAME and line.elsewhere:
+            return theme.icon("folder", "muted")
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _side(column)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            place = f"Lies elsewhere and is only read: {line.folder}" if line.elsewhere else str(line.folder)
+            return "\n".join(part for part in (line.name, line.notes, place) if part)
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{_TITLES[column]}: {_text(line, column)}"
+        return None
+
+
+def _text(line: RunLine, column: int) -> str:
+    return (line.name, ", ".join(line.tags), STATUS_WORDS[line.status], line.when, line.took)[column]
+
+
+def _key(line: RunLine, column: int) -> Any:
+    if column == STARTED:
+        return line.started
+    return (line.seconds or 0.0) if column == TOOK else _text(line, column).casefold()
+
+
+def _side(column: int) -> int:
+    side = Qt.AlignmentFlag.AlignRight if column == TOOK else Qt.AlignmentFlag.AlignLeft
+    return int(side | Qt.AlignmentFlag.AlignVCenter)
+
+
+class RunTable(QTableView):
+    """Several rows can be chosen; Enter or a double click opens, Delete deletes.
+
+    Signals:
+        opened: the folder of a run.
+        delete_wanted: the chosen runs shall go.
+        choice_changed: other rows are chosen.
+    """
+
+    opened = Signal(object)
+    delete_wanted = Signal()
+    choice_changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("runs-list")
+        self.setAccessibleName("Runs")
+        self.runs = RunModel()
+        self.setModel(self.runs)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setAlternatingRowColors(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setStyleSheet(
+            "QTableView { border: none; border-radius: 0; } QTableView::item { padding: 0 8px; }"
+        )
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(36)
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setSectionsClickable(True)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        for column, width in ((TAGS, 92), (STATUS, 112), (STARTED, 152), (TOOK, 96)):
+            self.setColumnWidth(column, width)
+        header.sectionClicked.connect(self._sort)
+        self.doubleClicked.connect(lambda index: self.opened.emit(self.runs.lines[index.row()].folder))
+        self.selectionModel().selectionChanged.connect(lambda _now, _before: self.choice_changed.emit())
+
+    def chosen(self) -> list[RunLine]:
+        """The chosen runs, from top to bottom."""
+        return [self.runs.lines[index.row()] for index in self.selectionModel().selectedRows()]
+
+    def show_lines(self, lines: Sequence[RunLine]) -> None:
+        """Show other runs; those that were chosen stay chosen."""
+        self._keeping(lambda: self.runs.show_lines(lines))
+
+    def search(self, words: str) -> None:
+        self._keeping(lambda: self.runs.search(words))
+
+    def choose(self, folder: Path) -> None:
+        """Choose one run."""
+        row = next((row for row, line in enumerate(self.runs.lines) if line.folder == folder), -1)
+        if row >= 0:
+            self.selectRow(row)
+
+    def _sort(self, column: int) -> None:
+        late = column in (STARTED, TOOK)
+        first = Qt.SortOrder.DescendingOrder if late else Qt.SortOrder.AscendingOrder
+        order = turned(self.runs.sorted, column, first)
+        self._keeping(lambda: self.runs.sort(column, order))
+
+    def _keeping(self, change: Any) -> None:
+        kept = {line.folder for line in self.chosen()}
+        change()
+        flags = self.selectionModel().SelectionFlag.Select | self.selectionModel().SelectionFlag.Rows
+        for row, line in enumerate(self.runs.lines):
+            if line.folder in kept:
+                self.selectionModel().select(self.runs.index(row, 0), flags)
+        self.choice_changed.emit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.setColumnHidden(TAGS, self.viewport().width() < _NARROW)  # the name needs the room more
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
+            self.opened.emit(self.runs.lines[self.currentIndex().row()].folder)
+        elif event.key() == Qt.Key.Key_Delete and self.chosen():
+            self.delete_wanted.emit()
+        else:
+            super().keyPressEvent(event)

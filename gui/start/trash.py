@@ -1,0 +1,102 @@
+"""Deleted runs: moved to the home's `trash`, put back on undo, gone for good after some days (no Qt)."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.errors import EspalierError
+from core.runs import Home, RunFolder
+from gui.start.library import RunLine, forget, remember
+
+KEPT_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A run that can be put back.
+
+    Attributes:
+        folder: where it lies now; a run from elsewhere is only off the list and lies where it was.
+        entry: what the list knew of a run from elsewhere.
+    """
+
+    folder: Path
+    name: str
+    at: float
+    entry: dict[str, Any] | None = field(default=None)
+
+
+def delete(home: Home, lines: Sequence[RunLine]) -> list[Deleted]:
+    """Move runs to the trash; runs from elsewhere are only taken off the list.
+
+    Raises:
+        EspalierError: when one is being written, or cannot be moved; those before it are deleted.
+    """
+    return [_delete(home, line) for line in lines]
+
+
+def _delete(home: Home, line: RunLine) -> Deleted:
+    now = time.time()
+    if line.elsewhere:
+        return Deleted(line.folder, line.name, now, forget(home, line.folder))
+    run = RunFolder.open(line.folder)
+    with run.locked():
+        run.update_info(deleted=now)
+    target = home.folder / "trash" / line.folder.name
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        line.folder.rename(target)
+    except OSError as error:
+        raise EspalierError(
+            f"The run “{line.name}” could not be moved to the trash: {error.strerror or error}.",
+            "Close whatever has its files open, and try again.",
+        ) from error
+    return Deleted(target, line.name, now)
+
+
+def restore(home: Home, deleted: Deleted) -> Path:
+    """Put a run back; where it lies then.
+
+    Raises:
+        EspalierError: when its place is taken, or the trash was emptied.
+    """
+    if deleted.entry is not None:
+        remember(home, deleted.folder, deleted.entry)
+        return deleted.folder
+    target = home.runs / deleted.folder.name
+    try:
+        if target.exists():
+            raise FileExistsError(17, "its place is taken")
+        home.runs.mkdir(parents=True, exist_ok=True)
+        deleted.folder.rename(target)
+    except OSError as error:
+        raise EspalierError(
+            f"The run “{deleted.name}” could not be put back: {error.strerror or error}.",
+            f"It lies in {deleted.folder}, unless the trash was emptied.",
+        ) from error
+    run = RunFolder(target)
+    run.write_info({key: value for key, value in run.info.items() if key != "deleted"})
+    return target
+
+
+def trashed(home: Home) -> list[Deleted]:
+    """What lies in the trash, last deleted first."""
+    found = []
+    folder = home.folder / "trash"
+    for place in sorted(folder.iterdir()) if folder.is_dir() else ():
+        try:
+            info = RunFolder(place).info
+        except EspalierError:
+            continue
+        found.append(Deleted(place, str(info.get("name", place.name)), float(info.get("deleted", 0))))
+    return sorted(found, key=lambda one: -one.at)
+
+
+def empty_trash(home: Home, days: float = KEPT_DAYS) -> None:
+    """Remove for good what was deleted longer ago; 0 removes everything."""
+    for deleted in trashed(home):
+        if time.time() - deleted.at >= days * 86400:
+            shutil.rmtree(deleted.folder, ignore_errors=True)

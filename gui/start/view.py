@@ -1,0 +1,261 @@
+"""The Start place: recipes on the left, runs from before on the right."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QHideEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtWidgets import (  # fmt: skip
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QSplitter,
+    QStackedLayout,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui import theme
+from gui.start.library import Library, RunLine, when
+from gui.start.recipe_cards import RecipeCards
+from gui.start.run_details import RunDetails
+from gui.start.run_table import RunTable
+from gui.start.trash import KEPT_DAYS, Deleted
+from gui.widgets.buttons import ActionButton, Empty, Header, card, text
+
+_SEARCH_MS = 120
+
+
+class StartView(QWidget):
+    """Shows a `Library`.
+
+    Signals:
+        seen: the place has come into view.
+        path_chosen: a recipe's file or a run's folder to open.
+        reveal_wanted: a run's folder.
+        edited: a run, and its new name, tags and notes.
+        delete_wanted: runs to delete.
+        undo_wanted: the last deletion shall be undone.
+        restore_wanted: a deleted run to put back.
+        empty_wanted: deleted runs shall go for good.
+    """
+
+    seen = Signal()
+    path_chosen = Signal(object)
+    reveal_wanted = Signal(object)
+    edited = Signal(object, str, tuple, str)
+    delete_wanted = Signal(list)
+    undo_wanted = Signal()
+    restore_wanted = Signal(object)
+    empty_wanted = Signal()
+
+    def __init__(self, open_pipeline: QAction, open_run: QAction, run: QAction):
+        super().__init__()
+        self.setObjectName("place-start")
+        self.header = Header(
+            "Start", ActionButton(open_pipeline), ActionButton(open_run), ActionButton(run, primary=True)
+        )
+        self.recipes, self.table, self.details = RecipeCards(), RunTable(), RunDetails()
+        self.recipes.chosen.connect(self.path_chosen)
+        self.search = QLineEdit()
+        self._searching = QTimer(self)
+        self._searching.setSingleShot(True)
+        self._searching.setInterval(_SEARCH_MS)
+        self._searching.timeout.connect(lambda: self.table.search(self.search.text()))
+        body = QSplitter()
+        body.setObjectName("start-splitter")
+        body.setChildrenCollapsible(False)
+        body.setHandleWidth(14)
+        for side, least in ((self._left(), 300), (self._right(), 560)):
+            side.setMinimumWidth(least)
+            body.addWidget(side)
+        body.setSizes([400, 750])
+        body.setStretchFactor(1, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(22, 16, 22, 14)
+        layout.setSpacing(12)
+        layout.addWidget(self.header)
+        layout.addWidget(body, 1)
+        self._connect()
+        self.retheme()
+        self.show_deleted([], [])
+
+    def _left(self) -> QWidget:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        heading = text("Recipes", "heading")
+        heading.setMinimumHeight(32)
+        column.addWidget(heading)
+        column.addWidget(self.recipes, 1)
+        return page
+
+    def _right(self) -> QWidget:
+        self.search.setObjectName("run-search")
+        self.search.setAccessibleName("Search the runs")
+        self.search.setPlaceholderText("Search names, tags, notes, dates  (Ctrl+F)")
+        self.search.setClearButtonEnabled(True)
+        for clear in self.search.findChildren(QToolButton):
+            clear.setObjectName("run-search-clear")
+            clear.setAccessibleName("Clear the search")
+        self.search.setAcceptDrops(False)
+        self.trash = QPushButton()
+        self.trash.setObjectName("run-trash")
+        self.trash.setProperty("hasmenu", True)
+        self.trash_menu = QMenu(self.trash)
+        self.trash.setMenu(self.trash_menu)
+        top = QHBoxLayout()
+        top.setSpacing(10)
+        top.addWidget(text("Runs", "heading"))
+        top.addWidget(self.search, 1)
+        top.addWidget(self.trash)
+        self.empty = Empty("runs", "", "")
+        frame = card()
+        inside = QVBoxLayout(frame)
+        inside.setContentsMargins(1, 1, 1, 1)
+        self._stack = QStackedLayout()
+        self._stack.addWidget(self.empty)
+        self._stack.addWidget(self.table)
+        inside.addLayout(self._stack)
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addLayout(top)
+        column.addWidget(frame, 1)
+        column.addWidget(self._undo_bar())
+        column.addWidget(self.details)
+        return page
+
+    def _undo_bar(self) -> QWidget:
+        self.bar = card("notice")
+        self.bar.setObjectName("undo-bar")
+        self.bar_words = text("", "", wrap=True)
+        self.bar_words.setObjectName("undo-words")
+        self.undo, close = QPushButton("Undo"), QPushButton("Dismiss")
+        self.undo.setObjectName("undo-delete")
+        close.setObjectName("undo-dismiss")
+        self.undo.clicked.connect(self.undo_wanted)
+        close.clicked.connect(self.bar.hide)
+        self._bar_icon = QLabel()
+        row = QHBoxLayout(self.bar)
+        row.setContentsMargins(14, 8, 8, 8)
+        row.setSpacing(10)
+        row.addWidget(self._bar_icon)
+        row.addWidget(self.bar_words, 1)
+        row.addWidget(self.undo)
+        row.addWidget(close)
+        return self.bar
+
+    def _connect(self) -> None:
+        table, details = self.table, self.details
+        self.search.textChanged.connect(lambda _text: self._searching.start())
+        table.opened.connect(self.path_chosen)
+        table.choice_changed.connect(lambda: details.show_choice(table.chosen()))
+        table.runs.modelReset.connect(self._show_list)
+        details.open_wanted.connect(self.path_chosen)
+        details.reveal_wanted.connect(self.reveal_wanted)
+        details.edited.connect(self.edited)
+        for source in (table, details):
+            source.delete_wanted.connect(lambda: self.delete_wanted.emit(table.chosen()))
+        table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        table.customContextMenuRequested.connect(self._context_menu)
+        find = QShortcut(QKeySequence.StandardKey.Find, self)
+        find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        find.activated.connect(self.search.setFocus)
+        rename = QShortcut(QKeySequence("F2"), table)
+        rename.setContext(Qt.ShortcutContext.WidgetShortcut)
+        rename.activated.connect(self._rename)
+
+    # what is shown
+
+    def show_library(self, library: Library) -> None:
+        """Show these recipes and runs."""
+        self.recipes.recipes.show_lines(library.recipes)
+        self.table.show_lines(library.runs)
+
+    def show_document(self, name: str) -> None:
+        """Say what Run would run."""
+        self.header.show_texts(
+            "Start", f"“{name}” is open. Open another one here, or drag it into the window."
+        )
+
+    def show_run(self, line: RunLine) -> None:
+        """A run got other texts."""
+        self.table.runs.replace(line)
+        self.details.show_choice(self.table.chosen())
+
+    def show_deleted(self, just_now: Sequence[Deleted], before: Sequence[Deleted]) -> None:
+        """Offer to undo the last deletion, and to put back what was deleted before."""
+        self.bar.setVisible(bool(just_now))
+        if just_now:
+            first = f"“{just_now[0].name}”" if len(just_now) == 1 else f"{len(just_now)} runs"
+            off = all(one.entry is not None for one in just_now)
+            end = (
+                "off the list; the folder stays where it is."
+                if off
+                else f"deleted, kept for {KEPT_DAYS} days."
+            )
+            self.bar_words.setText(f"{first} {'are' if len(just_now) > 1 else 'is'} {end}")
+        self.trash.setVisible(bool(before))
+        self.trash.setText(f"Deleted ({len(before)})")
+        self.trash_menu.clear()
+        for number, deleted in enumerate(before[:20]):
+            day = when(deleted.at).split(",")[0]
+            entry = self.trash_menu.addAction(f"Put back “{deleted.name}”, deleted {day}")
+            entry.setObjectName(f"put-back-{number}")
+            entry.triggered.connect(lambda _=False, deleted=deleted: self.restore_wanted.emit(deleted))
+        self.trash_menu.addSeparator()
+        self.trash_menu.addAction("Delete all of them for good…", self.empty_wanted.emit).setObjectName(
+            "empty-trash"
+        )
+
+    def _show_list(self) -> None:
+        runs = self.table.runs
+        self.empty.title.setText("No run fits the search" if runs.all else "No runs yet")
+        self.empty.advice.setText(
+            "Search for part of a name, a tag, a note or a date."
+            if runs.all
+            else "Open a recipe and press Run; every run is listed here. "
+            "Run folders from other machines can be dragged into the window."
+        )
+        self._stack.setCurrentIndex(1 if runs.lines else 0)
+
+    def retheme(self) -> None:
+        """Take icons and colours of the theme."""
+        self.details.retheme()
+        self.undo.setIcon(theme.icon("undo"))
+        self.trash.setIcon(theme.icon("remove"))
+        self._bar_icon.setPixmap(theme.pixmap("remove", "warning", 18, self.devicePixelRatioF()))
+        self.recipes.viewport().update()
+        self.table.viewport().update()
+
+    # what a person does
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.seen.emit()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self.details.flush()
+        super().hideEvent(event)
+
+    def _rename(self) -> None:
+        self.details.name.setFocus()
+        self.details.name.selectAll()
+
+    def _context_menu(self, where: QPoint) -> None:
+        if not self.table.chosen():
+            return
+        details, menu = self.details, QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for button, slot in (
+            (details.open, details.open.click), (None, self._rename),
+            (details.reveal, details.reveal.click), (details.delete, details.delete.click),
+        ):  # fmt: skip
+            entry = menu.addAction(button.text() if button else "Rename  (F2)", slot)
+            entry.setEnabled(button.isEnabled() if button else details.name.isEnabled())
+        menu.popup(self.table.viewport().mapToGlobal(where))

@@ -1,0 +1,180 @@
+"""Sensitivity by hand, the search for the fewest float layers, and the file that comes of it."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from quantize_files import logits, quiet, small
+
+from core.data.preprocess import Preprocess
+from core.data.settings import DataSettings
+from core.data.store import open_data
+from core.deploy.export import describe, export_module
+from core.deploy.quantization.calibrated import calibrated
+from core.deploy.quantization.graph import array_of
+from core.deploy.quantization.mixed import Outcome, fewest, quantize
+from core.deploy.quantization.sensitivity import Bench, confirm, ranked, sensitivities
+from core.deploy.quantization.sessions import agreement, divergence, run, sqnr, top1
+from core.errors import EspalierError
+
+SETTINGS = DataSettings(image_size=12, train_images=200, validation_images=100, test_images=50)
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """A file for the sample data set's ten classes, with its data."""
+    from torch import nn
+
+    folder = tmp_path_factory.mktemp("mixed")
+    data = open_data(SETTINGS, folder)
+    model = small()
+    model.head = nn.Linear(8, 10)
+    preprocess = Preprocess(12, 3, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
+    export_module(
+        model, preprocess, folder / "float32.onnx", describe(data.classes, preprocess, "float32", {})
+    )
+    return {
+        "source": str(folder / "float32.onnx"), "data": SETTINGS.model_dump(mode="json"), "data_cache": str(folder),
+        "images_count": 64, "seed": 1, "method": "minmax", "percentile": 99.9, "activations": "uint8", "threads": 1,
+        "way": "alone", "measure": "sqnr", "sensitivity_images": 50, "confirm": 2, "max_loss": 100.0,
+        "min_agreement": 0.0, "most_kept": 100.0, "kept_as": "float32",
+    }  # fmt: skip
+
+
+def test_measures_by_hand():
+    reference = np.array([[2.0, 0.0], [0.0, 1.0]])
+    candidate = np.array([[1.0, 0.0], [0.5, 0.0]])
+    assert sqnr(reference, candidate) == pytest.approx(10 * np.log10(5 / (1 + 0.25 + 1)))
+    assert sqnr(reference, reference) == float("inf")
+    assert agreement(reference, candidate) == 50.0 and top1(candidate, np.array([0, 0])) == 100.0
+    p = np.exp(reference) / np.exp(reference).sum(1, keepdims=True)
+    q = np.exp(candidate) / np.exp(candidate).sum(1, keepdims=True)
+    assert divergence(reference, candidate) == pytest.approx((p * np.log(p / q)).sum(1).mean())
+
+
+@pytest.mark.parametrize(
+    ("way", "measure", "first"),
+    [("alone", "sqnr", "low"), ("alone", "divergence", "high"), ("left-out", "sqnr", "high"),
+     ("left-out", "divergence", "low"), ("alone", "agreement", "low")],
+)  # fmt: skip
+def test_the_most_sensitive_comes_first(way, measure, first):
+    assert ranked([("low", 1.0), ("mid", 2.0), ("high", 3.0)], way, measure)[0][0] == first
+
+
+@pytest.mark.parametrize(
+    ("most", "enough"), [(10, 0), (10, 1), (10, 4), (10, 10), (10, 11), (0, 3), (57, 23)]
+)
+def test_the_fewest_layers_are_found_by_halving(most, enough):
+    asked = []
+
+    def outcome(kept: int) -> Outcome:
+        asked.append(kept)
+        return Outcome(kept, 90.0, float(kept < enough), 99.0, onnx.ModelProto())
+
+    tried = fewest(most, outcome, lambda found: found.lost == 0)
+    assert tried[0].kept == 0 and tried[-1].kept == min(enough, most)
+    assert len(set(asked)) <= 2 + np.ceil(np.log2(max(most, 2)))
+
+
+def test_a_ranking_and_its_confirmation(given):
+    ground = calibrated(given, quiet)
+    blocks = list(ground.sample.blocks())
+    bench = Bench(
+        ground.model, ground.layers, ground.ranges, ground.numbers, blocks, run(ground.model, blocks, 1), 1
+    )
+    ranking = sensitivities(bench, "alone", "sqnr", ground.layers, quiet)
+    assert {name for name, _ in ranking} == {layer.name for layer in ground.layers}
+    assert [value for _, value in ranking] == sorted(value for _, value in ranking)
+    everything = sqnr(bench.reference, bench.left_out())
+    names = [layer.name for layer in ground.layers]
+    assert sqnr(bench.reference, bench.left_out(*names)) == float("inf")
+    gains = confirm(bench, names)
+    assert gains[names[0]] == pytest.approx(sqnr(bench.reference, bench.left_out(names[0])) - everything)
+    worst = ranking[0][0]
+    assert gains[worst] > 0 and gains[worst] > gains[ranking[-1][0]]
+
+
+def test_one_layer_alone_by_hand(given):
+    """The last layer's input and weights rounded, all else in float."""
+    ground = calibrated(given, quiet)
+    blocks = list(ground.sample.blocks())
+    bench = Bench(ground.model, ground.layers, ground.ranges, ground.numbers, blocks, np.zeros((64, 10)), 1)
+    [head] = [layer for layer in ground.layers if layer.name == "head"]
+    probed = onnx.ModelProto()
+    probed.CopyFrom(ground.model)
+    del probed.graph.output[:]
+    probed.graph.output.append(onnx.helper.make_tensor_value_info(head.input, onnx.TensorProto.FLOAT, None))
+    values, (low, high) = run(probed, blocks, 1), ground.ranges[head.input]
+    scale = (max(high, 0) - min(low, 0)) / 255
+    zero = np.round(-min(low, 0) / scale)
+    rounded = (np.clip(np.round(values / scale) + zero, 0, 255) - zero) * scale
+    weight = array_of(ground.model, head.weight)  # [o, i]
+    steps = np.abs(weight).max(1, keepdims=True) / 127
+    wanted = rounded @ (np.round(weight / steps) * steps).T + array_of(ground.model, "head.bias")
+    np.testing.assert_allclose(bench.alone("head"), wanted, atol=float(scale * np.abs(weight).max()))
+    assert np.abs(bench.alone("head") - run(ground.model, blocks, 1)).max() > 0
+
+
+def test_a_loose_budget_keeps_nothing_in_float(given, tmp_path):
+    told = quantize({**given, "target": str(tmp_path / "mixed.onnx")}, quiet)
+    assert told["kept"] == [] and told["met"] and told["quantized_layers"] == 6
+    assert told["tried"] == [{"kept": 0, "top1": told["int8_top1"], "agreement": told["int8_agreement"]}]
+    assert told["validation_images"] == 100 and len(told["left_out"]) == len(told["left_out_least"]) == 2
+
+
+def test_a_strict_budget_gives_layers_back(given, tmp_path):
+    target = tmp_path / "mixed.onnx"
+    told = quantize({**given, "target": str(target), "min_agreement": 100.0, "max_loss": 0.0}, quiet)
+    ranking = [name for name, _ in told["ranking"]]
+    assert told["met"] and told["mixed_agreement"] == 100.0 and told["mixed_top1"] == told["float_top1"]
+    assert told["kept"] == ranking[: len(told["kept"])]
+    reasons = dict(told["skipped"])
+    assert [reasons[name] for name in told["kept"]] == [
+        f"number {n + 1} in sensitivity" for n in range(len(told["kept"]))
+    ]
+    assert told["quantized_layers"] == 6 - len(told["kept"])
+
+
+def test_a_budget_out_of_reach_is_said(given, tmp_path):
+    told = quantize(
+        {**given, "target": str(tmp_path / "m.onnx"), "min_agreement": 100.0, "most_kept": 0.0}, quiet
+    )
+    assert told["kept"] == [] and told["met"] == (
+        told["int8_agreement"] == 100.0 and told["int8_top1"] >= told["float_top1"]
+    )
+
+
+def test_kept_layers_can_be_stored_as_halves(given, tmp_path):
+    """Half the bytes for the kept layers, and the same answers as rounding their weights to halves."""
+    files = {}
+    for kept_as in ("float32", "float16"):
+        files[kept_as] = tmp_path / f"{kept_as}.onnx"
+        settings = {"keep": ["clipped", "head"], "kept_as": kept_as, "target": str(files[kept_as])}
+        told = quantize({**given, **settings}, quiet)
+        assert told["skipped"][0] == ("clipped", "kept in float by 'clipped'")
+    whole, halved = (onnx.load(files[name]) for name in ("float32", "float16"))
+    found = {tensor.name: tensor for tensor in halved.graph.initializer}
+    assert (
+        found["clipped.weight_half"].data_type == onnx.TensorProto.FLOAT16 and "clipped.weight" not in found
+    )
+    saved = files["float32"].stat().st_size - files["float16"].stat().st_size
+    assert saved > 24 * 16 * 9 * 2 * 0.8
+    rounded = onnx.ModelProto()
+    rounded.CopyFrom(whole)
+    for tensor in rounded.graph.initializer:
+        if f"{tensor.name}_half" in found:
+            values = onnx.numpy_helper.to_array(tensor).astype(np.float16).astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    np.testing.assert_allclose(logits(files["float16"]), logits(rounded), rtol=1e-4, atol=1e-5)
+
+
+def test_other_classes_are_refused(given, tmp_path):
+    from core.deploy.export import annotate, metadata_of
+
+    model = onnx.load(given["source"])
+    annotate(model, {**metadata_of(model), "classes": '["a", "b"]'})
+    path = Path(tmp_path / "other.onnx")
+    onnx.save(model, path)
+    with pytest.raises(EspalierError, match="The file and the data set have different classes, among them"):
+        quantize({**given, "source": str(path), "target": str(tmp_path / "m.onnx")}, quiet)

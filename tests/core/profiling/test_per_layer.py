@@ -1,0 +1,129 @@
+"""Layers of an exported file: counts as counted elsewhere, kernels traced back, precisions as they ran."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from core.child import Child
+from core.data.preprocess import Preprocess
+from core.deploy.export import describe, export_module, to_half
+from core.errors import EspalierError
+from core.models.catalogue import BACKBONES
+from core.models.settings import BackboneSettings
+from core.profiling.counting import count
+from core.profiling.per_layer import Kernel, _medians, _precision, profile
+
+CLASSES = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
+
+
+def quiet(fraction: float, text: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(1)
+    model = BACKBONES["resnet20"].build(BackboneSettings(backbone="resnet20"), 10).eval()
+    path = tmp_path_factory.mktemp("layers") / "float32.onnx"
+    preprocess = Preprocess(16)
+    export_module(model, preprocess, path, describe(CLASSES, preprocess, "float32", {}))
+    return path
+
+
+def test_every_layer_of_the_network_is_timed_and_counted(exported: Path) -> None:
+    found = profile({"model": str(exported), "input_size": 16}, quiet)
+    layers = {layer["layer"]: layer for layer in found["layers"]}
+    weighted = [name for name, layer in layers.items() if layer["params"]]
+    assert weighted[:3] == ["body.conv1", "body.layer1.0.conv1", "body.layer1.0.conv2"]
+    assert weighted[-1] == "head" and len(weighted) == 20
+    assert all(layers[name]["ms"] is not None and layers[name]["precision"] == "float32" for name in weighted)
+    first, strided = layers["body.conv1"], layers["body.layer2.0.conv1"]
+    assert (first["type"], first["shape"], first["output"]) == ("Conv 3×3", "3 → 16", [16, 16, 16])
+    assert (strided["shape"], strided["output"]) == ("16 → 32, stride 2", [32, 8, 8])
+    assert (layers["head"]["type"], layers["head"]["shape"]) == ("Linear", "64 → 10")
+    counted = count({"model": str(exported), "input_size": 16}, quiet)
+    assert sum(layer["params"] for layer in found["layers"]) == counted["params"]
+    assert sum(layer["macs"] for layer in found["layers"]) == counted["macs"]
+    assert found["runs"] >= 10 and found["total_ms"] == pytest.approx(
+        sum(layer["ms"] or 0 for layer in found["layers"])
+    )
+    assert not found["quantized"] and not found["fallbacks"]
+
+
+def test_half_precision_says_what_it_was_computed_in(exported: Path, tmp_path: Path) -> None:
+    half = tmp_path / "float16.onnx"
+    to_half({"source": str(exported), "target": str(half)}, quiet)
+    found = profile({"model": str(half), "input_size": 16}, quiet)
+    layers = {layer["layer"]: layer for layer in found["layers"]}
+    assert layers["body.layer1.0.conv1"]["ms"] is not None  # traced back through inserted casts
+    ran = {layer["precision"] for layer in found["layers"] if layer["macs"]}
+    assert (
+        ran <= {"float16", "float32"} and len([layer for layer in layers.values() if layer["params"]]) == 20
+    )
+
+
+def test_counting_alone_runs_nothing(exported: Path) -> None:
+    found = profile({"model": str(exported), "input_size": 16, "measure": False}, quiet)
+    assert found["total_ms"] is None and found["runs"] == 0
+    assert len(found["layers"]) == 20 and all(layer["ms"] is None for layer in found["layers"])
+
+
+def quantized_and_float(path: Path) -> None:
+    """Two convolutions: the first in QDQ form, the second in float."""
+    random = np.random.default_rng(0)
+    constants = {
+        "one.weight_q": random.integers(-127, 127, (8, 3, 3, 3)).astype(np.int8),
+        "one.scale": np.float32(0.01), "one.zero": np.int8(0),
+        "two.weight": random.standard_normal((8, 8, 3, 3)).astype(np.float32),
+        "scale": np.float32(0.05), "zero": np.uint8(128),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("QuantizeLinear", ["images", "scale", "zero"], ["q"], "in_q"),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["x"], "in_dq"),
+        helper.make_node("DequantizeLinear", ["one.weight_q", "one.scale", "one.zero"], ["w"], "w_dq"),
+        helper.make_node("Conv", ["x", "w"], ["a"], "conv_one", pads=[1, 1, 1, 1]),
+        helper.make_node("QuantizeLinear", ["a", "scale", "zero"], ["aq"], "a_q"),
+        helper.make_node("DequantizeLinear", ["aq", "scale", "zero"], ["b"], "a_dq"),
+        helper.make_node("Conv", ["b", "two.weight"], ["logits"], "conv_two", pads=[1, 1, 1, 1]),
+    ]
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["b", 3, 8, 8])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["b", 8, 8, 8])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+
+
+def test_a_float_layer_among_integers_is_named(tmp_path: Path) -> None:
+    quantized_and_float(tmp_path / "mixed.onnx")
+    with Child("measure") as child:  # as the window does it: without torch
+        found = child.call(
+            "core.profiling.per_layer:profile", {"model": str(tmp_path / "mixed.onnx"), "input_size": 8}
+        )
+    layers = {layer["layer"]: layer for layer in found["layers"]}
+    assert (layers["one"]["precision"], layers["two"]["precision"]) == ("int8", "float32")
+    assert found["quantized"] and found["fallbacks"] == ["two"]
+    assert layers["two"]["fallback"] and not layers["one"]["fallback"]
+
+
+def test_medians_leave_the_warm_up_out() -> None:
+    events = [
+        {"cat": "Node", "name": "a_kernel_time", "dur": dur, "args": {"op_name": "Conv", "input_type_shape": [{"float": [1]}]}}
+        for dur in [900] * 10 + [20, 40, 30]
+    ]  # fmt: skip
+    [kernel] = _medians([{"cat": "Session", "name": "model_run", "dur": 1}, *events], {"a": ("x", "w")})
+    assert (kernel.milliseconds, kernel.types, kernel.inputs) == (0.03, ("float",), ("x", "w"))
+    assert _precision(kernel) == "float32"
+    assert _precision(Kernel("k", "MatMulInteger", 0.1, ("uint8", "int8"))) == "int8"
+    assert _precision(Kernel("k", "QLinearConv", 0.1, ("uint8", "float"))) == "int8"
+
+
+def test_what_is_no_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "no.onnx").write_bytes(b"not a model")
+    with pytest.raises(EspalierError, match=r"no\.onnx could not be read as ONNX"):
+        profile({"model": str(tmp_path / "no.onnx"), "input_size": 8}, quiet)

@@ -1,0 +1,145 @@
+"""Changes between any two rows, by hand: paired, from two intervals, or not at all."""
+
+import numpy as np
+import pytest
+
+from core.analysis.changes import against, changes, difference, inverted, ratio
+from core.analysis.table import Origin, Row, by_run, pinned, table_rows
+from core.analysis.wording import change_text, provenance, shown_change, verdict
+from core.metrics import METRICS
+from core.reports import Artefact, Metric, StageReport
+
+HERE = Origin("runs/a", "A", "this machine", "these images")
+
+
+def report(
+    id: str, seed: int = 1, key: str = "", sha256: str = "", change: dict[str, Metric] | None = None, **metrics: Metric
+) -> StageReport:  # fmt: skip
+    artefact = Artefact(
+        id="float32", label="ONNX float32", precision="float32", path="x", sha256=sha256, bytes=1,
+        metrics=metrics, change=change or {},
+    )  # fmt: skip
+    return StageReport(
+        key=key or id, id=id, source="network", seed=seed, name=id.upper(), kind="train", headline="float32",
+        artefacts=[artefact],
+    )  # fmt: skip
+
+
+def figure(value: float, low: float | None = None, high: float | None = None) -> Metric:
+    return Metric(value=value, low=low, high=high, level=None if low is None else 0.95)
+
+
+def test_a_difference_of_two_intervals():
+    found = difference(figure(80, 78, 82), figure(85, 84, 86.5))
+    # 5 − √((85 − 84)² + (82 − 80)²) and 5 + √((86.5 − 85)² + (80 − 78)²)
+    assert found.value == 5 and found.unit == "points" and found.level == 0.95
+    assert (found.low, found.high) == pytest.approx((2.763932, 7.5), abs=1e-6)
+
+
+def test_a_ratio_of_two_intervals():
+    found = ratio(figure(2.0, 1.9, 2.2), figure(1.0, 0.9, 1.1))
+    assert found.value == -50 and found.unit == "%"
+    assert (found.low, found.high) == pytest.approx((-56.62212, -44.28447), abs=1e-4)
+    assert ratio(figure(2.0), figure(1.0)) == Metric(value=-50.0, unit="%")
+
+
+def test_pairs_can_be_read_the_other_way_round():
+    ratio_ = inverted(Metric(value=0.5, low=0.4, high=0.8, level=0.99, n=8, how="8 pairs"))
+    assert (ratio_.value, ratio_.low, ratio_.high) == pytest.approx((2.0, 1.25, 2.5))
+    assert ratio_.how == "the other way round: 8 pairs"
+    points = inverted(Metric(value=-1.0, unit="points", low=-2.0, high=0.5))
+    assert (points.value, points.low, points.high) == (1.0, -0.5, 2.0)
+
+
+def rows(origin: Origin | None = HERE, **right: np.ndarray) -> list[Row]:
+    """Baseline a; b was measured in alternation with it; c was not."""
+    pair = {"latency_ms": Metric(value=0.5, low=0.4, high=0.8, level=0.99, n=8)}
+    reports = [
+        report("a", top1=figure(80), latency_ms=figure(2.0, 1.9, 2.1), size_mb=figure(10)),
+        report("b", change=pair, top1=figure(90), latency_ms=figure(1.0, 0.9, 1.1), size_mb=figure(5)),
+        report("c", change=pair, top1=figure(70), latency_ms=figure(1.0, 0.9, 1.1), size_mb=figure(4)),
+    ]
+    return table_rows(
+        reports, "a", origin, {f"{key}/float32": {"top1": value} for key, value in right.items()}
+    )
+
+
+def test_a_pinned_row_uses_what_was_measured_in_pairs_either_way():
+    a, b, c = pinned(rows(), "runs/a|b|float32")
+    assert b.baseline and not b.change and not a.baseline
+    assert a.change["latency_ms"].value == pytest.approx(100.0) and a.change["latency_ms"].n == 8
+    assert not a.loose
+    assert c.change["latency_ms"].value == 0 and c.loose == {"latency_ms"}
+    assert c.change["size_mb"].value == pytest.approx(-20) and shown_change(c.change["size_mb"]) == "−20.0 %"
+    assert change_text(a.change["latency_ms"]) == "▲ +100.0 %"
+
+
+def test_times_that_were_not_alternated_are_marked():
+    _, _, c = pinned(rows(), "runs/a|b|float32")
+    kind = METRICS["latency_ms"]
+    assert change_text(c.change["latency_ms"], paired=False) == "≈ (±0.0 %) †"
+    assert "not measured in alternation" in provenance(
+        kind, c.metrics["latency_ms"], c.change["latency_ms"], False
+    )
+
+
+def test_accuracies_on_the_same_images_are_paired():
+    before = np.array([True] * 60 + [False] * 40)
+    after = before.copy()
+    after[:2], after[-5:] = False, True
+    _, _, c = pinned(rows(b=before, c=after), "runs/a|b|float32")
+    change = c.change["top1"]
+    assert change.value == pytest.approx(3.0) and change.n == 100
+    assert (change.low, change.high) == pytest.approx((-2.46368, 8.34604), abs=1e-4)
+    assert verdict(METRICS["top1"], change) == "same"
+
+
+def test_other_machines_and_other_images_are_not_compared():
+    elsewhere = Origin("runs/b", "B", "another machine", "other images")
+    mine, theirs = rows()[0], rows(elsewhere)[1]
+    found, loose = against(theirs, mine)
+    assert found.keys() == {"size_mb"} and not loose
+    there = Origin("runs/b", "B", "this machine", "")  # images unknown: a plain difference is shown
+    found, loose = against(rows(there)[1], mine)
+    assert found["top1"] == Metric(value=10.0, unit="points") and loose == {"latency_ms"}
+    assert verdict(METRICS["top1"], found["top1"]) == ""  # without an interval it may be chance
+    assert verdict(METRICS["size_mb"], found["size_mb"]) == "better"  # counted, not sampled
+
+
+def test_a_stage_shared_by_two_runs_keeps_its_pairs():
+    """The same file in both runs: what was alternated with it in one holds for the other's row of it."""
+    sha256, pair = "a" * 64, {"latency_ms": Metric(value=0.5, low=0.4, high=0.6)}
+    other = Origin("runs/b", "B", "this machine", "these images")
+    base = table_rows([report("a", sha256=sha256, latency_ms=figure(2.0))], "a", HERE)[0]
+    second = table_rows([report("a", sha256=sha256, latency_ms=figure(2.1)), report("b", sha256="b" * 64, change=pair, latency_ms=figure(1.0))], "a", other)  # fmt: skip
+    found, loose = against(second[1], base)
+    assert found["latency_ms"].value == pytest.approx(-50.0) and not loose
+
+
+def test_means_over_seeds_are_compared_seed_by_seed():
+    reports = [
+        report(id, seed, f"{id}@{seed}", top1=figure(value))
+        for seed, values in ((1, (80.0, 81.0)), (2, (90.0, 94.0)))
+        for id, value in zip("ab", values, strict=True)
+    ]
+    table = table_rows(reports, "a", HERE)
+    assert [row.id for row in table[:2]] == ["runs/a|a@mean|float32", "runs/a|b@mean|float32"]
+    a, _ = pinned(table, table[1].id)[:2]
+    assert a.change["top1"].value == pytest.approx(-2.5)  # −1 and −4 points
+    assert a.change["top1"].deviation == pytest.approx(2.12132, abs=1e-5)
+
+
+def test_a_pin_that_is_not_there_changes_nothing():
+    assert pinned(rows(), "gone") == rows()
+
+
+def test_runs_are_named_only_where_there_are_several():
+    assert [row.label for row in by_run(rows())] == ["A", "B", "C"]
+    both = by_run([*rows(), *rows(Origin("runs/b", "B"))])
+    assert [row.label for row in both][:4] == ["A: A", "A: B", "A: C", "B: A"]
+
+
+def test_a_runs_own_times_are_marked_where_they_were_not_alternated():
+    plain = report("b", latency_ms=figure(1.0))
+    table = table_rows([report("a", latency_ms=figure(2.0)), plain], "a")
+    assert table[1].loose == {"latency_ms"} and table[1].change == changes(plain.artefacts[0], report("a", latency_ms=figure(2.0)))  # fmt: skip

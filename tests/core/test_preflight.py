@@ -1,0 +1,156 @@
+"""Pre-flight: small pipelines go through whole, broken ones are found, nothing is left behind."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from core import pipeline as documents
+from core.cli import main
+from core.control import RunControl
+from core.engine import Options
+from core.errors import EspalierError, Stopped
+from core.pipeline import Pipeline
+from core.preflight import Preflight, Trial, named_field, preflight, small
+from core.runs import Home
+
+ONE = Options("cpu", 1)
+CHAIN = """
+espalier: 1
+name: Rehearsed
+data: {source: fashion-mnist-sample, image_size: 16}
+sources: [{id: net, settings: {backbone: resnet20}}]
+stages:
+  - {id: fp32, kind: train, name: FP32, settings: {training: {epochs: 80, batch_size: 512, warmup_epochs: 5}}}
+  - {id: pruned, kind: prune-channels, name: Pruned, settings: {ratio: 0.4, steps: 20, importance: taylor}}
+  - {id: int8, kind: quantize-static, name: INT8, settings: {images: 4000}}
+"""
+BROKEN = """
+espalier: 1
+name: Broken
+data: {source: fashion-mnist-sample, image_size: 16}
+sources: [{id: net, settings: {backbone: resnet20}}]
+stages:
+  - {id: impossible, kind: prune-channels, name: Too small, settings: {target: size, size_mb: 0.01}}
+  - {id: after, kind: train, name: After it}
+  - {id: beside, kind: train, name: Beside it, from: net}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+def tried(text: str, home: Home) -> Preflight:
+    return preflight(documents.loads(text), home.folder.parent, home, ONE)
+
+
+def test_the_small_pipeline_asks_for_little_and_stays_the_same_chain() -> None:
+    pipeline = documents.loads(CHAIN)
+    little = small(pipeline)
+    assert little.stage_ids == pipeline.stage_ids
+    assert (little.data.train_images, little.data.validation_images, little.data.test_images) == (32, 16, 16)
+    training = little.stage("fp32").settings["training"]
+    assert (training["epochs"], training["batch_size"], training["warmup_epochs"]) == (1, 32, 1)
+    pruned = little.stage("pruned").settings
+    assert (pruned["ratio"], pruned["steps"], pruned["step_epochs"], pruned["importance_batches"]) == (
+        0.4,
+        2,
+        1,
+        1,
+    )
+    assert little.stage("int8").settings["images"] == 64
+    assert little.axes.seed == (42,) and little.axes.grid is None
+
+
+def test_on_a_gpu_the_stages_own_batches_are_tried() -> None:
+    little = small(documents.loads(CHAIN), "cuda")
+    assert little.stage("fp32").settings["training"]["batch_size"] == 512
+    assert little.data.train_images == 512
+
+
+def test_a_chain_goes_through_to_its_last_file(home: Home) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("espalier-preflight-*"))
+    heard: list[str] = []
+    told: list[Trial] = []
+    found = preflight(
+        documents.loads(CHAIN), home.folder.parent, home, ONE,
+        lambda done, words: heard.append(words), on_trial=told.append,
+    )  # fmt: skip
+    assert found.passed, found.lines()
+    assert [(t.id, t.state, t.files) for t in found.trials] == [
+        ("fp32", "passed", ("ONNX float32",)),
+        ("pruned", "passed", ("ONNX float32",)),
+        ("int8", "passed", ("ONNX INT8, static",)),
+    ]
+    assert tuple(told) == found.trials
+    assert "Pruned: pruning channels" in heard and "INT8: exporting and verifying" in heard
+    assert found.lines()[-1].startswith("Every stage passed, in ")
+    assert not home.runs.exists() and home.data.is_dir()
+    assert set(Path(tempfile.gettempdir()).glob("espalier-preflight-*")) == before
+
+
+def test_a_stage_that_fails_is_named_and_other_branches_are_tried(home: Home) -> None:
+    found = tried(BROKEN, home)
+    assert [trial.state for trial in found.trials] == ["failed", "skipped", "passed"]
+    problem = found.trials[0].problem
+    assert problem is not None and "cannot go lower than" in problem.message
+    assert problem.place == ("stages", 0, "settings", "size_mb")
+    assert found.problems == (problem,)
+    assert found.trials[1].sentence == "Not tried: a stage that it needs failed."
+    assert found.lines()[-1].startswith("1 problem found, in ")
+
+
+def test_a_source_that_cannot_be_read_is_named(home: Home) -> None:
+    pipeline = documents.loads(BROKEN).with_settings("net", {"weights": "file", "weights_file": "gone.pth"})
+    pipeline = pipeline.with_settings("impossible", {})
+    found = preflight(pipeline, home.folder.parent, home, ONE)
+    assert [trial.state for trial in found.trials] == ["skipped"] * 3
+    assert len(found.problems) == 1 and "gone.pth" in found.problems[0].message
+    assert found.problems[0].place[:2] == ("sources", 0)
+
+
+def test_data_that_is_not_there_is_named(home: Home) -> None:
+    pipeline = documents.loads(BROKEN)
+    missing = pipeline.with_data(pipeline.data.model_copy(update={"source": "folder", "path": "nowhere"}))
+    found = preflight(missing, home.folder.parent, home, ONE)
+    assert found.problems[0].place == ("data", "path") and not found.passed
+
+
+def test_broken_rules_are_reported_without_trying(home: Home) -> None:
+    pipeline = Pipeline.parse({**documents.loads(BROKEN).as_dict(), "baseline": "nobody"})
+    found = preflight(pipeline, home.folder.parent, home, ONE)
+    assert found.trials == () and found.problems[0].place == ("baseline",)
+
+
+def test_a_person_can_stop_it(home: Home) -> None:
+    control = RunControl()
+    control.stop()
+    with pytest.raises(Stopped):
+        preflight(documents.loads(BROKEN), home.folder.parent, home, ONE, control=control)
+    assert not list(Path(tempfile.gettempdir()).glob("espalier-preflight-*/runs/*/stages/*/result.json"))
+
+
+def test_failures_point_to_the_setting_that_they_name() -> None:
+    node = documents.loads(CHAIN).stage("pruned")
+    where = ("stages", 1)
+    for words, place in (
+        (("Nothing goes.", "Lower 'Round to'."), ("stages", 1, "settings", "round_to")),
+        (("It needs larger images.", "Set data.image_size to 32 or more."), ("data", "image_size")),
+        (("The learning rate is odd.", ""), ("stages", 1, "settings", "training", "learning_rate")),
+        (("A budget of size.", ""), where),  # neither matters while a ratio is asked for
+        (("It went wrong.", ""), where),
+    ):
+        assert named_field(node, EspalierError(*words), where) == place
+
+
+def test_the_command_line_fails_with_the_pre_flight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path / "home"))
+    file = tmp_path / "broken.yaml"
+    file.write_text(BROKEN)
+    assert main(["check", str(file), "--preflight", "--no-estimate", "--threads", "1"]) == 1
+    shown = capsys.readouterr().out
+    assert "Too small: Expected a budget of size" in shown and "Beside it: Passed" in shown

@@ -1,0 +1,27 @@
+"""The reference is complete, and the copy in docs/ is the one that the program prints."""
+
+from pathlib import Path
+
+from core.data.catalogue import SOURCES
+from core.metrics import METRICS
+from core.models.catalogue import BACKBONES
+from core.reference import reference
+from core.stages.catalogue import STAGES
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_copy_in_docs_is_up_to_date():
+    assert (DOCS / "reference.md").read_text(encoding="utf-8") == reference(), (
+        "run: python3 dev.py cli reference > docs/reference.md"
+    )
+
+
+def test_everything_that_is_declared_is_there():
+    text = reference()
+    for stage in STAGES.values():
+        assert f"#### `{stage.id}` · {stage.title}" in text
+        for name, field in stage.Settings.model_fields.items():
+            assert f"`{name}" in text and (field.title or "") in text
+    for name in (*BACKBONES, *SOURCES, *METRICS):
+        assert f"`{name}`" in text

@@ -1,0 +1,351 @@
+"""The Start place: recipes, runs, search, notes, the trash, and what is dragged into the window."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_runs import made_run
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit
+
+from core import pipeline as documents
+from core.pipeline import Pipeline
+from core.runs import Home, RunFolder
+from gui import app, files
+from gui.main_window import MainWindow
+from gui.start import library, trash
+from gui.start.dropped import kind_of
+from gui.start.library import RunLine, last_time, list_runs, matches, parse_tags
+from gui.start.run_table import STARTED
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def runs(tiny: Pipeline, home: Home, tmp_path: Path) -> list[RunFolder]:
+    """Three runs: complete, stopped, complete; started a day after each other."""
+    made = [made_run(tiny, home, tmp_path, stages) for stages in (3, 1, 3)]
+    for number, run in enumerate(made):
+        run.update_info(started=1_790_000_000 + number * 86_400, seconds=60.0 * (number + 1))
+    return made
+
+
+@pytest.fixture
+def start(window: MainWindow, runs: list[RunFolder], qtbot: Any) -> MainWindow:
+    """The window at Start, with the runs listed."""
+    qtbot.mouseClick(window.rail.buttons["start"], LEFT)
+    qtbot.waitUntil(lambda: len(window.start.view.table.runs.lines) == len(runs), timeout=10_000)
+    return window
+
+
+def texts(window: MainWindow, column: int) -> list[str]:
+    model = window.start.view.table.runs
+    return [str(model.index(row, column).data()) for row in range(model.rowCount())]
+
+
+def click_row(
+    window: MainWindow, row: int, qtbot: Any, keys: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier
+) -> None:
+    table = window.start.view.table
+    where = table.visualRect(table.runs.index(row, 0)).center()
+    qtbot.mouseClick(table.viewport(), LEFT, keys, where)
+
+
+def drop(window: MainWindow, path: Path) -> bool:
+    """Drag a path over the window and let go; whether it was taken."""
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path))])
+    enter = QDragEnterEvent(
+        QPoint(300, 300), Qt.DropAction.CopyAction, mime, LEFT, Qt.KeyboardModifier.NoModifier
+    )
+    enter.ignore()
+    QApplication.sendEvent(window, enter)
+    if not enter.isAccepted():
+        return False
+    where = QPointF(300, 300)
+    QApplication.sendEvent(
+        window, QDropEvent(where, Qt.DropAction.CopyAction, mime, LEFT, Qt.KeyboardModifier.NoModifier)
+    )
+    return True
+
+
+def test_runs_are_listed_newest_first(start: MainWindow) -> None:
+    assert texts(start, 0) == ["Tiny", "Tiny", "Tiny"]
+    assert texts(start, 2) == ["Complete", "Stopped", "Complete"]
+    assert texts(start, 4) == ["3 min 00 s", "2 min 00 s", "1 min 00 s"]
+
+
+def test_a_click_on_a_recipe_opens_it(start: MainWindow, qtbot: Any) -> None:
+    cards = start.start.view.recipes
+    index = cards.recipes.index(1)
+    assert index.data() == "R1 · ablation of the FEM"
+    cards.scrollTo(index)
+    qtbot.mouseClick(cards.viewport(), LEFT, pos=cards.visualRect(index).center())
+    assert start.document.pipeline.name == "R1 · ablation of the FEM"
+    assert start.stack.currentWidget() is start.editor
+
+
+def test_enter_on_a_recipe_opens_it(start: MainWindow, qtbot: Any) -> None:
+    cards = start.start.view.recipes
+    cards.setCurrentIndex(cards.recipes.index(2))
+    qtbot.keyClick(cards, Qt.Key.Key_Return)
+    assert start.document.pipeline.name == cards.recipes.index(2).data()
+
+
+def test_a_recipe_tells_how_long_it_took_here(
+    qtbot: Any, window: MainWindow, home: Home, tmp_path: Path
+) -> None:
+    tour = documents.load(files.FIRST)
+    made_run(tour, home, tmp_path, 1)
+    for seconds, cached in ((168.0, False), (1.5, True)):
+        run = made_run(tour, home, tmp_path, 3)
+        run.update_info(seconds=seconds, started=1_790_000_000 + (86_400 if cached else 0))
+        if cached:
+            path = run.stage_folder("fp32") / "report.json"
+            path.write_text(json.dumps({**json.loads(path.read_text()), "cached": True}))
+    window.go("start")
+    cards = window.start.view.recipes.recipes
+    qtbot.waitUntil(lambda: cards.rowCount() > 0 and "Took" in cards.lines[0].last, timeout=10_000)
+    assert cards.lines[0].last.startswith("Took 2 min 48 s on this machine, ")
+    assert cards.lines[1].last == "Not completed on this machine yet"
+
+
+def test_a_time_of_another_machine_does_not_count(home: Home, runs: list[RunFolder]) -> None:
+    for run in runs:
+        run.update_info(machine={"processor": "another", "logical_cores": 99})
+    assert last_time("Tiny", list_runs(home)) == "Not completed on this machine yet"
+
+
+def test_only_a_cached_time_says_so(home: Home, runs: list[RunFolder]) -> None:
+    for run in runs:
+        for path in (run.folder / "stages").glob("*/report.json"):
+            path.write_text(json.dumps({"cached": True}))
+    assert last_time("Tiny", list_runs(home)) == "Took 3 min 00 s on this machine, with kept stages"
+
+
+def test_the_search_looks_everywhere(start: MainWindow, runs: list[RunFolder], qtbot: Any) -> None:
+    view = start.start.view
+    qtbot.keyClicks(view.search, "stopped tiny")
+    qtbot.waitUntil(lambda: texts(start, 2) == ["Stopped"])
+    qtbot.keyClicks(view.search, " nowhere")
+    qtbot.waitUntil(lambda: view.empty.isVisible())
+    assert view.empty.title.text() == "No run fits the search"
+    view.search.clear()
+    qtbot.waitUntil(lambda: len(texts(start, 0)) == 3)
+
+
+def test_matching_wants_every_word() -> None:
+    line = RunLine(Path("/runs/x"), "Best", "Tiny", ("paper",), "with warm-up", "completed", 0.0, None)
+    assert matches(line, "") and matches(line, "best PAPER warm") and not matches(line, "best worst")
+    assert parse_tags(" a,  b c , a,, ") == ("a", "b c")
+
+
+def test_a_header_sorts(start: MainWindow, qtbot: Any) -> None:
+    header = start.start.view.table.horizontalHeader()
+    assert start.start.view.table.runs.headerData(STARTED, Qt.Orientation.Horizontal) == "Started ▾"
+    where = QPoint(header.sectionViewportPosition(STARTED) + 20, header.height() // 2)
+    qtbot.mouseClick(header.viewport(), LEFT, pos=where)
+    assert texts(start, 4) == ["1 min 00 s", "2 min 00 s", "3 min 00 s"]
+
+
+def test_name_tags_and_notes_are_kept_in_the_run(
+    start: MainWindow, runs: list[RunFolder], qtbot: Any
+) -> None:
+    details = start.start.view.details
+    click_row(start, 0, qtbot)
+    assert details.name.text() == "Tiny" and details.open.isEnabled()
+    QTest.keyClick(start.start.view.table, Qt.Key.Key_F2)
+    qtbot.keyClicks(details.name, "Best so far")
+    qtbot.keyClick(details.name, Qt.Key.Key_Return)
+    qtbot.keyClicks(details.tags, "paper, to show")
+    qtbot.keyClicks(details.notes, "Warm-up helped.")
+    click_row(start, 1, qtbot)
+    info = runs[2].info
+    assert (info["name"], info["tags"], info["notes"]) == (
+        "Best so far",
+        ["paper", "to show"],
+        "Warm-up helped.",
+    )
+    assert info["pipeline_name"] == "Tiny"
+    assert texts(start, 0)[0] == "Best so far" and texts(start, 1)[0] == "paper, to show"
+    assert details.name.text() == "Tiny" and details.notes.toPlainText() == ""
+
+
+def test_notes_are_written_after_a_pause(start: MainWindow, runs: list[RunFolder], qtbot: Any) -> None:
+    click_row(start, 2, qtbot)
+    qtbot.keyClicks(start.start.view.details.notes, "ok")
+    qtbot.waitUntil(lambda: runs[0].info.get("notes") == "ok", timeout=3000)
+
+
+def test_enter_opens_a_run(start: MainWindow, qtbot: Any) -> None:
+    click_row(start, 0, qtbot)
+    qtbot.keyClick(start.start.view.table, Qt.Key.Key_Return)
+    assert start.document.pipeline.name == "Tiny"
+    assert start.stack.currentWidget() is start.compare
+
+
+def test_deleting_can_be_undone(start: MainWindow, runs: list[RunFolder], home: Home, qtbot: Any) -> None:
+    view = start.start.view
+    click_row(start, 0, qtbot)
+    click_row(start, 1, qtbot, Qt.KeyboardModifier.ControlModifier)
+    assert "2 runs are chosen" in view.details.place.whole and not view.details.open.isEnabled()
+    qtbot.keyClick(view.table, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: len(texts(start, 0)) == 1, timeout=10_000)
+    assert view.bar.isVisible() and view.bar_words.text() == "2 runs are deleted, kept for 30 days."
+    assert not runs[2].folder.exists() and (home.folder / "trash" / runs[2].name / "run.json").is_file()
+    qtbot.waitUntil(view.trash.isVisible, timeout=10_000)
+    assert view.trash.text() == "Deleted (2)"
+    qtbot.mouseClick(view.undo, LEFT)
+    qtbot.waitUntil(lambda: len(texts(start, 0)) == 3, timeout=10_000)
+    assert runs[2].folder.exists() and "deleted" not in runs[2].info
+    assert not view.bar.isVisible()
+
+
+def test_a_run_from_the_trash_is_put_back_later(start: MainWindow, runs: list[RunFolder], qtbot: Any) -> None:
+    view = start.start.view
+    click_row(start, 0, qtbot)
+    qtbot.mouseClick(view.details.delete, LEFT)
+    qtbot.waitUntil(view.trash.isVisible, timeout=10_000)
+    entry = next(action for action in view.trash_menu.actions() if action.objectName() == "put-back-0")
+    assert entry.text().startswith("Put back “Tiny”")
+    entry.trigger()
+    qtbot.waitUntil(lambda: len(texts(start, 0)) == 3, timeout=10_000)
+    assert not view.trash.isVisible() and runs[2].folder.exists()
+
+
+def test_deleting_for_good_asks(start: MainWindow, runs: list[RunFolder], home: Home, qtbot: Any) -> None:
+    view = start.start.view
+    click_row(start, 0, qtbot)
+    qtbot.mouseClick(view.details.delete, LEFT)
+    qtbot.waitUntil(view.trash.isVisible, timeout=10_000)
+    asked: list[str] = []
+    start.messages.ask_with = lambda dialog: (asked.append(dialog.message), "Delete for good")[1]  # type: ignore[func-returns-value]
+    view.trash_menu.actions()[-1].trigger()
+    qtbot.waitUntil(lambda: not (home.folder / "trash" / runs[2].name).exists(), timeout=10_000)
+    assert asked == ["Delete all runs in the trash for good?"]
+    qtbot.waitUntil(lambda: not view.trash.isVisible(), timeout=10_000)
+
+
+def test_the_trash_forgets_after_its_days(home: Home, runs: list[RunFolder]) -> None:
+    lines = list_runs(home)
+    for line, days in zip(lines[:2], (29, 31), strict=True):
+        deleted = trash.delete(home, [line])[0]
+        RunFolder(deleted.folder).update_info(deleted=deleted.at - days * 86_400)
+    trash.empty_trash(home)
+    assert [one.folder.name for one in trash.trashed(home)] == [lines[0].folder.name]
+
+
+def test_a_run_that_is_being_written_stays(start: MainWindow, runs: list[RunFolder], qtbot: Any) -> None:
+    click_row(start, 0, qtbot)
+    with runs[2].locked():
+        qtbot.keyClick(start.start.view.table, Qt.Key.Key_Delete)
+    assert runs[2].folder.exists()
+    dialog = start.findChild(type(start.messages.inform("", "")), "message")
+    assert dialog is not None
+    for box in start.findChildren(type(dialog)):
+        box.close()
+
+
+def test_a_killed_run_is_called_interrupted(home: Home, runs: list[RunFolder]) -> None:
+    runs[0].update_info(status="running")
+    with runs[0].locked():
+        assert list_runs(home)[2].status == "running"
+    assert list_runs(home)[2].status == "interrupted"
+
+
+def test_the_folder_is_shown(start: MainWindow, runs: list[RunFolder], qtbot: Any, monkeypatch: Any) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: not opened.append(url.toLocalFile()))
+    click_row(start, 0, qtbot)
+    qtbot.mouseClick(start.start.view.details.reveal, LEFT)
+    assert opened == [str(runs[2].folder)]
+
+
+def test_a_run_from_elsewhere_is_listed_and_only_read(
+    start: MainWindow, runs: list[RunFolder], home: Home, tmp_path: Path, qtbot: Any
+) -> None:
+    away = tmp_path / "stick" / "their-run"
+    shutil.copytree(runs[0].folder, away)
+    before = sorted((path.name, path.read_bytes()) for path in away.rglob("*") if path.is_file())
+    assert drop(start, away)
+    qtbot.waitUntil(lambda: start.stack.currentWidget() is start.compare)
+    start.go("start")
+    view = start.start.view
+    qtbot.waitUntil(lambda: len(texts(start, 0)) == 4, timeout=10_000)
+    view.table.choose(away)
+    assert view.details.delete.text() == "Take off the list"
+    view.details.notes.setPlainText("From the other lab")
+    view.details.flush()
+    assert [line.notes for line in list_runs(home) if line.elsewhere] == ["From the other lab"]
+    qtbot.mouseClick(view.details.delete, LEFT)
+    qtbot.waitUntil(lambda: len(texts(start, 0)) == 3, timeout=10_000)
+    assert view.bar_words.text() == "“Tiny” is off the list; the folder stays where it is."
+    qtbot.mouseClick(view.undo, LEFT)
+    qtbot.waitUntil(lambda: len(texts(start, 0)) == 4, timeout=10_000)
+    assert sorted((path.name, path.read_bytes()) for path in away.rglob("*") if path.is_file()) == before
+
+
+def test_a_run_that_is_gone_is_called_so(home: Home, runs: list[RunFolder], tmp_path: Path) -> None:
+    away = tmp_path / "stick"
+    shutil.copytree(runs[0].folder, away)
+    assert library.register(home, away) and not library.register(home, runs[0].folder)
+    shutil.rmtree(away)
+    assert [line.status for line in list_runs(home) if line.elsewhere] == ["missing"]
+
+
+def test_what_is_dropped_is_told_apart(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.onnx", "c.pth", "d.safetensors", "e.zip", "f.csv", "g.tar.gz", "h.png"):
+        (tmp_path / name).touch()
+    kinds = [
+        kind_of(tmp_path / name) for name in ("a.yaml", "b.onnx", "c.pth", "d.safetensors", "e.zip", "f.csv")
+    ]
+    assert kinds == ["pipeline", "onnx", "weights", "weights", "data", "data"]
+    assert [kind_of(tmp_path / name) for name in ("g.tar.gz", "h.png", "nothing.onnx")] == ["data", "", ""]
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    assert kind_of(checkpoint) == "data"
+    for name in ("architecture.json", "weights.safetensors"):
+        (checkpoint / name).touch()
+    assert kind_of(checkpoint) == "checkpoint"
+
+
+def test_text_fields_do_not_swallow_what_is_dropped(start: MainWindow, tmp_path: Path) -> None:
+    start.editor.select("stage", "fp32")
+    assert drop(start, files.FIRST)
+    fields = [*start.findChildren(QLineEdit), *start.findChildren(QPlainTextEdit)]
+    assert fields and not any(field.acceptDrops() for field in fields)
+
+
+def test_a_picture_is_not_taken(window: MainWindow, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").touch()
+    assert not drop(window, tmp_path / "picture.png")
+
+
+def test_the_first_window_shows_the_quick_tour_later_ones_start(
+    qtbot: Any, tiny: Pipeline, home: Home, tmp_path: Path, qapp: QApplication
+) -> None:
+    def opened() -> MainWindow:
+        window = app.make_window(qapp)
+        qtbot.addWidget(window)
+        return window
+
+    first = opened()
+    assert first.document.pipeline.name == "Quick tour" and first.stack.currentWidget() is first.editor
+    made_run(tiny, home, tmp_path)
+    later = opened()
+    assert later.stack.currentWidget() is later.start.view
+    assert later.document.pipeline.name == "Quick tour" and later.actions_.run.isEnabled()
+    assert later.start.view.header.about.whole.startswith("“Quick tour” is open.")
+
+
+def test_an_empty_list_says_what_to_do(
+    window: MainWindow, qtbot: Any, make_window: Callable[..., MainWindow]
+) -> None:
+    window.go("start")
+    qtbot.waitUntil(lambda: window.start.view.empty.title.text() == "No runs yet", timeout=10_000)
+    assert "press Run" in window.start.view.empty.advice.text()
