@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from core.disk import full_disk
 from core.errors import EspalierError
 
 ProgressCallback = Callable[[float, str], None]
@@ -107,6 +108,8 @@ def _resolve(job: str) -> Job:
 
 
 def _error_in_words(error: Exception, job: str) -> dict[str, str]:
+    if full := full_disk(error):
+        error = full
     if isinstance(error, EspalierError):
         return {"message": error.message, "advice": error.advice, "details": error.details}
     what = job.rpartition(":")[2].replace("_", " ")

@@ -34,7 +34,6 @@ _TORCH_LIBRARIES = (
     "torchvision",
     "timm",
     "torch_pruning",
-    "torchao",
     "onnx",
     "onnxscript",
     "onnxruntime.quantization",

@@ -8,6 +8,7 @@ weights, bit for bit on a CPU with the same number of threads.
 
 import json
 import shutil
+import sqlite3
 import time
 import traceback
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from core.child import Child
 from core.control import RunControl
 from core.data.balance import epoch_images
 from core.data.store import open_data
+from core.disk import full_disk
 from core.errors import EspalierError, Stopped
 from core.evaluation import Evaluator
 from core.events import Event, Listener, Note, PhaseStarted, RunDone, RunStarted, StageDone, StageStarted
@@ -30,6 +32,7 @@ from core.making import Maker
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings
 from core.pipeline import Grid, Pipeline, StageNode
+from core.policy import site_policy
 from core.profiling.energy import CORE_WATTS
 from core.profiling.machine import fingerprint
 from core.progress import Meter
@@ -67,8 +70,9 @@ class Options:
         import psutil
         import torch
 
-        threads = self.threads or psutil.cpu_count(logical=False) or 1
-        device = self.device
+        policy = site_policy()
+        device = policy.device_for(self.device)
+        threads = policy.threads_for(self.threads, psutil.cpu_count(logical=False) or 1)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if device.startswith("cuda") and not torch.cuda.is_available():
@@ -107,13 +111,27 @@ class Engine:
                 done = self._guarded()
                 seconds = time.monotonic() - started + self.folder.info.get("seconds", 0.0)
                 self.folder.update_info(status=done.status, seconds=seconds, message=done.message)
-                index_run(self.home, self.folder)
+                self._index()
                 self._emit(done)
-        except EspalierError as error:
-            done = RunDone("failed", error.message, error.advice, error.details)
+        except (EspalierError, OSError) as error:  # an OSError: the disk took not even the last event
+            done = (
+                RunDone("failed", error.message, error.advice, error.details)
+                if isinstance(error, EspalierError)
+                else _unexpected(error)
+            )
             for listener in self.listeners:
                 listener(done)
         return done
+
+    def _index(self) -> None:
+        """The index may be made anew at any time, so a failure to write it fails no run."""
+        try:
+            index_run(self.home, self.folder)
+        except sqlite3.Error as error:
+            text = (
+                f"The index of runs could not be brought up to date ({error}); nothing of this run is lost."
+            )
+            self._emit(Note("", "warning", text))
 
     def _guarded(self) -> RunDone:
         try:
@@ -279,6 +297,8 @@ class Engine:
 
 def _unexpected(error: Exception) -> RunDone:
     details = "".join(traceback.format_exception(error))
+    if full := full_disk(error):
+        return RunDone("failed", full.message, full.advice, details)
     if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
         return RunDone(
             "failed",

@@ -86,7 +86,7 @@ class Policy(Params):
         if not self.downloads:
             raise EspalierError(
                 f"This machine's policy allows no downloads, and {what} would be downloaded.",
-                f"Choose weights from a file. {_ADVICE}",
+                f"Choose a file that is here already. {_ADVICE}",
             )
 
 

@@ -23,9 +23,11 @@ from filelock import FileLock, Timeout
 import core
 from core import pipeline as documents
 from core.deploy.files import written_beside
+from core.disk import full_disk
 from core.errors import EspalierError
 from core.events import Event
 from core.pipeline import Pipeline
+from core.policy import site_policy
 from core.reports import StageReport
 
 FORMAT = 1
@@ -35,7 +37,8 @@ FORMAT = 1
 class Home:
     """Where a person's runs and caches are kept.
 
-    `ESPALIER_HOME` overrides the platform's folder for application data.
+    `ESPALIER_HOME`, else what the machine's administrator decided (`core.policy`), else the
+    platform's folder for application data.
     """
 
     folder: Path
@@ -43,7 +46,10 @@ class Home:
     @classmethod
     def default(cls) -> "Home":
         chosen = os.environ.get("ESPALIER_HOME")
-        return cls(Path(chosen) if chosen else Path(platformdirs.user_data_dir("Espalier", appauthor=False)))
+        if chosen:
+            return cls(Path(chosen))
+        usual = platformdirs.user_data_dir("Espalier", appauthor=False)
+        return cls(site_policy().home() or Path(usual))
 
     @property
     def runs(self) -> Path:
@@ -194,6 +200,11 @@ class RunFolder:
             raise EspalierError(
                 f"The run in {self.folder} is being written by another process.",
                 "Wait for it, or stop it there.",
+            ) from error
+        except OSError as error:
+            raise full_disk(error) or EspalierError(
+                f"The run in {self.folder} cannot be locked: {error.strerror or error}.",
+                "Network folders need a lock service; choose a folder on this machine's own disk.",
             ) from error
         try:
             yield

@@ -52,9 +52,10 @@ _KEPT = 96  # answers, networks and groups of channels that are remembered
 _SAME_SHAPE = ("weights", "as-given", "zeros", "codebook", "file", "quantized")
 _ON_IMAGES = ("taylor", "hessian")  # they have a number for every group, so any other stands for them
 _PARTIAL = ("batch-norm", "feature-map-rank")  # they have none for some groups
-_STORED = {  # bytes that a convolution's and a linear layer's weight take in a deployment stage's file
+_STORED = {  # bytes that a convolution's and a linear layer's weight take in the file of a stage
     "quantize-static": (1, 1),
     "quantize-dynamic": (1, 1),
+    "train-quantized": (1, 1),
     "half-precision": (2, 2),
 }
 
@@ -321,6 +322,8 @@ class WhatIf:
                 return _Known(Forecast(node.id, same.before, remark=remark))
         if isinstance(node.stage, ModelStage) and node.stage.half_artefact:
             same = replace(same, remark="A float16 file of half the size comes beside it.")
+        if node.kind in _STORED:
+            same = _deployed(node, same, given)
         trains = node.stage.epochs(node.parameters) > 0
         return _trained(same, given) if trains else replace(given, forecast=same)
 

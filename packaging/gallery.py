@@ -14,11 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from PySide6.QtCore import QEventLoop, QSettings, QTimer
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QEventLoop, QMimeData, QSettings, Qt, QTimer
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent
+from PySide6.QtWidgets import QApplication, QWidget
 
 from gui.app import make_application, make_window
 from gui.editor import edits
+from gui.editor.palette import NEW
 from gui.main_window import MainWindow
 from gui.worker import Worker
 
@@ -140,6 +142,19 @@ class Gallery:
                 wait(50)
             self.take(f"inspect-{tab}")
 
+    def beside(self) -> None:
+        """What opens beside the window: settings, and the guide at the monitor."""
+        window = self.window
+        for page in ("General", "Computing", "Storage"):
+            dialog = window.aids.show_settings(page)
+            wait(800)
+            self.take(f"settings-{page.lower()}", dialog)
+            dialog.close()
+        window.go("monitor")
+        help = window.aids.show_guide()
+        self.take("help", help)
+        help.close()
+
     def problems(self) -> None:
         """A branched pipeline, and one that cannot run."""
         window, before = self.window, self.window.document.pipeline
@@ -147,6 +162,7 @@ class Gallery:
         window.document.apply(edits.set_enabled(branched, before.stages[1].id, False), "Branch")
         window.go("pipeline")
         window.editor.select("stage", id)
+        self._until_idle([window.outlook.worker])
         self.take("pipeline-branches")
         window.document.apply(
             edits.set_setting(before, before.stages[-1].id, ("teacher",), "nobody"), "Break"
@@ -155,6 +171,33 @@ class Gallery:
         self.take("pipeline-problem")
         window.document.undo_stack.undo()
         window.document.undo_stack.undo()
+
+    def editing(self) -> None:
+        """A stage dragged onto a card, a grid over a setting, and the check before a run."""
+        window, editor, before = self.window, self.window.editor, self.window.document.pipeline
+        window.go("pipeline")
+        self._until_idle([window.outlook.worker])
+        baseline = editor.model.row_of("stage", before.stages[0].id)
+        place = editor.list.visualRect(editor.model.index(baseline)).center()
+        carried, action = QMimeData(), Qt.DropAction.CopyAction
+        carried.setData(NEW, b"stage:prune-channels")
+        buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        for kind in (QDragEnterEvent, QDragMoveEvent):
+            QApplication.sendEvent(editor.list.viewport(), kind(place, action, carried, buttons, keys))
+        self.take("pipeline-dragging")
+        QApplication.sendEvent(editor.list.viewport(), QDragLeaveEvent())
+        stage = next((node for node in before.stages if "ratio" in node.settings), None)
+        if stage is not None:
+            grid = {"stage": stage.id, "settings": {"ratio": [0.3, 0.5, 0.65]}, "images": 1000}
+            window.document.apply(edits.set_axes(before, before.axes.seed, grid), "Grid")
+            editor.select("pipeline")
+            self.take("pipeline-grid")
+            window.document.undo_stack.undo()
+        window.before.check(window.session.options())
+        self._until_idle([window.jobs.estimator])
+        if window.before.dialog is not None:
+            self.take("pipeline-check", window.before.dialog)
+            window.before.dialog.reject()
 
 
 def wait(milliseconds: int) -> None:
@@ -189,7 +232,9 @@ def main() -> int:
         gallery.in_both_themes(gallery.places)
         gallery.in_both_themes(gallery.comparison)
         gallery.in_both_themes(gallery.inspection)
+        gallery.in_both_themes(gallery.beside)
         gallery.in_both_themes(gallery.problems)
+        gallery.in_both_themes(gallery.editing)
         window.document.undo_stack.setClean()
         while window.jobs.warmer.running or window.reader.worker.running:
             wait(50)

@@ -11,16 +11,16 @@ from pathlib import Path
 # Imported by name at run time, so that no import statement leads there.
 WHOLE_PACKAGES = (
     "core", "gui", "torchvision", "timm", "torch_pruning", "onnxscript", "onnxruntime.quantization",
-    "onnxruntime.transformers", "onnxconverter_common", "torchao.quantization.pt2e",
+    "onnxruntime.transformers", "onnxconverter_common",
 )  # fmt: skip
 
 # Decorators of these read the source text of functions (`inspect.getsource`); onnxruntime.transformers puts its
 # own folder on the search path and imports its files from there.
-READ_THEIR_OWN_SOURCE = ("torch", "torchvision", "timm", "torchao", "onnxscript", "onnxruntime.transformers")
+READ_THEIR_OWN_SOURCE = ("torch", "torchvision", "timm", "onnxscript", "onnxruntime.transformers")
 
 # Asked for their version or entry points at run time (`importlib.metadata`).
 METADATA = (
-    "torch", "torchvision", "torch-pruning", "timm", "torchao", "onnx", "onnxscript", "onnx-ir", "onnxruntime",
+    "torch", "torchvision", "torch-pruning", "timm", "onnx", "onnxscript", "onnx-ir", "onnxruntime",
     "onnxconverter-common", "numpy", "pillow", "pydantic", "pydantic-core", "PyYAML", "safetensors",
     "platformdirs", "filelock", "psutil", "rich", "PySide6-Essentials", "shiboken6", "pyqtgraph",
     "huggingface-hub", "packaging", "tqdm",

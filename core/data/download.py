@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core.control import RunControl
 from core.errors import EspalierError
+from core.policy import site_policy
 
 CHUNK = 1 << 18
 TIMEOUT = 30.0
@@ -136,6 +137,7 @@ def download(
             "Download others yourself and give their path.",
         )
     wanted = PUBLIC_SETS[name]
+    site_policy().allow_download(wanted.title)
     done = 0
     for file in wanted.files:
 

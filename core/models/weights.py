@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from core.errors import EspalierError
 from core.models.catalogue import Backbone, own_name
 from core.models.efficientnet_names import is_port, timm_names
+from core.policy import site_policy
 
 _MISFITS_SHOWN = 6
 _HUB_FILE = "model.safetensors"
@@ -183,6 +184,7 @@ def download_imagenet(backbone: Backbone) -> Path:
     target = imagenet_file(backbone)
     if target.is_file():
         return target
+    site_policy().allow_download(f"the weights of {backbone.title}")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         (_from_hub if _on_hub(backbone) else _from_torchvision)(backbone, target)

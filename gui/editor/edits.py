@@ -65,8 +65,8 @@ def add_stage(pipeline: Pipeline, kind: str, after: str = "", branch: bool = Fal
         after: a source or stage that it continues; what continued that in the same chain then
             continues the new one. Empty: at the end.
         branch: start a second continuation instead, and leave the others as they are. So does
-            a stage on the exported file where a stage on the network follows; and a stage on the
-            network continues the network before `after` where that is a file.
+            a stage on the exported file where a stage on the network follows; and where nothing
+            can follow `after`, the stage continues what stands before it.
     """
     content = pipeline.as_dict()
     new: dict[str, Any] = {
@@ -357,9 +357,9 @@ def _linked(content: dict[str, Any], parents: Mapping[str, str]) -> Pipeline:
 
 
 def _fitting_parent(pipeline: Pipeline, kind: str, after: str) -> str:
-    """`after`, or for a stage on the network the last before it that is no file."""
+    """`after`, or the last before it that a stage of this kind can follow."""
     parents = _parents(pipeline)
-    while after in parents and not _on_file(kind) and _on_file(pipeline.stage(after).kind):
+    while after in parents and not _follows(kind, pipeline.stage(after).kind):
         after = parents[after]
     return after
 
@@ -367,11 +367,15 @@ def _fitting_parent(pipeline: Pipeline, kind: str, after: str) -> str:
 def _parts_ways(pipeline: Pipeline, kind: str, after: str) -> bool:
     """Whether a stage of this kind cannot stand between `after` and what follows it."""
     child = _next_in_chain(pipeline, after)
-    return bool(child) and _on_file(kind) and not _on_file(pipeline.stage(child).kind)
+    return bool(child) and not _follows(pipeline.stage(child).kind, kind)
 
 
-def _on_file(kind: str) -> bool:
-    return kind in STAGES and isinstance(STAGES[kind], DeploymentStage)
+def _follows(kind: str, before: str) -> bool:
+    """Whether a network or file is left for a stage; the finer rules are `core.rules`."""
+    if kind not in STAGES or before not in STAGES or STAGES[before].effect in ("file", "quantized"):
+        return before not in STAGES or kind not in STAGES
+    on_file = isinstance(STAGES[before], DeploymentStage)
+    return not on_file or isinstance(STAGES[kind], DeploymentStage)
 
 
 def _next_in_chain(pipeline: Pipeline, id: str) -> str:

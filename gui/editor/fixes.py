@@ -28,14 +28,18 @@ class Fix:
 
 
 def fix_for(pipeline: Pipeline, problem: Problem) -> Fix | None:
-    """The first change that solves the problem and makes no new one; None where a person has to decide."""
-    before = {(found.message, found.place) for found in documents.check(pipeline)}
+    """The change that solves the problem and leaves the fewest others; None where a person has to decide.
+
+    Of changes that are equally good the first is taken.
+    """
+    best, fewest = None, len(documents.check(pipeline))
     for words, changed in _candidates(pipeline, problem):
         left = documents.check(changed)
-        solved = len(left) < len(before) and problem.message not in {found.message for found in left}
-        if solved:
-            return Fix(words, changed)
-    return None
+        if len(left) < fewest and problem.message not in {found.message for found in left}:
+            best, fewest = Fix(words, changed), len(left)
+        if best is not None and fewest == 0:
+            break
+    return best
 
 
 def _candidates(pipeline: Pipeline, problem: Problem) -> Iterator[tuple[str, Pipeline]]:

@@ -33,6 +33,7 @@ from gui import theme
 from gui.editor.cards import Index, icon_of
 from gui.editor.edits import SOURCE_WORDS
 from gui.widgets.buttons import text
+from gui.widgets.search_box import SearchBox
 
 NEW = "application/x-espalier-new"
 _SOURCES = "Start from"
@@ -131,21 +132,18 @@ class Palette(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.model = PaletteModel()
-        self.search = QLineEdit()
-        self.search.setObjectName("palette-search")
-        self.search.setAccessibleName("Search stages")
-        self.search.setPlaceholderText("Search stages")
+        self.search = SearchBox("palette-search", "Search stages", "Search stages")
         self.search.setToolTip("Find a stage by its name or by what it does  (Ctrl+F)")
-        self.search.setClearButtonEnabled(True)
         self.search.setAcceptDrops(False)
         self.search.textChanged.connect(self._searched)
         self.search.installEventFilter(self)
         self._glass = self.search.addAction(
             theme.icon("search", "muted"), QLineEdit.ActionPosition.LeadingPosition
         )
-        for number, button in enumerate(self.search.findChildren(QToolButton)):
-            button.setObjectName(f"palette-search-{number}")
-            button.setAccessibleName("Search" if number else "Clear the search")
+        for button in self.search.findChildren(QToolButton):
+            if not button.objectName():
+                button.setObjectName("palette-search-glass")
+                button.setAccessibleName("Search")
         self.list = QListView()
         self.list.setObjectName("palette")
         self.list.setProperty("role", "palette")

@@ -24,8 +24,9 @@ from gui.editor import edits
 from gui.editor.strip import ForecastStrip
 from gui.widgets.buttons import line, text
 from gui.widgets.declared import settings_class
-from gui.widgets.fields import Option, PathField
+from gui.widgets.fields import ChoiceField, Option
 from gui.widgets.form import FIELD_WIDTH, LABEL_WIDTH, Form, Where
+from gui.widgets.path_fields import PathField
 
 
 class Panel(QWidget):
@@ -123,6 +124,9 @@ class NodePanel(Panel):
         if isinstance(node, SourceNode) and node.kind == "checkpoint":
             options["path"], folders = self._checkpoints, ["path"]
         self.form = Form(settings_class(node), options, folders=folders)
+        names = self.form.field(("backbone",)) if "backbone" in options else None
+        if isinstance(names, ChoiceField):
+            names.allow_others("Choose a backbone, or type timm:NAME for any classifier of timm")
         self.form.edited.connect(self._edited)
         self.form.mend_wanted.connect(self.mend_wanted)
         self.column.addWidget(self.form)
@@ -260,7 +264,10 @@ def _labelled(words: str, box: QComboBox, help: str) -> QGridLayout:
     """A combo box with its label in the column of the form's labels."""
     box.setAccessibleName(words)
     box.setToolTip(help)
-    box.setMinimumWidth(FIELD_WIDTH)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(14)
+    box.setMinimumWidth(FIELD_WIDTH - 60)
+    box.setMaximumWidth(FIELD_WIDTH)
     row = QGridLayout()
     row.setHorizontalSpacing(10)
     row.setColumnMinimumWidth(0, LABEL_WIDTH)
@@ -268,5 +275,6 @@ def _labelled(words: str, box: QComboBox, help: str) -> QGridLayout:
     label.setBuddy(box)
     row.addWidget(label, 0, 0)
     row.addWidget(box, 0, 1)
+    row.setColumnStretch(1, 100)
     row.setColumnStretch(2, 1)
     return row

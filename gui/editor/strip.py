@@ -55,7 +55,8 @@ class ForecastStrip(QFrame):
             self.values[name].setToolTip("" if value is None else f"{value:,}")
             self.changes[name].setText("" if value is None or old is None else change(value, old))
         self.values["time"].setText(f"≈ {short_time(seconds)}" if seconds is not None else "–")
-        self.changes["time"].setText("" if seconds is not None else "Check says it")
+        source = now is not None and not now.before
+        self.changes["time"].setText("" if seconds is not None or source else "Check says it")
         self.values["latency"].setText("–")
         self.changes["latency"].setText("by the run")
         remark = otherwise if now is None else now.remark

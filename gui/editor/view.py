@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import (  # fmt: skip
     QScrollArea,
@@ -149,6 +149,7 @@ class EditorView(QWidget):
         self.strip.show_problems(self.document.problems, pipeline)
         self._show_panel()
         self.commands.update_enabled()
+        QTimer.singleShot(0, self.list, lambda: self.list.scrollTo(self.list.currentIndex()))
 
     def _show_cards(self) -> None:
         outlook = self.outlook

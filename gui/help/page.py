@@ -89,7 +89,7 @@ class Page(QTextBrowser):
         cursor = self.document().find(words) if words else QTextCursor()
         while not cursor.isNull():
             one = QTextEdit.ExtraSelection()
-            one.cursor, one.format = cursor, look  # type: ignore[attr-defined]
+            one.cursor, one.format = cursor, look
             marks.append(one)
             cursor = self.document().find(words, cursor)
         self.setExtraSelections(marks)

@@ -92,12 +92,12 @@ class HelpWindow(QWidget):
         self.search.returnPressed.connect(self.find_next)
         self.found: QLabel = text("", "muted")
         self.found.setObjectName("help-found")
-        for keys, slot in (
+        for key, slot in (
             (QKeySequence.StandardKey.Find, self._start_search),
             (QKeySequence.StandardKey.FindNext, self.find_next),
             (Qt.Key.Key_Escape, self._leave),
         ):
-            QShortcut(QKeySequence(keys), self).activated.connect(slot)
+            QShortcut(QKeySequence(key), self).activated.connect(slot)
         row.addWidget(self.which)
         row.addStretch(1)
         row.addWidget(self.found)

@@ -155,7 +155,7 @@ class LogView(QWidget):
         cursor = self.text.document().find(pattern) if wanted else QTextCursor()
         while not cursor.isNull():
             mark = QTextEdit.ExtraSelection()
-            mark.cursor, mark.format = cursor, look  # type: ignore[attr-defined]
+            mark.cursor, mark.format = cursor, look
             marks.append(mark)
             cursor = self.text.document().find(pattern, cursor)
         self.text.setExtraSelections(marks)

@@ -90,8 +90,8 @@ class SettingsDialog(QDialog):
             self.list.setCurrentItem(found[0])
 
     def _go(self, row: int) -> None:
-        page = self.stack.widget(row)
-        self.stack.setCurrentWidget(page)
+        self.stack.setCurrentIndex(row)
+        page = self.stack.currentWidget()
         if isinstance(page, StoragePage | DownloadsPage | TrustPage):
             page.refresh()
 

@@ -242,14 +242,15 @@ class CurvePlot(QWidget):
         for name, curve in self._curves.items():
             if name in self._hidden:
                 continue
-            value, raw = (
-                value_at(*data, x, bounds) if (data := item.getOriginalDataset())[0] is not None else None
-                for item in (curve.line, curve.behind)
-            )
+            value, raw = (self._value(item, x, bounds) for item in (curve.line, curve.behind))
             if value is not None:
                 said = self._number(value) + (f" (raw {self._number(raw)})" if raw is not None else "")
                 found[curve.look.label] = (said, series[curve.look.colour % len(series)])
         return found
+
+    def _value(self, item: pg.PlotDataItem, x: float, bounds: Sequence[float]) -> float | None:
+        places, values = item.getOriginalDataset()
+        return None if places is None else value_at(places, values, x, bounds)
 
     def _number(self, value: float) -> str:
         return f"{value:.2f} {self._unit}" if self._unit else f"{value:.4g}"
@@ -328,5 +329,9 @@ class CurvePlot(QWidget):
 def _towards_ground(colour: QColor, share: float) -> QColor:
     """So much of a colour on the plot's ground; opaque, because translucent lines are drawn slowly."""
     ground = QColor(theme.colours().surface)
-    parts = zip(colour.getRgb()[:3], ground.getRgb()[:3], strict=True)
-    return QColor(*(round(own * share + below * (1 - share)) for own, below in parts))
+    pairs = (
+        (colour.red(), ground.red()),
+        (colour.green(), ground.green()),
+        (colour.blue(), ground.blue()),
+    )
+    return QColor(*(round(own * share + below * (1 - share)) for own, below in pairs))

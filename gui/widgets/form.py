@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -24,7 +23,9 @@ from PySide6.QtWidgets import (
 from core.params import Params
 from gui import theme
 from gui.widgets.declared import Declared, declared, plain_value
-from gui.widgets.fields import ChoiceField, Field, Option, PathField, ReferenceField, make_field
+from gui.widgets.fields import ChoiceField, Field, Option
+from gui.widgets.fold import Fold, keep_space
+from gui.widgets.path_fields import PathField, ReferenceField, make_field
 
 Options = Mapping[str, Sequence[Option]]
 Where = tuple[str, ...]
@@ -32,6 +33,7 @@ Where = tuple[str, ...]
 LABEL_WIDTH = 140
 INDENT = 18
 FIELD_WIDTH = 232
+_NARROWEST = 176
 _READABLE = 560  # pixels: longer lines of help are hard to read
 
 
@@ -207,7 +209,7 @@ class _Row:
         self.field.main.setToolTip(declaration.help)
         wide = bool(declaration.path) or isinstance(field, ReferenceField)
         self.field.setMaximumWidth(FIELD_WIDTH + 240 if wide else FIELD_WIDTH)
-        self.field.setMinimumWidth(FIELD_WIDTH)
+        self.field.setMinimumWidth(_NARROWEST)
         self.reset = QToolButton()
         self.reset.setObjectName(f"reset-{name}")
         self.reset.setAccessibleName(f"Reset {declaration.label}")
@@ -240,7 +242,7 @@ class _Row:
         """One line of the grid: the label, and beside it the editor with its help and its problem below."""
         line = QHBoxLayout()
         line.setSpacing(8)
-        line.addWidget(self.field)
+        line.addWidget(self.field, 100)  # as wide as it may be, before the empty rest gets anything
         if isinstance(self.field, PathField):
             self.field.line.setPlaceholderText(self.declaration.help)
         line.addWidget(self.reset)
@@ -288,43 +290,3 @@ class _Row:
     def _show_help(self) -> None:
         self.help.setText(self.field.sentence() or self.declaration.help)
         self.help.setHidden(isinstance(self.field, PathField) and not self.field.value())
-
-
-class Fold(QWidget):
-    """A heading that opens and closes what stands below it."""
-
-    def __init__(self, title: str, help: str, inside: QWidget, opened: bool = False):
-        super().__init__()
-        self.inside = inside
-        self.button = QToolButton()
-        self.button.setProperty("role", "fold")
-        self.button.setText(title)
-        self.button.setToolTip(help)
-        self.button.setAccessibleName(title)
-        self.button.setAccessibleDescription(help)
-        self.button.setCheckable(True)
-        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.button.toggled.connect(self._show)
-        self.note = QLabel(help)
-        self.note.setProperty("role", "muted")
-        self.note.setWordWrap(True)
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 6, 0, 0)
-        layout.setVerticalSpacing(4)
-        layout.addWidget(self.button, 0, 0)
-        layout.addWidget(self.note, 0, 1)
-        layout.setColumnStretch(1, 1)
-        layout.addWidget(inside, 1, 0, 1, 2)
-        self.button.setChecked(opened)
-        self._show(opened)
-
-    def _show(self, opened: bool) -> None:
-        self.inside.setVisible(opened)
-        self.button.setIcon(theme.icon("less" if opened else "more", "muted"))
-
-
-def keep_space(widget: QWidget) -> QSizePolicy:
-    """The widget's size policy, with its place kept while it is hidden."""
-    policy = widget.sizePolicy()
-    policy.setRetainSizeWhenHidden(True)
-    return policy

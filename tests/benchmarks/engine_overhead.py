@@ -3,9 +3,10 @@
 Compares the training loop as a run uses it (events recorded in a run folder, resume state written
 every epoch) with the same forward, backward and optimiser steps bare, on the same batches in the
 same process. The two take turns (A B, B A, …) with an epoch each; the answer is the median of the
-paired ratios with its range.
+paired ratios of elapsed time with its range. Beside it stands the same for processor time, which other
+programs on the machine disturb less and which waiting for the disk does not enter.
 
-    python tests/benchmarks/engine_overhead.py [--pairs 7]
+    python tests/benchmarks/engine_overhead.py [--pairs 15]
 """
 
 import argparse
@@ -32,12 +33,25 @@ from core.runs import Home, RunFolder
 from core.training import TrainingContext, evaluate, make_optimiser, resolve_precision, train
 from core.training_settings import TrainingSettings
 
+IMAGES = 4000  # short epochs: many pairs, and what an epoch costs once weighs more than in real runs
 SETTINGS = TrainingSettings(epochs=1, learning_rate=0.001, patience=0)
 
 
-def bare(model: nn.Module, training: Batches, validation: Batches) -> float:
-    """One epoch and its validation without the engine; seconds."""
-    started = time.perf_counter()
+Times = tuple[float, float]  # elapsed seconds, seconds of processor time
+
+
+def now() -> Times:
+    return time.perf_counter(), time.process_time()
+
+
+def since(before: Times) -> Times:
+    after = now()
+    return after[0] - before[0], after[1] - before[1]
+
+
+def bare(model: nn.Module, training: Batches, validation: Batches) -> Times:
+    """One epoch and its validation without the engine."""
+    started = now()
     parameters = list(model.parameters())
     optimiser = make_optimiser(parameters, SETTINGS)
     model.train()
@@ -48,29 +62,30 @@ def bare(model: nn.Module, training: Batches, validation: Batches) -> float:
         optimiser.step()
     model.eval()
     evaluate(model, validation, resolve_precision("float32", "cpu"), RunControl())
-    return time.perf_counter() - started
+    return since(started)
 
 
 def with_engine(
     model: nn.Module, training: Batches, validation: Batches, run: RunFolder, number: int
-) -> float:
-    """The same epoch through the real loop into a real run folder; seconds."""
-    started = time.perf_counter()
+) -> Times:
+    """The same epoch through the real loop into a real run folder."""
+    started = now()
     context = TrainingContext(
         "stage", 0, f"benchmark-{number}", "cpu", RunControl(), run.record, run.scratch / "train.resume"
     )
     train(model, training, validation, SETTINGS, context)
-    return time.perf_counter() - started
+    return since(started)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--pairs", type=int, default=15)
     pairs = parser.parse_args().pairs
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
         pipeline = documents.load(FOLDER / "quick-tour.yaml")
-        data = open_data(pipeline.data, home.data)
+        few = pipeline.data.model_copy(update={"train_images": IMAGES, "validation_images": 500})
+        data = open_data(few, home.data)
         preprocess = make_preprocess(pipeline.data, data)
         model, _ = build_network(BackboneSettings(), len(data.classes), Path(folder), seed=0)
         model.to(memory_format=torch.channels_last)
@@ -83,7 +98,7 @@ def main() -> int:
         )
         run = RunFolder.create(pipeline, Path(folder), home)
         bare(copy.deepcopy(model), training, validation)  # warms up
-        ratios = []
+        elapsed, processor = [], []
         for number in range(pairs):
             seconds = {}
             for kind in ("bare", "engine") if number % 2 else ("engine", "bare"):
@@ -93,17 +108,24 @@ def main() -> int:
                     if kind == "bare"
                     else with_engine(fresh, training, validation, run, number)
                 )
-            ratios.append(seconds["engine"] / seconds["bare"])
+            ratios = [
+                engine / plain for engine, plain in zip(seconds["engine"], seconds["bare"], strict=True)
+            ]
+            elapsed.append(ratios[0])
+            processor.append(ratios[1])
             print(
-                f"pair {number + 1}: bare {seconds['bare']:.2f} s, engine {seconds['engine']:.2f} s, ratio {ratios[-1]:.3f}"
+                f"pair {number + 1}: bare {seconds['bare'][0]:.2f} s, engine {seconds['engine'][0]:.2f} s, "
+                f"ratio {ratios[0]:.3f}, of processor time {ratios[1]:.3f}",
+                flush=True,
             )
         run.close()
-    median = statistics.median(ratios)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; n = {pairs} pairs of one epoch")
-    print(
-        f"engine / bare: median {median:.3f} (range {min(ratios):.3f} to {max(ratios):.3f}); claim: below 1.03"
-    )
-    return 0 if median < 1.03 else 1
+    for name, found in (("elapsed", elapsed), ("processor", processor)):
+        print(
+            f"engine / bare, {name} time: median {statistics.median(found):.3f} "
+            f"(range {min(found):.3f} to {max(found):.3f}); claim: below 1.03"
+        )
+    return 0 if statistics.median(elapsed) < 1.03 and statistics.median(processor) < 1.03 else 1
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ def fresh_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     QSettings.setDefaultFormat(QSettings.Format.IniFormat)
     for scope in (QSettings.Scope.UserScope, QSettings.Scope.SystemScope):
         QSettings.setPath(QSettings.Format.IniFormat, scope, str(tmp_path / "config"))
-    QSettings("Espalier", "Espalier").setValue("check-before-run", "false")  # tests of the check switch it on
+    own = QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "Espalier", "Espalier")
+    own.setValue("check-before-run", "false")  # tests of the check switch it on
+    own.sync()
     yield
 
 

@@ -75,7 +75,8 @@ def test_every_kind_can_be_added_anywhere(branched: Pipeline, kind: str) -> None
     for after in ("", *branched.stage_ids):
         added, id = edits.add_stage(branched, kind, after)
         assert id in added.stage_ids
-        assert documents.loads(documents.dumps(added)) == added
+        assert Pipeline.parse(added.as_dict()) == added
+        assert documents.check(added) == []
 
 
 def test_switching_off_and_on_leaves_the_file_as_it_was(branched: Pipeline) -> None:

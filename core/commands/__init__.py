@@ -1,0 +1,1 @@
+"""What the subcommands of `espalier` do; `core.cli` reads their arguments."""

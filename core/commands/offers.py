@@ -1,0 +1,69 @@
+"""What the command line offers beside runs: recipes, data sets, weights, trust, the reference, the doctor."""
+
+import argparse
+import json
+import sys
+
+from core.commands.runs import stop_on_interrupt
+from core.control import RunControl
+from core.terminal import say
+
+
+def list_recipes(options: argparse.Namespace) -> int:
+    from core.recipes import recipes
+
+    for recipe in recipes():
+        pipeline = recipe.load()
+        print(f"{recipe.id}: {pipeline.name}\n    {pipeline.about}\n    {recipe.path}")
+    return 0
+
+
+def data(options: argparse.Namespace) -> int:
+    from core.data.download import PUBLIC_SETS, download
+
+    if options.name is None:
+        for each in PUBLIC_SETS.values():
+            print(
+                f"{each.id}: {each.title}, {sum(file.size for file in each.files) / 1e6:.0f} MB\n    {each.terms}"
+            )
+        return 0
+    control = RunControl()
+    stop_on_interrupt(control)
+    place = download(options.name, options.to, control, lambda done, text: say(text))
+    chosen = PUBLIC_SETS[options.name]
+    say(chosen.terms)
+    print(f"data:\n  source: {chosen.source}\n  path: {place}")
+    return 0
+
+
+def print_reference(options: argparse.Namespace) -> int:
+    from core.reference import reference
+
+    sys.stdout.write(reference())
+    return 0
+
+
+def trust(options: argparse.Namespace) -> int:
+    from core.trust import TrustList
+
+    digest = TrustList.default().trust(options.file)
+    print(
+        f"{options.file} is trusted as it is now (SHA-256 {digest}). A changed file has to be trusted again."
+    )
+    return 0
+
+
+def weights(options: argparse.Namespace) -> int:
+    from core.models.catalogue import backbone
+    from core.models.weights import download_imagenet
+
+    print(download_imagenet(backbone(options.backbone)))
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    from core.doctor import examine
+
+    found = examine(lambda name: say(f"Checking: {name}"))
+    print(json.dumps(found.as_dict(), indent=1) if options.json else found.as_text())
+    return 0 if found.good else 1

@@ -1,0 +1,92 @@
+"""`espalier compare`, `export` and `verify`: what finished runs and files have to show."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from core.commands.runs import stop_on_interrupt
+from core.control import RunControl
+from core.errors import EspalierError
+from core.terminal import say
+
+
+def compare(options: argparse.Namespace) -> int:
+    from core.analysis.table import pinned
+    from core.comparison import all_rows, read_run
+    from core.comparison_report import as_format, columns_of, pin_of, warnings, write
+    from core.runs import Home, resolve_run
+
+    runs = [read_run(resolve_run(text, Home.default())) for text in options.runs]
+    rows = all_rows(runs)
+    if options.baseline:
+        rows = pinned(rows, pin_of(options.baseline, runs))
+    for warning in warnings(runs):
+        say(f"Warning: {warning}")
+    kinds = columns_of(options.columns, rows)
+    text = as_format(options.format, runs, rows, kinds)
+    if options.out:
+        write(options.out, text)
+        say(f"Written to {options.out}.")
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    from core.exporting import export_stage
+    from core.runs import Home, resolve_run
+
+    run = resolve_run(options.run, Home.default())
+    control = RunControl()
+    stop_on_interrupt(control)
+    result = export_stage(run, options.stage, options.artefact, options.out, control)
+    print(
+        f"{result.path}: {result.bytes / 1e6:.3f} MB, top-1 {result.top1:.2f} % on {result.verification.images} test images."
+    )
+    print(result.verification.sentence)
+    return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    import tempfile
+
+    from core.child import Child
+    from core.data.catalogue import SOURCES
+    from core.data.settings import DataSettings
+    from core.deploy.artefacts import verify_onnx
+    from core.runs import Home
+
+    if options.data in SOURCES:
+        data = {"source": options.data, "path": options.path}
+    else:
+        data = {"source": "folder", "path": options.data}
+    if options.size:
+        data["image_size"] = options.size
+    settings = DataSettings.parse(data).model_dump(mode="json")
+    with tempfile.TemporaryDirectory() as folder, Child("tool", Path(folder) / "tool.log") as tool:
+        check = verify_onnx(
+            tool,
+            options.model.resolve(),
+            settings,
+            Home.default().data,
+            Path(folder),
+            Path.cwd(),
+            preprocess=_preprocessing(options),
+        )
+    print(f"{options.model}: top-1 {check.top1:.2f} % on {check.n} test images.")
+    return 0
+
+
+def _preprocessing(options: argparse.Namespace) -> dict[str, Any] | None:
+    """How images are prepared, where the person says so; None leaves it to the file's metadata."""
+    from core.data.preprocess import Preprocess
+
+    if options.mean is None and options.std is None:
+        return None
+    if options.size is None or options.mean is None or options.std is None:
+        raise EspalierError(
+            "Expected --size, --mean and --std together.", "Give all three, or none where the file says them."
+        )
+    mean, std = (tuple(values * 3 if len(values) == 1 else values) for values in (options.mean, options.std))
+    return Preprocess(options.size, 3, mean, std).as_dict()

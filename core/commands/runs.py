@@ -1,0 +1,194 @@
+"""`espalier run` and `espalier check`."""
+
+import argparse
+import json
+import math
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from core.control import RunControl
+from core.errors import EspalierError
+from core.terminal import Narrator, say
+
+
+def machine_options(options: argparse.Namespace) -> Any:
+    """The options that belong to the machine.
+
+    Raises:
+        EspalierError: for a power that cannot be.
+    """
+    from core.engine import Options
+    from core.profiling.energy import CORE_WATTS
+
+    watts = CORE_WATTS if options.core_watts is None else options.core_watts
+    if not 0 < watts <= 1000:
+        raise EspalierError(
+            f"Expected the power of one busy core between 0 and 1000 watts, received {watts:g}.",
+            "A laptop's core draws about 5 W, a desktop's about 10 W.",
+        )
+    return Options(options.device, options.threads, watts)
+
+
+def run(options: argparse.Namespace) -> int:
+    from core.engine import Engine
+    from core.runs import Home, stage_keys
+
+    home = Home.default()
+    run = _open_run(options, home)
+    control = RunControl()
+    interrupted = stop_on_interrupt(control)
+    narrator = Narrator()
+    with narrator:
+        done = Engine(run, home, machine_options(options), control, narrator).run()
+    if interrupted:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if options.json:
+        sys.stdout.write(json.dumps(run_as_json(run, stage_keys(run.pipeline)), indent=1) + "\n")
+    elif done.status == "completed":
+        _print_results(run)
+    if done.status == "completed":
+        return 0
+    say(f"{done.message} {done.advice}".strip())
+    if done.details and done.status == "failed":
+        say(done.details)
+    return 130 if done.status == "stopped" else 1
+
+
+def _open_run(options: argparse.Namespace, home: Any) -> Any:
+    """The run folder that `espalier run` works in: a new one, or one to go on with."""
+    from core import pipeline as documents
+    from core.recipes import pipeline_file
+    from core.runs import RunFolder, unfinished_run
+
+    if (Path(options.file) / "run.json").is_file():
+        if not options.resume:
+            raise EspalierError(f"{options.file} is a run folder.", "Add --resume to go on with it.")
+        return RunFolder.open(Path(options.file))
+    file = pipeline_file(options.file)
+    pipeline = documents.load(file)
+    if options.resume:
+        if options.out and (options.out / "run.json").is_file():
+            return RunFolder.open(options.out)
+        found = None if options.out else unfinished_run(home, pipeline)
+        if found:
+            return found
+        say("There is no unfinished run of this pipeline; starting a new one.")
+    return RunFolder.create(pipeline, file.resolve().parent, home, options.out)
+
+
+def stop_on_interrupt(control: RunControl) -> list[int]:
+    """Ctrl+C asks the run to stop; a second one ends the process at once."""
+    seen: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+        say("Stopping; press Ctrl+C again to end at once.")
+        control.stop()
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    return seen
+
+
+def run_as_json(run: Any, keys: list[str]) -> dict[str, Any]:
+    """The results as plain data: the baseline first, the final model last, else the file's order."""
+    from core.analysis.table import changes
+    from core.metrics import METRICS
+
+    pipeline, info = run.pipeline, run.info
+    order = {pipeline.baseline_id: -1, pipeline.final_id: len(keys)}
+    reports = sorted(
+        run.reports(), key=lambda r: (pipeline.axes.seed.index(r.seed), order.get(r.id, keys.index(r.key)))
+    )
+    stages = []
+    for report in reports:
+        base = next((r for r in reports if r.id == pipeline.baseline_id and r.seed == report.seed), None)
+        main = report.main
+        stages.append({
+            "id": report.id, "from": report.source, "seed": report.seed, "name": report.name, "kind": report.kind,
+            "cached": report.cached, "seconds": round(report.seconds, 3), "artefact": main.path if main else None,
+            "metrics": {name: _number(report.metric(name)) for name in METRICS},
+            "change": {n: m.model_dump(include={"value", "unit", "low", "high"}) for n, m in changes(main, base).items()} if main and base and base is not report else {},
+            "artefacts": [{
+                "id": a.id, "path": a.path, "precision": a.precision, "sha256": a.sha256, "verified": bool(a.verification and a.verification.good),
+                "metrics": {name: _number(metric) for name, metric in a.metrics.items()},
+            } for a in report.artefacts],
+            "pytorch": {name: _number(metric) for name, metric in report.pytorch.items()},
+            "notes": report.notes,
+        })  # fmt: skip
+    return {
+        "run": str(run.folder),
+        "status": info["status"],
+        "pipeline": pipeline.name,
+        "machine": info.get("machine", {}),
+        "stages": stages,
+    }
+
+
+def _number(metric: Any) -> float | None:
+    if metric is None or metric.value is None or not math.isfinite(metric.value):
+        return None
+    return float(metric.value)
+
+
+def _print_results(run: Any) -> None:
+    from core.analysis.report import paper_rows
+    from core.analysis.table import as_text, table_rows
+    from core.grid import read_grid
+
+    pipeline = run.pipeline
+    print(as_text(table_rows(run.reports(), pipeline.baseline_id)))
+    if grid := read_grid(run):
+        print(f"\n{grid.title}\n{grid.as_markdown()}")
+    for paper in pipeline.paper:
+        print(f"\n{paper.source}. {paper.setting}\n{as_text(paper_rows(paper))}")
+    for report in run.reports():
+        for note in report.notes:
+            say(f"{report.name}: {note}")
+    print(f"\nModel:  {run.final_model}\nReport: {run.folder / 'report.md'}")
+
+
+def check(options: argparse.Namespace) -> int:
+    from core import pipeline as documents
+    from core.recipes import pipeline_file
+
+    file = pipeline_file(options.file)
+    pipeline = documents.load(file)
+    print(f"{pipeline.name}: {len(pipeline.active)} stages, no broken rules.")
+    if options.preflight and not _preflight(options, pipeline, file.resolve().parent):
+        return 1
+    if options.no_estimate:
+        return 0
+    from core.estimate import estimate
+    from core.runs import Home
+
+    found = estimate(
+        pipeline,
+        file.resolve().parent,
+        Home.default(),
+        machine_options(options),
+        lambda done, text: say(text),
+    )
+    for line in found.lines():
+        print(line)
+    return 0
+
+
+def _preflight(options: argparse.Namespace, pipeline: Any, base: Path) -> bool:
+    """Try every stage on a few images; whether all came through."""
+    from core.preflight import preflight
+    from core.runs import Home
+
+    control = RunControl()
+    stop_on_interrupt(control)
+    found = preflight(
+        pipeline, base, Home.default(), machine_options(options), lambda done, text: say(text), control
+    )
+    for line in found.lines():
+        print(line)
+    return found.passed
