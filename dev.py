@@ -101,7 +101,7 @@ def test(arguments: list[str]) -> int:
         ("-m", "ruff", "check", "--quiet", "."),
         ("-m", "mypy"),
         ("-c", "from importlinter.cli import lint_imports_command as lint; lint()"),
-        ("-m", "pytest", *arguments),
+        ("-m", "pytest", "-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile", *arguments),
     ]
     for check in checks:
         print("→", check[-1] if check[0] == "-c" else " ".join(check[1:]), flush=True)

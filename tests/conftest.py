@@ -1,8 +1,14 @@
-"""Every test has its own home for runs and caches."""
+"""Every test has its own home for runs and caches, and computes on one thread.
 
+Tests run side by side; threads that wait for each other make small networks many times slower.
+"""
+
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -104,6 +104,7 @@ class NodePanel(Panel):
         self.column.addWidget(self.notice)
         self.mend = QPushButton()
         self.mend.setObjectName("node-mend")
+        self.mend.setAccessibleName("Mend the problem")
         self.mend.setProperty("role", "mend")
         self.mend.hide()
         self.mend.clicked.connect(lambda: self.mend_wanted.emit(self._mendable))

@@ -6,7 +6,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QSplitter,
     QToolButton,
     QTreeWidget,
@@ -19,6 +18,7 @@ from gui import theme
 from gui.help import guide
 from gui.help.page import Page
 from gui.widgets.buttons import text
+from gui.widgets.search_box import SearchBox
 
 _TOOLS = (
     ("back", "undo", "Back", "Alt+Left"),
@@ -82,11 +82,7 @@ class HelpWindow(QWidget):
         for name, title in guide.TITLES.items():
             self.which.addItem(title, name)
         self.which.activated.connect(lambda _index: self.open(self.which.currentData()))
-        self.search = QLineEdit()
-        self.search.setObjectName("help-search")
-        self.search.setAccessibleName("Search the document")
-        self.search.setPlaceholderText("Search")
-        self.search.setClearButtonEnabled(True)
+        self.search = SearchBox("help-search", "Search the document", "Search")
         self.search.setFixedWidth(240)
         self.search.textChanged.connect(self._search)
         self.search.returnPressed.connect(self.find_next)

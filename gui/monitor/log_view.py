@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QTextEdit,
     QToolButton,
     QVBoxLayout,
@@ -19,6 +18,7 @@ from PySide6.QtWidgets import (
 from gui import theme
 from gui.monitor.state import LogLine, StageState
 from gui.widgets.buttons import text
+from gui.widgets.search_box import SearchBox
 
 LEVELS = (("info", "Everything"), ("warning", "Warnings"), ("error", "Failures"))
 _RANK = {name: rank for rank, (name, _title) in enumerate(LEVELS)}
@@ -58,11 +58,7 @@ class LogView(QWidget):
 
     def _tools(self) -> QHBoxLayout:
         title: QLabel = text("Log", "section")
-        self.search = QLineEdit()
-        self.search.setObjectName("log-search")
-        self.search.setAccessibleName("Search the log")
-        self.search.setPlaceholderText("Search")
-        self.search.setClearButtonEnabled(True)
+        self.search = SearchBox("log-search", "Search the log", "Search")
         self.search.setProperty("role", "quiet")
         self.level = QComboBox()
         self.level.setObjectName("log-level")

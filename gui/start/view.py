@@ -7,12 +7,10 @@ from PySide6.QtGui import QAction, QHideEvent, QKeySequence, QShortcut, QShowEve
 from PySide6.QtWidgets import (  # fmt: skip
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QMenu,
     QPushButton,
     QSplitter,
     QStackedLayout,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -24,6 +22,7 @@ from gui.start.run_details import RunDetails
 from gui.start.run_table import RunTable
 from gui.start.trash import KEPT_DAYS, Deleted
 from gui.widgets.buttons import ActionButton, Empty, Header, card, text
+from gui.widgets.search_box import SearchBox
 
 _SEARCH_MS = 120
 
@@ -59,7 +58,7 @@ class StartView(QWidget):
         )
         self.recipes, self.table, self.details = RecipeCards(), RunTable(), RunDetails()
         self.recipes.chosen.connect(self.path_chosen)
-        self.search = QLineEdit()
+        self.search = SearchBox("run-search", "Search the runs", "Search names, tags, notes, dates  (Ctrl+F)")
         self._searching = QTimer(self)
         self._searching.setSingleShot(True)
         self._searching.setInterval(_SEARCH_MS)
@@ -94,13 +93,6 @@ class StartView(QWidget):
         return page
 
     def _right(self) -> QWidget:
-        self.search.setObjectName("run-search")
-        self.search.setAccessibleName("Search the runs")
-        self.search.setPlaceholderText("Search names, tags, notes, dates  (Ctrl+F)")
-        self.search.setClearButtonEnabled(True)
-        for clear in self.search.findChildren(QToolButton):
-            clear.setObjectName("run-search-clear")
-            clear.setAccessibleName("Clear the search")
         self.search.setAcceptDrops(False)
         self.trash = QPushButton()
         self.trash.setObjectName("run-trash")

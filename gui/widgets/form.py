@@ -231,6 +231,7 @@ class _Row:
         self.problem.hide()
         self.mend = QPushButton()
         self.mend.setObjectName(f"mend-{name}")
+        self.mend.setAccessibleName("Mend the problem")
         self.mend.setProperty("role", "mend")
         self.mend.clicked.connect(lambda: mend(where))
         self.mend.hide()

@@ -119,7 +119,9 @@ def stop_after(model: nn.Module, control: RunControl, batches: int) -> None:
     model.body.conv1.register_forward_pre_hook(hook)
 
 
-@pytest.mark.parametrize("batches", [1, 6, 14])  # in the warm-up, the projection and the rest
+@pytest.mark.parametrize(  # in the warm-up, the projection and the rest
+    "batches", [6, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, 14))]
+)
 def test_resumed_it_ends_with_the_same_weights(batches, data, tmp_path):
     whole = OnlyTrainOnce().run(build(), settings(), context(data, tmp_path)).model
     (tmp_path / "cut").mkdir()

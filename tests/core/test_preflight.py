@@ -145,6 +145,7 @@ def test_failures_point_to_the_setting_that_they_name() -> None:
         assert named_field(node, EspalierError(*words), where) == place
 
 
+@pytest.mark.slow
 def test_the_command_line_fails_with_the_pre_flight(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,7 +73,9 @@ def test_the_coefficient_stays_on_the_near_side_of_a_step():
 
 
 @pytest.mark.parametrize("scope", ["block-internal", "whole-groups"])
-@pytest.mark.parametrize("budget", [0.75, 0.5, 0.35])
+@pytest.mark.parametrize(
+    "budget", [0.5, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.75, 0.35))]
+)
 def test_the_budget_is_met_by_both(data, tmp_path, scope, budget):
     before = count(build(), 16)
     result = run(data, tmp_path, budget=budget, scope=scope)
@@ -94,6 +96,7 @@ def test_without_a_depth_base_all_blocks_stay(data, tmp_path):
     assert result.facts["macs"] / result.facts["macs_before"] == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_steeper_depth_base_drops_more_and_keeps_wider(data, tmp_path):
     flat, steep = run(data, tmp_path, depth_base=1.05).facts, run(data, tmp_path, depth_base=2.0).facts
     assert sum(b["dropped"] for b in steep["blocks"]) > sum(b["dropped"] for b in flat["blocks"])

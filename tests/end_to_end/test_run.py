@@ -20,7 +20,7 @@ data: {source: fashion-mnist-sample, train_images: 600, validation_images: 200, 
 sources:
   - {id: network, settings: {backbone: resnet20, fem: {place: pooled}}}
 stages:
-  - {id: fp32, kind: train, settings: {training: {epochs: 3, learning_rate: 0.01, batch_size: 32}}}
+  - {id: fp32, kind: train, settings: {training: {epochs: 2, learning_rate: 0.01, batch_size: 32}}}
   - {id: mixed, kind: train-mixed, settings: {training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
   - {id: pruned, kind: prune-channels, settings: {ratio: 0.5, training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
   - {id: taught, kind: distil, settings: {teacher: fp32, training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
@@ -82,7 +82,7 @@ def test_every_stage_is_measured(finished: tuple[Path, Path, dict[str, Any]]) ->
         assert metrics["top5"] is None  # ten classes
         assert not stage["cached"]
     first, *_, last = printed["stages"]
-    assert first["metrics"]["top1"] > 30.0  # three times chance, after three epochs on 600 images
+    assert first["metrics"]["top1"] > 30.0  # three times chance, after two epochs on 600 images
     assert last["metrics"]["params"] < 0.7 * first["metrics"]["params"]
     assert last["metrics"]["compression_ratio"] == pytest.approx(
         first["metrics"]["params"] / last["metrics"]["params"]

@@ -499,6 +499,7 @@ def test_run_is_checked_first_and_leads_to_the_setting(qtbot: Any, tree: MainWin
     assert tree.before.dialog is None and tree.session.steered == "idle"
 
 
+@pytest.mark.slow
 def test_a_check_that_passes_shows_times_and_starts_the_run(
     qtbot: Any, tree: MainWindow, monkeypatch: pytest.MonkeyPatch
 ) -> None:

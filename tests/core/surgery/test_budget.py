@@ -160,7 +160,7 @@ def test_a_pattern_that_fits_nothing_is_refused(pattern, advice):
 
 @pytest.mark.parametrize("ranking", ["uniform", "global", "isomorphic"])
 @pytest.mark.parametrize("share", [0.8, 0.5, 0.3])
-@pytest.mark.parametrize("name", ["resnet20", "mobilenet-v2"])
+@pytest.mark.parametrize("name", ["resnet20", pytest.param("mobilenet-v2", marks=pytest.mark.slow)])
 def test_a_budget_is_met_within_one_percent(name, share, ranking):
     model = backbone(name)
     baseline = count(model, SIZE)
