@@ -91,6 +91,7 @@ def test_a_chain_goes_through_to_its_last_file(home: Home) -> None:
     assert set(Path(tempfile.gettempdir()).glob("espalier-preflight-*")) == before
 
 
+@pytest.mark.slow
 def test_a_stage_that_fails_is_named_and_other_branches_are_tried(home: Home) -> None:
     found = tried(BROKEN, home)
     assert [trial.state for trial in found.trials] == ["failed", "skipped", "passed"]

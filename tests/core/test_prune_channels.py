@@ -283,6 +283,7 @@ def test_own_ratios_protect_and_override(context):
         PruneChannels().run(small_network(), settings(own_ratios="layer1=0.1"), context)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("importance", ["taylor", "hessian", "feature-map-rank", "lamp", "fpgm", "random"])
 def test_every_importance_is_repeatable_and_its_own(context, importance):
     wanted = settings(importance=importance, importance_batches=1)
@@ -343,6 +344,7 @@ def test_a_run_in_which_nothing_can_go_is_refused(context):
     assert caught.value.advice == "Choose another scope, importance or rounding, or a larger ratio."
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_network(data, tmp_path):
     """Stopped in the second training, after two of three prunings."""
     wanted = settings(epochs=1, steps=3, importance="taylor", importance_batches=1, ranking="global")

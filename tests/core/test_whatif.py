@@ -57,6 +57,7 @@ def run_stages(pipeline: Pipeline, tmp_path: Path) -> dict[str, tuple[int, int]]
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

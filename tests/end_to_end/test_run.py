@@ -122,6 +122,7 @@ def test_a_grid_is_tried_and_written_down(finished: tuple[Path, Path, dict[str, 
     assert "| 0.25 |" in (folder / "first" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_file_of_somebody_else_starts_a_pipeline(
     finished: tuple[Path, Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

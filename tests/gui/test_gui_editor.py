@@ -481,6 +481,7 @@ def test_only_the_last_question_is_answered(qtbot: Any, tree: MainWindow) -> Non
     assert tree.outlook.forecasts == alone and alone["small"].params == 72250
 
 
+@pytest.mark.slow
 def test_run_is_checked_first_and_leads_to_the_setting(qtbot: Any, tree: MainWindow) -> None:
     QSettings().setValue("check-before-run", "true")
     impossible = {"target": "size", "size_mb": 0.01, "training": {"epochs": 1}}
