@@ -120,6 +120,7 @@ def test_zeros_of_a_pruned_network_stay(data, rows, tmp_path):
     assert not bool(trained[:, ::2].any()) and bool(trained[:, 1::2].all())
 
 
+@pytest.mark.slow
 def test_the_file_computes_what_was_trained(data, tmp_path):
     """The whole stage: its file is integers throughout, and answers like the float record it leaves."""
     stage = stage_kind("train-quantized")

@@ -69,6 +69,7 @@ def test_every_place_can_be_reached(window: MainWindow, place: str, title: str) 
     assert action is not None and action.shortcut().toString() and action.text() == title
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", files.recipes(), ids=lambda recipe: recipe.path.stem)
 def test_every_recipe_opens_without_a_problem(window: MainWindow, recipe: files.Recipe) -> None:
     window.desk.open_path(recipe.path)
