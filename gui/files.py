@@ -68,8 +68,3 @@ def open_any(path: Path) -> Opened:
     pipeline = documents.load(path)
     own = path.resolve().parent != RECIPES
     return Opened(pipeline, path if own else None, path.resolve().parent)
-
-
-def openable(path: Path) -> bool:
-    """Whether a dragged thing looks like something to open."""
-    return path.suffix.lower() in (".yaml", ".yml") or (path / "run.json").is_file()

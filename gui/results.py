@@ -2,13 +2,11 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from core.analysis.table import Row, table_rows
-from core.errors import EspalierError
 from core.pipeline import Pipeline
 from core.reports import StageReport
-from core.runs import Home, RunFolder, find_runs
+from core.runs import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +50,3 @@ def read_results(run: RunFolder) -> Results:
     return Results(
         run, run.pipeline, run.reports(), str(info.get("status", "")), float(info.get("started", 0)), name
     )
-
-
-@dataclass(frozen=True, slots=True)
-class RunEntry:
-    """One line of the list of runs."""
-
-    folder: Path
-    label: str
-
-
-def recent_runs(home: Home, limit: int = 40) -> list[RunEntry]:
-    """The newest runs, for a list to choose from."""
-    entries = []
-    for run in find_runs(home)[:limit]:
-        try:
-            info = run.info
-        except EspalierError:
-            continue
-        when = time.strftime("%d %b, %H:%M", time.localtime(float(info.get("started", 0))))
-        entries.append(
-            RunEntry(run.folder, f"{info.get('name', run.name)} · {when} · {info.get('status', '')}")
-        )
-    return entries

@@ -15,7 +15,7 @@ from core.data.settings import Augmentation, Balance
 from core.errors import Problem
 from core.events import Listener, Note, PhaseStarted
 from core.models.settings import BackboneSettings
-from core.params import Params
+from core.params import Params, param
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -69,6 +69,10 @@ class StageContext:
     def phase(self, phase: str, text: str) -> None:
         """A new part of the stage begins."""
         self.emit(PhaseStarted(self.stage, phase, text))
+
+    def part(self, start: float, length: float) -> "StageContext":
+        """The context of one of several trainings, which together are the stage's work."""
+        return replace(self, on_fraction=lambda fraction: self.on_fraction(start + length * fraction))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,19 @@ S = TypeVar("S", bound=Params)
 Effect = Literal["weights", "structure", "ranks", "zeros", "codebook", "quantized", "file", "as-given"]
 
 _VALIDATION_BATCH = 256
+
+
+def batch_norm_batches() -> Any:
+    """The setting of every stage that estimates batch norms again after surgery."""
+    return param(
+        20,
+        "Batch norm batches",
+        "Batches of training images on which batch norm statistics are estimated again; 0 leaves the old ones.",
+        unit="batches",
+        ge=0,
+        le=10_000,
+        advanced=True,
+    )
 
 
 class Stage(ABC, Generic[S]):

@@ -26,12 +26,20 @@ a megabyte is 10⁶ bytes, four a parameter.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import EspalierError
 from core.params import Params, param
-from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
+from core.stages.base import (
+    Input,
+    ModelStage,
+    Problem,
+    StageContext,
+    StageResult,
+    batch_norm_batches,
+    run_training,
+)
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -177,15 +185,7 @@ class PruneChannelsParams(Params):
         advanced=True,
         when="importance=taylor|hessian|feature-map-rank",
     )
-    batch_norm_batches: int = param(
-        20,
-        "Batch norm batches",
-        "Batches of training images on which batch norm statistics are estimated again; 0 leaves the old ones.",
-        unit="batches",
-        ge=0,
-        le=10_000,
-        advanced=True,
-    )
+    batch_norm_batches: int = batch_norm_batches()
     training: TrainingSettings = param(
         TrainingSettings(weight_decay=1e-3), "Fine-tuning", "How the pruned network is trained afterwards."
     )
@@ -248,13 +248,13 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
         between = settings.training.model_copy(update={"epochs": settings.step_epochs})
         for step in range(1, settings.steps):
             start = _prune(model, settings, context, step, start)[0].start
-            part = _part(context, (step - 1) * share, share)
+            part = context.part((step - 1) * share, share)
             result.add_training(run_training(model, between, part, phase=f"step-{step}"))
             if result.cut_at is not None:  # a person wants the result now
                 break
         _report(result, settings, *_prune(model, settings, context, settings.steps, start))
         if result.cut_at is None:
-            part = _part(context, (settings.steps - 1) * share, settings.training.epochs / total)
+            part = context.part((settings.steps - 1) * share, settings.training.epochs / total)
             result.add_training(run_training(model, settings.training, part, phase="fine-tune"))
         return result
 
@@ -443,8 +443,3 @@ def _why_whole(row: Mapping[str, Any], settings: PruneChannelsParams) -> str:
     if settings.target == "ratio" and settings.ranking == "uniform" and not settings.own_ratios:
         return f"{row['before']} channels: rounded to a multiple of {settings.round_to}, none would go"
     return "keeps all channels: others matter less, its own ratio protects it, or rounding leaves none to go"
-
-
-def _part(context: StageContext, start: float, length: float) -> StageContext:
-    """The context of one of several trainings, which together are the stage's work."""
-    return replace(context, on_fraction=lambda fraction: context.on_fraction(start + length * fraction))

@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import EspalierError
 from core.params import Params, param
-from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
+from core.stages.base import (
+    Input,
+    ModelStage,
+    Problem,
+    StageContext,
+    StageResult,
+    batch_norm_batches,
+    run_training,
+)
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -89,15 +97,7 @@ class PruneLayersParams(Params):
         advanced=True,
         when="importance=feature-map-rank|input-similarity",
     )
-    batch_norm_batches: int = param(
-        20,
-        "Batch norm batches",
-        "Batches of training images on which batch norm statistics are estimated again; 0 leaves the old ones.",
-        unit="batches",
-        ge=0,
-        le=10_000,
-        advanced=True,
-    )
+    batch_norm_batches: int = batch_norm_batches()
     training: TrainingSettings = param(
         TrainingSettings(), "Fine-tuning", "How the shallower network is trained afterwards."
     )

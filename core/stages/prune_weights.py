@@ -15,7 +15,6 @@ Amounts are fractions of a layer's weights.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.data.randomness import derive_seed
@@ -122,7 +121,7 @@ class PruneWeights(ModelStage[PruneWeightsParams]):
         for step in range(1, settings.steps + 1):
             prune(step)
             training = _training_after(step, settings)
-            part = replace(context, on_fraction=_part(context, done / total, training.epochs / total))
+            part = context.part(done / total, training.epochs / total)
             phase = "fine-tune" if step == settings.steps else f"step-{step}"
             result.add_training(run_training(model, training, part, phase=phase))
             done += training.epochs
@@ -195,11 +194,6 @@ def _training_after(step: int, settings: PruneWeightsParams) -> TrainingSettings
     if step == settings.steps:
         return settings.training
     return settings.training.model_copy(update={"epochs": settings.step_epochs})
-
-
-def _part(context: StageContext, start: float, length: float) -> Any:
-    """Tells the stage's fraction while one of its trainings tells its own."""
-    return lambda fraction: context.on_fraction(start + length * fraction)
 
 
 def _rows(layers: Mapping[str, "nn.Module"]) -> Iterable[dict[str, Any]]:

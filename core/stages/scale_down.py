@@ -23,7 +23,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.params import Params, param
-from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
+from core.stages.base import (
+    Input,
+    ModelStage,
+    Problem,
+    StageContext,
+    StageResult,
+    batch_norm_batches,
+    run_training,
+)
 from core.stages.prune_channels import Prospect, PruneChannelsParams, Start, look
 from core.stages.prune_layers import blocks_missing, described, rank_blocks
 from core.training_settings import TrainingSettings
@@ -92,15 +100,7 @@ class ScaleDownParams(Params):
         advanced=True,
         when="importance=feature-map-rank",
     )
-    batch_norm_batches: int = param(
-        20,
-        "Batch norm batches",
-        "Batches of training images on which batch norm statistics are estimated again; 0 leaves the old ones.",
-        unit="batches",
-        ge=0,
-        le=10_000,
-        advanced=True,
-    )
+    batch_norm_batches: int = batch_norm_batches()
     training: TrainingSettings = param(
         TrainingSettings(), "Fine-tuning", "How the smaller network is trained afterwards."
     )

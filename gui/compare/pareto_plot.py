@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSizeF, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QFontMetrics
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout
 
 from core.analysis.pareto import front
@@ -15,6 +15,7 @@ from core.analysis.wording import heading, shown
 from core.metrics import METRICS, MetricKind
 from gui import theme
 from gui.widgets.buttons import text
+from gui.widgets.plot_parts import put_in_theme
 
 _CROWD = 300  # points that names keep clear of
 _NARROW = 220
@@ -116,15 +117,7 @@ class ParetoPlot(QFrame):
             self._draw()
 
     def retheme(self) -> None:
-        c = theme.colours()
-        self.plot.setBackground(QColor(c.surface))
-        for name in ("left", "bottom"):
-            axis = self.item.getAxis(name)
-            axis.setPen(pg.mkPen(c.border))
-            axis.setTextPen(pg.mkPen(c.muted))
-            axis.setStyle(tickLength=4, hideOverlappingLabels=True)
-            axis.enableAutoSIPrefix(False)
-        self.item.getAxis("left").setWidth(56)
+        put_in_theme(self.plot, self.item)
         self.item.showGrid(x=True, y=True, alpha=0.13)
         self._draw()
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from core.analysis.histograms import Histogram
 from gui import theme
 from gui.widgets.buttons import text
+from gui.widgets.plot_parts import put_in_theme
 
 _MARKS = ("━━", "╍╍")
 
@@ -55,15 +56,8 @@ class HistogramPlot(QWidget):
 
     def retheme(self) -> None:
         c = theme.colours()
-        self.plot.setBackground(QColor(c.surface))
-        for name in ("left", "bottom"):
-            axis = self.item.getAxis(name)
-            axis.setPen(pg.mkPen(c.border))
-            axis.setTextPen(pg.mkPen(c.muted))
-            axis.setStyle(tickLength=4, hideOverlappingLabels=True)
-            axis.enableAutoSIPrefix(False)
+        put_in_theme(self.plot, self.item)
         self.item.setLabel("bottom", "Value", color=c.muted)
-        self.item.getAxis("left").setWidth(56)
         self.item.showGrid(x=False, y=True, alpha=0.16)
         self._draw()
 

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QLabel, QWidget
+
+from gui import theme
 
 _TICKS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
 
@@ -32,6 +35,19 @@ class SidewaysBox(pg.ViewBox):
         if event.double() and event.button() == Qt.MouseButton.LeftButton:
             event.accept()
             self.whole_wanted.emit()
+
+
+def put_in_theme(plot: Any, item: Any) -> None:
+    """Background and axes of a plot in the colours of the theme in force."""
+    c = theme.colours()
+    plot.setBackground(QColor(c.surface))
+    for name in ("left", "bottom"):
+        axis = item.getAxis(name)
+        axis.setPen(pg.mkPen(c.border))
+        axis.setTextPen(pg.mkPen(c.muted))
+        axis.setStyle(tickLength=4, hideOverlappingLabels=True)
+        axis.enableAutoSIPrefix(False)
+    item.getAxis("left").setWidth(56)
 
 
 class TimeAxis(pg.AxisItem):
