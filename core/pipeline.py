@@ -6,7 +6,6 @@ FEM and weights, or a checkpoint. Loading finds every problem, with line, expect
 was received; loading, saving and loading again gives the same document.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -18,6 +17,7 @@ from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.deploy.onnx_source import OnnxSettings
 from core.errors import EspalierError, Problem
+from core.findings import in_words, kind_of, unknown
 from core.models.catalogue import BACKBONES, is_backbone
 from core.models.python_source import PythonSettings
 from core.models.settings import BackboneSettings, CheckpointSettings
@@ -27,7 +27,6 @@ from core.stages.base import Input, ModelStage, Stage
 from core.stages.catalogue import STAGES
 
 FORMAT = 1
-_MANY = 12  # of more choices than this only the nearest are named
 _ID = r"^[a-z0-9][a-z0-9-]*$"
 
 SOURCE_KINDS: dict[str, type[Params]] = {
@@ -288,7 +287,7 @@ def validate(content: Any) -> tuple[list[Problem], Pipeline | None]:
     if not isinstance(content, dict):
         return [
             Problem(
-                f"Expected a mapping with keys such as 'espalier', 'name', 'stages'; received {_kind(content)}."
+                f"Expected a mapping with keys such as 'espalier', 'name', 'stages'; received {kind_of(content)}."
             )
         ], None
     found = content.get("espalier")
@@ -301,7 +300,7 @@ def validate(content: Any) -> tuple[list[Problem], Pipeline | None]:
     try:
         pipeline = Pipeline.parse(content)
     except ValidationError as error:
-        return _problems(error), None
+        return in_words(error), None
     problems = check(pipeline)
     return problems, None if problems else pipeline
 
@@ -318,7 +317,7 @@ def check(pipeline: Pipeline) -> list[Problem]:
 
 def _check_settings(pipeline: Pipeline) -> Iterator[Problem]:
     if pipeline.data.source not in SOURCES:
-        yield _unknown(pipeline.data.source, "a data set", SOURCES, ("data", "source"))
+        yield unknown(pipeline.data.source, "a data set", SOURCES, ("data", "source"))
     for group, nodes, kinds in (
         ("sources", pipeline.sources, SOURCE_KINDS),
         ("stages", pipeline.stages, {k: s.Settings for k, s in STAGES.items()}),
@@ -326,7 +325,7 @@ def _check_settings(pipeline: Pipeline) -> Iterator[Problem]:
         for index, node in enumerate(nodes):
             place = (group, index)
             if node.kind not in kinds:
-                yield _unknown(
+                yield unknown(
                     node.kind,
                     "a kind of source" if group == "sources" else "a stage",
                     kinds,
@@ -336,11 +335,11 @@ def _check_settings(pipeline: Pipeline) -> Iterator[Problem]:
             try:
                 kinds[node.kind].parse(node.settings)
             except ValidationError as error:
-                yield from _problems(error, (*place, "settings"))
+                yield from in_words(error, (*place, "settings"))
     for index, node in enumerate(pipeline.sources):
         name = node.settings.get("backbone", BackboneSettings().backbone)
         if node.kind == "backbone" and not is_backbone(str(name)):
-            yield _unknown(name, "a backbone", BACKBONES, ("sources", index, "settings", "backbone"))
+            yield unknown(name, "a backbone", BACKBONES, ("sources", index, "settings", "backbone"))
 
 
 def _check_references(pipeline: Pipeline) -> Iterator[Problem]:
@@ -386,7 +385,7 @@ def _check_grid(pipeline: Pipeline) -> Iterator[Problem]:
     node = stages[grid.stage]
     for name, values in grid.settings.items():
         if name not in node.stage.Settings.model_fields:
-            yield _unknown(
+            yield unknown(
                 name, "a setting of the stage", node.stage.Settings.model_fields, (*place, "settings", name)
             )
             continue
@@ -394,7 +393,7 @@ def _check_grid(pipeline: Pipeline) -> Iterator[Problem]:
             try:
                 node.stage.Settings.parse({**node.settings, name: value})
             except ValidationError as error:
-                for problem in _problems(error):
+                for problem in in_words(error):
                     yield Problem(problem.message, problem.advice, (*place, "settings", name, index))
 
 
@@ -439,70 +438,3 @@ def _given(pipeline: Pipeline, node: StageNode) -> Input:
 def is_path(reference: str) -> bool:
     """Whether a reference names a checkpoint folder and not a stage."""
     return "/" in reference or "\\" in reference
-
-
-def _unknown(received: Any, what: str, choices: Any, place: yaml.Place) -> Problem:
-    names = list(choices)
-    near = difflib.get_close_matches(str(received), names, n=3, cutoff=0.5) if len(names) > _MANY else []
-    advice = f"The nearest are: {', '.join(near)}." if near else f"Choose one of: {', '.join(names)}."
-    return Problem(f"Expected {what}, received {received!r}.", advice, place)
-
-
-def _kind(value: Any) -> str:
-    names = {
-        dict: "a mapping",
-        list: "a list",
-        str: "text",
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number",
-        type(None): "nothing",
-    }
-    return names.get(type(value), type(value).__name__)
-
-
-def _problems(error: ValidationError, prefix: yaml.Place = ()) -> list[Problem]:
-    """pydantic's findings in the words of this application."""
-    found = []
-    for item in error.errors():
-        place = (*prefix, *item["loc"])
-        found.append(_problem(item["type"], item.get("ctx", {}), item["input"], item["msg"], place))
-    return found
-
-
-_BOUNDS = {
-    "greater_than_equal": ("at least", "ge"),
-    "greater_than": ("more than", "gt"),
-    "less_than_equal": ("at most", "le"),
-    "less_than": ("less than", "lt"),
-}
-_TYPES = {
-    "int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "dict": "a mapping",
-    "tuple": "a list", "list": "a list", "model": "a mapping",
-}  # fmt: skip
-
-
-def _problem(kind: str, context: dict[str, Any], received: Any, message: str, place: yaml.Place) -> Problem:
-    shown = repr(received) if isinstance(received, str | int | float | bool) else _kind(received)
-    if kind == "extra_forbidden":
-        return Problem(
-            f"Expected only known keys, received {place[-1]!r}.", "Check its spelling, or remove it.", place
-        )
-    if kind == "missing":
-        return Problem(f"Expected the key {place[-1]!r}, received none.", "Add it.", place)
-    if kind in _BOUNDS:
-        words, key = _BOUNDS[kind]
-        return Problem(f"Expected {words} {context[key]}, received {shown}.", "", place)
-    if kind == "literal_error":
-        return Problem(f"Expected {context['expected']}, received {shown}.", "", place)
-    stem = kind.split("_")[0]
-    if kind.endswith(("_type", "_parsing", "from_float")) and stem in _TYPES:
-        return Problem(f"Expected {_TYPES[stem]}, received {shown}.", "", place)
-    if kind == "string_pattern_mismatch":
-        return Problem(f"Expected small letters, digits and hyphens, received {shown}.", "", place)
-    if kind == "string_too_short" and received == "":
-        return Problem("Nothing is given here yet.", "Pick it, or type it.", place)
-    if kind in ("too_short", "string_too_short"):
-        return Problem(f"Expected at least {context['min_length']} here, received {shown}.", "", place)
-    message = message.removeprefix("Value error, ")
-    return Problem(f"{message[:1].upper()}{message[1:]} (received {shown}).", "", place)
