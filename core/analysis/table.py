@@ -19,6 +19,7 @@ from core.reports import Artefact, Metric, StageReport
 
 _PACKS_WELL = 0.8
 _SHA256 = 64
+_NO_BRACKETS = str.maketrans("", "", "()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ def as_markdown(
     for row in rows:
         cells = []
         for kind in kinds:
-            change = change_of(row, kind.id)
+            change = change_of(row, kind.id).translate(_NO_BRACKETS)
             cells.append(shown(kind, row.metrics.get(kind.id)) + (f" ({change})" if change else ""))
         label = row.label.replace("|", "\\|")
         label = f"**{label}** (baseline)" if row.baseline else label

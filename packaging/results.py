@@ -1,0 +1,132 @@
+"""Write docs/results.md from finished runs: their tables with intervals, and the papers' beside them.
+
+    python packaging/results.py RUN… [--out docs/results.md]
+
+RUN is a run folder or the name of a run, as for `espalier compare`. Every figure comes from the
+run folders; the introduction is all that is written here.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from core.analysis.report import paper_rows  # noqa: E402 (the checkout's own engine)
+from core.analysis.table import Row, as_markdown, columns_with_values  # noqa: E402
+from core.analysis.wording import NOT_PAIRED_MEANS, measurable  # noqa: E402
+from core.comparison import ComparedRun, read_run  # noqa: E402
+from core.comparison_report import machine_words  # noqa: E402
+from core.grid import read_grid  # noqa: E402
+from core.metrics import METRICS, TABLE_COLUMNS  # noqa: E402
+from core.reports import Metric  # noqa: E402
+from core.runs import Home, RunFolder, resolve_run  # noqa: E402
+
+INTRODUCTION = """# Results
+
+Runs of the recipes on the machine that is named with each, made with the commands that are shown. The small
+recipes are scaled so that two processor cores need minutes: they show what every method does to a network and to its
+speed, not the accuracy of the papers, whose data, sizes and epochs are larger. The papers' own tables stand beside them,
+with what in them contradicts itself.
+
+Every figure is of the exported file named in its row, on all test images, in ONNX Runtime on the processor. ≈ marks a
+change that the measurement cannot tell from none. Accuracy intervals are paired over the same test images; latency intervals
+come from alternating pairs of sessions. Your figures will differ with the processor and, in the last digits, with the
+library versions.
+"""
+
+COLUMNS = tuple(name for name in TABLE_COLUMNS if name not in ("latency_ms_p90", "compression_ratio"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
+    options = parser.parse_args(arguments)
+    folders = [resolve_run(text, Home.default()) for text in options.runs]
+    options.out.write_text(
+        "\n".join([INTRODUCTION, *(section(folder) for folder in folders)]), encoding="utf-8"
+    )
+    return 0
+
+
+def section(folder: RunFolder) -> str:
+    """One run, from its heading to the papers' remarks."""
+    run = read_run(folder)
+    rows = run.rows()
+    date = time.strftime("%-d %B %Y", time.localtime(folder.info["started"]))
+    minutes, seconds = divmod(round(folder.info.get("seconds", 0.0)), 60)
+    parts = [
+        f"## {run.title}",
+        run.about,
+        f"`espalier run {recipe_of(folder)}` · {date} · {minutes} min {seconds:02d} s · {machine_words(run)}",
+        as_markdown(rows, COLUMNS),
+        intervals(rows),
+    ]
+    if any(row.loose for row in rows):
+        parts.append(f"{NOT_PAIRED_MEANS}.")
+    if grid := read_grid(folder):
+        parts += [f"{grid.title}:", grid.as_markdown()]
+    parts += [
+        *papers(run),
+        *(["**Notes.**", "\n".join(f"- {note}" for note in run.notes)] if run.notes else []),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def recipe_of(folder: RunFolder) -> str:
+    """The recipe whose document the run keeps; its name where it is none of the recipes."""
+    from core.pipeline import load
+    from core.recipes import FOLDER
+
+    for file in sorted(FOLDER.glob("*.yaml")):
+        if load(file).name == folder.pipeline.name:
+            return file.stem
+    return f'"{folder.pipeline.name}"'
+
+
+def intervals(rows: Sequence[Row]) -> str:
+    """The changes of accuracy and latency with their intervals."""
+    lines = [
+        "| Change against the baseline | Top-1, 95 % interval | Latency, 99 % interval |",
+        "|---|---:|---:|",
+    ]
+    for row in rows:
+        if row.change:
+            cells = (interval(row.change.get(name)) for name in ("top1", "latency_ms"))
+            lines.append(f"| {row.label} | {' | '.join(cells)} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def interval(change: Metric | None) -> str:
+    """A change with its bounds, in its own unit."""
+    if change is None or change.value is None:
+        return "—"
+    text = f"{change.value:+.2f} {change.unit}"
+    if change.low is not None and change.high is not None:
+        text += f" ({change.low:+.2f} to {change.high:+.2f})"
+    text = text.replace("-", "−")
+    return text if measurable(change) else f"≈ {text}"
+
+
+def papers(run: ComparedRun) -> list[str]:
+    """What the papers report, and what is to be said about it."""
+    parts = []
+    for paper in run.papers:
+        rows = paper_rows(paper)
+        names = dict.fromkeys(name for row in rows for name in row.metrics if name in METRICS)
+        parts += [
+            f"**The paper.** {paper.source}. {paper.setting}",
+            as_markdown(rows, kinds=columns_with_values(rows, tuple(names))),
+            "\n".join(f"- {remark}" for remark in paper.remarks),
+        ]
+    return parts
+
+
+if __name__ == "__main__":
+    sys.exit(main())
