@@ -8,8 +8,12 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from core.profiling import PROTOCOL_VERSION
+from core.profiling.machine import fingerprint_hash
 
 
 def make_key(parts: dict[str, Any]) -> str:
@@ -57,3 +61,35 @@ class Store:
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / key
+
+
+class Measurements:
+    """What was measured on this machine, as plain data, by what was measured."""
+
+    def __init__(self, folder: Path):
+        self._store = Store(folder)
+
+    def known(self, key: dict[str, Any]) -> dict[str, Any] | None:
+        """The measurement, when this machine has made it by the protocol of today."""
+        entry = self._store.get(self._name(key))
+        if entry is None:
+            return None
+        found: dict[str, Any] = json.loads((entry / "measurement.json").read_text(encoding="utf-8"))
+        return found
+
+    def remembered(
+        self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]
+    ) -> tuple[dict[str, Any], bool]:
+        """The measurement, made now unless it is known, and whether it was known."""
+        found = self.known(key)
+        if found is not None:
+            return found, True
+        plain = measure()
+        with tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
+            (Path(scratch) / "measurement.json").write_text(json.dumps(plain), encoding="utf-8")
+            self._store.put(self._name(key), Path(scratch))
+        return plain, False
+
+    @staticmethod
+    def _name(key: dict[str, Any]) -> str:
+        return make_key({**key, "machine": fingerprint_hash(), "protocol": PROTOCOL_VERSION})

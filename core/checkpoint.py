@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 import core
 from core.data.preprocess import Preprocess
+from core.dice import dice
 from core.errors import EspalierError
 from core.models.architecture import apply_difference, difference
 from core.models.catalogue import OWN, backbone
@@ -143,7 +144,7 @@ def probe(model: nn.Module, size: int) -> Tensor:
 
 
 def _reference(network: BackboneSettings, classes: int, size: int) -> ImageClassifier:
-    with torch.random.fork_rng(devices=[]):
+    with dice():
         return backbone(network.backbone).build(network, classes, size)
 
 

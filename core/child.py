@@ -136,6 +136,11 @@ class Child:
             if self._own_log:
                 self._log.unlink(missing_ok=True)
 
+    def renew(self) -> None:
+        """End the process between two calls; the next call starts a fresh one."""
+        with self._busy:
+            self._end_idle_process()
+
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
             self._bury(self._process)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import core
-from core.commands import offers, results, runs
+from core.commands import offers, profile, results, runs
 from core.errors import EspalierError, Stopped
 from core.terminal import say
 
@@ -60,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("recipes", help="list the recipes").set_defaults(do=offers.list_recipes)
 
     compare = commands.add_parser("compare", help="compare the stages of runs")
-    compare.add_argument("runs", nargs="+", metavar="RUN", help="run folder or name")
+    compare.add_argument(
+        "runs", nargs="+", metavar="RUN", help="run folder or name, or the report.json of a device"
+    )
     compare.add_argument(
         "--format", choices=("table", "csv", "markdown", "latex", "html"), default="table",
         help="latex: booktabs; html: one standalone page with plots, settings and notes",
@@ -72,11 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     compare.set_defaults(do=results.compare)
 
-    export = commands.add_parser("export", help="copy a stage's exported model out of a run, verified")
+    export = commands.add_parser("export", help="write a stage's model out of a run in any format, verified")
     export.add_argument("run", help="run folder or name")
     export.add_argument("--stage", required=True, help="the stage's id (id@seed with several seeds)")
-    export.add_argument("--out", required=True, type=Path, help="file to write")
+    export.add_argument("--out", required=True, type=Path, help="file (or, for safetensors, folder) to write")
     export.add_argument("--artefact", default="", help="which file, such as float32 or float16")
+    _export_options(export)
     export.set_defaults(do=results.export)
 
     verify = commands.add_parser("verify", help="measure an ONNX file's accuracy on a data set's test images")
@@ -92,6 +95,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.set_defaults(do=results.verify)
 
+    measure = commands.add_parser(
+        "profile",
+        help="measure a model's latency, throughput, memory, energy and size, alone or against another",
+    )
+    measure.add_argument("model", help="ONNX file, checkpoint folder, or a run's stage as RUN:STAGE")
+    measure.add_argument(
+        "--runtime", nargs="+", default=["onnxruntime"], metavar="NAME",
+        help="onnxruntime (the default), onnxruntime-cuda, openvino, pytorch, pytorch-channels-last, pytorch-compile, or all",
+    )  # fmt: skip
+    measure.add_argument("--threads", type=int, nargs="+", default=[], help="numbers of threads")
+    measure.add_argument("--batch", type=int, nargs="+", default=[], help="batch sizes")
+    measure.add_argument("--against", metavar="MODEL", help="another model, measured in turns with this one")
+    measure.add_argument("--size", type=int, help="pixels a side, for models that take any size (224)")
+    measure.add_argument("--per-layer", action="store_true", help="time every layer in ONNX Runtime")
+    measure.add_argument(
+        "--grid", action="store_true", help="throughput over batch sizes and threads, with the sweet spot"
+    )
+    measure.add_argument(
+        "--core-watts", type=float, help="power of one busy core, where nothing measures energy"
+    )
+    measure.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    measure.set_defaults(do=profile.profile)
+
     weights = commands.add_parser("weights", help="download a backbone's ImageNet weights")
     weights.add_argument("backbone")
     weights.set_defaults(do=offers.weights)
@@ -106,6 +132,15 @@ def _parser() -> argparse.ArgumentParser:
     reference = commands.add_parser("reference", help="print every setting of every stage, as Markdown")
     reference.set_defaults(do=offers.print_reference)
 
+    coverage = commands.add_parser("coverage", help="try every method on every backbone; a table as Markdown")
+    coverage.add_argument(
+        "--methods", nargs="+", metavar="METHOD", help="only these, such as static channels"
+    )
+    coverage.add_argument("--backbones", nargs="+", metavar="NAME", help="only these; timm:NAME too")
+    coverage.add_argument("--out", type=Path, help="file to write instead of the terminal")
+    _machine_options(coverage)
+    coverage.set_defaults(do=offers.coverage)
+
     trust = commands.add_parser("trust", help="say that a Python file with a network of yours may be run")
     trust.add_argument("file", type=Path)
     trust.set_defaults(do=offers.trust)
@@ -114,6 +149,33 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print the report as one JSON object")
     doctor.set_defaults(do=offers.doctor)
     return parser
+
+
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    """The settings of `core.deploy.formats.settings.ExportSettings`."""
+    parser.add_argument(
+        "--format", choices=("onnx", "zip", "torch-export", "torchscript", "safetensors", "openvino"),
+        help="what to write; without it the end of the file's name decides, and else it is onnx",
+    )  # fmt: skip
+    parser.add_argument("--opset", type=int, help="ONNX operator set; without it the file's own")
+    parser.add_argument(
+        "--batch", type=_batch, default="dynamic", help="images in a call: dynamic, or a number"
+    )
+    parser.add_argument(
+        "--with-preprocessing",
+        action="store_true",
+        help="the file crops, resizes and normalises images itself",
+    )
+    parser.add_argument(
+        "--describe", action="store_true", help="write the pipeline's hash, run and stage into the ONNX file"
+    )
+    parser.add_argument("--card", action="store_true", help="write the model card beside the file")
+    parser.add_argument("--images", type=int, help="zip: how many test images travel along")
+    parser.add_argument("--no-latency", action="store_true", help="do not time the exported file")
+
+
+def _batch(text: str) -> int | str:
+    return text if text == "dynamic" else int(text)
 
 
 def _machine_options(parser: argparse.ArgumentParser) -> None:

@@ -24,14 +24,15 @@ from core.analysis.accuracy import TOP5_FROM
 from core.analysis.heat_map import HeatMap
 from core.analysis.settings_table import Line
 from core.analysis.table import Origin, Row, table_rows
+from core.edge import read_device_report
 from core.errors import EspalierError
 from core.grid import read_grid
-from core.params import Params
+from core.params import Params, when_of
 from core.pipeline import PaperTable, Pipeline, StageNode
 from core.reports import StageReport
 from core.runs import Home, RunFolder, stage_keys
 
-VERSION = 3  # raised when the same run folder gives another `ComparedRun`
+VERSION = 4  # raised when the same run folder gives another `ComparedRun`
 _DECIDE_NO_TEST_IMAGE = {"augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance", "imbalance"}  # fmt: skip
 _CONDITIONS = ("processor", "instructions", "physical_cores", "logical_cores", "system")
 
@@ -78,9 +79,10 @@ class ComparedRun(BaseModel):
 
     @cached_property
     def conditions(self) -> str:
-        """What a timing depends on: processor, cores, system, runtime."""
+        """What a timing depends on: processor, cores, system, runtime, and what the runtime computes on."""
         versions = self.machine.get("versions") or {}
         plain = [self.machine.get(name) for name in _CONDITIONS] + [versions.get("onnxruntime")]
+        plain += [self.machine["provider"]] if "provider" in self.machine else []
         return json.dumps(plain, sort_keys=True) if self.machine else ""
 
     def rows(self, label: str = "") -> list[Row]:
@@ -93,7 +95,7 @@ class ComparedRun(BaseModel):
         """Everything that was set for a stage, and where it ran."""
         versions = self.machine.get("versions") or {}
         run = [
-            Line("Run", "Seed", str(report.seed)),
+            *([] if report.kind == "device" else [Line("Run", "Seed", str(report.seed))]),
             Line("Run", "Device", self.device),
             Line("Run", "Processor", self.processor),
             *(Line("Run", name, str(versions[id])) for id, name in _LIBRARIES if versions.get(id)),
@@ -112,6 +114,25 @@ def read_run(run: RunFolder) -> ComparedRun:
         EspalierError: when it cannot be read.
     """
     return from_parts(run, run.pipeline, run.reports(), predictions=True)
+
+
+def read_report(path: Path) -> ComparedRun:
+    """What a device reported (`core.edge`), as a run with one stage; its folder is the report's path.
+
+    It has no baseline: nothing is compared with it by itself, and times of another machine not at all.
+
+    Raises:
+        EspalierError: when it is no such report.
+    """
+    found = read_device_report(path)
+    stage = found.stage_report()
+    return ComparedRun(
+        folder=str(path.resolve()), name=path.stem, title=f"{found.bundle.name}, {path.stem}",
+        about=f"Measured on {found.device.processor} with {found.bundle.run}'s {found.bundle.stage}",
+        started=found.made, status="measured", device=found.latency_ms.provider, machine=found.machine,
+        baseline="", final=stage.id, total=1, reports=[stage], papers=[], notes=[], settings="{}",
+        images=found.bundle.images.id, right={f"{stage.key}/{stage.headline}": {"top1": _packed(found.right)}},
+    )  # fmt: skip
 
 
 def from_parts(
@@ -160,7 +181,10 @@ def mixed_images(runs: Sequence[ComparedRun]) -> bool:
 
 
 def read_all(home: Home, folders: Sequence[Path]) -> Iterator[ComparedRun | EspalierError]:
-    """The runs in these folders one after the other, from the index where it is up to date."""
+    """The runs in these folders one after the other, from the index where it is up to date.
+
+    A file among them is a device's report.
+    """
     with _Index(home) as index:
         for folder in folders:
             try:
@@ -195,6 +219,8 @@ class _Index:
                 self._try(self._database.commit)
 
     def obtain(self, folder: Path) -> ComparedRun:
+        if folder.is_file():
+            return read_report(folder)
         stamp, key = _stamp(folder), str(folder.resolve())
         kept = self._get(key, stamp)
         if kept is not None:
@@ -308,7 +334,7 @@ class _Right(Mapping[str, NDArray[np.bool_]]):
 
 
 def _settings(pipeline: Pipeline, node: StageNode) -> Iterator[Line]:
-    """Every setting from the data to this stage; stages of one kind share a group across pipelines."""
+    """Every setting in force from the data to this stage; stages of one kind share a group across pipelines."""
     yield from _lines("Data", pipeline.data)
     source = pipeline.root(node)
     yield from _lines("Network", source.parameters)
@@ -322,9 +348,13 @@ def _settings(pipeline: Pipeline, node: StageNode) -> Iterator[Line]:
 
 
 def _lines(group: str, parameters: Params, inside: str = "") -> Iterator[Line]:
+    in_force = parameters.model_dump(mode="json")
     for name, field in type(parameters).model_fields.items():
         value, label = getattr(parameters, name), field.title or name
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        condition = when_of(str(extra.get("when", "")))
+        if condition is not None and not condition.holds(in_force):
+            continue
         if isinstance(value, Params):
             nested = "" if name == "training" else f"{label}: "
             yield from _lines(group, value, nested)

@@ -10,7 +10,7 @@ from pathlib import Path
 from core.analysis.html_report import Content, RunPart, html_report
 from core.analysis.latex import as_latex
 from core.analysis.pareto import fits, limit_words
-from core.analysis.report import paper_rows
+from core.analysis.report import paper_rows, why_lines
 from core.analysis.settings_table import SettingRow, side_by_side
 from core.analysis.svg import Curve, curve_plot
 from core.analysis.table import Row, as_csv, as_markdown, as_text, by_run, columns_with_values, row_id
@@ -226,14 +226,16 @@ def _notes(report: StageReport) -> list[str]:
         sentence = artefact.verification.sentence if artefact.verification else "not verified"
         notes.append(f"{artefact.label} ({artefact.path}): {sentence}")
         notes += [f"{artefact.label}: {note}" for note in artefact.notes]
-    notes += report.notes
+    notes += [*why_lines(report), *report.notes]
     if report.skipped:
         notes.append(f"Left alone: {'; '.join(f'{path} ({reason})' for path, reason in report.skipped)}")
     return notes
 
 
 def _plots(run: ComparedRun) -> list[str]:
-    """Accuracy and loss of all stages on one line of epochs."""
+    """Accuracy and loss of all stages on one line of epochs; none of a device's report."""
+    if not Path(run.folder).is_dir():
+        return []
     reports = [report for report in RunFolder(Path(run.folder)).reports() if report.history]
     if not reports:
         return []

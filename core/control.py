@@ -42,7 +42,7 @@ class RunControl:
         self._running.set()
 
     def finish_stage(self) -> None:
-        """Ask the current training to end after this epoch, keeping the best checkpoint."""
+        """Ask the stage under way to end its training soon, keeping the best epoch; the next stage forgets it."""
         self._finish_stage.set()
 
     @property

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.data.preprocess import Preprocess
+from core.dice import dice
 from core.errors import EspalierError
 
 POOLED = "fem"
@@ -309,8 +310,7 @@ def make_adapters(pairs: Sequence[Pair], seed: int) -> nn.ModuleList:
     The same seed makes the same weights, and no other draw is disturbed. FitNets' regressor is a
     convolution as large as it takes to reach the teacher's size; here pooling does that.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with dice(seed):
         return nn.ModuleList(nn.Conv2d(pair.student.channels, pair.teacher.channels, 1) for pair in pairs)
 
 

@@ -29,7 +29,7 @@ from core.events import Event, Listener, Note, PhaseStarted, RunDone, RunStarted
 from core.grid import combinations_of, read_grid, run_grid
 from core.inputs import Surroundings
 from core.making import Maker
-from core.models.catalogue import backbone
+from core.models.catalogue import BACKBONES, backbone
 from core.models.settings import BackboneSettings
 from core.pipeline import Grid, Pipeline, StageNode
 from core.policy import site_policy
@@ -38,6 +38,7 @@ from core.profiling.machine import fingerprint
 from core.progress import Meter
 from core.reports import StageReport
 from core.runs import Home, RunFolder, index_run, stage_key, stage_keys, write_atomically
+from core.stages.base import Input
 
 if TYPE_CHECKING:
     pass
@@ -162,10 +163,11 @@ class Engine:
             status="running", machine=fingerprint(), device=self.options.device, threads=self.options.threads
         )
         with ExitStack() as stack:
-            stack.enter_context(_reproducible(self.options.threads))
+            stack.enter_context(reproducible(self.options.threads))
             self._emit(PhaseStarted("", "data", "Opening the data set"))
             self.data = open_data(self.pipeline.data, self.home.data, self.folder.base, self.control)
             self._note_data()
+            self._check_networks()
             self.meter = Meter(
                 keys,
                 [self._work(node) for _ in self.pipeline.axes.seed for node in self.pipeline.active],
@@ -182,6 +184,29 @@ class Engine:
                 self.control.checkpoint()
                 self._run_stage(index, len(jobs), node, seed)
             self._write_results()
+
+    def _check_networks(self) -> None:
+        """Ask the stages of timm's networks for problems before the first one trains; the catalogue has no facts on those.
+
+        Raises:
+            EspalierError: the first problem.
+        """
+        from core.models.source import blocks_of
+
+        known: dict[str, Input] = {}
+        for node in self.pipeline.active:
+            source = self.pipeline.root(node)
+            network = source.parameters
+            if not isinstance(network, BackboneSettings) or network.backbone in BACKBONES:
+                continue
+            if source.id not in known:
+                size, title = (
+                    self.pipeline.data.image_size or self.data.size[0],
+                    backbone(network.backbone).title,
+                )
+                known[source.id] = Input(network, None, size, title, blocks_of(network, size))
+            for problem in node.stage.check(node.parameters, known[source.id]):
+                raise EspalierError(f"{node.title}: {problem.message}", problem.advice)
 
     def _write_results(self) -> None:
         """The report, and the final model beside it."""
@@ -315,7 +340,7 @@ def _unexpected(error: Exception) -> RunDone:
 
 
 @contextmanager
-def _reproducible(threads: int) -> Iterator[None]:
+def reproducible(threads: int) -> Iterator[None]:
     """Deterministic backends and a fixed number of threads while a run goes on."""
     import os
 

@@ -21,7 +21,7 @@ from core.deploy.onnx_source import OnnxSettings
 from core.engine import Options
 from core.pipeline import Pipeline, StageNode
 from core.runs import Home
-from core.stages.base import DeploymentStage, ModelStage
+from core.stages.base import DeploymentStage, ModelStage, with_precision
 
 _STEPS = 4
 _FORWARD_SHARE = 0.35  # of a training step: a forward pass without gradients
@@ -166,11 +166,14 @@ class _Trial:
         per_image, steps = 0.0, 0
         if training is not None:
             one = training.model_copy(update={"epochs": 1, "patience": 0})
-            if half:
-                one = one.model_copy(update={"precision": "mixed"})
             steps = _STEPS
-            for _ in range(2):  # the first warms up
-                per_image = self._seconds_per_image(model, one, context, steps)
+            per_image = min(
+                [
+                    self._seconds_per_image(model, with_precision(one, precision), context, steps)
+                    for _ in range(2)
+                ][1]
+                for precision in self._precisions(stage.precision(settings))
+            )  # the first of two warms up
         validation = len(self.data.split("validation")) * _FORWARD_SHARE * per_image
         epochs = stage.epochs(settings)
         files = 2 if half else 1
@@ -202,6 +205,12 @@ class _Trial:
             "disk_mb": _FILES_PER_STAGE * size_mb,
             "steps": 0,
         }
+
+    def _precisions(self, wanted: str) -> tuple[str, ...]:
+        """What a stage may train in: either where the run will try which is faster."""
+        from core.precision import undecided
+
+        return ("float32", "mixed") if wanted == "auto" and undecided(self.device) else (wanted or "float32",)
 
     def _seconds_per_image(self, model: Any, settings: Any, context: Any, steps: int) -> float:
         import time

@@ -16,19 +16,23 @@ from typing import Any
 import numpy as np
 
 from core.analysis.accuracy import accuracy_metrics, paired_change
-from core.cache import Store, make_key
+from core.analysis.why import Evidence, Told, explain
+from core.cache import Measurements, Store, make_key
+from core.child import Child
 from core.deploy.artefacts import MadeArtefact, adopt_artefact, make_artefacts
 from core.deploy.files import deflated_bytes, sha256_of
+from core.errors import EspalierError
 from core.events import Note, PhaseStarted
 from core.inputs import Given, Surroundings
 from core.profiling.energy import estimated
-from core.profiling.latency import PROTOCOL_VERSION, profile_artefact
-from core.profiling.machine import fingerprint, fingerprint_hash
-from core.reports import Artefact, Metric, StageReport, Verification
-from core.runs import stage_key, write_atomically
+from core.profiling.latency import profile_artefact, profile_checkpoint
+from core.profiling.machine import fingerprint
+from core.reports import Artefact, Metric, StageReport, Verification, Why
+from core.runs import stage_key, stage_keys, write_atomically
 from core.stages.base import ModelStage, Stage
 
 _FILES_VERSION = 2  # raised when the same checkpoint gives other files or counts
+_WHY_VERSION = 2  # raised when other things are looked for in a file
 _RUNTIME = "exported file in ONNX Runtime on the CPU"
 _PATHS = ("path", "logits", "reference", "labels")
 _FILES, _EAGER, _MEASURE = 0.45, 0.15, 0.40  # shares of an evaluation's time
@@ -76,8 +80,7 @@ class Evaluator:
         self.run, self.pipeline, self.data = around.run, around.pipeline, around.data
         self.control, self.emit = around.control, around.emit
         self._files = Store(around.home.cache / "artefacts")
-        self._measurements = Store(around.home.cache / "measurements")
-        self._machine = fingerprint()
+        self._measurements = Measurements(around.home.cache / "measurements")
 
     def evaluate(
         self,
@@ -118,6 +121,10 @@ class Evaluator:
             cached = cached and measured_cached
             report.artefacts.append(self._artefact(report, made, files, kept, measured, change, base))
         self._compare(report)
+        try:
+            report.why = self._why(report, files.made[0])
+        except EspalierError as error:  # the figures stand without their reasons
+            self.emit(Note(report.key, "warning", f"No reasons for the figures: {error.message}"))
         on_fraction(1.0)
         return cached
 
@@ -209,17 +216,13 @@ class Evaluator:
 
         def measure() -> dict[str, Any]:
             self.emit(PhaseStarted(report.key, "measure", "Measuring PyTorch"))
-            arguments = {
-                "checkpoint": str(folder / "checkpoint"),
-                "device": self.around.device,
-                "autocast": precision if precision != "float32" else None,
-                "threads": 1,
-            }
-            return self.around.tool.call(
-                "core.profiling.eager:profile", arguments, self.control, lambda done, text: on_fraction(done)
-            )
+            metrics = profile_checkpoint(
+                self.around.tool, folder / "checkpoint", self.around.device, precision,
+                self.control, lambda done, text: on_fraction(done),
+            )  # fmt: skip
+            return {name: metric.model_dump() for name, metric in metrics.items()}
 
-        plain, cached = self._remembered(key, measure)
+        plain, cached = self._measurements.remembered(key, measure)
         metrics = {name: Metric.model_validate(metric) for name, metric in plain.items()}
         labels, logits = (
             np.load(folder / "artefacts" / name) for name in ("labels.npy", "pytorch.logits.npy")
@@ -241,34 +244,54 @@ class Evaluator:
                 log=self.run.folder / "measure.log",
                 control=self.control,
                 on_progress=lambda done, text: on_fraction(done),
+                prepare={"image": list(self.data.size), "preprocess": made.facts["preprocess"]},
             )
             return {
                 "metrics": {n: m.model_dump() for n, m in metrics.items()},
                 "change": {n: m.model_dump() for n, m in change.items()},
             }
 
-        key = {"file": made.sha256, "baseline": base.sha256 if base and against else ""}
-        plain, cached = self._remembered(key, measure)
+        key = {
+            "file": made.sha256,
+            "baseline": base.sha256 if base and against else "",
+            "image": list(self.data.size),
+        }
+        plain, cached = self._measurements.remembered(key, measure)
         metrics, change = (
             {name: Metric.model_validate(metric) for name, metric in plain[part].items()}
             for part in ("metrics", "change")
         )
         return metrics, change, cached
 
-    def _remembered(
-        self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]
-    ) -> tuple[dict[str, Any], bool]:
-        """A measurement from this machine's store, or a fresh one, and which it was."""
-        name = make_key({**key, "machine": fingerprint_hash(self._machine), "protocol": PROTOCOL_VERSION})
-        entry = self._measurements.get(name)
-        if entry is not None:
-            return json.loads((entry / "measurement.json").read_text(encoding="utf-8")), True
-        plain = measure()
-        scratch = self.run.scratch / "measurement"
-        scratch.mkdir(parents=True, exist_ok=True)
-        write_atomically(scratch / "measurement.json", json.dumps(plain))
-        self._measurements.put(name, scratch)
-        return plain, False
+    def _why(self, report: StageReport, made: MadeArtefact) -> Why:
+        """The reasons for the headline file's figures, from its graph and from times of its layers."""
+
+        def look() -> dict[str, Any]:
+            self.emit(PhaseStarted(report.key, "measure", "Looking for the reasons"))
+            arguments = {"model": str(made.path), "input_size": made.facts["input_size"] or self.data.size[0]}
+            with Child("measure", self.run.folder / "measure.log") as child:
+                return child.call("core.analysis.why.graph:look", arguments, self.control)
+
+        graph, _ = self._measurements.remembered({"why": _WHY_VERSION, "file": made.sha256}, look)
+        node = self.pipeline.stage(report.id)
+        machine, chain = fingerprint(), [*self.pipeline.chain(node), node]
+        timed = {
+            1: report.metric("latency_ms"),
+            machine["physical_cores"]: report.metric("latency_ms_all_cores"),
+        }
+        return explain(
+            Evidence(
+                report, None if report.id == self.pipeline.baseline_id else self._before(report),
+                [Told(each.id, each.kind, each.parameters.model_dump(mode="json")) for each in chain],
+                graph, frozenset(machine["instructions"]),
+                {threads: metric.value for threads, metric in timed.items() if metric and metric.value},
+            )
+        )  # fmt: skip
+
+    def _before(self, report: StageReport) -> StageReport | None:
+        """The stage that this one continues; the baseline where it continues a source."""
+        before = self.run.report(report.source) if report.source in stage_keys(self.pipeline) else None
+        return before or self.run.report(stage_key(self.pipeline, self.pipeline.baseline_id, report.seed))
 
     def _sample(self, made: MadeArtefact) -> Path:
         """One preprocessed test image as .npy, float32 [1, 3, s, s]."""
@@ -324,13 +347,9 @@ class Evaluator:
             change = {**change, "top1": paired_change(base.right, right)}
         else:
             change = {}
-        if report.kind == "train-mixed" and made.id == report.headline:
-            notes = ["Exported as float32: cannot be smaller or faster than the model before."]
-        else:
-            notes = []
         return Artefact(
             id=made.id, label=made.label, precision=made.precision, path=str(made.path.relative_to(self.run.folder)), sha256=made.sha256,
-            bytes=made.bytes, verification=made.verification, metrics=metrics, change=change, notes=notes,
+            bytes=made.bytes, verification=made.verification, metrics=metrics, change=change,
         )  # fmt: skip
 
     def _baseline(self, report: StageReport, files: _Files) -> "_Base | None":

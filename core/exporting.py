@@ -1,25 +1,68 @@
-"""Hands a finished stage's file out of a run: copies it, and proves the copy against the network."""
+"""Hands a finished stage out of a run in any of the formats, and proves the file against the network.
 
+The file is written beside its target, opened again in a fresh process, and answers the test images;
+only a file that keeps the limits on the whole way from the network (`core.ladder`) takes its place.
+"""
+
+import hashlib
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.child import Child
 from core.control import RunControl
-from core.deploy.agreement import compare_logits
-from core.deploy.artefacts import verify_onnx
-from core.deploy.files import sha256_of, written_beside
+from core.data.store import open_data
+from core.deploy.bundle import BundleFacts, pack
+from core.deploy.files import sha256_of
+from core.deploy.formats.base import Format, Subject
+from core.deploy.formats.catalogue import FORMATS, format_called
+from core.deploy.formats.settings import ExportSettings
 from core.errors import EspalierError
-from core.reports import Metric, Verification
-from core.runs import Home, RunFolder
+from core.ladder import Rung, Step, ladder
+from core.model_card import Exported, card_of
+from core.profiling.statistics import median_interval
+from core.reports import Artefact, Metric, StageReport, Verification
+from core.runs import Home, RunFolder, stage_key
+
+__all__ = [
+    "FORMATS",
+    "ExportResult",
+    "ExportSettings",
+    "Rung",
+    "export_stage",
+    "ladder_of",
+    "model_card",
+    "reason_against",
+    "suggested_name",
+]
+
+Say = Callable[[float, str], None]
+_SESSIONS, _RUNS = 8, 30
+_SESSION_SECONDS, _SESSION_LIMIT = 0.05, 10.0  # of timed runs: at least, and no run starts after it
+_VERIFIED, _TIMED = 0.7, 0.95  # shares of an export's time
 
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What lies at `path` now, verified there."""
+    """What lies at `path` now, verified there.
+
+    Attributes:
+        bytes, sha256: of `files` together, and of the file that was verified (in an archive: the model).
+        top1: percent, of the file as it was opened again.
+        verification: of the file against the PyTorch network.
+        metrics: of the stage's file in the run; with `latency_ms` as measured on the exported file.
+        files: everything that was written, `path` first.
+        ladder: from the network to the exported file.
+        card: the model card, Markdown; also where it was not written.
+        notes: sentences about what the file is or is not.
+    """
 
     path: Path
     bytes: int
@@ -27,6 +70,42 @@ class ExportResult:
     top1: float
     verification: Verification
     metrics: dict[str, Metric]
+    files: tuple[Path, ...] = ()
+    ladder: tuple[Rung, ...] = ()
+    card: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def reason_against(run: RunFolder, report: StageReport, artefact: Artefact, settings: ExportSettings) -> str:
+    """Why a stage's file cannot be exported like that, in a sentence or two; "" where it can."""
+    return format_called(settings.format).reason_against(_subject(run, report, artefact), settings)
+
+
+def suggested_name(report: StageReport, artefact: Artefact, settings: ExportSettings) -> str:
+    """A name for the exported file (or folder)."""
+    name = f"{report.key.replace('@', '-')}-{artefact.id}"
+    return name + format_called(settings.format).suffix
+
+
+def ladder_of(run: RunFolder, stage_key: str, artefact_id: str = "") -> list[Rung]:
+    """The ladder as far as the run itself has climbed it; empty where predictions are missing.
+
+    Raises:
+        EspalierError: when there is no such stage or file.
+    """
+    report, artefact = _find(run, stage_key, artefact_id)
+    steps, labels = _steps(run, report, artefact)
+    return ladder(steps, labels) if steps else []
+
+
+def model_card(run: RunFolder, stage_key: str, artefact_id: str = "") -> str:
+    """The model card of a stage's file, before any export.
+
+    Raises:
+        EspalierError: when there is no such stage or file.
+    """
+    report, artefact = _find(run, stage_key, artefact_id)
+    return card_of(run, report, artefact, ladder_of(run, stage_key, artefact_id), None)
 
 
 def export_stage(
@@ -35,19 +114,223 @@ def export_stage(
     artefact_id: str,
     target: Path,
     control: RunControl | None = None,
-    on_progress: Callable[[float, str], None] | None = None,
+    on_progress: Say | None = None,
     home: Home | None = None,
+    settings: ExportSettings | None = None,
 ) -> ExportResult:
-    """Copy a stage's file to `target` and verify the copy on the test images in a fresh process.
+    """Write a stage's file to `target` as the settings say, verified on the test images in a fresh process.
 
     Args:
         stage_key: the stage's key in the run; with several seeds `id@seed`.
         artefact_id: of the file; "" takes the stage's headline file.
+        settings: the run's ONNX file as it is, unless given.
 
     Raises:
-        EspalierError: when there is no such stage or file, the target cannot be written, or the
-            copy does not agree with the network (nothing is left at `target` then).
+        EspalierError: when there is no such stage or file, the format cannot hold it, the target cannot
+            be written, or the file does not agree with the network (nothing is left at `target` then).
         Stopped: a person asked to stop; nothing is left at `target`.
+    """
+    settings = settings or ExportSettings()
+    report, artefact = _find(run, stage_key, artefact_id)
+    subject = _subject(run, report, artefact)
+    kind = format_called(settings.format)
+    if reason := kind.reason_against(subject, settings):
+        raise EspalierError(f"{report.name} ({artefact.label}) cannot be exported as {kind.title}.", reason)
+    work = _Export(run, subject, kind, settings, target, control, on_progress, home or Home.default())
+    try:
+        return work.run()
+    except OSError as error:
+        raise EspalierError(
+            f"{target} could not be written: {error.strerror or error}.",
+            "Choose another folder, or free some space.",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What the exported file said in a fresh process.
+
+    Attributes:
+        logits: .npy [n, k] in the data set's order of classes. labels: .npy [n].
+        sample: .npy, the first image as the file takes it.
+        classes: in the order of the file's logits. preprocess: `Preprocess.as_dict`.
+    """
+
+    logits: Path
+    labels: Path
+    sample: Path
+    classes: tuple[str, ...]
+    preprocess: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """One export under way."""
+
+    run_folder: RunFolder
+    subject: Subject
+    kind: Format
+    settings: ExportSettings
+    target: Path
+    control: RunControl | None
+    on_progress: Say | None
+    home: Home
+
+    def run(self) -> ExportResult:
+        """All of it; see `export_stage`."""
+        scratch = self.run_folder.scratch / "export"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        try:
+            with _folder_beside(self.target, self.kind) as folder:
+                return self._made(folder, scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _made(self, folder: Path, scratch: Path) -> ExportResult:
+        path = folder / ("model.onnx" if self.kind.bundle else self.target.name)
+        self._write(path)
+        answers = self._answers(path, scratch)
+        rungs = self._ladder(answers)
+        last = rungs[-1]
+        if not last.good or last.network is None:
+            raise EspalierError(
+                f"The exported file does not agree with the network. {last.sentence}",
+                "Nothing was written; choose another format or other settings, or run the stage again.",
+            )
+        metrics = dict(self.subject.artefact.metrics)
+        if self.settings.latency:
+            metrics["latency_ms"] = self._latency(path, answers)
+        self._tell(_TIMED, "Writing")
+        size = sum(_bytes(part) for part in self.kind.parts(path))
+        digest = sha256_of(path) if path.is_file() else sha256_of(path / "weights.safetensors")
+        exported = Exported(self.kind, self.settings, last, metrics.get("latency_ms"), digest, size)
+        card = card_of(self.run_folder, self.subject.report, self.subject.artefact, rungs, exported)
+        if self.kind.bundle:
+            written = [self._packed(path, folder, answers, digest, last, card)]
+        else:
+            written = list(self.kind.parts(path))
+        if self.settings.card and not self.kind.bundle:
+            written.append(folder / f"{self.target.stem}.md")
+            written[-1].write_text(card, encoding="utf-8")
+        self._tell(1.0, "Exported")  # the last moment to stop: from here on something lies at the target
+        files = tuple(_placed(part, self.target.parent) for part in written)
+        total = sum(_bytes(file) for file in files[: 1 if self.kind.bundle else len(self.kind.parts(path))])
+        top1 = last.top1.value if last.top1.value is not None else 0.0
+        return ExportResult(
+            self.target, total, digest, top1, last.network, metrics, files, tuple(rungs), card, self._notes()
+        )
+
+    def _write(self, path: Path) -> None:
+        self._tell(0.0, f"Writing {self.kind.title}")
+        with Child("tool", self._log) as tool:
+            self.kind.write(
+                self.subject, self.settings, origin(self.run_folder, self.subject.report), path,
+                lambda job, arguments: tool.call(job, arguments, self.control),
+            )  # fmt: skip
+
+    def _answers(self, path: Path, scratch: Path) -> _Answers:
+        """Open the file in a process that has not seen it, and ask it about every test image."""
+        files = {name: str(scratch / f"{name}.npy") for name in ("logits", "labels", "sample")}
+        arguments = {
+            **files, "format": self.kind.id, "path": str(path), "threads": 0,
+            "data": self.run_folder.pipeline.data.model_dump(mode="json"), "data_cache": str(self.home.data),
+            "base": str(self.run_folder.base),
+        }  # fmt: skip
+        with Child("tool", self._log) as fresh:
+            result = fresh.call(
+                "core.deploy.formats.jobs:predict", arguments, self.control,
+                lambda done, words: self._tell(0.1 + (_VERIFIED - 0.1) * done, words),
+            )  # fmt: skip
+        classes = tuple(result["file_classes"] or result["classes"])
+        logits, labels, sample = (Path(files[name]) for name in ("logits", "labels", "sample"))
+        return _Answers(logits, labels, sample, classes, result["preprocess"])
+
+    def _ladder(self, answers: _Answers) -> list[Rung]:
+        artefact = self.subject.artefact
+        steps, _ = _steps(self.run_folder, self.subject.report, artefact)
+        if not steps:
+            raise EspalierError(
+                "The run no longer holds the network's answers, which the file is held against.",
+                "Run the pipeline again; its stages come from the cache.",
+            )
+        label = f"Exported: {self.kind.title}"
+        last = Step("exported", label, artefact.precision, self.kind.runtime, np.load(answers.logits))
+        return ladder([*steps, last], np.load(answers.labels))
+
+    def _latency(self, path: Path, answers: _Answers) -> Metric:
+        """The median over sessions of the median time of a call, on one thread, in milliseconds."""
+        arguments = {
+            "format": self.kind.id, "path": str(path), "sample": str(answers.sample), "threads": 1,
+            "runs": _RUNS, "seconds": _SESSION_SECONDS, "limit": _SESSION_LIMIT,
+        }  # fmt: skip
+        blocks: list[list[float]] = []
+        batch = 1
+        with Child(self.kind.process, self._log, threads=1) as child:
+            for number in range(_SESSIONS):
+                self._tell(_VERIFIED + (_TIMED - _VERIFIED) * number / _SESSIONS, "Measuring latency")
+                result = child.call("core.deploy.formats.jobs:time_block", arguments, self.control)
+                blocks.append([1e3 * float(seconds) for seconds in result["seconds"]])
+                batch = int(result["batch"])
+        found = median_interval([float(np.median(block)) for block in blocks])
+        runs = sum(len(block) for block in blocks)
+        how = f"{self.kind.runtime}, 1 thread, batch {batch}; median of {runs} runs in {_SESSIONS} sessions"
+        return Metric(
+            value=found.value, unit="ms", low=found.low, high=found.high, level=found.level, n=runs, how=how
+        )
+
+    def _packed(
+        self, model: Path, folder: Path, answers: _Answers, digest: str, last: Rung, card: str
+    ) -> Path:
+        """The archive, with a part of the test images and what the file answered to them here."""
+        run, report = self.run_folder, self.subject.report
+        data = open_data(run.pipeline.data, self.home.data, run.base, self.control)
+        archive = folder / self.target.name
+        facts = BundleFacts(
+            name=run.pipeline.name, run=run.name, stage=report.key, stage_name=report.name,
+            file=self.subject.artefact.label, precision=self.subject.precision, sha256=digest,
+            pipeline=origin(run, report)["pipeline"], classes=answers.classes, preprocess=answers.preprocess,
+            prepares=self.settings.preprocessing,
+        )  # fmt: skip
+        pack(archive, model, card, facts, data, np.load(answers.logits), self.settings.images)
+        return archive
+
+    def _notes(self) -> tuple[str, ...]:
+        found = []
+        if self.settings.preprocessing:
+            found.append(
+                "Takes images as bytes (red, green, blue) of any size. ONNX Runtime makes them smaller as the "
+                "training did; other runtimes may leave out the smoothing."
+            )
+        if self.settings.batch:
+            count = self.settings.batch
+            found.append(f"Takes exactly {count} image{'s' if count > 1 else ''} in a call.")
+        if self.subject.checkpoint is None and self.subject.precision not in ("float32", "given", "float16"):
+            found.append("Quantized: other processors may round otherwise; measure it where it will run.")
+        return tuple(found)
+
+    @property
+    def _log(self) -> Path:
+        return self.run_folder.folder / "export.log"
+
+    def _tell(self, fraction: float, words: str) -> None:
+        if self.control is not None:
+            self.control.checkpoint()
+        if self.on_progress is not None:
+            self.on_progress(fraction, words)
+
+
+def origin(run: RunFolder, report: StageReport) -> Mapping[str, str]:
+    """Where an exported file comes from: SHA-256 of the pipeline as it was run, the run, the stage."""
+    text = (run.folder / "pipeline.yaml").read_bytes()
+    return {"pipeline": hashlib.sha256(text).hexdigest(), "run": run.name, "stage": report.key}
+
+
+def _find(run: RunFolder, stage_key: str, artefact_id: str) -> tuple[StageReport, Artefact]:
+    """A stage's report and file.
+
+    Raises:
+        EspalierError: when there is no such stage or file.
     """
     report = run.report(stage_key)
     if report is None:
@@ -61,46 +344,103 @@ def export_stage(
             f"The stage {stage_key!r} has no file {artefact_id!r}.",
             f"It has: {', '.join(each.id for each in report.artefacts)}.",
         )
-    source = run.folder / artefact.path
-    if not source.is_file():
+    if not (run.folder / artefact.path).is_file():
         raise EspalierError(
-            f"The file of stage {stage_key!r} is gone: {source}.",
+            f"The file of stage {stage_key!r} is gone: {run.folder / artefact.path}.",
             "Run the pipeline again; its stages come from the cache.",
         )
-    scratch = run.scratch / "export"
-    scratch.mkdir(parents=True, exist_ok=True)
+    return report, artefact
+
+
+def _subject(run: RunFolder, report: StageReport, artefact: Artefact) -> Subject:
+    checkpoint = run.stage_folder(report.key) / "checkpoint"
+    of_network = artefact.precision == "float32" and (checkpoint / "architecture.json").is_file()
+    return Subject(report, artefact, run.folder / artefact.path, checkpoint if of_network else None)
+
+
+def _steps(run: RunFolder, report: StageReport, artefact: Artefact) -> tuple[list[Step], NDArray[np.int64]]:
+    """The network and the files on the way to `artefact`, with their answers; empty where one is missing.
+
+    A file that a stage made from the file before has that file, and those before it, as rungs.
+    """
+    last = run.folder / artefact.path
     try:
-        with written_beside(target) as part, Child("tool", run.folder / "export.log") as tool:
-            shutil.copyfile(source, part)
-            copy = scratch / f"{artefact.id}.onnx"
-            shutil.copyfile(part, copy)
-            data = run.pipeline.data.model_dump(mode="json")
-            check = verify_onnx(
-                tool,
-                copy,
-                data,
-                (home or Home.default()).data,
-                scratch,
-                run.base,
-                control=control,
-                on_progress=on_progress,
+        labels = np.load(last.with_name("labels.npy"))
+        network = np.load(last.with_name("pytorch.logits.npy"))
+    except (OSError, ValueError):
+        return [], np.zeros(0, np.int64)
+    steps = []
+    for each, file in [*_before(run, report, artefact), (report, artefact)]:
+        path = run.folder / file.path
+        try:
+            logits = np.load(path.with_name(f"{path.stem}.logits.npy"))
+        except (OSError, ValueError):
+            continue
+        if logits.shape == network.shape:
+            label = f"{each.name}: {file.label}"
+            steps.append(
+                Step(f"{each.key}/{file.id}", label, file.precision, "ONNX Runtime on the CPU", logits)
             )
-            reference = np.load(source.parent / "pytorch.logits.npy")
-            verdict = compare_logits(
-                reference, np.load(scratch / f"{copy.stem}.logits.npy"), precision=artefact.precision
-            )
-            if not verdict.good:
-                raise EspalierError(
-                    f"The copy does not agree with the network. {verdict.sentence}",
-                    "Nothing was written; run the stage again.",
-                )
-    except OSError as error:
-        raise EspalierError(
-            f"{target} could not be written: {error.strerror or error}.",
-            "Choose another folder, or free some space.",
-        ) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return ExportResult(
-        target, target.stat().st_size, sha256_of(target), check.top1, verdict, artefact.metrics
+    given = steps[0].precision == "given" if steps else False
+    first = (
+        Step("given", "The given ONNX file", "given", "ONNX Runtime on the CPU", network)
+        if given or not _has_network(run, report)
+        else Step("pytorch", "PyTorch network", "float32", "PyTorch", network)
     )
+    return [first, *steps], labels
+
+
+def _before(run: RunFolder, report: StageReport, artefact: Artefact) -> list[tuple[StageReport, Artefact]]:
+    """The files that `artefact` was made from, the float export first."""
+    own = (run.stage_folder(report.key) / "checkpoint").is_dir()
+    if own:
+        float32 = next((each for each in report.artefacts if each.id == "float32"), None)
+        return [(report, float32)] if float32 is not None and float32.id != artefact.id else []
+    pipeline = run.pipeline
+    parent = pipeline.parent(pipeline.stage(report.id))
+    if parent not in pipeline.stage_ids:
+        return []
+    before = run.report(stage_key(pipeline, parent, report.seed))
+    if before is None or before.main is None:
+        return []
+    return [*_before(run, before, before.main), (before, before.main)]
+
+
+def _has_network(run: RunFolder, report: StageReport) -> bool:
+    """Whether the stage's chain begins with a network and not with a person's ONNX file."""
+    pipeline = run.pipeline
+    return pipeline.root(pipeline.stage(report.id)).kind != "onnx"
+
+
+@contextmanager
+def _folder_beside(target: Path, kind: Format) -> Iterator[Path]:
+    """An empty folder beside `target` to write in; gone at the end.
+
+    Raises:
+        EspalierError: when `target` is a folder that must not be replaced.
+    """
+    replaced = not kind.suffix and ((target / "architecture.json").is_file() or not any(target.glob("*")))
+    if target.is_dir() and not replaced:
+        raise EspalierError(f"{target} is a folder that holds other things.", "Choose another name.")
+    folder = target.with_name(f".{target.name}.{os.getpid()}.part")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _placed(part: Path, folder: Path) -> Path:
+    """Move a finished file or folder to where it stays, over an older one."""
+    place = folder / part.name
+    if place.is_dir():
+        place.rename(part.with_name(f"{part.name}.before"))  # goes with the folder that `part` is in
+    part.replace(place)
+    return place
+
+
+def _bytes(path: Path) -> int:
+    if path.is_dir():
+        return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+    return path.stat().st_size

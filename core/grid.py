@@ -40,6 +40,7 @@ def run_grid(
         Stopped: a person asked to stop; finished points are kept.
     """
     store = Store(maker.around.home.cache / "grid")
+    node, _ = maker.settled(node, seed, maker.inputs.given(node, seed))
     points, combinations = [], combinations_of(grid)
     for index, settings in enumerate(combinations):
         maker.around.control.checkpoint()
@@ -80,8 +81,9 @@ def _run_point(maker: Maker, node: StageNode, grid: Grid, seed: int, key: str) -
 
     from core.checkpoint import load_checkpoint
     from core.data.batches import Batches
+    from core.precision import resolve_precision
     from core.profiling.counting import count_parameters
-    from core.training import evaluate, resolve_precision
+    from core.training import evaluate
 
     around, given = maker.around, maker.inputs.given(node, seed)
     assert isinstance(node.stage, ModelStage) and given.checkpoint is not None

@@ -37,6 +37,7 @@ class Surroundings:
         device: "cpu", "cuda" or "cuda:N". threads: of training and of PyTorch.
         tool: the child that exports, quantizes and predicts.
         core_watts: power of one busy core, for estimates of energy.
+        times: whether stages may time networks to decide something; a rehearsal does not.
     """
 
     run: RunFolder
@@ -49,6 +50,7 @@ class Surroundings:
     emit: Listener
     tool: Child
     core_watts: float
+    times: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,18 @@ from core.cache import Store, make_key
 from core.deploy.files import sha256_of
 from core.errors import EspalierError
 from core.inputs import Given, Inputs, Surroundings
+from core.latency_target import LatencyTargets
 from core.pipeline import StageNode
+from core.precision_choice import PrecisionChoices, tell
 from core.runs import stage_key
-from core.stages.base import DeployContext, DeployedFile, DeploymentStage, ModelStage, StageContext
+from core.stages.base import (
+    DeployContext,
+    DeployedFile,
+    DeploymentStage,
+    ModelStage,
+    StageContext,
+    StageResult,
+)
 
 _PARTS = ("checkpoint", "deployed", "result.json")
 
@@ -30,16 +39,18 @@ class Maker:
     def __init__(self, around: Surroundings):
         self.around = around
         self.inputs = Inputs(around)
+        self._precisions, self._latency_targets = PrecisionChoices(around), LatencyTargets(around)
         self._store = Store(around.home.cache / "models")
 
     def make(self, node: StageNode, seed: int, on_fraction: Callable[[float], None]) -> bool:
         """See to it that the stage's folder holds its result; True when it came from the cache."""
         key = stage_key(self.around.pipeline, node.id, seed)
         folder = self.around.run.stage_folder(key)
-        given = self.inputs.given(node, seed)
-        cache_key = self.cache_key(node, seed, given)
         if (folder / "result.json").is_file():
             return False  # finished in this run before it was stopped
+        given = self.inputs.given(node, seed)
+        node, say = self.settled(node, seed, given)
+        cache_key = self.cache_key(node, seed, given)
         if self._store.copy_to(cache_key, folder):
             return True
         scratch = self.around.run.scratch / key
@@ -48,7 +59,7 @@ class Maker:
         made.mkdir(parents=True)
         if isinstance(node.stage, ModelStage):
             context = self.model_context(node, seed, given, cache_key, scratch, on_fraction)
-            cut_at = self._make_network(node, given, context, made)
+            cut_at = self._make_network(node, given, context, made, say)
             if cut_at is not None:  # a person's "finish now" is part of what made this result
                 cache_key = make_key({"key": cache_key, "cut_at": cut_at})
         else:
@@ -57,6 +68,35 @@ class Maker:
         self._store.put(cache_key, folder)
         shutil.rmtree(scratch, ignore_errors=True)
         return False
+
+    def settled(
+        self, node: StageNode, seed: int, given: Given
+    ) -> tuple[StageNode, Callable[[StageResult], None]]:
+        """The stage with the decisions that depend on timing taken, as they enter its key.
+
+        Returns: the stage, and what says in its result how they were taken.
+        """
+        asked = node
+        node, trial = self._precisions.settled(node, seed, given)
+        scratch = self.around.run.scratch / f"{node.id}-settling"
+
+        def context() -> StageContext:
+            scratch.mkdir(parents=True, exist_ok=True)
+            key = self.cache_key(asked, seed, given)
+            return self.model_context(node, seed, given, key, scratch, lambda fraction: None)
+
+        node, found = self._latency_targets.settled(
+            node, seed, given, context, lambda: self.cache_key(asked, seed, given)
+        )
+        shutil.rmtree(scratch, ignore_errors=True)
+
+        def say(result: StageResult) -> None:
+            if trial is not None:
+                tell(result, trial)
+            if found is not None:
+                found.tell(result)
+
+        return node, say
 
     def _move_in(self, made: Path, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,13 +134,22 @@ class Maker:
             reference=lambda reference: self.inputs.reference(reference, seed, preprocess, around.device),
         )  # fmt: skip
 
-    def _make_network(self, node: StageNode, given: Given, context: StageContext, made: Path) -> int | None:
+    def _make_network(
+        self,
+        node: StageNode,
+        given: Given,
+        context: StageContext,
+        made: Path,
+        say: Callable[[StageResult], None],
+    ) -> int | None:
         from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
         from core.profiling.counting import count_parameters
 
         assert given.checkpoint is not None and isinstance(node.stage, ModelStage)
         model = load_checkpoint(given.checkpoint).model
+        context.control.take_finish_stage()  # asked when the stage before had done its last step
         result = node.stage.run(model, node.parameters, context)
+        say(result)
         facts = {"stage": node.id, "kind": node.kind, "key": context.key, **result.facts}
         checkpoint = Checkpoint(
             result.model.cpu(), context.network, context.preprocess, self.around.data.classes, facts
@@ -185,7 +234,7 @@ class Maker:
         import torch
 
         from core.checkpoint import content_hash
-        from core.training import resolve_precision
+        from core.precision import resolve_precision
 
         around = self.around
         return {

@@ -430,9 +430,10 @@ def _link(node: StageNode) -> Link:
 
 
 def _given(pipeline: Pipeline, node: StageNode) -> Input:
-    parameters = pipeline.root(node).parameters
-    network = parameters if isinstance(parameters, BackboneSettings) else None
-    return Input(network, image_size=pipeline.data.image_size)
+    parameters, size = pipeline.root(node).parameters, pipeline.data.image_size
+    if isinstance(parameters, PythonSettings):
+        return Input(None, None, size, f"The network of {Path(parameters.path).name}", parameters.block_names)
+    return Input(parameters if isinstance(parameters, BackboneSettings) else None, image_size=size)
 
 
 def is_path(reference: str) -> bool:

@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from core import pipeline as documents
 from core.child import Child
 from core.control import RunControl
 from core.data.store import open_data
+from core.deploy.artefacts import MadeArtefact
 from core.engine import Options
 from core.errors import EspalierError, Problem
 from core.evaluation import Evaluator
@@ -40,6 +41,7 @@ from core.stages.base import ModelStage
 
 Progress = Callable[[float, str], None]
 Place = tuple[str | int, ...]
+Witness = Callable[[StageNode, Path, Sequence[MadeArtefact]], None]  # a stage, its folder, its verified files
 
 _BATCH = 32  # images at once on a processor
 _IMAGES = 16  # to validate and to test with
@@ -118,11 +120,13 @@ def preflight(
     on_progress: Progress | None = None,
     control: RunControl | None = None,
     on_trial: "Callable[[Trial], None] | None" = None,
+    on_made: Witness | None = None,
 ) -> Preflight:
     """Push a handful of images through every active stage.
 
     Args:
         on_trial: told how each stage came through, one after the other.
+        on_made: shown what a stage that came through has left, while it is there.
 
     Raises:
         EspalierError: when the device is not there.
@@ -140,6 +144,8 @@ def preflight(
         )
         if on_trial is not None:
             rehearsal.on_trial = on_trial
+        if on_made is not None:
+            rehearsal.on_made = on_made
         trials, general = rehearsal.run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -187,8 +193,8 @@ def _cap(name: str, field: FieldInfo, value: float, batch: int | None) -> float:
 class _Evaluator(Evaluator):
     """Makes and verifies a stage's files as a run does, and times nothing."""
 
-    def files_of(self, node: StageNode, maker: Maker, seed: int) -> tuple[str, ...]:
-        """Labels of the files that agree with the network."""
+    def files_of(self, node: StageNode, maker: Maker, seed: int) -> list[MadeArtefact]:
+        """The files that agree with the network."""
         import json
 
         from core.reports import StageReport
@@ -203,7 +209,7 @@ class _Evaluator(Evaluator):
         else:
             half = isinstance(node.stage, ModelStage) and node.stage.half_artefact
             files, _ = self._obtain_files(report, folder, half, _silent)
-        return tuple(made.label for made in files.made)
+        return files.made
 
 
 class _Rehearsal:
@@ -222,6 +228,7 @@ class _Rehearsal:
         self.control, self._tell = control, on_progress or (lambda fraction, text: None)
         self._fraction, self._stage = 0.0, ""
         self.on_trial: Callable[[Trial], None] = lambda trial: None
+        self.on_made: Witness = lambda node, folder, files: None
 
     def run(self) -> tuple[tuple[Trial, ...], tuple[Problem, ...]]:
         """Every stage's trial, and problems of data and sources."""
@@ -237,7 +244,7 @@ class _Rehearsal:
         with Child("tool", self.home.folder / "tool.log") as tool, _threads(self.options.threads):
             around = Surroundings(
                 run, self.home, self.pipeline, data, self.options.device, self.options.threads, self.control,
-                self._heard, tool, self.options.core_watts,
+                self._heard, tool, self.options.core_watts, times=False,
             )  # fmt: skip
             return self._stages(Maker(around), _Evaluator(around))
 
@@ -279,6 +286,7 @@ class _Rehearsal:
             maker.make(node, seed, _silent)
             self._tell(self._fraction, f"{node.title}: exporting and verifying")
             files = evaluator.files_of(node, maker, seed)
+            self.on_made(node, evaluator.run.stage_folder(stage_key(self.pipeline, node.id, seed)), files)
         except EspalierError as error:
             problem = Problem(error.message, error.advice, named_field(node, error, place))
         except (
@@ -292,7 +300,8 @@ class _Rehearsal:
         ) as error:
             problem = Problem(f"Something unexpected stopped this stage: {error}", "", place)
         else:
-            return Trial(node.id, node.title, "passed", time.monotonic() - started, files)
+            labels = tuple(made.label for made in files)
+            return Trial(node.id, node.title, "passed", time.monotonic() - started, labels)
         return Trial(node.id, node.title, "failed", time.monotonic() - started, problem=problem)
 
     def _heard(self, event: Event) -> None:

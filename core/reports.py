@@ -69,6 +69,66 @@ class Artefact(BaseModel):
     notes: list[str] = Field(default_factory=list)
 
 
+class Fix(BaseModel):
+    """A change of a pipeline that removes a cause.
+
+    Attributes:
+        words: as an order, for a button: "Round the channels to multiples of 8".
+        stage: id of the stage that is changed.
+        settings: values by the setting's name.
+        kind: another kind that the stage gets, with `settings` as all that it is told; "" leaves it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    words: str
+    stage: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    kind: str = ""
+
+
+class Cause(BaseModel):
+    """One reason for how fast or how accurate a stage's file is.
+
+    Attributes:
+        id: stable name of the reason.
+        sentence: what is the case, with its figures. advice: what to do about it, or "".
+        evidence: the figures that it rests on, by name.
+        fix: what a person can have changed with one click; None where they have to decide.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    sentence: str
+    advice: str = ""
+    evidence: dict[str, Any] = Field(default_factory=dict)
+    fix: Fix | None = None
+
+
+class Why(BaseModel):
+    """Why a stage's file is as fast, as small and as accurate as it is.
+
+    Attributes:
+        headline: what changed against the stage before, in figures.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    headline: str = ""
+    causes: tuple[Cause, ...] = ()
+
+    @property
+    def paragraph(self) -> str:
+        """All of it as running text."""
+        return " ".join(part for part in (self.headline, *(cause.sentence for cause in self.causes)) if part)
+
+    @property
+    def advice(self) -> list[str]:
+        """What to do next, a sentence each."""
+        return [cause.advice for cause in self.causes if cause.advice]
+
+
 class StageReport(BaseModel):
     """One stage of one run, for one seed.
 
@@ -80,6 +140,7 @@ class StageReport(BaseModel):
         skipped: layers a method left alone, each with the reason.
         facts: method-specific results as plain data (channels before and after, precision used).
         history: one mapping per epoch (`epoch`, `train_loss`, `val_top1`, …).
+        why: the reasons for these figures (`core.analysis.why`); None where none were looked for.
     """
 
     key: str
@@ -97,11 +158,18 @@ class StageReport(BaseModel):
     skipped: list[tuple[str, str]] = Field(default_factory=list)
     facts: dict[str, Any] = Field(default_factory=dict)
     history: list[dict[str, float]] = Field(default_factory=list)
+    why: Why | None = None
 
     @property
     def main(self) -> Artefact | None:
         """The artefact that stands for this stage, or None before it has one."""
         return next((a for a in self.artefacts if a.id == self.headline), None)
+
+    @property
+    def remark(self) -> str:
+        """What stands beside the name in tables: that a mixed-precision stage trained in float32."""
+        plain = self.kind == "train-mixed" and self.facts.get("trained_in") == "float32"
+        return "trained in float32" if plain else ""
 
     def metric(self, name: str) -> Metric | None:
         """The headline artefact's metric `name`, or None."""

@@ -1,9 +1,10 @@
 """Run folders and their index.
 
 A run is a folder: `pipeline.yaml` (every setting written out), `run.json` (machine, versions,
-status), `events.jsonl` (numbered), `inputs/` (weights and teachers from outside, copied),
-`sources/`, `stages/<key>/` (checkpoint, artefacts, predictions, report), `report.md`, and the
-final model. The SQLite index beside the runs is made from them and may be deleted at any time.
+status), `events.jsonl` (numbered), what was settled by timing (`precision_trials.json`,
+`latency_targets.json`), `inputs/` (weights and teachers from outside, copied), `sources/`,
+`stages/<key>/` (checkpoint, artefacts, predictions, report), `report.md`, and the final model. The
+SQLite index beside the runs is made from them and may be deleted at any time.
 """
 
 import json

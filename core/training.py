@@ -22,8 +22,10 @@ from torch.nn import functional
 from core.control import RunControl
 from core.data.batches import Batches
 from core.data.randomness import derive_seed
+from core.dice import dice
 from core.errors import EspalierError
 from core.events import EpochDone, Event, Listener, StepDone, TrainingStarted
+from core.precision import Precision, autocast, resolve_precision
 from core.training_settings import TrainingSettings
 
 _EVENT_SECONDS = 0.25
@@ -52,35 +54,6 @@ def cross_entropy(label_smoothing: float) -> LossFunction:
         return Losses(logits, {"cross_entropy": part})
 
     return loss
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """What the forward and backward pass compute in; `scaled` means with gradient scaling."""
-
-    name: str
-    dtype: torch.dtype | None
-    scaled: bool
-    sentence: str
-
-
-def resolve_precision(wanted: str, device: str) -> Precision:
-    """What "mixed" means on this device; the decision is recorded with the run."""
-    if wanted == "float32":
-        return Precision("float32", None, False, "Trained in float32.")
-    if device.startswith("cuda"):
-        return Precision("float16", torch.float16, True, "Trained in float16 with gradient scaling (CUDA).")
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"):
-        return Precision(
-            "bfloat16", torch.bfloat16, False, "Trained in bfloat16: this processor has instructions for it."
-        )
-    return Precision(
-        "float32",
-        None,
-        False,
-        "Trained in float32: this processor has no bfloat16 instructions, so mixed precision would be slower.",
-    )
 
 
 @dataclass(slots=True)
@@ -192,16 +165,12 @@ def evaluate(
     loss, right, count = 0.0, 0, 0
     for images, labels in batches.epoch(0):
         control.checkpoint()
-        with _autocast(precision, images.device.type):
+        with autocast(precision, images.device.type):
             logits = model(images)
         loss += float(functional.cross_entropy(logits.float(), labels, reduction="sum"))
         right += int((logits.argmax(1) == labels).sum())
         count += len(labels)
     return loss / max(count, 1), 100.0 * right / max(count, 1)
-
-
-def _autocast(precision: Precision, device_type: str) -> torch.autocast:
-    return torch.autocast(device_type, dtype=precision.dtype, enabled=precision.dtype is not None)
 
 
 def train(
@@ -309,20 +278,20 @@ class _Loop:
             if self.context.control.paused or self.context.control.stopping:
                 self._save()
             self.context.control.checkpoint()
+            self._run_step(images, labels)
+            self._report()
             if self.context.control.take_finish_stage():
                 self.cut_at = (self.epoch - 1) * self.training.steps + self.step
                 break
-            self._run_step(images, labels)
-            self._report()
         self._finish_epoch()
 
     def _run_step(self, images: Tensor, labels: Tensor) -> None:
         position = self.epoch - 1 + self.step / self.training.steps
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.settings, position)
-        torch.manual_seed(derive_seed(self.context.seed, self.context.key, "step", self.epoch, self.step))
+        seed = derive_seed(self.context.seed, self.context.key, "step", self.epoch, self.step)
         self.optimiser.zero_grad(set_to_none=True)
-        with _autocast(self.precision, images.device.type):
+        with dice(seed), autocast(self.precision, images.device.type):
             losses = self.loss(self.model, images, labels)
         total = torch.stack(list(losses.parts.values())).sum()
         self.scaler.scale(total).backward()

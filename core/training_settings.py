@@ -94,13 +94,14 @@ class TrainingSettings(Params):
         ge=0,
         le=10_000,
     )
-    precision: Literal["float32", "mixed"] = param(
+    precision: Literal["float32", "auto", "mixed"] = param(
         "float32",
         "Precision",
         "Number format of the forward and backward pass; weights stay float32.",
         choices={
             "float32": "Full precision.",
-            "mixed": "float16 with gradient scaling on CUDA, bfloat16 on processors that have it, float32 elsewhere (the run says which).",
+            "auto": "Mixed where it is faster: always on CUDA; on a processor with bfloat16 a short trial decides (the stage says what it found).",
+            "mixed": "float16 with gradient scaling on CUDA, bfloat16 on processors that have it even where it is slower, float32 elsewhere (the run says which).",
         },
         advanced=True,
     )

@@ -10,15 +10,17 @@ from PySide6.QtWidgets import QMainWindow, QMenu
 
 from gui import theme
 from gui.files import Recipe
+from gui.language import QT_TR_NOOP, tr
 
 PLACES = (
-    ("start", "Start"),
-    ("data", "Data"),
-    ("pipeline", "Pipeline"),
-    ("monitor", "Monitor"),
-    ("compare", "Compare"),
-    ("inspect", "Inspect"),
-    ("export", "Export"),
+    ("start", QT_TR_NOOP("Start")),
+    ("data", QT_TR_NOOP("Data")),
+    ("pipeline", QT_TR_NOOP("Pipeline")),
+    ("monitor", QT_TR_NOOP("Monitor")),
+    ("compare", QT_TR_NOOP("Compare")),
+    ("inspect", QT_TR_NOOP("Inspect")),
+    ("export", QT_TR_NOOP("Export")),
+    ("tryout", QT_TR_NOOP("Try-out")),
 )
 _ICONS = {
     "open": "file",
@@ -86,36 +88,43 @@ def make_actions(window: QMainWindow) -> Actions:
 
     standard = QKeySequence.StandardKey
     return Actions(
-        open=action("open", "&Open pipeline…", "Open a pipeline file", standard.Open),
-        open_run=action("open-run", "Open r&un…", "Open the folder of a run from before", "Ctrl+Shift+O"),
-        save=action("save", "&Save", "Save the pipeline", standard.Save),
-        save_as=action("save-as", "Save &as…", "Save the pipeline in another file", "Ctrl+Shift+S"),
-        quit=action("quit", "&Quit", "Close the window", standard.Quit),
-        run=action("run", "&Run", "Train, compress, export and measure every stage", "F5"),
-        resume_run=action(
-            "resume-run", "Resume r&un", "Go on with the run of this pipeline that was stopped", "Shift+F5"
+        open=action("open", tr("&Open pipeline…"), tr("Open a pipeline file"), standard.Open),
+        open_run=action(
+            "open-run", tr("Open r&un…"), tr("Open the folder of a run from before"), "Ctrl+Shift+O"
         ),
-        pause=action("pause", "&Pause", "Hold the run where it is", "F6"),
-        stop=action("stop", "&Stop", "Stop the run; every finished epoch is kept", "F7"),
+        save=action("save", tr("&Save"), tr("Save the pipeline"), standard.Save),
+        save_as=action("save-as", tr("Save &as…"), tr("Save the pipeline in another file"), "Ctrl+Shift+S"),
+        quit=action("quit", tr("&Quit"), tr("Close the window"), standard.Quit),
+        run=action("run", tr("&Run"), tr("Train, compress, export and measure every stage"), "F5"),
+        resume_run=action(
+            "resume-run",
+            tr("Resume r&un"),
+            tr("Go on with the run of this pipeline that was stopped"),
+            "Shift+F5",
+        ),
+        pause=action("pause", tr("&Pause"), tr("Hold the run where it is"), "F6"),
+        stop=action("stop", tr("&Stop"), tr("Stop the run; every finished epoch is kept"), "F7"),
         finish=action(
             "finish-stage",
-            "&Finish this stage",
-            "End this stage's training after this epoch, keep its best, and go on with the next stage",
+            tr("&Finish this stage"),
+            tr("End this stage's training now, keep its best epoch, and go on with the next stage"),
             "F8",
         ),
         check=action(
             "check",
-            "&Check",
-            "Look for everything that would keep this pipeline from running, "
-            "and estimate its time, disk and memory",
+            tr("&Check"),
+            tr(
+                "Look for everything that would keep this pipeline from running, "
+                "and estimate its time, disk and memory"
+            ),
             "F4",
         ),
-        about=action("about", "&About Espalier", "Versions, to copy into a report"),
-        settings=action("settings", "Se&ttings…", "Device, storage, downloads, theme", "Ctrl+,"),
-        guide=action("guide", "&User guide", "The part of the guide about this place", "F1"),
-        reference=action("reference", "&Reference", "Every setting, with units, bounds and defaults"),
+        about=action("about", tr("&About Espalier"), tr("Versions, to copy into a report")),
+        settings=action("settings", tr("Se&ttings…"), tr("Device, storage, downloads, theme"), "Ctrl+,"),
+        guide=action("guide", tr("&User guide"), tr("The part of the guide about this place"), "F1"),
+        reference=action("reference", tr("&Reference"), tr("Every setting, with units, bounds and defaults")),
         doctor=action(
-            "doctor", "&Check this installation…", "Look at libraries, devices, storage and display"
+            "doctor", tr("&Check this installation…"), tr("Look at libraries, devices, storage and display")
         ),
     )
 
@@ -133,9 +142,9 @@ def make_menus(
 ) -> None:
     """Fill the menu bar."""
     bar = window.menuBar()
-    file = _menu(bar.addMenu("&File"), "menu-file")
+    file = _menu(bar.addMenu(tr("&File")), "menu-file")
     file.addAction(actions.open)
-    recipe_menu = _menu(file.addMenu("Open re&cipe"), "menu-recipes")
+    recipe_menu = _menu(file.addMenu(tr("Open re&cipe")), "menu-recipes")
     recipe_menu.setToolTipsVisible(True)
     for recipe in recipes:
         entry = recipe_menu.addAction(recipe.name)
@@ -146,26 +155,26 @@ def make_menus(
     file.addActions([actions.save, actions.save_as])
     file.addSeparator()
     file.addAction(actions.quit)
-    edit = _menu(bar.addMenu("&Edit"), "menu-edit")
+    edit = _menu(bar.addMenu(tr("&Edit")), "menu-edit")
     edit.addActions([undo, redo])
     edit.addSeparator()
     actions.settings.setMenuRole(QAction.MenuRole.PreferencesRole)
     edit.addAction(actions.settings)
-    run = _menu(bar.addMenu("&Run"), "menu-run")
+    run = _menu(bar.addMenu(tr("&Run")), "menu-run")
     run.addActions([actions.run, actions.resume_run, actions.pause, actions.finish, actions.stop])
     run.addSeparator()
     run.addAction(actions.check)
-    view = _menu(bar.addMenu("&View"), "menu-view")
+    view = _menu(bar.addMenu(tr("&View")), "menu-view")
     for number, (place, title) in enumerate(PLACES, 1):
-        entry = view.addAction(title)
+        entry = view.addAction(tr(title))
         entry.setObjectName(f"view-{place}")
         entry.setShortcut(QKeySequence(f"Ctrl+{number}"))
         entry.triggered.connect(lambda _=False, place=place: show_place(place))
     view.addSeparator()
-    themes = _menu(view.addMenu("&Theme"), "menu-theme")
-    words = (("system", "As the system"), ("light", "Light"), ("dark", "Dark"))
+    themes = _menu(view.addMenu(tr("&Theme")), "menu-theme")
+    words = (("system", tr("As the system")), ("light", tr("Light")), ("dark", tr("Dark")))
     _choices(themes, words, theme_choice, choose_theme)
-    help = _menu(bar.addMenu("&Help"), "menu-help")
+    help = _menu(bar.addMenu(tr("&Help")), "menu-help")
     help.addActions([actions.guide, actions.reference])
     help.addSeparator()
     help.addAction(actions.doctor)

@@ -32,10 +32,6 @@ class Aids(QObject):
         self.doctor = Worker(self)
         self._help: HelpWindow | None = None
 
-    @property
-    def workers(self) -> tuple[Worker, ...]:
-        return (*self.jobs.workers, self.doctor)
-
     def show_settings(self, page: str = "General") -> SettingsDialog:
         """The settings, at a page."""
         try:
@@ -51,10 +47,8 @@ class Aids(QObject):
 
     def show_guide(self) -> HelpWindow:
         """The user guide, where the place that one is in is described."""
-        stack, places = self._window.stack, self._window.places
-        here = next((name for name, view in places.items() if view is stack.currentWidget()), "")
         window = self._help_window()
-        window.open_place(here)
+        window.open_place(self._window.places.current)
         return window
 
     def show_reference(self) -> HelpWindow:

@@ -13,6 +13,7 @@ import core
 from core.errors import EspalierError
 from core.runs import Home
 from gui import files
+from gui.language import speak
 from gui.main_window import MainWindow
 from gui.messages import install_crash_hook
 from gui.theme import Theme, app_icon
@@ -45,6 +46,7 @@ def make_application() -> QApplication:
     app.setApplicationDisplayName("Espalier")
     app.setDesktopFileName("espalier")
     app.setWindowIcon(app_icon())
+    speak(app)
     return app
 
 

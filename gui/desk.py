@@ -1,5 +1,6 @@
 """Opening and saving: dialogs, unsaved changes, messages about files that cannot be used."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from gui import files
 from gui.document import Document
 from gui.editor import edits
 from gui.files import Opened
+from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages
 
-_FILTER = "Pipelines (*.yaml *.yml)"
+_FILTER = QT_TR_NOOP("Pipelines (*.espalier.yaml *.yaml *.yml)")
+SAVE, LEAVE, CANCEL = QT_TR_NOOP("Save"), QT_TR_NOOP("Don't save"), QT_TR_NOOP("Cancel")
+_ENDING = ".espalier.yaml"  # names the file's kind; any other YAML ending is kept
 
 
 class Desk:
@@ -49,7 +53,7 @@ class Desk:
     def open_file(self) -> None:
         """Ask for a pipeline file and open it."""
         start = str(self._document.base)
-        chosen, _ = QFileDialog.getOpenFileName(self._window, "Open a pipeline", start, _FILTER)
+        chosen, _ = QFileDialog.getOpenFileName(self._window, tr("Open a pipeline"), start, tr(_FILTER))
         if chosen:
             self.open_path(Path(chosen))
 
@@ -59,32 +63,35 @@ class Desk:
 
     def save_as(self) -> bool:
         """Ask for a file and write the document."""
-        name = self._document.pipeline.name.lower().replace(" ", "-")
-        start = self._document.path or Path.home() / f"{name}.yaml"
-        chosen, _ = QFileDialog.getSaveFileName(self._window, "Save the pipeline", str(start), _FILTER)
+        name = re.sub(r"[^\w.]+", "-", self._document.pipeline.name.lower()).strip("-.") or "pipeline"
+        start = self._document.path or Path.home() / f"{name}{_ENDING}"
+        chosen, _ = QFileDialog.getSaveFileName(
+            self._window, tr("Save the pipeline"), str(start), tr(_FILTER)
+        )
         if not chosen:
             return False
-        return self._write(Path(chosen if chosen.endswith((".yaml", ".yml")) else f"{chosen}.yaml"))
+        return self._write(Path(chosen if chosen.endswith((".yaml", ".yml")) else f"{chosen}{_ENDING}"))
 
     def may_leave(self) -> bool:
         """Whether the document may be replaced; asks about unsaved changes."""
         if not self._document.modified:
             return True
         answer = self._messages.question(
-            "Unsaved changes", f"“{self._document.name}” has changes that are not saved.",
-            "Save them, or go on without them.", ("Save", "Don't save", "Cancel"),
+            tr("Unsaved changes"),
+            tr("“{name}” has changes that are not saved.", name=self._document.name),
+            tr("Save them, or go on without them."), (SAVE, LEAVE, CANCEL),
         )  # fmt: skip
-        return answer == "Don't save" or (answer == "Save" and self.save())
+        return answer == LEAVE or (answer == SAVE and self.save())
 
     def _write(self, path: Path) -> bool:
         document = self._document
         try:
             if path.parent.resolve() != document.base.resolve():
                 moved = edits.with_absolute_paths(document.pipeline, document.base)
-                document.apply(moved, "Write paths in full")
+                document.apply(moved, tr("Write paths in full"))
             document.save(path)
         except EspalierError as error:
             self._messages.error(error)
             return False
-        self._say(f"Saved {path.name}.")
+        self._say(tr("Saved {name}.", name=path.name))
         return True

@@ -1,11 +1,11 @@
-"""Long work beside the run: loading PyTorch once, checks before a run, exports."""
+"""Long work beside the run: loading PyTorch once, checks before a run."""
 
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
 from core.control import RunControl
-from gui.export.view import ExportRequest, ExportView
+from gui.language import tr
 from gui.messages import Messages
 from gui.worker import Failure, Say, Worker
 
@@ -15,24 +15,16 @@ class Jobs(QObject):
 
     Signals:
         device_found: which device the engine will use, in words.
-        said: a sentence for the status bar.
     """
 
     device_found = Signal(str)
-    said = Signal(str)
 
-    def __init__(self, export: ExportView, messages: Messages, parent: QObject):
+    def __init__(self, messages: Messages, parent: QObject):
         super().__init__(parent)
-        self.warmer, self.exporter, self.estimator = Worker(self), Worker(self), Worker(self)
-        self._export, self._messages = export, messages
+        self.warmer, self.estimator = Worker(self), Worker(self)
+        self._messages = messages
         self.warmer.completed.connect(self.device_found.emit)
         self.warmer.failed.connect(self._not_warm)
-        export.wanted.connect(self._start_export)
-        export.stop_wanted.connect(self.exporter.stop)
-        self.exporter.happened.connect(lambda batch: export.show_progress(*batch[-1]))
-        self.exporter.completed.connect(self._exported)
-        self.exporter.stopped.connect(self._export_stopped)
-        self.exporter.failed.connect(self._export_failed)
 
     def warm_up(self, options: dict[str, Any]) -> None:
         """Load PyTorch beside the visible window, and say which device it found."""
@@ -41,36 +33,13 @@ class Jobs(QObject):
             from core.engine import Options
 
             found = Options(**options).resolved()
-            count = f"{found.threads} thread{'s' if found.threads > 1 else ''}"
-            return f"Processor · {count}" if found.device == "cpu" else f"GPU · {found.device}"
+            if found.device != "cpu":
+                return tr("GPU · {device}", device=found.device)
+            return tr("Processor · threads: {count}", count=found.threads)
 
         if not self.warmer.running:
-            self.warmer.start("loading PyTorch", job)
+            self.warmer.start(tr("loading PyTorch"), job)
 
     def _not_warm(self, failure: Failure) -> None:
-        self.device_found.emit("Engine not available")
-        self._messages.failure(failure)
-
-    def _start_export(self, request: ExportRequest) -> None:
-        def job(control: RunControl, say: Say) -> Any:
-            from core.exporting import export_stage
-
-            run, key, artefact = request.results.run, request.stage_key, request.artefact_id
-            return export_stage(
-                run, key, artefact, request.target, control, lambda part, words: say((part, words))
-            )
-
-        if not self.exporter.running:
-            self.exporter.start("the export", job)
-
-    def _exported(self, result: Any) -> None:
-        self._export.show_result(result)
-        self.said.emit(f"Exported to {result.path}.")
-
-    def _export_stopped(self) -> None:
-        self._export.show_ended()
-        self.said.emit("The export was stopped; nothing was written.")
-
-    def _export_failed(self, failure: Failure) -> None:
-        self._export.show_ended()
+        self.device_found.emit(tr("Engine not available"))
         self._messages.failure(failure)

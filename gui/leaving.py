@@ -1,22 +1,25 @@
 """Closing the window: asks about a run and unsaved changes, then waits for the work to end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QWidget
 
+from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages
 from gui.worker import Worker
 
 _LIMIT_MS = 20_000
-STOP, LATER, CANCEL = "Stop and quit", "Quit when it is done", "Cancel"
+STOP, LATER, CANCEL = QT_TR_NOOP("Stop and quit"), QT_TR_NOOP("Quit when it is done"), QT_TR_NOOP("Cancel")
 
 
 class Leaving(QObject):
     """Decides whether a window may close now; closes it again when the last worker has ended.
 
+    It waits for every `Worker` below the window.
+
     Args:
-        workers: the first is the run's; a person is asked before that one is stopped.
+        run: the run's worker; a person is asked before that one is stopped.
         may_leave: asks about unsaved changes.
         waiting: how many runs are still in the queue.
     """
@@ -24,40 +27,45 @@ class Leaving(QObject):
     def __init__(
         self,
         window: QWidget,
-        workers: Sequence[Worker],
+        run: Worker,
         messages: Messages,
         may_leave: Callable[[], bool],
         say: Callable[[str], None],
         waiting: Callable[[], int] = lambda: 0,
     ):
         super().__init__(window)
-        self._window, self._workers, self._messages = window, workers, messages
+        self._window, self._run, self._messages = window, run, messages
         self._may_leave, self._say, self._waiting = may_leave, say, waiting
         self.going = self.after_run = False
         self._limit = QTimer(self)
         self._limit.setSingleShot(True)
         self._limit.setInterval(_LIMIT_MS)
         self._limit.timeout.connect(self._still_busy)
-        for worker in workers:
-            worker.ended.connect(self._ended)
 
     def may_close(self) -> bool:
         """True when nothing is left to ask or to wait for."""
         if not self.going:
-            if self._workers[0].running and not self._agreed_to_stop():
+            if self._run.running and not self._agreed_to_stop():
                 return False
             if not self._may_leave():
                 return False
+        self._set_going(True)
         busy = self._busy()
-        self.going = True
         if not busy:
             return True
         self._window.setEnabled(False)
-        self._say(f"Stopping {busy[0].title} …")
+        self._say(tr("Stopping {work} …", work=busy[0].title))
         for worker in busy:
+            worker.ended.connect(self._ended)
             worker.stop()
         self._limit.start()
         return False
+
+    def _set_going(self, going: bool) -> None:
+        """From now on nothing starts: a timer that fires late would leave its work behind."""
+        self.going = going
+        for worker in self._workers():
+            worker.retired = going
 
     def run_ended(self, how: str) -> None:
         """Close the window if that was wanted after the run; one that failed stays to be read."""
@@ -69,26 +77,26 @@ class Leaving(QObject):
 
     def _agreed_to_stop(self) -> bool:
         waiting = self._waiting()
-        more = (
-            f" {waiting} more wait{'s' if waiting == 1 else ''} in the queue, which is kept."
-            if waiting
-            else ""
-        )
+        more = tr("Runs in the queue, which is kept: {count}.", count=waiting) if waiting else ""
+        kept = tr("Stopping keeps every finished epoch; Resume run goes on with it next time.")
         answer = self._messages.question(
-            "A run is going on",
-            "A run is going on. What shall become of it?",
-            f"Stopping keeps every finished epoch; Resume run goes on with it next time.{more}",
+            tr("A run is going on"),
+            tr("A run is going on. What shall become of it?"),
+            f"{kept} {more}".strip(),
             (STOP, LATER, CANCEL),
         )
         self.after_run = answer == LATER and self._may_leave()
         if self.after_run:
-            if not self._workers[0].running:  # it ended while the question stood
+            if not self._run.running:  # it ended while the question stood
                 return True
-            self._say("The window closes when every run is done; closing it again asks again.")
+            self._say(tr("The window closes when every run is done; closing it again asks again."))
         return answer == STOP
 
+    def _workers(self) -> list[Worker]:
+        return self._window.findChildren(Worker)
+
     def _busy(self) -> list[Worker]:
-        return [worker for worker in self._workers if worker.running]
+        return [worker for worker in self._workers() if worker.running]
 
     def _ended(self) -> None:
         if self.going and not self._busy():
@@ -98,11 +106,11 @@ class Leaving(QObject):
         busy = self._busy()
         if not busy:
             return
-        self.going = False
+        self._set_going(False)
         self._window.setEnabled(True)
         titles = ", ".join(worker.title for worker in busy)
         self._messages.inform(
-            "Still working",
-            f"Still going on: {titles}.",
-            "It was asked to stop and will. Close the window again in a moment.",
+            tr("Still working"),
+            tr("Still going on: {work}.", work=titles),
+            tr("It was asked to stop and will. Close the window again in a moment."),
         )

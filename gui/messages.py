@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
 import core
 from core.errors import EspalierError
 from gui import theme
+from gui.language import QT_TR_NOOP, tr
 from gui.worker import Failure, failure
 
 _KINDS = {"error": "bad", "warning": "warning", "info": "info", "question": "accent"}
@@ -43,7 +44,7 @@ class MessageDialog(QDialog):
         message: str,
         advice: str = "",
         details: str = "",
-        buttons: Sequence[str] = ("Close",),
+        buttons: Sequence[str] = (QT_TR_NOOP("Close"),),
     ):
         super().__init__(parent)
         self.setObjectName("message")
@@ -57,7 +58,7 @@ class MessageDialog(QDialog):
         layout.addLayout(self._texts(kind))
         self._fold = QPlainTextEdit(details)
         self._fold.setObjectName("message-details")
-        self._fold.setAccessibleName("Details")
+        self._fold.setAccessibleName(tr("Details"))
         self._fold.setReadOnly(True)
         self._fold.setMinimumSize(560, 220)
         self._fold.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
@@ -88,19 +89,19 @@ class MessageDialog(QDialog):
         row = QHBoxLayout()
         row.setSpacing(8)
         if self.details:
-            fold = QPushButton("Details")
+            fold = QPushButton(tr("Details"))
             fold.setObjectName("message-fold")
             fold.setCheckable(True)
             fold.toggled.connect(self._show_details)
-            copy = QPushButton("Copy")
+            copy = QPushButton(tr("Copy"))
             copy.setObjectName("message-copy")
-            copy.setToolTip("Copy the message and its details")
+            copy.setToolTip(tr("Copy the message and its details"))
             copy.clicked.connect(self.copy)
             row.addWidget(fold)
             row.addWidget(copy)
         row.addStretch(1)
         for index, name in enumerate(names):
-            button = QPushButton(name)
+            button = QPushButton(tr(name))
             button.setObjectName(f"message-{name.split()[0].lower().strip('…')}")
             button.setProperty("primary", index == 0)
             button.setDefault(index == 0)
@@ -131,11 +132,11 @@ class Messages:
 
     def error(self, error: EspalierError) -> MessageDialog:
         """An expected failure."""
-        return self.failure(failure(error), "This did not work")
+        return self.failure(failure(error), tr("This did not work"))
 
     def failure(self, found: Failure, title: str = "") -> MessageDialog:
         """A job's failure; what nobody foresaw gets the crash dialog's title."""
-        title = title or ("This did not work" if found.expected else "Something unexpected happened")
+        title = title or (tr("This did not work") if found.expected else tr("Something unexpected happened"))
         return self._open("error", title, found.message, found.advice, found.details)
 
     def inform(self, title: str, message: str, advice: str = "", details: str = "") -> MessageDialog:
@@ -143,7 +144,10 @@ class Messages:
         return self._open("info", title, message, advice, details)
 
     def question(self, title: str, message: str, advice: str, answers: Sequence[str]) -> str:
-        """The chosen answer, "" when the dialog was closed; the first answer is the default."""
+        """The chosen answer, "" when the dialog was closed; the first answer is the default.
+
+        `answers` are given, and come back, in English; the dialog shows them in the person's language.
+        """
         return self.ask_with(MessageDialog(self.parent, "question", title, message, advice, "", answers))
 
     def _open(self, kind: str, title: str, message: str, advice: str, details: str) -> MessageDialog:

@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QButtonGroup, QLabel, QToolButton, QVBoxLayout, QW
 
 from gui import theme
 from gui.actions import PLACES
+from gui.language import tr
 
 
 class Rail(QWidget):
@@ -23,11 +24,12 @@ class Rail(QWidget):
         mark = QLabel()
         mark.setPixmap(theme.app_icon().pixmap(QSize(38, 38), self.devicePixelRatioF()))
         layout.addWidget(mark, 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addSpacing(12)
+        layout.addSpacing(8)
         self._group = QButtonGroup(self)
         self._group.setExclusive(True)
         self.buttons: dict[str, QToolButton] = {}
-        for number, (place, title) in enumerate(PLACES, 1):
+        for number, (place, name) in enumerate(PLACES, 1):
+            title = tr(name)
             button = QToolButton()
             button.setObjectName(f"go-{place}")
             button.setProperty("rail", True)
@@ -35,7 +37,7 @@ class Rail(QWidget):
             button.setAccessibleName(title)
             button.setToolTip(f"{title}  (Ctrl+{number})")
             button.setCheckable(True)
-            button.setFixedSize(94, 68)
+            button.setFixedSize(94, 62)
             button.setIconSize(QSize(24, 24))
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)

@@ -62,6 +62,8 @@ class Session(QObject):
 
     def start(self, pipeline: Pipeline, base: Path) -> None:
         """Run `pipeline` in a fresh run folder; raises `EspalierError` when that cannot be made."""
+        if self.worker.retired:  # the window closes: nothing would run in the folder
+            return
         self._go(RunFolder.create(pipeline, base, self.home), RunState())
 
     def resume_run(self, run: RunFolder) -> None:

@@ -3,6 +3,7 @@
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QLabel, QMainWindow, QProgressBar, QWidget
 
+from gui.language import tr
 from gui.monitor.state import time_left
 from gui.session import Session
 from gui.widgets.buttons import ElidedLabel
@@ -21,7 +22,7 @@ class Status:
         self.phase.setObjectName("status-phase")
         self.progress = QProgressBar()
         self.progress.setObjectName("status-progress")
-        self.progress.setAccessibleName("Progress of the run")
+        self.progress.setAccessibleName(tr("Progress of the run"))
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
         self.progress.setFixedWidth(150)
@@ -29,7 +30,7 @@ class Status:
         self._timer = QTimer(window)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._forget)
-        self.left, self.device = QLabel(), QLabel("Loading the engine …")
+        self.left, self.device = QLabel(), QLabel(tr("Loading the engine …"))
         self.left.setObjectName("status-left")
         self.device.setObjectName("status-device")
         self.bar.addWidget(_space(6))
@@ -49,9 +50,9 @@ class Status:
         self.progress.setVisible(running)
         self.left.setVisible(running)
         self.progress.setValue(round(state.fraction * 1000))
-        words = {"paused": "paused", "stopping": "stopping …"}.get(session.steered)
+        words = {"paused": tr("paused"), "stopping": tr("stopping …")}.get(session.steered)
         self.left.setText(
-            f"{state.fraction * 100:.0f} % · {words or time_left(state.seconds_left) or 'estimating …'}"
+            f"{state.fraction * 100:.0f} % · {words or time_left(state.seconds_left) or tr('estimating …')}"
         )
         self._usual = self._words(session, modified, problems)
         self.phase.setText(self._said or self._usual)
@@ -60,15 +61,14 @@ class Status:
         state = session.state
         if session.steered != "idle":
             stage = state.stages.get(state.current)
-            return (
-                " · ".join(part for part in (stage.name if stage else "", state.phase) if part)
-                or "Starting …"
+            return " · ".join(part for part in (stage.name if stage else "", state.phase) if part) or tr(
+                "Starting …"
             )
         if problems:
-            return f"{problems} problem{'s' if problems > 1 else ''} to solve before this pipeline can run"
+            return tr("Problems to solve before this pipeline can run: {count}", count=problems)
         if state.done is not None:
             return state.done.message
-        return "Ready to run" + (" · unsaved changes" if modified else "")
+        return tr("Ready to run · unsaved changes") if modified else tr("Ready to run")
 
     def _forget(self) -> None:
         self._said = ""

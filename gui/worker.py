@@ -67,6 +67,7 @@ class Worker(QObject):
         self._timer.timeout.connect(self._deliver)
         self.control = RunControl()
         self.title = ""
+        self.retired = False  # then `start` does nothing: the window is closing
 
     @property
     def running(self) -> bool:
@@ -74,7 +75,7 @@ class Worker(QObject):
         return self._thread is not None
 
     def start(self, title: str, job: Job) -> RunControl:
-        """Run `job`; `title` says to a person what is going on.
+        """Run `job`; `title` says to a person what is going on. Nothing happens where `retired`.
 
         Raises:
             RuntimeError: when a job is running already.
@@ -82,6 +83,8 @@ class Worker(QObject):
         if self._thread is not None:
             raise RuntimeError(f"the worker is busy with {self.title!r}")
         self.title, self.control = title, RunControl()
+        if self.retired:
+            return self.control
         thread = _Thread(job, self.control)
         thread.woken.connect(self._woken)
         thread.over.connect(self._finished)

@@ -14,10 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import numpy as np
+from PIL import Image
 from PySide6.QtCore import QEventLoop, QMimeData, QSettings, Qt, QTimer
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
+from core.data.store import open_data
 from gui.app import make_application, make_window
 from gui.editor import edits
 from gui.editor.palette import NEW
@@ -50,7 +53,7 @@ class Gallery:
         done = QEventLoop()
         self.window.session.run_ended.connect(done.quit)
         self.window.session.stage_done.connect(self._at_half_time)
-        self.window.start_run()
+        self.window.steering.start()
         QTimer.singleShot(_RUN_LIMIT_MS, done.quit)
         done.exec()
         self.window.session.stage_done.disconnect(self._at_half_time)
@@ -78,7 +81,7 @@ class Gallery:
             window.go("pipeline")
             editor.select(kind, id)
             self.take(name)
-        for place in ("monitor", "compare", "export"):
+        for place in ("monitor", "compare"):
             window.go(place)
             self.take(place)
 
@@ -127,11 +130,11 @@ class Gallery:
     def inspection(self) -> None:
         """Every tab of the Inspector, on the first stage that changed the network's channels."""
         window, place = self.window, self.window.inspect
-        subjects = window.results.reports if window.results else []
+        subjects = window.steering.results.reports if window.steering.results else []
         pruned = next((report.key for report in subjects if report.kind == "prune-channels"), "")
-        if window.results is None or not subjects:
+        if window.steering.results is None or not subjects:
             return
-        window.inspect_file(window.results.run.folder, pruned or subjects[-1].key)
+        window.inspect_file(window.steering.results.run.folder, pruned or subjects[-1].key)
         if not place.view.sensitivity.scan:
             place.view.go("sensitivity")
             place.view.sensitivity.start.click()
@@ -141,6 +144,43 @@ class Gallery:
             while any(worker.running for worker in place.workers):
                 wait(50)
             self.take(f"inspect-{tab}")
+
+    def exporting(self) -> None:
+        """What is known of a file, its model card, and an archive that was written and verified."""
+        window, place = self.window, self.window.export
+        window.go("export")
+        self._until_idle(place.workers)
+        self.take("export")
+        place.view.tabs.setCurrentIndex(1)
+        self.take("export-card")
+        place.view.tabs.setCurrentIndex(0)
+        with tempfile.TemporaryDirectory() as folder:
+            place.view.settings_edited.emit(("format",), "zip", False)
+            place.view.target.setText(str(Path(folder) / Path(place.view.target.text()).name))
+            place.view.button.click()
+            self._until_idle(place.workers)
+            self.take("export-verified")
+        place.view.settings_edited.emit(("format",), "onnx", True)
+
+    def trying(self) -> None:
+        """Test images of the document's data set on the baseline and on the result."""
+        window, place, document = self.window, self.window.tryout, self.window.document
+        data = open_data(document.pipeline.data, window.home.data, document.base)
+        with tempfile.TemporaryDirectory() as folder:
+            for row in data.split("test")[:60]:
+                pixels = np.asarray(data.images[row])
+                name = f"{data.classes[int(data.labels[row])]}-{row}.png".replace("/", "-")
+                Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(Path(folder) / name)
+            window.go("tryout")
+            self.take("tryout-empty")
+            place.try_places([Path(folder)])
+            self._until_idle(place.workers)
+            self.take("tryout")
+            place.view.only.setChecked(True)
+            place.view.table.selectRow(0)
+            self._until_idle(place.workers)
+            self.take("tryout-differ")
+            place.clear()
 
     def beside(self) -> None:
         """What opens beside the window: settings, and the guide at the monitor."""
@@ -232,6 +272,8 @@ def main() -> int:
         gallery.in_both_themes(gallery.places)
         gallery.in_both_themes(gallery.comparison)
         gallery.in_both_themes(gallery.inspection)
+        gallery.in_both_themes(gallery.exporting)
+        gallery.in_both_themes(gallery.trying)
         gallery.in_both_themes(gallery.beside)
         gallery.in_both_themes(gallery.problems)
         gallery.in_both_themes(gallery.editing)

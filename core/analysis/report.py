@@ -68,6 +68,7 @@ def _stage(report: StageReport) -> str:
             f"- `{artefact.path}` ({artefact.label}): {artefact.verification.sentence if artefact.verification else 'not verified'}"
         )
         lines += [f"  - {note}" for note in artefact.notes]
+    lines += [f"- {sentence}" for sentence in why_lines(report)]
     lines += [f"- {note}" for note in report.notes]
     torch = [
         f"{METRICS[name].label} {metric.value:.4g} {metric.unit}".strip()
@@ -79,6 +80,14 @@ def _stage(report: StageReport) -> str:
     if report.skipped:
         lines.append(f"- Left alone: {'; '.join(f'{path} ({reason})' for path, reason in report.skipped)}")
     return "\n".join(lines)
+
+
+def why_lines(report: StageReport) -> list[str]:
+    """Why the stage's figures are what they are, and what to do next; empty where nothing is known."""
+    if report.why is None or not report.why.paragraph:
+        return []
+    advice = [f"What to do: {' '.join(report.why.advice)}"] if report.why.advice else []
+    return [f"Why: {report.why.paragraph}", *advice]
 
 
 def _plain(value: Any) -> str:

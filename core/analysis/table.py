@@ -114,7 +114,8 @@ def table_rows(
             compared = file_id(row_id(folder, reference.key, reference.headline), reference.main)
         for artefact in report.artefacts:
             is_baseline = report.id == baseline and artefact.id == report.headline
-            label = report.name + (f" · seed {report.seed}" if several else "")
+            label = report.name + (f" · {report.remark}" if report.remark else "")
+            label += f" · seed {report.seed}" if several else ""
             if artefact.id != report.headline:
                 label += f" · {artefact.label}"
             change = {} if is_baseline or reference is None else changes(artefact, reference)

@@ -1,4 +1,4 @@
-"""What the command line offers beside runs: recipes, data sets, weights, trust, the reference, the doctor."""
+"""What the command line offers beside runs: recipes, data sets, weights, trust, reference, coverage, doctor."""
 
 import argparse
 import json
@@ -67,3 +67,26 @@ def doctor(options: argparse.Namespace) -> int:
     found = examine(lambda name: say(f"Checking: {name}"))
     print(json.dumps(found.as_dict(), indent=1) if options.json else found.as_text())
     return 0 if found.good else 1
+
+
+def coverage(options: argparse.Namespace) -> int:
+    from core import coverage as table
+    from core.commands.runs import machine_options
+    from core.runs import Home, write_atomically
+
+    control = RunControl()
+    stop_on_interrupt(control)
+    cells = table.coverage(
+        options.backbones or table.BACKBONES,
+        options.methods or tuple(table.METHODS),
+        Home.default(),
+        machine_options(options),
+        lambda cell: say(f"{cell.backbone}, {cell.method}: {cell.sentence} ({cell.seconds:.0f} s)"),
+        control,
+    )
+    text = table.as_markdown(cells)
+    if options.out:
+        write_atomically(options.out, text)
+    else:
+        sys.stdout.write(text)
+    return 1 if any(cell.state == "fails" for cell in cells) else 0

@@ -13,11 +13,14 @@ from core.terminal import say
 
 def compare(options: argparse.Namespace) -> int:
     from core.analysis.table import pinned
-    from core.comparison import all_rows, read_run
+    from core.comparison import all_rows, read_report, read_run
     from core.comparison_report import as_format, columns_of, pin_of, warnings, write
     from core.runs import Home, resolve_run
 
-    runs = [read_run(resolve_run(text, Home.default())) for text in options.runs]
+    runs = [
+        read_report(Path(text)) if Path(text).is_file() else read_run(resolve_run(text, Home.default()))
+        for text in options.runs
+    ]
     rows = all_rows(runs)
     if options.baseline:
         rows = pinned(rows, pin_of(options.baseline, runs))
@@ -35,17 +38,59 @@ def compare(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     from core.exporting import export_stage
+    from core.ladder import as_text
     from core.runs import Home, resolve_run
 
     run = resolve_run(options.run, Home.default())
+    settings = _export_settings(options)
     control = RunControl()
     stop_on_interrupt(control)
-    result = export_stage(run, options.stage, options.artefact, options.out, control)
+    result = export_stage(run, options.stage, options.artefact, options.out, control, settings=settings)
     print(
         f"{result.path}: {result.bytes / 1e6:.3f} MB, top-1 {result.top1:.2f} % on {result.verification.images} test images."
     )
     print(result.verification.sentence)
+    if settings.latency and result.metrics["latency_ms"].value is not None:
+        latency = result.metrics["latency_ms"]
+        print(f"Latency {latency.value:.3f} ms: {latency.how}.")
+    print(f"\n{as_text(result.ladder)}")
+    for note in result.notes:
+        print(note)
+    for file in result.files[1:]:
+        print(f"Also written: {file}")
     return 0
+
+
+def _export_settings(options: argparse.Namespace) -> Any:
+    """The settings that the command line gives; the format follows from the file's name unless named.
+
+    Raises:
+        EspalierError: when a value is out of bounds.
+    """
+    from pydantic import ValidationError
+
+    from core.deploy.formats.catalogue import FORMATS
+    from core.exporting import ExportSettings
+
+    suffixes = {each.suffix: each.id for each in FORMATS.values() if each.suffix}
+    plain = {
+        "format": options.format or suffixes.get(options.out.suffix, "onnx"),
+        "opset": options.opset,
+        "batch": None if options.batch == "dynamic" else options.batch,
+        "preprocessing": options.with_preprocessing,
+        "describe": options.describe,
+        "card": options.card,
+        "latency": not options.no_latency,
+        **({} if options.images is None else {"images": options.images}),
+    }
+    try:
+        return ExportSettings.parse(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise EspalierError(
+            f"The export's {name} does not fit: {first['msg']}.", "See espalier export --help."
+        ) from error
 
 
 def verify(options: argparse.Namespace) -> int:

@@ -120,6 +120,7 @@ def run_as_json(run: Any, keys: list[str]) -> dict[str, Any]:
             } for a in report.artefacts],
             "pytorch": {name: _number(metric) for name, metric in report.pytorch.items()},
             "notes": report.notes,
+            "why": report.why.model_dump() if report.why is not None else None,
         })  # fmt: skip
     return {
         "run": str(run.folder),
@@ -137,7 +138,7 @@ def _number(metric: Any) -> float | None:
 
 
 def _print_results(run: Any) -> None:
-    from core.analysis.report import paper_rows
+    from core.analysis.report import paper_rows, why_lines
     from core.analysis.table import as_text, table_rows
     from core.grid import read_grid
 
@@ -148,7 +149,7 @@ def _print_results(run: Any) -> None:
     for paper in pipeline.paper:
         print(f"\n{paper.source}. {paper.setting}\n{as_text(paper_rows(paper))}")
     for report in run.reports():
-        for note in report.notes:
+        for note in (*why_lines(report), *report.notes):
             say(f"{report.name}: {note}")
     print(f"\nModel:  {run.final_model}\nReport: {run.folder / 'report.md'}")
 

@@ -125,11 +125,7 @@ def described_copy(arguments: dict[str, Any], progress: ProgressCallback) -> dic
     told = metadata_of(model)
     for name in ("preprocess", "classes"):
         told[name] = json.dumps(arguments[name], ensure_ascii=False)
-    for key, value in told.items():
-        entry = (
-            next((one for one in model.metadata_props if one.key == key), None) or model.metadata_props.add()
-        )
-        entry.key, entry.value = key, value
+    add_metadata(model, told)
     save_checked(model, target)
     progress(1.0, "Described")
     return {"path": str(target)}
@@ -232,6 +228,15 @@ def annotate(model: "onnx.ModelProto", metadata: Mapping[str, str]) -> None:
     for name in sorted(metadata):
         model.metadata_props.add(key=name, value=str(metadata[name]))
     model.producer_name, model.producer_version = "Espalier", core.__version__
+
+
+def add_metadata(model: "onnx.ModelProto", metadata: Mapping[str, str]) -> None:
+    """Add to the file's metadata, or replace entries of the same name; the producer stays."""
+    for key, value in metadata.items():
+        entry = (
+            next((one for one in model.metadata_props if one.key == key), None) or model.metadata_props.add()
+        )
+        entry.key, entry.value = key, str(value)
 
 
 def metadata_of(model: "onnx.ModelProto") -> dict[str, str]:

@@ -58,6 +58,14 @@ def predict(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     Raises:
         EspalierError: when something cannot be read, or network and data set do not fit.
     """
+    with _predictor(arguments) as predictor:
+        return predict_with(predictor, arguments, progress)
+
+
+def predict_with(
+    predictor: Predictor, arguments: dict[str, Any], progress: ProgressCallback
+) -> dict[str, Any]:
+    """The same for something that is open already; arguments and result as of `predict`."""
     from core.data.store import open_data
 
     progress(0.0, "Opening the data")
@@ -65,8 +73,7 @@ def predict(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     settings = DataSettings.model_validate(arguments["data"])
     data = open_data(settings, Path(arguments["data_cache"]), base)
     indices = data.split(arguments.get("split", "test"))
-    with _predictor(arguments) as predictor:
-        logits = _run(predictor, data, indices, arguments.get("batch", BATCH), progress)
+    logits = _run(predictor, data, indices, arguments.get("batch", BATCH), progress)
     logits = _in_order(logits, predictor.classes, data.classes)
     save_array(Path(arguments["logits"]), logits)
     save_array(Path(arguments["labels"]), np.asarray(data.labels[indices], dtype=np.int64))
@@ -136,26 +143,30 @@ def onnx_predictor(path: Path, threads: int, preprocess: dict[str, Any] | None =
             str(error),
         ) from error
     metadata = session.get_modelmeta().custom_metadata_map
-    prepare = _preprocessing(path, session, metadata, preprocess)
+    prepare = preprocessing_of(path, session, metadata, preprocess)
     entry, output = session.get_inputs()[0], session.get_outputs()[0]
     kind = np.float16 if entry.type == "tensor(float16)" else np.float32
     fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
 
     def network(images: np.ndarray) -> np.ndarray:
         batch = prepare(images).numpy().astype(kind, copy=False)
-        parts = [batch] if fixed is None else _padded(batch, fixed)
+        parts = [batch] if fixed is None else padded(batch, fixed)
         logits = [session.run([output.name], {entry.name: part})[0] for part in parts]
         return np.concatenate(logits)[: len(images)].astype(np.float32)
 
     facts = {key: text for key, text in metadata.items() if key not in ("classes", "preprocess")}
     facts.update(input=f"{entry.name} {entry.type} {entry.shape}", output=f"{output.name} {output.shape}")
-    return Predictor(network, prepare, _classes(metadata), facts)
+    return Predictor(network, prepare, classes_of(metadata), facts)
 
 
-def _preprocessing(
+def preprocessing_of(
     path: Path, session: Any, metadata: dict[str, str], given: dict[str, Any] | None
 ) -> Preprocess:
-    """How images are prepared for the file, checked against the input that it declares."""
+    """How images are prepared for an opened file, checked against the input that it declares.
+
+    Raises:
+        EspalierError: when it takes no images, or neither it nor `given` says how.
+    """
     entries = session.get_inputs()
     shape = list(entries[0].shape)
     if len(entries) != 1 or len(shape) != 4 or entries[0].type not in ("tensor(float)", "tensor(float16)"):
@@ -184,14 +195,15 @@ def _preprocessing(
     return prepare
 
 
-def _classes(metadata: dict[str, str]) -> tuple[str, ...]:
+def classes_of(metadata: dict[str, str]) -> tuple[str, ...]:
+    """The class names in a file's metadata, in the order of its logits; empty where it has none."""
     try:
         return tuple(str(name) for name in json.loads(metadata.get("classes", "[]")))
     except (json.JSONDecodeError, TypeError):
         return ()
 
 
-def _padded(batch: np.ndarray, size: int) -> list[np.ndarray]:
+def padded(batch: np.ndarray, size: int) -> list[np.ndarray]:
     """[b, c, s, s] as pieces of exactly `size`, the last one filled up with zeros."""
     short = -len(batch) % size
     filled = np.concatenate([batch, np.zeros((short, *batch.shape[1:]), batch.dtype)])

@@ -102,6 +102,11 @@ class PythonSettings(Params):
         _arguments(text)
         return text
 
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        """Class names of the residual blocks."""
+        return tuple(block.strip() for block in self.blocks.split(",") if block.strip())
+
     def normalise(self) -> Normalisation | None:
         """Mean and deviation, or None for the training images' own."""
         return {"data": None, "imagenet": IMAGENET, "half": HALF}[self.normalisation]
@@ -164,7 +169,7 @@ def open_python(settings: PythonSettings, base: Path, trusted: TrustList) -> Bac
         )
     network = PythonNetwork(
         code, path.name, settings.factory, settings.classes_argument, _arguments(settings.arguments),
-        tuple(block.strip() for block in settings.blocks.split(",") if block.strip()),
+        settings.block_names,
     )  # fmt: skip
     return BackboneSettings(backbone=_open(network, path, trusted))
 

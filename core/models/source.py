@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import torch
-
+from core.dice import dice
 from core.errors import EspalierError
 from core.models.catalogue import Backbone, backbone
 from core.models.classifier import ImageClassifier
@@ -31,6 +30,14 @@ def weights_file(settings: BackboneSettings, base: Path) -> Path | None:
     return None
 
 
+def blocks_of(settings: BackboneSettings, image_size: int) -> tuple[str, ...]:
+    """Class names of the residual blocks that the network really has, of those that its backbone may have."""
+    chosen = backbone(settings.backbone)
+    with dice():
+        modules = chosen.build(settings, 2, image_size).modules()
+    return tuple({type(module).__name__ for module in modules} & set(chosen.blocks))
+
+
 def build_network(
     settings: BackboneSettings, classes: int, base: Path, seed: int, image_size: int | None = None
 ) -> tuple[ImageClassifier, list[str]]:
@@ -40,8 +47,7 @@ def build_network(
         image_size: side of its images in pixels; None takes the backbone's own.
     """
     chosen: Backbone = backbone(settings.backbone)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with dice(seed):
         model = chosen.build(settings, classes, image_size)
     path = weights_file(settings, base)
     if path is None:

@@ -101,6 +101,39 @@ def count(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, An
     return count_graph(model, int(arguments["input_size"]))
 
 
+def weigh(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: how many bytes an ONNX file's weights take as they are stored.
+
+    Args (as plain data): model, .onnx file.
+
+    Returns: weight_bytes, of all initialisers (scales and indices included).
+
+    Raises:
+        EspalierError: when the file cannot be read.
+    """
+    import onnx
+
+    path = Path(arguments["model"])
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:
+        raise EspalierError(
+            f"{path.name} could not be read as ONNX.", "Choose an ONNX file.", str(error)
+        ) from error
+    return {"weight_bytes": sum(stored_bytes(tensor) for tensor in model.graph.initializer)}
+
+
+def stored_bytes(tensor: "onnx.TensorProto") -> int:
+    """Bytes of a tensor's elements; two elements of 4 bits share one."""
+    import onnx
+
+    halves = (onnx.TensorProto.INT4, onnx.TensorProto.UINT4)
+    count = math.prod(tensor.dims)
+    if tensor.data_type in halves:
+        return (count + 1) // 2
+    return count * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+
+
 def count_graph(model: "onnx.ModelProto", input_size: int) -> dict[str, Any]:
     """As `count`, for a model in memory."""
     graph = _Graph(model, input_size)
@@ -229,7 +262,7 @@ class _Graph:
 
 
 def _shapes(model: "onnx.ModelProto", input_size: int) -> dict[str, _Shape]:
-    """The shapes of all values that ONNX can infer, for one image of `input_size` pixels a side."""
+    """The shapes of all values that ONNX can infer, for one image; open sides are of `input_size` pixels."""
     import onnx
 
     fixed = onnx.ModelProto()
@@ -237,9 +270,11 @@ def _shapes(model: "onnx.ModelProto", input_size: int) -> dict[str, _Shape]:
     del fixed.graph.value_info[:]
     for entry in fixed.graph.input:
         sizes = entry.type.tensor_type.shape.dim
-        for dimension, size in zip(sizes, (1, None, input_size, input_size), strict=False):
-            if size is not None:
-                dimension.dim_value = size
+        for index, dimension in enumerate(sizes):
+            if index == 0:
+                dimension.dim_value = 1
+            elif not dimension.dim_value and index >= 2:
+                dimension.dim_value = input_size
     for entry in fixed.graph.output:
         entry.type.tensor_type.ClearField("shape")
     inferred = onnx.shape_inference.infer_shapes(fixed, data_prop=True).graph

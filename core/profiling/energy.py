@@ -3,18 +3,21 @@
 Processors with RAPL (Intel's "running average power limit" counters; AMD has them too) count the
 energy of the whole package in microjoules. Linux shows the counters below `/sys/class/powercap`,
 since 2020 to the administrator only (CVE-2020-8694); where they cannot be read, energy is the
-median latency times the power of one busy core, a figure that a person states.
+median latency times the power of one busy core, a figure that a person states. NVIDIA GPUs count
+theirs, see `core.profiling.nvml`.
 
 Energy is of everything in the package while images are classified one after the other, the idle
 share included: that is what a device draws. Joules a second are watts.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.child_server import ProgressCallback
+from core.profiling.nvml import Reading, energy_of
 from core.reports import Metric
 
 COUNTERS = Path("/sys/class/powercap")
@@ -57,45 +60,53 @@ def counters(folder: Path = COUNTERS) -> list[Counter]:
 
 
 def energy(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Job of the measuring child: energy of images one after the other on one thread.
+    """Job: energy of images one after the other, on one thread or on a GPU.
 
-    Args (as plain data): model, .onnx file. sample: .npy, float32 [1, c, s, s].
+    Args (as plain data): model, runtime, device, precision, sample or shape as for
+        `core.profiling.session.time_block`.
 
-    Returns: joules (an image), watts, idle_watts, images; empty where no counter can be read.
+    Returns: joules (an image), watts, idle_watts, images, how (who counted); empty where nobody can.
     """
-    from core.profiling.session import bound_run, open_session, timed_runs, warm_up
+    from core.profiling.session import bound, chosen, opened, timed_runs, warm_up
 
-    found = counters()
-    if not found:
+    if chosen(arguments)[1].gpu is None and not counters():
         return {}
-    run = bound_run(open_session(Path(arguments["model"]), 1), Path(arguments["sample"]), 1)
-    warm_up(run)
-    idle, idle_seconds, _ = _joules(found, lambda: time.sleep(_IDLE_SECONDS))
-    joules, seconds, runs = _joules(found, lambda: timed_runs(run, 10, _SECONDS, 10 * _SECONDS))
-    images = len(runs)
+    with opened(arguments) as session:
+        run = bound(session, arguments)
+        warm_up(run)
+        idle = _reading(lambda: time.sleep(_IDLE_SECONDS), session.gpu)
+        if idle is None:
+            return {}
+        runs: list[float] = []
+        busy = _reading(lambda: runs.extend(timed_runs(run, 10, _SECONDS, 10 * _SECONDS)), session.gpu)
+    assert busy is not None
     return {
-        "joules": joules / images,
-        "watts": joules / seconds,
-        "idle_watts": idle / idle_seconds,
-        "images": images,
+        "joules": busy.joules / len(runs),
+        "watts": busy.joules / busy.seconds,
+        "idle_watts": idle.joules / idle.seconds,
+        "images": len(runs),
+        "how": busy.how,
     }
 
 
-def _joules(found: list[Counter], work: Any) -> tuple[float, float, Any]:
-    """Joules and seconds that `work` took, and its result."""
+def _reading(work: Callable[[], object], gpu: int | None) -> Reading | None:
+    """The energy of the GPU, or of the processor, while `work` is done; None where nobody counts it."""
+    if gpu is not None:
+        return energy_of(work, gpu)
+    found = counters()
+    if not found:
+        return None
     before = [counter.read() for counter in found]
     started = time.perf_counter()
-    result = work()
+    work()
     seconds = time.perf_counter() - started
-    return sum(c.since(b) for c, b in zip(found, before, strict=True)), seconds, result
+    joules = sum(counter.since(then) for counter, then in zip(found, before, strict=True))
+    return Reading(joules, seconds, "the processor's own counter (RAPL, whole package), one thread")
 
 
 def measured(reading: dict[str, Any]) -> dict[str, Metric]:
     """What `energy` read, as metrics."""
-    how = (
-        f"measured: the processor's own counter (RAPL, whole package), one thread, batch 1, {reading['images']} images; "
-        f"idle before it {reading['idle_watts']:.1f} W"
-    )
+    how = f"measured: {reading['how']}, batch 1, {reading['images']} images; idle before it {reading['idle_watts']:.1f} W"
     return {
         "energy_mj": Metric(value=1e3 * reading["joules"], unit="mJ", n=reading["images"], how=how),
         "power_w": Metric(value=reading["watts"], unit="W", n=reading["images"], how=how),

@@ -1,21 +1,12 @@
-"""The timing protocol: how a file's latency, throughput, memory and size are measured.
+"""How a model's latency, throughput, memory and size are measured, by the protocol of `core.profiling.protocol`.
 
-The headline is batch 1 on one thread. A measurement is a row of *blocks*: each opens a session of
-its own in the measuring child, warms it up, times at least 30 runs and closes it. Two files that
-are compared take turns (A B, B A, A B, …) and never have sessions open together; the answer is the
-ratio of their block medians with a 99 % interval, or "no measurable difference" where that
-interval contains 1. Measuring goes on until the interval is narrow or the budget is spent.
-
-Measured here: two sessions alive together, two threads each, made ratios of a file against itself
-of 0.60 to 1.67; blocks with one session each 0.99 to 1.02.
+The headline is batch 1 on one thread, input in memory, model only. The answer of a comparison is the
+ratio of the block medians with a 99 % interval, or "no measurable difference" where that interval contains 1.
 """
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
@@ -27,80 +18,25 @@ from core.errors import EspalierError
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.energy import measured
 from core.profiling.machine import usable_cores
-from core.profiling.statistics import (
-    LEVEL,
-    Interval,
-    differs,
-    median_interval,
-    ratio_interval,
-    relative_half_width,
-)
+from core.profiling.protocol import Bench, Budget, Timing, measure
+from core.profiling.runtimes import DEFAULT, RUNTIMES
+from core.profiling.session import noise
+from core.profiling.statistics import LEVEL, Interval, differs, median_interval
 from core.reports import Metric
 
-__all__ = ["PROTOCOL_VERSION", "Budget", "make_sample", "profile_artefact"]
+__all__ = ["PROTOCOL_VERSION", "make_sample", "profile_artefact", "profile_checkpoint"]
 
 BATCH = 32
-Block = list[float]  # seconds of each timed run of one session
-TimeBlock = Callable[[Literal["baseline", "candidate"]], Block]
 
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How long and how exactly to measure.
-
-    Attributes:
-        blocks: blocks of each file at least; 8 are needed for a 99 % interval of a median.
-        most_blocks: and at most.
-        few_blocks: enough once `limit` seconds are spent: large models.
-        runs: timed runs in a block at least. block_seconds: a block's timed runs last at least
-            this long. block_limit: and no run starts after this, once 5 are done.
-        width: half the interval's width, as a share, at which measuring ends.
-        seconds: after this no block beyond `blocks` begins. limit: see `few_blocks`.
-        memory_processes: fresh processes that memory is measured in.
-    """
-
-    blocks: int = 8
-    most_blocks: int = 24
-    few_blocks: int = 4
-    runs: int = 30
-    block_seconds: float = 0.05
-    block_limit: float = 10.0
-    width: float = 0.03
-    seconds: float = 3.0
-    limit: float = 45.0
-    memory_processes: int = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Blocks of a file and, block by block beside them, of the baseline (empty without one).
-
-    Attributes:
-        wide: whether the budget ended before the interval was as narrow as wanted.
-    """
-
-    candidate: list[Block]
-    baseline: list[Block]
-    seconds: float
-    wide: bool
-
-    @property
-    def medians(self) -> list[float]:
-        """Seconds, one figure a block."""
-        return [float(np.median(block)) for block in self.candidate]
-
-    @property
-    def ratio(self) -> Interval | None:
-        """Candidate's time / baseline's time, or None without a baseline."""
-        if not self.baseline:
-            return None
-        return ratio_interval([float(np.median(block)) for block in self.baseline], self.medians)
+_CHECKPOINT_BUDGET = Budget(
+    most_blocks=8, few_blocks=1, runs=6, block_seconds=0.03, block_limit=0.6, seconds=0.0, limit=5.0
+)  # figures beside the deployment's: short
+_BESIDE = Budget(blocks=4, most_blocks=4, few_blocks=2, runs=15, block_seconds=0.02, block_limit=1.0)
 
 
 def make_sample(path: Path, size: int, channels: int = 3) -> None:
     """Write the image that files are timed on: seeded noise, float32 [1, channels, size, size]."""
-    noise = np.random.default_rng(20_261_121).standard_normal((1, channels, size, size))
-    save_array(path, noise.astype(np.float32))
+    save_array(path, noise((channels, size, size)))
 
 
 def profile_artefact(
@@ -111,6 +47,7 @@ def profile_artefact(
     control: RunControl | None = None,
     on_progress: ProgressCallback | None = None,
     budget: Budget | None = None,
+    prepare: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Metric], dict[str, Metric]]:
     """Measure an ONNX file, and how it compares with a baseline.
 
@@ -118,11 +55,12 @@ def profile_artefact(
         baseline: the file to compare with; None measures `model` alone.
         sample: .npy, float32 [1, c, s, s]; see `make_sample`.
         log: where the measuring process writes what it says.
+        prepare: the decoded images' size and how they are prepared, see `core.profiling.session.time_block`.
 
     Returns:
         metrics: latency_ms, latency_ms_p90, latency_ms_p99 (one thread, batch 1),
             latency_ms_all_cores (where there are several), throughput (images/s, batches of 32, all
-            cores), memory_mb, size_mb; energy_mj and power_w where the processor's counters can
+            cores), memory_mb, size_mb, weights_mb; latency_ms_prepared where `prepare` is given; energy_mj and power_w where the processor's counters can
             be read.
         change: latency_ms and throughput as candidate / baseline with bounds; `how` says in words
             whether there is a measurable difference. Empty without a baseline.
@@ -135,144 +73,125 @@ def profile_artefact(
     cores = usable_cores()
     tell = on_progress or (lambda fraction, text: None)
     with Child("measure", log) as child:
-        bench = _Bench(child, model, baseline, sample, budget, control)
+        bench = Bench(child, model, baseline, {"sample": str(sample)}, budget, control)
         tell(0.0, "Measuring latency")
-        single = measure(bench.blocks(1, 1), baseline is not None, budget)
-        metrics, change = _latency_metrics(single), _change("latency_ms", single)
+        headline = bench.blocks(1, 1, fresh=True)
+        begun = measure(headline, baseline is not None, budget.first_half())
+        metrics: dict[str, Metric] = {}
+        ratios: dict[str, Metric] = {}
+        if prepare:
+            metrics["latency_ms_prepared"] = prepared(bench, prepare, _BESIDE)
         if cores > 1:
             tell(0.5, f"Measuring latency on {cores} cores")
-            several = measure(bench.blocks(cores, 1), False, _shorter(budget))
-            metrics["latency_ms_all_cores"] = _latency(several, cores)
+            several = measure(bench.blocks(cores, 1), False, budget.beside())
+            metrics["latency_ms_all_cores"] = latency(several, bench.words(cores))
         tell(0.6, "Measuring throughput")
         try:
-            batches = measure(bench.blocks(cores, BATCH), baseline is not None, _shorter(budget))
-            metrics["throughput"] = _throughput(batches, cores)
-            change.update(_change("throughput", batches))
+            batches = measure(bench.blocks(cores, BATCH), baseline is not None, budget.beside())
+            metrics["throughput"] = throughput(batches, bench.words(cores), BATCH)
+            ratios |= change("throughput", batches)
         except EspalierError as error:  # a fixed batch size, or too little memory for a batch
             metrics["throughput"] = Metric(value=None, unit="images/s", how=str(error))
-        if reading := child.call(
-            "core.profiling.energy:energy", {"model": str(model), "sample": str(sample)}, control
-        ):
+        if reading := bench.call("core.profiling.energy:energy"):
             metrics |= measured(reading)
+        tell(0.7, "Measuring latency once more")
+        single = measure(headline, baseline is not None, budget, begun)
+        metrics = latency_metrics(single, bench.words(1)) | metrics
+        ratios = change("latency_ms", single) | ratios
+        metrics["weights_mb"] = weights(child, model, control)
     tell(0.85, "Measuring memory")
-    metrics["memory_mb"] = measure_memory(model, sample, log, control, budget.memory_processes)
-    metrics["size_mb"] = Metric(value=model.stat().st_size / 1e6, unit="MB", n=1, how="size of the file")
+    metrics["memory_mb"] = measure_memory(
+        model, {"sample": str(sample)}, log, control, budget.memory_processes
+    )
+    metrics["size_mb"] = size(model)
     tell(1.0, "Measured")
-    return metrics, change
+    return metrics, ratios
 
 
-@dataclass(frozen=True, slots=True)
-class _Bench:
-    """Two files, the child that times them, and how long a block lasts."""
-
-    child: Child
-    candidate: Path
-    baseline: Path | None
-    sample: Path
-    budget: Budget
-    control: RunControl | None
-
-    def blocks(self, threads: int, batch: int) -> TimeBlock:
-        """Times one block of either file with so many threads and images."""
-        runs = self.budget.runs if batch == 1 else max(5, self.budget.runs // 5)
-
-        def block(which: Literal["baseline", "candidate"]) -> Block:
-            model = self.baseline if which == "baseline" else self.candidate
-            arguments = {
-                "model": str(model),
-                "sample": str(self.sample),
-                "threads": threads,
-                "batch": batch,
-                "runs": runs,
-                "seconds": self.budget.block_seconds,
-                "limit": self.budget.block_limit,
-            }
-            result = self.child.call("core.profiling.session:time_block", arguments, self.control)
-            return [float(seconds) for seconds in result["seconds"]]
-
-        return block
-
-
-def measure(block: TimeBlock, compare: bool, budget: Budget) -> Timing:
-    """Blocks of the candidate, and in turns of the baseline, until they say enough.
+def profile_checkpoint(
+    child: Child,
+    checkpoint: Path,
+    device: str = "cpu",
+    precision: str = "float32",
+    control: RunControl | None = None,
+    on_progress: ProgressCallback | None = None,
+    budget: Budget = _CHECKPOINT_BUDGET,
+) -> dict[str, Metric]:
+    """PyTorch's own figures of a checkpoint's network, beside the deployment's.
 
     Args:
-        block: times one block of either file.
+        child: a tool child. device: "cpu" or "cuda[:N]". precision: "float32", or autocast's "float16" / "bfloat16".
+
+    Returns: latency_ms and throughput (one thread) and, on a GPU, memory_mb and energy where it is counted.
+
+    Raises:
+        EspalierError: when the checkpoint cannot be read or the precision is unknown.
+        Stopped: a person asked to stop.
     """
-    candidate: list[Block] = []
-    baseline: list[Block] = []
-    started = time.monotonic()
-    while True:
-        turns: tuple[Literal["baseline", "candidate"], ...] = ("baseline", "candidate")
-        for which in turns if len(candidate) % 2 == 0 else turns[::-1]:
-            if which == "candidate":
-                candidate.append(block(which))
-            elif compare:
-                baseline.append(block(which))
-        timing = Timing(candidate, baseline, time.monotonic() - started, False)
-        narrow = _width(timing) <= budget.width
-        if _enough(timing, narrow, budget):
-            return Timing(candidate, baseline, timing.seconds, not narrow)
-
-
-def _width(timing: Timing) -> float:
-    """The wider of the two intervals' relative half-widths."""
-    widths = [relative_half_width(median_interval(timing.medians))]
-    if timing.ratio is not None:
-        widths.append(relative_half_width(timing.ratio))
-    return max(widths)
-
-
-def _enough(timing: Timing, narrow: bool, budget: Budget) -> bool:
-    done = len(timing.candidate)
-    if done < budget.few_blocks:
-        return False
-    if done < budget.blocks:
-        return timing.seconds >= budget.limit
-    return narrow or done >= budget.most_blocks or timing.seconds >= budget.seconds
-
-
-def _shorter(budget: Budget) -> Budget:
-    """For figures beside the headline: fewer blocks, the same rules."""
-    fewer = max(budget.few_blocks, 5)
-    return replace(
-        budget, blocks=min(budget.blocks, fewer), most_blocks=budget.blocks, seconds=budget.seconds / 2
+    tell = on_progress or (lambda fraction, text: None)
+    bench = Bench(
+        child, checkpoint, None, {}, budget, control, RUNTIMES["pytorch"], device=device, precision=precision
     )
+    tell(0.1, "Measuring PyTorch, batch 1")
+    metrics = {"latency_ms": latency(measure(bench.blocks(1, 1), False, budget), bench.words(1))}
+    if bench.on_gpu:
+        metrics["memory_mb"] = device_memory(bench)
+        if reading := bench.call("core.profiling.energy:energy"):
+            metrics |= measured(reading)
+    tell(0.5, f"Measuring PyTorch, batch {BATCH}")
+    batches = measure(bench.blocks(1, BATCH), False, budget)
+    metrics["throughput"] = throughput(batches, bench.words(1), BATCH)
+    bench.call("release")
+    tell(1.0, "Measured PyTorch")
+    return metrics
 
 
-def _latency_metrics(timing: Timing) -> dict[str, Metric]:
-    """The headline latency with the tail beside it, milliseconds."""
+def latency_metrics(timing: Timing, runtime: str, batch: int = 1) -> dict[str, Metric]:
+    """The latency with the tail beside it, milliseconds."""
     runs = np.concatenate([np.asarray(block) for block in timing.candidate])
-    how = f"{_runtime(1)}, batch 1; {len(runs)} runs in {len(timing.candidate)} sessions"
+    how = f"{runtime}, batch {batch}; {len(runs)} runs in {len(timing.candidate)} sessions"
     nine = median_interval([float(np.quantile(block, 0.9)) for block in timing.candidate])
     tail = Metric(value=1e3 * float(np.quantile(runs, 0.99)), unit="ms", n=len(runs), how=how)
     return {
-        "latency_ms": _latency(timing, 1),
+        "latency_ms": latency(timing, runtime, batch),
         "latency_ms_p90": _metric(nine, 1e3, nine.value, "ms", len(runs), how),
         "latency_ms_p99": tail,
     }
 
 
-def _latency(timing: Timing, threads: int) -> Metric:
-    """The median over sessions of the median time of one image, milliseconds."""
-    runs = sum(len(block) for block in timing.candidate)
-    interval = median_interval(timing.medians)
-    how = f"{_runtime(threads)}, batch 1; median of {runs} runs in {len(timing.candidate)} sessions"
-    return _metric(interval, 1e3, interval.value, "ms", runs, how + _scatter(timing))
+def latency(timing: Timing, runtime: str, batch: int = 1, scope: str = "") -> Metric:
+    """The median over sessions of the median time of one batch, milliseconds.
+
+    Args:
+        runtime: `Bench.words`. scope: what is timed, where it is not the model only.
+    """
+    how = f"{runtime}, batch {batch}{scope}; median of {timing.runs} runs in {len(timing.candidate)} sessions"
+    interval = timing.interval
+    return _metric(interval, 1e3, interval.value, "ms", timing.runs, how + _scatter(timing))
 
 
-def _throughput(timing: Timing, threads: int) -> Metric:
+def prepared(bench: Bench, prepare: dict[str, Any], budget: Budget, threads: int = 1) -> Metric:
+    """The latency of one image that begins at the decoded image in memory."""
+    timing = measure(replace(bench, budget=budget).blocks(threads, 1, prepare), False, budget)
+    height, width = prepare["image"]
+    scope = (
+        f", with preprocessing: from a decoded image of {width} × {height} pixels in memory on, resized and "
+        "normalised with Pillow and NumPy"
+    )
+    return latency(timing, bench.words(threads), 1, scope)
+
+
+def throughput(timing: Timing, runtime: str, batch: int) -> Metric:
     """Images per second in batches."""
-    runs = sum(len(block) for block in timing.candidate)
-    times = median_interval(timing.medians)
-    how = f"{_runtime(threads)}, batch {BATCH}; {runs} runs in {len(timing.candidate)} sessions"
+    times = timing.interval
+    how = f"{runtime}, batch {batch}; {timing.runs} runs in {len(timing.candidate)} sessions"
     return Metric(
-        value=BATCH / times.value,
+        value=batch / times.value,
         unit="images/s",
-        low=BATCH / times.high if times.high else None,
-        high=BATCH / times.low if times.low else None,
+        low=batch / times.high if times.high else None,
+        high=batch / times.low if times.low else None,
         level=times.level,
-        n=runs,
+        n=timing.runs,
         how=how + _scatter(timing),
     )
 
@@ -283,18 +202,13 @@ def _metric(interval: Interval, scale: float, value: float, unit: str, n: int, h
     return Metric(value=scale * value, unit=unit, low=low, high=high, level=interval.level, n=n, how=how)
 
 
-def _runtime(threads: int) -> str:
-    shown = "1 thread" if threads == 1 else f"{threads} threads"
-    return f"ONNX Runtime {version('onnxruntime')} on the CPU, {shown}"
-
-
 def _scatter(timing: Timing) -> str:
     if not timing.wide:
         return ""
-    return f"; still uncertain to ±{100 * _width(timing):.0f} % after {timing.seconds:.0f} s of measuring"
+    return f"; still uncertain to ±{100 * timing.width:.0f} % after {timing.seconds:.0f} s of measuring"
 
 
-def _change(name: str, timing: Timing) -> dict[str, Metric]:
+def change(name: str, timing: Timing) -> dict[str, Metric]:
     """The metric's ratio to the baseline's, with the answer in words; nothing without a baseline."""
     ratio = timing.ratio
     if ratio is None:
@@ -325,20 +239,52 @@ def answer(name: str, ratio: Interval, pairs: int) -> str:
 
 
 def measure_memory(
-    model: Path, sample: Path, log: Path | None, control: RunControl | None, processes: int
+    model: Path,
+    images: dict[str, Any],
+    log: Path | None,
+    control: RunControl | None,
+    processes: int,
+    runtime: str = DEFAULT,
+    batch: int = 1,
 ) -> Metric:
-    """Peak resident memory of a fresh inference process above an empty one, batch 1, in MB.
+    """Peak resident memory of a fresh inference process above an empty one, one thread, in MB.
+
+    Args:
+        images: see `core.profiling.protocol.Bench`.
 
     Raises:
         EspalierError: when the file cannot be opened.
         Stopped: a person asked to stop.
     """
-    found = []
+    chosen, found = RUNTIMES[runtime], []
     for _ in range(processes):
-        with Child("measure", log) as child:
-            arguments = {"model": str(model), "sample": str(sample), "threads": 1}
-            result = child.call("core.profiling.session:memory", arguments, control)
+        with Child(chosen.child, log) as child:
+            bench = Bench(child, model, images=images, control=control, runtime=chosen)
+            result = bench.call("memory", batch=batch)
         found.append((result["after"] - result["before"]) / 1e6)
     interval = median_interval(found)
-    how = f"{_runtime(1)}, batch 1; peak above an empty process, median of {processes} fresh processes"
+    how = (
+        f"{bench.words(1)}, batch {batch}; peak above an empty process, median of {processes} fresh processes"
+    )
     return _metric(interval, 1.0, interval.value, "MB", processes, how)
+
+
+def device_memory(bench: Bench) -> Metric:
+    """Peak memory of the GPU in the blocks that a bench has timed."""
+    how = f"{bench.words(1)}, batch 1; peak on the GPU, weights included"
+    if bench.device_bytes is None:
+        return Metric(
+            value=None, unit="MB", how="not available: nobody counts this process's memory on the GPU"
+        )
+    return Metric(value=bench.device_bytes / 1e6, unit="MB", n=1, how=how)
+
+
+def size(model: Path) -> Metric:
+    """Of the file, with the files that hold its weights where they lie beside it."""
+    return Metric(value=model.stat().st_size / 1e6, unit="MB", n=1, how="size of the file")
+
+
+def weights(child: Child, model: Path, control: RunControl | None) -> Metric:
+    """Of the weights in an ONNX file, as they are stored."""
+    found = child.call("core.profiling.counting:weigh", {"model": str(model)}, control)
+    return Metric(value=found["weight_bytes"] / 1e6, unit="MB", n=1, how="bytes of the file's initialisers")

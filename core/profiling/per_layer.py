@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.child_server import ProgressCallback
 from core.errors import EspalierError
+from core.profiling.counting import stored_bytes
 
 if TYPE_CHECKING:
     import onnx
@@ -30,6 +31,7 @@ _WARM_RUNS = 10
 _SECONDS, _MOST_RUNS, _FEWEST_RUNS = 1.5, 60, 10
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _EVENT = "_kernel_time"
+_MOVED = ("activation_size", "parameter_size", "output_size")
 _ADDED = re.compile(r"(_nchwc|_token_\d+|_quant|_fused|/.*|\.\d+)$")  # what fusions write behind a name,
 _BEFORE = re.compile(r"^(InsertedPrecisionFreeCast_|fused )+")  # and before it
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger",
@@ -74,6 +76,7 @@ class _Row:
     nodes: list["onnx.NodeProto"] = field(default_factory=list)
     kernels: list[str] = field(default_factory=list)
     milliseconds: float = 0.0
+    moved: int = 0
     precisions: Counter[str] = field(default_factory=Counter)
 
 
@@ -84,8 +87,9 @@ def profile(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
         model: .onnx file. input_size: pixels a side. threads: inside an operator; 1 unless given.
         measure: False counts only, for a machine that is busy; True unless given.
 
-    Returns: layers, a list of {layer, type, shape, output, params, nonzero_params, macs, ms (None where
-        not measured), precision, kernels (names of the operations that ran), fallback}; total_ms, runs,
+    Returns: layers, a list of {layer, type, shape, output, params, nonzero_params, macs, weight_bytes (as
+        stored), moved_bytes (what its kernels read and wrote for one image; None where not measured), ms
+        (likewise), precision, kernels (names of the operations that ran), fallback}; total_ms, runs,
         threads; quantized (whether anything computed with integers); fallbacks: layers with weights
         that computed in floating point although others computed with integers.
 
@@ -102,12 +106,13 @@ def profile(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     threads = int(arguments.get("threads", 1))
     try:
         model = onnx.load(path)
+        stored = _stored(model)
         expand(model)
     except Exception as error:
         raise EspalierError(
             f"{path.name} could not be read as ONNX.", "Run its stage again.", str(error)
         ) from error
-    graph = _Graph(model, count_graph(model, size)["nodes"])
+    graph = _Graph(model, count_graph(model, size)["nodes"], stored)
     measured = arguments.get("measure", True)
     kernels, runs = measure(path, size, threads, progress) if measured else ([], 0)
     rows = _assigned(graph, kernels) if kernels else _planned(graph)
@@ -132,13 +137,15 @@ def profile(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One operation that ran: its name after fusion, its type, median time, types of its inputs."""
+    """One operation that ran: its name after fusion, its type, median time, types and names of its inputs,
+    and the bytes that it read and wrote."""
 
     name: str
     op: str
     milliseconds: float
     types: tuple[str, ...]
     inputs: tuple[str, ...] = ()
+    moved: int = 0
 
 
 def measure(path: Path, size: int, threads: int, progress: ProgressCallback) -> tuple[list[Kernel], int]:
@@ -147,49 +154,30 @@ def measure(path: Path, size: int, threads: int, progress: ProgressCallback) -> 
     Raises:
         EspalierError: when ONNX Runtime cannot open or run the file.
     """
-    import numpy as np
     import onnx
-    import onnxruntime as ort
+
+    from core.profiling.runtimes.onnxruntime_cpu import OnnxSession, opened, options
+    from core.profiling.session import noise
 
     with tempfile.TemporaryDirectory(prefix="espalier-") as folder:
-        options = _options(Path(folder), threads)
-        try:
-            session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-            entry = session.get_inputs()[0]
-            shape = [1, *(side if isinstance(side, int) else size for side in entry.shape[1:])]
-            kind = np.float16 if entry.type == "tensor(float16)" else np.float32
-            images = np.random.default_rng(0).standard_normal(shape).astype(kind)
-            runs = _run(lambda: session.run(None, {entry.name: images}), progress)
-        except Exception as error:
-            raise EspalierError(
-                f"ONNX Runtime could not run {path.name} to time its layers.",
-                "The details say what it missed; export the model again or with another precision.",
-                str(error),
-            ) from error
+        profiled = options(threads)
+        profiled.enable_profiling = True
+        profiled.profile_file_prefix = str(Path(folder) / "profile")
+        profiled.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
+        session = opened(path, profiled, ["CPUExecutionProvider"])
+        model = OnnxSession(session)
+        batch, *sides = model.shape
+        runs = _run(model.bind(noise(tuple(side or size for side in sides)).repeat(batch or 1, 0)), progress)
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         optimised = onnx.load(Path(folder) / "optimised.onnx", load_external_data=False)
     inputs = {node.name: tuple(node.input) for node in optimised.graph.node}
     return _medians(events, inputs), runs
 
 
-def _options(folder: Path, threads: int) -> Any:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_profiling = True
-    options.profile_file_prefix = str(folder / "profile")
-    options.optimized_model_filepath = str(folder / "optimised.onnx")
-    options.log_severity_level = 3
-    return options
-
-
 def _run(run: Any, progress: ProgressCallback) -> int:
     """Warm up, then run for a while; how many runs came after the warm-up."""
     progress(0.2, "Warming up")
-    for _ in range(_WARM_RUNS):
+    for _ in range(_WARM_RUNS - 1):  # binding the images ran it once
         run()
     started, runs = time.perf_counter(), 0
     while runs < _FEWEST_RUNS or (runs < _MOST_RUNS and time.perf_counter() - started < _SECONDS):
@@ -212,8 +200,17 @@ def _medians(events: list[dict[str, Any]], inputs: dict[str, tuple[str, ...]]) -
     for name, all_times in times.items():
         each = all_times[_WARM_RUNS:] or all_times
         types = tuple(next(iter(entry), "") for entry in about[name].get("input_type_shape", []))
-        found.append(Kernel(name, about[name]["op_name"], median(each), types, inputs.get(name, ())))
+        moved = sum(int(about[name].get(part, 0)) for part in _MOVED)
+        found.append(Kernel(name, about[name]["op_name"], median(each), types, inputs.get(name, ()), moved))
     return found
+
+
+def _stored(model: "onnx.ModelProto") -> dict[str, int]:
+    """Bytes that each weight takes in the file; a shared one is stored as codebook and indices."""
+    found: Counter[str] = Counter()
+    for tensor in model.graph.initializer:
+        found[tensor.name.removesuffix(".codebook").removesuffix(".indices")] += stored_bytes(tensor)
+    return dict(found)
 
 
 # From kernels to layers
@@ -222,7 +219,8 @@ def _medians(events: list[dict[str, Any]], inputs: dict[str, tuple[str, ...]]) -
 class _Graph:
     """The file's nodes by name and by what they give, with what was counted on them."""
 
-    def __init__(self, model: "onnx.ModelProto", counted: list[dict[str, Any]]):
+    def __init__(self, model: "onnx.ModelProto", counted: list[dict[str, Any]], stored: dict[str, int]):
+        self.stored = stored
         self.nodes = list(model.graph.node)
         self.by_name = {node.name: node for node in self.nodes}
         self.producers = {name: node for node in self.nodes for name in node.output}
@@ -251,9 +249,12 @@ class _Graph:
         return ""
 
     def layer(self, node: "onnx.NodeProto") -> str:
-        """The layer that a node belongs to: by its weight's name, or by the module it came from."""
+        """The layer that a node belongs to: by its weight's name, or by the module it came from.
+
+        Quantizing loses the modules of products whose weight has no name of its own: they go by the node's name.
+        """
         told = self.counted.get(node.name, {}).get("layer", "")
-        return told or self.scope(node) or TOP
+        return told or self.scope(node) or (node.name if node.name in self.counted else TOP)
 
     def anchor(self, kernel: Kernel) -> "onnx.NodeProto | None":
         """The node of the file that a kernel mostly stands for."""
@@ -296,11 +297,17 @@ class _Graph:
             "params": sum(entry["params"] for entry in counted),
             "nonzero_params": sum(entry["nonzero_params"] for entry in counted),
             "macs": sum(entry["macs"] for entry in counted),
+            "weight_bytes": sum(self.stored.get(name, 0) for name in self._weights(row)),
+            "moved_bytes": row.moved if row.kernels else None,
             "ms": row.milliseconds if row.kernels else None,
             "precision": precision,
             "kernels": row.kernels,
             "arithmetic": bool(counted) or any(op not in (*_MOVING, *_CONVERSION) for op in row.kernels),
         }
+
+    def _weights(self, row: _Row) -> set[str]:
+        """Names of the constants that a row's layers with weights read."""
+        return {name for node in row.nodes if node.name in self.counted for name in self._constants(node)}
 
     def _kind(self, node: "onnx.NodeProto") -> tuple[str, str]:
         """Type and shape of a layer with weights, in words."""
@@ -343,6 +350,7 @@ def _assigned(graph: _Graph, kernels: list[Kernel]) -> list[_Row]:
             row.nodes.append(node)
         row.kernels.append(kernel.op)
         row.milliseconds += kernel.milliseconds
+        row.moved += kernel.moved
         precision = _precision(kernel)
         if precision:
             row.precisions[precision] += 1000 if kernel.op in _WEIGHTED else 1

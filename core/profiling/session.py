@@ -1,160 +1,235 @@
-"""Jobs of the measuring child: open a session, warm it up, time it, weigh it, close it.
+"""Jobs of the children: open a model in a runtime, warm it up, time it, weigh it, close it.
 
-NumPy and ONNX Runtime only. A session computes on the CPU with every graph optimisation, as many
-threads as asked inside an operator, one across operators, and no spinning threads, so that what
-is timed does not depend on what idles beside it. `b` images in a batch, `s` pixels a side.
+What is common to all runtimes; each of them has its own file in `runtimes`. `b` images in a
+batch, `c` channels, `s` pixels a side.
 """
 
 import gc
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from core.child_server import ProgressCallback
-from core.errors import EspalierError
+from core.profiling.preparing import preparer
+from core.profiling.runtimes import DEFAULT, RUNTIMES, Run, Runtime, Session, Settings, runtime
+from core.profiling.runtimes.onnxruntime_cpu import open_session
 
-if TYPE_CHECKING:
-    import onnxruntime as ort
+__all__ = [
+    "bound",
+    "chosen",
+    "describe",
+    "memory",
+    "missing",
+    "noise",
+    "open_session",
+    "opened",
+    "peak_bytes",
+    "release",
+    "time_block",
+    "timed_runs",
+    "warm_up",
+]
 
 _WINDOW = 5  # runs whose median is compared with the window before it
 _WARM_SECONDS = 0.03  # at least this long
-_WARM_LIMIT = 1.0  # and not longer than this, or three windows where those take longer
+_WARM_LIMIT = 1.0  # and not longer than this, once it ran twice
 _WARM_AGREEMENT = 0.03
+
+
+def missing(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: why runtimes cannot run here.
+
+    Args (as plain data): runtimes, ids of those that belong into this process.
+
+    Returns: missing, a sentence by id; empty where the runtime works.
+    """
+    return {"missing": {name: RUNTIMES[name].missing() for name in arguments["runtimes"]}}
+
+
+def describe(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: what a model takes.
+
+    Args (as plain data): model, runtime and the settings as for `time_block`.
+
+    Returns: shape, [b, c, s, s] with None where any size goes; about, what the file says of itself.
+
+    Raises:
+        EspalierError: when the model cannot be opened or takes no images.
+    """
+    with opened(arguments) as session:
+        return {"shape": list(session.shape), "about": dict(session.about)}
 
 
 def time_block(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: one block of timed runs in a session of its own.
 
     Args (as plain data):
-        model: .onnx file. sample: .npy, float32 [1, c, s, s]. batch: 1 unless given; the sample is
-            repeated. threads: inside an operator.
+        model: .onnx file or checkpoint folder. runtime: id; ONNX Runtime on the processor unless given.
+        threads, device, precision: see `runtimes.Settings`.
+        sample: .npy, float32 [1, c, s, s]; without it noise of `shape` [c, s, s], or of the model's own.
+        batch: 1 unless given; the sample is repeated.
+        prepare: a decoded image [h, w] in pixels and `preprocess`, which is timed with every run (batch 1).
         runs: at least this many timed runs. seconds: at least this long.
         limit: no run starts after this many seconds of timed runs, once 5 are done.
+        warm_limit: the warm-up ends after this many seconds; 1 unless given.
 
     Returns: seconds (one figure a timed run), warm_runs, settled (whether the warm-up settled),
-        open_seconds (opening the session).
+        open_seconds (until the first answer), device (peak bytes on a GPU, or None).
 
     Raises:
-        EspalierError: when the session cannot be opened or does not take the sample.
+        EspalierError: when the model cannot be opened or does not take the sample.
     """
     started = time.perf_counter()
-    session = open_session(Path(arguments["model"]), int(arguments["threads"]))
-    opened = time.perf_counter() - started
-    run = bound_run(session, Path(arguments["sample"]), int(arguments.get("batch", 1)))
-    warm_runs, settled = warm_up(run)
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        seconds = timed_runs(
-            run, int(arguments["runs"]), float(arguments["seconds"]), float(arguments["limit"])
-        )
-    finally:
-        if collecting:
-            gc.enable()
-    del run, session
+    with opened(arguments) as session:
+        run = bound(session, arguments)
+        ready = time.perf_counter() - started
+        warm_runs, settled = warm_up(run, float(arguments.get("warm_limit", _WARM_LIMIT)))
+        with _no_collection():
+            seconds = timed_runs(
+                run, int(arguments["runs"]), float(arguments["seconds"]), float(arguments["limit"])
+            )
+        peak = session.device_peak()
+        del run
     gc.collect()
-    return {"seconds": seconds, "warm_runs": warm_runs, "settled": settled, "open_seconds": opened}
+    return {
+        "seconds": seconds,
+        "warm_runs": warm_runs,
+        "settled": settled,
+        "open_seconds": ready,
+        "device": peak,
+    }
+
+
+def release(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: let go of what a runtime kept between blocks. Args (as plain data): runtime."""
+    runtime(arguments["runtime"]).release()
+    gc.collect()
+    return {}
 
 
 def memory(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Job, for a fresh process: peak resident memory before and after one image.
+    """Job, for a fresh process: peak memory before and after two batches.
 
-    Args (as plain data): model, sample, threads as for `time_block`.
+    Args (as plain data): model, runtime, sample or shape, threads, batch as for `time_block`.
 
-    Returns: before and after in bytes: the peak once ONNX Runtime and the sample are loaded, and
-        the peak once the session is open and has run a batch of 1 twice.
+    Returns: before and after in bytes of resident memory: the peak once the runtime's library and the
+        sample are loaded, and the peak once the session is open and has run twice; device, the peak
+        bytes on a GPU, or None.
     """
-    import onnxruntime  # noqa: F401  its own weight is not the model's
-
-    sample = Path(arguments["sample"])
-    np.load(sample)
+    chosen(arguments)[0].load()
+    if "sample" in arguments:
+        np.load(arguments["sample"])
     gc.collect()
     reset_peak()
     before = peak_bytes()
-    session = open_session(Path(arguments["model"]), int(arguments["threads"]))
-    run = bound_run(session, sample, 1)
-    run()
-    run()
-    return {"before": before, "after": peak_bytes()}
-
-
-def open_session(model: Path, threads: int) -> "ort.InferenceSession":
-    """A session on the CPU; see the module's text for its settings.
-
-    Raises:
-        EspalierError: when ONNX Runtime cannot open the file.
-    """
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise EspalierError(
-            f"ONNX Runtime could not open {model.name} to measure it.",
-            "The details say what it missed; export the model again or with another precision.",
-            str(error),
-        ) from error
-
-
-def bound_run(session: "ort.InferenceSession", sample: Path, batch: int) -> Callable[[], None]:
-    """A call that runs the session once on the sample, repeated to `batch` images in memory.
-
-    Raises:
-        EspalierError: when the session does not take that shape.
-    """
-    entry = session.get_inputs()[0]
-    images = np.repeat(np.load(sample), batch, axis=0)
-    kind = np.float16 if entry.type == "tensor(float16)" else np.float32
-    feed = {entry.name: np.ascontiguousarray(images, dtype=kind)}
-    names = [output.name for output in session.get_outputs()]
-
-    def run() -> None:
-        session.run(names, feed)
-
-    try:
+    with opened(arguments) as session:
+        run = bound(session, arguments)
         run()
-    except Exception as error:
-        raise EspalierError(
-            f"The model takes images of shape {entry.shape}, the measurement gave {list(images.shape)}.",
-            "Only models with an open batch size can be measured in batches.",
-            str(error),
-        ) from error
-    return run
+        run()
+        return {"before": before, "after": peak_bytes(), "device": session.device_peak()}
 
 
-def warm_up(run: Callable[[], None]) -> tuple[int, bool]:
-    """Run until the medians of the last three windows agree, or the limit is reached.
+def chosen(arguments: dict[str, Any]) -> tuple[Runtime, Settings]:
+    """The runtime that a job's arguments ask for, and what is left of the settings in it.
+
+    Raises:
+        EspalierError: there is no such runtime.
+    """
+    found = runtime(arguments.get("runtime", DEFAULT))
+    wanted = Settings(
+        int(arguments.get("threads", 1)),
+        arguments.get("device", "cpu"),
+        arguments.get("precision", "float32"),
+    )
+    return found, found.settings(wanted)
+
+
+@contextmanager
+def opened(arguments: dict[str, Any]) -> Iterator[Session]:
+    """The session that a job's arguments ask for.
+
+    Raises:
+        EspalierError: when the model cannot be opened.
+    """
+    found, settings = chosen(arguments)
+    with found.open(Path(arguments["model"]), settings) as session:
+        yield session
+
+
+def bound(session: Session, arguments: dict[str, Any]) -> Run:
+    """A call that runs the session once on the images that the arguments describe."""
+    if "sample" in arguments:
+        single = np.load(arguments["sample"])
+    else:
+        single = noise(tuple(arguments.get("shape") or (side or 1 for side in session.shape[1:])))
+    images = np.repeat(single, int(arguments.get("batch", 1)), axis=0)
+    run = session.bind(images)
+    if "prepare" not in arguments:
+        return run
+    return _with_preparing(run, images, arguments["prepare"])
+
+
+def noise(shape: tuple[int, ...]) -> np.ndarray:
+    """The seeded image that models are timed on where there is none: float32 [1, *shape]."""
+    return np.random.default_rng(20_261_121).standard_normal((1, *shape)).astype(np.float32)
+
+
+def _with_preparing(run: Run, images: np.ndarray, arguments: dict[str, Any]) -> Run:
+    """Every run first makes its input [1, c, s, s] out of a decoded image."""
+    height, width = arguments["image"]
+    decoded = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    prepare = preparer(arguments["preprocess"])
+
+    def prepared() -> object:
+        images[0] = prepare(decoded)
+        return run()
+
+    return prepared
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection inside, whose pauses are not the model's."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def warm_up(run: Callable[[], object], limit: float = _WARM_LIMIT) -> tuple[int, bool]:
+    """Run until the medians of the last three windows agree, or the limit in seconds is reached.
 
     Returns: how many runs that took, and whether they agreed.
     """
     windows: list[float] = []
+    runs = 0
     started = time.perf_counter()
     while True:
-        windows.append(median(timed_runs(run, _WINDOW, 0.0, _WARM_LIMIT)))
+        window = timed_runs(run, _WINDOW, 0.0, limit, 2)
+        runs += len(window)
+        windows.append(median(window))
         spent = time.perf_counter() - started
         last = windows[-3:]
         settled = len(last) == 3 and max(last) - min(last) <= _WARM_AGREEMENT * min(last)
-        if (settled and spent >= _WARM_SECONDS) or (len(windows) >= 3 and spent >= _WARM_LIMIT):
-            return len(windows) * _WINDOW, settled
+        if (settled and spent >= _WARM_SECONDS) or spent >= limit:
+            return runs, settled
 
 
-def timed_runs(run: Callable[[], None], runs: int, seconds: float, limit: float) -> list[float]:
+def timed_runs(
+    run: Callable[[], object], runs: int, seconds: float, limit: float, least: int = 5
+) -> list[float]:
     """Seconds of each of at least `runs` runs that last at least `seconds` together.
 
-    After `limit` seconds it ends with what it has, once that is 5 runs.
+    After `limit` seconds it ends with what it has, once that is `least` runs.
     """
     clock = time.perf_counter
     found: list[float] = []
@@ -165,7 +240,7 @@ def timed_runs(run: Callable[[], None], runs: int, seconds: float, limit: float)
         after = clock()
         found.append(after - before)
         spent = after - started
-        if (len(found) >= runs and spent >= seconds) or (len(found) >= 5 and spent >= limit):
+        if (len(found) >= runs and spent >= seconds) or (len(found) >= least and spent >= limit):
             return found
 
 

@@ -28,11 +28,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What is known of the network that a stage will receive, before anything runs."""
+    """What is known of the network that a stage will receive, before anything runs.
+
+    Attributes:
+        title, blocks: name and class names of the residual blocks of a network that is not in the
+            catalogue; None where only the network itself can tell.
+    """
 
     network: BackboneSettings | None
     classes: int | None = None
     image_size: int | None = None
+    title: str = ""
+    blocks: tuple[str, ...] | None = None
+
+    def structure(self) -> tuple[str, tuple[str, ...]] | None:
+        """The network's name and the class names of its residual blocks, or None where they are not known."""
+        from core.models.catalogue import BACKBONES
+
+        if self.blocks is not None:
+            return self.title, self.blocks
+        if self.network is None or self.network.backbone not in BACKBONES:
+            return None
+        found = BACKBONES[self.network.backbone]
+        return found.title, found.blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +239,22 @@ class Stage(ABC, Generic[S]):
     def epochs(self, settings: S) -> float:
         """Training epochs' worth of work, for the estimate of time."""
         return 0.0
+
+    def training(self, settings: S) -> TrainingSettings | None:
+        """How it trains; None where it cannot or, with 0 epochs, does not."""
+        training = getattr(settings, "training", None)
+        return training if isinstance(training, TrainingSettings) and training.epochs else None
+
+    def precision(self, settings: S) -> str:
+        """`TrainingSettings.precision` of its training; "" where it trains nothing."""
+        training = self.training(settings)
+        return training.precision if training else ""
+
+    def in_precision(self, settings: S, precision: str) -> S:
+        """The same settings with another precision for its training."""
+        training = self.training(settings)
+        assert training is not None
+        return settings.model_copy(update={"training": with_precision(training, precision)})
 
 
 class ModelStage(Stage[S]):

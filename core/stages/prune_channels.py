@@ -20,13 +20,11 @@ over the channels, so that removing some disturbs all others; attention keeps it
 pruning beyond about half of the channels wants long fine-tuning or several steps.
 
 Ratios are fractions of a layer's channels, budgets of the network that the stage is given;
-a megabyte is 10⁶ bytes, four a parameter.
+a megabyte is 10⁶ bytes, four a parameter. A latency is settled before the stage runs
+(`core.latency_target`): the stage is then given the ratio of every layer, as found by measuring.
 """
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import EspalierError
@@ -40,23 +38,21 @@ from core.stages.base import (
     batch_norm_batches,
     run_training,
 )
+from core.surgery.prospect import Prospect, Start, look, nothing_goes, own_ratios
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from core.models.classifier import ImageClassifier
-    from core.surgery.budget import Budget, CostModel, Plan
-    from core.surgery.groups import ChannelGroup, Counts
-    from core.surgery.importance import Batch
+    from core.surgery.budget import Plan
+    from core.surgery.groups import ChannelGroup
 
-_PAIR = re.compile(r"([^\s=,]+)\s*=\s*(0(?:\.\d+)?|\.\d+)")
 _LAYER_NORM_BLOCKS = ("CNBlock", "ConvNeXtBlock", "Block")
-_BYTES, _MB = 4, 1e6
 
 
 class PruneChannelsParams(Params):
-    target: Literal["ratio", "macs", "parameters", "size"] = param(
+    target: Literal["ratio", "macs", "parameters", "size", "latency"] = param(
         "ratio",
         "Target",
         "What says how much goes.",
@@ -65,6 +61,7 @@ class PruneChannelsParams(Params):
             "macs": "The budget: a share of the network's MACs stays.",
             "parameters": "The budget: a share of the network's parameters stays.",
             "size": "The size: megabytes of float32 weights.",
+            "latency": "The latency: a share of the time on this machine stays; found by measuring.",
         },
     )
     ratio: float = param(
@@ -94,6 +91,16 @@ class PruneChannelsParams(Params):
         le=100_000,
         step=0.5,
         when="target=size",
+    )
+    latency: float = param(
+        0.5,
+        "Latency",
+        "Share of the latency that stays: the exported float32 file in ONNX Runtime on this machine, one image, "
+        "one thread; used with the target 'latency'. Another machine may find other widths.",
+        gt=0,
+        lt=1,
+        step=0.05,
+        when="target=latency",
     )
     scope: Literal["block-internal", "whole-groups"] = param(
         "block-internal",
@@ -191,21 +198,6 @@ class PruneChannelsParams(Params):
     )
 
 
-def own_ratios(text: str) -> list[tuple[str, float]]:
-    """(pattern, ratio) of "body.layer1.*=0.2, body.conv1=0".
-
-    Raises:
-        EspalierError: when the text is not of this form.
-    """
-    found = [_PAIR.fullmatch(part.strip()) for part in text.split(",") if part.strip()]
-    if not all(found):
-        raise EspalierError(
-            f"Expected layers with their own ratios between commas, received {text!r}.",
-            "Write pairs such as body.layer1.*=0.2, each ratio from 0 to below 1.",
-        )
-    return [(pair[1], float(pair[2])) for pair in found if pair]
-
-
 class PruneChannels(ModelStage[PruneChannelsParams]):
     id = "prune-channels"
     version = 2
@@ -226,14 +218,15 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
             own_ratios(settings.own_ratios)
         except EspalierError as error:
             problems.append(Problem(error.message, error.advice, ("own_ratios",)))
+        known = given.structure()
+        if settings.scope == "block-internal" and known is not None and not known[1]:
+            problems.append(Problem(
+                f"{known[0]} has no residual blocks to prune inside of.",
+                "Choose the scope 'whole-groups'.", ("scope",),
+            ))  # fmt: skip
         if given.network is None or given.network.backbone not in BACKBONES:
             return problems
         chosen = BACKBONES[given.network.backbone]
-        if settings.scope == "block-internal" and not chosen.blocks:
-            problems.append(Problem(
-                f"{chosen.title} has no residual blocks to prune inside of.",
-                "Choose the scope 'whole-groups'.", ("scope",),
-            ))  # fmt: skip
         if settings.importance == "batch-norm" and set(chosen.blocks) & set(_LAYER_NORM_BLOCKS):
             problems.append(Problem(
                 f"{chosen.title} has layer norms and no batch norms, whose scales the importance 'batch-norm' ranks by.",
@@ -259,139 +252,38 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
         return result
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """The network before its first pruning.
-
-    Attributes:
-        counts: its parameters and MACs.
-        channels: of each group, by path.
-    """
-
-    counts: "Counts"
-    channels: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Prospect:
-    """What can go from a network: found once, then asked for plans, which cost milliseconds.
-
-    Attributes:
-        skipped: groups left alone, each with the reason.
-        scores: importance of every unit of every group, by path, comparable across groups.
-    """
-
-    groups: "list[ChannelGroup]"
-    skipped: list[tuple[str, str]]
-    scores: "dict[str, Tensor]"
-    costs: "CostModel"
-    start: Start
-
-    def plan(self, settings: PruneChannelsParams, done: float = 1.0) -> "Plan":
-        """What goes by these settings; only scope, FEM and importance have to be those of `look`.
-
-        Args:
-            done: the part of the whole way that this pruning is to reach.
-
-        Raises:
-            EspalierError: when a budget is out of reach or an own ratio names no layer.
-        """
-        from core.surgery.budget import Request, own_shares, plan
-
-        own = own_shares(own_ratios(settings.own_ratios), self.groups, [path for path, _ in self.skipped])
-        request = Request(
-            goal=settings.ratio * done if settings.target == "ratio" else self._budget(settings, done),
-            ranking=settings.ranking,
-            round_to=settings.round_to,
-            most=settings.largest_share,
-            own={path: share * done for path, share in own.items()},
-            original=self.start.channels,
-        )
-        return plan(self.groups, self.scores, self.costs, request)
-
-    def _budget(self, settings: PruneChannelsParams, done: float) -> "Budget":
-        from core.surgery.budget import Budget
-
-        counts = self.start.counts
-        label, whole, wanted = {
-            "macs": ("MACs", counts.macs, settings.budget * counts.macs),
-            "parameters": ("parameters", counts.params, settings.budget * counts.params),
-            "size": ("size", counts.params, settings.size_mb * _MB / _BYTES),
-        }[settings.target]
-
-        def measure(kept: dict[str, int]) -> float:
-            now = self.costs.count(kept)
-            return now.macs if settings.target == "macs" else now.params
-
-        return Budget(label, whole - (whole - wanted) * done, whole, measure)
-
-
-def look(
-    model: "ImageClassifier",
-    size: int,
-    settings: PruneChannelsParams,
-    blocks: tuple[str, ...],
-    seed: int = 0,
-    batches: "Iterable[Batch]" = (),
-    start: Start | None = None,
-) -> Prospect:
-    """What can go from a network, and how much each channel matters.
-
-    Args:
-        model: under 'whole-groups' its parameter-free shortcuts are written as convolutions.
-        size: side of the input images in pixels.
-        blocks: class names of the backbone's residual blocks.
-        batches: images and labels on the model's device, for importances that look at data.
-        start: the network before an earlier pruning; None if this is the first.
-
-    Raises:
-        EspalierError: when no channels can go; the message says why.
-    """
-    from core.surgery.budget import CostModel
-    from core.surgery.groups import channel_groups, count
-    from core.surgery.importance import comparable, importances
-
-    counts = count(model, size)
-    groups, skipped = channel_groups(model, size, blocks, settings.scope, settings.prune_fem)
-    scores, missing = importances(model, groups, settings.importance, seed, batches)
-    skipped += missing.items()
-    groups = [group for group in groups if group.path in scores]
-    if not groups:
-        raise _nothing(skipped)
-    return Prospect(
-        groups, skipped, comparable(scores, settings.importance), CostModel(model, groups, size),
-        start or Start(counts, {group.path: group.channels for group in groups}),
-    )  # fmt: skip
-
-
-def _nothing(skipped: list[tuple[str, str]]) -> EspalierError:
-    [(reason, count)] = Counter(reason for _, reason in skipped).most_common(1) or [("it has none", 0)]
-    return EspalierError(
-        f"Expected channels that can go; of {len(skipped)} groups none can, {count} because: {reason}.",
-        "Choose another scope, importance or rounding, or a larger ratio.",
-    )
-
-
 def _prune(
     model: Any, settings: PruneChannelsParams, context: StageContext, step: int, start: Start | None
 ) -> "tuple[Prospect, Plan]":
     """Cut what pruning `step` has to, and estimate batch norms again."""
-    from core.models.catalogue import backbone
     from core.surgery.batch_norm import recalibrate
     from core.surgery.budget import apply
-    from core.surgery.samples import training_batches
 
     context.phase("prune", "Pruning channels")
-    model.to(context.device)
-    images, batch = settings.importance_batches, settings.training.batch_size
-    prospect = look(
-        model, context.preprocess.size, settings, backbone(context.network.backbone).blocks, context.seed,
-        training_batches(context, f"importance-{step}", images, batch), start,
-    )  # fmt: skip
+    prospect = look_in(model, settings, context, step, start)
     chosen = prospect.plan(settings, step / settings.steps)
     apply(prospect.groups, chosen)
-    recalibrate(model, context, settings.batch_norm_batches, batch)
+    recalibrate(model, context, settings.batch_norm_batches, settings.training.batch_size)
     return prospect, chosen
+
+
+def look_in(
+    model: "ImageClassifier",
+    settings: PruneChannelsParams,
+    context: StageContext,
+    step: int = 1,
+    start: Start | None = None,
+) -> Prospect:
+    """As `look`, for a network of a run, on its device and with its training images."""
+    from core.models.catalogue import backbone
+    from core.surgery.samples import training_batches
+
+    model.to(context.device)
+    batches = training_batches(
+        context, f"importance-{step}", settings.importance_batches, settings.training.batch_size
+    )
+    blocks = backbone(context.network.backbone).blocks
+    return look(model, context.preprocess.size, settings, blocks, context.seed, batches, start)
 
 
 def _report(result: StageResult, settings: PruneChannelsParams, prospect: Prospect, chosen: "Plan") -> None:
@@ -405,7 +297,7 @@ def _report(result: StageResult, settings: PruneChannelsParams, prospect: Prospe
         (row["path"], _why_whole(row, settings)) for row in rows if row["after"] == row["before"]
     ]
     if not cut:
-        raise _nothing(result.skipped)
+        raise nothing_goes(result.skipped)
     result.facts |= {
         "layers": cut,
         "importance": settings.importance,

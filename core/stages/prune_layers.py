@@ -162,18 +162,16 @@ class PruneLayers(ModelStage[PruneLayersParams]):
 
 
 def blocks_missing(given: Input) -> list[Problem]:
-    """The problem of a backbone without residual blocks, if it has none."""
-    from core.models.catalogue import BACKBONES
-
-    if given.network is None or given.network.backbone not in BACKBONES:
+    """The problem of a network without residual blocks, if it has none."""
+    found = given.structure()
+    if found is None or found[1]:
         return []
-    found = BACKBONES[given.network.backbone]
-    if found.blocks:
-        return []
+    known = " that are known by name" if given.blocks is not None else ""
+    own = given.network is None  # a person's file, whose blocks they name
     return [Problem(
-        f"{found.title} is a plain chain of layers: it has no residual blocks, and without a shortcut "
-        "nothing can take a dropped layer's place.",
-        "Prune its channels instead, or choose a residual backbone.",
+        f"{found[0]} has no residual blocks{known}, and without a shortcut nothing can take a dropped layer's place.",
+        "Name their classes under 'Residual blocks' in its source, or prune channels instead."
+        if own else "Prune its channels instead, or choose a residual backbone.",
     )]  # fmt: skip
 
 

@@ -206,6 +206,4 @@ def _notes(rows: list[dict[str, Any]]) -> list[str]:
     zeros, weights = (sum(row[name] for row in rows) for name in ("zeros", "weights"))
     return [
         f"{zeros} of {weights} weights in {len(rows)} layers are zero ({100 * zeros / max(weights, 1):.1f} %).",
-        "Latency and the file's size stay as they are: the weights are stored and multiplied as dense "
-        "arrays, and a zero takes as long as any other number. A compressed copy of the file is smaller.",
     ]

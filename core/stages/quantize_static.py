@@ -100,6 +100,16 @@ class QuantizeStaticParams(IntegerParams):
         "First rescale neighbouring convolutions so that their channels span like ranges (exact; not across ReLU6).",
         advanced=True,
     )
+    scales: Literal["channel", "tensor"] = param(
+        "channel",
+        "Scales of weights",
+        "How many weights share a scale.",
+        choices={
+            "channel": "Those of one output channel.",
+            "tensor": "Those of a whole layer, as some accelerators need it; ruins depthwise convolutions.",
+        },
+        advanced=True,
+    )
 
 
 class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
@@ -116,7 +126,7 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
         told = context.job(
             "core.deploy.quantization.static:quantize",
             {
-                **context.inputs, **settings.arguments(), "equalise": settings.equalise,
+                **context.inputs, **settings.arguments(), "equalise": settings.equalise, "scales": settings.scales,
                 "source": str(source), "target": str(context.target), "seed": context.seed,
             },
         )  # fmt: skip

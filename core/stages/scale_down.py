@@ -32,8 +32,9 @@ from core.stages.base import (
     batch_norm_batches,
     run_training,
 )
-from core.stages.prune_channels import Prospect, PruneChannelsParams, Start, look
+from core.stages.prune_channels import PruneChannelsParams
 from core.stages.prune_layers import blocks_missing, described, rank_blocks
+from core.surgery.prospect import Prospect, Start, look
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:

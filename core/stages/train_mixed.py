@@ -6,7 +6,7 @@ in mixed precision keeps float32 weights, and exported as float32 it is neither 
 faster. So a float16 file stands beside the float32 one, and every figure says which it is of.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from core.params import Params, param
 from core.stages.base import ModelStage, StageContext, StageResult, run_training, with_precision
@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 class TrainMixedParams(Params):
     training: TrainingSettings = param(
-        TrainingSettings(), "Training", "How the weights are trained; the precision is always mixed here."
+        TrainingSettings(),
+        "Training",
+        "How the weights are trained; its own precision counts for nothing here.",
+    )
+    precision: Literal["auto", "mixed", "float32"] = param(
+        "auto",
+        "Precision",
+        "Number format of the forward and backward pass; weights stay float32.",
+        choices={
+            "auto": "Mixed where it is faster: always on CUDA; on a processor with bfloat16 a short trial decides (the stage says what it found).",
+            "mixed": "float16 with gradient scaling on CUDA, bfloat16 on processors that have it even where it is slower, float32 elsewhere.",
+            "float32": "Full precision; the float16 file is added all the same.",
+        },
     )
 
 
@@ -33,11 +45,19 @@ class TrainMixed(ModelStage[TrainMixedParams]):
     def epochs(self, settings: TrainMixedParams) -> float:
         return settings.training.epochs
 
+    def precision(self, settings: TrainMixedParams) -> str:
+        return settings.precision if settings.training.epochs else ""
+
+    def in_precision(self, settings: TrainMixedParams, precision: str) -> TrainMixedParams:
+        return settings.model_copy(update={"precision": precision})
+
     def run(self, model: "nn.Module", settings: TrainMixedParams, context: StageContext) -> StageResult:
         result = StageResult(model)
-        result.add_training(run_training(model, with_precision(settings.training, "mixed"), context))
+        result.add_training(
+            run_training(model, with_precision(settings.training, settings.precision), context)
+        )
         result.notes.append(
-            "Mixed precision speeds up training; the weights stay float32. Exported as float32 the model "
+            "Mixed precision is a matter of training speed; the weights stay float32. Exported as float32 the model "
             "cannot be smaller or faster than before. The float16 file beside it is half the size; "
             "whether it is faster depends on the device, and its own row says so."
         )

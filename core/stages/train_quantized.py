@@ -140,7 +140,8 @@ def _batches(rows: "np.ndarray", context: StageContext) -> "Iterator[Tensor]":
 
 def _validation_top1(model: "nn.Module", context: StageContext) -> float:
     from core.data.batches import Batches
-    from core.training import evaluate, resolve_precision
+    from core.precision import resolve_precision
+    from core.training import evaluate
 
     batches = Batches(
         context.data,

@@ -40,21 +40,33 @@ class CostModel:
         size: side of the input images in pixels.
         """
         self.base = count(model, size)
-        terms: dict[str, _Term] = {}
+        self._terms: dict[str, _Term] = {}
         for group in groups:
             for part in group.slices:
-                term = terms.setdefault(part.name, _Term(tuple(model.get_parameter(part.name).shape)))
+                term = self._terms.setdefault(part.name, _Term(tuple(model.get_parameter(part.name).shape)))
                 term.uses = max(term.uses, part.uses)
                 term.widths.append((part.axis, group.path, group.channels, len(part.positions)))
-        self._terms = list(terms.values())
+        self._layers = layer_shapes(model)
 
     def count(self, kept: Mapping[str, int]) -> Counts:
         """The network's counts with `kept` channels in each group; groups left out keep all."""
         params, macs = self.base.params, self.base.macs
-        for term in self._terms:
-            gone = term.elements - term.left(kept)
+        for term in self._terms.values():
+            gone = term.elements - math.prod(term.left(kept))
             params, macs = params - gone, macs - gone * term.uses
         return Counts(params, macs)
+
+    def shapes(self, kept: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        """By name, the shapes of the parameters that can change their shape."""
+        return {name: term.left(kept) for name, term in self._terms.items()}
+
+    def layers(self, kept: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        """By path, the shapes of the weights of all convolutions and linear layers."""
+        terms = self._terms
+        return {
+            path: terms[f"{path}.weight"].left(kept) if f"{path}.weight" in terms else shape
+            for path, shape in self._layers.items()
+        }
 
 
 @dataclass(slots=True)
@@ -69,11 +81,20 @@ class _Term:
     def elements(self) -> int:
         return math.prod(self.shape)
 
-    def left(self, kept: Mapping[str, int]) -> int:
+    def left(self, kept: Mapping[str, int]) -> tuple[int, ...]:
         shape = list(self.shape)
         for axis, path, channels, positions in self.widths:
             shape[axis] -= (channels - kept.get(path, channels)) * positions // channels
-        return math.prod(shape)
+        return tuple(shape)
+
+
+def layer_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """By path, the shapes of the weights of all convolutions [o, i, h, w] and linear layers [o, i]."""
+    return {
+        path: tuple(module.weight.shape)
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }
 
 
 @dataclass(frozen=True, slots=True)

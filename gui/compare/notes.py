@@ -1,21 +1,29 @@
-"""What has to be known of the figures: notes, verification, layers left alone."""
+"""What has to be known of the figures: why they are so, notes, verification, layers left alone."""
 
 from collections.abc import Sequence
 from html import escape
 
-from PySide6.QtWidgets import QTextBrowser, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
 from core.analysis.table import Row
 from core.comparison import ComparedRun
-from core.reports import StageReport
+from core.reports import Cause, StageReport
 from gui import theme
 
 _LAYERS_SHOWN = 30
 _RUNS_SHOWN = 12
+_FIXES_SHOWN = 3
 
 
 class NotesPane(QWidget):
-    """Notes of the chosen row's stage; of all stages while none is chosen."""
+    """Notes of the chosen row's stage; of all stages while none is chosen.
+
+    Signals:
+        mend_wanted: the `Cause` whose fix a person takes.
+    """
+
+    mend_wanted = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,6 +36,10 @@ class NotesPane(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 6, 0, 0)
         layout.addWidget(self.browser)
+        self._buttons = QVBoxLayout()
+        self._buttons.setSpacing(4)
+        layout.addLayout(self._buttons)
+        self.fix_buttons: list[QPushButton] = []
         self._runs: Sequence[ComparedRun] = ()
         self._row: Row | None = None
 
@@ -51,6 +63,37 @@ class NotesPane(QWidget):
             if len(self._runs) > _RUNS_SHOWN:
                 parts.append(_paragraph(f"… and {len(self._runs) - _RUNS_SHOWN} more runs; select a row."))
         self.browser.setHtml("".join(parts) or _paragraph("No notes."))
+        self._offer_fixes()
+
+    def _offer_fixes(self) -> None:
+        """Buttons for the first changes that would help the chosen stage, or any of the only run's."""
+        for button in self.fix_buttons:
+            self._buttons.removeWidget(button)
+            button.hide()
+            button.deleteLater()
+        if self._row is not None:
+            reports = [self._row.report] if self._row.report is not None else []
+        else:
+            reports = list(self._runs[0].reports) if len(self._runs) == 1 else []
+        offers = [
+            (report, cause) for report in reports if report.why for cause in report.why.causes if cause.fix
+        ]
+        self.fix_buttons = [
+            self._button(number, report, cause)
+            for number, (report, cause) in enumerate(offers[:_FIXES_SHOWN])
+        ]
+        for button in self.fix_buttons:
+            self._buttons.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
+
+    def _button(self, number: int, report: StageReport, cause: Cause) -> QPushButton:
+        assert cause.fix is not None
+        button = QPushButton(theme.icon("mend"), f"{report.name}: {cause.fix.words}")
+        button.setObjectName(f"why-fix-{number}")
+        button.setAccessibleName(f"Change the pipeline: {cause.fix.words} in {report.name}")
+        button.setProperty("role", "mend")
+        button.setToolTip(f"{cause.sentence} This changes the pipeline in the editor; Undo takes it back.")
+        button.clicked.connect(lambda _=False, cause=cause: self.mend_wanted.emit(cause))
+        return button
 
     def _run(self, run: ComparedRun) -> list[str]:
         parts = [_heading(f"{run.title}, {run.when}")] if len(self._runs) > 1 else []
@@ -67,7 +110,7 @@ def _heading(words: str) -> str:
 
 def _stage(report: StageReport, whole: bool) -> str:
     c = theme.colours()
-    lines = []
+    lines = _why(report)
     for artefact in report.artefacts:
         if artefact.verification is not None:
             good = artefact.verification.good
@@ -81,6 +124,16 @@ def _stage(report: StageReport, whole: bool) -> str:
         if len(report.skipped) > _LAYERS_SHOWN:
             lines.append(_paragraph(f"… and {len(report.skipped) - _LAYERS_SHOWN} more, in the run's report"))
     return "".join(lines)
+
+
+def _why(report: StageReport) -> list[str]:
+    if report.why is None or not report.why.paragraph:
+        return []
+    lines = [f'<p style="margin:2px 0 4px 0"><b>Why:</b> {escape(report.why.paragraph)}</p>']
+    if report.why.advice:
+        advice = escape(" ".join(report.why.advice))
+        lines.append(f'<p style="margin:2px 0 4px 0"><b>What to do:</b> {advice}</p>')
+    return lines
 
 
 def _paragraph(words: str, mark: str = "") -> str:

@@ -1,6 +1,5 @@
 """Keeps the Data place in step with the document: opens, checks and augments beside the window."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +44,6 @@ class DataPlace(QObject):
         self._shift = self._roll = 0
         self.guesser, self.opener, self.checker, self.augmenter = (Worker(self) for _ in range(4))
         self._connect()
-
-    @property
-    def workers(self) -> Sequence[Worker]:
-        """Whoever closes the window has to wait for these."""
-        return self.opener, self.checker, self.augmenter, self.guesser
 
     def _connect(self) -> None:
         view = self.view

@@ -7,13 +7,14 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QListView, QMenu, QToolButton
 
 from core.errors import Problem
+from core.reports import Cause
 from core.stages.catalogue import STAGES
 from gui import theme
 from gui.document import Document
 from gui.editor import edits
 from gui.editor.card_list import Landing
 from gui.editor.cards import Card, icon_of
-from gui.editor.fixes import Fix, fix_for
+from gui.editor.fixes import Fix, fix_for, fix_for_cause
 
 _ICONS = {
     "branch-here": "branch",
@@ -289,6 +290,14 @@ class StageCommands(QObject):
     def fix(self, problem: Problem) -> Fix | None:
         """What mends a problem by itself."""
         return fix_for(self._document.pipeline, problem)
+
+    def mend_cause(self, cause: Cause) -> None:
+        """Take what removes a cause of a stage's figures, where this document has that stage."""
+        fix = fix_for_cause(self._document.pipeline, cause)
+        if fix is None:
+            self.said.emit("Nothing to change: this pipeline has no such stage, or is set so already.")
+        else:
+            self.mend(fix)
 
     def mend(self, fix: Fix) -> None:
         """Take a fix."""

@@ -266,6 +266,13 @@ def set_setting(
     return pipeline.with_settings(id, changed(node.settings, kind, path, value, unset))
 
 
+def set_kind(pipeline: Pipeline, id: str, kind: str, settings: Mapping[str, Any]) -> Pipeline:
+    """The same place in the tree for a stage of another kind, with these settings."""
+    content = pipeline.as_dict()
+    content["stages"][pipeline.stage_ids.index(id)] |= {"kind": kind, "settings": dict(settings)}
+    return Pipeline.parse(content)
+
+
 def set_data(pipeline: Pipeline, path: tuple[str, ...], value: Any, unset: bool = False) -> Pipeline:
     """Set (or unset) one setting of the data section."""
     content = pipeline.as_dict()

@@ -27,6 +27,11 @@ def short_time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def short_latency(milliseconds: float) -> str:
+    """ "12.3 ms": three digits."""
+    return f"{_three(milliseconds)} ms" if milliseconds >= 1 else f"{milliseconds:.2f} ms"
+
+
 def change(now: float, before: float) -> str:
     """ "−34 %" against what came before, "" where nothing changed or nothing was there."""
     if not before or now == before:
@@ -45,6 +50,7 @@ def facts(forecast: Forecast | None) -> str:
         f"{short_count(forecast.params)} params" if forecast.params is not None else "",
         f"{short_count(forecast.macs)} MACs" if forecast.macs is not None else "",
         short_size(forecast.bytes) if forecast.bytes is not None else "",
+        f"≈ {short_latency(forecast.latency_ms)}" if forecast.latency_ms is not None else "",
     ]
     said = " · ".join(part for part in parts if part)
     if not said:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from core import pipeline as documents
 from core.errors import Problem
 from core.pipeline import Pipeline, StageNode
+from core.reports import Cause
 from core.stages.base import DeploymentStage
 from gui.editor import edits
 from gui.widgets.declared import Declared, declared, settings_class
@@ -40,6 +41,26 @@ def fix_for(pipeline: Pipeline, problem: Problem) -> Fix | None:
         if best is not None and fewest == 0:
             break
     return best
+
+
+def fix_for_cause(pipeline: Pipeline, cause: Cause) -> Fix | None:
+    """The change that removes a cause of a stage's figures; None where this document has no such stage.
+
+    A stage whose settings are so already needs no change.
+    """
+    wanted = cause.fix
+    if wanted is None or wanted.stage not in pipeline.stage_ids:
+        return None
+    if wanted.kind:
+        changed = edits.set_kind(pipeline, wanted.stage, wanted.kind, wanted.settings)
+    else:
+        node, changed = pipeline.stage(wanted.stage), pipeline
+        for name, value in wanted.settings.items():
+            if name not in node.stage.Settings.model_fields:
+                return None
+            changed = edits.set_setting(changed, node.id, (name,), value)
+    words = f"{wanted.words} in '{pipeline.stage(wanted.stage).title}'"
+    return Fix(words, changed) if changed != pipeline else None
 
 
 def _candidates(pipeline: Pipeline, problem: Problem) -> Iterator[tuple[str, Pipeline]]:

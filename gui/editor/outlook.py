@@ -2,6 +2,10 @@
 
 Counts are asked for whenever the document changes; only the last question is answered. Times and
 the outcome of a check hold for the document that they were measured on and go when it changes.
+
+Latencies are predicted from layer times. Where this machine has not measured those of a network yet, that
+is done beside the window, once, in processes of their own; never while a run goes on, whose figures it
+would disturb.
 """
 
 from pathlib import Path
@@ -40,7 +44,12 @@ class Outlook(QObject):
         self._measured = ""  # the text of the document that `times` belong to
         self.failure = ""  # why there are no forecasts
         self._memory: list[Any] = []  # the WhatIf, made by the first job
-        self._started = self._again = False
+        self._started = self._again = self._running = False
+        self.measurer = Worker(self)
+        self.measurer.completed.connect(self._measured_machine)
+        self.measurer.ended.connect(self.changed)
+        self.measures = False  # whether this machine may be measured
+        self._tried: set[str] = set()  # networks whose layers could not be timed
         self._asked = ""
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
@@ -53,10 +62,25 @@ class Outlook(QObject):
         """Whether an answer is on its way."""
         return self.worker.running or self._rest.isActive()
 
-    def start(self) -> None:
-        """From now on answer."""
-        self._started = True
+    @property
+    def measuring(self) -> bool:
+        """Whether layers are being timed for a prediction that is not there yet."""
+        return self.measurer.running
+
+    def start(self, measures: bool = False) -> None:
+        """From now on answer; with `measures` time layers where predictions need it."""
+        self._started, self.measures = True, measures
         self._document_changed()
+
+    def set_running(self, running: bool) -> None:
+        """Whether a run goes on: nothing else is measured then."""
+        if running == self._running:
+            return
+        self._running = running
+        if running:
+            self.measurer.stop()
+        else:
+            self._measure()
 
     def show_times(self, text: str, times: dict[str, float]) -> None:
         """Seconds of every stage, measured on the document `text`."""
@@ -110,6 +134,31 @@ class Outlook(QObject):
         if self._again:
             self._again = False
             self._rest.start()
+        else:
+            self._measure()
+
+    def _measure(self) -> None:
+        """Time the layers of what the last answers could not say a latency for."""
+        missing = self._memory[0].unmeasured if self._memory and not self.worker.running else []
+        missing = [one for one in missing if one.key not in self._tried]
+        if not missing or not self.measures or self._running or self.measurer.running:
+            return
+        home = self._home
+
+        def job(control: RunControl, say: Say) -> list[str]:
+            from core.whatif import measure
+
+            measure(home, missing, control)
+            return [one.key for one in missing]
+
+        self.measurer.start("measuring how fast this machine is", job)
+        self.changed.emit()
+
+    def _measured_machine(self, keys: list[str]) -> None:
+        """Ask again: there are predictions now, or there will be none."""
+        self._tried |= set(keys)
+        self._asked = ""
+        self._rest.start()
 
     def _failed(self, failure: Failure) -> None:
         """Counts are a help: where they cannot be had, the strip says why, and no dialog stands in the way."""

@@ -1,9 +1,9 @@
-"""What the selected stage would leave, in four figures: parameters, MACs, file and time."""
+"""What the selected stage would leave: parameters, MACs, file, time and predicted latency."""
 
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel
 
 from core.whatif import Forecast
-from gui.editor.figures import change, short_count, short_size, short_time
+from gui.editor.figures import change, short_count, short_latency, short_size, short_time
 from gui.widgets.buttons import text
 
 _FIGURES = (
@@ -11,8 +11,14 @@ _FIGURES = (
     ("macs", "MACs", "Multiply-accumulates for one image: convolutions and linear layers."),
     ("bytes", "File", "About the size of the exported file."),
     ("time", "Time", "About how long the stage takes here. Check measures a few steps and says it."),
-    ("latency", "Latency", "Measured on the exported file by the run; it does not follow from counts."),
+    (
+        "latency_ms",
+        "Latency",
+        "Predicted from times of layers that were measured on this machine: one image, one thread, float32. "
+        "The run measures the exported file itself.",
+    ),
 )
+_MEASURING = "Measuring this machine: a predicted latency follows within a minute or so."
 
 
 class ForecastStrip(QFrame):
@@ -57,9 +63,8 @@ class ForecastStrip(QFrame):
         self.values["time"].setText(f"≈ {short_time(seconds)}" if seconds is not None else "–")
         source = now is not None and not now.before
         self.changes["time"].setText("" if seconds is not None or source else "Check says it")
-        self.values["latency"].setText("–")
-        self.changes["latency"].setText("by the run")
-        remark = otherwise if now is None else now.remark
+        self._show_latency(now, before)
+        remark = otherwise if now is None else now.remark or (_MEASURING if now.measuring else "")
         bad = now is not None and now.impossible
         self.remark.setText(f"⚠ {remark}" if bad else remark)
         self.remark.setVisible(bool(remark))
@@ -67,6 +72,20 @@ class ForecastStrip(QFrame):
             self.remark.setProperty("bad", bad)
             self.remark.style().unpolish(self.remark)
             self.remark.style().polish(self.remark)
+
+    def _show_latency(self, now: Forecast | None, before: Forecast | None) -> None:
+        """A prediction with its usual error, or why there is none."""
+        value, words = self.values["latency_ms"], self.changes["latency_ms"]
+        if now is None or now.latency_ms is None:
+            value.setText("–")
+            value.setToolTip("")
+            words.setText("measuring" if now is not None and now.measuring else "by the run")
+            return
+        usual = f"± {max(100 * now.latency_error, 1):.0f} %"
+        value.setText(f"≈ {short_latency(now.latency_ms)}")
+        value.setToolTip(f"Predicted; such predictions are usually within {usual} of what is measured")
+        old = before.latency_ms if before is not None else None
+        words.setText(", ".join(part for part in (change(now.latency_ms, old) if old else "", usual) if part))
 
 
 def _of(forecast: Forecast | None, name: str) -> int | None:

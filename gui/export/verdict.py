@@ -1,120 +1,84 @@
-"""How an export went: the verdict in words, agreement, largest difference, accuracy, size."""
+"""How an export went: the verdict in words, where the file lies, and what to know about it."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import (  # fmt: skip
-    QFrame,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QStackedLayout,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
 from gui import theme
 from gui.widgets.buttons import ElidedLabel, text
 
+if TYPE_CHECKING:
+    from core.exporting import ExportResult
+
 
 class VerdictCard(QFrame):
-    """Before the first export it says what will stand here."""
+    """Hidden until something was exported."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("verdict")
-        self.setMinimumHeight(150)
-        self.path: Path | None = None
-        self._result: Any = None
+        self._result: ExportResult | None = None
         self._icon = QLabel()
-        self.heading, self.sentence = text("", "heading"), text("", "", wrap=True)
+        self.heading = text("", "heading")
+        self.sentence = text("", "", wrap=True)
         self.place = ElidedLabel()
         self.place.setProperty("role", "muted")
-        self.open_folder, self.copy_path = QPushButton("Open folder"), QPushButton("Copy path")
-        self.open_folder.setObjectName("open-export-folder")
+        self.copy_path, self.open_folder = QPushButton("Copy path"), QPushButton("Open folder")
         self.copy_path.setObjectName("copy-export-path")
-        self._figures = QGridLayout()
-        self._figures.setHorizontalSpacing(28)
-        self._figures.setVerticalSpacing(2)
-        self._values: dict[str, QLabel] = {}
-        for column, name in enumerate(
-            ("Agreement", "Largest logit difference", "Top-1", "Size", "Images compared")
-        ):
-            value = text("", "heading")
-            self._values[name] = value
-            self._figures.addWidget(text(name, "muted"), 0, column)
-            self._figures.addWidget(value, 1, column)
-        self._figures.setColumnStretch(5, 1)
-        waiting = text(
-            "3.  After the export, the verification stands here: whether the file agrees with the network, "
-            "how far its answers are apart, its accuracy and its size.",
-            "muted",
-            wrap=True,
-        )
-        waiting.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._stack = QStackedLayout(self)
-        self._stack.addWidget(waiting)
-        self._stack.addWidget(self._page())
-
-    def _page(self) -> QWidget:
-        page = QWidget()
-        top = QHBoxLayout()
-        top.setSpacing(12)
-        top.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
+        self.open_folder.setObjectName("open-export-folder")
+        self.copy_path.clicked.connect(self._copy)
+        self.open_folder.clicked.connect(self._open)
         words = QVBoxLayout()
-        words.setSpacing(4)
+        words.setSpacing(3)
         for widget in (self.heading, self.sentence, self.place):
             words.addWidget(widget)
-        top.addLayout(words, 1)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(14, 10, 14, 10)
+        row.setSpacing(12)
+        row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
+        row.addLayout(words, 1)
         for button in (self.copy_path, self.open_folder):
-            top.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
-        layout = QVBoxLayout(page)
-        layout.setContentsMargins(16, 14, 16, 14)
-        layout.setSpacing(12)
-        layout.addLayout(top)
-        layout.addLayout(self._figures)
-        layout.addStretch(1)
-        return page
+            row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+        self.clear()
+
+    @property
+    def path(self) -> Path | None:
+        """What was exported."""
+        return self._result.path if self._result is not None else None
 
     def clear(self) -> None:
         """Back to the beginning."""
-        self.path = self._result = None
-        self._set_role("")
-        self._stack.setCurrentIndex(0)
+        self._result = None
+        self.hide()
 
-    def show_result(self, result: Any) -> None:
-        """Show an `ExportResult`."""
-        self._result, self.path = result, Path(result.path)
-        check, metrics = result.verification, result.metrics
+    def show_result(self, result: "ExportResult") -> None:
+        """Say how it went."""
+        self._result = result
+        check = result.verification
         self.heading.setText("Exported and verified" if check.good else "Exported, but not verified")
-        self.sentence.setText(check.sentence)
-        self.place.setText(str(result.path))
-        top1 = getattr(result, "top1", None)
-        if top1 is None and metrics.get("top1") is not None:
-            top1 = metrics["top1"].value
-        shown = {
-            "Agreement": f"{check.agreement:.2f} %",
-            "Largest logit difference": f"{check.max_logit_difference:.2g}"
-            + (f"  (limit {check.limit:g})" if check.limit is not None else ""),
-            "Top-1": "—" if top1 is None else f"{top1:.2f} %",
-            "Size": f"{self.path.stat().st_size / 1e6:.3f} MB" if self.path.is_file() else "—",
-            "Images compared": f"{check.images:,}".replace(",", "\u202f"),
-        }
-        for name, words in shown.items():
-            self._values[name].setText(words)
-        self._set_role("fine" if check.good else "notice")
-        self._stack.setCurrentIndex(1)
+        self.sentence.setText(" ".join([check.sentence, *result.notes]))
+        latency = result.metrics.get("latency_ms")
+        timed = f" · {latency.value:.3g} ms an image" if latency is not None and latency.value else ""
+        more = f" and {len(result.files) - 1} more" if len(result.files) > 1 else ""
+        self.place.setText(f"{result.path}{more} · {result.bytes / 1e6:.3f} MB{timed}")
+        self.setProperty("role", "fine" if check.good else "notice")
+        self.style().unpolish(self)
+        self.style().polish(self)
+        self.show()
         self.retheme()
 
     def retheme(self) -> None:
         if self._result is not None:
-            good = self._result.verification.good
-            icon, colour = ("done", "good") if good else ("warning", "warning")
-            self._icon.setPixmap(theme.pixmap(icon, colour, 26, self.devicePixelRatioF()))
+            icon, colour = ("done", "good") if self._result.verification.good else ("warning", "warning")
+            self._icon.setPixmap(theme.pixmap(icon, colour, 24, self.devicePixelRatioF()))
 
-    def _set_role(self, role: str) -> None:
-        self.setProperty("role", role)
-        self.style().unpolish(self)
-        self.style().polish(self)
+    def _open(self) -> None:
+        if self.path is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.path.parent)))
+
+    def _copy(self) -> None:
+        if self.path is not None:
+            QGuiApplication.clipboard().setText(str(self.path))

@@ -1,84 +1,102 @@
-"""Export: choose a finished stage's file and a place; the copy is verified before it is put there."""
+"""The Export place: choose a file, a format and where it goes; the verification and the model card beside."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QModelIndex, QUrl, Signal
-from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication
+from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (  # fmt: skip
     QFileDialog,
+    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QStackedLayout,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
 from core.analysis.table import Row
+from core.deploy.formats.catalogue import FORMATS
+from core.deploy.formats.settings import ExportSettings
 from gui import theme
+from gui.export.ladder_view import LadderView
 from gui.export.verdict import VerdictCard
+from gui.help.page import Page
 from gui.results import Results
 from gui.widgets.buttons import ActionButton, Empty, Header, card, text
+from gui.widgets.fields import Option
+from gui.widgets.form import Form
 from gui.widgets.metric_table import MetricModel, MetricTable
 
 _COLUMNS = ("top1", "latency_ms", "size_mb", "params", "agreement", "max_logit_difference")
-
-
-@dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """What a person asked for."""
-
-    results: Results
-    stage_key: str
-    artefact_id: str
-    target: Path
+_ABOUT = "The file is opened again and held against its network before it takes its place."
+_FORM_WIDTH = 448
+_ROWS = 3  # of the table that are seen at once
 
 
 class ExportView(QWidget):
-    """Asks for an export and shows how it went.
+    """Shows what can be exported and how it went; who decides and exports is the `ExportPlace`.
 
     Signals:
-        wanted: an `ExportRequest`.
+        row_chosen: another file, a `Row`.
+        settings_edited: path of a setting, its value, and whether it goes back to its default.
+        target_typed: a person wrote or picked the target, as text.
+        export_wanted: the export is to begin.
         stop_wanted: the export under way is to stop.
     """
 
-    wanted = Signal(object)
+    row_chosen = Signal(object)
+    settings_edited = Signal(tuple, object, bool)
+    target_typed = Signal(str)
+    export_wanted = Signal()
     stop_wanted = Signal()
 
     def __init__(self, open_run: QAction, run: QAction):
         super().__init__()
         self.setObjectName("place-export")
-        self.results: Results | None = None
-        self._busy = ""
-        self._own_target = self._own_row = self._filling = False
         self.model = MetricModel(_COLUMNS)
         self.table = MetricTable("export-files", "Files that can be exported", self.model)
-        self.table.selectionModel().currentRowChanged.connect(self._row_chosen)
+        self.table.selectionModel().currentRowChanged.connect(self._chosen)
         self.header = Header("Export", ActionButton(open_run))
-        self.verdict = VerdictCard()
-        self.verdict.open_folder.clicked.connect(self._open_folder)
-        self.verdict.copy_path.clicked.connect(self._copy_path)
+        self.form = Form(ExportSettings, {"format": _options(tuple(FORMATS))})
+        self.form.edited.connect(self.settings_edited)
+        self.reason_card, self.reason = card("notice"), text("", "", wrap=True)
+        self.reason.setObjectName("export-reason")
+        self.ladder, self.model_card, self.verdict = LadderView(), Page(), VerdictCard()
+        self.model_card.setObjectName("export-model-card")
+        self.model_card.setAccessibleName("Model card")
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("export-tabs")
+        self.tabs.setAccessibleName("What is known of the file")
         self.empty = Empty(
             "export",
             "Nothing to export yet",
-            "Every finished stage of a run can be exported as an ONNX file that is verified against its "
-            "network. Run the pipeline, or open a run from before.",
+            "Every finished stage of a run can be exported: as an ONNX file, as an archive that is ready to run, "
+            "and in other formats. Run the pipeline, or open a run from before.",
             ActionButton(run, primary=True),
         )
+        self._build()
+        self.retheme()
+
+    def _build(self) -> None:
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(12)
-        column.addWidget(text("1.  Choose a file", "section"))
-        column.addWidget(self.table, 1)
-        column.addWidget(text("2.  Choose where it goes", "section"))
+        column.setSpacing(10)
+        middle = QHBoxLayout()
+        middle.setSpacing(14)
+        middle.addWidget(self._settings_card())
+        middle.addWidget(self._outcome(), 1)
+        column.addWidget(self.table)
+        column.addLayout(middle, 1)
         column.addWidget(self._target_card())
-        column.addWidget(self.verdict)
         self._stack = QStackedLayout()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(body)
@@ -87,26 +105,68 @@ class ExportView(QWidget):
         layout.setSpacing(12)
         layout.addWidget(self.header)
         layout.addLayout(self._stack, 1)
-        self.retheme()
-        self.show_results(None)
 
-    def _target_card(self) -> QWidget:
+    def _settings_card(self) -> QWidget:
+        page = QWidget()
+        page.setProperty("role", "page")
+        inner = QVBoxLayout(page)
+        inner.setContentsMargins(14, 12, 14, 12)
+        inner.setSpacing(10)
+        said = QHBoxLayout(self.reason_card)
+        said.setContentsMargins(12, 9, 12, 9)
+        said.setSpacing(10)
+        self._reason_icon = QLabel()
+        said.addWidget(self._reason_icon, 0, Qt.AlignmentFlag.AlignTop)
+        said.addWidget(self.reason, 1)
+        inner.addWidget(self.reason_card)
+        inner.addWidget(self.form)
+        inner.addStretch(1)
+        area = QScrollArea()
+        area.setObjectName("export-settings")
+        area.setAccessibleName("How it is exported")
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(page)
+        frame = card()
+        frame.setFixedWidth(_FORM_WIDTH)
+        layout = QVBoxLayout(frame)
+        layout.setContentsMargins(1, 1, 1, 1)
+        layout.addWidget(area)
+        return frame
+
+    def _outcome(self) -> QWidget:
+        """Tabs: the ladder with the verdict below it, and the model card."""
+        page = card()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(12, 10, 12, 12)
+        column.setSpacing(8)
+        area = QScrollArea()
+        area.setObjectName("export-steps")
+        area.setWidgetResizable(True)
+        area.setWidget(self.ladder)
+        column.addWidget(area, 1)
+        column.addWidget(self.verdict)
+        self.tabs.addTab(page, "Verification")
+        self.tabs.addTab(self.model_card, "Model card")
+        return self.tabs
+
+    def _target_card(self) -> QFrame:
         frame = card()
         grid = QGridLayout(frame)
-        grid.setContentsMargins(14, 12, 14, 12)
+        grid.setContentsMargins(14, 10, 14, 10)
         grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(4)
         self.target = QLineEdit()
         self.target.setObjectName("export-target")
-        self.target.setAccessibleName("Target file")
-        self.target.textEdited.connect(self._target_typed)
-        self.target.textChanged.connect(lambda _text: self._update())
+        self.target.setAccessibleName("Target")
+        self.target.textEdited.connect(self.target_typed)
         self.browse = QPushButton("Browse…")
         self.browse.setObjectName("export-browse")
         self.browse.clicked.connect(self._browse)
         self.button = QPushButton("Export")
         self.button.setObjectName("export")
         self.button.setProperty("primary", True)
-        self.button.clicked.connect(self._export)
+        self.button.clicked.connect(self.export_wanted)
         self.cancel = QPushButton("Cancel")
         self.cancel.setObjectName("export-cancel")
         self.cancel.clicked.connect(self.stop_wanted)
@@ -118,142 +178,101 @@ class ExportView(QWidget):
         self.hint = text("", "muted", wrap=True)
         label = QLabel("Target")
         label.setBuddy(self.target)
-        grid.addWidget(label, 0, 0)
-        grid.addWidget(self.target, 0, 1)
         row = QHBoxLayout()
         row.setSpacing(8)
         for widget in (self.browse, self.button, self.cancel):
             row.addWidget(widget)
+        grid.addWidget(label, 0, 0)
+        grid.addWidget(self.target, 0, 1)
         grid.addLayout(row, 0, 2)
         grid.addWidget(self.hint, 1, 1)
         grid.addWidget(self.bar, 1, 2)
         grid.setColumnStretch(1, 1)
         return frame
 
-    def show_results(self, results: Results | None) -> None:
-        """Offer the files of a run."""
-        before, chosen = self.results, self._chosen()
-        self.results = results
-        rows = [row for row in (results.rows if results else []) if row.artefact is not None]
-        self._filling = True
-        self.model.show_rows(rows, results.pipeline.final_id if results else "")
+    # what is shown
+
+    def show_rows(self, rows: list[Row], results: Results | None) -> None:
+        """Offer these files of a run."""
+        self.model.show_rows(rows, results.pipeline.final_id if results is not None else "")
         self._stack.setCurrentIndex(1 if rows else 0)
+        head = self.table.horizontalHeader().sizeHint().height()
+        self.table.setFixedHeight(head + self.table.rowHeight(0) * min(len(rows), _ROWS) + 4)
         if results is None:
-            self.header.show_texts(
-                "Export",
-                "The copy is verified against the network that it was made from, before it takes its place.",
-            )
+            self.header.show_texts("Export", _ABOUT)
         else:
             self.header.show_texts(f"Export · {results.title}", results.about)
-        same_run = before is not None and results is not None and before.run.folder == results.run.folder
-        if not same_run:
-            self.verdict.clear()
-            self._own_target = self._own_row = False
-        labels = [row.label for row in rows]
-        if rows:
-            wanted = (
-                labels.index(chosen.label)
-                if self._own_row and chosen is not None and chosen.label in labels
-                else self._final_row(rows)
-            )
-            self.table.selectRow(wanted)
-        self._filling = False
-        self._update()
 
-    def _final_row(self, rows: list[Row]) -> int:
-        assert self.results is not None
-        final = self.results.pipeline.final_id
-        found = [
-            n
-            for n, row in enumerate(rows)
-            if row.report
-            and row.report.id == final
-            and row.artefact
-            and row.artefact.id == row.report.headline
-        ]
-        return found[0] if found else len(rows) - 1
+    def offer_formats(self, possible: Sequence[str]) -> None:
+        """Say in the list of formats which can hold the file."""
+        self.form.set_options("format", _options(possible))
 
-    def show_progress(self, fraction: float, words: str) -> None:
-        """The export under way."""
-        self._busy = words or "Exporting"
+    def show_settings(self, settings: ExportSettings) -> None:
+        """Show how it will be exported."""
+        self.form.show_settings(settings.model_dump(mode="json"))
+
+    def show_target(self, text: str) -> None:
+        if self.target.text() != text:
+            self.target.setText(text)
+
+    def show_state(self, against: str, missing: str, busy: str, fraction: float) -> None:
+        """What is enabled, from the state alone.
+
+        Args:
+            against: why the format cannot hold this file. missing: what else is missing.
+            busy: what the export does just now, "" where none is under way.
+        """
+        self.reason.setText(against)
+        self.reason_card.setVisible(bool(against))
+        self.button.setEnabled(not (against or missing or busy))
+        self.button.setToolTip(against or missing or "Write the file there, open it again and verify it")
+        self.button.setVisible(not busy)
+        self.cancel.setVisible(bool(busy))
+        self.bar.setVisible(bool(busy))
         self.bar.setValue(round(fraction * 1000))
-        self._update()
+        for widget in (self.target, self.browse, self.table, self.form):
+            widget.setEnabled(not busy)
+        self.hint.setText(
+            busy or missing or "What is there already is only replaced when the new file is good."
+        )
 
-    def show_result(self, result: Any) -> None:
-        """The export is good: an `ExportResult`."""
-        self._busy = ""
-        self.verdict.show_result(result)
-        self._update()
-
-    def show_ended(self) -> None:
-        """The export was stopped or failed."""
-        self._busy = ""
-        self._update()
+    def show_known(self, rungs: Sequence[Any], markdown: str, pending: bool) -> None:
+        """Show the ladder (`pending`: the export is still to come) and the model card."""
+        self.ladder.show_rungs(rungs, pending)
+        self.model_card.show_text(markdown)
 
     def retheme(self) -> None:
         self.button.setIcon(theme.icon("export", "on_accent"))
+        self._reason_icon.setPixmap(theme.pixmap("warning", "warning", 20, self.devicePixelRatioF()))
+        self.ladder.retheme()
         self.verdict.retheme()
 
-    def _chosen(self) -> Row | None:
+    def chosen(self) -> Row | None:
+        """The file that is to be exported."""
         row = self.table.currentIndex().row()
         return self.model.rows[row] if 0 <= row < len(self.model.rows) else None
 
-    def _row_chosen(self, _now: QModelIndex, _before: QModelIndex) -> None:
-        self._own_row = self._own_row or not self._filling
-        row = self._chosen()
-        if row is not None and row.artefact is not None and row.report is not None and not self._own_target:
-            folder = Path(self.target.text()).parent if self.target.text() else Path.home()
-            name = f"{row.report.key.replace('@', '-')}-{row.artefact.id}.onnx"
-            self.target.setText(str(folder / name))
-        self._update()
-
-    def _update(self) -> None:
-        """Enabled or not, from the state alone."""
-        row, busy = self._chosen(), bool(self._busy)
-        reason = self._reason(row)
-        self.button.setEnabled(not reason and not busy)
-        self.button.setToolTip(reason or "Copy the file there and verify the copy")
-        self.button.setVisible(not busy)
-        self.cancel.setVisible(busy)
-        self.bar.setVisible(busy)
-        for widget in (self.target, self.browse, self.table):
-            widget.setEnabled(not busy)
-        self.hint.setText(
-            self._busy if busy else reason or "An existing file is only replaced when the new one is good."
-        )
-
-    def _reason(self, row: Row | None) -> str:
-        if row is None:
-            return "Choose a file in the table first."
-        text = self.target.text().strip()
-        if not text:
-            return "Choose where the file goes."
-        if not Path(text).expanduser().parent.is_dir():
-            return "This folder does not exist; choose another one."
-        return "" if Path(text).suffix == ".onnx" else "The file's name has to end with .onnx."
-
-    def _target_typed(self, _text: str) -> None:
-        self._own_target = True
+    def _chosen(self, _now: QModelIndex, _before: QModelIndex) -> None:
+        self.row_chosen.emit(self.chosen())
 
     def _browse(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, "Export to", self.target.text(), "ONNX models (*.onnx)")
+        start = self.target.text()
+        suffix = Path(start).suffix
+        if suffix:
+            chosen, _ = QFileDialog.getSaveFileName(self, "Export to", start, f"Files (*{suffix})")
+        else:
+            folder = QFileDialog.getExistingDirectory(self, "Export into", str(Path(start).parent))
+            chosen = str(Path(folder) / Path(start).name) if folder else ""
         if chosen:
-            self._own_target = True
-            self.target.setText(chosen if chosen.endswith(".onnx") else f"{chosen}.onnx")
+            self.target.setText(chosen if chosen.endswith(suffix) else f"{chosen}{suffix}")
+            self.target_typed.emit(self.target.text())
 
-    def _export(self) -> None:
-        row = self._chosen()
-        if row is None or row.report is None or row.artefact is None or self.results is None:
-            return
-        self.verdict.clear()
-        target = Path(self.target.text().strip()).expanduser()
-        self.show_progress(0.0, "Copying")
-        self.wanted.emit(ExportRequest(self.results, row.report.key, row.artefact.id, target))
 
-    def _open_folder(self) -> None:
-        if self.verdict.path is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.verdict.path.parent)))
-
-    def _copy_path(self) -> None:
-        if self.verdict.path is not None:
-            QGuiApplication.clipboard().setText(str(self.verdict.path))
+def _options(possible: Sequence[str]) -> list[Option]:
+    """Every format by its title; those that cannot hold the file are crossed out."""
+    return [
+        Option(
+            each.id, each.title if each.id in possible else f"✕ {each.title}", f"{each.title}: {each.help}"
+        )
+        for each in FORMATS.values()
+    ]

@@ -49,11 +49,15 @@ class Page(QTextBrowser):
         place = guide.folder()
         if place is not None:
             self.setSearchPaths([str(place)])
+        self.show_text(guide.read(name))
+
+    def show_text(self, markdown: str) -> None:
+        """Show Markdown that is no document of the program's."""
         c = theme.colours()
         document = self.document()
         document.setDocumentMargin(22)
         document.setUndoRedoEnabled(False)
-        document.setMarkdown(guide.read(name), _DIALECT)
+        document.setMarkdown(markdown, _DIALECT)
         cursor = QTextCursor(document)
         cursor.beginEditBlock()  # one layout for all of it
         self._dress(c)

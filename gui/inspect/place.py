@@ -19,7 +19,7 @@ from gui.inspect.scanning import Scanning
 from gui.inspect.subject import Subject, counterpart, final, find, runs_to_inspect, subjects_of
 from gui.inspect.view import InspectView
 from gui.messages import Messages
-from gui.worker import Failure, Worker
+from gui.worker import Failure
 
 _BUSY = "A run is going on; this would disturb its measurements. It starts when the run has ended."
 
@@ -77,11 +77,6 @@ class InspectPlace(QObject):
 
     def retheme(self) -> None:
         self.view.retheme()
-
-    @property
-    def workers(self) -> tuple[Worker, ...]:
-        """Everything that has to end before the window closes."""
-        return (*(lane.worker for lane in self._lanes), self.scanning.lane.worker)
 
     # choosing
 

@@ -1,5 +1,7 @@
 """One image with the likeliest answers of one or two models; in the side panel and in a dialog of its own."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QKeySequence, QPainter, QPaintEvent, QShortcut
@@ -16,26 +18,32 @@ _SIDE = 420
 
 
 class TopFive(QWidget):
-    """A model's five likeliest classes as bars; the true class is marked by a word."""
+    """A model's five likeliest classes as bars; the true class, where it is known, is marked by a word."""
 
     def __init__(self, name: str):
         super().__init__()
         self.setObjectName(f"top-five-{name}")
-        self._best: list[tuple[str, float, bool]] = []
+        self._best: Sequence[tuple[str, float, bool | None]] = []
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(150)
 
     def show_answers(self, answers: Answers, image: int) -> None:
         """Show what a model answered on an image."""
         true = int(answers.labels[image])
-        self._best = [(answers.classes[label], share, label == true) for label, share in answers.best(image)]
+        self.show_best(
+            [(answers.classes[label], share, label == true) for label, share in answers.best(image)]
+        )
+
+    def show_best(self, best: Sequence[tuple[str, float, bool | None]]) -> None:
+        """Show classes with their probability; None where nobody knows whether it is the true one."""
+        self._best = best
         words = ", ".join(f"{name} {100 * share:.1f} %" for name, share, _ in self._best)
         self.setAccessibleName(f"Five likeliest classes: {words}")
         self.updateGeometry()
         self.update()
 
     @property
-    def shown(self) -> list[tuple[str, float, bool]]:
+    def shown(self) -> Sequence[tuple[str, float, bool | None]]:
         """Class, probability and whether it is the true one."""
         return self._best
 
@@ -54,8 +62,8 @@ class TopFive(QWidget):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(c.hover))
             painter.drawRoundedRect(QRectF(line.left(), line.bottom() - 4, line.width(), 4), 2, 2)
-            tone = c.good if true else c.bad if number == 0 else c.strong_border
-            painter.setBrush(QColor(tone))
+            tone = _tone(number == 0, true)
+            painter.setBrush(QColor(getattr(c, tone or "strong_border")))
             painter.drawRoundedRect(
                 QRectF(line.left(), line.bottom() - 4, max(2.0, line.width() * share), 4), 2, 2
             )
@@ -65,10 +73,17 @@ class TopFive(QWidget):
             painter.drawText(words, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, percent)
             room = words.width() - painter.fontMetrics().horizontalAdvance(percent) - 10
             shown = f"{name} (true)" if true else name
-            painter.setPen(QColor(c.good if true else c.bad if number == 0 else c.text))
+            painter.setPen(QColor(c.text if tone in ("", "accent") else getattr(c, tone)))
             shown = painter.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, room)
             painter.drawText(words, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
         painter.end()
+
+
+def _tone(first: bool, true: bool | None) -> str:
+    """The theme's colour of a bar; "" for one that says nothing."""
+    if true is None:
+        return "accent" if first else ""
+    return "good" if true else "bad" if first else ""
 
 
 class Look(QWidget):

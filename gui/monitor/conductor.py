@@ -1,9 +1,8 @@
 """What goes on around a run: the queue, the computer that stays awake, the notification at the end."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.errors import EspalierError
 from core.pipeline import Pipeline
@@ -23,10 +22,13 @@ class Conductor(QObject):
     A run that was completed or failed makes room for the next; one that a person stopped does not,
     because who stops wants the computer for something else.
 
-    Args:
-        started: called when a waiting run has started by itself.
-        say: takes a sentence for the status bar.
+    Signals:
+        started: a waiting run has started by itself.
+        said: a sentence for the status bar.
     """
+
+    started = Signal()
+    said = Signal(str)
 
     def __init__(
         self,
@@ -34,13 +36,11 @@ class Conductor(QObject):
         settings: Settings,
         messages: Messages,
         notices: Notices,
-        started: Callable[[], None],
-        say: Callable[[str], None],
         parent: QObject,
     ):
         super().__init__(parent)
         self._session, self._settings, self._messages = session, settings, messages
-        self._notices, self._started, self._say = notices, started, say
+        self._notices = notices
         self.queue = RunQueue(self)
         self.awake = Awake(self)
         session.changed.connect(self._follow)
@@ -64,7 +64,7 @@ class Conductor(QObject):
             self.start_next_after(pipeline, base)
             return
         count = self.queue.add(pipeline, base)
-        self._say(f"“{pipeline.name}” waits; {count} run{'s' if count > 1 else ''} in the queue.")
+        self.said.emit(f"“{pipeline.name}” waits; {count} run{'s' if count > 1 else ''} in the queue.")
 
     def start_next_after(self, pipeline: Pipeline, base: Path) -> None:
         """Queue `pipeline` and start whatever is first."""
@@ -73,7 +73,7 @@ class Conductor(QObject):
 
     def start_next(self) -> None:
         """Start the first waiting run, if none goes on."""
-        if self._session.steered != "idle":
+        if self._session.steered != "idle" or self._session.worker.retired:
             return
         first = self.queue.take_first()
         if first is None:
@@ -83,8 +83,8 @@ class Conductor(QObject):
         except EspalierError as error:
             self._messages.error(error)
             return
-        self._started()
-        self._say(f"Started “{first.pipeline.name}” from the queue.")
+        self.started.emit()
+        self.said.emit(f"Started “{first.pipeline.name}” from the queue.")
 
     def _follow(self) -> None:
         if self._session.steered in ("running", "paused") and self._settings.keep_awake:

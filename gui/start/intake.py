@@ -17,7 +17,7 @@ from gui.document import Document
 from gui.editor import edits
 from gui.files import Opened
 from gui.messages import Messages
-from gui.start import from_model, library
+from gui.start import from_model
 from gui.start.backbone_dialog import BackboneDialog
 from gui.start.dropped import kind_of
 from gui.worker import Say, Worker
@@ -48,11 +48,6 @@ class Intake(QObject):
         self.looker.completed.connect(self._looked)
         self.looker.failed.connect(messages.failure)
 
-    @property
-    def workers(self) -> Sequence[Worker]:
-        """Whoever closes the window has to wait for these."""
-        return (self.looker,)
-
     def takes(self, paths: Sequence[Path]) -> bool:
         """Whether these, dragged over the window, can be dropped."""
         taken = len(paths) == 1 and bool(kind_of(paths[0]))
@@ -72,16 +67,7 @@ class Intake(QObject):
         elif kind == "checkpoint":
             self._open(from_model.checkpoint_pipeline(path, self._data()), path)
         else:
-            if kind == "run":
-                self._register(path)
             self._desk.open_path(path)
-
-    def _register(self, folder: Path) -> None:
-        try:
-            if library.register(self._home, folder):
-                self.said.emit("A run from elsewhere: it stays where it lies, and is listed under Start.")
-        except EspalierError as error:
-            self._messages.error(error)
 
     def _look_into(self, path: Path, kind: str) -> None:
         if self.looker.running:

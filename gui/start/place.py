@@ -49,11 +49,6 @@ class StartPlace(QObject):
         self.lister.failed.connect(messages.failure)
         self.lister.ended.connect(self._ended)
 
-    @property
-    def workers(self) -> Sequence[Worker]:
-        """Whoever closes the window has to wait for these."""
-        return (self.lister,)
-
     def refresh(self) -> None:
         """Read the runs and the trash again; what is too old in it goes for good."""
         self._list(trash.KEPT_DAYS)

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 from gui.widgets.declared import Declared
 from gui.widgets.number_box import NumberBox
 
-_SHARE_BOX = 84  # pixels; the slider takes the rest
+_SHARE_BOX = 84  # pixels at least; the slider takes the rest
 _INT_MAX = 2**31 - 1  # what Qt's spin box can hold, not a bound of the parameter
 
 
@@ -163,13 +163,20 @@ class ShareField(FloatField):
         self.slider.setPageStep(self._FINE)
         self.slider.installEventFilter(self)
         self.layout().insertWidget(0, self.slider, 1)  # type: ignore[union-attr]
-        self.box.setFixedWidth(_SHARE_BOX)
+        self.box.lineEdit().textChanged.connect(lambda _text: self._fit())
+        self.box.valueChanged.connect(lambda _value: self._fit())
+        self._fit()
         self.slider.valueChanged.connect(self._slid)
         self.box.valueChanged.connect(lambda value: self._follow(value))
 
     def show_value(self, value: Any) -> None:
         super().show_value(value)
+        self._fit()
         self._follow(self.box.value())
+
+    def _fit(self) -> None:
+        """The slider gives way to a long number."""
+        self.box.setFixedWidth(max(_SHARE_BOX, self.box.width_for(self.box.text())))
 
     def _follow(self, value: float) -> None:
         _quietly(self.slider, lambda: self.slider.setValue(round(value / self._place)))

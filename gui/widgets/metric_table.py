@@ -162,6 +162,7 @@ class MetricModel(QAbstractTableModel):
     def _below(self, row: Row) -> list[str]:
         artefact = row.artefact or (row.members[0].artefact if row.members else None)
         parts = [artefact.label] if artefact else []
+        parts += [row.report.remark] if row.report and row.report.remark else []
         parts += [f"mean of {len(row.members)} seeds"] if row.members else []
         parts += ["baseline"] if row.baseline else []
         headline = (

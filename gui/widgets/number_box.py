@@ -1,10 +1,12 @@
 """A spin box for real numbers as people write them."""
 
+from PySide6.QtCore import QRect
 from PySide6.QtGui import QValidator
-from PySide6.QtWidgets import QDoubleSpinBox
+from PySide6.QtWidgets import QDoubleSpinBox, QStyle, QStyleOptionSpinBox
 
 from gui.widgets.declared import Declared
 
+_CURSOR = 8  # pixels for the cursor and the margins of the line
 _DECIMALS = 12  # a spin box rounds to so many; parameters are never finer
 
 
@@ -36,6 +38,16 @@ class NumberBox(QDoubleSpinBox):
             return (QValidator.State.Intermediate if unfinished else QValidator.State.Invalid, text, position)
         inside = self.minimum() <= number <= self.maximum()
         return (QValidator.State.Acceptable if inside else QValidator.State.Intermediate, text, position)
+
+    def width_for(self, text: str) -> int:
+        """How wide the box has to be to show `text` whole."""
+        option = QStyleOptionSpinBox()
+        self.initStyleOption(option)
+        option.rect = QRect(0, 0, 200, self.sizeHint().height())
+        part = QStyle.SubControl.SC_SpinBoxEditField
+        line = self.style().subControlRect(QStyle.ComplexControl.CC_SpinBox, option, part, self)
+        words = self.fontMetrics().horizontalAdvance(text) + _CURSOR
+        return words + option.rect.width() - line.width()
 
     def _bare(self, text: str) -> str:
         return text.removesuffix(self.suffix()).strip()

@@ -28,9 +28,10 @@ from core.data.preprocess import make_preprocess
 from core.data.store import open_data
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
+from core.precision import resolve_precision
 from core.recipes import FOLDER
 from core.runs import Home, RunFolder
-from core.training import TrainingContext, evaluate, make_optimiser, resolve_precision, train
+from core.training import TrainingContext, evaluate, make_optimiser, train
 from core.training_settings import TrainingSettings
 
 IMAGES = 4000  # short epochs: many pairs, and what an epoch costs once weighs more than in real runs

@@ -1,8 +1,8 @@
-"""How long a person waits for the counts after moving a slider, in the real window.
+"""How long a person waits for the counts and the predicted latency after moving a slider, in the real window.
 
 Claim: under 300 ms from the change of a ratio to the figures on the screen, for ResNet-50 and
-MobileNetV3 at 224 px, once the network has been looked at. Prints median and largest of n changes,
-with the cost of the first look beside it.
+MobileNetV3 at 224 px, once the network has been looked at and its layers have been timed. Prints median and
+largest of n changes (the largest counts), and beside it what comes once: the first look, and timing the layers.
 
     python tests/benchmarks/what_if.py [--changes 20]
 """
@@ -29,6 +29,7 @@ from gui.files import Opened
 from gui.main_window import MainWindow
 from gui.theme import Theme
 
+LIMIT_MS = 300
 DOCUMENT = """
 espalier: 1
 name: What if
@@ -51,7 +52,20 @@ def wait_until(window: MainWindow, shown: str) -> None:
     loop.exec()
 
 
-def measure(backbone: str, changes: int) -> None:
+def time_layers(backbone: str) -> float:
+    """Seconds that this machine's table of layer times takes; the window makes it beside itself."""
+    from core.whatif import WhatIf, measure
+
+    started, what_if = time.perf_counter(), WhatIf(Home.default())
+    list(what_if.forecasts(documents.loads(DOCUMENT % backbone), Path()))
+    refused = measure(Home.default(), what_if.unmeasured)
+    assert not refused, refused
+    return time.perf_counter() - started
+
+
+def wait_for_changes(backbone: str, changes: int) -> float:
+    """The longest wait in milliseconds."""
+    once = time_layers(backbone)
     opened = Opened(documents.loads(DOCUMENT % backbone), None, Path())
     window = MainWindow(opened, Home.default(), Theme(make_application()))
     window.show()
@@ -72,14 +86,16 @@ def measure(backbone: str, changes: int) -> None:
         waits.append(1000 * (time.perf_counter() - started))
     print(
         f"{backbone}: median {statistics.median(waits):.0f} ms, largest {max(waits):.0f} ms of {changes} changes; "
-        f"first look {first:.1f} s"
+        f"first look {first:.1f} s; timing the layers {once:.0f} s. Last card: {window.editor.model.cards[-1].facts}"
     )
+    assert " ms" in window.editor.model.cards[-1].facts
     window.document.undo_stack.setClean()
     assert window.outlook.worker.close(10)
     window.close()
+    return max(waits)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -96,9 +112,12 @@ def main() -> None:
         import_torchvision()  # the window does so when it is warm
         machine = fingerprint()
         print(f"{machine.get('cpu') or machine.get('processor')}, PyTorch {torch.__version__}")
-        for backbone in ("resnet50", "mobilenet-v3-large"):
-            measure(backbone, arguments.changes)
+        longest = max(
+            wait_for_changes(name, arguments.changes) for name in ("resnet50", "mobilenet-v3-large")
+        )
+    print(f"{'HOLDS' if longest < LIMIT_MS else 'DOES NOT HOLD'}: {longest:.0f} ms, at most {LIMIT_MS}")
+    return 0 if longest < LIMIT_MS else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -69,7 +69,7 @@ def main() -> int:
         loop.exec()
         ticks = Ticks(window)
         window.session.run_ended.connect(loop.quit)
-        window.start_run()
+        window.steering.start()
         loop.exec()
         ticks.timer.stop()
         return report(ticks.gaps)

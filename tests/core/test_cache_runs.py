@@ -6,11 +6,12 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core import pipeline as documents
-from core.cache import Store, make_key
+from core.cache import Measurements, Store, make_key
 from core.errors import EspalierError
 from core.events import Note
 from core.pipeline import Pipeline
@@ -267,3 +268,17 @@ def test_runs_are_found_by_folder_name_and_beginning(run, pipeline, home, tmp_pa
 def test_the_home_can_be_moved(monkeypatch, tmp_path):
     monkeypatch.setenv("ESPALIER_HOME", str(tmp_path / "elsewhere"))
     assert Home.default().runs == tmp_path / "elsewhere" / "runs"
+
+
+def test_measurements_are_made_once_on_a_machine(tmp_path: Path) -> None:
+    memory, made = Measurements(tmp_path), []
+
+    def measure() -> dict[str, Any]:
+        made.append(1)
+        return {"ms": [1.5, None]}
+
+    assert memory.known({"file": "a"}) is None
+    assert memory.remembered({"file": "a"}, measure) == ({"ms": [1.5, None]}, False)
+    assert Measurements(tmp_path).remembered({"file": "a"}, measure) == ({"ms": [1.5, None]}, True)
+    assert memory.known({"file": "a"}) == {"ms": [1.5, None]} and memory.known({"file": "b"}) is None
+    assert len(made) == 1

@@ -139,7 +139,7 @@ def test_finished_by_hand_before_the_target_it_is_slim_all_the_same(data, tmp_pa
     given = context(data, tmp_path)
     given.control.finish_stage()
     result = OnlyTrainOnce().run(build(), settings(), given)
-    assert result.facts["zero_groups"] == 224 and result.cut_at == 0
+    assert result.facts["zero_groups"] == 224 and result.cut_at == 1
     assert any("Training ended before" in note for note in result.notes)
 
 

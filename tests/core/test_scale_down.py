@@ -126,5 +126,5 @@ def test_a_budget_out_of_reach_is_refused(data, tmp_path):
 
 def test_a_plain_network_is_refused_before_it_runs():
     [problem] = ScaleDown().check(ScaleDownParams(), Input(BackboneSettings(backbone="plain-cnn-tiny")))
-    assert problem.message.startswith("Plain CNN, tiny is a plain chain of layers: it has no residual blocks")
+    assert problem.message.startswith("Plain CNN, tiny has no residual blocks")
     assert ScaleDown().check(ScaleDownParams(), Input(NETWORK)) == []

@@ -25,9 +25,9 @@ from core.errors import EspalierError, Stopped
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
 from core.params import Params
+from core.precision import resolve_precision
 from core.stages.base import DeployContext, DeploymentStage, Input, ModelStage, Stage, StageContext
 from core.stages.catalogue import STAGES, stage_kind
-from core.training import resolve_precision
 
 SETTINGS = DataSettings(image_size=16, train_images=200, validation_images=100, test_images=100)
 NETWORK = BackboneSettings(backbone="resnet20", fem={"place": "pooled"})
@@ -212,8 +212,10 @@ def test_an_unknown_stage_is_refused_with_the_choices():
 
 def test_mixed_precision_says_what_it_was_and_adds_a_half_file(data, tmp_path):
     stage = STAGES["train-mixed"]
-    result = stage.run(resnet(), defaults(stage, epochs=1, precision="float32"), context(data, tmp_path))
-    assert result.facts["trained_in"] == resolve_precision("mixed", "cpu").name
+    for precision in ("mixed", "float32"):
+        how = defaults(stage, epochs=1).model_copy(update={"precision": precision})
+        result = stage.run(resnet(), how, context(data, tmp_path, key=precision))
+        assert result.facts["trained_in"] == resolve_precision(precision, "cpu").name
     assert all(parameter.dtype is torch.float32 for parameter in result.model.parameters())
     assert [
         name for name, found in STAGES.items() if isinstance(found, ModelStage) and found.half_artefact

@@ -16,6 +16,7 @@ from core.data.settings import Augmentation, DataSettings
 from core.data.store import open_data
 from core.errors import EspalierError, Stopped
 from core.events import EpochDone, Event, TrainingStarted
+from core.precision import resolve_precision
 from core.training import (
     Hooks,
     Losses,
@@ -25,7 +26,6 @@ from core.training import (
     evaluate,
     learning_rate,
     make_optimiser,
-    resolve_precision,
     train,
 )
 from core.training_settings import TrainingSettings
@@ -319,3 +319,15 @@ def test_finishing_by_hand_keeps_what_there_is(data):
     result = fit(network(), data, settings(epochs=50), control=control, hooks=Hooks(after_step=ask))
     assert len(done) == STEPS + 2 == result.cut_at
     assert result.finished_early == "finished by hand in epoch 2" and len(result.history) == 2
+
+
+def test_finishing_by_hand_while_an_epoch_is_validated_leaves_no_empty_epoch(data):
+    control = RunControl()
+
+    def ask(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            control.finish_stage()
+
+    result = fit(network(), data, settings(epochs=50), control=control, emit=ask)
+    assert result.cut_at == STEPS + 1 and len(result.history) == 2
+    assert result.history[1]["train_loss"] > 0

@@ -27,6 +27,7 @@ from gui.data.thumbnails import images_of
 from gui.data.view import AUGMENTATION, CHECK, FILES, IMAGES
 from gui.editor import edits
 from gui.main_window import MainWindow
+from gui.worker import Worker
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -53,13 +54,13 @@ def ready(window: MainWindow, qtbot: Any) -> None:
     """Wait until the data set is open and checked."""
     data = window.data
     qtbot.waitUntil(lambda: data.view.showing and bool(data.view.check.findings), timeout=30_000)
-    qtbot.waitUntil(lambda: not any(worker.running for worker in data.workers), timeout=30_000)
+    qtbot.waitUntil(lambda: not any(worker.running for worker in data.findChildren(Worker)), timeout=30_000)
 
 
 @pytest.fixture
 def shown(window: MainWindow, qtbot: Any) -> MainWindow:
     """The window at Data, on the bundled sample."""
-    qtbot.mouseClick(window.rail.buttons["data"], LEFT)
+    qtbot.mouseClick(window.places.rail.buttons["data"], LEFT)
     ready(window, qtbot)
     return window
 
@@ -155,7 +156,7 @@ def test_the_check_follows_the_document(shown: MainWindow, qtbot: Any) -> None:
 def test_a_dropped_folder_becomes_the_documents_data(animals: MainWindow, folder: Path) -> None:
     data = animals.document.pipeline.data
     assert (data.source, data.path) == ("folder", str(folder))
-    assert animals.stack.currentWidget() is animals.data.view
+    assert animals.places.current == "data"
     assert animals.document.undo_stack.count() == 1 and not animals.document.problems
     animals.document.undo_stack.undo()
     assert animals.document.pipeline.data.source == "fashion-mnist-sample"
@@ -278,7 +279,7 @@ def test_opening_can_be_cancelled(window: MainWindow, qtbot: Any, monkeypatch: p
 
 def test_data_settings_lead_to_the_editor(shown: MainWindow, qtbot: Any) -> None:
     qtbot.mouseClick(shown.data.view.settings, LEFT)
-    assert shown.stack.currentWidget() is shown.editor
+    assert shown.places.current == "pipeline"
     assert shown.editor.selected is not None and shown.editor.selected.kind == "data"
 
 

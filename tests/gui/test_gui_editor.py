@@ -1,90 +1,29 @@
-"""The editor: palette, dragging, branches, keyboard, sources, fixes, the grid, counts and the check."""
+"""The editor: palette, dragging, branches, keyboard, sources, and settings that matter."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, QSettings, Qt
-from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent, QMouseEvent
+from editing import TREE, drop, parents
+from hands import place_of
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QMouseEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QApplication,
     QComboBox,
-    QLabel,
     QLineEdit,
-    QPushButton,
     QSlider,
     QToolButton,
     QWidget,
 )
 
 from core import pipeline as documents
-from core.pipeline import Pipeline
-from core.whatif import WhatIf
 from gui.editor import edits
-from gui.editor.card_list import CardList
 from gui.editor.cards import MOVED
 from gui.editor.palette import NEW
 from gui.editor.view import EditorView
-from gui.files import Opened
 from gui.main_window import MainWindow
-
-TREE = """
-espalier: 1
-name: Tree
-data: {source: fashion-mnist-sample, image_size: 16, train_images: 128, validation_images: 32, test_images: 32}
-sources: [{id: net, settings: {backbone: resnet20}}]
-stages:
-  - {id: base, kind: train, name: Base, settings: {training: {epochs: 1}}}
-  - {id: small, kind: prune-channels, name: Small, settings: {ratio: 0.3, training: {epochs: 1}}}
-  - {id: more, kind: train, name: More, settings: {training: {epochs: 1}}}
-"""
-
-
-@pytest.fixture
-def tree(make_window: Callable[..., MainWindow], tmp_path: Path) -> MainWindow:
-    """The window on a chain of three stages, in the editor."""
-    window = make_window(Opened(documents.loads(TREE), None, tmp_path))
-    window.resize(1280, 800)
-    window.go("pipeline")
-    window.session.options = lambda: {"device": "cpu", "threads": 1}
-    return window
-
-
-def parents(pipeline: Pipeline) -> dict[str, str]:
-    return {node.id: edits.parent_of(pipeline, index) for index, node in enumerate(pipeline.stages)}
-
-
-def place_of(cards: CardList, kind: str, id: str, part: float) -> QPoint:
-    """A point at `part` of a card's height, in the list's viewport."""
-    index = cards._cards.index(cards._cards.row_of(kind, id))
-    box = cards._painter.box_of(cards.visualRect(index), index)
-    return QPoint(box.center().x(), box.top() + round(part * box.height()))
-
-
-def drop(cards: CardList, what: str, mime: str, place: QPoint) -> bool:
-    """Drag something in from outside and drop it; whether it was taken."""
-    carried = QMimeData()
-    carried.setData(mime, what.encode())
-    action, buttons, none = (
-        Qt.DropAction.CopyAction,
-        Qt.MouseButton.LeftButton,
-        Qt.KeyboardModifier.NoModifier,
-    )
-    enter = QDragEnterEvent(place, action, carried, buttons, none)
-    QApplication.sendEvent(cards.viewport(), enter)
-    move = QDragMoveEvent(place, action, carried, buttons, none)
-    QApplication.sendEvent(cards.viewport(), move)
-    if not move.isAccepted():
-        return False
-    assert cards.landing is not None
-    dropped = QDropEvent(QPointF(place), action, carried, buttons, none)
-    QApplication.sendEvent(cards.viewport(), dropped)
-    assert cards.landing is None
-    return dropped.isAccepted()
-
 
 # the palette
 
@@ -342,198 +281,6 @@ def test_a_slider_moves_a_share(qtbot: Any, tree: MainWindow) -> None:
     assert tree.document.pipeline.stage("small").settings["ratio"] == 0.3
 
 
-# fixes
-
-
-def test_a_stage_in_the_wrong_place_is_mended_with_one_click(qtbot: Any, tree: MainWindow) -> None:
-    pipeline, id = edits.add_stage(tree.document.pipeline, "quantize-static", "base", branch=True)
-    tree.document.apply(edits.branch_from(pipeline, "small", id), "break")
-    assert len(tree.document.problems) == 2
-    tree.editor.select("stage", "small")
-    panel = tree.editor.panel
-    notice = panel.findChild(QLabel, "node-problem")  # type: ignore[union-attr]
-    assert "has gone on to the exported file" in notice.text() and notice.isVisible()
-    assert tree.editor.selected is not None and tree.editor.selected.facts.startswith("⚠ 'Small' changes")
-    mend = panel.findChild(QPushButton, "node-mend")  # type: ignore[union-attr]
-    assert mend.text() == "Continue 'Base' instead"  # what follows goes with it
-    qtbot.mouseClick(mend, Qt.MouseButton.LeftButton)
-    assert tree.document.problems == [] and tree.actions_.run.isEnabled()
-    tree.document.undo_stack.undo()
-    assert tree.document.problems
-
-
-def test_a_missing_teacher_is_chosen_from_the_strip_and_from_the_field(qtbot: Any, tree: MainWindow) -> None:
-    pipeline, id = edits.add_stage(tree.document.pipeline, "distil", "more")
-    broken = edits.set_setting(pipeline, id, ("teacher",), "nobody")
-    tree.document.apply(broken, "break")
-    button = tree.editor.strip.fix_buttons[0]
-    assert button.text() == "Choose 'Base'"
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    assert tree.document.pipeline.stage(id).settings["teacher"] == "base"
-    tree.document.undo_stack.undo()
-    tree.editor.select("stage", id)
-    mend = tree.editor.panel.findChild(QPushButton, "mend-teacher")  # type: ignore[union-attr]
-    assert mend.isVisible()
-    qtbot.mouseClick(mend, Qt.MouseButton.LeftButton)
-    assert tree.document.problems == []
-
-
-@pytest.mark.parametrize(
-    ("stages", "words"),
-    [
-        ("[{id: q, kind: quantize-static, name: Q}]", "Put a 'Train' stage with 0 epochs before it"),
-        ("[{id: t, kind: train, enabled: false, name: T}]", "Switch 'T' on"),
-        ("[{id: p, kind: prune-channels, settings: {ratio: 2.0}}]", "Reset Ratio"),
-        (
-            "[{id: t, kind: train}, {id: q, kind: quantize-static, name: Q}, {id: r, kind: half-precision, name: R}]",
-            "Continue 't' instead",
-        ),
-    ],
-)
-def test_fixes_are_found_for_every_kind_of_rule(stages: str, words: str) -> None:
-    from core import yaml
-    from gui.editor.fixes import fix_for
-
-    text = f"espalier: 1\nname: X\nsources: [{{id: net}}]\nstages: {stages}"
-    pipeline = Pipeline.parse(yaml.parse(text).content)
-    problems = documents.check(pipeline)
-    assert problems
-    fix = fix_for(pipeline, problems[0])
-    assert fix is not None and fix.words == words
-    assert documents.check(fix.pipeline) == []
-
-
-# the document's axes
-
-
-def test_a_grid_is_made_and_changed_in_the_form(qtbot: Any, tree: MainWindow) -> None:
-    tree.editor.select("pipeline")
-    panel = tree.editor.panel
-    assert panel is not None
-    box = panel.findChild(QComboBox, "grid-stage")
-    values = panel.findChild(QLineEdit, "grid-values-1")
-    assert not values.isVisible()
-    box.setCurrentIndex(box.findData("small"))
-    box.activated.emit(box.currentIndex())
-    grid = tree.document.pipeline.axes.grid
-    assert grid is not None and (grid.stage, grid.settings) == ("small", {"ratio": (0.2, 0.3, 0.4)})
-    values.setFocus()
-    values.selectAll()
-    qtbot.keyClicks(values, "0.3, x")
-    qtbot.keyClick(values, Qt.Key.Key_Return)
-    assert "Expected values of Ratio, such as 0.2, 0.3, 0.4." in panel.grid.problem.text()  # type: ignore[attr-defined]
-    values.selectAll()
-    qtbot.keyClicks(values, "0.3, 0.6")
-    qtbot.keyClick(values, Qt.Key.Key_Return)
-    second = panel.findChild(QComboBox, "grid-setting-2")
-    second.setCurrentIndex(second.findData("importance"))
-    second.activated.emit(second.currentIndex())
-    grid = tree.document.pipeline.axes.grid
-    assert (
-        grid is not None and grid.settings["ratio"] == (0.3, 0.6) and "taylor" in grid.settings["importance"]
-    )
-    assert documents.check(tree.document.pipeline) == []
-    seeds = panel.findChild(QLineEdit, "pipeline-seeds")
-    seeds.setFocus()
-    seeds.selectAll()
-    qtbot.keyClicks(seeds, "1, 2")
-    qtbot.keyClick(seeds, Qt.Key.Key_Return)
-    assert tree.document.pipeline.axes.seed == (1, 2) and tree.document.pipeline.axes.grid == grid
-    box.setCurrentIndex(0)
-    box.activated.emit(0)
-    assert tree.document.pipeline.axes.grid is None and tree.document.pipeline.axes.seed == (1, 2)
-
-
-# what is known before a run
-
-
-def test_counts_follow_a_ratio(qtbot: Any, tree: MainWindow) -> None:
-    outlook, editor = tree.outlook, tree.editor
-    outlook.start()
-    editor.select("stage", "small")
-    qtbot.waitUntil(lambda: "more" in outlook.forecasts and not outlook.waiting, timeout=30_000)
-    panel = editor.panel
-    figure = panel.findChild(QLabel, "forecast-params")  # type: ignore[union-attr]
-    assert figure.text() == "199 k" and figure.toolTip() == "199,258"
-    assert "199 k params · 6.75 M MACs" in editor.selected.facts  # type: ignore[union-attr]
-    form = panel.form  # type: ignore[union-attr]
-    form.field(("ratio",)).main.setValue(0.5)  # type: ignore[union-attr]
-    qtbot.waitUntil(lambda: figure.text() == "136 k", timeout=5000)
-    assert panel.strip.changes["params"].text() == "−50 %"  # type: ignore[union-attr]
-    rows = {card.id: card for card in editor.model.cards}
-    assert rows["more"].facts == rows["small"].facts
-    form.field(("target",)).changed.emit("macs")  # type: ignore[union-attr]
-    qtbot.waitUntil(lambda: figure.text().startswith("≈ "), timeout=5000)
-    tree.document.apply(edits.set_setting(tree.document.pipeline, "small", ("budget",), 5.0), "break")
-    assert figure.text() == "–" and "when the problems are solved" in panel.strip.remark.text()  # type: ignore[union-attr]
-    qtbot.waitUntil(lambda: not outlook.waiting, timeout=5000)
-
-
-def test_only_the_last_question_is_answered(qtbot: Any, tree: MainWindow) -> None:
-    tree.outlook.start()
-    for ratio in (0.2, 0.35, 0.45, 0.7):
-        tree.document.apply(
-            edits.set_setting(tree.document.pipeline, "small", ("ratio",), ratio), "Change", "m"
-        )
-        qtbot.wait(15)
-    qtbot.waitUntil(lambda: "more" in tree.outlook.forecasts and not tree.outlook.waiting, timeout=30_000)
-    alone = {f.id: f for f in WhatIf(tree.home).forecasts(tree.document.pipeline, Path())}
-    assert tree.outlook.forecasts == alone and alone["small"].params == 72250
-
-
-@pytest.mark.slow
-def test_run_is_checked_first_and_leads_to_the_setting(qtbot: Any, tree: MainWindow) -> None:
-    QSettings().setValue("check-before-run", "true")
-    impossible = {"target": "size", "size_mb": 0.01, "training": {"epochs": 1}}
-    tree.document.apply(tree.document.pipeline.with_settings("small", impossible), "too small")
-    tree.go("compare")
-    tree.actions_.run.trigger()
-    dialog = tree.before.dialog
-    assert dialog is not None and dialog.isVisible() and tree.session.steered == "idle"
-    assert dialog.run_button.text() == "Skip and run"
-    qtbot.waitUntil(lambda: not tree.before.checking.worker.running, timeout=60_000)
-    assert dialog.heading.text() == "1 problem found" and dialog.run_button.text() == "Run all the same"
-    link = dialog.findChild(QPushButton, "check-problem-0")
-    assert link.text() == "Go to Small › Size"
-    qtbot.mouseClick(link, Qt.MouseButton.LeftButton)
-    assert tree.stack.currentWidget() is tree.editor and tree.editor.selected.id == "small"  # type: ignore[union-attr]
-    assert tree.before.dialog is None and tree.session.steered == "idle"
-
-
-@pytest.mark.slow
-def test_a_check_that_passes_shows_times_and_starts_the_run(
-    qtbot: Any, tree: MainWindow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    QSettings().setValue("check-before-run", "true")
-    started: list[bool] = []
-    tree.before.ready.disconnect()
-    tree.before.ready.connect(lambda: started.append(True))
-    tree.actions_.run.trigger()
-    qtbot.waitUntil(lambda: bool(started), timeout=90_000)
-    assert set(tree.outlook.times) == {"base", "small", "more"}
-    assert all(card.time for card in tree.editor.model.cards if card.kind == "stage")
-    assert "on cpu" in tree.status.phase.whole
-    tree.actions_.run.trigger()  # this document has passed: no second check
-    assert started == [True, True] and tree.before.dialog is None
-    tree.document.apply(edits.set_setting(tree.document.pipeline, "small", ("ratio",), 0.5), "Change")
-    assert tree.outlook.times == {}
-
-
-def test_the_check_can_be_skipped_for_good(qtbot: Any, tree: MainWindow) -> None:
-    QSettings().setValue("check-before-run", "true")
-    started: list[bool] = []
-    tree.before.ready.disconnect()
-    tree.before.ready.connect(lambda: started.append(True))
-    tree.actions_.run.trigger()
-    dialog = tree.before.dialog
-    assert dialog is not None
-    dialog.every_time.setChecked(False)
-    qtbot.mouseClick(dialog.run_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: bool(started), timeout=60_000)
-    tree.actions_.run.trigger()
-    assert started == [True, True] and tree.before.dialog is None
-
-
 @pytest.mark.parametrize("choice", ["light", "dark"])
 def test_the_editor_fits_the_smallest_window(tree: MainWindow, choice: str) -> None:
     tree.theme.choose(choice)  # type: ignore[arg-type]
@@ -545,4 +292,4 @@ def test_the_editor_fits_the_smallest_window(tree: MainWindow, choice: str) -> N
         assert editor.panel is not None
         scroll = editor._scroll
         assert editor.panel.minimumSizeHint().width() <= scroll.viewport().width()
-    assert editor.minimumSizeHint().width() <= 1080 - tree.rail.width()
+    assert editor.minimumSizeHint().width() <= 1080 - tree.places.rail.width()

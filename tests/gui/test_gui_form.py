@@ -13,6 +13,7 @@ from gui.editor import edits
 from gui.theme import Theme
 from gui.widgets.declared import Declared, declared
 from gui.widgets.form import Form
+from gui.widgets.path_fields import make_field
 
 MODELS = {
     "data": DataSettings, "backbone": BackboneSettings, "checkpoint": CheckpointSettings,
@@ -133,6 +134,26 @@ def test_small_numbers_are_written_short_and_read_in_any_form(qtbot: Any, theme:
     box.selectAll()
     qtbot.keyClicks(box, "0")  # not above the open bound: not taken
     assert box.value() == 2.5e-4
+
+
+def test_a_long_number_beside_a_slider_is_shown_whole(qtbot: Any, theme: Theme) -> None:
+    ratio = next(field for field in declared(STAGES["prune-channels"].Settings) if field.name == "ratio")
+    field = make_field(ratio)
+    qtbot.addWidget(field)
+    field.resize(320, 40)
+    field.show()
+    field.show_value(0.5)
+    usual = field.box.width()
+    field.box.lineEdit().selectAll()
+    qtbot.keyClicks(field.box, "0.0005")
+    assert field.value() == 0.0005 and field.box.text() == "0.0005"
+    for number in (0.0005, 0.123456789, 5e-05):
+        field.show_value(number)
+        line = field.box.lineEdit()
+        qtbot.waitUntil(lambda line=line: line.width() > line.fontMetrics().horizontalAdvance(line.text()))
+        assert field.value() == number and field.slider.width() > 60
+    field.show_value(0.5)
+    assert field.box.width() == usual
 
 
 def test_an_optional_number_can_be_unset(qtbot: Any, theme: Theme) -> None:

@@ -256,10 +256,10 @@ def test_a_queued_run_starts_by_itself(
     window = tiny_window
     window.messages.ask_with = lambda dialog: dialog.deleteLater() or "Add to the queue"  # type: ignore[func-returns-value]
     monkeypatch.setattr(engine, "work", forever)
-    window.start_run()
+    window.steering.start()
     qtbot.waitUntil(lambda: training(window))
     first = window.session.run.folder
-    window.start_run()
+    window.steering.start()
     pane = window.monitor.queue
     assert pane is not None and pane.isVisible() and pane.list.item(0).text() == "1.  Tiny"
     assert not pane.start.isVisible()
@@ -305,7 +305,7 @@ def test_quit_when_it_is_done(
     window = tiny_window
     window.messages.ask_with = lambda dialog: dialog.deleteLater() or "Quit when it is done"  # type: ignore[func-returns-value]
     monkeypatch.setattr(engine, "work", work)
-    window.start_run()
+    window.steering.start()
     qtbot.waitUntil(lambda: training(window))
     window.close()
     assert window.isVisible() and window.session.steered == "running"

@@ -32,7 +32,7 @@ def test_a_real_run_from_the_editor_to_the_exported_file(
     assert ended.args == ["completed"], window.session.state.done
     assert [stage.status for stage in window.session.state.stages.values()] == ["done", "done"]
     assert window.session.state.stages["fp32"].series["val_top1"].steps.tolist() == [2, 4]
-    assert window.stack.currentWidget() is window.compare
+    assert window.places.current == "compare"
     assert [window.compare.model.data(window.compare.model.index(row, 0)) for row in range(2)] == [
         "FP32",
         "Pruned",
@@ -40,9 +40,9 @@ def test_a_real_run_from_the_editor_to_the_exported_file(
 
     target = tmp_path / "model.onnx"
     window.go("export")
-    window.export.target.setText(str(target))
-    with qtbot.waitSignal(window.jobs.exporter.completed, timeout=120_000):
-        window.export.button.click()
-    assert window.export.verdict.heading.text() == "Exported and verified"
+    window.export.view.target.setText(str(target))
+    with qtbot.waitSignal(window.export.exporter.completed, timeout=120_000):
+        window.export.view.button.click()
+    assert window.export.view.verdict.heading.text() == "Exported and verified"
     session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
     assert len(session.get_outputs()) == 1

@@ -79,10 +79,10 @@ def test_a_run_goes_through_and_the_table_opens(
     monkeypatch.setattr(engine, "work", lambda self: None)
     with qtbot.waitSignal(tiny_window.session.run_ended, timeout=5000) as signal:
         tiny_window.actions_.run.trigger()
-        assert tiny_window.stack.currentWidget() is tiny_window.monitor
+        assert tiny_window.places.current == "monitor"
         assert tiny_window.actions_.run.text() == "Queue &run"
     assert signal.args == ["completed"]
-    assert tiny_window.stack.currentWidget() is tiny_window.compare
+    assert tiny_window.places.current == "compare"
     assert tiny_window.actions_.run.isEnabled() and not tiny_window.actions_.resume_run.isVisible()
 
 
@@ -206,5 +206,5 @@ def test_a_stage_that_finishes_shows_up_in_the_table_at_once(
     monkeypatch.setattr(engine, "work", work)
     tiny_window.actions_.run.trigger()
     qtbot.waitUntil(lambda: tiny_window.compare.model.rowCount() == 1)
-    assert tiny_window.export.model.rowCount() == 1
+    assert tiny_window.export.view.model.rowCount() == 1
     assert tiny_window.session.steered == "running"

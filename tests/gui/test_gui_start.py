@@ -38,7 +38,7 @@ def runs(tiny: Pipeline, home: Home, tmp_path: Path) -> list[RunFolder]:
 @pytest.fixture
 def start(window: MainWindow, runs: list[RunFolder], qtbot: Any) -> MainWindow:
     """The window at Start, with the runs listed."""
-    qtbot.mouseClick(window.rail.buttons["start"], LEFT)
+    qtbot.mouseClick(window.places.rail.buttons["start"], LEFT)
     qtbot.waitUntil(lambda: len(window.start.view.table.runs.lines) == len(runs), timeout=10_000)
     return window
 
@@ -87,7 +87,7 @@ def test_a_click_on_a_recipe_opens_it(start: MainWindow, qtbot: Any) -> None:
     cards.scrollTo(index)
     qtbot.mouseClick(cards.viewport(), LEFT, pos=cards.visualRect(index).center())
     assert start.document.pipeline.name == "R1 · ablation of the FEM"
-    assert start.stack.currentWidget() is start.editor
+    assert start.places.current == "pipeline"
 
 
 def test_enter_on_a_recipe_opens_it(start: MainWindow, qtbot: Any) -> None:
@@ -186,7 +186,7 @@ def test_enter_opens_a_run(start: MainWindow, qtbot: Any) -> None:
     click_row(start, 0, qtbot)
     qtbot.keyClick(start.start.view.table, Qt.Key.Key_Return)
     assert start.document.pipeline.name == "Tiny"
-    assert start.stack.currentWidget() is start.compare
+    assert start.places.current == "compare"
 
 
 def test_deleting_can_be_undone(start: MainWindow, runs: list[RunFolder], home: Home, qtbot: Any) -> None:
@@ -273,7 +273,7 @@ def test_a_run_from_elsewhere_is_listed_and_only_read(
     shutil.copytree(runs[0].folder, away)
     before = sorted((path.name, path.read_bytes()) for path in away.rglob("*") if path.is_file())
     assert drop(start, away)
-    qtbot.waitUntil(lambda: start.stack.currentWidget() is start.compare)
+    qtbot.waitUntil(lambda: start.places.current == "compare")
     start.go("start")
     view = start.start.view
     qtbot.waitUntil(lambda: len(texts(start, 0)) == 4, timeout=10_000)
@@ -288,6 +288,25 @@ def test_a_run_from_elsewhere_is_listed_and_only_read(
     qtbot.mouseClick(view.undo, LEFT)
     qtbot.waitUntil(lambda: len(texts(start, 0)) == 4, timeout=10_000)
     assert sorted((path.name, path.read_bytes()) for path in away.rglob("*") if path.is_file()) == before
+
+
+def test_a_run_from_elsewhere_that_was_opened_can_be_compared(
+    start: MainWindow, runs: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    away = tmp_path / "stick" / "their-run"
+    shutil.copytree(runs[0].folder, away)
+    choose = lambda *_words: str(away)  # noqa: E731
+    monkeypatch.setattr("gui.steering.QFileDialog.getExistingDirectory", choose)
+    start.actions_.open_run.trigger()
+    start.go("compare")
+    picker = start.compare.runs.list
+    qtbot.waitUntil(lambda: picker._model.rowCount() == 4, timeout=10_000)
+    assert picker.count.text() == "1 of 4 compared"
+    start.steering.choose(runs[0].folder)
+    place = next(n for n in range(4) if picker._model.item(n).toolTip() == str(away))
+    picker._toggle(picker._proxy.index(place, 0))
+    qtbot.waitUntil(lambda: start.compare.runs.text() == "Runs: 2")
+    qtbot.waitUntil(lambda: start.compare.model.rowCount() == 6, timeout=10_000)
 
 
 def test_a_run_that_is_gone_is_called_so(home: Home, runs: list[RunFolder], tmp_path: Path) -> None:
@@ -335,10 +354,10 @@ def test_the_first_window_shows_the_quick_tour_later_ones_start(
         return window
 
     first = opened()
-    assert first.document.pipeline.name == "Quick tour" and first.stack.currentWidget() is first.editor
+    assert first.document.pipeline.name == "Quick tour" and first.places.current == "pipeline"
     made_run(tiny, home, tmp_path)
     later = opened()
-    assert later.stack.currentWidget() is later.start.view
+    assert later.places.current == "start"
     assert later.document.pipeline.name == "Quick tour" and later.actions_.run.isEnabled()
     assert later.start.view.header.about.whole.startswith("“Quick tour” is open.")
 

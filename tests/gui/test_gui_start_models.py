@@ -98,7 +98,7 @@ def test_a_dropped_onnx_file_starts_a_pipeline(window: MainWindow, tmp_path: Pat
     pipeline = window.document.pipeline
     assert pipeline.name == "net" and pipeline.sources[0].kind == "onnx" and not window.document.problems
     assert pipeline.sources[0].settings["path"] == str(tmp_path / "net.onnx")
-    assert window.stack.currentWidget() is window.editor
+    assert window.places.current == "pipeline"
 
 
 def test_dropped_weights_ask_for_the_backbone(

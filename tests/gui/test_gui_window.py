@@ -62,9 +62,9 @@ def test_nothing_imports_torch_before_the_window_is_visible() -> None:
 
 @pytest.mark.parametrize(("place", "title"), PLACES)
 def test_every_place_can_be_reached(window: MainWindow, place: str, title: str) -> None:
-    window.rail.buttons[place].click()
-    assert window.stack.currentWidget() is window.places[place]
-    assert window.rail.buttons[place].isChecked()
+    window.places.rail.buttons[place].click()
+    assert window.places.current == place
+    assert window.places.rail.buttons[place].isChecked()
     action = window.findChild(QAction, f"view-{place}")
     assert action is not None and action.shortcut().toString() and action.text() == title
 
@@ -164,6 +164,22 @@ def test_problems_are_shown_where_they_are_and_keep_run_disabled(window: MainWin
     assert window.actions_.run.isEnabled() and not strip.isVisible()
 
 
+def test_a_file_name_is_proposed_and_completed(
+    window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proposed: list[str] = []
+
+    def choose(_parent: Any, _title: str, start: str, _filter: str) -> tuple[str, str]:
+        proposed.append(Path(start).name)
+        return str(tmp_path / "mine"), ""
+
+    monkeypatch.setattr("gui.desk.QFileDialog.getSaveFileName", choose)
+    window.document.apply(edits.set_key(window.document.pipeline, "name", "Half / INT8: v2"), "rename")
+    assert window.desk.save_as() and proposed == ["half-int8-v2.espalier.yaml"]
+    assert documents.load(tmp_path / "mine.espalier.yaml").name == "Half / INT8: v2"
+    assert window.desk.save_as() and proposed[1] == "mine.espalier.yaml"
+
+
 def test_a_pipeline_is_saved_and_opened_again(
     window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,7 +249,7 @@ def test_a_dragged_run_folder_is_opened(
         )
     )
     qtbot.waitUntil(lambda: window.document.pipeline.name == "Tiny")
-    assert window.stack.currentWidget() is window.compare
+    assert window.places.current == "compare"
     assert window.compare.model.rowCount() == 3
     assert [stage.status for stage in window.session.state.stages.values()] == []
 
@@ -243,7 +259,7 @@ def test_check_leads_to_the_first_problem(window: MainWindow) -> None:
     window.document.apply(broken, "break")
     window.go("export")
     window.actions_.check.trigger()
-    assert window.stack.currentWidget() is window.editor and window.editor.selected.id == "pruned"
+    assert window.places.current == "pipeline" and window.editor.selected.id == "pruned"
 
 
 def test_geometry_is_remembered(window: MainWindow, make_window: Any) -> None:
@@ -267,8 +283,8 @@ def test_both_themes_can_be_chosen_in_the_menu(window: MainWindow) -> None:
 
 def test_nothing_is_cut_off_at_the_smallest_supported_size(qtbot: Any, window: MainWindow) -> None:
     window.resize(1280, 800)
-    for place, view in window.places.items():
+    for place, view in window.places.views.items():
         window.go(place)
         qtbot.wait(10)
-        assert view.minimumSizeHint().width() <= 1280 - window.rail.width(), place
+        assert view.minimumSizeHint().width() <= 1280 - window.places.rail.width(), place
         assert view.minimumSizeHint().height() <= 740, place

@@ -106,6 +106,7 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
         preprocess: as `Preprocess.as_dict`, where the file does not say it.
         images_count, method, percentile: of the calibration, on the training split. seed.
         activations: "uint8", "int8" or "auto". seven_bits: weights in 7 of 8 bits.
+        scales: of weights, for every "channel" (unless given) or the whole "tensor".
         keep: patterns of layers that stay float. equalise: whether to.
         correct_bias: "on", "off" or "auto".
         learned: by module path, ranges that replace measured ones: {"in": [low, high], "out": [low,
@@ -122,7 +123,11 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
     original, model = onnx.load(source), prepare(source)
     layers = layers_of(model, original)
     kept = matching(layers, arguments.get("keep", ()))
-    numbers = Numbers(resolve_activations(arguments["activations"]), bool(arguments.get("seven_bits")))
+    numbers = Numbers(
+        resolve_activations(arguments["activations"]),
+        bool(arguments.get("seven_bits")),
+        arguments.get("scales", "channel"),
+    )
     notes = [machine_sentence(numbers)]
     sample = draw(model, arguments, "train", arguments["images_count"], arguments["seed"])
     corrects = wants_correction(arguments.get("correct_bias", "off"), model)

@@ -48,10 +48,12 @@ class Numbers:
     Attributes:
         activations: "uint8" or "int8".
         seven_bits: weights use 7 of their 8 bits, so that sums cannot saturate without VNNI.
+        scales: of weights: one for every output "channel", or one for a whole "tensor".
     """
 
     activations: str = "uint8"
     seven_bits: bool = False
+    scales: str = "channel"
 
 
 def resolve_activations(choice: str) -> str:
@@ -91,7 +93,7 @@ def quantized(
         return copy_of(prepared)
     quantizer = QDQQuantizer(
         copy_of(prepared),
-        per_channel=True,
+        per_channel=numbers.scales == "channel",
         reduce_range=numbers.seven_bits,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QUInt8 if numbers.activations == "uint8" else QuantType.QInt8,

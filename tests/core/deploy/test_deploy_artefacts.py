@@ -11,7 +11,7 @@ from core.data.settings import DataSettings
 from core.deploy.artefacts import make_artefacts, verify_onnx
 from core.deploy.files import sha256_of
 from core.errors import EspalierError, Stopped
-from core.reports import Metric
+from core.profiling.latency import profile_checkpoint
 
 DATA = DataSettings(train_images=200, test_images=60, image_size=28).model_dump(mode="json")
 
@@ -72,10 +72,8 @@ def test_a_checkpoint_becomes_verified_files(tmp_path, classes):
         )
         assert counted["macs"] == (28 * 28 * (3 * 16 + 6 * 16 * 16) + 14 * 14 * (16 * 32 + 5 * 32 * 32)
             + 7 * 7 * (32 * 64 + 5 * 64 * 64)) * 9 + 640  # fmt: skip
-        eager = tool.call(
-            "core.profiling.eager:profile", {"checkpoint": str(tmp_path / "checkpoint"), "autocast": "auto"}
-        )
-        assert Metric.model_validate(eager["latency_ms"]).value and set(eager) == {"latency_ms", "throughput"}
+        eager = profile_checkpoint(tool, tmp_path / "checkpoint", precision="bfloat16")
+        assert eager["latency_ms"].value and set(eager) == {"latency_ms", "throughput"}
 
         stop = RunControl()
         with pytest.raises(Stopped):

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from core.child import Child
 from core.data.preprocess import Preprocess
 from core.deploy.export import describe, export_module, to_half
+from core.deploy.quantization import dynamic, static
 from core.errors import EspalierError
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
@@ -64,6 +65,40 @@ def test_half_precision_says_what_it_was_computed_in(exported: Path, tmp_path: P
     assert (
         ran <= {"float16", "float32"} and len([layer for layer in layers.values() if layer["params"]]) == 20
     )
+
+
+def named(path: Path) -> dict[str, dict]:
+    """Layers with MACs by name; every one of them was timed."""
+    layers = profile({"model": str(path), "input_size": 16}, quiet)["layers"]
+    assert all(layer["ms"] is not None for layer in layers if layer["macs"])
+    return {layer["layer"]: layer for layer in layers if layer["macs"]}
+
+
+def test_dynamic_int8_has_the_layers_of_the_float_file(exported: Path, tmp_path: Path) -> None:
+    target = tmp_path / "dynamic.onnx"
+    dynamic.quantize({"source": str(exported), "target": str(target), "scope": "all", "keep": []}, quiet)
+    before, after = named(exported), named(target)
+    assert after.keys() == before.keys()
+    assert {layer["precision"] for layer in after.values()} == {"int8"}
+    assert all(after[name]["macs"] == before[name]["macs"] for name in before)
+    assert after["body.layer1.0.conv1"]["weight_bytes"] == 16 * 16 * 9 + 4 * 16  # and a float a channel
+    assert before["body.layer1.0.conv1"]["weight_bytes"] == 4 * 16 * 16 * 9
+    assert before["body.layer1.0.conv1"]["moved_bytes"] >= 4 * (2 * 16 * 16 * 16 + 16 * 16 * 9)
+
+
+def test_static_int8_names_the_layer_that_stayed_in_float(exported: Path, tmp_path: Path) -> None:
+    images, target = tmp_path / "images.npy", tmp_path / "static.onnx"
+    np.save(images, np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), np.uint8))
+    static.quantize(
+        {"source": str(exported), "target": str(target), "images": str(images), "images_count": 8, "method": "minmax",
+         "percentile": 99.9, "seed": 0, "activations": "uint8", "seven_bits": False, "keep": ["body.layer2.0.conv1"],
+         "equalise": False, "correct_bias": "off", "learned": {}},
+        quiet,
+    )  # fmt: skip
+    after = named(target)
+    assert after.keys() == named(exported).keys()
+    assert {name for name, layer in after.items() if layer["precision"] != "int8"} == {"body.layer2.0.conv1"}
+    assert [name for name, layer in after.items() if layer["fallback"]] == ["body.layer2.0.conv1"]
 
 
 def test_counting_alone_runs_nothing(exported: Path) -> None:

@@ -1,13 +1,14 @@
 """Parameters and MACs against longhand and against torch-pruning."""
 
 import numpy as np
+import onnx
 import onnx_files
 import pytest
 from onnx import helper
 
 from core.data.preprocess import Preprocess
 from core.errors import EspalierError
-from core.profiling.counting import count, count_graph, count_parameters
+from core.profiling.counting import count, count_graph, count_parameters, stored_bytes, weigh
 
 
 def quiet(fraction: float, text: str) -> None:
@@ -107,6 +108,17 @@ def test_a_weight_at_its_zero_point_is_zero():
     ]
     found = count_graph(onnx_files.model(nodes, weights, 2, 12), 2)
     assert (found["params"], found["nonzero_params"], found["macs"]) == (9, 3, 4 * 3 * 3)
+
+
+def test_weights_weigh_what_is_stored(tmp_path):
+    path = onnx_files.write(tmp_path / "small.onnx", width=16, size=16)
+    floats = 16 * 3 * 9 + 16 + 16 * 16 * 9 + 5 * 16 + 5
+    assert weigh({"model": str(path)}, quiet) == {"weight_bytes": 4 * floats + 2 * 8}  # a shape of two int64
+    tensor = helper.make_tensor("i", onnx.TensorProto.UINT4, [3], b"\x21\x03", raw=True)
+    assert stored_bytes(tensor) == 2  # two of them share a byte
+    with pytest.raises(EspalierError, match=r"x\.onnx could not be read"):
+        (tmp_path / "x.onnx").write_bytes(b"\xff\xffno")
+        weigh({"model": str(tmp_path / "x.onnx")}, quiet)
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path):

@@ -35,11 +35,12 @@ def test_a_counter_that_starts_again_goes_on(tmp_path):
 
 
 def test_a_reading_as_metrics():
-    found = measured({"joules": 0.002, "watts": 20.0, "idle_watts": 8.0, "images": 500})
+    found = measured({"joules": 0.002, "watts": 20.0, "idle_watts": 8.0, "images": 500, "how": "RAPL"})
     assert found["energy_mj"].value == pytest.approx(2.0) and found["energy_mj"].unit == "mJ"
     assert found["power_w"].value == 20.0
     assert (
-        found["energy_mj"].how.startswith("measured: ") and "idle before it 8.0 W" in found["energy_mj"].how
+        found["energy_mj"].how.startswith("measured: RAPL, batch 1")
+        and "idle before it 8.0 W" in found["energy_mj"].how
     )
 
 

@@ -11,8 +11,9 @@ from core.child import Child
 from core.control import RunControl
 from core.errors import EspalierError, Stopped
 from core.profiling import PROTOCOL_VERSION
-from core.profiling.latency import Budget, answer, make_sample, measure, profile_artefact
+from core.profiling.latency import answer, make_sample, profile_artefact
 from core.profiling.machine import usable_cores
+from core.profiling.protocol import Budget, measure
 from core.profiling.session import timed_runs, warm_up
 from core.profiling.statistics import Interval, differs
 
@@ -38,6 +39,16 @@ def test_files_take_turns():
     assert len(timing.candidate) == len(timing.baseline) == 8 and not timing.wide
     assert timing.ratio is not None and timing.ratio.value == pytest.approx(0.5, rel=0.01)
     assert differs(timing.ratio)
+
+
+def test_a_measurement_goes_on_where_it_was():
+    block, order = blocks_of({"baseline": 1.0, "candidate": 0.5}, 0.001)
+    budget = Budget(blocks=8)
+    begun = measure(block, True, budget.first_half())
+    assert len(begun.candidate) == 4
+    timing = measure(block, True, budget, begun)
+    assert len(timing.candidate) == len(timing.baseline) == 8 and timing.candidate[:4] == begun.candidate
+    assert order == ["baseline", "candidate", "candidate", "baseline"] * 4
 
 
 def test_alone_there_is_no_ratio():
@@ -109,7 +120,15 @@ def test_the_sample_is_the_same_every_time(folder):
 def test_a_file_against_itself_shows_no_difference(folder):
     small = folder / "small.onnx"
     metrics, change = profile_artefact(small, small, folder / "sample.npy", budget=QUICK)
-    names = {"latency_ms", "latency_ms_p90", "latency_ms_p99", "throughput", "memory_mb", "size_mb"}
+    names = {
+        "latency_ms",
+        "latency_ms_p90",
+        "latency_ms_p99",
+        "throughput",
+        "memory_mb",
+        "size_mb",
+        "weights_mb",
+    }
     assert names <= set(metrics)
     assert ("latency_ms_all_cores" in metrics) == (usable_cores() > 1)
     latency = metrics["latency_ms"]

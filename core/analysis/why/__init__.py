@@ -1,0 +1,52 @@
+"""Why a stage's file is as fast and as accurate as it is: causes, each with the figures that it rests on.
+
+A cause is a function from the evidence to a `Cause` or None, one in a file of its kind, registered in
+`CAUSES`. Where a change of the settings removes it, the cause carries that change.
+"""
+
+from collections.abc import Callable
+
+from core.analysis.why import channels, integers, threads, zeros
+from core.analysis.why.evidence import Evidence, Told, percent
+from core.reports import Cause, Why
+
+__all__ = ["CAUSES", "Evidence", "Told", "explain"]
+
+CAUSES: tuple[Callable[[Evidence], Cause | None], ...] = (
+    channels.odd_channels,
+    zeros.mask_not_cut,
+    zeros.same_in_float32,
+    integers.signed_activations,
+    integers.no_integer_instructions,
+    integers.float_fallback,
+    integers.scales_per_tensor,
+    channels.depthwise_bound,
+    threads.too_many_threads,
+)
+
+
+def explain(evidence: Evidence) -> Why:
+    """The figures against the stage before, and every cause that the evidence supports."""
+    found = (cause(evidence) for cause in CAUSES)
+    return Why(headline=_headline(evidence), causes=tuple(cause for cause in found if cause is not None))
+
+
+def _headline(evidence: Evidence) -> str:
+    if evidence.before is None:
+        return ""
+    parts = []
+    for name, word in (
+        ("params", "parameters"),
+        ("macs", "MACs"),
+        ("size_mb", "file"),
+        ("latency_ms", "latency"),
+    ):
+        ratio = evidence.ratio(name)
+        if name == "latency_ms" and evidence.unchanged:
+            parts.append("no measurable change of latency")
+        elif ratio is not None and (name == "latency_ms" or abs(ratio - 1) >= 0.005):
+            parts.append(f"{word} {percent(ratio)}")
+    points = evidence.difference("top1")
+    if points is not None:
+        parts.append(f"top-1 {'+' if points >= 0 else '−'}{abs(points):.1f} points")
+    return f"Against '{evidence.before.name}': {', '.join(parts)}." if parts else ""

@@ -1,0 +1,96 @@
+"""What the causes are found on: the figures of a stage and of the one before it, its graph, the machine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.reports import StageReport
+
+VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A stage of the chain: id, kind and all of its settings."""
+
+    id: str
+    kind: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that is known of a stage's headline file.
+
+    Attributes:
+        report: the stage. before: the stage that it continues, or the baseline where it continues a source;
+            None where there is none to compare with.
+        chain: the stages from the source to this one.
+        graph: of the file, as `core.analysis.why.graph.look` gives it.
+        instructions: of the processor.
+        threads: milliseconds of one image by the number of threads.
+    """
+
+    report: StageReport
+    before: StageReport | None
+    chain: Sequence[Told]
+    graph: Mapping[str, Any]
+    instructions: frozenset[str]
+    threads: Mapping[int, float] = field(default_factory=dict)
+
+    def value(self, name: str) -> float | None:
+        """A figure of the file."""
+        metric = self.report.metric(name)
+        return metric.value if metric is not None else None
+
+    def ratio(self, name: str) -> float | None:
+        """The figure / that of the stage before; of the latency as measured in turns with the baseline."""
+        if name == "latency_ms" and self.before is not None:
+            own, other = _in_turns(self.report), _in_turns(self.before)
+            if own:
+                return own / (other or 1.0)
+        now, old = self.value(name), self.before.metric(name) if self.before is not None else None
+        if now is None or old is None or not old.value:
+            return None
+        return now / old.value
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the latency cannot be told from the baseline's, which is the stage before."""
+        change = self.report.main.change.get("latency_ms") if self.report.main is not None else None
+        if change is None or change.low is None or change.high is None or self.before is None:
+            return False
+        return "latency_ms" not in (self.before.main.change if self.before.main else {}) and (
+            change.low <= 1 <= change.high
+        )
+
+    def difference(self, name: str) -> float | None:
+        """The figure − that of the stage before."""
+        now, old = self.value(name), self.before.metric(name) if self.before is not None else None
+        return None if now is None or old is None or old.value is None else now - old.value
+
+    def last(self, *kinds: str) -> Told | None:
+        """The last stage of the chain of one of these kinds."""
+        return next((told for told in reversed(self.chain) if told.kind in kinds), None)
+
+    @property
+    def convolutions(self) -> list[Mapping[str, Any]]:
+        """Layers with weights over maps, depthwise ones too."""
+        return [layer for layer in self.graph["layers"] if layer["kind"] != "linear"]
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the file computes with integers."""
+        return bool(self.graph["activations"])
+
+
+def _in_turns(report: StageReport) -> float | None:
+    """The latency / the baseline's, from alternating sessions; None for the baseline itself."""
+    change = report.main.change.get("latency_ms") if report.main is not None else None
+    return change.value if change is not None else None
+
+
+def percent(ratio: float) -> str:
+    """A ratio as a change: 0.49 is "−51 %"."""
+    share = 100 * (ratio - 1)
+    return f"{'+' if share > 0 else '−'}{abs(share):.0f} %" if abs(share) >= 0.5 else "±0 %"

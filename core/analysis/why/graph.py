@@ -1,0 +1,106 @@
+"""What a file's graph says about its speed; a job of the measuring child.
+
+ONNX only. Of every layer its channels, its zero channels and the scales of its weights; of the whole the
+number format of its activations; and, measured, what each layer takes and computes in.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.child_server import ProgressCallback
+
+if TYPE_CHECKING:
+    import onnx
+
+_WEIGHT_OF = {"Conv": 1, "Gemm": 1, "MatMul": 1, "ConvInteger": 1, "MatMulInteger": 1, "QLinearConv": 3}
+_STORING = ("DequantizeLinear", "QuantizeLinear", "Transpose", "Cast", "Identity")
+
+
+def look(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: look at a file and time its layers.
+
+    Args (as plain data): model, .onnx file; input_size, pixels a side.
+
+    Returns: layers, for each convolution and linear layer {layer, kind ("conv", "depthwise" or "linear"),
+        given, made (channels), zeros (channels made whose weights are all zero), scales ("", "tensor",
+        "channel")}; activations ("", "int8", "uint8"); rows, the layers as timed
+        (`core.profiling.per_layer.profile`); total_ms; rounded, the latency with channel counts rounded up to
+        multiples of 8 / the latency as it is, None where that was not tried (`core.analysis.why.rounding`).
+
+    Raises:
+        EspalierError: when the file cannot be read or run.
+    """
+    import onnx
+
+    from core.analysis.why.rounding import MULTIPLE, rounded_up
+    from core.profiling.per_layer import profile
+
+    told = profile(arguments, progress)
+    model = onnx.load(Path(arguments["model"]))
+    layers, activations = list(_layers(model)), _activations(model)
+    odd = any(layer["made"] % MULTIPLE for layer in layers if layer["kind"] != "linear") and not activations
+    return {
+        "layers": layers,
+        "activations": activations,
+        "rounded": rounded_up(Path(arguments["model"]), int(arguments["input_size"])) if odd else None,
+        "rows": [
+            {
+                name: row[name]
+                for name in ("layer", "type", "params", "macs", "ms", "precision", "fallback", "kernels")
+            }
+            for row in told["layers"]
+        ],
+        "total_ms": told["total_ms"],
+    }
+
+
+def _layers(model: "onnx.ModelProto") -> Iterator[dict[str, Any]]:
+    from onnx import numpy_helper
+
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    makers = {name: node for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        if node.op_type not in _WEIGHT_OF or len(node.input) <= _WEIGHT_OF[node.op_type]:
+            continue
+        name, scales, turned = (
+            node.input[_WEIGHT_OF[node.op_type]],
+            "",
+            node.op_type in ("MatMul", "MatMulInteger"),
+        )
+        while name not in tensors and name in makers and makers[name].op_type in _STORING:
+            maker = makers[name]
+            if maker.op_type == "DequantizeLinear" and maker.input[1] in tensors:
+                scales = "channel" if np.prod(tensors[maker.input[1]].dims) > 1 else "tensor"
+            turned ^= maker.op_type == "Transpose"
+            name = maker.input[0]
+        if name not in tensors or len(tensors[name].dims) < 2:
+            continue
+        weight = numpy_helper.to_array(tensors[name])
+        groups = next((entry.i for entry in node.attribute if entry.name == "group"), 1)
+        weight = weight.T if turned and weight.ndim == 2 else weight
+        empty = ~(weight.reshape(len(weight), -1) != 0).any(1) if not scales else np.zeros(1, bool)
+        depthwise = groups > 1 and weight.shape[1] == 1
+        yield {
+            "layer": name.removesuffix("_quantized").rpartition(".")[0] or node.name,
+            "kind": "depthwise" if depthwise else "conv" if weight.ndim == 4 else "linear",
+            "given": int(weight.shape[1] * groups), "made": int(weight.shape[0]),
+            "zeros": int(empty.sum()), "scales": scales,
+        }  # fmt: skip
+
+
+def _activations(model: "onnx.ModelProto") -> str:
+    """The integers that most activations are rounded to."""
+    import onnx
+
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    words = {onnx.TensorProto.INT8: "int8", onnx.TensorProto.UINT8: "uint8"}
+    found = Counter(
+        words[kinds[node.input[2]]]
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear" and len(node.input) > 2 and kinds.get(node.input[2]) in words
+    )
+    return found.most_common(1)[0][0] if found else ""

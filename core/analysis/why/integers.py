@@ -1,0 +1,108 @@
+"""Causes that lie in how a file computes with integers."""
+
+from core.analysis.why.evidence import VNNI, Evidence
+from core.reports import Cause, Fix
+
+_QUANTIZING = ("quantize-static", "quantize-mixed", "train-quantized", "quantize-dynamic")
+_FALLBACK_TIME = 0.05  # of the time: less is not worth a sentence
+_NAMED = 4
+
+
+def signed_activations(evidence: Evidence) -> Cause | None:
+    """Signed activations where the processor multiplies unsigned by signed bytes."""
+    if evidence.graph["activations"] != "int8" or not evidence.instructions & VNNI:
+        return None
+    latency = evidence.ratio("latency_ms")
+    told = evidence.last(*_QUANTIZING)
+    fix = None
+    if told is not None and told.settings.get("activations") in ("int8", "auto"):
+        fix = Fix(words="Use unsigned activations (U8)", stage=told.id, settings={"activations": "uint8"})
+    return Cause(
+        id="signed-activations",
+        sentence=(
+            "The activations are signed bytes (S8), and this processor's 8-bit instructions (VNNI) multiply "
+            "unsigned by signed ones: every product takes extra steps."
+        ),
+        advice="Use unsigned activations (U8).",
+        evidence={"latency_ratio": latency, "activations": "int8"},
+        fix=fix,
+    )
+
+
+def no_integer_instructions(evidence: Evidence) -> Cause | None:
+    """Integers on an x86 processor that has no instructions for their products."""
+    has = evidence.instructions
+    if not evidence.quantized or has & VNNI or not has & {"avx2", "sse4_2", "avx512f"}:
+        return None
+    latency = evidence.ratio("latency_ms")
+    return Cause(
+        id="no-vnni",
+        sentence="This machine has no instructions for 8-bit products (no VNNI); integers gain little in time here.",
+        advice="The file is smaller all the same; measure it on the machine that it is meant for.",
+        evidence={"latency_ratio": latency},
+    )
+
+
+def scales_per_tensor(evidence: Evidence) -> Cause | None:
+    """One scale for all channels of a depthwise layer, whose channels differ most."""
+    depthwise = [
+        layer for layer in evidence.graph["layers"] if layer["kind"] == "depthwise" and layer["scales"]
+    ]
+    coarse = [layer for layer in depthwise if layer["scales"] == "tensor"]
+    lost = evidence.difference("top1")
+    if not coarse:
+        return None
+    told = evidence.last("quantize-static")
+    fix = None
+    if told is not None and told.settings.get("scales") == "tensor":
+        fix = Fix(words="Give every channel its own scale", stage=told.id, settings={"scales": "channel"})
+    return Cause(
+        id="per-tensor-depthwise",
+        sentence=(
+            f"{len(coarse)} of {len(depthwise)} depthwise layers have one scale for all their channels; the channels "
+            "of a depthwise layer differ by orders of magnitude, and the small ones are rounded away."
+        ),
+        advice="Use a scale for every channel.",
+        evidence={"per_tensor": len(coarse), "depthwise": len(depthwise), "top1_difference": lost},
+        fix=fix,
+    )
+
+
+def float_fallback(evidence: Evidence) -> Cause | None:
+    """Operations that compute in float although the rest is integers, and what converting costs."""
+    rows, total = evidence.graph["rows"], max(evidence.graph["total_ms"] or 0.0, 1e-9)
+    left = [row for row in rows if row["fallback"]]
+    time = sum(row["ms"] or 0.0 for row in left)
+    if not evidence.quantized or time < _FALLBACK_TIME * total:
+        return None
+    weighted = [row for row in left if row["macs"]]
+    known = [row for row in rows if row["macs"]]
+    share = 1 - len(weighted) / max(len(known), 1)
+    names = [
+        row["layer"] if row["macs"] else row["kernels"][0]
+        for row in sorted(left, key=lambda r: -(r["ms"] or 0))
+    ]
+    names = list(dict.fromkeys(names))
+    more = f" and {len(names) - _NAMED} others" if len(names) > _NAMED else ""
+    verb = "run" if len(names) > 1 else "runs"
+    told = evidence.last("quantize-static", "quantize-mixed", "train-quantized")
+    fix = None
+    if weighted and told is not None and str(told.settings.get("keep", "")).strip():
+        fix = Fix(words="Quantize the layers that are kept in float", stage=told.id, settings={"keep": ""})
+    return Cause(
+        id="float-fallback",
+        sentence=(
+            f"{share:.0%} of the layers compute with integers, but {', '.join(names[:_NAMED])}{more} {verb} in float "
+            f"and take {time / total:.0%} of the time."
+        ),
+        advice=(
+            "Quantize these layers too, unless the accuracy needs them in float."
+            if weighted
+            else "These operations have no integer form here; a network without them gains more from INT8."
+        ),
+        evidence={
+            "fallback_layers": len(weighted), "fallback_operations": len(left) - len(weighted),
+            "share_of_time": time / total, "integer_share": share,
+        },
+        fix=fix,
+    )  # fmt: skip

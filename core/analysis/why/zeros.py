@@ -1,0 +1,47 @@
+"""Causes that lie in weights that are there and do nothing."""
+
+from core.analysis.why.evidence import Evidence
+from core.reports import Cause, Fix
+
+_ZEROS = 0.1  # share of zeros from which they are worth a sentence
+
+
+def mask_not_cut(evidence: Evidence) -> Cause | None:
+    """Weights at zero in a network of the same shape: a dense kernel multiplies them like any other."""
+    params, nonzero = evidence.value("params"), evidence.value("nonzero_params")
+    macs, latency = evidence.ratio("macs"), evidence.ratio("latency_ms")
+    if not params or nonzero is None or macs is None or macs < 0.99:
+        return None
+    share = 1 - nonzero / params
+    made = sum(layer["made"] for layer in evidence.graph["layers"])
+    whole = sum(layer["zeros"] for layer in evidence.graph["layers"])
+    if share < _ZEROS:
+        return None
+    told = evidence.last("prune-weights")
+    fix = None
+    if told is not None:
+        ratio = min(max(round(whole / made if whole > 0.05 * made else share, 2), 0.05), 0.9)
+        wanted = {"ratio": ratio, "training": dict(told.settings["training"])}
+        fix = Fix(words="Cut channels instead", stage=told.id, kind="prune-channels", settings=wanted)
+    channels = f" {whole} of {made} channels are zero altogether and could be cut." if whole else ""
+    return Cause(
+        id="mask-not-cut",
+        sentence=(
+            f"{share:.0%} of the weights are zero, but the layers keep their shapes: the zeros are stored and "
+            f"multiplied like any other number.{channels}"
+        ),
+        advice="Cut channels, so that the layers really get narrower; a compressed copy of the file is smaller already.",
+        evidence={"zeros": share, "latency_ratio": latency, "zero_channels": whole, "channels": made},
+        fix=fix,
+    )
+
+
+def same_in_float32(evidence: Evidence) -> Cause | None:
+    """Training in mixed precision leaves a float32 network of the same shape."""
+    if evidence.report.kind != "train-mixed" or evidence.quantized:
+        return None
+    return Cause(
+        id="exported-as-float32",
+        sentence="Exported as float32, the file cannot be smaller or faster than the one before: mixed precision saves time in training.",
+        evidence={"latency_ratio": evidence.ratio("latency_ms")},
+    )

@@ -1,0 +1,88 @@
+"""`espalier profile`: how fast, how large and how hungry a model is, in one or all runtimes."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.commands.runs import stop_on_interrupt
+from core.control import RunControl
+from core.errors import EspalierError
+from core.terminal import say
+
+if TYPE_CHECKING:
+    from core.profiling.model_profile import Subject
+
+
+def profile(options: argparse.Namespace) -> int:
+    from core.profiling.energy import CORE_WATTS
+    from core.profiling.model_profile import OPEN_SIZE, Request, profile_model
+    from core.profiling.profile_text import as_text
+    from core.profiling.runtimes import RUNTIMES, runtime
+
+    chosen = tuple(RUNTIMES) if "all" in options.runtime else tuple(dict.fromkeys(options.runtime))
+    for name in chosen:
+        runtime(name)
+    for name, counts in (("--threads", options.threads), ("--batch", options.batch)):
+        if any(count < 1 for count in counts):
+            raise EspalierError(f"Expected numbers from 1 for {name}, received {min(counts)}.")
+    request = Request(
+        subject_of(options.model), subject_of(options.against) if options.against else None, chosen,
+        tuple(options.threads), tuple(options.batch), options.size or OPEN_SIZE, options.per_layer, options.grid,
+        options.core_watts or CORE_WATTS,
+    )  # fmt: skip
+    control = RunControl()
+    stop_on_interrupt(control)
+    told: list[str] = []
+
+    def tell(part: float, text: str) -> None:
+        if not told or told[-1] != text:
+            told.append(text)
+            say(f"{100 * part:3.0f} %  {text}")
+
+    found = profile_model(request, control, tell)
+    if options.json:
+        sys.stdout.write(json.dumps(found.as_dict(), indent=1) + "\n")
+    else:
+        print(as_text(found))
+    return 0
+
+
+def subject_of(text: str) -> "Subject":
+    """What a person named: an ONNX file, a checkpoint's folder, or a stage as RUN:STAGE.
+
+    Raises:
+        EspalierError: when it is none of them.
+    """
+    from core.profiling.model_profile import Subject
+
+    path = Path(text)
+    if path.is_file():
+        return Subject(path.name, onnx=path.resolve())
+    if (path / "architecture.json").is_file():
+        return Subject(path.name, checkpoint=path.resolve())
+    run, colon, stage = text.rpartition(":")
+    if colon and run:
+        return _stage(run, stage)
+    raise EspalierError(
+        f"Expected an ONNX file, a checkpoint's folder or RUN:STAGE, received {text!r}.",
+        "Give the path of a file that exists, or the name of a run and of one of its stages.",
+    )
+
+
+def _stage(name: str, key: str) -> "Subject":
+    """A finished stage's headline file and, where it has one, its network."""
+    from core.profiling.model_profile import Subject
+    from core.runs import Home, resolve_run
+
+    run = resolve_run(name, Home.default())
+    report = run.report(key)
+    if report is None or report.main is None:
+        finished = ", ".join(each.key for each in run.reports()) or "none yet"
+        raise EspalierError(
+            f"Expected a finished stage of {run.name}, received {key!r}.", f"Finished: {finished}."
+        )
+    checkpoint = run.stage_folder(key) / "checkpoint"
+    file = run.folder / report.main.path
+    return Subject(f"{run.name}:{key}", file, checkpoint if checkpoint.is_dir() else None)

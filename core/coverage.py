@@ -1,0 +1,294 @@
+"""Which method works on which backbone, tried for real: the table that `espalier coverage` prints.
+
+A cell is a tiny pipeline, *trained → method*, rehearsed as `core.preflight` rehearses a person's: the
+real network and settings, a run's own code, but few images and one training step. It counts as
+working when the method trained its step (where it trains) with a finite loss, did what it is for
+(`Method.saves`), and its files were exported, opened by ONNX Runtime, and answer like the network,
+which a process of its own reloaded from the checkpoint. What a rehearsal cannot say is how much
+accuracy a method costs; `tests/benchmarks` does.
+
+A quantized file answers otherwise on purpose. It counts as working from `_LEAST_SIGNAL` dB of signal to
+noise on, in what of its logits differs from image to image: whatever the scale of an untrained network's
+logits is, answers that are the same for all images have 0 dB, another network's about −3.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from core import pipeline as documents
+from core.control import RunControl
+from core.deploy.artefacts import MadeArtefact
+from core.deploy.quantization.sessions import sqnr
+from core.engine import Options
+from core.errors import EspalierError, Problem
+from core.models.catalogue import BACKBONES as CATALOGUE
+from core.models.catalogue import Backbone, backbone
+from core.pipeline import Pipeline, StageNode
+from core.preflight import Trial, preflight
+from core.runs import Home
+from core.stages.base import ModelStage
+
+State = Literal["works", "refused", "pointless", "fails"]
+Saving = Literal["params", "nonzero_params", "bytes", ""]
+
+TRAINED = "trained"
+_SIZE = 32  # px, where the backbone takes so few
+_LEAST_SIGNAL = 3.0  # dB: the noise has half of the signal's power
+_QUANTIZED = ("int8", "mixed")
+_UNEXPECTED = ("Something unexpected", "The work “", "The process that was at work")  # of nobody's foreseeing
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A compression technique with settings that suit a few images.
+
+    Attributes:
+        stage: id of the stage. saves: what there has to be less of than before; "" for training.
+    """
+
+    id: str
+    title: str
+    stage: str
+    settings: Mapping[str, Any]
+    saves: Saving = ""
+
+
+_ALL = (
+    Method("channels", "Channel pruning, inside blocks", "prune-channels",
+           {"ratio": 0.3, "scope": "block-internal"}, "params"),
+    Method("channels-all", "Channel pruning, whole groups", "prune-channels",
+           {"ratio": 0.3, "scope": "whole-groups"}, "params"),
+    Method("layers", "Layer pruning", "prune-layers", {"share": 0.3}, "params"),
+    Method("scale-down", "Scaling down depth and width", "scale-down", {"budget": 0.6}, "params"),
+    Method("only-train-once", "Only-Train-Once", "only-train-once",
+           {"target_group_sparsity": 0.3, "warm_up": 0.0}, "params"),
+    Method("weights", "Unstructured pruning", "prune-weights", {}, "nonzero_params"),
+    Method("sharing", "Weight sharing", "share-weights", {}, "bytes"),
+    Method("low-rank", "Low rank, Tucker-2", "factorise", {"budget": 0.5}, "params"),
+    Method("low-rank-spatial", "Low rank, spatial", "factorise",
+           {"budget": 0.5, "convolutions": "spatial"}, "params"),
+    Method("distil-response", "Distillation, response", "distil", {"teacher": TRAINED}),
+    Method("distil-feature", "Distillation, feature", "distil",
+           {"teacher": TRAINED, "alpha": 0, "hints": 1, "attention": 1000}),
+    Method("distil-relation", "Distillation, relation", "distil",
+           {"teacher": TRAINED, "alpha": 0, "rkd_distance": 25, "rkd_angle": 50}),
+    Method("mixed-training", "Mixed-precision training", "train-mixed", {}),
+    Method("quantization-aware", "Quantization-aware training", "train-quantized", {}, "bytes"),
+    Method("static", "Static INT8", "quantize-static", {}, "bytes"),
+    Method("mixed", "Mixed precision by sensitivity", "quantize-mixed", {}, "bytes"),
+    Method("dynamic", "Dynamic INT8, linear layers", "quantize-dynamic", {"scope": "linear"}, "bytes"),
+    Method("dynamic-all", "Dynamic INT8, all layers", "quantize-dynamic", {"scope": "all"}, "bytes"),
+    Method("half", "FP16", "half-precision", {}, "bytes"),
+)  # fmt: skip
+
+METHODS: dict[str, Method] = {method.id: method for method in _ALL}
+
+BACKBONES = (
+    "resnet20", "resnet56", "resnet18", "resnet50", "mobilenet-v2", "mobilenet-v3-large", "efficientnet-lite0",
+    "convnext-tiny", "timm-convnext-tiny", "vit-tiny", "vit-small", "plain-cnn-tiny", "plain-cnn-large",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One method on one backbone.
+
+    Attributes:
+        state: "works"; "refused", in words, by the method; "pointless", refused before anything
+            runs; "fails", which is a fault of ours.
+        reason: the refusal or the fault. signal: dB, of quantized files.
+    """
+
+    backbone: str
+    method: str
+    state: State
+    reason: str = ""
+    seconds: float = 0.0
+    signal: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in words."""
+        signal = "" if self.signal is None else f", {self.signal:.1f} dB of signal to noise"
+        return self.reason or f"works{signal}"
+
+
+def coverage(
+    backbones: Sequence[str],
+    methods: Sequence[str],
+    home: Home,
+    options: Options,
+    on_cell: Callable[[Cell], None] = lambda cell: None,
+    control: RunControl | None = None,
+) -> list[Cell]:
+    """Try every method on every backbone, in this order.
+
+    Raises:
+        EspalierError: for a method or backbone that there is not.
+        Stopped: a person asked to stop.
+    """
+    for unknown in (name for name in methods if name not in METHODS):
+        raise EspalierError(
+            f"Expected the name of a method, received {unknown!r}.", f"Choose among: {', '.join(METHODS)}."
+        )
+    chosen = [METHODS[name] for name in methods]
+    cells: list[Cell] = []
+    for name in backbones:
+        cells += _Column(backbone(name), chosen, on_cell).tried(home, options, control)
+    return cells
+
+
+def document(network: Backbone, methods: Sequence[Method]) -> Pipeline:
+    """The pipeline of a backbone's cells: all methods branch from one trained network.
+
+    Images are small where the catalogue says how small they may be.
+    """
+    small = -(-max(_SIZE, network.smallest) // network.multiple) * network.multiple
+    size = small if network.id in CATALOGUE else network.image_size  # others do not say what they can take
+    stages: list[dict[str, Any]] = [{"id": TRAINED, "kind": "train"}]
+    for method in methods:
+        stage = {"id": method.id, "kind": method.stage, "from": TRAINED, "settings": dict(method.settings)}
+        stages.append({**stage, "name": method.title})
+    return Pipeline.parse({
+        "espalier": documents.FORMAT, "name": f"Every method on {network.title}"[:120],
+        "data": {"source": "fashion-mnist-sample", "image_size": size},
+        "sources": [{"id": "network", "settings": {"backbone": network.id}}],
+        "stages": stages,
+    })  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Column:
+    """The cells of one backbone."""
+
+    network: Backbone
+    methods: Sequence[Method]
+    on_cell: Callable[[Cell], None]
+    cells: dict[str, Cell] = field(default_factory=dict)
+    _before: dict[str, int] = field(default_factory=dict)
+    _faults: dict[str, str] = field(default_factory=dict)
+    _signals: dict[str, float] = field(default_factory=dict)
+
+    def tried(self, home: Home, options: Options, control: RunControl | None) -> list[Cell]:
+        """All cells, in the order of the methods."""
+        for method in self.methods:
+            if problems := documents.check(document(self.network, [method])):
+                self._tell(Cell(self.network.id, method.id, "pointless", _words(problems[0])))
+        left = [method for method in self.methods if method.id not in self.cells]
+        if left:
+            flight = preflight(
+                document(self.network, left), Path(), home, options, control=control, on_trial=self._heard,
+                on_made=self._witness,
+            )  # fmt: skip
+            why = self._faults.get(TRAINED) or "".join(_words(problem) for problem in flight.problems[:1])
+            for method in (method for method in left if method.id not in self.cells):
+                self._tell(Cell(self.network.id, method.id, "fails", f"The network cannot be tried. {why}"))
+        return [self.cells[method.id] for method in self.methods]
+
+    def _tell(self, cell: Cell) -> None:
+        self.cells[cell.method] = cell
+        self.on_cell(cell)
+
+    def _heard(self, trial: Trial) -> None:
+        if trial.id == TRAINED or trial.state == "skipped" or TRAINED in self._faults:
+            return
+        reason = self._faults.get(trial.id, "") or ("" if trial.problem is None else _words(trial.problem))
+        state: State = "works" if not reason else "refused"
+        if trial.id in self._faults or reason.startswith(_UNEXPECTED):
+            state = "fails"
+        signal = self._signals.get(trial.id)
+        self._tell(Cell(self.network.id, trial.id, state, reason, trial.seconds, signal))
+
+    def _witness(self, node: StageNode, folder: Path, files: Sequence[MadeArtefact]) -> None:
+        """Look at what a stage left for what a rehearsal does not ask."""
+        kept = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        now = {"params": kept["params"], "nonzero_params": kept["nonzero_params"], "bytes": files[0].bytes}
+        if isinstance(node.stage, ModelStage) and (fault := _untrained(kept["history"])):
+            self._faults[node.id] = fault
+        elif isinstance(node.stage, ModelStage) and node.stage.half_artefact and len(files) < 2:
+            self._faults[node.id] = "No float16 file came of it."
+        if node.id == TRAINED:
+            self._before = now
+            return
+        saves = METHODS[node.id].saves
+        if saves and not now[saves] < self._before[saves]:
+            self._faults[node.id] = f"It ran and saved nothing: {now[saves]} {saves} as before."
+        for made in files:
+            if made.precision in _QUANTIZED:
+                reference, logits = np.load(made.reference), np.load(made.logits)
+                signal = sqnr(reference - reference.mean(0), logits - logits.mean(0))
+                self._signals[node.id] = signal
+                if signal < _LEAST_SIGNAL:
+                    self._faults[node.id] = (
+                        f"The file's answers are noise: {signal:.1f} dB of signal to noise."
+                    )
+
+
+def _untrained(history: Sequence[Mapping[str, float]]) -> str:
+    """Why an epoch's figures say that nothing was learned from, if they do."""
+    if not history:
+        return "It trained no step."
+    loss = history[-1]["train_loss"]
+    return "" if np.isfinite(loss) else f"Its training loss is {loss}."
+
+
+def _words(problem: Problem) -> str:
+    return f"{problem.message} {problem.advice}".strip()
+
+
+def as_markdown(cells: Sequence[Cell]) -> str:
+    """The table with its numbered reasons, and what a cell means."""
+    backbones = list(dict.fromkeys(cell.backbone for cell in cells))
+    methods = list(dict.fromkeys(cell.method for cell in cells))
+    reasons = list(dict.fromkeys(cell.reason for cell in cells if cell.reason))
+    found = {(cell.method, cell.backbone): cell for cell in cells}
+    titles = " | ".join(backbone(name).title for name in backbones)
+    rows = [f"| | {titles} |", f"|---|{':-:|' * len(backbones)}"]
+    for method in methods:
+        shown = " | ".join(_shown(found[method, name], reasons) for name in backbones)
+        rows.append(f"| {METHODS[method].title} | {shown} |")
+    settings = [
+        f"| {METHODS[m].title} | `{METHODS[m].stage}` | {_spelled(METHODS[m].settings)} |" for m in methods
+    ]
+    return "\n".join([
+        "# What works on what",
+        "",
+        "Every method tried on every backbone. `espalier coverage --out FILE` writes this page; on other",
+        "backbones, with `timm:NAME` too: `espalier coverage --backbones timm:regnety_002`.",
+        "",
+        *rows,
+        "",
+        "- **yes**: from a network that had trained, a few images went through the method, and one training step",
+        "  where it trains; there was less of what the method saves; the checkpoint was reloaded by a process of its",
+        "  own; the exported file was opened by ONNX Runtime and gave the same answers (quantized files: at",
+        f"  least {_LEAST_SIGNAL:g} dB of signal to noise in what of the logits differs between images).",
+        "- **no**: the method refused, and says why. **–**: not meaningful; a pipeline with it is refused before it runs.",
+        "  **fault**: neither, which is a mistake of ours.",
+        "",
+        "What it costs in accuracy is another question: try it on your images.",
+        "",
+        *[line for number, reason in enumerate(reasons, start=1) for line in (f"{number}. {reason}",)],
+        *([""] if reasons else []),
+        "| Method | Stage | Settings that differ from the stage's own |",
+        "|---|---|---|",
+        *settings,
+        "",
+        f"PyTorch {version('torch')}, ONNX Runtime {version('onnxruntime')}, torch-pruning {version('torch-pruning')}, "
+        f"timm {version('timm')}; images of {_SIZE} px, of timm's networks by name the size that they are made for.",
+        "",
+    ])  # fmt: skip
+
+
+def _shown(cell: Cell, reasons: Sequence[str]) -> str:
+    word = {"works": "yes", "refused": "no", "pointless": "–", "fails": "fault"}[cell.state]
+    return f"{word} ({reasons.index(cell.reason) + 1})" if cell.reason else word
+
+
+def _spelled(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in settings.items())

@@ -1,0 +1,34 @@
+"""The formats by id, in the order in which they are offered. Adding one is a file and a line here."""
+
+from core.deploy.formats.base import Format
+from core.deploy.formats.edge_zip import EdgeZip
+from core.deploy.formats.onnx_file import OnnxFile
+from core.deploy.formats.openvino_ir import OpenVinoIr
+from core.deploy.formats.safetensors_folder import SafetensorsFolder
+from core.deploy.formats.torch_program import TorchProgram
+from core.deploy.formats.torchscript import TorchScript
+from core.errors import EspalierError
+
+_ALL: tuple[Format, ...] = (
+    OnnxFile(),
+    EdgeZip(),
+    TorchProgram(),
+    TorchScript(),
+    SafetensorsFolder(),
+    OpenVinoIr(),
+)
+
+FORMATS: dict[str, Format] = {each.id: each for each in _ALL}
+if len(FORMATS) != len(_ALL):
+    raise RuntimeError("two formats share an id")
+
+
+def format_called(name: str) -> Format:
+    """The format called `name`.
+
+    Raises:
+        EspalierError: when there is none; the message lists those there are.
+    """
+    if name not in FORMATS:
+        raise EspalierError(f"Expected a format, received {name!r}.", f"Choose one of: {', '.join(FORMATS)}.")
+    return FORMATS[name]

@@ -1,0 +1,71 @@
+"""ONNX: the run's own file, as it is or with another operator set, a fixed batch, preprocessing inside."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.data.preprocess import Preprocess
+from core.deploy.formats.base import Format, Job, Opened, Subject
+from core.deploy.formats.graph import OPSET_OF_RESIZE
+from core.errors import EspalierError
+
+if TYPE_CHECKING:
+    from core.deploy.formats.settings import ExportSettings
+
+
+class OnnxFile(Format):
+    id = "onnx"
+    title = "ONNX"
+    help = "for ONNX Runtime, TensorRT, OpenVINO and most accelerators; holds every precision."
+    suffix = ".onnx"
+    runtime = "ONNX Runtime on the CPU"
+    process = "measure"
+
+    def reason_against(self, subject: Subject, settings: "ExportSettings") -> str:
+        """The smoothing resize came with operator set 18."""
+        if settings.preprocessing and settings.opset is not None and settings.opset < OPSET_OF_RESIZE:
+            return (
+                f"Preprocessing inside needs operator set {OPSET_OF_RESIZE} or newer: older ones cannot "
+                "make images smaller as the training did."
+            )
+        return ""
+
+    def write(
+        self, subject: Subject, settings: "ExportSettings", about: Mapping[str, str], target: Path, job: Job
+    ) -> None:
+        """A copy, byte for byte, unless something is to change."""
+        if not (settings.opset or settings.batch or settings.preprocessing or settings.describe):
+            shutil.copyfile(subject.file, target)
+            return
+        job("core.deploy.formats.graph:convert", {
+            "source": str(subject.file), "target": str(target), "about": dict(about),
+            "opset": settings.opset, "batch": settings.batch, "preprocessing": settings.preprocessing,
+        })  # fmt: skip
+
+    def open(self, path: Path, threads: int) -> Opened:
+        """In a session as the measurements use it."""
+        from core.profiling.session import open_session
+
+        session = open_session(path, threads)
+        entry, output = session.get_inputs()[0], session.get_outputs()[0]
+        told = session.get_modelmeta().custom_metadata_map
+        if "preprocess" not in told:
+            raise EspalierError(
+                f"{path.name} does not say how images have to be prepared for it.",
+                "Give image size and normalisation in the pipeline's source.",
+            )
+        prepares = entry.type == "tensor(uint8)"
+        kind = {"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}.get(entry.type, np.float32)
+
+        def answer(images: np.ndarray) -> np.ndarray:
+            feed = {entry.name: np.ascontiguousarray(images, dtype=kind)}
+            logits: np.ndarray = session.run([output.name], feed)[0]
+            return logits.astype(np.float32, copy=False)
+
+        batch = entry.shape[0] if isinstance(entry.shape[0], int) else None
+        classes = tuple(json.loads(told.get("classes", "[]")))
+        return Opened(answer, Preprocess.from_dict(json.loads(told["preprocess"])), classes, batch, prepares)

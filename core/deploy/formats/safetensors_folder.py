@@ -1,0 +1,42 @@
+"""Weights and architecture: Espalier's own checkpoint, a folder that a pipeline can start from again.
+
+`weights.safetensors` opens in any program; `architecture.json` says what network they belong to.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.deploy.formats.base import Format, Job, Opened, Subject
+from core.deploy.formats.torch_files import opened, reason_without_network
+
+if TYPE_CHECKING:
+    from core.deploy.formats.settings import ExportSettings
+
+
+class SafetensorsFolder(Format):
+    id = "safetensors"
+    title = "Weights and architecture"
+    help = "a folder with safetensors and JSON, to go on from in Espalier or your own PyTorch code; float32 networks."
+    suffix = ""
+    runtime = "PyTorch, rebuilt from architecture and weights"
+
+    def reason_against(self, subject: Subject, settings: "ExportSettings") -> str:
+        if settings.preprocessing or settings.batch:
+            return "Weights hold no program: leave the batch open and preprocessing outside."
+        return reason_without_network(subject)
+
+    def write(
+        self, subject: Subject, settings: "ExportSettings", about: Mapping[str, str], target: Path, job: Job
+    ) -> None:
+        assert subject.checkpoint is not None
+        shutil.copytree(subject.checkpoint, target)
+
+    def open(self, path: Path, threads: int) -> Opened:
+        from core.checkpoint import load_checkpoint
+
+        loaded = load_checkpoint(path)
+        about = {"classes": list(loaded.classes), "preprocess": loaded.preprocess.as_dict()}
+        return opened(loaded.model, json.dumps(about), threads)

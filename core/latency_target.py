@@ -1,0 +1,263 @@
+"""How many channels a latency allows: settled by measuring before a pruning stage runs, and written down.
+
+The stage "prune-channels" may be asked for a share of the latency. A table of layer times
+(`core.profiling.latency_table`) says which widths should meet it; the network at these widths is
+exported and timed against the network before, in alternating sessions; where it misses, the table is
+corrected by what was measured and asked again. What is found are the ratios of all layers. They take the
+place of the target in the stage's settings, and so enter its cache key; a run that goes on, and
+another run of the same stage on this machine, do not measure again.
+"""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.cache import Measurements
+from core.errors import EspalierError
+from core.events import PhaseStarted
+from core.inputs import Given, Surroundings
+from core.pipeline import StageNode
+from core.runs import stage_key, write_atomically
+from core.stages.base import StageContext
+from core.stages.prune_channels import PruneChannelsParams, look_in
+from core.surgery.prospect import Prospect
+
+if TYPE_CHECKING:
+    from core.models.classifier import ImageClassifier
+    from core.profiling.network_timer import NetworkTimer, Subject
+    from core.stages.base import StageResult
+    from core.surgery.budget import Plan
+
+TOLERANCE = 0.05  # of the wanted latency: closer than this it counts as met
+_CLOSE = 0.02  # of the wanted latency: no further try
+_TRIES = 4
+_TO_DEVIATION, _AT_99 = 1.48, 2.58  # of a normal distribution: its median error and its 99 % bounds
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Widths that were exported and timed.
+
+    Attributes:
+        predicted: share of the latency that the table said. measured: that the file takes.
+        low, high: bounds of `measured` at 99 %.
+    """
+
+    predicted: float
+    measured: float
+    low: float | None
+    high: float | None
+
+    @property
+    def width(self) -> float:
+        """Half the interval of `measured`, as a share of it."""
+        return (self.high - self.low) / (2 * self.measured) if self.low and self.high else 0.0
+
+    def estimate(self, error: float) -> float:
+        """The likeliest share: what was measured, drawn towards the prediction as far as it is uncertain.
+
+        Args:
+            error: what predictions are usually off by. The two are weighted by their variances.
+        """
+        usual, uncertain = max(error, 0.01) * _TO_DEVIATION, self.width / _AT_99
+        trust = usual**2 / (usual**2 + uncertain**2)
+        return float(self.predicted * (self.measured / self.predicted) ** trust)
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyFound:
+    """What was settled.
+
+    Attributes:
+        ratios: the share of channels that goes, by the leading layer of each group.
+        wanted: share of the latency that was to stay. chosen: the try that is taken.
+        error: what predictions of the table are usually off by.
+    """
+
+    ratios: dict[str, float]
+    wanted: float
+    chosen: Try
+    tries: list[Try] = field(default_factory=list)
+    error: float = 0.0
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "LatencyFound":
+        """As `asdict` gave it."""
+        tries = [Try(**each) for each in plain["tries"]]
+        return cls(**{**plain, "chosen": Try(**plain["chosen"]), "tries": tries})
+
+    @property
+    def met(self) -> bool:
+        """Whether the latency is as close as the stage promises."""
+        return abs(self.chosen.measured / self.wanted - 1) <= TOLERANCE
+
+    def settings(self, before: PruneChannelsParams) -> PruneChannelsParams:
+        """The stage's settings with the ratios that were found in place of the latency."""
+        own = ", ".join(f"{path}={ratio:.6f}" for path, ratio in self.ratios.items())
+        return before.model_copy(update={"target": "ratio", "own_ratios": own})
+
+    def tell(self, result: "StageResult") -> None:
+        """Say in the stage's result what was asked, predicted and measured."""
+        chosen, count = self.chosen, len(self.tries)
+        span = f" ({chosen.low:.1%} to {chosen.high:.1%})" if chosen.low and chosen.high else ""
+        unsure = (
+            f" The machine was busy: the figure is uncertain to ±{chosen.width:.0%}."
+            if chosen.width > TOLERANCE
+            else ""
+        )
+        said = (
+            f"{chosen.measured:.1%} of the latency before is left{span}, measured on the exported file; "
+            f"{self.wanted:.1%} was asked for, the table of layer times predicted {chosen.predicted:.1%}. "
+            f"{'One network was' if count == 1 else f'{count} networks were'} exported and timed.{unsure}"
+        )
+        missed = (
+            f" That is more than {TOLERANCE:.0%} off: between these widths and the next ones that the "
+            "rounding allows there is nothing closer. A smaller rounding or a wider scope may help."
+        )
+        result.notes.append(said if self.met else said + missed)
+        result.facts["latency"] = asdict(self)
+
+
+class LatencyTargets:
+    """What one run has settled."""
+
+    def __init__(self, around: Surroundings):
+        self.around = around
+        self._written = around.run.folder / "latency_targets.json"
+        self._memory = Measurements(around.home.cache / "measurements")
+
+    def settled(
+        self,
+        node: StageNode,
+        seed: int,
+        given: Given,
+        context: Callable[[], StageContext],
+        key: Callable[[], str],
+    ) -> tuple[StageNode, LatencyFound | None]:
+        """The stage with ratios in place of a latency, and how they were found; else as it is.
+
+        Args:
+            context: what the stage will be given. key: everything but the machine that the decision depends on, hashed.
+
+        Raises:
+            EspalierError: when no widths that the settings allow are fast enough, or the network cannot
+                be exported.
+            Stopped: a person asked to stop.
+        """
+        settings = node.parameters
+        if not isinstance(settings, PruneChannelsParams) or settings.target != "latency":
+            return node, None
+        if not self.around.times or given.checkpoint is None:
+            return node, None
+        stage = stage_key(self.around.pipeline, node.id, seed)
+        taken = _read(self._written)
+        if stage not in taken:
+            taken[stage], _ = self._memory.remembered(
+                {"latency target": _VERSION, "of": key()},
+                lambda: asdict(self._search(stage, settings, given, context())),
+            )
+            write_atomically(self._written, json.dumps(taken, indent=1))
+        found = LatencyFound.from_plain(taken[stage])
+        return node.model_copy(update={"settings": found.settings(settings).model_dump(mode="json")}), found
+
+    def _search(
+        self, key: str, settings: PruneChannelsParams, given: Given, context: StageContext
+    ) -> LatencyFound:
+        from core.checkpoint import load_checkpoint
+        from core.models.catalogue import backbone
+        from core.profiling.network_timer import NetworkTimer, Subject
+
+        assert given.checkpoint is not None
+        around = self.around
+        around.emit(PhaseStarted(key, "measure", "Measuring how long the layers take"))
+        model = load_checkpoint(given.checkpoint).model
+        subject = Subject(
+            model,
+            context.network,
+            context.preprocess,
+            around.data.classes,
+            backbone(context.network.backbone).blocks,
+        )
+        timer = NetworkTimer(
+            around.tool,
+            self._memory,
+            context.scratch / "timed",
+            around.control,
+            around.run.folder / "measure.log",
+        )
+        return search(
+            subject, settings, look_in(copy.deepcopy(model), settings, context), timer,
+            lambda text: around.emit(PhaseStarted(key, "measure", text)),
+        )  # fmt: skip
+
+
+def search(
+    subject: "Subject",
+    settings: PruneChannelsParams,
+    prospect: Prospect,
+    timer: "NetworkTimer",
+    say: Callable[[str], None] = lambda text: None,
+) -> LatencyFound:
+    """Predict, export, measure, correct; the closest of a few tries.
+
+    Args:
+        subject: the network before. prospect: what can go from a copy of it.
+
+    Raises:
+        EspalierError: when the latency is out of reach, or a network cannot be exported.
+        Stopped: a person asked to stop.
+    """
+    from core.profiling.network_timer import unfolded
+
+    table = timer.table(replace(subject, model=unfolded(subject.model)))
+    whole = prospect.share_by(table)
+    say("Exporting the network before")
+    size, before = subject.preprocess.size, timer.exported(subject, "before")
+    tries: dict[tuple[int, ...], tuple[Try, Plan]] = {}
+    aim = settings.latency
+    for number in range(1, _TRIES + 1):
+        try:
+            asked = settings.model_copy(update={"latency": min(max(aim, 0.01), 0.99)})
+            plan = prospect.plan(asked, latency=whole)
+        except EspalierError:
+            if not tries:
+                raise
+            break  # the correction asks for more than can go: the tries so far are what there is
+        widths = tuple(plan.kept.values())
+        if widths in tries:
+            break
+        say(f"Measuring a network of these widths, try {number}")
+        after = timer.exported(narrowed(subject, settings, plan.kept), "after")
+        ratio = timer.compare(before, after, (subject.preprocess.channels, size, size)).ratio
+        assert ratio is not None
+        tries[widths] = Try(whole(plan.kept), ratio.value, ratio.low, ratio.high), plan
+        found = tries[widths][0]
+        likely = found.estimate(table.error)
+        if abs(likely / settings.latency - 1) <= _CLOSE:
+            break
+        aim = settings.latency * found.predicted / likely
+    made = list(tries.values())
+    chosen, plan = min(made, key=lambda each: abs(each[0].estimate(table.error) / settings.latency - 1))
+    channels = prospect.start.channels
+    ratios = {path: 1 - kept / channels[path] for path, kept in plan.kept.items()}
+    return LatencyFound(ratios, settings.latency, chosen, [each for each, _ in made], table.error)
+
+
+def narrowed(subject: "Subject", settings: PruneChannelsParams, kept: dict[str, int]) -> "Subject":
+    """The network with so many channels; which ones, and its weights, make no difference to the time."""
+    from core.surgery.shapes import cut, filled
+
+    shape: ImageClassifier = copy.deepcopy(subject.model).to("meta")
+    narrow = cut(shape, subject.preprocess.size, subject.blocks, settings.scope, settings.prune_fem, kept)
+    model = filled(narrow)
+    model.constraints = {}  # random weights keep no zeros and no codebooks
+    return replace(subject, model=model)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What this run has settled; empty where there is nothing yet."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

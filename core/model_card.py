@@ -1,0 +1,216 @@
+"""The model card of an exported stage: what it is, how it was made, what was measured, what that does not say.
+
+Source of the idea: Mitchell et al. 2019, Model Cards for Model Reporting, arXiv 1810.03993.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import core
+from core.analysis.settings_table import Line
+from core.analysis.wording import value_in_full
+from core.comparison import from_parts
+from core.comparison_report import machine_words
+from core.data.catalogue import SOURCES
+from core.data.download import PUBLIC_SETS
+from core.ladder import Rung, as_markdown
+from core.metrics import METRICS
+from core.reports import Artefact, Metric, StageReport
+from core.runs import RunFolder
+
+if TYPE_CHECKING:
+    from core.deploy.formats.base import Format
+    from core.deploy.formats.settings import ExportSettings
+
+_CLASSES_SHOWN, _SKIPPED_SHOWN = 50, 20
+_OPERATIONS = ("training_seconds",)  # of the making, not of the model
+_LIMITS = (
+    "Accuracy is that of the test images of this data set. Other cameras, lighting, crops or classes are not covered "
+    "by it; try images of the place where the model will work.",
+    "The classifier answers with one of its classes for every image, also for one that shows none of them. Its "
+    "probabilities are not calibrated.",
+    "Differences between classes or groups of images were not examined here; see the confusion table in Espalier.",
+    "Latency and memory hold for the machine, the runtime and the number of threads that stand beside them. Measure "
+    "on the device that counts.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What is known of the file that was written.
+
+    Attributes:
+        last: the ladder's last rung. latency: as measured on the file, or as in the run.
+        sha256, bytes: of the model's file.
+    """
+
+    kind: "Format"
+    settings: "ExportSettings"
+    last: Rung
+    latency: Metric | None
+    sha256: str
+    bytes: int
+
+
+def card_of(
+    run: RunFolder, report: StageReport, artefact: Artefact, rungs: Sequence[Rung], exported: Exported | None
+) -> str:
+    """The card as Markdown; `exported` is None before anything was written."""
+    pipeline = run.pipeline
+    compared = from_parts(run, pipeline, run.reports(), predictions=False)
+    facts = _facts(run, artefact)
+    parts = [
+        f"# {report.name}: {artefact.label}",
+        _summary(run, report, artefact, exported),
+        "## What it takes and answers",
+        _list(_interface(facts, exported)),
+        "## Data",
+        _list(_data(run)),
+        "## How it was made",
+        _chain(run, report),
+        _settings(compared.settings_of(report)),
+        *(["## Notes", _list(_notes(report, artefact))] if _notes(report, artefact) else []),
+        "## Verification",
+        "The same test images, answered by every step from the network to the file:",
+        as_markdown(rungs) if rungs else "The run no longer holds the answers.",
+        *([rungs[-1].sentence] if rungs else []),
+        "## Measured",
+        _figures(artefact, exported),
+        f"Machine: {machine_words(compared)}.",
+        "## What the figures do not say",
+        _list(_LIMITS),
+        "## Licences",
+        _list(_licences(run, report)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _facts(run: RunFolder, artefact: Artefact) -> dict[str, Any]:
+    """What the evaluation wrote down of the file: opset, nodes, classes, preprocess; empty where it is gone."""
+    file = run.folder / artefact.path
+    try:
+        made = json.loads((file.parent / "made.json").read_text(encoding="utf-8"))["made"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return next((dict(one["facts"]) for one in made if one["id"] == artefact.id), {})
+
+
+def _summary(run: RunFolder, report: StageReport, artefact: Artefact, exported: Exported | None) -> str:
+    pipeline = run.pipeline
+    words = [
+        f"An image classifier from the pipeline “{pipeline.name}”, stage `{report.key}`, run `{run.name}`, made with "
+        f"Espalier {core.__version__}.",
+        pipeline.about,
+        f"Intended for classifying images of the kind that it was trained on, in {artefact.precision} precision.",
+    ]
+    if exported is not None:
+        words.append(
+            f"Written as {exported.kind.title}, {exported.bytes / 1e6:.3f} MB, SHA-256 `{exported.sha256}`."
+        )
+    return "\n".join(word for word in words if word)
+
+
+def _interface(facts: dict[str, Any], exported: Exported | None) -> Iterator[str]:
+    settings = exported.settings if exported is not None else None
+    how = facts.get("preprocess")
+    if how:
+        crop = (
+            "the centre square is cut out" if how["resize"] == "crop" else "images are stretched to a square"
+        )
+        mean, std = (", ".join(f"{value:.6g}" for value in how[name]) for name in ("mean", "std"))
+        steps = (
+            f"{crop}, resized to {how['size']} × {how['size']} pixels (bilinear, antialiased), divided by 255, "
+            f"normalised with mean ({mean}) and deviation ({std})"
+        )
+        if settings is not None and settings.preprocessing:
+            yield f"Input: bytes [batch, height, width, 3], red, green, blue, any size. Inside, {steps}."
+        else:
+            yield f"Input: float32 [batch, {how['channels']}, {how['size']}, {how['size']}]. Before it, {steps}."
+    batch = settings.batch if settings is not None else None
+    yield f"Batch: {f'exactly {batch}' if batch else 'any number of'} images in a call."
+    classes = facts.get("classes") or []
+    if classes:
+        names = ", ".join(classes[:_CLASSES_SHOWN])
+        more = f", … and {len(classes) - _CLASSES_SHOWN} more" if len(classes) > _CLASSES_SHOWN else ""
+        yield f"Output: a logit for each of {len(classes)} classes, in this order: {names}{more}."
+    if facts.get("opset"):
+        opset = settings.opset if settings is not None and settings.opset else facts["opset"]
+        yield f"ONNX operator set {opset}."
+
+
+def _data(run: RunFolder) -> Iterator[str]:
+    data = run.pipeline.data
+    source = SOURCES[data.source]
+    yield f"{source.title}: {source.help}" + (f" From `{data.path}`." if data.path else "")
+    yield "Accuracy was measured on the test split; it was used for nothing else."
+
+
+def _chain(run: RunFolder, report: StageReport) -> str:
+    pipeline = run.pipeline
+    node = pipeline.stage(report.id)
+    lines = [f"{pipeline.root(node).id} ({pipeline.root(node).kind})"]
+    lines += [f"{stage.title}: {stage.stage.title}" for stage in [*pipeline.chain(node), node]]
+    return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
+
+
+def _settings(lines: Sequence[Line]) -> str:
+    rows = ["| Part | Setting | Value |", "|---|---|---|"]
+    for line in lines:
+        if line.value == "not set":
+            continue
+        cells = [cell.replace("|", "\\|").replace("\n", " ") for cell in (line.group, line.label, line.value)]
+        rows.append(f"| {cells[0]} | {cells[1] or '(stage)'} | {cells[2]} |")
+    return "\n".join(rows)
+
+
+def _notes(report: StageReport, artefact: Artefact) -> list[str]:
+    left = [f"Left alone: {path} ({reason})" for path, reason in report.skipped[:_SKIPPED_SHOWN]]
+    if len(report.skipped) > _SKIPPED_SHOWN:
+        left.append(f"… and {len(report.skipped) - _SKIPPED_SHOWN} more layers were left alone.")
+    return [*artefact.notes, *report.notes, *left]
+
+
+def _figures(artefact: Artefact, exported: Exported | None) -> str:
+    rows = ["| Figure | Value | Where it comes from |", "|---|---|---|"]
+    metrics = dict(artefact.metrics)
+    labels = {name: METRICS[name].label for name in metrics if name in METRICS and name not in _OPERATIONS}
+    for name, label in labels.items():
+        if metrics[name].value is not None:
+            rows.append(f"| {label} | {value_in_full(metrics[name])} | {metrics[name].how or '—'} |")
+    if exported is not None:
+        last = exported.last
+        rows.append(f"| Top-1 of the exported file | {value_in_full(last.top1)} | {last.runtime} |")
+        if exported.latency is not None and exported.settings.latency:
+            latency = exported.latency
+            rows.append(f"| Latency of the exported file | {value_in_full(latency)} | {latency.how} |")
+    return "\n".join(rows)
+
+
+def _licences(run: RunFolder, report: StageReport) -> Iterator[str]:
+    data, pipeline = run.pipeline.data, run.pipeline
+    terms = next((each.terms for each in PUBLIC_SETS.values() if each.source == data.source), "")
+    if data.source == "fashion-mnist-sample":
+        terms = PUBLIC_SETS["fashion-mnist"].terms
+    if terms and data.source == "idx":
+        yield f"Data: of the files that you gave; if they are Fashion-MNIST: {terms}"
+    elif terms:
+        yield f"Data: {terms}"
+    else:
+        yield "Data: its licence is not known to Espalier; see where the images come from."
+    source = pipeline.root(pipeline.stage(report.id))
+    weights = str(source.settings.get("weights", ""))
+    if source.kind == "backbone" and weights == "random":
+        yield "Weights: trained here from random values; no licence but that of the data bears on them."
+    elif source.kind == "backbone" and weights == "imagenet":
+        yield (
+            "Weights: trained on from ImageNet weights of torchvision or timm. Their code is under BSD 3-Clause and "
+            "Apache 2.0; ImageNet's own terms allow non-commercial research. Check them before you sell the model."
+        )
+    else:
+        yield "Weights: trained on from a file that you gave; its licence is not known to Espalier."
+
+
+def _list(lines: Sequence[str] | Iterator[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

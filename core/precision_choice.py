@@ -1,0 +1,108 @@
+"""Which precision trains a stage: tried before it runs where its setting says "auto", and written down.
+
+What is found becomes part of the stage's settings before they enter its cache key. It stands in
+the run folder (`precision_trials.json`, by the stage's id, the same for every seed), so that a run
+which goes on keeps it, and in the cache, so that another run of the same stage decides the same.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.cache import Measurements
+from core.events import PhaseStarted
+from core.inputs import Given, Surroundings
+from core.pipeline import StageNode
+from core.runs import stage_key, write_atomically
+
+if TYPE_CHECKING:
+    from core.precision import PrecisionTrial
+    from core.stages.base import StageResult
+
+_VERSION = 1
+
+
+class PrecisionChoices:
+    """What one run has decided."""
+
+    def __init__(self, around: Surroundings):
+        self.around = around
+        self._written = around.run.folder / "precision_trials.json"
+        self._memory = Measurements(around.home.cache / "measurements")
+
+    def settled(self, node: StageNode, seed: int, given: Given) -> "tuple[StageNode, PrecisionTrial | None]":
+        """The stage with its precision decided, and the trial that decided, if there was one.
+
+        Raises:
+            Stopped: a person asked to stop during the trial.
+        """
+        if node.stage.precision(node.parameters) != "auto" or given.checkpoint is None:
+            return node, None
+        from core.precision import PrecisionTrial, undecided
+
+        if not undecided(self.around.device) or not self.around.times:
+            return _in_precision(node, "mixed"), None
+        taken = _read(self._written)
+        if node.id not in taken:
+            taken[node.id], _ = self._memory.remembered(
+                self._key(node, given), lambda: self._try(node, seed, given).as_dict()
+            )
+            write_atomically(self._written, json.dumps(taken, indent=1))
+        trial = PrecisionTrial(**taken[node.id])
+        return _in_precision(node, trial.chosen), trial
+
+    def _key(self, node: StageNode, given: Given) -> dict[str, Any]:
+        """What the speed of the stage's training depends on, besides the machine."""
+        from core.checkpoint import content_hash
+
+        return {
+            "precision trial": _VERSION, "stage": node.kind, "settings": node.parameters.model_dump(mode="json"),
+            "input": content_hash(given.checkpoint) if given.checkpoint else "",
+            "preprocess": given.preprocess.as_dict() if given.preprocess else {}, "threads": self.around.threads,
+        }  # fmt: skip
+
+    def _try(self, node: StageNode, seed: int, given: Given) -> "PrecisionTrial":
+        """Train a few steps of a copy of the stage's network in either precision."""
+        import torch
+
+        from core.checkpoint import load_checkpoint
+        from core.data.batches import Batches
+        from core.precision import try_precisions
+        from core.training import make_optimiser
+
+        around, training = self.around, node.stage.training(node.parameters)
+        assert given.checkpoint is not None and given.preprocess is not None and training is not None
+        key = stage_key(around.pipeline, node.id, seed)
+        around.emit(PhaseStarted(key, "trial", "Trying which precision is faster"))
+        model = load_checkpoint(given.checkpoint).model
+        model.to(around.device, memory_format=torch.channels_last)
+        batches = Batches(
+            around.data, "train", training.batch_size, given.preprocess, around.pipeline.data.augmentation,
+            around.device, seed, f"{key}/trial", channels_last=True,
+        )  # fmt: skip
+        images, labels = next(batches.epoch(1))
+        return try_precisions(
+            model, images, labels, lambda parameters: make_optimiser(parameters, training), around.control
+        )
+
+
+def tell(result: "StageResult", trial: "PrecisionTrial") -> None:
+    """Say in a trained stage's result how its precision was chosen."""
+    from core.precision import resolve_precision
+
+    if "trained_in" not in result.facts:
+        return
+    plain = resolve_precision(trial.chosen, "cpu").sentence
+    result.notes = [trial.sentence if note == plain else note for note in result.notes]
+    result.facts["precision_trial"] = trial.as_dict()
+
+
+def _in_precision(node: StageNode, precision: str) -> StageNode:
+    """The same stage with its setting decided."""
+    settings = node.stage.in_precision(node.parameters, precision).model_dump(mode="json")
+    return node.model_copy(update={"settings": settings})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The trials of this run; empty where there is none yet."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

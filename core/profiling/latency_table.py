@@ -1,0 +1,259 @@
+"""How long each layer of a network takes on this machine at any number of channels.
+
+A table is made from a few whole networks of the same build and other widths, whose layers were
+timed where they stand (`core.profiling.widths`): fusions, layouts and caches are in the figures.
+Between the measured widths a layer's time is interpolated as
+
+    t = a + b·P(i)·P(o) + c·P(o) + d·P(i),   all coefficients ≥ 0,
+
+with i and o its channels in and out, and P rounding up to what the kernels compute in: ONNX
+Runtime's convolutions work on blocks of channels, and one channel into a block costs the whole
+block. The block is the one of `BLOCKS` that explains the measured times best. Channel counts in that
+are no multiple of 4 fall out of the blocked kernels; they have terms of their own.
+
+How far off such a table is, is measured too: each network is left out once and predicted from the others.
+
+Sources: latency tables per layer as in NetAdapt (Yang et al. 2018, arXiv 1804.03230); blocked
+convolutions of ONNX Runtime (MLAS, NCHWc); non-negative least squares (Lawson and Hanson 1974, chapter 23).
+NumPy only.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]
+Kind = Literal["conv", "depthwise", "linear"]
+
+BLOCKS = (1, 4, 8, 16)  # channels that kernels compute together
+ALIGNED = 4  # blocked convolutions take multiples of this in
+_FEWEST = 4  # networks that a table rests on at least
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One network whose layers were timed.
+
+    Attributes:
+        shapes: of the weights of its convolutions and linear layers, by path: [o, i, …]; of grouped
+            layers the channels in of one group.
+        layers: milliseconds of each layer with what was fused into it. rest: of everything else.
+        milliseconds: of the whole network, without a profiler.
+    """
+
+    shapes: dict[str, Shape]
+    layers: dict[str, float]
+    rest: float
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Milliseconds, and by how much such a prediction is usually off, as a share."""
+
+    milliseconds: float
+    error: float
+
+
+@dataclass(slots=True)
+class LatencyTable:
+    """Times of one build of network on one machine: batch 1, one thread, float32.
+
+    Attributes:
+        areas: positions of each layer's output map, by path. kinds: likewise.
+        block: channels that the kernels compute together here.
+        layers: coefficients of each layer's terms. rest: of what is no layer. whole: of the sum.
+        baseline: milliseconds of the network at its full width.
+        error: median share by which a network that was left out was missed; worst: the largest.
+        networks: how many the table rests on.
+    """
+
+    areas: dict[str, int]
+    kinds: dict[str, Kind]
+    block: int
+    layers: dict[str, tuple[float, ...]]
+    rest: tuple[float, ...]
+    whole: tuple[float, ...]
+    baseline: float
+    error: float = 0.0
+    worst: float = 0.0
+    networks: int = 0
+    _seen: dict[tuple[str, Shape], float] = field(default_factory=dict, repr=False, compare=False)
+
+    def knows(self, shapes: Shapes) -> bool:
+        """Whether every layer of a network is in the table."""
+        return shapes.keys() <= self.layers.keys()
+
+    def layer(self, path: str, shape: Shape) -> float:
+        """Milliseconds of one layer at some width."""
+        known = self._seen.get((path, shape))
+        if known is None:
+            terms = _terms(self.kinds[path], shape, self.block)
+            known = sum(a * b for a, b in zip(terms, self.layers[path], strict=True))
+            self._seen[path, shape] = known
+        return known
+
+    def predict(self, shapes: Shapes) -> Prediction:
+        """How long a network of these layers takes; `shapes` as in `Measured`.
+
+        Raises:
+            KeyError: when a layer is not in the table.
+        """
+        layers = sum(self.layer(path, shape) for path, shape in shapes.items())
+        rest = _dot(_rest_terms(shapes, self.areas, self.kinds), self.rest)
+        return Prediction(_dot((1.0, layers + rest), self.whole), self.error)
+
+    def as_plain(self) -> dict[str, Any]:
+        """For a file."""
+        names = (
+            "areas",
+            "kinds",
+            "block",
+            "layers",
+            "rest",
+            "whole",
+            "baseline",
+            "error",
+            "worst",
+            "networks",
+        )
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "LatencyTable":
+        """As `as_plain` gave it."""
+        layers = {path: tuple(found) for path, found in plain["layers"].items()}
+        tuples = {name: tuple(plain[name]) for name in ("rest", "whole")}
+        return cls(**{**plain, "layers": layers, **tuples})
+
+
+def fit(measured: Sequence[Measured], areas: Mapping[str, int], kinds: Mapping[str, Kind]) -> LatencyTable:
+    """The table that explains these networks best; the first of them is the one at full width.
+
+    Args:
+        areas, kinds: as in `LatencyTable`.
+
+    Raises:
+        ValueError: with fewer networks than a table rests on.
+    """
+    if len(measured) < _FEWEST:
+        raise ValueError(f"a table rests on {_FEWEST} networks at least, there are {len(measured)}")
+    known = [path for path in kinds if all(path in each.layers for each in measured)]
+    areas = {path: areas[path] for path in known}
+    kinds = {path: kinds[path] for path in known}
+    found = min(
+        (_fitted(measured, areas, kinds, block) for block in BLOCKS), key=lambda t: _scatter(t, measured)
+    )
+    missed = []
+    for index, left_out in enumerate(measured[1:], 1):
+        others = [*measured[:index], *measured[index + 1 :]]
+        guess = _fitted(others, areas, kinds, found.block).predict(_of(left_out, kinds)).milliseconds
+        missed.append(abs(guess / left_out.milliseconds - 1))
+    found.error, found.worst, found.networks = float(np.median(missed)), max(missed), len(measured)
+    return found
+
+
+def _fitted(
+    measured: Sequence[Measured], areas: Mapping[str, int], kinds: Mapping[str, Kind], block: int
+) -> LatencyTable:
+    layers = {
+        path: _shares(
+            [_terms(kind, each.shapes[path], block) for each in measured],
+            [each.layers[path] for each in measured],
+        )
+        for path, kind in kinds.items()
+    }
+    rest = _shares(
+        [_rest_terms(_of(each, kinds), areas, kinds) for each in measured], [each.rest for each in measured]
+    )
+    table = LatencyTable(dict(areas), dict(kinds), block, layers, rest, (0.0, 1.0), measured[0].milliseconds)
+    sums = [table.predict(_of(each, kinds)).milliseconds for each in measured]
+    table.whole = _shares([(1.0, each) for each in sums], [each.milliseconds for each in measured])
+    return table
+
+
+def _of(measured: Measured, kinds: Mapping[str, Kind]) -> dict[str, Shape]:
+    return {path: measured.shapes[path] for path in kinds}
+
+
+def _scatter(table: LatencyTable, measured: Sequence[Measured]) -> float:
+    """How badly the layers' times are explained: root mean square of relative errors, heavy layers first."""
+    found = total = 0.0
+    for each in measured:
+        for path, seconds in each.layers.items():
+            if path in table.layers:
+                off = table.layer(path, each.shapes[path]) / max(seconds, 1e-9) - 1
+                found, total = found + seconds * off * off, total + seconds
+    return float((found / max(total, 1e-12)) ** 0.5)
+
+
+def padded(channels: int, block: int) -> int:
+    """Channels that kernels compute for so many: whole blocks."""
+    return -(-channels // block) * block
+
+
+def _terms(kind: Kind, shape: Shape, block: int) -> tuple[float, ...]:
+    """What a layer's time is a weighted sum of."""
+    given, made = shape[1], shape[0]
+    wide, deep = padded(made, block), padded(given, block)
+    if kind == "linear":
+        return 1.0, float(made * given), float(made), float(given)
+    if kind == "depthwise":
+        odd = made % ALIGNED != 0
+        return 1.0, float(0 if odd else wide), float(made if odd else 0)
+    if given % ALIGNED and given > ALIGNED:
+        return 1.0, 0.0, 0.0, 0.0, 1.0, float(made * given)
+    return 1.0, float(wide * deep), float(wide), float(deep), 0.0, 0.0
+
+
+def _rest_terms(shapes: Shapes, areas: Mapping[str, int], kinds: Mapping[str, Kind]) -> tuple[float, ...]:
+    """What the time between the layers is a weighted sum of: values moved, and moved into another layout."""
+    values = sum(shape[0] * areas[path] for path, shape in shapes.items())
+    other = sum(
+        shape[1] * areas[path]
+        for path, shape in shapes.items()
+        if kinds[path] == "conv" and shape[1] % ALIGNED and shape[1] > ALIGNED
+    )
+    return 1.0, float(values), float(other)
+
+
+def _dot(a: Sequence[float], b: Sequence[float]) -> float:
+    return float(sum(x * y for x, y in zip(a, b, strict=True)))
+
+
+def _shares(rows: Iterable[Sequence[float]], times: Sequence[float]) -> tuple[float, ...]:
+    """Non-negative coefficients with the smallest relative errors."""
+    matrix, wanted = np.asarray(list(rows), float), np.maximum(np.asarray(times, float), 1e-9)
+    scale = np.maximum(np.abs(matrix).max(0), 1e-12)
+    found = non_negative(matrix / scale / wanted[:, None], np.ones(len(wanted)))
+    return tuple(float(value) for value in found / scale)
+
+
+def non_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """x ≥ 0 [n] with the smallest |matrix · x − wanted|, for matrix [m, n] and wanted [m]."""
+    n = matrix.shape[1]
+    x, free = np.zeros(n), np.zeros(n, bool)
+    for _ in range(6 * n):
+        slope = matrix.T @ (wanted - matrix @ x)
+        slope[free] = -np.inf
+        best = int(np.argmax(slope))
+        if free.all() or slope[best] <= 1e-10:
+            break
+        free[best] = True
+        while True:
+            trial = np.zeros(n)
+            trial[free] = np.linalg.lstsq(matrix[:, free], wanted, rcond=None)[0]
+            below = free & (trial <= 0)
+            if not below.any():
+                x = trial
+                break
+            step = (x[below] / np.maximum(x[below] - trial[below], 1e-300)).min()
+            x = x + step * (trial - x)
+            free &= x > 1e-14
+            x[~free] = 0.0
+            if not free.any():
+                break
+    return x

@@ -1,0 +1,359 @@
+"""The profile of one model in one or many runtimes: what `espalier profile` measures.
+
+Any ONNX image classifier, also one that Espalier did not make, or a checkpoint, or both of one stage. The input
+is noise of the shape that the model says; the scope is the model only, with a second figure that begins at a decoded image.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.child import Child
+from core.child_server import ProgressCallback
+from core.control import RunControl
+from core.errors import EspalierError
+from core.profiling import PROTOCOL_VERSION
+from core.profiling.energy import CORE_WATTS, estimated, measured
+from core.profiling.latency import (
+    BATCH,
+    change,
+    device_memory,
+    latency_metrics,
+    measure_memory,
+    prepared,
+    size,
+    throughput,
+    weights,
+)
+from core.profiling.machine import fingerprint, usable_cores
+from core.profiling.protocol import Bench, Budget, measure
+from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime
+from core.profiling.throughput import BATCHES, Grid, measure_grid
+from core.reports import Metric
+
+_IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "resize": "crop"}
+_PHOTO = (375, 500)  # height and width in pixels, the usual ones of ImageNet's images
+_SMALL = 64  # pixels; networks up to this size are fed images of their own size
+OPEN_SIZE = 224  # pixels a side, for models that take any size
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model in the forms that there are of it.
+
+    Attributes:
+        onnx: its file. checkpoint: the folder of its network.
+    """
+
+    name: str
+    onnx: Path | None = None
+    checkpoint: Path | None = None
+
+    def path(self, runtime: Runtime) -> Path | None:
+        """What that runtime runs."""
+        return self.onnx if runtime.takes == "onnx" else self.checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to measure.
+
+    Attributes:
+        runtimes: ids; of those that cannot run here, the reason stands in the result.
+        threads, batches: every pair of them; without both: one image on one thread, on all cores, and batches
+            of 32 on all cores.
+        size: pixels a side, for models that take any.
+        core_watts: power of one busy core, for energy where nobody counts it.
+    """
+
+    subject: Subject
+    against: Subject | None = None
+    runtimes: tuple[str, ...] = (DEFAULT,)
+    threads: tuple[int, ...] = ()
+    batches: tuple[int, ...] = ()
+    size: int = OPEN_SIZE
+    per_layer: bool = False
+    grid: bool = False
+    core_watts: float = CORE_WATTS
+    budget: Budget = field(default_factory=Budget)
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """(threads, batch), the headline first."""
+        cores = usable_cores()
+        if not self.threads and not self.batches:
+            return list(dict.fromkeys([(1, 1), (cores, 1), (cores, BATCH)]))
+        return [(t, b) for b in self.batches or (1,) for t in self.threads or (1,)]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Figures of one number of threads and one batch size; `change` is against the other model."""
+
+    threads: int
+    batch: int
+    metrics: dict[str, Metric]
+    change: dict[str, Metric]
+
+
+@dataclass(slots=True)
+class RuntimeProfile:
+    """A model in one runtime.
+
+    Attributes:
+        missing: why it could not be measured; the rest is empty then.
+        metrics: what does not depend on threads and batch: memory_mb, energy_mj, power_w,
+            latency_ms_prepared (from a decoded image on), ready_s.
+    """
+
+    id: str
+    label: str
+    missing: str = ""
+    lines: list[Line] = field(default_factory=list)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    grid: Grid | None = None
+
+
+@dataclass(slots=True)
+class ModelProfile:
+    """Everything that was measured of a model.
+
+    Attributes:
+        shape: [c, s, s] that was run. facts: size_mb, weights_mb, params, macs.
+        layers: what `core.profiling.per_layer` found, or None.
+    """
+
+    name: str
+    against: str
+    shape: list[int]
+    facts: dict[str, Metric]
+    runtimes: list[RuntimeProfile]
+    layers: dict[str, Any] | None
+    machine: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        plain = asdict(self, dict_factory=_plain)
+        return {**plain, "input": "random", "protocol": PROTOCOL_VERSION}
+
+
+def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def value(each: Any) -> Any:
+        if isinstance(each, Metric):
+            return each.model_dump()
+        return {name: value(one) for name, one in each.items()} if isinstance(each, dict) else each
+
+    return {name: value(each) for name, each in pairs}
+
+
+def profile_model(
+    request: Request, control: RunControl | None = None, on_progress: ProgressCallback | None = None
+) -> ModelProfile:
+    """Measure a model.
+
+    Raises:
+        EspalierError: when the model, or what it is compared with, cannot be opened, or no runtime runs it.
+        Stopped: a person asked to stop.
+    """
+    with ExitStack() as stack:
+        job = _Job(request, control, on_progress or (lambda fraction, text: None), stack)
+        return job.run()
+
+
+class _Job:
+    """One request on its way; the children are started when they are first needed."""
+
+    def __init__(
+        self, request: Request, control: RunControl | None, tell: ProgressCallback, stack: ExitStack
+    ):
+        self.request, self.control, self._tell, self._stack = request, control, tell, stack
+        self._children: dict[str, Child] = {}
+        self._done = 0.0
+
+    def run(self) -> ModelProfile:
+        request = self.request
+        chosen = [RUNTIMES[name] for name in request.runtimes]
+        reasons = {each.id: self._reason(each) for each in chosen}
+        if all(reasons.values()):
+            raise EspalierError(
+                f"None of the runtimes can run {request.subject.name} here.", " ".join(reasons.values())
+            )
+        shape, fixed, preprocess = self._described()
+        found = []
+        for index, each in enumerate(chosen):
+            start, share = index / len(chosen), 1 / len(chosen)
+
+            def told(part: float, text: str, start: float = start, share: float = share) -> None:
+                self._tell(0.95 * (start + share * part), text)
+
+            profile = RuntimeProfile(each.id, each.label, reasons[each.id])
+            if not profile.missing:
+                try:
+                    self._measure(each, profile, shape, fixed, preprocess, told)
+                except EspalierError as error:
+                    if len(chosen) == 1:
+                        raise
+                    profile = RuntimeProfile(each.id, each.label, f"{error.message} {error.advice}".strip())
+            found.append(profile)
+        self._tell(0.95, "Counting")
+        against = request.against.name if request.against else ""
+        facts, layers = self._facts(shape), self._layers(shape)
+        self._tell(1.0, "Measured")
+        return ModelProfile(request.subject.name, against, shape, facts, found, layers, fingerprint())
+
+    def _child(self, kind: Any) -> Child:
+        if kind not in self._children:
+            self._children[kind] = self._stack.enter_context(Child(kind))
+        return self._children[kind]
+
+    def _reason(self, runtime: Runtime) -> str:
+        """Why a runtime cannot run this model here; empty where it can."""
+        for subject in (self.request.subject, self.request.against):
+            if subject is not None and subject.path(runtime) is None:
+                wanted = "an ONNX file" if runtime.takes == "onnx" else "a checkpoint of Espalier"
+                return f"{runtime.label} runs {wanted}; {subject.name} is none."
+        arguments = {"runtimes": [runtime.id]}
+        answer = self._child(runtime.child).call("core.profiling.session:missing", arguments, self.control)
+        return str(answer["missing"][runtime.id])
+
+    def _described(self) -> tuple[list[int], int | None, dict[str, Any] | None]:
+        """The input's shape [c, s, s], a batch size that the model insists on, and how images are prepared."""
+        subject = self.request.subject
+        runtime = RUNTIMES[DEFAULT if subject.onnx else "pytorch"]
+        path = subject.path(runtime)
+        assert path is not None
+        bench = Bench(self._child(runtime.child), path, control=self.control, runtime=runtime)
+        told = bench.call("describe")
+        batch, *sides = told["shape"]
+        shape = [side or self.request.size for side in sides]
+        if sides[0] is None and sides[2] not in (1, 3):  # [c, h, w] with all of them open
+            shape[0] = 3
+        if "preprocess" in told["about"]:
+            return shape, batch, json.loads(told["about"]["preprocess"])
+        if shape[0] == 3 and shape[1] == shape[2]:
+            return shape, batch, {"size": shape[1], "channels": 3, **_IMAGENET}
+        return shape, batch, None
+
+    def _measure(
+        self,
+        runtime: Runtime,
+        profile: RuntimeProfile,
+        shape: list[int],
+        fixed: int | None,
+        preprocess: dict[str, Any] | None,
+        tell: ProgressCallback,
+    ) -> None:
+        request = self.request
+        model, other = (
+            each.path(runtime) if each is not None else None for each in (request.subject, request.against)
+        )
+        assert model is not None
+        images = {"shape": shape}
+        bench = Bench(self._child(runtime.child), model, other, images, request.budget, self.control, runtime)
+        pairs = list(dict.fromkeys((t, fixed or b) for t, b in request.pairs()))
+        for index, (threads, batch) in enumerate(pairs):
+            tell(0.6 * index / len(pairs), f"{runtime.label}: batch {batch}, {_threads(threads)}")
+            profile.lines.append(self._line(bench, threads, batch))
+        tell(0.6, f"{runtime.label}: energy and memory")
+        profile.metrics = self._beside(bench, profile.lines[0], preprocess if fixed in (None, 1) else None)
+        profile.metrics["memory_mb"] = (
+            device_memory(bench)
+            if bench.on_gpu
+            else measure_memory(
+                model, images, None, self.control, request.budget.memory_processes, runtime.id, fixed or 1
+            )
+        )
+        if request.grid:
+            batches = [fixed] if fixed else request.batches or BATCHES
+            counts = request.threads or _powers(usable_cores())
+            told = lambda part, text: tell(0.7 + 0.3 * part, f"{runtime.label}: {text}")  # noqa: E731
+            profile.grid = measure_grid(bench, batches, counts, told)
+        bench.call("release")
+
+    def _line(self, bench: Bench, threads: int, batch: int) -> Line:
+        timing = measure(
+            bench.blocks(threads, batch, fresh=True), bench.baseline is not None, self.request.budget
+        )
+        metrics = latency_metrics(timing, bench.words(threads), batch)
+        metrics["throughput"] = throughput(timing, bench.words(threads), batch)
+        return Line(threads, batch, metrics, {**change("latency_ms", timing), **change("throughput", timing)})
+
+    def _beside(self, bench: Bench, headline: Line, preprocess: dict[str, Any] | None) -> dict[str, Metric]:
+        """Energy, the figure with preprocessing, and how long it takes until the first answer."""
+        request, threads = self.request, headline.threads
+        found = {
+            "ready_s": Metric(
+                value=bench.ready_seconds,
+                unit="s",
+                n=1,
+                how="from opening the model to its first answer, at most",
+            )
+        }
+        reading = bench.call("core.profiling.energy:energy") if headline.batch == 1 else {}
+        on_gpu = bench.on_gpu
+        if reading:
+            found |= measured(reading)
+        elif headline.batch == 1 and threads == 1 and not on_gpu:
+            found |= estimated(headline.metrics["latency_ms"], request.core_watts)
+        else:
+            why = "not available: no energy counter can be read, and a power is stated for one image on one thread only"
+            found["energy_mj"] = Metric(value=None, unit="mJ", how=why)
+        found["latency_ms_prepared"] = self._prepared(bench, threads, preprocess, on_gpu)
+        return found
+
+    def _prepared(
+        self, bench: Bench, threads: int, preprocess: dict[str, Any] | None, on_gpu: bool
+    ) -> Metric:
+        """The latency that begins at a decoded image in memory."""
+        if preprocess is None or on_gpu:
+            why = (
+                "on a GPU only the model is timed"
+                if on_gpu
+                else "the file does not say how images are prepared"
+            )
+            return Metric(value=None, unit="ms", how=f"not available: {why}")
+        height, width = _PHOTO if preprocess["size"] > _SMALL else (preprocess["size"],) * 2
+        prepare = {"image": [height, width], "preprocess": preprocess}
+        return prepared(bench, prepare, self.request.budget, threads)
+
+    def _facts(self, shape: list[int]) -> dict[str, Metric]:
+        """What lies in the file: size, weights, parameters, MACs."""
+        onnx = self.request.subject.onnx
+        if onnx is None:
+            return {}
+        child = self._child("measure")
+        arguments = {"model": str(onnx), "input_size": shape[1]}
+        counted = child.call("core.profiling.counting:count", arguments, self.control)
+        how = "counted on the graph: convolutions and matrix products"
+        if counted["uncounted"]:
+            how += f"; {len(counted['uncounted'])} nodes not counted, such as {' ('.join(counted['uncounted'][0])})"
+        return {
+            "size_mb": size(onnx),
+            "weights_mb": weights(child, onnx, self.control),
+            "params": Metric(value=counted["params"], how="weights in the file"),
+            "macs": Metric(value=counted["macs"], how=how),
+        }
+
+    def _layers(self, shape: list[int]) -> dict[str, Any] | None:
+        onnx = self.request.subject.onnx
+        if not self.request.per_layer:
+            return None
+        if onnx is None:
+            raise EspalierError(
+                "Layers are timed in the exported file, and there is none here.",
+                "Name an ONNX file, or a stage as RUN:STAGE.",
+            )
+        self._tell(0.97, "Timing every layer")
+        arguments = {"model": str(onnx), "input_size": shape[1]}
+        return self._child("measure").call("core.profiling.per_layer:profile", arguments, self.control)
+
+
+def _powers(cores: int) -> Sequence[int]:
+    """1, 2, 4, … and all cores."""
+    return sorted({1 << n for n in range(cores.bit_length()) if 1 << n <= cores} | {cores})
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread{'' if count == 1 else 's'}"

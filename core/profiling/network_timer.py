@@ -1,0 +1,208 @@
+"""Measures networks for decisions: a table of layer times, and how a network's latency compares.
+
+What is timed is an exported file in the measuring child, batch 1 on one thread, as everywhere
+else. Tables are remembered by the build of the network, the size of its images and the machine.
+"""
+
+import copy
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from core.child import Child
+from core.child_server import ProgressCallback
+from core.control import RunControl
+from core.profiling.latency_table import Kind, LatencyTable, Measured, fit
+from core.profiling.protocol import Bench, Budget, Timing, measure
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from core.data.preprocess import Preprocess
+    from core.models.classifier import ImageClassifier
+    from core.models.settings import BackboneSettings
+    from core.surgery.groups import ChannelGroup
+
+VERSION = 1  # raised when tables are made otherwise
+_SHARES = (0.75, 0.5, 0.25)  # of all channels alike
+_MIXED, _ODD = 8, 4  # networks with a share of its own for each group; with any number of channels
+_NARROW = 64  # groups below this go in steps of 4 channels, others of 8
+_COMPARE = Budget(
+    blocks=10, most_blocks=40, few_blocks=6, block_seconds=0.1, width=0.012, seconds=12.0, limit=60.0
+)
+
+
+class Memory(Protocol):
+    """Measurements of this machine, by what was measured (`core.cache.Measurements`)."""
+
+    def known(self, key: dict[str, Any]) -> dict[str, Any] | None: ...
+
+    def remembered(
+        self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]
+    ) -> tuple[dict[str, Any], bool]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A network that is to be timed, and what its file is made with.
+
+    Attributes:
+        blocks: class names of the backbone's residual blocks.
+    """
+
+    model: "ImageClassifier"
+    network: "BackboneSettings"
+    preprocess: "Preprocess"
+    classes: tuple[str, ...]
+    blocks: tuple[str, ...]
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What its times depend on beside the machine."""
+        return table_key(self.model, self.preprocess.size)
+
+
+def table_key(model: "nn.Module", size: int) -> dict[str, Any]:
+    """The build of a network: paths and shapes of its layers, and the size of its images."""
+    from core.surgery.budget import layer_shapes
+
+    build = [[path, *shape] for path, shape in layer_shapes(model).items()]
+    return {"latency table": VERSION, "build": build, "size": size}
+
+
+def unfolded(model: "ImageClassifier") -> "ImageClassifier":
+    """A copy in which every width can change: a table covers all of them."""
+    from core.dice import dice
+    from core.surgery.groups import unfold_shortcuts
+
+    made = copy.deepcopy(model)
+    with dice():  # new layers draw weights
+        unfold_shortcuts(made)
+    return made
+
+
+class NetworkTimer:
+    """Times networks in a folder of its own.
+
+    Args:
+        tool: a child of the kind "tool", which exports.
+        scratch: folder for files, made when needed.
+        log: where the measuring process writes what it says.
+    """
+
+    def __init__(
+        self,
+        tool: Child,
+        memory: Memory,
+        scratch: Path,
+        control: RunControl | None = None,
+        log: Path | None = None,
+    ):
+        self.tool, self.memory, self.scratch = tool, memory, scratch
+        self.control, self._log = control, log
+
+    def exported(self, subject: Subject, name: str) -> Path:
+        """The network as a float32 ONNX file, called `name`.
+
+        Raises:
+            EspalierError: when it cannot be exported.
+        """
+        from core.checkpoint import Checkpoint, save_checkpoint
+
+        folder, target = self.scratch / name, self.scratch / f"{name}.onnx"
+        checkpoint = Checkpoint(subject.model, subject.network, subject.preprocess, subject.classes)
+        save_checkpoint(folder, checkpoint)
+        arguments = {"checkpoint": str(folder), "target": str(target)}
+        self.tool.call("core.deploy.export:export_onnx", arguments, self.control)
+        shutil.rmtree(folder, ignore_errors=True)
+        return target
+
+    def table(self, subject: Subject, on_progress: ProgressCallback | None = None) -> LatencyTable:
+        """How long the layers take at any width, measured now unless this machine knows it.
+
+        Raises:
+            EspalierError: when the network cannot be exported or given other widths.
+            Stopped: a person asked to stop.
+        """
+        plain, _ = self.memory.remembered(subject.key, lambda: self._timed(subject, on_progress).as_plain())
+        return LatencyTable.from_plain(plain)
+
+    def _timed(self, subject: Subject, on_progress: ProgressCallback | None) -> LatencyTable:
+        from core.surgery.budget import CostModel
+        from core.surgery.groups import channel_groups
+        from core.surgery.shapes import filled
+
+        tell, size = on_progress or (lambda done, text: None), subject.preprocess.size
+        groups, _ = channel_groups(subject.model, size, subject.blocks, "whole-groups")
+        costs, chosen = CostModel(subject.model, groups, size), widths(groups)
+        tell(0.0, "Exporting the network")  # with random weights: the exporter merges what is equal
+        file = self.exported(replace(subject, model=filled(subject.model)), "table")
+        tell(0.2, "Timing the layers")
+        with Child("measure", self._log) as child:
+            arguments = {
+                "model": str(file), "input_size": size, "widths": [costs.shapes(kept) if kept else {} for kept in chosen],
+            }  # fmt: skip
+            told = child.call(
+                "core.profiling.widths:time_widths",
+                arguments,
+                self.control,
+                lambda done, text: tell(0.2 + 0.8 * done, text),
+            )
+        file.unlink()
+        measured = [
+            Measured(costs.layers(kept), each["layers"], each["rest"], each["milliseconds"])
+            for kept, each in zip(chosen, told["networks"], strict=True)
+        ]
+        shapes = costs.layers({})
+        areas = {
+            path: max(1, told["values"][path] // shape[0])
+            for path, shape in shapes.items()
+            if path in told["values"]
+        }
+        kinds = {path: kind for path, kind in _kinds(subject.model).items() if path in areas}
+        return fit(measured, areas, kinds)
+
+    def compare(self, baseline: Path, candidate: Path, shape: tuple[int, int, int]) -> Timing:
+        """Latencies of two files in alternating sessions.
+
+        Args:
+            shape: of an image, [c, s, s].
+        """
+        with Child("measure", self._log) as child:
+            bench = Bench(child, candidate, baseline, {"shape": list(shape)}, _COMPARE, self.control)
+            return measure(bench.blocks(1, 1), True, _COMPARE)
+
+
+def widths(groups: "Sequence[ChannelGroup]") -> list[dict[str, int]]:
+    """Channels that stay in each group, for the networks that a table is made from; the first keeps all."""
+    numbers = np.random.default_rng(7)
+
+    def at(share: float, group: "ChannelGroup", step: int) -> int:
+        step = step if step == 1 else 4 if group.channels < _NARROW else 8
+        units = max(1, round(share * group.channels / step)) * step
+        return min(group.channels, -(-units // group.bundle) * group.bundle)
+
+    chosen: list[dict[str, int]] = [{}]
+    chosen += [{group.path: at(share, group, 8) for group in groups} for share in _SHARES]
+    chosen += [
+        {group.path: at(numbers.uniform(0.2, 1.0), group, 8) for group in groups} for _ in range(_MIXED)
+    ]
+    chosen += [{group.path: at(numbers.uniform(0.3, 1.0), group, 1) for group in groups} for _ in range(_ODD)]
+    return chosen
+
+
+def _kinds(model: "nn.Module") -> dict[str, Kind]:
+    from torch import nn
+
+    found: dict[str, Kind] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            depthwise = module.groups > 1 and module.weight.shape[1] == 1
+            found[path] = "depthwise" if depthwise else "conv"
+        elif isinstance(module, nn.Linear):
+            found[path] = "linear"
+    return found

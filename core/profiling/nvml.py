@@ -1,0 +1,142 @@
+"""What NVIDIA's driver counts on its GPUs: energy, power and memory.
+
+Through NVML where its Python module is installed (`nvidia-ml-py`, imported as pynvml), else by the
+driver's own program nvidia-smi. GPUs of the Volta generation and later count their energy; on others, and with
+nvidia-smi, power is read several times a second and summed up. Both are of the whole card.
+
+Source: NVML API reference, https://docs.nvidia.com/deploy/nvml-api/
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+_EVERY = 0.02  # seconds between readings of the power
+_NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The energy of a piece of work: joules, seconds, and in words who counted them."""
+
+    joules: float
+    seconds: float
+    how: str
+
+
+def present() -> bool:
+    """Whether the driver shows a GPU."""
+    library = _nvml()
+    if library is not None:
+        return bool(library.nvmlDeviceGetCount())
+    return _asked("name") is not None
+
+
+def process_bytes(number: int = 0) -> int | None:
+    """Bytes of device memory that this process holds on its GPU `number`; None where nobody says."""
+    library = _nvml()
+    if library is None:
+        return None
+    held = library.nvmlDeviceGetComputeRunningProcesses(_handle(library, number))
+    found = [each.usedGpuMemory for each in held if each.pid == os.getpid()]
+    return sum(found) if found and None not in found else None
+
+
+def energy_of(work: Callable[[], object], number: int = 0) -> Reading | None:
+    """Run `work` and give the energy that GPU `number` took meanwhile; None where nobody counts it."""
+    library = _nvml()
+    if library is not None:
+        handle = _handle(library, number)
+        try:
+            before = library.nvmlDeviceGetTotalEnergyConsumption(handle)
+        except library.NVMLError:  # before Volta
+            return _summed(
+                work, lambda: library.nvmlDeviceGetPowerUsage(handle) / 1e3, "power read through NVML"
+            )
+        started = time.perf_counter()
+        work()
+        seconds = time.perf_counter() - started
+        joules = (library.nvmlDeviceGetTotalEnergyConsumption(handle) - before) / 1e3
+        return Reading(joules, seconds, "the GPU's own counter (NVML, whole card)")
+    if _asked("power.draw", number) is None:
+        return None
+    return _summed(work, lambda: _asked("power.draw", number), "power read through nvidia-smi")
+
+
+def _summed(work: Callable[[], object], watts: Callable[[], float | None], how: str) -> Reading:
+    """Power over time by the trapezoidal rule, read beside the work."""
+    readings: list[tuple[float, float]] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while True:
+            last = done.is_set()
+            if (power := watts()) is not None:
+                readings.append((time.perf_counter(), power))
+            if last:
+                return
+            done.wait(_EVERY)
+
+    reader = threading.Thread(target=read, name="gpu-power", daemon=True)
+    started = time.perf_counter()
+    reader.start()
+    try:
+        work()
+    finally:
+        seconds = time.perf_counter() - started
+        done.set()
+        reader.join()
+    pairs = list(pairwise(readings))
+    area = sum((late - early) * (first + second) / 2 for (early, first), (late, second) in pairs)
+    span = readings[-1][0] - readings[0][0] if pairs else 0.0
+    mean = area / span if span else (readings[0][1] if readings else 0.0)
+    return Reading(mean * seconds, seconds, f"{how} {len(readings)} times, whole card")
+
+
+@functools.cache
+def _nvml() -> Any:
+    """NVML's module, started; None where it or the driver is missing."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:  # not installed, no driver, or one that is too old: each has its own error
+        return None
+    return pynvml
+
+
+def _handle(library: Any, number: int) -> Any:
+    """The card that is this process's GPU `number`, which CUDA_VISIBLE_DEVICES may have renumbered."""
+    visible = [each.strip() for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each.strip()]
+    name = visible[number] if number < len(visible) else str(number)
+    if name.isdecimal():
+        return library.nvmlDeviceGetHandleByIndex(int(name))
+    return library.nvmlDeviceGetHandleByUUID(name)
+
+
+def _asked(what: str, number: int = 0) -> Any:
+    """One answer of nvidia-smi, as a number where it is one; None where there is none."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    try:
+        answer = subprocess.run(
+            [tool, f"--query-gpu={what}", "--format=csv,noheader,nounits", f"--id={number}"],
+            capture_output=True, text=True, timeout=20, check=True, creationflags=_NO_WINDOW,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    text = answer.stdout.strip()
+    if what == "name":
+        return text or None
+    try:
+        return float(text)
+    except ValueError:  # "[N/A]"
+        return None

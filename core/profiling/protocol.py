@@ -1,0 +1,229 @@
+"""The timing protocol: blocks of runs, alternating, until they say enough.
+
+A measurement is a row of *blocks*: each opens a session of its own in a child process, warms it up,
+times some 30 runs and closes it. Two models that are compared take turns (A B, B A, A B, …) and never
+have sessions open together. Measuring goes on until the interval is narrow or the budget is spent: on a
+noisy machine it takes longer, and where that does not help the figure says so.
+
+Latencies drift: the headline's rounds each have a process of their own, and its second half comes after
+the other figures, so that its interval contains what the machine does within some seconds.
+
+Measured here: two sessions alive together, two threads each, made ratios of a file against itself
+of 0.60 to 1.67; blocks with one session each 0.99 to 1.02.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from core.child import Child
+from core.control import RunControl
+from core.profiling.machine import fingerprint
+from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime, Settings
+from core.profiling.statistics import Interval, median_interval, ratio_interval, relative_half_width
+
+Which = Literal["baseline", "candidate"]
+Block = list[float]  # seconds of each timed run of one session
+TimeBlock = Callable[[Which], Block]
+
+_WARM_SECONDS = 1.0  # at most
+_WARM_BRIEFLY = 0.1  # batches, whose runs are long, and networks that ran in this process before
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long and how exactly to measure.
+
+    Attributes:
+        blocks: blocks of each file at least; 8 are needed for a 99 % interval of a median.
+        most_blocks: and at most.
+        few_blocks: enough once `limit` seconds are spent: large models.
+        runs: timed runs in a block at least. block_seconds: a block's timed runs last at least
+            this long. block_limit: and no run starts after this, once 5 are done.
+        width: half the interval's width, as a share, at which measuring ends.
+        seconds: after this no block beyond `blocks` begins. limit: see `few_blocks`.
+        memory_processes: fresh processes that memory is measured in.
+    """
+
+    blocks: int = 8
+    most_blocks: int = 24
+    few_blocks: int = 4
+    runs: int = 30
+    block_seconds: float = 0.05
+    block_limit: float = 10.0
+    width: float = 0.03
+    seconds: float = 4.0
+    limit: float = 45.0
+    memory_processes: int = 3
+
+    def first_half(self) -> "Budget":
+        """For a measurement that goes on later: half the blocks, and no more."""
+        half = self.blocks // 2
+        return replace(
+            self, blocks=half, most_blocks=half, few_blocks=min(self.few_blocks, half), limit=self.limit / 2
+        )
+
+    def beside(self) -> "Budget":
+        """For figures beside the headline: fewer blocks, the same rules."""
+        fewer = max(self.few_blocks, 5)
+        return replace(
+            self, blocks=min(self.blocks, fewer), most_blocks=self.blocks, seconds=self.seconds / 2
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Blocks of a file and, block by block beside them, of the baseline (empty without one).
+
+    Attributes:
+        wide: whether the budget ended before the interval was as narrow as wanted.
+    """
+
+    candidate: list[Block]
+    baseline: list[Block]
+    seconds: float
+    wide: bool
+
+    @property
+    def medians(self) -> list[float]:
+        """Seconds, one figure a block."""
+        return [float(np.median(block)) for block in self.candidate]
+
+    @property
+    def runs(self) -> int:
+        """Timed runs of the candidate in all blocks."""
+        return sum(len(block) for block in self.candidate)
+
+    @property
+    def interval(self) -> Interval:
+        """The median over the blocks of each block's median, seconds."""
+        return median_interval(self.medians)
+
+    @property
+    def ratio(self) -> Interval | None:
+        """Candidate's time / baseline's time, or None without a baseline."""
+        if not self.baseline:
+            return None
+        return ratio_interval([float(np.median(block)) for block in self.baseline], self.medians)
+
+    @property
+    def width(self) -> float:
+        """The wider of the two intervals' relative half-widths."""
+        widths = [relative_half_width(self.interval)]
+        if self.ratio is not None:
+            widths.append(relative_half_width(self.ratio))
+        return max(widths)
+
+
+@dataclass(slots=True)
+class Bench:
+    """A model in a runtime, what it is compared with, and how long a block lasts.
+
+    Attributes:
+        candidate, baseline: .onnx files or checkpoint folders, as the runtime takes them.
+        images: what is run, as `core.profiling.session.time_block` takes it: {"sample": path} or {"shape": [c, s, s]};
+            empty takes noise of the model's own shape.
+        device_bytes: the largest device memory that a block of the candidate reported.
+        ready_seconds: the longest time from opening to the first answer; that is where compiling shows.
+    """
+
+    child: Child
+    candidate: Path
+    baseline: Path | None = None
+    images: dict[str, Any] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
+    control: RunControl | None = None
+    runtime: Runtime = RUNTIMES[DEFAULT]
+    device: str = "cpu"
+    precision: str = "float32"
+    device_bytes: int | None = None
+    ready_seconds: float = 0.0
+    _warm: set[tuple[Any, ...]] = field(default_factory=set)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the runtime computes on a GPU."""
+        return self.runtime.settings(Settings(1, self.device, self.precision)).gpu is not None
+
+    def blocks(
+        self, threads: int, batch: int, prepare: dict[str, Any] | None = None, fresh: bool = False
+    ) -> TimeBlock:
+        """Times one block of either file with so many threads and images.
+
+        Args:
+            fresh: every round in a process of its own: where a process lies in memory is part of the scatter.
+            prepare: a decoded image to prepare before every run, see `core.profiling.session.time_block`.
+        """
+        runs = self.budget.runs if batch == 1 else max(5, self.budget.runs // 5)
+        turns = 1 if self.baseline is None else 2  # of a round
+        done = 0
+
+        def block(which: Which) -> Block:
+            nonlocal done
+            if fresh and done % turns == 0 and not self.runtime.keeps:
+                self.child.renew()
+            done += 1
+            model = self.baseline if which == "baseline" else self.candidate
+            key = (model, threads, batch)
+            brief = batch > 1 or (self.runtime.keeps and key in self._warm)
+            self._warm.add(key)
+            result = self.call(
+                "time_block", model, threads, batch=batch, runs=runs, **({"prepare": prepare} if prepare else {}),
+                seconds=self.budget.block_seconds, limit=self.budget.block_limit,
+                warm_limit=_WARM_BRIEFLY if brief else _WARM_SECONDS,
+            )  # fmt: skip
+            if which == "candidate":
+                self.device_bytes = max(self.device_bytes or 0, result["device"] or 0) or None
+                self.ready_seconds = max(self.ready_seconds, result["open_seconds"])
+            return [float(seconds) for seconds in result["seconds"]]
+
+        return block
+
+    def call(self, job: str, model: Path | None = None, threads: int = 1, **more: Any) -> dict[str, Any]:
+        """A job of `core.profiling.session` on a model (the candidate unless given) in this runtime."""
+        arguments = {
+            "model": str(model or self.candidate), "runtime": self.runtime.id, "threads": threads,
+            "device": self.device, "precision": self.precision, **self.images, **more,
+        }  # fmt: skip
+        name = job if ":" in job else f"core.profiling.session:{job}"
+        return self.child.call(name, arguments, self.control)
+
+    def words(self, threads: int) -> str:
+        """Runtime, version, place and threads."""
+        return self.runtime.words(Settings(threads, self.device, self.precision), fingerprint()["gpu"])
+
+
+def measure(block: TimeBlock, compare: bool, budget: Budget, begun: Timing | None = None) -> Timing:
+    """Blocks of the candidate, and in turns of the baseline, until they say enough.
+
+    Args:
+        block: times one block of either file.
+        begun: a measurement that is to go on.
+    """
+    candidate: list[Block] = list(begun.candidate) if begun else []
+    baseline: list[Block] = list(begun.baseline) if begun else []
+    started = time.monotonic() - (begun.seconds if begun else 0.0)
+    while True:
+        turns: tuple[Which, ...] = ("baseline", "candidate")
+        for which in turns if len(candidate) % 2 == 0 else turns[::-1]:
+            if which == "candidate":
+                candidate.append(block(which))
+            elif compare:
+                baseline.append(block(which))
+        timing = Timing(candidate, baseline, time.monotonic() - started, False)
+        narrow = timing.width <= budget.width
+        if _enough(timing, narrow, budget):
+            return replace(timing, wide=not narrow)
+
+
+def _enough(timing: Timing, narrow: bool, budget: Budget) -> bool:
+    done = len(timing.candidate)
+    if done < budget.few_blocks:
+        return False
+    if done < budget.blocks:
+        return timing.seconds >= budget.limit
+    return narrow or done >= budget.most_blocks or timing.seconds >= budget.seconds

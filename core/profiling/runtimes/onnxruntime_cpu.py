@@ -1,0 +1,127 @@
+"""ONNX Runtime on the processor: what Espalier's headline figures are measured in.
+
+A session has every graph optimisation, as many threads as asked inside an operator, one across
+operators, and no spinning threads, so that what is timed does not depend on what idles beside it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.errors import EspalierError
+from core.profiling.runtimes.base import Run, Runtime, Session, Settings, as_input
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+_KINDS = {"float": "float32", "float16": "float16", "double": "float64", "uint8": "uint8", "int8": "int8"}
+
+
+class OnnxRuntimeCpu(Runtime):
+    """Any ONNX file."""
+
+    id = "onnxruntime"
+    label = "ONNX Runtime"
+    package = "onnxruntime"
+    takes = "onnx"
+    child = "measure"
+
+    def load(self) -> None:
+        import onnxruntime  # noqa: F401
+
+    @contextmanager
+    def open(self, model: Path, settings: Settings) -> Iterator["OnnxSession"]:
+        yield OnnxSession(open_session(model, settings.threads))
+
+
+def open_session(model: Path, threads: int) -> "ort.InferenceSession":
+    """A session on the processor; see the module's text for its settings.
+
+    Raises:
+        EspalierError: when ONNX Runtime cannot open the file.
+    """
+    return opened(model, options(threads), ["CPUExecutionProvider"])
+
+
+def options(threads: int) -> "ort.SessionOptions":
+    """The settings of every session that is timed."""
+    import onnxruntime as ort
+
+    made = ort.SessionOptions()
+    made.intra_op_num_threads = threads
+    made.inter_op_num_threads = 1
+    made.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    made.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    made.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    made.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    made.log_severity_level = 3
+    return made
+
+
+def opened(model: Path, made: "ort.SessionOptions", providers: list[Any]) -> "ort.InferenceSession":
+    """ONNX Runtime's own session.
+
+    Raises:
+        EspalierError: when it cannot open the file.
+    """
+    import onnxruntime as ort
+
+    try:
+        return ort.InferenceSession(model, made, providers=providers)
+    except Exception as error:
+        raise EspalierError(
+            f"ONNX Runtime could not open {model.name} to measure it.",
+            "The details say what it missed; export the model again or with another precision.",
+            str(error),
+        ) from error
+
+
+class OnnxSession(Session):
+    """An ONNX file that is open; it has one input of numbers.
+
+    Raises:
+        EspalierError: when it has several inputs, or one that takes no images.
+    """
+
+    def __init__(self, session: "ort.InferenceSession"):
+        self.session = session
+        inputs = session.get_inputs()
+        self.input = inputs[0]
+        self.kind = _KINDS.get(self.input.type.removeprefix("tensor(").removesuffix(")"), "")
+        if len(inputs) != 1 or len(self.input.shape) != 4 or not self.kind:
+            found = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)
+            raise EspalierError(
+                f"Expected a model with one input of images [batch, channels, height, width], received {found}.",
+                "Only image classifiers can be measured.",
+            )
+        self.shape = [side if isinstance(side, int) else None for side in self.input.shape]
+        self.about = dict(session.get_modelmeta().custom_metadata_map)
+
+    def bind(self, images: np.ndarray) -> Run:
+        feed = {self.input.name: as_input(images, self.kind)}
+        names = [output.name for output in self.session.get_outputs()[:1]]
+
+        def run() -> object:
+            return self.session.run(names, feed)[0]
+
+        tried(run, self.input.shape, images)
+        return run
+
+
+def tried(run: Run, shape: object, images: np.ndarray) -> None:
+    """Run once.
+
+    Raises:
+        EspalierError: when the model does not take images of that shape.
+    """
+    try:
+        run()
+    except Exception as error:
+        raise EspalierError(
+            f"The model takes images of shape {shape}, the measurement gave {list(images.shape)}.",
+            "Only models with an open batch size can be measured in batches.",
+            str(error),
+        ) from error

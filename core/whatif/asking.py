@@ -1,0 +1,88 @@
+"""Asks of a document what every source and stage would leave."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+from core.cache import Measurements, make_key
+from core.control import RunControl
+from core.data.image_data import ImageData
+from core.data.store import open_data
+from core.errors import EspalierError
+from core.pipeline import Pipeline
+from core.runs import Home
+from core.whatif.known import Forecast, Known, Recent
+from core.whatif.latency import Latencies, Unmeasured
+from core.whatif.sources import Sources
+from core.whatif.stages import Stages
+
+_PATIENCE = 3.0  # seconds of decoding after which the counts wait for someone else to read the data
+
+
+class WhatIf:
+    """Answers for one window or command; remembers what it has looked at. One thread at a time."""
+
+    def __init__(self, home: Home):
+        self._home = home
+        self._recent = Recent()
+        self._latencies = Latencies(Measurements(home.cache / "measurements"))
+        self._sources = Sources(self._recent, self._latencies)
+        self._stages = Stages(self._recent, self._latencies)
+
+    @property
+    def unmeasured(self) -> list[Unmeasured]:
+        """What this machine would have to measure for the last answers to name a latency."""
+        return list(self._latencies.missing.values())
+
+    def forecasts(
+        self, pipeline: Pipeline, base: Path, control: RunControl | None = None
+    ) -> Iterator[Forecast]:
+        """Of every source and active stage, in the order of the file; each as soon as it is known.
+
+        Args:
+            pipeline: without broken rules.
+
+        Raises:
+            Stopped: a newer question makes this one superfluous.
+        """
+        from core.dice import dice
+
+        control = control or RunControl()
+        self._latencies.missing.clear()
+        found: dict[str, Known] = {}
+        data = self._data(pipeline, base)
+        for source in pipeline.sources:
+            control.checkpoint()
+            with dice():  # new layers draw weights, perhaps beside a run that trains
+                found[source.id] = self._sources.known(source, pipeline, base, data)
+            yield found[source.id].forecast
+        for node in pipeline.active:
+            control.checkpoint()
+            with dice():
+                found[node.id] = self._stages.known(node, found[pipeline.parent(node)])
+            yield found[node.id].forecast
+
+    def _data(self, pipeline: Pipeline, base: Path) -> ImageData | str:
+        """The data set, or why the number of classes is not known yet."""
+        settings = pipeline.data
+        key = make_key({"data": settings.model_dump(mode="json"), "base": str(base)})
+        started = time.monotonic()
+
+        def progress(fraction: float, text: str) -> None:
+            if time.monotonic() - started > _PATIENCE and fraction < 1:
+                raise _TakesLong
+
+        def opened() -> ImageData:
+            return open_data(settings, self._home.data, base, progress=progress)
+
+        try:
+            return cast("ImageData", self._recent.get(key, opened))
+        except _TakesLong:
+            return "Known after the data set has been read for the first time: Pre-flight and Run read it."
+        except EspalierError as error:
+            return error.message
+
+
+class _TakesLong(Exception):
+    """Reading the data set would keep a person waiting."""

@@ -1,0 +1,257 @@
+"""What is exported, in which format and to where; reading and exporting on workers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+import core.exporting as exporting
+from core.analysis.table import Row
+from core.control import RunControl
+from core.exporting import FORMATS, ExportResult, ExportSettings
+from core.runs import RunFolder
+from gui.actions import Actions
+from gui.export.view import ExportView
+from gui.inspect.lane import Lane
+from gui.messages import Messages
+from gui.results import Results
+from gui.worker import Failure, Worker
+
+Say = Callable[[Any], None]
+_KEEPS_CARD = "The model card stands here once the export has ended."
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the run says of a file before it is exported."""
+
+    rungs: list[Any]
+    card: str
+
+
+class ExportPlace(QObject):
+    """Owns the view and the workers behind it.
+
+    Signals:
+        said: a sentence for the status bar.
+    """
+
+    said = Signal(str)
+
+    def __init__(self, actions: Actions, messages: Messages, parent: QObject):
+        super().__init__(parent)
+        self.view = ExportView(actions.open_run, actions.run)
+        self._messages = messages
+        self.results: Results | None = None
+        self.settings = ExportSettings()
+        self.result: ExportResult | None = None
+        self._folder, self._own_name, self._own_row, self._filling = Path.home(), "", False, False
+        self._busy, self._fraction = "", 0.0
+        self.exporter, self.reader = Worker(self), Lane(self)
+        self._connect()
+        self.view.show_settings(self.settings)
+        self.show_results(None)
+
+    def _connect(self) -> None:
+        view = self.view
+        view.row_chosen.connect(self._row_chosen)
+        view.settings_edited.connect(self._edited)
+        view.target_typed.connect(self._target_typed)
+        view.target.textChanged.connect(lambda _text: self._update())
+        view.export_wanted.connect(self._export)
+        view.stop_wanted.connect(self.exporter.stop)
+        self.exporter.happened.connect(lambda batch: self._moved(*batch[-1]))
+        self.exporter.completed.connect(self._exported)
+        self.exporter.stopped.connect(self._stopped)
+        self.exporter.failed.connect(self._failed)
+        self.reader.done.connect(self._read)
+        self.reader.failed.connect(self._not_read)
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Everything that has to end before the window closes."""
+        return self.exporter, self.reader.worker
+
+    def retheme(self) -> None:
+        self.view.retheme()
+
+    # choosing
+
+    def show_results(self, results: Results | None) -> None:
+        """Offer the files of a run; a person's choice stays while it is the same run."""
+        before, chosen = self.results, self.view.chosen()
+        self.results = results
+        same = before is not None and results is not None and before.run.folder == results.run.folder
+        if not same:
+            self._own_name, self._own_row = "", False
+            self._forget_result()
+        rows = [row for row in (results.rows if results else []) if row.artefact is not None]
+        self._filling = True
+        self.view.show_rows(rows, results)
+        labels = [row.label for row in rows]
+        if rows:
+            keep = self._own_row and chosen is not None and chosen.label in labels
+            self.view.table.selectRow(labels.index(chosen.label) if keep and chosen else self._final(rows))
+        self._filling = False
+        self._update()
+
+    def _final(self, rows: list[Row]) -> int:
+        """The row of the pipeline's result; the last one where that is not there yet."""
+        assert self.results is not None
+        found = [
+            number
+            for number, row in enumerate(rows)
+            if row.report is not None
+            and row.artefact is not None
+            and row.report.id == self.results.pipeline.final_id
+            and row.artefact.id == row.report.headline
+        ]
+        return found[0] if found else len(rows) - 1
+
+    def _row_chosen(self, row: Row | None) -> None:
+        self._own_row = self._own_row or not self._filling
+        self._forget_result()
+        self._suggest()
+        if (
+            row is not None
+            and row.report is not None
+            and row.artefact is not None
+            and self.results is not None
+        ):
+            run, key, artefact = self.results.run, row.report.key, row.artefact.id
+            self.view.show_known([], "", pending=False)
+            request = (run.folder, key, artefact)
+            self.reader.ask(request, "reading the verification", partial(read_known, run, key, artefact))
+            self.view.offer_formats(self._possible())
+            self.view.show_settings(self.settings)
+        self._update()
+
+    def _read(self, request: Any, known: Known) -> None:
+        if request == self._request() and self.result is None:
+            self.view.show_known(known.rungs, known.card, pending=True)
+
+    def _not_read(self, _request: Any, failure: Failure) -> None:
+        self.view.show_known([], f"{failure.message}\n\n{failure.advice}", pending=False)
+
+    def _request(self) -> tuple[Path, str, str] | None:
+        row = self.view.chosen()
+        if self.results is None or row is None or row.report is None or row.artefact is None:
+            return None
+        return self.results.run.folder, row.report.key, row.artefact.id
+
+    def _edited(self, where: tuple[str, ...], value: Any, back: bool) -> None:
+        plain = self.settings.model_dump(mode="json")
+        plain[where[0]] = ExportSettings.model_fields[where[0]].default if back else value
+        self.settings = ExportSettings.parse(plain)
+        self.view.show_settings(self.settings)
+        self._forget_result()
+        self._suggest()
+        self._update()
+
+    def _suggest(self) -> None:
+        """A name that fits the file and the format, in the folder that was last used."""
+        row = self.view.chosen()
+        if row is None or row.report is None or row.artefact is None:
+            return
+        suggested = exporting.suggested_name(row.report, row.artefact, self.settings)
+        suffix = FORMATS[self.settings.format].suffix
+        own = Path(self._own_name)
+        name = own.name.removesuffix(own.suffix) + suffix if self._own_name else suggested
+        self.view.show_target(str(self._folder / name))
+
+    def _target_typed(self, text: str) -> None:
+        target = Path(text.strip()).expanduser()
+        self._folder, self._own_name = target.parent, target.name
+
+    def _forget_result(self) -> None:
+        if self.result is not None:
+            self.result = None
+            self.view.ladder.show_rungs(self.view.ladder.rungs[:-1], pending=True)
+        self.view.verdict.clear()
+
+    # exporting
+
+    def _export(self) -> None:
+        row = self.view.chosen()
+        if row is None or row.report is None or row.artefact is None or self.results is None:
+            return
+        self._forget_result()
+        run, key, artefact, settings = self.results.run, row.report.key, row.artefact.id, self.settings
+        target = Path(self.view.target.text().strip()).expanduser()
+
+        def job(control: RunControl, say: Say) -> ExportResult:
+            def moved(part: float, words: str) -> None:
+                say((part, words))
+
+            return exporting.export_stage(run, key, artefact, target, control, moved, settings=settings)
+
+        if not self.exporter.running:
+            self._moved(0.0, "Writing the file")
+            self.exporter.start("the export", job)
+
+    def _moved(self, fraction: float, words: str) -> None:
+        self._fraction, self._busy = fraction, words or "Exporting"
+        self._update()
+
+    def _exported(self, result: ExportResult) -> None:
+        self._busy, self.result = "", result
+        self.view.verdict.show_result(result)
+        self.view.show_known(result.ladder, result.card or _KEEPS_CARD, pending=False)
+        self.view.tabs.setCurrentIndex(0)
+        self._update()
+        self.said.emit(f"Exported to {result.path}.")
+
+    def _stopped(self) -> None:
+        self._busy = ""
+        self._update()
+        self.said.emit("The export was stopped; nothing was written.")
+
+    def _failed(self, failure: Failure) -> None:
+        self._busy = ""
+        self._update()
+        self._messages.failure(failure)
+
+    # what is shown
+
+    def _update(self) -> None:
+        """Enabled or not, from the state alone."""
+        against = "" if self._busy else self._against()
+        self.view.show_state(against, self._missing(), self._busy, self._fraction)
+
+    def _against(self) -> str:
+        """Why the chosen format cannot hold the chosen file, and which can."""
+        reason = self._reason(self.settings)
+        possible = ", ".join(FORMATS[name].title for name in self._possible())
+        return f"{reason} This file can leave as: {possible}." if reason and possible else reason
+
+    def _possible(self) -> list[str]:
+        """The formats that can hold the chosen file."""
+        plain = ExportSettings().model_dump(mode="json")
+        return [name for name in FORMATS if not self._reason(ExportSettings.parse({**plain, "format": name}))]
+
+    def _reason(self, settings: ExportSettings) -> str:
+        row = self.view.chosen()
+        if self.results is None or row is None or row.report is None or row.artefact is None:
+            return ""
+        return exporting.reason_against(self.results.run, row.report, row.artefact, settings)
+
+    def _missing(self) -> str:
+        if self.view.chosen() is None:
+            return "Choose a file in the table first."
+        written, form = self.view.target.text().strip(), FORMATS[self.settings.format]
+        target = Path(written).expanduser()
+        if not written or not target.name:
+            return "Choose where the file goes."
+        if not target.parent.is_dir():
+            return "This folder does not exist; choose another one."
+        if form.suffix:
+            return "" if target.suffix == form.suffix else f"The file's name has to end with {form.suffix}."
+        return f"{target.name} is a file; this format writes a folder." if target.is_file() else ""
+
+
+def read_known(run: RunFolder, key: str, artefact: str, _control: RunControl, _say: Say) -> Known:
+    """The ladder and the model card, from what the run holds."""
+    return Known(exporting.ladder_of(run, key, artefact), exporting.model_card(run, key, artefact))

@@ -1,0 +1,164 @@
+"""What a person does with runs: check, start, pause, finish a stage, open one from before."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from core.errors import EspalierError, Problem
+from core.runs import RunFolder
+from gui.document import Document
+from gui.editor.before import Before
+from gui.language import QT_TR_NOOP, tr
+from gui.messages import Messages
+from gui.monitor.conductor import Conductor
+from gui.places import Places
+from gui.results import Results, read_results
+from gui.session import Session
+from gui.start.library import register
+
+_ENDS = {
+    "completed": QT_TR_NOOP("The run is complete."),
+    "stopped": QT_TR_NOOP("Stopped; Resume run goes on where it was."),
+    "failed": QT_TR_NOOP("The run failed."),
+}
+
+
+class Steering(QObject):
+    """Leads from the window's actions to the session, and from the session to what is shown.
+
+    Signals:
+        shown: the `Results` that every place is to show; again after each stage of the run under way.
+        problem_wanted: the `Problem` that a person is to see.
+        said: a sentence for the status bar.
+    """
+
+    shown = Signal(object)
+    problem_wanted = Signal(object)
+    said = Signal(str)
+
+    def __init__(
+        self,
+        window: QWidget,
+        document: Document,
+        session: Session,
+        conductor: Conductor,
+        before: Before,
+        places: Places,
+        messages: Messages,
+    ):
+        super().__init__(window)
+        self._window, self._document, self._session = window, document, session
+        self._conductor, self._before, self._places, self._messages = conductor, before, places, messages
+        self.results: Results | None = None
+        session.stage_done.connect(self._stage_done)
+        session.run_ended.connect(self._run_ended)
+        session.failed.connect(messages.failure)
+        conductor.started.connect(lambda: self.show(session.run))
+        before.ready.connect(self.start)
+        before.go_wanted.connect(self.problem_wanted)
+        before.said.connect(self.said)
+
+    def run(self) -> None:
+        """Check the document where that is wanted, and run it; while a run goes on, offer to queue it."""
+        if self._session.steered == "idle":
+            self._before.run(self._session.options())
+        else:
+            self.start()
+
+    def start(self) -> None:
+        """Run the document as it is now, unchecked; while a run goes on, offer to queue it."""
+        pipeline, base = self._document.pipeline, self._document.base
+        if self._session.steered != "idle":
+            self._conductor.offer_to_queue(pipeline, base)
+        else:
+            self._begin(lambda: self._session.start(pipeline, base))
+
+    def resume(self) -> None:
+        """Go on with the stopped run of this document."""
+        run = self._session.resumable(self._document.text)
+        if run is not None:
+            self._begin(lambda: self._session.resume_run(run))
+
+    def _begin(self, start: Callable[[], None]) -> None:
+        try:
+            start()
+        except EspalierError as error:
+            self._messages.error(error)
+            return
+        self.show(self._session.run)
+        self._places.go("monitor")
+
+    def pause(self) -> None:
+        """Pause, or go on."""
+        if self._session.paused:
+            self._session.go_on()
+        else:
+            self._session.pause()
+
+    def stop(self) -> None:
+        self._session.stop()
+
+    def finish_stage(self) -> None:
+        """Let the stage that trains end after this epoch."""
+        self._session.finish_stage()
+        self.said.emit(tr("This stage's training ends soon; its best epoch is kept."))
+
+    def check(self) -> None:
+        """Lead to the first problem; where there is none, try every stage and estimate the cost."""
+        problems: list[Problem] = self._document.problems
+        if problems:
+            self.problem_wanted.emit(problems[0])
+            self.said.emit(tr("See the problems below the list."))
+        else:
+            self._before.check(self._session.options())
+
+    # showing
+
+    def open(self) -> None:
+        """Ask for the folder of a run and show its results."""
+        runs = str(self._session.home.runs)
+        chosen = QFileDialog.getExistingDirectory(self._window, tr("Open the folder of a run"), runs)
+        if chosen:
+            self.choose(Path(chosen))
+
+    def choose(self, folder: Path) -> None:
+        """Show the results of the run in `folder`."""
+        try:
+            self.show(RunFolder.open(folder))
+        except EspalierError as error:
+            self._messages.error(error)
+
+    def show(self, run: RunFolder | None, replay: bool = False) -> None:
+        """Show a run's results; `replay` also shows its curves where nothing runs."""
+        if run is None:
+            return
+        try:
+            if self.results is None or self.results.run.folder != run.folder:
+                register(
+                    self._session.home, run.folder
+                )  # from elsewhere: the lists of runs know it from here on
+            self.results = read_results(run)
+            if replay and self._session.steered == "idle":
+                self._session.show(run)
+        except EspalierError as error:
+            self._messages.error(error)
+            return
+        self.shown.emit(self.results)
+
+    def _remember(self, folder: Path) -> None:
+        """The lists of runs know a run from elsewhere once it was opened."""
+        if register(self._session.home, folder):
+            self.said.emit(tr("A run from elsewhere: it stays where it lies, and is listed under Start."))
+
+    def _stage_done(self) -> None:
+        shown = self.results.run.folder if self.results else None
+        if self._session.run is not None and shown == self._session.run.folder:
+            self.show(self._session.run)
+
+    def _run_ended(self, how: str) -> None:
+        self._stage_done()
+        if how == "completed" and self._places.current == "monitor" and not self._conductor.queue.entries:
+            self._places.go("compare")
+        self.said.emit(tr(_ENDS[how]))

@@ -1,0 +1,1 @@
+"""The place where models are tried on a person's own images."""

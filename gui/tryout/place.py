@@ -1,0 +1,287 @@
+"""What is tried now, on which models, and who asks them."""
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QImage
+
+from core.runs import Home, RunFolder
+from core.tryout import Tally, Tryout
+from gui.actions import Actions
+from gui.inspect.lane import Lane
+from gui.messages import Messages
+from gui.tryout import work
+from gui.tryout.chooser import Chooser
+from gui.tryout.sources import Camera, FrameSource, why_no_camera
+from gui.tryout.view import TryoutView
+from gui.tryout.work import Item, Latest, Live, Tried
+from gui.worker import Failure, Worker
+
+_BUSY = (
+    "A run is going on; trying images would disturb its measurements. It can be done when the run has ended."
+)
+_PASTED = "Pasted image"
+
+
+class TryoutPlace(QObject):
+    """Owns the view, the list of images and the child that keeps the models open.
+
+    Signals:
+        said: a sentence for the status bar.
+    """
+
+    said = Signal(str)
+
+    def __init__(self, home: Home, actions: Actions, messages: Messages, parent: QObject):
+        super().__init__(parent)
+        self._messages = messages
+        self.view = TryoutView(actions.open_run, actions.run, why_no_camera())
+        self.chooser = Chooser(self.view.pickers, home, messages, self)
+        self._round = self._pasted = 0
+        self._running = False
+        self._tryout: Tryout | None = None
+        self.tally = Tally()
+        self.source: FrameSource | None = None
+        self._frames, self._since = Latest(), 0.0
+        self.finder, self.asker, self.opener = Worker(self), Worker(self), Lane(self)
+        self._connect()
+        self._update()
+
+    def _connect(self) -> None:
+        view = self.view
+        self.chooser.changed.connect(self._models_changed)
+        view.model_file_chosen.connect(self.chooser.choose_file)
+        view.swap_wanted.connect(self.chooser.swap)
+        view.places_chosen.connect(self.try_places)
+        view.picture_given.connect(self.try_picture)
+        view.camera_wanted.connect(self._camera)
+        view.clear_wanted.connect(self.clear)
+        view.refused.connect(self.said)
+        view.table.looked_at.connect(self._look_at)
+        view.working.stop_wanted.connect(self._stop_list)
+        self.finder.completed.connect(self._found)
+        self.finder.failed.connect(self._messages.failure)
+        self.asker.happened.connect(self._take)
+        self.asker.failed.connect(self._not_done)
+        self.asker.ended.connect(self._asked)
+        self.opener.done.connect(self._opened)
+        self.opener.failed.connect(lambda _item, _failure: self.view.picture.show_nothing())
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Everything that has to end before the window closes."""
+        return self.finder, self.asker, self.opener.worker
+
+    def retheme(self) -> None:
+        self.view.retheme()
+
+    # models
+
+    def show_run(self, run: RunFolder) -> None:
+        """Another run is shown in the window: its models are taken when the place comes to the front."""
+        self.chooser.show_run(run)
+        if self.view.isVisible():
+            self.chooser.refresh()
+
+    def refresh(self) -> None:
+        """The place came to the front."""
+        self.chooser.refresh()
+
+    def _models_changed(self) -> None:
+        """Try the images that are there on the models that are chosen now."""
+        row = max(0, self.view.table.current())
+        self._round += 1
+        self.tally = Tally()
+        self._since = time.monotonic()
+        self.view.table.rows.show_models(self.chooser.places)
+        for card, model in zip(self.view.answers, self.chooser.models, strict=True):
+            card.show_model(model.title if model is not None else "")
+        self._update()
+        if self.asker.running:
+            self.asker.stop()
+        else:
+            self._go_on()
+        if self.view.table.rows.rowCount():
+            self.view.table.show_row(row)
+
+    # images
+
+    def try_places(self, places: list[Path]) -> None:
+        """Try image files and whole folders."""
+        self._camera(False)
+        if self.finder.running:
+            self.said.emit("Still looking for images.")
+            return
+        self.finder.start("looking for images", partial(work.find_images, places))
+
+    def try_picture(self, picture: QImage) -> None:
+        """Try pixels that are in no file."""
+        self._camera(False)
+        self._pasted += 1
+        self._found([Item(f"{_PASTED} {self._pasted}", picture.copy())])
+
+    def clear(self) -> None:
+        """Forget all images."""
+        self._round += 1
+        self.asker.stop()
+        self.tally = Tally()
+        self.view.table.rows.clear()
+        self.view.only.setChecked(False)
+        self._update()
+
+    def set_running(self, running: bool) -> None:
+        """Whether a run goes on; nothing is timed meanwhile, and the child gives its memory back."""
+        if running == self._running:
+            return
+        self._running = running
+        if running:
+            self.asker.stop()
+            if not self.asker.running:
+                self.close()
+        self._update()
+        self._go_on()
+
+    def close(self) -> None:
+        """End the camera and the child; the next image starts another."""
+        self._camera(False)
+        tryout, self._tryout = self._tryout, None
+        if tryout is not None:
+            tryout.close()
+
+    def _found(self, items: list[Item]) -> None:
+        rows = self.view.table.rows
+        first = rows.rowCount()
+        rows.add(items)
+        self._update()
+        self.view.table.show_row(first)
+        self._go_on()
+
+    def _stop_list(self) -> None:
+        """Leave out what has not been tried yet."""
+        self._round += 1
+        self.asker.stop()
+        self.view.table.rows.keep_tried()
+        self._update()
+        self.said.emit("Stopped; images that were not tried are left out.")
+
+    def _go_on(self) -> None:
+        """Ask the models about what is waiting, unless something goes on already."""
+        if self.asker.running or self._running or not self.chooser.files:
+            return
+        self._tryout = self._tryout or Tryout()
+        if self.source is not None:
+            job = partial(work.try_frames, self._tryout, self.chooser.files, self._frames, self._round)
+            self.asker.start("trying the camera", job)
+            return
+        waiting = self.view.table.rows.waiting
+        if waiting:
+            if len(waiting) > 1:
+                self.view.working.begin(f"Trying {len(waiting)} images")
+            job = partial(work.try_items, self._tryout, self.chooser.files, waiting, self._round)
+            self.asker.start("trying images", job)
+
+    def _take(self, batch: list[Tried | Live]) -> None:
+        """Answers came in; the newest is shown, all are counted."""
+        rows, live = self.view.table.rows, None
+        for each in batch:
+            if each.round != self._round:
+                continue
+            if isinstance(each, Live):
+                live = each
+            else:
+                rows.set_trial(each.row, each.trial)
+            self.tally.add(each.trial)
+        if live is not None:
+            self.view.picture.show_pixels(live.frame)
+            self.view.show_trial(live.trial, self.chooser.places)
+        elif self.view.table.current() >= 0:
+            self.view.show_trial(rows.trials[self.view.table.current()], self.chooser.places)
+        done = self.tally.tried + self.tally.unreadable
+        total = rows.rowCount() or 1
+        self.view.working.show_progress(done / total, f"Trying images: {done} of {total}")
+        self._show_tally()
+
+    def _asked(self) -> None:
+        self.view.working.end()
+        if self._running:
+            self.close()
+        self._go_on()
+
+    def _not_done(self, failure: Failure) -> None:
+        """A model cannot be used: say why, and go on without asking it again and again."""
+        self._camera(False)
+        self.view.table.rows.keep_tried()
+        self._update()
+        self._messages.failure(failure)
+
+    # looking
+
+    def _look_at(self, row: int) -> None:
+        if row < 0 or self.source is not None:
+            return
+        rows = self.view.table.rows
+        item = rows.items[row]
+        self.view.picture.show_name(item.name)
+        self.view.picture.show_pixels(None)
+        self.view.show_trial(rows.trials[row], self.chooser.places)
+        self.opener.ask(item, f"opening {item.name}", partial(work.open_picture, item))
+
+    def _opened(self, item: Any, picture: Any) -> None:
+        row = self.view.table.current()
+        if row >= 0 and self.view.table.rows.items[row] is item:
+            self.view.picture.show_pixels(picture)
+
+    # the camera
+
+    def use(self, source: FrameSource) -> None:
+        """Try what a source of pictures gives, until it is stopped."""
+        self.source = source
+        self._round += 1
+        self.tally, self._since = Tally(), time.monotonic()
+        source.frame.connect(self._frames.put)
+        source.failed.connect(self._no_pictures)
+        self.view.picture.show_name("Camera")
+        self.view.show_trial(None, self.chooser.places)
+        if self.asker.running:
+            self.asker.stop()
+        self._update()
+        source.start()
+        self._go_on()
+
+    def _camera(self, on: bool) -> None:
+        if on and self.source is None:
+            self.use(Camera(self))
+        elif not on and self.source is not None:
+            source, self.source = self.source, None
+            source.stop()
+            source.deleteLater()
+            self._round += 1
+            self.asker.stop()
+            self.tally = Tally.of(self.view.table.rows.done)
+            self._update()
+            self._look_at(self.view.table.current())
+
+    def _no_pictures(self, why: str) -> None:
+        self._camera(False)
+        self._messages.inform("No pictures", why)
+
+    # what is shown
+
+    def _update(self) -> None:
+        """What is enabled and what is written, from the state alone."""
+        models = (self.chooser.models[0] is not None, self.chooser.models[1] is not None)
+        self.view.show_state(models, self.source is not None, _BUSY if self._running else "")
+        self._show_tally()
+
+    def _show_tally(self) -> None:
+        live = self.source is not None
+        passed = time.monotonic() - self._since
+        rate = self.tally.tried / passed if live and passed > 0 else None
+        total = self.tally.tried if live else self.view.table.rows.rowCount()
+        self.view.show_tally(self.tally, total, rate)
+        for card, place in zip(self.view.answers, self.chooser.places, strict=True):
+            known = place is not None and self.tally.tried > 0
+            card.show_mean(self.tally.mean_seconds(place) if known and place is not None else None)

@@ -1,0 +1,234 @@
+"""The images that were tried, as a list to step through: what each model said, and whether they agree."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from PySide6.QtCore import (  # fmt: skip
+    QAbstractTableModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+
+from core.tryout import Trial
+from gui import theme
+from gui.tryout.answers import milliseconds
+from gui.tryout.work import Item
+
+Index = QModelIndex | QPersistentModelIndex
+SORT = Qt.ItemDataRole.UserRole
+IMAGE, FIRST, SECOND, AGREE, FIRST_TIME, SECOND_TIME = range(6)
+_TITLES = ("Image", "Baseline says", "Compressed says", "Agreement", "Baseline time", "Compressed time")
+_TIMES = {FIRST_TIME: 0, SECOND_TIME: 1}
+_ANSWERS = {FIRST: 0, SECOND: 1}
+_WORDS = {True: "✓  agree", False: "≠  differ", None: ""}
+
+
+class TriedModel(QAbstractTableModel):
+    """Images in the order they came, each with its trial once it has one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: list[Item] = []
+        self.trials: list[Trial | None] = []
+        self.places: tuple[int | None, int | None] = (0, 1)
+
+    @property
+    def waiting(self) -> list[tuple[int, Item]]:
+        """Images that no model has seen yet, with their rows."""
+        return [(row, self.items[row]) for row, trial in enumerate(self.trials) if trial is None]
+
+    @property
+    def done(self) -> Iterator[Trial]:
+        return (trial for trial in self.trials if trial is not None)
+
+    def show_models(self, places: tuple[int | None, int | None]) -> None:
+        """Where the baseline's and the compressed model's answers stand in a trial; forgets all trials."""
+        self.beginResetModel()
+        self.places = places
+        self.trials = [None] * len(self.items)
+        self.endResetModel()
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Append images."""
+        if items:
+            first = len(self.items)
+            self.beginInsertRows(QModelIndex(), first, first + len(items) - 1)
+            self.items += items
+            self.trials += [None] * len(items)
+            self.endInsertRows()
+
+    def set_trial(self, row: int, trial: Trial) -> None:
+        """An image was tried."""
+        self.trials[row] = trial
+        self.dataChanged.emit(self.index(row, 0), self.index(row, len(_TITLES) - 1))
+
+    def keep_tried(self) -> None:
+        """Forget the images that no model has seen."""
+        kept = [row for row, trial in enumerate(self.trials) if trial is not None]
+        self.beginResetModel()
+        self.items, self.trials = [self.items[row] for row in kept], [self.trials[row] for row in kept]
+        self.endResetModel()
+
+    def clear(self) -> None:
+        """Forget all images."""
+        self.beginResetModel()
+        self.items, self.trials = [], []
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.items)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(_TITLES)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return _TITLES[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return int(_side(section))
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        row, column = index.row(), index.column()
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._words(row, column)
+        if role == SORT:
+            return self._order(row, column)
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return int(_side(column))
+        if role == Qt.ItemDataRole.ForegroundRole:
+            return self._colour(row, column)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return str(self.items[row].source) if column == IMAGE else None
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{_TITLES[column]}: {self._words(row, column) or 'nothing'}"
+        return None
+
+    def _words(self, row: int, column: int) -> str:
+        item, trial = self.items[row], self.trials[row]
+        if column == IMAGE:
+            return item.name
+        if trial is None:
+            return "…" if column == AGREE else ""
+        if trial.problem:
+            return "⚠  not readable" if column == AGREE else ""
+        if column == AGREE:
+            return _WORDS[trial.agree]
+        place = self.places[_ANSWERS.get(column, _TIMES.get(column, 0))]
+        if place is None:
+            return ""
+        answer = trial.answers[place]
+        if column in _TIMES:
+            return milliseconds(answer.seconds)
+        name, share = answer.best[0]
+        return f"{name}  {100 * share:.0f} %"
+
+    def _order(self, row: int, column: int) -> Any:
+        trial = self.trials[row]
+        place = self.places[_TIMES[column]] if column in _TIMES else None
+        if place is not None and trial is not None and trial.answers:
+            return trial.answers[place].seconds
+        return self._words(row, column).casefold()
+
+    def _colour(self, row: int, column: int) -> QColor | None:
+        trial = self.trials[row]
+        if trial is None or column != AGREE:
+            return None
+        c = theme.colours()
+        if trial.problem:
+            return QColor(c.warning)
+        return QColor(c.good if trial.agree else c.bad) if trial.agree is not None else None
+
+
+class _Filter(QSortFilterProxyModel):
+    """All images, or those on which the models differ and those that could not be read."""
+
+    only_differing = False
+
+    def filterAcceptsRow(self, row: int, parent: Index) -> bool:
+        model = self.sourceModel()
+        if not self.only_differing or not isinstance(model, TriedModel):
+            return True
+        trial = model.trials[row]
+        return trial is not None and (trial.agree is False or bool(trial.problem))
+
+
+class TriedTable(QTableView):
+    """The table.
+
+    Signals:
+        looked_at: the row of the image that is current now, -1 for none.
+    """
+
+    looked_at = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("tried")
+        self.setAccessibleName("Images that were tried")
+        self.rows = TriedModel()
+        self.shown = _Filter(self)
+        self.shown.setSourceModel(self.rows)
+        self.shown.setSortRole(SORT)
+        self.setModel(self.shown)
+        self.setSortingEnabled(True)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setStyleSheet("QTableView::item { padding: 0 5px; }")
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(28)
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setSortIndicatorClearable(True)
+        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        for column, width in (
+            (FIRST, 190),
+            (SECOND, 190),
+            (AGREE, 130),
+            (FIRST_TIME, 120),
+            (SECOND_TIME, 140),
+        ):
+            header.resizeSection(column, width)
+        header.setSectionResizeMode(IMAGE, QHeaderView.ResizeMode.Stretch)
+        self.selectionModel().currentRowChanged.connect(
+            lambda now, _before: self.looked_at.emit(self._row(now))
+        )
+
+    def current(self) -> int:
+        """The row of the image that is current, -1 for none."""
+        return self._row(self.currentIndex())
+
+    def show_row(self, row: int) -> None:
+        """Make an image current, where the filter shows it."""
+        index = self.shown.mapFromSource(self.rows.index(row, IMAGE))
+        if index.isValid():
+            self.setCurrentIndex(index)
+            self.scrollTo(index)
+
+    def only_differing(self, only: bool) -> None:
+        """Show only what differs or cannot be read; the current image stays current where it is shown."""
+        current = self.current()
+        self.shown.beginFilterChange()
+        self.shown.only_differing = only
+        self.shown.endFilterChange(QSortFilterProxyModel.Direction.Rows)
+        if current >= 0:
+            self.show_row(current)
+
+    def _row(self, index: QModelIndex) -> int:
+        return self.shown.mapToSource(index).row() if index.isValid() else -1
+
+
+def _side(column: int) -> Qt.AlignmentFlag:
+    right = Qt.AlignmentFlag.AlignRight if column in _TIMES else Qt.AlignmentFlag.AlignLeft
+    return right | Qt.AlignmentFlag.AlignVCenter

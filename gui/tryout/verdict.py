@@ -1,0 +1,73 @@
+"""Whether both models say the same: of one image in a line with a sign, of many in a sentence."""
+
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel
+
+from core.tryout import Tally, Trial
+from gui import theme
+from gui.tryout.answers import milliseconds
+from gui.widgets.buttons import text
+
+
+class VerdictLine(QFrame):
+    """Hidden where only one model was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("tryout-verdict")
+        self._trial: Trial | None = None
+        self._icon, self.words = QLabel(), text("", "heading")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 7, 12, 7)
+        row.setSpacing(10)
+        row.addWidget(self._icon)
+        row.addWidget(self.words, 1)
+        self.retheme()
+
+    def show_trial(self, trial: Trial | None) -> None:
+        """Say what came of an image; None while it waits."""
+        self._trial = trial
+        self.retheme()
+        self.setVisible(trial is None or bool(trial.problem) or trial.agree is not None)
+
+    def retheme(self) -> None:
+        role, icon, colour, words = _verdict(self._trial)
+        self.setProperty("role", role)
+        self.style().unpolish(self)
+        self.style().polish(self)
+        self._icon.setPixmap(theme.pixmap(icon, colour, 20, self.devicePixelRatioF()))
+        self.words.setText(words)
+
+
+def _verdict(trial: Trial | None) -> tuple[str, str, str, str]:
+    """Role of the frame, icon, its colour, and the words."""
+    if trial is None:
+        return "card", "waiting", "muted", "Waiting for an answer …"
+    if trial.problem:
+        return "notice", "warning", "warning", trial.problem
+    firsts = [answer.best[0][0] for answer in trial.answers]
+    if trial.agree:
+        return "fine", "done", "good", f"They agree: {firsts[0]}"
+    return "problems", "error", "bad", f"They differ: {' against '.join(firsts)}"
+
+
+def in_words(tally: Tally, total: int, both: bool, rate: float | None) -> str:
+    """What came of all images.
+
+    Args:
+        total: images, those that wait included. both: two models were asked.
+        rate: a camera's pictures that are tried in a second.
+    """
+    done = tally.tried + tally.unreadable
+    many = f"{tally.tried} of {total}" if done < total else f"{tally.tried}"
+    parts = [f"{many} image{'' if many == '1' else 's'} tried"]
+    if both and tally.tried:
+        share = 100 * tally.agreeing / tally.tried
+        parts.append(f"{tally.agreeing} agree ({share:.1f} %), {tally.tried - tally.agreeing} differ")
+    if tally.unreadable:
+        parts.append(f"{tally.unreadable} not readable")
+    if tally.tried:
+        times = [milliseconds(tally.mean_seconds(place) or 0.0) for place in range(len(tally.seconds))]
+        parts.append("mean time " + " against ".join(times))
+    if rate is not None:
+        parts.append(f"{rate:.1f} pictures a second, preparing the picture included")
+    return " · ".join(parts)

@@ -1,0 +1,294 @@
+"""The Try-out place: two models above, the image and both answers in the middle, the images below."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QImage, QKeySequence, QShortcut
+from PySide6.QtWidgets import (  # fmt: skip
+    QApplication,
+    QCheckBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QStackedLayout,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.data.layout import IMAGE_ENDINGS
+from core.tryout import Tally, Trial
+from gui import theme
+from gui.inspect.picker import SubjectPicker
+from gui.inspect.progress_line import ProgressLine
+from gui.tryout.answers import AnswerCard
+from gui.tryout.picture import Picture
+from gui.tryout.sources import paths_in, picture_in
+from gui.tryout.tried_table import TriedTable
+from gui.tryout.verdict import VerdictLine, in_words
+from gui.widgets.buttons import ActionButton, Empty, Header, card, text
+
+ROLES = ("Baseline", "Compressed")
+_TIMING = "Times: the model alone in ONNX Runtime on one thread of this processor, one model after the other."
+_NO_MODEL = (
+    "Choose a model above: any stage of a finished run, or an ONNX file that Espalier made. Run the pipeline, or "
+    "open a run from before."
+)
+_NO_IMAGE = (
+    "Drag images or a folder here. Or choose them, paste one (Ctrl+V), or use the camera: both models answer, "
+    "side by side, with the time they take."
+)
+
+
+class TryoutView(QWidget):
+    """Builds the place; who asks the models is the `TryoutPlace`.
+
+    Signals:
+        places_chosen: images and folders to try, as paths.
+        picture_given: pixels to try.
+        model_file_chosen: which model (0 or 1), and an ONNX file for it.
+        camera_wanted: the camera is to begin (True) or to end.
+        clear_wanted: forget the images.
+        swap_wanted: the two models change places.
+        refused: why something cannot be tried, in a sentence.
+    """
+
+    places_chosen = Signal(list)
+    picture_given = Signal(QImage)
+    model_file_chosen = Signal(int, Path)
+    camera_wanted = Signal(bool)
+    clear_wanted = Signal()
+    swap_wanted = Signal()
+    refused = Signal(str)
+
+    def __init__(self, open_run: QAction, run: QAction, no_camera: str):
+        super().__init__()
+        self.setObjectName("place-tryout")
+        self.setAcceptDrops(True)
+        self._no_camera, self._blocked, self._models = no_camera, "", (False, False)
+        self.images = self._button("images", "file", "Images…", "Choose images to try")
+        self.folder = self._button("folder", "folder", "Folder…", "Try every image of a folder")
+        self.paste = self._button("paste", "paste", "Paste", "Try the image on the clipboard  (Ctrl+V)")
+        self.camera = self._button("camera", "camera", "Camera", no_camera)
+        self.camera.setCheckable(True)
+        self.clear = self._button("clear", "remove", "Clear", "Forget these images")
+        self.header = Header(
+            "Try-out", self.images, self.folder, self.paste, self.camera, ActionButton(open_run)
+        )
+        self.pickers = (
+            SubjectPicker("tryout-first", ROLES[0]),
+            SubjectPicker("tryout-second", ROLES[1], True),
+        )
+        self.files = tuple(self._file_tool(number) for number in (0, 1))
+        self.swap = self._tool("swap", "swap", "Swap the two models", "Swap the two models")
+        self.picture = Picture()
+        self.answers = (AnswerCard("first", ROLES[0]), AnswerCard("second", ROLES[1]))
+        self.table = TriedTable()
+        self.verdict = VerdictLine()
+        self.summary = text("", "", wrap=True)
+        self.summary.setObjectName("tryout-summary")
+        self.only = QCheckBox("Only where they differ")
+        self.only.setObjectName("tryout-only-differing")
+        self.working = ProgressLine("tryout", "Progress of trying the images")
+        self.no_model = Empty("tryout", "Nothing to try yet", _NO_MODEL, ActionButton(run, primary=True))
+        self.choose = self._button("choose", "tryout", "Choose images…", "Choose images to try")
+        self.choose.setProperty("primary", True)
+        self.no_image, self._drop_icon = (
+            Empty("tryout-images", "Drop images here", _NO_IMAGE, self.choose),
+            QLabel(),
+        )
+        self._build()
+        self._connect()
+        self.retheme()
+        self.show_tally(Tally(), 0)
+
+    @staticmethod
+    def _button(name: str, icon: str, words: str, tip: str) -> QPushButton:
+        made = QPushButton(words)
+        made.setObjectName(f"tryout-{name}")
+        made.setAccessibleName(words.strip("…") or tip)
+        made.setToolTip(tip)
+        made.setProperty("icon_name", icon)
+        return made
+
+    @staticmethod
+    def _tool(name: str, icon: str, label: str, tip: str) -> QToolButton:
+        made = QToolButton()
+        made.setObjectName(f"tryout-{name}")
+        made.setAccessibleName(label)
+        made.setToolTip(tip)
+        made.setProperty("icon_name", icon)
+        made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        return made
+
+    def _file_tool(self, number: int) -> QToolButton:
+        tip = f"{ROLES[number]}: choose an ONNX file that Espalier made"
+        made = self._tool(f"file-{number + 1}", "file", tip, tip)
+        made.clicked.connect(lambda: self._choose_file(number))
+        return made
+
+    def _build(self) -> None:
+        chosen = QHBoxLayout()
+        chosen.setSpacing(8)
+        for number, picker in enumerate(self.pickers):
+            for box in (picker.runs, picker.files):
+                box.setMinimumWidth(150)
+            chosen.addWidget(picker, 1)
+            chosen.addWidget(self.files[number])
+            if number == 0:
+                chosen.addWidget(self.swap)
+        cards = QHBoxLayout()
+        cards.setSpacing(12)
+        for each in self.answers:
+            cards.addWidget(each, 1)
+        right = QVBoxLayout()
+        right.setSpacing(10)
+        right.addWidget(self.verdict)
+        right.addLayout(cards, 1)
+        middle = QHBoxLayout()
+        middle.setSpacing(12)
+        middle.addWidget(self.picture)
+        middle.addLayout(right, 1)
+        foot = QHBoxLayout()
+        foot.setSpacing(10)
+        foot.addWidget(self.summary, 1)
+        foot.addWidget(self.only)
+        foot.addWidget(self.clear)
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addLayout(middle)
+        column.addWidget(text(_TIMING, "help"))
+        column.addLayout(foot)
+        column.addWidget(self.table, 1)
+        self._stack = QStackedLayout()
+        for page in (self.no_model, self._drop_area(), body):
+            self._stack.addWidget(page)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(22, 16, 22, 14)
+        layout.setSpacing(10)
+        layout.addWidget(self.header)
+        layout.addLayout(chosen)
+        layout.addLayout(self._stack, 1)
+        layout.addWidget(self.working)
+
+    def _drop_area(self) -> QWidget:
+        """What is seen while there is no image."""
+        column = self.no_image.layout()
+        assert isinstance(column, QVBoxLayout)
+        column.insertWidget(1, self._drop_icon, 0, Qt.AlignmentFlag.AlignHCenter)
+        area = card("drop")
+        QVBoxLayout(area).addWidget(self.no_image)
+        return area
+
+    def _connect(self) -> None:
+        for button in (self.images, self.choose):
+            button.clicked.connect(self._choose_images)
+        self.folder.clicked.connect(self._choose_folder)
+        self.paste.clicked.connect(self._paste)
+        self.camera.clicked.connect(self.camera_wanted)
+        self.clear.clicked.connect(self.clear_wanted)
+        self.swap.clicked.connect(self.swap_wanted)
+        self.only.toggled.connect(self.table.only_differing)
+        keys = QShortcut(QKeySequence(QKeySequence.StandardKey.Paste), self)
+        keys.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        keys.activated.connect(self._paste)
+
+    # what is shown
+
+    def show_state(self, models: tuple[bool, bool], live: bool, blocked: str) -> None:
+        """What is enabled and which page is seen.
+
+        Args:
+            models: which models are chosen. live: the camera is on. blocked: why nothing can be tried now.
+        """
+        self._models, self._blocked = models, blocked
+        count = self.table.rows.rowCount()
+        self._stack.setCurrentIndex(0 if not any(models) else 2 if count or live else 1)
+        ready = any(models) and not blocked
+        for button in (self.images, self.choose, self.folder, self.paste):
+            button.setEnabled(ready)
+        self.camera.setEnabled(ready and not self._no_camera)
+        self.camera.setChecked(live)
+        self.camera.setText("Stop camera" if live else "Camera")
+        self.camera.setToolTip(self._no_camera or "Try what the camera sees")
+        self.clear.setEnabled(bool(count) and not live)
+        self.only.setEnabled(all(models) and bool(count) and not live)
+        self.table.setVisible(not live)
+        self.swap.setEnabled(all(models))
+        self.answers[0].setVisible(models[0])
+        self.answers[1].setVisible(models[1])
+        self.header.show_texts("Try-out", blocked or "Any model on any image: what it answers, and how fast.")
+        more = f"\n\n{self._no_camera}" if self._no_camera else ""
+        self.no_image.advice.setText(blocked or _NO_IMAGE + more)
+
+    def show_trial(self, trial: Trial | None, places: Sequence[int | None]) -> None:
+        """Show an image's answers; `places` say where each model's stands in the trial."""
+        words = "Waiting for its turn …" if trial is None else "No answer"
+        for each, place in zip(self.answers, places, strict=True):
+            shown = trial is not None and place is not None and not trial.problem
+            each.show_answer(trial.answers[place] if shown and trial and place is not None else None, words)
+        size = f"{trial.width} × {trial.height} pixels. " if trial is not None and trial.width else ""
+        self.picture.show_notes(size + " ".join(trial.notes) if trial is not None else "")
+        self.verdict.show_trial(trial)
+
+    def show_tally(self, tally: Tally, total: int, rate: float | None = None) -> None:
+        """Say what came of all images; `rate`: pictures a second of the camera that are tried."""
+        self.summary.setText(in_words(tally, total, all(self._models), rate))
+
+    def retheme(self) -> None:
+        for button in (self.images, self.folder, self.paste, self.camera, self.clear, self.swap, *self.files):
+            button.setIcon(theme.icon(str(button.property("icon_name"))))
+        self.choose.setIcon(theme.icon("tryout", "on_accent"))
+        self._drop_icon.setPixmap(theme.pixmap("tryout", "muted", 48, self.devicePixelRatioF()))
+        self.verdict.retheme()
+
+    # what a person gives
+
+    def take(self, mime: QMimeData) -> bool:
+        """Try what was dropped or pasted; False when it holds no image."""
+        paths, picture = paths_in(mime), picture_in(mime)
+        if not any(self._models) or self._blocked:
+            self.refused.emit(self._blocked or "Choose a model first.")
+        elif paths:
+            self.places_chosen.emit(paths)
+        elif picture is not None:
+            self.picture_given.emit(picture)
+        else:
+            return False
+        return True
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Images and folders are tried here; what else there is goes to the window."""
+        if any(self._models) and (paths_in(event.mimeData()) or picture_in(event.mimeData()) is not None):
+            event.acceptProposedAction()
+        else:
+            event.ignore()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        if self.take(event.mimeData()):
+            event.acceptProposedAction()
+
+    def _paste(self) -> None:
+        if not self.take(QApplication.clipboard().mimeData()):
+            self.refused.emit("The clipboard holds no image.")
+
+    def _choose_images(self) -> None:
+        kinds = " ".join(f"*{ending}" for ending in sorted(IMAGE_ENDINGS))
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Choose images", "", f"Images ({kinds})")
+        if chosen:
+            self.places_chosen.emit([Path(name) for name in chosen])
+
+    def _choose_folder(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Choose a folder of images")
+        if chosen:
+            self.places_chosen.emit([Path(chosen)])
+
+    def _choose_file(self, number: int) -> None:
+        title = f"{ROLES[number]}: choose an ONNX file"
+        chosen, _ = QFileDialog.getOpenFileName(self, title, "", "ONNX models (*.onnx)")
+        if chosen:
+            self.model_file_chosen.emit(number, Path(chosen))

@@ -1,0 +1,158 @@
+"""What the Try-out place does beside the window: finding images, opening them, asking the models."""
+
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PySide6.QtGui import QImage
+
+from core.control import RunControl
+from core.errors import EspalierError
+from core.tryout import Trial, Tryout, images_below, preview
+from gui.inspect.subject import Subject
+
+Say = Callable[[Any], None]
+PREVIEW = 640
+"""Pixels at most on a side of what is shown of an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A file to try: a stage's of a run, or one from anywhere."""
+
+    title: str
+    file: Path
+    subject: Subject | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, subject: Subject) -> "Model":
+        """A stage's file."""
+        return cls(subject.short, subject.file, subject)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """An image to try: a file, or pixels from the clipboard."""
+
+    name: str
+    source: Path | QImage
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of an image.
+
+    Attributes:
+        round: the number of the list's round; answers of an older one are out of date.
+        row: the image's place in the list.
+    """
+
+    round: int
+    row: int
+    trial: Trial
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Live:
+    """What came of a camera's picture, in the round as for `Tried`."""
+
+    round: int
+    frame: QImage
+    trial: Trial
+
+
+class Latest:
+    """Hands over the newest of many pictures: what came meanwhile and was not taken is dropped."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._frame: QImage | None = None
+
+    def put(self, frame: QImage) -> None:
+        """Offer a picture."""
+        with self._changed:
+            self._frame = frame
+            self._changed.notify()
+
+    def take(self, control: RunControl) -> QImage:
+        """Wait for the next picture.
+
+        Raises:
+            Stopped: a person asked to stop.
+        """
+        forget = control.on_stop(self._wake)
+        try:
+            with self._changed:
+                while self._frame is None:
+                    control.checkpoint()
+                    self._changed.wait(0.5)
+                frame, self._frame = self._frame, None
+        finally:
+            forget()
+        control.checkpoint()
+        return frame
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify()
+
+
+def find_images(places: Sequence[Path], _control: RunControl, _say: Say) -> list[Item]:
+    """Every image file at or below some places.
+
+    Raises:
+        EspalierError: when a place is gone or a folder holds none.
+    """
+    found = []
+    for place in places:
+        for image in images_below(place):
+            name = image.relative_to(place).as_posix() if image != place else image.name
+            found.append(Item(name, image))
+    return found
+
+
+def open_picture(item: Item, _control: RunControl, _say: Say) -> np.ndarray | QImage:
+    """An image for the screen."""
+    return item.source if isinstance(item.source, QImage) else preview(item.source, PREVIEW)
+
+
+def try_items(
+    tryout: Tryout,
+    models: Sequence[Path],
+    items: Sequence[tuple[int, Item]],
+    round: int,
+    control: RunControl,
+    say: Say,
+) -> None:
+    """Try images one after the other; each is said as `Tried` when it is done."""
+    with tempfile.TemporaryDirectory(prefix="espalier-tryout-") as scratch:
+        for row, item in items:
+            control.checkpoint()
+            image = item.source
+            if isinstance(image, QImage):
+                image = _written(image, Path(scratch))
+            say(Tried(round, row, tryout.classify(models, image, control)))
+
+
+def try_frames(
+    tryout: Tryout, models: Sequence[Path], frames: Latest, round: int, control: RunControl, say: Say
+) -> None:
+    """Try a camera's pictures until a person stops; each is said as `Live`."""
+    with tempfile.TemporaryDirectory(prefix="espalier-tryout-") as scratch:
+        while True:
+            frame = frames.take(control)
+            say(Live(round, frame, tryout.classify(models, _written(frame, Path(scratch)), control)))
+
+
+def _written(image: QImage, folder: Path) -> Path:
+    """Pixels as a file, so that they take the same way as every image; hardly compressed, which is fast."""
+    path = folder / "picture.png"
+    if not image.save(str(path), None, 100):
+        raise EspalierError(
+            "The picture could not be handed to the models.", "Save it as a file and try that."
+        )
+    return path

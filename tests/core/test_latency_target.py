@@ -1,0 +1,209 @@
+"""Pruning to a latency: what is searched, what is written down, and what the stage is then given."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_stages import NETWORK, small_data, small_network, stage_context
+
+from core import pipeline as documents
+from core.cache import Measurements
+from core.child import Child
+from core.control import RunControl
+from core.inputs import Given, Surroundings
+from core.latency_target import TOLERANCE, LatencyFound, LatencyTargets, Try, narrowed, search
+from core.models.catalogue import backbone
+from core.profiling.latency_table import Kind, LatencyTable
+from core.profiling.network_timer import NetworkTimer, Subject, table_key, unfolded, widths
+from core.runs import Home, RunFolder
+from core.stages.base import StageResult
+from core.stages.prune_channels import Prospect, PruneChannels, PruneChannelsParams, look
+from core.surgery.budget import layer_shapes
+from core.surgery.groups import count
+
+BLOCKS = ("BasicBlock",)
+
+
+def settings(**changes: object) -> PruneChannelsParams:
+    training = {"epochs": 0, "batch_size": 50}
+    given = {"target": "latency", "latency": 0.6, "batch_norm_batches": 0, "training": training}
+    return PruneChannelsParams.parse(given | changes)
+
+
+def like_macs(prospect: Prospect) -> LatencyTable:
+    """A table of a machine that takes a microsecond for a thousand weights' uses, and nothing else."""
+    shapes = prospect.costs.layers({})
+    kinds: dict[str, Kind] = dict.fromkeys(shapes, "linear")
+    layers = dict.fromkeys(shapes, (0.0, 0.001, 0.0, 0.0))
+    return LatencyTable(dict.fromkeys(shapes, 1), kinds, 1, layers, (0.0, 0.0, 0.0), (0.0, 1.0), 1.0)
+
+
+def test_a_plan_meets_the_latency_that_a_table_predicts() -> None:
+    prospect = look(small_network(), 16, settings(round_to=1, scope="whole-groups"), BLOCKS)
+    share = prospect.share_by(like_macs(prospect))
+    for wanted in (0.8, 0.5, 0.3):
+        asked = settings(latency=wanted, round_to=1, scope="whole-groups")
+        kept = prospect.plan(asked, latency=share).kept
+        weights = sum(o * i for o, i, *_ in prospect.costs.layers(kept).values())
+        before = sum(o * i for o, i, *_ in prospect.costs.layers({}).values())
+        assert share(kept) == pytest.approx(weights / before)
+        assert share(kept) == pytest.approx(wanted, abs=0.01)
+
+
+def test_shapes_of_the_cost_model_are_those_of_the_cut_network() -> None:
+    wanted = settings(target="ratio", ratio=0.4, scope="whole-groups")
+    model = small_network()
+    prospect = look(model, 16, wanted, BLOCKS)
+    plan = prospect.plan(wanted)
+    for group in prospect.groups:
+        group.prune(plan.gone[group.path])
+    assert prospect.costs.layers(plan.kept) == layer_shapes(model)
+    parameters = dict(model.named_parameters())
+    for name, shape in prospect.costs.shapes(plan.kept).items():
+        assert tuple(parameters[name].shape) == shape, name
+
+
+def test_without_a_bench_macs_stand_for_the_latency(tmp_path: Path) -> None:
+    """A rehearsal: nothing is timed, and the chain behind gets a network of about the right shape."""
+    context = stage_context(small_data(tmp_path / "data"), tmp_path)
+    before = count(small_network(), 16).macs
+    asked = settings(scope="whole-groups", round_to=1)
+    left = PruneChannels().run(small_network(), asked, context)
+    assert left.facts["macs"] / before == pytest.approx(0.6, abs=0.01)
+
+
+def test_what_was_found_gives_the_stage_the_same_widths() -> None:
+    asked = settings(scope="whole-groups", round_to=4)
+    prospect = look(small_network(), 16, asked, BLOCKS)
+    kept = prospect.plan(asked, latency=prospect.share_by(like_macs(prospect))).kept
+    channels = prospect.start.channels
+    ratios = {path: 1 - left / channels[path] for path, left in kept.items()}
+    one = Try(0.6, 0.61, 0.60, 0.62)
+    found = LatencyFound(ratios, 0.6, one, [one], 0.05)
+    settled = found.settings(asked)
+    assert settled.target == "ratio" and PruneChannelsParams.parse(settled.model_dump(mode="json")) == settled
+    again = look(small_network(), 16, settled, BLOCKS).plan(settled)
+    assert again.kept == kept
+
+
+def test_the_outcome_is_said_with_its_figures() -> None:
+    result, one = StageResult(small_network()), Try(0.5, 0.512, 0.508, 0.516)
+    met = LatencyFound({"body.conv1": 0.5}, 0.5, one, [one], 0.04)
+    met.tell(result)
+    assert met.met and result.notes == [
+        "51.2% of the latency before is left (50.8% to 51.6%), measured on the exported file; 50.0% was asked for, "
+        "the table of layer times predicted 50.0%. One network was exported and timed."
+    ]
+    assert result.facts["latency"]["chosen"]["measured"] == 0.512
+    far = Try(0.5, 0.5 * (1 + TOLERANCE) + 0.01, None, None)
+    missed = LatencyFound({}, 0.5, far, [one, far], 0.04)
+    missed.tell(result)
+    assert not missed.met and "That is more than 5% off" in result.notes[-1]
+    assert "2 networks were exported" in result.notes[-1]
+
+
+def test_an_uncertain_measurement_is_drawn_towards_the_prediction() -> None:
+    sure, blurred = Try(0.6, 0.5, 0.499, 0.501), Try(0.6, 0.5, 0.3, 0.7)
+    assert sure.estimate(0.05) == pytest.approx(0.5, abs=1e-3)
+    # deviations of 0.074 and 0.155: trust in the measurement is 0.074² / (0.074² + 0.155²)
+    trust = 0.074**2 / (0.074**2 + (0.4 / 2.58) ** 2)
+    assert blurred.estimate(0.05) == pytest.approx(0.6 * (0.5 / 0.6) ** trust)
+    result = StageResult(small_network())
+    LatencyFound({}, 0.5, blurred, [blurred], 0.05).tell(result)
+    assert result.notes[0].endswith("The machine was busy: the figure is uncertain to ±40%.")
+
+
+DOCUMENT = """
+espalier: 1
+name: Latency
+data: {source: fashion-mnist-sample, image_size: 16, train_images: 200, validation_images: 100, test_images: 100}
+sources: [{id: net, settings: {backbone: resnet20}}]
+stages:
+  - {id: fp32, kind: train, settings: {training: {epochs: 0}}}
+  - {id: pruned, kind: prune-channels, settings: {target: latency, latency: 0.6}}
+"""
+
+
+def surroundings(tmp_path: Path, times: bool = True) -> Surroundings:
+    pipeline, home = documents.loads(DOCUMENT), Home(tmp_path)
+    run = RunFolder.create(pipeline, tmp_path, home)
+    return Surroundings(
+        run, home, pipeline, small_data(tmp_path / "data"), "cpu", 1, RunControl(), lambda event: None,
+        Child("tool", tmp_path / "tool.log"), 10.0, times,
+    )  # fmt: skip
+
+
+def unwanted() -> Any:
+    raise AssertionError("asked again")
+
+
+def test_a_decision_is_taken_from_the_run_and_then_from_the_machine(tmp_path: Path) -> None:
+    around = surroundings(tmp_path)
+    node, given = around.pipeline.stage("pruned"), Given(None, checkpoint=tmp_path)
+    one = Try(0.6, 0.61, 0.60, 0.62)
+    plain = {
+        "ratios": {"body.layer1.0.conv1": 0.25}, "wanted": 0.6, "chosen": _plain(one), "tries": [_plain(one)],
+        "error": 0.05,
+    }  # fmt: skip
+    name = {"latency target": 1, "of": "key"}
+    Measurements(around.home.cache / "measurements").remembered(name, lambda: plain)
+    settled, found = LatencyTargets(around).settled(node, 42, given, unwanted, lambda: "key")
+    assert found is not None and found.chosen == one
+    assert settled.settings["own_ratios"] == "body.layer1.0.conv1=0.250000"
+    written = around.run.folder / "latency_targets.json"
+    assert json.loads(written.read_text())["pruned"] == plain
+    again, _ = LatencyTargets(around).settled(node, 42, given, unwanted, unwanted)
+    assert again == settled
+
+
+def _plain(one: Try) -> dict[str, Any]:
+    return {"predicted": one.predicted, "measured": one.measured, "low": one.low, "high": one.high}
+
+
+def test_a_rehearsal_and_other_targets_settle_nothing(tmp_path: Path) -> None:
+    around = surroundings(tmp_path, times=False)
+    node, given = around.pipeline.stage("pruned"), Given(None, checkpoint=tmp_path)
+    assert LatencyTargets(around).settled(node, 42, given, unwanted, unwanted) == (node, None)
+    around = surroundings(tmp_path / "other")
+    ratio = around.pipeline.with_settings("pruned", {"ratio": 0.3}).stage("pruned")
+    assert LatencyTargets(around).settled(ratio, 42, given, unwanted, unwanted) == (ratio, None)
+
+
+def test_widths_of_a_table_spread_over_what_can_go() -> None:
+    prospect = look(small_network(), 16, settings(scope="whole-groups"), BLOCKS)
+    chosen = widths(prospect.groups)
+    assert chosen[0] == {} and len(chosen) == 16
+    for kept in chosen[1:]:
+        for group in prospect.groups:
+            assert 1 <= kept[group.path] <= group.channels and kept[group.path] % group.bundle == 0
+    assert all(left % 4 == 0 for kept in chosen[1:-4] for left in kept.values())
+    assert any(left % 4 for left in chosen[-1].values())
+
+
+def test_the_key_of_a_table_is_the_build_and_the_size() -> None:
+    model = unfolded(small_network())
+    key = table_key(model, 16)
+    assert key == table_key(unfolded(small_network(9)), 16) != table_key(model, 32)
+    prospect = look(copy.deepcopy(model), 16, settings(target="ratio", scope="whole-groups"), BLOCKS)
+    prospect.groups[0].prune([0])
+    assert key == table_key(model, 16)
+
+
+@pytest.mark.slow
+def test_a_searched_network_really_takes_the_latency(tmp_path: Path) -> None:
+    data = small_data(tmp_path / "data")
+    context = stage_context(data, tmp_path)
+    subject = Subject(small_network(), NETWORK, context.preprocess, data.classes, backbone("resnet20").blocks)
+    asked = settings(latency=0.6, scope="whole-groups", round_to=4)
+    with Child("tool") as tool:
+        timer = NetworkTimer(tool, Measurements(tmp_path / "measurements"), tmp_path / "timed")
+        found = search(subject, asked, look(small_network(), 16, asked, BLOCKS), timer)
+        kept = look(small_network(), 16, asked, BLOCKS).plan(found.settings(asked)).kept
+        before = timer.exported(subject, "one")
+        ratio = timer.compare(
+            before, timer.exported(narrowed(subject, asked, kept), "two"), (3, 16, 16)
+        ).ratio
+    assert ratio is not None and ratio.value == pytest.approx(found.chosen.measured, rel=0.1)
+    assert ratio.value < 0.75 and found.error < 0.5

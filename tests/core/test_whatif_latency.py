@@ -1,0 +1,118 @@
+"""Predicted latencies in the what-if: from a table where there is one, and said where there is none."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from core import pipeline as documents
+from core.cache import Measurements
+from core.pipeline import Pipeline
+from core.profiling.latency_table import Kind, LatencyTable
+from core.runs import Home
+from core.whatif import Forecast, WhatIf
+
+HEAD = """
+espalier: 1
+name: What if
+data: {source: fashion-mnist-sample, image_size: 16, train_images: 200, validation_images: 100, test_images: 100}
+sources: [{id: net, settings: {backbone: resnet20}}]
+stages:
+"""
+
+
+def document(*stages: str) -> Pipeline:
+    return documents.loads(HEAD + "".join(f"  - {{{stage}}}\n" for stage in stages))
+
+
+def asked(pipeline: Pipeline, what_if: WhatIf) -> dict[str, Forecast]:
+    return {forecast.id: forecast for forecast in what_if.forecasts(pipeline, Path())}
+
+
+def measured(home: Home, what_if: WhatIf) -> None:
+    """Write down a machine that takes a nanosecond for every weight's use in a row, and 0.1 ms besides."""
+    [missing] = what_if.unmeasured
+    shapes = {path: tuple(shape) for path, *shape in missing.build.key["build"]}
+    kinds: dict[str, Kind] = dict.fromkeys(shapes, "linear")
+    layers = dict.fromkeys(shapes, (0.0, 1e-4, 0.0, 0.0))
+    table = LatencyTable(dict.fromkeys(shapes, 1), kinds, 1, layers, (0.1, 0.0, 0.0), (0.0, 1.0), 1.0, 0.07)
+    Measurements(home.cache / "measurements").remembered(missing.build.key, table.as_plain)
+
+
+def longhand(widths: dict[int, int]) -> float:
+    """The same machine's milliseconds for a ResNet-20 with so many inner channels in the blocks of each width."""
+    total, before = 3 * 16 + 64 * 10, 16
+    for width in (16, 32, 64):
+        for _ in range(3):
+            total += before * widths[width] + widths[width] * width
+            before = width
+    return 0.1 + 1e-4 * total
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def test_a_machine_that_was_not_measured_is_said_to_be(home: Home) -> None:
+    what_if = WhatIf(home)
+    found = asked(document("id: fp32, kind: train", "id: int8, kind: quantize-static"), what_if)
+    assert found["net"].measuring and found["fp32"].measuring and found["net"].latency_ms is None
+    assert not found["int8"].measuring and found["int8"].latency_ms is None
+    assert len(what_if.unmeasured) == 1
+
+
+def test_latencies_follow_from_the_table(home: Home) -> None:
+    what_if = WhatIf(home)
+    pipeline = document(
+        "id: fp32, kind: train", "id: half, kind: prune-channels, settings: {ratio: 0.5}",
+        "id: taught, kind: distil, settings: {teacher: fp32}",
+        "id: sparse, kind: prune-weights, from: fp32",
+        "id: shared, kind: share-weights, from: fp32",
+        "id: int8, kind: quantize-static, from: half",
+        "id: same, kind: as-given, from: half",
+    )  # fmt: skip
+    asked(pipeline, what_if)
+    measured(home, what_if)
+    found = asked(pipeline, what_if)
+    full, half = longhand({16: 16, 32: 32, 64: 64}), longhand({16: 8, 32: 16, 64: 32})
+    wanted = {"net": full, "fp32": full, "half": half, "taught": half, "sparse": full, "same": half}
+    for id, ms in wanted.items():
+        assert found[id].latency_ms == pytest.approx(ms), id
+        assert found[id].latency_error == 0.07 and not found[id].measuring
+    assert found["int8"].latency_ms is None and found["shared"].latency_ms is None
+    assert what_if.unmeasured == []
+
+
+def test_a_latency_to_reach_is_planned_with_the_table(home: Home) -> None:
+    what_if = WhatIf(home)
+    settings = "settings: {target: latency, latency: 0.7, round_to: 1}"
+    pipeline = document("id: fp32, kind: train", f"id: p, kind: prune-channels, {settings}")
+    waiting = asked(pipeline, what_if)["p"]
+    assert (
+        waiting.measuring
+        and waiting.params is None
+        and "once this machine has been measured" in waiting.remark
+    )
+    measured(home, what_if)
+    found = asked(pipeline, what_if)
+    assert found["p"].latency_ms is not None and found["fp32"].latency_ms is not None
+    assert found["p"].latency_ms / found["fp32"].latency_ms == pytest.approx(0.7, abs=0.01)
+    assert found["p"].sure == "about" and "the run measures and corrects them" in found["p"].remark
+    least = pipeline.with_settings("p", {"target": "latency", "latency": 0.05})
+    refused = asked(least, what_if)["p"]
+    assert (
+        refused.impossible and "Expected a budget of latency that these settings can reach" in refused.remark
+    )
+
+
+def test_a_latency_costs_no_time(home: Home) -> None:
+    what_if = WhatIf(home)
+    pipeline = document("id: fp32, kind: train", "id: p, kind: prune-channels, settings: {ratio: 0.3}")
+    asked(pipeline, what_if)
+    measured(home, what_if)
+    asked(pipeline, what_if)
+    started = time.process_time()
+    for ratio in (0.2, 0.25, 0.5, 0.6, 0.7):
+        assert asked(pipeline.with_settings("p", {"ratio": ratio}), what_if)["p"].latency_ms is not None
+    assert (time.process_time() - started) / 5 < 0.1

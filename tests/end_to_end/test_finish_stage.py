@@ -1,0 +1,40 @@
+"""Finishing a stage by hand ends that stage's training, whenever it is asked for, and no other's."""
+
+from pathlib import Path
+
+import pytest
+
+from core import pipeline as documents
+from core.control import RunControl
+from core.engine import Engine, Options
+from core.events import EpochDone, Event
+from core.runs import Home, RunFolder
+
+PIPELINE = """
+espalier: 1
+name: Finished
+data: {source: fashion-mnist-sample, image_size: 16, train_images: 96, validation_images: 32, test_images: 32}
+sources: [{id: network, settings: {backbone: resnet20}}]
+stages:
+  - {id: first, kind: train, settings: {training: {epochs: 2}}}
+  - {id: second, kind: prune-channels, settings: {training: {epochs: 2}}}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked_in", [1, 2])
+def test_the_next_stage_trains_all_its_epochs(asked_in: int, tmp_path: Path) -> None:
+    """`EpochDone` comes after the epoch's last step: asked then, in epoch 2 nothing is left to be finished."""
+    home, control = Home(tmp_path / "home"), RunControl()
+    run = RunFolder.create(documents.loads(PIPELINE), tmp_path, home)
+
+    def ask(event: Event) -> None:
+        if isinstance(event, EpochDone) and event.stage == "first" and event.epoch == asked_in:
+            control.finish_stage()
+
+    done = Engine(run, home, Options("cpu", 1), control, ask).run()
+    assert done.status == "completed", done
+    first, second = run.reports()
+    assert [len(first.history), len(second.history)] == [2, 2]
+    assert any("finished by hand" in note for note in first.notes) == (asked_in == 1)
+    assert not any("finished by hand" in note for note in second.notes)

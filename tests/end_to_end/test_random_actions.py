@@ -1,0 +1,144 @@
+"""Random valid actions on the real window: no exception, no Qt warning, no state that it cannot leave.
+
+The seed is printed, and every action is kept in `actions.jsonl` of the test's folder. `ACTIONS_SEED`
+draws the same actions again, `ACTIONS_COUNT` so many; `ACTIONS_REPLAY`, the path of such a file, does
+exactly those.
+"""
+# ruff: noqa: F401, F811 (fixtures are imported by name)
+
+import json
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import QCoreApplication, QEvent, QtMsgType, qInstallMessageHandler
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFileDialog
+from random_hands import RandomHands, Stuck
+from window_fixtures import TINY, fresh_folders, home, is_harmless, no_warnings_no_threads, qapp, theme
+
+from core import pipeline as documents
+from core.runs import Home, find_runs
+from gui.files import Opened
+from gui.main_window import MainWindow
+from gui.theme import Theme
+from gui.worker import Worker
+
+
+@pytest.fixture
+def window(qtbot: Any, theme: Theme, home: Home, tmp_path: Path) -> Iterator[MainWindow]:
+    made = MainWindow(Opened(documents.loads(TINY), None, tmp_path), home, theme)
+    made.session.options = lambda: {"device": "cpu", "threads": 1}
+    made.show()
+    qtbot.waitExposed(made)
+    yield made
+    for worker in made.findChildren(Worker):
+        assert worker.close(60), f"still working: {worker.title}"
+    made.document.undo_stack.setClean()
+    made.close()
+    made.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+
+@pytest.fixture
+def warnings() -> Iterator[list[str]]:
+    """What Qt complains about, as it comes."""
+    said: list[str] = []
+
+    def handler(kind: QtMsgType, _context: Any, text: str) -> None:
+        if kind != QtMsgType.QtDebugMsg and not is_harmless(text):
+            said.append(text)
+
+    previous = qInstallMessageHandler(handler)
+    yield said
+    qInstallMessageHandler(previous)
+
+
+@pytest.fixture
+def hands(
+    window: MainWindow,
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> RandomHands:
+    """Hands with a seed of their own; the system's dialogs answer at random, nothing leaves the machine."""
+    usual = random.SystemRandom().randrange(10**6) if request.node.get_closest_marker("slow") else 7
+    seed = int(os.environ.get("ACTIONS_SEED", usual))
+    print(f"ACTIONS_SEED={seed}")  # noqa: T201
+    made = RandomHands(window, seed, tmp_path / "actions.jsonl")
+    pictures = tmp_path / "pictures"
+    for name in ("cat", "dog", "owl"):
+        (pictures / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = np.random.default_rng(number).integers(0, 255, (20, 20, 3), np.uint8)
+            Image.fromarray(pixels).save(pictures / name / f"{number}.png")
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+
+    def folder(*_words: Any) -> str:
+        runs = sorted(home.runs.iterdir()) if home.runs.is_dir() else []
+        return str(made.random.choice(["", pictures, *runs]))
+
+    def file(*_words: Any) -> tuple[str, str]:
+        return str(made.random.choice(["", tmp_path / "tiny.yaml", pictures / "cat" / "1.png"])), ""
+
+    def target(_parent: Any, _title: str, _start: str, filters: str = "") -> tuple[str, str]:
+        return str(made.random.choice(["", tmp_path / f"saved-{made.done}"])), filters.split(";;")[0]
+
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", folder)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", file)
+    monkeypatch.setattr(
+        QFileDialog, "getOpenFileNames", lambda *words: ([file()[0]] if file()[0] else [], "")
+    )
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", target)
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda _url: True)
+    return made
+
+
+def act(qtbot: Any, hands: RandomHands, warnings: list[str], count: int) -> None:
+    """So many actions, each looked at; then everything ends and the window closes."""
+    replay = os.environ.get("ACTIONS_REPLAY")
+    planned = [json.loads(line) for line in Path(replay).read_text().splitlines()] if replay else []
+    count = int(os.environ.get("ACTIONS_COUNT", count))
+    slowest = 0.0
+    with qtbot.captureExceptions() as raised:
+        try:
+            for number in range(len(planned) or count):
+                since = time.monotonic()
+                if planned:
+                    hands.do(*planned[number])
+                else:
+                    hands.step()
+                slowest = max(slowest, time.monotonic() - since)
+                assert not raised and not warnings
+            hands.leave()
+            assert not raised and not warnings
+        except (AssertionError, Stuck) as error:
+            told = "".join(str(one[2]) + repr(one[1]) for one in raised)
+            raise AssertionError(f"{error}\n{warnings} {told}\n{hands.story()}") from (
+                raised[0][1] if raised else error
+            )
+    assert not hands.window.isVisible()
+    assert slowest < 20, f"an action held the window for {slowest:.0f} s\n{hands.story()}"
+
+
+def test_a_hundred_and_fifty_random_actions(qtbot: Any, hands: RandomHands, warnings: list[str]) -> None:
+    act(qtbot, hands, warnings, 150)
+
+
+@pytest.mark.slow
+def test_three_thousand_random_actions_with_runs(
+    qtbot: Any, hands: RandomHands, warnings: list[str], home: Home
+) -> None:
+    hands.window.warm_up()
+    hands.runs = True
+    act(qtbot, hands, warnings, 3000)
+    states = [str(run.info.get("status")) for run in find_runs(home)]
+    print(hands.story().splitlines()[0], states)  # noqa: T201
+    assert len(states) >= 3 and "completed" in states

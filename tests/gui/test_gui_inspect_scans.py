@@ -1,0 +1,205 @@
+"""Scans that reach the editor, the Inspector's parts, and what leads to it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from inspecting import PIPELINE, done
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QWidget
+
+from core import pipeline as documents
+from core.errors import EspalierError
+from core.runs import Home, RunFolder
+from gui.document import Document
+from gui.files import Opened
+from gui.inspect import overrides
+from gui.inspect.bar_table import BarTable, Cell, Column
+from gui.inspect.confusion_view import DEEPEST, mixed, written_on
+from gui.inspect.kept import Kept
+from gui.inspect.lane import Lane
+from gui.inspect.place import InspectPlace
+from gui.inspect.work import ScanRequest
+from gui.main_window import MainWindow
+from gui.monitor.stage_table import StageTable
+from gui.monitor.state import RunState, StageState
+from gui.theme import DARK, LIGHT, Colours, Theme, contrast
+
+# scans and the editor
+
+
+def test_a_scan_is_shown_and_sent_into_the_pipeline_as_one_edit(
+    qtbot: Any, place: InspectPlace, opened: Path
+) -> None:
+    place.view.go("sensitivity")
+    place.open(opened, "fp32")
+    page = place.view.sensitivity
+    assert page.empty.isVisible()
+    page.images.setValue(32)
+    qtbot.mouseClick(page.start, Qt.MouseButton.LeftButton)
+    assert not page.start.isEnabled()
+    done(qtbot, place)
+    assert page.table.texts(0)[0] == "body.layer1.0.conv1" and len(page.table.texts(0)) == 9
+    assert "of 32 validation images are right" in page.words.whole
+    page.loss.setValue(100.0)
+    assert set(page.table.texts(5)) == {"75 %"}
+    assert [page.target.itemText(n) for n in range(page.target.count())] == [
+        "Pruned", "A new stage 'Prune channels' after 'FP32'",
+    ]  # fmt: skip
+    document: Document = place.view.window().document  # type: ignore[attr-defined]
+    before = document.text
+    with qtbot.waitSignal(place.edited) as signal:
+        qtbot.mouseClick(page.send, Qt.MouseButton.LeftButton)
+    assert signal.args == ["pruned"]
+    own = document.pipeline.stage("pruned").settings["own_ratios"]
+    assert own.startswith("body.layer1.0.conv1=0.75, ") and own.count("=") == 9
+    document.undo_stack.undo()
+    assert document.text == before
+    assert place.model is not None and place.scanning.sensitivity(place.model).unit == "points"  # type: ignore[union-attr]
+
+
+def test_a_scan_can_be_cancelled(qtbot: Any, place: InspectPlace, opened: Path) -> None:
+    place.view.go("sensitivity")
+    place.open(opened, "fp32")
+    page = place.view.sensitivity
+    place.scanning._scan(ScanRequest("quantize", "", 64))
+    qtbot.waitUntil(lambda: page.working.isVisible(), timeout=30_000)
+    started = time.monotonic()
+    qtbot.mouseClick(page.working.stop, Qt.MouseButton.LeftButton)
+    done(qtbot, place)
+    assert time.monotonic() - started < 10
+    assert page.scan is None and page.start.isEnabled() and not page.working.isVisible()
+
+
+def test_layers_to_keep_go_into_a_quantization_or_a_new_one() -> None:
+    pipeline = documents.loads(PIPELINE)
+    found = overrides.targets(pipeline, overrides.KEEP_FIELD, "pruned")
+    assert [target.title for target in found] == [
+        "Quantized", "A new stage 'Quantize (static INT8)' after 'Pruned'",
+    ]  # fmt: skip
+    changed, id = overrides.with_override(pipeline, found[0], "keep", "body.conv1, head", "pruned")
+    assert id == "int8" and changed.stage("int8").settings["keep"] == "body.conv1, head"
+    fresh, id = overrides.with_override(pipeline, found[1], "keep", "head", "pruned")
+    assert id not in pipeline.stage_ids and fresh.stage(id).settings == {"keep": "head"}
+    new = overrides.targets(pipeline, overrides.PRUNE_FIELD, "fp32")[-1]
+    pruned, id = overrides.with_override(pipeline, new, "own_ratios", "a=0.5", "fp32", "whole-groups")
+    assert pruned.stage(id).settings == {"scope": "whole-groups", "own_ratios": "a=0.5"}
+
+
+# parts
+
+
+def test_a_newer_request_replaces_the_one_under_way(qtbot: Any, qapp: QApplication) -> None:
+    lane = Lane(qapp)
+    seen: list[tuple[Any, Any]] = []
+    lane.done.connect(lambda request, result: seen.append((request, result)))
+
+    def slow(control: Any, say: Callable[[Any], None]) -> str:
+        while True:
+            control.checkpoint()
+            time.sleep(0.005)
+
+    lane.ask("first", "slow work", slow)
+    lane.ask("second", "quick work", lambda control, say: "result")
+    qtbot.waitUntil(lambda: bool(seen), timeout=5000)
+    assert seen == [("second", "result")]
+    qtbot.waitUntil(lambda: not lane.busy, timeout=5000)
+    failed: list[str] = []
+    lane.failed.connect(lambda request, failure: failed.append(failure.message))
+
+    def fails(control: Any, say: Callable[[Any], None]) -> None:
+        raise EspalierError("It did not work.")
+
+    lane.ask("third", "failing work", fails)
+    qtbot.waitUntil(lambda: bool(failed), timeout=5000)
+    assert failed == ["It did not work."]
+
+
+def test_only_the_newest_results_are_kept() -> None:
+    kept = Kept({"answers": 2})
+    for number in range(3):
+        kept[("answers", number)] = number
+    assert ("answers", 0) not in kept and kept.get(("answers", 2)) == 2 and kept[("answers", 1)] == 1
+    kept.forget(("answers", 2))
+    assert kept.get(("answers", 2)) is None
+
+
+def test_missing_figures_sort_behind_and_bars_have_a_word(qtbot: Any, theme: Theme) -> None:
+    table = BarTable("t", "Table")
+    qtbot.addWidget(table)
+    table.show_rows(
+        (Column("Name", number=False), Column("Figure")),
+        [[Cell("b"), Cell("2", 2.0, 0.5)], [Cell("a"), Cell("—")], [Cell("c"), Cell("10", 10.0, 1.0)]],
+    )
+    table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    assert table.texts(1) == ["10", "2", "—"]
+    table.select(0)
+    assert table.current() == 0
+    assert mixed("#000000", "#ffffff", 0.5) == "#808080"
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK])
+@pytest.mark.parametrize("tone", ["accent", "good", "bad"])
+def test_figures_can_be_read_on_every_ground_of_the_matrix(colours: Colours, tone: str) -> None:
+    for part in np.linspace(0.0, DEEPEST, 30):
+        ground = mixed(colours.surface, getattr(colours, tone), float(part))
+        assert contrast(written_on(ground), ground) >= 4.5
+
+
+# the window
+
+
+def test_the_rail_and_the_comparison_lead_here(
+    qtbot: Any, make_window: Callable[..., MainWindow], opened: Path, finished: Home, monkeypatch: Any
+) -> None:
+    run = RunFolder(opened)
+    window = make_window(Opened(documents.loads(PIPELINE), None, finished.folder, run))
+    window.inspect._home = finished
+    window.go("inspect")
+    done(qtbot, window.inspect)
+    assert window.inspect.view.isVisible() and window.inspect.model is not None
+    window.inspect_file(opened, "fp32")
+    done(qtbot, window.inspect)
+    assert window.inspect.view.header.title.text() == "Inspect · FP32"
+    window.inspect_file(opened, "nowhere")
+    assert window.inspect.view.header.title.text() == "Inspect · FP32"
+
+
+def test_a_double_click_in_the_comparison_leads_here(
+    qtbot: Any, make_window: Callable[..., MainWindow], opened: Path, finished: Home
+) -> None:
+    window = make_window(Opened(documents.loads(PIPELINE), None, finished.folder, RunFolder(opened)))
+    window.inspect._home = finished
+    window.go("compare")
+    table = window.compare.table
+    qtbot.waitUntil(lambda: table.metrics.rowCount() == 3, timeout=20_000)
+    index = table.metrics.index(1, 0)
+    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=table.visualRect(index).center())
+    qtbot.keyClick(table, Qt.Key.Key_Return)
+    done(qtbot, window.inspect)
+    assert window.inspect.view.isVisible()
+    assert window.inspect.view.header.title.text() == "Inspect · Pruned against FP32"
+
+
+def test_a_finished_stage_of_the_monitor_leads_here(qtbot: Any, theme: Theme) -> None:
+    table = StageTable()
+    qtbot.addWidget(table)
+    state = RunState()
+    state.stages = {
+        "fp32": StageState("fp32", "FP32", status="done"),
+        "pruned": StageState("pruned", "Pruned", status="running"),
+    }
+    table.show_state(state)
+    table.show()
+    rows = {key: table.findChild(QWidget, f"stage-state-{key}") for key in state.stages}
+    with qtbot.assertNotEmitted(table.inspect_wanted):
+        qtbot.mouseDClick(rows["pruned"], Qt.MouseButton.LeftButton)
+    with qtbot.waitSignal(table.inspect_wanted) as signal:
+        qtbot.mouseDClick(rows["fp32"], Qt.MouseButton.LeftButton)
+    assert signal.args == ["fp32"]
+    rows["fp32"].setFocus()
+    with qtbot.waitSignal(table.inspect_wanted):
+        qtbot.keyClick(rows["fp32"], Qt.Key.Key_Return)

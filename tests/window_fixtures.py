@@ -1,0 +1,141 @@
+"""Fixtures of tests with the window: fresh settings and folders, and no Qt warning or thread left over.
+
+Modules outside `tests/gui` import what they need of them by name.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import pytest
+from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread, QtMsgType, qInstallMessageHandler
+from PySide6.QtWidgets import QApplication
+
+from core import pipeline as documents
+from core.pipeline import Pipeline
+from core.runs import Home
+from gui import files
+from gui.app import make_application
+from gui.files import Opened
+from gui.main_window import MainWindow
+from gui.theme import Theme
+from gui.worker import Worker
+
+_HARMLESS = (
+    "propagateSizeHints",
+    "plugin does not support raise",
+    "plugin does not support grabbing",
+    "QFontDatabase: Cannot find font directory",
+)
+
+TINY = """
+espalier: 1
+name: Tiny
+data: {source: fashion-mnist-sample, train_images: 256, validation_images: 128, test_images: 200}
+sources:
+  - {id: network, settings: {backbone: resnet20}}
+stages:
+  - {id: fp32, kind: train, name: FP32, settings: {training: {epochs: 1, learning_rate: 0.005}}}
+  - {id: pruned, kind: prune-channels, name: Pruned, settings: {ratio: 0.5, training: {epochs: 1}}}
+  - {id: taught, kind: distil, name: Taught, settings: {teacher: fp32, training: {epochs: 1}}}
+"""
+
+
+def is_harmless(text: str) -> bool:
+    """Whether a warning of Qt is about the test's platform, not about the window."""
+    return any(words in text for words in _HARMLESS)
+
+
+@pytest.fixture(scope="session")
+def qapp() -> QApplication:
+    return make_application()
+
+
+@pytest.fixture(autouse=True)
+def fresh_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Own home, own settings: nothing of the person's is read or written."""
+    for name, folder in (("HOME", "home"), ("ESPALIER_HOME", "espalier"), ("XDG_CONFIG_HOME", "config")):
+        (tmp_path / folder).mkdir()
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    QSettings.setDefaultFormat(QSettings.Format.IniFormat)
+    for scope in (QSettings.Scope.UserScope, QSettings.Scope.SystemScope):
+        QSettings.setPath(QSettings.Format.IniFormat, scope, str(tmp_path / "config"))
+    own = QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "Espalier", "Espalier")
+    own.setValue("check-before-run", "false")  # tests of the check switch it on
+    own.sync()
+    yield
+
+
+@pytest.fixture(autouse=True)
+def no_warnings_no_threads() -> Iterator[None]:
+    """What Qt complains about, and what threads are left, fails the test."""
+    said: list[str] = []
+
+    def handler(kind: QtMsgType, _context: Any, text: str) -> None:
+        if kind != QtMsgType.QtDebugMsg and not is_harmless(text):
+            said.append(text)
+
+    before = {thread.ident for thread in threading.enumerate()}
+    previous = qInstallMessageHandler(handler)
+    yield
+    QApplication.processEvents()
+    qInstallMessageHandler(previous)
+    left = [t.name for t in threading.enumerate() if t.ident not in before and not t.daemon]
+    assert not said, said
+    assert not left, left
+    application = QApplication.instance()
+    assert application is None or application.thread() is QThread.currentThread()
+
+
+@pytest.fixture
+def tiny() -> Pipeline:
+    return documents.loads(TINY)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "espalier")
+
+
+@pytest.fixture(scope="session")
+def theme(qapp: QApplication) -> Theme:
+    return Theme(qapp)
+
+
+@pytest.fixture
+def make_window(qtbot: Any, theme: Theme, home: Home) -> Iterator[Callable[..., MainWindow]]:
+    """Makes windows that are closed, workers and all, when the test ends."""
+    made: list[MainWindow] = []
+
+    def make(opened: Opened | None = None) -> MainWindow:
+        window = MainWindow(opened or files.open_any(files.FIRST), home, theme)
+        window.messages.ask_with = lambda dialog: dialog.deleteLater() or ""  # type: ignore[func-returns-value]
+        made.append(window)
+        window.show()
+        qtbot.waitExposed(window)
+        return window
+
+    yield make
+    for window in made:
+        for worker in window.findChildren(Worker):
+            assert worker.close(30), f"still working: {worker.title}"
+        window.document.undo_stack.setClean()
+        window.close()
+        window.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+
+@pytest.fixture
+def window(make_window: Callable[..., MainWindow]) -> MainWindow:
+    """The window on the Quick tour."""
+    return make_window()
+
+
+@pytest.fixture
+def tiny_window(make_window: Callable[..., MainWindow], tiny: Pipeline, tmp_path: Path) -> MainWindow:
+    """The window on a pipeline of three small stages."""
+    return make_window(Opened(tiny, None, tmp_path))
