@@ -9,14 +9,14 @@ Needs a display (or `xvfb-run`, or QT_QPA_PLATFORM=offscreen); writes NAME-THEME
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 from PIL import Image
-from PySide6.QtCore import QEventLoop, QMimeData, QSettings, Qt, QTimer
+from PySide6.QtCore import QEventLoop, QMimeData, QObject, QSettings, Qt, QTimer
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -89,7 +89,7 @@ class Gallery:
         """Recipes, and the runs of the home with the newest one chosen."""
         place = self.window.start
         self.window.go("start")
-        self._until_idle(place.workers)
+        self._until_idle(place)
         place.view.table.selectRow(0)
         self.take("start")
 
@@ -97,16 +97,16 @@ class Gallery:
         """Every view of the document's data set."""
         place = self.window.data
         self.window.go("data")
-        self._until_idle(place.workers)
+        self._until_idle(place)
         for index, name in enumerate(("images", "augmentation", "check", "files")):
             place.view.tabs.setCurrentIndex(index)
-            self._until_idle(place.workers)
+            self._until_idle(place)
             self.take(f"data-{name}")
         place.view.tabs.setCurrentIndex(0)
 
-    def _until_idle(self, workers: Sequence[Worker]) -> None:
+    def _until_idle(self, place: QObject) -> None:
         wait(100)
-        while any(worker.running for worker in workers):
+        while any(worker.running for worker in place.findChildren(Worker)):
             wait(50)
 
     def comparison(self) -> None:
@@ -141,15 +141,14 @@ class Gallery:
         for tab in ("layers", "architecture", "distributions", "sensitivity", "classes", "flips"):
             place.view.go(tab)
             wait(100)
-            while any(worker.running for worker in place.workers):
-                wait(50)
+            self._until_idle(place)
             self.take(f"inspect-{tab}")
 
     def exporting(self) -> None:
         """What is known of a file, its model card, and an archive that was written and verified."""
         window, place = self.window, self.window.export
         window.go("export")
-        self._until_idle(place.workers)
+        self._until_idle(place)
         self.take("export")
         place.view.tabs.setCurrentIndex(1)
         self.take("export-card")
@@ -158,7 +157,7 @@ class Gallery:
             place.view.settings_edited.emit(("format",), "zip", False)
             place.view.target.setText(str(Path(folder) / Path(place.view.target.text()).name))
             place.view.button.click()
-            self._until_idle(place.workers)
+            self._until_idle(place)
             self.take("export-verified")
         place.view.settings_edited.emit(("format",), "onnx", True)
 
@@ -174,11 +173,11 @@ class Gallery:
             window.go("tryout")
             self.take("tryout-empty")
             place.try_places([Path(folder)])
-            self._until_idle(place.workers)
+            self._until_idle(place)
             self.take("tryout")
             place.view.only.setChecked(True)
             place.view.table.selectRow(0)
-            self._until_idle(place.workers)
+            self._until_idle(place)
             self.take("tryout-differ")
             place.clear()
 
@@ -202,7 +201,7 @@ class Gallery:
         window.document.apply(edits.set_enabled(branched, before.stages[1].id, False), "Branch")
         window.go("pipeline")
         window.editor.select("stage", id)
-        self._until_idle([window.outlook.worker])
+        self._until_idle(window.outlook)
         self.take("pipeline-branches")
         window.document.apply(
             edits.set_setting(before, before.stages[-1].id, ("teacher",), "nobody"), "Break"
@@ -216,7 +215,7 @@ class Gallery:
         """A stage dragged onto a card, a grid over a setting, and the check before a run."""
         window, editor, before = self.window, self.window.editor, self.window.document.pipeline
         window.go("pipeline")
-        self._until_idle([window.outlook.worker])
+        self._until_idle(window.outlook)
         baseline = editor.model.row_of("stage", before.stages[0].id)
         place = editor.list.visualRect(editor.model.index(baseline)).center()
         carried, action = QMimeData(), Qt.DropAction.CopyAction
@@ -234,7 +233,7 @@ class Gallery:
             self.take("pipeline-grid")
             window.document.undo_stack.undo()
         window.before.check(window.session.options())
-        self._until_idle([window.jobs.estimator])
+        self._until_idle(window.jobs)
         if window.before.dialog is not None:
             self.take("pipeline-check", window.before.dialog)
             window.before.dialog.reject()
