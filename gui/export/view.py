@@ -245,6 +245,7 @@ class ExportView(QWidget):
         self.button.setIcon(theme.icon("export", "on_accent"))
         self._reason_icon.setPixmap(theme.pixmap("warning", "warning", 20, self.devicePixelRatioF()))
         self.ladder.retheme()
+        self.model_card.retheme()
         self.verdict.retheme()
 
     def chosen(self) -> Row | None:

@@ -40,7 +40,7 @@ class Page(QTextBrowser):
         self.setObjectName("help-text")
         self.setAccessibleName("Document")
         self.setOpenLinks(False)
-        self.name = ""
+        self.name = self._markdown = ""
         self.headings: list[Heading] = []
 
     def show_document(self, name: str) -> None:
@@ -53,6 +53,7 @@ class Page(QTextBrowser):
 
     def show_text(self, markdown: str) -> None:
         """Show Markdown that is no document of the program's."""
+        self._markdown = markdown
         c = theme.colours()
         document = self.document()
         document.setDocumentMargin(22)
@@ -64,6 +65,12 @@ class Page(QTextBrowser):
         cursor.endEditBlock()
         self._headings()
         self.moveCursor(QTextCursor.MoveOperation.Start)
+
+    def retheme(self) -> None:
+        """Show the same text in the theme's colours, and stay where one reads."""
+        at = self.verticalScrollBar().value()
+        self.show_text(self._markdown)
+        self.verticalScrollBar().setValue(at)
 
     def go_to(self, anchor: str) -> bool:
         """Put a heading at the top; False when there is none of that name."""

@@ -122,9 +122,8 @@ class HelpWindow(QWidget):
         for name, icon, _words, _keys in _TOOLS:
             self.buttons[name].setIcon(theme.icon(icon))
         if self.page.name:
-            here, self.page.name = self.page.section(), ""
-            self._load(self._history[self._at][0])
-            self.page.go_to(here)
+            self.page.retheme()
+            self._search()
 
     def _arrive(self) -> None:
         name, anchor = self._history[self._at]

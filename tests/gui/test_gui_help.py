@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QGuiApplication
 
 from core.doctor import Check, Examination
+from gui import theme
 from gui.help import guide
 from gui.help.doctor import DoctorDialog
 from gui.main_window import MainWindow
@@ -27,6 +28,15 @@ def test_every_link_inside_the_guide_leads_somewhere(window: MainWindow) -> None
     wanted = set(re.findall(r"\]\(#([\w-]+)\)", guide.read(guide.GUIDE)))
     assert wanted and wanted <= known
     help.close()
+
+
+def test_code_takes_the_ground_of_the_theme(window: MainWindow) -> None:
+    card = window.export.view.model_card
+    card.show_text("Written as `distilled.onnx`.")
+    for choice in ("dark", "light"):
+        window.theme.choose(choice)  # type: ignore[arg-type]
+        cursor = card.document().find("distilled")
+        assert cursor.charFormat().background().color().name() == theme.colours().hover.lower()
 
 
 @pytest.mark.parametrize("place", ["pipeline", "monitor", "compare", "export", "data"])
