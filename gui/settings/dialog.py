@@ -1,6 +1,6 @@
 """The settings: a list of pages at the left, the page at the right; every change counts at once."""
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -27,6 +27,7 @@ from gui.theme import Theme
 from gui.widgets.buttons import text
 
 _THEMES = (("system", "As the system"), ("light", "Light"), ("dark", "Dark"))
+_ROW = 34  # height of a page's name in the list
 
 
 class SettingsDialog(QDialog):
@@ -61,6 +62,7 @@ class SettingsDialog(QDialog):
         self.list.setFixedWidth(160)
         for title, page in pages:
             self.list.addItem(title)
+            self.list.item(self.list.count() - 1).setSizeHint(QSize(0, _ROW))
             self.stack.addWidget(page)
         close = QPushButton("Close")
         close.setObjectName("settings-close")
