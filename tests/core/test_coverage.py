@@ -15,6 +15,7 @@ ONE = Options("cpu", 1)
 BLOCKS_NEEDED = ("channels", "layers", "scale-down")
 
 
+@pytest.mark.slow
 def test_cells_are_tried_or_refused_beforehand(tmp_path: Path) -> None:
     heard: list[Cell] = []
     cells = coverage(("plain-cnn-tiny",), ("layers", "weights"), Home(tmp_path), ONE, heard.append)

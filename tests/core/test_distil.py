@@ -247,6 +247,7 @@ def test_a_student_of_another_shape_learns_and_its_checkpoint_is_only_its_own(st
         assert torch.equal(load_checkpoint(tmp_path / "c").model(images), made(images))
 
 
+@pytest.mark.slow
 def test_it_resumes_bit_for_bit_with_its_adapters(data, tmp_path):
     how = settings({"epochs": 3}, **ALL)
     (tmp_path / "whole").mkdir()

@@ -306,6 +306,7 @@ def test_constrained_and_unused_weights_are_left_alone(data, tmp_path):
     assert reasons["spare"] == "the network does not use it"
 
 
+@pytest.mark.slow
 def test_factors_are_trained_saved_reloaded_and_exported(data, tmp_path):
     untrained = factorise(data, tmp_path, classifier=True, round_to=4)
     result = factorise(data, tmp_path, epochs=1, classifier=True, round_to=4)

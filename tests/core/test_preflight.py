@@ -70,6 +70,7 @@ def test_on_a_gpu_the_stages_own_batches_are_tried() -> None:
     assert little.data.train_images == 512
 
 
+@pytest.mark.slow
 def test_a_chain_goes_through_to_its_last_file(home: Home) -> None:
     before = set(Path(tempfile.gettempdir()).glob("espalier-preflight-*"))
     heard: list[str] = []

@@ -302,6 +302,7 @@ def test_what_an_importance_has_no_number_for_stays_and_is_named(data, tmp_path)
     assert len(result.facts["layers"]) == 9
 
 
+@pytest.mark.slow
 def test_several_prunings_end_where_one_does_and_train_between(data, tmp_path):
     events: list[Event] = []
     fractions: list[float] = []

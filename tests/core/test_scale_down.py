@@ -103,6 +103,7 @@ def test_a_steeper_depth_base_drops_more_and_keeps_wider(data, tmp_path):
     assert steep["width"] > flat["width"]
 
 
+@pytest.mark.slow
 def test_what_is_left_can_be_trained_saved_and_reloaded(data, tmp_path):
     training = {"epochs": 1, "batch_size": 50, "learning_rate": 0.01}
     result = run(data, tmp_path, importance="feature-map-rank", round_to=4, training=training)

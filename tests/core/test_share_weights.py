@@ -147,6 +147,7 @@ def session(model: Path, optimised: Path | None = None) -> ort.InferenceSession:
     return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "eight", "four"])
 def test_the_exported_file_answers_like_the_network(name, exported):
     answers = np.load(exported[name].with_name("answers.npz"))

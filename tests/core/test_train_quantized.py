@@ -86,6 +86,7 @@ def test_training_moves_weights_and_ranges(data, rows, tmp_path):
     assert result.model.state_dict().keys() == small_network().state_dict().keys()
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_is_bit_for_bit_the_same(data, rows, tmp_path):
     through, ranges = train_rounded(
         small_network(), rows, settings(), stage_context(data, folder(tmp_path / "through"))

@@ -80,6 +80,7 @@ def test_a_ratio_gives_what_the_run_gives(settings: str, home: Home, tmp_path: P
     assert found["net"].params == 269722
 
 
+@pytest.mark.slow
 def test_two_prunings_after_each_other_are_exact_too(home: Home, tmp_path: Path) -> None:
     pipeline = document(
         "id: fp32, kind: train", "id: once, kind: prune-channels, settings: {ratio: 0.3}",
@@ -98,6 +99,7 @@ def test_several_prunings_of_one_stage_reach_the_same_ratio(home: Home) -> None:
     assert (at_once.params, at_once.macs) == (in_steps.params, in_steps.macs)
 
 
+@pytest.mark.slow
 def test_a_budget_is_exact_on_weights_that_are_there_and_about_after_training(
     home: Home, tmp_path: Path
 ) -> None:

@@ -128,6 +128,7 @@ def act(qtbot: Any, hands: RandomHands, warnings: list[str], count: int) -> None
     assert slowest < 20, f"an action held the window for {slowest:.0f} s\n{hands.story()}"
 
 
+@pytest.mark.slow
 def test_a_hundred_and_fifty_random_actions(qtbot: Any, hands: RandomHands, warnings: list[str]) -> None:
     act(qtbot, hands, warnings, 150)
 

@@ -31,6 +31,7 @@ from gui.theme import DARK, LIGHT, Colours, Theme, contrast
 # scans and the editor
 
 
+@pytest.mark.slow
 def test_a_scan_is_shown_and_sent_into_the_pipeline_as_one_edit(
     qtbot: Any, place: InspectPlace, opened: Path
 ) -> None:

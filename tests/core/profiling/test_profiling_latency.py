@@ -117,6 +117,7 @@ def test_the_sample_is_the_same_every_time(folder):
     assert (np.load(folder / "again.npy") == sample).all()
 
 
+@pytest.mark.slow
 def test_a_file_against_itself_shows_no_difference(folder):
     small = folder / "small.onnx"
     metrics, change = profile_artefact(small, small, folder / "sample.npy", budget=QUICK)
@@ -142,6 +143,7 @@ def test_a_file_against_itself_shows_no_difference(folder):
     assert ratio.low < ratio.value < ratio.high and 0.8 < ratio.value < 1.25
 
 
+@pytest.mark.slow
 def test_a_much_larger_file_is_measurably_slower(folder):
     told = []
     metrics, change = profile_artefact(
@@ -160,6 +162,7 @@ def test_a_much_larger_file_is_measurably_slower(folder):
     assert metrics["throughput"].low <= metrics["throughput"].value <= metrics["throughput"].high
 
 
+@pytest.mark.slow
 def test_a_fixed_batch_size_has_no_throughput(folder):
     path = onnx_files.write(folder / "fixed.onnx", batch=1)
     metrics, change = profile_artefact(path, None, folder / "sample.npy", budget=QUICK)

@@ -169,6 +169,7 @@ def test_autocast_computes_in_its_precision(checkpoint):
     runtime("pytorch").release()
 
 
+@pytest.mark.slow
 def test_figures_of_a_checkpoint(checkpoint):
     told: list[float] = []
     with Child("tool") as child:

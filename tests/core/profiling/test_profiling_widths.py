@@ -75,6 +75,7 @@ def test_a_parameter_that_is_not_in_the_file_is_refused(file: Path) -> None:
         resized(onnx.load(file), {"other.weight": (4, 4)})
 
 
+@pytest.mark.slow
 def test_layers_are_timed_at_every_width(file: Path) -> None:
     told = time_widths({"model": str(file), "input_size": 8, "widths": [{}, NARROW]}, lambda done, text: None)
     assert len(told["networks"]) == 2

@@ -152,6 +152,7 @@ def test_what_is_rounded_where(images):
     simulation.remove()
 
 
+@pytest.mark.slow
 def test_the_simulation_answers_like_the_file(images, tmp_path: Path):
     model, preprocess = network(), Preprocess(12, 3, (0.5,) * 3, (0.25,) * 3)
     pixels = np.random.default_rng(5).integers(0, 256, (24, 12, 12, 3), dtype=np.uint8)
