@@ -139,7 +139,7 @@ def profile_checkpoint(
         if reading := bench.call("core.profiling.energy:energy"):
             metrics |= measured(reading)
     tell(0.5, f"Measuring PyTorch, batch {BATCH}")
-    batches = measure(bench.blocks(1, BATCH), False, budget)
+    batches = measure(bench.blocks(1, BATCH), False, budget.beside())
     metrics["throughput"] = throughput(batches, bench.words(1), BATCH)
     bench.call("release")
     tell(1.0, "Measured PyTorch")

@@ -16,14 +16,13 @@ from core.deploy.files import sha256_of
 PIPELINE = """
 espalier: 1
 name: A few hundred images
-data: {source: fashion-mnist-sample, train_images: 600, validation_images: 200, test_images: 400}
+data: {source: fashion-mnist-sample, image_size: 16, train_images: 600, validation_images: 200, test_images: 400}
 sources:
   - {id: network, settings: {backbone: resnet20, fem: {place: pooled}}}
 stages:
   - {id: fp32, kind: train, settings: {training: {epochs: 2, learning_rate: 0.01, batch_size: 32}}}
   - {id: mixed, kind: train-mixed, settings: {training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
   - {id: pruned, kind: prune-channels, settings: {ratio: 0.5, training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
-  - {id: taught, kind: distil, settings: {teacher: fp32, training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
 axes:
   grid: {stage: pruned, images: 60, settings: {ratio: [0.25, 0.75], importance: [l2]}}
 paper:
@@ -62,7 +61,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict
 
 def test_every_stage_is_measured(finished: tuple[Path, Path, dict[str, Any]]) -> None:
     _, _, printed = finished
-    assert [stage["id"] for stage in printed["stages"]] == ["fp32", "mixed", "pruned", "taught"]
+    assert [stage["id"] for stage in printed["stages"]] == ["fp32", "mixed", "pruned"]
     for stage in printed["stages"]:
         metrics = stage["metrics"]
         for name in (
@@ -105,7 +104,7 @@ def test_run_folder_is_complete(finished: tuple[Path, Path, dict[str, Any]]) -> 
     assert sha256_of(run / "model.onnx") == printed["stages"][-1]["artefacts"][0]["sha256"]
     numbers = [json.loads(line)["number"] for line in (run / "events.jsonl").read_text().splitlines()]
     assert numbers == list(range(1, len(numbers) + 1))
-    assert load_checkpoint(run / "stages" / "taught" / "checkpoint").classes[0] == "T-shirt/top"
+    assert load_checkpoint(run / "stages" / "pruned" / "checkpoint").classes[0] == "T-shirt/top"
 
 
 def test_a_grid_is_tried_and_written_down(finished: tuple[Path, Path, dict[str, Any]]) -> None:
@@ -162,10 +161,10 @@ def test_compare_export_and_verify(
     monkeypatch.setenv("ESPALIER_HOME", str(folder / "home"))
     run = str(folder / "first")
     table = espalier("compare", run)
-    assert table.returncode == 0 and "taught" in table.stdout and "FP32 (paper)" in table.stdout
+    assert table.returncode == 0 and "pruned" in table.stdout and "FP32 (paper)" in table.stdout
     assert espalier("compare", run, "--format", "csv").stdout.startswith("stage,seed,file,metric,value")
-    target = tmp_path / "out" / "taught.onnx"
-    exported = espalier("export", run, "--stage", "taught", "--out", str(target))
+    target = tmp_path / "out" / "pruned.onnx"
+    exported = espalier("export", run, "--stage", "pruned", "--out", str(target))
     assert exported.returncode == 0, exported.stderr
     assert sha256_of(target) == printed["stages"][-1]["artefacts"][0]["sha256"]
     verified = espalier("verify", str(target), "--data", "fashion-mnist-sample")

@@ -46,7 +46,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_against_another_with_everything(small, tmp_path):
-    other = onnx_files.write(tmp_path / "other.onnx", width=32, size=8)
+    other = onnx_files.write(tmp_path / "other.onnx", width=512, size=8)  # some hundred times the work
     told: list[float] = []
     found = profile_model(
         Request(Subject("small", small), Subject("other", other), threads=(1,), batches=(1, 4), per_layer=True,
