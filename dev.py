@@ -22,6 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 CONSTRAINTS = ROOT / "packaging" / "constraints.txt"
+# The tests of a file share fixtures and one process; the order that tests/conftest.py gives is kept.
+SCHEDULE = ("--dist", "loadfile", "--no-loadscope-reorder")
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 SYSTEM_PACKAGES = "libglib2.0-0 libgl1 libegl1 libdbus-1-3 libfontconfig1 libxkbcommon0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0"
 
@@ -101,7 +103,7 @@ def test(arguments: list[str]) -> int:
         ("-m", "ruff", "check", "--quiet", "."),
         ("-m", "mypy"),
         ("-c", "from importlinter.cli import lint_imports_command as lint; lint()"),
-        ("-m", "pytest", "-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile", *arguments),
+        ("-m", "pytest", "-n", str(min(4, os.cpu_count() or 1)), *SCHEDULE, *arguments),
     ]
     for check in checks:
         print("→", check[-1] if check[0] == "-c" else " ".join(check[1:]), flush=True)

@@ -17,3 +17,9 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "espalier-home"
     monkeypatch.setenv("ESPALIER_HOME", str(home))
     return home
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The few long tests first, so that no worker is left with them at the end."""
+    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
