@@ -37,6 +37,8 @@ ALL = [
     for where, field in leaves(model)
 ]
 
+every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+
 
 def another_value(field: Declared) -> Any:
     """A value within the bounds that is not the default."""
@@ -83,41 +85,43 @@ def test_a_value_set_in_the_widget_arrives_in_the_parameters(
     assert parsed == wanted
 
 
-@pytest.mark.parametrize(
-    ("model", "where", "field"), [p for p in ALL if p.values[2].kind in ("int", "float")]
-)
+@every_model
 def test_bounds_step_and_unit_come_from_the_declaration(
-    qtbot: Any, theme: Theme, model: type[Params], where: tuple[str, ...], field: Declared
+    qtbot: Any, theme: Theme, model: type[Params]
 ) -> None:
     form = Form(model)
     qtbot.addWidget(form)
-    box = form.field(where).findChild(QSpinBox) or form.field(where).findChild(QDoubleSpinBox)
-    assert box is not None
-    if field.low is not None:
-        assert box.minimum() >= field.low
-        assert box.minimum() == pytest.approx(field.low + (field.open_low and field.kind == "int"), abs=1e-9)
-        assert (box.minimum() > field.low) == field.open_low
-    if field.high is not None:
-        assert (box.maximum() < field.high) == field.open_high
-        assert box.maximum() == pytest.approx(
-            field.high - (field.open_high and field.kind == "int"), abs=1e-6
-        )
-    assert box.suffix().strip() == field.unit
-    if field.step is not None:
-        assert box.singleStep() == pytest.approx(field.step)
+    for where, field in leaves(model):
+        if field.kind not in ("int", "float"):
+            continue
+        box = form.field(where).findChild(QSpinBox) or form.field(where).findChild(QDoubleSpinBox)
+        assert box is not None, where
+        if field.low is not None:
+            bound = field.low + (field.open_low and field.kind == "int")
+            assert box.minimum() >= field.low, where
+            assert box.minimum() == pytest.approx(bound, abs=1e-9), where
+            assert (box.minimum() > field.low) == field.open_low, where
+        if field.high is not None:
+            bound = field.high - (field.open_high and field.kind == "int")
+            assert (box.maximum() < field.high) == field.open_high, where
+            assert box.maximum() == pytest.approx(bound, abs=1e-6), where
+        assert box.suffix().strip() == field.unit, where
+        if field.step is not None:
+            assert box.singleStep() == pytest.approx(field.step), where
 
 
-@pytest.mark.parametrize(("model", "where", "field"), ALL)
+@every_model
 def test_every_field_has_a_name_a_help_and_an_object_name(
-    qtbot: Any, theme: Theme, model: type[Params], where: tuple[str, ...], field: Declared
+    qtbot: Any, theme: Theme, model: type[Params]
 ) -> None:
     form = Form(model)
     qtbot.addWidget(form)
-    main = form.field(where).main
-    assert main.objectName() == f"field-{'.'.join(where)}"
-    assert main.accessibleName() == field.label
-    assert field.help and field.help in main.toolTip()
-    assert all(sentence for _value, sentence in field.choices)
+    for where, field in leaves(model):
+        main = form.field(where).main
+        assert main.objectName() == f"field-{'.'.join(where)}"
+        assert main.accessibleName() == field.label, where
+        assert field.help and field.help in main.toolTip(), where
+        assert all(sentence for _value, sentence in field.choices), where
 
 
 def test_small_numbers_are_written_short_and_read_in_any_form(qtbot: Any, theme: Theme) -> None:
