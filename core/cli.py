@@ -155,7 +155,7 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     """The settings of `core.deploy.formats.settings.ExportSettings`."""
     parser.add_argument(
         "--format", choices=("onnx", "zip", "torch-export", "torchscript", "safetensors", "openvino"),
-        help="what to write; without it the end of the file's name decides, and else it is onnx",
+        help="what to write; without it the end of the file's name decides",
     )  # fmt: skip
     parser.add_argument("--opset", type=int, help="ONNX operator set; without it the file's own")
     parser.add_argument(

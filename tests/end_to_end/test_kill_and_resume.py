@@ -34,25 +34,30 @@ def start(file: Path, out: Path, home: Path, *more: str) -> subprocess.Popen[byt
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def told(run: Path) -> int:
+    """How many events a run has written down."""
+    events = run / "events.jsonl"
+    return events.read_bytes().count(b"\n") if events.is_file() else 0
+
+
 @pytest.mark.parametrize("precision", ["float32", "mixed"])
 def test_killed_at_random_moments(precision: str, tmp_path: Path) -> None:
     file = tmp_path / "killed.yaml"
     file.write_text(PIPELINE.format(precision=precision))
-    started = time.monotonic()
-    assert start(file, tmp_path / "whole", tmp_path / "home-1").wait(timeout=600) == 0
-    seconds = time.monotonic() - started
+    assert start(file, tmp_path / "whole", tmp_path / "home-1").wait(timeout=900) == 0
     draw = random.Random(20261121)
-    kills = 0
-    for _ in range(4):
+    events, kills = told(tmp_path / "whole"), 0
+    for share in sorted(draw.uniform(0.05, 0.85) for _ in range(4)):
         process = start(file, tmp_path / "killed", tmp_path / "home-2", "--resume")
-        try:
-            process.wait(timeout=draw.uniform(6.0, max(8.0, 0.4 * seconds)))
-        except subprocess.TimeoutExpired:
+        while process.poll() is None and told(tmp_path / "killed") < share * events:
+            time.sleep(0.02)
+        time.sleep(draw.uniform(0, 0.5))
+        if process.poll() is None:
             process.send_signal(signal.SIGKILL)
-            process.wait()
             kills += 1
+        process.wait()
     assert kills >= 2, "the run ended before it could be killed often enough"
-    assert start(file, tmp_path / "killed", tmp_path / "home-2", "--resume").wait(timeout=600) == 0
+    assert start(file, tmp_path / "killed", tmp_path / "home-2", "--resume").wait(timeout=900) == 0
     for stage in ("first", "pruned", "taught"):
         whole, resumed = (
             tmp_path / run / "stages" / stage / "checkpoint" / "weights.safetensors"

@@ -1,5 +1,7 @@
 """The formats by id, in the order in which they are offered. Adding one is a file and a line here."""
 
+from pathlib import Path
+
 from core.deploy.formats.base import Format
 from core.deploy.formats.edge_zip import EdgeZip
 from core.deploy.formats.onnx_file import OnnxFile
@@ -32,3 +34,19 @@ def format_called(name: str) -> Format:
     if name not in FORMATS:
         raise EspalierError(f"Expected a format, received {name!r}.", f"Choose one of: {', '.join(FORMATS)}.")
     return FORMATS[name]
+
+
+def format_for(target: Path) -> Format:
+    """The format that a target's name asks for by its ending.
+
+    Raises:
+        EspalierError: when no format ends so; the message lists those there are.
+    """
+    by_ending = {each.suffix: each for each in _ALL if each.suffix}
+    if target.suffix not in by_ending:
+        folders = " or ".join(f"--format {each.id}" for each in _ALL if not each.suffix)
+        raise EspalierError(
+            f"Expected a name that ends with {', '.join(by_ending)}, received {target.name!r}.",
+            f"Change the ending, or name the format; a folder of weights is written by {folders}.",
+        )
+    return by_ending[target.suffix]
