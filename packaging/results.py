@@ -24,6 +24,7 @@ from core.grid import read_grid  # noqa: E402
 from core.metrics import METRICS, TABLE_COLUMNS  # noqa: E402
 from core.reports import Metric  # noqa: E402
 from core.runs import Home, RunFolder, resolve_run  # noqa: E402
+from core.tables import markdown  # noqa: E402
 
 INTRODUCTION = """# Results
 
@@ -60,11 +61,10 @@ def section(folder: RunFolder) -> str:
     run = read_run(folder)
     rows = run.rows()
     date = time.strftime("%-d %B %Y", time.localtime(folder.info["started"]))
-    minutes, seconds = divmod(round(folder.info.get("seconds", 0.0)), 60)
     parts = [
         f"## {run.title}",
         run.about,
-        f"`espalier run {recipe_of(folder)}` · {date} · {minutes} min {seconds:02d} s · {machine_words(run)}",
+        f"`espalier run {recipe_of(folder)}` · {date} · {duration(folder)} · {machine_words(run)}",
         as_markdown(rows, COLUMNS),
         intervals(rows),
     ]
@@ -77,6 +77,15 @@ def section(folder: RunFolder) -> str:
         *(["**Notes.**", "\n".join(f"- {note}" for note in run.notes)] if run.notes else []),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def duration(folder: RunFolder) -> str:
+    """How long a run took, and how much of it an earlier run had done."""
+    minutes, seconds = divmod(round(folder.info.get("seconds", 0.0)), 60)
+    reports = folder.reports()
+    cached = sum(report.cached for report in reports)
+    known = f" ({cached} of {len(reports)} stages came from the cache)" if cached else ""
+    return f"{minutes} min {seconds:02d} s{known}"
 
 
 def recipe_of(folder: RunFolder) -> str:
@@ -93,14 +102,12 @@ def recipe_of(folder: RunFolder) -> str:
 def intervals(rows: Sequence[Row]) -> str:
     """The changes of accuracy and latency with their intervals."""
     lines = [
-        "| Change against the baseline | Top-1, 95 % interval | Latency, 99 % interval |",
-        "|---|---:|---:|",
+        [row.label, *(interval(row.change.get(name)) for name in ("top1", "latency_ms"))]
+        for row in rows
+        if row.change
     ]
-    for row in rows:
-        if row.change:
-            cells = (interval(row.change.get(name)) for name in ("top1", "latency_ms"))
-            lines.append(f"| {row.label} | {' | '.join(cells)} |")
-    return "\n".join(lines) if len(lines) > 2 else ""
+    head = ("Change against the baseline", "Top-1, 95 % interval", "Latency, 99 % interval")
+    return markdown(head, lines) if lines else ""
 
 
 def interval(change: Metric | None) -> str:
