@@ -29,7 +29,7 @@ from typing import Any, Literal, NoReturn
 
 from core.child_server import MEMORY_ADVICE, ProgressCallback, serve
 from core.control import RunControl
-from core.errors import EspalierError, Stopped
+from core.errors import EspalierError, Fault, Stopped
 
 Kind = Literal["tool", "measure"]
 
@@ -122,7 +122,9 @@ class Child:
             except _DiedIdleError:
                 reply = self._guarded(job, request, control, on_progress, timeout)
         if "error" in reply:
-            raise EspalierError(**reply["error"])
+            told = reply["error"]
+            kind = Fault if told.pop("fault") else EspalierError
+            raise kind(**told)
         return dict(reply["result"])
 
     def close(self) -> None:
@@ -310,13 +312,13 @@ def _explain(reason: str, code: int, exchange: _Exchange, timeout: float | None)
     if reason in ("stopped", "closed"):
         return Stopped()
     if reason == "timeout":
-        return EspalierError(
+        return Fault(
             f"The work “{exchange.doing}” was expected to take at most {timeout:g} seconds and was not finished by then.",
             "Try again when the computer is less busy, or choose a smaller model.",
             exchange.log_tail(),
         )
     how, advice = _exit_in_words(code)
-    return EspalierError(
+    return Fault(
         f"The process that was at work on “{exchange.doing}” ended unexpectedly ({how}).",
         advice,
         exchange.log_tail(),

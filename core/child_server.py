@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from core.disk import full_disk
-from core.errors import EspalierError
+from core.errors import EspalierError, Fault
 
 ProgressCallback = Callable[[float, str], None]
 Job = Callable[[dict[str, Any], ProgressCallback], dict[str, Any]]
@@ -107,11 +107,17 @@ def _resolve(job: str) -> Job:
     return found
 
 
-def _error_in_words(error: Exception, job: str) -> dict[str, str]:
+def _error_in_words(error: Exception, job: str) -> dict[str, Any]:
+    """The failure as plain data; `fault` says that it was not foreseen."""
     if full := full_disk(error):
         error = full
     if isinstance(error, EspalierError):
-        return {"message": error.message, "advice": error.advice, "details": error.details}
+        return {
+            "message": error.message,
+            "advice": error.advice,
+            "details": error.details,
+            "fault": isinstance(error, Fault),
+        }
     what = job.rpartition(":")[2].replace("_", " ")
     lines = str(error).strip().splitlines()
     reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
@@ -120,4 +126,5 @@ def _error_in_words(error: Exception, job: str) -> dict[str, str]:
         "message": f"The work “{what}” failed ({reason}).",
         "advice": MEMORY_ADVICE if no_memory else "The details say where it happened.",
         "details": traceback.format_exc(),
+        "fault": True,
     }

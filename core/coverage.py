@@ -33,6 +33,7 @@ from core.pipeline import Pipeline, StageNode
 from core.preflight import Trial, preflight
 from core.runs import Home
 from core.stages.base import ModelStage
+from core.tables import markdown
 
 State = Literal["works", "refused", "pointless", "fails"]
 Saving = Literal["params", "nonzero_params", "bytes", ""]
@@ -41,7 +42,6 @@ TRAINED = "trained"
 _SIZE = 32  # px, where the backbone takes so few
 _LEAST_SIGNAL = 3.0  # dB: the noise has half of the signal's power
 _QUANTIZED = ("int8", "mixed")
-_UNEXPECTED = ("Something unexpected", "The work “", "The process that was at work")  # of nobody's foreseeing
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class _Column:
             return
         reason = self._faults.get(trial.id, "") or ("" if trial.problem is None else _words(trial.problem))
         state: State = "works" if not reason else "refused"
-        if trial.id in self._faults or reason.startswith(_UNEXPECTED):
+        if trial.id in self._faults or trial.fault:
             state = "fails"
         signal = self._signals.get(trial.id)
         self._tell(Cell(self.network.id, trial.id, state, reason, trial.seconds, signal))
@@ -248,21 +248,16 @@ def as_markdown(cells: Sequence[Cell]) -> str:
     methods = list(dict.fromkeys(cell.method for cell in cells))
     reasons = list(dict.fromkeys(cell.reason for cell in cells if cell.reason))
     found = {(cell.method, cell.backbone): cell for cell in cells}
-    titles = " | ".join(backbone(name).title for name in backbones)
-    rows = [f"| | {titles} |", f"|---|{':-:|' * len(backbones)}"]
-    for method in methods:
-        shown = " | ".join(_shown(found[method, name], reasons) for name in backbones)
-        rows.append(f"| {METHODS[method].title} | {shown} |")
-    settings = [
-        f"| {METHODS[m].title} | `{METHODS[m].stage}` | {_spelled(METHODS[m].settings)} |" for m in methods
-    ]
+    chosen = [METHODS[method] for method in methods]
+    shown = [[each.title, *(_shown(found[each.id, name], reasons) for name in backbones)] for each in chosen]
+    settings = [[each.title, f"`{each.stage}`", _spelled(each.settings)] for each in chosen]
     return "\n".join([
         "# What works on what",
         "",
         "Every method tried on every backbone. `espalier coverage --out FILE` writes this page; on other",
         "backbones, with `timm:NAME` too: `espalier coverage --backbones timm:regnety_002`.",
         "",
-        *rows,
+        markdown(["", *(backbone(name).title for name in backbones)], shown, others=":-:"),
         "",
         "- **yes**: from a network that had trained, a few images went through the method, and one training step",
         "  where it trains; there was less of what the method saves; the checkpoint was reloaded by a process of its",
@@ -273,11 +268,9 @@ def as_markdown(cells: Sequence[Cell]) -> str:
         "",
         "What it costs in accuracy is another question: try it on your images.",
         "",
-        *[line for number, reason in enumerate(reasons, start=1) for line in (f"{number}. {reason}",)],
+        *(f"{number}. {reason}" for number, reason in enumerate(reasons, start=1)),
         *([""] if reasons else []),
-        "| Method | Stage | Settings that differ from the stage's own |",
-        "|---|---|---|",
-        *settings,
+        markdown(["Method", "Stage", "Settings that differ from the stage's own"], settings, left=3),
         "",
         f"PyTorch {version('torch')}, ONNX Runtime {version('onnxruntime')}, torch-pruning {version('torch-pruning')}, "
         f"timm {version('timm')}; images of {_SIZE} px, of timm's networks by name the size that they are made for.",

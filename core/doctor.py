@@ -23,8 +23,9 @@ import core
 from core.child import Child, Kind
 from core.disk import file_system_of, over_the_network
 from core.errors import EspalierError
+from core.extras import absent, extra
 
-State = Literal["good", "warning", "bad"]
+State = Literal["good", "warning", "bad", "absent"]
 
 _LITTLE_SPACE, _NO_SPACE = 5e9, 0.5e9  # bytes: a long run with its caches; nothing worth starting
 _LITTLE_MEMORY = 4e9
@@ -48,7 +49,8 @@ class Check:
 
     Attributes:
         name: what, in a word or two.
-        state: "good", "warning" (works with a limit) or "bad" (something will not work).
+        state: "good", "warning" (works with a limit), "bad" (something will not work), or "absent" (something
+            that nothing else needs is not there).
         found: what is there.
         advice: what to do, where something is wrong.
     """
@@ -154,7 +156,61 @@ def _tool() -> list[Check]:
     checks = [Check("Tool process", "good", f"starts and loads its libraries in {seconds:.1f} s")]
     checks += [_library(name, found["libraries"][name]) for name in _TORCH_LIBRARIES]
     names = ", ".join(found["devices"]) or "none that PyTorch can use; training runs on the processor"
-    return [*checks, Check("GPU", "good", names)]
+    return [*checks, Check("GPU", "good", names), _gpu_counters()]
+
+
+def _gpu_counters() -> Check:
+    """Who counts a GPU's energy and memory."""
+    from core.profiling import nvml
+
+    name, found = "GPU counters", nvml.through()
+    if not found:
+        return Check(name, "absent", "no NVIDIA GPU answers")
+    if found == "NVML":
+        return Check(name, "good", "energy and memory are counted through NVML")
+    reason = absent("NVML's Python module", "pynvml", extra("nvml"))
+    return Check(name, "warning", f"power is read through nvidia-smi. {reason}")
+
+
+def _runtimes() -> list[Check]:
+    """What models can be measured in."""
+    from core.profiling.runtimes import RUNTIMES
+
+    kinds: tuple[Kind, ...] = ("measure", "tool")
+    found: dict[str, dict[str, str]] = {}
+    for kind in kinds:
+        names = [each.id for each in RUNTIMES.values() if each.child == kind]
+        found |= _ask(kind, "load_runtimes", {"names": names})[0]["runtimes"]
+    return [_runtime(each.label, found[each.id]) for each in RUNTIMES.values()]
+
+
+def _runtime(label: str, answer: dict[str, str]) -> Check:
+    name = f"Runtime: {label}"
+    if answer["missing"]:
+        return Check(name, "absent", answer["missing"])
+    if answer["error"]:
+        return Check(name, "warning", f"does not load: {answer['error']}", "Install its package again.")
+    return Check(name, "good", answer["version"])
+
+
+def load_runtimes(arguments: dict[str, Any], progress: Callable[[float, str], None]) -> dict[str, Any]:
+    """Job of both children: load runtimes and say their versions, or why they are missing or do not load.
+
+    Args (as plain data): names, ids of runtimes that belong into this process.
+    """
+    from core.profiling.runtimes import runtime
+
+    found = {}
+    for name in arguments["names"]:
+        chosen, error = runtime(name), ""
+        missing = chosen.missing()
+        if not missing:
+            try:
+                chosen.load()
+            except Exception as reason:  # a library that does not load raises anything
+                error = _in_a_line(reason)
+        found[name] = {"missing": missing, "error": error, "version": _version(chosen.package)}
+    return {"runtimes": found}
 
 
 def _measuring() -> list[Check]:
@@ -197,8 +253,12 @@ def _load(name: str) -> dict[str, str]:
             import_torchvision()
         importlib.import_module(name)
     except Exception as error:
-        return {"version": "", "error": f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"}
+        return {"version": "", "error": _in_a_line(error)}
     return {"version": _version(name.replace("_", "-")), "error": ""}
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).strip().splitlines()[:1])}"
 
 
 def _devices() -> list[str]:
@@ -360,7 +420,8 @@ def _bundled() -> Check:
 
 _CHECKS: tuple[tuple[str, Callable[[], Check | list[Check]]], ...] = (
     ("Espalier", _program), ("System", _system), ("Processor", _processor), ("Memory", _memory),
-    ("Tool process", _tool), ("Measuring process", _measuring), ("Libraries", _others),
+    ("Tool process", _tool), ("Measuring process", _measuring), ("Runtimes", _runtimes),
+    ("Libraries", _others),
     ("Window libraries", _window_libraries), ("Display", _display), ("Site policy", _policy),
     ("Storage", _storage), ("Temporary files", _temporary), ("Bundled", _bundled),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from core.analysis.accuracy import wilson
 from core.deploy.bundle import FORMAT
 from core.errors import EspalierError
+from core.profiling.runtimes.base import count_threads
 from core.reports import Artefact, Metric, StageReport, Verification
 
 CPU = "CPUExecutionProvider"
@@ -174,10 +175,9 @@ class DeviceReport(_Strict):
 
     def _times(self, times: Latency, where: str) -> dict[str, Metric]:
         """Latency under the name of its protocol: one thread, or several."""
-        count = "1 thread" if times.threads == 1 else f"{times.threads} threads"
         version = self.device.versions.get("onnxruntime", "")
         how = (
-            f"ONNX Runtime {version}, {times.provider}, {where}, {count}, batch {times.batch}; median of "
+            f"ONNX Runtime {version}, {times.provider}, {where}, {count_threads(times.threads)}, batch {times.batch}; median of "
             f"{times.runs} runs in {len(times.sessions)} sessions"
         )
         name = "latency_ms" if times.threads == 1 else "latency_ms_all_cores"

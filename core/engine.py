@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from core.analysis.report import run_report
 from core.analysis.table import table_rows
@@ -39,9 +38,6 @@ from core.progress import Meter
 from core.reports import StageReport
 from core.runs import Home, RunFolder, index_run, stage_key, stage_keys, write_atomically
 from core.stages.base import Input
-
-if TYPE_CHECKING:
-    pass
 
 _FEW_IMAGES = 20_000  # a large network from random weights on fewer images learns next to nothing
 _FORWARD = 0.35  # work of a forward pass alone, in images of training

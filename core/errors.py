@@ -22,6 +22,10 @@ class EspalierError(Exception):
         return f"{self.message} {self.advice}".strip()
 
 
+class Fault(EspalierError):
+    """A failure that nobody foresaw: a mistake of this program or of a library, or a process that died."""
+
+
 class Stopped(Exception):
     """Raised inside long work when a person asked to stop; not an error."""
 

@@ -21,7 +21,7 @@ from core.deploy.onnx_source import OnnxSettings
 from core.engine import Options
 from core.pipeline import Pipeline, StageNode
 from core.runs import Home
-from core.stages.base import DeploymentStage, ModelStage, with_precision
+from core.stages.base import ModelStage, with_precision
 
 _STEPS = 4
 _FORWARD_SHARE = 0.35  # of a training step: a forward pass without gradients
@@ -134,19 +134,11 @@ class _Trial:
         """The stage's expected cost; `StageEstimate` as plain data."""
         if isinstance(node.stage, ModelStage):
             return self._network_stage(node, node.stage)
-        size_mb = sum(p.numel() for p in self._parent_parameters(node)) * 4 / 1e6
-        seconds = _FILE_SECONDS + _MEASURING_SECONDS
-        return {"name": node.title, "seconds": seconds, "disk_mb": _FILES_PER_STAGE * size_mb, "steps": 0}
-
-    def _parent_parameters(self, node: StageNode) -> list[Any]:
-        parent = self.pipeline.parent(node)
-        return list(self.models[parent][0].parameters()) if parent in self.models else []
+        return self._file(node)
 
     def _network_stage(self, node: StageNode, stage: ModelStage) -> dict[str, Any]:
         import torch
 
-        if isinstance(node.stage, DeploymentStage):
-            return self._file(node)
         model, network, preprocess = self._input(node)
         model = copy.deepcopy(model)
         settings = node.parameters
@@ -191,7 +183,7 @@ class _Trial:
         }
 
     def _file(self, node: StageNode) -> dict[str, Any]:
-        """A stage on the exported file trains nothing: it takes about as long as measuring its file."""
+        """A stage on the exported file trains nothing: it converts the file and measures what it made."""
         root = self.pipeline.root(node).parameters
         if isinstance(root, OnnxSettings):
             size_mb = (self.base / root.path).stat().st_size / 1e6
@@ -201,7 +193,7 @@ class _Trial:
         return {
             "id": node.id,
             "name": node.title,
-            "seconds": 2 * _MEASURING_SECONDS,
+            "seconds": _FILE_SECONDS + _MEASURING_SECONDS,
             "disk_mb": _FILES_PER_STAGE * size_mb,
             "steps": 0,
         }

@@ -32,7 +32,7 @@ from core.runs import stage_key, stage_keys, write_atomically
 from core.stages.base import ModelStage, Stage
 
 _FILES_VERSION = 2  # raised when the same checkpoint gives other files or counts
-_WHY_VERSION = 2  # raised when other things are looked for in a file
+_WHY_VERSION = 3  # raised when other things are looked for in a file
 _RUNTIME = "exported file in ONNX Runtime on the CPU"
 _PATHS = ("path", "logits", "reference", "labels")
 _FILES, _EAGER, _MEASURE = 0.45, 0.15, 0.40  # shares of an evaluation's time
@@ -101,12 +101,8 @@ class Evaluator:
         Raises:
             EspalierError: when the exported file does not agree with the network.
         """
-        half = isinstance(stage, ModelStage) and stage.half_artefact
-        told = _from(on_fraction, 0.0, _FILES)
-        if "deployed" in kept:
-            files, cached = self._obtain_deployed(report, folder, kept["deployed"], given, told)
-        else:
-            files, cached = self._obtain_files(report, folder, half, told)
+        files, cached = self.obtain(report, folder, kept, given, stage, _from(on_fraction, 0.0, _FILES))
+        if "deployed" not in kept:
             told = _from(on_fraction, _FILES, _EAGER)
             report.pytorch, eager_cached = self._eager(report, folder, told)
             cached = cached and eager_cached
@@ -127,6 +123,21 @@ class Evaluator:
             self.emit(Note(report.key, "warning", f"No reasons for the figures: {error.message}"))
         on_fraction(1.0)
         return cached
+
+    def obtain(
+        self,
+        report: StageReport,
+        folder: Path,
+        kept: dict[str, Any],
+        given: Given,
+        stage: Stage,
+        on_fraction: Callable[[float], None],
+    ) -> tuple[_Files, bool]:
+        """The stage's files, verified, and whether they came from the cache; arguments as of `evaluate`."""
+        if "deployed" in kept:
+            return self._obtain_deployed(report, folder, kept["deployed"], given, on_fraction)
+        half = isinstance(stage, ModelStage) and stage.half_artefact
+        return self._obtain_files(report, folder, half, on_fraction)
 
     def _obtain_files(
         self, report: StageReport, folder: Path, half: bool, on_fraction: Callable[[float], None]
@@ -291,7 +302,7 @@ class Evaluator:
     def _before(self, report: StageReport) -> StageReport | None:
         """The stage that this one continues; the baseline where it continues a source."""
         before = self.run.report(report.source) if report.source in stage_keys(self.pipeline) else None
-        return before or self.run.report(stage_key(self.pipeline, self.pipeline.baseline_id, report.seed))
+        return before or self._reference(report)
 
     def _sample(self, made: MadeArtefact) -> Path:
         """One preprocessed test image as .npy, float32 [1, 3, s, s]."""
@@ -353,23 +364,24 @@ class Evaluator:
         )  # fmt: skip
 
     def _baseline(self, report: StageReport, files: _Files) -> "_Base | None":
-        """The baseline's headline file, of the same seed, when it is there already or is this stage."""
-        if report.id == self.pipeline.baseline_id:
-            made = files.made[0]
-            return _Base(made.path, made.sha256, np.load(made.logits).argmax(1) == np.load(made.labels))
-        other = self.run.report(stage_key(self.pipeline, self.pipeline.baseline_id, report.seed))
-        if other is None or other.main is None:
+        """The baseline's headline file, when it is there already or is this stage."""
+        other = self._reference(report)
+        if other is None:
             return None
-        made = _Files.read(self.run.stage_folder(other.key) / "artefacts").made[0]
+        if other is not report:
+            files = _Files.read(self.run.stage_folder(other.key) / "artefacts")
+        made = files.made[0]
         return _Base(made.path, made.sha256, np.load(made.logits).argmax(1) == np.load(made.labels))
+
+    def _reference(self, report: StageReport) -> StageReport | None:
+        """The baseline's report, of the same seed; None where it comes later."""
+        if report.id == self.pipeline.baseline_id:
+            return report
+        return self.run.report(stage_key(self.pipeline, self.pipeline.baseline_id, report.seed))
 
     def _compare(self, report: StageReport) -> None:
         """Compression ratio and memory reduction against the baseline (R1's CR and MR%)."""
-        baseline = (
-            report
-            if report.id == self.pipeline.baseline_id
-            else self.run.report(stage_key(self.pipeline, self.pipeline.baseline_id, report.seed))
-        )
+        baseline = self._reference(report)
         if baseline is None:
             self.emit(
                 Note(

@@ -27,7 +27,8 @@ from core.deploy.formats.settings import ExportSettings
 from core.errors import EspalierError
 from core.ladder import Rung, Step, ladder
 from core.model_card import Exported, card_of
-from core.profiling.statistics import median_interval
+from core.profiling.latency import latency
+from core.profiling.protocol import Block, Budget, Timing
 from core.reports import Artefact, Metric, StageReport, Verification
 from core.runs import Home, RunFolder, stage_key
 
@@ -44,8 +45,7 @@ __all__ = [
 ]
 
 Say = Callable[[float, str], None]
-_SESSIONS, _RUNS = 8, 30
-_SESSION_SECONDS, _SESSION_LIMIT = 0.05, 10.0  # of timed runs: at least, and no run starts after it
+_ONNX_RUNTIME = FORMATS["onnx"].runtime
 _VERIFIED, _TIMED = 0.7, 0.95  # shares of an export's time
 
 
@@ -203,7 +203,7 @@ class _Export:
             metrics["latency_ms"] = self._latency(path, answers)
         self._tell(_TIMED, "Writing")
         size = sum(_bytes(part) for part in self.kind.parts(path))
-        digest = sha256_of(path) if path.is_file() else sha256_of(path / "weights.safetensors")
+        digest = sha256_of(self.kind.model_of(path))
         exported = Exported(self.kind, self.settings, last, metrics.get("latency_ms"), digest, size)
         card = card_of(self.run_folder, self.subject.report, self.subject.artefact, rungs, exported)
         if self.kind.bundle:
@@ -216,7 +216,8 @@ class _Export:
         self._tell(1.0, "Exported")  # the last moment to stop: from here on something lies at the target
         files = tuple(_placed(part, self.target.parent) for part in written)
         total = sum(_bytes(file) for file in files[: 1 if self.kind.bundle else len(self.kind.parts(path))])
-        top1 = last.top1.value if last.top1.value is not None else 0.0
+        top1 = last.top1.value
+        assert top1 is not None  # of at least one image
         return ExportResult(
             self.target, total, digest, top1, last.network, metrics, files, tuple(rungs), card, self._notes()
         )
@@ -260,24 +261,20 @@ class _Export:
 
     def _latency(self, path: Path, answers: _Answers) -> Metric:
         """The median over sessions of the median time of a call, on one thread, in milliseconds."""
+        budget = Budget()
         arguments = {
             "format": self.kind.id, "path": str(path), "sample": str(answers.sample), "threads": 1,
-            "runs": _RUNS, "seconds": _SESSION_SECONDS, "limit": _SESSION_LIMIT,
+            "runs": budget.runs, "seconds": budget.block_seconds, "limit": budget.block_limit,
         }  # fmt: skip
-        blocks: list[list[float]] = []
+        blocks: list[Block] = []
         batch = 1
         with Child(self.kind.process, self._log, threads=1) as child:
-            for number in range(_SESSIONS):
-                self._tell(_VERIFIED + (_TIMED - _VERIFIED) * number / _SESSIONS, "Measuring latency")
+            for number in range(budget.blocks):
+                self._tell(_VERIFIED + (_TIMED - _VERIFIED) * number / budget.blocks, "Measuring latency")
                 result = child.call("core.deploy.formats.jobs:time_block", arguments, self.control)
-                blocks.append([1e3 * float(seconds) for seconds in result["seconds"]])
+                blocks.append([float(seconds) for seconds in result["seconds"]])
                 batch = int(result["batch"])
-        found = median_interval([float(np.median(block)) for block in blocks])
-        runs = sum(len(block) for block in blocks)
-        how = f"{self.kind.runtime}, 1 thread, batch {batch}; median of {runs} runs in {_SESSIONS} sessions"
-        return Metric(
-            value=found.value, unit="ms", low=found.low, high=found.high, level=found.level, n=runs, how=how
-        )
+        return latency(Timing(blocks, [], 0.0, wide=False), f"{self.kind.runtime}, 1 thread", batch)
 
     def _packed(
         self, model: Path, folder: Path, answers: _Answers, digest: str, last: Rung, card: str
@@ -332,12 +329,7 @@ def _find(run: RunFolder, stage_key: str, artefact_id: str) -> tuple[StageReport
     Raises:
         EspalierError: when there is no such stage or file.
     """
-    report = run.report(stage_key)
-    if report is None:
-        finished = ", ".join(each.key for each in run.reports()) or "none yet"
-        raise EspalierError(
-            f"Expected a finished stage of this run, received {stage_key!r}.", f"Finished: {finished}."
-        )
+    report = run.finished(stage_key)
     artefact = next((each for each in report.artefacts if each.id == (artefact_id or report.headline)), None)
     if artefact is None:
         raise EspalierError(
@@ -378,12 +370,10 @@ def _steps(run: RunFolder, report: StageReport, artefact: Artefact) -> tuple[lis
             continue
         if logits.shape == network.shape:
             label = f"{each.name}: {file.label}"
-            steps.append(
-                Step(f"{each.key}/{file.id}", label, file.precision, "ONNX Runtime on the CPU", logits)
-            )
+            steps.append(Step(f"{each.key}/{file.id}", label, file.precision, _ONNX_RUNTIME, logits))
     given = steps[0].precision == "given" if steps else False
     first = (
-        Step("given", "The given ONNX file", "given", "ONNX Runtime on the CPU", network)
+        Step("given", "The given ONNX file", "given", _ONNX_RUNTIME, network)
         if given or not _has_network(run, report)
         else Step("pytorch", "PyTorch network", "float32", "PyTorch", network)
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core import tables
 from core.analysis.accuracy import accuracy_metrics
 from core.deploy.agreement import HALF_AGREEMENT, HALF_RELATIVE_LIMIT, compare_logits
 from core.reports import Metric, Verification
@@ -128,20 +129,11 @@ def as_lines(rungs: Sequence[Rung]) -> list[list[str]]:
 
 def as_text(rungs: Sequence[Rung]) -> str:
     """The ladder for a terminal."""
-    lines = as_lines(rungs)
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
-    first, *others = widths
-    rows = []
-    for line in lines:
-        cells = [cell.rjust(width) for cell, width in zip(line[1:], others, strict=True)]
-        rows.append("  ".join([line[0].ljust(first), *cells]).rstrip())
-    rows.insert(1, "  ".join("─" * width for width in widths))
-    return "\n".join(rows)
+    head, *rows = as_lines(rungs)
+    return tables.aligned(head, rows)
 
 
 def as_markdown(rungs: Sequence[Rung]) -> str:
     """The ladder as a table in Markdown."""
-    head, *lines = (
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in as_lines(rungs)
-    )
-    return "\n".join([head, "|---|" + "---:|" * (len(_HEAD) - 1), *lines])
+    head, *rows = as_lines(rungs)
+    return tables.markdown(head, rows)

@@ -9,18 +9,17 @@ another run of the same stage on this machine, do not measure again.
 """
 
 import copy
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cache import Measurements
+from core.decisions import Decisions
 from core.errors import EspalierError
 from core.events import PhaseStarted
 from core.inputs import Given, Surroundings
 from core.pipeline import StageNode
-from core.runs import stage_key, write_atomically
+from core.runs import stage_key
 from core.stages.base import StageContext
 from core.stages.prune_channels import PruneChannelsParams, look_in
 from core.surgery.prospect import Prospect
@@ -127,8 +126,8 @@ class LatencyTargets:
 
     def __init__(self, around: Surroundings):
         self.around = around
-        self._written = around.run.folder / "latency_targets.json"
         self._memory = Measurements(around.home.cache / "measurements")
+        self._decisions = Decisions(around.run.folder / "latency_targets.json", self._memory)
 
     def settled(
         self,
@@ -154,14 +153,12 @@ class LatencyTargets:
         if not self.around.times or given.checkpoint is None:
             return node, None
         stage = stage_key(self.around.pipeline, node.id, seed)
-        taken = _read(self._written)
-        if stage not in taken:
-            taken[stage], _ = self._memory.remembered(
-                {"latency target": _VERSION, "of": key()},
-                lambda: asdict(self._search(stage, settings, given, context())),
-            )
-            write_atomically(self._written, json.dumps(taken, indent=1))
-        found = LatencyFound.from_plain(taken[stage])
+        taken = self._decisions.taken(
+            stage,
+            lambda: {"latency target": _VERSION, "of": key()},
+            lambda: asdict(self._search(stage, settings, given, context())),
+        )
+        found = LatencyFound.from_plain(taken)
         return node.model_copy(update={"settings": found.settings(settings).model_dump(mode="json")}), found
 
     def _search(
@@ -256,8 +253,3 @@ def narrowed(subject: "Subject", settings: PruneChannelsParams, kept: dict[str, 
     model = filled(narrow)
     model.constraints = {}  # random weights keep no zeros and no codebooks
     return replace(subject, model=model)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """What this run has settled; empty where there is nothing yet."""
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -19,6 +19,7 @@ from core.ladder import Rung, as_markdown
 from core.metrics import METRICS
 from core.reports import Artefact, Metric, StageReport
 from core.runs import RunFolder
+from core.tables import markdown
 
 if TYPE_CHECKING:
     from core.deploy.formats.base import Format
@@ -156,13 +157,8 @@ def _chain(run: RunFolder, report: StageReport) -> str:
 
 
 def _settings(lines: Sequence[Line]) -> str:
-    rows = ["| Part | Setting | Value |", "|---|---|---|"]
-    for line in lines:
-        if line.value == "not set":
-            continue
-        cells = [cell.replace("|", "\\|").replace("\n", " ") for cell in (line.group, line.label, line.value)]
-        rows.append(f"| {cells[0]} | {cells[1] or '(stage)'} | {cells[2]} |")
-    return "\n".join(rows)
+    rows = [(line.group, line.label or "(stage)", line.value) for line in lines if line.value != "not set"]
+    return markdown(("Part", "Setting", "Value"), rows, left=3)
 
 
 def _notes(report: StageReport, artefact: Artefact) -> list[str]:
@@ -173,19 +169,17 @@ def _notes(report: StageReport, artefact: Artefact) -> list[str]:
 
 
 def _figures(artefact: Artefact, exported: Exported | None) -> str:
-    rows = ["| Figure | Value | Where it comes from |", "|---|---|---|"]
-    metrics = dict(artefact.metrics)
-    labels = {name: METRICS[name].label for name in metrics if name in METRICS and name not in _OPERATIONS}
-    for name, label in labels.items():
-        if metrics[name].value is not None:
-            rows.append(f"| {label} | {value_in_full(metrics[name])} | {metrics[name].how or '—'} |")
+    rows = [
+        (METRICS[name].label, value_in_full(metric), metric.how or "—")
+        for name, metric in artefact.metrics.items()
+        if name in METRICS and name not in _OPERATIONS and metric.value is not None
+    ]
     if exported is not None:
-        last = exported.last
-        rows.append(f"| Top-1 of the exported file | {value_in_full(last.top1)} | {last.runtime} |")
-        if exported.latency is not None and exported.settings.latency:
-            latency = exported.latency
-            rows.append(f"| Latency of the exported file | {value_in_full(latency)} | {latency.how} |")
-    return "\n".join(rows)
+        last, latency = exported.last, exported.latency
+        rows.append(("Top-1 of the exported file", value_in_full(last.top1), last.runtime))
+        if latency is not None and exported.settings.latency:
+            rows.append(("Latency of the exported file", value_in_full(latency), latency.how))
+    return markdown(("Figure", "Value", "Where it comes from"), rows, left=3)
 
 
 def _licences(run: RunFolder, report: StageReport) -> Iterator[str]:

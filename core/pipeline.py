@@ -233,10 +233,6 @@ class Pipeline(Params):
             "stages": tuple(changed(node) for node in self.stages),
         })  # fmt: skip
 
-    def with_data(self, data: DataSettings) -> "Pipeline":
-        """The document on other data."""
-        return self.model_copy(update={"data": data})
-
 
 _N = TypeVar("_N", bound=Node)
 

@@ -5,15 +5,14 @@ the run folder (`precision_trials.json`, by the stage's id, the same for every s
 which goes on keeps it, and in the cache, so that another run of the same stage decides the same.
 """
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cache import Measurements
+from core.decisions import Decisions
 from core.events import PhaseStarted
 from core.inputs import Given, Surroundings
 from core.pipeline import StageNode
-from core.runs import stage_key, write_atomically
+from core.runs import stage_key
 
 if TYPE_CHECKING:
     from core.precision import PrecisionTrial
@@ -27,8 +26,9 @@ class PrecisionChoices:
 
     def __init__(self, around: Surroundings):
         self.around = around
-        self._written = around.run.folder / "precision_trials.json"
-        self._memory = Measurements(around.home.cache / "measurements")
+        self._decisions = Decisions(
+            around.run.folder / "precision_trials.json", Measurements(around.home.cache / "measurements")
+        )
 
     def settled(self, node: StageNode, seed: int, given: Given) -> "tuple[StageNode, PrecisionTrial | None]":
         """The stage with its precision decided, and the trial that decided, if there was one.
@@ -42,13 +42,10 @@ class PrecisionChoices:
 
         if not undecided(self.around.device) or not self.around.times:
             return _in_precision(node, "mixed"), None
-        taken = _read(self._written)
-        if node.id not in taken:
-            taken[node.id], _ = self._memory.remembered(
-                self._key(node, given), lambda: self._try(node, seed, given).as_dict()
-            )
-            write_atomically(self._written, json.dumps(taken, indent=1))
-        trial = PrecisionTrial(**taken[node.id])
+        taken = self._decisions.taken(
+            node.id, lambda: self._key(node, given), lambda: self._try(node, seed, given).as_dict()
+        )
+        trial = PrecisionTrial(**taken)
         return _in_precision(node, trial.chosen), trial
 
     def _key(self, node: StageNode, given: Given) -> dict[str, Any]:
@@ -101,8 +98,3 @@ def _in_precision(node: StageNode, precision: str) -> StageNode:
     """The same stage with its setting decided."""
     settings = node.stage.in_precision(node.parameters, precision).model_dump(mode="json")
     return node.model_copy(update={"settings": settings})
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The trials of this run; empty where there is none yet."""
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

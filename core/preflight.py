@@ -11,12 +11,12 @@ GPU the stages' own batches are tried, on a processor at most 32 images at once.
 """
 
 import copy
+import json
 import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,16 @@ from core.child import Child
 from core.control import RunControl
 from core.data.store import open_data
 from core.deploy.artefacts import MadeArtefact
-from core.engine import Options
-from core.errors import EspalierError, Problem
+from core.engine import Options, reproducible
+from core.errors import EspalierError, Fault, Problem
 from core.evaluation import Evaluator
 from core.events import Event, PhaseStarted
 from core.inputs import Surroundings
 from core.making import Maker
 from core.params import Params, when_of
 from core.pipeline import Node, Pipeline, StageNode
+from core.reports import StageReport
 from core.runs import Home, RunFolder, stage_key
-from core.stages.base import ModelStage
 
 Progress = Callable[[float, str], None]
 Place = tuple[str | int, ...]
@@ -57,6 +57,7 @@ class Trial:
         state: "passed", "failed", or "skipped" where a stage that it needs failed.
         files: names of the files that were exported, opened and verified.
         problem: why it failed; its place points into the document.
+        fault: whether nobody foresaw that failure.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Trial:
     seconds: float = 0.0
     files: tuple[str, ...] = ()
     problem: Problem | None = None
+    fault: bool = False
 
     @property
     def sentence(self) -> str:
@@ -119,8 +121,8 @@ def preflight(
     options: Options,
     on_progress: Progress | None = None,
     control: RunControl | None = None,
-    on_trial: "Callable[[Trial], None] | None" = None,
-    on_made: Witness | None = None,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+    on_made: Witness = lambda node, folder, files: None,
 ) -> Preflight:
     """Push a handful of images through every active stage.
 
@@ -139,14 +141,10 @@ def preflight(
     options, control = options.resolved(), control or RunControl()
     folder = Path(tempfile.mkdtemp(prefix="espalier-preflight-"))
     try:
-        rehearsal = _Rehearsal(
-            small(pipeline, options.device), base, _Aside(folder, home), options, on_progress, control
-        )
-        if on_trial is not None:
-            rehearsal.on_trial = on_trial
-        if on_made is not None:
-            rehearsal.on_made = on_made
-        trials, general = rehearsal.run()
+        trials, general = _Rehearsal(
+            small(pipeline, options.device), base, _Aside(folder, home), options, control,
+            on_progress or (lambda fraction, text: None), on_trial, on_made,
+        ).run()  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Preflight(trials, time.monotonic() - started, general)
@@ -195,40 +193,28 @@ class _Evaluator(Evaluator):
 
     def files_of(self, node: StageNode, maker: Maker, seed: int) -> list[MadeArtefact]:
         """The files that agree with the network."""
-        import json
-
-        from core.reports import StageReport
-
         key = stage_key(self.pipeline, node.id, seed)
         folder = self.run.stage_folder(key)
         kept = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         report = StageReport(key=key, id=node.id, source="", seed=seed, name=node.title, kind=node.kind)
-        if "deployed" in kept:
-            given = maker.inputs.given(node, seed)
-            files, _ = self._obtain_deployed(report, folder, kept["deployed"], given, _silent)
-        else:
-            half = isinstance(node.stage, ModelStage) and node.stage.half_artefact
-            files, _ = self._obtain_files(report, folder, half, _silent)
+        files, _ = self.obtain(report, folder, kept, maker.inputs.given(node, seed), node.stage, _silent)
         return files.made
 
 
+@dataclass(slots=True)
 class _Rehearsal:
     """One pre-flight under way."""
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        base: Path,
-        home: _Aside,
-        options: Options,
-        on_progress: Progress | None,
-        control: RunControl,
-    ):
-        self.pipeline, self.base, self.home, self.options = pipeline, base, home, options
-        self.control, self._tell = control, on_progress or (lambda fraction, text: None)
-        self._fraction, self._stage = 0.0, ""
-        self.on_trial: Callable[[Trial], None] = lambda trial: None
-        self.on_made: Witness = lambda node, folder, files: None
+    pipeline: Pipeline
+    base: Path
+    home: _Aside
+    options: Options
+    control: RunControl
+    _tell: Progress
+    on_trial: Callable[[Trial], None]
+    on_made: Witness
+    _fraction: float = 0.0
+    _stage: str = ""
 
     def run(self) -> tuple[tuple[Trial, ...], tuple[Problem, ...]]:
         """Every stage's trial, and problems of data and sources."""
@@ -241,7 +227,7 @@ class _Rehearsal:
         except EspalierError as error:
             return (), (Problem(error.message, error.advice, ("data", "path")),)
         run = RunFolder.create(self.pipeline, self.base, self.home)
-        with Child("tool", self.home.folder / "tool.log") as tool, _threads(self.options.threads):
+        with Child("tool", self.home.folder / "tool.log") as tool, reproducible(self.options.threads):
             around = Surroundings(
                 run, self.home, self.pipeline, data, self.options.device, self.options.threads, self.control,
                 self._heard, tool, self.options.core_watts, times=False,
@@ -289,6 +275,7 @@ class _Rehearsal:
             self.on_made(node, evaluator.run.stage_folder(stage_key(self.pipeline, node.id, seed)), files)
         except EspalierError as error:
             problem = Problem(error.message, error.advice, named_field(node, error, place))
+            fault = isinstance(error, Fault)
         except (
             ArithmeticError,
             AssertionError,
@@ -299,10 +286,11 @@ class _Rehearsal:
             ValueError,
         ) as error:
             problem = Problem(f"Something unexpected stopped this stage: {error}", "", place)
+            fault = True
         else:
             labels = tuple(made.label for made in files)
             return Trial(node.id, node.title, "passed", time.monotonic() - started, labels)
-        return Trial(node.id, node.title, "failed", time.monotonic() - started, problem=problem)
+        return Trial(node.id, node.title, "failed", time.monotonic() - started, problem=problem, fault=fault)
 
     def _heard(self, event: Event) -> None:
         if isinstance(event, PhaseStarted):
@@ -342,15 +330,3 @@ def _labels(parameters: Params, where: Place = ()) -> Iterator[tuple[Place, str]
 
 def _silent(fraction: float) -> None:
     """Progress inside a stage is too short to be told."""
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -247,6 +247,20 @@ class RunFolder:
         path = self.stage_folder(key) / "report.json"
         return StageReport.model_validate_json(path.read_bytes()) if path.is_file() else None
 
+    def finished(self, key: str) -> StageReport:
+        """The report of a stage that a person named.
+
+        Raises:
+            EspalierError: when there is no such stage, or it is not finished.
+        """
+        found = self.report(key)
+        if found is None:
+            finished = ", ".join(each.key for each in self.reports()) or "none yet"
+            raise EspalierError(
+                f"Expected a finished stage of {self.name}, received {key!r}.", f"Finished: {finished}."
+            )
+        return found
+
     def reports(self) -> list[StageReport]:
         """All finished stages in the order of the pipeline, seed after seed."""
         pipeline = self.pipeline

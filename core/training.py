@@ -231,7 +231,6 @@ class _Loop:
         self.cut_at: int | None = None
         self._pending: list[tuple[dict[str, Tensor], Tensor, int]] = []
         self._mark = self._saved = self._told = time.monotonic()
-        self._told_images = 0
 
     def run(self) -> TrainingResult:
         self._restore()

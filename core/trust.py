@@ -46,10 +46,6 @@ class TrustList:
         chosen = os.environ.get("ESPALIER_HOME")
         return cls(Path(chosen or platformdirs.user_config_dir("Espalier", appauthor=False)))
 
-    def is_trusted(self, path: Path) -> bool:
-        """Whether the file, as it is now, is on the list."""
-        return self.knows(path.read_bytes())
-
     def knows(self, content: bytes) -> bool:
         """Whether a file of this content is on the list."""
         return hashlib.sha256(content).hexdigest() in self._read()

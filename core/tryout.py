@@ -22,9 +22,9 @@ from core.child_server import ProgressCallback
 from core.control import RunControl
 from core.data.decode import Misfit, Undecodable, decode, look
 from core.data.layout import IMAGE_ENDINGS, is_litter
-from core.data.preprocess import Preprocess
+from core.data.preprocess import LUMA, Preprocess
 from core.data.source import Plan
-from core.deploy.verify import classes_of, preprocessing_of
+from core.deploy.verify import OnnxAnswer, classes_of, preprocessing_of
 from core.errors import EspalierError
 from core.profiling.session import open_session, warm_up
 
@@ -32,7 +32,6 @@ BEST = 5
 MOST_IMAGES = 5000
 """Of a folder; more would be a test set, which `espalier run` measures."""
 _RUNS, _ENOUGH_SECONDS = 3, 0.1  # timed runs of an image, fewer where they take longer than this
-_LUMA = np.array([0.2989, 0.587, 0.114], np.float32)  # as core.data.preprocess.luma
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,21 +237,15 @@ def _load(file: Path) -> _Model:
     session = open_session(file, threads=1)
     metadata = session.get_modelmeta().custom_metadata_map
     prepare = preprocessing_of(file, session, metadata, None)
-    entry, output = session.get_inputs()[0], session.get_outputs()[0]
-    if isinstance(entry.shape[0], int) and entry.shape[0] != 1:
+    answer = OnnxAnswer(session)
+    if answer.batch not in (None, 1):
         raise EspalierError(
-            f"{file.name} takes {entry.shape[0]} images at a time; single images cannot be tried on it.",
+            f"{file.name} takes {answer.batch} images at a time; single images cannot be tried on it.",
             "Choose a file with an open batch size, as Espalier exports it.",
         )
-    kind = np.float16 if entry.type == "tensor(float16)" else np.float32
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        logits: np.ndarray = session.run([output.name], {entry.name: batch.astype(kind, copy=False)})[0]
-        return logits
-
     empty = np.zeros((1, prepare.channels, prepare.size, prepare.size), np.float32)
-    warm_up(lambda: run(empty))
-    return _Model(run, prepare, classes_of(metadata))
+    warm_up(lambda: answer(empty))
+    return _Model(answer, prepare, classes_of(metadata))
 
 
 def _answer(model: _Model, batch: np.ndarray) -> dict[str, Any]:
@@ -278,7 +271,7 @@ def network_input(pixels: np.ndarray, prepare: Preprocess) -> np.ndarray:
     """uint8 [s, s, c] to float32 [1, channels, s, s]: what `Preprocess` does, without PyTorch."""
     unit = pixels.astype(np.float32) / np.float32(255)
     if prepare.channels == 1 and unit.shape[2] == 3:
-        unit = (unit * _LUMA).sum(2, keepdims=True)
+        unit = (unit * np.array(LUMA, np.float32)).sum(2, keepdims=True)
     mean, std = (np.array(values, np.float32) for values in (prepare.mean, prepare.std))
     return np.ascontiguousarray(((unit - mean) / std).transpose(2, 0, 1)[None])
 

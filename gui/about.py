@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPlainTextEdit, QPus
 
 import core
 from gui import theme
+from gui.language import tr
 from gui.messages import versions
 from gui.widgets.buttons import text
 
@@ -16,15 +17,17 @@ class AboutDialog(QDialog):
     def __init__(self, parent: QWidget | None):
         super().__init__(parent)
         self.setObjectName("about")
-        self.setWindowTitle("About Espalier")
+        self.setWindowTitle(tr("About Espalier"))
         mark = QLabel()
         mark.setPixmap(theme.app_icon().pixmap(QSize(56, 56), self.devicePixelRatioF()))
         words = QVBoxLayout()
-        words.addWidget(text(f"Espalier {core.__version__}", "title"))
+        words.addWidget(text(tr("Espalier {version}", version=core.__version__), "title"))
         words.addWidget(
             text(
-                "To train and prune a tree onto a frame: compression of image classifiers, "
-                "every figure measured on the exported file.",
+                tr(
+                    "To train and prune a tree onto a frame: compression of image classifiers, "
+                    "every figure measured on the exported file."
+                ),
                 "muted",
                 wrap=True,
             )
@@ -35,10 +38,10 @@ class AboutDialog(QDialog):
         top.addLayout(words, 1)
         self.versions = QPlainTextEdit(versions())
         self.versions.setObjectName("versions")
-        self.versions.setAccessibleName("Versions")
+        self.versions.setAccessibleName(tr("Versions"))
         self.versions.setReadOnly(True)
         self.versions.setMinimumSize(480, 210)
-        copy, close = QPushButton("Copy versions"), QPushButton("Close")
+        copy, close = QPushButton(tr("Copy versions")), QPushButton(tr("Close"))
         copy.setObjectName("copy-versions")
         copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.versions.toPlainText()))
         close.setObjectName("close-about")

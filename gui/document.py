@@ -10,6 +10,8 @@ from core.errors import Problem
 from core.pipeline import Pipeline
 from core.runs import write_atomically
 
+_MOST_STEPS = 500  # that can be undone: each keeps a pipeline of its own, some 20 KB
+
 
 class Document(QObject):
     """Holds the immutable pipeline; every edit replaces it and can be undone.
@@ -24,6 +26,7 @@ class Document(QObject):
         """`path` is None for what has no file of its own (a recipe, a run's pipeline)."""
         super().__init__()
         self.undo_stack = QUndoStack(self)
+        self.undo_stack.setUndoLimit(_MOST_STEPS)
         self.open(pipeline, path, base)
         self.undo_stack.cleanChanged.connect(lambda _clean: self.changed.emit())
 

@@ -11,7 +11,7 @@ from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 LANGUAGES = Path(__file__).resolve().parent.parent / "resources" / "languages"
 
 
-def tr(text: str, **words: object) -> str:
+def tr(text: str, /, **words: object) -> str:
     """`text` in the person's language, with `words` in the places that it names: `tr("Saved {name}.", name=…)`."""
     said = QCoreApplication.translate("", text)
     return said.format(**words) if words else said

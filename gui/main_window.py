@@ -154,6 +154,8 @@ class MainWindow(QMainWindow):
         session, jobs, conductor = self.session, self.jobs, self.conductor
         for changing in (self.document, session, conductor.queue):
             changing.changed.connect(self._update)
+        for timing in (self.inspect, self.tryout, self.outlook):
+            session.running_changed.connect(timing.set_running)
         session.run_ended.connect(self.leaving.run_ended)
         self.steering.shown.connect(self._show_results)
         self.steering.problem_wanted.connect(self._go_to)
@@ -187,8 +189,6 @@ class MainWindow(QMainWindow):
         self.monitor.show_state(session.state, session.steered)
         self.status.show(session, document.modified, len(document.problems))
         self.start.view.show_document(document.name)
-        for place in (self.inspect, self.tryout, self.outlook):
-            place.set_running(session.steered != "idle")
 
     def _show_results(self, results: Results) -> None:
         self.compare.show_results(results)

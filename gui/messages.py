@@ -80,8 +80,9 @@ class MessageDialog(QDialog):
             label.setProperty("role", role)
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            label.setVisible(bool(text))
             texts.addWidget(label)
+            if not text:
+                label.hide()
         row.addLayout(texts, 1)
         return row
 

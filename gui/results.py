@@ -1,4 +1,4 @@
-"""A run as the window shows it: what its folder holds, read once (no Qt)."""
+"""A run as the window shows it: what its folder holds, read once (no widgets)."""
 
 import time
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from core.analysis.table import Row, table_rows
 from core.pipeline import Pipeline
 from core.reports import StageReport
 from core.runs import RunFolder
+from gui.language import tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Results:
         """When, how far, where."""
         when = time.strftime("%d %b %Y, %H:%M", time.localtime(self.started)) if self.started else ""
         total = len(self.pipeline.active) * len(self.pipeline.axes.seed)
-        count = f"{len(self.reports)} of {total} stages"
+        count = tr("{done} of {all} stages", done=len(self.reports), all=total)
         return " · ".join(part for part in (when, self.status, count, self.machine) if part)
 
 

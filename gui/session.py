@@ -15,6 +15,7 @@ from core.control import RunControl
 from core.errors import EspalierError, Stopped
 from core.pipeline import Pipeline
 from core.runs import Home, RunFolder, unfinished_run
+from gui.language import tr
 from gui.monitor.state import RunState, merged
 from gui.worker import Failure, Say, Worker
 
@@ -26,6 +27,7 @@ class Session(QObject):
 
     Signals:
         changed: the state of the run or the steering is other than before.
+        running_changed: whether a run goes on; only when that is other than before.
         stage_done: a stage has finished; its report is in the run folder.
         run_ended: "completed", "stopped" or "failed"; a `Failure` follows by `failed`.
 
@@ -33,6 +35,7 @@ class Session(QObject):
     """
 
     changed = Signal()
+    running_changed = Signal(bool)
     stage_done = Signal()
     run_ended = Signal(str)
     failed = Signal(object)
@@ -129,7 +132,8 @@ class Session(QObject):
                 raise EspalierError(done.message, done.advice, done.details)
             return done
 
-        self.worker.start(f"the run “{run.name}”", job)
+        self.worker.start(tr("the run “{name}”", name=run.name), job)
+        self.running_changed.emit(self.worker.running)
         self.changed.emit()
 
     def _take(self, batch: list[Any]) -> None:
@@ -148,6 +152,7 @@ class Session(QObject):
                 self._unfinished = (text, self.run) if text else None
             except EspalierError:
                 self._unfinished = None
+        self.running_changed.emit(False)
         self.changed.emit()
         self.run_ended.emit(how)
 

@@ -136,9 +136,7 @@ class Steering(QObject):
             return
         try:
             if self.results is None or self.results.run.folder != run.folder:
-                register(
-                    self._session.home, run.folder
-                )  # from elsewhere: the lists of runs know it from here on
+                self._remember(run.folder)
             self.results = read_results(run)
             if replay and self._session.steered == "idle":
                 self._session.show(run)

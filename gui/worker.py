@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
 from core.control import RunControl
 from core.errors import EspalierError, Stopped
+from gui.language import tr
 
 Say = Callable[[Any], None]
 Job = Callable[[RunControl, Say], Any]
@@ -189,8 +190,8 @@ def failure(error: BaseException) -> Failure:
     if isinstance(error, EspalierError):
         return Failure(error.message, error.advice, error.details or details, True)
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        advice = "Choose a smaller batch size or image size, or another device, and run again."
-        return Failure("The memory was not enough.", advice, details, True)
+        advice = tr("Choose a smaller batch size or image size, or another device, and run again.")
+        return Failure(tr("The memory was not enough."), advice, details, True)
     text = str(error) or type(error).__name__
-    advice = "Nothing that was finished is lost. The details help to report it."
-    return Failure(f"Something unexpected happened: {text}", advice, details, False)
+    advice = tr("Nothing that was finished is lost. The details help to report it.")
+    return Failure(tr("Something unexpected happened: {error}", error=text), advice, details, False)

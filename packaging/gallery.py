@@ -3,7 +3,8 @@
     python packaging/gallery.py docs/gallery                 runs the Quick tour first
     python packaging/gallery.py docs/gallery --run FOLDER    shows a run from before
 
-Needs a display (or `xvfb-run`, or QT_QPA_PLATFORM=offscreen); writes NAME-THEME.png.
+Needs a display (or `xvfb-run`, or QT_QPA_PLATFORM=offscreen); writes NAME-THEME.png, with a palette each so
+that they stay small, and a page that shows them beside the folder (`docs/gallery.md`).
 """
 
 import argparse
@@ -17,18 +18,49 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from PIL import Image
 from PySide6.QtCore import QEventLoop, QMimeData, QObject, QSettings, Qt, QTimer
-from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QImage
 from PySide6.QtWidgets import QApplication, QWidget
 
 from core.data.store import open_data
 from gui.app import make_application, make_window
-from gui.editor import edits
+from gui.editor import edits, forest
 from gui.editor.palette import NEW
 from gui.main_window import MainWindow
 from gui.worker import Worker
 
 _RUN_LIMIT_MS = 30 * 60 * 1000
 THEMES = ("light", "dark")
+_COMMON, _RARE = 24, 40  # colours of a picture: the commonest exactly, and some for all the others
+_SCENES = {
+    "start": "Start: recipes, runs from before, and a model of your own.",
+    "data-images": "Data: the images, their classes and splits.",
+    "data-augmentation": "Data: what augmentation makes of an image.",
+    "data-check": "Data: duplicates, leaks between splits, odd files and labels, looked for before training.",
+    "pipeline-network": "Pipeline: the network that the chain starts from, with its parameters, MACs and predicted latency.",
+    "pipeline-stage": "Pipeline: the settings of a stage, and what it would leave.",
+    "pipeline-branches": "Pipeline: a branch, and a stage that is switched off.",
+    "pipeline-dragging": "Pipeline: a stage dragged onto a card starts a branch.",
+    "pipeline-grid": "Pipeline: a grid over settings of a stage.",
+    "pipeline-problem": "Pipeline: a problem, where it is and what mends it.",
+    "pipeline-check": "Pipeline: every stage tried on a few images before a run, and what the run will cost.",
+    "monitor-running": "Monitor: a run under way.",
+    "monitor": "Monitor: curves, stages and log of a run.",
+    "compare": "Compare: every stage's exported file, measured, each with its change and what is measurable.",
+    "compare-limits": "Compare: limits of a device; what does not fit is greyed out.",
+    "inspect-layers": "Inspect: the time of every layer, and the number format in which it computed.",
+    "inspect-architecture": "Inspect: what became of the network.",
+    "inspect-distributions": "Inspect: weights and activations of a layer, before and after.",
+    "inspect-sensitivity": "Inspect: what each layer can spare.",
+    "inspect-classes": "Inspect: the confusion matrix, and its change.",
+    "inspect-flips": "Inspect: the images that a stage answers otherwise.",
+    "export": "Export: the ladder from the network to the file.",
+    "export-card": "Export: the model card.",
+    "export-verified": "Export: a file that was written, opened again and verified.",
+    "tryout": "Try-out: own images on two models.",
+    "settings-general": "Settings.",
+    "settings-computing": "Settings: device, threads and power.",
+    "help": "Help: the guide opens at the place that one is in.",
+}
 
 
 class Gallery:
@@ -39,8 +71,14 @@ class Gallery:
 
     def take(self, name: str, what: QWidget | None = None) -> None:
         """A picture of the window (or of a dialog) in the theme in force."""
+        if (focused := QApplication.focusWidget()) is not None:
+            focused.clearFocus()
         wait(250)
-        (what or self.window).grab().save(str(self.out / f"{name}-{self.window.theme.choice}.png"))
+        grabbed = (what or self.window).grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+        rows = np.frombuffer(grabbed.constBits(), np.uint8).reshape(grabbed.height(), grabbed.bytesPerLine())
+        pixels = rows[:, : 3 * grabbed.width()].reshape(grabbed.height(), grabbed.width(), 3)
+        file = self.out / f"{name}-{self.window.theme.choice}.png"
+        with_palette(pixels).save(file, optimize=True)
 
     def in_both_themes(self, scene: Callable[[], None]) -> None:
         """Show a scene light and dark."""
@@ -74,7 +112,6 @@ class Gallery:
         """Every place, with the panels of the editor."""
         window, editor = self.window, self.window.editor
         for kind, id, name in (
-            ("pipeline", "", "pipeline-document"), ("data", "", "pipeline-data"),
             ("source", window.document.pipeline.sources[0].id, "pipeline-network"),
             ("stage", window.document.pipeline.stages[-1].id, "pipeline-stage"),
         ):  # fmt: skip
@@ -83,13 +120,14 @@ class Gallery:
             self.take(name)
         for place in ("monitor", "compare"):
             window.go(place)
+            wait(2500)  # until the meters have looked twice
             self.take(place)
 
     def start(self) -> None:
         """Recipes, and the runs of the home with the newest one chosen."""
         place = self.window.start
         self.window.go("start")
-        self._until_idle(place)
+        self.until_idle(place)
         place.view.table.selectRow(0)
         self.take("start")
 
@@ -97,35 +135,29 @@ class Gallery:
         """Every view of the document's data set."""
         place = self.window.data
         self.window.go("data")
-        self._until_idle(place)
-        for index, name in enumerate(("images", "augmentation", "check", "files")):
+        self.until_idle(place)
+        for index, name in enumerate(("images", "augmentation", "check")):
             place.view.tabs.setCurrentIndex(index)
-            self._until_idle(place)
+            self.until_idle(place)
             self.take(f"data-{name}")
         place.view.tabs.setCurrentIndex(0)
 
-    def _until_idle(self, place: QObject) -> None:
-        wait(100)
+    def until_idle(self, place: QObject) -> None:
+        """Until no worker of a place works."""
+        wait(600)
         while any(worker.running for worker in place.findChildren(Worker)):
             wait(50)
 
     def comparison(self) -> None:
-        """The comparison desk: settings that differ, limits, another baseline."""
+        """The comparison desk with a limit."""
         window, desk = self.window, self.window.compare
         window.go("compare")
-        rows = [row.id for row in desk.model.rows]
-        desk.panes.tabs.setCurrentWidget(desk.panes.settings)
-        desk.select(rows[0], rows[-1])
-        self.take("compare-settings")
         desk.panes.tabs.setCurrentWidget(desk.panes.limits)
-        desk.table.clearSelection()
         worst = max(row.metrics["latency_ms"].value or 0 for row in desk.model.rows)
         desk.change(limits={"latency_ms": 0.9 * worst})
         self.take("compare-limits")
-        desk.change(limits={}, pin=rows[-1])
+        desk.change(limits={})
         desk.panes.tabs.setCurrentWidget(desk.panes.notes)
-        self.take("compare-pinned")
-        desk.change(pin="")
 
     def inspection(self) -> None:
         """Every tab of the Inspector, on the first stage that changed the network's channels."""
@@ -141,14 +173,14 @@ class Gallery:
         for tab in ("layers", "architecture", "distributions", "sensitivity", "classes", "flips"):
             place.view.go(tab)
             wait(100)
-            self._until_idle(place)
+            self.until_idle(place)
             self.take(f"inspect-{tab}")
 
     def exporting(self) -> None:
         """What is known of a file, its model card, and an archive that was written and verified."""
         window, place = self.window, self.window.export
         window.go("export")
-        self._until_idle(place)
+        self.until_idle(place)
         self.take("export")
         place.view.tabs.setCurrentIndex(1)
         self.take("export-card")
@@ -157,7 +189,7 @@ class Gallery:
             place.view.settings_edited.emit(("format",), "zip", False)
             place.view.target.setText(str(Path(folder) / Path(place.view.target.text()).name))
             place.view.button.click()
-            self._until_idle(place)
+            self.until_idle(place)
             self.take("export-verified")
         place.view.settings_edited.emit(("format",), "onnx", True)
 
@@ -171,20 +203,15 @@ class Gallery:
                 name = f"{data.classes[int(data.labels[row])]}-{row}.png".replace("/", "-")
                 Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(Path(folder) / name)
             window.go("tryout")
-            self.take("tryout-empty")
             place.try_places([Path(folder)])
-            self._until_idle(place)
+            self.until_idle(place)
             self.take("tryout")
-            place.view.only.setChecked(True)
-            place.view.table.selectRow(0)
-            self._until_idle(place)
-            self.take("tryout-differ")
             place.clear()
 
     def beside(self) -> None:
         """What opens beside the window: settings, and the guide at the monitor."""
         window = self.window
-        for page in ("General", "Computing", "Storage"):
+        for page in ("General", "Computing"):
             dialog = window.aids.show_settings(page)
             wait(800)
             self.take(f"settings-{page.lower()}", dialog)
@@ -197,11 +224,11 @@ class Gallery:
     def problems(self) -> None:
         """A branched pipeline, and one that cannot run."""
         window, before = self.window, self.window.document.pipeline
-        branched, id = edits.duplicate_stage(before, before.stages[-2].id)
+        branched, id = forest.duplicate_stage(before, before.stages[-2].id)
         window.document.apply(edits.set_enabled(branched, before.stages[1].id, False), "Branch")
         window.go("pipeline")
         window.editor.select("stage", id)
-        self._until_idle(window.outlook)
+        self.until_idle(window.outlook)
         self.take("pipeline-branches")
         window.document.apply(
             edits.set_setting(before, before.stages[-1].id, ("teacher",), "nobody"), "Break"
@@ -215,7 +242,7 @@ class Gallery:
         """A stage dragged onto a card, a grid over a setting, and the check before a run."""
         window, editor, before = self.window, self.window.editor, self.window.document.pipeline
         window.go("pipeline")
-        self._until_idle(window.outlook)
+        self.until_idle(window.outlook)
         baseline = editor.model.row_of("stage", before.stages[0].id)
         place = editor.list.visualRect(editor.model.index(baseline)).center()
         carried, action = QMimeData(), Qt.DropAction.CopyAction
@@ -233,10 +260,37 @@ class Gallery:
             self.take("pipeline-grid")
             window.document.undo_stack.undo()
         window.before.check(window.session.options())
-        self._until_idle(window.jobs)
+        self.until_idle(window.jobs)
         if window.before.dialog is not None:
             self.take("pipeline-check", window.before.dialog)
             window.before.dialog.reject()
+
+
+def with_palette(pixels: np.ndarray) -> Image.Image:
+    """The picture in few colours, without dithering: text and grounds keep theirs exactly."""
+    colours, places, counts = np.unique(
+        pixels.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(-counts)
+    palette, rare = colours[order[:_COMMON]], colours[order[_COMMON:]]
+    if len(rare):
+        found = Image.fromarray(rare[None]).quantize(_RARE, kmeans=2).getpalette() or []
+        palette = np.concatenate([palette, np.array(found, np.uint8).reshape(-1, 3)[:_RARE]])
+    distances = [((colours.astype(int) - colour) ** 2).sum(1) for colour in palette.astype(int)]
+    nearest = np.argmin(distances, axis=0).astype(np.uint8)
+    picture = Image.fromarray(nearest[places.reshape(-1)].reshape(pixels.shape[:2]), "P")
+    picture.putpalette(palette.tobytes())
+    return picture
+
+
+def write_page(out: Path) -> None:
+    """A page that shows the pictures, light and dark side by side."""
+    lines = ["# The window in pictures", "", "Made by `packaging/gallery.py` from a finished run.", ""]
+    for name, words in _SCENES.items():
+        if all((out / f"{name}-{choice}.png").is_file() for choice in THEMES):
+            shown = " | ".join(f"![{words} ({choice})]({out.name}/{name}-{choice}.png)" for choice in THEMES)
+            lines += [f"**{words}**", "", "| Light | Dark |", "|---|---|", f"| {shown} |", ""]
+    (out.parent / f"{out.name}.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
 def wait(milliseconds: int) -> None:
@@ -264,6 +318,8 @@ def main() -> int:
         window.show()
         window.warm_up()
         gallery = Gallery(window, arguments.out)
+        gallery.until_idle(window.jobs)
+        gallery.until_idle(window.outlook)
         if arguments.run is None:
             gallery.run()
         gallery.in_both_themes(gallery.start)
@@ -280,6 +336,7 @@ def main() -> int:
         while window.jobs.warmer.running or window.reader.worker.running:
             wait(50)
         window.close()
+    write_page(arguments.out)
     return 0
 
 

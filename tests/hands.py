@@ -64,6 +64,9 @@ class Hands:
         """Press a key where the focus is."""
         target = at or QApplication.focusWidget() or QApplication.activeWindow()
         assert target is not None
+        if not target.isActiveWindow():  # no window manager gives a window its focus back after a dialog
+            target.activateWindow()
+            QTest.qWaitForWindowActive(target.window())
         QTest.keyClick(target, key, modifier)
 
     def enter(self, name: str, text: str) -> None:
@@ -135,6 +138,7 @@ class Hands:
         action = Qt.DropAction.CopyAction
         for kind in (QDragEnterEvent, QDragMoveEvent):
             over = kind(place, action, carried, LEFT, NONE)
+            over.setAccepted(kind is QDragMoveEvent)  # as Qt has it once the entering was accepted
             QApplication.sendEvent(target, over)
             if not over.isAccepted():
                 return False

@@ -6,6 +6,7 @@ Modules outside `tests/gui` import what they need of them by name.
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from gui import files
 from gui.app import make_application
 from gui.files import Opened
 from gui.main_window import MainWindow
+from gui.messages import MessageDialog, Messages
 from gui.theme import Theme
 from gui.worker import Worker
 
-_HARMLESS = (
+_HARMLESS = (  # about the test's platform, not about the window
     "propagateSizeHints",
     "plugin does not support raise",
     "plugin does not support grabbing",
@@ -45,9 +47,42 @@ stages:
 """
 
 
-def is_harmless(text: str) -> bool:
-    """Whether a warning of Qt is about the test's platform, not about the window."""
-    return any(words in text for words in _HARMLESS)
+class Told(Messages):
+    """Keeps what a person would be told, and opens no dialog."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def _open(self, kind: str, title: str, message: str, advice: str, details: str) -> MessageDialog:
+        self.said.append(message)
+        return MessageDialog(None, kind, title, message, advice, details)
+
+
+@contextmanager
+def qt_warnings() -> Iterator[list[str]]:
+    """What Qt complains about, as it comes."""
+    said: list[str] = []
+
+    def handler(kind: QtMsgType, _context: Any, text: str) -> None:
+        if kind != QtMsgType.QtDebugMsg and not any(words in text for words in _HARMLESS):
+            said.append(text)
+
+    previous = qInstallMessageHandler(handler)
+    try:
+        yield said
+    finally:
+        qInstallMessageHandler(previous)
+
+
+def close(window: MainWindow, seconds: float = 30) -> None:
+    """End a window's work and the window itself, without a question."""
+    for worker in window.findChildren(Worker):
+        assert worker.close(seconds), f"still working: {worker.title}"
+    window.document.undo_stack.setClean()
+    window.close()
+    window.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
 @pytest.fixture(scope="session")
@@ -73,17 +108,10 @@ def fresh_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 @pytest.fixture(autouse=True)
 def no_warnings_no_threads() -> Iterator[None]:
     """What Qt complains about, and what threads are left, fails the test."""
-    said: list[str] = []
-
-    def handler(kind: QtMsgType, _context: Any, text: str) -> None:
-        if kind != QtMsgType.QtDebugMsg and not is_harmless(text):
-            said.append(text)
-
     before = {thread.ident for thread in threading.enumerate()}
-    previous = qInstallMessageHandler(handler)
-    yield
-    QApplication.processEvents()
-    qInstallMessageHandler(previous)
+    with qt_warnings() as said:
+        yield
+        QApplication.processEvents()
     left = [t.name for t in threading.enumerate() if t.ident not in before and not t.daemon]
     assert not said, said
     assert not left, left
@@ -121,12 +149,7 @@ def make_window(qtbot: Any, theme: Theme, home: Home) -> Iterator[Callable[..., 
 
     yield make
     for window in made:
-        for worker in window.findChildren(Worker):
-            assert worker.close(30), f"still working: {worker.title}"
-        window.document.undo_stack.setClean()
-        window.close()
-        window.deleteLater()
-    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        close(window)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from core import tables
+
 _CELL_WIDTH, _CELL_HEIGHT, _LEFT, _TOP = 56, 30, 120, 64
 _LOW, _HIGH = (247, 244, 233), (31, 95, 74)  # parchment to the dark green of the icon
 
@@ -30,10 +32,9 @@ class HeatMap:
     def as_markdown(self) -> str:
         """A table whose first column holds the row setting's values."""
         head = [f"{self.row_name} ↓ · {self.column_name} →", *self.columns]
-        lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-        for name, row in zip(self.rows, self.cells, strict=True):
-            lines.append("| " + " | ".join([name, *(_text(value) for value in row)]) + " |")
-        return "\n".join(lines)
+        figures = zip(self.rows, self.cells, strict=True)
+        rows = [[name, *(_text(value) for value in row)] for name, row in figures]
+        return tables.markdown(head, rows, left=len(head))
 
     def as_csv(self) -> str:
         """One line per cell: both values and the figure."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.child_server import ProgressCallback
+from core.deploy.scopes import module_of
 from core.errors import EspalierError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 BINS, FEWEST_BINS = 120, 24
 _MOST_VALUES = 4_000_000  # of larger activations every second, third, … value is taken
-_SCOPES = "pkg.torch.onnx.name_scopes"
 _STORED = ("DequantizeLinear", "Cast", "Identity", "Transpose", "Reshape")
 
 
@@ -156,7 +156,7 @@ def _node(model: "onnx.ModelProto", layer: str) -> tuple["onnx.NodeProto", str]:
     constants = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
     producers = {name: node for node in model.graph.node for name in node.output}
     for node in model.graph.node:
-        if node.name not in counted or layer not in (counted[node.name], _scope(node)):
+        if node.name not in counted or layer not in (counted[node.name], module_of(node)):
             continue
         for name in node.input:
             origin = name
@@ -168,16 +168,6 @@ def _node(model: "onnx.ModelProto", layer: str) -> tuple["onnx.NodeProto", str]:
         f"The exported file has no layer {layer!r} with weights.",
         "It was merged with another one; choose one of the layer table.",
     )
-
-
-def _scope(node: "onnx.NodeProto") -> str:
-    import json
-
-    for entry in node.metadata_props:
-        if entry.key == _SCOPES:
-            scopes = json.loads(entry.value.replace("'", '"'))
-            return str(scopes[-2]) if len(scopes) > 1 else ""
-    return ""
 
 
 def _constant(model: "onnx.ModelProto", name: str) -> np.ndarray:

@@ -123,8 +123,6 @@ def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict
     Raises:
         EspalierError: when the file is quantized already or the data do not fit.
     """
-    import onnx
-
     from core.deploy.quantization.calibration import collect_ranges, draw
     from core.deploy.quantization.graph import layers_of, prepare
     from core.deploy.quantization.qdq import OP_TYPES, Numbers, resolve_activations
@@ -135,7 +133,7 @@ def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict
     source, measure = Path(arguments["file"]), arguments.get("measure", "sqnr")
     threads, images = int(arguments.get("threads", 0)), int(arguments["count"])
     prepared = prepare(source)
-    layers = layers_of(prepared, onnx.load(source))
+    layers = layers_of(prepared)
     sample = draw(prepared, arguments, "train", images, 0)
     ranges = collect_ranges(
         prepared, sample, OP_TYPES, "minmax", 100.0, lambda done, text: progress(0.3 * done, text)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from core import tables
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -48,12 +50,8 @@ def side_by_side(stages: Sequence[Sequence[Line]], only_different: bool = True) 
 
 def as_markdown(names: Sequence[str], rows: Sequence[SettingRow]) -> str:
     """The table in Markdown."""
-    head = ["Setting", *(name.replace("|", "\\|") for name in names)]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for row in rows:
-        cells = ["—" if value is None else value.replace("|", "\\|") for value in row.values]
-        lines.append("| " + " | ".join([title(row), *cells]) + " |")
-    return "\n".join(lines)
+    cells = [[title(row), *("—" if value is None else value for value in row.values)] for row in rows]
+    return tables.markdown(["Setting", *names], cells, left=1 + len(names))
 
 
 def title(row: SettingRow) -> str:

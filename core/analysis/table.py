@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from core import tables
 from core.analysis.changes import against, changes, not_alternated
 from core.analysis.seeds import means
 from core.analysis.wording import heading, shown, shown_change
@@ -208,27 +209,13 @@ def as_text(
 ) -> str:
     """The table for a terminal: figures above, the change against the baseline below each."""
     kinds = columns_with_values(rows, columns) if kinds is None else kinds
-    lines = [["Stage", *(heading(kind) for kind in kinds)]]
+    lines = []
     for row in rows:
-        lines.append(
-            [
-                row.label + (" (baseline)" if row.baseline else ""),
-                *(shown(kind, row.metrics.get(kind.id)) for kind in kinds),
-            ]
-        )
+        label = row.label + (" (baseline)" if row.baseline else "")
+        lines.append([label, *(shown(kind, row.metrics.get(kind.id)) for kind in kinds)])
         if row.change:
             lines.append(["  change", *(change_of(row, kind.id) for kind in kinds)])
-    widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))]
-
-    def laid(line: list[str]) -> str:
-        cells = [
-            line[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
-        ]
-        return "  ".join(cells).rstrip()
-
-    rule = "  ".join("─" * width for width in widths)
-    return "\n".join([laid(lines[0]), rule, *(laid(line) for line in lines[1:])])
+    return tables.aligned(["Stage", *(heading(kind) for kind in kinds)], lines)
 
 
 def change_of(row: Row, name: str) -> str:
@@ -241,19 +228,14 @@ def as_markdown(
 ) -> str:
     """The table in Markdown, changes in parentheses; `kinds` are exactly the columns to show."""
     kinds = columns_with_values(rows, columns) if kinds is None else kinds
-    lines = [
-        "| Stage | " + " | ".join(heading(kind) for kind in kinds) + " |",
-        "|---|" + "---:|" * len(kinds),
-    ]
+    lines = []
     for row in rows:
         cells = []
         for kind in kinds:
             change = change_of(row, kind.id).translate(_NO_BRACKETS)
             cells.append(shown(kind, row.metrics.get(kind.id)) + (f" ({change})" if change else ""))
-        label = row.label.replace("|", "\\|")
-        label = f"**{label}** (baseline)" if row.baseline else label
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append([f"**{row.label}** (baseline)" if row.baseline else row.label, *cells])
+    return tables.markdown(["Stage", *(heading(kind) for kind in kinds)], lines)
 
 
 _CSV = (

@@ -77,12 +77,7 @@ def _stage(name: str, key: str) -> "Subject":
     from core.runs import Home, resolve_run
 
     run = resolve_run(name, Home.default())
-    report = run.report(key)
-    if report is None or report.main is None:
-        finished = ", ".join(each.key for each in run.reports()) or "none yet"
-        raise EspalierError(
-            f"Expected a finished stage of {run.name}, received {key!r}.", f"Finished: {finished}."
-        )
+    main = run.finished(key).main
+    assert main is not None  # a finished stage has files
     checkpoint = run.stage_folder(key) / "checkpoint"
-    file = run.folder / report.main.path
-    return Subject(f"{run.name}:{key}", file, checkpoint if checkpoint.is_dir() else None)
+    return Subject(f"{run.name}:{key}", run.folder / main.path, checkpoint if checkpoint.is_dir() else None)

@@ -65,16 +65,16 @@ def _export_settings(options: argparse.Namespace) -> Any:
     """The settings that the command line gives; the format follows from the file's name unless named.
 
     Raises:
-        EspalierError: when a value is out of bounds.
+        EspalierError: when a value is out of bounds, or no format ends as the file's name does.
     """
     from pydantic import ValidationError
 
-    from core.deploy.formats.catalogue import FORMATS
+    from core.deploy.formats.catalogue import format_for
     from core.exporting import ExportSettings
+    from core.findings import in_words
 
-    suffixes = {each.suffix: each.id for each in FORMATS.values() if each.suffix}
     plain = {
-        "format": options.format or suffixes.get(options.out.suffix, "onnx"),
+        "format": options.format or format_for(options.out).id,
         "opset": options.opset,
         "batch": None if options.batch == "dynamic" else options.batch,
         "preprocessing": options.with_preprocessing,
@@ -86,10 +86,10 @@ def _export_settings(options: argparse.Namespace) -> Any:
     try:
         return ExportSettings.parse(plain)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        problem = in_words(error)[0]
+        name = ".".join(str(part) for part in problem.place)
         raise EspalierError(
-            f"The export's {name} does not fit: {first['msg']}.", "See espalier export --help."
+            f"The export's {name} does not fit: {problem.message}", "See espalier export --help."
         ) from error
 
 

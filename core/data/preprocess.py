@@ -20,6 +20,8 @@ Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
 
 IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF: Normalisation = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+LUMA = (0.2989, 0.587, 0.114)
+"""How much red, green and blue make of brightness, as torchvision weighs them (ITU-R 601-2)."""
 SMALLEST_STD = 1 / 255
 """Images that all look the same have no deviation; dividing by it must stay possible."""
 
@@ -138,9 +140,9 @@ class Preprocess:
 
 
 def luma(batch: "Tensor") -> "Tensor":
-    """Brightness of colours, [b, 3, h, w] to [b, 1, h, w], with torchvision's weights (ITU-R 601-2)."""
+    """Brightness of colours, [b, 3, h, w] to [b, 1, h, w]."""
     red, green, blue = batch.unbind(1)
-    return (0.2989 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114).unsqueeze(1)
+    return (LUMA[0] * red).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2]).unsqueeze(1)
 
 
 def resolve_normalisation(

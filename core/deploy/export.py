@@ -16,6 +16,7 @@ import core
 from core.child_server import ProgressCallback
 from core.data.preprocess import Preprocess
 from core.deploy.files import sha256_of, written_beside
+from core.deploy.scopes import SCOPES
 from core.deploy.shared import OPSET as SHARED_OPSET
 from core.deploy.shared import compact
 from core.errors import EspalierError
@@ -28,7 +29,6 @@ INPUT, OUTPUT = "images", "logits"
 OPSET = 20
 _LARGEST_HALF = 65504.0
 _SMALLEST_HALF = 1e-7
-_KEPT_NODE_FACT = "pkg.torch.onnx.name_scopes"  # the module a node came from
 
 
 def export_onnx(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -251,7 +251,7 @@ def remove_traces(model: "onnx.ModelProto") -> None:
     """
     graph = model.graph
     for node in graph.node:
-        kept = [(entry.key, entry.value) for entry in node.metadata_props if entry.key == _KEPT_NODE_FACT]
+        kept = [(entry.key, entry.value) for entry in node.metadata_props if entry.key == SCOPES]
         del node.metadata_props[:]
         for key, value in kept:
             node.metadata_props.add(key=key, value=value)

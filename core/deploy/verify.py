@@ -145,18 +145,36 @@ def onnx_predictor(path: Path, threads: int, preprocess: dict[str, Any] | None =
     metadata = session.get_modelmeta().custom_metadata_map
     prepare = preprocessing_of(path, session, metadata, preprocess)
     entry, output = session.get_inputs()[0], session.get_outputs()[0]
-    kind = np.float16 if entry.type == "tensor(float16)" else np.float32
-    fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
+    answer = OnnxAnswer(session)
 
     def network(images: np.ndarray) -> np.ndarray:
-        batch = prepare(images).numpy().astype(kind, copy=False)
-        parts = [batch] if fixed is None else padded(batch, fixed)
-        logits = [session.run([output.name], {entry.name: part})[0] for part in parts]
-        return np.concatenate(logits)[: len(images)].astype(np.float32)
+        batch = prepare(images).numpy()
+        parts = [batch] if answer.batch is None else padded(batch, answer.batch)
+        return np.concatenate([answer(part) for part in parts])[: len(images)]
 
     facts = {key: text for key, text in metadata.items() if key not in ("classes", "preprocess")}
     facts.update(input=f"{entry.name} {entry.type} {entry.shape}", output=f"{output.name} {output.shape}")
     return Predictor(network, prepare, classes_of(metadata), facts)
+
+
+class OnnxAnswer:
+    """Logits, float32 [b, k], of an open ONNX classifier for a batch as it takes it.
+
+    Attributes:
+        kind: type of the numbers that it takes. batch: images in a call; None for any number.
+    """
+
+    def __init__(self, session: Any):
+        entry, output = session.get_inputs()[0], session.get_outputs()[0]
+        kinds = {"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+        self._session, self._input, self._outputs = session, entry.name, [output.name]
+        self.kind = kinds.get(entry.type, np.float32)
+        self.batch = entry.shape[0] if isinstance(entry.shape[0], int) else None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        feed = {self._input: np.ascontiguousarray(images, dtype=self.kind)}
+        logits: np.ndarray = self._session.run(self._outputs, feed)[0]
+        return logits.astype(np.float32, copy=False)
 
 
 def preprocessing_of(

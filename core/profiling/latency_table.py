@@ -19,7 +19,7 @@ NumPy only.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -81,7 +81,7 @@ class LatencyTable:
     error: float = 0.0
     worst: float = 0.0
     networks: int = 0
-    _seen: dict[tuple[str, Shape], float] = field(default_factory=dict, repr=False, compare=False)
+    _seen: dict[tuple[str, Shape], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def knows(self, shapes: Shapes) -> bool:
         """Whether every layer of a network is in the table."""
@@ -108,19 +108,7 @@ class LatencyTable:
 
     def as_plain(self) -> dict[str, Any]:
         """For a file."""
-        names = (
-            "areas",
-            "kinds",
-            "block",
-            "layers",
-            "rest",
-            "whole",
-            "baseline",
-            "error",
-            "worst",
-            "networks",
-        )
-        return {name: getattr(self, name) for name in names}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "LatencyTable":

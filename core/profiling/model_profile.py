@@ -14,6 +14,7 @@ from typing import Any
 from core.child import Child
 from core.child_server import ProgressCallback
 from core.control import RunControl
+from core.data.preprocess import IMAGENET, Preprocess
 from core.errors import EspalierError
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.energy import CORE_WATTS, estimated, measured
@@ -31,10 +32,10 @@ from core.profiling.latency import (
 from core.profiling.machine import fingerprint, usable_cores
 from core.profiling.protocol import Bench, Budget, measure
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime
+from core.profiling.runtimes.base import count_threads
 from core.profiling.throughput import BATCHES, Grid, measure_grid
 from core.reports import Metric
 
-_IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "resize": "crop"}
 _PHOTO = (375, 500)  # height and width in pixels, the usual ones of ImageNet's images
 _SMALL = 64  # pixels; networks up to this size are fed images of their own size
 OPEN_SIZE = 224  # pixels a side, for models that take any size
@@ -212,8 +213,9 @@ class _Job:
         """Why a runtime cannot run this model here; empty where it can."""
         for subject in (self.request.subject, self.request.against):
             if subject is not None and subject.path(runtime) is None:
-                wanted = "an ONNX file" if runtime.takes == "onnx" else "a checkpoint of Espalier"
-                return f"{runtime.label} runs {wanted}; {subject.name} is none."
+                kinds = {"onnx": "an ONNX file", "checkpoint": "a checkpoint"}
+                wanted = kinds.pop(runtime.takes)
+                return f"{runtime.label} runs {wanted}; of {subject.name} there is only {', '.join(kinds.values())}."
         arguments = {"runtimes": [runtime.id]}
         answer = self._child(runtime.child).call("core.profiling.session:missing", arguments, self.control)
         return str(answer["missing"][runtime.id])
@@ -233,7 +235,7 @@ class _Job:
         if "preprocess" in told["about"]:
             return shape, batch, json.loads(told["about"]["preprocess"])
         if shape[0] == 3 and shape[1] == shape[2]:
-            return shape, batch, {"size": shape[1], "channels": 3, **_IMAGENET}
+            return shape, batch, Preprocess(shape[1], 3, *IMAGENET).as_dict()
         return shape, batch, None
 
     def _measure(
@@ -254,7 +256,7 @@ class _Job:
         bench = Bench(self._child(runtime.child), model, other, images, request.budget, self.control, runtime)
         pairs = list(dict.fromkeys((t, fixed or b) for t, b in request.pairs()))
         for index, (threads, batch) in enumerate(pairs):
-            tell(0.6 * index / len(pairs), f"{runtime.label}: batch {batch}, {_threads(threads)}")
+            tell(0.6 * index / len(pairs), f"{runtime.label}: batch {batch}, {count_threads(threads)}")
             profile.lines.append(self._line(bench, threads, batch))
         tell(0.6, f"{runtime.label}: energy and memory")
         profile.metrics = self._beside(bench, profile.lines[0], preprocess if fixed in (None, 1) else None)
@@ -353,7 +355,3 @@ class _Job:
 def _powers(cores: int) -> Sequence[int]:
     """1, 2, 4, … and all cores."""
     return sorted({1 << n for n in range(cores.bit_length()) if 1 << n <= cores} | {cores})
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'' if count == 1 else 's'}"

@@ -39,8 +39,6 @@ _COMPARE = Budget(
 class Memory(Protocol):
     """Measurements of this machine, by what was measured (`core.cache.Measurements`)."""
 
-    def known(self, key: dict[str, Any]) -> dict[str, Any] | None: ...
-
     def remembered(
         self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]
     ) -> tuple[dict[str, Any], bool]: ...

@@ -1,6 +1,6 @@
 """What NVIDIA's driver counts on its GPUs: energy, power and memory.
 
-Through NVML where its Python module is installed (`nvidia-ml-py`, imported as pynvml), else by the
+Through NVML where its Python module is installed (`nvidia-ml-py`, imported as pynvml; Espalier's extra `nvml`), else by the
 driver's own program nvidia-smi. GPUs of the Volta generation and later count their energy; on others, and with
 nvidia-smi, power is read several times a second and summed up. Both are of the whole card.
 
@@ -31,12 +31,17 @@ class Reading:
     how: str
 
 
-def present() -> bool:
-    """Whether the driver shows a GPU."""
+def through() -> str:
+    """Who answers for the GPUs: "NVML" or "nvidia-smi"; empty where the driver shows no GPU."""
     library = _nvml()
     if library is not None:
-        return bool(library.nvmlDeviceGetCount())
-    return _asked("name") is not None
+        return "NVML" if library.nvmlDeviceGetCount() else ""
+    return "nvidia-smi" if _asked("name") is not None else ""
+
+
+def present() -> bool:
+    """Whether the driver shows a GPU."""
+    return bool(through())
 
 
 def process_bytes(number: int = 0) -> int | None:

@@ -21,6 +21,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from core.child_server import ProgressCallback
+from core.deploy.scopes import module_of
 from core.errors import EspalierError
 from core.profiling.counting import stored_bytes
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _WARM_RUNS = 10
 _SECONDS, _MOST_RUNS, _FEWEST_RUNS = 1.5, 60, 10
-_SCOPES = "pkg.torch.onnx.name_scopes"
 _EVENT = "_kernel_time"
 _MOVED = ("activation_size", "parameter_size", "output_size")
 _ADDED = re.compile(r"(_nchwc|_token_\d+|_quant|_fused|/.*|\.\d+)$")  # what fusions write behind a name,
@@ -240,21 +240,13 @@ class _Graph:
             if self.shapes.get(name):
                 yield name
 
-    def scope(self, node: "onnx.NodeProto") -> str:
-        """The module that a node came from."""
-        for entry in node.metadata_props:
-            if entry.key == _SCOPES:
-                scopes = json.loads(entry.value.replace("'", '"'))
-                return str(scopes[-2]) if len(scopes) > 1 else ""
-        return ""
-
     def layer(self, node: "onnx.NodeProto") -> str:
         """The layer that a node belongs to: by its weight's name, or by the module it came from.
 
-        Quantizing loses the modules of products whose weight has no name of its own: they go by the node's name.
+        A product of a foreign file, whose weight has no name of its own and no module, goes by the node's name.
         """
         told = self.counted.get(node.name, {}).get("layer", "")
-        return told or self.scope(node) or (node.name if node.name in self.counted else TOP)
+        return told or module_of(node) or (node.name if node.name in self.counted else TOP)
 
     def anchor(self, kernel: Kernel) -> "onnx.NodeProto | None":
         """The node of the file that a kernel mostly stands for."""

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from core.profiling.model_profile import Line, ModelProfile, RuntimeProfile
+from core.profiling.runtimes.base import count_threads
 from core.profiling.throughput import Grid
 from core.reports import Metric
+from core.tables import aligned
 
 _HEADINGS = (
     "Runtime",
@@ -26,7 +28,7 @@ def as_text(profile: ModelProfile) -> str:
     ran = [each for each in profile.runtimes if not each.missing]
     parts = [
         _head(profile),
-        _table(_HEADINGS, [_row(each, line) for each in ran for line in each.lines], left=1),
+        aligned(_HEADINGS, [_row(each, line) for each in ran for line in each.lines]),
         "\n".join(_uncertain(ran)),
         *(_beside(each) for each in ran),
         "\n".join(f"{each.label}: not measured. {each.missing}" for each in profile.runtimes if each.missing),
@@ -89,7 +91,7 @@ def _uncertain(ran: Sequence[RuntimeProfile]) -> Iterable[str]:
         for line in runtime.lines:
             _, found, words = line.metrics["latency_ms"].how.partition("still uncertain")
             if found:
-                where = f"{runtime.label}, {line.threads} thread(s), batch {line.batch}"
+                where = f"{runtime.label}, {count_threads(line.threads)}, batch {line.batch}"
                 yield f"{where}: still uncertain{words}; the machine is busy."
 
 
@@ -109,7 +111,11 @@ def _beside(runtime: RuntimeProfile) -> str:
             continue
         value = "–" if metric.value is None else f"{_figure(metric.value)} {metric.unit}"
         bounds = f" [{interval(metric)}]" if metric.low is not None else ""
-        how = metric.how.removeprefix(headline.partition(";")[0]).lstrip(",; ")
+        how = (
+            metric.how.removeprefix(headline.partition(";")[0])
+            .lstrip(",; ")
+            .removeprefix(f"{label.lower()}: ")
+        )
         lines.append(f"  {label:<19} {value}{bounds}: {how}")
     return "\n".join(lines)
 
@@ -119,7 +125,7 @@ def _comparison(profile: ModelProfile, runtime: RuntimeProfile) -> str:
     for line in runtime.lines:
         if change := line.change.get("latency_ms"):
             words = change.how.replace("the baseline", profile.against)
-            lines.append(f"  {line.threads} thread(s), batch {line.batch}: {words}")
+            lines.append(f"  {count_threads(line.threads)}, batch {line.batch}: {words}")
     return "\n".join(lines)
 
 
@@ -132,19 +138,17 @@ def _grid(label: str, grid: Grid) -> str:
         for each in threads:
             cell = cells[batch, each]
             if cell.throughput.value is None:
-                reasons.append(f"Batch {batch}, {each} thread(s): {cell.throughput.how}")
-            mark = " ★" if cell is grid.sweet else ""
+                reasons.append(f"Batch {batch}, {count_threads(each)}: {cell.throughput.how}")
+            mark = "" if grid.sweet is None else " ★" if cell is grid.sweet else "  "
             row += [_rate(cell.throughput) + mark, _figure(cell.latency_ms)]
         rows.append(row)
     headings = ["Batch"] + [
-        text
-        for each in threads
-        for text in (f"Images/s, {each} thread{'s' if each > 1 else ''}", "ms a batch")
+        text for each in threads for text in (f"Images/s, {count_threads(each)}", "ms a batch")
     ]
-    lines = [f"Throughput in {label}", _table(headings, rows, left=0), *reasons]
+    lines = [f"Throughput in {label}", aligned(headings, rows, left=0), *reasons]
     if sweet := grid.sweet:
         lines.append(
-            f"★ Batches of {sweet.batch} on {sweet.threads} thread{'s' if sweet.threads > 1 else ''}: no larger batch and no "
+            f"★ Batches of {sweet.batch} on {count_threads(sweet.threads)}: no larger batch and no "
             "more threads give measurably more images a second."
         )
     return "\n".join(lines)
@@ -190,7 +194,7 @@ def _layers(found: dict[str, Any]) -> str:
     lines = [
         f"Layers in ONNX Runtime on the CPU, 1 thread: {total:.4f} ms in all, medians of {found['runs']} runs; its profiler "
         "adds some microseconds to each",
-        _table(headings, rows, left=3),
+        aligned(headings, rows, left=3),
     ]
     if found["fallbacks"]:
         names = ", ".join(found["fallbacks"])
@@ -207,18 +211,3 @@ def _machine(machine: dict[str, Any]) -> str:
         f"  GPU: {', '.join(machine['gpu']) or 'none'}; Python {machine['python']}, {versions}",
     ]
     return "\n".join(lines)
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """Columns as wide as they need; the first `left` of them flush left."""
-    widths = [max(len(row[index]) for row in (headings, *rows)) for index in range(len(headings))]
-
-    def laid(row: Sequence[str]) -> str:
-        cells = (
-            text.ljust(width) if index < left else text.rjust(width)
-            for index, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        return "  ".join(cells).rstrip()
-
-    rule = "  ".join("─" * width for width in widths)
-    return "\n".join([laid(headings), rule, *(laid(row) for row in rows)])

@@ -32,6 +32,7 @@ __all__ = [
     "peak_bytes",
     "release",
     "time_block",
+    "timed",
     "timed_runs",
     "warm_up",
 ]
@@ -89,21 +90,26 @@ def time_block(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
     with opened(arguments) as session:
         run = bound(session, arguments)
         ready = time.perf_counter() - started
-        warm_runs, settled = warm_up(run, float(arguments.get("warm_limit", _WARM_LIMIT)))
-        with _no_collection():
-            seconds = timed_runs(
-                run, int(arguments["runs"]), float(arguments["seconds"]), float(arguments["limit"])
-            )
-        peak = session.device_peak()
+        times, peak = timed(run, arguments), session.device_peak()
         del run
     gc.collect()
-    return {
-        "seconds": seconds,
-        "warm_runs": warm_runs,
-        "settled": settled,
-        "open_seconds": ready,
-        "device": peak,
-    }
+    return {**times, "open_seconds": ready, "device": peak}
+
+
+def timed(run: Callable[[], object], arguments: dict[str, Any]) -> dict[str, Any]:
+    """A block of timed runs, warmed up and without garbage collection.
+
+    Args:
+        arguments: runs, seconds, limit, warm_limit as for `time_block`.
+
+    Returns: seconds (one figure a timed run), warm_runs, settled.
+    """
+    warm_runs, settled = warm_up(run, float(arguments.get("warm_limit", _WARM_LIMIT)))
+    with _no_collection():
+        seconds = timed_runs(
+            run, int(arguments["runs"]), float(arguments["seconds"]), float(arguments["limit"])
+        )
+    return {"seconds": seconds, "warm_runs": warm_runs, "settled": settled}
 
 
 def release(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:

@@ -5,7 +5,6 @@ is written again with random weights of the wanted shapes: that takes a fraction
 cutting and exporting the network takes ten. ONNX only; no torch. `s` pixels a side.
 """
 
-import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.child_server import ProgressCallback
+from core.deploy.scopes import module_of
 from core.errors import EspalierError
 from core.profiling.per_layer import profile
 from core.profiling.session import noise, time_block
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _BLOCK = {"runs": 8, "seconds": 0.15, "limit": 5.0, "warm_limit": 0.5}  # of the whole network
 _FOLDED = "_bias"  # what the exporter writes behind a weight's name when it folds a norm into it
 _STATISTICS = (".running_mean", ".running_var")
-_SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 def time_widths(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def _turned(
     found: dict[str, tuple[int, ...]] = {}
     seen = set(before)
     for node in model.graph.node:
-        name = f"{_module(node)}.weight"
+        name = f"{module_of(node)}.weight"
         if node.op_type == "MatMul" and node.input[1] in before and name in shapes and name not in before:
             found[node.input[1]] = tuple(shapes[name])[::-1]
             seen.add(name)
@@ -139,15 +138,6 @@ def _turned(
             "The latency of this network is known after the run.",
         )
     return found
-
-
-def _module(node: "onnx.NodeProto") -> str:
-    """Path of the module that a node came from."""
-    for entry in node.metadata_props:
-        if entry.key == _SCOPES:
-            scopes = json.loads(entry.value.replace("'", '"'))
-            return str(scopes[-2]) if len(scopes) > 1 else ""
-    return ""
 
 
 def _shape_of(name: str, before: tuple[int, ...], shapes: Mapping[str, Sequence[int]]) -> tuple[int, ...]:

@@ -1,6 +1,5 @@
 """The stages by id, in the order of the palette. Registering a technique is one line here."""
 
-from core.errors import EspalierError
 from core.stages.as_given import AsGiven
 from core.stages.base import Stage
 from core.stages.distil import Distil
@@ -41,16 +40,3 @@ _ALL: tuple[Stage, ...] = (
 STAGES: dict[str, Stage] = {stage.id: stage for stage in _ALL}
 if len(STAGES) != len(_ALL):
     raise RuntimeError("two stages share an id")
-
-
-def stage_kind(name: str) -> Stage:
-    """The stage called `name`.
-
-    Raises:
-        EspalierError: when there is none; the message lists those there are.
-    """
-    if name not in STAGES:
-        raise EspalierError(
-            f"Expected the id of a stage, received {name!r}.", f"Choose one of: {', '.join(STAGES)}."
-        )
-    return STAGES[name]

@@ -35,13 +35,27 @@ if TYPE_CHECKING:
 
     from core.surgery.blocks import Block
 
-_BATCH = 32
+BATCH = 32  # images at once that an importance on images looks at
 
 CRITERIA = {
     "weight-magnitude": "Mean absolute weight of the block's layers (R5).",
     "feature-map-rank": "Mean rank of the block's output maps on training images (R5, HRank).",
     "input-similarity": "How much the block changes what passes through it: 1 − cosine of input and output.",
 }
+
+
+def importance_batches(when: str) -> Any:
+    """The setting of every stage that ranks blocks; `when` it matters."""
+    return param(
+        2,
+        "Importance batches",
+        f"Batches of {BATCH} training images that an importance on images looks at.",
+        unit="batches",
+        ge=1,
+        le=1000,
+        advanced=True,
+        when=when,
+    )
 
 
 class PruneLayersParams(Params):
@@ -87,16 +101,7 @@ class PruneLayersParams(Params):
         advanced=True,
     )
     keep_one: bool = param(True, "Keep one per stage", "At least one block of every stage stays.")
-    importance_batches: int = param(
-        2,
-        "Importance batches",
-        "Batches of 32 training images that an importance on images looks at.",
-        unit="batches",
-        ge=1,
-        le=1000,
-        advanced=True,
-        when="importance=feature-map-rank|input-similarity",
-    )
+    importance_batches: int = importance_batches("importance=feature-map-rank|input-similarity")
     batch_norm_batches: int = batch_norm_batches()
     training: TrainingSettings = param(
         TrainingSettings(), "Fine-tuning", "How the shallower network is trained afterwards."
@@ -201,7 +206,7 @@ def rank_blocks(
             "Remove this stage, or prune channels instead.",
         )
     droppable = [block for block in blocks if not block.reason]
-    images = (seen for seen, _ in training_batches(context, "blocks", batches, _BATCH))
+    images = (seen for seen, _ in training_batches(context, "blocks", batches, BATCH))
     importance = block_importance(model, droppable, criterion, images)
     if compare == "stage":
         importance = relative_to_stage(droppable, importance)

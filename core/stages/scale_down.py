@@ -33,7 +33,7 @@ from core.stages.base import (
     run_training,
 )
 from core.stages.prune_channels import PruneChannelsParams
-from core.stages.prune_layers import blocks_missing, described, rank_blocks
+from core.stages.prune_layers import BATCH, blocks_missing, described, importance_batches, rank_blocks
 from core.surgery.prospect import Prospect, Start, look
 from core.training_settings import TrainingSettings
 
@@ -91,16 +91,7 @@ class ScaleDownParams(Params):
         step=1,
     )
     keep_one: bool = param(True, "Keep one per stage", "At least one block of every stage stays.")
-    importance_batches: int = param(
-        2,
-        "Importance batches",
-        "Batches of 32 training images that an importance on images looks at.",
-        unit="batches",
-        ge=1,
-        le=1000,
-        advanced=True,
-        when="importance=feature-map-rank",
-    )
+    importance_batches: int = importance_batches("importance=feature-map-rank")
     batch_norm_batches: int = batch_norm_batches()
     training: TrainingSettings = param(
         TrainingSettings(), "Fine-tuning", "How the smaller network is trained afterwards."
@@ -231,7 +222,7 @@ def _narrow(
     from core.surgery.samples import training_batches
 
     channels = _channels(settings, "l1" if settings.importance == "weight-magnitude" else settings.importance)
-    images = training_batches(context, "channels", settings.importance_batches, 32)
+    images = training_batches(context, "channels", settings.importance_batches, BATCH)
     kinds = backbone(context.network.backbone).blocks
     prospect = look(model, context.preprocess.size, channels, kinds, context.seed, images, start)
     return prospect, prospect.plan(channels)

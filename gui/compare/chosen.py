@@ -38,11 +38,12 @@ class ChosenRuns:
         fresh = from_parts(results.run, results.pipeline, results.reports, predictions=False)
         if kept is not None and kept.reports == fresh.reports:
             fresh.images, fresh.right = kept.images, kept.right
-        self._known[self.current] = fresh
+        self.take([fresh])
 
     def take(self, runs: Sequence[ComparedRun]) -> None:
-        """Know these runs."""
-        self._known |= {run.folder: run for run in runs}
+        """Know these runs; those that are no longer compared are forgotten."""
+        known = {**self._known, **{run.folder: run for run in runs}}
+        self._known = {folder: known[folder] for folder in self.folders if folder in known}
 
     def tick(self, folder: str, on: bool) -> None:
         """Compare a run, or no longer."""

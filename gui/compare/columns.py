@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QMenu, QPushButton
 from core.analysis.wording import heading
 from core.metrics import MetricKind
 from gui import theme
+from gui.language import tr
 
 
 class ColumnMenu(QMenu):
@@ -36,7 +37,7 @@ class ColumnMenu(QMenu):
             entry.toggled.connect(lambda on, name=kind.id: self._toggled(name, on))
         self._available = [kind.id for kind in available]
         self.addSeparator()
-        reset = self.addAction("&Usual columns")
+        reset = self.addAction(tr("&Usual columns"))
         reset.setObjectName("columns-reset")
         reset.triggered.connect(self.reset_wanted)
 
@@ -71,10 +72,10 @@ class ColumnButton(QPushButton):
     """Opens the menu."""
 
     def __init__(self, menu: ColumnMenu):
-        super().__init__("Columns")
+        super().__init__(tr("Columns"))
         self.setObjectName("columns")
-        self.setAccessibleName("Choose columns")
-        self.setToolTip("Which figures are shown. Drag a heading to move its column, click it to sort.")
+        self.setAccessibleName(tr("Choose columns"))
+        self.setToolTip(tr("Which figures are shown. Drag a heading to move its column, click it to sort."))
         self.setProperty("hasmenu", True)
         self.setMenu(menu)
 

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from core.analysis.heat_map import HeatMap
 from gui import theme
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 
 Index = QModelIndex | QPersistentModelIndex
@@ -69,7 +70,7 @@ class HeatModel(QAbstractTableModel):
             return font
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
             place = f"{shown.row_name} {shown.rows[index.row()]}, {shown.column_name} {shown.columns[index.column()]}"
-            return f"{place}: {'no figure' if value is None else f'{value:.2f} {shown.unit}'}"
+            return f"{place}: {tr('no figure') if value is None else f'{value:.2f} {shown.unit}'}"
         return None
 
     def _ground(self, value: float) -> QColor:
@@ -92,11 +93,11 @@ class GridPane(QWidget):
         self.title.setProperty("role", "muted")
         self.choice = QComboBox()
         self.choice.setObjectName("grid-choice")
-        self.choice.setAccessibleName("Grid of which run")
+        self.choice.setAccessibleName(tr("Grid of which run"))
         self.choice.activated.connect(self._show)
         self.table = QTableView()
         self.table.setObjectName("grid-table")
-        self.table.setAccessibleName("Heat map of the grid")
+        self.table.setAccessibleName(tr("Heat map of the grid"))
         self.table.setModel(self.model)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setTabKeyNavigation(False)
@@ -135,5 +136,11 @@ class GridPane(QWidget):
         self.model.show_map(shown)
         self.title.setText(shown.title if shown else "")
         self.axes.setText(
-            f"Rows: {shown.row_name}. Columns: {shown.column_name}. ★ the best." if shown else ""
+            tr(
+                "Rows: {row_name}. Columns: {column_name}. ★ the best.",
+                row_name=shown.row_name,
+                column_name=shown.column_name,
+            )
+            if shown
+            else ""
         )

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 from core.analysis.pareto import fits, limit_words
 from core.analysis.table import Row
 from core.metrics import MetricKind
+from gui.language import tr
 from gui.widgets.buttons import text
 
 _STEPS = 400
@@ -33,7 +34,7 @@ class LimitsPane(QScrollArea):
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.about = text("", "muted", wrap=True)
-        self.clear = QPushButton("Remove all limits")
+        self.clear = QPushButton(tr("Remove all limits"))
         self.clear.setObjectName("limits-clear")
         self.clear.clicked.connect(self._clear)
         self._grid = QGridLayout()
@@ -62,10 +63,12 @@ class LimitsPane(QScrollArea):
             limit.show_span(spans[name], limits.get(name))
         fitting = sum(fits(row, limits) for row in rows)
         self.about.setText(
-            f"{fitting} of {len(rows)} rows fit." if limits
-            else "Say what the device allows. Rows and points that do not fit are greyed out."
-            if spans else "There is nothing to limit: the rows have the same figures."
-        )  # fmt: skip
+            tr("{fitting} of {count} rows fit.", fitting=fitting, count=len(rows))
+            if limits
+            else tr("Say what the device allows. Rows and points that do not fit are greyed out.")
+            if spans
+            else tr("There is nothing to limit: the rows have the same figures.")
+        )
         self.clear.setEnabled(bool(limits))
         self.clear.setVisible(bool(spans))
 
@@ -103,8 +106,8 @@ class _Limit:
         self.slider.valueChanged.connect(self._slid)
         self.field = QLineEdit()
         self.field.setObjectName(f"limit-value-{kind.id}")
-        self.field.setAccessibleName(f"{words}, as a number")
-        self.field.setPlaceholderText("no limit")
+        self.field.setAccessibleName(tr("{limit}, as a number", limit=words))
+        self.field.setPlaceholderText(tr("no limit"))
         self.field.setFixedWidth(92)
         self.field.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.field.editingFinished.connect(self._typed)

@@ -10,6 +10,7 @@ from core.analysis.table import Row
 from core.comparison import ComparedRun
 from core.reports import Cause, StageReport
 from gui import theme
+from gui.language import tr
 
 _LAYERS_SHOWN = 30
 _RUNS_SHOWN = 12
@@ -29,7 +30,7 @@ class NotesPane(QWidget):
         super().__init__()
         self.browser = QTextBrowser()
         self.browser.setObjectName("notes")
-        self.browser.setAccessibleName("Notes of the stages")
+        self.browser.setAccessibleName(tr("Notes of the stages"))
         self.browser.setStyleSheet("QTextBrowser { border: none; padding: 0; }")
         self.browser.setOpenLinks(False)
         self.browser.document().setDocumentMargin(2)
@@ -61,8 +62,12 @@ class NotesPane(QWidget):
         else:
             parts = [part for run in self._runs[:_RUNS_SHOWN] for part in self._run(run)]
             if len(self._runs) > _RUNS_SHOWN:
-                parts.append(_paragraph(f"… and {len(self._runs) - _RUNS_SHOWN} more runs; select a row."))
-        self.browser.setHtml("".join(parts) or _paragraph("No notes."))
+                parts.append(
+                    _paragraph(
+                        tr("… and {count} more runs; select a row.", count=len(self._runs) - _RUNS_SHOWN)
+                    )
+                )
+        self.browser.setHtml("".join(parts) or _paragraph(tr("No notes.")))
         self._offer_fixes()
 
     def _offer_fixes(self) -> None:
@@ -89,9 +94,16 @@ class NotesPane(QWidget):
         assert cause.fix is not None
         button = QPushButton(theme.icon("mend"), f"{report.name}: {cause.fix.words}")
         button.setObjectName(f"why-fix-{number}")
-        button.setAccessibleName(f"Change the pipeline: {cause.fix.words} in {report.name}")
+        button.setAccessibleName(
+            tr("Change the pipeline: {words} in {name}", words=cause.fix.words, name=report.name)
+        )
         button.setProperty("role", "mend")
-        button.setToolTip(f"{cause.sentence} This changes the pipeline in the editor; Undo takes it back.")
+        button.setToolTip(
+            tr(
+                "{sentence} This changes the pipeline in the editor; Undo takes it back.",
+                sentence=cause.sentence,
+            )
+        )
         button.clicked.connect(lambda _=False, cause=cause: self.mend_wanted.emit(cause))
         return button
 
@@ -99,7 +111,7 @@ class NotesPane(QWidget):
         parts = [_heading(f"{run.title}, {run.when}")] if len(self._runs) > 1 else []
         parts += [_paragraph(note) for note in run.notes]
         for report in run.reports:
-            seed = f" · seed {report.seed}" if "@" in report.key else ""
+            seed = tr(" · seed {seed}", seed=report.seed) if "@" in report.key else ""
             parts += [_heading(report.name + seed), _stage(report, whole=False)]
         return parts
 
@@ -119,10 +131,14 @@ def _stage(report: StageReport, whole: bool) -> str:
         lines += [_paragraph(f"{artefact.label}: {note}") for note in artefact.notes]
     lines += [_paragraph(note) for note in report.notes]
     if whole and report.skipped:
-        lines.append(_heading(f"Left alone: {len(report.skipped)}"))
+        lines.append(_heading(tr("Left alone: {count}", count=len(report.skipped))))
         lines += [_paragraph(f"{layer}: {reason}") for layer, reason in report.skipped[:_LAYERS_SHOWN]]
         if len(report.skipped) > _LAYERS_SHOWN:
-            lines.append(_paragraph(f"… and {len(report.skipped) - _LAYERS_SHOWN} more, in the run's report"))
+            lines.append(
+                _paragraph(
+                    tr("… and {count} more, in the run's report", count=len(report.skipped) - _LAYERS_SHOWN)
+                )
+            )
     return "".join(lines)
 
 

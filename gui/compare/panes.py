@@ -11,6 +11,7 @@ from gui.compare.limits import LimitsPane
 from gui.compare.notes import NotesPane
 from gui.compare.paper import PaperPane
 from gui.compare.settings_pane import SettingsPane
+from gui.language import tr
 
 _LIMITS, _SETTINGS, _NOTES, _PAPER, _GRID = range(5)
 
@@ -28,11 +29,11 @@ class Panes(QFrame):
         self.tabs.setObjectName("compare-tabs")
         self.tabs.setDocumentMode(True)
         for pane, name in (
-            (self.limits, "Limits"),
-            (self.settings, "Settings"),
-            (self.notes, "Notes"),
-            (self.paper, "Paper"),
-            (self.grid, "Grid"),
+            (self.limits, tr("Limits")),
+            (self.settings, tr("Settings")),
+            (self.notes, tr("Notes")),
+            (self.paper, tr("Paper")),
+            (self.grid, tr("Grid")),
         ):
             self.tabs.addTab(pane, name)
         self.tabs.setCurrentIndex(_NOTES)
@@ -51,7 +52,7 @@ class Panes(QFrame):
         self.tabs.setTabVisible(_GRID, bool(maps))
 
     def show_limit_count(self, count: int) -> None:
-        self.tabs.setTabText(_LIMITS, f"Limits ({count})" if count else "Limits")
+        self.tabs.setTabText(_LIMITS, tr("Limits ({count})", count=count) if count else tr("Limits"))
 
     def retheme(self) -> None:
         self.notes.retheme()

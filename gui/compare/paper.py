@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QTabWidget, QTextBrowser, 
 
 from core.analysis.report import paper_rows
 from core.pipeline import PaperTable
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.metric_table import MetricModel, MetricTable
 
@@ -17,19 +18,19 @@ class PaperPane(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.model = MetricModel()
-        self.table = MetricTable("paper-table", "The paper's table", self.model)
+        self.table = MetricTable("paper-table", tr("The paper's table"), self.model)
         self.table.setStyleSheet("QTableView { border: none; border-radius: 0; }")
         self.table.verticalHeader().setDefaultSectionSize(34)
         self.choice = QComboBox()
         self.choice.setObjectName("paper-choice")
-        self.choice.setAccessibleName("Table of the paper")
+        self.choice.setAccessibleName(tr("Table of the paper"))
         self.choice.setMaximumWidth(260)
         self.choice.activated.connect(self._show)
         self.source = ElidedLabel()
         self.source.setProperty("role", "muted")
         self.remarks = QTextBrowser()
         self.remarks.setObjectName("paper-remarks")
-        self.remarks.setAccessibleName("Remarks on the paper's table")
+        self.remarks.setAccessibleName(tr("Remarks on the paper's table"))
         self.remarks.setStyleSheet("QTextBrowser { border: none; padding: 4px 0; }")
         self.remarks.document().setDocumentMargin(2)
         heading = QHBoxLayout()
@@ -39,8 +40,8 @@ class PaperPane(QWidget):
         self.tabs.setObjectName("paper-tabs")
         self.tabs.setDocumentMode(True)
         self.tabs.setTabPosition(QTabWidget.TabPosition.South)
-        self.tabs.addTab(self.table, "Table")
-        self.tabs.addTab(self.remarks, "Remarks")
+        self.tabs.addTab(self.table, tr("Table"))
+        self.tabs.addTab(self.remarks, tr("Remarks"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 0)
         layout.setSpacing(4)
@@ -68,5 +69,5 @@ class PaperPane(QWidget):
         self.remarks.setHtml(
             "".join(f'<p style="margin:0 0 6px 0">{escape(each)}</p>' for each in paper.remarks)
         )
-        self.tabs.setTabText(1, f"Remarks ({len(paper.remarks)})")
+        self.tabs.setTabText(1, tr("Remarks ({count})", count=len(paper.remarks)))
         self.tabs.setTabVisible(1, bool(paper.remarks))

@@ -14,6 +14,7 @@ from core.analysis.table import Row
 from core.analysis.wording import heading, shown
 from core.metrics import METRICS, MetricKind
 from gui import theme
+from gui.language import tr
 from gui.widgets.buttons import text
 from gui.widgets.plot_parts import put_in_theme
 
@@ -32,10 +33,13 @@ class ParetoPlot(QFrame):
         super().__init__()
         self.setProperty("role", "card")
         self.setMinimumWidth(300)
-        self.across, self.upward = self._axis("x", "Horizontal axis"), self._axis("y", "Vertical axis")
+        self.across, self.upward = (
+            self._axis("x", tr("Horizontal axis")),
+            self._axis("y", tr("Vertical axis")),
+        )
         self.plot = pg.PlotWidget()
         self.plot.setObjectName("pareto-plot")
-        self.plot.setAccessibleName("Plot of two metrics; the table holds the same figures")
+        self.plot.setAccessibleName(tr("Plot of two metrics; the table holds the same figures"))
         self.plot.setFrameShape(self.plot.Shape.NoFrame)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.plot.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -61,12 +65,12 @@ class ParetoPlot(QFrame):
         head = QHBoxLayout()
         head.setSpacing(6)
         head.addWidget(self.upward)
-        head.addWidget(text("against", "muted"))
+        head.addWidget(text(tr("against"), "muted"))
         head.addWidget(self.across)
         head.addStretch(1)
-        self.legend = text("● front  ○ beaten", "muted")
+        self.legend = text(tr("● front  ○ beaten"), "muted")
         self.legend.setToolTip(
-            "On the Pareto front is what no other file beats in both figures. ☆ the baseline"
+            tr("On the Pareto front is what no other file beats in both figures. ☆ the baseline")
         )
         head.addWidget(self.legend)
         layout = QVBoxLayout(self)

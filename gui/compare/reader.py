@@ -12,6 +12,7 @@ from core.comparison import ComparedRun, read_all
 from core.control import RunControl
 from core.errors import EspalierError
 from core.runs import Home
+from gui.language import tr
 from gui.start.library import STATUS_WORDS, list_runs
 from gui.worker import Say, Worker
 
@@ -32,7 +33,7 @@ def entries(home: Home) -> list[Entry]:
     """The runs of this home and those from elsewhere, newest first; read from their `run.json` alone."""
     found = []
     for line in list_runs(home):
-        parts = [line.when, STATUS_WORDS[line.status], *line.tags, "" if line.here else "another machine"]
+        parts = [line.when, STATUS_WORDS[line.status], *line.tags, "" if line.here else tr("another machine")]
         about = " · ".join(part for part in parts if part)
         words = " ".join([line.folder.name, line.name, line.pipeline, about, line.notes])
         found.append(Entry(str(line.folder), line.name, about, words.casefold()))
@@ -65,7 +66,7 @@ class Reader(QObject):
         self.worker.happened.connect(self._take)
         self.worker.ended.connect(self._ended)
         self.worker.failed.connect(self.failed.emit)
-        self.writer.completed.connect(lambda path: self.said.emit(f"Written to {path}."))
+        self.writer.completed.connect(lambda path: self.said.emit(tr("Written to {path}.", path=path)))
         self.writer.failed.connect(self.failed.emit)
 
     def attach(self, view: Any) -> None:
@@ -94,9 +95,9 @@ class Reader(QObject):
             return path
 
         if self.writer.running:
-            self.said.emit("A report is being written already.")
+            self.said.emit(tr("A report is being written already."))
         else:
-            self.writer.start("the report", job)
+            self.writer.start(tr("the report"), job)
 
     def _start(self) -> None:
         home, folders, listing = self._home, [Path(each) for each in self._wished], self._listing
@@ -110,7 +111,7 @@ class Reader(QObject):
                 control.checkpoint()
                 say(found)
 
-        self.worker.start("reading runs", job)
+        self.worker.start(tr("reading runs"), job)
 
     def _take(self, batch: list[Any]) -> None:
         """Where reading takes its time, the first runs are shown at once; the rest comes together."""

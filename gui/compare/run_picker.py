@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from gui import theme
 from gui.compare.reader import Entry
+from gui.language import tr
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
 
@@ -45,12 +46,12 @@ class RunList(QFrame):
         self._proxy = QSortFilterProxyModel(self)
         self._proxy.setSourceModel(self._model)
         self._proxy.setFilterRole(_WORDS)
-        self.search = SearchBox("run-search", "Search runs", "Search runs by name, date, tag or note")
+        self.search = SearchBox("run-search", tr("Search runs"), tr("Search runs by name, date, tag or note"))
         self.search.textChanged.connect(lambda words: self._proxy.setFilterFixedString(words.casefold()))
         self.search.installEventFilter(self)
         self.list = QListView()
         self.list.setObjectName("run-choices")
-        self.list.setAccessibleName("Runs; Space ticks one, Enter shows it alone")
+        self.list.setAccessibleName(tr("Runs; Space ticks one, Enter shows it alone"))
         self.list.setModel(self._proxy)
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -60,7 +61,7 @@ class RunList(QFrame):
         self.list.doubleClicked.connect(self._only)
         self.list.installEventFilter(self)
         self.count = text("", "muted")
-        self.none = QPushButton("Untick all")
+        self.none = QPushButton(tr("Untick all"))
         self.none.setObjectName("runs-none")
         self.none.clicked.connect(self.cleared)
         foot = QHBoxLayout()
@@ -93,7 +94,13 @@ class RunList(QFrame):
             on = Qt.CheckState.Checked if item.data(_FOLDER) in folders else Qt.CheckState.Unchecked
             if item.checkState() != on:
                 item.setCheckState(on)
-        self.count.setText(f"{len(folders)} of {max(self._model.rowCount(), len(folders))} compared")
+        self.count.setText(
+            tr(
+                "{count} of {rowcount} compared",
+                count=len(folders),
+                rowcount=max(self._model.rowCount(), len(folders)),
+            )
+        )
         self.none.setEnabled(len(folders) > 1)
 
     def _toggle(self, index: QModelIndex) -> None:
@@ -128,17 +135,17 @@ class RunButton(QPushButton):
     """Says how many runs are compared; opens the list."""
 
     def __init__(self, *buttons: QWidget):
-        super().__init__("Runs")
+        super().__init__(tr("Runs"))
         self.setObjectName("runs")
         self.setProperty("hasmenu", True)
-        self.setToolTip("Choose the runs that are compared")
+        self.setToolTip(tr("Choose the runs that are compared"))
         self.list = RunList(self, *buttons)
         self.clicked.connect(self.open)
 
     def show_ticked(self, folders: Collection[str]) -> None:
         self.list.show_ticked(folders)
-        self.setText(f"Runs: {len(folders)}" if folders else "Runs")
-        self.setAccessibleName(f"Runs to compare, {len(folders)} chosen")
+        self.setText(tr("Runs: {count}", count=len(folders)) if folders else tr("Runs"))
+        self.setAccessibleName(tr("Runs to compare, {count} chosen", count=len(folders)))
 
     def open(self) -> None:
         """Show the list below the button."""

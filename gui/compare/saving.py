@@ -12,14 +12,15 @@ from core.comparison_report import as_format, as_html
 from core.metrics import MetricKind
 from gui import theme
 from gui.compare.state import DeskState
+from gui.language import QT_TR_NOOP, tr
 
 NAMES = {"csv": "CSV", "markdown": "Markdown", "latex": "LaTeX"}
-_COPIES = (("csv", "As CS&V, every metric", ""), ("markdown", "As &Markdown", "Ctrl+Shift+C"), ("latex", "As &LaTeX", ""))  # fmt: skip
+_COPIES = (("csv", QT_TR_NOOP("As CS&V, every metric"), ""), ("markdown", QT_TR_NOOP("As &Markdown"), "Ctrl+Shift+C"), ("latex", QT_TR_NOOP("As &LaTeX"), ""))  # fmt: skip
 _FILES = {
-    "Web page, standalone (*.html)": "html",
-    "LaTeX table (*.tex)": "latex",
-    "Markdown (*.md)": "markdown",
-    "CSV (*.csv)": "csv",
+    QT_TR_NOOP("Web page, standalone (*.html)"): "html",
+    QT_TR_NOOP("LaTeX table (*.tex)"): "latex",
+    QT_TR_NOOP("Markdown (*.md)"): "markdown",
+    QT_TR_NOOP("CSV (*.csv)"): "csv",
 }
 _SUFFIXES = {"html": ".html", "latex": ".tex", "markdown": ".md", "csv": ".csv"}
 
@@ -30,15 +31,15 @@ class CopyButton(QPushButton):
     wanted = Signal(str)
 
     def __init__(self) -> None:
-        super().__init__("Copy")
+        super().__init__(tr("Copy"))
         self.setObjectName("copy-table")
-        self.setAccessibleName("Copy the table")
-        self.setToolTip("Copy the rows and columns that are shown")
+        self.setAccessibleName(tr("Copy the table"))
+        self.setToolTip(tr("Copy the rows and columns that are shown"))
         self.setProperty("hasmenu", True)
         menu = QMenu(self)
         self.forms: dict[str, QAction] = {}
         for form, words, key in _COPIES:
-            action = menu.addAction(words, lambda form=form: self.wanted.emit(form))
+            action = menu.addAction(tr(words), lambda form=form: self.wanted.emit(form))
             action.setObjectName(f"copy-{form}")
             action.setShortcut(QKeySequence(key))
             self.forms[form] = action
@@ -54,10 +55,10 @@ class SaveButton(QPushButton):
     wanted = Signal(object, str)
 
     def __init__(self) -> None:
-        super().__init__("Save report…")
+        super().__init__(tr("Save report…"))
         self.setObjectName("save-report")
-        self.setAccessibleName("Save a report")
-        self.setToolTip("One file with table, plots, settings and notes: HTML, LaTeX, Markdown or CSV")
+        self.setAccessibleName(tr("Save a report"))
+        self.setToolTip(tr("One file with table, plots, settings and notes: HTML, LaTeX, Markdown or CSV"))
         self.clicked.connect(self._ask)
 
     def retheme(self) -> None:
@@ -74,7 +75,7 @@ class SaveButton(QPushButton):
 
 def ask_for_file(parent: QWidget, start: str) -> tuple[str, str]:
     """A file to write to and the chosen filter; "" when the dialog was closed."""
-    return QFileDialog.getSaveFileName(parent, "Save the report", start, ";;".join(_FILES))
+    return QFileDialog.getSaveFileName(parent, tr("Save the report"), start, ";;".join(map(tr, _FILES)))
 
 
 def text_of(state: DeskState, rows: list[Row], kinds: list[MetricKind], form: str) -> Callable[[], str]:

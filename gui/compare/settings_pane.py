@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.analysis.settings_table import Line, SettingRow, side_by_side
+from gui.language import tr
 from gui.widgets.buttons import text
 
 Index = QModelIndex | QPersistentModelIndex
@@ -52,7 +53,7 @@ class SettingsModel(QAbstractTableModel):
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self.names[section - 1] if section else "Setting"
+            return self.names[section - 1] if section else tr("Setting")
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.TextAlignmentRole:
             return int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -80,13 +81,13 @@ class SettingsPane(QWidget):
         super().__init__()
         self.model = SettingsModel()
         self.about = text("", "muted")
-        self.only = QCheckBox("Only differences")
+        self.only = QCheckBox(tr("Only differences"))
         self.only.setObjectName("only-differences")
         self.only.setChecked(True)
         self.only.toggled.connect(lambda _on: self.wanted.emit())
         self.table = QTableView()
         self.table.setObjectName("settings-table")
-        self.table.setAccessibleName("Settings of the compared stages")
+        self.table.setAccessibleName(tr("Settings of the compared stages"))
         self.table.setModel(self.model)
         self.table.setShowGrid(False)
         self.table.setWordWrap(False)
@@ -122,13 +123,17 @@ class SettingsPane(QWidget):
         last = self.model.columnCount() - 1
         free = self.table.viewport().width() - self.table.horizontalHeader().length()
         self.table.setColumnWidth(last, self.table.columnWidth(last) + max(free, 0))
-        count = f"{len(stages)} stage{'' if len(stages) == 1 else 's'}"
-        self.about.setText(
-            f"{count}, nothing differs" if not rows and len(stages) > 1
-            else "Select two rows or more to compare their settings" if len(stages) == 1
-            else f"{count}, {len(rows)} settings"
-        )  # fmt: skip
+        self.about.setText(_about(len(stages), len(rows)))
 
     def showEvent(self, event: object) -> None:
         super().showEvent(event)  # type: ignore[arg-type]
         self.wanted.emit()
+
+
+def _about(stages: int, settings: int) -> str:
+    """What is compared, in a line."""
+    if stages == 1:
+        return tr("Select two rows or more to compare their settings")
+    if stages and not settings:
+        return tr("{stages} stages, nothing differs", stages=stages)
+    return tr("{stages} stages, {settings} settings", stages=stages, settings=settings)

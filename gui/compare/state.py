@@ -1,4 +1,4 @@
-"""What the comparison desk shows, worked out from the runs and a person's choices (no Qt)."""
+"""What the comparison desk shows, worked out from the runs and a person's choices (no widgets)."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from core.comparison import ComparedRun, mixed_conditions, mixed_images, run_lab
 from core.comparison_report import MIXED, MIXED_IMAGES
 from core.metrics import METRICS, MetricKind
 from core.reports import StageReport
+from gui.language import tr
 
 LABEL = "label"  # sorts by the first column
 
@@ -118,13 +119,15 @@ class DeskState:
         others = [row for row in rows if base is not None and row.id != base.id]
         if base is not None and any(conditions_differ(row, base) for row in others):
             found.append(
-                "Some rows were measured on another machine or runtime than the baseline: "
-                "no change of time or memory is stated for them."
+                tr(
+                    "Some rows were measured on another machine or runtime than the baseline: "
+                    "no change of time or memory is stated for them."
+                )
             )
         elif base is None and mixed_conditions(self.runs):
             found.append(MIXED)
         if base is not None and any(images_differ(row, base) for row in others):
-            found.append("Some rows were judged on other test images: no change of accuracy is stated.")
+            found.append(tr("Some rows were judged on other test images: no change of accuracy is stated."))
         elif base is None and mixed_images(self.runs):
             found.append(MIXED_IMAGES)
         return found
@@ -137,7 +140,7 @@ class DeskState:
             run, report = self.run_of(row), row.report
             if run is None or report is None or row.origin is None:
                 continue
-            seed = f" · seed {report.seed}" if "@" in report.key else ""
+            seed = tr(" · seed {seed}", seed=report.seed) if "@" in report.key else ""
             name = f"{report.name}{seed}" + (f"\n{row.origin.run}" if several else "")
             found.setdefault((run.folder, report.key), (run, report, name))
         return list(found.values())

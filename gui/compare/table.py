@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QAbstractItemView, QMenu
 from core.analysis.table import Row
 from gui import theme
 from gui.compare.state import LABEL
+from gui.language import tr
 from gui.widgets.metric_table import MetricModel, MetricTable
 
 
@@ -34,7 +35,7 @@ class ComparisonTable(MetricTable):
     inspect_wanted = Signal(object)
 
     def __init__(self, model: MetricModel):
-        super().__init__("comparison", "Comparison of stages", model, shrink=True)
+        super().__init__("comparison", tr("Comparison of stages"), model, shrink=True)
         self._fitting = False
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         header = self.horizontalHeader()
@@ -51,10 +52,10 @@ class ComparisonTable(MetricTable):
         header.sectionClicked.connect(lambda section: self.sort_wanted.emit(self._metric(section)))
         header.sectionMoved.connect(lambda *_: QTimer.singleShot(0, self, self._moved))
         header.sectionResized.connect(self._resized)
-        self.pin = self._action("pin-row", "&Compare all with this row", "Ctrl+B", self._pin)
-        self.hide_rows = self._action("hide-rows", "&Hide", QKeySequence.StandardKey.Delete, self._hide)
-        self.sort = self._action("sort-column", "&Sort by this column", "Ctrl+Shift+L", self._sort)
-        self.inspect = self._action("inspect-row", "&Inspect this file", "Ctrl+I", self._inspect)
+        self.pin = self._action("pin-row", tr("&Compare all with this row"), "Ctrl+B", self._pin)
+        self.hide_rows = self._action("hide-rows", tr("&Hide"), QKeySequence.StandardKey.Delete, self._hide)
+        self.sort = self._action("sort-column", tr("&Sort by this column"), "Ctrl+Shift+L", self._sort)
+        self.inspect = self._action("inspect-row", tr("&Inspect this file"), "Ctrl+I", self._inspect)
         self.activated.connect(lambda _index: self._inspect())
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._menu)
@@ -118,8 +119,10 @@ class ComparisonTable(MetricTable):
             return
         menu = QMenu(self)
         menu.setObjectName("comparison-menu")
-        self.pin.setText("&Compare with each run's own baseline" if self._is_pin(current) else "&Compare all with this row")  # fmt: skip
-        self.hide_rows.setText("&Hide this row" if len(rows) < 2 else f"&Hide these {len(rows)} rows")
+        self.pin.setText(tr("&Compare with each run's own baseline") if self._is_pin(current) else tr("&Compare all with this row"))  # fmt: skip
+        self.hide_rows.setText(
+            tr("&Hide this row") if len(rows) < 2 else tr("&Hide these {count} rows", count=len(rows))
+        )
         self.inspect.setEnabled(current.report is not None)
         menu.addActions([self.inspect, self.pin, self.sort, self.hide_rows])
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

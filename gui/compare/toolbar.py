@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 from gui import theme
 from gui.compare.columns import ColumnButton, ColumnMenu
 from gui.compare.state import DeskState
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.search_box import SearchBox
 
@@ -14,15 +15,15 @@ class Toolbar(QWidget):
 
     def __init__(self, menu: ColumnMenu):
         super().__init__()
-        self.filter = SearchBox("filter-rows", "Filter rows", "Filter by stage, file, run or kind")
+        self.filter = SearchBox("filter-rows", tr("Filter rows"), tr("Filter by stage, file, run or kind"))
         self.filter.setMaximumWidth(280)
         self.columns = ColumnButton(menu)
         self.baseline = ElidedLabel()
         self.baseline.setProperty("role", "muted")
-        self.unpin = QPushButton("Unpin")
+        self.unpin = QPushButton(tr("Unpin"))
         self.unpin.setObjectName("unpin")
-        self.unpin.setAccessibleName("Unpin the baseline")
-        self.unpin.setToolTip("Compare each row with the baseline of its own run again")
+        self.unpin.setAccessibleName(tr("Unpin the baseline"))
+        self.unpin.setToolTip(tr("Compare each row with the baseline of its own run again"))
         self.unhide = QPushButton()
         self.unhide.setObjectName("show-hidden")
         row = QHBoxLayout(self)
@@ -39,10 +40,10 @@ class Toolbar(QWidget):
         base = state.base
         several = base is not None and base.origin is not None and len(state.runs) > 1
         run = f" ({base.origin.run})" if several and base and base.origin else ""
-        self.baseline.setText(f"Compared with {base.label}{run}" if base else "")
+        self.baseline.setText(tr("Compared with {label}{run}", label=base.label, run=run) if base else "")
         self.unpin.setVisible(base is not None)
         self.unhide.setVisible(bool(state.hidden))
-        self.unhide.setText(f"Show {len(state.hidden)} hidden")
+        self.unhide.setText(tr("Show {count} hidden", count=len(state.hidden)))
 
     def retheme(self) -> None:
         self.columns.retheme()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QSplitter, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from core.analysis.table import Row
 from core.comparison import ComparedRun
@@ -21,6 +21,7 @@ from gui.compare.state import DeskState
 from gui.compare.table import ComparisonTable
 from gui.compare.toolbar import Toolbar
 from gui.compare.wording import about, legend, title
+from gui.language import tr
 from gui.results import Results
 from gui.widgets.buttons import ActionButton, ElidedLabel, Empty, Header, card, text
 from gui.widgets.metric_table import MetricModel
@@ -56,12 +57,14 @@ class CompareView(QWidget):
         self.plot, self.panes = ParetoPlot(), Panes()
         self.runs = RunButton(ActionButton(open_run))
         self.copy, self.save = CopyButton(), SaveButton()
-        self.header = Header("Compare", self.runs, self.copy, self.save)
+        self.header = Header(tr("Compare"), self.runs, self.copy, self.save)
         self.empty = Empty(
             "compare",
-            "Nothing to compare yet",
-            "As soon as the first stage of a run is finished, its figures stand here, each with its change "
-            "against the baseline. Run the pipeline, or choose runs from before.",
+            tr("Nothing to compare yet"),
+            tr(
+                "As soon as the first stage of a run is finished, its figures stand here, each with its change "
+                "against the baseline. Run the pipeline, or choose runs from before."
+            ),
             ActionButton(run, primary=True),
         )
         self._build()
@@ -84,14 +87,14 @@ class CompareView(QWidget):
         self.body.addWidget(below)
         self.body.setSizes([425, 265])
         self.body.setStretchFactor(0, 1)
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.body)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 16, 22, 14)
         layout.setSpacing(10)
         layout.addWidget(self.header)
-        layout.addLayout(self._stack, 1)
+        layout.addWidget(self._stack, 1)
 
     def _top(self) -> QWidget:
         self.legend = ElidedLabel()
@@ -216,7 +219,10 @@ class CompareView(QWidget):
         warnings = state.warnings()
         self.warning.setText("\n".join(f"⚠ {words}" for words in warnings))
         self.notice.setVisible(bool(warnings))
-        words = [legend(rows), "" if count == len(state.rows) else f"{count} of {len(state.rows)} rows"]
+        words = [
+            legend(rows),
+            "" if count == len(state.rows) else tr("{shown} of {all} rows", shown=count, all=len(state.rows)),
+        ]
         self.legend.setText(" · ".join(part for part in words if part))
         self.legend.setVisible(any(words))
 
@@ -259,7 +265,7 @@ class CompareView(QWidget):
     def _copy(self, form: str) -> None:
         words = text_of(self.state, self.model.rows, self.model.kinds, form)()
         QGuiApplication.clipboard().setText(words)
-        self.said.emit(f"The table is in the clipboard as {NAMES[form]}.")
+        self.said.emit(tr("The table is in the clipboard as {names}.", names=NAMES[form]))
 
     def _save(self, path: Path, form: str) -> None:
         self.write_wanted.emit(path, text_of(self.state, self.model.rows, self.model.kinds, form))

@@ -1,10 +1,11 @@
-"""The sentences of the comparison desk (no Qt)."""
+"""The sentences of the comparison desk (no widgets)."""
 
 from collections.abc import Sequence
 
 from core.analysis.table import Row
 from core.analysis.wording import NOT_PAIRED, measurable
 from gui.compare.state import DeskState
+from gui.language import tr
 from gui.results import Results
 
 
@@ -12,29 +13,38 @@ def title(state: DeskState) -> str:
     """What is compared."""
     names = list(dict.fromkeys(run.title for run in state.runs))
     if not names:
-        return "Compare"
+        return tr("Compare")
     if len(names) == 1:
         return names[0]
-    return f"{len(state.runs)} runs of {len(names)} pipelines"
+    return tr("{runs} runs of {pipelines} pipelines", runs=len(state.runs), pipelines=len(names))
 
 
 def about(state: DeskState, results: Results | None) -> str:
     """One line below the title."""
     if not state.runs:
-        return "Every figure is measured on the exported file itself."
+        return tr("Every figure is measured on the exported file itself.")
     if len(state.runs) == 1:
         run = state.runs[0]
         if results is not None and str(results.run.folder) == run.folder:
             return results.about
-        return f"{run.when} · {run.status} · {len(run.reports)} of {run.total} stages · {run.processor}"
+        return tr(
+            "{when} · {status} · {count} of {total} stages · {processor}",
+            when=run.when,
+            status=run.status,
+            count=len(run.reports),
+            total=run.total,
+            processor=run.processor,
+        )
     names = list(dict.fromkeys(run.title for run in state.runs))
-    return ", ".join(names) if len(names) > 1 else f"{len(state.runs)} runs"
+    return ", ".join(names) if len(names) > 1 else tr("{count} runs", count=len(state.runs))
 
 
 def legend(rows: Sequence[Row]) -> str:
     """What the signs in the table mean, as far as they stand there."""
     found = [change for row in rows for change in row.change.values()]
-    parts = ["≈ no measurable difference"] if any(not measurable(change) for change in found) else []
+    parts = [tr("≈ no measurable difference")] if any(not measurable(change) for change in found) else []
     if any(row.loose for row in rows):
-        parts.append(f"{NOT_PAIRED} ratio of medians that were not measured in alternation")
+        parts.append(
+            tr("{not_paired} ratio of medians that were not measured in alternation", not_paired=NOT_PAIRED)
+        )
     return " · ".join(parts)

@@ -1,4 +1,4 @@
-"""What each network of a pipeline will normalise its images with (no Qt)."""
+"""What each network of a pipeline will normalise its images with (no widgets)."""
 
 from core.data.image_data import ImageData
 from core.data.inspection import Applied
@@ -8,6 +8,7 @@ from core.errors import EspalierError
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings
 from core.pipeline import Pipeline, SourceNode
+from gui.language import tr
 
 
 def applied_to(pipeline: Pipeline, data: ImageData) -> list[Applied]:
@@ -24,7 +25,7 @@ def _applied(node: SourceNode, pipeline: Pipeline, data: ImageData) -> Applied |
         settings = node.parameters
         if isinstance(settings, OnnxSettings):
             plain = settings.preprocess()
-            return Applied(node.name or "ONNX file", (plain["mean"], plain["std"])) if plain else None
+            return Applied(node.name or tr("ONNX file"), (plain["mean"], plain["std"])) if plain else None
         if not isinstance(settings, BackboneSettings):
             return None
         chosen = backbone(settings.backbone)

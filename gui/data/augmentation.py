@@ -5,7 +5,7 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QPushButton,
-    QStackedLayout,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -14,6 +14,7 @@ from core.data.settings import Augmentation
 from gui import theme
 from gui.data.jobs import SHOWN, VARIANTS, Augmented
 from gui.data.pictures import fitted
+from gui.language import tr
 from gui.widgets.buttons import Empty, text
 from gui.widgets.declared import declared
 
@@ -39,7 +40,7 @@ class PreviewGrid(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("augmentation-grid")
-        self.setAccessibleName("Original images, and augmented ones below each")
+        self.setAccessibleName(tr("Original images, and augmented ones below each"))
         self.made: Augmented | None = None
 
     def show_images(self, made: Augmented) -> None:
@@ -57,7 +58,7 @@ class PreviewGrid(QWidget):
             painter.setFont(font)
             painter.setPen(QColor(c.muted))
             where = QRect(0, line * (side + _GAP), _LABEL, side)
-            words = f"Augmented {line}" if line else "Original"
+            words = tr("Augmented {line}", line=line) if line else tr("Original")
             painter.drawText(where, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, words)
             for column, original in enumerate(self.made.originals):
                 pixels = self.made.variants[column][line - 1] if line else original
@@ -82,10 +83,10 @@ class AugmentationPane(QWidget):
         super().__init__()
         self.words = text("", "muted", wrap=True)
         self.words.setObjectName("augmentation-words")
-        self.roll = QPushButton("Re-roll")
-        self.roll.setToolTip("Draw other random changes for the same images")
-        self.others = QPushButton("Other images")
-        self.change = QPushButton("Change augmentation…")
+        self.roll = QPushButton(tr("Re-roll"))
+        self.roll.setToolTip(tr("Draw other random changes for the same images"))
+        self.others = QPushButton(tr("Other images"))
+        self.change = QPushButton(tr("Change augmentation…"))
         for button, name, signal in (
             (self.roll, "re-roll", self.roll_wanted), (self.others, "other-images", self.others_wanted),
             (self.change, "change-augmentation", self.settings_wanted),
@@ -99,8 +100,8 @@ class AugmentationPane(QWidget):
         buttons.addStretch(1)
         buttons.addWidget(self.change)
         self.grid = PreviewGrid()
-        self._waiting = Empty("augmentation", "Drawing …", "")
-        self._stack = QStackedLayout()
+        self._waiting = Empty("augmentation", tr("Drawing …"), "")
+        self._stack = QStackedWidget()
         self._stack.addWidget(self._waiting)
         self._stack.addWidget(self.grid)
         layout = QVBoxLayout(self)
@@ -108,15 +109,15 @@ class AugmentationPane(QWidget):
         layout.setSpacing(12)
         layout.addWidget(self.words)
         layout.addLayout(buttons)
-        layout.addLayout(self._stack, 1)
+        layout.addWidget(self._stack, 1)
 
     def show_settings(self, settings: Augmentation) -> None:
         """Say what is switched on."""
         words = in_words(settings)
         self.words.setText(
-            f"{words}. Each training image is changed anew in every epoch."
+            tr("{words}. Each training image is changed anew in every epoch.", words=words)
             if words
-            else "No augmentation is switched on: training sees every image as it is."
+            else tr("No augmentation is switched on: training sees every image as it is.")
         )
 
     def show_busy(self, words: str = "Drawing …", advice: str = "") -> None:

@@ -6,7 +6,6 @@ import numpy as np
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QPainter
 from PySide6.QtWidgets import (  # fmt: skip
-    QAbstractItemView,
     QHeaderView,
     QStyle,
     QStyledItemDelegate,
@@ -17,11 +16,17 @@ from PySide6.QtWidgets import (  # fmt: skip
 from core.data.image_data import ImageData
 from core.data.splits import SPLITS
 from gui import theme
+from gui.language import QT_TR_NOOP, tr
+from gui.widgets.tables import set_up_rows
 
 Index = QModelIndex | QPersistentModelIndex
 ALL = -1
 ARROWS = {Qt.SortOrder.AscendingOrder: " ▴", Qt.SortOrder.DescendingOrder: " ▾"}
-SPLIT_TITLES = {"train": "Training", "validation": "Validation", "test": "Test"}
+SPLIT_TITLES = {
+    "train": QT_TR_NOOP("Training"),
+    "validation": QT_TR_NOOP("Validation"),
+    "test": QT_TR_NOOP("Test"),
+}
 LABEL, SHARE = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 
 
@@ -73,13 +78,13 @@ class ClassModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            title = SPLIT_TITLES[SPLITS[section - 1]] if section else "Class"
+            title = tr(SPLIT_TITLES[SPLITS[section - 1]]) if section else tr("Class")
             return title + (ARROWS[self.sorted[1]] if section == self.sorted[0] else "")
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignRight if section else Qt.AlignmentFlag.AlignLeft
             return int(side | Qt.AlignmentFlag.AlignVCenter)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return "Click to sort" if not section else "Images of each class; click to sort"
+            return tr("Click to sort") if not section else tr("Images of each class; click to sort")
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -87,7 +92,7 @@ class ClassModel(QAbstractTableModel):
         if role == LABEL:
             return label
         if column == 0:
-            name = "All classes" if label == ALL else self._names[label]
+            name = tr("All classes") if label == ALL else self._names[label]
             wanted = (
                 Qt.ItemDataRole.DisplayRole,
                 Qt.ItemDataRole.ToolTipRole,
@@ -102,8 +107,13 @@ class ClassModel(QAbstractTableModel):
             return 0.0 if label == ALL else count / max(1, int(counts.max()))
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
             share = count / max(1, int(counts.sum())) * 100
-            title = SPLIT_TITLES[SPLITS[column - 1]].lower()
-            return f"{number(count)} {title} images, {share:.3g} % of all"
+            title = tr(SPLIT_TITLES[SPLITS[column - 1]]).lower()
+            return tr(
+                "{number} {title} images, {share:.3g} % of all",
+                number=number(count),
+                title=title,
+                share=share,
+            )
         return None
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
@@ -172,22 +182,12 @@ class ClassTable(QTableView):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setObjectName("classes")
-        self.setAccessibleName("Classes and their images")
         self.classes = ClassModel()
         self.setModel(self.classes)
+        set_up_rows(self, "classes", tr("Classes and their images"), 36)
         self.setItemDelegate(BarDelegate(self))
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
         self.setStyleSheet("QTableView { border: none; border-radius: 0; }")
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(36)
         header = self.horizontalHeader()
-        header.setHighlightSections(False)
         header.setSectionsClickable(True)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

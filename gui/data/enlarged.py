@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLa
 
 from gui.data.pictures import fitted
 from gui.data.thumbnails import ThumbnailModel
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 
 _SIDE = 480
@@ -17,15 +18,15 @@ class EnlargedImage(QDialog):
     def __init__(self, parent: QWidget, pictures: ThumbnailModel, row: int):
         super().__init__(parent)
         self.setObjectName("enlarged")
-        self.setWindowTitle("Image")
+        self.setWindowTitle(tr("Image"))
         self._pictures, self.row = pictures, row
         self.picture = QLabel()
         self.picture.setFixedSize(_SIDE, _SIDE)
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.caption = ElidedLabel()
         self.caption.setObjectName("enlarged-caption")
-        self.before, self.after = QPushButton("Previous"), QPushButton("Next")
-        close = QPushButton("Close")
+        self.before, self.after = QPushButton(tr("Previous")), QPushButton(tr("Next"))
+        close = QPushButton(tr("Close"))
         close.setDefault(True)
         close.clicked.connect(self.accept)
         for button, name in (
@@ -57,7 +58,12 @@ class EnlargedImage(QDialog):
         pixels = self._pictures.pixels(self.row)
         self.picture.setPixmap(fitted(pixels, _SIDE, self.devicePixelRatioF()))
         height, width = pixels.shape[:2]
-        words = f"{self._pictures.about(self.row)} · {width} × {height} px"
+        words = tr(
+            "{about} · {width} × {height} px",
+            about=self._pictures.about(self.row),
+            width=width,
+            height=height,
+        )
         self.caption.setText(words)
         self.picture.setAccessibleName(words)
         self.before.setEnabled(self.row > 0)

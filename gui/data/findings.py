@@ -16,11 +16,12 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.data.inspection import Finding
 from gui import theme
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import line, text
 
 SIGNS = {"warning": ("warning", "warning"), "note": ("info", "info"), "fine": ("done", "good")}
-WORDS = {"warning": "Warning", "note": "Note", "fine": "Fine"}
-_SURE = {"certain": "", "likely": "likely, not certain", "hint": "only a hint"}
+WORDS = {"warning": QT_TR_NOOP("Warning"), "note": QT_TR_NOOP("Note"), "fine": QT_TR_NOOP("Fine")}
+_SURE = {"certain": "", "likely": QT_TR_NOOP("likely, not certain"), "hint": QT_TR_NOOP("only a hint")}
 
 
 def verdict(findings: Sequence[Finding]) -> str:
@@ -28,10 +29,12 @@ def verdict(findings: Sequence[Finding]) -> str:
     warnings = sum(finding.level == "warning" for finding in findings)
     notes = sum(finding.level == "note" for finding in findings)
     if not warnings and not notes:
-        return f"{len(findings)} checks, nothing suspicious."
-    parts = [f"{warnings} warning{'s' if warnings > 1 else ''}"] if warnings else []
-    parts += [f"{notes} thing{'s' if notes > 1 else ''} to know"] if notes else []
-    return f"{len(findings)} checks: {' and '.join(parts)}."
+        return tr("{count} checks, nothing suspicious.", count=len(findings))
+    parts = [tr("{count} warnings", count=warnings) if warnings > 1 else tr("1 warning")] if warnings else []
+    parts += (
+        [tr("{count} things to know", count=notes) if notes > 1 else tr("1 thing to know")] if notes else []
+    )
+    return tr("{count} checks: {words}.", count=len(findings), words=" and ".join(parts))
 
 
 class FindingsPane(QWidget):
@@ -49,7 +52,7 @@ class FindingsPane(QWidget):
         self.words.setObjectName("check-words")
         self.bar = QProgressBar()
         self.bar.setObjectName("check-progress")
-        self.bar.setAccessibleName("Progress of the check")
+        self.bar.setAccessibleName(tr("Progress of the check"))
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setFixedWidth(180)
@@ -66,7 +69,7 @@ class FindingsPane(QWidget):
         self._column.addStretch(1)
         scroll = QScrollArea()
         scroll.setObjectName("check-scroll")
-        scroll.setAccessibleName("What the check found")
+        scroll.setAccessibleName(tr("What the check found"))
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(self._page)
@@ -108,23 +111,23 @@ class FindingsPane(QWidget):
         icon, colour = SIGNS[finding.level]
         sign = QLabel()
         sign.setPixmap(theme.pixmap(icon, colour, 20, self.devicePixelRatioF()))
-        sign.setAccessibleName(WORDS[finding.level])
-        sign.setToolTip(WORDS[finding.level])
+        sign.setAccessibleName(tr(WORDS[finding.level]))
+        sign.setToolTip(tr(WORDS[finding.level]))
         layout.addWidget(sign, 0, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout()
         column.setSpacing(2)
         title = text(finding.title, "" if finding.level == "fine" else "heading", wrap=True)
         column.addWidget(title)
-        sure = _SURE[finding.sure] if finding.level != "fine" else ""
+        sure = tr(_SURE[finding.sure]) if finding.level != "fine" else ""
         evidence = " ".join(part for part in (finding.evidence, f"({sure})" if sure else "") if part)
         for words, role in ((evidence, "muted"), (finding.advice, "")):
             if words:
                 column.addWidget(text(words, role, wrap=True))
         layout.addLayout(column, 1)
         if finding.images:
-            button = QPushButton("Show images")
+            button = QPushButton(tr("Show images"))
             button.setObjectName(f"finding-images-{number}")
-            button.setAccessibleName(f"Show the images: {finding.title}")
+            button.setAccessibleName(tr("Show the images: {title}", title=finding.title))
             button.clicked.connect(lambda _=False, finding=finding: self.images_wanted.emit(finding))
             layout.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
         return row

@@ -10,6 +10,7 @@ from core.data.splits import SPLITS
 from gui.data.classes import ALL, SPLIT_TITLES, number
 from gui.data.enlarged import EnlargedImage
 from gui.data.thumbnails import Thumbnails, images_of
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 
 
@@ -22,14 +23,14 @@ class Gallery(QWidget):
         self._label = ALL
         self.split = QComboBox()
         self.split.setObjectName("gallery-split")
-        self.split.setAccessibleName("Split")
+        self.split.setAccessibleName(tr("Split"))
         for name in SPLITS:
-            self.split.addItem(f"{SPLIT_TITLES[name]} images", name)
+            self.split.addItem(tr("{split} images", split=tr(SPLIT_TITLES[name])), name)
         self.split.currentIndexChanged.connect(lambda _index: self._fill())
         self.words = ElidedLabel()
         self.words.setObjectName("gallery-words")
         self.words.setProperty("role", "muted")
-        self.back = QPushButton("Show all again")
+        self.back = QPushButton(tr("Show all again"))
         self.back.setObjectName("gallery-back")
         self.back.clicked.connect(self._fill)
         self.grid = Thumbnails()
@@ -73,8 +74,10 @@ class Gallery(QWidget):
             return
         rows = images_of(self.data, str(self.split.currentData()), self._label)
         self.grid.show_rows(rows)
-        name = "all classes, in turns" if self._label == ALL else self.data.classes[self._label]
-        self.words.setText(f"{number(len(rows))} of {name} · click one to see it larger")
+        name = tr("all classes, in turns") if self._label == ALL else self.data.classes[self._label]
+        self.words.setText(
+            tr("{number} of {name} · click one to see it larger", number=number(len(rows)), name=name)
+        )
 
     def _enlarge(self, row: int) -> None:
         dialog = EnlargedImage(self, self.grid.pictures, row)

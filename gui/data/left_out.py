@@ -5,10 +5,12 @@ from html import escape
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QStandardItem, QStandardItemModel
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHeaderView, QTableView, QVBoxLayout, QWidget
 
 from gui import theme
+from gui.language import tr
 from gui.widgets.buttons import text
+from gui.widgets.tables import set_up_rows
 
 
 class LeftOutPane(QWidget):
@@ -24,19 +26,10 @@ class LeftOutPane(QWidget):
         self._facts: Sequence[tuple[str, str]] = ()
         self.files = QStandardItemModel(0, 2)
         self.table = QTableView()
-        self.table.setObjectName("left-out")
-        self.table.setAccessibleName("Files that could not be read")
         self.table.setModel(self.files)
-        self.table.setShowGrid(False)
-        self.table.setTabKeyNavigation(False)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setWordWrap(False)
+        set_up_rows(self.table, "left-out", tr("Files that could not be read"), 34)
         self.table.setStyleSheet("QTableView::item { padding: 0 6px; }")
-        self.table.verticalHeader().hide()
-        self.table.verticalHeader().setDefaultSectionSize(34)
         header = self.table.horizontalHeader()
-        header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(True)
@@ -59,7 +52,7 @@ class LeftOutPane(QWidget):
         self._facts = facts
         self.retheme()
         self.files.clear()
-        self.files.setHorizontalHeaderLabels(["File", "Reason"])
+        self.files.setHorizontalHeaderLabels([tr("File"), tr("Reason")])
         self.table.setColumnWidth(0, 250)
         for path, reason in problems:
             cells = [QStandardItem(path), QStandardItem(reason)]
@@ -70,9 +63,11 @@ class LeftOutPane(QWidget):
         self.table.setVisible(bool(problems))
         count = len(problems)
         self.heading.setText(
-            f"{count} file{'s' if count > 1 else ''} could not be read and {'are' if count > 1 else 'is'} left out"
+            tr("{count} files could not be read and are left out", count=count)
+            if count > 1
+            else tr("1 file could not be read and is left out")
             if count
-            else "Every file could be read."
+            else tr("Every file could be read.")
         )
         self.notes.setText("\n\n".join(notes))
         self.layout().setStretch(4, 0 if problems else 1)  # type: ignore[union-attr]
@@ -85,4 +80,4 @@ class LeftOutPane(QWidget):
             f'<td style="padding: 2px 0">{escape(words)}</td></tr>'
             for title, words in self._facts
         )
-        self.facts.setText(f"<table>{rows}</table>")
+        self.facts.setText(tr("<table>{rows}</table>", rows=rows))

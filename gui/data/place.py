@@ -16,6 +16,8 @@ from gui.data.guess import guess_source
 from gui.data.view import AUGMENTATION, DataView
 from gui.document import Document
 from gui.editor import edits
+from gui.kept import Kept
+from gui.language import tr
 from gui.messages import Messages
 from gui.worker import Failure, Say, Worker
 
@@ -38,9 +40,9 @@ class DataPlace(QObject):
         self.document, self.home, self.messages = document, home, messages
         self.view = DataView()
         self.data: ImageData | None = None
-        self._opened = self._wanted = self._refused = ""
-        self._checked: dict[str, jobs.Checked] = {}
-        self._check_key = self._drawn = ""
+        self._opened = self._wanted = self._refused = self._opening_key = ""
+        self._checked = Kept({})
+        self._check_key = self._checking_key = self._drawn = ""
         self._shift = self._roll = 0
         self.guesser, self.opener, self.checker, self.augmenter = (Worker(self) for _ in range(4))
         self._connect()
@@ -77,7 +79,7 @@ class DataPlace(QObject):
     def take(self, path: Path) -> None:
         """Make what lies at `path` the document's data set; its kind is guessed."""
         if not self.guesser.running:
-            self.guesser.start("looking at the data", lambda _control, _say: guess_source(path))
+            self.guesser.start(tr("looking at the data"), lambda _control, _say: guess_source(path))
 
     def _choose(self, source: str, path: Path | None) -> None:
         """One step to undo: another data set, whose classes are all used."""
@@ -85,10 +87,11 @@ class DataPlace(QObject):
         pipeline = edits.set_data(pipeline, ("path",), str(path) if path else None, path is None)
         pipeline = edits.set_data(pipeline, ("classes",), None, True)
         self._refused = ""
-        self.document.apply(pipeline, "Choose data")
+        self.document.apply(pipeline, tr("Choose data"))
         if self.view.isVisible():
             self.look()
-        self.said.emit(f"The pipeline's data set: {SOURCES[source].title}{f', {path.name}' if path else ''}.")
+        chosen = SOURCES[source].title + (f", {path.name}" if path else "")
+        self.said.emit(tr("The pipeline's data set: {chosen}.", chosen=chosen))
 
     # opening
 
@@ -113,15 +116,16 @@ class DataPlace(QObject):
         elif key != self._refused:
             self._open(key, settings, base)
 
-    _opening_key = ""
-
     def _open(self, key: str, settings: DataSettings, base: Path) -> None:
         source = SOURCES.get(settings.source)
         if source is not None and source.path_kind != "none" and not settings.path.strip():
             self.view.show_empty(
-                "No images yet",
-                f"Drop a folder, a zip file or a CSV file of images here, or choose one. "
-                f"“{source.title}” needs to know where the images are.",
+                tr("No images yet"),
+                tr(
+                    "Drop a folder, a zip file or a CSV file of images here, or choose one. “{title}” needs "
+                    "to know where the images are.",
+                    title=source.title,
+                ),
             )
             return
 
@@ -129,8 +133,8 @@ class DataPlace(QObject):
             return jobs.open_job(settings, self.home.data, base, control, say)
 
         self._opening_key = key
-        self.view.show_opening(0.0, "Listing the images")
-        self.opener.start("opening the data set", job)
+        self.view.show_opening(0.0, tr("Listing the images"))
+        self.opener.start(tr("opening the data set"), job)
 
     def _look_again(self) -> None:
         """The document became another one while its data was being opened."""
@@ -159,7 +163,9 @@ class DataPlace(QObject):
     def _stopped(self) -> None:
         if self._wanted == self._opening_key:
             self._refused = self._opening_key
-            self.view.show_empty("Not opened", "Opening was cancelled. Choose the data again to open it.")
+            self.view.show_empty(
+                tr("Not opened"), tr("Opening was cancelled. Choose the data again to open it.")
+            )
 
     # checking
 
@@ -171,22 +177,21 @@ class DataPlace(QObject):
         key = _check_key(pipeline, data)
         if key == self._check_key:
             return
-        if key in self._checked:
+        if ("check", key) in self._checked:
             self._check_key = key
-            self.view.show_checked(self._checked[key])
+            self.view.show_checked(self._checked["check", key])
         elif self.checker.running:
             self.checker.stop()
         else:
             self._check_key = self._checking_key = key
-            self.view.show_checking(0.0, "Looking at the images …")
+            self.view.show_checking(0.0, tr("Looking at the images …"))
             self.checker.start(
-                "checking the data", lambda control, say: jobs.check_job(pipeline, data, base, control, say)
+                tr("checking the data"),
+                lambda control, say: jobs.check_job(pipeline, data, base, control, say),
             )
 
-    _checking_key = ""
-
     def _show_checked(self, checked: jobs.Checked) -> None:
-        self._checked[self._checking_key] = checked
+        self._checked["check", self._checking_key] = checked
         if self._checking_key == self._check_key:
             self.view.show_checked(checked)
 
@@ -206,10 +211,11 @@ class DataPlace(QObject):
         if key == self._drawn or self.augmenter.running:
             return
         if not self._drawn:
-            self.view.augmentation.show_busy("Drawing …")
+            self.view.augmentation.show_busy(tr("Drawing …"))
         self._drawn = key
         self.augmenter.start(
-            "the augmentation preview", lambda _control, _say: jobs.augment_job(data, settings, shift, roll)
+            tr("the augmentation preview"),
+            lambda _control, _say: jobs.augment_job(data, settings, shift, roll),
         )
 
     def retheme(self) -> None:

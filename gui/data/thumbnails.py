@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QAbstractItemView, QListView
 from core.data.image_data import ImageData
 from gui.data.classes import ALL, SPLIT_TITLES
 from gui.data.pictures import Thumbs
+from gui.language import tr
 
 Index = QModelIndex | QPersistentModelIndex
 SIDE = 84
@@ -63,10 +64,10 @@ class ThumbnailModel(QAbstractListModel):
         if self._data is None:
             return ""
         image = int(self.rows[row])
-        name = self._names[image] if image < len(self._names) else f"image {image}"
+        name = self._names[image] if image < len(self._names) else tr("image {number}", number=image)
         splits = self._data.splits
         split = next(
-            (SPLIT_TITLES[each].lower() for each in splits if _holds(splits[each], image)), "not used"
+            (tr(SPLIT_TITLES[each]).lower() for each in splits if _holds(splits[each], image)), tr("not used")
         )
         return f"{self._data.classes[int(self._data.labels[image])]} · {split} · {name}"
 
@@ -111,7 +112,7 @@ class Thumbnails(QListView):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("thumbnails")
-        self.setAccessibleName("Images")
+        self.setAccessibleName(tr("Images"))
         self.pictures = ThumbnailModel()
         self.setModel(self.pictures)
         self.setViewMode(QListView.ViewMode.IconMode)

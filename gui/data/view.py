@@ -10,7 +10,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QProgressBar,
     QPushButton,
     QSplitter,
-    QStackedLayout,
+    QStackedWidget,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -26,11 +26,12 @@ from gui.data.findings import FindingsPane
 from gui.data.gallery import Gallery
 from gui.data.jobs import Checked
 from gui.data.left_out import LeftOutPane
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import Empty, Header, card
 
 EMPTY, OPENING, SHOWN = range(3)
 IMAGES, AUGMENTATION, CHECK, FILES = range(4)
-_FILES = "Data sets (*.zip *.csv *.tsv *.txt *.tar.gz *.tgz *.tar);;All files (*)"
+_FILES = QT_TR_NOOP("Data sets (*.zip *.csv *.tsv *.txt *.tar.gz *.tgz *.tar);;All files (*)")
 
 
 class DataView(QWidget):
@@ -55,25 +56,25 @@ class DataView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("place-data")
-        self.choose = self._choose_button("data-choose", "Choose data")
-        self.settings = QPushButton("Data settings…")
+        self.choose = self._choose_button("data-choose", tr("Choose data"))
+        self.settings = QPushButton(tr("Data settings…"))
         self.settings.setObjectName("data-settings")
-        self.settings.setToolTip("Splits, image size, normalisation and augmentation")
+        self.settings.setToolTip(tr("Splits, image size, normalisation and augmentation"))
         self.settings.clicked.connect(self.settings_wanted)
-        self.header = Header("Data", self.settings, self.choose)
-        self.empty = Empty("data", "", "", self._choose_button("data-choose-empty", "Choose data", True))
+        self.header = Header(tr("Data"), self.settings, self.choose)
+        self.empty = Empty("data", "", "", self._choose_button("data-choose-empty", tr("Choose data"), True))
         self.classes, self.gallery = ClassTable(), Gallery()
         self.augmentation, self.check, self.files = AugmentationPane(), FindingsPane(), LeftOutPane()
         self.classes.selectionModel().currentRowChanged.connect(self._class_chosen)
         self.check.images_wanted.connect(self._show_finding)
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         for page in (self.empty, self._opening(), self._body()):
             self._stack.addWidget(page)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 16, 22, 14)
         layout.setSpacing(12)
         layout.addWidget(self.header)
-        layout.addLayout(self._stack, 1)
+        layout.addWidget(self._stack, 1)
         self.retheme()
 
     def _choose_button(self, name: str, words: str, primary: bool = False) -> QPushButton:
@@ -83,22 +84,22 @@ class DataView(QWidget):
         button.setProperty("primary", primary)
         menu = QMenu(button)
         for key, title, slot in (
-            ("folder", "A folder…", self._pick_folder),
-            ("file", "A zip, CSV or archive file…", self._pick_file),
-            ("sample", "The bundled Fashion-MNIST sample", self.sample_wanted.emit),
+            ("folder", tr("A folder…"), self._pick_folder),
+            ("file", tr("A zip, CSV or archive file…"), self._pick_file),
+            ("sample", tr("The bundled Fashion-MNIST sample"), self.sample_wanted.emit),
         ):
             menu.addAction(title, slot).setObjectName(f"{name}-{key}")
         button.setMenu(menu)
         return button
 
     def _opening(self) -> QWidget:
-        stop = QPushButton("Cancel")
+        stop = QPushButton(tr("Cancel"))
         stop.setObjectName("data-cancel")
         stop.clicked.connect(self.stop_wanted)
-        self.opening = Empty("data-opening", "Opening the data set …", "", stop)
+        self.opening = Empty("data-opening", tr("Opening the data set …"), "", stop)
         self.bar = QProgressBar()
         self.bar.setObjectName("data-progress")
-        self.bar.setAccessibleName("Progress of opening the data set")
+        self.bar.setAccessibleName(tr("Progress of opening the data set"))
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setFixedWidth(420)
@@ -129,12 +130,12 @@ class DataView(QWidget):
         self.tabs = QTabWidget()
         self.tabs.setObjectName("data-tabs")
         self.tabs.setDocumentMode(True)
-        self.tabs.tabBar().setAccessibleName("Views of the data set")
+        self.tabs.tabBar().setAccessibleName(tr("Views of the data set"))
         pages = (
-            (self.gallery, "Images"),
-            (self.augmentation, "Augmentation"),
-            (self.check, "Check"),
-            (self.files, "Files"),
+            (self.gallery, tr("Images")),
+            (self.augmentation, tr("Augmentation")),
+            (self.check, tr("Check")),
+            (self.files, tr("Files")),
         )
         for page, title in pages:
             self.tabs.addTab(page, title)
@@ -150,7 +151,7 @@ class DataView(QWidget):
 
     def show_empty(self, title: str, advice: str) -> None:
         """Nothing is open: what is the matter, and what to do."""
-        self.header.show_texts("Data", "")
+        self.header.show_texts(tr("Data"), "")
         self.empty.title.setText(title)
         self.empty.advice.setText(advice)
         self._stack.setCurrentIndex(EMPTY)
@@ -168,7 +169,7 @@ class DataView(QWidget):
         self.classes.show_data(data)
         self.files.show_files(facts(data, path), data.problems, data.notes)
         count = len(data.problems)
-        self.tabs.setTabText(FILES, f"Files ({count})" if count else "Files")
+        self.tabs.setTabText(FILES, tr("Files ({count})", count=count) if count else tr("Files"))
         self.tabs.setTabIcon(
             FILES, theme.icon("warning", "warning") if count else theme.icon("file", "muted")
         )
@@ -177,7 +178,7 @@ class DataView(QWidget):
     def show_checking(self, fraction: float, words: str) -> None:
         """The check goes on."""
         self.check.show_progress(fraction, words)
-        self.tabs.setTabText(CHECK, "Check …")
+        self.tabs.setTabText(CHECK, tr("Check …"))
         self.tabs.setTabIcon(CHECK, theme.icon("running", "muted"))
 
     def show_checked(self, checked: Checked) -> None:
@@ -188,7 +189,7 @@ class DataView(QWidget):
 
     def _mark_check(self) -> None:
         warnings = sum(finding.level == "warning" for finding in self.check.findings)
-        self.tabs.setTabText(CHECK, f"Check ({warnings})" if warnings else "Check")
+        self.tabs.setTabText(CHECK, tr("Check ({warnings})", warnings=warnings) if warnings else tr("Check"))
         name, colour = ("warning", "warning") if warnings else ("done", "good")
         self.tabs.setTabIcon(CHECK, theme.icon(name, colour))
 
@@ -216,12 +217,12 @@ class DataView(QWidget):
         self.seen.emit()
 
     def _pick_folder(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Choose the folder of a data set")
+        chosen = QFileDialog.getExistingDirectory(self, tr("Choose the folder of a data set"))
         if chosen:
             self.picked.emit(Path(chosen))
 
     def _pick_file(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Choose the file of a data set", "", _FILES)
+        chosen, _ = QFileDialog.getOpenFileName(self, tr("Choose the file of a data set"), "", tr(_FILES))
         if chosen:
             self.picked.emit(Path(chosen))
 
@@ -243,7 +244,15 @@ def about(data: ImageData) -> str:
     height, width = data.size
     counts = " · ".join(f"{number(len(rows))} {name}" for name, rows in data.splits.items())
     kind = "grey" if data.channels == 1 else "colour"
-    return f"{len(data.classes)} classes · {width} × {height} px, {kind} · {counts} · {amount(data.images.nbytes)} decoded"
+    return tr(
+        "{count} classes · {width} × {height} px, {kind} · {counts} · {amount} decoded",
+        count=len(data.classes),
+        width=width,
+        height=height,
+        kind=kind,
+        counts=counts,
+        amount=amount(data.images.nbytes),
+    )
 
 
 def facts(data: ImageData, path: str) -> list[tuple[str, str]]:
@@ -251,13 +260,32 @@ def facts(data: ImageData, path: str) -> list[tuple[str, str]]:
     height, width = data.size
     used = sum(len(rows) for rows in data.splits.values())
     return [
-        ("Kind", SOURCES[data.source].title),
-        ("Place", path or "Comes with Espalier"),
-        ("Images", f"{number(used)} used of {number(len(data.images))} readable ones"),
-        ("Stored as", f"{width} × {height} px, {amount(data.images.nbytes)} in the cache"),
+        (tr("Kind"), SOURCES[data.source].title),
+        (tr("Place"), path or tr("Comes with Espalier")),
         (
-            "Mean and deviation",
-            f"{shares(data.mean)} and {shares(data.std)} of the range, over the training images",
+            tr("Images"),
+            tr(
+                "{used} used of {readable} readable ones",
+                used=number(used),
+                readable=number(len(data.images)),
+            ),
+        ),
+        (
+            tr("Stored as"),
+            tr(
+                "{width} × {height} px, {amount} in the cache",
+                width=width,
+                height=height,
+                amount=amount(data.images.nbytes),
+            ),
+        ),
+        (
+            tr("Mean and deviation"),
+            tr(
+                "{mean} and {deviation} of the range, over the training images",
+                mean=shares(data.mean),
+                deviation=shares(data.std),
+            ),
         ),
     ]
 

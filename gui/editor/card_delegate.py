@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 from gui import theme
 from gui.editor.cards import Card, CardModel, Index
 from gui.editor.lanes import Edge, Lanes
+from gui.language import tr
 
 
 class CardDelegate(QStyledItemDelegate):
@@ -54,7 +55,7 @@ class CardDelegate(QStyledItemDelegate):
             _write(painter, where, small, c.bad if card.problems else c.muted, badge, right=True)
         title = QRect(left, top, right - left - (width + 10 if badge else 0), 19)
         _write(painter, title, bold, c.text if card.enabled else c.muted, card.title)
-        words = card.summary if card.enabled else f"Switched off · {card.summary}"
+        words = card.summary if card.enabled else tr("Switched off · {summary}", summary=card.summary)
         _write(painter, QRect(left, top + 19, right - left, 18), small, c.muted, words)
         if not card.tall:
             return

@@ -21,6 +21,7 @@ from gui import theme
 from gui.editor.card_delegate import CardDelegate
 from gui.editor.cards import MOVED, CardModel
 from gui.editor.palette import NEW
+from gui.language import tr
 
 _EDGE = 0.3  # of a card's height at either side: there a card lands between, in the middle it branches
 
@@ -57,7 +58,7 @@ class CardList(QListView):
         self.landing: Landing | None = None
         self.setObjectName("cards")
         self.setProperty("role", "cards")
-        self.setAccessibleName("Data, networks and stages")
+        self.setAccessibleName(tr("Data, networks and stages"))
         self.setModel(model)
         self._painter = CardDelegate(self)
         self.setItemDelegate(self._painter)
@@ -160,7 +161,7 @@ class CardList(QListView):
         font = QFont(self.font())
         font.setWeight(QFont.Weight.DemiBold)
         painter.setFont(font)
-        words = "Branch from here"
+        words = tr("Branch from here")
         width = painter.fontMetrics().horizontalAdvance(words) + 20
         pill = QRect(box.right() - width - 8, box.bottom() - 28, width, 22)
         painter.setPen(Qt.PenStyle.NoPen)

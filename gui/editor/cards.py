@@ -10,9 +10,11 @@ from core.errors import Problem
 from core.pipeline import Pipeline
 from core.whatif import Forecast
 from gui.editor import summary
-from gui.editor.edits import parent_of, titles
+from gui.editor.edits import titles
 from gui.editor.figures import facts, short_time
+from gui.editor.forest import parent_of
 from gui.editor.lanes import Lanes, lay_out
+from gui.language import tr
 
 Index = QModelIndex | QPersistentModelIndex
 MOVED = "application/x-espalier-stage"
@@ -54,9 +56,9 @@ class Card:
     @property
     def spoken(self) -> str:
         """The row for a screen reader."""
-        parts = [self.title, self.badge, self.summary, "" if self.enabled else "switched off"]
-        parts += [self.facts, f"takes about {self.time}" if self.time else ""]
-        parts.append(f"{self.problems} problems" if self.problems else "")
+        parts = [self.title, self.badge, self.summary, "" if self.enabled else tr("switched off")]
+        parts += [self.facts, tr("takes about {time}", time=self.time) if self.time else ""]
+        parts.append(tr("problems: {count}", count=self.problems) if self.problems else "")
         return ", ".join(part for part in parts if part)
 
 
@@ -77,23 +79,10 @@ def cards(
         forecasts: what each source and stage would leave, by id. times: seconds that a stage takes.
     """
     forecasts, times = forecasts or {}, times or {}
-    seeds = pipeline.axes.seed
-    about = (
-        f"{len(pipeline.active)} of {len(pipeline.stages)} stages"
-        if len(pipeline.active) < len(pipeline.stages)
-        else f"{len(pipeline.stages)} stages"
-    )
-    about += f" · seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    about, data = summary.pipeline_summary(pipeline), summary.data_summary(pipeline.data)
     rows = [
         Card("pipeline", "", pipeline.name, about, "document", problems=_count(problems, ())),
-        Card(
-            "data",
-            "",
-            "Data",
-            summary.data_summary(pipeline.data),
-            "data",
-            problems=_count(problems, ("data",)),
-        ),
+        Card("data", "", tr("Data"), data, "data", problems=_count(problems, ("data",))),
     ]
     names = titles(pipeline)
     parents: list[int | None] = []
@@ -101,24 +90,17 @@ def cards(
     for number, source in enumerate(pipeline.sources):
         place[source.id] = len(parents)
         parents.append(None)
-        here = _count(problems, ("sources", number))
-        rows.append(
-            Card(
-                "source",
-                source.id,
-                names[source.id],
-                summary.source_summary(source),
-                "network",
-                problems=here,
-                facts=_first(problems, ("sources", number)) or facts(forecasts.get(source.id)),
-            )
-        )
+        rows.append(Card(
+            "source", source.id, names[source.id], summary.source_summary(source), "network",
+            problems=_count(problems, ("sources", number)),
+            facts=_first(problems, ("sources", number)) or facts(forecasts.get(source.id)),
+        ))  # fmt: skip
     for number, node in enumerate(pipeline.stages):
         parent = parent_of(pipeline, number)
         previous = pipeline.stages[number - 1].id if number else pipeline.sources[-1].id
-        marks = ["baseline"] if pipeline.active and node.id == pipeline.baseline_id else []
-        marks += ["final"] if pipeline.active and node.id == pipeline.final_id else []
-        marks += [f"from {names.get(parent, parent)}"] if parent != previous else []
+        marks = [tr("baseline")] if pipeline.active and node.id == pipeline.baseline_id else []
+        marks += [tr("final")] if pipeline.active and node.id == pipeline.final_id else []
+        marks += [tr("from {name}", name=names.get(parent, parent))] if parent != previous else []
         place[node.id] = len(parents)
         parents.append(place.get(parent, 0))
         rows.append(Card(

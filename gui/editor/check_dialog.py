@@ -23,6 +23,7 @@ from core.preflight import Preflight, Trial
 from gui import theme
 from gui.editor.figures import short_time
 from gui.editor.problems import LinkLabel, place_in_words
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import ElidedLabel, text
 
 _STATES = {
@@ -32,7 +33,7 @@ _STATES = {
     "failed": ("error", "bad"),
     "skipped": ("off", "muted"),
 }
-_ABOUT = (
+_ABOUT = QT_TR_NOOP(
     "A handful of images goes through every stage: train a step, compress, export, open the file. "
     "Then a few steps are timed. Nothing of it is kept."
 )
@@ -54,16 +55,16 @@ class CheckDialog(QDialog):
     def __init__(self, parent: QWidget, pipeline: Pipeline, then_run: bool, every_time: bool):
         super().__init__(parent)
         self.setObjectName("check-dialog")
-        self.setWindowTitle("Before the run" if then_run else "Check")
+        self.setWindowTitle(tr("Before the run") if then_run else tr("Check"))
         self.setMinimumWidth(640)
         self._pipeline, self._then_run, self._over = pipeline, then_run, False
-        self.heading = text("Trying every stage on a few images", "title")
+        self.heading = text(tr("Trying every stage on a few images"), "title")
         self.bar = QProgressBar()
         self.bar.setObjectName("check-progress")
-        self.bar.setAccessibleName("Progress of the check")
+        self.bar.setAccessibleName(tr("Progress of the check"))
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
-        self.phase = ElidedLabel("Starting …")
+        self.phase = ElidedLabel(tr("Starting …"))
         self.phase.setObjectName("check-phase")
         self.phase.setProperty("role", "muted")
         self.total = text("", "", wrap=True)
@@ -74,7 +75,7 @@ class CheckDialog(QDialog):
         self.box = QFrame()
         self.box.setProperty("role", "problems")
         self.box.setLayout(self.problems)
-        self.every_time = QCheckBox("Check before every run")
+        self.every_time = QCheckBox(tr("Check before every run"))
         self.every_time.setObjectName("check-every-time")
         self.every_time.setChecked(every_time)
         self.every_time.setMinimumWidth(self.every_time.sizeHint().width() + 12)
@@ -91,7 +92,7 @@ class CheckDialog(QDialog):
         column.setContentsMargins(22, 18, 22, 16)
         column.setSpacing(10)
         column.addWidget(self.heading)
-        column.addWidget(text(_ABOUT, "muted", wrap=True))
+        column.addWidget(text(tr(_ABOUT), "muted", wrap=True))
         column.addWidget(self.bar)
         column.addWidget(self.phase)
         column.addWidget(self._rows(), 1)
@@ -124,7 +125,7 @@ class CheckDialog(QDialog):
             self._signs[node.id], self._outcomes[node.id] = QLabel(), ElidedLabel()
             self._outcomes[node.id].setProperty("role", "muted")
             self._costs[node.id] = text("", "muted")
-            self._sign(node.id, "waiting", "not yet")
+            self._sign(node.id, "waiting", tr("not yet"))
             for place, widget in enumerate(
                 (self._signs[node.id], name, self._outcomes[node.id], self._costs[node.id])
             ):
@@ -147,13 +148,13 @@ class CheckDialog(QDialog):
         self.phase.setText(words)
         name = words.partition(":")[0]
         for node in self._pipeline.active:
-            if node.title == name and self._outcomes[node.id].whole == "not yet":
-                self._sign(node.id, "running", "being tried …")
+            if node.title == name and self._outcomes[node.id].whole == tr("not yet"):
+                self._sign(node.id, "running", tr("being tried …"))
 
     def show_trial(self, trial: Trial) -> None:
         """How a stage came through."""
         if trial.id in self._signs:
-            words = "See below" if trial.problem is not None else trial.sentence
+            words = tr("See below") if trial.problem is not None else trial.sentence
             self._sign(trial.id, trial.state, words)
 
     def show_found(self, flight: Preflight, cost: Estimate | None) -> None:
@@ -168,12 +169,20 @@ class CheckDialog(QDialog):
         count = len(flight.problems)
         self.box.setVisible(bool(count))
         self.heading.setText(
-            "Every stage came through" if not count else f"{count} problem{'s' if count > 1 else ''} found"
+            tr("Every stage came through")
+            if not count
+            else tr("{count} problems found", count=count)
+            if count > 1
+            else tr("1 problem found")
         )
         if cost is not None:
             for stage in cost.stages:
                 if stage.id in self._costs:
-                    words = f"≈ {short_time(stage.seconds)}, {stage.disk_mb:.0f} MB"
+                    words = tr(
+                        "≈ {short_time}, {disk_mb:.0f} MB",
+                        short_time=short_time(stage.seconds),
+                        disk_mb=stage.disk_mb,
+                    )
                     self._costs[stage.id].setText(words)
             self.total.setText(cost.lines()[-1])
             self.total.show()
@@ -184,12 +193,12 @@ class CheckDialog(QDialog):
         self._over = True
         self.bar.hide()
         self.phase.setText(why)
-        self.heading.setText("The check could not be made")
+        self.heading.setText(tr("The check could not be made"))
         self._update()
 
     def _add_problem(self, problem: Problem) -> None:
         where = place_in_words(problem, self._pipeline)
-        link = LinkLabel(f"Go to {where}")
+        link = LinkLabel(tr("Go to {where}", where=where))
         link.setObjectName(f"check-problem-{self.problems.count() // 2}")
         link.clicked.connect(lambda _=False: self._go(problem))
         self.problems.addWidget(text(f"{where}: {problem.message} {problem.advice}".strip(), wrap=True))
@@ -204,11 +213,11 @@ class CheckDialog(QDialog):
     def _update(self) -> None:
         """What the buttons say."""
         if self._over:
-            self.run_button.setText("Run all the same" if self.box.isVisibleTo(self) else "Run")
-            self.close_button.setText("Close")
+            self.run_button.setText(tr("Run all the same") if self.box.isVisibleTo(self) else tr("Run"))
+            self.close_button.setText(tr("Close"))
         else:
-            self.run_button.setText("Skip and run")
-            self.close_button.setText("Cancel")
+            self.run_button.setText(tr("Skip and run"))
+            self.close_button.setText(tr("Cancel"))
         self.run_button.setIcon(theme.icon("play"))
 
     # what a person does

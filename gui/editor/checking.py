@@ -12,6 +12,7 @@ from core.estimate import Estimate
 from core.pipeline import Pipeline
 from core.preflight import Preflight, Trial
 from core.runs import Home
+from gui.language import tr
 from gui.worker import Say, Worker
 
 _PREFLIGHT = 0.7  # share of the progress bar
@@ -70,7 +71,7 @@ class Checking(QObject):
             )  # fmt: skip
             return Checked(flight, cost)
 
-        self.worker.start("the check", job)
+        self.worker.start(tr("the check"), job)
 
     def stop(self) -> None:
         """Give the check up."""

@@ -11,10 +11,11 @@ from core.reports import Cause
 from core.stages.catalogue import STAGES
 from gui import theme
 from gui.document import Document
-from gui.editor import edits
+from gui.editor import edits, forest
 from gui.editor.card_list import Landing
 from gui.editor.cards import Card, icon_of
 from gui.editor.fixes import Fix, fix_for, fix_for_cause
+from gui.language import tr
 
 _ICONS = {
     "branch-here": "branch",
@@ -49,16 +50,21 @@ class StageCommands(QObject):
         super().__init__(view)
         self._document, self._view = document, view
         self._selected, self._select = selected, select
-        self.up = self._action("move-up", "Move up", ("Ctrl+Up", "Alt+Up"), lambda: self._move(-1))
-        self.down = self._action("move-down", "Move down", ("Ctrl+Down", "Alt+Down"), lambda: self._move(1))
-        self.duplicate = self._action("duplicate", "Duplicate", ("Ctrl+D",), self._duplicate)
-        self.rename = self._action("rename", "Rename", ("F2",), self.rename_wanted.emit)
-        self.remove = self._action("remove", "Remove", ("Delete",), self._remove)
-        self.branch = self._action("branch-here", "Branch here", ("Ctrl+B",), self._offer_branches)
-        self.branch.setToolTip("Start a second continuation of the selected card  (Ctrl+B)")
-        self.switch = self._action("switch", "Switch off", (), self._switch)
+        self.up = self._action("move-up", tr("Move up"), ("Ctrl+Up", "Alt+Up"), lambda: self._move(-1))
+        self.down = self._action(
+            "move-down", tr("Move down"), ("Ctrl+Down", "Alt+Down"), lambda: self._move(1)
+        )
+        self.duplicate = self._action("duplicate", tr("Duplicate"), ("Ctrl+D",), self._duplicate)
+        self.rename = self._action("rename", tr("Rename"), ("F2",), self.rename_wanted.emit)
+        self.remove = self._action("remove", tr("Remove"), ("Delete",), self._remove)
+        self.branch = self._action("branch-here", tr("Branch here"), ("Ctrl+B",), self._offer_branches)
+        self.branch.setToolTip(tr("Start a second continuation of the selected card  (Ctrl+B)"))
+        self.switch = self._action("switch", tr("Switch off"), (), self._switch)
         stack = document.undo_stack
-        self.undo, self.redo = stack.createUndoAction(self, "Undo"), stack.createRedoAction(self, "Redo")
+        self.undo, self.redo = (
+            stack.createUndoAction(self, tr("Undo")),
+            stack.createRedoAction(self, tr("Redo")),
+        )
         for action, name, key in (
             (self.undo, "undo", QKeySequence.StandardKey.Undo),
             (self.redo, "redo", QKeySequence.StandardKey.Redo),
@@ -68,8 +74,10 @@ class StageCommands(QObject):
         self.actions = (
             self.branch, self.duplicate, self.rename, self.up, self.down, self.remove, self.undo, self.redo,
         )  # fmt: skip
-        self.add_menu = self._make_menu("add", "Add behind it", self.add)
-        self.branch_menu = self._make_menu("branch", "Branch here", lambda kind: self.add(kind, branch=True))
+        self.add_menu = self._make_menu("add", tr("Add behind it"), self.add)
+        self.branch_menu = self._make_menu(
+            "branch", tr("Branch here"), lambda kind: self.add(kind, branch=True)
+        )
         view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         view.customContextMenuRequested.connect(self._context_menu)
         self.retheme()
@@ -134,15 +142,15 @@ class StageCommands(QObject):
         card, pipeline = self._selected(), self._document.pipeline
         stage = self._stage()
         source = card is not None and card.kind == "source"
-        self.up.setEnabled(bool(stage) and edits.can_move(pipeline, stage, -1))
-        self.down.setEnabled(bool(stage) and edits.can_move(pipeline, stage, 1))
+        self.up.setEnabled(bool(stage) and forest.can_move(pipeline, stage, -1))
+        self.down.setEnabled(bool(stage) and forest.can_move(pipeline, stage, 1))
         self.branch.setEnabled(bool(stage) or source)
         self.duplicate.setEnabled(bool(stage) or source)
         self.rename.setEnabled(card is not None and card.kind != "data")
         last = len(pipeline.sources if source else pipeline.stages) == 1
         self.remove.setEnabled((bool(stage) or source) and not last)
         self.switch.setEnabled(bool(stage))
-        self.switch.setText("Switch off" if card is None or card.enabled else "Switch on")
+        self.switch.setText(tr("Switch off") if card is None or card.enabled else tr("Switch on"))
 
     def _context_menu(self, position: QPoint) -> None:
         menu = self.context_menu()
@@ -208,9 +216,10 @@ class StageCommands(QObject):
         elif verb == "stage":
             self._add_stage(name, landing.after, landing.branch)
         else:
-            place = edits.branch_from if landing.branch else edits.move_after
+            place = forest.branch_from if landing.branch else forest.move_after
             self._document.apply(
-                place(self._document.pipeline, name, landing.after), f"Move {self._title(name)}"
+                place(self._document.pipeline, name, landing.after),
+                tr("Move {title}", title=self._title(name)),
             )
             self._select("stage", name)
 
@@ -222,25 +231,26 @@ class StageCommands(QObject):
             return True
         if name not in pipeline.stage_ids or name == landing.after:
             return False
-        if edits.parent_of(pipeline, pipeline.stage_ids.index(name)) == landing.after:
+        if forest.parent_of(pipeline, pipeline.stage_ids.index(name)) == landing.after:
             return False
-        return not (landing.branch and landing.after in edits.descendants(pipeline, name))
+        return not (landing.branch and landing.after in forest.descendants(pipeline, name))
 
     def _add_stage(self, kind: str, after: str, branch: bool) -> None:
-        pipeline, id = edits.add_stage(self._document.pipeline, kind, after, branch)
-        self._document.apply(pipeline, f"Add {STAGES[kind].title}")
+        pipeline, id = forest.add_stage(self._document.pipeline, kind, after, branch)
+        self._document.apply(pipeline, tr("Add {title}", title=STAGES[kind].title))
         self._select("stage", id)
 
     def _add_source(self, kind: str) -> None:
-        pipeline, id = edits.add_source(self._document.pipeline, kind)
-        self._document.apply(pipeline, f"Add {edits.SOURCE_WORDS[kind][0]}")
+        pipeline, id = forest.add_source(self._document.pipeline, kind)
+        self._document.apply(pipeline, tr("Add {source}", source=tr(edits.SOURCE_WORDS[kind][0])))
         self._select("source", id)
-        self.said.emit("Drag a stage onto the new source, or let one continue it, to use it.")
+        self.said.emit(tr("Drag a stage onto the new source, or let one continue it, to use it."))
 
     def toggle(self, id: str, enabled: bool) -> None:
         """Switch a stage on or off."""
         changed = edits.set_enabled(self._document.pipeline, id, enabled)
-        self._document.apply(changed, f"Switch {self._title(id)} {'on' if enabled else 'off'}")
+        words = tr("Switch {stage} on") if enabled else tr("Switch {stage} off")
+        self._document.apply(changed, words.format(stage=self._title(id)))
 
     def _switch(self) -> None:
         id = self._stage()
@@ -252,28 +262,28 @@ class StageCommands(QObject):
         if card is None or card.kind not in ("source", "stage"):
             return
         title = self._title(card.id)
-        remove = edits.remove_source if card.kind == "source" else edits.remove_stage
+        remove = forest.remove_source if card.kind == "source" else forest.remove_stage
         try:
             changed = remove(pipeline, card.id)
-        except edits.RefusedEdit as refused:
+        except forest.RefusedEdit as refused:
             self.said.emit(str(refused))
             return
-        self._document.apply(changed, f"Remove {title}")
-        self.said.emit(f"{title} was removed; Undo brings it back.")
+        self._document.apply(changed, tr("Remove {title}", title=title))
+        self.said.emit(tr("{title} was removed; Undo brings it back.", title=title))
 
     def _duplicate(self) -> None:
         card = self._selected()
         if card is not None and card.kind in ("source", "stage"):
-            duplicate = edits.duplicate_source if card.kind == "source" else edits.duplicate_stage
+            duplicate = forest.duplicate_source if card.kind == "source" else forest.duplicate_stage
             pipeline, copy = duplicate(self._document.pipeline, card.id)
-            self._document.apply(pipeline, f"Duplicate {self._title(card.id)}")
+            self._document.apply(pipeline, tr("Duplicate {title}", title=self._title(card.id)))
             self._select(card.kind, copy)
 
     def _move(self, by: int) -> None:
         id = self._stage()
-        if id and edits.can_move(self._document.pipeline, id, by):
-            moved = edits.move_stage(self._document.pipeline, id, by)
-            self._document.apply(moved, f"Move {self._title(id)}")
+        if id and forest.can_move(self._document.pipeline, id, by):
+            moved = forest.move_stage(self._document.pipeline, id, by)
+            self._document.apply(moved, tr("Move {title}", title=self._title(id)))
             self._select("stage", id)
 
     # mending
@@ -295,11 +305,11 @@ class StageCommands(QObject):
         """Take what removes a cause of a stage's figures, where this document has that stage."""
         fix = fix_for_cause(self._document.pipeline, cause)
         if fix is None:
-            self.said.emit("Nothing to change: this pipeline has no such stage, or is set so already.")
+            self.said.emit(tr("Nothing to change: this pipeline has no such stage, or is set so already."))
         else:
             self.mend(fix)
 
     def mend(self, fix: Fix) -> None:
         """Take a fix."""
         self._document.apply(fix.pipeline, fix.words)
-        self.said.emit(f"Done: {fix.words}. Undo takes it back.")
+        self.said.emit(tr("Done: {words}. Undo takes it back.", words=fix.words))

@@ -1,7 +1,4 @@
-"""Every change that the editor can make, as functions from a pipeline to the next (no Qt).
-
-A chain stays what it looks like: removing or moving a stage keeps what the others continue.
-"""
+"""Changes of settings and names, as functions from a pipeline to the next (no widgets)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,26 +7,26 @@ from typing import Any
 from core.data.settings import DataSettings
 from core.params import Params
 from core.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path
-from core.stages.base import DeploymentStage
-from core.stages.catalogue import STAGES
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.declared import declared, settings_class
 
 SOURCE_WORDS = {
     "backbone": (
-        "Network",
-        "The backbone, its classifier, the Feature Enhancement Module and what training starts from.",
+        QT_TR_NOOP("Network"),
+        QT_TR_NOOP(
+            "The backbone, its classifier, the Feature Enhancement Module and what training starts from."
+        ),
     ),
-    "checkpoint": ("Checkpoint", "A network that an earlier run made."),
+    "checkpoint": (QT_TR_NOOP("Checkpoint"), QT_TR_NOOP("A network that an earlier run made.")),
     "onnx": (
-        "ONNX file",
-        "A classifier that exists as a file only; stages on the exported file continue it.",
+        QT_TR_NOOP("ONNX file"),
+        QT_TR_NOOP("A classifier that exists as a file only; stages on the exported file continue it."),
     ),
-    "python": ("Own network", "A network of your own, made by a Python file that you trust."),
+    "python": (
+        QT_TR_NOOP("Own network"),
+        QT_TR_NOOP("A network of your own, made by a Python file that you trust."),
+    ),
 }
-
-
-class RefusedEdit(ValueError):
-    """An edit that would leave no pipeline; the text says why."""
 
 
 def find_node(pipeline: Pipeline, id: str) -> SourceNode | StageNode:
@@ -41,117 +38,9 @@ def titles(pipeline: Pipeline) -> dict[str, str]:
     """What people call every source and stage, by id."""
     found = {node.id: node.title for node in pipeline.stages}
     for source in pipeline.sources:
-        word = SOURCE_WORDS.get(source.kind, ("Source", ""))[0]
+        word = tr(SOURCE_WORDS.get(source.kind, ("Source", ""))[0])
         found[source.id] = source.name or (word if len(pipeline.sources) == 1 else f"{word} {source.id}")
     return found
-
-
-def parent_of(pipeline: Pipeline, index: int) -> str:
-    """What the stage at `index` continues, switched-off stages counted."""
-    node = pipeline.stages[index]
-    return node.from_ or (pipeline.stages[index - 1].id if index else pipeline.sources[0].id)
-
-
-def references(kind: str) -> tuple[str, ...]:
-    """Names of the settings of a stage kind that name other stages (a teacher)."""
-    blank: dict[str, Any] = {field.name: "" for field in declared(STAGES[kind].Settings) if field.required}
-    return tuple(STAGES[kind].references(STAGES[kind].Settings.model_construct(**blank)))
-
-
-def add_stage(pipeline: Pipeline, kind: str, after: str = "", branch: bool = False) -> tuple[Pipeline, str]:
-    """A new stage, and its id.
-
-    Args:
-        after: a source or stage that it continues; what continued that in the same chain then
-            continues the new one. Empty: at the end.
-        branch: start a second continuation instead, and leave the others as they are. So does
-            a stage on the exported file where a stage on the network follows; and where nothing
-            can follow `after`, the stage continues what stands before it.
-    """
-    content = pipeline.as_dict()
-    new: dict[str, Any] = {
-        "id": _free(kind, _ids(pipeline)),
-        "kind": kind,
-        "name": _free_name(pipeline, STAGES[kind].title),
-    }
-    settings = {name: _likely_teacher(pipeline) for name in references(kind)}
-    if settings:
-        new["settings"] = settings
-    after = _fitting_parent(pipeline, kind, after or pipeline.stages[-1].id)
-    parents = {**_parents(pipeline), new["id"]: after}
-    if branch or _parts_ways(pipeline, kind, after):
-        index = _end_of(pipeline, after)
-    else:
-        index = _place_behind(pipeline, after)
-        child = _next_in_chain(pipeline, after)
-        if child:
-            parents[child] = new["id"]
-    content["stages"].insert(index, new)
-    return _linked(content, parents), new["id"]
-
-
-def remove_stage(pipeline: Pipeline, id: str) -> Pipeline:
-    """Without the stage; what continued it continues what it continued."""
-    if len(pipeline.stages) == 1:
-        raise RefusedEdit("A pipeline needs at least one stage.")
-    content, index = pipeline.as_dict(), pipeline.stage_ids.index(id)
-    parents = _parents(pipeline)
-    wanted = {
-        child: parents[id] if parent == id else parent for child, parent in parents.items() if child != id
-    }
-    del content["stages"][index]
-    for key in ("baseline", "final"):
-        if content.get(key) == id:
-            del content[key]
-    return _linked(content, wanted)
-
-
-def duplicate_stage(pipeline: Pipeline, id: str) -> tuple[Pipeline, str]:
-    """A copy right below that continues the same stage: a branch to vary; and its id."""
-    content, index = pipeline.as_dict(), pipeline.stage_ids.index(id)
-    parents = _parents(pipeline)
-    copy = dict(content["stages"][index])
-    copy["id"] = _free(id, _ids(pipeline))
-    copy["name"] = _free_name(pipeline, pipeline.stages[index].title)
-    content["stages"].insert(index + 1, copy)
-    return _linked(content, {**parents, copy["id"]: parents[id]}), copy["id"]
-
-
-def duplicate_source(pipeline: Pipeline, id: str) -> tuple[Pipeline, str]:
-    """A copy of a source, which nothing continues yet; and its id."""
-    content = pipeline.as_dict()
-    index = [source.id for source in pipeline.sources].index(id)
-    copy = dict(content["sources"][index])
-    copy["id"] = _free(id, _ids(pipeline))
-    copy["name"] = _free_name(pipeline, titles(pipeline)[id])
-    content["sources"].insert(index + 1, copy)
-    return _linked(content, _parents(pipeline)), copy["id"]
-
-
-def add_source(pipeline: Pipeline, kind: str) -> tuple[Pipeline, str]:
-    """A new source behind the others, and its id."""
-    content = pipeline.as_dict()
-    new: dict[str, Any] = {
-        "id": _free(kind, _ids(pipeline)),
-        "kind": kind,
-        "name": _free_name(pipeline, SOURCE_WORDS[kind][0]),
-    }
-    blank = blank_settings(SOURCE_KINDS[kind])
-    if blank:
-        new["settings"] = blank
-    content["sources"].append(new)
-    return _linked(content, _parents(pipeline)), new["id"]
-
-
-def remove_source(pipeline: Pipeline, id: str) -> Pipeline:
-    """Without the source; what continued it continues the first of the others."""
-    others = [source.id for source in pipeline.sources if source.id != id]
-    if not others:
-        raise RefusedEdit("A pipeline needs at least one network to start from.")
-    content = pipeline.as_dict()
-    content["sources"] = [entry for entry in content["sources"] if entry["id"] != id]
-    parents = {child: others[0] if parent == id else parent for child, parent in _parents(pipeline).items()}
-    return _linked(content, parents)
 
 
 def set_source_kind(pipeline: Pipeline, id: str, kind: str) -> Pipeline:
@@ -160,7 +49,7 @@ def set_source_kind(pipeline: Pipeline, id: str, kind: str) -> Pipeline:
     for entry in content["sources"]:
         if entry["id"] == id:
             entry["kind"] = kind
-            _put(entry, "settings", blank_settings(SOURCE_KINDS[kind]) or None)
+            put(entry, "settings", blank_settings(SOURCE_KINDS[kind]) or None)
     return Pipeline.parse(content)
 
 
@@ -169,83 +58,9 @@ def blank_settings(kind: type[Params]) -> dict[str, Any]:
     return {field.name: "" for field in declared(kind) if field.required}
 
 
-def can_move(pipeline: Pipeline, id: str, by: int) -> bool:
-    """Whether the stage can change places with its neighbour above (-1) or below (+1)."""
-    return 0 <= pipeline.stage_ids.index(id) + by < len(pipeline.stages)
-
-
-def move_stage(pipeline: Pipeline, id: str, by: int) -> Pipeline:
-    """Change places with the neighbour; in a chain their order of work changes with it."""
-    first = pipeline.stage_ids.index(id) + min(by, 0)
-    content = pipeline.as_dict()
-    stages = content["stages"]
-    upper, lower = stages[first], stages[first + 1]
-    parents = _parents(pipeline)
-    stages[first], stages[first + 1] = lower, upper
-    if parents[lower["id"]] != upper["id"]:
-        return _linked(content, parents)
-    parents[lower["id"]], parents[upper["id"]] = parents[upper["id"]], lower["id"]
-    if first + 2 < len(stages) and parents[stages[first + 2]["id"]] == lower["id"]:
-        parents[stages[first + 2]["id"]] = upper["id"]
-    return _linked(content, parents)
-
-
-def move_after(pipeline: Pipeline, id: str, after: str) -> Pipeline:
-    """Take a stage out of its place and put it behind `after`, a source or another stage.
-
-    What continued the stage goes on with what it continued; what continued `after` in the same
-    chain then continues the stage.
-    """
-    parents = _parents(pipeline)
-    if after == id or parents[id] == after:
-        return pipeline
-    content = pipeline.as_dict()
-    entry = content["stages"].pop(pipeline.stage_ids.index(id))
-    wanted = {child: parents[id] if parent == id else parent for child, parent in parents.items()}
-    rest = _linked({**content, "stages": content["stages"]}, {c: p for c, p in wanted.items() if c != id})
-    child = _next_in_chain(rest, after)
-    content = rest.as_dict()
-    content["stages"].insert(_place_behind(rest, after), entry)
-    wanted[id] = after
-    if child:
-        wanted[child] = id
-    return _sorted(content, wanted)
-
-
-def branch_from(pipeline: Pipeline, id: str, parent: str) -> Pipeline:
-    """Let a stage, with all that continues it, be a continuation of `parent`, wherever that stands.
-
-    Raises:
-        RefusedEdit: when `parent` continues the stage itself.
-    """
-    if parent == id or parent in descendants(pipeline, id):
-        raise RefusedEdit("A stage cannot continue what continues it.")
-    return _sorted(pipeline.as_dict(), {**_parents(pipeline), id: parent})
-
-
-def descendants(pipeline: Pipeline, id: str) -> tuple[str, ...]:
-    """The stages that continue a source or stage, directly or not, in the order of the file."""
-    parents, found = _parents(pipeline), {id}
-    for child in pipeline.stage_ids:
-        if parents[child] in found:
-            found.add(child)
-    return tuple(child for child in pipeline.stage_ids if child in found - {id})
-
-
 def set_enabled(pipeline: Pipeline, id: str, enabled: bool) -> Pipeline:
     """Switch a stage on or off."""
     return _with_stage(pipeline, id, "enabled", False if not enabled else None)
-
-
-def set_parent(pipeline: Pipeline, id: str, parent: str) -> Pipeline:
-    """Let a stage continue `parent`."""
-    return _linked(pipeline.as_dict(), {**_parents(pipeline), id: parent})
-
-
-def possible_parents(pipeline: Pipeline, id: str) -> tuple[str, ...]:
-    """Sources and stages further up."""
-    before = pipeline.stage_ids[: pipeline.stage_ids.index(id)]
-    return (*(source.id for source in pipeline.sources), *before)
 
 
 def rename(pipeline: Pipeline, id: str, name: str) -> Pipeline:
@@ -253,7 +68,7 @@ def rename(pipeline: Pipeline, id: str, name: str) -> Pipeline:
     content = pipeline.as_dict()
     for node in (*content["sources"], *content["stages"]):
         if node["id"] == id:
-            _put(node, "name", name)
+            put(node, "name", name)
     return Pipeline.parse(content)
 
 
@@ -277,7 +92,7 @@ def set_data(pipeline: Pipeline, path: tuple[str, ...], value: Any, unset: bool 
     """Set (or unset) one setting of the data section."""
     content = pipeline.as_dict()
     now = changed(content.get("data", {}), DataSettings, path, value, unset)
-    _put(content, "data", now or None)
+    put(content, "data", now or None)
     return Pipeline.parse(content)
 
 
@@ -292,7 +107,7 @@ def set_axes(pipeline: Pipeline, seeds: Sequence[int], grid: Mapping[str, Any] |
 def set_key(pipeline: Pipeline, key: str, value: Any) -> Pipeline:
     """Set one key of the document itself; None takes it out."""
     content = pipeline.as_dict()
-    _put(content, key, value)
+    put(content, key, value)
     return Pipeline.parse(content)
 
 
@@ -338,117 +153,13 @@ def changed(
 
 def _with_stage(pipeline: Pipeline, id: str, key: str, value: Any) -> Pipeline:
     content = pipeline.as_dict()
-    _put(content["stages"][pipeline.stage_ids.index(id)], key, value)
+    put(content["stages"][pipeline.stage_ids.index(id)], key, value)
     return Pipeline.parse(content)
 
 
-def _put(mapping: dict[str, Any], key: str, value: Any) -> None:
+def put(mapping: dict[str, Any], key: str, value: Any) -> None:
+    """Set a key of plain content; what is empty is not written."""
     if value is None or value == "":
         mapping.pop(key, None)
     else:
         mapping[key] = value
-
-
-def _parents(pipeline: Pipeline) -> dict[str, str]:
-    return {node.id: parent_of(pipeline, index) for index, node in enumerate(pipeline.stages)}
-
-
-def _linked(content: dict[str, Any], parents: Mapping[str, str]) -> Pipeline:
-    """The document with every `from` as `parents` says, written only where it is not the one before."""
-    before = content["sources"][0]["id"]
-    for entry in content["stages"]:
-        wanted = parents[entry["id"]]
-        _put(entry, "from", wanted if wanted != before else None)
-        before = entry["id"]
-    return Pipeline.parse(content)
-
-
-def _fitting_parent(pipeline: Pipeline, kind: str, after: str) -> str:
-    """`after`, or the last before it that a stage of this kind can follow."""
-    parents = _parents(pipeline)
-    while after in parents and not _follows(kind, pipeline.stage(after).kind):
-        after = parents[after]
-    return after
-
-
-def _parts_ways(pipeline: Pipeline, kind: str, after: str) -> bool:
-    """Whether a stage of this kind cannot stand between `after` and what follows it."""
-    child = _next_in_chain(pipeline, after)
-    return bool(child) and not _follows(pipeline.stage(child).kind, kind)
-
-
-def _follows(kind: str, before: str) -> bool:
-    """Whether a network or file is left for a stage; the finer rules are `core.rules`."""
-    if kind not in STAGES or before not in STAGES or STAGES[before].effect in ("file", "quantized"):
-        return before not in STAGES or kind not in STAGES
-    on_file = isinstance(STAGES[before], DeploymentStage)
-    return not on_file or isinstance(STAGES[kind], DeploymentStage)
-
-
-def _next_in_chain(pipeline: Pipeline, id: str) -> str:
-    """The stage that follows in the same chain: the first that continues it, or ""."""
-    return next((child for child, parent in _parents(pipeline).items() if parent == id), "")
-
-
-def _place_behind(pipeline: Pipeline, id: str) -> int:
-    """Index of a stage right behind a source or stage."""
-    if id in pipeline.stage_ids:
-        return pipeline.stage_ids.index(id) + 1
-    child = _next_in_chain(pipeline, id)
-    return pipeline.stage_ids.index(child) if child else len(pipeline.stages)
-
-
-def _end_of(pipeline: Pipeline, id: str) -> int:
-    """Index behind all that continues a source or stage."""
-    last = ([id] if id in pipeline.stage_ids else []) + list(descendants(pipeline, id))
-    return pipeline.stage_ids.index(last[-1]) + 1 if last else len(pipeline.stages)
-
-
-def _sorted(content: dict[str, Any], parents: Mapping[str, str]) -> Pipeline:
-    """The document with its stages in an order in which each comes after what it continues and refers to."""
-    waiting = list(content["stages"])
-    ids = {entry["id"] for entry in waiting}
-    ready = {entry["id"] for entry in content["sources"]}
-    done: list[dict[str, Any]] = []
-    while waiting:
-        free = [entry for entry in waiting if parents[entry["id"]] in ready]
-        informed = [entry for entry in free if _referred(entry) & ids <= ready]
-        entry = (informed or free)[0]
-        waiting.remove(entry)
-        ready.add(entry["id"])
-        done.append(entry)
-    return _linked({**content, "stages": done}, parents)
-
-
-def _referred(entry: Mapping[str, Any]) -> set[str]:
-    """Ids that a stage's settings name."""
-    names = references(entry["kind"]) if entry["kind"] in STAGES else ()
-    return {str(entry.get("settings", {}).get(name, "")) for name in names}
-
-
-def _likely_teacher(pipeline: Pipeline) -> str:
-    ids: list[str] = [node.id for node in pipeline.active]
-    return pipeline.baseline if pipeline.baseline in ids else (ids[0] if ids else "")
-
-
-def _ids(pipeline: Pipeline) -> set[str]:
-    return {node.id for node in (*pipeline.sources, *pipeline.stages)}
-
-
-def _free(stem: str, taken: set[str]) -> str:
-    stem = stem[:50]
-    if stem not in taken:
-        return stem
-    return next(f"{stem}-{number}" for number in range(2, len(taken) + 3) if f"{stem}-{number}" not in taken)
-
-
-def _free_name(pipeline: Pipeline, name: str) -> str:
-    taken = {node.title for node in (*pipeline.sources, *pipeline.stages)} | set(titles(pipeline).values())
-    if name not in taken:
-        return name
-    return next(f"{name} {number}" for number in range(2, len(taken) + 3) if f"{name} {number}" not in taken)
-
-
-def stage_place(pipeline: Pipeline, node: StageNode) -> tuple[str, int]:
-    """Where a stage stands in the document, as problems name it."""
-    return ("stages", pipeline.stages.index(node))

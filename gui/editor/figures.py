@@ -1,6 +1,7 @@
-"""Counts, sizes and times as cards and strips write them (no Qt)."""
+"""Counts, sizes and times as cards and strips write them (no widgets)."""
 
 from core.whatif import Forecast
+from gui.language import tr
 
 
 def short_count(count: float) -> str:
@@ -37,7 +38,7 @@ def change(now: float, before: float) -> str:
     if not before or now == before:
         return ""
     share = 100 * (now - before) / before
-    return f"{'+' if share > 0 else '−'}{abs(share):.0f} %" if abs(share) >= 0.5 else "less than 1 %"
+    return f"{'+' if share > 0 else '−'}{abs(share):.0f} %" if abs(share) >= 0.5 else tr("less than 1 %")
 
 
 def facts(forecast: Forecast | None) -> str:
@@ -47,14 +48,14 @@ def facts(forecast: Forecast | None) -> str:
     if forecast.impossible:
         return f"⚠ {forecast.remark}"
     parts = [
-        f"{short_count(forecast.params)} params" if forecast.params is not None else "",
+        tr("{count} params", count=short_count(forecast.params)) if forecast.params is not None else "",
         f"{short_count(forecast.macs)} MACs" if forecast.macs is not None else "",
         short_size(forecast.bytes) if forecast.bytes is not None else "",
         f"≈ {short_latency(forecast.latency_ms)}" if forecast.latency_ms is not None else "",
     ]
     said = " · ".join(part for part in parts if part)
     if not said:
-        return "Counted by the run"
+        return tr("Counted by the run")
     return f"≈ {said}" if forecast.sure == "about" else said
 
 

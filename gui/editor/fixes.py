@@ -1,4 +1,4 @@
-"""What mends a problem by itself, as an edit that a person can take with one click (no Qt).
+"""What mends a problem by itself, as an edit that a person can take with one click (no widgets).
 
 Nothing here repeats a rule: candidates are tried on the document, and one is offered only when the
 checker then finds this problem no more and no other in its place.
@@ -12,7 +12,8 @@ from core.errors import Problem
 from core.pipeline import Pipeline, StageNode
 from core.reports import Cause
 from core.stages.base import DeploymentStage
-from gui.editor import edits
+from gui.editor import edits, forest
+from gui.language import tr
 from gui.widgets.declared import Declared, declared, settings_class
 
 
@@ -59,23 +60,26 @@ def fix_for_cause(pipeline: Pipeline, cause: Cause) -> Fix | None:
             if name not in node.stage.Settings.model_fields:
                 return None
             changed = edits.set_setting(changed, node.id, (name,), value)
-    words = f"{wanted.words} in '{pipeline.stage(wanted.stage).title}'"
+    words = tr("{words} in '{title}'", words=wanted.words, title=pipeline.stage(wanted.stage).title)
     return Fix(words, changed) if changed != pipeline else None
 
 
 def _candidates(pipeline: Pipeline, problem: Problem) -> Iterator[tuple[str, Pipeline]]:
     place = problem.place
     if place in (("baseline",), ("final",)):
-        word = "first" if place == ("baseline",) else "last"
-        yield f"Take the {word} stage", edits.set_key(pipeline, str(place[0]), None)
+        words = tr("Take the first stage") if place == ("baseline",) else tr("Take the last stage")
+        yield words, edits.set_key(pipeline, str(place[0]), None)
     elif place == ("stages",):
         for node in pipeline.stages[:1]:
-            yield f"Switch '{node.title}' on", edits.set_enabled(pipeline, node.id, True)
+            yield tr("Switch '{title}' on", title=node.title), edits.set_enabled(pipeline, node.id, True)
     elif place[:2] == ("axes", "grid"):
-        yield "Remove the grid", edits.set_axes(pipeline, pipeline.axes.seed, None)
+        yield tr("Remove the grid"), edits.set_axes(pipeline, pipeline.axes.seed, None)
     elif place[:1] == ("data",) and len(place) > 1:
         path = tuple(str(part) for part in place[1:])
-        yield f"Reset {path[-1].replace('_', ' ')}", edits.set_data(pipeline, path, None, unset=True)
+        yield (
+            tr("Reset {path}", path=path[-1].replace("_", " ")),
+            edits.set_data(pipeline, path, None, unset=True),
+        )
     elif len(place) > 2 and place[0] in ("sources", "stages") and isinstance(place[1], int):
         yield from _in_node(pipeline, str(place[0]), place[1], place[2:])
 
@@ -89,7 +93,7 @@ def _in_node(
         return
     node = (pipeline.sources if group == "sources" else pipeline.stages)[index]
     path = tuple(str(part) for part in inside[1:])
-    if isinstance(node, StageNode) and path[0] in edits.references(node.kind):
+    if isinstance(node, StageNode) and path[0] in forest.references(node.kind):
         yield from _teachers(pipeline, node, path)
         return
     field = _declared(settings_class(node), path)
@@ -98,11 +102,14 @@ def _in_node(
     if field.kind == "choice":
         for value, _help in field.choices:
             yield (
-                f"Set {field.label} to '{value}'",
+                tr("Set {label} to '{value}'", label=field.label, value=value),
                 edits.set_setting(pipeline, node.id, path, value),
             )
     if not field.required:
-        yield f"Reset {field.label}", edits.set_setting(pipeline, node.id, path, None, unset=True)
+        yield (
+            tr("Reset {label}", label=field.label),
+            edits.set_setting(pipeline, node.id, path, None, unset=True),
+        )
 
 
 def _order(pipeline: Pipeline, node: StageNode) -> Iterator[tuple[str, Pipeline]]:
@@ -110,35 +117,44 @@ def _order(pipeline: Pipeline, node: StageNode) -> Iterator[tuple[str, Pipeline]
     chain = pipeline.chain(node)
     for before in reversed(chain):
         yield (
-            f"Move '{node.title}' before '{before.title}'",
-            edits.move_after(pipeline, node.id, pipeline.parent(before)),
+            tr("Move '{stage}' before '{other}'", stage=node.title, other=before.title),
+            forest.move_after(pipeline, node.id, pipeline.parent(before)),
         )
     titles = edits.titles(pipeline)
     for before in reversed(chain):
         parent = pipeline.parent(before)
-        yield f"Continue '{titles[parent]}' instead", edits.branch_from(pipeline, node.id, parent)
+        yield (
+            tr("Continue '{stage}' instead", stage=titles[parent]),
+            forest.branch_from(pipeline, node.id, parent),
+        )
     if not chain and isinstance(node.stage, DeploymentStage):
-        yield "Put a 'Train' stage with 0 epochs before it", _with_training(pipeline, node)
+        yield tr("Put a 'Train' stage with 0 epochs before it"), _with_training(pipeline, node)
     for source in pipeline.sources:
-        yield f"Start from '{titles[source.id]}'", edits.branch_from(pipeline, node.id, source.id)
+        yield (
+            tr("Start from '{source}'", source=titles[source.id]),
+            forest.branch_from(pipeline, node.id, source.id),
+        )
     index = pipeline.stage_ids.index(node.id)
     for other in pipeline.stages[index - 1 : index]:
-        yield f"Continue '{other.title}'", edits.set_parent(pipeline, node.id, other.id)
+        yield tr("Continue '{title}'", title=other.title), forest.set_parent(pipeline, node.id, other.id)
 
 
 def _with_training(pipeline: Pipeline, node: StageNode) -> Pipeline:
     source = pipeline.root(node).id
-    made, id = edits.add_stage(pipeline, "train", source, branch=True)
+    made, id = forest.add_stage(pipeline, "train", source, branch=True)
     made = edits.set_setting(made, id, ("training", "epochs"), 0)
-    made = edits.rename(made, id, "Exported as it is")
-    return edits.branch_from(made, node.id, id)
+    made = edits.rename(made, id, tr("Exported as it is"))
+    return forest.branch_from(made, node.id, id)
 
 
 def _teachers(pipeline: Pipeline, node: StageNode, path: tuple[str, ...]) -> Iterator[tuple[str, Pipeline]]:
     before = pipeline.stages[: pipeline.stage_ids.index(node.id)]
     for other in before:
         if other.enabled and not isinstance(other.stage, DeploymentStage):
-            yield f"Choose '{other.title}'", edits.set_setting(pipeline, node.id, path, other.id)
+            yield (
+                tr("Choose '{title}'", title=other.title),
+                edits.set_setting(pipeline, node.id, path, other.id),
+            )
 
 
 def _declared(model: type, path: tuple[str, ...]) -> Declared | None:

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QSpinBo
 
 from core.pipeline import Grid, Pipeline
 from core.stages.base import ModelStage
+from gui.language import tr
 from gui.widgets.buttons import text
 from gui.widgets.declared import Declared, declared
 from gui.widgets.form import LABEL_WIDTH
@@ -39,25 +40,25 @@ class GridEditor(QWidget):
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setHorizontalSpacing(10)
         rows.setVerticalSpacing(8)
-        rows.addRow(_label("Grid over", self.stage), self.stage)
+        rows.addRow(_label(tr("Grid over"), self.stage), self.stage)
         for number, (name, values) in enumerate(zip(self.names, self.values, strict=True)):
-            rows.addRow(_label("Setting" if number == 0 else "Second setting", name), name)
-            rows.addRow(_label("Values", values), values)
-        rows.addRow(_label("Judged on", self.images), self.images)
+            rows.addRow(_label(tr("Setting") if number == 0 else tr("Second setting"), name), name)
+            rows.addRow(_label(tr("Values"), values), values)
+        rows.addRow(_label(tr("Judged on"), self.images), self.images)
         rows.addRow(_label(""), self.problem)
         rows.addRow(_label(""), self.help)
 
     def _named(self) -> None:
         widgets: list[tuple[QWidget, str, str]] = [
-            (self.stage, "grid-stage", "Grid over"),
-            (self.images, "grid-images", "Images that the grid is judged on"),
+            (self.stage, "grid-stage", tr("Grid over")),
+            (self.images, "grid-images", tr("Images that the grid is judged on")),
         ]
         for number, (name, values) in enumerate(zip(self.names, self.values, strict=True), 1):
-            widgets += [(name, f"grid-setting-{number}", f"Setting {number} of the grid")]
-            widgets += [(values, f"grid-values-{number}", f"Values of setting {number}")]
+            widgets += [(name, f"grid-setting-{number}", tr("Setting {number} of the grid", number=number))]
+            widgets += [(values, f"grid-values-{number}", tr("Values of setting {number}", number=number))]
             name.activated.connect(lambda _index, number=number - 1: self._named_setting(number))
             values.editingFinished.connect(self._tell)
-            values.setPlaceholderText("Values with commas between")
+            values.setPlaceholderText(tr("Values with commas between"))
         for widget, object_name, spoken in widgets:
             widget.setObjectName(object_name)
             widget.setAccessibleName(spoken)
@@ -65,7 +66,7 @@ class GridEditor(QWidget):
         self.stage.activated.connect(self._chosen)
         self.images.setRange(1, 10_000_000)
         self.images.setSingleStep(500)
-        self.images.setSuffix(" validation images")
+        self.images.setSuffix(tr(" validation images"))
         self.images.setMinimumWidth(220)
         self.images.editingFinished.connect(self._tell)
 
@@ -75,7 +76,7 @@ class GridEditor(QWidget):
         """Show the document's grid and what is wrong with it."""
         self._pipeline, grid = pipeline, pipeline.axes.grid
         self.stage.clear()
-        self.stage.addItem("No grid", "")
+        self.stage.addItem(tr("No grid"), "")
         for node in pipeline.active:
             if isinstance(node.stage, ModelStage):
                 self.stage.addItem(node.title, node.id)
@@ -97,7 +98,7 @@ class GridEditor(QWidget):
         for number, (box, line) in enumerate(zip(self.names, self.values, strict=True)):
             box.clear()
             if number:
-                box.addItem("None", "")
+                box.addItem(tr("None"), "")
             for field in self._fields():
                 box.addItem(field.label, field.name)
             name, values = chosen[number] if number < len(chosen) else ("", ())
@@ -108,13 +109,14 @@ class GridEditor(QWidget):
 
     def _words(self, grid: Grid | None) -> str:
         if grid is None:
-            return "A grid trains one stage with every combination of some settings and shows a heat map."
+            return tr("A grid trains one stage with every combination of some settings and shows a heat map.")
         count = 1
         for values in grid.settings.values():
             count *= len(values)
-        return (
-            f"{count} combinations are trained from the same network and judged on validation images; none is "
-            "exported or timed. With several seeds the first one is used."
+        return tr(
+            "{count} combinations are trained from the same network and judged on validation images; "
+            "none is exported or timed. With several seeds the first one is used.",
+            count=count,
         )
 
     def _show_problem(self, words: str) -> None:
@@ -159,7 +161,11 @@ class GridEditor(QWidget):
             values = _read(fields.get(name), line.text())
             if not values:
                 self._show_problem(
-                    f"Expected values of {box.currentText()}, such as {_example(fields.get(name))}."
+                    tr(
+                        "Expected values of {box}, such as {example}.",
+                        box=box.currentText(),
+                        example=_example(fields.get(name)),
+                    )
                 )
                 return
             settings[name] = values

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core.errors import EspalierError
 from core.runs import Home, RunFolder, find_runs
+from gui.language import tr
 from gui.widgets.fields import Option
 
 _RUNS = 12
@@ -34,7 +35,7 @@ def _of_run(folder: Path, checkpoints: tuple[Path, ...]) -> list[Option]:
         Option(
             str(checkpoint),
             f"{names.get(key.partition('@')[0], key)} · {info.get('name', folder.name)} · {when}",
-            f"The network in {checkpoint}.",
+            tr("The network in {checkpoint}.", checkpoint=checkpoint),
         )
         for checkpoint in checkpoints
         for key in (checkpoint.parent.name,)

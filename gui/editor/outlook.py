@@ -17,6 +17,7 @@ from core.control import RunControl
 from core.runs import Home
 from core.whatif import Forecast
 from gui.document import Document
+from gui.language import tr
 from gui.worker import Failure, Say, Worker
 
 _REST_MS = 25  # between the last change and the question
@@ -62,11 +63,6 @@ class Outlook(QObject):
         """Whether an answer is on its way."""
         return self.worker.running or self._rest.isActive()
 
-    @property
-    def measuring(self) -> bool:
-        """Whether layers are being timed for a prediction that is not there yet."""
-        return self.measurer.running
-
     def start(self, measures: bool = False) -> None:
         """From now on answer; with `measures` time layers where predictions need it."""
         self._started, self.measures = True, measures
@@ -74,8 +70,6 @@ class Outlook(QObject):
 
     def set_running(self, running: bool) -> None:
         """Whether a run goes on: nothing else is measured then."""
-        if running == self._running:
-            return
         self._running = running
         if running:
             self.measurer.stop()
@@ -119,7 +113,7 @@ class Outlook(QObject):
             for forecast in memory[0].forecasts(pipeline, Path(base), control):
                 say(forecast)
 
-        self.worker.start("counting what the stages would leave", job)
+        self.worker.start(tr("counting what the stages would leave"), job)
 
     def _take(self, forecasts: list[Any]) -> None:
         if self._document.text != self._asked:
@@ -151,7 +145,7 @@ class Outlook(QObject):
             measure(home, missing, control)
             return [one.key for one in missing]
 
-        self.measurer.start("measuring how fast this machine is", job)
+        self.measurer.start(tr("measuring how fast this machine is"), job)
         self.changed.emit()
 
     def _measured_machine(self, keys: list[str]) -> None:

@@ -32,11 +32,12 @@ from core.stages.catalogue import STAGES
 from gui import theme
 from gui.editor.cards import Index, icon_of
 from gui.editor.edits import SOURCE_WORDS
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
 
 NEW = "application/x-espalier-new"
-_SOURCES = "Start from"
+_SOURCES = QT_TR_NOOP("Start from")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ def entries(wanted: str = "") -> list[Entry]:
         groups.setdefault(stage.group, []).append(
             Entry(f"stage:{stage.id}", stage.title, stage.help, icon_of(stage.group))
         )
-    groups[_SOURCES] = [
-        Entry(f"source:{kind}", SOURCE_WORDS[kind][0], SOURCE_WORDS[kind][1], "network")
+    groups[tr(_SOURCES)] = [
+        Entry(f"source:{kind}", tr(SOURCE_WORDS[kind][0]), tr(SOURCE_WORDS[kind][1]), "network")
         for kind in SOURCE_KINDS
         if kind in SOURCE_WORDS
     ]
@@ -100,7 +101,7 @@ class PaletteModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleDescriptionRole):
             return entry.help or None
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{entry.title}. {entry.help}" if entry.key else f"{entry.title}, heading"
+            return f"{entry.title}. {entry.help}" if entry.key else tr("{title}, heading", title=entry.title)
         return None
 
     def flags(self, index: Index) -> Qt.ItemFlag:
@@ -132,8 +133,8 @@ class Palette(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.model = PaletteModel()
-        self.search = SearchBox("palette-search", "Search stages", "Search stages")
-        self.search.setToolTip("Find a stage by its name or by what it does  (Ctrl+F)")
+        self.search = SearchBox("palette-search", tr("Search stages"), tr("Search stages"))
+        self.search.setToolTip(tr("Find a stage by its name or by what it does  (Ctrl+F)"))
         self.search.setAcceptDrops(False)
         self.search.textChanged.connect(self._searched)
         self.search.installEventFilter(self)
@@ -143,11 +144,11 @@ class Palette(QWidget):
         for button in self.search.findChildren(QToolButton):
             if not button.objectName():
                 button.setObjectName("palette-search-glass")
-                button.setAccessibleName("Search")
+                button.setAccessibleName(tr("Search"))
         self.list = QListView()
         self.list.setObjectName("palette")
         self.list.setProperty("role", "palette")
-        self.list.setAccessibleName("Stages to add; Enter adds, or drag into the chain")
+        self.list.setAccessibleName(tr("Stages to add; Enter adds, or drag into the chain"))
         self.list.setModel(self.model)
         self.list.setItemDelegate(_EntryDelegate(self.list))
         self.list.setDragEnabled(True)
@@ -179,7 +180,10 @@ class Palette(QWidget):
         self.model.search(wanted)
         found = next((n for n, entry in enumerate(self.model.entries) if entry.key), -1)
         self.nothing.setText(
-            f"No stage is called or does “{wanted.strip()}”. Try another word, or clear the search."
+            tr(
+                "No stage is called or does “{strip}”. Try another word, or clear the search.",
+                strip=wanted.strip(),
+            )
         )
         self.nothing.setVisible(found < 0)
         if found >= 0 and wanted.strip():

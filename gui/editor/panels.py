@@ -20,8 +20,9 @@ from core.models.catalogue import BACKBONES
 from core.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path
 from core.whatif import Forecast
 from gui import theme
-from gui.editor import edits
+from gui.editor import edits, forest
 from gui.editor.strip import ForecastStrip
+from gui.language import tr
 from gui.widgets.buttons import line, text
 from gui.widgets.declared import settings_class
 from gui.widgets.fields import ChoiceField, Option
@@ -87,8 +88,8 @@ class NodePanel(Panel):
         self.name = QLineEdit()
         self.name.setObjectName("node-name")
         self.name.setProperty("role", "name")
-        self.name.setAccessibleName("Name")
-        self.name.setToolTip("The name that tables and curves show")
+        self.name.setAccessibleName(tr("Name"))
+        self.name.setToolTip(tr("The name that tables and curves show"))
         self.name.setMaxLength(60)
         self.name.editingFinished.connect(self._renamed)
         self.column.addWidget(self.name)
@@ -96,15 +97,15 @@ class NodePanel(Panel):
             title, help = node.stage.title, node.stage.help
         else:
             title, help = edits.SOURCE_WORDS.get(node.kind, (node.kind, ""))
-        self.column.addWidget(text(f"{title}  ·  id {node.id}", "section"))
-        self.column.addWidget(text(help, "muted", wrap=True))
+        self.column.addWidget(text(tr("{title}  ·  id {id}", title=tr(title), id=node.id), "section"))
+        self.column.addWidget(text(tr(help), "muted", wrap=True))
         self.notice = text("", "problem", wrap=True)
         self.notice.setObjectName("node-problem")
         self.notice.hide()
         self.column.addWidget(self.notice)
         self.mend = QPushButton()
         self.mend.setObjectName("node-mend")
-        self.mend.setAccessibleName("Mend the problem")
+        self.mend.setAccessibleName(tr("Mend the problem"))
         self.mend.setProperty("role", "mend")
         self.mend.hide()
         self.mend.clicked.connect(lambda: self.mend_wanted.emit(self._mendable))
@@ -115,7 +116,7 @@ class NodePanel(Panel):
         self.column.addLayout(self._continues() if isinstance(node, StageNode) else self._kinds(node))
         self.strip = ForecastStrip()
         self.column.addWidget(self.strip)
-        self.teachers = edits.references(node.kind) if isinstance(node, StageNode) else ()
+        self.teachers = forest.references(node.kind) if isinstance(node, StageNode) else ()
         wants = bool(self.teachers) or node.kind == "checkpoint"
         self._checkpoints = list(checkpoints()) if wants else []
         options: dict[str, list[Option]] = {name: [] for name in self.teachers}
@@ -127,7 +128,7 @@ class NodePanel(Panel):
         self.form = Form(settings_class(node), options, folders=folders)
         names = self.form.field(("backbone",)) if "backbone" in options else None
         if isinstance(names, ChoiceField):
-            names.allow_others("Choose a backbone, or type timm:NAME for any classifier of timm")
+            names.allow_others(tr("Choose a backbone, or type timm:NAME for any classifier of timm"))
         self.form.edited.connect(self._edited)
         self.form.mend_wanted.connect(self.mend_wanted)
         self.column.addWidget(self.form)
@@ -138,25 +139,27 @@ class NodePanel(Panel):
         self.kind_box.setObjectName("source-kind")
         for kind in SOURCE_KINDS:
             words, help = edits.SOURCE_WORDS.get(kind, (kind, ""))
-            self.kind_box.addItem(words, kind)
-            self.kind_box.setItemData(self.kind_box.count() - 1, help, Qt.ItemDataRole.ToolTipRole)
+            self.kind_box.addItem(tr(words), kind)
+            self.kind_box.setItemData(self.kind_box.count() - 1, tr(help), Qt.ItemDataRole.ToolTipRole)
         self.kind_box.setCurrentIndex(self.kind_box.findData(node.kind))
         self.kind_box.activated.connect(self._kind_chosen)
-        return _labelled("Start from", self.kind_box, "What the chain starts from")
+        return _labelled(tr("Start from"), self.kind_box, tr("What the chain starts from"))
 
     def _kind_chosen(self) -> None:
         assert self.pipeline is not None and self.kind_box is not None
         kind = str(self.kind_box.currentData())
         if kind != self.pipeline.source(self.id).kind:
             changed = edits.set_source_kind(self.pipeline, self.id, kind)
-            self.edited.emit(changed, "Start from another kind of source", "")
+            self.edited.emit(changed, tr("Start from another kind of source"), "")
 
     def _continues(self) -> QGridLayout:
         self.parent_box = QComboBox()
         self.parent_box.setObjectName("node-parent")
         self.parent_box.activated.connect(self._parent_chosen)
-        help = "The stage or network whose result this stage takes; choose an earlier one to start a branch"
-        return _labelled("Continues", self.parent_box, help)
+        help = tr(
+            "The stage or network whose result this stage takes; choose an earlier one to start a branch"
+        )
+        return _labelled(tr("Continues"), self.parent_box, help)
 
     def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[Where, str]) -> None:
         self.pipeline = pipeline
@@ -166,9 +169,9 @@ class NodePanel(Panel):
             self.name.setText(names[self.id])
         if isinstance(node, StageNode) and self.parent_box is not None:
             self.parent_box.clear()
-            for parent in edits.possible_parents(pipeline, self.id):
+            for parent in forest.possible_parents(pipeline, self.id):
                 self.parent_box.addItem(names[parent], parent)
-            wanted = edits.parent_of(pipeline, pipeline.stages.index(node))
+            wanted = forest.parent_of(pipeline, pipeline.stages.index(node))
             self.parent_box.setCurrentIndex(self.parent_box.findData(wanted))
         assert self.form is not None
         for field in self.teachers:
@@ -207,23 +210,25 @@ class NodePanel(Panel):
         value = str(node.settings.get(field, ""))
         options += self._checkpoints
         if is_path(value) and value not in {option.value for option in options}:
-            options.append(Option(value, value, "A checkpoint folder."))
+            options.append(Option(value, value, tr("A checkpoint folder.")))
         assert self.form is not None
         self.form.set_options(field, options)
 
     def _renamed(self) -> None:
         if self.pipeline is not None and self.name.text().strip() != edits.titles(self.pipeline)[self.id]:
-            self.edited.emit(edits.rename(self.pipeline, self.id, self.name.text().strip()), "Rename", "")
+            self.edited.emit(edits.rename(self.pipeline, self.id, self.name.text().strip()), tr("Rename"), "")
 
     def _parent_chosen(self) -> None:
         assert self.pipeline is not None and self.parent_box is not None
         chosen = str(self.parent_box.currentData())
-        self.edited.emit(edits.set_parent(self.pipeline, self.id, chosen), "Continue another stage", "")
+        self.edited.emit(forest.set_parent(self.pipeline, self.id, chosen), tr("Continue another stage"), "")
 
     def _edited(self, where: Where, value: object, unset: bool) -> None:
         assert self.pipeline is not None
         changed = edits.set_setting(self.pipeline, self.id, where, value, unset)
-        self.edited.emit(changed, f"Change {where[-1].replace('_', ' ')}", f"{self.id}/{'/'.join(where)}")
+        self.edited.emit(
+            changed, tr("Change {where}", where=where[-1].replace("_", " ")), f"{self.id}/{'/'.join(where)}"
+        )
 
 
 class DataPanel(Panel):
@@ -231,7 +236,7 @@ class DataPanel(Panel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.column.addWidget(text("Data", "heading"))
+        self.column.addWidget(text(tr("Data"), "heading"))
         self.column.addWidget(line())
         self.form = Form(DataSettings, {"source": [Option(s.id, s.title, s.help) for s in SOURCES.values()]})
         self.form.edited.connect(self._edited)
@@ -249,7 +254,9 @@ class DataPanel(Panel):
             picker.set_kind(f"{source.path_kind}:{source.file_filter}")
             needed = source.path_kind != "none"
             picker.line.setPlaceholderText(
-                f"Pick a {source.path_kind}" if needed else "Not needed for this data set"
+                tr("Pick a {path_kind}", path_kind=source.path_kind)
+                if needed
+                else tr("Not needed for this data set")
             )
         self.form.set_base(base)
         self.form.show_settings(pipeline.as_dict().get("data", {}))
@@ -258,7 +265,9 @@ class DataPanel(Panel):
     def _edited(self, where: Where, value: object, unset: bool) -> None:
         assert self.pipeline is not None
         changed = edits.set_data(self.pipeline, where, value, unset)
-        self.edited.emit(changed, f"Change {where[-1].replace('_', ' ')}", f"data/{'/'.join(where)}")
+        self.edited.emit(
+            changed, tr("Change {where}", where=where[-1].replace("_", " ")), f"data/{'/'.join(where)}"
+        )
 
 
 def _labelled(words: str, box: QComboBox, help: str) -> QGridLayout:

@@ -11,6 +11,7 @@ from core.pipeline import Pipeline
 from gui.editor import edits
 from gui.editor.grid_panel import GridEditor, problem_of
 from gui.editor.panels import Panel
+from gui.language import tr
 from gui.widgets.buttons import line, text
 from gui.widgets.form import LABEL_WIDTH, Where
 
@@ -22,7 +23,7 @@ class PipelinePanel(Panel):
         super().__init__()
         self.name = QLineEdit()
         self.name.setObjectName("pipeline-name")
-        self.name.setAccessibleName("Name of the pipeline")
+        self.name.setAccessibleName(tr("Name of the pipeline"))
         self.name.setProperty("role", "name")
         self.name.setMaxLength(120)
         self.name.editingFinished.connect(self._renamed)
@@ -31,19 +32,19 @@ class PipelinePanel(Panel):
         self.baseline, self.final = QComboBox(), QComboBox()
         self.seeds = QLineEdit()
         self.seeds.setObjectName("pipeline-seeds")
-        self.seeds.setAccessibleName("Seeds")
+        self.seeds.setAccessibleName(tr("Seeds"))
         self.seeds.editingFinished.connect(self._seeded)
         self.seed_problem = text("", "problem", wrap=True)
         self.column.addWidget(self.name)
-        self.column.addWidget(text("The pipeline", "section"))
+        self.column.addWidget(text(tr("The pipeline"), "section"))
         self.column.addWidget(line())
         self.rows = rows = QFormLayout()
         rows.setHorizontalSpacing(10)
         rows.setVerticalSpacing(10)
-        rows.addRow(_label("Description", self.about), self.about)
+        rows.addRow(_label(tr("Description"), self.about), self.about)
         for box, key, words in (
-            (self.baseline, "baseline", "All stages are compared with this one"),
-            (self.final, "final", "The model of this stage is the result"),
+            (self.baseline, "baseline", tr("All stages are compared with this one")),
+            (self.final, "final", tr("The model of this stage is the result")),
         ):
             box.setObjectName(f"pipeline-{key}")
             box.setAccessibleName(key.capitalize())
@@ -52,12 +53,14 @@ class PipelinePanel(Panel):
             box.activated.connect(lambda _index, box=box, key=key: self._chosen(box, key))
             rows.addRow(_label(key.capitalize(), box), box)
         self.seeds.setMaximumWidth(320)
-        rows.addRow(_label("Seeds", self.seeds), self.seeds)
+        rows.addRow(_label(tr("Seeds"), self.seeds), self.seeds)
         rows.addRow(_label(""), self.seed_problem)
         rows.addRow(
             _label(""),
             text(
-                "Whole numbers with commas between; the whole pipeline runs once for each.", "help", wrap=True
+                tr("Whole numbers with commas between; the whole pipeline runs once for each."),
+                "help",
+                wrap=True,
             ),
         )
         self.column.addLayout(rows)
@@ -77,8 +80,8 @@ class PipelinePanel(Panel):
         if not self.seeds.hasFocus():
             self.seeds.setText(", ".join(map(str, pipeline.axes.seed)))
         for box, value, unset, standing in (
-            (self.baseline, pipeline.baseline, "The first stage", pipeline.active[:1]),
-            (self.final, pipeline.final, "The last stage", pipeline.active[-1:]),
+            (self.baseline, pipeline.baseline, tr("The first stage"), pipeline.active[:1]),
+            (self.final, pipeline.final, tr("The last stage"), pipeline.active[-1:]),
         ):
             box.clear()
             box.addItem(f"{unset} ({standing[0].title})" if standing else unset, "")
@@ -99,16 +102,20 @@ class PipelinePanel(Panel):
         if not name:
             self.name.setText(self.pipeline.name)
         elif name != self.pipeline.name:
-            self.edited.emit(edits.set_key(self.pipeline, "name", name), "Rename", "")
+            self.edited.emit(edits.set_key(self.pipeline, "name", name), tr("Rename"), "")
 
     def _described(self) -> None:
         assert self.pipeline is not None
         if self.about.toPlainText() != self.pipeline.about:
-            self.edited.emit(edits.set_key(self.pipeline, "about", self.about.toPlainText()), "Describe", "")
+            self.edited.emit(
+                edits.set_key(self.pipeline, "about", self.about.toPlainText()), tr("Describe"), ""
+            )
 
     def _chosen(self, box: QComboBox, key: str) -> None:
         assert self.pipeline is not None
-        self.edited.emit(edits.set_key(self.pipeline, key, box.currentData()), f"Choose the {key}", "")
+        self.edited.emit(
+            edits.set_key(self.pipeline, key, box.currentData()), tr("Choose the {key}", key=key), ""
+        )
 
     def _seeded(self) -> None:
         assert self.pipeline is not None
@@ -116,11 +123,11 @@ class PipelinePanel(Panel):
         try:
             changed = edits.set_axes(self.pipeline, [int(word) for word in words], self._grid())
         except ValueError:
-            self._show_seed_problem("Expected whole numbers that differ, such as 42, 43, 44.")
+            self._show_seed_problem(tr("Expected whole numbers that differ, such as 42, 43, 44."))
             return
         self._show_seed_problem("")
         if changed.axes != self.pipeline.axes:
-            self.edited.emit(changed, "Change seeds", "")
+            self.edited.emit(changed, tr("Change seeds"), "")
 
     def _grid(self) -> dict[str, Any] | None:
         assert self.pipeline is not None
@@ -133,7 +140,7 @@ class PipelinePanel(Panel):
             changed = edits.set_axes(self.pipeline, self.pipeline.axes.seed, grid)
         except ValueError:
             return  # two settings of the same name: the form shows what is there
-        self.edited.emit(changed, "Change the grid", "")
+        self.edited.emit(changed, tr("Change the grid"), "")
 
     def rename(self) -> None:
         self.name.setFocus(Qt.FocusReason.ShortcutFocusReason)
@@ -148,7 +155,7 @@ class _AboutEdit(QPlainTextEdit):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("pipeline-about")
-        self.setAccessibleName("Description")
+        self.setAccessibleName(tr("Description"))
         self.setTabChangesFocus(True)
         self.setMaximumHeight(110)
 

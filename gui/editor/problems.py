@@ -19,6 +19,7 @@ from core.pipeline import Pipeline
 from gui import theme
 from gui.editor.edits import titles
 from gui.editor.fixes import Fix
+from gui.language import tr
 from gui.widgets.buttons import text
 from gui.widgets.declared import declared, settings_class
 
@@ -44,7 +45,7 @@ class ProblemStrip(QFrame):
         self._fix_of = fix_of
         self.setObjectName("problems")
         self.setProperty("role", "problems")
-        self.setAccessibleName("Problems")
+        self.setAccessibleName(tr("Problems"))
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 10, 14, 10)
         row.setSpacing(12)
@@ -70,14 +71,14 @@ class ProblemStrip(QFrame):
         self._icon.setPixmap(theme.pixmap("error", "bad", 22, self.devicePixelRatioF()))
         count = len(problems)
         self.heading.setText(
-            f"{count} problems keep this pipeline from running"
+            tr("{count} problems keep this pipeline from running", count=count)
             if count > 1
-            else "One problem keeps this pipeline from running"
+            else tr("One problem keeps this pipeline from running")
         )
         for number, problem in enumerate(problems[:_SHOWN]):
             self._rows.append(self._row(number, problem, place_in_words(problem, pipeline)))
         if count > _SHOWN:
-            self._rows.append(text(f"… and {count - _SHOWN} more", "muted"))
+            self._rows.append(text(tr("… and {count} more", count=count - _SHOWN), "muted"))
         for row in self._rows:
             self._column.addWidget(row)
 
@@ -90,7 +91,7 @@ class ProblemStrip(QFrame):
         words = f"{where}: {problem.message} {problem.advice}".strip()
         link = LinkLabel(words)
         link.setObjectName(f"problem-link-{number}")
-        link.setToolTip(f"Go there: {words}")
+        link.setToolTip(tr("Go there: {words}", words=words))
         link.clicked.connect(lambda _=False, problem=problem: self.chosen.emit(problem))
         self._lines.append(link)
         line.addWidget(link, 1)
@@ -99,7 +100,7 @@ class ProblemStrip(QFrame):
             button = QPushButton(theme.icon("mend"), fix.words)
             button.setObjectName(f"problem-fix-{number}")
             button.setProperty("role", "mend")
-            button.setToolTip("Change the pipeline so; Undo takes it back")
+            button.setToolTip(tr("Change the pipeline so; Undo takes it back"))
             button.clicked.connect(lambda _=False, fix=fix: self.mended.emit(fix))
             self.fix_buttons.append(button)
             line.addWidget(button)
@@ -131,9 +132,9 @@ def place_in_words(problem: Problem, pipeline: Pipeline) -> str:
     """Where a problem is, in the words of the window: "Distilled › Teacher"."""
     place = list(problem.place)
     if not place:
-        return "The pipeline"
+        return tr("The pipeline")
     if place[0] == "data":
-        return " › ".join(["Data", *map(str, place[1:])])
+        return " › ".join([tr("Data"), *map(str, place[1:])])
     if place[0] in ("sources", "stages") and len(place) > 1 and isinstance(place[1], int):
         nodes = pipeline.sources if place[0] == "sources" else pipeline.stages
         node = nodes[place[1]]

@@ -4,21 +4,32 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel
 
 from core.whatif import Forecast
 from gui.editor.figures import change, short_count, short_latency, short_size, short_time
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
 
 _FIGURES = (
-    ("params", "Parameters", "Of the network, norms included."),
-    ("macs", "MACs", "Multiply-accumulates for one image: convolutions and linear layers."),
-    ("bytes", "File", "About the size of the exported file."),
-    ("time", "Time", "About how long the stage takes here. Check measures a few steps and says it."),
+    ("params", QT_TR_NOOP("Parameters"), QT_TR_NOOP("Of the network, norms included.")),
+    (
+        "macs",
+        QT_TR_NOOP("MACs"),
+        QT_TR_NOOP("Multiply-accumulates for one image: convolutions and linear layers."),
+    ),
+    ("bytes", QT_TR_NOOP("File"), QT_TR_NOOP("About the size of the exported file.")),
+    (
+        "time",
+        QT_TR_NOOP("Time"),
+        QT_TR_NOOP("About how long the stage takes here. Check measures a few steps and says it."),
+    ),
     (
         "latency_ms",
-        "Latency",
-        "Predicted from times of layers that were measured on this machine: one image, one thread, float32. "
-        "The run measures the exported file itself.",
+        QT_TR_NOOP("Latency"),
+        QT_TR_NOOP(
+            "Predicted from times of layers that were measured on this machine: one image, one thread, float32. "
+            "The run measures the exported file itself."
+        ),
     ),
 )
-_MEASURING = "Measuring this machine: a predicted latency follows within a minute or so."
+_MEASURING = QT_TR_NOOP("Measuring this machine: a predicted latency follows within a minute or so.")
 
 
 class ForecastStrip(QFrame):
@@ -28,7 +39,7 @@ class ForecastStrip(QFrame):
         super().__init__()
         self.setObjectName("forecast")
         self.setProperty("role", "strip")
-        self.setAccessibleName("What this stage would leave")
+        self.setAccessibleName(tr("What this stage would leave"))
         grid = QGridLayout(self)
         grid.setContentsMargins(12, 8, 12, 8)
         grid.setHorizontalSpacing(16)
@@ -36,11 +47,11 @@ class ForecastStrip(QFrame):
         self.values: dict[str, QLabel] = {}
         self.changes: dict[str, QLabel] = {}
         for column, (name, title, help) in enumerate(_FIGURES):
-            heading = text(title, "muted")
+            heading = text(tr(title), "muted")
             self.values[name], self.changes[name] = text("–", "figure"), text("", "help")
             self.values[name].setObjectName(f"forecast-{name}")
             for row, label in enumerate((heading, self.values[name], self.changes[name])):
-                label.setToolTip(help)
+                label.setToolTip(tr(help))
                 grid.addWidget(label, row, column)
             grid.setColumnStretch(column, 1)
         self.remark = text("", "help", wrap=True)
@@ -62,9 +73,9 @@ class ForecastStrip(QFrame):
             self.changes[name].setText("" if value is None or old is None else change(value, old))
         self.values["time"].setText(f"≈ {short_time(seconds)}" if seconds is not None else "–")
         source = now is not None and not now.before
-        self.changes["time"].setText("" if seconds is not None or source else "Check says it")
+        self.changes["time"].setText("" if seconds is not None or source else tr("Check says it"))
         self._show_latency(now, before)
-        remark = otherwise if now is None else now.remark or (_MEASURING if now.measuring else "")
+        remark = otherwise if now is None else now.remark or (tr(_MEASURING) if now.measuring else "")
         bad = now is not None and now.impossible
         self.remark.setText(f"⚠ {remark}" if bad else remark)
         self.remark.setVisible(bool(remark))
@@ -79,11 +90,13 @@ class ForecastStrip(QFrame):
         if now is None or now.latency_ms is None:
             value.setText("–")
             value.setToolTip("")
-            words.setText("measuring" if now is not None and now.measuring else "by the run")
+            words.setText(tr("measuring") if now is not None and now.measuring else tr("by the run"))
             return
         usual = f"± {max(100 * now.latency_error, 1):.0f} %"
         value.setText(f"≈ {short_latency(now.latency_ms)}")
-        value.setToolTip(f"Predicted; such predictions are usually within {usual} of what is measured")
+        value.setToolTip(
+            tr("Predicted; such predictions are usually within {usual} of what is measured", usual=usual)
+        )
         old = before.latency_ms if before is not None else None
         words.setText(", ".join(part for part in (change(now.latency_ms, old) if old else "", usual) if part))
 

@@ -1,4 +1,4 @@
-"""One line per card: what was set, in the order and with the units of the declaration (no Qt)."""
+"""One line per card: what was set, in the order and with the units of the declaration (no widgets)."""
 
 from typing import Any
 
@@ -6,12 +6,26 @@ from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.models.catalogue import BACKBONES
 from core.pipeline import Pipeline, SourceNode, StageNode
-from gui.editor.edits import references
+from gui.editor.forest import references
+from gui.language import tr
 from gui.widgets.declared import Declared, declared, plain_value, settings_class, value_at
 
 _SEPARATOR = " · "
 _LONGEST = 5
 _LEADING = 2
+
+
+def pipeline_summary(pipeline: Pipeline) -> str:
+    """How many stages work, and with which seeds."""
+    active, every, seeds = len(pipeline.active), len(pipeline.stages), pipeline.axes.seed
+    stages = (
+        tr("{active} of {all} stages", active=active, all=every)
+        if active < every
+        else tr("{count} stages", count=every)
+    )
+    numbers = ", ".join(map(str, seeds))
+    which = tr("seeds {seeds}", seeds=numbers) if len(seeds) > 1 else tr("seed {seed}", seed=numbers)
+    return stages + _SEPARATOR + which
 
 
 def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
@@ -30,7 +44,7 @@ def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
             parts += _group(field, node.settings.get(field.name))
         elif field.name in teachers:
             value = str(node.settings.get(field.name, ""))
-            parts.append(f"{_small(field.label)} {names.get(value, value) or 'not chosen'}")
+            parts.append(f"{_small(field.label)} {names.get(value, value) or tr('not chosen')}")
         elif index < _LEADING or field.name in node.settings or _led(field, fields):
             parts.append(shown_value(field, values[field.name]))
     return _SEPARATOR.join([part for part in parts if part][:_LONGEST])
@@ -45,7 +59,7 @@ def _led(field: Declared, fields: tuple[Declared, ...]) -> bool:
 def source_summary(node: SourceNode) -> str:
     """Backbone, feature enhancement, weights."""
     if node.kind != "backbone":
-        return str(node.settings.get("path", "")) or "nothing chosen yet"
+        return str(node.settings.get("path", "")) or tr("nothing chosen yet")
     parts = []
     for field in declared(settings_class(node)):
         value = value_at(node.settings, field)
@@ -56,7 +70,9 @@ def source_summary(node: SourceNode) -> str:
             inner = value_at(value or {}, first)
             parts.append(f"{field.label} {inner}" if inner != "none" else f"no {field.label}")
         elif field.name == "weights":
-            parts.append(f"{value} weights" if value != "file" else "weights from a file")
+            parts.append(
+                tr("{source} weights", source=value) if value != "file" else tr("weights from a file")
+            )
     return _SEPARATOR.join(parts)
 
 
@@ -69,7 +85,7 @@ def data_summary(data: DataSettings) -> str:
     if data.image_size:
         parts.append(f"{data.image_size} px")
     if data.train_images:
-        parts.append(f"{data.train_images} training images")
+        parts.append(tr("{train_images} training images", train_images=data.train_images))
     return _SEPARATOR.join(parts)
 
 

@@ -23,9 +23,12 @@ from gui.editor.palette import Palette
 from gui.editor.panels import DataPanel, NodePanel, Panel
 from gui.editor.pipeline_panel import PipelinePanel
 from gui.editor.problems import ProblemStrip
+from gui.language import tr
 from gui.widgets.buttons import ActionButton, Header, card
 from gui.widgets.fields import Option
 from gui.widgets.form import Where
+
+_MOST_PANELS = 16  # that are kept: a form has hundreds of widgets
 
 
 class EditorView(QWidget):
@@ -168,11 +171,11 @@ class EditorView(QWidget):
             return
         now = outlook.forecasts.get(chosen.id)
         before = outlook.forecasts.get(now.before) if now is not None else None
-        otherwise = outlook.failure or ("Counting …" if outlook.waiting else "")
+        otherwise = outlook.failure or (tr("Counting …") if outlook.waiting else "")
         if self.document.problems:
-            otherwise = "Counted when the problems are solved."
+            otherwise = tr("Counted when the problems are solved.")
         elif chosen.kind == "stage" and not chosen.enabled:
-            otherwise = "Switched off."
+            otherwise = tr("Switched off.")
         self.panel.show_outlook(now, before, outlook.times.get(chosen.id), otherwise)
 
     def _show_panel(self) -> None:
@@ -182,13 +185,10 @@ class EditorView(QWidget):
         pipeline = self.document.pipeline
         kind = next((n.kind for n in (*pipeline.sources, *pipeline.stages) if n.id == chosen.id), "")
         key = (chosen.kind, chosen.id, kind)
-        if key not in self._panels:
-            panel = self._make_panel(chosen)
-            panel.edited.connect(self._edited)
-            panel.mend_wanted.connect(self._mend)
-            self._panels[key] = panel
-            self._page.layout().addWidget(panel)  # type: ignore[union-attr]
-        panel = self._panels[key]
+        panel = self._panels.pop(key, None) or self._make_panel(chosen)
+        self._panels[key] = panel  # the last in use stands last
+        if len(self._panels) > _MOST_PANELS:
+            self._panels.pop(next(iter(self._panels))).deleteLater()
         if self.panel is not panel:
             if self.panel is not None:
                 self.panel.hide()
@@ -204,13 +204,17 @@ class EditorView(QWidget):
         self._show_figures()
 
     def _make_panel(self, chosen: Card) -> Panel:
+        panel: Panel
         if chosen.kind == "pipeline":
-            return PipelinePanel()
-        if chosen.kind == "data":
-            return DataPanel()
-        pipeline = self.document.pipeline
-        node = edits.find_node(pipeline, chosen.id)
-        return NodePanel(node, self._checkpoints)
+            panel = PipelinePanel()
+        elif chosen.kind == "data":
+            panel = DataPanel()
+        else:
+            panel = NodePanel(edits.find_node(self.document.pipeline, chosen.id), self._checkpoints)
+        panel.edited.connect(self._edited)
+        panel.mend_wanted.connect(self._mend)
+        self._page.layout().addWidget(panel)  # type: ignore[union-attr]
+        return panel
 
     def _rename(self) -> None:
         if self.panel is not None:

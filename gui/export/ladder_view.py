@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from core.reports import Verification
 from gui import theme
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import ElidedLabel, text
 
 if TYPE_CHECKING:
@@ -17,10 +18,22 @@ if TYPE_CHECKING:
 _ICON, _RAIL, _STEP = 20, 36, 16  # pixels: the sign, its column, and how far each rung stands to the right
 _WIDTHS = (66, 86, 86, 90)
 _HEADS = (
-    ("Top-1", "Right answers on the test images, and half the 95 % interval in points"),
-    ("Agrees with\nstep before", "Images on which this step and the one before name the same class"),
-    ("Agrees with\nPyTorch", "Images on which this step and the PyTorch network name the same class"),
-    ("Largest logit\ndifference", "Between this step and the PyTorch network, over all images and classes"),
+    (
+        QT_TR_NOOP("Top-1"),
+        QT_TR_NOOP("Right answers on the test images, and half the 95 % interval in points"),
+    ),
+    (
+        QT_TR_NOOP("Agrees with\nstep before"),
+        QT_TR_NOOP("Images on which this step and the one before name the same class"),
+    ),
+    (
+        QT_TR_NOOP("Agrees with\nPyTorch"),
+        QT_TR_NOOP("Images on which this step and the PyTorch network name the same class"),
+    ),
+    (
+        QT_TR_NOOP("Largest logit\ndifference"),
+        QT_TR_NOOP("Between this step and the PyTorch network, over all images and classes"),
+    ),
 )
 _SIGNS = {
     "reference": ("network", "accent"),
@@ -28,7 +41,7 @@ _SIGNS = {
     "refused": ("error", "bad"),
     "waiting": ("waiting", "muted"),
 }
-_PENDING = "Exported file"
+_PENDING = QT_TR_NOOP("Exported file")
 
 
 class LadderView(QWidget):
@@ -37,16 +50,16 @@ class LadderView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("export-ladder")
-        self.setAccessibleName("Verification, step by step")
+        self.setAccessibleName(tr("Verification, step by step"))
         self.setProperty("role", "page")
         self.rungs: Sequence[Rung] = ()
         self.pending = False
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
-        self._column.addWidget(_Row("", "", [head for head, _ in _HEADS], "", False, False))
+        self._column.addWidget(_Row("", "", [tr(head) for head, _ in _HEADS], "", False, False))
         for label, (_, tip) in zip(self._row(0).values, _HEADS, strict=True):
-            label.setToolTip(tip)
+            label.setToolTip(tr(tip))
         self._column.addStretch(1)
 
     def show_rungs(self, rungs: "Sequence[Rung]", pending: bool = False) -> None:
@@ -59,8 +72,8 @@ class LadderView(QWidget):
                 widget.deleteLater()
         rows = [_row_of(rung, number, len(rungs) + pending) for number, rung in enumerate(rungs)]
         if pending and rungs:
-            about = "for the export"
-            rows.append(_Row(_PENDING, about, ["—"] * 4, "waiting", True, False, len(rungs)))
+            about = tr("for the export")
+            rows.append(_Row(tr(_PENDING), about, ["—"] * 4, "waiting", True, False, len(rungs)))
         for number, row in enumerate(rows):
             self._column.insertWidget(number + 1, row)
 
@@ -114,9 +127,9 @@ class _Row(QFrame):
             value.setFixedWidth(width)
             value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             row.addWidget(value)
-        heads = (head.replace("\n", " ") for head, _ in _HEADS)
+        heads = (tr(head).replace("\n", " ") for head, _ in _HEADS)
         figures = ", ".join(f"{head} {value}" for head, value in zip(heads, values, strict=True))
-        self.setAccessibleName(f"{label}: {verdict}, {figures}" if verdict else "Heads of the columns")
+        self.setAccessibleName(f"{label}: {verdict}, {figures}" if verdict else tr("Heads of the columns"))
 
 
 class _Sign(QWidget):

@@ -12,16 +12,18 @@ import core.exporting as exporting
 from core.analysis.table import Row
 from core.control import RunControl
 from core.exporting import FORMATS, ExportResult, ExportSettings
+from core.reports import Artefact, StageReport
 from core.runs import RunFolder
 from gui.actions import Actions
 from gui.export.view import ExportView
 from gui.inspect.lane import Lane
+from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages
 from gui.results import Results
 from gui.worker import Failure, Worker
 
 Say = Callable[[Any], None]
-_KEEPS_CARD = "The model card stands here once the export has ended."
+_KEEPS_CARD = QT_TR_NOOP("The model card stands here once the export has ended.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,6 @@ class ExportPlace(QObject):
         self.reader.done.connect(self._read)
         self.reader.failed.connect(self._not_read)
 
-    @property
-    def workers(self) -> tuple[Worker, ...]:
-        """Everything that has to end before the window closes."""
-        return self.exporter, self.reader.worker
-
     def retheme(self) -> None:
         self.view.retheme()
 
@@ -111,20 +108,22 @@ class ExportPlace(QObject):
         ]
         return found[0] if found else len(rows) - 1
 
-    def _row_chosen(self, row: Row | None) -> None:
+    def _chosen(self) -> tuple[RunFolder, StageReport, Artefact] | None:
+        """The run, stage and file of the row that is chosen; None where there is none."""
+        row = self.view.chosen()
+        if self.results is None or row is None or row.report is None or row.artefact is None:
+            return None
+        return self.results.run, row.report, row.artefact
+
+    def _row_chosen(self) -> None:
         self._own_row = self._own_row or not self._filling
         self._forget_result()
         self._suggest()
-        if (
-            row is not None
-            and row.report is not None
-            and row.artefact is not None
-            and self.results is not None
-        ):
-            run, key, artefact = self.results.run, row.report.key, row.artefact.id
+        if (chosen := self._chosen()) is not None:
+            run, report, artefact = chosen
             self.view.show_known([], "", pending=False)
-            request = (run.folder, key, artefact)
-            self.reader.ask(request, "reading the verification", partial(read_known, run, key, artefact))
+            job = partial(read_known, run, report.key, artefact.id)
+            self.reader.ask(self._request(), tr("reading the verification"), job)
             self.view.offer_formats(self._possible())
             self.view.show_settings(self.settings)
         self._update()
@@ -137,10 +136,8 @@ class ExportPlace(QObject):
         self.view.show_known([], f"{failure.message}\n\n{failure.advice}", pending=False)
 
     def _request(self) -> tuple[Path, str, str] | None:
-        row = self.view.chosen()
-        if self.results is None or row is None or row.report is None or row.artefact is None:
-            return None
-        return self.results.run.folder, row.report.key, row.artefact.id
+        chosen = self._chosen()
+        return (chosen[0].folder, chosen[1].key, chosen[2].id) if chosen else None
 
     def _edited(self, where: tuple[str, ...], value: Any, back: bool) -> None:
         plain = self.settings.model_dump(mode="json")
@@ -153,10 +150,11 @@ class ExportPlace(QObject):
 
     def _suggest(self) -> None:
         """A name that fits the file and the format, in the folder that was last used."""
-        row = self.view.chosen()
-        if row is None or row.report is None or row.artefact is None:
+        chosen = self._chosen()
+        if chosen is None:
             return
-        suggested = exporting.suggested_name(row.report, row.artefact, self.settings)
+        _, report, artefact = chosen
+        suggested = exporting.suggested_name(report, artefact, self.settings)
         suffix = FORMATS[self.settings.format].suffix
         own = Path(self._own_name)
         name = own.name.removesuffix(own.suffix) + suffix if self._own_name else suggested
@@ -175,39 +173,41 @@ class ExportPlace(QObject):
     # exporting
 
     def _export(self) -> None:
-        row = self.view.chosen()
-        if row is None or row.report is None or row.artefact is None or self.results is None:
+        chosen = self._chosen()
+        if chosen is None:
             return
         self._forget_result()
-        run, key, artefact, settings = self.results.run, row.report.key, row.artefact.id, self.settings
+        (run, report, artefact), settings = chosen, self.settings
         target = Path(self.view.target.text().strip()).expanduser()
 
         def job(control: RunControl, say: Say) -> ExportResult:
             def moved(part: float, words: str) -> None:
                 say((part, words))
 
-            return exporting.export_stage(run, key, artefact, target, control, moved, settings=settings)
+            return exporting.export_stage(
+                run, report.key, artefact.id, target, control, moved, settings=settings
+            )
 
         if not self.exporter.running:
-            self._moved(0.0, "Writing the file")
-            self.exporter.start("the export", job)
+            self._moved(0.0, tr("Writing the file"))
+            self.exporter.start(tr("the export"), job)
 
     def _moved(self, fraction: float, words: str) -> None:
-        self._fraction, self._busy = fraction, words or "Exporting"
+        self._fraction, self._busy = fraction, words or tr("Exporting")
         self._update()
 
     def _exported(self, result: ExportResult) -> None:
         self._busy, self.result = "", result
         self.view.verdict.show_result(result)
-        self.view.show_known(result.ladder, result.card or _KEEPS_CARD, pending=False)
+        self.view.show_known(result.ladder, result.card or tr(_KEEPS_CARD), pending=False)
         self.view.tabs.setCurrentIndex(0)
         self._update()
-        self.said.emit(f"Exported to {result.path}.")
+        self.said.emit(tr("Exported to {path}.", path=result.path))
 
     def _stopped(self) -> None:
         self._busy = ""
         self._update()
-        self.said.emit("The export was stopped; nothing was written.")
+        self.said.emit(tr("The export was stopped; nothing was written."))
 
     def _failed(self, failure: Failure) -> None:
         self._busy = ""
@@ -225,7 +225,11 @@ class ExportPlace(QObject):
         """Why the chosen format cannot hold the chosen file, and which can."""
         reason = self._reason(self.settings)
         possible = ", ".join(FORMATS[name].title for name in self._possible())
-        return f"{reason} This file can leave as: {possible}." if reason and possible else reason
+        return (
+            tr("{reason} This file can leave as: {possible}.", reason=reason, possible=possible)
+            if reason and possible
+            else reason
+        )
 
     def _possible(self) -> list[str]:
         """The formats that can hold the chosen file."""
@@ -233,23 +237,27 @@ class ExportPlace(QObject):
         return [name for name in FORMATS if not self._reason(ExportSettings.parse({**plain, "format": name}))]
 
     def _reason(self, settings: ExportSettings) -> str:
-        row = self.view.chosen()
-        if self.results is None or row is None or row.report is None or row.artefact is None:
-            return ""
-        return exporting.reason_against(self.results.run, row.report, row.artefact, settings)
+        chosen = self._chosen()
+        return exporting.reason_against(*chosen, settings) if chosen else ""
 
     def _missing(self) -> str:
         if self.view.chosen() is None:
-            return "Choose a file in the table first."
+            return tr("Choose a file in the table first.")
         written, form = self.view.target.text().strip(), FORMATS[self.settings.format]
         target = Path(written).expanduser()
         if not written or not target.name:
-            return "Choose where the file goes."
+            return tr("Choose where the file goes.")
         if not target.parent.is_dir():
-            return "This folder does not exist; choose another one."
+            return tr("This folder does not exist; choose another one.")
         if form.suffix:
-            return "" if target.suffix == form.suffix else f"The file's name has to end with {form.suffix}."
-        return f"{target.name} is a file; this format writes a folder." if target.is_file() else ""
+            return (
+                ""
+                if target.suffix == form.suffix
+                else tr("The file's name has to end with {suffix}.", suffix=form.suffix)
+            )
+        return (
+            tr("{name} is a file; this format writes a folder.", name=target.name) if target.is_file() else ""
+        )
 
 
 def read_known(run: RunFolder, key: str, artefact: str, _control: RunControl, _say: Say) -> Known:

@@ -8,6 +8,7 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
 from gui import theme
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, text
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class VerdictCard(QFrame):
         self.sentence = text("", "", wrap=True)
         self.place = ElidedLabel()
         self.place.setProperty("role", "muted")
-        self.copy_path, self.open_folder = QPushButton("Copy path"), QPushButton("Open folder")
+        self.copy_path, self.open_folder = QPushButton(tr("Copy path")), QPushButton(tr("Open folder"))
         self.copy_path.setObjectName("copy-export-path")
         self.open_folder.setObjectName("open-export-folder")
         self.copy_path.clicked.connect(self._copy)
@@ -58,12 +59,24 @@ class VerdictCard(QFrame):
         """Say how it went."""
         self._result = result
         check = result.verification
-        self.heading.setText("Exported and verified" if check.good else "Exported, but not verified")
+        self.heading.setText(tr("Exported and verified") if check.good else tr("Exported, but not verified"))
         self.sentence.setText(" ".join([check.sentence, *result.notes]))
         latency = result.metrics.get("latency_ms")
-        timed = f" · {latency.value:.3g} ms an image" if latency is not None and latency.value else ""
-        more = f" and {len(result.files) - 1} more" if len(result.files) > 1 else ""
-        self.place.setText(f"{result.path}{more} · {result.bytes / 1e6:.3f} MB{timed}")
+        timed = (
+            tr(" · {value:.3g} ms an image", value=latency.value)
+            if latency is not None and latency.value
+            else ""
+        )
+        more = tr(" and {count} more", count=len(result.files) - 1) if len(result.files) > 1 else ""
+        self.place.setText(
+            tr(
+                "{path}{more} · {bytes:.3f} MB{timed}",
+                path=result.path,
+                more=more,
+                bytes=result.bytes / 1e6,
+                timed=timed,
+            )
+        )
         self.setProperty("role", "fine" if check.good else "notice")
         self.style().unpolish(self)
         self.style().polish(self)

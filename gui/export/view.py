@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QProgressBar,
     QPushButton,
     QScrollArea,
-    QStackedLayout,
+    QStackedWidget,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -29,6 +29,7 @@ from gui import theme
 from gui.export.ladder_view import LadderView
 from gui.export.verdict import VerdictCard
 from gui.help.page import Page
+from gui.language import QT_TR_NOOP, tr
 from gui.results import Results
 from gui.widgets.buttons import ActionButton, Empty, Header, card, text
 from gui.widgets.fields import Option
@@ -36,7 +37,7 @@ from gui.widgets.form import Form
 from gui.widgets.metric_table import MetricModel, MetricTable
 
 _COLUMNS = ("top1", "latency_ms", "size_mb", "params", "agreement", "max_logit_difference")
-_ABOUT = "The file is opened again and held against its network before it takes its place."
+_ABOUT = QT_TR_NOOP("The file is opened again and held against its network before it takes its place.")
 _FORM_WIDTH = 448
 _ROWS = 3  # of the table that are seen at once
 
@@ -45,14 +46,14 @@ class ExportView(QWidget):
     """Shows what can be exported and how it went; who decides and exports is the `ExportPlace`.
 
     Signals:
-        row_chosen: another file, a `Row`.
+        row_chosen: another row is chosen.
         settings_edited: path of a setting, its value, and whether it goes back to its default.
         target_typed: a person wrote or picked the target, as text.
         export_wanted: the export is to begin.
         stop_wanted: the export under way is to stop.
     """
 
-    row_chosen = Signal(object)
+    row_chosen = Signal()
     settings_edited = Signal(tuple, object, bool)
     target_typed = Signal(str)
     export_wanted = Signal()
@@ -62,24 +63,26 @@ class ExportView(QWidget):
         super().__init__()
         self.setObjectName("place-export")
         self.model = MetricModel(_COLUMNS)
-        self.table = MetricTable("export-files", "Files that can be exported", self.model)
+        self.table = MetricTable("export-files", tr("Files that can be exported"), self.model)
         self.table.selectionModel().currentRowChanged.connect(self._chosen)
-        self.header = Header("Export", ActionButton(open_run))
+        self.header = Header(tr("Export"), ActionButton(open_run))
         self.form = Form(ExportSettings, {"format": _options(tuple(FORMATS))})
         self.form.edited.connect(self.settings_edited)
         self.reason_card, self.reason = card("notice"), text("", "", wrap=True)
         self.reason.setObjectName("export-reason")
         self.ladder, self.model_card, self.verdict = LadderView(), Page(), VerdictCard()
         self.model_card.setObjectName("export-model-card")
-        self.model_card.setAccessibleName("Model card")
+        self.model_card.setAccessibleName(tr("Model card"))
         self.tabs = QTabWidget()
         self.tabs.setObjectName("export-tabs")
-        self.tabs.setAccessibleName("What is known of the file")
+        self.tabs.setAccessibleName(tr("What is known of the file"))
         self.empty = Empty(
             "export",
-            "Nothing to export yet",
-            "Every finished stage of a run can be exported: as an ONNX file, as an archive that is ready to run, "
-            "and in other formats. Run the pipeline, or open a run from before.",
+            tr("Nothing to export yet"),
+            tr(
+                "Every finished stage of a run can be exported: as an ONNX file, as an archive that is ready to run, "
+                "and in other formats. Run the pipeline, or open a run from before."
+            ),
             ActionButton(run, primary=True),
         )
         self._build()
@@ -97,14 +100,14 @@ class ExportView(QWidget):
         column.addWidget(self.table)
         column.addLayout(middle, 1)
         column.addWidget(self._target_card())
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(body)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 16, 22, 14)
         layout.setSpacing(12)
         layout.addWidget(self.header)
-        layout.addLayout(self._stack, 1)
+        layout.addWidget(self._stack, 1)
 
     def _settings_card(self) -> QWidget:
         page = QWidget()
@@ -123,7 +126,7 @@ class ExportView(QWidget):
         inner.addStretch(1)
         area = QScrollArea()
         area.setObjectName("export-settings")
-        area.setAccessibleName("How it is exported")
+        area.setAccessibleName(tr("How it is exported"))
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(page)
@@ -146,8 +149,8 @@ class ExportView(QWidget):
         area.setWidget(self.ladder)
         column.addWidget(area, 1)
         column.addWidget(self.verdict)
-        self.tabs.addTab(page, "Verification")
-        self.tabs.addTab(self.model_card, "Model card")
+        self.tabs.addTab(page, tr("Verification"))
+        self.tabs.addTab(self.model_card, tr("Model card"))
         return self.tabs
 
     def _target_card(self) -> QFrame:
@@ -158,25 +161,25 @@ class ExportView(QWidget):
         grid.setVerticalSpacing(4)
         self.target = QLineEdit()
         self.target.setObjectName("export-target")
-        self.target.setAccessibleName("Target")
+        self.target.setAccessibleName(tr("Target"))
         self.target.textEdited.connect(self.target_typed)
-        self.browse = QPushButton("Browse…")
+        self.browse = QPushButton(tr("Browse…"))
         self.browse.setObjectName("export-browse")
         self.browse.clicked.connect(self._browse)
-        self.button = QPushButton("Export")
+        self.button = QPushButton(tr("Export"))
         self.button.setObjectName("export")
         self.button.setProperty("primary", True)
         self.button.clicked.connect(self.export_wanted)
-        self.cancel = QPushButton("Cancel")
+        self.cancel = QPushButton(tr("Cancel"))
         self.cancel.setObjectName("export-cancel")
         self.cancel.clicked.connect(self.stop_wanted)
         self.bar = QProgressBar()
         self.bar.setObjectName("export-progress")
-        self.bar.setAccessibleName("Progress of the export")
+        self.bar.setAccessibleName(tr("Progress of the export"))
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.hint = text("", "muted", wrap=True)
-        label = QLabel("Target")
+        label = QLabel(tr("Target"))
         label.setBuddy(self.target)
         row = QHBoxLayout()
         row.setSpacing(8)
@@ -199,9 +202,9 @@ class ExportView(QWidget):
         head = self.table.horizontalHeader().sizeHint().height()
         self.table.setFixedHeight(head + self.table.rowHeight(0) * min(len(rows), _ROWS) + 4)
         if results is None:
-            self.header.show_texts("Export", _ABOUT)
+            self.header.show_texts(tr("Export"), tr(_ABOUT))
         else:
-            self.header.show_texts(f"Export · {results.title}", results.about)
+            self.header.show_texts(tr("Export · {title}", title=results.title), results.about)
 
     def offer_formats(self, possible: Sequence[str]) -> None:
         """Say in the list of formats which can hold the file."""
@@ -225,7 +228,7 @@ class ExportView(QWidget):
         self.reason.setText(against)
         self.reason_card.setVisible(bool(against))
         self.button.setEnabled(not (against or missing or busy))
-        self.button.setToolTip(against or missing or "Write the file there, open it again and verify it")
+        self.button.setToolTip(against or missing or tr("Write the file there, open it again and verify it"))
         self.button.setVisible(not busy)
         self.cancel.setVisible(bool(busy))
         self.bar.setVisible(bool(busy))
@@ -233,7 +236,7 @@ class ExportView(QWidget):
         for widget in (self.target, self.browse, self.table, self.form):
             widget.setEnabled(not busy)
         self.hint.setText(
-            busy or missing or "What is there already is only replaced when the new file is good."
+            busy or missing or tr("What is there already is only replaced when the new file is good.")
         )
 
     def show_known(self, rungs: Sequence[Any], markdown: str, pending: bool) -> None:
@@ -254,15 +257,17 @@ class ExportView(QWidget):
         return self.model.rows[row] if 0 <= row < len(self.model.rows) else None
 
     def _chosen(self, _now: QModelIndex, _before: QModelIndex) -> None:
-        self.row_chosen.emit(self.chosen())
+        self.row_chosen.emit()
 
     def _browse(self) -> None:
         start = self.target.text()
         suffix = Path(start).suffix
         if suffix:
-            chosen, _ = QFileDialog.getSaveFileName(self, "Export to", start, f"Files (*{suffix})")
+            chosen, _ = QFileDialog.getSaveFileName(
+                self, tr("Export to"), start, tr("Files (*{suffix})", suffix=suffix)
+            )
         else:
-            folder = QFileDialog.getExistingDirectory(self, "Export into", str(Path(start).parent))
+            folder = QFileDialog.getExistingDirectory(self, tr("Export into"), str(Path(start).parent))
             chosen = str(Path(folder) / Path(start).name) if folder else ""
         if chosen:
             self.target.setText(chosen if chosen.endswith(suffix) else f"{chosen}{suffix}")

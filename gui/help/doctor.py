@@ -18,13 +18,15 @@ from PySide6.QtWidgets import (
 from core.control import RunControl
 from core.doctor import Examination, examine
 from gui import theme
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
 from gui.worker import Failure, Say, Worker
 
 _WORDS = {
-    "good": ("done", "good", "Good"),
-    "warning": ("warning", "warning", "Limited"),
-    "bad": ("error", "bad", "Bad"),
+    "good": ("done", "good", QT_TR_NOOP("Good")),
+    "warning": ("warning", "warning", QT_TR_NOOP("Limited")),
+    "absent": ("info", "muted", QT_TR_NOOP("Not there")),
+    "bad": ("error", "bad", QT_TR_NOOP("Bad")),
 }
 
 
@@ -34,21 +36,21 @@ class DoctorDialog(QDialog):
     def __init__(self, parent: QWidget | None, worker: Worker):
         super().__init__(parent)
         self.setObjectName("doctor")
-        self.setWindowTitle("Check this installation")
+        self.setWindowTitle(tr("Check this installation"))
         self.resize(860, 560)
         self._worker = worker
         self.found: Examination | None = None
-        self.heading = text("Checking …", "heading")
+        self.heading = text(tr("Checking …"), "heading")
         self.heading.setObjectName("doctor-heading")
         self.now = text("", "muted")
         self.bar = QProgressBar()
         self.bar.setRange(0, 0)
         self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Checking")
+        self.bar.setAccessibleName(tr("Checking"))
         self.table = QTableWidget(0, 3)
         self.table.setObjectName("doctor-checks")
-        self.table.setAccessibleName("Checks")
-        self.table.setHorizontalHeaderLabels(["", "Check", "Found"])
+        self.table.setAccessibleName(tr("Checks"))
+        self.table.setHorizontalHeaderLabels(["", tr("Check"), tr("Found")])
         self.table.verticalHeader().hide()
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
@@ -57,9 +59,9 @@ class DoctorDialog(QDialog):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
-        self.copy, close = QPushButton("Copy"), QPushButton("Close")
+        self.copy, close = QPushButton(tr("Copy")), QPushButton(tr("Close"))
         self.copy.setObjectName("doctor-copy")
-        self.copy.setToolTip("Copy the report, for a bug report")
+        self.copy.setToolTip(tr("Copy the report, for a bug report"))
         self.copy.clicked.connect(self._copy)
         self.copy.setEnabled(False)
         close.setObjectName("doctor-close")
@@ -86,7 +88,7 @@ class DoctorDialog(QDialog):
         worker.failed.connect(self._failed)
         self.finished.connect(lambda _result: self._leave())
         if not worker.running:
-            worker.start("checking the installation", _job)
+            worker.start(tr("checking the installation"), _job)
 
     def _leave(self) -> None:
         worker = self._worker
@@ -98,7 +100,7 @@ class DoctorDialog(QDialog):
             signal.disconnect(slot)
 
     def _say(self, names: list[str]) -> None:
-        self.now.setText(f"Looking at: {names[-1]}")
+        self.now.setText(tr("Looking at: {names}", names=names[-1]))
 
     def _failed(self, found: Failure) -> None:
         self.heading.setText(found.message)
@@ -112,20 +114,24 @@ class DoctorDialog(QDialog):
         self.now.hide()
         bad, limited = (sum(c.state == state for c in found.checks) for state in ("bad", "warning"))
         self.heading.setText(
-            f"{bad} of {len(found.checks)} checks found something that will not work."
+            tr(
+                "{bad} of {count} checks found something that will not work.",
+                bad=bad,
+                count=len(found.checks),
+            )
             if bad
-            else f"Everything works; {limited} check{'s' if limited != 1 else ''} found a limit."
+            else tr("Everything works; checks that found a limit: {count}.", count=limited)
             if limited
-            else "Everything works."
+            else tr("Everything works.")
         )
-        order = {"bad": 0, "warning": 1, "good": 2}
+        order = {"bad": 0, "warning": 1, "good": 2, "absent": 3}
         checks = sorted(found.checks, key=lambda check: order[check.state])
         self.table.setRowCount(len(checks))
         for row, check in enumerate(checks):
             icon, colour, words = _WORDS[check.state]
             lines = f"{check.found}\n→ {check.advice}" if check.advice else check.found
             cells = (
-                QTableWidgetItem(theme.icon(icon, colour), words),
+                QTableWidgetItem(theme.icon(icon, colour), tr(words)),
                 QTableWidgetItem(check.name),
                 QTableWidgetItem(lines),
             )

@@ -1,15 +1,17 @@
-"""Finding the documents and the place in them that belongs to a place of the window (no Qt)."""
+"""Finding the documents and the place in them that belongs to a place of the window (no widgets)."""
 
 import re
 import sysconfig
 from pathlib import Path
+
+from gui.language import QT_TR_NOOP, tr
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDERS = (_ROOT / "docs", Path(sysconfig.get_path("data")) / "share" / "espalier" / "docs")
 """Beside the sources and in the installed program; where a wheel puts them."""
 
 GUIDE, REFERENCE = "guide.md", "reference.md"
-TITLES = {GUIDE: "User guide", REFERENCE: "Reference"}
+TITLES = {GUIDE: QT_TR_NOOP("User guide"), REFERENCE: QT_TR_NOOP("Reference")}
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "start": ("start", "a-first-run"),
@@ -39,7 +41,9 @@ def read(name: str) -> str:
     place = folder()
     path = place / name if place is not None else None
     if path is None or not path.is_file():
-        return f"# {TITLES.get(name, name)}\n\nThis installation lacks the document. Install Espalier again."
+        return f"# {tr(TITLES.get(name, name))}\n\n" + tr(
+            "This installation lacks the document. Install Espalier again."
+        )
     return path.read_text(encoding="utf-8")
 
 

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QTextBrowser, QTextEdit
 
 from gui import theme
 from gui.help import guide
+from gui.language import tr
 
 _DIALECT = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 _AIR = 12  # pixels above a heading that was jumped to
@@ -38,7 +39,7 @@ class Page(QTextBrowser):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("help-text")
-        self.setAccessibleName("Document")
+        self.setAccessibleName(tr("Document"))
         self.setOpenLinks(False)
         self.name = self._markdown = ""
         self.headings: list[Heading] = []

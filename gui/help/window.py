@@ -17,12 +17,13 @@ from PySide6.QtWidgets import (
 from gui import theme
 from gui.help import guide
 from gui.help.page import Page
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
 
 _TOOLS = (
-    ("back", "undo", "Back", "Alt+Left"),
-    ("forward", "redo", "Forward", "Alt+Right"),
+    ("back", "undo", QT_TR_NOOP("Back"), "Alt+Left"),
+    ("forward", "redo", QT_TR_NOOP("Forward"), "Alt+Right"),
 )
 
 
@@ -32,7 +33,7 @@ class HelpWindow(QWidget):
     def __init__(self, parent: QWidget | None):
         super().__init__(parent, Qt.WindowType.Window)
         self.setObjectName("help")
-        self.setWindowTitle("Help — Espalier")
+        self.setWindowTitle(tr("Help — Espalier"))
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.resize(980, 720)
         self.page = Page()
@@ -40,7 +41,7 @@ class HelpWindow(QWidget):
         self._at = -1
         self.contents = QTreeWidget()
         self.contents.setObjectName("help-contents")
-        self.contents.setAccessibleName("Contents")
+        self.contents.setAccessibleName(tr("Contents"))
         self.contents.setHeaderHidden(True)
         self.contents.setIndentation(14)
         splitter = QSplitter()
@@ -68,8 +69,8 @@ class HelpWindow(QWidget):
         for name, _icon, words, keys in _TOOLS:
             button = QToolButton()
             button.setObjectName(f"help-{name}")
-            button.setAccessibleName(words)
-            button.setToolTip(f"{words}  ({keys})")
+            button.setAccessibleName(tr(words))
+            button.setToolTip(f"{tr(words)}  ({keys})")
             button.setShortcut(QKeySequence(keys))
             button.setIconSize(QSize(18, 18))
             self.buttons[name] = button
@@ -78,11 +79,11 @@ class HelpWindow(QWidget):
         self.buttons["forward"].clicked.connect(lambda: self._step(1))
         self.which = QComboBox()
         self.which.setObjectName("help-document")
-        self.which.setAccessibleName("Document")
+        self.which.setAccessibleName(tr("Document"))
         for name, title in guide.TITLES.items():
-            self.which.addItem(title, name)
+            self.which.addItem(tr(title), name)
         self.which.activated.connect(lambda _index: self.open(self.which.currentData()))
-        self.search = SearchBox("help-search", "Search the document", "Search")
+        self.search = SearchBox("help-search", tr("Search the document"), tr("Search"))
         self.search.setFixedWidth(240)
         self.search.textChanged.connect(self._search)
         self.search.returnPressed.connect(self.find_next)
@@ -177,7 +178,7 @@ class HelpWindow(QWidget):
     def _search(self) -> None:
         words = self.search.text().strip()
         count = self.page.mark(words)
-        self.found.setText(f"{count} place{'s' if count != 1 else ''}" if words else "")
+        self.found.setText(tr("Found: {count}", count=count) if words else "")
         if count and not self.page.textCursor().hasSelection():
             self.page.find(words)
 

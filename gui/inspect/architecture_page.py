@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QStackedLayout, QVBoxLayou
 
 from core.analysis.layers import WORDS, Change, Difference
 from gui.inspect.bar_table import BarTable, Cell, Column
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, Empty
 
 _TONES = {"dropped": "bad", "factorised": "info", "added": "info"}
@@ -25,11 +26,11 @@ class ArchitecturePage(QWidget):
         self._shown: list[Change] = []
         self.words = ElidedLabel()
         self.words.setObjectName("architecture-words")
-        self.only = QCheckBox("Only what changed")
+        self.only = QCheckBox(tr("Only what changed"))
         self.only.setObjectName("architecture-only")
         self.only.setChecked(True)
         self.only.toggled.connect(lambda _on: self._fill())
-        self.table = BarTable("architecture", "Layers before and after")
+        self.table = BarTable("architecture", tr("Layers before and after"))
         self.table.doubleClicked.connect(lambda _index: self._open())
         self.empty = Empty("architecture", "", "")
         top = QHBoxLayout()
@@ -59,9 +60,11 @@ class ArchitecturePage(QWidget):
         self._found = found
         if all(change.kind == "same" for change in found.changes):
             self.show_nothing(
-                "The same architecture",
-                "Every layer has the same shape in both networks; only weights or number formats can differ. "
-                "See Distributions for these.",
+                tr("The same architecture"),
+                tr(
+                    "Every layer has the same shape in both networks; only weights or number formats can differ. "
+                    "See Distributions for these."
+                ),
             )
             return
         self.words.setText(found.sentence)
@@ -78,14 +81,14 @@ class ArchitecturePage(QWidget):
         self._shown = [each for each in changes if each.kind != "same" or not self.only.isChecked()]
         largest = max((each.params_before for each in changes), default=1) or 1
         columns = (
-            Column("Layer", "Its path in the network", False, True),
-            Column("Type", "What it computes", False),
-            Column("What became of it", "", False),
-            Column("Channels before", "In → out", False),
-            Column("Channels after", "In → out", False, True),
-            Column("Parameters before", "Of its weight and bias"),
-            Column("Parameters after", "Of its weight and bias"),
-            Column("Left", "Parameters after as a share of those before"),
+            Column(tr("Layer"), tr("Its path in the network"), False, True),
+            Column(tr("Type"), tr("What it computes"), False),
+            Column(tr("What became of it"), "", False),
+            Column(tr("Channels before"), tr("In → out"), False),
+            Column(tr("Channels after"), tr("In → out"), False, True),
+            Column(tr("Parameters before"), tr("Of its weight and bias")),
+            Column(tr("Parameters after"), tr("Of its weight and bias")),
+            Column(tr("Left"), tr("Parameters after as a share of those before")),
         )
         self.table.show_rows(columns, [_cells(each, largest) for each in self._shown])
 
@@ -99,7 +102,7 @@ def _cells(change: Change, largest: int) -> list[Cell]:
     tone = _TONES.get(change.kind, "")
     words = WORDS[change.kind]
     if change.zeros > 0.0005:
-        words += f", {100 * change.zeros:.0f} % set to zero"
+        words += tr(", {zeros:.0f} % set to zero", zeros=100 * change.zeros)
     left = change.params_after / change.params_before if change.params_before else None
     return [
         Cell(change.path),

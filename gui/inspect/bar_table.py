@@ -12,19 +12,17 @@ from PySide6.QtCore import (  # fmt: skip
     QSize,
     QSortFilterProxyModel,
     Qt,
-    Signal,
 )
 from PySide6.QtGui import QColor, QFontMetrics, QPainter
 from PySide6.QtWidgets import (  # fmt: skip
-    QAbstractItemView,
     QHeaderView,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
-    QTableView,
 )
 
 from gui import theme
+from gui.widgets.tables import SortedTable
 
 Index = QModelIndex | QPersistentModelIndex
 SORT, SHARE, TONE = (Qt.ItemDataRole.UserRole + number for number in range(3))
@@ -120,41 +118,18 @@ def _sorted(value: float | None) -> float:
     return float("-inf") if value is None else value
 
 
-class BarTable(QTableView):
-    """The table.
-
-    Signals:
-        chosen: the model's row that is current now, -1 for none.
-    """
-
-    chosen = Signal(int)
+class BarTable(SortedTable):
+    """The table."""
 
     def __init__(self, name: str, label: str):
-        super().__init__()
-        self.setObjectName(name)
-        self.setAccessibleName(label)
-        self.rows = BarModel()
-        self.sorted = QSortFilterProxyModel(self)
-        self.sorted.setSourceModel(self.rows)
-        self.sorted.setSortRole(SORT)
-        self.sorted.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        self.sorted.setFilterKeyColumn(-1)
-        self.setModel(self.sorted)
+        self.rows, shown = BarModel(), QSortFilterProxyModel()
+        shown.setSourceModel(self.rows)
+        shown.setSortRole(SORT)
+        shown.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        shown.setFilterKeyColumn(-1)
+        super().__init__(name, label, shown, _ROW)
         self.setItemDelegate(_BarDelegate(self))
-        self.setSortingEnabled(True)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(_ROW)
-        header = self.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setStretchLastSection(False)
-        header.setSortIndicatorClearable(True)
-        self.selectionModel().currentRowChanged.connect(lambda now, _before: self.chosen.emit(self._row(now)))
+        self.horizontalHeader().setStretchLastSection(False)
 
     def show_rows(self, columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> None:
         """Show these; what was sorted by stays where the columns are the same."""
@@ -162,30 +137,16 @@ class BarTable(QTableView):
         self.rows.show(columns, cells)
         if not same:
             self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-            self.sorted.sort(-1)
+            self.shown.sort(-1)
         self.fit_columns()
 
     def search(self, text: str) -> None:
         """Show only rows that hold the text."""
-        self.sorted.setFilterFixedString(text.strip())
-
-    def select(self, row: int) -> None:
-        """Make the model's row current."""
-        index = self.sorted.mapFromSource(self.rows.index(row, 0))
-        if index.isValid():
-            self.setCurrentIndex(index)
-            self.scrollTo(index)
-
-    def current(self) -> int:
-        """The model's current row, -1 for none."""
-        return self._row(self.currentIndex())
+        self.shown.setFilterFixedString(text.strip())
 
     def texts(self, column: int) -> list[str]:
         """What a column shows, from top to bottom."""
-        return [str(self.sorted.index(row, column).data()) for row in range(self.sorted.rowCount())]
-
-    def _row(self, index: QModelIndex) -> int:
-        return self.sorted.mapToSource(index).row() if index.isValid() else -1
+        return [str(self.shown.index(row, column).data()) for row in range(self.shown.rowCount())]
 
     def fit_columns(self) -> None:
         """Give every column what it needs and the rest to those that stretch."""

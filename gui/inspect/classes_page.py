@@ -7,6 +7,7 @@ from core.analysis.confusion import ClassFigures, class_figures, row_percent
 from core.analysis.flips import Pair
 from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.confusion_view import ConfusionView
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 
 
@@ -22,16 +23,16 @@ class ClassesPage(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._pair: Pair | None = None
-        self.which = self._choice("confusion-model", "Whose answers")
-        self.unit = self._choice("confusion-unit", "Unit of the cells")
-        for words, name in (("Images", "counts"), ("Percent of the row", "percent")):
+        self.which = self._choice("confusion-model", tr("Whose answers"))
+        self.unit = self._choice("confusion-unit", tr("Unit of the cells"))
+        for words, name in ((tr("Images"), "counts"), (tr("Percent of the row"), "percent")):
             self.unit.addItem(words, name)
         self.words = ElidedLabel()
         self.words.setObjectName("confusion-words")
         self.words.setProperty("role", "muted")
         self.matrix = ConfusionView()
         self.matrix.cell_chosen.connect(self._cell)
-        self.table = BarTable("classes", "Accuracy of every class")
+        self.table = BarTable("classes", tr("Accuracy of every class"))
         top = QHBoxLayout()
         top.setSpacing(10)
         top.addWidget(self.which)
@@ -66,10 +67,10 @@ class ClassesPage(QWidget):
         before = self.which.currentData()
         with QSignalBlocker(self.which):
             self.which.clear()
-            self.which.addItem(name, "after")
+            self.which.addItem(name, tr("after"))
             if pair.before is not None:
-                self.which.addItem(other, "before")
-                self.which.addItem(f"Difference: {name} − {other}", "difference")
+                self.which.addItem(other, tr("before"))
+                self.which.addItem(tr("Difference: {name} − {other}", name=name, other=other), "difference")
             self.which.setCurrentIndex(max(0, self.which.findData(before)))
         self._fill()
 
@@ -96,20 +97,25 @@ class ClassesPage(QWidget):
         if signed and pair.before is not None:
             values = values - (row_percent(pair.before.counts) if percent else pair.before.counts)
         self.matrix.show_matrix(pair.after.classes, values, percent, signed)
-        words = "Rows are the true class, columns the answer; a click on a cell shows its images."
+        words = tr("Rows are the true class, columns the answer; a click on a cell shows its images.")
         if signed:
-            words = "More (+) or fewer (−) images than before; red cells are unwelcome changes. " + words
+            words = tr("More (+) or fewer (−) images than before; red cells are unwelcome changes. ") + words
         self.words.setText(words)
         self._fill_classes(pair)
 
     def _fill_classes(self, pair: Pair) -> None:
         now = class_figures(pair.after)
         before = class_figures(pair.before) if pair.before is not None else None
-        columns = [Column("Class", "", False, True), Column("Images", "Test images of this class")]
-        columns.append(Column("Accuracy", "Percent of its images that are right (recall)"))
+        columns = [
+            Column(tr("Class"), "", False, True),
+            Column(tr("Images"), tr("Test images of this class")),
+        ]
+        columns.append(Column(tr("Accuracy"), tr("Percent of its images that are right (recall)")))
         if before is not None:
-            columns.append(Column("Change", "In points, against the compared model on the same images"))
-        columns.append(Column("Precision", "Percent of the answers with it that are right"))
+            columns.append(
+                Column(tr("Change"), tr("In points, against the compared model on the same images"))
+            )
+        columns.append(Column(tr("Precision"), tr("Percent of the answers with it that are right")))
         largest = max((_change(a, b) for a, b in zip(now, before or (), strict=False)), key=abs, default=0.0)
         cells = []
         for number, figures in enumerate(now):

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from gui import theme
+from gui.language import tr
 
 Index = QModelIndex | QPersistentModelIndex
 _HEAT = Qt.ItemDataRole.UserRole
@@ -56,7 +57,7 @@ class ConfusionModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self.classes[section]
         if role == Qt.ItemDataRole.ToolTipRole:
-            word = "Answered with" if orientation == Qt.Orientation.Horizontal else "Truly"
+            word = tr("Answered with") if orientation == Qt.Orientation.Horizontal else tr("Truly")
             return f"{word} {self.classes[section]}"
         return None
 
@@ -70,7 +71,9 @@ class ConfusionModel(QAbstractTableModel):
             true, guess = self.classes[index.row()], self.classes[index.column()]
             unit = " %" if self.percent else " images"
             words = self._written(value) or "0"
-            return f"{true}, answered with {guess}: {words}{unit}" + (" (difference)" if self.signed else "")
+            return tr(
+                "{true}, answered with {guess}: {words}{unit}", true=true, guess=guess, words=words, unit=unit
+            ) + (" (difference)" if self.signed else "")
         return None
 
     def _written(self, value: float) -> str:
@@ -101,7 +104,7 @@ class ConfusionView(QTableView):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("confusion")
-        self.setAccessibleName("Confusion matrix: rows are the true class, columns the answer")
+        self.setAccessibleName(tr("Confusion matrix: rows are the true class, columns the answer"))
         self.matrix = ConfusionModel()
         self.setModel(self.matrix)
         self.setItemDelegate(_HeatDelegate(self))

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 from gui.inspect.histogram_plot import HistogramPlot
 from gui.inspect.progress_line import ProgressLine
 from gui.inspect.work import Distribution
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, Empty, card
 from gui.widgets.search_box import SearchBox
 
@@ -37,32 +38,34 @@ class DistributionsPage(QWidget):
         self.names: list[str] = []
         self.what = QComboBox()
         self.what.setObjectName("distribution-what")
-        self.what.setAccessibleName("What is shown")
-        self.what.addItem("Weights", "weights")
-        self.what.addItem("Activations", "activations")
+        self.what.setAccessibleName(tr("What is shown"))
+        self.what.addItem(tr("Weights"), "weights")
+        self.what.addItem(tr("Activations"), "activations")
         self.what.activated.connect(lambda _index: self.ask())
-        self.logarithmic = QCheckBox("Logarithmic")
+        self.logarithmic = QCheckBox(tr("Logarithmic"))
         self.logarithmic.setObjectName("distribution-logarithmic")
-        self.logarithmic.setToolTip("Count in powers of ten, so that rare values are seen")
-        self.search = SearchBox("distribution-search", "Search layers", "Search layers")
+        self.logarithmic.setToolTip(tr("Count in powers of ten, so that rare values are seen"))
+        self.search = SearchBox("distribution-search", tr("Search layers"), tr("Search layers"))
         self.search.textChanged.connect(self._fill)
         self.layers = QListWidget()
         self.layers.setObjectName("distribution-layers")
-        self.layers.setAccessibleName("Layers")
+        self.layers.setAccessibleName(tr("Layers"))
         self.layers.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.layers.setStyleSheet("QListWidget::item { padding: 4px 6px; }")
         self.layers.currentItemChanged.connect(lambda _now, _before: self.ask())
         self.source = ElidedLabel()
         self.source.setObjectName("distribution-source")
         self.source.setProperty("role", "muted")
-        self.working = ProgressLine("distribution", "Progress of reading activations")
+        self.working = ProgressLine("distribution", tr("Progress of reading activations"))
         self.working.stop_wanted.connect(self.stop_wanted)
         self.plot = HistogramPlot()
         self.logarithmic.toggled.connect(self.plot.set_logarithmic)
         self.empty = Empty(
             "distribution",
-            "Choose a layer",
-            "The distribution of its weights or activations appears here, of both models over each other.",
+            tr("Choose a layer"),
+            tr(
+                "The distribution of its weights or activations appears here, of both models over each other."
+            ),
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 10, 0, 0)

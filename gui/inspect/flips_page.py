@@ -3,13 +3,14 @@
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QScrollArea, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from core.analysis.flips import KINDS, Kind, Pair
 from core.data.image_data import ImageData
 from gui.inspect.gallery import FlipsGallery
 from gui.inspect.progress_line import ProgressLine
 from gui.inspect.top_five import EnlargedFlip, Look
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, Empty, card
 
 _SIDE = 150
@@ -28,20 +29,22 @@ class FlipsPage(QWidget):
         super().__init__()
         self._pair: Pair | None = None
         self._names = ("", "")
-        self.kind = self._choice("flips-kind", "Which images")
-        self.true = self._choice("flips-class", "True class")
-        self.was = self._choice("flips-before", "Answer before")
-        self.now = self._choice("flips-now", "Answer now")
+        self.kind = self._choice("flips-kind", tr("Which images"))
+        self.true = self._choice("flips-class", tr("True class"))
+        self.was = self._choice("flips-before", tr("Answer before"))
+        self.now = self._choice("flips-now", tr("Answer now"))
         self.words = ElidedLabel()
         self.words.setObjectName("flips-words")
         self.words.setProperty("role", "muted")
-        self.working = ProgressLine("flips", "Progress of opening the images")
+        self.working = ProgressLine("flips", tr("Progress of opening the images"))
         self.working.stop_wanted.connect(self.stop_wanted)
         self.gallery = FlipsGallery()
         self.gallery.looked_at.connect(self._look)
         self.gallery.enlarge.connect(self._enlarge)
         self.look = Look("flip", _SIDE)
-        self.empty = Empty("flips", "No such image", "No test image fits these filters; choose others.")
+        self.empty = Empty(
+            "flips", tr("No such image"), tr("No test image fits these filters; choose others.")
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 10, 0, 0)
         layout.setSpacing(8)
@@ -84,12 +87,12 @@ class FlipsPage(QWidget):
         inside.addWidget(scroll)
         side.setFixedWidth(316)
         self._side = side
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.gallery)
         row = QHBoxLayout()
         row.setSpacing(12)
-        row.addLayout(self._stack, 1)
+        row.addWidget(self._stack, 1)
         row.addWidget(side)
         return row
 
@@ -113,9 +116,9 @@ class FlipsPage(QWidget):
                 self.kind.addItem(f"{KINDS[kind]} ({pair.count(kind)})", kind)
             self.kind.setCurrentIndex(max(0, self.kind.findData(kept)))
         for box, words in (
-            (self.true, "All classes"),
-            (self.was, "Any answer before"),
-            (self.now, "Any answer now"),
+            (self.true, tr("All classes")),
+            (self.was, tr("Any answer before")),
+            (self.now, tr("Any answer now")),
         ):
             self._offer(box, words, pair.after.classes)
         self.was.setVisible(pair.before is not None)
@@ -158,7 +161,7 @@ class FlipsPage(QWidget):
         self.gallery.show_images(images)
         self._stack.setCurrentIndex(1 if len(images) else 0)
         self._side.setVisible(bool(len(images)))
-        count = f"{len(images)} shown, the surest answers first. " if len(images) else ""
+        count = tr("{count} shown, the surest answers first. ", count=len(images)) if len(images) else ""
         self.words.setText(count + pair.sentence)
 
     def _was(self) -> Any:

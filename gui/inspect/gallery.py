@@ -18,6 +18,7 @@ from core.analysis.flips import Pair
 from core.data.image_data import ImageData
 from gui import theme
 from gui.data.pictures import Thumbs
+from gui.language import tr
 
 Index = QModelIndex | QPersistentModelIndex
 SIDE = 96
@@ -90,16 +91,16 @@ class FlipsModel(QAbstractListModel):
         if self.pair is None:
             return []
         after, before = self.pair.after, self.pair.before
-        lines = [(f"is {after.classes[int(after.labels[image])]}", "text")]
+        lines = [(tr("is {name}", name=after.classes[int(after.labels[image])]), "text")]
         if before is not None:
-            lines.append(self._answer("was", before, image))
-        return [*lines, self._answer("now", after, image)]
+            lines.append(self._answer(tr("was {name}"), before, image))
+        return [*lines, self._answer(tr("now {name}"), after, image)]
 
     @staticmethod
     def _answer(word: str, answers: Answers, image: int) -> tuple[str, str]:
         right = bool(answers.right[image])
         name = answers.classes[int(answers.guesses[image])]
-        words = f"{'✓' if right else '✖'} {word} {name} {100 * answers.confidence[image]:.0f} %"
+        words = f"{'✓' if right else '✖'} {word.format(name=name)} {100 * answers.confidence[image]:.0f} %"
         return words, "good" if right else "bad"
 
 
@@ -117,7 +118,7 @@ class FlipsGallery(QListView):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("flips")
-        self.setAccessibleName("Test images")
+        self.setAccessibleName(tr("Test images"))
         self.cards = FlipsModel()
         self.setModel(self.cards)
         self.setItemDelegate(_CardDelegate(self))

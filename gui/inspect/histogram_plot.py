@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from core.analysis.histograms import Histogram
 from gui import theme
+from gui.language import tr
 from gui.widgets.buttons import text
 from gui.widgets.plot_parts import put_in_theme
 
@@ -26,7 +27,7 @@ class HistogramPlot(QWidget):
         self._logarithmic = False
         self.plot = pg.PlotWidget()
         self.plot.setObjectName("histogram")
-        self.plot.setAccessibleName("Histogram of the chosen layer")
+        self.plot.setAccessibleName(tr("Histogram of the chosen layer"))
         self.plot.setFrameShape(self.plot.Shape.NoFrame)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.plot.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -57,14 +58,14 @@ class HistogramPlot(QWidget):
     def retheme(self) -> None:
         c = theme.colours()
         put_in_theme(self.plot, self.item)
-        self.item.setLabel("bottom", "Value", color=c.muted)
+        self.item.setLabel("bottom", tr("Value"), color=c.muted)
         self.item.showGrid(x=False, y=True, alpha=0.16)
         self._draw()
 
     def _draw(self) -> None:
         self.item.clear()
         c, parts = theme.colours(), []
-        words = "Share of the values [%]" + (", logarithmic" if self._logarithmic else "")
+        words = tr("Share of the values [%]") + (tr(", logarithmic") if self._logarithmic else "")
         self.item.setLabel("left", words, color=c.muted)
         self.item.setLogMode(y=False)
         for number, (name, histogram) in enumerate(self._shown):

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from gui import theme
 from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.progress_line import ProgressLine
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.search_box import SearchBox
 
@@ -56,17 +57,20 @@ class LayersPage(QWidget):
         self._stored, self._sensitivity = "", None  # type: tuple[str, Sensitivity | None]
         self._reasons: dict[str, str] = {}
         self.paths: list[str] = []
-        self.search = SearchBox("layers-search", "Search layers", "Search layers by name, type or precision")
+        self.search = SearchBox(
+            "layers-search", tr("Search layers"), tr("Search layers by name, type or precision")
+        )
         self.search.setMaximumWidth(320)
-        self.measure = QPushButton("Measure again")
+        self.measure = QPushButton(tr("Measure again"))
         self.measure.setObjectName("layers-measure")
         self.measure.clicked.connect(self.measure_wanted)
+        self.allow_measuring("")
         self.words = ElidedLabel()
         self.words.setObjectName("layers-words")
         self.words.setProperty("role", "muted")
-        self.working = ProgressLine("layers", "Progress of the measurement")
+        self.working = ProgressLine("layers", tr("Progress of the measurement"))
         self.working.stop_wanted.connect(self.stop_wanted)
-        self.table = BarTable("layers", "Layers of the exported file")
+        self.table = BarTable("layers", tr("Layers of the exported file"))
         self.table.doubleClicked.connect(lambda _index: self._open())
         self.search.textChanged.connect(self.table.search)
         top = QHBoxLayout()
@@ -124,7 +128,7 @@ class LayersPage(QWidget):
     def allow_measuring(self, reason: str) -> None:
         """Measuring can be asked for, unless there is a reason against it."""
         self.measure.setEnabled(not reason)
-        self.measure.setToolTip(reason or "Time every layer of this file once more")
+        self.measure.setToolTip(reason or tr("Time every layer of this file once more"))
 
     def retheme(self) -> None:
         self.measure.setIcon(theme.icon("running"))
@@ -132,22 +136,33 @@ class LayersPage(QWidget):
 
     def _columns(self) -> Sequence[Column]:
         columns = [
-            Column("Layer", "Its path in the network; a double click shows its distributions", False, True),
-            Column("Type", "What it computes", False),
-            Column("Shape", "Channels in → out", False),
-            Column("Output", "Channels × height × width for one image", False),
-            Column("Parameters", "Weights and biases in the file, batch norms folded in"),
-            Column("MACs", "Multiply-accumulates for one image"),
-            Column("Time [ms]", "Median of its kernels for one image, by ONNX Runtime's profiler"),
-            Column("Ran in", "The number format that its kernels computed with", False),
+            Column(
+                tr("Layer"),
+                tr("Its path in the network; a double click shows its distributions"),
+                False,
+                True,
+            ),
+            Column(tr("Type"), tr("What it computes"), False),
+            Column(tr("Shape"), tr("Channels in → out"), False),
+            Column(tr("Output"), tr("Channels × height × width for one image"), False),
+            Column(tr("Parameters"), tr("Weights and biases in the file, batch norms folded in")),
+            Column(tr("MACs"), tr("Multiply-accumulates for one image")),
+            Column(tr("Time [ms]"), tr("Median of its kernels for one image, by ONNX Runtime's profiler")),
+            Column(tr("Ran in"), tr("The number format that its kernels computed with"), False),
         ]
         if self._sensitivity is not None:
-            columns.append(Column(f"Sensitivity [{self._sensitivity.unit}]", self._sensitivity.source))
+            columns.append(
+                Column(tr("Sensitivity [{unit}]", unit=self._sensitivity.unit), self._sensitivity.source)
+            )
         return columns
 
     def _cells(self, layer: dict[str, Any], largest: Mapping[str, float]) -> list[Cell]:
         ms = layer["ms"]
-        tip = f"Ran as: {_listed(layer['kernels'])}" if layer["kernels"] else "Not measured yet"
+        tip = (
+            tr("Ran as: {listed}", listed=_listed(layer["kernels"]))
+            if layer["kernels"]
+            else tr("Not measured yet")
+        )
         cells = [
             Cell(layer["layer"]),
             Cell(layer["type"]),
@@ -170,8 +185,14 @@ class LayersPage(QWidget):
     def _precision(self, layer: dict[str, Any], tip: str) -> Cell:
         words = _PRECISIONS.get(layer["precision"], layer["precision"]) or "—"
         if layer["fallback"]:
-            reason = self._reasons.get(layer["layer"], "others in this file are INT8")
-            return Cell(f"⚠ {words}", None, None, "warning", f"Computed in float: {reason}.\n{tip}")
+            reason = self._reasons.get(layer["layer"], tr("others in this file are INT8"))
+            return Cell(
+                f"⚠ {words}",
+                None,
+                None,
+                "warning",
+                tr("Computed in float: {reason}.\n{tip}", reason=reason, tip=tip),
+            )
         return Cell(words, tip=tip)
 
     def _open(self) -> None:
@@ -195,17 +216,36 @@ def summary(found: dict[str, Any], stored: str) -> str:
     parts = []
     layers = found["layers"]
     if found["total_ms"] is not None:
-        threads = f"{found['threads']} thread{'s' if found['threads'] > 1 else ''}"
-        parts.append(f"{found['total_ms']:.3f} ms in all, {found['runs']} runs, {threads}")
+        many = found["threads"] > 1
+        threads = tr("{count} threads", count=found["threads"]) if many else tr("1 thread")
+        parts.append(
+            tr(
+                "{ms:.3f} ms in all, {runs} runs, {threads}",
+                ms=found["total_ms"],
+                runs=found["runs"],
+                threads=threads,
+            )
+        )
     if found["fallbacks"]:
         weighted = sum(1 for layer in layers if layer["macs"])
         names = ", ".join(found["fallbacks"][:3]) + (", …" if len(found["fallbacks"]) > 3 else "")
-        parts.append(f"⚠ {len(found['fallbacks'])} of {weighted} layers compute in float: {names}")
+        parts.append(
+            tr(
+                "⚠ {count} of {weighted} layers compute in float: {names}",
+                count=len(found["fallbacks"]),
+                weighted=weighted,
+                names=names,
+            )
+        )
     computed = {layer["precision"] for layer in layers if layer["macs"] and layer["precision"]}
     if stored == "float16" and computed == {"float32"}:
-        parts.append("⚠ stored in float16, computed in float32 on this processor")
+        parts.append(tr("⚠ stored in float16, computed in float32 on this processor"))
     total = sum(layer["macs"] for layer in layers)
     parts.append(
-        f"{sum(1 for layer in layers if layer['params'])} layers with weights, {total / 1e6:.1f} M MACs"
+        tr(
+            "{value} layers with weights, {total:.1f} M MACs",
+            value=sum(1 for layer in layers if layer["params"]),
+            total=total / 1e6,
+        )
     )
     return " · ".join(parts)

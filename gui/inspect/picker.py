@@ -8,9 +8,10 @@ from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QStyle, QStyleOptionComboBox, QStylePainter, QWidget
 
 from gui.inspect.subject import RunEntry, Subject
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
 
-NOTHING = "Nothing"
+NOTHING = QT_TR_NOOP("Nothing")
 _MARGIN = 2  # that the style keeps around the text
 
 
@@ -47,8 +48,8 @@ class SubjectPicker(QWidget):
         super().__init__()
         self._optional = optional
         self._subjects: list[Subject] = []
-        self.runs = self._list(f"{name}-run", f"Run of: {label}", 180)
-        self.files = self._list(f"{name}-file", f"Stage and file of: {label}", 180)
+        self.runs = self._list(f"{name}-run", tr("Run of: {label}", label=label), 180)
+        self.files = self._list(f"{name}-file", tr("Stage and file of: {label}", label=label), 180)
         self.runs.activated.connect(self._run)
         self.files.activated.connect(lambda _index: self.chosen.emit(self.current()))
         caption = text(label, "section")
@@ -85,7 +86,7 @@ class SubjectPicker(QWidget):
         with QSignalBlocker(self.files):
             self.files.clear()
             if self._optional:
-                self.files.addItem(NOTHING)
+                self.files.addItem(tr(NOTHING))
             for subject in subjects:
                 self.files.addItem(subject.title)
             place = self._subjects.index(shown) + int(self._optional) if shown in self._subjects else -1

@@ -12,16 +12,20 @@ from core.runs import Home, RunFolder
 from gui.actions import Actions
 from gui.document import Document
 from gui.inspect import work
-from gui.inspect.kept import Kept
 from gui.inspect.lane import Lane
 from gui.inspect.progress_line import ProgressLine
 from gui.inspect.scanning import Scanning
-from gui.inspect.subject import Subject, counterpart, final, find, runs_to_inspect, subjects_of
+from gui.inspect.shelf import Shelf
+from gui.inspect.subject import Subject, counterpart, final, find, runs_to_inspect
 from gui.inspect.view import InspectView
+from gui.kept import Kept
+from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages
 from gui.worker import Failure
 
-_BUSY = "A run is going on; this would disturb its measurements. It starts when the run has ended."
+_BUSY = QT_TR_NOOP(
+    "A run is going on; this would disturb its measurements. It starts when the run has ended."
+)
 
 
 class InspectPlace(QObject):
@@ -42,7 +46,7 @@ class InspectPlace(QObject):
         self.model: Subject | None = None
         self.other: Subject | None = None
         self._following: Path | None = None
-        self._subjects: dict[Path, list[Subject]] = {}
+        self._shelf = Shelf(messages)
         self._known = Kept({"answers": 1, "images": 1})
         self._filled: dict[str, Hashable] = {}
         self._running = False
@@ -83,7 +87,7 @@ class InspectPlace(QObject):
     def open(self, folder: Path, key: str = "", artefact_id: str = "") -> bool:
         """Look at a stage's file (the result where no stage is named); False when there is none."""
         self._following = None
-        subjects = self._read(folder)
+        subjects = self._shelf.read(folder)
         chosen = find(subjects, key, artefact_id) if key else final(subjects)
         if chosen is None:
             return False
@@ -92,7 +96,7 @@ class InspectPlace(QObject):
 
     def show_run(self, run: RunFolder) -> None:
         """Another run is shown in the window: look at its result when the place comes to the front."""
-        self._subjects.pop(run.folder, None)
+        self._shelf.forget(run.folder)
         if self.model is None or self.model.folder != run.folder:
             self._following = run.folder
         if self.view.isVisible():
@@ -107,27 +111,17 @@ class InspectPlace(QObject):
 
     def set_running(self, running: bool) -> None:
         """Whether a run goes on; nothing is timed or scanned meanwhile."""
-        ended = self._running and not running
         self._running = running
-        reason = _BUSY if running else ""
+        reason = tr(_BUSY) if running else ""
         self.view.layers.allow_measuring(reason)
         self.scanning.set_running(reason)
-        if ended and self.view.isVisible():
+        if not running:
             self._fill()
 
-    def _read(self, folder: Path) -> list[Subject]:
-        try:
-            self._subjects[folder] = subjects_of(RunFolder.open(folder))
-        except EspalierError as error:
-            self._messages.error(error)
-            return []
-        return self._subjects[folder]
-
     def _choose_run(self, picker: Any, folder: Path) -> None:
-        subjects = self._read(folder)
-        chosen = final(subjects)
+        chosen = final(self._shelf.read(folder))
         if chosen is None:
-            self.said.emit("This run has no finished stage yet.")
+            self.said.emit(tr("This run has no finished stage yet."))
             self._offer()
         elif picker is self.view.model:
             self._show(chosen, self.other)
@@ -136,7 +130,10 @@ class InspectPlace(QObject):
 
     def _choose_model(self, chosen: Subject | None) -> None:
         if chosen is not None:
-            self._show(chosen, self.other if self.other != chosen else counterpart(chosen, self._own(chosen)))
+            self._show(
+                chosen,
+                self.other if self.other != chosen else counterpart(chosen, self._shelf.of(chosen.folder)),
+            )
 
     def _choose_other(self, chosen: Subject | None) -> None:
         self._show(self.model, chosen if chosen != self.model else None)
@@ -144,9 +141,6 @@ class InspectPlace(QObject):
     def _swap(self) -> None:
         if self.model is not None and self.other is not None:
             self._show(self.other, self.model)
-
-    def _own(self, subject: Subject) -> list[Subject]:
-        return self._subjects.get(subject.folder) or self._read(subject.folder)
 
     def _show(self, model: Subject | None, other: Subject | None) -> None:
         self.model, self.other = model, other
@@ -163,7 +157,7 @@ class InspectPlace(QObject):
             shown = chosen or self.model
             folder = shown.folder if shown is not None else None
             picker.show_runs(entries, folder, shown.pipeline.name if shown is not None else "")
-            subjects = self._own(shown) if shown is not None else []
+            subjects = self._shelf.of(shown.folder) if shown is not None else []
             if picker is self.view.other:
                 subjects = [each for each in subjects if each != self.model]
             picker.show_subjects(subjects, chosen)
@@ -200,7 +194,9 @@ class InspectPlace(QObject):
             request = ("layers", model, True)
         if request not in self._known:
             self.view.layers.clear()
-        self._ask(self.measurer, request, "measuring layers", partial(work.measure_layers, model, measure))
+        self._ask(
+            self.measurer, request, tr("measuring layers"), partial(work.measure_layers, model, measure)
+        )
 
     def _measure_again(self) -> None:
         if self.model is not None:
@@ -211,12 +207,14 @@ class InspectPlace(QObject):
     def _fill_architecture(self, model: Subject, other: Subject | None) -> None:
         if other is None:
             self.view.architecture.show_nothing(
-                "Nothing to compare with",
-                "Choose another stage behind 'against' to see what changed in the network.",
+                tr("Nothing to compare with"),
+                tr("Choose another stage behind 'against' to see what changed in the network."),
             )
             return
         request = ("architecture", model, other)
-        self._ask(self.reader, request, "reading networks", lambda _c, _s: work.read_difference(model, other))
+        self._ask(
+            self.reader, request, tr("reading networks"), lambda _c, _s: work.read_difference(model, other)
+        )
 
     def _fill_distributions(self, model: Subject, other: Subject | None) -> None:
         page = self.view.distributions
@@ -234,7 +232,9 @@ class InspectPlace(QObject):
         subjects = tuple(each for each in (self.model, self.other) if each is not None)
         if subjects:
             job = partial(work.distribution, what, layer, subjects, self._home)
-            self._ask(self.sampler, ("distribution", what, layer, subjects), f"reading {layer}", job)
+            self._ask(
+                self.sampler, ("distribution", what, layer, subjects), tr("reading {layer}", layer=layer), job
+            )
 
     def _fill_answers(self, model: Subject, other: Subject | None) -> None:
         request = ("answers", model, other)
@@ -242,12 +242,15 @@ class InspectPlace(QObject):
             self.view.classes.clear()
             self.view.flips.clear()
         self._ask(
-            self.reader, request, "reading answers", lambda _c, _s: work.read_pair(model, other, self._home)
+            self.reader,
+            request,
+            tr("reading answers"),
+            lambda _c, _s: work.read_pair(model, other, self._home),
         )
         if self.view.tab == "flips":
             images = ("images", model.images)
             self.view.flips.show_data(self._known.get(images))
-            self._ask(self.opener, images, "opening images", partial(work.open_images, model, self._home))
+            self._ask(self.opener, images, tr("opening images"), partial(work.open_images, model, self._home))
 
     # taking results
 

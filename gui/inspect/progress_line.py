@@ -3,6 +3,7 @@
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
 
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 
 _LATE_MS = 300
@@ -28,7 +29,7 @@ class ProgressLine(QWidget):
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setFixedWidth(220)
-        self.stop = QPushButton("Cancel")
+        self.stop = QPushButton(tr("Cancel"))
         self.stop.setObjectName(f"{name}-cancel")
         self.stop.clicked.connect(self.stop_wanted)
         row = QHBoxLayout(self)

@@ -9,11 +9,12 @@ from core.deploy.quantization.sensitivity import UNITS
 from core.runs import Home
 from gui.document import Document
 from gui.inspect import overrides, work
-from gui.inspect.kept import Kept
 from gui.inspect.lane import Lane
 from gui.inspect.layers_page import Sensitivity
 from gui.inspect.sensitivity_page import SensitivityPage
 from gui.inspect.subject import Subject
+from gui.kept import Kept
+from gui.language import tr
 from gui.messages import Messages
 
 
@@ -65,23 +66,26 @@ class Scanning(QObject):
             shares = sorted({share for layer in found.layers for share in layer.top1})
             share = shares[len(shares) // 2]
             values = {layer.path: layer.loss(share, found.top1) for layer in found.layers}
-            source = f"Points of validation accuracy lost with {100 * share:.0f} % of its channels at zero"
+            source = tr(
+                "Points of validation accuracy lost with {share:.0f} % of its channels at zero",
+                share=100 * share,
+            )
             return Sensitivity(values, "points", False, source)
         if isinstance(found, work.QuantizeScan):
-            source = "Signal to noise of the logits when only this layer computes with integers"
+            source = tr("Signal to noise of the logits when only this layer computes with integers")
             return Sensitivity(dict(found.ranking), found.unit, found.measure != "divergence", source)
         return _ranked_by_stage(model)
 
     def _scan(self, request: work.ScanRequest) -> None:
         if self._model is not None and not self._busy:
             job = partial(work.scan, self._model, request, self._home)
-            self.lane.ask(("scan", self._model), "the sensitivity scan", job)
+            self.lane.ask(("scan", self._model), tr("the sensitivity scan"), job)
 
     def _done(self, request: Any, found: work.Scan) -> None:
         self._latest[request] = found
         if request[1] == self._model:
             self._page.show_scan(found)
-        self.said.emit("The sensitivity of every layer is known; it also stands in the layer table.")
+        self.said.emit(tr("The sensitivity of every layer is known; it also stands in the layer table."))
         self.known.emit(request[1])
 
     def _offer(self) -> None:
@@ -98,9 +102,12 @@ class Scanning(QObject):
         pipeline, id = overrides.with_override(
             self._document.pipeline, target, field, text, self._model.report.id, found.request.scope
         )
-        self._document.apply(pipeline, "Take over the sensitivity scan")
+        self._document.apply(pipeline, tr("Take over the sensitivity scan"))
         self.said.emit(
-            f"'{pipeline.stage(id).title}' has settings for single layers now; Undo takes them back."
+            tr(
+                "'{title}' has settings for single layers now; Undo takes them back.",
+                title=pipeline.stage(id).title,
+            )
         )
         self.edited.emit(id)
 
@@ -112,5 +119,5 @@ def _ranked_by_stage(model: Subject) -> Sensitivity | None:
         return None
     measure = str(getattr(model.pipeline.stage(model.report.id).parameters, "measure", "sqnr"))
     values = {str(name): float(value) for name, value in ranking}
-    source = "What this stage ranked its layers by; the most sensitive stayed float"
+    source = tr("What this stage ranked its layers by; the most sensitive stayed float")
     return Sensitivity(values, UNITS.get(measure, ""), measure != "divergence", source)

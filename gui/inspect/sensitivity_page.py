@@ -10,7 +10,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QLabel,
     QPushButton,
     QSpinBox,
-    QStackedLayout,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -22,14 +22,15 @@ from gui.inspect.overrides import KEEP_FIELD, PRUNE_FIELD, Target
 from gui.inspect.picker import ElidedBox
 from gui.inspect.progress_line import ProgressLine
 from gui.inspect.work import PruneScan, QuantizeScan, Scan, ScanRequest
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import ElidedLabel, Empty, card, text
 
 _KINDS = (
-    ("Pruning, inside of blocks", ("prune", "block-internal")),
-    ("Pruning, whole groups", ("prune", "whole-groups")),
-    ("Quantization to INT8", ("quantize", "")),
+    (QT_TR_NOOP("Pruning, inside of blocks"), ("prune", "block-internal")),
+    (QT_TR_NOOP("Pruning, whole groups"), ("prune", "whole-groups")),
+    (QT_TR_NOOP("Quantization to INT8"), ("quantize", "")),
 )
-_EMPTY = (
+_EMPTY = QT_TR_NOOP(
     "The scan takes each layer by itself and looks at what it costs: without some of its channels, or computed "
     "with integers. It uses validation images, changes nothing and can be stopped at any time. Its result can be "
     "sent into the pipeline as settings of single layers."
@@ -55,36 +56,37 @@ class SensitivityPage(QWidget):
         self._ratios: dict[str, float] = {}
         self.kind = QComboBox()
         self.kind.setObjectName("scan-kind")
-        self.kind.setAccessibleName("What is scanned")
+        self.kind.setAccessibleName(tr("What is scanned"))
         for title, kind in _KINDS:
-            self.kind.addItem(title, kind)
+            self.kind.addItem(tr(title), kind)
         self.images = QSpinBox()
         self.images.setObjectName("scan-images")
-        self.images.setAccessibleName("Validation images")
+        self.images.setAccessibleName(tr("Validation images"))
         self.images.setRange(32, 10_000)
         self.images.setSingleStep(64)
         self.images.setValue(256)
-        self.images.setSuffix(" images")
-        self.start = QPushButton("Scan")
+        self.images.setSuffix(tr(" images"))
+        self.start = QPushButton(tr("Scan"))
         self.start.setObjectName("scan-start")
         self.start.setProperty("primary", True)
         self.start.clicked.connect(self._start)
-        self.working = ProgressLine("scan", "Progress of the scan")
+        self.working = ProgressLine("scan", tr("Progress of the scan"))
         self.working.stop_wanted.connect(self.stop_wanted)
         self.words = ElidedLabel()
         self.words.setObjectName("scan-words")
-        self.table = BarTable("scan", "Sensitivity of every layer")
-        self.empty = Empty("scan", "Which layers can this network spare?", _EMPTY)
+        self.table = BarTable("scan", tr("Sensitivity of every layer"))
+        self.empty = Empty("scan", tr("Which layers can this network spare?"), tr(_EMPTY))
         self.empty.setContentsMargins(220, 0, 220, 0)
         self._build()
-        self._reason = ""
+        self._reason = self._busy = ""
+        self._update_enabled()
         self.retheme()
         self.show_scan(None)
 
     def _build(self) -> None:
         top = QHBoxLayout()
         top.setSpacing(10)
-        for widget in (text("Scan for", "section"), self.kind, self.images, self.start):
+        for widget in (text(tr("Scan for"), "section"), self.kind, self.images, self.start):
             top.addWidget(widget)
         top.addWidget(self.words, 1)
         found = QWidget()
@@ -93,7 +95,7 @@ class SensitivityPage(QWidget):
         column.setSpacing(10)
         column.addWidget(self.table, 1)
         column.addWidget(self._sending())
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(found)
         layout = QVBoxLayout(self)
@@ -101,30 +103,30 @@ class SensitivityPage(QWidget):
         layout.setSpacing(8)
         layout.addLayout(top)
         layout.addWidget(self.working)
-        layout.addLayout(self._stack, 1)
+        layout.addWidget(self._stack, 1)
 
     def _sending(self) -> QWidget:
         self.loss = QDoubleSpinBox()
         self.loss.setObjectName("scan-loss")
-        self.loss.setAccessibleName("Points that each layer may lose by itself")
+        self.loss.setAccessibleName(tr("Points that each layer may lose by itself"))
         self.loss.setRange(0.0, 100.0)
         self.loss.setSingleStep(0.5)
         self.loss.setDecimals(2)
         self.loss.setValue(2.0)
-        self.loss.setSuffix(" points")
+        self.loss.setSuffix(tr(" points"))
         self.count = QSpinBox()
         self.count.setObjectName("scan-count")
-        self.count.setAccessibleName("How many of the most sensitive layers stay float")
+        self.count.setAccessibleName(tr("How many of the most sensitive layers stay float"))
         self.count.setRange(1, 999)
         self.count.setValue(3)
-        self.count.setSuffix(" most sensitive layers")
+        self.count.setSuffix(tr(" most sensitive layers"))
         self.rule = QLabel()
         self.target = ElidedBox()
         self.target.setObjectName("scan-target")
-        self.target.setAccessibleName("Stage that takes the settings")
+        self.target.setAccessibleName(tr("Stage that takes the settings"))
         self.target.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.target.setMinimumWidth(220)
-        self.send = QPushButton("Send into the pipeline")
+        self.send = QPushButton(tr("Send into the pipeline"))
         self.send.setObjectName("scan-send")
         self.send.clicked.connect(self._send)
         self.loss.valueChanged.connect(lambda _value: self._fill())
@@ -136,7 +138,7 @@ class SensitivityPage(QWidget):
         for widget in (self.rule, self.loss, self.count):
             row.addWidget(widget)
         row.addStretch(1)
-        row.addWidget(text("into", "muted"))
+        row.addWidget(text(tr("into"), "muted"))
         row.addWidget(self.target, 1)
         row.addWidget(self.send)
         return frame
@@ -147,7 +149,9 @@ class SensitivityPage(QWidget):
         self.working.end()
         self._stack.setCurrentIndex(0 if scan is None else 1)
         pruning = isinstance(scan, PruneScan)
-        self.rule.setText("Prune each layer as far as it loses at most" if pruning else "Keep in float the")
+        self.rule.setText(
+            tr("Prune each layer as far as it loses at most") if pruning else tr("Keep in float the")
+        )
         self.loss.setVisible(pruning)
         self.count.setVisible(not pruning)
         self.words.setText(_words(scan))
@@ -162,18 +166,22 @@ class SensitivityPage(QWidget):
     def allow(self, reason: str) -> None:
         """A scan can be asked for, unless there is a reason against it."""
         self._reason = reason
-        self.start.setEnabled(not reason)
-        self.start.setToolTip(reason or "Look at every layer by itself, on validation images")
+        self._update_enabled()
 
     def show_busy(self, busy: str) -> None:
         """What goes on, "" for nothing."""
-        for widget in (self.kind, self.images):
-            widget.setEnabled(not busy)
-        self.start.setEnabled(not busy and not self._reason)
+        self._busy = busy
+        self._update_enabled()
         if busy:
             self.working.begin(busy)
         else:
             self.working.end()
+
+    def _update_enabled(self) -> None:
+        for widget in (self.kind, self.images):
+            widget.setEnabled(not self._busy)
+        self.start.setEnabled(not self._busy and not self._reason)
+        self.start.setToolTip(self._reason or tr("Look at every layer by itself, on validation images"))
 
     def retheme(self) -> None:
         self.start.setIcon(theme.icon("search", "on_accent"))
@@ -202,7 +210,7 @@ class SensitivityPage(QWidget):
             for target in self._targets.get(field, []):
                 self.target.addItem(target.title, target)
         self.send.setEnabled(self.scan is not None and self.target.count() > 0)
-        self.send.setToolTip("Write these settings into the stage, as one step that can be undone")
+        self.send.setToolTip(tr("Write these settings into the stage, as one step that can be undone"))
 
     def _send(self) -> None:
         target = self.target.currentData()
@@ -214,25 +222,35 @@ class SensitivityPage(QWidget):
 
 def _words(scan: Scan | None) -> str:
     if isinstance(scan, PruneScan):
-        return f"{scan.top1:.2f} % of {scan.images} validation images are right; by how many points that changes:"
+        return tr(
+            "{top1:.2f} % of {images} validation images are right; by how many points that changes:",
+            top1=scan.top1,
+            images=scan.images,
+        )
     if isinstance(scan, QuantizeScan):
-        return f"On {scan.images} validation images; low values are the layers that integers hurt most."
+        return tr(
+            "On {images} validation images; low values are the layers that integers hurt most.",
+            images=scan.images,
+        )
     return ""
 
 
 def _pruning(scan: PruneScan, ratios: dict[str, float]) -> tuple[Sequence[Column], list[list[Cell]]]:
     shares = sorted({share for layer in scan.layers for share in layer.top1})
     columns = [
-        Column("Layer", "The leading layer of a group of channels that go together", False, True),
-        Column("Channels"),
+        Column(tr("Layer"), tr("The leading layer of a group of channels that go together"), False, True),
+        Column(tr("Channels")),
         *(
             Column(
-                f"Without {_percent(share)}",
-                f"Change of validation accuracy in points with {_percent(share)} of its channels at zero",
+                tr("Without {percent}", percent=_percent(share)),
+                tr(
+                    "Change of validation accuracy in points with {percent} of its channels at zero",
+                    percent=_percent(share),
+                ),
             )
             for share in shares
         ),
-        Column("Prune", "The share that loses at most what is allowed below"),
+        Column(tr("Prune"), tr("The share that loses at most what is allowed below")),
     ]
     worst = max((layer.loss(s, scan.top1) for layer in scan.layers for s in layer.top1), default=0.0) or 1.0
     cells = []
@@ -259,16 +277,19 @@ def _percent(share: float) -> str:
 
 def _quantization(scan: QuantizeScan, count: int) -> tuple[Sequence[Column], list[list[Cell]]]:
     columns = (
-        Column("Layer", "Its path in the network", False, True),
-        Column("Rank", "1 is the most sensitive"),
-        Column(f"Signal to noise [{scan.unit}]", "Of the logits when only this layer computes with integers"),
-        Column("Stays float", "Among the most sensitive layers that are kept", False),
+        Column(tr("Layer"), tr("Its path in the network"), False, True),
+        Column(tr("Rank"), tr("1 is the most sensitive")),
+        Column(
+            tr("Signal to noise [{unit}]", unit=scan.unit),
+            tr("Of the logits when only this layer computes with integers"),
+        ),
+        Column(tr("Stays float"), tr("Among the most sensitive layers that are kept"), False),
     )
     values = [value for _, value in scan.ranking]
     worst, harmless = values[0] if values else 0.0, values[3 * len(values) // 4] if values else 1.0
     cells = []
     for rank, (name, value) in enumerate(scan.ranking, 1):
         share = (harmless - value) / (harmless - worst) if harmless != worst else 1.0
-        kept = Cell("✓ float", 1.0) if rank <= count else Cell("INT8", 0.0)
+        kept = Cell(tr("✓ float"), 1.0) if rank <= count else Cell(tr("INT8"), 0.0)
         cells.append([Cell(name), Cell(str(rank), rank), Cell(f"{value:.2f}", value, max(0.0, share)), kept])
     return columns, cells

@@ -1,4 +1,4 @@
-"""What the Inspector looks at: one file of one finished stage of one run (no Qt, no torch)."""
+"""What the Inspector looks at: one file of one finished stage of one run (no widgets, no torch)."""
 
 import contextlib
 import hashlib
@@ -15,6 +15,7 @@ from core.errors import EspalierError
 from core.pipeline import Pipeline
 from core.reports import Artefact, StageReport
 from core.runs import Home, RunFolder, find_runs
+from gui.language import tr
 
 _DECIDE_NO_TEST_IMAGE = {
     "augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance",
@@ -38,7 +39,7 @@ class Subject:
     @property
     def title(self) -> str:
         """Stage, seed where there are several, and file."""
-        seed = f" · seed {self.report.seed}" if "@" in self.key else ""
+        seed = tr(" · seed {seed}", seed=self.report.seed) if "@" in self.key else ""
         return f"{self.report.name}{seed} · {self.artefact.label}"
 
     @property

@@ -11,6 +11,7 @@ from core.analysis.confusion import Answers
 from gui import theme
 from gui.data.pictures import fitted
 from gui.inspect.gallery import FlipsModel
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, text
 
 _LINE = 24
@@ -38,7 +39,7 @@ class TopFive(QWidget):
         """Show classes with their probability; None where nobody knows whether it is the true one."""
         self._best = best
         words = ", ".join(f"{name} {100 * share:.1f} %" for name, share, _ in self._best)
-        self.setAccessibleName(f"Five likeliest classes: {words}")
+        self.setAccessibleName(tr("Five likeliest classes: {words}", words=words))
         self.updateGeometry()
         self.update()
 
@@ -72,7 +73,7 @@ class TopFive(QWidget):
             painter.setPen(QColor(c.text))
             painter.drawText(words, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, percent)
             room = words.width() - painter.fontMetrics().horizontalAdvance(percent) - 10
-            shown = f"{name} (true)" if true else name
+            shown = tr("{name} (true)", name=name) if true else name
             painter.setPen(QColor(c.text if tone in ("", "accent") else getattr(c, tone)))
             shown = painter.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, room)
             painter.drawText(words, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
@@ -125,20 +126,20 @@ class Look(QWidget):
         if pair is None:
             return
         true = pair.after.classes[int(pair.after.labels[image])]
-        self.caption.setText(f"{true} · test image {image}")
-        self.picture.setAccessibleName(f"Test image {image}, {true}")
+        self.caption.setText(tr("{true} · test image {image}", true=true, image=image))
+        self.picture.setAccessibleName(tr("Test image {image}, {true}", image=image, true=true))
         self.show_pixels(pixels)
-        self.after_name.setText(f"Now: {name}")
+        self.after_name.setText(tr("Now: {name}", name=name))
         self.after.show_answers(pair.after, image)
         for widget in (self.before_name, self.before):
             widget.setVisible(pair.before is not None)
         if pair.before is not None:
-            self.before_name.setText(f"Before: {other}")
+            self.before_name.setText(tr("Before: {other}", other=other))
             self.before.show_answers(pair.before, image)
 
     def show_pixels(self, pixels: np.ndarray | None) -> None:
         if pixels is None:
-            self.picture.setText("Opening the images …")
+            self.picture.setText(tr("Opening the images …"))
         else:
             self.picture.setPixmap(fitted(pixels, self._side, self.devicePixelRatioF()))
 
@@ -149,12 +150,16 @@ class EnlargedFlip(QDialog):
     def __init__(self, parent: QWidget, cards: FlipsModel, row: int, name: str, other: str):
         super().__init__(parent)
         self.setObjectName("enlarged-flip")
-        self.setWindowTitle("Test image")
+        self.setWindowTitle(tr("Test image"))
         self._cards, self.row, self._names = cards, row, (name, other)
         self.look = Look("enlarged-flip", _SIDE, wide=True)
         self.look.setMinimumWidth(_SIDE + 300)
         self.place = text("", "muted")
-        self.before, self.after, close = QPushButton("Previous"), QPushButton("Next"), QPushButton("Close")
+        self.before, self.after, close = (
+            QPushButton(tr("Previous")),
+            QPushButton(tr("Next")),
+            QPushButton(tr("Close")),
+        )
         self.before.setIcon(theme.icon("up"))
         self.after.setIcon(theme.icon("down"))
         close.setDefault(True)
@@ -186,6 +191,6 @@ class EnlargedFlip(QDialog):
         count = len(self._cards.images)
         self.row = max(0, min(count - 1, self.row + step))
         self.look.show_image(self._cards, int(self._cards.images[self.row]), *self._names)
-        self.place.setText(f"{self.row + 1} of {count}")
+        self.place.setText(tr("{row} of {count}", row=self.row + 1, count=count))
         self.before.setEnabled(self.row > 0)
         self.after.setEnabled(self.row + 1 < count)

@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedLayout, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
 
 from gui import theme
 from gui.inspect.architecture_page import ArchitecturePage
@@ -13,15 +13,16 @@ from gui.inspect.layers_page import LayersPage
 from gui.inspect.picker import SubjectPicker
 from gui.inspect.sensitivity_page import SensitivityPage
 from gui.inspect.subject import Subject
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import ActionButton, Empty, Header
 
 TABS = (
-    ("layers", "Layers"),
-    ("architecture", "Architecture"),
-    ("distributions", "Distributions"),
-    ("sensitivity", "Sensitivity"),
-    ("classes", "Classes"),
-    ("flips", "Flips"),
+    ("layers", QT_TR_NOOP("Layers")),
+    ("architecture", QT_TR_NOOP("Architecture")),
+    ("distributions", QT_TR_NOOP("Distributions")),
+    ("sensitivity", QT_TR_NOOP("Sensitivity")),
+    ("classes", QT_TR_NOOP("Classes")),
+    ("flips", QT_TR_NOOP("Flips")),
 )
 
 
@@ -39,30 +40,35 @@ class InspectView(QWidget):
     def __init__(self, open_run: QAction, run: QAction):
         super().__init__()
         self.setObjectName("place-inspect")
-        self.header = Header("Inspect", ActionButton(open_run))
-        self.model, self.other = SubjectPicker("inspect", "Model"), SubjectPicker("against", "against", True)
+        self.header = Header(tr("Inspect"), ActionButton(open_run))
+        self.model, self.other = (
+            SubjectPicker("inspect", tr("Model")),
+            SubjectPicker("against", "against", True),
+        )
         self.swap = QPushButton()
         self.swap.setObjectName("inspect-swap")
-        self.swap.setAccessibleName("Swap the two models")
-        self.swap.setToolTip("Swap the two models")
+        self.swap.setAccessibleName(tr("Swap the two models"))
+        self.swap.setToolTip(tr("Swap the two models"))
         self.swap.clicked.connect(self.swap_wanted)
         self.layers, self.architecture = LayersPage(), ArchitecturePage()
         self.distributions, self.sensitivity = DistributionsPage(), SensitivityPage()
         self.classes, self.flips = ClassesPage(), FlipsPage()
         self.tabs = QTabWidget()
         self.tabs.setObjectName("inspect-tabs")
-        self.tabs.setAccessibleName("What is shown of the model")
+        self.tabs.setAccessibleName(tr("What is shown of the model"))
         for name, title in TABS:
-            self.tabs.addTab(getattr(self, name), title)
+            self.tabs.addTab(getattr(self, name), tr(title))
         self.tabs.currentChanged.connect(lambda index: self.tab_shown.emit(TABS[index][0]))
         for page in (self.layers, self.architecture):
             page.layer_wanted.connect(self.show_layer)
         self.classes.cell_chosen.connect(self._show_cell)
         self.empty = Empty(
             "inspect",
-            "Nothing to inspect yet",
-            "Every finished stage of a run can be looked into here: its layers, what changed in them, and the "
-            "very images that it lost. Run the pipeline, or open a run from before.",
+            tr("Nothing to inspect yet"),
+            tr(
+                "Every finished stage of a run can be looked into here: its layers, what changed in them, and the "
+                "very images that it lost. Run the pipeline, or open a run from before."
+            ),
             ActionButton(run, primary=True),
         )
         self._build()
@@ -81,14 +87,14 @@ class InspectView(QWidget):
         column.setSpacing(10)
         column.addLayout(pickers)
         column.addWidget(self.tabs, 1)
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(body)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 16, 22, 14)
         layout.setSpacing(12)
         layout.addWidget(self.header)
-        layout.addLayout(self._stack, 1)
+        layout.addWidget(self._stack, 1)
 
     @property
     def tab(self) -> str:
@@ -104,11 +110,12 @@ class InspectView(QWidget):
         self._stack.setCurrentIndex(0 if model is None else 1)
         self.swap.setEnabled(model is not None and other is not None)
         if model is None:
-            self.header.show_texts("Inspect", "Look into any finished stage of any run.")
+            self.header.show_texts(tr("Inspect"), tr("Look into any finished stage of any run."))
         else:
-            against = f" against {other.short}" if other is not None else ""
+            against = tr(" against {name}", name=other.short) if other is not None else ""
             self.header.show_texts(
-                f"Inspect · {model.short}{against}", f"{model.pipeline.name} · {model.run.name}"
+                tr("Inspect · {short}{against}", short=model.short, against=against),
+                f"{model.pipeline.name} · {model.run.name}",
             )
 
     def show_layer(self, layer: str) -> None:

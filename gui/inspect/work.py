@@ -1,4 +1,4 @@
-"""What the Inspector does beside the window: reading, measuring, scanning (no Qt, no torch in this process)."""
+"""What the Inspector does beside the window: reading, measuring, scanning (no widgets, no torch in this process)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from core.data.image_data import ImageData
 from core.errors import EspalierError
 from core.runs import Home
 from gui.inspect.subject import Subject, check_files
+from gui.language import tr
 
 Say = Callable[[Any], None]
 What = Literal["weights", "activations"]
@@ -124,7 +125,9 @@ def distribution(
     floats = all(each.artefact.precision == "float32" for each in subjects)
     if what == "weights" and floats and all(checkpoints):
         arrays = [weights_of_checkpoint(each, layer) for each in checkpoints if each is not None]
-        return Distribution(histograms(arrays), "Weights of the network, before batch norms are folded in")
+        return Distribution(
+            histograms(arrays), tr("Weights of the network, before batch norms are folded in")
+        )
     check_files(subjects)
     arguments = {
         "what": what,
@@ -138,9 +141,12 @@ def distribution(
             "core.analysis.histograms:of_files", arguments, control, lambda part, words: say((part, words))
         )
     words = (
-        "Weights of the exported files as they compute, batch norms folded in"
+        tr("Weights of the exported files as they compute, batch norms folded in")
         if what == "weights"
-        else f"What the layer gives on {told['images']} validation images, before its activation function"
+        else tr(
+            "What the layer gives on {told} validation images, before its activation function",
+            told=told["images"],
+        )
     )
     return Distribution([Histogram(**each) for each in told["histograms"]], words)
 

@@ -7,13 +7,19 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from core.errors import EspalierError
 from core.pipeline import Pipeline
 from gui.awake import Awake
+from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages
 from gui.monitor.queue import RunQueue
 from gui.notices import Notices
 from gui.session import Session
 from gui.settings.store import Settings
 
-_ENDS = {"completed": "is complete", "stopped": "was stopped", "failed": "failed"}
+ADD, CANCEL = QT_TR_NOOP("Add to the queue"), QT_TR_NOOP("Cancel")
+_ENDS = {
+    "completed": QT_TR_NOOP("{run} is complete"),
+    "stopped": QT_TR_NOOP("{run} was stopped"),
+    "failed": QT_TR_NOOP("{run} failed"),
+}
 
 
 class Conductor(QObject):
@@ -49,22 +55,29 @@ class Conductor(QObject):
     def offer_to_queue(self, pipeline: Pipeline, base: Path) -> None:
         """While a run goes on: ask whether `pipeline` shall wait for its turn."""
         waiting = len(self.queue.entries)
-        after = (
-            f"after {waiting} other{'s' if waiting > 1 else ''} that wait" if waiting else "when it has ended"
-        )
+        after = tr("when it has ended")
+        if waiting:
+            after = (
+                tr("after {count} others that wait", count=waiting)
+                if waiting > 1
+                else tr("after 1 other that waits")
+            )
         answer = self._messages.question(
-            "A run is going on",
-            f"“{pipeline.name}” can wait for its turn.",
-            f"It starts by itself {after}, exactly as it is now; later changes do not reach it.",
-            ("Add to the queue", "Cancel"),
+            tr("A run is going on"),
+            tr("“{name}” can wait for its turn.", name=pipeline.name),
+            tr(
+                "It starts by itself {after}, exactly as it is now; later changes do not reach it.",
+                after=after,
+            ),
+            (ADD, CANCEL),
         )
-        if answer != "Add to the queue":
+        if answer != ADD:
             return
         if self._session.steered == "idle":  # it ended while the question stood
             self.start_next_after(pipeline, base)
             return
         count = self.queue.add(pipeline, base)
-        self.said.emit(f"“{pipeline.name}” waits; {count} run{'s' if count > 1 else ''} in the queue.")
+        self.said.emit(tr("“{name}” waits; runs in the queue: {count}.", name=pipeline.name, count=count))
 
     def start_next_after(self, pipeline: Pipeline, base: Path) -> None:
         """Queue `pipeline` and start whatever is first."""
@@ -84,7 +97,7 @@ class Conductor(QObject):
             self._messages.error(error)
             return
         self.started.emit()
-        self.said.emit(f"Started “{first.pipeline.name}” from the queue.")
+        self.said.emit(tr("Started “{name}” from the queue.", name=first.pipeline.name))
 
     def _follow(self) -> None:
         if self._session.steered in ("running", "paused") and self._settings.keep_awake:
@@ -93,9 +106,11 @@ class Conductor(QObject):
             self.awake.release()
 
     def _ended(self, how: str) -> None:
-        name = self._session.state.pipeline or (self._session.run.name if self._session.run else "The run")
+        name = self._session.state.pipeline or (
+            self._session.run.name if self._session.run else tr("The run")
+        )
         if self._settings.notify:
             done = self._session.state.done
-            self._notices.tell(f"{name} {_ENDS[how]}", done.message if done is not None else "")
+            self._notices.tell(tr(_ENDS[how], run=name), done.message if done is not None else "")
         if how != "stopped" and self.queue.entries:
             QTimer.singleShot(0, self, self.start_next)

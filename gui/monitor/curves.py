@@ -4,6 +4,7 @@ from PySide6.QtCore import QSettings, Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from gui import theme
+from gui.language import QT_TR_NOOP, tr
 from gui.monitor.smoothing import smoothed
 from gui.monitor.state import RunState
 from gui.monitor.timeline import AXES, Axis, Timeline
@@ -11,15 +12,18 @@ from gui.widgets.buttons import text
 from gui.widgets.curve_plot import CurvePlot, Look
 
 _LOSS = {
-    "step_loss": Look("training, every few steps", 0, 1.0, faint=True),
-    "train_loss": Look("training", 0, dots=True),
-    "val_loss": Look("validation", 1, dots=True),
+    "step_loss": Look(QT_TR_NOOP("training, every few steps"), 0, 1.0, faint=True),
+    "train_loss": Look(QT_TR_NOOP("training"), 0, dots=True),
+    "val_loss": Look(QT_TR_NOOP("validation"), 1, dots=True),
 }
-_TOP1 = {"train_top1": Look("training", 0, dots=True), "val_top1": Look("validation", 1, dots=True)}
+_TOP1 = {
+    "train_top1": Look(QT_TR_NOOP("training"), 0, dots=True),
+    "val_top1": Look(QT_TR_NOOP("validation"), 1, dots=True),
+}
 _BUTTONS = (
-    ("zoom-out", "zoom-out", "Zoom out  (−)"),
-    ("zoom-in", "zoom-in", "Zoom in  (+)"),
-    ("zoom-whole", "fit", "Show the whole run  (Home, or a double click)"),
+    ("zoom-out", "zoom-out", QT_TR_NOOP("Zoom out  (−)")),
+    ("zoom-in", "zoom-in", QT_TR_NOOP("Zoom in  (+)")),
+    ("zoom-whole", "fit", QT_TR_NOOP("Show the whole run  (Home, or a double click)")),
 )
 
 
@@ -28,8 +32,8 @@ class Curves(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loss = CurvePlot("loss", "Loss")
-        self.top1 = CurvePlot("top1", "Accuracy [%]", "%", named=False)
+        self.loss = CurvePlot("loss", tr("Loss"))
+        self.top1 = CurvePlot("top1", tr("Accuracy [%]"), "%", named=False)
         self.plots = (self.loss, self.top1)
         self.top1.item.setXLink(self.loss.item)
         self._state = RunState()
@@ -52,28 +56,28 @@ class Curves(QWidget):
     def _tools(self) -> QHBoxLayout:
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
         self.smoothing.setObjectName("smoothing")
-        self.smoothing.setAccessibleName("Smoothing")
+        self.smoothing.setAccessibleName(tr("Smoothing"))
         self.smoothing.setRange(0, 99)
         self.smoothing.setFixedWidth(120)
-        self.smoothing.setToolTip("Moving average; the curve as it is stays visible, faintly, behind it")
+        self.smoothing.setToolTip(tr("Moving average; the curve as it is stays visible, faintly, behind it"))
         self.smoothing.setValue(_stored_smoothing())
         self.amount = QLabel()
         self.amount.setObjectName("smoothing-amount")
         self.amount.setMinimumWidth(32)
         self.axis = QComboBox()
         self.axis.setObjectName("curves-axis")
-        self.axis.setAccessibleName("Curves over")
+        self.axis.setAccessibleName(tr("Curves over"))
         for value, title, _label in AXES:
-            self.axis.addItem(title, value)
+            self.axis.addItem(tr(title), value)
         self.axis.setCurrentIndex(max(0, self.axis.findData(QSettings().value("monitor/axis", "step"))))
-        self.buttons = {name: _tool(name, tip) for name, _icon, tip in _BUTTONS}
+        self.buttons = {name: _tool(name, tr(tip)) for name, _icon, tip in _BUTTONS}
         row = QHBoxLayout()
         row.setContentsMargins(12, 0, 6, 0)
         row.setSpacing(6)
-        for widget in (text("Smoothing", "muted"), self.smoothing, self.amount):
+        for widget in (text(tr("Smoothing"), "muted"), self.smoothing, self.amount):
             row.addWidget(widget)
         row.addSpacing(14)
-        row.addWidget(text("Over", "muted"))
+        row.addWidget(text(tr("Over"), "muted"))
         row.addWidget(self.axis)
         row.addStretch(1)
         for button in self.buttons.values():
@@ -108,7 +112,7 @@ class Curves(QWidget):
                 plot.show_boundaries(line.bounds())
         if self.top1.shown()[1] != line.best():
             self.top1.show_best(line.best())
-        self.top1.item.setLabel("bottom", next(label for value, _title, label in AXES if value == axis))
+        self.top1.item.setLabel("bottom", tr(next(label for value, _title, label in AXES if value == axis)))
 
     def show_whole(self) -> None:
         """Take zoom and pan back, and follow the run."""
@@ -156,7 +160,7 @@ class Curves(QWidget):
 
     def _say_amount(self) -> None:
         value = self.smoothing.value()
-        self.amount.setText(f"{value / 100:.2f}" if value else "off")
+        self.amount.setText(f"{value / 100:.2f}" if value else tr("off"))
 
 
 def _tool(name: str, tip: str) -> QToolButton:

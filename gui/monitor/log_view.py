@@ -16,13 +16,18 @@ from PySide6.QtWidgets import (
 )
 
 from gui import theme
+from gui.language import QT_TR_NOOP, tr
 from gui.monitor.state import LogLine, StageState
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
 
-LEVELS = (("info", "Everything"), ("warning", "Warnings"), ("error", "Failures"))
+LEVELS = (
+    ("info", QT_TR_NOOP("Everything")),
+    ("warning", QT_TR_NOOP("Warnings")),
+    ("error", QT_TR_NOOP("Failures")),
+)
 _RANK = {name: rank for rank, (name, _title) in enumerate(LEVELS)}
-_MARKS = {"warning": "⚠ Warning: ", "error": "✖ Failed: "}
+_MARKS = {"warning": QT_TR_NOOP("⚠ Warning: "), "error": QT_TR_NOOP("✖ Failed: ")}
 _LINES = 5000
 
 
@@ -35,7 +40,7 @@ class LogView(QWidget):
         self._names: dict[str, str] = {}
         self.text = QTextEdit()
         self.text.setObjectName("log")
-        self.text.setAccessibleName("Log of the run")
+        self.text.setAccessibleName(tr("Log of the run"))
         self.text.setReadOnly(True)
         self.text.document().setMaximumBlockCount(_LINES)
         self.text.setStyleSheet("QTextEdit { border: none; }")
@@ -57,19 +62,19 @@ class LogView(QWidget):
         self._renew()
 
     def _tools(self) -> QHBoxLayout:
-        title: QLabel = text("Log", "section")
-        self.search = SearchBox("log-search", "Search the log", "Search")
+        title: QLabel = text(tr("Log"), "section")
+        self.search = SearchBox("log-search", tr("Search the log"), tr("Search"))
         self.search.setProperty("role", "quiet")
         self.level = QComboBox()
         self.level.setObjectName("log-level")
-        self.level.setAccessibleName("Lines of the log")
+        self.level.setAccessibleName(tr("Lines of the log"))
         self.level.setProperty("role", "quiet")
         for value, words in LEVELS:
-            self.level.addItem(words, value)
+            self.level.addItem(tr(words), value)
         self.copy = QToolButton()
         self.copy.setObjectName("log-copy")
-        self.copy.setAccessibleName("Copy the log")
-        self.copy.setToolTip("Copy the lines that are shown")
+        self.copy.setAccessibleName(tr("Copy the log"))
+        self.copy.setToolTip(tr("Copy the lines that are shown"))
         row = QHBoxLayout()
         row.setContentsMargins(14, 0, 8, 0)
         row.setSpacing(6)
@@ -126,7 +131,7 @@ class LogView(QWidget):
             colour = {"warning": c.warning, "error": c.bad}.get(line.level, c.text)
             if not self.text.document().isEmpty():
                 cursor.insertBlock()
-            words = _MARKS.get(line.level, "") + line.text
+            words = tr(_MARKS.get(line.level, "")) + line.text
             cursor.insertHtml(f'{before}<span style="color:{colour}">{escape(words)}</span>')
         cursor.endEditBlock()
         self._mark()
@@ -134,7 +139,7 @@ class LogView(QWidget):
             bar.setValue(bar.maximum())
         empty = self.text.document().isEmpty()
         self.none.setVisible(empty and bool(self._lines))
-        self.none.setText("No line of the log fits.")
+        self.none.setText(tr("No line of the log fits."))
         self.copy.setEnabled(not empty)
 
     def _mark(self) -> None:

@@ -8,6 +8,7 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QGridLayout, QProgressBar, QVBoxLayout, QWidget
 
 from core.system import Sample, Sampler
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, card, text
 
 PERIOD = 2.0
@@ -52,7 +53,7 @@ class Meters(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("meters")
-        self.setAccessibleName("Load of the computer")
+        self.setAccessibleName(tr("Load of the computer"))
         self._rows: dict[str, tuple[QProgressBar, ElidedLabel]] = {}
         self._still = False
         self.sampling = Sampling(self)
@@ -66,8 +67,8 @@ class Meters(QWidget):
         self._grid.setHorizontalSpacing(10)
         self._grid.setVerticalSpacing(5)
         self._grid.setColumnStretch(1, 1)
-        self._row("cpu", "Processor")
-        self._row("memory", "Memory")
+        self._row("cpu", tr("Processor"))
+        self._row("memory", tr("Memory"))
 
     def hold(self, still: bool) -> None:
         """Stand still while something is measured."""
@@ -77,14 +78,16 @@ class Meters(QWidget):
 
     def show_sample(self, sample: Sample) -> None:
         """Show one look at the machine."""
-        self._show("cpu", sample.cpu, f"{sample.cpu:.0f} % of {sample.cores} threads")
-        own = f"{sample.own / 1e9:.1f} GB of it Espalier's"
+        self._show(
+            "cpu", sample.cpu, tr("{cpu:.0f} % of {cores} threads", cpu=sample.cpu, cores=sample.cores)
+        )
+        own = tr("{own:.1f} GB of it Espalier's", own=sample.own / 1e9)
         self._show("memory", *_memory(sample.used, sample.total), own)
         for index, gpu in enumerate(sample.gpus):
             many = f" {index}" if len(sample.gpus) > 1 else ""
-            self._row(f"gpu{index}", f"GPU{many}")
+            self._row(f"gpu{index}", tr("GPU{many}", many=many))
             self._show(f"gpu{index}", gpu.load, f"{gpu.load:.0f} %", gpu.name)
-            self._row(f"gpu-memory{index}", f"GPU{many} memory")
+            self._row(f"gpu-memory{index}", tr("GPU{many} memory", many=many))
             self._show(f"gpu-memory{index}", *_memory(gpu.used, gpu.total), gpu.name)
 
     def texts(self) -> dict[str, str]:
@@ -132,4 +135,4 @@ class Meters(QWidget):
 
 
 def _memory(used: int, total: int) -> tuple[float, str]:
-    return 100 * used / max(1, total), f"{used / 1e9:.1f} of {total / 1e9:.1f} GB"
+    return 100 * used / max(1, total), tr("{used:.1f} of {total:.1f} GB", used=used / 1e9, total=total / 1e9)

@@ -13,6 +13,7 @@ from core import pipeline as documents
 from core.errors import EspalierError
 from core.pipeline import Pipeline
 from gui import theme
+from gui.language import tr
 from gui.widgets.buttons import card, text
 
 _KEY = "queue"
@@ -93,13 +94,17 @@ class QueuePane(QWidget):
         self.setObjectName("queue-pane")
         self._queue = queue
         self.list = _List(self._remove)
-        self.start = QPushButton("Start next")
+        self.start = QPushButton(tr("Start next"))
         self.start.setObjectName("queue-start")
-        self.start.setToolTip("Start the first waiting run")
+        self.start.setToolTip(tr("Start the first waiting run"))
         self.start.clicked.connect(lambda: start())
         self.up, self.down, self.off = (
             _tool(name, words)
-            for name, words in (("up", "Move up"), ("down", "Move down"), ("remove", "Remove from the queue"))
+            for name, words in (
+                ("up", tr("Move up")),
+                ("down", tr("Move down")),
+                ("remove", tr("Remove from the queue")),
+            )
         )
         self.up.clicked.connect(lambda: self._move(-1))
         self.down.clicked.connect(lambda: self._move(1))
@@ -107,7 +112,7 @@ class QueuePane(QWidget):
         row = QHBoxLayout()
         row.setContentsMargins(14, 0, 8, 0)
         row.setSpacing(4)
-        self.title = text("Waiting", "section")
+        self.title = text(tr("Waiting"), "section")
         row.addWidget(self.title)
         row.addStretch(1)
         for button in (self.up, self.down, self.off, self.start):
@@ -142,7 +147,7 @@ class QueuePane(QWidget):
         names = [one.pipeline.name for one in self._queue.entries]
         self.list.addItems([f"{number}.  {name}" for number, name in enumerate(names, 1)])
         self.list.setCurrentRow(min(max(row, 0), len(names) - 1))
-        self.title.setText(f"Waiting: {len(names)} run{'s' if len(names) != 1 else ''}")
+        self.title.setText(tr("Waiting runs: {count}", count=len(names)))
         self.setVisible(bool(names))
         height = self.list.sizeHintForRow(0) if names else 0
         self.list.setFixedHeight(min(len(names), 4) * max(height, 20) + 6)
@@ -168,7 +173,7 @@ class _List(QListWidget):
     def __init__(self, remove: Callable[[], None]):
         super().__init__()
         self.setObjectName("queue-list")
-        self.setAccessibleName("Runs that wait")
+        self.setAccessibleName(tr("Runs that wait"))
         self.setStyleSheet("QListWidget { border: none; }")
         self._remove = remove
 

@@ -5,16 +5,17 @@ from PySide6.QtGui import QAction, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from gui import theme
+from gui.language import QT_TR_NOOP, tr
 from gui.monitor.state import RunState, StageState, duration, time_left
 from gui.widgets.buttons import ElidedLabel, text
 
 STATUS: dict[str, tuple[str, str, str]] = {
-    "waiting": ("waiting", "muted", "Waiting"),
-    "running": ("running", "accent", "Running"),
-    "done": ("done", "good", "Done"),
-    "cached": ("cached", "good", "From the cache"),
-    "failed": ("error", "bad", "Failed"),
-    "stopped": ("pause", "warning", "Stopped"),
+    "waiting": ("waiting", "muted", QT_TR_NOOP("Waiting")),
+    "running": ("running", "accent", QT_TR_NOOP("Running")),
+    "done": ("done", "good", QT_TR_NOOP("Done")),
+    "cached": ("cached", "good", QT_TR_NOOP("From the cache")),
+    "failed": ("error", "bad", QT_TR_NOOP("Failed")),
+    "stopped": ("pause", "warning", QT_TR_NOOP("Stopped")),
 }
 
 
@@ -30,7 +31,7 @@ class StageTable(QScrollArea):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("stage-states")
-        self.setAccessibleName("Stages of the run")
+        self.setAccessibleName(tr("Stages of the run"))
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._rows: dict[str, _Row] = {}
@@ -73,7 +74,7 @@ class _Row(QWidget):
         self.setObjectName(f"stage-state-{key}")
         self._shown: tuple[object, ...] = ()
         self.spoken = ""
-        self.inspect = QAction("&Inspect this stage", self)
+        self.inspect = QAction(tr("&Inspect this stage"), self)
         self.inspect.setObjectName(f"inspect-stage-{key}")
         self.inspect.setEnabled(False)
         self.addAction(self.inspect)
@@ -88,7 +89,7 @@ class _Row(QWidget):
         self._bar = QProgressBar()
         self._bar.setRange(0, 1000)
         self._bar.setTextVisible(False)
-        self._bar.setAccessibleName("Progress of this stage")
+        self._bar.setAccessibleName(tr("Progress of this stage"))
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(10)
@@ -120,9 +121,9 @@ class _Row(QWidget):
         finished = stage.status in ("done", "cached")
         self.inspect.setEnabled(finished)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus if finished else Qt.FocusPolicy.NoFocus)
-        self.setToolTip("Double-click to inspect this stage" if finished else "")
+        self.setToolTip(tr("Double-click to inspect this stage") if finished else "")
         self._name.setText(stage.name)
-        self._state.setText(words)
+        self._state.setText(tr(words))
         detail = _detail(stage)
         self._detail.setText(detail)
         self._detail.setVisible(bool(detail))
@@ -142,12 +143,24 @@ class _Row(QWidget):
 
 
 def _detail(stage: StageState) -> str:
-    epochs = f"epoch {stage.epoch} of {stage.epochs}" if stage.epochs and stage.training else ""
-    best = f"best epoch {stage.best_epoch} ({stage.best_value:.2f} %)" if stage.best_epoch else ""
+    epochs = (
+        tr("epoch {epoch} of {epochs}", epoch=stage.epoch, epochs=stage.epochs)
+        if stage.epochs and stage.training
+        else ""
+    )
+    best = (
+        tr(
+            "best epoch {best_epoch} ({best_value:.2f} %)",
+            best_epoch=stage.best_epoch,
+            best_value=stage.best_value,
+        )
+        if stage.best_epoch
+        else ""
+    )
     if stage.status == "running":
         return " · ".join(part for part in (stage.phase, epochs, time_left(stage.seconds_left)) if part)
     if stage.status in ("done", "cached"):
         seconds = stage.report.get("seconds") or 0.0
-        took = f"took {duration(seconds)}" if seconds and stage.status == "done" else ""
+        took = tr("took {time}", time=duration(seconds)) if seconds and stage.status == "done" else ""
         return " · ".join(part for part in (best, took) if part)
     return " · ".join(part for part in (epochs, best) if part)

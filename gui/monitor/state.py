@@ -1,4 +1,4 @@
-"""What is known of a run, built from its events, live or from `events.jsonl` (no Qt).
+"""What is known of a run, built from its events, live or from `events.jsonl` (no widgets).
 
 Every point knows its optimiser's step and its time, both counted from the beginning of its stage;
 `timeline` lays the stages one behind the other.
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from core import events
 from core.events import Event
+from gui.language import tr
 
 Status = Literal["waiting", "running", "done", "cached", "failed", "stopped"]
 _CACHED_STEPS = 100  # width of an epoch of a cached stage before any stage has told its own
@@ -140,14 +141,6 @@ class RunState:
             if event is not None:
                 self.take(event, float(record.get("time", 0.0)))
 
-    def offsets(self) -> dict[str, float]:
-        """The x at which each stage begins."""
-        result, x = {}, 0.0
-        for key, stage in self.stages.items():
-            result[key] = x
-            x += stage.length
-        return result
-
     def part_names(self) -> list[str]:
         """Names of the loss parts of stages that have several, in the order of their appearance."""
         found: dict[str, None] = {}
@@ -167,7 +160,9 @@ class RunState:
                 stage.status = "waiting"
         self.done, self.measuring, self.fraction, self.seconds_left = None, False, 0.0, None
         self.phase = ""
-        self.log.append(LogLine("info", "", f"{'Going on with' if event.resumed else 'Started'} {event.run}"))
+        self.log.append(
+            LogLine("info", "", f"{tr('Going on with') if event.resumed else tr('Started')} {event.run}")
+        )
         self.version += 1
 
     def _on_stagestarted(self, event: events.StageStarted) -> None:
@@ -175,9 +170,18 @@ class RunState:
         stage.kind, stage.status, stage.fraction = event.kind, "running", 0.0
         stage.begin(self._now)
         self.current, self.measuring, self.training = event.stage, False, False
-        self.phase = stage.phase = "Starting"
+        self.phase = stage.phase = tr("Starting")
         self.log.append(
-            LogLine("info", event.stage, f"Stage {event.index + 1} of {event.total}: {event.name}")
+            LogLine(
+                "info",
+                event.stage,
+                tr(
+                    "Stage {index} of {total}: {name}",
+                    index=event.index + 1,
+                    total=event.total,
+                    name=event.name,
+                ),
+            )
         )
 
     def _on_phasestarted(self, event: events.PhaseStarted) -> None:
@@ -242,7 +246,11 @@ class RunState:
         if not stage.series:
             self._add_history(stage, event.report.get("history", []))
         self.log.append(
-            LogLine("info", event.stage, f"{stage.name} {'was in the cache' if event.cached else 'is done'}")
+            LogLine(
+                "info",
+                event.stage,
+                f"{stage.name} {tr('was in the cache') if event.cached else tr('is done')}",
+            )
         )
         self.version += 1
 
@@ -306,7 +314,7 @@ def time_left(seconds: float | None) -> str:
     """ "about 3 min left"; empty where nothing is known."""
     if seconds is None:
         return ""
-    return f"about {duration(seconds)} left"
+    return tr("about {duration} left", duration=duration(seconds))
 
 
 def duration(seconds: float) -> str:
@@ -315,5 +323,5 @@ def duration(seconds: float) -> str:
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        return tr("{minutes} min {seconds:02d} s", minutes=whole // 60, seconds=whole % 60)
+    return tr("{hours} h {minutes:02d} min", hours=whole // 3600, minutes=whole % 3600 // 60)

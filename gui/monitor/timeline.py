@@ -1,16 +1,17 @@
-"""Where a run's points lie on the axis that a person chose: steps, epochs or time (no Qt)."""
+"""Where a run's points lie on the axis that a person chose: steps, epochs or time (no widgets)."""
 
 from typing import Literal
 
 import numpy as np
 
+from gui.language import QT_TR_NOOP, tr
 from gui.monitor.state import RunState, StageState
 
 Axis = Literal["step", "epoch", "time"]
 AXES: tuple[tuple[Axis, str, str], ...] = (
-    ("step", "Steps", "Step"),
-    ("epoch", "Epochs", "Epoch"),
-    ("time", "Time", "Time in the stages [h:min:s]"),
+    ("step", QT_TR_NOOP("Steps"), QT_TR_NOOP("Step")),
+    ("epoch", QT_TR_NOOP("Epochs"), QT_TR_NOOP("Epoch")),
+    ("time", QT_TR_NOOP("Time"), QT_TR_NOOP("Time in the stages [h:min:s]")),
 )
 _WHOLE = ("train_loss", "train_top1")
 
@@ -53,7 +54,12 @@ class Timeline:
             if stage.best_epoch:
                 step, time = np.array([stage.best_step]), np.array([stage.best_time])
                 x = float(self._places(stage, step, time)[0]) + self._offsets[key]
-                words = f"Best epoch of {stage.name}: {stage.best_epoch}, {stage.best_value:.2f} %"
+                words = tr(
+                    "Best epoch of {name}: {best_epoch}, {best_value:.2f} %",
+                    name=stage.name,
+                    best_epoch=stage.best_epoch,
+                    best_value=stage.best_value,
+                )
                 found.append((x, stage.best_value, words))
         return found
 
@@ -66,9 +72,13 @@ class Timeline:
         if self._axis == "time":
             return f"{stage.name}, {clock(along)}"
         if self._axis == "epoch":
-            return f"{stage.name}, epoch {along:.4g}"
-        epoch = f", epoch {-(-along // stage.steps_per_epoch):.0f}" if stage.steps_per_epoch else ""
-        return f"{stage.name}, step {along:.0f}{epoch}"
+            return tr("{name}, epoch {along:.4g}", name=stage.name, along=along)
+        epoch = (
+            tr(", epoch {epoch:.0f}", epoch=-(-along // stage.steps_per_epoch))
+            if stage.steps_per_epoch
+            else ""
+        )
+        return tr("{name}, step {along:.0f}{epoch}", name=stage.name, along=along, epoch=epoch)
 
     def _places(self, stage: StageState, steps: np.ndarray, times: np.ndarray) -> np.ndarray:
         if self._axis == "time":

@@ -9,11 +9,12 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QSplitter,
-    QStackedLayout,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
+from gui.language import tr
 from gui.monitor.curves import Curves
 from gui.monitor.log_view import LogView
 from gui.monitor.meters import Meters
@@ -36,7 +37,7 @@ class MonitorView(QWidget):
         self._steered = ""
         self.throttle = Throttle(self._redraw, _REDRAW_MS, self)
         self.header = Header(
-            "Monitor",
+            tr("Monitor"),
             *(ActionButton(action) for action in (pause, finish, stop, resume)),
             ActionButton(run, primary=True),
         )
@@ -44,15 +45,17 @@ class MonitorView(QWidget):
         self.queue: QueuePane | None = None
         self.bar = QProgressBar()
         self.bar.setObjectName("run-progress")
-        self.bar.setAccessibleName("Progress of the run")
+        self.bar.setAccessibleName(tr("Progress of the run"))
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.percent, self.left = text(), text("", "muted")
         self.empty = Empty(
             "monitor",
-            "No run yet",
-            "Press Run to train, compress and measure every stage of the pipeline. "
-            "Its curves, progress and log appear here.",
+            tr("No run yet"),
+            tr(
+                "Press Run to train, compress and measure every stage of the pipeline. "
+                "Its curves, progress and log appear here."
+            ),
             ActionButton(run, primary=True),
         )
         body = QWidget()
@@ -61,14 +64,14 @@ class MonitorView(QWidget):
         column.setSpacing(12)
         column.addLayout(self._progress())
         column.addWidget(self._panes(), 1)
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(body)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 16, 22, 14)
         layout.setSpacing(10)
         layout.addWidget(self.header)
-        layout.addLayout(self._stack, 1)
+        layout.addWidget(self._stack, 1)
         self._redraw()
 
     def attach_queue(self, queue: RunQueue, start: Callable[[], None]) -> None:
@@ -94,7 +97,7 @@ class MonitorView(QWidget):
         lists.setObjectName("monitor-side")
         lists.setHandleWidth(12)
         lists.setChildrenCollapsible(False)
-        lists.addWidget(_framed(_titled("Stages"), self.stages))
+        lists.addWidget(_framed(_titled(tr("Stages")), self.stages))
         lists.addWidget(_framed(None, self.log))
         lists.setSizes([300, 240])
         side = QWidget()
@@ -142,14 +145,14 @@ class MonitorView(QWidget):
         self._stack.setCurrentIndex(1 if state.stages or waiting else 0)
         self.percent.setText(f"{state.fraction * 100:.0f} %")
         self.bar.setValue(round(state.fraction * 1000))
-        words = {"paused": "Paused; Resume goes on", "stopping": "Stopping after the current step …"}
+        words = {"paused": tr("Paused; Resume goes on"), "stopping": tr("Stopping after the current step …")}
         left = words.get(self._steered) or time_left(state.seconds_left)
         self.left.setText(left)
         self.left.setVisible(bool(left))
         about = f"{state.run} · {state.phase}" if state.phase else state.run
         if state.measuring:
-            about += " · the curves stand still so that nothing disturbs the measurement"
-        self.header.show_texts(state.pipeline or "Monitor", about or "Nothing has run yet.")
+            about += tr(" · the curves stand still so that nothing disturbs the measurement")
+        self.header.show_texts(state.pipeline or tr("Monitor"), about or tr("Nothing has run yet."))
 
     def _redraw(self) -> None:
         self._show_progress()

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.policy import Policy
+from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages
 from gui.settings.downloads_page import DownloadsPage
 from gui.settings.jobs import SettingsJobs
@@ -26,7 +27,11 @@ from gui.settings.trust_page import TrustPage
 from gui.theme import Theme
 from gui.widgets.buttons import text
 
-_THEMES = (("system", "As the system"), ("light", "Light"), ("dark", "Dark"))
+_THEMES = (
+    ("system", QT_TR_NOOP("As the system")),
+    ("light", QT_TR_NOOP("Light")),
+    ("dark", QT_TR_NOOP("Dark")),
+)
 _ROW = 34  # height of a page's name in the list
 
 
@@ -44,33 +49,33 @@ class SettingsDialog(QDialog):
     ):
         super().__init__(parent)
         self.setObjectName("settings")
-        self.setWindowTitle("Settings")
+        self.setWindowTitle(tr("Settings"))
         self.resize(820, 600)
         self._settings, self._theme, self._policy = settings, theme, policy
         self.storage, self.downloads = StoragePage(jobs, messages), DownloadsPage(jobs)
         self.trust = TrustPage(messages)
         pages = (
-            ("General", self._general()),
-            ("Computing", self._computing()),
-            ("Storage", self.storage),
-            ("Downloads", self.downloads),
-            ("Trusted files", self.trust),
+            (QT_TR_NOOP("General"), self._general()),
+            (QT_TR_NOOP("Computing"), self._computing()),
+            (QT_TR_NOOP("Storage"), self.storage),
+            (QT_TR_NOOP("Downloads"), self.downloads),
+            (QT_TR_NOOP("Trusted files"), self.trust),
         )
         self.list, self.stack = QListWidget(), QStackedWidget()
         self.list.setObjectName("settings-pages")
-        self.list.setAccessibleName("Pages of the settings")
+        self.list.setAccessibleName(tr("Pages of the settings"))
         self.list.setFixedWidth(160)
         for title, page in pages:
-            self.list.addItem(title)
+            self.list.addItem(tr(title))
             self.list.item(self.list.count() - 1).setSizeHint(QSize(0, _ROW))
             self.stack.addWidget(page)
-        close = QPushButton("Close")
+        close = QPushButton(tr("Close"))
         close.setObjectName("settings-close")
         close.setDefault(True)
         close.clicked.connect(self.accept)
         bottom = QHBoxLayout()
         bottom.addWidget(
-            text("Changes count at once; a run under way keeps what it started with.", "help"), 1
+            text(tr("Changes count at once; a run under way keeps what it started with."), "help"), 1
         )
         bottom.addWidget(close)
         middle = QHBoxLayout()
@@ -87,7 +92,7 @@ class SettingsDialog(QDialog):
 
     def show_page(self, title: str) -> None:
         """Open a page by its title."""
-        found = self.list.findItems(title, Qt.MatchFlag.MatchExactly)
+        found = self.list.findItems(tr(title), Qt.MatchFlag.MatchExactly)
         if found:
             self.list.setCurrentItem(found[0])
 
@@ -98,44 +103,48 @@ class SettingsDialog(QDialog):
             page.refresh()
 
     def _general(self) -> Page:
-        page, settings = Page("general", "General"), self._settings
+        page, settings = Page("general", tr("General")), self._settings
         self.theme = _choice("theme", _THEMES, self._theme.choice)
         self.theme.currentIndexChanged.connect(lambda: self._theme.choose(self.theme.currentData()))
         page.row(
-            "Theme", self.theme, "Light and dark have the same contrast; “as the system” follows its changes."
+            tr("Theme"),
+            self.theme,
+            tr("Light and dark have the same contrast; “as the system” follows its changes."),
         )
         self.awake = _tick(
-            "keep-awake", "Keep the computer from sleeping while a run goes on", settings.keep_awake
+            "keep-awake", tr("Keep the computer from sleeping while a run goes on"), settings.keep_awake
         )
         self.awake.toggled.connect(lambda on: settings.set("run/keep_awake", on))
         page.row(
-            "Sleep", self.awake, "The screen may still go dark. The status bar says where it is not possible."
+            tr("Sleep"),
+            self.awake,
+            tr("The screen may still go dark. The status bar says where it is not possible."),
         )
-        self.notify = _tick("notify", "Notify me when a run has ended", settings.notify)
+        self.notify = _tick("notify", tr("Notify me when a run has ended"), settings.notify)
         self.notify.toggled.connect(lambda on: settings.set("run/notify", on))
-        page.row("Notifications", self.notify, "Only while another window is in front.")
+        page.row(tr("Notifications"), self.notify, tr("Only while another window is in front."))
         page.end()
         return page
 
     def _computing(self) -> Page:
         settings, policy = self._settings, self._policy
-        page = Page("computing", "Computing", _rules(policy))
+        page = Page("computing", tr("Computing"), _rules(policy))
         self.device = _choice("device", DEVICES, settings.device)
         self.device.currentIndexChanged.connect(
             lambda: settings.set("compute/device", self.device.currentData())
         )
-        page.row("Device", self.device, "Where networks are trained.")
+        page.row(tr("Device"), self.device, tr("Where networks are trained."))
         self.threads = QSpinBox()
         self.threads.setObjectName("threads")
         self.threads.setRange(0, policy.threads or MOST_THREADS)
-        self.threads.setSpecialValueText("one per core")
+        self.threads.setSpecialValueText(tr("one per core"))
         self.threads.setValue(settings.threads)
         self.threads.setFixedWidth(150)
         self.threads.valueChanged.connect(lambda value: settings.set("compute/threads", value))
         page.row(
-            "Training threads", self.threads,
-            "On a processor, the same number gives the same weights bit for bit. Latency is measured with the "
-            "thread counts that its protocol names, the headline with one, whatever is chosen here.",
+            tr("Training threads"), self.threads,
+            tr("On a processor, the same number gives the same weights bit for bit. Latency is measured with the "
+            "thread counts that its protocol names, the headline with one, whatever is chosen here."),
         )  # fmt: skip
         self.watts = QDoubleSpinBox()
         self.watts.setObjectName("core-watts")
@@ -146,9 +155,9 @@ class SettingsDialog(QDialog):
         self.watts.setFixedWidth(150)
         self.watts.valueChanged.connect(lambda value: settings.set("compute/core_watts", value))
         page.row(
-            "One busy core", self.watts,
-            "Energy is measured where the processor counts it. Elsewhere it is estimated from this power and "
-            "marked so.",
+            tr("One busy core"), self.watts,
+            tr("Energy is measured where the processor counts it. Elsewhere it is estimated from this power and "
+            "marked so."),
         )  # fmt: skip
         page.end()
         return page
@@ -157,17 +166,17 @@ class SettingsDialog(QDialog):
 def _rules(policy: Policy) -> str:
     rules = []
     if policy.device != "auto":
-        rules.append(f"the device is {policy.device}")
+        rules.append(tr("the device is {device}", device=policy.device))
     if policy.threads:
-        rules.append(f"at most {policy.threads} threads")
-    return f"The administrator of this machine decided: {', '.join(rules)}." if rules else ""
+        rules.append(tr("at most {threads} threads", threads=policy.threads))
+    return tr("The administrator of this machine decided: {rules}.", rules=", ".join(rules)) if rules else ""
 
 
 def _choice(name: str, words: tuple[tuple[str, str], ...], chosen: str) -> QComboBox:
     box = QComboBox()
     box.setObjectName(name)
     for value, title in words:
-        box.addItem(title, value)
+        box.addItem(tr(title), value)
     box.setCurrentIndex(max(0, box.findData(chosen)))
     return box
 

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.data.download import PUBLIC_SETS
+from gui.language import tr
 from gui.settings.jobs import SettingsJobs
 from gui.settings.parts import Page, size
 from gui.widgets.buttons import ElidedLabel, card, text
@@ -29,19 +30,19 @@ class DownloadsPage(Page):
 
     def __init__(self, jobs: SettingsJobs):
         super().__init__(
-            "downloads", "Downloads", "Nothing is fetched from the web unless you press a button here."
+            "downloads", "Downloads", tr("Nothing is fetched from the web unless you press a button here.")
         )
         self._jobs = jobs
         self._weights: dict[str, dict[str, Any]] = {}
         self.buttons: dict[str, QPushButton] = {}
         self.states: dict[str, QLabel] = {}
         self.column.addWidget(self._running())
-        self.column.addWidget(text("Public data sets", "section"))
+        self.column.addWidget(text(tr("Public data sets"), "section"))
         self.column.addLayout(self._target())
         self._sets = self._rows([(f"set-{one.id}", one.title, one.terms) for one in PUBLIC_SETS.values()])
         self.column.addWidget(self._sets)
-        self.column.addWidget(text("ImageNet weights", "section"))
-        self.looking = text("Looking which are on this machine …", "muted")
+        self.column.addWidget(text(tr("ImageNet weights"), "section"))
+        self.looking = text(tr("Looking which are on this machine …"), "muted")
         self.column.addWidget(self.looking)
         self._below = QVBoxLayout()
         self.column.addLayout(self._below)
@@ -67,11 +68,11 @@ class DownloadsPage(Page):
         self.words = ElidedLabel()
         self.bar = QProgressBar()
         self.bar.setObjectName("download-progress")
-        self.bar.setAccessibleName("Progress of the download")
+        self.bar.setAccessibleName(tr("Progress of the download"))
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setFixedWidth(160)
-        self.cancel = QPushButton("Cancel")
+        self.cancel = QPushButton(tr("Cancel"))
         self.cancel.setObjectName("download-cancel")
         self.cancel.clicked.connect(self._jobs.downloads.stop)
         row.addWidget(self.words, 1)
@@ -82,13 +83,13 @@ class DownloadsPage(Page):
     def _target(self) -> QHBoxLayout:
         self.folder = QLineEdit(str(QSettings().value(_FOLDER, str(Path.home() / "Espalier data"))))
         self.folder.setObjectName("download-folder")
-        self.folder.setAccessibleName("Folder for data sets")
+        self.folder.setAccessibleName(tr("Folder for data sets"))
         self.folder.textChanged.connect(self._enable)
-        choose = QPushButton("Choose…")
+        choose = QPushButton(tr("Choose…"))
         choose.setObjectName("download-choose")
         choose.clicked.connect(self._choose)
         row = QHBoxLayout()
-        row.addWidget(text("Into"))
+        row.addWidget(text(tr("Into")))
         row.addWidget(self.folder, 1)
         row.addWidget(choose)
         return row
@@ -109,9 +110,9 @@ class DownloadsPage(Page):
             grid.addLayout(words, number, 0)
             self.states[id] = text("", "muted")
             self.states[id].setObjectName(f"download-state-{id}")
-            button = QPushButton("Download")
+            button = QPushButton(tr("Download"))
             button.setObjectName(f"download-{id}")
-            button.setAccessibleName(f"Download {title}")
+            button.setAccessibleName(tr("Download {title}", title=title))
             self.buttons[id] = button
             grid.addWidget(self.states[id], number, 1)
             grid.addWidget(button, number, 2)
@@ -134,16 +135,18 @@ class DownloadsPage(Page):
             button.setVisible(not here)
             button.setEnabled(not busy and (id.startswith("weights-") or bool(self.folder.text().strip())))
             if id.startswith("weights-"):
-                self.states[id].setText(f"✓ on this machine, {size(here)}" if here else "not here")
+                self.states[id].setText(
+                    tr("✓ on this machine, {size}", size=size(here)) if here else tr("not here")
+                )
 
     def _choose(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Folder for data sets", self.folder.text())
+        chosen = QFileDialog.getExistingDirectory(self, tr("Folder for data sets"), self.folder.text())
         if chosen:
             self.folder.setText(chosen)
 
     def _fetch_set(self, id: str) -> None:
         QSettings().setValue(_FOLDER, self.folder.text())
-        self._show_progress(0.0, "Starting the download …")
+        self._show_progress(0.0, tr("Starting the download …"))
         self._jobs.fetch_set(id, Path(self.folder.text()).expanduser())
 
     def _fetch_weights(self, id: str) -> None:
@@ -158,6 +161,6 @@ class DownloadsPage(Page):
         if id in self._weights:
             self._weights[id]["bytes"] = Path(path).stat().st_size
         elif id in PUBLIC_SETS:
-            self.states[f"set-{id}"].setText("✓ downloaded")
+            self.states[f"set-{id}"].setText(tr("✓ downloaded"))
             self.states[f"set-{id}"].setToolTip(path)
         self._enable()

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal
 from core.child import Child
 from core.control import RunControl
 from core.runs import Home
+from gui.language import tr
 from gui.messages import Messages
 from gui.worker import Failure, Say, Worker
 
@@ -58,7 +59,7 @@ class SettingsJobs(QObject):
 
             return used(self.home, control)
 
-        self._start(self.storage, "adding up used space", job)
+        self._start(self.storage, tr("adding up used space"), job)
 
     def clear(self, kind: str) -> None:
         """Remove everything of a kind that can be made again."""
@@ -68,7 +69,7 @@ class SettingsJobs(QObject):
 
             return kind, clear(self.home, kind, control)
 
-        self._start(self.storage, "clearing away", job)
+        self._start(self.storage, tr("clearing away"), job)
 
     def list_weights(self) -> None:
         """Look which ImageNet weights are on this machine; a process does it, as it needs PyTorch."""
@@ -77,7 +78,7 @@ class SettingsJobs(QObject):
             with Child("tool") as child:
                 return child.call(f"{_FETCHING}:weights_here", {}, control)
 
-        self._start(self.lister, "looking for weights", job)
+        self._start(self.lister, tr("looking for weights"), job)
 
     def fetch_set(self, name: str, folder: Path) -> None:
         """Download a public data set."""
@@ -86,10 +87,10 @@ class SettingsJobs(QObject):
             from core.data.download import download
             from core.policy import site_policy
 
-            site_policy().allow_download(f"the data set {name}")
+            site_policy().allow_download(tr("the data set {name}", name=name))
             return name, str(download(name, folder, control, lambda share, words: say((share, words))))
 
-        self._start(self.downloads, f"downloading {name}", job)
+        self._start(self.downloads, tr("downloading {name}", name=name), job)
 
     def fetch_weights(self, backbone: str, folder: Path) -> None:
         """Download ImageNet weights; `folder` is where they go, to clear half a file away."""
@@ -100,7 +101,7 @@ class SettingsJobs(QObject):
             before = set(folder.rglob("*")) if folder.is_dir() else set()
             try:
                 with Child("tool") as child:
-                    say((0.0, "Starting the download …"))
+                    say((0.0, tr("Starting the download …")))
                     done = child.call(
                         f"{_FETCHING}:fetch_weights", {"backbone": backbone}, control,
                         lambda share, words: say((share, words)),
@@ -109,7 +110,7 @@ class SettingsJobs(QObject):
             finally:
                 remove_parts(folder, before)
 
-        self._start(self.downloads, f"downloading {backbone}", job)
+        self._start(self.downloads, tr("downloading {name}", name=backbone), job)
 
     def _start(self, worker: Worker, title: str, job: Any) -> None:
         if not worker.running:

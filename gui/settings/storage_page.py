@@ -5,25 +5,28 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout
 
 from core.storage import KINDS, Used
+from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages
 from gui.settings.jobs import SettingsJobs
 from gui.settings.parts import Page, size
 from gui.widgets.buttons import card, text
+
+CANCEL = QT_TR_NOOP("Cancel")
 
 
 class StoragePage(Page):
     """One row a kind; a button where it can be cleared away, which asks before it does."""
 
     def __init__(self, jobs: SettingsJobs, messages: Messages):
-        super().__init__("storage", "Storage")
+        super().__init__("storage", tr("Storage"))
         self._jobs, self._messages = jobs, messages
         self._found: dict[str, Used] = {}
         self.folder = QLineEdit(str(jobs.home.folder))
         self.folder.setObjectName("storage-folder")
-        self.folder.setAccessibleName("Storage folder")
+        self.folder.setAccessibleName(tr("Storage folder"))
         self.folder.setReadOnly(True)
         self.folder.setCursorPosition(0)
-        show = QPushButton("Open folder")
+        show = QPushButton(tr("Open folder"))
         show.setObjectName("storage-open")
         show.clicked.connect(self._open)
         row = QHBoxLayout()
@@ -32,8 +35,10 @@ class StoragePage(Page):
         self.column.addLayout(row)
         self.column.addWidget(
             text(
-                "ESPALIER_HOME names another folder, for the window and the command line alike; it is read when "
-                "they start.",
+                tr(
+                    "ESPALIER_HOME names another folder, for the window and the command line alike; it is read when "
+                    "they start."
+                ),
                 "help",
                 wrap=True,
             )
@@ -83,8 +88,8 @@ class StoragePage(Page):
         self._found = {one.kind.id: one for one in found}
         for one in found:
             self.sizes[one.kind.id].setText(size(one.bytes))
-            self.sizes[one.kind.id].setToolTip(f"{one.files} files")
-        self.total.setText(f"Together {size(sum(one.bytes for one in found))}")
+            self.sizes[one.kind.id].setToolTip(tr("{files} files", files=one.files))
+        self.total.setText(tr("Together {size}", size=size(sum(one.bytes for one in found))))
         self._enable()
 
     def _enable(self) -> None:
@@ -93,15 +98,15 @@ class StoragePage(Page):
             known = self._found.get(id)
             button.setEnabled(not busy and known is not None and known.bytes > 0)
         if busy and not self._found:
-            self.total.setText("Adding up …")
+            self.total.setText(tr("Adding up …"))
 
     def _clear(self, id: str) -> None:
         one = self._found[id]
         answer = self._messages.question(
             one.kind.clear,
-            f"Remove {size(one.bytes)} in {one.files} files for good?",
+            tr("Remove {size} in {files} files for good?", size=size(one.bytes), files=one.files),
             one.kind.about,
-            (one.kind.clear, "Cancel"),
+            (one.kind.clear, CANCEL),
         )
         if answer == one.kind.clear:
             self._jobs.clear(id)

@@ -5,8 +5,13 @@ from typing import Any
 from PySide6.QtCore import QObject, QSettings, Signal
 
 from core.profiling.energy import CORE_WATTS
+from gui.language import QT_TR_NOOP
 
-DEVICES = (("auto", "Automatic: a GPU where there is one"), ("cpu", "Processor"), ("cuda", "GPU"))
+DEVICES = (
+    ("auto", QT_TR_NOOP("Automatic: a GPU where there is one")),
+    ("cpu", QT_TR_NOOP("Processor")),
+    ("cuda", QT_TR_NOOP("GPU")),
+)
 MOST_THREADS, LEAST_WATTS, MOST_WATTS = 256, 0.1, 100.0
 
 

@@ -4,6 +4,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QTreeWidget, QTreeWidget
 
 from core.errors import EspalierError
 from core.trust import TrustList
+from gui.language import tr
 from gui.messages import Messages
 from gui.settings.parts import Page
 from gui.widgets.buttons import text
@@ -14,22 +15,22 @@ class TrustPage(Page):
 
     def __init__(self, messages: Messages):
         super().__init__(
-            "trust", "Trusted Python files",
-            "A network of your own is a Python file, and running one can do anything that you can do. A file is "
-            "run only after you said that you trust it, and asked about again when it has changed.",
+            "trust", tr("Trusted Python files"),
+            tr("A network of your own is a Python file, and running one can do anything that you can do. A file is "
+            "run only after you said that you trust it, and asked about again when it has changed."),
         )  # fmt: skip
         self._messages = messages
         self._list = TrustList.default()
         self.tree = QTreeWidget()
         self.tree.setObjectName("trusted-files")
-        self.tree.setAccessibleName("Trusted Python files")
+        self.tree.setAccessibleName(tr("Trusted Python files"))
         self.tree.setRootIsDecorated(False)
-        self.tree.setHeaderLabels(["File", "Since", "SHA-256"])
+        self.tree.setHeaderLabels([tr("File"), tr("Since"), tr("SHA-256")])
         self.tree.setMinimumHeight(200)
         self.none = text(
-            "No file is trusted yet. You are asked when a pipeline uses one.", "muted", wrap=True
+            tr("No file is trusted yet. You are asked when a pipeline uses one."), "muted", wrap=True
         )
-        self.off = QPushButton("Trust no longer")
+        self.off = QPushButton(tr("Trust no longer"))
         self.off.setObjectName("trust-remove")
         self.off.clicked.connect(self._remove)
         row = QHBoxLayout()

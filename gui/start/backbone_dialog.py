@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.models.catalogue import BACKBONES
+from gui.language import tr
 from gui.start.from_model import WeightsLook
 from gui.widgets.buttons import text
 
@@ -23,29 +24,29 @@ class BackboneDialog(QDialog):
     def __init__(self, parent: QWidget | None, path: Path, found: WeightsLook):
         super().__init__(parent)
         self.setObjectName("backbone-dialog")
-        self.setWindowTitle("A pipeline from weights")
+        self.setWindowTitle(tr("A pipeline from weights"))
         self.setMinimumWidth(520)
         self.found = found
         self.box = QComboBox()
         self.box.setObjectName("dropped-backbone")
-        self.box.setAccessibleName("Backbone")
+        self.box.setAccessibleName(tr("Backbone"))
         shares = {match.backbone: match.share for match in found.matches}
         ordered = [match.backbone for match in found.matches]
         for id in [*ordered, *(id for id in BACKBONES if id not in shares)]:
-            fits = f" · {shares[id] * 100:.0f} % of the tensors fit" if id in shares else ""
+            fits = tr(" · {shares:.0f} % of the tensors fit", shares=shares[id] * 100) if id in shares else ""
             self.box.addItem(BACKBONES[id].title + fits, id)
         self.box.currentIndexChanged.connect(lambda _index: self._say())
         self.help = text("", "muted", wrap=True)
         self.help.setObjectName("dropped-help")
-        self.fresh = QCheckBox("Start with a new classifier")
+        self.fresh = QCheckBox(tr("Start with a new classifier"))
         self.fresh.setObjectName("dropped-fresh-head")
         self.fresh.setChecked(found.fresh_head)
-        label = text("Backbone", "section")
+        label = text(tr("Backbone"), "section")
         label.setBuddy(self.box)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 20, 22, 18)
         layout.setSpacing(10)
-        layout.addWidget(text(f"Which network is {path.name}?", "heading", wrap=True))
+        layout.addWidget(text(tr("Which network is {name}?", name=path.name), "heading", wrap=True))
         layout.addWidget(text(in_words(found), "", wrap=True))
         layout.addSpacing(4)
         layout.addWidget(label)
@@ -59,7 +60,7 @@ class BackboneDialog(QDialog):
         self._say()
 
     def _buttons(self) -> QHBoxLayout:
-        make, cancel = QPushButton("Make the pipeline"), QPushButton("Cancel")
+        make, cancel = QPushButton(tr("Make the pipeline")), QPushButton(tr("Cancel"))
         make.setObjectName("dropped-make")
         cancel.setObjectName("dropped-cancel")
         make.setProperty("primary", True)
@@ -90,22 +91,37 @@ class BackboneDialog(QDialog):
 def in_words(found: WeightsLook) -> str:
     """What the comparison says."""
     if found.sure:
-        return (
-            f"Every one of its {found.tensors} tensors fits {BACKBONES[found.matches[0].backbone].title} by name "
-            "and shape."
+        return tr(
+            "Every one of its {tensors} tensors fits {title} by name and shape.",
+            tensors=found.tensors,
+            title=BACKBONES[found.matches[0].backbone].title,
         )
     if found.matches and found.matches[0].share > 0.5:
         title, share = BACKBONES[found.matches[0].backbone].title, found.matches[0].share
-        return f"It comes nearest to {title}: {share * 100:.0f} % of its tensors fit by name and shape."
-    return "No backbone of the list fits by names and shapes. Choose the one that the weights were made for."
+        return tr(
+            "It comes nearest to {title}: {share:.0f} % of its tensors fit by name and shape.",
+            title=title,
+            share=share * 100,
+        )
+    return tr(
+        "No backbone of the list fits by names and shapes. Choose the one that the weights were made for."
+    )
 
 
 def classes_in_words(found: WeightsLook) -> str:
     """How the classifier and the data set fit together."""
     if found.classes is None:
-        return "The classes that it was trained for could not be told from the file."
+        return tr("The classes that it was trained for could not be told from the file.")
     if found.data_classes is None:
-        return f"It tells {found.classes} classes apart. The open data set could not be counted."
+        return tr(
+            "It tells {classes} classes apart. The open data set could not be counted.", classes=found.classes
+        )
     if found.classes == found.data_classes:
-        return f"It tells {found.classes} classes apart, as many as the open data set has."
-    return f"It tells {found.classes} classes apart, the open data set has {found.data_classes}."
+        return tr(
+            "It tells {classes} classes apart, as many as the open data set has.", classes=found.classes
+        )
+    return tr(
+        "It tells {classes} classes apart, the open data set has {data_classes}.",
+        classes=found.classes,
+        data_classes=found.data_classes,
+    )

@@ -16,6 +16,7 @@ from gui.desk import Desk
 from gui.document import Document
 from gui.editor import edits
 from gui.files import Opened
+from gui.language import tr
 from gui.messages import Messages
 from gui.start import from_model
 from gui.start.backbone_dialog import BackboneDialog
@@ -71,7 +72,7 @@ class Intake(QObject):
 
     def _look_into(self, path: Path, kind: str) -> None:
         if self.looker.running:
-            self.said.emit(f"Still busy with {self._path.name}.")
+            self.said.emit(tr("Still busy with {name}.", name=self._path.name))
             return
         self._path = path
         data, base, cache = self._document.pipeline.data, self._document.base, self._home.data
@@ -83,8 +84,8 @@ class Intake(QObject):
                 path, control, say, lambda: _count_classes(data, cache, base, control)
             )
 
-        self.said.emit(f"Looking into {path.name} …")
-        self.looker.start(f"looking into {path.name}", look)
+        self.said.emit(tr("Looking into {name} …", name=path.name))
+        self.looker.start(tr("looking into {name}", name=path.name), look)
 
     def _looked(self, found: Any) -> None:
         path = self._path
@@ -107,7 +108,9 @@ class Intake(QObject):
         opened = Opened(pipeline, None, path.parent)
         self._document.open(opened.pipeline, opened.path, opened.base)
         self.made.emit(opened)
-        self.said.emit(f"A pipeline that starts from {path.name}, on the data set that was open.")
+        self.said.emit(
+            tr("A pipeline that starts from {name}, on the data set that was open.", name=path.name)
+        )
 
 
 def _count_classes(data: DataSettings, cache: Path, base: Path, control: RunControl) -> int | None:

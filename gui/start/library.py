@@ -1,4 +1,4 @@
-"""The person's runs and recipes as the Start place lists them (no Qt).
+"""The person's runs and recipes as the Start place lists them (no widgets).
 
 A run of this machine lies in the home's `runs`; its name, tags and notes stand in its `run.json`.
 A run folder from elsewhere (a stick, a share, another machine) stays where it lies and is never
@@ -16,13 +16,14 @@ from core.errors import EspalierError
 from core.profiling.machine import fingerprint
 from core.runs import Home, RunFolder, find_runs, write_atomically
 from gui.files import Recipe, recipes
+from gui.language import QT_TR_NOOP, tr
 from gui.monitor.state import duration
 
 _SAME_MACHINE = ("processor", "logical_cores", "memory_bytes", "gpu")
 _LOOKED_AT = 5
 STATUS_WORDS = {
-    "completed": "Complete", "stopped": "Stopped", "failed": "Failed", "running": "Running",
-    "interrupted": "Interrupted", "new": "Not started", "missing": "Not found",
+    "completed": QT_TR_NOOP("Complete"), "stopped": QT_TR_NOOP("Stopped"), "failed": QT_TR_NOOP("Failed"), "running": QT_TR_NOOP("Running"),
+    "interrupted": QT_TR_NOOP("Interrupted"), "new": QT_TR_NOOP("Not started"), "missing": QT_TR_NOOP("Not found"),
 }  # fmt: skip
 
 
@@ -161,10 +162,14 @@ def last_time(name: str, runs: Iterable[RunLine]) -> str:
     for line in complete[:_LOOKED_AT]:
         cached = cached_stages(line.folder)
         if line.seconds is not None and cached is not None and not cached:
-            return f"Took {took(line.seconds)} on this machine, {when(line.started).split(',')[0]}"
+            return tr(
+                "Took {took} on this machine, {split}",
+                took=took(line.seconds),
+                split=when(line.started).split(",")[0],
+            )
     if complete and complete[0].seconds is not None:
-        return f"Took {took(complete[0].seconds)} on this machine, with kept stages"
-    return "Not completed on this machine yet"
+        return tr("Took {took} on this machine, with kept stages", took=took(complete[0].seconds))
+    return tr("Not completed on this machine yet")
 
 
 def cached_stages(folder: Path) -> int | None:
@@ -185,7 +190,7 @@ def matches(line: RunLine, words: str) -> bool:
         line.pipeline,
         *line.tags,
         line.notes,
-        STATUS_WORDS[line.status],
+        tr(STATUS_WORDS[line.status]),
         line.when,
         line.folder.name,
     )

@@ -10,12 +10,15 @@ from PySide6.QtGui import QDesktopServices
 from core.errors import EspalierError
 from core.runs import Home
 from gui.actions import Actions
+from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages
 from gui.start import trash
 from gui.start.library import Library, RunLine, annotate, read_library
 from gui.start.trash import Deleted
 from gui.start.view import StartView
 from gui.worker import Worker
+
+DELETE, KEEP = QT_TR_NOOP("Delete for good"), QT_TR_NOOP("Keep them")
 
 
 class StartPlace(QObject):
@@ -64,7 +67,7 @@ class StartPlace(QObject):
             trash.empty_trash(home, days)
             return read_library(home), trash.trashed(home)
 
-        self.lister.start("reading the runs", job)
+        self.lister.start(tr("reading the runs"), job)
 
     def _show(self, found: tuple[Library, list[Deleted]]) -> None:
         if not self._again:  # what was read is of before the last change
@@ -80,7 +83,8 @@ class StartPlace(QObject):
     def _reveal(self, folder: Path) -> None:
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
             self.messages.inform(
-                "The folder of the run", f"No file manager answered. The run lies in {folder}."
+                tr("The folder of the run"),
+                tr("No file manager answered. The run lies in {folder}.", folder=folder),
             )
 
     def _annotate(self, line: RunLine, name: str, tags: tuple[str, ...], notes: str) -> None:
@@ -104,7 +108,7 @@ class StartPlace(QObject):
 
         def work() -> None:
             folders.extend(trash.restore(self.home, one) for one in deleted)
-            self.said.emit(f"Put back: {', '.join(one.name for one in deleted)}.")
+            self.said.emit(tr("Put back: {names}.", names=", ".join(one.name for one in deleted)))
 
         self._try(work)
         self._last = [one for one in self._last if one not in deleted]
@@ -113,10 +117,10 @@ class StartPlace(QObject):
 
     def _empty(self) -> None:
         answer = self.messages.question(
-            "Delete for good", "Delete all runs in the trash for good?", "Nothing can bring them back afterwards.",
-            ("Delete for good", "Keep them"),
+            tr(DELETE), tr("Delete all runs in the trash for good?"), tr("Nothing can bring them back afterwards."),
+            (DELETE, KEEP),
         )  # fmt: skip
-        if answer == "Delete for good":
+        if answer == DELETE:
             self._last = []
             self.view.show_deleted([], [])
             self._list(0)

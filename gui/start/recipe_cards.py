@@ -17,6 +17,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPen
 from PySide6.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from gui import theme
+from gui.language import tr
 from gui.start.library import RecipeLine
 
 Index = QModelIndex | QPersistentModelIndex
@@ -98,7 +99,7 @@ class RecipeDelegate(QStyledItemDelegate):
         painter.restore()
 
     def _last(self, painter: QPainter, inside: QRect, line: RecipeLine, high: int) -> None:
-        known = line.last.startswith("Took")
+        known = line.last.startswith(tr("Took"))
         c = theme.colours()
         ratio = painter.device().devicePixelRatio() if painter.device() else 1
         top = inside.bottom() - high + 1
@@ -144,7 +145,7 @@ class RecipeCards(QListView):
         super().__init__()
         self.setObjectName("recipes")
         self.setProperty("role", "cards")
-        self.setAccessibleName("Recipes")
+        self.setAccessibleName(tr("Recipes"))
         self.recipes = RecipeModel()
         self.setModel(self.recipes)
         self.setItemDelegate(RecipeDelegate(self))

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui import theme
+from gui.language import tr
 from gui.start.library import RunLine, parse_tags
 from gui.widgets.buttons import ElidedLabel, text
 
@@ -40,8 +41,8 @@ class RunDetails(QFrame):
         self.setProperty("role", "card")
         self.line: RunLine | None = None
         self.name, self.tags, self.notes = QLineEdit(), QLineEdit(), QPlainTextEdit()
-        self.tags.setPlaceholderText("baseline, to show, …")
-        self.notes.setPlaceholderText("What this run was for, what it showed")
+        self.tags.setPlaceholderText(tr("baseline, to show, …"))
+        self.notes.setPlaceholderText(tr("What this run was for, what it showed"))
         self.notes.setTabChangesFocus(True)
         self.notes.setFixedHeight(58)
         self.place = ElidedLabel()
@@ -55,13 +56,13 @@ class RunDetails(QFrame):
         grid.setHorizontalSpacing(10)
         grid.setVerticalSpacing(8)
         fields: tuple[tuple[str, QWidget, int, int], ...] = (
-            ("Name", self.name, 0, 0), ("Tags", self.tags, 0, 2), ("Notes", self.notes, 1, 0),
+            (tr("Name"), self.name, 0, 0), (tr("Tags"), self.tags, 0, 2), (tr("Notes"), self.notes, 1, 0),
         )  # fmt: skip
         for title, field, row, column in fields:
             label = text(title, "muted")
             label.setBuddy(field)
             field.setObjectName(f"run-{title.lower()}")
-            field.setAccessibleName(f"{title} of the run")
+            field.setAccessibleName(tr("{title} of the run", title=title))
             field.setAcceptDrops(False)  # what is dropped opens as a whole
             grid.addWidget(label, row, column)
             grid.addWidget(field, row, column + 1, 1, 3 if row else 1)
@@ -77,12 +78,12 @@ class RunDetails(QFrame):
 
     def _buttons(self) -> QHBoxLayout:
         self.open, self.reveal, self.delete = (
-            QPushButton("Open"),
-            QPushButton("Show in folder"),
-            QPushButton("Delete"),
+            QPushButton(tr("Open")),
+            QPushButton(tr("Show in folder")),
+            QPushButton(tr("Delete")),
         )
-        self.open.setToolTip("Show its results and its pipeline")
-        self.reveal.setToolTip("Show the run's folder in the file manager")
+        self.open.setToolTip(tr("Show its results and its pipeline"))
+        self.reveal.setToolTip(tr("Show the run's folder in the file manager"))
         row = QHBoxLayout()
         row.setSpacing(8)
         for button, name in (
@@ -120,16 +121,16 @@ class RunDetails(QFrame):
             widget.setEnabled(line is not None and (line.status != "missing" or widget is self.notes))
         self.delete.setEnabled(bool(lines))
         elsewhere = bool(lines) and all(one.elsewhere for one in lines)
-        self.delete.setText("Take off the list" if elsewhere else "Delete")
+        self.delete.setText(tr("Take off the list") if elsewhere else tr("Delete"))
         self.delete.setToolTip(
-            "The folder itself stays where it is"
+            tr("The folder itself stays where it is")
             if elsewhere
-            else "Move to the trash; it can be put back  (Delete)"
+            else tr("Move to the trash; it can be put back  (Delete)")
         )
         words = (
-            f"{len(lines)} runs are chosen"
+            tr("{count} runs are chosen", count=len(lines))
             if len(lines) > 1
-            else "Choose a run to name it and to write notes"
+            else tr("Choose a run to name it and to write notes")
         )
         self.place.setText(str(line.folder) if line else words)
 

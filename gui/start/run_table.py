@@ -10,12 +10,20 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from gui import theme
 from gui.data.classes import ARROWS, turned
+from gui.language import QT_TR_NOOP, tr
 from gui.start.library import STATUS_WORDS, RunLine, matches
+from gui.widgets.tables import set_up_rows
 
 Index = QModelIndex | QPersistentModelIndex
 NAME, TAGS, STATUS, STARTED, TOOK = range(5)
 _NARROW = 640
-_TITLES = ("Name", "Tags", "Status", "Started", "Took")
+_TITLES = (
+    QT_TR_NOOP("Name"),
+    QT_TR_NOOP("Tags"),
+    QT_TR_NOOP("Status"),
+    QT_TR_NOOP("Started"),
+    QT_TR_NOOP("Took"),
+)
 _ICONS = {
     "completed": ("done", "good"), "stopped": ("pause", "muted"), "failed": ("error", "bad"),
     "running": ("running", "accent"), "interrupted": ("warning", "warning"), "new": ("waiting", "muted"),
@@ -74,7 +82,7 @@ class RunModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return _TITLES[section] + (ARROWS[self.sorted[1]] if section == self.sorted[0] else "")
+            return tr(_TITLES[section]) + (ARROWS[self.sorted[1]] if section == self.sorted[0] else "")
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _side(section)
         return None
@@ -90,10 +98,14 @@ class RunModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _side(column)
         if role == Qt.ItemDataRole.ToolTipRole:
-            place = f"Lies elsewhere and is only read: {line.folder}" if line.elsewhere else str(line.folder)
+            place = (
+                tr("Lies elsewhere and is only read: {folder}", folder=line.folder)
+                if line.elsewhere
+                else str(line.folder)
+            )
             return "\n".join(part for part in (line.name, line.notes, place) if part)
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{_TITLES[column]}: {_text(line, column)}"
+            return f"{tr(_TITLES[column])}: {_text(line, column)}"
         return None
 
 
@@ -127,25 +139,14 @@ class RunTable(QTableView):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setObjectName("runs-list")
-        self.setAccessibleName("Runs")
         self.runs = RunModel()
         self.setModel(self.runs)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setAlternatingRowColors(False)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        set_up_rows(self, "runs-list", tr("Runs"), 36)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setStyleSheet(
             "QTableView { border: none; border-radius: 0; } QTableView::item { padding: 0 8px; }"
         )
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(36)
         header = self.horizontalHeader()
-        header.setHighlightSections(False)
         header.setSectionsClickable(True)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)

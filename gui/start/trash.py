@@ -1,4 +1,4 @@
-"""Deleted runs: moved to the home's `trash`, put back on undo, gone for good after some days (no Qt)."""
+"""Deleted runs: moved to the home's `trash`, put back on undo, gone for good after some days (no widgets)."""
 
 import shutil
 import time
@@ -9,6 +9,7 @@ from typing import Any
 
 from core.errors import EspalierError
 from core.runs import Home, RunFolder
+from gui.language import tr
 from gui.start.library import RunLine, forget, remember
 
 KEPT_DAYS = 30
@@ -69,7 +70,7 @@ def restore(home: Home, deleted: Deleted) -> Path:
     target = home.runs / deleted.folder.name
     try:
         if target.exists():
-            raise FileExistsError(17, "its place is taken")
+            raise FileExistsError(17, tr("its place is taken"))
         home.runs.mkdir(parents=True, exist_ok=True)
         deleted.folder.rename(target)
     except OSError as error:

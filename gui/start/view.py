@@ -10,12 +10,13 @@ from PySide6.QtWidgets import (  # fmt: skip
     QMenu,
     QPushButton,
     QSplitter,
-    QStackedLayout,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
 from gui import theme
+from gui.language import tr
 from gui.start.library import Library, RunLine, when
 from gui.start.recipe_cards import RecipeCards
 from gui.start.run_details import RunDetails
@@ -54,11 +55,13 @@ class StartView(QWidget):
         super().__init__()
         self.setObjectName("place-start")
         self.header = Header(
-            "Start", ActionButton(open_pipeline), ActionButton(open_run), ActionButton(run, primary=True)
+            tr("Start"), ActionButton(open_pipeline), ActionButton(open_run), ActionButton(run, primary=True)
         )
         self.recipes, self.table, self.details = RecipeCards(), RunTable(), RunDetails()
         self.recipes.chosen.connect(self.path_chosen)
-        self.search = SearchBox("run-search", "Search the runs", "Search names, tags, notes, dates  (Ctrl+F)")
+        self.search = SearchBox(
+            "run-search", tr("Search the runs"), tr("Search names, tags, notes, dates  (Ctrl+F)")
+        )
         self._searching = QTimer(self)
         self._searching.setSingleShot(True)
         self._searching.setInterval(_SEARCH_MS)
@@ -86,7 +89,7 @@ class StartView(QWidget):
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        heading = text("Recipes", "heading")
+        heading = text(tr("Recipes"), "heading")
         heading.setMinimumHeight(32)
         column.addWidget(heading)
         column.addWidget(self.recipes, 1)
@@ -101,17 +104,17 @@ class StartView(QWidget):
         self.trash.setMenu(self.trash_menu)
         top = QHBoxLayout()
         top.setSpacing(10)
-        top.addWidget(text("Runs", "heading"))
+        top.addWidget(text(tr("Runs"), "heading"))
         top.addWidget(self.search, 1)
         top.addWidget(self.trash)
         self.empty = Empty("runs", "", "")
         frame = card()
         inside = QVBoxLayout(frame)
         inside.setContentsMargins(1, 1, 1, 1)
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.table)
-        inside.addLayout(self._stack)
+        inside.addWidget(self._stack)
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
@@ -127,7 +130,7 @@ class StartView(QWidget):
         self.bar.setObjectName("undo-bar")
         self.bar_words = text("", "", wrap=True)
         self.bar_words.setObjectName("undo-words")
-        self.undo, close = QPushButton("Undo"), QPushButton("Dismiss")
+        self.undo, close = QPushButton(tr("Undo")), QPushButton(tr("Dismiss"))
         self.undo.setObjectName("undo-delete")
         close.setObjectName("undo-dismiss")
         self.undo.clicked.connect(self.undo_wanted)
@@ -172,7 +175,7 @@ class StartView(QWidget):
     def show_document(self, name: str) -> None:
         """Say what Run would run."""
         self.header.show_texts(
-            "Start", f"“{name}” is open. Open another one here, or drag it into the window."
+            tr("Start"), tr("“{name}” is open. Open another one here, or drag it into the window.", name=name)
         )
 
     def show_run(self, line: RunLine) -> None:
@@ -184,35 +187,39 @@ class StartView(QWidget):
         """Offer to undo the last deletion, and to put back what was deleted before."""
         self.bar.setVisible(bool(just_now))
         if just_now:
-            first = f"“{just_now[0].name}”" if len(just_now) == 1 else f"{len(just_now)} runs"
+            first = f"“{just_now[0].name}”" if len(just_now) == 1 else tr("{count} runs", count=len(just_now))
             off = all(one.entry is not None for one in just_now)
             end = (
-                "off the list; the folder stays where it is."
+                tr("off the list; the folder stays where it is.")
                 if off
-                else f"deleted, kept for {KEPT_DAYS} days."
+                else tr("deleted, kept for {kept_days} days.", kept_days=KEPT_DAYS)
             )
             self.bar_words.setText(f"{first} {'are' if len(just_now) > 1 else 'is'} {end}")
         self.trash.setVisible(bool(before))
-        self.trash.setText(f"Deleted ({len(before)})")
+        self.trash.setText(tr("Deleted ({count})", count=len(before)))
         self.trash_menu.clear()
         for number, deleted in enumerate(before[:20]):
             day = when(deleted.at).split(",")[0]
-            entry = self.trash_menu.addAction(f"Put back “{deleted.name}”, deleted {day}")
+            entry = self.trash_menu.addAction(
+                tr("Put back “{name}”, deleted {day}", name=deleted.name, day=day)
+            )
             entry.setObjectName(f"put-back-{number}")
             entry.triggered.connect(lambda _=False, deleted=deleted: self.restore_wanted.emit(deleted))
         self.trash_menu.addSeparator()
-        self.trash_menu.addAction("Delete all of them for good…", self.empty_wanted.emit).setObjectName(
+        self.trash_menu.addAction(tr("Delete all of them for good…"), self.empty_wanted.emit).setObjectName(
             "empty-trash"
         )
 
     def _show_list(self) -> None:
         runs = self.table.runs
-        self.empty.title.setText("No run fits the search" if runs.all else "No runs yet")
+        self.empty.title.setText(tr("No run fits the search") if runs.all else tr("No runs yet"))
         self.empty.advice.setText(
-            "Search for part of a name, a tag, a note or a date."
+            tr("Search for part of a name, a tag, a note or a date.")
             if runs.all
-            else "Open a recipe and press Run; every run is listed here. "
-            "Run folders from other machines can be dragged into the window."
+            else tr(
+                "Open a recipe and press Run; every run is listed here. "
+                "Run folders from other machines can be dragged into the window."
+            )
         )
         self._stack.setCurrentIndex(1 if runs.lines else 0)
 
@@ -248,6 +255,6 @@ class StartView(QWidget):
             (details.open, details.open.click), (None, self._rename),
             (details.reveal, details.reveal.click), (details.delete, details.delete.click),
         ):  # fmt: skip
-            entry = menu.addAction(button.text() if button else "Rename  (F2)", slot)
+            entry = menu.addAction(button.text() if button else tr("Rename  (F2)"), slot)
             entry.setEnabled(button.isEnabled() if button else details.name.isEnabled())
         menu.popup(self.table.viewport().mapToGlobal(where))

@@ -4,13 +4,18 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout
 
 from core.tryout import Answer
 from gui.inspect.top_five import TopFive
+from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import ElidedLabel, text
 
 NOTHING = "—"
 _FIGURES = (
-    ("now", "This image", "Time of this image: the median of up to three runs"),
-    ("mean", "Average", "Mean over the images tried so far"),
-    ("rate", "Frames per second", "1 divided by the average time: what the model alone could do"),
+    ("now", QT_TR_NOOP("This image"), QT_TR_NOOP("Time of this image: the median of up to three runs")),
+    ("mean", QT_TR_NOOP("Average"), QT_TR_NOOP("Mean over the images tried so far")),
+    (
+        "rate",
+        QT_TR_NOOP("Frames per second"),
+        QT_TR_NOOP("1 divided by the average time: what the model alone could do"),
+    ),
 )
 
 
@@ -33,9 +38,9 @@ class AnswerCard(QFrame):
         grid.setHorizontalSpacing(10)
         grid.setVerticalSpacing(1)
         for column, (key, label, tip) in enumerate(_FIGURES):
-            caption = text(label, "help")
+            caption = text(tr(label), "help")
             for widget in (caption, self.figures[key]):
-                widget.setToolTip(tip)
+                widget.setToolTip(tr(tip))
             self.figures[key].setObjectName(f"answer-{name}-{key}")
             grid.addWidget(self.figures[key], 0, column)
             grid.addWidget(caption, 1, column)
@@ -54,7 +59,7 @@ class AnswerCard(QFrame):
 
     def show_model(self, title: str) -> None:
         """Name the model; "" when none is chosen."""
-        self.title.setText(title or "No model chosen")
+        self.title.setText(title or tr("No model chosen"))
         self.setAccessibleName(f"{self._role}: {title or 'no model chosen'}")
         self.show_answer(None)
         self.show_mean(None)

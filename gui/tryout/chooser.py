@@ -7,10 +7,10 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from core.errors import EspalierError
 from core.runs import Home, RunFolder
 from gui.inspect.picker import SubjectPicker
-from gui.inspect.subject import Subject, final, find, runs_to_inspect, subjects_of
+from gui.inspect.shelf import Shelf
+from gui.inspect.subject import Subject, final, find, runs_to_inspect
 from gui.messages import Messages
 from gui.tryout.work import Model
 
@@ -26,9 +26,9 @@ class Chooser(QObject):
 
     def __init__(self, pickers: Sequence[SubjectPicker], home: Home, messages: Messages, parent: QObject):
         super().__init__(parent)
-        self._pickers, self._home, self._messages = pickers, home, messages
+        self._pickers, self._home = pickers, home
         self.models: tuple[Model | None, Model | None] = (None, None)
-        self._subjects: dict[Path, list[Subject]] = {}
+        self._shelf = Shelf(messages)
         self._following: RunFolder | None = None
         self._followed = Path()
         for number, picker in enumerate(pickers):
@@ -48,7 +48,7 @@ class Chooser(QObject):
 
     def show_run(self, run: RunFolder) -> None:
         """Another run is shown in the window; `refresh` offers its models."""
-        self._subjects.pop(run.folder, None)
+        self._shelf.forget(run.folder)
         self._following = run
 
     def refresh(self) -> None:
@@ -56,7 +56,7 @@ class Chooser(QObject):
         run, self._following = self._following, None
         if run is not None and (run.folder != self._followed or None in self.models):
             self._followed = run.folder
-            subjects = self._read(run.folder)
+            subjects = self._shelf.of(run.folder)
             result = final(subjects)
             if result is not None:
                 baseline = find(subjects, result.pipeline.baseline_id) or subjects[0]
@@ -74,7 +74,7 @@ class Chooser(QObject):
         self._choose(self.models[1], self.models[0])
 
     def _choose_run(self, number: int, folder: Any) -> None:
-        chosen = final(self._read(Path(folder))) if Path(folder).is_dir() else None
+        chosen = final(self._shelf.of(Path(folder))) if Path(folder).is_dir() else None
         if chosen is not None:
             self._replace(number, Model.of(chosen))
         else:
@@ -92,15 +92,6 @@ class Chooser(QObject):
         self._offer()
         self.changed.emit()
 
-    def _read(self, folder: Path) -> list[Subject]:
-        if folder not in self._subjects:
-            try:
-                self._subjects[folder] = subjects_of(RunFolder.open(folder))
-            except EspalierError as error:
-                self._messages.error(error)
-                return []
-        return self._subjects[folder]
-
     def _offer(self) -> None:
         """What can be chosen."""
         entries = runs_to_inspect(self._home)
@@ -112,4 +103,6 @@ class Chooser(QObject):
                 shown = other.folder if other is not None else None
             name = subject.pipeline.name if subject is not None else model.title if model is not None else ""
             picker.show_runs(entries, shown, name)
-            picker.show_subjects(self._read(shown) if shown is not None and shown.is_dir() else [], subject)
+            picker.show_subjects(
+                self._shelf.of(shown) if shown is not None and shown.is_dir() else [], subject
+            )

@@ -6,6 +6,7 @@ from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout
 
 from gui.data.pictures import image_of
+from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, text
 
 _SIDE = 208
@@ -18,7 +19,6 @@ class Picture(QFrame):
         super().__init__()
         self.setProperty("role", "card")
         self.setFixedWidth(_SIDE + 76)
-        self._image: QImage | None = None
         self.picture = QLabel()
         self.picture.setObjectName("tryout-picture")
         self.picture.setFixedHeight(_SIDE)
@@ -40,7 +40,7 @@ class Picture(QFrame):
     def show_name(self, name: str) -> None:
         """Name the image; its picture follows."""
         self.caption.setText(name)
-        self.picture.setAccessibleName(f"Image {name}")
+        self.picture.setAccessibleName(tr("Image {name}", name=name))
 
     def show_notes(self, words: str) -> None:
         self.notes.setText(words)
@@ -48,29 +48,23 @@ class Picture(QFrame):
 
     def show_pixels(self, pixels: np.ndarray | QImage | None) -> None:
         """Show the picture; None while it is being opened, or where there is none."""
-        self._image = image_of(pixels) if isinstance(pixels, np.ndarray) else pixels
-        if self._image is None:
+        image = image_of(pixels) if isinstance(pixels, np.ndarray) else pixels
+        if image is None:
             self.picture.clear()
             return
         ratio = self.devicePixelRatioF()
         width, height = (round(ratio * each) for each in (self.width() - 28, _SIDE))
-        smaller = self._image.width() > width or self._image.height() > height
+        smaller = image.width() > width or image.height() > height
         how = (
             Qt.TransformationMode.SmoothTransformation
             if smaller
             else Qt.TransformationMode.FastTransformation
         )
-        scaled = self._image.scaled(width, height, Qt.AspectRatioMode.KeepAspectRatio, how)
+        scaled = image.scaled(width, height, Qt.AspectRatioMode.KeepAspectRatio, how)
         made = QPixmap.fromImage(scaled)
         made.setDevicePixelRatio(ratio)
         self.picture.setPixmap(made)
 
     def show_nothing(self) -> None:
         """The image cannot be shown."""
-        self._image = None
-        self.picture.setText("No picture")
-
-    @property
-    def image(self) -> QImage | None:
-        """What is shown."""
-        return self._image
+        self.picture.setText(tr("No picture"))

@@ -12,6 +12,7 @@ from core.runs import Home, RunFolder
 from core.tryout import Tally, Tryout
 from gui.actions import Actions
 from gui.inspect.lane import Lane
+from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages
 from gui.tryout import work
 from gui.tryout.chooser import Chooser
@@ -20,10 +21,10 @@ from gui.tryout.view import TryoutView
 from gui.tryout.work import Item, Latest, Live, Tried
 from gui.worker import Failure, Worker
 
-_BUSY = (
+_BUSY = QT_TR_NOOP(
     "A run is going on; trying images would disturb its measurements. It can be done when the run has ended."
 )
-_PASTED = "Pasted image"
+_PASTED = QT_TR_NOOP("Pasted image")
 
 
 class TryoutPlace(QObject):
@@ -60,7 +61,7 @@ class TryoutPlace(QObject):
         view.camera_wanted.connect(self._camera)
         view.clear_wanted.connect(self.clear)
         view.refused.connect(self.said)
-        view.table.looked_at.connect(self._look_at)
+        view.table.chosen.connect(self._look_at)
         view.working.stop_wanted.connect(self._stop_list)
         self.finder.completed.connect(self._found)
         self.finder.failed.connect(self._messages.failure)
@@ -69,11 +70,6 @@ class TryoutPlace(QObject):
         self.asker.ended.connect(self._asked)
         self.opener.done.connect(self._opened)
         self.opener.failed.connect(lambda _item, _failure: self.view.picture.show_nothing())
-
-    @property
-    def workers(self) -> tuple[Worker, ...]:
-        """Everything that has to end before the window closes."""
-        return self.finder, self.asker, self.opener.worker
 
     def retheme(self) -> None:
         self.view.retheme()
@@ -105,7 +101,7 @@ class TryoutPlace(QObject):
         else:
             self._go_on()
         if self.view.table.rows.rowCount():
-            self.view.table.show_row(row)
+            self.view.table.select(row)
 
     # images
 
@@ -113,15 +109,15 @@ class TryoutPlace(QObject):
         """Try image files and whole folders."""
         self._camera(False)
         if self.finder.running:
-            self.said.emit("Still looking for images.")
+            self.said.emit(tr("Still looking for images."))
             return
-        self.finder.start("looking for images", partial(work.find_images, places))
+        self.finder.start(tr("looking for images"), partial(work.find_images, places))
 
     def try_picture(self, picture: QImage) -> None:
         """Try pixels that are in no file."""
         self._camera(False)
         self._pasted += 1
-        self._found([Item(f"{_PASTED} {self._pasted}", picture.copy())])
+        self._found([Item(f"{tr(_PASTED)} {self._pasted}", picture.copy())])
 
     def clear(self) -> None:
         """Forget all images."""
@@ -134,8 +130,6 @@ class TryoutPlace(QObject):
 
     def set_running(self, running: bool) -> None:
         """Whether a run goes on; nothing is timed meanwhile, and the child gives its memory back."""
-        if running == self._running:
-            return
         self._running = running
         if running:
             self.asker.stop()
@@ -156,7 +150,7 @@ class TryoutPlace(QObject):
         first = rows.rowCount()
         rows.add(items)
         self._update()
-        self.view.table.show_row(first)
+        self.view.table.select(first)
         self._go_on()
 
     def _stop_list(self) -> None:
@@ -165,7 +159,7 @@ class TryoutPlace(QObject):
         self.asker.stop()
         self.view.table.rows.keep_tried()
         self._update()
-        self.said.emit("Stopped; images that were not tried are left out.")
+        self.said.emit(tr("Stopped; images that were not tried are left out."))
 
     def _go_on(self) -> None:
         """Ask the models about what is waiting, unless something goes on already."""
@@ -174,14 +168,14 @@ class TryoutPlace(QObject):
         self._tryout = self._tryout or Tryout()
         if self.source is not None:
             job = partial(work.try_frames, self._tryout, self.chooser.files, self._frames, self._round)
-            self.asker.start("trying the camera", job)
+            self.asker.start(tr("trying the camera"), job)
             return
         waiting = self.view.table.rows.waiting
         if waiting:
             if len(waiting) > 1:
-                self.view.working.begin(f"Trying {len(waiting)} images")
+                self.view.working.begin(tr("Trying {count} images", count=len(waiting)))
             job = partial(work.try_items, self._tryout, self.chooser.files, waiting, self._round)
-            self.asker.start("trying images", job)
+            self.asker.start(tr("trying images"), job)
 
     def _take(self, batch: list[Tried | Live]) -> None:
         """Answers came in; the newest is shown, all are counted."""
@@ -201,7 +195,9 @@ class TryoutPlace(QObject):
             self.view.show_trial(rows.trials[self.view.table.current()], self.chooser.places)
         done = self.tally.tried + self.tally.unreadable
         total = rows.rowCount() or 1
-        self.view.working.show_progress(done / total, f"Trying images: {done} of {total}")
+        self.view.working.show_progress(
+            done / total, tr("Trying images: {done} of {total}", done=done, total=total)
+        )
         self._show_tally()
 
     def _asked(self) -> None:
@@ -227,7 +223,7 @@ class TryoutPlace(QObject):
         self.view.picture.show_name(item.name)
         self.view.picture.show_pixels(None)
         self.view.show_trial(rows.trials[row], self.chooser.places)
-        self.opener.ask(item, f"opening {item.name}", partial(work.open_picture, item))
+        self.opener.ask(item, tr("opening {name}", name=item.name), partial(work.open_picture, item))
 
     def _opened(self, item: Any, picture: Any) -> None:
         row = self.view.table.current()
@@ -243,7 +239,7 @@ class TryoutPlace(QObject):
         self.tally, self._since = Tally(), time.monotonic()
         source.frame.connect(self._frames.put)
         source.failed.connect(self._no_pictures)
-        self.view.picture.show_name("Camera")
+        self.view.picture.show_name(tr("Camera"))
         self.view.show_trial(None, self.chooser.places)
         if self.asker.running:
             self.asker.stop()
@@ -266,14 +262,14 @@ class TryoutPlace(QObject):
 
     def _no_pictures(self, why: str) -> None:
         self._camera(False)
-        self._messages.inform("No pictures", why)
+        self._messages.inform(tr("No pictures"), why)
 
     # what is shown
 
     def _update(self) -> None:
         """What is enabled and what is written, from the state alone."""
         models = (self.chooser.models[0] is not None, self.chooser.models[1] is not None)
-        self.view.show_state(models, self.source is not None, _BUSY if self._running else "")
+        self.view.show_state(models, self.source is not None, tr(_BUSY) if self._running else "")
         self._show_tally()
 
     def _show_tally(self) -> None:

@@ -7,9 +7,12 @@ from PySide6.QtCore import QMimeData, QObject, Signal
 from PySide6.QtGui import QImage
 
 from core.data.layout import IMAGE_ENDINGS
+from gui.language import QT_TR_NOOP, tr
 
-NO_MULTIMEDIA = "The camera needs the package PySide6-Addons; an installation with pip gets it from Espalier's extra “camera”."
-_NO_CAMERA = "No camera was found; connect one and press Camera again."
+NO_MULTIMEDIA = QT_TR_NOOP(
+    "The camera needs the package PySide6-Addons; an installation with pip gets it from Espalier's extra “camera”."
+)
+_NO_CAMERA = QT_TR_NOOP("No camera was found; connect one and press Camera again.")
 _WIDEST = 1280
 
 
@@ -58,7 +61,7 @@ class Camera(FrameSource):
 
         device = QMediaDevices.defaultVideoInput()
         if device.isNull():
-            self.failed.emit(_NO_CAMERA)
+            self.failed.emit(tr(_NO_CAMERA))
             return
         self._camera, self._session, self._sink = QCamera(device), QMediaCaptureSession(), QVideoSink()
         fitting = [each for each in device.videoFormats() if each.resolution().width() <= _WIDEST]
@@ -68,7 +71,7 @@ class Camera(FrameSource):
         self._session.setVideoSink(self._sink)
         self._sink.videoFrameChanged.connect(self.take)
         self._camera.errorOccurred.connect(
-            lambda _kind, words: self.failed.emit(f"The camera failed: {words}")
+            lambda _kind, words: self.failed.emit(tr("The camera failed: {words}", words=words))
         )
         self._camera.start()
 
@@ -95,7 +98,9 @@ def why_no_camera() -> str:
     try:
         import PySide6.QtMultimedia  # noqa: F401
     except ModuleNotFoundError:
-        return NO_MULTIMEDIA
+        return tr(NO_MULTIMEDIA)
     except ImportError as error:
-        return f"The camera cannot be used, because a library of the system is missing: {error}."
+        return tr(
+            "The camera cannot be used, because a library of the system is missing: {error}.", error=error
+        )
     return ""

@@ -9,23 +9,31 @@ from PySide6.QtCore import (  # fmt: skip
     QPersistentModelIndex,
     QSortFilterProxyModel,
     Qt,
-    Signal,
 )
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+from PySide6.QtWidgets import QHeaderView
 
 from core.tryout import Trial
 from gui import theme
+from gui.language import QT_TR_NOOP, tr
 from gui.tryout.answers import milliseconds
 from gui.tryout.work import Item
+from gui.widgets.tables import SortedTable
 
 Index = QModelIndex | QPersistentModelIndex
 SORT = Qt.ItemDataRole.UserRole
 IMAGE, FIRST, SECOND, AGREE, FIRST_TIME, SECOND_TIME = range(6)
-_TITLES = ("Image", "Baseline says", "Compressed says", "Agreement", "Baseline time", "Compressed time")
+_TITLES = (
+    QT_TR_NOOP("Image"),
+    QT_TR_NOOP("Baseline says"),
+    QT_TR_NOOP("Compressed says"),
+    QT_TR_NOOP("Agreement"),
+    QT_TR_NOOP("Baseline time"),
+    QT_TR_NOOP("Compressed time"),
+)
 _TIMES = {FIRST_TIME: 0, SECOND_TIME: 1}
 _ANSWERS = {FIRST: 0, SECOND: 1}
-_WORDS = {True: "✓  agree", False: "≠  differ", None: ""}
+_WORDS = {True: QT_TR_NOOP("✓  agree"), False: QT_TR_NOOP("≠  differ"), None: ""}
 
 
 class TriedModel(QAbstractTableModel):
@@ -90,7 +98,7 @@ class TriedModel(QAbstractTableModel):
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return _TITLES[section]
+            return tr(_TITLES[section])
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return int(_side(section))
         return None
@@ -108,7 +116,7 @@ class TriedModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return str(self.items[row].source) if column == IMAGE else None
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{_TITLES[column]}: {self._words(row, column) or 'nothing'}"
+            return f"{tr(_TITLES[column])}: {self._words(row, column) or 'nothing'}"
         return None
 
     def _words(self, row: int, column: int) -> str:
@@ -118,9 +126,9 @@ class TriedModel(QAbstractTableModel):
         if trial is None:
             return "…" if column == AGREE else ""
         if trial.problem:
-            return "⚠  not readable" if column == AGREE else ""
+            return tr("⚠  not readable") if column == AGREE else ""
         if column == AGREE:
-            return _WORDS[trial.agree]
+            return tr(_WORDS[trial.agree])
         place = self.places[_ANSWERS.get(column, _TIMES.get(column, 0))]
         if place is None:
             return ""
@@ -160,38 +168,16 @@ class _Filter(QSortFilterProxyModel):
         return trial is not None and (trial.agree is False or bool(trial.problem))
 
 
-class TriedTable(QTableView):
-    """The table.
-
-    Signals:
-        looked_at: the row of the image that is current now, -1 for none.
-    """
-
-    looked_at = Signal(int)
+class TriedTable(SortedTable):
+    """The table."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("tried")
-        self.setAccessibleName("Images that were tried")
-        self.rows = TriedModel()
-        self.shown = _Filter(self)
-        self.shown.setSourceModel(self.rows)
-        self.shown.setSortRole(SORT)
-        self.setModel(self.shown)
-        self.setSortingEnabled(True)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.rows, self._filter = TriedModel(), _Filter()
+        self._filter.setSourceModel(self.rows)
+        self._filter.setSortRole(SORT)
+        super().__init__("tried", tr("Images that were tried"), self._filter, 28)
         self.setStyleSheet("QTableView::item { padding: 0 5px; }")
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(28)
         header = self.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setSortIndicatorClearable(True)
-        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         for column, width in (
             (FIRST, 190),
             (SECOND, 190),
@@ -201,32 +187,15 @@ class TriedTable(QTableView):
         ):
             header.resizeSection(column, width)
         header.setSectionResizeMode(IMAGE, QHeaderView.ResizeMode.Stretch)
-        self.selectionModel().currentRowChanged.connect(
-            lambda now, _before: self.looked_at.emit(self._row(now))
-        )
-
-    def current(self) -> int:
-        """The row of the image that is current, -1 for none."""
-        return self._row(self.currentIndex())
-
-    def show_row(self, row: int) -> None:
-        """Make an image current, where the filter shows it."""
-        index = self.shown.mapFromSource(self.rows.index(row, IMAGE))
-        if index.isValid():
-            self.setCurrentIndex(index)
-            self.scrollTo(index)
 
     def only_differing(self, only: bool) -> None:
         """Show only what differs or cannot be read; the current image stays current where it is shown."""
         current = self.current()
-        self.shown.beginFilterChange()
-        self.shown.only_differing = only
-        self.shown.endFilterChange(QSortFilterProxyModel.Direction.Rows)
+        self._filter.beginFilterChange()
+        self._filter.only_differing = only
+        self._filter.endFilterChange(QSortFilterProxyModel.Direction.Rows)
         if current >= 0:
-            self.show_row(current)
-
-    def _row(self, index: QModelIndex) -> int:
-        return self.shown.mapToSource(index).row() if index.isValid() else -1
+            self.select(current)
 
 
 def _side(column: int) -> Qt.AlignmentFlag:

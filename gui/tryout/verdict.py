@@ -4,6 +4,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel
 
 from core.tryout import Tally, Trial
 from gui import theme
+from gui.language import tr
 from gui.tryout.answers import milliseconds
 from gui.widgets.buttons import text
 
@@ -41,13 +42,13 @@ class VerdictLine(QFrame):
 def _verdict(trial: Trial | None) -> tuple[str, str, str, str]:
     """Role of the frame, icon, its colour, and the words."""
     if trial is None:
-        return "card", "waiting", "muted", "Waiting for an answer …"
+        return "card", "waiting", "muted", tr("Waiting for an answer …")
     if trial.problem:
         return "notice", "warning", "warning", trial.problem
     firsts = [answer.best[0][0] for answer in trial.answers]
     if trial.agree:
-        return "fine", "done", "good", f"They agree: {firsts[0]}"
-    return "problems", "error", "bad", f"They differ: {' against '.join(firsts)}"
+        return "fine", "done", "good", tr("They agree: {answer}", answer=firsts[0])
+    return "problems", "error", "bad", tr("They differ: {answers}", answers=" against ".join(firsts))
 
 
 def in_words(tally: Tally, total: int, both: bool, rate: float | None) -> str:
@@ -58,16 +59,24 @@ def in_words(tally: Tally, total: int, both: bool, rate: float | None) -> str:
         rate: a camera's pictures that are tried in a second.
     """
     done = tally.tried + tally.unreadable
-    many = f"{tally.tried} of {total}" if done < total else f"{tally.tried}"
-    parts = [f"{many} image{'' if many == '1' else 's'} tried"]
+    parts = [tr("1 image tried") if tally.tried == 1 else tr("{count} images tried", count=tally.tried)]
+    if done < total:
+        parts = [tr("{count} of {total} images tried", count=tally.tried, total=total)]
     if both and tally.tried:
         share = 100 * tally.agreeing / tally.tried
-        parts.append(f"{tally.agreeing} agree ({share:.1f} %), {tally.tried - tally.agreeing} differ")
+        parts.append(
+            tr(
+                "{agreeing} agree ({share:.1f} %), {tried} differ",
+                agreeing=tally.agreeing,
+                share=share,
+                tried=tally.tried - tally.agreeing,
+            )
+        )
     if tally.unreadable:
-        parts.append(f"{tally.unreadable} not readable")
+        parts.append(tr("{unreadable} not readable", unreadable=tally.unreadable))
     if tally.tried:
         times = [milliseconds(tally.mean_seconds(place) or 0.0) for place in range(len(tally.seconds))]
-        parts.append("mean time " + " against ".join(times))
+        parts.append(tr("mean time ") + " against ".join(times))
     if rate is not None:
-        parts.append(f"{rate:.1f} pictures a second, preparing the picture included")
+        parts.append(tr("{rate:.1f} pictures a second, preparing the picture included", rate=rate))
     return " · ".join(parts)

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QStackedLayout,
+    QStackedWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -23,6 +23,7 @@ from core.tryout import Tally, Trial
 from gui import theme
 from gui.inspect.picker import SubjectPicker
 from gui.inspect.progress_line import ProgressLine
+from gui.language import QT_TR_NOOP, tr
 from gui.tryout.answers import AnswerCard
 from gui.tryout.picture import Picture
 from gui.tryout.sources import paths_in, picture_in
@@ -30,13 +31,15 @@ from gui.tryout.tried_table import TriedTable
 from gui.tryout.verdict import VerdictLine, in_words
 from gui.widgets.buttons import ActionButton, Empty, Header, card, text
 
-ROLES = ("Baseline", "Compressed")
-_TIMING = "Times: the model alone in ONNX Runtime on one thread of this processor, one model after the other."
-_NO_MODEL = (
+ROLES = (QT_TR_NOOP("Baseline"), QT_TR_NOOP("Compressed"))
+_TIMING = QT_TR_NOOP(
+    "Times: the model alone in ONNX Runtime on one thread of this processor, one model after the other."
+)
+_NO_MODEL = QT_TR_NOOP(
     "Choose a model above: any stage of a finished run, or an ONNX file that Espalier made. Run the pipeline, or "
     "open a run from before."
 )
-_NO_IMAGE = (
+_NO_IMAGE = QT_TR_NOOP(
     "Drag images or a folder here. Or choose them, paste one (Ctrl+V), or use the camera: both models answer, "
     "side by side, with the time they take."
 )
@@ -68,37 +71,39 @@ class TryoutView(QWidget):
         self.setObjectName("place-tryout")
         self.setAcceptDrops(True)
         self._no_camera, self._blocked, self._models = no_camera, "", (False, False)
-        self.images = self._button("images", "file", "Images…", "Choose images to try")
-        self.folder = self._button("folder", "folder", "Folder…", "Try every image of a folder")
-        self.paste = self._button("paste", "paste", "Paste", "Try the image on the clipboard  (Ctrl+V)")
-        self.camera = self._button("camera", "camera", "Camera", no_camera)
+        self.images = self._button("images", "file", tr("Images…"), tr("Choose images to try"))
+        self.folder = self._button("folder", "folder", tr("Folder…"), tr("Try every image of a folder"))
+        self.paste = self._button(
+            "paste", "paste", tr("Paste"), tr("Try the image on the clipboard  (Ctrl+V)")
+        )
+        self.camera = self._button("camera", "camera", tr("Camera"), no_camera)
         self.camera.setCheckable(True)
-        self.clear = self._button("clear", "remove", "Clear", "Forget these images")
+        self.clear = self._button("clear", "remove", tr("Clear"), tr("Forget these images"))
         self.header = Header(
-            "Try-out", self.images, self.folder, self.paste, self.camera, ActionButton(open_run)
+            tr("Try-out"), self.images, self.folder, self.paste, self.camera, ActionButton(open_run)
         )
         self.pickers = (
-            SubjectPicker("tryout-first", ROLES[0]),
-            SubjectPicker("tryout-second", ROLES[1], True),
+            SubjectPicker("tryout-first", tr(ROLES[0])),
+            SubjectPicker("tryout-second", tr(ROLES[1]), True),
         )
         self.files = tuple(self._file_tool(number) for number in (0, 1))
-        self.swap = self._tool("swap", "swap", "Swap the two models", "Swap the two models")
+        self.swap = self._tool("swap", "swap", tr("Swap the two models"), tr("Swap the two models"))
         self.picture = Picture()
-        self.answers = (AnswerCard("first", ROLES[0]), AnswerCard("second", ROLES[1]))
+        self.answers = (AnswerCard("first", tr(ROLES[0])), AnswerCard("second", tr(ROLES[1])))
         self.table = TriedTable()
         self.verdict = VerdictLine()
         self.summary = text("", "", wrap=True)
         self.summary.setObjectName("tryout-summary")
-        self.only = QCheckBox("Only where they differ")
+        self.only = QCheckBox(tr("Only where they differ"))
         self.only.setObjectName("tryout-only-differing")
-        self.working = ProgressLine("tryout", "Progress of trying the images")
-        self.no_model = Empty("tryout", "Nothing to try yet", _NO_MODEL, ActionButton(run, primary=True))
-        self.choose = self._button("choose", "tryout", "Choose images…", "Choose images to try")
-        self.choose.setProperty("primary", True)
-        self.no_image, self._drop_icon = (
-            Empty("tryout-images", "Drop images here", _NO_IMAGE, self.choose),
-            QLabel(),
+        self.working = ProgressLine("tryout", tr("Progress of trying the images"))
+        self.no_model = Empty(
+            "tryout", tr("Nothing to try yet"), tr(_NO_MODEL), ActionButton(run, primary=True)
         )
+        self.choose = self._button("choose", "tryout", tr("Choose images…"), tr("Choose images to try"))
+        self.choose.setProperty("primary", True)
+        self.no_image = Empty("tryout-images", tr("Drop images here"), tr(_NO_IMAGE), self.choose)
+        self._drop_icon = QLabel()
         self._build()
         self._connect()
         self.retheme()
@@ -124,7 +129,7 @@ class TryoutView(QWidget):
         return made
 
     def _file_tool(self, number: int) -> QToolButton:
-        tip = f"{ROLES[number]}: choose an ONNX file that Espalier made"
+        tip = tr("{role}: choose an ONNX file that Espalier made", role=tr(ROLES[number]))
         made = self._tool(f"file-{number + 1}", "file", tip, tip)
         made.clicked.connect(lambda: self._choose_file(number))
         return made
@@ -161,10 +166,10 @@ class TryoutView(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
         column.addLayout(middle)
-        column.addWidget(text(_TIMING, "help"))
+        column.addWidget(text(tr(_TIMING), "help"))
         column.addLayout(foot)
         column.addWidget(self.table, 1)
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         for page in (self.no_model, self._drop_area(), body):
             self._stack.addWidget(page)
         layout = QVBoxLayout(self)
@@ -172,7 +177,7 @@ class TryoutView(QWidget):
         layout.setSpacing(10)
         layout.addWidget(self.header)
         layout.addLayout(chosen)
-        layout.addLayout(self._stack, 1)
+        layout.addWidget(self._stack, 1)
         layout.addWidget(self.working)
 
     def _drop_area(self) -> QWidget:
@@ -213,25 +218,31 @@ class TryoutView(QWidget):
             button.setEnabled(ready)
         self.camera.setEnabled(ready and not self._no_camera)
         self.camera.setChecked(live)
-        self.camera.setText("Stop camera" if live else "Camera")
-        self.camera.setToolTip(self._no_camera or "Try what the camera sees")
+        self.camera.setText(tr("Stop camera") if live else tr("Camera"))
+        self.camera.setToolTip(self._no_camera or tr("Try what the camera sees"))
         self.clear.setEnabled(bool(count) and not live)
         self.only.setEnabled(all(models) and bool(count) and not live)
         self.table.setVisible(not live)
         self.swap.setEnabled(all(models))
         self.answers[0].setVisible(models[0])
         self.answers[1].setVisible(models[1])
-        self.header.show_texts("Try-out", blocked or "Any model on any image: what it answers, and how fast.")
+        self.header.show_texts(
+            tr("Try-out"), blocked or tr("Any model on any image: what it answers, and how fast.")
+        )
         more = f"\n\n{self._no_camera}" if self._no_camera else ""
-        self.no_image.advice.setText(blocked or _NO_IMAGE + more)
+        self.no_image.advice.setText(blocked or tr(_NO_IMAGE) + more)
 
     def show_trial(self, trial: Trial | None, places: Sequence[int | None]) -> None:
         """Show an image's answers; `places` say where each model's stands in the trial."""
-        words = "Waiting for its turn …" if trial is None else "No answer"
+        words = tr("Waiting for its turn …") if trial is None else tr("No answer")
         for each, place in zip(self.answers, places, strict=True):
             shown = trial is not None and place is not None and not trial.problem
             each.show_answer(trial.answers[place] if shown and trial and place is not None else None, words)
-        size = f"{trial.width} × {trial.height} pixels. " if trial is not None and trial.width else ""
+        size = (
+            tr("{width} × {height} pixels. ", width=trial.width, height=trial.height)
+            if trial is not None and trial.width
+            else ""
+        )
         self.picture.show_notes(size + " ".join(trial.notes) if trial is not None else "")
         self.verdict.show_trial(trial)
 
@@ -252,7 +263,7 @@ class TryoutView(QWidget):
         """Try what was dropped or pasted; False when it holds no image."""
         paths, picture = paths_in(mime), picture_in(mime)
         if not any(self._models) or self._blocked:
-            self.refused.emit(self._blocked or "Choose a model first.")
+            self.refused.emit(self._blocked or tr("Choose a model first."))
         elif paths:
             self.places_chosen.emit(paths)
         elif picture is not None:
@@ -274,21 +285,23 @@ class TryoutView(QWidget):
 
     def _paste(self) -> None:
         if not self.take(QApplication.clipboard().mimeData()):
-            self.refused.emit("The clipboard holds no image.")
+            self.refused.emit(tr("The clipboard holds no image."))
 
     def _choose_images(self) -> None:
         kinds = " ".join(f"*{ending}" for ending in sorted(IMAGE_ENDINGS))
-        chosen, _ = QFileDialog.getOpenFileNames(self, "Choose images", "", f"Images ({kinds})")
+        chosen, _ = QFileDialog.getOpenFileNames(
+            self, tr("Choose images"), "", tr("Images ({kinds})", kinds=kinds)
+        )
         if chosen:
             self.places_chosen.emit([Path(name) for name in chosen])
 
     def _choose_folder(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Choose a folder of images")
+        chosen = QFileDialog.getExistingDirectory(self, tr("Choose a folder of images"))
         if chosen:
             self.places_chosen.emit([Path(chosen)])
 
     def _choose_file(self, number: int) -> None:
-        title = f"{ROLES[number]}: choose an ONNX file"
-        chosen, _ = QFileDialog.getOpenFileName(self, title, "", "ONNX models (*.onnx)")
+        title = tr("{role}: choose an ONNX file", role=tr(ROLES[number]))
+        chosen, _ = QFileDialog.getOpenFileName(self, title, "", tr("ONNX models (*.onnx)"))
         if chosen:
             self.model_file_chosen.emit(number, Path(chosen))

@@ -14,6 +14,7 @@ from PySide6.QtGui import QColor, QFont, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from gui import theme
+from gui.language import tr
 from gui.widgets.buttons import text
 from gui.widgets.legend import Legend, sign, star
 from gui.widgets.plot_parts import Readout, SidewaysBox, TimeAxis, value_at
@@ -244,8 +245,10 @@ class CurvePlot(QWidget):
                 continue
             value, raw = (self._value(item, x, bounds) for item in (curve.line, curve.behind))
             if value is not None:
-                said = self._number(value) + (f" (raw {self._number(raw)})" if raw is not None else "")
-                found[curve.look.label] = (said, series[curve.look.colour % len(series)])
+                said = self._number(value) + (
+                    tr(" (raw {number})", number=self._number(raw)) if raw is not None else ""
+                )
+                found[tr(curve.look.label)] = (said, series[curve.look.colour % len(series)])
         return found
 
     def _value(self, item: pg.PlotDataItem, x: float, bounds: Sequence[float]) -> float | None:
@@ -306,9 +309,9 @@ class CurvePlot(QWidget):
         for name, curve in self._curves.items():
             look = curve.look
             colour = c.series[look.colour % len(c.series)]
-            entries.append((name, look.label, sign(colour, look.dashed, look.dots, ratio)))
+            entries.append((name, tr(look.label), sign(colour, look.dashed, look.dots, ratio)))
         if self._points:
-            entries.append((_BEST, "best epoch", star(c.warning, ratio)))
+            entries.append((_BEST, tr("best epoch"), star(c.warning, ratio)))
         self.legend.show_entries(entries, self._hidden)
 
     def _paint(self, curve: _Curve) -> None:

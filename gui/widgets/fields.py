@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.language import tr
 from gui.widgets.declared import Declared
 from gui.widgets.number_box import NumberBox
 
@@ -104,9 +105,11 @@ class OptionalField(Field):
         whole = declaration.kind == "int"
         self.box: Any = _int_box(declaration) if whole else NumberBox(declaration)
         self.check = QCheckBox()
-        self.check.setAccessibleName(f"{declaration.label}: set")
+        self.check.setAccessibleName(tr("{label}: set", label=declaration.label))
         self.check.setToolTip(
-            f"Off: {declaration.empty_means}." if declaration.empty_means else "Off: not set."
+            tr("Off: {empty_means}.", empty_means=declaration.empty_means)
+            if declaration.empty_means
+            else tr("Off: not set.")
         )
         super().__init__(self.check, self.box)
         self._first = max(self.box.minimum(), 10 * self.box.singleStep())
@@ -152,7 +155,7 @@ class ShareField(FloatField):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setProperty("role", "share")
         self.slider.setObjectName("share-slider")
-        self.slider.setAccessibleName(f"{declaration.label}: slider")
+        self.slider.setAccessibleName(tr("{label}: slider", label=declaration.label))
         self.slider.setToolTip(declaration.help)
         self.slider.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the box takes the arrow keys
         self._place = (declaration.step or 0.05) / self._FINE

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from core.params import Params
 from gui import theme
+from gui.language import tr
 from gui.widgets.declared import Declared, declared, plain_value
 from gui.widgets.fields import ChoiceField, Field, Option
 from gui.widgets.fold import Fold, keep_space
@@ -78,7 +79,9 @@ class Form(QWidget):
                 layout.addWidget(self._group(field))
         advanced = [field for field in plain if field.advanced]
         if advanced:
-            fold = Fold("More", f"{len(advanced)} seldom changed", self._grid(advanced, options))
+            fold = Fold(
+                tr("More"), tr("{count} seldom changed", count=len(advanced)), self._grid(advanced, options)
+            )
             fold.button.setObjectName(f"fold-{'.'.join((*where, 'more'))}")
             self._folds.update({field.name: fold for field in advanced})
             layout.addWidget(fold)
@@ -133,7 +136,7 @@ class Form(QWidget):
         if folded:
             count = sum(row.applies for row in folded)
             fold = self._folds[folded[0].declaration.name]
-            fold.note.setText(f"{count} seldom changed")
+            fold.note.setText(tr("{count} seldom changed", count=count))
             fold.setVisible(bool(count))
 
     def show_problems(self, problems: Mapping[Where, str], fixes: Mapping[Where, str] | None = None) -> None:
@@ -212,7 +215,7 @@ class _Row:
         self.field.setMinimumWidth(_NARROWEST)
         self.reset = QToolButton()
         self.reset.setObjectName(f"reset-{name}")
-        self.reset.setAccessibleName(f"Reset {declaration.label}")
+        self.reset.setAccessibleName(tr("Reset {label}", label=declaration.label))
         self.reset.setSizePolicy(keep_space(self.reset))
         self.reset.clicked.connect(lambda: edited(where, None, True))
         self.field.changed.connect(lambda value: edited(where, value, False))
@@ -231,13 +234,12 @@ class _Row:
         self.problem.hide()
         self.mend = QPushButton()
         self.mend.setObjectName(f"mend-{name}")
-        self.mend.setAccessibleName("Mend the problem")
+        self.mend.setAccessibleName(tr("Mend the problem"))
         self.mend.setProperty("role", "mend")
         self.mend.clicked.connect(lambda: mend(where))
         self.mend.hide()
         self.cell = QWidget()
         self.applies = True
-        self._show_help()
 
     def add_to(self, grid: QGridLayout, index: int) -> None:
         """One line of the grid: the label, and beside it the editor with its help and its problem below."""
@@ -258,6 +260,7 @@ class _Row:
         self.label.setMinimumHeight(self.field.sizeHint().height())
         grid.addWidget(self.label, index, 0, Qt.AlignmentFlag.AlignTop)
         grid.addWidget(self.cell, index, 1)
+        self._show_help()
 
     def set_applies(self, applies: bool) -> None:
         """Show the row, or hide it while other settings make it meaningless."""
@@ -269,10 +272,10 @@ class _Row:
         if self.field.value() != value:
             self.field.show_value(value)
         self._show_help()
-        shown = default if default not in (None, "") else "not set"
+        shown = default if default not in (None, "") else tr("not set")
         self.reset.setVisible(value != default and not self.declaration.required)
         self.reset.setIcon(theme.icon("reset", "muted"))
-        self.reset.setToolTip(f"Back to the default: {shown}")
+        self.reset.setToolTip(tr("Back to the default: {shown}", shown=shown))
 
     def show_problem(self, text: str, fix: str = "") -> None:
         self.mend.setVisible(bool(fix))

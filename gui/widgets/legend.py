@@ -5,6 +5,7 @@ from PySide6.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from PySide6.QtWidgets import QLayout, QLayoutItem, QToolButton, QWidget
 
 from gui import theme
+from gui.language import tr
 
 
 class Flow(QLayout):
@@ -111,7 +112,7 @@ class Legend(QWidget):
 
     def _tell(self, button: QToolButton, words: str) -> None:
         shown = button.isChecked()
-        button.setToolTip(f"Hide “{words}”" if shown else f"Show “{words}”")
+        button.setToolTip(tr("Hide “{words}”", words=words) if shown else tr("Show “{words}”", words=words))
         button.setAccessibleName(f"{words}, {'shown' if shown else 'hidden'}")
         font = button.font()
         font.setStrikeOut(not shown)

@@ -10,7 +10,6 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import (  # fmt: skip
-    QAbstractItemView,
     QHeaderView,
     QStyleOptionViewItem,
     QTableView,
@@ -19,6 +18,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 from core.analysis.table import Row, columns_with_values
 from core.analysis.wording import change_text, heading, measurable, provenance, shown, shown_change, verdict
 from core.metrics import METRICS, TABLE_COLUMNS, MetricKind
+from gui.language import tr
 from gui.widgets.metric_cells import (  # fmt: skip
     BASELINE,
     CHANGE,
@@ -29,6 +29,7 @@ from gui.widgets.metric_cells import (  # fmt: skip
     MetricDelegate,
     fonts,
 )
+from gui.widgets.tables import set_up_rows
 
 _SCROLL_BAR = 18
 _SHARE = 60  # pixels that a column of figures takes at most of what is left
@@ -115,7 +116,7 @@ class MetricModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return heading(self.kinds[section - 1]).replace(" [", "\n[") if section else "Stage and file"
+            return heading(self.kinds[section - 1]).replace(" [", "\n[") if section else tr("Stage and file")
         if role == Qt.ItemDataRole.ToolTipRole and section:
             return self.kinds[section - 1].help
         if role == Qt.ItemDataRole.TextAlignmentRole:
@@ -140,7 +141,7 @@ class MetricModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return provenance(kind, metric, change, paired)
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            words = {"same": "no measurable difference"}.get(verdict(kind, change), verdict(kind, change))
+            words = {"same": tr("no measurable difference")}.get(verdict(kind, change), verdict(kind, change))
             return f"{kind.label}: {shown(kind, metric)} {shown_change(change, paired)} {words}".strip()
         return None
 
@@ -154,8 +155,12 @@ class MetricModel(QAbstractTableModel):
             return " · ".join(self._below(row))
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
             words = [self._label(row, Qt.ItemDataRole.DisplayRole), self._label(row, LABEL_BELOW)]
-            words += [f"file {row.artefact.path}, {row.artefact.precision}"] if row.artefact else []
-            words += [f"run {row.origin.run}"] if row.origin else []
+            words += (
+                [tr("file {path}, {precision}", path=row.artefact.path, precision=row.artefact.precision)]
+                if row.artefact
+                else []
+            )
+            words += [tr("run {name}", name=row.origin.run)] if row.origin else []
             return "\n".join(word for word in words if word)
         return None
 
@@ -163,13 +168,13 @@ class MetricModel(QAbstractTableModel):
         artefact = row.artefact or (row.members[0].artefact if row.members else None)
         parts = [artefact.label] if artefact else []
         parts += [row.report.remark] if row.report and row.report.remark else []
-        parts += [f"mean of {len(row.members)} seeds"] if row.members else []
+        parts += [tr("mean of {count} seeds", count=len(row.members))] if row.members else []
         parts += ["baseline"] if row.baseline else []
         headline = (
             row.report is not None and row.artefact is not None and row.artefact.id == row.report.headline
         )
         parts += ["final"] if headline and row.report and row.report.id == self._final_of(row) else []
-        parts += ["does not fit"] if row.id in self.outside else []
+        parts += [tr("does not fit")] if row.id in self.outside else []
         return parts + ([row.origin.run] if self._several and row.origin else [])
 
     def _final_of(self, row: Row) -> str:
@@ -200,7 +205,7 @@ class MetricModel(QAbstractTableModel):
 
 
 def _seed(row: Row) -> str:
-    return f" · seed {row.report.seed}" if row.report and "@" in row.report.key else ""
+    return tr(" · seed {seed}", seed=row.report.seed) if row.report and "@" in row.report.key else ""
 
 
 class MetricTable(QTableView):
@@ -211,23 +216,12 @@ class MetricTable(QTableView):
         super().__init__()
         self._shrink = shrink
         self.own_widths: dict[str, int] = {}  # by metric id: what a person has dragged
-        self.setObjectName(name)
-        self.setAccessibleName(label)
         self.metrics = model
         self.setModel(model)
         self.setItemDelegate(MetricDelegate(self))
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.verticalHeader().hide()
+        set_up_rows(self, name, label, 50)
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.verticalHeader().setDefaultSectionSize(50)
         header = self.horizontalHeader()
-        header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(False)
         self._hints: dict[int, int] = {}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QPushButton
 
+from gui.language import tr
 from gui.widgets.declared import Declared
 from gui.widgets.fields import (
     ChoiceField,
@@ -37,9 +38,9 @@ class PathField(TextField):
         self.buttons = []
         for what in ("file", "folder"):
             if what in kind:
-                button = QPushButton("Browse…" if kind == what else f"{what.capitalize()}…")
+                button = QPushButton(tr("Browse…") if kind == what else f"{what.capitalize()}…")
                 button.setObjectName(f"pick-{what}")
-                button.setAccessibleName(f"Pick a {what}")
+                button.setAccessibleName(tr("Pick a {what}", what=what))
                 button.clicked.connect(lambda _=False, what=what: self._pick(what))
                 self.layout().addWidget(button)  # type: ignore[union-attr]
                 self.buttons.append(button)
@@ -48,9 +49,9 @@ class PathField(TextField):
     def _pick(self, what: str) -> None:
         start = str(self.base / self.value()) if self.value() else str(self.base)
         if what == "folder":
-            chosen = QFileDialog.getExistingDirectory(self, "Pick a folder", start)
+            chosen = QFileDialog.getExistingDirectory(self, tr("Pick a folder"), start)
         else:
-            chosen, _ = QFileDialog.getOpenFileName(self, "Pick a file", start, self._filter)
+            chosen, _ = QFileDialog.getOpenFileName(self, tr("Pick a file"), start, self._filter)
         if chosen:
             self.line.setText(chosen)
             self._finished()
@@ -62,16 +63,16 @@ class ReferenceField(ChoiceField):
     def __init__(self, declaration: Declared, options: Sequence[Option] = ()):
         super().__init__(declaration, options)
         self.base = Path()
-        self.button = QPushButton("Browse…")
+        self.button = QPushButton(tr("Browse…"))
         self.button.setObjectName("pick-checkpoint")
-        self.button.setAccessibleName(f"{declaration.label}: pick a checkpoint folder")
-        self.button.setToolTip("Pick the checkpoint folder of a stage of an earlier run")
+        self.button.setAccessibleName(tr("{label}: pick a checkpoint folder", label=declaration.label))
+        self.button.setToolTip(tr("Pick the checkpoint folder of a stage of an earlier run"))
         self.button.clicked.connect(self._pick)
         self.layout().addWidget(self.button)  # type: ignore[union-attr]
 
     def _pick(self) -> None:
         start = str(self.base / self.value()) if "/" in self.value() else str(self.base)
-        chosen = QFileDialog.getExistingDirectory(self, "Pick a checkpoint folder", start)
+        chosen = QFileDialog.getExistingDirectory(self, tr("Pick a checkpoint folder"), start)
         if chosen:
             self.show_value(chosen)
             self.changed.emit(chosen)

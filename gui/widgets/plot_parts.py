@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QLabel, QWidget
 
 from gui import theme
+from gui.language import tr
 
 _TICKS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
 
@@ -46,6 +47,7 @@ def put_in_theme(plot: Any, item: Any) -> None:
         axis.setPen(pg.mkPen(c.border))
         axis.setTextPen(pg.mkPen(c.muted))
         axis.setStyle(tickLength=4, hideOverlappingLabels=True)
+        axis.setSIPrefixEnableRanges(())  # switching the prefix off scales small values by 1000 once more
         axis.enableAutoSIPrefix(False)
     item.getAxis("left").setWidth(56)
 
@@ -116,7 +118,9 @@ class Readout(QLabel):
             f'<td align="right">{escape(text)}</td></tr>'
             for words, (text, colour) in values.items()
         )
-        self.setText(f"<b>{escape(where)}</b><table cellspacing='0'>{rows}</table>")
+        self.setText(
+            tr("<b>{escape}</b><table cellspacing='0'>{rows}</table>", escape=escape(where), rows=rows)
+        )
         self.adjustSize()
         x = at.x() + 14
         if x + self.width() > inside.width() - 4:

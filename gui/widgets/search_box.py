@@ -2,6 +2,8 @@
 
 from PySide6.QtWidgets import QLineEdit, QToolButton
 
+from gui.language import tr
+
 
 class SearchBox(QLineEdit):
     """Empty shows what can be searched for; the button inside empties it."""
@@ -14,4 +16,4 @@ class SearchBox(QLineEdit):
         self.setClearButtonEnabled(True)
         for button in self.findChildren(QToolButton):
             button.setObjectName(f"{name}-clear")
-            button.setAccessibleName("Clear")
+            button.setAccessibleName(tr("Clear"))

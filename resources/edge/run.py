@@ -528,10 +528,7 @@ def main(arguments=None):
         if options.measure:
             measure(bundle, options, provider)
         good = not options.images or classify(Model(bundle, options.threads, provider), options.images)
-    except Trouble as trouble:
-        print("Error: %s" % trouble, file=sys.stderr)
-        return 2
-    except OSError as error:
+    except (Trouble, OSError) as error:
         print("Error: %s" % error, file=sys.stderr)
         return 2
     return 0 if good else 1

@@ -5,6 +5,7 @@ on a second run every stage that did not change comes from the cache in the home
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,16 @@ def paired(run: RunFolder, before: str, after: str) -> Metric:
     return paired_change(*(right(run, report(run, key)) for key in (before, after)))
 
 
+def low(metric: Metric) -> float:
+    """The interval's lower bound; without an interval not a number, of which no claim holds."""
+    return math.nan if metric.low is None else metric.low
+
+
+def high(metric: Metric) -> float:
+    """The interval's upper bound, likewise."""
+    return math.nan if metric.high is None else metric.high
+
+
 def interval(metric: Metric, digits: int = 2) -> str:
     """A figure with its bounds."""
     if metric.low is None or metric.high is None or metric.level is None:
@@ -121,15 +132,17 @@ def interval(metric: Metric, digits: int = 2) -> str:
     return f"{metric.value:.{digits}f} ({100 * metric.level:.0f} % interval {bounds})"
 
 
+def print_machine() -> None:
+    """Say where the figures below come from."""
+    print(f"{fingerprint()['processor']}, Python {sys.version.split()[0]}", flush=True)
+
+
 class Verdict:
     """The claims of a benchmark, said one by one; `status` is its exit status."""
 
     def __init__(self, arguments: argparse.Namespace):
         self._quick, self._held = arguments.quick, True
-        machine = fingerprint()
-        print(
-            f"{machine.get('cpu') or machine.get('processor')}, Python {sys.version.split()[0]}", flush=True
-        )
+        print_machine()
 
     def claim(self, said: str, holds: bool) -> None:
         """One claim with its figures."""

@@ -25,7 +25,7 @@ import zipfile
 from pathlib import Path
 from statistics import fmean
 
-from claims import Verdict, change, finished, interval, paired, parser, report, value, with_files
+from claims import Verdict, change, finished, high, interval, low, paired, parser, report, value, with_files
 
 PIPELINE = {
     "espalier": 1,
@@ -78,9 +78,9 @@ def measured(arguments: argparse.Namespace, folder: Path) -> int:
     )
     verdict.claim(
         f"mixed precision changes top-1 by {interval(accuracy)} points, at most 1 is lost",
-        (accuracy.low or -100) >= -1,
+        low(accuracy) >= -1,
     )
-    verdict.claim(f"against all INT8 {interval(between)} points, not below it", (between.high or 0) >= 0)
+    verdict.claim(f"against all INT8 {interval(between)} points, not below it", high(between) >= 0)
     verdict.claim(
         f"{agreements[0]:.2f} % keep their class, more than {agreements[1]:.2f} % with all INT8",
         agreements[0] > agreements[1],

@@ -14,7 +14,7 @@ About 30 minutes on two cores; seconds once the stages are in the cache.
 
 import sys
 
-from claims import Verdict, finished, parser, report, value
+from claims import finished, parser, print_machine, report, value
 
 from core import pipeline as documents
 from core.analysis.seeds import mean_of
@@ -61,7 +61,7 @@ def compared(run: RunFolder, other: str, metric: str) -> str:
 
 def main() -> int:
     arguments = parser(__doc__).parse_args()
-    verdict = Verdict(arguments)
+    print_machine()
     run = finished(documents.load(FOLDER / "r3-claim.yaml"), arguments)
     print("| | Balanced accuracy % | Top-1 % | Parameters | Size MB |\n|---|---|---|---|---|")
     for stage in (*OTHERS, HYBRID):
@@ -71,8 +71,7 @@ def main() -> int:
     for other in OTHERS:
         said = "; ".join(compared(run, other, metric) for metric in SHOWN)
         print(f"Hybrid against {run.pipeline.stage(other).title}: {said}.")
-    verdict.claim("every difference was measured on the same images and seeds", True)
-    return verdict.status()
+    return 0
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ About 12 minutes on two cores; a minute once the stages are in the cache.
 
 import sys
 
-from claims import Verdict, change, finished, interval, paired, parser, report, value, with_files
+from claims import Verdict, change, finished, high, interval, low, paired, parser, report, value, with_files
 
 TRAINING = {"learning_rate": 0.001, "patience": 0, "precision": "mixed"}
 PIPELINE = {
@@ -53,12 +53,10 @@ def main() -> int:
     accuracy, latency = change(static, "top1"), change(static, "latency_ms")
     agreement, size = value(static, "agreement"), value(static, "size_mb") / value(adapted, "size_mb")
     verdict.claim(
-        f"top-1 changes by {interval(accuracy)} points, at most 0.5 are lost", (accuracy.low or -100) >= -0.5
+        f"top-1 changes by {interval(accuracy)} points, at most 0.5 are lost", low(accuracy) >= -0.5
     )
     verdict.claim(f"{agreement:.2f} % keep their class, at least 97", agreement >= 97)
-    verdict.claim(
-        f"latency is {interval(latency, 3)} of float32's, at most 0.50", (latency.high or 100) <= 0.50
-    )
+    verdict.claim(f"latency is {interval(latency, 3)} of float32's, at most 0.50", high(latency) <= 0.50)
     verdict.claim(f"the file is {size:.1%} of float32's, at most 33 %", size <= 0.33)
     facts, apart = aware.facts, paired(run, "static", "aware")
     print(
@@ -67,7 +65,7 @@ def main() -> int:
         f"{value(static, 'top1'):.2f} %, quantization-aware {value(aware, 'top1'):.2f} %."
     )
     verdict.claim(
-        f"quantization-aware against static: {interval(apart)} points, not below it", (apart.high or 0) >= 0
+        f"quantization-aware against static: {interval(apart)} points, not below it", high(apart) >= 0
     )
     return verdict.status()
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from claims import Verdict, finished, interval, parser, report, value, with_files
+from claims import Verdict, finished, interval, low, parser, report, value, with_files
 
 from core.analysis.seeds import mean_of
 from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -139,7 +139,7 @@ def judged(run: RunFolder, settings: dict[str, str], verdict: Verdict) -> int:
     verdict.claim(
         f"ours ({', '.join(settings.values())}) less theirs: {interval(apart)} points over "
         f"{len(differences)} seeds, above 0",
-        (apart.low or -1) > 0,
+        low(apart) > 0,
     )
     return verdict.status()
 

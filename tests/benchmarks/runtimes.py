@@ -48,7 +48,7 @@ def logits(name: str, subject: Subject, images: np.ndarray) -> np.ndarray:
     path = subject.path(runtime(name))
     assert path is not None
     with runtime(name).open(path, Settings()) as session:
-        return np.array(session.bind(images)())
+        return np.asarray(session.bind(images)()).copy()
 
 
 def main() -> int:

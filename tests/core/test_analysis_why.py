@@ -37,9 +37,17 @@ def report(name: str, kind: str = "train", **figures: float) -> StageReport:
 
 
 def layer(
-    path: str, given: int, made: int, kind: str = "conv", zeros: int = 0, scales: str = ""
+    path: str, given: int, made: int, kind: str = "conv", zeros: int = 0, scales: str = "", faint: int = 0
 ) -> dict[str, Any]:
-    return {"layer": path, "kind": kind, "given": given, "made": made, "zeros": zeros, "scales": scales}
+    return {
+        "layer": path,
+        "kind": kind,
+        "given": given,
+        "made": made,
+        "zeros": zeros,
+        "scales": scales,
+        "faint": faint,
+    }
 
 
 def row(
@@ -133,15 +141,21 @@ def test_no_vnni_is_said_of_integers_on_x86() -> None:
 
 def test_one_scale_for_a_depthwise_layer() -> None:
     layers = [
-        layer("d", 32, 32, "depthwise", scales="tensor"),
+        layer("d", 32, 32, "depthwise", scales="tensor", faint=8),
         layer("e", 32, 32, "depthwise", scales="channel"),
     ]
     chain = (told("q", "quantize-static", scales="tensor"),)
     cause = only(evidence(report("INT8", top1=60.0), layers, chain=chain, activations="uint8"))
     assert cause.id == "per-tensor-depthwise"
-    assert cause.sentence.startswith("1 of 2 depthwise layers have one scale")
+    assert cause.sentence.startswith(
+        "1 of 2 depthwise layers have one scale for all their channels, which leaves 25%"
+    )
     assert cause.evidence["top1_difference"] == -30.0
     assert cause.fix is not None and cause.fix.settings == {"scales": "channel"}
+    even = [
+        layer("d", 32, 32, "depthwise", scales="tensor", faint=1)
+    ]  # its channels are alike: nothing is lost
+    assert names(evidence(report("INT8", top1=60.0), even, activations="uint8")) == []
     plain = [layer("c", 32, 32, scales="tensor")]
     assert names(evidence(report("INT8", top1=60.0), plain, activations="uint8")) == []
 
@@ -278,12 +292,15 @@ def test_a_fix_is_taken_by_the_editor() -> None:
     assert fix_for_cause(documents.loads(DOCUMENT.replace("id: pruned", "id: other")), odd) is None
 
 
+WEIGHTS = np.array([127, -100, 7, -1])
+
+
 def quantized_file(path: Path, scales: np.ndarray, zero: Callable[[int], np.ndarray]) -> None:
     """A depthwise convolution of 4 channels in QDQ form, and behind it a float one with 2 zero channels."""
     weight = np.zeros((6, 4, 1, 1), np.float32)
     weight[:4] = 1.0
     tensors = {
-        "s": np.float32(0.1), "z": zero(0), "ws": scales.astype(np.float32), "deep.weight": np.ones((4, 1, 3, 3), np.int8),
+        "s": np.float32(0.1), "z": zero(0), "ws": scales.astype(np.float32), "deep.weight": (WEIGHTS[:, None, None, None] * np.ones((1, 1, 3, 3))).astype(np.int8),
         "wz": np.zeros(scales.shape, np.int8), "mix.weight": weight,
     }  # fmt: skip
     nodes = [
@@ -310,7 +327,8 @@ def test_a_graph_tells_its_channels_zeros_scales_and_activations(
     quantized_file(tmp_path / "f.onnx", scales, lambda value: np.asarray(value, kind))
     found = look({"model": str(tmp_path / "f.onnx"), "input_size": 8}, lambda done, text: None)
     assert found["layers"] == [
-        layer("deep", 4, 4, "depthwise", scales=word), layer("mix", 4, 6, zeros=2),
+        layer("deep", 4, 4, "depthwise", scales=word, faint=2 if word == "tensor" else 0),
+        layer("mix", 4, 6, zeros=2),
     ]  # fmt: skip
     assert found["rounded"] is None  # integers
     assert found["activations"] == ("uint8" if kind is np.uint8 else "int8")

@@ -1,7 +1,6 @@
 """Checkpoints: exact after surgery, refused when changed."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -20,15 +19,6 @@ from core.stages.prune_channels import PruneChannelsParams, look
 from core.surgery.budget import apply
 
 CLASSES = tuple("abcdefg")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other make small networks many times slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make(name: str = "resnet20", **settings: object) -> tuple[nn.Module, BackboneSettings]:

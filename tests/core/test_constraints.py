@@ -1,14 +1,11 @@
 """Zeros stay zero and shared values stay equal, whatever the optimiser does."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
-from small_stages import small_data, small_network, stage_context
+from small_stages import small_network, stage_context
 from torch import nn
 
 from core.control import RunControl
-from core.data.image_data import ImageData
 from core.errors import Stopped
 from core.models.constraints import SharedPattern, SparsePattern, constrain, keeper
 from core.stages.base import run_training
@@ -16,19 +13,6 @@ from core.training import Hooks
 from core.training_settings import TrainingSettings
 
 SPARSE, SHARED = "body.layer1.0.conv1.weight", "body.layer3.0.conv2.weight"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
-    return small_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def patterned() -> nn.Module:

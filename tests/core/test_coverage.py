@@ -66,7 +66,7 @@ def test_the_page_numbers_its_reasons() -> None:
         Cell("vit-tiny", "layers", "fails", "Too odd."),
     ]
     lines = as_markdown(cells).splitlines()
-    assert "| | ResNet-20 (CIFAR) | ViT-Tiny/16 |" in lines
+    assert "|  | ResNet-20 (CIFAR) | ViT-Tiny/16 |" in lines
     assert "| Static INT8 | yes | no (1) |" in lines and "| Layer pruning | – (2) | fault (1) |" in lines
     assert (
         "1. Too odd." in lines

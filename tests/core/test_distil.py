@@ -2,23 +2,21 @@
 
 import copy
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from small_stages import NETWORK, SETTINGS, reloads, small_network, stage_context
 from torch import Tensor, nn
 
 import core.training
-from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from core.checkpoint import Checkpoint, save_checkpoint
 from core.control import RunControl
 from core.data.image_data import ImageData
 from core.data.preprocess import HALF, Preprocess, make_preprocess
 from core.data.randomness import derive_seed
-from core.data.settings import Augmentation, DataSettings
-from core.data.store import open_data
 from core.distillation import (
     POOLED,
     Translated,
@@ -33,41 +31,16 @@ from core.distillation import (
 )
 from core.errors import EspalierError, Stopped
 from core.inputs import Inputs
-from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
 from core.stages.base import Input, StageContext, StageResult, run_training
 from core.stages.distil import Distil, DistilParams, parse_layers
 
-SETTINGS = DataSettings(image_size=16, train_images=200, validation_images=100, test_images=100)
-NETWORK = BackboneSettings(backbone="resnet20")
 ALL = {"alpha": 0.5, "hints": 2.0, "attention": 1000.0, "rkd_distance": 25.0, "rkd_angle": 50.0}
 PARTS = ("cross_entropy", "distillation", "hints", "attention", "rkd_distance", "rkd_angle")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other make small networks many times slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
-    return open_data(SETTINGS, tmp_path_factory.mktemp("data"))
-
-
 def network(name: str = "resnet20", seed: int = 4) -> nn.Module:
-    """A network whose batch norms are not at their start."""
-    torch.manual_seed(seed)
-    model = BACKBONES[name].build(BackboneSettings(backbone=name), 10)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.weight.data.uniform_(0.5, 1.5)
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-    return model.eval()
+    return small_network(seed, BackboneSettings(backbone=name))
 
 
 def settings(training: dict[str, object] | None = None, **changes: object) -> DistilParams:
@@ -78,11 +51,7 @@ def settings(training: dict[str, object] | None = None, **changes: object) -> Di
 def context(
     data: ImageData, scratch: Path, teacher: nn.Module, control: RunControl | None = None
 ) -> StageContext:
-    return StageContext(
-        stage="s", seed=1, key="k", device="cpu", network=NETWORK, data=data,
-        preprocess=make_preprocess(SETTINGS, data), augmentation=Augmentation(), scratch=scratch,
-        control=control or RunControl(), emit=lambda event: None, reference=lambda name: teacher,
-    )  # fmt: skip
+    return stage_context(data, scratch, control, reference=lambda name: teacher)
 
 
 def distil(
@@ -238,13 +207,7 @@ def test_a_student_of_another_shape_learns_and_its_checkpoint_is_only_its_own(st
     assert made.state_dict().keys() == student().state_dict().keys()
     assert not same(made, student()) and hooks(made) == hooks(teacher) == []
     name = "resnet20" if "layer1" in dict(made.body.named_children()) else "plain-cnn-tiny"
-    checkpoint = Checkpoint(
-        made, BackboneSettings(backbone=name), make_preprocess(SETTINGS, data), data.classes, result.facts
-    )
-    save_checkpoint(tmp_path / "c", checkpoint)
-    images = numbers(4, 3, 16, 16, seed=13)
-    with torch.no_grad():
-        assert torch.equal(load_checkpoint(tmp_path / "c").model(images), made(images))
+    assert reloads(result, data, tmp_path, BackboneSettings(backbone=name))
 
 
 @pytest.mark.slow

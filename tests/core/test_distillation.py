@@ -1,12 +1,12 @@
 """Every loss of distillation by hand, the layers that are compared, and a teacher's own input."""
 
 import math
-from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from small_stages import small_network
 from torch import Tensor, nn
 
 from core.data.preprocess import HALF, IMAGENET, Preprocess
@@ -23,30 +23,12 @@ from core.distillation import (
     make_adapters,
     tapped,
 )
-from core.models.catalogue import BACKBONES
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings, FemSettings
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other make small networks many times slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def network(name: str = "resnet20", size: int = 16) -> nn.Module:
-    """A network whose batch norms are not at their start."""
-    torch.manual_seed(4)
-    model = BACKBONES[name].build(BackboneSettings(backbone=name), 10, size)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.weight.data.uniform_(0.5, 1.5)
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-    return model.eval()
+    return small_network(4, BackboneSettings(backbone=name), size)
 
 
 def numbers(*shape: int, seed: int) -> Tensor:

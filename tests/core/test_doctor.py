@@ -3,6 +3,8 @@
 import json
 import socket
 import sys
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import core
 from core import cli, doctor
 from core.doctor import Check, Examination, examine
 from core.errors import EspalierError
+from core.extras import absent, extra
+from core.profiling.runtimes import RUNTIMES
 
 
 def named(checks: list[Check], name: str) -> Check:
@@ -66,6 +70,30 @@ def test_a_library_that_does_not_load_is_named():
     assert answer["libraries"]["numpy"]["error"] == ""
     check = doctor._library("no_such_library", answer["libraries"]["no_such_library"])
     assert check.state == "bad" and "ModuleNotFoundError" in check.found
+
+
+def test_every_runtime_says_whether_it_works(own_home):
+    checks = {check.name: check for check in doctor._runtimes()}
+    assert list(checks) == [f"Runtime: {each.label}" for each in RUNTIMES.values()]
+    assert checks["Runtime: ONNX Runtime"] == Check("Runtime: ONNX Runtime", "good", version("onnxruntime"))
+    if not find_spec("openvino"):
+        reason = 'OpenVINO is not installed (pip install "espalier[openvino]").'
+        assert checks["Runtime: OpenVINO"] == Check("Runtime: OpenVINO", "absent", reason)
+
+
+def test_a_runtime_that_is_there_and_does_not_load_is_a_warning(monkeypatch, tmp_path):
+    (tmp_path / "openvino.py").write_text("raise OSError('libopenvino.so is missing')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    answer = doctor.load_runtimes({"names": ["openvino"]}, lambda part, text: None)["runtimes"]["openvino"]
+    check = doctor._runtime("OpenVINO", answer)
+    assert (check.state, check.found) == ("warning", "does not load: OSError: libopenvino.so is missing")
+
+
+def test_the_installed_program_says_that_it_carries_no_openvino(monkeypatch):
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    reason = absent("OpenVINO", "no_such_module", extra("openvino"))
+    assert reason == "OpenVINO is not part of the installed program; run Espalier from its sources."
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="loads a Linux library")

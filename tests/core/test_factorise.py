@@ -1,6 +1,5 @@
 """Low-rank factors: exact where they can be, optimal where they cannot, and really smaller."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
-from small_stages import NETWORK, small_data, small_network, stage_context
+from small_stages import NETWORK, small_network, stage_context
 from torch import nn
 
 from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -31,22 +30,9 @@ from core.surgery.low_rank import (
 STAGE = Factorise()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
-    return small_data(tmp_path_factory.mktemp("data"))
 
 
 def factorise(

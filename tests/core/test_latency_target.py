@@ -2,13 +2,13 @@
 
 import copy
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from small_stages import NETWORK, small_data, small_network, stage_context
+from small_stages import NETWORK, document, small_data, small_network, stage_context
 
-from core import pipeline as documents
 from core.cache import Measurements
 from core.child import Child
 from core.control import RunControl
@@ -115,19 +115,12 @@ def test_an_uncertain_measurement_is_drawn_towards_the_prediction() -> None:
     assert result.notes[0].endswith("The machine was busy: the figure is uncertain to ±40%.")
 
 
-DOCUMENT = """
-espalier: 1
-name: Latency
-data: {source: fashion-mnist-sample, image_size: 16, train_images: 200, validation_images: 100, test_images: 100}
-sources: [{id: net, settings: {backbone: resnet20}}]
-stages:
-  - {id: fp32, kind: train, settings: {training: {epochs: 0}}}
-  - {id: pruned, kind: prune-channels, settings: {target: latency, latency: 0.6}}
-"""
-
-
 def surroundings(tmp_path: Path, times: bool = True) -> Surroundings:
-    pipeline, home = documents.loads(DOCUMENT), Home(tmp_path)
+    pruned = "id: pruned, kind: prune-channels, settings: {target: latency, latency: 0.6}"
+    pipeline, home = (
+        document("id: fp32, kind: train, settings: {training: {epochs: 0}}", pruned),
+        Home(tmp_path),
+    )
     run = RunFolder.create(pipeline, tmp_path, home)
     return Surroundings(
         run, home, pipeline, small_data(tmp_path / "data"), "cpu", 1, RunControl(), lambda event: None,
@@ -144,7 +137,7 @@ def test_a_decision_is_taken_from_the_run_and_then_from_the_machine(tmp_path: Pa
     node, given = around.pipeline.stage("pruned"), Given(None, checkpoint=tmp_path)
     one = Try(0.6, 0.61, 0.60, 0.62)
     plain = {
-        "ratios": {"body.layer1.0.conv1": 0.25}, "wanted": 0.6, "chosen": _plain(one), "tries": [_plain(one)],
+        "ratios": {"body.layer1.0.conv1": 0.25}, "wanted": 0.6, "chosen": asdict(one), "tries": [asdict(one)],
         "error": 0.05,
     }  # fmt: skip
     name = {"latency target": 1, "of": "key"}
@@ -156,10 +149,6 @@ def test_a_decision_is_taken_from_the_run_and_then_from_the_machine(tmp_path: Pa
     assert json.loads(written.read_text())["pruned"] == plain
     again, _ = LatencyTargets(around).settled(node, 42, given, unwanted, unwanted)
     assert again == settled
-
-
-def _plain(one: Try) -> dict[str, Any]:
-    return {"predicted": one.predicted, "measured": one.measured, "low": one.low, "high": one.high}
 
 
 def test_a_rehearsal_and_other_targets_settle_nothing(tmp_path: Path) -> None:

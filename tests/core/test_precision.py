@@ -3,7 +3,6 @@
 import copy
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -40,15 +39,6 @@ stages:
   - {id: mixed, kind: train-mixed, settings: {precision: %s, training: {epochs: 1, batch_size: %d}}}
   - {id: pruned, kind: prune-channels, settings: {scope: whole-groups, training: {epochs: 1, batch_size: 32, precision: auto}}}
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other make small networks many times slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Slow(nn.Module):

@@ -115,7 +115,8 @@ def test_a_source_that_cannot_be_read_is_named(home: Home) -> None:
 
 def test_data_that_is_not_there_is_named(home: Home) -> None:
     pipeline = documents.loads(BROKEN)
-    missing = pipeline.with_data(pipeline.data.model_copy(update={"source": "folder", "path": "nowhere"}))
+    data = pipeline.data.model_copy(update={"source": "folder", "path": "nowhere"})
+    missing = pipeline.model_copy(update={"data": data})
     found = preflight(missing, home.folder.parent, home, ONE)
     assert found.problems[0].place == ("data", "path") and not found.passed
 

@@ -1,43 +1,28 @@
 """Channel pruning from end to end: which channels go, budgets, several prunings, messages."""
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from small_stages import small_network, stage_context
 from torch import nn
 
 from core.control import RunControl
 from core.data.image_data import ImageData
 from core.errors import EspalierError, Stopped
 from core.events import EpochDone, Event
-from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
 from core.stages.base import Input, StageContext
 from core.stages.prune_channels import PruneChannels, PruneChannelsParams, look, own_ratios
 from core.surgery.batch_norm import recalibrate
 from core.surgery.budget import Plan, apply
 from core.surgery.groups import channel_groups, count
-from tests.core.small_stages import small_data, small_network, stage_context
 
 NETWORK = BackboneSettings(backbone="resnet20", fem={"place": "pooled"})
 STREAM = "shared by several blocks (residual stream), outside the scope 'block-internal'"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
-    return small_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture
@@ -46,16 +31,8 @@ def context(data: ImageData, tmp_path: Path) -> StageContext:
 
 
 def network(settings: BackboneSettings = NETWORK) -> nn.Module:
-    """A network whose batch norms are not at their start."""
-    torch.manual_seed(4)
-    model = BACKBONES[settings.backbone].build(settings, 10)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.weight.data.uniform_(0.5, 1.5)
-            module.bias.data.normal_(0, 0.1)
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-    return model.eval()
+    """A small network with the Feature Enhancement Module unless others are asked for."""
+    return small_network(4, settings)
 
 
 def settings(epochs: int = 0, **changes: object) -> PruneChannelsParams:

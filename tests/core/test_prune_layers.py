@@ -1,55 +1,23 @@
 """Layer pruning as a stage: how many blocks go, which, and what it says."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from small_stages import NETWORK, reloads, small_network, stage_context
 from torch import nn
 
-from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from core.control import RunControl
 from core.data.image_data import ImageData
-from core.data.preprocess import make_preprocess
-from core.data.settings import Augmentation, DataSettings
-from core.data.store import open_data
 from core.errors import EspalierError
-from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
-from core.stages.base import Input, StageContext, StageResult
+from core.stages.base import Input, StageResult
 from core.stages.prune_layers import PruneLayers, PruneLayersParams
 from core.surgery.groups import count
 
-SETTINGS = DataSettings(image_size=16, train_images=200, validation_images=100, test_images=100)
-NETWORK = BackboneSettings(backbone="resnet20")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
-    return open_data(SETTINGS, tmp_path_factory.mktemp("data"))
-
-
-def build() -> nn.Module:
-    torch.manual_seed(4)
-    return BACKBONES["resnet20"].build(NETWORK, 10).eval()
-
 
 def run(data: ImageData, scratch: Path, model: nn.Module | None = None, **changes: object) -> StageResult:
-    context = StageContext(
-        stage="s", seed=1, key="k", device="cpu", network=NETWORK, data=data,
-        preprocess=make_preprocess(SETTINGS, data), augmentation=Augmentation(), scratch=scratch,
-        control=RunControl(), emit=lambda event: None, reference=lambda name: build(),
-    )  # fmt: skip
     settings = PruneLayersParams.parse({"training": {"epochs": 0}} | changes)
-    return PruneLayers().run(model or build(), settings, context)
+    return PruneLayers().run(model or small_network(), settings, stage_context(data, scratch))
 
 
 def dropped(result: StageResult) -> list[str]:
@@ -57,7 +25,7 @@ def dropped(result: StageResult) -> list[str]:
 
 
 def test_the_blocks_of_the_smallest_weights_go(data, tmp_path):
-    model = build()
+    model = small_network()
     factors = {"layer1.1": 0.2, "layer2.2": 0.1, "layer3.1": 0.5, "layer3.2": 0.6}
     for path, factor in factors.items():
         for name in ("conv1", "conv2"):
@@ -118,16 +86,11 @@ def test_what_is_left_can_be_saved_trained_and_reloaded(data, tmp_path, importan
     training = {"epochs": 1, "batch_size": 50, "learning_rate": 0.01}
     result = run(data, tmp_path, importance=importance, share=0.5, training=training)
     assert len(result.history) == 1
-    made = result.model.eval().to(memory_format=torch.contiguous_format)
-    preprocess = make_preprocess(SETTINGS, data)
-    save_checkpoint(tmp_path / "c", Checkpoint(made, NETWORK, preprocess, data.classes, result.facts))
-    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(3))
-    with torch.no_grad():
-        assert torch.equal(load_checkpoint(tmp_path / "c").model(images), made(images))
+    assert reloads(result, data, tmp_path)
 
 
 def test_a_block_that_does_nothing_goes_first_by_what_it_changes(data, tmp_path):
-    model = build()
+    model = small_network()
     for parameter in model.body.layer2[1].parameters():
         parameter.data.zero_()
     images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(3))
@@ -140,10 +103,10 @@ def test_a_block_that_does_nothing_goes_first_by_what_it_changes(data, tmp_path)
 
 
 def test_batch_norm_is_estimated_anew(data, tmp_path):
-    kept = run(data, tmp_path, batch_norm_batches=0).model.body.bn1
-    assert torch.equal(kept.running_mean, torch.zeros(16))
-    seen = run(data, tmp_path, batch_norm_batches=2).model.body
-    assert float(seen.bn1.running_mean.abs().min()) > 0
+    before = small_network().body.bn1.running_mean
+    kept, seen = (run(data, tmp_path, batch_norm_batches=count).model.body.bn1 for count in (0, 2))
+    assert torch.equal(kept.running_mean, before)
+    assert float((seen.running_mean - before).abs().min()) > 0
 
 
 def test_more_blocks_than_can_go_are_refused(data, tmp_path):
@@ -157,7 +120,7 @@ def test_more_blocks_than_can_go_are_refused(data, tmp_path):
 
 
 def test_a_network_without_droppable_blocks_is_refused_and_the_structure_named(data, tmp_path):
-    model = build()
+    model = small_network()
     for stage in (model.body.layer1, model.body.layer2, model.body.layer3):
         for index in range(1, 3):
             stage[index] = nn.Identity()

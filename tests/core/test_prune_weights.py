@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_stages import NETWORK, small_data, small_network, stage_context
+from small_stages import NETWORK, small_network, stage_context
 from torch import nn
 from torch.nn.utils import prune as reference
 
@@ -15,11 +15,6 @@ from core.stages.prune_weights import PruneWeights, prune_layers, share_at
 from core.surgery.layers import FIRST, weight_layers
 
 STAGE = PruneWeights()
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
-    return small_data(tmp_path_factory.mktemp("data"))
 
 
 def settings(**content: object):

@@ -1,56 +1,23 @@
 """Compound scaling down: the coefficient by hand, the budget met, depth and width both used."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
+from small_stages import NETWORK, reloads, small_network, stage_context
 from torch import nn
 
-from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from core.control import RunControl
 from core.data.image_data import ImageData
-from core.data.preprocess import make_preprocess
-from core.data.settings import Augmentation, DataSettings
-from core.data.store import open_data
 from core.errors import EspalierError
-from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
-from core.stages.base import Input, StageContext, StageResult
+from core.stages.base import Input, StageResult
 from core.stages.scale_down import ScaleDown, ScaleDownParams, largest_phi, scaled
 from core.surgery.groups import count
 
-SETTINGS = DataSettings(image_size=16, train_images=200, validation_images=100, test_images=100)
-NETWORK = BackboneSettings(backbone="resnet20")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
-    return open_data(SETTINGS, tmp_path_factory.mktemp("data"))
-
-
-def build() -> nn.Module:
-    torch.manual_seed(4)
-    return BACKBONES["resnet20"].build(NETWORK, 10).eval()
-
 
 def run(data: ImageData, scratch: Path, **changes: object) -> StageResult:
-    context = StageContext(
-        stage="s", seed=1, key="k", device="cpu", network=NETWORK, data=data,
-        preprocess=make_preprocess(SETTINGS, data), augmentation=Augmentation(), scratch=scratch,
-        control=RunControl(), emit=lambda event: None, reference=lambda name: build(),
-    )  # fmt: skip
     settings = ScaleDownParams.parse({"training": {"epochs": 0}, "round_to": 1} | changes)
-    return ScaleDown().run(build(), settings, context)
+    return ScaleDown().run(small_network(), settings, stage_context(data, scratch))
 
 
 def test_depth_and_width_by_hand():
@@ -77,7 +44,7 @@ def test_the_coefficient_stays_on_the_near_side_of_a_step():
     "budget", [0.5, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.75, 0.35))]
 )
 def test_the_budget_is_met_by_both(data, tmp_path, scope, budget):
-    before = count(build(), 16)
+    before = count(small_network(), 16)
     result = run(data, tmp_path, budget=budget, scope=scope)
     facts, after = result.facts, count(result.model, 16)
     assert after.macs == facts["macs"] and after.params == facts["params"]
@@ -109,12 +76,7 @@ def test_what_is_left_can_be_trained_saved_and_reloaded(data, tmp_path):
     result = run(data, tmp_path, importance="feature-map-rank", round_to=4, training=training)
     assert len(result.history) == 1
     assert all(row["after"] % 4 == 0 for row in result.facts["layers"])
-    made = result.model.eval().to(memory_format=torch.contiguous_format)
-    preprocess = make_preprocess(SETTINGS, data)
-    save_checkpoint(tmp_path / "c", Checkpoint(made, NETWORK, preprocess, data.classes, result.facts))
-    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(3))
-    with torch.no_grad():
-        assert torch.equal(load_checkpoint(tmp_path / "c").model(images), made(images))
+    assert reloads(result, data, tmp_path)
 
 
 def test_a_budget_out_of_reach_is_refused(data, tmp_path):

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import onnxruntime as ort
 import pytest
 import torch
 from onnx import helper, numpy_helper
-from small_stages import NETWORK, small_data, small_network, stage_context
+from small_stages import NETWORK, small_network, stage_context
 from torch import nn
 
 from core.checkpoint import Checkpoint, save_checkpoint
@@ -25,19 +24,6 @@ from core.profiling.counting import count_graph
 from core.stages.share_weights import ShareWeights, shared_values
 
 STAGE = ShareWeights()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
-    return small_data(tmp_path_factory.mktemp("data"))
 
 
 def share(data: ImageData, folder: Path, model: nn.Module | None = None, epochs: int = 0, **content: object):

@@ -2,13 +2,14 @@
 
 import importlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from small_stages import SETTINGS, small_network, stage_context
 from torch import nn
 
 from core import yaml
@@ -16,20 +17,16 @@ from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.control import RunControl
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
-from core.data.settings import Augmentation, DataSettings
-from core.data.store import open_data
 from core.deploy.export import describe, export_module
 from core.deploy.files import sha256_of
 from core.deploy.verify import onnx_predictor
-from core.errors import EspalierError, Stopped
-from core.models.catalogue import BACKBONES
+from core.errors import Stopped
 from core.models.settings import BackboneSettings
 from core.params import Params
 from core.precision import resolve_precision
 from core.stages.base import DeployContext, DeploymentStage, Input, ModelStage, Stage, StageContext
-from core.stages.catalogue import STAGES, stage_kind
+from core.stages.catalogue import STAGES
 
-SETTINGS = DataSettings(image_size=16, train_images=200, validation_images=100, test_images=100)
 NETWORK = BackboneSettings(backbone="resnet20", fem={"place": "pooled"})
 
 every_stage = pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
@@ -42,41 +39,17 @@ every_model_stage, every_deployment_stage = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other make small networks many times slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
-    return open_data(SETTINGS, tmp_path_factory.mktemp("data"))
-
-
 def resnet(settings: BackboneSettings = NETWORK, seed: int = 4) -> nn.Module:
-    """A network whose batch norms are not at their start."""
-    torch.manual_seed(seed)
-    model = BACKBONES[settings.backbone].build(settings, 10)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.weight.data.uniform_(0.5, 1.5)
-            module.bias.data.normal_(0, 0.1)
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-    return model.eval()
+    """A small network with the Feature Enhancement Module unless others are asked for."""
+    return small_network(seed, settings)
 
 
 def context(
     data: ImageData, scratch: Path, control: RunControl | None = None, key: str = "k"
 ) -> StageContext:
-    return StageContext(
-        stage="s", seed=1, key=key, device="cpu", network=NETWORK, data=data,
-        preprocess=make_preprocess(SETTINGS, data), augmentation=Augmentation(), scratch=scratch,
-        control=control or RunControl(), emit=lambda event: None, reference=lambda name: resnet(seed=9),
-    )  # fmt: skip
+    return stage_context(
+        data, scratch, control, key=key, network=NETWORK, reference=lambda name: resnet(seed=9)
+    )
 
 
 def defaults(stage: Stage, **training: object) -> Params:
@@ -205,13 +178,6 @@ def test_a_stopped_job_stops_the_stage(stage, exported, tmp_path):
     with pytest.raises(Stopped):
         stage.deploy(exported, defaults(stage), deploy_context(tmp_path, tmp_path, stopped))
     assert not (tmp_path / "file.onnx").exists()
-
-
-def test_an_unknown_stage_is_refused_with_the_choices():
-    with pytest.raises(EspalierError) as caught:
-        stage_kind("prune")
-    assert caught.value.message == "Expected the id of a stage, received 'prune'."
-    assert caught.value.advice == f"Choose one of: {', '.join(STAGES)}."
 
 
 # Mixed precision

@@ -1,14 +1,13 @@
 """Training with simulated INT8: the calibrated network is a candidate, resuming changes nothing."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from small_stages import NETWORK, small_data, small_network, stage_context
+from small_stages import NETWORK, small_network, stage_context
 
 from core.control import RunControl
 from core.data.splits import limit
@@ -16,22 +15,9 @@ from core.deploy.quantization.sessions import run, sqnr
 from core.errors import Stopped
 from core.models.constraints import constrain
 from core.stages.base import Input
-from core.stages.catalogue import stage_kind
+from core.stages.catalogue import STAGES
 from core.stages.train_quantized import TrainQuantizedParams, train_rounded
 from core.training_settings import TrainingSettings
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return small_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +110,7 @@ def test_zeros_of_a_pruned_network_stay(data, rows, tmp_path):
 @pytest.mark.slow
 def test_the_file_computes_what_was_trained(data, tmp_path):
     """The whole stage: its file is integers throughout, and answers like the float record it leaves."""
-    stage = stage_kind("train-quantized")
+    stage = STAGES["train-quantized"]
     given = TrainQuantizedParams(images=50, training=settings(epochs=1))
     assert stage.check(given, Input(NETWORK)) == [] and stage.epochs(given) > 1
     context = stage_context(data, tmp_path)

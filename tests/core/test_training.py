@@ -1,10 +1,10 @@
 """The training loop: the schedule in numbers, the best epoch, and resuming bit for bit."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from small_stages import SETTINGS
 from torch import nn
 from torch.nn import functional
 
@@ -12,8 +12,7 @@ from core.control import RunControl
 from core.data.batches import Batches
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
-from core.data.settings import Augmentation, DataSettings
-from core.data.store import open_data
+from core.data.settings import Augmentation
 from core.errors import EspalierError, Stopped
 from core.events import EpochDone, Event, TrainingStarted
 from core.precision import resolve_precision
@@ -30,22 +29,7 @@ from core.training import (
 )
 from core.training_settings import TrainingSettings
 
-SETTINGS = DataSettings(image_size=16, train_images=200, validation_images=100, test_images=100)
 STEPS = 6  # full batches of 32 in 200 images
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other make small networks many times slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
-    return open_data(SETTINGS, tmp_path_factory.mktemp("data"))
 
 
 def network(norm: bool = True) -> nn.Module:

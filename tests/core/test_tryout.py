@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from small_models import CLASSES, write_model
 
 from core.data.preprocess import Preprocess
 from core.errors import EspalierError
 from core.tryout import Answer, Tally, Trial, Tryout, images_below, network_input, preview
-from tests.core.small_models import CLASSES, write_model
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_stages import SETTINGS, small_data, stage_context
+from small_stages import SETTINGS, document, small_data, stage_context
 
 from core import pipeline as documents
 from core.models.settings import BackboneSettings
@@ -19,22 +19,10 @@ from core.stages.base import ModelStage
 from core.surgery.groups import count
 from core.whatif import Forecast, WhatIf
 
-HEAD = """
-espalier: 1
-name: What if
-data: {source: fashion-mnist-sample, image_size: 16, train_images: 200, validation_images: 100, test_images: 100}
-sources: [{id: net, settings: {backbone: resnet20}}]
-stages:
-"""
-
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
-
-
-def document(*stages: str) -> Pipeline:
-    return documents.loads(HEAD + "".join(f"  - {{{stage}}}\n" for stage in stages))
 
 
 def asked(pipeline: Pipeline, home: Home, what_if: WhatIf | None = None) -> dict[str, Forecast]:
@@ -202,7 +190,8 @@ def test_a_stopped_question_ends_at_once(home: Home) -> None:
 
 def test_data_that_is_not_there_is_said(home: Home) -> None:
     pipeline = document("id: fp32, kind: train")
-    missing = pipeline.with_data(pipeline.data.model_copy(update={"source": "folder", "path": "nowhere"}))
+    data = pipeline.data.model_copy(update={"source": "folder", "path": "nowhere"})
+    missing = pipeline.model_copy(update={"data": data})
     found = asked(missing, home)
     assert found["net"].params is None and "does not exist" in found["net"].remark
     assert found["fp32"].remark == found["net"].remark

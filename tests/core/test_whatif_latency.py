@@ -4,25 +4,13 @@ import time
 from pathlib import Path
 
 import pytest
+from small_stages import document
 
-from core import pipeline as documents
 from core.cache import Measurements
 from core.pipeline import Pipeline
 from core.profiling.latency_table import Kind, LatencyTable
 from core.runs import Home
 from core.whatif import Forecast, WhatIf
-
-HEAD = """
-espalier: 1
-name: What if
-data: {source: fashion-mnist-sample, image_size: 16, train_images: 200, validation_images: 100, test_images: 100}
-sources: [{id: net, settings: {backbone: resnet20}}]
-stages:
-"""
-
-
-def document(*stages: str) -> Pipeline:
-    return documents.loads(HEAD + "".join(f"  - {{{stage}}}\n" for stage in stages))
 
 
 def asked(pipeline: Pipeline, what_if: WhatIf) -> dict[str, Forecast]:

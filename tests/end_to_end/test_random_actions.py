@@ -17,18 +17,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QCoreApplication, QEvent, QtMsgType, qInstallMessageHandler
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog
 from random_hands import RandomHands, Stuck
-from window_fixtures import TINY, fresh_folders, home, is_harmless, no_warnings_no_threads, qapp, theme
+from window_fixtures import TINY, close, fresh_folders, home, no_warnings_no_threads, qapp, qt_warnings, theme
 
 from core import pipeline as documents
 from core.runs import Home, find_runs
 from gui.files import Opened
 from gui.main_window import MainWindow
 from gui.theme import Theme
-from gui.worker import Worker
 
 
 @pytest.fixture
@@ -38,26 +36,14 @@ def window(qtbot: Any, theme: Theme, home: Home, tmp_path: Path) -> Iterator[Mai
     made.show()
     qtbot.waitExposed(made)
     yield made
-    for worker in made.findChildren(Worker):
-        assert worker.close(60), f"still working: {worker.title}"
-    made.document.undo_stack.setClean()
-    made.close()
-    made.deleteLater()
-    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+    close(made, 60)
 
 
 @pytest.fixture
 def warnings() -> Iterator[list[str]]:
     """What Qt complains about, as it comes."""
-    said: list[str] = []
-
-    def handler(kind: QtMsgType, _context: Any, text: str) -> None:
-        if kind != QtMsgType.QtDebugMsg and not is_harmless(text):
-            said.append(text)
-
-    previous = qInstallMessageHandler(handler)
-    yield said
-    qInstallMessageHandler(previous)
+    with qt_warnings() as said:
+        yield said
 
 
 @pytest.fixture

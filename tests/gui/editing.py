@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (
 
 from core import pipeline as documents
 from core.pipeline import Pipeline
-from gui.editor import edits
+from gui.editor import forest
 from gui.editor.card_list import CardList
 from gui.files import Opened
 from gui.main_window import MainWindow
@@ -40,7 +40,7 @@ def tree(make_window: Callable[..., MainWindow], tmp_path: Path) -> MainWindow:
 
 
 def parents(pipeline: Pipeline) -> dict[str, str]:
-    return {node.id: edits.parent_of(pipeline, index) for index, node in enumerate(pipeline.stages)}
+    return {node.id: forest.parent_of(pipeline, index) for index, node in enumerate(pipeline.stages)}
 
 
 def drop(cards: CardList, what: str, mime: str, place: QPoint) -> bool:

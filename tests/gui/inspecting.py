@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_runs import artefact, report
 from PySide6.QtWidgets import QDialog
+from window_fixtures import Told
 
 from core import pipeline as documents
 from core.reports import StageReport
@@ -15,7 +16,6 @@ from core.runs import Home, RunFolder
 from gui.actions import make_actions
 from gui.document import Document
 from gui.inspect.place import InspectPlace
-from gui.messages import MessageDialog, Messages
 from gui.theme import Theme
 from gui.worker import Worker
 
@@ -102,18 +102,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture
 def opened(finished: Home) -> Path:
     return finished.runs / "20260101-000000-small"
-
-
-class Told(Messages):
-    """Keeps what would be shown."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.failures: list[str] = []
-
-    def failure(self, found: Any, title: str = "") -> MessageDialog:
-        self.failures.append(found.message)
-        return MessageDialog(None, "error", title, found.message)
 
 
 @pytest.fixture

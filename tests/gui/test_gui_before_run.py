@@ -15,15 +15,15 @@ from PySide6.QtWidgets import (
 from core import pipeline as documents
 from core.pipeline import Pipeline
 from core.whatif import WhatIf
-from gui.editor import edits
+from gui.editor import edits, forest
 from gui.main_window import MainWindow
 
 # fixes
 
 
 def test_a_stage_in_the_wrong_place_is_mended_with_one_click(qtbot: Any, tree: MainWindow) -> None:
-    pipeline, id = edits.add_stage(tree.document.pipeline, "quantize-static", "base", branch=True)
-    tree.document.apply(edits.branch_from(pipeline, "small", id), "break")
+    pipeline, id = forest.add_stage(tree.document.pipeline, "quantize-static", "base", branch=True)
+    tree.document.apply(forest.branch_from(pipeline, "small", id), "break")
     assert len(tree.document.problems) == 2
     tree.editor.select("stage", "small")
     panel = tree.editor.panel
@@ -39,7 +39,7 @@ def test_a_stage_in_the_wrong_place_is_mended_with_one_click(qtbot: Any, tree: M
 
 
 def test_a_missing_teacher_is_chosen_from_the_strip_and_from_the_field(qtbot: Any, tree: MainWindow) -> None:
-    pipeline, id = edits.add_stage(tree.document.pipeline, "distil", "more")
+    pipeline, id = forest.add_stage(tree.document.pipeline, "distil", "more")
     broken = edits.set_setting(pipeline, id, ("teacher",), "nobody")
     tree.document.apply(broken, "break")
     button = tree.editor.strip.fix_buttons[0]

@@ -129,3 +129,13 @@ def test_a_desk_without_columns_still_names_its_rows(
     view.columns_menu.show_columns(view.state.available(), view.state.kinds())
     view.columns_menu.reset_wanted.emit()
     assert view.model.columnCount() > 4
+
+
+def test_an_axis_shows_small_figures_as_they_are_after_another_theme(
+    view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path
+) -> None:
+    view.show_results(read_results(made_run(tiny, home, tmp_path)))
+    axis = view.plot.item.getAxis("bottom")
+    axis.setRange(0.2, 0.4)
+    view.retheme()
+    assert axis.label.isVisible() and axis.autoSIPrefixScale == 1.0

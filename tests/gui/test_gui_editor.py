@@ -22,6 +22,7 @@ from core import pipeline as documents
 from gui.editor import edits
 from gui.editor.cards import MOVED
 from gui.editor.palette import NEW
+from gui.editor.panels import NodePanel
 from gui.editor.view import EditorView
 from gui.main_window import MainWindow
 
@@ -293,3 +294,16 @@ def test_the_editor_fits_the_smallest_window(tree: MainWindow, choice: str) -> N
         scroll = editor._scroll
         assert editor.panel.minimumSizeHint().width() <= scroll.viewport().width()
     assert editor.minimumSizeHint().width() <= 1080 - tree.places.rail.width()
+
+
+def test_forms_of_stages_that_are_gone_do_not_pile_up(tree: MainWindow) -> None:
+    """Every stage that is added and removed would otherwise leave hundreds of hidden widgets."""
+    pipeline, counts = tree.document.pipeline, []
+    for number in range(24):
+        stage = {"id": f"stage-{number}", "kind": "quantize-dynamic"}
+        stages = [*pipeline.as_dict()["stages"], stage]
+        tree.document.apply(edits.set_key(pipeline, "stages", stages), "Add")
+        tree.editor.select("stage", f"stage-{number}")
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        counts.append(len(tree.editor.findChildren(NodePanel)))
+    assert max(counts) == counts[-1] == 16 and tree.editor.panel.isVisible()

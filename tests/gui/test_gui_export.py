@@ -17,6 +17,7 @@ from gui.export.ladder_view import LadderView
 from gui.export.place import ExportPlace
 from gui.files import Opened
 from gui.main_window import MainWindow
+from gui.worker import Worker
 
 LABELS = np.arange(200) % 10
 
@@ -57,7 +58,7 @@ def ready(make_window: Any, tiny: Pipeline, tmp_path: Path, run: RunFolder) -> M
 
 
 def idle(qtbot: Any, place: ExportPlace) -> None:
-    qtbot.waitUntil(lambda: not any(worker.running for worker in place.workers), timeout=10_000)
+    qtbot.waitUntil(lambda: not any(worker.running for worker in place.findChildren(Worker)), timeout=10_000)
 
 
 def test_the_final_stage_is_offered_first(qtbot: Any, ready: MainWindow) -> None:

@@ -222,7 +222,7 @@ def test_models_of_other_images_are_not_compared(
         done(qtbot, place)
         place._choose_run(place.view.other, other.folder)
         done(qtbot, place)
-        assert "tested on different images (20 and 40)" in place._messages.failures[0]  # type: ignore[attr-defined]
+        assert "tested on different images (20 and 40)" in place._messages.said[0]  # type: ignore[attr-defined]
         assert place.other is None and place.view.classes.which.count() == 1
     finally:
         import shutil

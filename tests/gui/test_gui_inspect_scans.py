@@ -19,10 +19,10 @@ from gui.files import Opened
 from gui.inspect import overrides
 from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.confusion_view import DEEPEST, mixed, written_on
-from gui.inspect.kept import Kept
 from gui.inspect.lane import Lane
 from gui.inspect.place import InspectPlace
 from gui.inspect.work import ScanRequest
+from gui.kept import Kept
 from gui.main_window import MainWindow
 from gui.monitor.stage_table import StageTable
 from gui.monitor.state import RunState, StageState

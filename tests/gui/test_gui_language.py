@@ -1,5 +1,7 @@
 """The window speaks another language where there is a translation."""
 
+import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ from gui.messages import MessageDialog
 TS = """<?xml version="1.0" encoding="utf-8"?><!DOCTYPE TS>
 <TS version="2.1" language="de"><context><name></name><message><source>Saved {name}.</source>
 <translation>{name} ist gesichert.</translation></message></context></TS>"""
+
+GUI = Path(__file__).resolve().parents[2] / "gui"
 
 
 class _Marked(QTranslator):
@@ -72,3 +76,36 @@ def test_a_translation_is_loaded_from_its_file(qapp: QApplication, tmp_path: Pat
         for language in qapp.findChildren(QTranslator):
             qapp.removeTranslator(language)
             language.deleteLater()
+
+
+SHOWS = {
+    "setText": (0,), "setToolTip": (0,), "setWindowTitle": (0,), "setAccessibleName": (0,), "setTitle": (0,),
+    "setPlaceholderText": (0,), "setAccessibleDescription": (0,), "setSpecialValueText": (0,), "setTabText": (1,),
+    "addTab": (1,), "addItem": (0,), "addMenu": (0,), "addSection": (0,), "addAction": (0, 1), "QLabel": (0,),
+    "QPushButton": (0,), "QCheckBox": (0,), "QAction": (0,), "text": (0,), "ElidedLabel": (0,), "LinkLabel": (0,),
+    "Empty": (1, 2), "Fold": (0, 1), "SearchBox": (1, 2), "ProgressLine": (1,), "inform": (0, 1, 2),
+    "question": (0, 1, 2), "said.emit": (0,), "apply": (1,), "_button": (2, 3), "_action": (1,), "Header": (0,),
+}  # fmt: skip
+
+
+def bare_texts(code: str) -> list[str]:
+    """Words that a call shows to a person and that do not pass through `tr`."""
+    found = []
+    for call in (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        shown = next((places for end, places in SHOWS.items() if name == end or name.endswith(f".{end}")), ())
+        for argument in (call.args[place] for place in shown if place < len(call.args)):
+            bare = [argument, *getattr(argument, "values", ()), getattr(argument, "body", None), getattr(argument, "orelse", None)]  # fmt: skip
+            for node in bare:
+                words = node.value if isinstance(node, ast.Constant) else ""
+                if isinstance(words, str) and re.search("[A-Za-z]{2}", re.sub("Ctrl|Espalier", "", words)):
+                    found.append(f"{call.lineno}: {words}")
+    return found
+
+
+def test_no_text_that_is_shown_is_a_bare_literal() -> None:
+    assert bare_texts("label.setText('Ready' if done else '')") == ["1: Ready"]
+    assert bare_texts("label.setText(tr('Ready')); label.setObjectName('Ready')") == []
+    assert bare_texts("label.setText(f'{count} runs')") == ["1:  runs"]
+    for file in sorted(GUI.rglob("*.py")):
+        assert not (bare := bare_texts(file.read_text(encoding="utf-8"))), f"{file}: {bare}"

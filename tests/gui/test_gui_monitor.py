@@ -65,12 +65,11 @@ def test_stages_go_through_their_states() -> None:
     assert state.log[-1].level == "error" and "It broke. Mend it." in state.log[-1].text
 
 
-def test_stages_lie_one_behind_the_other_on_the_time_line() -> None:
+def test_parts_of_the_loss_and_the_best_epoch_are_known() -> None:
     state = taken(*started(), epoch("a", 1, 10, 50), epoch("a", 2, 20, 60, True))
     state.take(events.StageDone("a", False, {}))
     state.take(events.StageStarted("b", "Second", "distil", 1, 2))
     state.take(epoch("b", 1, 7, 65, True, train_cross_entropy=1.0, train_distillation=0.5))
-    assert state.offsets() == {"a": 0.0, "b": 20.0}
     assert state.part_names() == ["train_cross_entropy", "train_distillation"]
     assert (state.stages["a"].best_epoch, state.stages["a"].best_value) == (2, 60)
 

@@ -298,6 +298,7 @@ def test_a_run_from_elsewhere_that_was_opened_can_be_compared(
     choose = lambda *_words: str(away)  # noqa: E731
     monkeypatch.setattr("gui.steering.QFileDialog.getExistingDirectory", choose)
     start.actions_.open_run.trigger()
+    assert start.status.phase.whole.endswith("it stays where it lies, and is listed under Start.")
     start.go("compare")
     picker = start.compare.runs.list
     qtbot.waitUntil(lambda: picker._model.rowCount() == 4, timeout=10_000)

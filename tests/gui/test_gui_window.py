@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 from made_runs import made_run
-from PySide6.QtCore import QMimeData, QPoint, QPointF, QSettings, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, QSettings, Qt, QUrl
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (  # fmt: skip
     QAbstractButton,
     QAbstractItemView,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
+    QDialog,
     QHeaderView,
     QLineEdit,
+    QMainWindow,
     QMenuBar,
     QPlainTextEdit,
     QTableView,
@@ -47,6 +50,39 @@ def test_the_window_opens_on_the_quick_tour(window: MainWindow) -> None:
     assert window.editor.header.title.text() == "Quick tour"
     assert window.actions_.run.isEnabled() and not window.document.modified
     assert not window.actions_.stop.isVisible() and not window.actions_.resume_run.isVisible()
+
+
+class _Strays(QObject):
+    """Keeps the widgets that come up as windows of their own without being made for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[QWidget] = []
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+            plain = watched.windowType() == Qt.WindowType.Window
+            if plain and not isinstance(watched, QMainWindow | QDialog):
+                self.found.append(watched)
+        return False
+
+
+def test_no_part_of_the_window_flashes_up_as_a_window_of_its_own(
+    qapp: QApplication, make_window: Any, tiny: Pipeline, tmp_path: Path
+) -> None:
+    strays = _Strays()
+    qapp.installEventFilter(strays)
+    window = make_window(files.Opened(tiny, None, tmp_path))
+    for place in window.places.views:
+        window.go(place)
+    window.go("pipeline")
+    for card in window.editor.model.cards:
+        window.editor.select(card.kind, card.id)
+    window.document.apply(edits.set_setting(tiny, "fp32", ("training", "epochs"), 2), "More epochs")
+    dialog = window.messages.inform("A title", "A sentence.", "Some advice.", "Details")
+    dialog.close()
+    qapp.removeEventFilter(strays)
+    assert not strays.found, strays.found
 
 
 def test_nothing_imports_torch_before_the_window_is_visible() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
 _WEIGHT_OF = {"Conv": 1, "Gemm": 1, "MatMul": 1, "ConvInteger": 1, "MatMulInteger": 1, "QLinearConv": 3}
+_FEW = 7  # the largest integer of 4 bits
 _STORING = ("DequantizeLinear", "QuantizeLinear", "Transpose", "Cast", "Identity")
 
 
@@ -27,7 +28,7 @@ def look(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any
 
     Returns: layers, for each convolution and linear layer {layer, kind ("conv", "depthwise" or "linear"),
         given, made (channels), zeros (channels made whose weights are all zero), scales ("", "tensor",
-        "channel")}; activations ("", "int8", "uint8"); rows, the layers as timed
+        "channel"), faint (channels made that a scale for the whole tensor leaves at most 4 of 8 bits)}; activations ("", "int8", "uint8"); rows, the layers as timed
         (`core.profiling.per_layer.profile`); total_ms; rounded, the latency with channel counts rounded up to
         multiples of 8 / the latency as it is, None where that was not tried (`core.analysis.why.rounding`).
 
@@ -66,15 +67,14 @@ def _layers(model: "onnx.ModelProto") -> Iterator[dict[str, Any]]:
     for node in model.graph.node:
         if node.op_type not in _WEIGHT_OF or len(node.input) <= _WEIGHT_OF[node.op_type]:
             continue
-        name, scales, turned = (
-            node.input[_WEIGHT_OF[node.op_type]],
-            "",
-            node.op_type in ("MatMul", "MatMulInteger"),
-        )
+        name, scales, zero = node.input[_WEIGHT_OF[node.op_type]], "", 0
+        turned = node.op_type in ("MatMul", "MatMulInteger")
         while name not in tensors and name in makers and makers[name].op_type in _STORING:
             maker = makers[name]
             if maker.op_type == "DequantizeLinear" and maker.input[1] in tensors:
                 scales = "channel" if np.prod(tensors[maker.input[1]].dims) > 1 else "tensor"
+                if scales == "tensor" and len(maker.input) > 2 and maker.input[2] in tensors:
+                    zero = int(numpy_helper.to_array(tensors[maker.input[2]]).reshape(-1)[0])
             turned ^= maker.op_type == "Transpose"
             name = maker.input[0]
         if name not in tensors or len(tensors[name].dims) < 2:
@@ -82,13 +82,14 @@ def _layers(model: "onnx.ModelProto") -> Iterator[dict[str, Any]]:
         weight = numpy_helper.to_array(tensors[name])
         groups = next((entry.i for entry in node.attribute if entry.name == "group"), 1)
         weight = weight.T if turned and weight.ndim == 2 else weight
-        empty = ~(weight.reshape(len(weight), -1) != 0).any(1) if not scales else np.zeros(1, bool)
+        largest = np.abs(weight.reshape(len(weight), -1).astype(np.float32) - zero).max(1)
         depthwise = groups > 1 and weight.shape[1] == 1
         yield {
             "layer": name.removesuffix("_quantized").rpartition(".")[0] or node.name,
             "kind": "depthwise" if depthwise else "conv" if weight.ndim == 4 else "linear",
             "given": int(weight.shape[1] * groups), "made": int(weight.shape[0]),
-            "zeros": int(empty.sum()), "scales": scales,
+            "zeros": 0 if scales else int((largest == 0).sum()), "scales": scales,
+            "faint": int((largest <= _FEW).sum()) if scales == "tensor" else 0,
         }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from core.reports import Cause, Fix
 
 _QUANTIZING = ("quantize-static", "quantize-mixed", "train-quantized", "quantize-dynamic")
 _FALLBACK_TIME = 0.05  # of the time: less is not worth a sentence
+_FAINT_SHARE = 0.05  # of the channels
 _NAMED = 4
 
 
@@ -44,13 +45,13 @@ def no_integer_instructions(evidence: Evidence) -> Cause | None:
 
 
 def scales_per_tensor(evidence: Evidence) -> Cause | None:
-    """One scale for all channels of a depthwise layer, whose channels differ most."""
+    """One scale for all channels of depthwise layers, where it leaves many channels few bits."""
     depthwise = [
         layer for layer in evidence.graph["layers"] if layer["kind"] == "depthwise" and layer["scales"]
     ]
     coarse = [layer for layer in depthwise if layer["scales"] == "tensor"]
-    lost = evidence.difference("top1")
-    if not coarse:
+    made, faint = (sum(layer[name] for layer in coarse) for name in ("made", "faint"))
+    if not coarse or faint < _FAINT_SHARE * made:
         return None
     told = evidence.last("quantize-static")
     fix = None
@@ -59,13 +60,16 @@ def scales_per_tensor(evidence: Evidence) -> Cause | None:
     return Cause(
         id="per-tensor-depthwise",
         sentence=(
-            f"{len(coarse)} of {len(depthwise)} depthwise layers have one scale for all their channels; the channels "
-            "of a depthwise layer differ by orders of magnitude, and the small ones are rounded away."
+            f"{len(coarse)} of {len(depthwise)} depthwise layers have one scale for all their channels, which leaves "
+            f"{faint / made:.0%} of these channels at most 4 of 8 bits: small weights are rounded away."
         ),
         advice="Use a scale for every channel.",
-        evidence={"per_tensor": len(coarse), "depthwise": len(depthwise), "top1_difference": lost},
+        evidence={
+            "per_tensor": len(coarse), "depthwise": len(depthwise), "faint_channels": faint, "channels": made,
+            "top1_difference": evidence.difference("top1"),
+        },
         fix=fix,
-    )
+    )  # fmt: skip
 
 
 def float_fallback(evidence: Evidence) -> Cause | None:

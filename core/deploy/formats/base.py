@@ -105,6 +105,10 @@ class Format(ABC):
             EspalierError: when the file cannot be opened.
         """
 
+    def model_of(self, target: Path) -> Path:
+        """The file whose SHA-256 stands for `target`."""
+        return target
+
     def parts(self, target: Path) -> tuple[Path, ...]:
         """The files that `target` consists of; it alone unless the format has several."""
         return (target,)

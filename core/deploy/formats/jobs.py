@@ -1,9 +1,8 @@
-"""Jobs of a fresh process: open an exported file again, let it answer the test images, time it.
+"""Jobs on exported files: write one; in a fresh process open it again, let it answer the test images, time it.
 
 `b` images in a batch, `c` channels, `s` pixels a side.
 """
 
-import gc
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,25 @@ import numpy as np
 from core.child_server import ProgressCallback
 from core.deploy.formats.base import Opened
 from core.deploy.formats.catalogue import format_called
-from core.profiling.session import timed_runs, warm_up
+from core.deploy.formats.torch_files import TorchFile
+from core.profiling.session import timed
+
+
+def write_program(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: export a checkpoint's network in one of PyTorch's own formats.
+
+    Args (as plain data): format: id. checkpoint: folder. target: the file. about: texts. batch: None for any
+        number of images.
+
+    Raises:
+        EspalierError: when PyTorch cannot export the network.
+    """
+    kind = format_called(arguments["format"])
+    assert isinstance(kind, TorchFile)
+    folder, target = (Path(arguments[name]) for name in ("checkpoint", "target"))
+    kind.write_network(folder, arguments["batch"], arguments["about"], target)
+    progress(1.0, f"Written as {kind.noun}")
+    return {}
 
 
 def predict(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -57,7 +74,7 @@ def time_block(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
     Args (as plain data): format, path, threads. sample: .npy of `predict`, repeated to the file's
         batch. runs, seconds, limit as there.
 
-    Returns: seconds, one figure a timed run; batch, images in each.
+    Returns: as `core.profiling.session.timed`; batch, images in each run.
 
     Raises:
         EspalierError: when the file cannot be opened.
@@ -69,13 +86,4 @@ def time_block(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
     def run() -> None:
         opened.answer(images)
 
-    warm_up(run)
-    gc.collect()
-    gc.disable()
-    try:
-        seconds = timed_runs(
-            run, int(arguments["runs"]), float(arguments["seconds"]), float(arguments["limit"])
-        )
-    finally:
-        gc.enable()
-    return {"seconds": seconds, "batch": batch}
+    return {**timed(run, arguments), "batch": batch}

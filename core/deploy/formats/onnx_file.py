@@ -48,24 +48,15 @@ class OnnxFile(Format):
 
     def open(self, path: Path, threads: int) -> Opened:
         """In a session as the measurements use it."""
+        from core.deploy.verify import OnnxAnswer, classes_of
         from core.profiling.session import open_session
 
         session = open_session(path, threads)
-        entry, output = session.get_inputs()[0], session.get_outputs()[0]
         told = session.get_modelmeta().custom_metadata_map
         if "preprocess" not in told:
             raise EspalierError(
                 f"{path.name} does not say how images have to be prepared for it.",
                 "Give image size and normalisation in the pipeline's source.",
             )
-        prepares = entry.type == "tensor(uint8)"
-        kind = {"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}.get(entry.type, np.float32)
-
-        def answer(images: np.ndarray) -> np.ndarray:
-            feed = {entry.name: np.ascontiguousarray(images, dtype=kind)}
-            logits: np.ndarray = session.run([output.name], feed)[0]
-            return logits.astype(np.float32, copy=False)
-
-        batch = entry.shape[0] if isinstance(entry.shape[0], int) else None
-        classes = tuple(json.loads(told.get("classes", "[]")))
-        return Opened(answer, Preprocess.from_dict(json.loads(told["preprocess"])), classes, batch, prepares)
+        answer, prepare = OnnxAnswer(session), Preprocess.from_dict(json.loads(told["preprocess"]))
+        return Opened(answer, prepare, classes_of(told), answer.batch, prepares=answer.kind is np.uint8)

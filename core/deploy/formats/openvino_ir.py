@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from core.data.preprocess import Preprocess
 from core.deploy.formats.base import Job, Opened, Subject
 from core.deploy.formats.onnx_file import OnnxFile
 from core.errors import EspalierError
+from core.extras import absent, extra
 
 if TYPE_CHECKING:
     from core.deploy.formats.settings import ExportSettings
@@ -29,8 +29,8 @@ class OpenVinoIr(OnnxFile):
 
     def reason_against(self, subject: Subject, settings: "ExportSettings") -> str:
         """Needs the library, and its reader (2026.4) drops the smoothing of ONNX's Resize without a word."""
-        if find_spec("openvino") is None:
-            return "OpenVINO is not installed here; install the Python package openvino beside Espalier."
+        if reason := absent("OpenVINO", "openvino", extra("openvino")):
+            return reason
         if settings.preprocessing:
             return (
                 "OpenVINO leaves out the smoothing with which images are made smaller, so it would see others than "

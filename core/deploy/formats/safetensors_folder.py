@@ -34,6 +34,9 @@ class SafetensorsFolder(Format):
         assert subject.checkpoint is not None
         shutil.copytree(subject.checkpoint, target)
 
+    def model_of(self, target: Path) -> Path:
+        return target / "weights.safetensors"
+
     def open(self, path: Path, threads: int) -> Opened:
         from core.checkpoint import load_checkpoint
 

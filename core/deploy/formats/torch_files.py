@@ -5,14 +5,16 @@ Their files can hold code and are only opened in the child, and only right after
 """
 
 import json
+import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from core.data.preprocess import Preprocess
-from core.deploy.formats.base import Opened, Subject
+from core.deploy.formats.base import Format, Job, Opened, Subject
 from core.errors import EspalierError
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from core.checkpoint import Checkpoint
     from core.deploy.formats.settings import ExportSettings
+
+    Network = Callable[[Tensor], Tensor]
 
 ABOUT = "espalier.json"
 """The member of the file that says what it is: classes, preprocessing, batch, origin."""
@@ -42,14 +46,70 @@ def reason_without_network(subject: Subject) -> str:
     )
 
 
-def reason_against_torch(subject: Subject, settings: "ExportSettings") -> str:
-    """What formats that hold PyTorch's own program cannot do."""
-    if settings.preprocessing:
-        return "Preprocessing inside is offered for ONNX only; PyTorch programs take prepared images."
-    return reason_without_network(subject)
+class TorchFile(Format):
+    """A file that holds PyTorch's own program of a network; `noun` is what PyTorch calls it."""
+
+    noun: ClassVar[str]
+
+    def reason_against(self, subject: Subject, settings: "ExportSettings") -> str:
+        if settings.preprocessing:
+            return "Preprocessing inside is offered for ONNX only; PyTorch programs take prepared images."
+        return reason_without_network(subject)
+
+    def write(
+        self, subject: Subject, settings: "ExportSettings", about: Mapping[str, str], target: Path, job: Job
+    ) -> None:
+        job("core.deploy.formats.jobs:write_program", {
+            "format": self.id, "checkpoint": str(subject.checkpoint), "target": str(target), "about": dict(about),
+            "batch": settings.batch,
+        })  # fmt: skip
+
+    def write_network(self, folder: Path, batch: int | None, about: Mapping[str, str], target: Path) -> None:
+        """Export a checkpoint folder's network; called in a child.
+
+        Raises:
+            EspalierError: when PyTorch cannot export it.
+        """
+        from core.checkpoint import load_checkpoint
+
+        checkpoint = load_checkpoint(folder)
+        told = json.dumps({
+            **about, "classes": list(checkpoint.classes), "preprocess": checkpoint.preprocess.as_dict(), "batch": batch,
+        }, ensure_ascii=False)  # fmt: skip
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.save(checkpoint.model.eval(), _example(checkpoint, batch), batch, told, target)
+        except Exception as error:
+            raise EspalierError(
+                f"PyTorch could not write the network as {self.noun} ({type(error).__name__}).",
+                "Export it as ONNX; the details name what this format cannot hold.",
+                str(error),
+            ) from error
+
+    def open(self, path: Path, threads: int) -> Opened:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                network, about = self.load(path)
+        except Exception as error:
+            raise EspalierError(
+                f"PyTorch could not open {path.name} again.", "Export it as ONNX.", str(error)
+            ) from error
+        return opened(network, about, threads)
+
+    @abstractmethod
+    def save(
+        self, network: "nn.Module", images: "Tensor", batch: int | None, about: str, target: Path
+    ) -> None:
+        """Write the program; `images` [b, c, s, s] is what exporters follow through the network."""
+
+    @abstractmethod
+    def load(self, path: Path) -> "tuple[Network, str | bytes]":
+        """The program, and what `save` was given to say about it."""
 
 
-def example(checkpoint: "Checkpoint", batch: int | None) -> "Tensor":
+def _example(checkpoint: "Checkpoint", batch: int | None) -> "Tensor":
     """A batch of zeros [b, c, s, s]; of 2 where the batch is open: exporters would fix 1."""
     import torch
 
@@ -57,15 +117,7 @@ def example(checkpoint: "Checkpoint", batch: int | None) -> "Tensor":
     return torch.zeros(batch or 2, prepare.channels, prepare.size, prepare.size)
 
 
-def described(checkpoint: "Checkpoint", arguments: Mapping[str, Any]) -> str:
-    """The content of `ABOUT`."""
-    return json.dumps({
-        **arguments.get("about", {}), "classes": list(checkpoint.classes),
-        "preprocess": checkpoint.preprocess.as_dict(), "batch": arguments.get("batch"),
-    }, ensure_ascii=False)  # fmt: skip
-
-
-def opened(network: "nn.Module | Callable[[Tensor], Tensor]", about: str | bytes, threads: int) -> Opened:
+def opened(network: "Network", about: str | bytes, threads: int) -> Opened:
     """A network that was read from a file, with what the file says of itself."""
     import torch
 
@@ -79,17 +131,3 @@ def opened(network: "nn.Module | Callable[[Tensor], Tensor]", about: str | bytes
         return logits
 
     return Opened(answer, Preprocess.from_dict(told["preprocess"]), tuple(told["classes"]), told.get("batch"))
-
-
-def not_exported(what: str, error: Exception) -> EspalierError:
-    """PyTorch refused the network."""
-    return EspalierError(
-        f"PyTorch could not write the network as {what} ({type(error).__name__}).",
-        "Export it as ONNX; the details name what this format cannot hold.",
-        str(error),
-    )
-
-
-def not_opened(path: Path, error: Exception) -> EspalierError:
-    """PyTorch refused the file."""
-    return EspalierError(f"PyTorch could not open {path.name} again.", "Export it as ONNX.", str(error))

@@ -121,7 +121,7 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
     progress(0.0, "Preparing the graph")
     source = Path(arguments["source"])
     original, model = onnx.load(source), prepare(source)
-    layers = layers_of(model, original)
+    layers = layers_of(model)
     kept = matching(layers, arguments.get("keep", ()))
     numbers = Numbers(
         resolve_activations(arguments["activations"]),

@@ -59,7 +59,7 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     progress(0.0, "Preparing the graph")
     source = Path(arguments["source"])
     original, model = onnx.load(source), prepare(source)
-    layers = layers_of(model, original)
+    layers = layers_of(model)
     kept = matching(layers, arguments.get("keep", ()))
     types = LAYER_TYPES if arguments["scope"] == "all" else ("Gemm", "MatMul")
     progress(0.5, "Quantizing")
@@ -188,4 +188,6 @@ def _integer_layer(model: "onnx.ModelProto", node: "onnx.NodeProto", rank: int) 
         nodes.append(
             helper.make_node("Add", [scaled, f"{name}_bias"], [node.output[0]], name=f"{name}_shift")
         )
+    for each in nodes:
+        each.metadata_props.extend(node.metadata_props)
     return nodes

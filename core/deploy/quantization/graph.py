@@ -1,6 +1,5 @@
 """An ONNX graph as quantization sees it: prepared, and with its layers named as the network names them."""
 
-import json
 import re
 import tempfile
 from collections import Counter
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.deploy.export import annotate, metadata_of, save_checked
+from core.deploy.scopes import module_of
 from core.errors import EspalierError
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Layer:
 def prepare(source: Path) -> "onnx.ModelProto":
     """The float graph ready for quantization: shapes inferred, batch norms folded, nodes named.
 
+    Nodes still tell the modules that they came from, which ONNX Runtime drops when it writes a graph.
+
     Raises:
         EspalierError: when the file cannot be read, or is no float32 graph any more.
     """
@@ -80,6 +82,7 @@ def prepare(source: Path) -> "onnx.ModelProto":
                 ) from error
         model = onnx.load(path)
     _name_nodes(model)
+    _remember_modules(model, original)
     _keep_used_domains(model)
     del model.metadata_props[:]
     annotate(model, metadata_of(original))
@@ -123,6 +126,17 @@ def _name_nodes(model: "onnx.ModelProto") -> None:
             node.name = f"{node.name or node.op_type}_{len(seen)}_{seen[node.name]}"
 
 
+def _remember_modules(model: "onnx.ModelProto", original: "onnx.ModelProto") -> None:
+    """Give nodes the metadata of those that gave the same tensor, or had the same name, in the original."""
+    by_output = {name: node for node in original.graph.node for name in node.output}
+    by_name = {node.name: node for node in original.graph.node}
+    for node in model.graph.node:
+        source = by_output.get(node.output[0]) or by_name.get(node.name)
+        if source is not None:
+            del node.metadata_props[:]
+            node.metadata_props.extend(source.metadata_props)
+
+
 def _keep_used_domains(model: "onnx.ModelProto") -> None:
     """Drop the operator sets that ONNX Runtime lists and nothing uses."""
     used = {node.domain for node in model.graph.node} | {""}
@@ -133,15 +147,10 @@ def _keep_used_domains(model: "onnx.ModelProto") -> None:
         model.opset_import.add(domain=domain, version=version)
 
 
-def layers_of(model: "onnx.ModelProto", source: "onnx.ModelProto | None" = None) -> list[Layer]:
-    """The layers of a prepared graph in its order.
-
-    Args:
-        source: the graph before it was prepared; its nodes still know the modules they came from.
-    """
+def layers_of(model: "onnx.ModelProto") -> list[Layer]:
+    """The layers of a prepared graph in its order."""
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    paths = _module_paths(source or model)
     consumers = consumers_of(model)
     outputs = {value.name for value in graph.output}
     found: list[Layer] = []
@@ -149,7 +158,7 @@ def layers_of(model: "onnx.ModelProto", source: "onnx.ModelProto | None" = None)
     for node in graph.node:
         if node.op_type not in LAYER_TYPES or node.input[1] not in constants:
             continue
-        name = _layer_name(node, paths)
+        name = _layer_name(node)
         name = name if name not in taken else f"{name} ({node.name})"
         taken.add(name)
         raw = node.output[0]
@@ -173,21 +182,10 @@ def consumers_of(model: "onnx.ModelProto") -> dict[str, list["onnx.NodeProto"]]:
     return found
 
 
-def _module_paths(model: "onnx.ModelProto") -> dict[str, str]:
-    """By node, the module that it came from, as PyTorch's exporter wrote it down."""
-    found = {}
-    for node in model.graph.node:
-        for entry in node.metadata_props:
-            if entry.key == "pkg.torch.onnx.name_scopes":
-                scopes = json.loads(entry.value.replace("'", '"'))
-                found[node.name] = scopes[-2] if len(scopes) > 1 else ""
-    return found
-
-
-def _layer_name(node: "onnx.NodeProto", paths: dict[str, str]) -> str:
-    """The weight's name without ".weight"; matrix products lose it, but their node knows the module."""
+def _layer_name(node: "onnx.NodeProto") -> str:
+    """The weight's name without ".weight"; matrix products lose it, but they know their module."""
     weight = _FUSED.sub("", node.input[1])
-    return weight.removesuffix(".weight") if weight.endswith(".weight") else paths.get(node.name) or node.name
+    return weight.removesuffix(".weight") if weight.endswith(".weight") else module_of(node) or node.name
 
 
 def _size(tensor: "onnx.TensorProto") -> int:

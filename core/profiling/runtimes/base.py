@@ -6,15 +6,18 @@ measuring child. `b` images in a batch, `c` channels, `s` pixels a side.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+
+from core.errors import EspalierError
+from core.extras import absent, extra
 
 Run = Callable[[], object]
 """One run on the images that it was bound to; gives something that holds the logits [b, classes]."""
@@ -70,7 +73,8 @@ class Runtime(ABC):
 
     Attributes:
         id: stable name, for the command line and for files. label: for people.
-        package: the installed package whose version counts.
+        package: the installed package whose version counts. module: what is imported of it.
+        extra: which of Espalier's extras brings it; empty where Espalier needs it anyway.
         takes: what it runs: an ONNX file, or a checkpoint's folder.
         child: the process that it runs in.
         keeps: whether a model that was opened is kept for the next session.
@@ -80,6 +84,8 @@ class Runtime(ABC):
     id: ClassVar[str]
     label: ClassVar[str]
     package: ClassVar[str]
+    module: ClassVar[str]
+    extra: ClassVar[str] = ""
     takes: ClassVar[Literal["onnx", "checkpoint"]]
     child: ClassVar[Literal["tool", "measure"]]
     keeps: ClassVar[bool] = False
@@ -87,12 +93,11 @@ class Runtime(ABC):
 
     def missing(self) -> str:
         """Why this runtime cannot run here, in words; empty where it can. Asked in the child."""
-        name = self.package.replace("-", "_")
-        return "" if find_spec(name) else f"{self.label} is not installed (pip install {self.package})."
+        return absent(self.label, self.module, extra(self.extra) if self.extra else self.package)
 
-    @abstractmethod
     def load(self) -> None:
         """Load the library; its own weight is not a model's."""
+        import_module(self.module)
 
     @abstractmethod
     def open(self, model: Path, settings: Settings) -> AbstractContextManager[Session]:
@@ -123,7 +128,21 @@ def place(settings: Settings, gpus: Sequence[str] = ()) -> str:
     """Where a session computes."""
     if settings.gpu is not None:
         return gpus[settings.gpu] if settings.gpu < len(gpus) else f"the GPU ({settings.device})"
-    return f"the CPU, {settings.threads} thread{'' if settings.threads == 1 else 's'}"
+    return f"the CPU, {count_threads(settings.threads)}"
+
+
+def count_threads(count: int) -> str:
+    """ "1 thread", "2 threads"."""
+    return f"{count} thread{'' if count == 1 else 's'}"
+
+
+def no_images(found: Iterable[object]) -> EspalierError:
+    """The error of a model with other inputs than one of images; `found` are those it has."""
+    return EspalierError(
+        "Expected a model with one input of images [batch, channels, height, width], received "
+        f"{', '.join(str(each) for each in found)}.",
+        "Only image classifiers can be measured.",
+    )
 
 
 def as_input(images: np.ndarray, kind: str) -> np.ndarray:

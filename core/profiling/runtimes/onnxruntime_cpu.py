@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.errors import EspalierError
-from core.profiling.runtimes.base import Run, Runtime, Session, Settings, as_input
+from core.profiling.runtimes.base import Run, Runtime, Session, Settings, as_input, no_images
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -25,12 +25,9 @@ class OnnxRuntimeCpu(Runtime):
 
     id = "onnxruntime"
     label = "ONNX Runtime"
-    package = "onnxruntime"
+    package = module = "onnxruntime"
     takes = "onnx"
     child = "measure"
-
-    def load(self) -> None:
-        import onnxruntime  # noqa: F401
 
     @contextmanager
     def open(self, model: Path, settings: Settings) -> Iterator["OnnxSession"]:
@@ -92,11 +89,7 @@ class OnnxSession(Session):
         self.input = inputs[0]
         self.kind = _KINDS.get(self.input.type.removeprefix("tensor(").removesuffix(")"), "")
         if len(inputs) != 1 or len(self.input.shape) != 4 or not self.kind:
-            found = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)
-            raise EspalierError(
-                f"Expected a model with one input of images [batch, channels, height, width], received {found}.",
-                "Only image classifiers can be measured.",
-            )
+            raise no_images(f"{each.name} {each.type} {each.shape}" for each in inputs)
         self.shape = [side if isinstance(side, int) else None for side in self.input.shape]
         self.about = dict(session.get_modelmeta().custom_metadata_map)
 

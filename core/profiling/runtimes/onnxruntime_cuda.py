@@ -27,6 +27,7 @@ class OnnxRuntimeCuda(Runtime):
     id = "onnxruntime-cuda"
     label = "ONNX Runtime CUDA"
     package = "onnxruntime-gpu"
+    module = "onnxruntime"
     takes = "onnx"
     child = "measure"
 
@@ -36,9 +37,6 @@ class OnnxRuntimeCuda(Runtime):
         if _PROVIDER not in ort.get_available_providers():
             return "This ONNX Runtime has no CUDA provider (pip install onnxruntime-gpu in its place)."
         return "" if nvml.present() else "No NVIDIA GPU was found."
-
-    def load(self) -> None:
-        import onnxruntime  # noqa: F401
 
     def settings(self, settings: Settings) -> Settings:
         return Settings(1, settings.device if settings.gpu is not None else "cuda:0")

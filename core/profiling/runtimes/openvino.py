@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.errors import EspalierError
-from core.profiling.runtimes.base import Run, Runtime, Session, Settings, as_input
+from core.profiling.runtimes.base import Run, Runtime, Session, Settings, as_input, no_images
 from core.profiling.runtimes.onnxruntime_cpu import tried
 
 if TYPE_CHECKING:
@@ -27,13 +27,10 @@ class OpenVino(Runtime):
 
     id = "openvino"
     label = "OpenVINO"
-    package = "openvino"
+    package = module = extra = "openvino"
     takes = "onnx"
     child = "measure"
     note = "float layers in float32 (not in its default, bfloat16)"
-
-    def load(self) -> None:
-        import openvino  # noqa: F401
 
     @contextmanager
     def open(self, model: Path, settings: Settings) -> Iterator["OpenVinoSession"]:
@@ -57,10 +54,7 @@ class OpenVinoSession(Session):
     def __init__(self, core: "openvino.Core", model: "openvino.Model", threads: int):
         self._core, self._model, self._threads = core, model, threads
         if len(model.inputs) != 1 or model.inputs[0].partial_shape.rank.get_length() != 4:
-            raise EspalierError(
-                "Expected a model with one input of images [batch, channels, height, width].",
-                "Only image classifiers can be measured.",
-            )
+            raise no_images(model.inputs)
         self._shape = model.inputs[0].partial_shape
         self.shape = [side.get_length() if side.is_static else None for side in self._shape]
         self.about = {}

@@ -31,7 +31,7 @@ class PyTorch(Runtime):
 
     id = "pytorch"
     label = "PyTorch"
-    package = "torch"
+    package = module = "torch"
     takes = "checkpoint"
     child = "tool"
     keeps = True

@@ -4,9 +4,9 @@ The first run of every shape compiles, which takes seconds to minutes and is not
 Source: Ansel et al. 2024, PyTorch 2, https://doi.org/10.1145/3620665.3640366
 """
 
-import sys
 from typing import TYPE_CHECKING, Any
 
+from core.extras import not_packaged
 from core.profiling.runtimes.pytorch import PyTorch
 
 if TYPE_CHECKING:
@@ -21,10 +21,8 @@ class PyTorchCompile(PyTorch):
     note = "weights frozen"
 
     def missing(self) -> str:
-        if found := super().missing():
+        if found := super().missing() or not_packaged(self.label):
             return found
-        if getattr(sys, "frozen", False):
-            return "torch.compile is not part of the installed program; run Espalier from its sources."
         from torch._inductor.cpp_builder import get_cpp_compiler
 
         try:

@@ -11,9 +11,10 @@ import onnxruntime as ort
 import pytest
 from edge_files import PREPROCESS, answers, make_data, write_model
 
+from core.cli import main
 from core.deploy.export import metadata_of
 from core.deploy.formats.base import Subject
-from core.deploy.formats.catalogue import FORMATS, format_called
+from core.deploy.formats.catalogue import FORMATS, format_called, format_for
 from core.deploy.formats.graph import convert, opset_of
 from core.deploy.formats.settings import ExportSettings
 from core.errors import EspalierError
@@ -38,6 +39,15 @@ def test_the_settings_offer_every_format() -> None:
     )
     with pytest.raises(EspalierError, match="received 'gguf'"):
         format_called("gguf")
+
+
+def test_the_command_line_offers_every_format(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")  # names are not broken at their hyphens
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+    assert f"{{{','.join(FORMATS)}}}" in capsys.readouterr().out
 
 
 def test_formats_are_listed_without_torch() -> None:
@@ -67,9 +77,9 @@ def test_weights_hold_no_program() -> None:
 
 
 def test_openvino_says_that_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.deploy.formats.openvino_ir.find_spec", lambda name: None)
-    assert "install the Python package openvino" in reason("openvino", subject("int8"))
-    monkeypatch.setattr("core.deploy.formats.openvino_ir.find_spec", lambda name: name)
+    monkeypatch.setattr("core.extras.find_spec", lambda name: None)
+    assert 'pip install "espalier[openvino]"' in reason("openvino", subject("int8"))
+    monkeypatch.setattr("core.extras.find_spec", lambda name: name)
     assert reason("openvino", subject("int8")) == ""
     assert "leaves out the smoothing" in reason("openvino", subject("int8"), preprocessing=True)
 
@@ -122,3 +132,18 @@ def test_another_operator_set_answers_the_same(tmp_path: Path, opset: int) -> No
     assert opset_of(model) == opset and model.ir_version <= 9
     images = make_data((12, 12)).images[:4]
     np.testing.assert_allclose(answers(path, images), answers(tmp_path / "source.onnx", images), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("a.onnx", "onnx"), ("v1.2.zip", "zip"), ("a.pt2", "torch-export"), ("a.pt", "torchscript"), ("a.xml", "openvino")],
+)  # fmt: skip
+def test_the_ending_of_a_name_says_the_format(name: str, format: str) -> None:
+    assert format_for(Path(name)).id == format
+
+
+@pytest.mark.parametrize("name", ["model", "model.safetensors", "model.ONX"])
+def test_an_ending_that_no_format_has_is_refused(name: str) -> None:
+    with pytest.raises(EspalierError, match="--format safetensors") as caught:
+        format_for(Path(name))
+    assert repr(name) in str(caught.value)

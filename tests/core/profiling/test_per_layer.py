@@ -7,6 +7,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 from core.child import Child
 from core.data.preprocess import Preprocess
@@ -99,6 +100,39 @@ def test_static_int8_names_the_layer_that_stayed_in_float(exported: Path, tmp_pa
     assert after.keys() == named(exported).keys()
     assert {name for name, layer in after.items() if layer["precision"] != "int8"} == {"body.layer2.0.conv1"}
     assert [name for name, layer in after.items() if layer["fallback"]] == ["body.layer2.0.conv1"]
+
+
+class Block(nn.Module):
+    """A ConvNeXt block: its matrix products see [b, h, w, c], so their weights are stored without a name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.norm, self.wide, self.narrow = nn.LayerNorm(8), nn.Linear(8, 32), nn.Linear(32, 8)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        inner = self.norm(self.depthwise(maps).permute(0, 2, 3, 1))
+        return maps + self.narrow(nn.functional.gelu(self.wide(inner))).permute(0, 3, 1, 2)
+
+
+def test_products_keep_their_module_through_quantization(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), Block(), Block()).eval()
+    source, images = tmp_path / "float32.onnx", tmp_path / "images.npy"
+    export_module(network, Preprocess(16), source, describe(CLASSES[:8], Preprocess(16), "float32", {}))
+    np.save(images, np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), np.uint8))
+    arguments = {
+        "source": str(source), "images": str(images), "images_count": 8, "method": "minmax", "percentile": 99.9,
+        "seed": 0, "activations": "uint8", "keep": ["2.wide"],
+    }  # fmt: skip
+    static.quantize({**arguments, "target": str(tmp_path / "static.onnx")}, quiet)
+    dynamic.quantize({**arguments, "target": str(tmp_path / "dynamic.onnx"), "scope": "linear"}, quiet)
+    expected = {"0"} | {f"{block}.{part}" for block in "12" for part in ("depthwise", "wide", "narrow")}
+    assert named(source).keys() == expected
+    for file in ("static.onnx", "dynamic.onnx"):
+        layers = named(tmp_path / file)
+        assert layers.keys() == expected, file
+        assert [layers[f"{block}.wide"]["fallback"] for block in "12"] == [False, True], file
 
 
 def test_counting_alone_runs_nothing(exported: Path) -> None:

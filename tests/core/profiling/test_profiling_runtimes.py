@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 from core.checkpoint import Checkpoint, save_checkpoint
 from core.child import Child
+from core.cli import main
 from core.data.preprocess import Preprocess
 from core.errors import EspalierError
 from core.models.catalogue import BACKBONES
@@ -57,6 +58,14 @@ def test_every_runtime_has_its_own_name_and_place():
         runtime("tensorrt")
 
 
+def test_the_command_line_offers_every_runtime(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")  # names are not broken at their hyphens
+    with pytest.raises(SystemExit):
+        main(["profile", "--help"])
+    words = capsys.readouterr().out.replace(",", " ").split()
+    assert set(RUNTIMES) <= set(words)
+
+
 def test_the_catalogue_loads_no_library():
     program = (
         "import sys, core.profiling.runtimes\n"
@@ -72,7 +81,7 @@ def test_what_cannot_run_says_why():
         reasons = child.call("core.profiling.session:missing", {"runtimes": names})["missing"]
     assert reasons["onnxruntime"] == ""
     if not find_spec("openvino"):
-        assert reasons["openvino"] == "OpenVINO is not installed (pip install openvino)."
+        assert reasons["openvino"] == 'OpenVINO is not installed (pip install "espalier[openvino]").'
     import onnxruntime
 
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():

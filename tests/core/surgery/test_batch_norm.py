@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_stages import small_data, stage_context
 from torch import Tensor, nn
 
 from core.control import RunControl
@@ -15,7 +16,6 @@ from core.models.settings import FemSettings
 from core.stages.base import StageContext
 from core.surgery.batch_norm import recalibrate
 from core.surgery.samples import training_batches
-from tests.core.small_stages import small_data, stage_context
 
 
 @pytest.fixture(scope="module")

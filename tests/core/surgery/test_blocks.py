@@ -1,7 +1,6 @@
 """Residual blocks: which can go, that nothing changes where they compute nothing, and their ranking."""
 
 import copy
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -23,14 +22,6 @@ from core.surgery.blocks import (
 
 models = import_torchvision().models
 convnext, resnet = models.convnext, models.resnet
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def small_bottlenecks() -> nn.Module:

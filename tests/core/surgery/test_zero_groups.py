@@ -1,7 +1,5 @@
 """Zero-invariant groups: their removal changes no output, and what has none says why."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,14 +13,6 @@ from core.surgery.zero_groups import layer_groups, remove_zero_channels, zero_ch
 
 models = import_torchvision().models
 SIZE = 32
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def backbone(name: str) -> ImageClassifier:

@@ -1,0 +1,40 @@
+"""Decisions about stages that depend on timing: taken once, and written down.
+
+They stand in the run folder, so that a run which goes on keeps them, and among the measurements of the
+machine, so that another run of the same stage decides the same.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.cache import Measurements
+from core.runs import write_atomically
+
+
+class Decisions:
+    """What one run has decided of one kind.
+
+    Args:
+        file: where it stands in the run folder, JSON by the name of the stage.
+    """
+
+    def __init__(self, file: Path, memory: Measurements):
+        self._file, self._memory = file, memory
+
+    def taken(
+        self, stage: str, key: Callable[[], dict[str, Any]], decide: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """The decision about a stage, as plain data: this run's, else this machine's, else taken now.
+
+        Args:
+            key: everything but the machine that the decision depends on.
+        """
+        known: dict[str, Any] = (
+            json.loads(self._file.read_text(encoding="utf-8")) if self._file.is_file() else {}
+        )
+        if stage not in known:
+            known[stage], _ = self._memory.remembered(key(), decide)
+            write_atomically(self._file, json.dumps(known, indent=1))
+        return dict(known[stage])

@@ -1,0 +1,36 @@
+"""The files of runs, kept for a while once they were read."""
+
+from pathlib import Path
+
+from core.errors import EspalierError
+from core.runs import RunFolder
+from gui.inspect.subject import Subject, subjects_of
+from gui.kept import Kept
+from gui.messages import Messages
+
+
+class Shelf:
+    """Reads the files of a run's finished stages; a folder that cannot be read is explained, and has none."""
+
+    def __init__(self, messages: Messages):
+        self._messages = messages
+        self._kept = Kept({})
+
+    def of(self, folder: Path) -> list[Subject]:
+        """The files of the run in `folder`."""
+        found: list[Subject] | None = self._kept.get(("run", folder))
+        return found or self.read(folder)
+
+    def read(self, folder: Path) -> list[Subject]:
+        """The same, as they are on the disk now."""
+        try:
+            found = subjects_of(RunFolder.open(folder))
+        except EspalierError as error:
+            self._messages.error(error)
+            return []
+        self._kept["run", folder] = found
+        return found
+
+    def forget(self, folder: Path) -> None:
+        """Read this run again when it is asked for."""
+        self._kept.forget(("run", folder))
