@@ -254,7 +254,7 @@ def _load(name: str) -> dict[str, str]:
         importlib.import_module(name)
     except Exception as error:
         return {"version": "", "error": _in_a_line(error)}
-    return {"version": _version(name.replace("_", "-")), "error": ""}
+    return {"version": _version(name.partition(".")[0].replace("_", "-")), "error": ""}
 
 
 def _in_a_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -325,35 +325,44 @@ def resolve_run(text: str, home: Home) -> RunFolder:
 
 
 def index_run(home: Home, run: RunFolder) -> None:
-    """Bring the index up to date with one run (no WAL: home folders may be on NFS)."""
+    """Bring the index up to date with one run; one that was deleted takes in all runs of the home again.
+
+    No WAL: home folders may be on NFS.
+    """
     home.folder.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(home.index, timeout=10)) as database, database:
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS runs (folder TEXT PRIMARY KEY, name TEXT, started REAL, status TEXT, seconds REAL)"
-        )
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS metrics (folder TEXT, stage TEXT, seed INTEGER, artefact TEXT, metric TEXT, value REAL, unit TEXT)"
-        )
-        info, folder = run.info, str(run.folder.resolve())
-        database.execute("DELETE FROM metrics WHERE folder = ?", (folder,))
-        database.execute(
-            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
-            (folder, info["name"], info["started"], info["status"], info.get("seconds")),
-        )
-        for report in run.reports():
-            for artefact in report.artefacts:
-                rows = [
-                    (folder, report.id, report.seed, artefact.id, name, metric.value, metric.unit)
-                    for name, metric in artefact.metrics.items()
-                ]
-                database.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
+            database.execute(
+                "CREATE TABLE runs (folder TEXT PRIMARY KEY, name TEXT, started REAL, status TEXT, seconds REAL)"
+            )
+            database.execute(
+                "CREATE TABLE metrics (folder TEXT, stage TEXT, seed INTEGER, artefact TEXT, metric TEXT, value REAL, unit TEXT)"
+            )
+            for each in find_runs(home):
+                with suppress(
+                    EspalierError, ValueError, KeyError, OSError
+                ):  # comparing says what is wrong with it
+                    _index(database, each)
+        _index(database, run)
 
 
-def rebuild_index(home: Home) -> None:
-    """Make the index anew from the run folders."""
-    home.index.unlink(missing_ok=True)
-    for run in find_runs(home):
-        index_run(home, run)
+def _index(database: sqlite3.Connection, run: RunFolder) -> None:
+    """Write a run's figures in the place of those that the index has of it."""
+    info, folder = run.info, str(run.folder.resolve())
+    database.execute("DELETE FROM metrics WHERE folder = ?", (folder,))
+    database.execute(
+        "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
+        (folder, info["name"], info["started"], info["status"], info.get("seconds")),
+    )
+    database.executemany(
+        "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (folder, report.id, report.seed, artefact.id, name, metric.value, metric.unit)
+            for report in run.reports()
+            for artefact in report.artefacts
+            for name, metric in artefact.metrics.items()
+        ],
+    )
 
 
 def _free(folder: Path) -> Path:

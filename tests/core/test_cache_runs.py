@@ -21,7 +21,6 @@ from core.runs import (
     RunFolder,
     find_runs,
     index_run,
-    rebuild_index,
     resolve_run,
     stage_keys,
     unfinished_run,
@@ -243,8 +242,10 @@ def test_the_index_can_be_deleted_and_made_anew(run, pipeline, home, tmp_path):
         (place, "fp32", 42, "fp32", "memory_mb", None, ""),
         (place, "fp32", 42, "fp32", "top1", 90.25, "%"),
     ]
+    broken = RunFolder.create(pipeline, tmp_path, home)
+    (broken.folder / "run.json").write_text("{")
     home.index.unlink()
-    rebuild_index(home)
+    index_run(home, other)
     assert (index_rows(home, "runs"), index_rows(home, "metrics")) == (runs, metrics)
 
 
