@@ -5,6 +5,8 @@ window's thread, however fast it speaks; then exactly one of `completed`, `faile
 follows, on every path, a `RuntimeError` included. Connect first, then `start`.
 """
 
+import ctypes
+import sys
 import threading
 import time
 import traceback
@@ -23,6 +25,7 @@ Job = Callable[[RunControl, Say], Any]
 
 _STACK = 64 * 1024 * 1024  # native code needs more than some platforms' half megabyte
 _BATCH_MS = 60
+_C_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,7 @@ class _Thread(QThread):
         except BaseException as error:
             self.outcome = _Outcome("failed", failure(error))
         finally:
+            give_memory_back()
             self.over.emit(self)
 
     def _say(self, item: Any) -> None:
@@ -182,6 +186,13 @@ class _Thread(QThread):
         with self._lock:
             said, self._said = self._said, []
         return said
+
+
+def give_memory_back() -> None:
+    """Return freed memory to the system; glibc would keep the hundreds of megabytes of a training."""
+    trim = getattr(_C_LIBRARY, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def failure(error: BaseException) -> Failure:

@@ -10,7 +10,7 @@ noisy machine up to 60; all 10 000 test images.
 - The change of top-1 from theirs to ours, paired on the same images, with its 95 % interval: stays above −0.5 points,
   and is not measurably below 0.
 
-Float layers compute in float32 in both runtimes.
+Float layers compute in float32 in both runtimes; both files in OpenVINO have the settings of `core.profiling.runtimes.openvino`.
 
     python tests/benchmarks/int8_against_others.py --data cifar10-jpeg.zip --weights resnet56-4bfd9763.th \\
         --nncf-python nncf/bin/python --aimet-python aimet/bin/python [--quick]

@@ -6,8 +6,9 @@ and measures the gain:
 
 - channel counts that are no multiples of 8: the latency falls;
 - signed activations (S8) in INT8, on a processor where VNNI makes unsigned ones faster: the latency falls;
-- one scale for all channels of depthwise layers: more images keep the float network's class and top-1 rises (95 % intervals,
-  the same 2 000 test images), and the error of the logits falls to less than half (root mean square, as a share of theirs);
+- one scale for all channels of depthwise layers: more of the 2 000 test images keep the float network's class (95 % interval,
+  the same images), and the error of the logits falls to less than half (root mean square, as a share of theirs). The change
+  of top-1 is shown and not claimed: a network that was tuned for two epochs is not good enough to tell;
 - layers of an INT8 file that compute in float: the latency falls;
 - a mask that was never cut, zeros in layers of full size: the latency falls;
 - one thread more than there are cores: the latency falls with the number of threads that is proposed.
@@ -217,7 +218,7 @@ def measured(arguments: argparse.Namespace, pipeline: Pipeline) -> int:
         low(gain) > 0,
     )
     gain = paired_change(*(right(run, report(run, "coarse")) for run in (before, after)))
-    verdict.claim(f"'Scales per tensor' mended: top-1 changes by {interval(gain)} points", low(gain) > 0)
+    print(f"'Scales per tensor' mended: top-1 changes by {interval(gain)} points.")
     threads(before, verdict)
     return verdict.status()
 

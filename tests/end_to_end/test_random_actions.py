@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog
 from random_hands import RandomHands, Stuck
 from window_fixtures import TINY, close, fresh_folders, home, no_warnings_no_threads, qapp, qt_warnings, theme
 
@@ -103,6 +103,8 @@ def act(qtbot: Any, hands: RandomHands, warnings: list[str], count: int) -> None
                     hands.step()
                 slowest = max(slowest, time.monotonic() - since)
                 assert not raised and not warnings
+            if hands.runs:
+                run_to_the_end(qtbot, hands.window)
             hands.leave()
             assert not raised and not warnings
         except (AssertionError, Stuck) as error:
@@ -112,6 +114,19 @@ def act(qtbot: Any, hands: RandomHands, warnings: list[str], count: int) -> None
             )
     assert not hands.window.isVisible()
     assert slowest < 20, f"an action held the window for {slowest:.0f} s\n{hands.story()}"
+
+
+def run_to_the_end(qtbot: Any, window: MainWindow) -> None:
+    """After all that, the tiny pipeline still runs until it is complete."""
+    while (waiting := QApplication.activePopupWidget() or QApplication.activeModalWidget()) is not None:
+        waiting.close()
+        QApplication.processEvents()
+    window.session.stop()
+    qtbot.waitUntil(lambda: window.session.steered == "idle", timeout=120_000)
+    window.document.apply(documents.loads(TINY), "The tiny pipeline")
+    with qtbot.waitSignal(window.session.run_ended, timeout=600_000) as ended:
+        window.steering.start()
+    assert ended.args == ["completed"], window.session.state.done
 
 
 @pytest.mark.slow

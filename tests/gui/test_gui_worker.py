@@ -1,9 +1,12 @@
 """The worker's contract: one terminal signal on every path, the last word never lost."""
 
+import sys
 import threading
 import time
 from typing import Any
 
+import numpy as np
+import psutil
 import pytest
 
 from core import events
@@ -138,3 +141,19 @@ def test_merging_keeps_the_last_progress_and_everything_else() -> None:
     step = events.StepDone("a", 1, 3, {"loss": 1.0}, 10.0)
     assert merged([progress[0], step, progress[1], progress[2]]) == [step, progress[2]]
     assert merged([step]) == [step]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' memory is given back by their libraries")
+def test_what_a_job_freed_goes_back_to_the_system(qtbot: Any, worker: Worker) -> None:
+    def resident() -> float:
+        return psutil.Process().memory_info().rss / 1e6
+
+    def job(_control: RunControl, say: Say) -> Any:
+        blocks = [np.ones(1000, np.uint8) for _ in range(150_000)]
+        say(resident())
+        return blocks[::1000]  # scattered through the heap, as caches are
+
+    before = resident()
+    heard = run(qtbot, worker, job)
+    assert heard.ends[0][0] == "completed" and heard.items[0] - before > 120
+    assert resident() - before < 60

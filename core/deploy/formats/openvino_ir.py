@@ -13,6 +13,7 @@ from core.deploy.formats.base import Job, Opened, Subject
 from core.deploy.formats.onnx_file import OnnxFile
 from core.errors import EspalierError
 from core.extras import absent, extra
+from core.profiling.runtimes.openvino import computing
 
 if TYPE_CHECKING:
     from core.deploy.formats.settings import ExportSettings
@@ -53,13 +54,10 @@ class OpenVinoIr(OnnxFile):
         import openvino
 
         core = openvino.Core()
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        if threads > 0:
-            settings["INFERENCE_NUM_THREADS"] = threads
         try:
             model = core.read_model(path)
             told = json.loads(str(model.get_rt_info([_SECTION, "about"]).astype(str)))
-            request = core.compile_model(model, "CPU", settings).create_infer_request()
+            request = core.compile_model(model, "CPU", computing(threads)).create_infer_request()
         except Exception as error:
             raise EspalierError(f"OpenVINO could not open {path.name}.", "", str(error)) from error
         shape = model.input(0).partial_shape
