@@ -37,6 +37,14 @@ every_model_stage, every_deployment_stage = (
         [stage for stage in STAGES.values() if isinstance(stage, DeploymentStage)],
     )
 )
+every_model_stage_to_its_end = pytest.mark.parametrize(
+    "stage",
+    [  # quantization-aware training ends by writing its file, which takes long
+        pytest.param(stage, marks=[pytest.mark.slow] if stage.effect == "quantized" else [], id=stage.id)
+        for stage in STAGES.values()
+        if isinstance(stage, ModelStage)
+    ],
+)
 
 
 def resnet(settings: BackboneSettings = NETWORK, seed: int = 4) -> nn.Module:
@@ -71,7 +79,7 @@ def test_defaults_survive_the_file(stage):
     assert stage.id == next(name for name, found in STAGES.items() if found is stage)
 
 
-@every_model_stage
+@every_model_stage_to_its_end
 def test_a_stage_runs_and_its_network_can_be_saved_and_reloaded(stage, data, tmp_path):
     model, before = resnet(), resnet().state_dict()
     result = stage.run(model, defaults(stage, epochs=1), context(data, tmp_path))
@@ -110,14 +118,7 @@ def test_cancel_stops_within_one_batch(stage, data, tmp_path):
     assert len(batches) == 1
 
 
-@pytest.mark.parametrize(
-    "stage",
-    [  # quantization-aware training writes its file even then
-        pytest.param(stage, marks=[pytest.mark.slow] if stage.effect == "quantized" else [], id=stage.id)
-        for stage in STAGES.values()
-        if isinstance(stage, ModelStage)
-    ],
-)
+@every_model_stage_to_its_end
 def test_without_epochs_nothing_is_trained(stage, data, tmp_path):
     result = stage.run(resnet(), defaults(stage, epochs=0), context(data, tmp_path))
     assert result.history == [] and result.training_seconds == 0

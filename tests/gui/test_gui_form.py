@@ -31,12 +31,6 @@ def leaves(model: type[Params], where: tuple[str, ...] = ()) -> list[tuple[tuple
     return found
 
 
-ALL = [
-    pytest.param(model, where, field, id=f"{name}.{'.'.join(where)}")
-    for name, model in MODELS.items()
-    for where, field in leaves(model)
-]
-
 every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
@@ -56,33 +50,35 @@ def another_value(field: Declared) -> Any:
     return middle if middle != field.default else middle / 2
 
 
-@pytest.mark.parametrize(("model", "where", "field"), ALL)
+@every_model
 def test_a_value_set_in_the_widget_arrives_in_the_parameters(
-    qtbot: Any, theme: Theme, model: type[Params], where: tuple[str, ...], field: Declared
+    qtbot: Any, theme: Theme, model: type[Params]
 ) -> None:
     form = Form(model)
     qtbot.addWidget(form)
-    form.show_settings({})
     settings: dict[str, Any] = {}
 
     def take(path: tuple[str, ...], value: Any, unset: bool) -> None:
         settings.update(edits.changed(settings, model, path, value, unset))
 
     form.edited.connect(take)
-    wanted = another_value(field)
-    editor = form.field(where)
-    editor.show_value(wanted)
-    assert editor.value() == wanted
-    editor.changed.emit(editor.value())
-    inner = settings
-    for name in where:
-        inner = inner[name]
-    assert inner == wanted
-    required = {f.name: "fp32" for f in declared(model) if f.required and f.name not in settings}
-    parsed: Any = model.parse({**required, **settings})
-    for name in where:
-        parsed = getattr(parsed, name)
-    assert parsed == wanted
+    for where, field in leaves(model):
+        settings.clear()
+        form.show_settings({})
+        wanted = another_value(field)
+        editor = form.field(where)
+        editor.show_value(wanted)
+        assert editor.value() == wanted, where
+        editor.changed.emit(editor.value())
+        inner = settings
+        for name in where:
+            inner = inner[name]
+        assert inner == wanted, where
+        required = {f.name: "fp32" for f in declared(model) if f.required and f.name not in settings}
+        parsed: Any = model.parse({**required, **settings})
+        for name in where:
+            parsed = getattr(parsed, name)
+        assert parsed == wanted, where
 
 
 @every_model
