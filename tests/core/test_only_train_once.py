@@ -81,6 +81,7 @@ def stop_after(model: nn.Module, control: RunControl, batches: int) -> None:
 @pytest.mark.parametrize(  # in the warm-up, the projection and the rest
     "batches", [6, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, 14))]
 )
+@pytest.mark.slow
 def test_resumed_it_ends_with_the_same_weights(batches, data, tmp_path):
     whole = OnlyTrainOnce().run(small_network(), settings(), stage_context(data, tmp_path)).model
     (tmp_path / "cut").mkdir()

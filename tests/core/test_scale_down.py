@@ -43,6 +43,7 @@ def test_the_coefficient_stays_on_the_near_side_of_a_step():
 @pytest.mark.parametrize(
     "budget", [0.5, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.75, 0.35))]
 )
+@pytest.mark.slow
 def test_the_budget_is_met_by_both(data, tmp_path, scope, budget):
     before = count(small_network(), 16)
     result = run(data, tmp_path, budget=budget, scope=scope)
@@ -57,6 +58,7 @@ def test_the_budget_is_met_by_both(data, tmp_path, scope, budget):
     assert f"Compound coefficient {facts['phi']:.2f}" in result.notes[0]
 
 
+@pytest.mark.slow
 def test_without_a_depth_base_all_blocks_stay(data, tmp_path):
     result = run(data, tmp_path, depth_base=1.0)
     assert not any(block["dropped"] for block in result.facts["blocks"])

@@ -141,12 +141,14 @@ def test_the_exported_file_answers_like_the_network(name, exported):
     np.testing.assert_allclose(logits, answers["logits"], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_file_really_gets_smaller(exported):
     plain, eight, four = (exported[name].stat().st_size for name in ("plain", "eight", "four"))
     assert eight < plain / 3 and four < plain / 5.5
     assert deflated_bytes(exported["four"]) < four < deflated_bytes(exported["plain"]) < plain
 
 
+@pytest.mark.slow
 def test_the_runtime_runs_what_it_would_have_run(exported, tmp_path):
     """Codebooks, casts, scales and shifts are gone once the file is open."""
     operations = {}
@@ -157,6 +159,7 @@ def test_the_runtime_runs_what_it_would_have_run(exported, tmp_path):
     assert operations["plain"]["Conv"] == 19 and "Gather" not in operations["plain"]
 
 
+@pytest.mark.slow
 def test_expanding_gives_the_weights_back(exported):
     for name, bits in (("eight", 8), ("four", 4)):
         model = onnx.load(exported[name])
@@ -176,6 +179,7 @@ def test_expanding_gives_the_weights_back(exported):
         assert expand(model) == 0
 
 
+@pytest.mark.slow
 def test_half_precision_of_a_shared_file(exported, tmp_path):
     to_half(
         {"source": str(exported["four"]), "target": str(tmp_path / "half.onnx")}, lambda fraction, text: None

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from inspecting import PIPELINE, done, save_answers
 from PySide6.QtCore import Qt
 
@@ -112,6 +113,7 @@ def test_the_architecture_shows_what_was_pruned(qtbot: Any, place: InspectPlace,
     assert len(page.table.texts(0)) == 20 and page.table.texts(2).count("As it was") == 18
 
 
+@pytest.mark.slow
 def test_distributions_of_weights_and_activations(qtbot: Any, place: InspectPlace, opened: Path) -> None:
     place.view.go("distributions")
     place.open(opened, "pruned")

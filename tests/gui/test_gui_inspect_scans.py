@@ -62,6 +62,7 @@ def test_a_scan_is_shown_and_sent_into_the_pipeline_as_one_edit(
     assert place.model is not None and place.scanning.sensitivity(place.model).unit == "points"  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_scan_can_be_cancelled(qtbot: Any, place: InspectPlace, opened: Path) -> None:
     place.view.go("sensitivity")
     place.open(opened, "fp32")

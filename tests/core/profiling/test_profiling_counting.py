@@ -176,6 +176,7 @@ def residual(torch):
     ).eval()
 
 
+@pytest.mark.slow
 def test_an_exported_network_against_torch_pruning(tmp_path):
     torch = pytest.importorskip("torch")
     counter = pytest.importorskip("torch_pruning").utils.count_ops_and_params
