@@ -47,7 +47,7 @@ def read_results(run: RunFolder) -> Results:
     """
     info = run.info
     machine = info.get("machine") or {}
-    name = str(machine.get("cpu") or machine.get("processor") or "") if isinstance(machine, dict) else ""
+    name = str(machine.get("processor") or "") if isinstance(machine, dict) else ""
     return Results(
         run, run.pipeline, run.reports(), str(info.get("status", "")), float(info.get("started", 0)), name
     )

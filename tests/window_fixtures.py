@@ -14,7 +14,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread, QtMsgType, qInstallMessageHandler
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from core import pipeline as documents
 from core.pipeline import Pipeline
@@ -73,6 +73,14 @@ def qt_warnings() -> Iterator[list[str]]:
         yield said
     finally:
         qInstallMessageHandler(previous)
+
+
+def show_alone(qtbot: Any, window: QMainWindow, view: QWidget) -> None:
+    """A place in a window of its own, as large as the whole window at 1280 × 800 leaves it."""
+    window.setCentralWidget(view)
+    window.resize(1186, 746)
+    window.show()
+    qtbot.waitExposed(window)
 
 
 def close(window: MainWindow, seconds: float = 30) -> None:

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from claims import high, low
 
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.latency import make_sample, profile_artefact
@@ -84,11 +84,11 @@ def main() -> int:
             slow.append(profiled(slower, first, sample))
         seconds = time.perf_counter() - started
     latencies = [latency for latency, _ in same]
-    medians = [latency.value or 0.0 for latency in latencies]
+    medians = [latency.value for latency in latencies]
     overall = statistics.median(medians)
-    bounds = [(each.low or 0.0, each.high or float("inf")) for each in latencies]
-    widths = [(high - low) / 2 / middle for (low, high), middle in zip(bounds, medians, strict=True)]
-    ratios = [ratio.value or 0.0 for _, ratio in slow]
+    bounds = [(low(each), high(each)) for each in latencies]
+    widths = [(upper - lower) / 2 / middle for (lower, upper), middle in zip(bounds, medians, strict=True)]
+    ratios = [ratio.value for _, ratio in slow]
     print(
         f"{2 * times} measurements in {seconds:.0f} s. Latency {overall:.4f} ms (of {times}: {min(medians):.4f} to "
         f"{max(medians):.4f}); intervals ±{100 * statistics.median(widths):.1f} % (widest ±{100 * max(widths):.1f} %)"
@@ -99,7 +99,7 @@ def main() -> int:
     held = [
         share(
             "the interval contains the overall median",
-            sum(low <= overall <= high for low, high in bounds),
+            sum(lower <= overall <= upper for lower, upper in bounds),
             times,
         ),
         share("the interval is at most ±3 % wide", sum(width <= WIDEST for width in widths), times),
@@ -108,7 +108,7 @@ def main() -> int:
         ),
         share(
             "one block more is measurably slower",
-            sum(differs(r) and (r.value or 0) > 1 for _, r in slow),
+            sum(differs(r) and r.value > 1 for _, r in slow),
             times,
         ),
     ]

@@ -110,8 +110,7 @@ def main() -> int:
         from core.models.torchvision_shim import import_torchvision
 
         import_torchvision()  # the window does so when it is warm
-        machine = fingerprint()
-        print(f"{machine.get('cpu') or machine.get('processor')}, PyTorch {torch.__version__}")
+        print(f"{fingerprint()['processor']}, PyTorch {torch.__version__}")
         longest = max(
             wait_for_changes(name, arguments.changes) for name in ("resnet50", "mobilenet-v3-large")
         )

@@ -24,6 +24,7 @@ About 8 minutes on two cores.
 
 import argparse
 import copy
+import math
 import sys
 import tempfile
 from dataclasses import replace
@@ -115,7 +116,10 @@ def cause_of(stage: StageReport, id: str) -> Cause | None:
 
 def figure_of(run: RunFolder, stage: StageReport, figure: str) -> float:
     """The latency, as measured in turns with the baseline, or the error of the file's logits."""
-    return change(stage, figure).value or 0.0 if figure == "latency_ms" else logit_error(run, stage)
+    if figure != "latency_ms":
+        return logit_error(run, stage)
+    found = change(stage, figure).value
+    return math.nan if found is None else found
 
 
 def logits(run: RunFolder, stage: StageReport) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_runs import artefact, report
 from PySide6.QtWidgets import QDialog
-from window_fixtures import Told
+from window_fixtures import Told, show_alone
 
 from core import pipeline as documents
 from core.reports import StageReport
@@ -115,10 +115,7 @@ def place(qtbot: Any, theme: Theme, finished: Home) -> Iterator[InspectPlace]:
     window.document = Document(pipeline, None, finished.folder)  # type: ignore[attr-defined]
     window.told = Told()  # type: ignore[attr-defined]
     made = InspectPlace(finished, window.document, actions, window.told, window)  # type: ignore[attr-defined]
-    window.setCentralWidget(made.view)
-    window.resize(1186, 746)
-    window.show()
-    qtbot.waitExposed(window)
+    show_alone(qtbot, window, made.view)
     yield made
     for worker in made.findChildren(Worker):
         assert worker.close(30), worker.title

@@ -10,7 +10,7 @@ from made_runs import made_run
 from PySide6.QtCore import QMimeData, QObject, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QKeySequence
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
-from window_fixtures import Told
+from window_fixtures import Told, show_alone
 
 from core.pipeline import Pipeline
 from core.runs import Home, RunFolder
@@ -45,10 +45,7 @@ def empty(qtbot: Any, theme: Theme, home: Home, monkeypatch: pytest.MonkeyPatch)
     qtbot.addWidget(window)
     window.told = Told()  # type: ignore[attr-defined]
     made = TryoutPlace(home, make_actions(window), window.told, window)  # type: ignore[attr-defined]
-    window.setCentralWidget(made.view)
-    window.resize(1186, 746)
-    window.show()
-    qtbot.waitExposed(window)
+    show_alone(qtbot, window, made.view)
     yield made
     for worker in made.findChildren(Worker):
         assert worker.close(30), worker.title
