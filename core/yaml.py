@@ -6,7 +6,7 @@ booleans, `5e-5` is a number, tags and duplicate keys are refused, and every key
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -15,7 +15,13 @@ from core.errors import Problem
 Place = tuple[str | int, ...]
 
 
-class _Loader(yaml.SafeLoader):
+if TYPE_CHECKING or not yaml.__with_libyaml__:
+    from yaml import SafeLoader
+else:  # ten times as fast
+    from yaml import CSafeLoader as SafeLoader
+
+
+class _Loader(SafeLoader):
     """SafeLoader with YAML 1.2's plain scalars."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}

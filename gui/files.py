@@ -1,6 +1,7 @@
 """Finding and opening what a person names: recipes, pipeline files, run folders (no Qt)."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from core import pipeline as documents
@@ -38,7 +39,8 @@ class Opened:
     run: RunFolder | None = None
 
 
-def recipes() -> list[Recipe]:
+@cache
+def recipes() -> tuple[Recipe, ...]:
     """All recipes, by name; read without checking them."""
     found = []
     for path in sorted(RECIPES.glob("*.yaml")):
@@ -46,7 +48,7 @@ def recipes() -> list[Recipe]:
         if isinstance(content, dict):
             about = " ".join(str(content.get("about", "")).split())
             found.append(Recipe(str(content.get("name", path.stem)), about, path))
-    return found
+    return tuple(found)
 
 
 def open_any(path: Path) -> Opened:

@@ -93,6 +93,7 @@ class MainWindow(QMainWindow):
         self.export = ExportPlace(a, messages, self)
         self.tryout = TryoutPlace(home, a, messages, self)
         self.places = Places()
+        self.setCentralWidget(self.places)  # now: later Qt would style every place once more
         self.places.add("start", self.start.view, self.start)
         self.places.add("data", self.data.view, self.data)
         self.places.add("pipeline", self.editor)
@@ -101,7 +102,6 @@ class MainWindow(QMainWindow):
         self.places.add("inspect", self.inspect.view, self.inspect, shown=self.inspect.refresh)
         self.places.add("export", self.export.view, self.export)
         self.places.add("tryout", self.tryout.view, self.tryout, shown=self.tryout.refresh)
-        self.setCentralWidget(self.places)
 
     def _make_work(self) -> None:
         """What runs beside the window, and what ends it when the window closes."""

@@ -65,7 +65,6 @@ class EditorView(QWidget):
             ActionButton(run_action, primary=True),
         )
         self.list = CardList(self.model, lambda landing: self.commands.may_land(landing))
-        self.list.selectionModel().currentChanged.connect(self._selected)
         self.commands = StageCommands(document, self.list, lambda: self.selected, self.select)
         self.commands.said.connect(self.said)
         self.commands.rename_wanted.connect(self._rename)
@@ -92,8 +91,9 @@ class EditorView(QWidget):
         layout.addWidget(self.strip)
         document.changed.connect(self.refresh)
         outlook.changed.connect(self._show_outlook)
-        self.refresh()
+        self._show_cards()
         self.select("stage", document.pipeline.stages[0].id)
+        self.list.selectionModel().currentChanged.connect(self._selected)  # its form comes with `retheme`
 
     def _body(self) -> QWidget:
         left = QWidget()
