@@ -115,8 +115,10 @@ def test(arguments: list[str]) -> int:
 def call(*arguments: str, here: bool = True) -> int:
     """Run the environment's Python, in this folder or (here=False) in the caller's; its exit status."""
     python = sys.executable if os.environ.get("ESPALIER_ENVIRONMENT") == "given" else str(PYTHON)
+    # A run starts dozens of processes; without bytecode each would compile the engine again.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     try:
-        return subprocess.call([python, *arguments], cwd=ROOT if here else None)
+        return subprocess.call([python, *arguments], cwd=ROOT if here else None, env=environment)
     except KeyboardInterrupt:
         return 130
 

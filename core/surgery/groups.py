@@ -16,6 +16,7 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 Role = Literal["writes", "scales", "shifts", "reads"]
 Scope = Literal["block-internal", "whole-groups"]
+
+_ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid, nn.SiLU, nn.GELU, nn.Sigmoid, nn.Tanh)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,12 +170,45 @@ def unfold_shortcuts(model: nn.Module) -> None:
 
 
 def _empty_copy(model: nn.Module) -> nn.Module:
-    """The network in evaluation mode on the meta device: shapes, but no numbers."""
+    """The network in evaluation mode on the meta device: shapes, but no numbers.
+
+    Batch norms and activations only pass on what they get: its shape is theirs, and the meta device
+    computes each of them in Python, forty times as long as a convolution.
+    """
     memo: dict[int, Any] = {}
     for tensor in chain(model.parameters(), model.buffers()):
         empty = torch.empty_like(tensor, device="meta", memory_format=torch.contiguous_format)
         memo[id(tensor)] = nn.Parameter(empty) if isinstance(tensor, nn.Parameter) else empty
-    return copy.deepcopy(model, memo).eval()
+    shadow = copy.deepcopy(model, memo).eval()
+    for module in shadow.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.forward = partial(_normed, module)
+        elif type(module) in _ACTIVATIONS:
+            module.forward = _unchanged
+    return shadow
+
+
+def _unchanged(image: Tensor) -> Tensor:
+    return image
+
+
+def _normed(norm: nn.BatchNorm2d, image: Tensor) -> Tensor:
+    """What a batch norm does to shapes, with a node of its own in autograd's graph.
+
+    Raises:
+        ValueError: for another number of channels than its own.
+    """
+    if image.shape[1] != norm.num_features:
+        raise ValueError(f"a batch norm of {norm.num_features} channels received {image.shape[1]}")
+    return _Same.apply(image)
+
+
+class _Same(torch.autograd.Function):
+    """The identity, visible to torch-pruning, which follows autograd's graph."""
+
+    @staticmethod
+    def forward(context: Any, image: Tensor) -> Tensor:
+        return torch.empty_like(image)
 
 
 def _run(shadow: nn.Module, size: int) -> dict[str, int]:

@@ -2,15 +2,19 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
 from core.checkpoint import load_checkpoint
+from core.cli import main
 from core.deploy.files import sha256_of
 
 PIPELINE = """
@@ -153,7 +157,7 @@ def test_second_run_comes_from_the_cache(
     assert [s["metrics"] for s in again["stages"]] == [s["metrics"] for s in printed["stages"]]
 
 
-def test_compare_export_and_verify(
+def test_compare_and_export(
     finished: tuple[Path, Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder, _, printed = finished
@@ -166,7 +170,30 @@ def test_compare_export_and_verify(
     exported = espalier("export", run, "--stage", "pruned", "--out", str(target))
     assert exported.returncode == 0, exported.stderr
     assert sha256_of(target) == printed["stages"][-1]["artefacts"][0]["sha256"]
-    verified = espalier("verify", str(target), "--data", "fashion-mnist-sample")
+
+
+def test_a_file_is_verified_on_another_data_set(
+    finished: tuple[Path, Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(finished[0] / "first" / "model.onnx")
+    fashion, digits = tmp_path / "fashion-mnist", tmp_path / "mnist"  # the folder's name says the classes
+    for folder, (part, count) in product((fashion, digits), (("train", 40), ("t10k", 20))):
+        folder.mkdir(exist_ok=True)
+        images = np.random.default_rng(0).integers(0, 256, count * 28 * 28, np.uint8)
+        labels = np.arange(count, dtype=np.uint8) % 10
+        images_head, labels_head = struct.pack(">4I", 2051, count, 28, 28), struct.pack(">2I", 2049, count)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(images_head + images.tobytes())
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(labels_head + labels.tobytes())
+    assert main(["verify", model, "--data", "idx", "--path", str(fashion)]) == 0
+    assert "on 20 test images" in capsys.readouterr().out
+    assert main(["verify", model, "--data", "idx", "--path", str(digits)]) == 2
+    assert "have different classes" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_file_is_verified_on_all_test_images(finished: tuple[Path, Path, dict[str, Any]]) -> None:
+    model = str(finished[0] / "first" / "model.onnx")
+    verified = espalier("verify", model, "--data", "fashion-mnist-sample")
     assert verified.returncode == 0, verified.stderr
     assert "10000 test images" in verified.stdout
 
