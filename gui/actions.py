@@ -1,6 +1,6 @@
 """The window's actions and menus: names, shortcuts, icons. What they do is wired by the window."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,7 @@ def make_actions(window: QMainWindow) -> Actions:
 def make_menus(
     window: QMainWindow,
     actions: Actions,
-    recipes: list[Recipe],
+    recipes: Sequence[Recipe],
     open_recipe: Callable[[Path], None],
     show_place: Callable[[str], None],
     choose_theme: Callable[[theme.Choice], None],
