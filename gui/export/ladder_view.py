@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from core.ladder import Rung
 
 _ICON, _RAIL, _STEP = 20, 36, 16  # pixels: the sign, its column, and how far each rung stands to the right
-_WIDTHS = (66, 86, 86, 90)
+_WIDTHS = (60, 80, 80, 84)
 _HEADS = (
     (
         QT_TR_NOOP("Top-1"),
@@ -108,7 +108,7 @@ class _Row(QFrame):
         self.texts = [label, *values, verdict]
         row = QHBoxLayout(self)
         row.setContentsMargins(step * _STEP, 0, 0, 0)
-        row.setSpacing(8)
+        row.setSpacing(6)
         sign = _Sign(verdict, above, below) if verdict else QLabel()
         sign.setFixedWidth(_RAIL)
         row.addWidget(sign)

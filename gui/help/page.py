@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QPoint, QUrl
+from PySide6.QtCore import QPoint, Qt, QUrl
 from PySide6.QtGui import (
     QColor,
     QFont,
+    QTextBlock,
+    QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
     QTextFrameFormat,
+    QTextOption,
     QTextTable,
     QTextTableFormat,
 )
@@ -41,6 +44,8 @@ class Page(QTextBrowser):
         self.setObjectName("help-text")
         self.setAccessibleName(tr("Document"))
         self.setOpenLinks(False)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # tables round up a pixel
         self.name = self._markdown = ""
         self.headings: list[Heading] = []
 
@@ -147,9 +152,14 @@ class Page(QTextBrowser):
             self._dress_block(block, c)
             block = block.next()
 
-    def _dress_block(self, block: object, c: theme.Colours) -> None:
+    def _dress_block(self, block: QTextBlock, c: theme.Colours) -> None:
+        if block.blockFormat().nonBreakableLines():  # code: a long line is continued below
+            ground = QTextBlockFormat()
+            ground.setNonBreakableLines(False)
+            ground.setBackground(QColor(c.hover))
+            QTextCursor(block).mergeBlockFormat(ground)
         pieces = []
-        iterator = block.begin()  # type: ignore[attr-defined]
+        iterator = block.begin()
         while not iterator.atEnd():
             piece = iterator.fragment()
             if piece.charFormat().fontFixedPitch():

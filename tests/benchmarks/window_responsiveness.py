@@ -24,6 +24,7 @@ from gui.app import make_application, make_window
 from gui.editor import edits
 from gui.files import FIRST, open_any
 from gui.main_window import MainWindow
+from gui.worker import Worker
 
 
 class Ticks:
@@ -72,6 +73,8 @@ def main() -> int:
         window.steering.start()
         loop.exec()
         ticks.timer.stop()
+        for worker in window.findChildren(Worker):
+            worker.close(10)
         return report(ticks.gaps)
 
 
