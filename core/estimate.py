@@ -24,6 +24,7 @@ from core.runs import Home
 from core.stages.base import ModelStage, with_precision
 
 _STEPS = 4
+_TRIALS = 3  # the fastest counts: the first warms up, and other programs only slow down
 _FORWARD_SHARE = 0.35  # of a training step: a forward pass without gradients
 _MEASURING_SECONDS = 15.0  # export and timing of one file
 _FILE_SECONDS = 20.0  # converting a file, calibration included; a search for sensitive layers takes longer
@@ -160,12 +161,10 @@ class _Trial:
             one = training.model_copy(update={"epochs": 1, "patience": 0})
             steps = _STEPS
             per_image = min(
-                [
-                    self._seconds_per_image(model, with_precision(one, precision), context, steps)
-                    for _ in range(2)
-                ][1]
+                self._seconds_per_image(model, with_precision(one, precision), context, steps)
                 for precision in self._precisions(stage.precision(settings))
-            )  # the first of two warms up
+                for _ in range(_TRIALS)
+            )
         validation = len(self.data.split("validation")) * _FORWARD_SHARE * per_image
         epochs = stage.epochs(settings)
         files = 2 if half else 1
