@@ -6,6 +6,7 @@ and clipped to what is visible, so that a million points stay cheap.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 import pyqtgraph as pg
@@ -162,7 +163,8 @@ class CurvePlot(QWidget):
             self._marks.append(line)
 
     def show_best(self, points: Sequence[tuple[float, float, str]]) -> None:
-        """Stars at the best epochs; the third part is the star's tooltip."""
+        """Stars at the best epochs; the third part is the star's tooltip. Where the value is none, no star."""
+        points = [point for point in points if isfinite(point[1])]
         renew = bool(points) != bool(self._points)
         self._points = list(points)
         if renew:
