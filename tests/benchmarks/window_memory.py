@@ -120,6 +120,7 @@ def main() -> int:
                 f"run {number + 1:3}  {memory[-1]:7.1f} MB  {objects} objects, {widgets} widgets", flush=True
             )
         more = Counter(type(each).__name__ for each in gc.get_objects())
+        window.document.undo_stack.setClean()  # or closing asks whether to save
         window.close()
     return report(memory[_WARM:], more - kinds)
 
