@@ -1,15 +1,16 @@
 """Which method works on which backbone, tried for real: the table that `espalier coverage` prints.
 
 A cell is a tiny pipeline, *trained → method*, rehearsed as `core.preflight` rehearses a person's: the
-real network and settings, a run's own code, but few images and one training step. It counts as
-working when the method trained its step (where it trains) with a finite loss, did what it is for
-(`Method.saves`), and its files were exported, opened by ONNX Runtime, and answer like the network,
-which a process of its own reloaded from the checkpoint. What a rehearsal cannot say is how much
-accuracy a method costs; `tests/benchmarks` does.
+real network and settings, a run's own code, but few images and one training step, after `_STEPS` steps of
+the network before it. It counts as working when the method trained its step (where it trains) with a finite
+loss, did what it is for (`Method.saves`), and its files were exported, opened by ONNX Runtime, and answer
+like the network, which a process of its own reloaded from the checkpoint. What a rehearsal cannot say is
+how much accuracy a method costs; `tests/benchmarks` does.
 
 A quantized file answers otherwise on purpose. It counts as working from `_LEAST_SIGNAL` dB of signal to
-noise on, in what of its logits differs from image to image: whatever the scale of an untrained network's
-logits is, answers that are the same for all images have 0 dB, another network's about −3.
+noise on, in what of its logits differs from image to image: answers that are the same for all images have
+0 dB, another network's about −3. An untrained network would be no witness: it tells images apart by so
+little that rounding drowns it.
 """
 
 import json
@@ -40,6 +41,8 @@ Saving = Literal["params", "nonzero_params", "bytes", ""]
 
 TRAINED = "trained"
 _SIZE = 32  # px, where the backbone takes so few
+_LEARNING = {"learning_rate": 0.003, "patience": 0}
+_STEPS = 12
 _LEAST_SIGNAL = 3.0  # dB: the noise has half of the signal's power
 _QUANTIZED = ("int8", "mixed")
 
@@ -148,12 +151,11 @@ def document(network: Backbone, methods: Sequence[Method]) -> Pipeline:
     """The pipeline of a backbone's cells: all methods branch from one trained network.
 
     Images are small where the catalogue says how small they may be. Batch norms take their statistics from the
-    one step at once: MobileNetV3's own momentum of 0.01 needs hundreds, and before that its logits are the
-    same for all images, of which no quantization leaves anything.
+    last step alone: MobileNetV3's own momentum of 0.01 needs hundreds.
     """
     small = -(-max(_SIZE, network.smallest) // network.multiple) * network.multiple
     size = small if network.id in CATALOGUE else network.image_size  # others do not say what they can take
-    stages: list[dict[str, Any]] = [{"id": TRAINED, "kind": "train"}]
+    stages: list[dict[str, Any]] = [{"id": TRAINED, "kind": "train", "settings": {"training": _LEARNING}}]
     for method in methods:
         stage = {"id": method.id, "kind": method.stage, "from": TRAINED, "settings": dict(method.settings)}
         stages.append({**stage, "name": method.title})
@@ -186,7 +188,7 @@ class _Column:
         if left:
             flight = preflight(
                 document(self.network, left), Path(), home, options, control=control, on_trial=self._heard,
-                on_made=self._witness,
+                on_made=self._witness, longer={TRAINED: _STEPS},
             )  # fmt: skip
             why = self._faults.get(TRAINED) or "".join(_words(problem) for problem in flight.problems[:1])
             for method in (method for method in left if method.id not in self.cells):
@@ -261,10 +263,11 @@ def as_markdown(cells: Sequence[Cell]) -> str:
         "",
         markdown(["", *(backbone(name).title for name in backbones)], shown, others=":-:"),
         "",
-        "- **yes**: from a network that had trained, a few images went through the method, and one training step",
-        "  where it trains; there was less of what the method saves; the checkpoint was reloaded by a process of its",
-        "  own; the exported file was opened by ONNX Runtime and gave the same answers (quantized files: at",
-        f"  least {_LEAST_SIGNAL:g} dB of signal to noise in what of the logits differs between images).",
+        f"- **yes**: from a network that had trained for {_STEPS} steps on the same few images, a few images went",
+        "  through the method, and one training step where it trains; there was less of what the method saves; the",
+        "  checkpoint was reloaded by a process of its own; the exported file was opened by ONNX Runtime and gave the",
+        f"  same answers (quantized files: at least {_LEAST_SIGNAL:g} dB of signal to noise in what of the logits differs",
+        "  between images).",
         "- **no**: the method refused, and says why. **–**: not meaningful; a pipeline with it is refused before it runs.",
         "  **fault**: neither, which is a mistake of ours.",
         "",

@@ -16,9 +16,10 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -123,10 +124,12 @@ def preflight(
     control: RunControl | None = None,
     on_trial: Callable[[Trial], None] = lambda trial: None,
     on_made: Witness = lambda node, folder, files: None,
+    longer: Mapping[str, int] = MappingProxyType({}),
 ) -> Preflight:
     """Push a handful of images through every active stage.
 
     Args:
+        longer: stages by id that train more than one epoch, and how many.
         on_trial: told how each stage came through, one after the other.
         on_made: shown what a stage that came through has left, while it is there.
 
@@ -142,7 +145,7 @@ def preflight(
     folder = Path(tempfile.mkdtemp(prefix="espalier-preflight-"))
     try:
         trials, general = _Rehearsal(
-            small(pipeline, options.device), base, _Aside(folder, home), options, control,
+            small(pipeline, options.device, longer), base, _Aside(folder, home), options, control,
             on_progress or (lambda fraction, text: None), on_trial, on_made,
         ).run()  # fmt: skip
     finally:
@@ -150,12 +153,16 @@ def preflight(
     return Preflight(trials, time.monotonic() - started, general)
 
 
-def small(pipeline: Pipeline, device: str = "cpu") -> Pipeline:
-    """The same chain on few images, with as little training as every stage allows."""
+def small(
+    pipeline: Pipeline, device: str = "cpu", longer: Mapping[str, int] = MappingProxyType({})
+) -> Pipeline:
+    """The same chain on few images, with as little training as every stage allows, `longer` apart."""
     batch = None if device.startswith("cuda") else _BATCH
     content = copy.deepcopy(pipeline.resolved().as_dict())
     for entry, node in zip(content["stages"], pipeline.stages, strict=True):
         entry["settings"] = _capped(node.stage.Settings, entry["settings"], batch)
+        if node.id in longer:
+            entry["settings"]["training"]["epochs"] = longer[node.id]
     batches = [entry["settings"].get("training", {}).get("batch_size", 0) for entry in content["stages"]]
     few = {"train_images": max([_BATCH, *batches]), "validation_images": _IMAGES, "test_images": _IMAGES}
     data = content["data"]

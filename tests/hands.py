@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QTabBar,
     QWidget,
 )
+from shiboken6 import isValid
 
 from gui.editor.card_list import CardList
 from gui.editor.palette import Palette
@@ -34,7 +35,8 @@ class Hands:
 
     def find(self, name: str, kind: type[W] = QWidget) -> W:  # type: ignore[assignment]
         """The visible widget of this name, the topmost window's first."""
-        tops = [top for top in reversed(QApplication.topLevelWidgets()) if top.isVisible()]
+        every = reversed(QApplication.topLevelWidgets())  # a menu of an earlier window may go while we look
+        tops = [top for top in every if isValid(top) and top.isVisible()]
         tops.sort(key=lambda top: not top.isModal())
         found = [
             each for top in tops for each in (top, *top.findChildren(kind, name)) if each.objectName() == name

@@ -70,6 +70,12 @@ def test_on_a_gpu_the_stages_own_batches_are_tried() -> None:
     assert little.data.train_images == 512
 
 
+def test_a_stage_trains_longer_where_one_step_would_say_nothing() -> None:
+    little = small(documents.loads(CHAIN), longer={"fp32": 12})
+    assert little.stage("fp32").settings["training"]["epochs"] == 12
+    assert little.stage("pruned").settings["step_epochs"] == 1
+
+
 @pytest.mark.slow
 def test_a_chain_goes_through_to_its_last_file(home: Home) -> None:
     before = set(Path(tempfile.gettempdir()).glob("espalier-preflight-*"))
