@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from core.models.fem import FeatureEnhancement
+from core.models.pooling import GlobalAverage
 from core.models.settings import FemSettings
 
 
@@ -26,7 +27,7 @@ class ImageClassifier(nn.Module):
         self.constraints: dict[str, str] = {}
         self.body = body
         self.map_fem = FeatureEnhancement(channels, fem) if fem.place == "map" else nn.Identity()
-        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.pool = GlobalAverage()
         self.fem = FeatureEnhancement(channels, fem) if fem.place == "pooled" else nn.Identity()
         self.head = head
 

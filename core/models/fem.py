@@ -20,6 +20,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn, ones
 
+from core.models.pooling import GlobalAverage
 from core.models.settings import FemSettings
 
 
@@ -54,7 +55,7 @@ class FeatureEnhancement(nn.Module):
         hidden = [width(settings.deep)] * settings.deep_layers
         self.deep = _mlp([channels, *hidden, channels], settings.dropout, spatial)
         self.fusion = nn.Parameter(ones(2) / 2)  # w1, w2
-        self.squeeze = nn.AdaptiveAvgPool2d(1) if spatial else nn.Identity()
+        self.squeeze = GlobalAverage() if spatial else nn.Identity()
         self.attention = _mlp([channels, width(settings.attention), channels], 0.0, spatial)
 
     def forward(self, feature: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from core.deploy.export import describe, export_module, metadata_of, to_half
 from core.deploy.files import save_array, sha256_of, written_beside
 from core.deploy.verify import onnx_predictor
 from core.errors import EspalierError
+from core.models.classifier import ImageClassifier
+from core.models.settings import FemSettings
 
 onnx = pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
@@ -95,6 +97,26 @@ def test_the_file_names_no_folder_of_this_machine(exported):
 
 def test_batch_normalisation_is_folded(exported):
     assert "BatchNormalization" not in {node.op_type for node in onnx.load(exported).graph.node}
+
+
+class ChannelsLast(torch.nn.Module):
+    """A body whose map lies channels last, as ConvNeXt's does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = torch.nn.Conv2d(3, 24, 3), torch.nn.LayerNorm(24)
+
+    def forward(self, images):
+        return self.norm(self.convolution(images).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def test_a_map_that_lies_channels_last_is_averaged_in_one_node(tmp_path):
+    """PyTorch's own pooling exports a gather there, whose output has no shape that ONNX can infer."""
+    fem = FemSettings(place="map")
+    model = ImageClassifier(ChannelsLast(), 24, torch.nn.Linear(24, 5), fem).eval()
+    export_module(model, PREPROCESS, tmp_path / "network.onnx", {})
+    operations = [node.op_type for node in onnx.load(tmp_path / "network.onnx").graph.node]
+    assert operations.count("ReduceMean") == 2 and not {"Gather", "Range"} & set(operations)
 
 
 def test_half_precision_is_smaller_and_close(exported, halved):
