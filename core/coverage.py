@@ -42,7 +42,7 @@ Saving = Literal["params", "nonzero_params", "bytes", ""]
 TRAINED = "trained"
 _SIZE = 32  # px, where the backbone takes so few
 _LEARNING = {"learning_rate": 0.003, "patience": 0}
-_STEPS = 12
+_STEPS = 24
 _LEAST_SIGNAL = 3.0  # dB: the noise has half of the signal's power
 _QUANTIZED = ("int8", "mixed")
 

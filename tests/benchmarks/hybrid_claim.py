@@ -9,7 +9,7 @@ was measured.
 
     python tests/benchmarks/hybrid_claim.py [--quick]
 
-About 30 minutes on two cores; seconds once the stages are in the cache.
+About 20 minutes on two cores; seconds once the stages are in the cache.
 """
 
 import sys
