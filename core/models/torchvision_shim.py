@@ -4,15 +4,22 @@ torchvision's wheel is built against the CUDA torch; beside a CPU build its comp
 cannot load and the import stops at `operator torchvision::nms does not exist`. The models and
 transforms need none of them, so the two schemas are declared, once, and the import is tried
 again. (`torchvision.io` stays unusable then; images are decoded with Pillow.)
+
+Threads import at the same time here: the window counts what a pipeline would leave while it checks it. torchvision
+imports from the inside of `torch._dynamo`, whose modules import one another in circles; PyTorch itself loads that
+package with the first optimiser. A thread that enters the circle elsewhere than the one that is in it finds modules half
+made ("cannot import name … from partially initialized module"). So the package is loaded whole first.
 """
 
 import importlib
 import sys
+import threading
 from types import ModuleType
 
 import torch
 
 _declared: list[torch.library.Library] = []  # a library's declarations live as long as the object
+_one_at_a_time = threading.Lock()
 
 
 def import_torchvision() -> ModuleType:
@@ -20,15 +27,17 @@ def import_torchvision() -> ModuleType:
 
     Every import of torchvision (or of a library that imports it) goes through here first.
     """
-    try:
+    with _one_at_a_time:
+        importlib.import_module("torch._dynamo")
+        try:
+            return importlib.import_module("torchvision")
+        except RuntimeError as error:
+            if "torchvision::nms" not in str(error) or _declared:
+                raise
+        for name in [name for name in list(sys.modules) if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "DEF")
+        for operator in ("nms", "qnms"):
+            library.define(operator + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _declared.append(library)
         return importlib.import_module("torchvision")
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error) or _declared:
-            raise
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-        del sys.modules[name]
-    library = torch.library.Library("torchvision", "DEF")
-    for operator in ("nms", "qnms"):
-        library.define(operator + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _declared.append(library)
-    return importlib.import_module("torchvision")
