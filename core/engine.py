@@ -342,6 +342,9 @@ def reproducible(threads: int) -> Iterator[None]:
 
     import torch
 
+    from core.pytorch import load_late_part
+
+    load_late_part()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = (
         torch.get_num_threads(),

@@ -4,11 +4,6 @@ torchvision's wheel is built against the CUDA torch; beside a CPU build its comp
 cannot load and the import stops at `operator torchvision::nms does not exist`. The models and
 transforms need none of them, so the two schemas are declared, once, and the import is tried
 again. (`torchvision.io` stays unusable then; images are decoded with Pillow.)
-
-Threads import at the same time here: the window counts what a pipeline would leave while it checks it. torchvision
-imports from the inside of `torch._dynamo`, whose modules import one another in circles; PyTorch itself loads that
-package with the first optimiser. A thread that enters the circle elsewhere than the one that is in it finds modules half
-made ("cannot import name … from partially initialized module"). So the package is loaded whole first.
 """
 
 import importlib
@@ -17,6 +12,8 @@ import threading
 from types import ModuleType
 
 import torch
+
+from core.pytorch import load_late_part
 
 _declared: list[torch.library.Library] = []  # a library's declarations live as long as the object
 _one_at_a_time = threading.Lock()
@@ -28,7 +25,7 @@ def import_torchvision() -> ModuleType:
     Every import of torchvision (or of a library that imports it) goes through here first.
     """
     with _one_at_a_time:
-        importlib.import_module("torch._dynamo")
+        load_late_part()
         try:
             return importlib.import_module("torchvision")
         except RuntimeError as error:
