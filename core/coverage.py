@@ -43,6 +43,7 @@ TRAINED = "trained"
 _SIZE = 32  # px, where the backbone takes so few
 _LEARNING = {"learning_rate": 0.003, "patience": 0}
 _STEPS = 24
+_ABREAST = 7  # networks in one table, so that it fits a page
 _LEAST_SIGNAL = 3.0  # dB: the noise has half of the signal's power
 _QUANTIZED = ("int8", "mixed")
 
@@ -253,7 +254,12 @@ def as_markdown(cells: Sequence[Cell]) -> str:
     reasons = list(dict.fromkeys(cell.reason for cell in cells if cell.reason))
     found = {(cell.method, cell.backbone): cell for cell in cells}
     chosen = [METHODS[method] for method in methods]
-    shown = [[each.title, *(_shown(found[each.id, name], reasons) for name in backbones)] for each in chosen]
+
+    def table(names: Sequence[str]) -> str:
+        rows = [[each.title, *(_shown(found[each.id, name], reasons) for name in names)] for each in chosen]
+        return markdown(["", *(backbone(name).title for name in names)], rows, others=":-:")
+
+    parts = [backbones[start : start + _ABREAST] for start in range(0, len(backbones), _ABREAST)]
     settings = [[each.title, f"`{each.stage}`", _spelled(each.settings)] for each in chosen]
     return "\n".join([
         "# What works on what",
@@ -261,8 +267,7 @@ def as_markdown(cells: Sequence[Cell]) -> str:
         "Every method tried on every backbone. `espalier coverage --out FILE` writes this page; on other",
         "backbones, with `timm:NAME` too: `espalier coverage --backbones timm:regnety_002`.",
         "",
-        markdown(["", *(backbone(name).title for name in backbones)], shown, others=":-:"),
-        "",
+        *(line for part in parts for line in (table(part), "")),
         f"- **yes**: from a network that had trained for {_STEPS} steps on the same few images, a few images went",
         "  through the method, and one training step where it trains; there was less of what the method saves; the",
         "  checkpoint was reloaded by a process of its own; the exported file was opened by ONNX Runtime and gave the",
