@@ -43,7 +43,7 @@ TRAINED = "trained"
 _SIZE = 32  # px, where the backbone takes so few
 _LEARNING = {"learning_rate": 0.003, "patience": 0}
 _STEPS = 24
-_ABREAST = 7  # networks in one table, so that it fits a page
+_ABREAST = 5  # networks in one table, so that it fits a page
 _LEAST_SIGNAL = 3.0  # dB: the noise has half of the signal's power
 _QUANTIZED = ("int8", "mixed")
 
