@@ -57,7 +57,7 @@ class QuantizeMixedParams(IntegerParams):
         "What is compared with float for each layer.",
         choices={
             "alone": "A network in which only this layer is quantized.",
-            "left-out": "A network in which all layers but this one are.",
+            "left-out": "A network in which all layers but this one are; the others' noise can hide a layer's.",
         },
         advanced=True,
     )
@@ -86,6 +86,7 @@ class QuantizeMixedParams(IntegerParams):
 
 class QuantizeMixed(DeploymentStage[QuantizeMixedParams]):
     id = "quantize-mixed"
+    version = 2
     title = "Quantize (mixed by sensitivity)"
     group = "Quantization"
     help = (
@@ -121,7 +122,7 @@ def _notes(told: dict[str, Any]) -> list[str]:
         gains = ", ".join(f"{name} {gain:+.2f} dB" for name, gain in told["left_out"].items())
         most, least = (sum(told[name].values()) / len(told[name]) for name in ("left_out", "left_out_least"))
         notes.append(
-            f"Leaving layers out of all-INT8 one by one: the {len(told['left_out'])} most sensitive gain {most:+.2f} dB "
+            f"Leaving layers out of all-INT8 in turn: the {len(told['left_out'])} most sensitive gain {most:+.2f} dB "
             f"on average ({gains}), as many of the least sensitive {least:+.2f} dB."
         )
     return notes

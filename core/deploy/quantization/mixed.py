@@ -50,13 +50,13 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
     Args (as plain data): as for `calibrated`, and target: the .onnx file to write.
         way, measure: see `core.deploy.quantization.sensitivity`. sensitivity_images: how many.
-        confirm: how many of the most and of the least sensitive layers to leave out one by one.
+        confirm: how many of the most and of the least sensitive layers to leave out in turn.
         max_loss: points of validation top-1 that may be lost. min_agreement: percent.
         most_kept: percent of the layers that may stay float.
         kept_as: "float32" or "float16" (storage). threads.
 
     Returns: as the static job; ranking (name, value); left_out and left_out_least (by name, the gain
-        in dB of leaving the layer out of all-INT8); kept (names); met (whether the budget holds); tried
+        in dB of leaving the layer out of all-INT8 besides those before it); kept (names); met (whether the budget holds); tried
         (kept, top1 and agreement of each step); float_top1; int8_ and mixed_ top1 and agreement;
         validation_images.
 
@@ -106,7 +106,7 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
 
 def _sensitivity(ground: Calibrated, arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """The ranking of the layers, and what leaving out the first and the last of it one by one gains."""
+    """The ranking of the layers, and what leaving out the first of it in turn gains, and the last, backwards."""
     threads = int(arguments.get("threads", 0))
     sample = draw(ground.model, arguments, "validation", arguments["sensitivity_images"], arguments["seed"])
     blocks = list(sample.blocks())
@@ -119,7 +119,7 @@ def _sensitivity(ground: Calibrated, arguments: dict[str, Any], progress: Progre
     return {
         "ranking": ranking,
         "left_out": confirm(bench, names[:count]),
-        "left_out_least": confirm(bench, names[len(names) - count :]),
+        "left_out_least": confirm(bench, names[: -count - 1 : -1]),
     }
 
 

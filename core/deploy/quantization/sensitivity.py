@@ -4,8 +4,13 @@
 validation images are compared with float's: signal to quantization noise of the logits (dB), mean
 KL divergence (nats), or the share of images that keep their class (%).
 
-The ranges are measured once; a variant is the same graph with other nodes quantized. On EfficientNet-Lite0
-with ImageNet weights both ways put the same four layers first, in the same order.
+The ranges are measured once; a variant is the same graph with other nodes quantized.
+
+*Alone* ranks better. Measured on EfficientNet-Lite0 tuned to CIFAR-10, 50 layers: from one sample of images to another its
+order stays (Spearman 0.995), that of *left out* does not (0.35), because the noise of all the other layers
+hides one layer's; the third most sensitive layer, left out on its own, even makes the answers worse (−0.7 dB), while
+it gains 2.0 dB once the two before it are float. With the first 25 layers of each order in float the answers have
+25.8 and 17.7 dB of signal to noise. So an order is confirmed in turn, as mixed precision uses it.
 """
 
 from collections.abc import Callable, Collection
@@ -83,11 +88,15 @@ def ranked(found: list[tuple[str, float]], way: str, measure: str) -> list[tuple
 
 
 def confirm(bench: Bench, names: list[str], measure: str = "sqnr") -> dict[str, float]:
-    """Leave each of the named layers out of an all-INT8 network, one at a time.
+    """Leave the named layers out of an all-INT8 network in turn, each besides those before it.
 
-    Returns: by layer, the measure's gain over the network with no layer left out (positive: the
-        layer's quantization did cost something).
+    Returns: by layer, the measure's gain over the step before (positive: the layer's quantization did
+        cost something).
     """
     sign = -1.0 if measure == "divergence" else 1.0
-    base = MEASURES[measure](bench.reference, bench.left_out())
-    return {name: sign * (MEASURES[measure](bench.reference, bench.left_out(name)) - base) for name in names}
+    steps = [
+        MEASURES[measure](bench.reference, bench.left_out(*names[:count])) for count in range(len(names) + 1)
+    ]
+    return {
+        name: sign * (after - before) for name, before, after in zip(names, steps, steps[1:], strict=False)
+    }

@@ -89,10 +89,11 @@ def test_a_ranking_and_its_confirmation(given):
     everything = sqnr(bench.reference, bench.left_out())
     names = [layer.name for layer in ground.layers]
     assert sqnr(bench.reference, bench.left_out(*names)) == float("inf")
-    gains = confirm(bench, names)
-    assert gains[names[0]] == pytest.approx(sqnr(bench.reference, bench.left_out(names[0])) - everything)
-    worst = ranking[0][0]
-    assert gains[worst] > 0 and gains[worst] > gains[ranking[-1][0]]
+    order = [name for name, _ in ranking]
+    gains = confirm(bench, order[:2])
+    first, both = (sqnr(bench.reference, bench.left_out(*order[:count])) for count in (1, 2))
+    assert gains == {order[0]: pytest.approx(first - everything), order[1]: pytest.approx(both - first)}
+    assert gains[order[0]] > 0 and gains[order[0]] > confirm(bench, order[-1:])[order[-1]]
 
 
 def test_one_layer_alone_by_hand(given):
