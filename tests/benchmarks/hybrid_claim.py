@@ -9,7 +9,7 @@ was measured.
 
     python tests/benchmarks/hybrid_claim.py [--quick]
 
-About 20 minutes on two cores; seconds once the stages are in the cache.
+50 minutes on one core beside other work; seconds once the stages are in the cache.
 """
 
 import sys

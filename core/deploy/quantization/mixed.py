@@ -56,8 +56,8 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
         kept_as: "float32" or "float16" (storage). threads.
 
     Returns: as the static job; ranking (name, value); left_out and left_out_least (by name, the gain
-        in dB of leaving the layer out of all-INT8 besides those before it); kept (names); met (whether the budget holds); tried
-        (kept, top1 and agreement of each step); float_top1; int8_ and mixed_ top1 and agreement;
+        in dB of leaving the layer out of all-INT8 besides those before it); kept (names); met (whether the
+        budget holds); tried (kept, top1 and agreement of each step); float_top1; int8_ and mixed_ top1 and agreement;
         validation_images.
 
     Raises:
@@ -106,7 +106,7 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
 
 def _sensitivity(ground: Calibrated, arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """The ranking of the layers, and what leaving out the first of it in turn gains, and the last, backwards."""
+    """The ranking of the layers, and what leaving out in turn gains: from its beginning, and from its end."""
     threads = int(arguments.get("threads", 0))
     sample = draw(ground.model, arguments, "validation", arguments["sensitivity_images"], arguments["seed"])
     blocks = list(sample.blocks())

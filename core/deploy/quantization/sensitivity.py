@@ -15,6 +15,7 @@ it gains 2.0 dB once the two before it are float. With the first 25 layers of ea
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,6 +98,5 @@ def confirm(bench: Bench, names: list[str], measure: str = "sqnr") -> dict[str, 
     steps = [
         MEASURES[measure](bench.reference, bench.left_out(*names[:count])) for count in range(len(names) + 1)
     ]
-    return {
-        name: sign * (after - before) for name, before, after in zip(names, steps, steps[1:], strict=False)
-    }
+    gains = (sign * (after - before) for before, after in pairwise(steps))
+    return dict(zip(names, gains, strict=True))
