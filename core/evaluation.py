@@ -31,7 +31,7 @@ from core.reports import Artefact, Metric, StageReport, Verification, Why
 from core.runs import stage_key, stage_keys, write_atomically
 from core.stages.base import ModelStage, Stage
 
-_FILES_VERSION = 2  # raised when the same checkpoint gives other files or counts
+_FILES_VERSION = 3  # raised when the same checkpoint gives other files or counts
 _WHY_VERSION = 3  # raised when other things are looked for in a file
 _RUNTIME = "exported file in ONNX Runtime on the CPU"
 _PATHS = ("path", "logits", "reference", "labels")
@@ -256,6 +256,7 @@ class Evaluator:
                 control=self.control,
                 on_progress=lambda done, text: on_fraction(done),
                 prepare={"image": list(self.data.size), "preprocess": made.facts["preprocess"]},
+                measurements=self._measurements,
             )
             return {
                 "metrics": {n: m.model_dump() for n, m in metrics.items()},

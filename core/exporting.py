@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.cache import Measurements
 from core.child import Child
 from core.control import RunControl
 from core.data.store import open_data
@@ -28,6 +29,7 @@ from core.errors import EspalierError
 from core.ladder import Rung, Step, ladder
 from core.model_card import Exported, card_of
 from core.profiling.latency import latency
+from core.profiling.pace import pace_of
 from core.profiling.protocol import Block, Budget, Timing
 from core.reports import Artefact, Metric, StageReport, Verification
 from core.runs import Home, RunFolder, stage_key
@@ -269,10 +271,13 @@ class _Export:
         blocks: list[Block] = []
         batch = 1
         with Child(self.kind.process, self._log, threads=1) as child:
+            measurements = Measurements(self.home.cache / "measurements")
+            pace = pace_of(measurements, answers.sample.parent, child, self.control)
+            arguments |= pace.as_plain()
             for number in range(budget.blocks):
                 self._tell(_VERIFIED + (_TIMED - _VERIFIED) * number / budget.blocks, "Measuring latency")
                 result = child.call("core.deploy.formats.jobs:time_block", arguments, self.control)
-                blocks.append([float(seconds) for seconds in result["seconds"]])
+                blocks.append(Block.told(result))
                 batch = int(result["batch"])
         return latency(Timing(blocks, [], 0.0, wide=False), f"{self.kind.runtime}, 1 thread", batch)
 

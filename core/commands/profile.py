@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 
 def profile(options: argparse.Namespace) -> int:
+    from core.cache import Measurements
     from core.profiling.energy import CORE_WATTS
     from core.profiling.model_profile import OPEN_SIZE, Request, profile_model
     from core.profiling.profile_text import as_text
     from core.profiling.runtimes import RUNTIMES, runtime
+    from core.runs import Home
 
     chosen = tuple(RUNTIMES) if "all" in options.runtime else tuple(dict.fromkeys(options.runtime))
     for name in chosen:
@@ -41,7 +43,8 @@ def profile(options: argparse.Namespace) -> int:
             told.append(text)
             say(f"{100 * part:3.0f} %  {text}")
 
-    found = profile_model(request, control, tell)
+    measurements = Measurements(Home.default().cache / "measurements")
+    found = profile_model(request, measurements, control, tell)
     if options.json:
         sys.stdout.write(json.dumps(found.as_dict(), indent=1) + "\n")
     else:

@@ -4,12 +4,14 @@ The headline is batch 1 on one thread, input in memory, model only. The answer o
 ratio of the block medians with a 99 % interval, or "no measurable difference" where that interval contains 1.
 """
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.cache import Measurements
 from core.child import Child
 from core.child_server import ProgressCallback
 from core.control import RunControl
@@ -18,6 +20,7 @@ from core.errors import EspalierError
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.energy import measured
 from core.profiling.machine import usable_cores
+from core.profiling.pace import pace_of
 from core.profiling.protocol import Bench, Budget, Timing, measure
 from core.profiling.runtimes import DEFAULT, RUNTIMES
 from core.profiling.session import noise
@@ -48,6 +51,7 @@ def profile_artefact(
     on_progress: ProgressCallback | None = None,
     budget: Budget | None = None,
     prepare: dict[str, Any] | None = None,
+    measurements: Measurements | None = None,
 ) -> tuple[dict[str, Metric], dict[str, Metric]]:
     """Measure an ONNX file, and how it compares with a baseline.
 
@@ -56,6 +60,7 @@ def profile_artefact(
         sample: .npy, float32 [1, c, s, s]; see `make_sample`.
         log: where the measuring process writes what it says.
         prepare: the decoded images' size and how they are prepared, see `core.profiling.session.time_block`.
+        measurements: of this machine, from which its pace is known; None gives times as they are.
 
     Returns:
         metrics: latency_ms, latency_ms_p90, latency_ms_p99 (one thread, batch 1),
@@ -72,9 +77,10 @@ def profile_artefact(
     budget = budget or Budget()
     cores = usable_cores()
     tell = on_progress or (lambda fraction, text: None)
-    with Child("measure", log) as child:
-        bench = Bench(child, model, baseline, {"sample": str(sample)}, budget, control)
+    with Child("measure", log) as child, tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
         tell(0.0, "Measuring latency")
+        pace = pace_of(measurements, Path(scratch), child, control) if measurements else None
+        bench = Bench(child, model, baseline, {"sample": str(sample)}, budget, control, pace=pace)
         headline = bench.blocks(1, 1, fresh=True)
         begun = measure(headline, baseline is not None, budget.first_half())
         metrics: dict[str, Metric] = {}
@@ -87,7 +93,8 @@ def profile_artefact(
             metrics["latency_ms_all_cores"] = latency(several, bench.words(cores))
         tell(0.6, "Measuring throughput")
         try:
-            batches = measure(bench.blocks(cores, BATCH), baseline is not None, budget.beside())
+            block, compare = bench.blocks(cores, BATCH), baseline is not None
+            batches = measure(block, compare, budget.beside())
             metrics["throughput"] = throughput(batches, bench.words(cores), BATCH)
             ratios |= change("throughput", batches)
         except EspalierError as error:  # a fixed batch size, or too little memory for a batch
@@ -148,9 +155,9 @@ def profile_checkpoint(
 
 def latency_metrics(timing: Timing, runtime: str, batch: int = 1) -> dict[str, Metric]:
     """The latency with the tail beside it, milliseconds."""
-    runs = np.concatenate([np.asarray(block) for block in timing.candidate])
+    runs = np.concatenate([block.seconds for block in timing.candidate])
     how = f"{runtime}, batch {batch}; {len(runs)} runs in {len(timing.candidate)} sessions"
-    nine = median_interval([float(np.quantile(block, 0.9)) for block in timing.candidate])
+    nine = median_interval([float(np.quantile(block.seconds, 0.9)) for block in timing.candidate])
     tail = Metric(value=1e3 * float(np.quantile(runs, 0.99)), unit="ms", n=len(runs), how=how)
     return {
         "latency_ms": latency(timing, runtime, batch),
@@ -167,12 +174,13 @@ def latency(timing: Timing, runtime: str, batch: int = 1, scope: str = "") -> Me
     """
     how = f"{runtime}, batch {batch}{scope}; median of {timing.runs} runs in {len(timing.candidate)} sessions"
     interval = timing.interval
-    return _metric(interval, 1e3, interval.value, "ms", timing.runs, how + _scatter(timing))
+    return _metric(interval, 1e3, interval.value, "ms", timing.runs, how + _paced(timing) + _scatter(timing))
 
 
 def prepared(bench: Bench, prepare: dict[str, Any], budget: Budget, threads: int = 1) -> Metric:
     """The latency of one image that begins at the decoded image in memory."""
-    timing = measure(replace(bench, budget=budget).blocks(threads, 1, prepare), False, budget)
+    block = replace(bench, budget=budget).blocks(threads, 1, prepare)
+    timing = measure(block, False, budget)
     height, width = prepare["image"]
     scope = (
         f", with preprocessing: from a decoded image of {width} × {height} pixels in memory on, resized and "
@@ -192,7 +200,7 @@ def throughput(timing: Timing, runtime: str, batch: int) -> Metric:
         high=batch / times.low if times.low else None,
         level=times.level,
         n=timing.runs,
-        how=how + _scatter(timing),
+        how=how + _paced(timing) + _scatter(timing),
     )
 
 
@@ -200,6 +208,13 @@ def _metric(interval: Interval, scale: float, value: float, unit: str, n: int, h
     """An interval as a metric around `value`, both times `scale`."""
     low, high = (None if bound is None else scale * bound for bound in (interval.low, interval.high))
     return Metric(value=scale * value, unit=unit, low=low, high=high, level=interval.level, n=n, how=how)
+
+
+def _paced(timing: Timing) -> str:
+    """At what pace the figures are given, and at what pace they were timed."""
+    if timing.pace is None:
+        return ""
+    return f"; at the machine's usual pace, it ran at {100 * timing.pace:.0f} % of that"
 
 
 def _scatter(timing: Timing) -> str:

@@ -5,12 +5,15 @@ is noise of the shape that the model says; the scope is the model only, with a s
 """
 
 import json
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from core.cache import Measurements
 from core.child import Child
 from core.child_server import ProgressCallback
 from core.control import RunControl
@@ -30,6 +33,7 @@ from core.profiling.latency import (
     weights,
 )
 from core.profiling.machine import fingerprint, usable_cores
+from core.profiling.pace import Pace, pace_of
 from core.profiling.protocol import Bench, Budget, measure
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime
 from core.profiling.runtimes.base import count_threads
@@ -150,16 +154,22 @@ def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def profile_model(
-    request: Request, control: RunControl | None = None, on_progress: ProgressCallback | None = None
+    request: Request,
+    measurements: Measurements | None = None,
+    control: RunControl | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> ModelProfile:
     """Measure a model.
+
+    Args:
+        measurements: of this machine, from which its pace is known; None gives times as they are.
 
     Raises:
         EspalierError: when the model, or what it is compared with, cannot be opened, or no runtime runs it.
         Stopped: a person asked to stop.
     """
     with ExitStack() as stack:
-        job = _Job(request, control, on_progress or (lambda fraction, text: None), stack)
+        job = _Job(request, measurements, control, on_progress or (lambda fraction, text: None), stack)
         return job.run()
 
 
@@ -167,9 +177,15 @@ class _Job:
     """One request on its way; the children are started when they are first needed."""
 
     def __init__(
-        self, request: Request, control: RunControl | None, tell: ProgressCallback, stack: ExitStack
+        self,
+        request: Request,
+        measurements: Measurements | None,
+        control: RunControl | None,
+        tell: ProgressCallback,
+        stack: ExitStack,
     ):
         self.request, self.control, self._tell, self._stack = request, control, tell, stack
+        self._measurements = measurements
         self._children: dict[str, Child] = {}
         self._done = 0.0
 
@@ -203,6 +219,14 @@ class _Job:
         facts, layers = self._facts(shape), self._layers(shape)
         self._tell(1.0, "Measured")
         return ModelProfile(request.subject.name, against, shape, facts, found, layers, fingerprint())
+
+    @cached_property
+    def _pace(self) -> Pace | None:
+        """The machine's, where its measurements are known."""
+        if self._measurements is None:
+            return None
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="espalier-"))
+        return pace_of(self._measurements, Path(folder), self._child("measure"), self.control)
 
     def _child(self, kind: Any) -> Child:
         if kind not in self._children:
@@ -254,6 +278,8 @@ class _Job:
         assert model is not None
         images = {"shape": shape}
         bench = Bench(self._child(runtime.child), model, other, images, request.budget, self.control, runtime)
+        if not bench.on_gpu:
+            bench.pace = self._pace
         pairs = list(dict.fromkeys((t, fixed or b) for t, b in request.pairs()))
         for index, (threads, batch) in enumerate(pairs):
             tell(0.6 * index / len(pairs), f"{runtime.label}: batch {batch}, {count_threads(threads)}")
@@ -275,9 +301,8 @@ class _Job:
         bench.call("release")
 
     def _line(self, bench: Bench, threads: int, batch: int) -> Line:
-        timing = measure(
-            bench.blocks(threads, batch, fresh=True), bench.baseline is not None, self.request.budget
-        )
+        block, compare = bench.blocks(threads, batch, fresh=True), bench.baseline is not None
+        timing = measure(block, compare, self.request.budget)
         metrics = latency_metrics(timing, bench.words(threads), batch)
         metrics["throughput"] = throughput(timing, bench.words(threads), batch)
         return Line(threads, batch, metrics, {**change("latency_ms", timing), **change("throughput", timing)})

@@ -46,6 +46,7 @@ _LAYOUT = (
     "Unsqueeze",
     "Flatten",
     "Identity",
+    "SpaceToDepth",
 )
 _MOVING = (
     *_LAYOUT,

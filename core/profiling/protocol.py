@@ -5,15 +5,15 @@ times some 30 runs and closes it. Two models that are compared take turns (A B, 
 have sessions open together. Measuring goes on until the interval is narrow or the budget is spent: on a
 noisy machine it takes longer, and where that does not help the figure says so.
 
-Latencies drift: the headline's rounds each have a process of their own, and its second half comes after
-the other figures, so that its interval contains what the machine does within some seconds.
+Latencies drift: the headline's rounds each have a process of their own, and figures are given at the machine's
+usual pace (`core.profiling.pace`).
 
 Measured here: two sessions alive together, two threads each, made ratios of a file against itself
 of 0.60 to 1.67; blocks with one session each 0.99 to 1.02.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,13 +23,11 @@ import numpy as np
 from core.child import Child
 from core.control import RunControl
 from core.profiling.machine import fingerprint
+from core.profiling.pace import Pace
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime, Settings
 from core.profiling.statistics import Interval, median_interval, ratio_interval, relative_half_width
 
 Which = Literal["baseline", "candidate"]
-Block = list[float]  # seconds of each timed run of one session
-TimeBlock = Callable[[Which], Block]
-
 _WARM_SECONDS = 1.0  # at most
 _WARM_BRIEFLY = 0.1  # batches, whose runs are long, and networks that ran in this process before
 
@@ -50,13 +48,13 @@ class Budget:
     """
 
     blocks: int = 8
-    most_blocks: int = 24
+    most_blocks: int = 32
     few_blocks: int = 4
     runs: int = 30
     block_seconds: float = 0.05
     block_limit: float = 10.0
     width: float = 0.03
-    seconds: float = 4.0
+    seconds: float = 10.0
     limit: float = 45.0
     memory_processes: int = 3
 
@@ -76,6 +74,32 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """The timed runs of one session.
+
+    Attributes:
+        seconds: of each run, at the machine's usual pace where its pace was taken.
+        pace: the machine's meanwhile, as a share of the usual; None where it was not taken.
+    """
+
+    seconds: list[float]
+    pace: float | None = None
+
+    @classmethod
+    def told(cls, answer: Mapping[str, Any]) -> "Block":
+        """As `core.profiling.session.timed` answers."""
+        return cls([float(seconds) for seconds in answer["seconds"]], answer["pace"])
+
+    @property
+    def median(self) -> float:
+        """Seconds."""
+        return float(np.median(self.seconds))
+
+
+TimeBlock = Callable[[Which], Block]
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """Blocks of a file and, block by block beside them, of the baseline (empty without one).
 
@@ -89,26 +113,29 @@ class Timing:
     wide: bool
 
     @property
-    def medians(self) -> list[float]:
-        """Seconds, one figure a block."""
-        return [float(np.median(block)) for block in self.candidate]
+    def pace(self) -> float | None:
+        """The machine's pace while this was measured, as a share of the usual; None where it was not taken."""
+        paces = [block.pace for block in self.candidate if block.pace is not None]
+        return float(np.median(paces)) if paces else None
 
     @property
     def runs(self) -> int:
         """Timed runs of the candidate in all blocks."""
-        return sum(len(block) for block in self.candidate)
+        return sum(len(block.seconds) for block in self.candidate)
 
     @property
     def interval(self) -> Interval:
         """The median over the blocks of each block's median, seconds."""
-        return median_interval(self.medians)
+        return median_interval([block.median for block in self.candidate])
 
     @property
     def ratio(self) -> Interval | None:
         """Candidate's time / baseline's time, or None without a baseline."""
         if not self.baseline:
             return None
-        return ratio_interval([float(np.median(block)) for block in self.baseline], self.medians)
+        return ratio_interval(
+            [block.median for block in self.baseline], [block.median for block in self.candidate]
+        )
 
     @property
     def width(self) -> float:
@@ -127,6 +154,7 @@ class Bench:
         candidate, baseline: .onnx files or checkpoint folders, as the runtime takes them.
         images: what is run, as `core.profiling.session.time_block` takes it: {"sample": path} or {"shape": [c, s, s]};
             empty takes noise of the model's own shape.
+        pace: the machine's; None takes times as they are.
         device_bytes: the largest device memory that a block of the candidate reported.
         ready_seconds: the longest time from opening to the first answer; that is where compiling shows.
     """
@@ -140,6 +168,7 @@ class Bench:
     runtime: Runtime = RUNTIMES[DEFAULT]
     device: str = "cpu"
     precision: str = "float32"
+    pace: Pace | None = None
     device_bytes: int | None = None
     ready_seconds: float = 0.0
     _warm: set[tuple[Any, ...]] = field(default_factory=set)
@@ -160,6 +189,7 @@ class Bench:
         """
         runs = self.budget.runs if batch == 1 else max(5, self.budget.runs // 5)
         turns = 1 if self.baseline is None else 2  # of a round
+        more = ({"prepare": prepare} if prepare else {}) | (self.pace.as_plain() if self.pace else {})
         done = 0
 
         def block(which: Which) -> Block:
@@ -172,14 +202,14 @@ class Bench:
             brief = batch > 1 or (self.runtime.keeps and key in self._warm)
             self._warm.add(key)
             result = self.call(
-                "time_block", model, threads, batch=batch, runs=runs, **({"prepare": prepare} if prepare else {}),
+                "time_block", model, threads, batch=batch, runs=runs, **more,
                 seconds=self.budget.block_seconds, limit=self.budget.block_limit,
                 warm_limit=_WARM_BRIEFLY if brief else _WARM_SECONDS,
             )  # fmt: skip
             if which == "candidate":
                 self.device_bytes = max(self.device_bytes or 0, result["device"] or 0) or None
                 self.ready_seconds = max(self.ready_seconds, result["open_seconds"])
-            return [float(seconds) for seconds in result["seconds"]]
+            return Block.told(result)
 
         return block
 

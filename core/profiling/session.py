@@ -5,6 +5,7 @@ batch, `c` channels, `s` pixels a side.
 """
 
 import gc
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ import numpy as np
 from core.child_server import ProgressCallback
 from core.profiling.preparing import preparer
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Run, Runtime, Session, Settings, runtime
-from core.profiling.runtimes.onnxruntime_cpu import open_session
+from core.profiling.runtimes.onnxruntime_cpu import OnnxSession, open_session
 
 __all__ = [
     "bound",
@@ -29,6 +30,7 @@ __all__ = [
     "noise",
     "open_session",
     "opened",
+    "paced_runs",
     "peak_bytes",
     "release",
     "time_block",
@@ -41,6 +43,8 @@ _WINDOW = 5  # runs whose median is compared with the window before it
 _WARM_SECONDS = 0.03  # at least this long
 _WARM_LIMIT = 1.0  # and not longer than this, once it ran twice
 _WARM_AGREEMENT = 0.03
+_TURN = 0.005  # seconds of a model's runs between two looks at the reference
+_REFERENCE_RUNS = 4
 
 
 def missing(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -79,8 +83,9 @@ def time_block(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
         runs: at least this many timed runs. seconds: at least this long.
         limit: no run starts after this many seconds of timed runs, once 5 are done.
         warm_limit: the warm-up ends after this many seconds; 1 unless given.
+        reference, usual: the machine's pace is taken, see `core.profiling.pace`.
 
-    Returns: seconds (one figure a timed run), warm_runs, settled (whether the warm-up settled),
+    Returns: seconds (one figure a timed run), pace, warm_runs, settled (whether the warm-up settled),
         open_seconds (until the first answer), device (peak bytes on a GPU, or None).
 
     Raises:
@@ -100,16 +105,28 @@ def timed(run: Callable[[], object], arguments: dict[str, Any]) -> dict[str, Any
     """A block of timed runs, warmed up and without garbage collection.
 
     Args:
-        arguments: runs, seconds, limit, warm_limit as for `time_block`.
+        arguments: runs, seconds, limit, warm_limit, reference, usual as for `time_block`.
 
-    Returns: seconds (one figure a timed run), warm_runs, settled.
+    Returns: seconds (one figure a timed run, at the machine's usual pace where that is to be taken), pace (the
+        machine's meanwhile as a share of the usual, or None), warm_runs, settled.
     """
     warm_runs, settled = warm_up(run, float(arguments.get("warm_limit", _WARM_LIMIT)))
-    with _no_collection():
-        seconds = timed_runs(
-            run, int(arguments["runs"]), float(arguments["seconds"]), float(arguments["limit"])
-        )
-    return {"seconds": seconds, "warm_runs": warm_runs, "settled": settled}
+    lasting = int(arguments["runs"]), float(arguments["seconds"]), float(arguments["limit"])
+    if "reference" not in arguments:
+        with _no_collection():
+            seconds, pace = timed_runs(run, *lasting), None
+    else:
+        reference = _reference(Path(arguments["reference"]))
+        warm_up(reference, _WARM_SECONDS)
+        with _no_collection():
+            seconds, pace = paced_runs(run, reference, float(arguments["usual"]), *lasting)
+    return {"seconds": seconds, "pace": pace, "warm_runs": warm_runs, "settled": settled}
+
+
+def _reference(path: Path) -> Run:
+    """A call that runs the reference of `core.profiling.pace` once, on one thread."""
+    session = OnnxSession(open_session(path, 1))
+    return session.bind(noise(tuple(side or 1 for side in session.shape[1:])))
 
 
 def release(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -248,6 +265,44 @@ def timed_runs(
         spent = after - started
         if (len(found) >= runs and spent >= seconds) or (len(found) >= least and spent >= limit):
             return found
+
+
+def paced_runs(
+    run: Callable[[], object],
+    reference: Callable[[], object],
+    usual: float,
+    runs: int,
+    seconds: float,
+    limit: float,
+) -> tuple[list[float], float]:
+    """As `timed_runs`, in turns of some milliseconds with the reference, at the machine's usual pace.
+
+    What disturbs for longer than such a turn slows both alike. Short runs begin each turn with one that does not
+    count, because the other has been in the caches.
+
+    Args:
+        usual: seconds that the reference usually takes.
+
+    Returns: seconds of each run × pace around it, and the median pace as a share of the usual.
+    """
+    found: list[float] = []
+    paces: list[float] = []
+    spent = 0.0
+
+    def beside() -> float:
+        reference()
+        return median(timed_runs(reference, _REFERENCE_RUNS, 0.0, math.inf))
+
+    before = beside()
+    while not ((len(found) >= runs and spent >= seconds) or (len(found) >= 5 and spent >= limit)):
+        if found and found[-1] < _TURN / 4:
+            run()
+        turn = timed_runs(run, 1, _TURN, math.inf)
+        after = beside()
+        paces.append(2 * usual / (before + after))
+        found += [paces[-1] * each for each in turn]
+        spent, before = spent + sum(turn), after
+    return found, median(paces)
 
 
 def reset_peak() -> None:

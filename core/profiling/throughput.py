@@ -10,8 +10,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from core.child_server import ProgressCallback
 from core.errors import EspalierError
 from core.profiling.latency import throughput
@@ -75,7 +73,7 @@ def _cell(bench: Bench, pair: tuple[int, int], blocks: list[Block], refused: str
         return Cell(batch, threads, Metric(value=None, unit="images/s", how=refused), None)
     timing = Timing(blocks, [], 0.0, False)
     found = throughput(timing, bench.words(threads), batch)
-    return Cell(batch, threads, found, 1e3 * float(np.median(timing.medians)))
+    return Cell(batch, threads, found, 1e3 * timing.interval.value)
 
 
 def sweet_spot(cells: Sequence[Cell]) -> Cell | None:

@@ -114,6 +114,7 @@ class QuantizeStaticParams(IntegerParams):
 
 class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
     id = "quantize-static"
+    version = 2
     title = "Quantize (static INT8)"
     group = "Quantization"
     help = (

@@ -25,11 +25,14 @@ from typing import Literal
 import torch
 from claims import Verdict, finished, parser, report, value
 
+from core.cache import Measurements
 from core.checkpoint import load_checkpoint
 from core.child import Child
 from core.pipeline import Pipeline
-from core.profiling.latency import Budget, make_sample, measure
-from core.profiling.session import timed_runs, warm_up
+from core.profiling.latency import make_sample
+from core.profiling.pace import pace_of
+from core.profiling.protocol import Block, Budget, measure
+from core.profiling.session import timed
 from core.profiling.statistics import Interval
 from core.runs import RunFolder
 
@@ -80,19 +83,23 @@ def ratio(run: RunFolder, stage: str, against: Literal["eager", "float"], budget
     with tempfile.TemporaryDirectory() as folder, Child("measure", Path(folder) / "log") as child:
         sample = Path(folder) / "sample.npy"
         make_sample(sample, SIZE)
+        pace = pace_of(Measurements(Path(folder) / "measurements"), Path(folder), child)
+        lasting = {
+            "runs": budget.runs, "seconds": budget.block_seconds, "limit": budget.block_limit, **pace.as_plain()
+        }  # fmt: skip
 
-        def block(which: Literal["baseline", "candidate"]) -> list[float]:
+        def block(which: Literal["baseline", "candidate"]) -> Block:
             if which == "baseline" and against == "eager":
                 with torch.inference_mode():
-                    warm_up(lambda: model(image))
-                    return timed_runs(
-                        lambda: model(image), budget.runs, budget.block_seconds, budget.block_limit
-                    )
-            told = child.call("core.profiling.session:time_block", {
-                "model": str(files[which]), "sample": str(sample), "threads": THREADS, "batch": 1,
-                "runs": budget.runs, "seconds": budget.block_seconds, "limit": budget.block_limit,
-            })  # fmt: skip
-            return [float(seconds) for seconds in told["seconds"]]
+                    return Block.told(timed(lambda: model(image), lasting))
+            asked = {
+                "model": str(files[which]),
+                "sample": str(sample),
+                "threads": THREADS,
+                "batch": 1,
+                **lasting,
+            }
+            return Block.told(child.call("core.profiling.session:time_block", asked))
 
         found = measure(block, True, budget).ratio
     assert found is not None

@@ -2,7 +2,8 @@
 
 Claims, for ResNet-20 at 32 × 32 px with random weights, one image on one thread, on a quiet machine: the same model
 is profiled 20 times, against a copy of its file, and the reported 99 % interval is at most ±3 % wide and contains the
-median of all 20 reported latencies at least 18 times; the copy is called "no measurable difference" at least 18
+median of all 20 reported latencies at least 18 times (latencies are given at the machine's usual pace, see
+core/profiling/pace.py; what it ran at is shown too); the copy is called "no measurable difference" at least 18
 times; a network with one residual block more, which takes about 10 % longer, is called slower at least 18
 times of 20. Every time is a whole measurement, as for a stage.
 
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from claims import high, low
 
+from core.cache import Measurements
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.latency import make_sample, profile_artefact
 from core.profiling.machine import fingerprint
@@ -50,9 +52,11 @@ def make_models(folder: Path) -> tuple[Path, Path, Path]:
     return first, copy, slower
 
 
-def profiled(candidate: Path, baseline: Path, sample: Path) -> tuple[Metric, Metric]:
+def profiled(
+    candidate: Path, baseline: Path, sample: Path, measurements: Measurements
+) -> tuple[Metric, Metric]:
     """Latency and its ratio to the baseline's, measured as for a stage."""
-    metrics, change = profile_artefact(candidate, baseline, sample)
+    metrics, change = profile_artefact(candidate, baseline, sample, measurements=measurements)
     return metrics["latency_ms"], change["latency_ms"]
 
 
@@ -78,10 +82,11 @@ def main() -> int:
         first, copy, slower = make_models(Path(folder))
         sample = Path(folder) / "sample.npy"
         make_sample(sample, SIZE)
+        measurements = Measurements(Path(folder) / "measurements")
         started = time.perf_counter()
         for _ in range(times):  # in turns, so that what the machine does meanwhile hits both
-            same.append(profiled(copy, first, sample))
-            slow.append(profiled(slower, first, sample))
+            same.append(profiled(copy, first, sample, measurements))
+            slow.append(profiled(slower, first, sample, measurements))
         seconds = time.perf_counter() - started
     latencies = [latency for latency, _ in same]
     medians = [latency.value for latency in latencies]

@@ -4,7 +4,7 @@ Static and mixed quantization both begin with one.
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from core.deploy.quantization.qdq import (
     quantized,
     resolve_activations,
 )
+from core.deploy.quantization.stem import packed
 
 if TYPE_CHECKING:
     import onnx
@@ -66,13 +67,20 @@ class Calibrated:
         return made, bias.correct(made, self.model, self.layers, done, self.sample, progress)
 
     def write(
-        self, made: "onnx.ModelProto", precision: str, target: Path, reasons: Mapping[str, str]
+        self,
+        made: "onnx.ModelProto",
+        precision: str,
+        target: Path,
+        reasons: Mapping[str, str],
+        notes: Iterable[str],
     ) -> dict[str, Any]:
         """Write the graph, and say what of it computes with integers and why the rest does not.
 
         Args:
             reasons: by name, why a layer stayed float, beside those that a person keeps.
+            notes: sentences for a person beside those from calibration; empty ones are dropped.
         """
+        told = [*self.notes, *notes, packed(made)]
         finish(made, self.told, precision, target)
         done = is_quantized(made, self.layers)
         why = {name: f"kept in float by {pattern!r}" for name, pattern in self.kept.items()} | dict(reasons)
@@ -95,6 +103,7 @@ class Calibrated:
             "skipped": skipped,
             "activations": self.numbers.activations,
             "calibration_images": len(self.sample),
+            "notes": [sentence for sentence in told if sentence],
         }
 
 

@@ -77,19 +77,18 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
     tried = fewest(most, outcome, holds)
     chosen, plain, kept = tried[-1], tried[0], names[: tried[-1].kept]
-    notes = list(ground.notes)
+    notes = []
     if arguments["kept_as"] == "float16":
         store_half(chosen.model, [layer for layer in ground.layers if layer.name in {*kept, *ground.kept}])
         notes.append(
             "Layers kept in float are stored in float16 and computed in float32: halves are no faster here."
         )
     reasons = {name: f"number {place} in sensitivity" for place, name in enumerate(kept, start=1)}
-    told = ground.write(chosen.model, "mixed", Path(arguments["target"]), reasons)
+    told = ground.write(chosen.model, "mixed", Path(arguments["target"]), reasons, notes)
     progress(1.0, "Quantized")
     return {
         **told,
         **found,
-        "notes": notes,
         "seconds": {
             "calibrate": ground.seconds, "sensitivity": between - started, "search": time.monotonic() - between
         },

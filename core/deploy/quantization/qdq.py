@@ -36,7 +36,7 @@ OP_TYPES = (*LAYER_TYPES, *ACTIVATION_TYPES, "Add", "MaxPool", "AveragePool")
 _MOVES = ("Slice", "Pad", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
 _PLUMBING = (
     *_MOVES, "QuantizeLinear", "DequantizeLinear", "Shape", "Gather", "Range", "Cast", "Concat", "Identity",
-    "Constant", "Expand",
+    "Constant", "Expand", "SpaceToDepth",
 )  # fmt: skip
 _FLOAT_ANSWERS = ["Gemm", "MatMul"]
 

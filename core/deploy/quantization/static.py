@@ -27,10 +27,9 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     started = time.monotonic()
     progress(0.7, "Quantizing")
     made, said = ground.quantized((), lambda done, text: progress(0.7 + 0.3 * done, text))
-    told = ground.write(made, "int8", Path(arguments["target"]), {})
+    told = ground.write(made, "int8", Path(arguments["target"]), {}, [said])
     progress(1.0, "Quantized")
     return {
         **told,
-        "notes": [*ground.notes, *([said] if said else [])],
         "seconds": {"calibrate": ground.seconds, "quantize": time.monotonic() - started},
     }

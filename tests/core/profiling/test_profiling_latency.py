@@ -10,11 +10,11 @@ import pytest
 from core.child import Child
 from core.control import RunControl
 from core.errors import EspalierError, Stopped
-from core.profiling import PROTOCOL_VERSION
-from core.profiling.latency import answer, make_sample, profile_artefact
+from core.profiling import PROTOCOL_VERSION, session
+from core.profiling.latency import answer, latency, make_sample, profile_artefact
 from core.profiling.machine import usable_cores
-from core.profiling.protocol import Budget, measure
-from core.profiling.session import timed_runs, warm_up
+from core.profiling.protocol import Block, Budget, Timing, measure
+from core.profiling.session import paced_runs, timed_runs, warm_up
 from core.profiling.statistics import Interval, differs
 
 QUICK = Budget(blocks=8, most_blocks=10, block_seconds=0.01, seconds=0.5, memory_processes=1)
@@ -27,7 +27,7 @@ def blocks_of(times: dict[str, float], scatter: float, seed: int = 0):
     def block(which):
         order.append(which)
         session = times[which] * math.exp(scatter * rng.standard_normal())
-        return list(session * (1 + 0.01 * rng.standard_normal(30)))
+        return Block(list(session * (1 + 0.01 * rng.standard_normal(30))))
 
     return block, order
 
@@ -54,7 +54,7 @@ def test_a_measurement_goes_on_where_it_was():
 def test_alone_there_is_no_ratio():
     block, order = blocks_of({"candidate": 1.0}, 0.001)
     timing = measure(block, False, Budget())
-    assert set(order) == {"candidate"} and timing.ratio is None and len(timing.medians) == 8
+    assert set(order) == {"candidate"} and timing.ratio is None and len(timing.candidate) == 8
 
 
 def test_the_same_file_shows_no_difference_about_as_often_as_the_level_says():
@@ -73,6 +73,14 @@ def test_measuring_goes_on_while_the_interval_is_wide():
     block, _ = blocks_of({"baseline": 1.0, "candidate": 1.0}, 0.2)
     timing = measure(block, True, Budget(blocks=8, seconds=0))
     assert len(timing.candidate) == 8 and timing.wide
+
+
+def test_a_latency_says_at_what_pace_it_was_timed():
+    blocks = [Block([0.002] * 30, pace) for pace in (0.7, 0.8, 0.9)]
+    timing = Timing(blocks, [], 1.0, wide=False)
+    assert timing.pace == 0.8
+    assert latency(timing, "Here").how.endswith("at the machine's usual pace, it ran at 80 % of that")
+    assert "pace" not in latency(Timing([Block([0.002] * 30)], [], 1.0, wide=False), "Here").how
 
 
 def test_a_large_model_gets_by_with_few_blocks():
@@ -99,6 +107,38 @@ def test_warm_up_and_timed_runs_count_their_runs():
     assert len(timed_runs(lambda: None, 30, 0.0, 5.0)) == 30
     assert len(timed_runs(lambda: None, 1000, 0.0, 0.0)) == 5
     assert sum(timed_runs(lambda: sum(range(2000)), 1, 0.05, 5.0)) >= 0.04
+
+
+class Clock:
+    """A machine whose time goes by only when somebody works, and that gets slower and slower."""
+
+    def __init__(self) -> None:
+        self.now, self.slowness, self.calls = 0.0, 1.0, []
+
+    def work(self, name: str, seconds: float):
+        def run() -> None:
+            self.calls.append(name)
+            self.now += seconds * self.slowness
+            self.slowness *= 1.0005
+
+        return run
+
+
+@pytest.mark.parametrize("seconds", [0.0004, 0.02])
+def test_what_slows_the_reference_too_is_taken_out(seconds, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(session.time, "perf_counter", lambda: clock.now)
+    model, reference = clock.work("model", seconds), clock.work("reference", 0.0007)
+    found, pace = paced_runs(model, reference, 0.0007, 100, 0.05, 10.0)
+    assert clock.slowness > 1.05 and len(found) >= 100
+    assert found == pytest.approx([seconds] * len(found), rel=0.005)
+    assert 1 / clock.slowness < pace < 1
+    turns = (
+        "".join(name[0] for name in clock.calls).strip("r").split("rrrrr")
+    )  # one that does not count, and four
+    assert {len(turn) for turn in turns[1:]} <= ({1} if seconds > 0.005 else {11, 12, 13, 14})
+    short, _ = paced_runs(model, reference, 0.0007, 1000, 0.0, 0.0)
+    assert 5 <= len(short) < 30  # the limit is reached
 
 
 @pytest.fixture(scope="module")
