@@ -9,8 +9,8 @@ measurements.
 
 Measured there, 518 rounds within 240 s, network and a reference after each other: medians of 8 rounds lay between 0.94 and
 1.22 of the median of all as they were timed, between 0.99 and 1.04 at the usual pace; their 99 % intervals contained the
-median of all in 64 % and in 100 %. In turns of milliseconds the rounds of a disturbed machine scatter half as much again. Of
-four references this one slows down most like ResNet-20 and ResNet-18 do.
+median of all in 64 % and in 100 %. In turns of milliseconds the rounds of a disturbed machine scatter half as much (4
+instead of 9 %). Of four references this one slows down most like ResNet-20 and ResNet-18 do.
 
 What it does badly: it corrects what slows every network alike. One that waits for memory suffers otherwise than the
 reference, which lies in the processor's caches (MobileNetV2 at 64 × 64 moved by 20 % and still by 15 % at the usual pace),

@@ -46,7 +46,12 @@ def packed(model: "onnx.ModelProto") -> str:
         entry = chain[-1].input[0]
         if len(chain) != 3 or weight is None or weight.op_type != "DequantizeLinear" or entry not in sides:
             continue
-        if readers[weight.input[0]] == 1 and (block := _pack(model, node, weight.input[0], sides[entry])):
+        shifted = len(weight.input) > 2 and array_of(model, weight.input[2]).any()  # zero is no zero there
+        if (
+            readers[weight.input[0]] == 1
+            and not shifted
+            and (block := _pack(model, node, weight.input[0], sides[entry]))
+        ):
             _insert(model, chain[-1], node, block)
             return (
                 f"The first convolution reads {block} × {block} pixels as channels, which integer kernels compute faster; "

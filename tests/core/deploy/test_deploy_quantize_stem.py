@@ -6,7 +6,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.deploy.quantization.graph import array_of, copy_of
+from core.deploy.quantization.graph import array_of, copy_of, put_array
 from core.deploy.quantization.stem import packed
 
 OUTPUTS = 16
@@ -97,5 +97,12 @@ def test_a_tensor_that_others_read_stays():
     model = stem(7, 2, [3, 3, 3, 3], 32)
     model.graph.node.append(helper.make_node("Identity", ["x_back"], ["other"]))
     model.graph.output.append(helper.make_tensor_value_info("other", TensorProto.FLOAT, ["batch", 3, 32, 32]))
+    before = copy_of(model)
+    assert packed(model) == "" and model == before
+
+
+def test_weights_whose_zero_is_another_integer_stay():
+    model = stem(7, 2, [3, 3, 3, 3], 32)
+    put_array(model, "w_zero", np.full(OUTPUTS, 3, np.int8))
     before = copy_of(model)
     assert packed(model) == "" and model == before
