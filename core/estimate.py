@@ -23,10 +23,11 @@ from core.pipeline import Pipeline, StageNode
 from core.runs import Home
 from core.stages.base import ModelStage, with_precision
 
-_STEPS = 4
+_FEW_STEPS, _STEPS = 1, 4  # what four take longer than one are steps; the rest comes once an epoch
 _TRIALS = 3  # the fastest counts: the first warms up, and other programs only slow down
 _FORWARD_SHARE = 0.35  # of a training step: a forward pass without gradients
 _MEASURING_SECONDS = 15.0  # export and timing of one file
+_PYTORCH_SECONDS = 3.0  # timing of the network itself
 _FILE_SECONDS = 20.0  # converting a file, calibration included; a search for sensitive layers takes longer
 _FILES_PER_STAGE = 4  # checkpoint and exported file, each in the run and in the cache
 
@@ -156,21 +157,20 @@ class _Trial:
         size_mb = sum(p.numel() for p in model.parameters()) * 4 / 1e6
         labels, test = self.data.labels[self.data.split("train")], len(self.data.split("test"))
         images = epoch_images(labels, self.pipeline.data.balance)
-        per_image, steps = 0.0, 0
+        per_image, around, steps = 0.0, 0.0, 0
         if training is not None:
             one = training.model_copy(update={"epochs": 1, "patience": 0})
             steps = _STEPS
-            per_image = min(
-                self._seconds_per_image(model, with_precision(one, precision), context, steps)
+            per_image, around = min(
+                self._seconds(model, with_precision(one, precision), context)
                 for precision in self._precisions(stage.precision(settings))
-                for _ in range(_TRIALS)
             )
         validation = len(self.data.split("validation")) * _FORWARD_SHARE * per_image
         epochs = stage.epochs(settings)
         files = 2 if half else 1
-        seconds = epochs * (images * per_image + validation) + (1 + files) * (
-            test * _FORWARD_SHARE * per_image + _MEASURING_SECONDS
-        )
+        answering = test * _FORWARD_SHARE * per_image
+        seconds = epochs * (images * per_image + validation + around)
+        seconds += answering + _PYTORCH_SECONDS + files * (answering + _MEASURING_SECONDS)
         if self.device.startswith("cuda"):
             torch.cuda.synchronize()
         return {
@@ -203,7 +203,21 @@ class _Trial:
 
         return ("float32", "mixed") if wanted == "auto" and undecided(self.device) else (wanted or "float32",)
 
-    def _seconds_per_image(self, model: Any, settings: Any, context: Any, steps: int) -> float:
+    def _seconds(self, model: Any, settings: Any, context: Any) -> tuple[float, float]:
+        """Seconds of training per image, and once an epoch beside it."""
+        fastest: dict[int, float] = {}
+        for steps in (_FEW_STEPS, _STEPS) * _TRIALS:
+            images, seconds = self._epoch(model, settings, context, steps)
+            fastest[images] = min(seconds, fastest.get(images, seconds))
+        few, many = min(fastest), max(fastest)
+        short, long = fastest[few], fastest[many]
+        if long <= short:  # so few images that both are the same, or a machine that was disturbed
+            return long / max(1, many), 0.0
+        per_image = (long - short) / (many - few)
+        return per_image, max(0.0, short - few * per_image)
+
+    def _epoch(self, model: Any, settings: Any, context: Any, steps: int) -> tuple[int, float]:
+        """How many images a short epoch has, and how many seconds it takes."""
         import time
 
         from core.stages.base import run_training
@@ -213,7 +227,7 @@ class _Trial:
         few = replace(context, data=replace(self.data, splits=splits))
         started = time.monotonic()
         run_training(model, settings, few, phase=f"trial-{started}")
-        return (time.monotonic() - started) / max(1, min(count, len(splits["train"])))
+        return len(splits["train"]), time.monotonic() - started
 
     def _input(self, node: StageNode) -> tuple[Any, Any, Any]:
         from core.data.preprocess import make_preprocess

@@ -1,11 +1,13 @@
 """What a run will cost: every kind of stage has its time and its disk, by its id."""
 
+from pathlib import Path
+
 import pytest
 
 from core import pipeline as documents
 from core.control import RunControl
 from core.engine import Options
-from core.estimate import Estimate, estimate
+from core.estimate import Estimate, _Trial, estimate
 from core.runs import Home
 
 PIPELINE = """
@@ -44,3 +46,16 @@ def test_more_epochs_take_longer_and_the_network_says_the_disk(cost: Estimate) -
     network_mb = 0.27 * 4  # parameters of ResNet-20 in millions, four bytes each
     for stage in (short, int8, long):
         assert stage.disk_mb == pytest.approx(4 * network_mb, rel=0.05), stage.id
+
+
+@pytest.mark.parametrize(
+    ("epoch", "wanted"),
+    [
+        (lambda steps: (16 * steps, 0.5 + 16 * steps * 0.01), (0.01, 0.5)),
+        (lambda steps: (12, 0.6), (0.05, 0.0)),  # all images fit into the first step
+    ],
+)
+def test_what_comes_once_an_epoch_is_not_charged_to_its_images(epoch, wanted, monkeypatch):
+    monkeypatch.setattr(_Trial, "_epoch", lambda trial, model, settings, context, steps: epoch(steps))
+    trial = _Trial(documents.loads(PIPELINE), None, Path(), "cpu", Path())
+    assert trial._seconds(None, None, None) == pytest.approx(wanted)
