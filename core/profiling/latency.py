@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from core.cache import Measurements
 from core.child import Child
 from core.child_server import ProgressCallback
 from core.control import RunControl
@@ -20,7 +19,7 @@ from core.errors import EspalierError
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.energy import measured
 from core.profiling.machine import usable_cores
-from core.profiling.pace import pace_of
+from core.profiling.pace import Memory, pace_of
 from core.profiling.protocol import Bench, Budget, Timing, measure
 from core.profiling.runtimes import DEFAULT, RUNTIMES
 from core.profiling.session import noise
@@ -51,7 +50,7 @@ def profile_artefact(
     on_progress: ProgressCallback | None = None,
     budget: Budget | None = None,
     prepare: dict[str, Any] | None = None,
-    measurements: Measurements | None = None,
+    measurements: Memory | None = None,
 ) -> tuple[dict[str, Metric], dict[str, Metric]]:
     """Measure an ONNX file, and how it compares with a baseline.
 

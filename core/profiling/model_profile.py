@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from core.cache import Measurements
 from core.child import Child
 from core.child_server import ProgressCallback
 from core.control import RunControl
@@ -33,7 +32,7 @@ from core.profiling.latency import (
     weights,
 )
 from core.profiling.machine import fingerprint, usable_cores
-from core.profiling.pace import Pace, pace_of
+from core.profiling.pace import Memory, Pace, pace_of
 from core.profiling.protocol import Bench, Budget, measure
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime
 from core.profiling.runtimes.base import count_threads
@@ -155,7 +154,7 @@ def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def profile_model(
     request: Request,
-    measurements: Measurements | None = None,
+    measurements: Memory | None = None,
     control: RunControl | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> ModelProfile:
@@ -179,7 +178,7 @@ class _Job:
     def __init__(
         self,
         request: Request,
-        measurements: Measurements | None,
+        measurements: Memory | None,
         control: RunControl | None,
         tell: ProgressCallback,
         stack: ExitStack,

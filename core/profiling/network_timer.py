@@ -6,10 +6,10 @@ else. Tables are remembered by the build of the network, the size of its images 
 
 import copy
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from core.child import Child
 from core.child_server import ProgressCallback
 from core.control import RunControl
 from core.profiling.latency_table import Kind, LatencyTable, Measured, fit
+from core.profiling.pace import Memory
 from core.profiling.protocol import Bench, Budget, Timing, measure
 
 if TYPE_CHECKING:
@@ -34,14 +35,6 @@ _NARROW = 64  # groups below this go in steps of 4 channels, others of 8
 _COMPARE = Budget(
     blocks=10, most_blocks=40, few_blocks=6, block_seconds=0.1, width=0.012, seconds=12.0, limit=60.0
 )
-
-
-class Memory(Protocol):
-    """Measurements of this machine, by what was measured (`core.cache.Measurements`)."""
-
-    def remembered(
-        self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]
-    ) -> tuple[dict[str, Any], bool]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ reference, which lies in the processor's caches (MobileNetV2 at 64 × 64 moved b
 and several threads otherwise than one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -27,7 +28,6 @@ from core.child_server import ProgressCallback
 from core.profiling.runtimes import DEFAULT
 
 if TYPE_CHECKING:
-    from core.cache import Measurements
     from core.child import Child
     from core.control import RunControl
 
@@ -35,6 +35,14 @@ _VERSION = 1  # of the reference
 _SIDE, _CHANNELS, _BLOCKS = 32, 16, 5
 _SESSION = {"threads": 1, "runs": 20, "seconds": 0.03, "limit": 1.0, "warm_limit": 0.1}
 _SESSIONS, _SHARE = 12, 0.25  # when the usual time is taken: of so many the one at this quantile
+
+
+class Memory(Protocol):
+    """Measurements of this machine, by what was measured (`core.cache.Measurements`)."""
+
+    def remembered(
+        self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]
+    ) -> tuple[dict[str, Any], bool]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +61,7 @@ class Pace:
         return {"reference": str(self.reference), "usual": self.usual}
 
 
-def pace_of(
-    measurements: "Measurements", folder: Path, child: "Child", control: "RunControl | None" = None
-) -> Pace:
+def pace_of(measurements: Memory, folder: Path, child: "Child", control: "RunControl | None" = None) -> Pace:
     """This machine's pace.
 
     Args:
