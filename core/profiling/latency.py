@@ -88,12 +88,12 @@ def profile_artefact(
             metrics["latency_ms_prepared"] = prepared(bench, prepare, _BESIDE)
         if cores > 1:
             tell(0.5, f"Measuring latency on {cores} cores")
-            several = measure(bench.blocks(cores, 1), False, budget.beside())
+            several = measure(bench.blocks(cores, 1), False, budget.beside()).at(begun.pace)
             metrics["latency_ms_all_cores"] = latency(several, bench.words(cores))
         tell(0.6, "Measuring throughput")
         try:
             block, compare = bench.blocks(cores, BATCH), baseline is not None
-            batches = measure(block, compare, budget.beside())
+            batches = measure(block, compare, budget.beside()).at(begun.pace)
             metrics["throughput"] = throughput(batches, bench.words(cores), BATCH)
             ratios |= change("throughput", batches)
         except EspalierError as error:  # a fixed batch size, or too little memory for a batch

@@ -8,7 +8,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -185,6 +185,7 @@ class _Job:
     ):
         self.request, self.control, self._tell, self._stack = request, control, tell, stack
         self._measurements = measurements
+        self._last_pace: float | None = None
         self._children: dict[str, Child] = {}
         self._done = 0.0
 
@@ -296,12 +297,13 @@ class _Job:
             batches = [fixed] if fixed else request.batches or BATCHES
             counts = request.threads or _powers(usable_cores())
             told = lambda part, text: tell(0.7 + 0.3 * part, f"{runtime.label}: {text}")  # noqa: E731
-            profile.grid = measure_grid(bench, batches, counts, told)
+            profile.grid = measure_grid(replace(bench, pace=None), batches, counts, told)
         bench.call("release")
 
     def _line(self, bench: Bench, threads: int, batch: int) -> Line:
         block, compare = bench.blocks(threads, batch, fresh=True), bench.baseline is not None
-        timing = measure(block, compare, self.request.budget)
+        timing = measure(block, compare, self.request.budget).at(self._last_pace)
+        self._last_pace = timing.pace
         metrics = latency_metrics(timing, bench.words(threads), batch)
         metrics["throughput"] = throughput(timing, bench.words(threads), batch)
         return Line(threads, batch, metrics, {**change("latency_ms", timing), **change("throughput", timing)})

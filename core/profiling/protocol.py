@@ -118,6 +118,16 @@ class Timing:
         paces = [block.pace for block in self.candidate if block.pace is not None]
         return float(np.median(paces)) if paces else None
 
+    def at(self, pace: float | None) -> "Timing":
+        """The same at the machine's usual pace, by a pace that was taken shortly before; itself where its own was taken."""
+        if pace is None or self.pace is not None:
+            return self
+
+        def paced(blocks: list[Block]) -> list[Block]:
+            return [Block([pace * seconds for seconds in block.seconds], pace) for block in blocks]
+
+        return replace(self, candidate=paced(self.candidate), baseline=paced(self.baseline))
+
     @property
     def runs(self) -> int:
         """Timed runs of the candidate in all blocks."""
@@ -154,7 +164,7 @@ class Bench:
         candidate, baseline: .onnx files or checkpoint folders, as the runtime takes them.
         images: what is run, as `core.profiling.session.time_block` takes it: {"sample": path} or {"shape": [c, s, s]};
             empty takes noise of the model's own shape.
-        pace: the machine's; None takes times as they are.
+        pace: the machine's, which is taken with one thread; None takes times as they are.
         device_bytes: the largest device memory that a block of the candidate reported.
         ready_seconds: the longest time from opening to the first answer; that is where compiling shows.
     """
@@ -189,7 +199,9 @@ class Bench:
         """
         runs = self.budget.runs if batch == 1 else max(5, self.budget.runs // 5)
         turns = 1 if self.baseline is None else 2  # of a round
-        more = ({"prepare": prepare} if prepare else {}) | (self.pace.as_plain() if self.pace else {})
+        more = {"prepare": prepare} if prepare else {}
+        if self.pace is not None and threads == 1:
+            more |= self.pace.as_plain()
         done = 0
 
         def block(which: Which) -> Block:

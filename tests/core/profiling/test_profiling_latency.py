@@ -80,7 +80,15 @@ def test_a_latency_says_at_what_pace_it_was_timed():
     timing = Timing(blocks, [], 1.0, wide=False)
     assert timing.pace == 0.8
     assert latency(timing, "Here").how.endswith("at the machine's usual pace, it ran at 80 % of that")
-    assert "pace" not in latency(Timing([Block([0.002] * 30)], [], 1.0, wide=False), "Here").how
+    assert timing.at(2.0) is timing  # its own pace was taken
+
+
+def test_several_threads_get_the_pace_that_one_thread_had():
+    alone = Timing([Block([0.002] * 30)] * 2, [Block([0.004] * 30)] * 2, 1.0, wide=False)
+    assert alone.at(None) is alone and "pace" not in latency(alone, "Here").how
+    slowed = alone.at(0.5)
+    assert latency(slowed, "Here").value == pytest.approx(1.0) and slowed.pace == 0.5
+    assert slowed.ratio.value == pytest.approx(alone.ratio.value) == pytest.approx(0.5)
 
 
 def test_a_large_model_gets_by_with_few_blocks():
