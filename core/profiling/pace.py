@@ -35,12 +35,9 @@ if TYPE_CHECKING:
 
 _VERSION = 1  # of the reference
 _SIDE, _CHANNELS, _BLOCKS = 32, 16, 5
-# when the usual time is taken:
+# The usual time: of so many sessions within two seconds the one at this quantile; processors rev up for a second.
 _SESSION = {"threads": 1, "runs": 20, "seconds": 0.1, "limit": 1.0, "warm_limit": 0.1}
-_SESSIONS, _SHARE = (
-    12,
-    0.25,
-)  # of so many, in two seconds, the one at this quantile: processors rev up for a second
+_SESSIONS, _SHARE = 12, 0.25
 
 
 class Memory(Protocol):
