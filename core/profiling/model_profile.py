@@ -302,8 +302,10 @@ class _Job:
 
     def _line(self, bench: Bench, threads: int, batch: int) -> Line:
         block, compare = bench.blocks(threads, batch, fresh=True), bench.baseline is not None
-        timing = measure(block, compare, self.request.budget).at(self._last_pace)
-        self._last_pace = timing.pace
+        timing = measure(block, compare, self.request.budget)
+        if bench.pace is not None:  # the processor's pace is not a GPU's
+            timing = timing.at(self._last_pace)
+            self._last_pace = timing.pace
         metrics = latency_metrics(timing, bench.words(threads), batch)
         metrics["throughput"] = throughput(timing, bench.words(threads), batch)
         return Line(threads, batch, metrics, {**change("latency_ms", timing), **change("throughput", timing)})
