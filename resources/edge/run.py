@@ -85,14 +85,12 @@ def read_bundle():
 
 
 def open_session(threads, provider):
-    """The model on so many threads, through one provider; an operator after the other, no spinning threads."""
+    """The model on so many threads, through one provider; an operator after the other."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 3
     wanted = [provider] if provider == PROVIDERS["cpu"] else [provider, PROVIDERS["cpu"]]
     if provider == PROVIDERS["tensorrt"]:
