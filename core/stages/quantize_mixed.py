@@ -86,7 +86,7 @@ class QuantizeMixedParams(IntegerParams):
 
 class QuantizeMixed(DeploymentStage[QuantizeMixedParams]):
     id = "quantize-mixed"
-    version = 3
+    version = 4
     title = "Quantize (mixed by sensitivity)"
     group = "Quantization"
     help = (
