@@ -86,7 +86,7 @@ class QuantizeMixedParams(IntegerParams):
 
 class QuantizeMixed(DeploymentStage[QuantizeMixedParams]):
     id = "quantize-mixed"
-    version = 4
+    version = 3
     title = "Quantize (mixed by sensitivity)"
     group = "Quantization"
     help = (

@@ -57,7 +57,7 @@ class IntegerParams(Params):
         "Bias correction",
         "Takes the mean error that quantization gives each channel out of its bias.",
         choices={
-            "auto": "Where it helps: tried on networks with depthwise convolutions, judged on validation images.",
+            "auto": "Where the network has depthwise convolutions: there it helps most.",
             "on": "Always; takes a pass over some calibration images for every layer.",
             "off": "Never.",
         },
@@ -114,7 +114,7 @@ class QuantizeStaticParams(IntegerParams):
 
 class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
     id = "quantize-static"
-    version = 3
+    version = 2
     title = "Quantize (static INT8)"
     group = "Quantization"
     help = (

@@ -15,7 +15,6 @@ from core.deploy.quantization import bias, equalise
 from core.deploy.quantization.calibration import Ranges, Sample, collect_ranges, draw
 from core.deploy.quantization.graph import (
     Layer,
-    copy_of,
     finish,
     layers_of,
     matching,
@@ -31,13 +30,10 @@ from core.deploy.quantization.qdq import (
     quantized,
     resolve_activations,
 )
-from core.deploy.quantization.sessions import run, sqnr
 from core.deploy.quantization.stem import packed
 
 if TYPE_CHECKING:
     import onnx
-
-_JUDGES = 256  # validation images at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +43,7 @@ class Calibrated:
     Attributes:
         told: the source's metadata. sample: the calibration images.
         kept: by name, the layers that a person keeps in float, and the pattern that says so.
-        corrects: whether biases are corrected. judges: images on which corrected biases have to prove
-            themselves; None takes them unseen. notes: sentences for a person.
+        corrects: whether biases are corrected. notes: sentences for a person.
         seconds: time that preparing and calibrating took.
     """
 
@@ -60,7 +55,6 @@ class Calibrated:
     numbers: Numbers
     kept: dict[str, str]
     corrects: bool
-    judges: Sample | None
     notes: list[str]
     seconds: float
 
@@ -69,20 +63,8 @@ class Calibrated:
         made = quantized(self.model, self.layers, self.ranges, self.numbers, {*keep, *self.kept})
         if not self.corrects:
             return made, ""
-        corrected, done = copy_of(made), is_quantized(made, self.layers)
-        said = bias.correct(corrected, self.model, self.layers, done, self.sample, progress)
-        if self.judges is None:
-            return corrected, said
-        blocks = list(self.judges.blocks())
-        wanted = run(self.model, blocks)
-        plain, better = (sqnr(wanted, run(each, blocks)) for each in (made, corrected))
-        found = f"on {len(self.judges)} images the answers have {better:.1f} dB of signal to noise"
-        if better > plain:
-            return corrected, f"{said} It helps: {found}, {plain:.1f} dB without."
-        return (
-            made,
-            f"Biases are not corrected, which does not help here: {found} with it, {plain:.1f} dB without.",
-        )
+        done = is_quantized(made, self.layers)
+        return made, bias.correct(made, self.model, self.layers, done, self.sample, progress)
 
     def write(
         self,
@@ -135,8 +117,7 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
         activations: "uint8", "int8" or "auto". seven_bits: weights in 7 of 8 bits.
         scales: of weights, for every "channel" (unless given) or the whole "tensor".
         keep: patterns of layers that stay float. equalise: whether to.
-        correct_bias: "on", "off" or "auto": where there are depthwise convolutions, and the answers on
-            validation images come closer to float's.
+        correct_bias: "on", "off" or "auto".
         learned: by module path, ranges that replace measured ones: {"in": [low, high], "out": [low,
             high], "rectified": whether "out" lies behind a Relu or Clip}.
 
@@ -158,12 +139,8 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
     )
     notes = [machine_sentence(numbers)]
     sample = draw(model, arguments, "train", arguments["images_count"], arguments["seed"])
-    choice = arguments.get("correct_bias", "off")
-    corrects = wants_correction(choice, model)
-    judges = None
+    corrects = wants_correction(arguments.get("correct_bias", "off"), model)
     if corrects:
-        if choice == "auto":
-            judges = draw(model, arguments, "validation", _JUDGES, arguments["seed"])
         model = bias.with_biases(model, layers)
     if arguments.get("equalise"):
         model, said = equalise.equalised(model, layers)
@@ -172,12 +149,12 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
     notes += place_learned(layers, ranges, arguments.get("learned", {}))
     seconds = time.monotonic() - started
     return Calibrated(
-        model, metadata_of(original), layers, sample, ranges, numbers, kept, corrects, judges, notes, seconds
+        model, metadata_of(original), layers, sample, ranges, numbers, kept, corrects, notes, seconds
     )
 
 
 def wants_correction(choice: str, model: "onnx.ModelProto") -> bool:
-    """Whether correcting biases is tried; "auto" tries it where there are depthwise convolutions."""
+    """What "auto" means for this graph: biases are corrected where there are depthwise convolutions."""
     if choice != "auto":
         return choice == "on"
     return any(

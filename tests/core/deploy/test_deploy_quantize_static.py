@@ -156,31 +156,6 @@ def test_bias_correction_takes_the_mean_error_out(ground):
     assert (after < before).all() and after.sum() < 0.2 * before.sum()
 
 
-def test_a_correction_that_nobody_asked_for_has_to_help(given, ground, monkeypatch):
-    """With ten times too much correction the plain biases stay, unless a person switched the correction on."""
-    wanted = logits(Path(given["source"]))
-
-    def answers(choice):
-        made_, said = calibrated({**given, "correct_bias": choice}, quiet).quantized((), quiet)
-        return logits(made_), said
-
-    (plain, said), (helped, why) = answers("off"), answers("auto")
-    assert said == "" and sqnr(wanted, helped) > sqnr(wanted, plain)
-    found = f"on 40 images the answers have {sqnr(wanted, helped):.1f} dB of signal to noise"
-    assert why.endswith(f" It helps: {found}, {sqnr(wanted, plain):.1f} dB without.")
-
-    means = bias.channel_means
-    monkeypatch.setattr(
-        bias, "channel_means", lambda *given: {name: 10 * mean for name, mean in means(*given).items()}
-    )
-    left, why = answers("auto")
-    np.testing.assert_array_equal(left, plain)
-    assert why.startswith("Biases are not corrected, which does not help here: on 40 images")
-    spoilt, said = answers("on")
-    assert sqnr(wanted, spoilt) < sqnr(wanted, plain)
-    assert said == "The biases of 6 layers were corrected on 40 calibration images."
-
-
 def test_channel_means_by_hand(ground):
     [means] = bias.channel_means(ground.model, ["images"], list(ground.sample.blocks())).values()
     np.testing.assert_allclose(means, PREPROCESS(images()).numpy().mean((0, 2, 3)), rtol=1e-5)
