@@ -14,8 +14,9 @@ instead of 9 %). Of four references this one slows down most like ResNet-20 and 
 
 What it does badly: it corrects what slows every network alike. One that waits for memory suffers otherwise than the
 reference, which lies in the processor's caches (MobileNetV2 at 64 × 64 moved by 20 % and still by 15 % at the usual pace),
-and several threads otherwise than one. Several threads are not timed in turns with it: the others fall asleep
-meanwhile and wake slowly (INT8 ResNet-50 on two threads, 5.1 times faster than float32, was 4.6 times faster in turns). Their times
+and several threads otherwise than one. Several threads are not timed in turns with it: those that slept
+meanwhile woke slowly (INT8 ResNet-50 on two threads, 5.1 times faster than float32, was 4.6 times faster in turns), and threads
+that stay awake would take the reference's core. Their times
 are taken to the usual pace by the one that was taken with one thread shortly before.
 """
 

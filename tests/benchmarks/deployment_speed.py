@@ -35,12 +35,8 @@ from core.profiling.session import timed
 from core.profiling.statistics import Interval, median_interval
 from core.runs import RunFolder
 
-SIZE, THREADS, ROUND_TO, LEFT = (
-    224,
-    2,
-    16,
-    0.452,
-)  # a little more than 45 %: a budget is met within a few thousandths
+SIZE, THREADS, ROUND_TO = 224, 2, 16
+LEFT = 0.452  # a little more than 45 %: a budget is met within a few thousandths
 BUDGET = Budget(blocks=24, most_blocks=48, seconds=40.0, block_seconds=0.3)
 CLAIMS = {"resnet50": 5.0, "efficientnet-lite0": 2.5, "mobilenet-v3-large": 1.8}
 EAGER = {"resnet50": 8.0}
