@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import core
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.dice import dice
-from core.errors import EspalierError
 from core.models.architecture import apply_difference, difference
 from core.models.catalogue import OWN, backbone
 from core.models.classifier import ImageClassifier

@@ -28,8 +28,8 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn
 
 from core.child_server import MEMORY_ADVICE, ProgressCallback, serve
-from core.control import RunControl
-from core.errors import EspalierError, Fault, Stopped
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Fault, Stopped
 
 Kind = Literal["tool", "measure"]
 

@@ -14,8 +14,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from core.disk import full_disk
-from core.errors import EspalierError, Fault
+from core.common.errors import EspalierError, Fault
+from core.common.full_disk import full_disk
 
 ProgressCallback = Callable[[float, str], None]
 Job = Callable[[dict[str, Any], ProgressCallback], dict[str, Any]]

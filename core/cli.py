@@ -11,7 +11,7 @@ from pathlib import Path
 
 import core
 from core.commands import offers, profile, results, runs
-from core.errors import EspalierError, Stopped
+from core.common.errors import EspalierError, Stopped
 from core.terminal import say
 
 

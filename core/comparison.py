@@ -24,10 +24,10 @@ from core.analysis.accuracy import TOP5_FROM
 from core.analysis.heat_map import HeatMap
 from core.analysis.settings_table import Line
 from core.analysis.table import Origin, Row, table_rows
+from core.common.errors import EspalierError
+from core.common.params import Params, when_of
 from core.edge import read_device_report
-from core.errors import EspalierError
 from core.grid import read_grid
-from core.params import Params, when_of
 from core.pipeline import PaperTable, Pipeline, StageNode
 from core.reports import StageReport
 from core.runs import Home, RunFolder, stage_keys

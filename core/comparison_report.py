@@ -15,8 +15,8 @@ from core.analysis.settings_table import SettingRow, side_by_side
 from core.analysis.svg import Curve, curve_plot
 from core.analysis.table import Row, as_csv, as_markdown, as_text, by_run, columns_with_values, row_id
 from core.analysis.wording import NOT_PAIRED_MEANS
+from core.common.errors import EspalierError
 from core.comparison import ComparedRun, mixed_conditions, mixed_images, run_labels
-from core.errors import EspalierError
 from core.metrics import METRICS, MetricKind
 from core.pipeline import PaperTable
 from core.reports import StageReport

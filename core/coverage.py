@@ -23,18 +23,18 @@ from typing import Any, Literal
 import numpy as np
 
 from core import pipeline as documents
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Problem
+from core.common.text_tables import markdown
 from core.deploy.artefacts import MadeArtefact
 from core.deploy.quantization.sessions import sqnr
 from core.engine import Options
-from core.errors import EspalierError, Problem
 from core.models.catalogue import BACKBONES as CATALOGUE
 from core.models.catalogue import Backbone, backbone
 from core.pipeline import Pipeline, StageNode
 from core.preflight import Trial, preflight
 from core.runs import Home
 from core.stages.base import ModelStage
-from core.tables import markdown
 
 State = Literal["works", "refused", "pointless", "fails"]
 Saving = Literal["params", "nonzero_params", "bytes", ""]

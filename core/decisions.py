@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.cache import Measurements
-from core.runs import write_atomically
+from core.common.files import write_atomically
 
 
 class Decisions:

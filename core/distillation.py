@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.dice import dice
-from core.errors import EspalierError
 
 POOLED = "fem"
 """The layer of every `ImageClassifier` that gives the pooled features that its head sees."""

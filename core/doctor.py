@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 import core
 from core.child import Child, Kind
-from core.disk import file_system_of, over_the_network
-from core.errors import EspalierError
+from core.common.errors import EspalierError
+from core.common.full_disk import file_system_of, over_the_network
 from core.extras import absent, extra
 
 State = Literal["good", "warning", "bad", "absent"]

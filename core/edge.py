@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.analysis.accuracy import wilson
+from core.common.errors import EspalierError
 from core.deploy.bundle import FORMAT
-from core.errors import EspalierError
 from core.profiling.runtimes.base import count_threads
 from core.reports import Artefact, Metric, StageReport, Verification
 

@@ -18,11 +18,12 @@ from dataclasses import dataclass, replace
 from core.analysis.report import run_report
 from core.analysis.table import table_rows
 from core.child import Child
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
+from core.common.files import write_atomically
+from core.common.full_disk import full_disk
 from core.data.balance import epoch_images
 from core.data.store import open_data
-from core.disk import full_disk
-from core.errors import EspalierError, Stopped
 from core.evaluation import Evaluator
 from core.events import Event, Listener, Note, PhaseStarted, RunDone, RunStarted, StageDone, StageStarted
 from core.grid import combinations_of, read_grid, run_grid
@@ -36,7 +37,7 @@ from core.profiling.energy import CORE_WATTS
 from core.profiling.machine import fingerprint
 from core.progress import Meter
 from core.reports import StageReport
-from core.runs import Home, RunFolder, index_run, stage_key, stage_keys, write_atomically
+from core.runs import Home, RunFolder, index_run, stage_key, stage_keys
 from core.stages.base import Input
 
 _FEW_IMAGES = 20_000  # a large network from random weights on fewer images learns next to nothing

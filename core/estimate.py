@@ -15,7 +15,8 @@ from typing import Any
 
 from core import pipeline as documents
 from core.child import Child
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.durations import rough_duration
 from core.data.balance import epoch_images
 from core.deploy.onnx_source import OnnxSettings
 from core.engine import Options
@@ -63,10 +64,10 @@ class Estimate:
     def lines(self) -> list[str]:
         """The estimate in words."""
         shown = [
-            f"  {stage.name}: {_duration(stage.seconds)}, {stage.disk_mb:.0f} MB on disk"
+            f"  {stage.name}: {rough_duration(stage.seconds)}, {stage.disk_mb:.0f} MB on disk"
             for stage in self.stages
         ]
-        total = f"At most {_duration(self.seconds)} on {self.device}, {self.disk_mb:.0f} MB on disk, {self.memory_mb:.0f} MB of memory while training"
+        total = f"At most {rough_duration(self.seconds)} on {self.device}, {self.disk_mb:.0f} MB on disk, {self.memory_mb:.0f} MB of memory while training"
         seeds = f" ({self.seeds} seeds)" if self.seeds > 1 else ""
         return [*shown, f"{total}{seeds}; measured on {_STEPS} training steps per stage."]
 
@@ -279,11 +280,3 @@ class _Trial:
         if reference in self.models:
             return copy.deepcopy(self.models[reference][0])
         return load_checkpoint(self.base / reference).model
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from core.cache import Measurements
 from core.child import Child
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError
+from core.common.files import sha256_of
 from core.data.store import open_data
 from core.deploy.bundle import BundleFacts, pack
-from core.deploy.files import sha256_of
 from core.deploy.formats.base import Format, Subject
 from core.deploy.formats.catalogue import FORMATS, format_called
 from core.deploy.formats.settings import ExportSettings
-from core.errors import EspalierError
 from core.ladder import Rung, Step, ladder
 from core.model_card import Exported, card_of
 from core.profiling.latency import latency

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.child import Child
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess, make_preprocess
 from core.deploy.artefacts import verify_onnx
 from core.deploy.onnx_source import OnnxSettings
-from core.errors import EspalierError
 from core.events import Listener, Note
 from core.models.catalogue import backbone
 from core.models.python_source import PythonSettings, open_python

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core import tables
 from core.analysis.accuracy import accuracy_metrics
+from core.common import text_tables as tables
 from core.deploy.agreement import HALF_AGREEMENT, HALF_RELATIVE_LIMIT, compare_logits
 from core.reports import Metric, Verification
 

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from core.cache import Measurements
+from core.common.errors import EspalierError
 from core.decisions import Decisions
-from core.errors import EspalierError
 from core.events import PhaseStarted
 from core.inputs import Given, Surroundings
 from core.pipeline import StageNode

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from core.cache import Store, make_key
-from core.deploy.files import sha256_of
-from core.errors import EspalierError
+from core.common.errors import EspalierError
+from core.common.files import sha256_of
 from core.inputs import Given, Inputs, Surroundings
 from core.latency_target import LatencyTargets
 from core.pipeline import StageNode

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import core
 from core.analysis.settings_table import Line
 from core.analysis.wording import value_in_full
+from core.common.text_tables import markdown
 from core.comparison import from_parts
 from core.comparison_report import machine_words
 from core.data.catalogue import SOURCES
@@ -19,7 +20,6 @@ from core.ladder import Rung, as_markdown
 from core.metrics import METRICS
 from core.reports import Artefact, Metric, StageReport
 from core.runs import RunFolder
-from core.tables import markdown
 
 if TYPE_CHECKING:
     from core.deploy.formats.base import Format

@@ -12,16 +12,16 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 
-from core import yaml
+from core.common import yaml
+from core.common.errors import EspalierError, Problem
+from core.common.params import Params
+from core.common.validation_messages import in_words, kind_of, unknown
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.deploy.onnx_source import OnnxSettings
-from core.errors import EspalierError, Problem
-from core.findings import in_words, kind_of, unknown
 from core.models.catalogue import BACKBONES, is_backbone
 from core.models.python_source import PythonSettings
 from core.models.settings import BackboneSettings, CheckpointSettings
-from core.params import Params
 from core.rules import Link, order_problems
 from core.stages.base import Input, ModelStage, Stage
 from core.stages.catalogue import STAGES
@@ -435,3 +435,8 @@ def _given(pipeline: Pipeline, node: StageNode) -> Input:
 def is_path(reference: str) -> bool:
     """Whether a reference names a checkpoint folder and not a stage."""
     return "/" in reference or "\\" in reference
+
+
+def settings_class(node: SourceNode | StageNode) -> type[Params]:
+    """The declaration that belongs to a node's kind."""
+    return SOURCE_KINDS[node.kind] if isinstance(node, SourceNode) else node.stage.Settings

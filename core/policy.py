@@ -21,9 +21,9 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from core import yaml
-from core.errors import EspalierError
-from core.params import Params, param
+from core.common import yaml
+from core.common.errors import EspalierError
+from core.common.params import Params, param
 
 _ADVICE = "Ask the administrator of this machine."
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.control import RunControl
+from core.common.control import RunControl
 from core.dice import dice
 
 _ROUNDS = 5

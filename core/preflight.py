@@ -26,16 +26,16 @@ from pydantic.fields import FieldInfo
 
 from core import pipeline as documents
 from core.child import Child
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Fault, Problem
+from core.common.params import Params, when_of
 from core.data.store import open_data
 from core.deploy.artefacts import MadeArtefact
 from core.engine import Options, reproducible
-from core.errors import EspalierError, Fault, Problem
 from core.evaluation import Evaluator
 from core.events import Event, PhaseStarted
 from core.inputs import Surroundings
 from core.making import Maker
-from core.params import Params, when_of
 from core.pipeline import Node, Pipeline, StageNode
 from core.reports import StageReport
 from core.runs import Home, RunFolder, stage_key

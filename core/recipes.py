@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import core
 from core import pipeline as documents
-from core.errors import EspalierError
+from core.common.errors import EspalierError
+from core.common.files import RESOURCES
 from core.pipeline import Pipeline
 
-FOLDER = Path(core.__file__).resolve().parents[1] / "resources" / "recipes"
+FOLDER = RESOURCES / "recipes"
 
 
 @dataclass(frozen=True, slots=True)

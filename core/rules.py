@@ -7,7 +7,7 @@ and at one that came before it, and says in words what would break and what mend
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from core.errors import Problem
+from core.common.errors import Problem
 from core.stages.base import DeploymentStage, Effect, Stage
 
 

@@ -23,9 +23,9 @@ from filelock import FileLock, Timeout
 
 import core
 from core import pipeline as documents
-from core.deploy.files import written_beside
-from core.disk import full_disk
-from core.errors import EspalierError
+from core.common.errors import EspalierError
+from core.common.files import write_atomically
+from core.common.full_disk import full_disk
 from core.events import Event
 from core.pipeline import Pipeline
 from core.policy import site_policy
@@ -67,22 +67,6 @@ class Home:
     @property
     def index(self) -> Path:
         return self.folder / "index.sqlite3"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
-
-    Raises:
-        EspalierError: when the disk does not take it.
-    """
-    try:
-        with written_beside(path) as part:
-            part.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise EspalierError(
-            f"{path} could not be written: {error.strerror or error}.",
-            "Free some space, or choose another folder.",
-        ) from error
 
 
 class RunFolder:

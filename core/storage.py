@@ -9,8 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from core.control import RunControl
-from core.errors import EspalierError
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.runs import Home
 
 

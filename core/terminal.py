@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from core import events
+from core.common.durations import time_left
 from core.events import Event
 
 _console = Console(stderr=True, highlight=False)
@@ -45,7 +46,7 @@ class Narrator:
                 self._show(self._stage, note=event.text)
             case events.Progress():
                 self._show(self._stage, completed=event.stage_fraction)
-                self._show(self._run, completed=event.run_fraction, note=left(event.run_seconds_left))
+                self._show(self._run, completed=event.run_fraction, note=time_left(event.run_seconds_left))
             case events.StepDone():
                 losses = ", ".join(
                     f"{name.replace('_', ' ')} {value:.3f}" for name, value in event.losses.items()
@@ -67,17 +68,6 @@ class Narrator:
     def _show(self, task: TaskID | None, **fields: object) -> None:
         if task is not None:
             self._bars.update(task, **fields)  # type: ignore[arg-type]
-
-
-def left(seconds: float | None) -> str:
-    """A time to wait, for people."""
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s left"
-    if seconds < 5400:
-        return f"about {round(seconds / 60)} min left"
-    return f"about {seconds / 3600:.1f} h left"
 
 
 def _summary(event: events.StageDone) -> str:

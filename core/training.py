@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.data.batches import Batches
 from core.data.randomness import derive_seed
 from core.dice import dice
-from core.errors import EspalierError
 from core.events import EpochDone, Event, Listener, StepDone, TrainingStarted
 from core.precision import Precision, autocast, resolve_precision
 from core.training_settings import TrainingSettings

@@ -16,7 +16,7 @@ from typing import Any
 
 import platformdirs
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 
 _NAME = "trusted.json"
 

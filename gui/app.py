@@ -10,7 +10,7 @@ from PySide6.QtCore import QSettings, QTimer
 from PySide6.QtWidgets import QApplication
 
 import core
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.runs import Home
 from gui import files
 from gui.language import speak

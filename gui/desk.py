@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from gui import files
 from gui.document import Document
 from gui.editor import edits

@@ -6,9 +6,9 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
 from core import pipeline as documents
-from core.errors import Problem
+from core.common.errors import Problem
+from core.common.files import write_atomically
 from core.pipeline import Pipeline
-from core.runs import write_atomically
 
 _MOST_STEPS = 500  # that can be undone: each keeps a pipeline of its own, some 20 KB
 

@@ -5,12 +5,13 @@ from functools import cache
 from pathlib import Path
 
 from core import pipeline as documents
-from core import yaml
-from core.errors import EspalierError
+from core.common import yaml
+from core.common.errors import EspalierError
+from core.common.files import RESOURCES
 from core.pipeline import Pipeline
 from core.runs import RunFolder
 
-RECIPES = Path(__file__).resolve().parent.parent / "resources" / "recipes"
+RECIPES = RESOURCES / "recipes"
 FIRST = RECIPES / "quick-tour.yaml"
 
 

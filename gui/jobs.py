@@ -4,7 +4,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from core.control import RunControl
+from core.common.control import RunControl
 from gui.language import tr
 from gui.messages import Messages
 from gui.worker import Failure, Say, Worker

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 
-LANGUAGES = Path(__file__).resolve().parent.parent / "resources" / "languages"
+from core.common.files import RESOURCES
+
+LANGUAGES = RESOURCES / "languages"
 
 
 def tr(text: str, /, **words: object) -> str:

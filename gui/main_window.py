@@ -8,7 +8,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QMainWindow
 
 from core.analysis.table import Row
-from core.errors import Problem
+from core.common.errors import Problem
 from core.reports import Cause
 from core.runs import Home
 from gui import files, shape

@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 import core
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from gui import theme
 from gui.language import QT_TR_NOOP, tr
 from gui.worker import Failure, failure

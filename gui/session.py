@@ -11,8 +11,8 @@ from typing import Any, Literal
 from PySide6.QtCore import QObject, Signal
 
 from core import pipeline as documents
-from core.control import RunControl
-from core.errors import EspalierError, Stopped
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.pipeline import Pipeline
 from core.runs import Home, RunFolder, unfinished_run
 from gui.language import tr

@@ -3,8 +3,8 @@
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QLabel, QMainWindow, QProgressBar, QWidget
 
+from core.common.durations import time_left
 from gui.language import tr
-from gui.monitor.state import time_left
 from gui.session import Session
 from gui.widgets.buttons import ElidedLabel
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from core.errors import EspalierError, Problem
+from core.common.errors import EspalierError, Problem
 from core.runs import RunFolder
 from gui.document import Document
 from gui.editor.before import Before

@@ -6,7 +6,6 @@ it). Colours that carry a meaning (`good`, `bad`, `warning`) always come with a 
 
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 from PySide6.QtCore import QByteArray, QDir, QObject, QSettings, Qt, Signal
@@ -14,7 +13,8 @@ from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPalette, QP
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication
 
-RESOURCES = Path(__file__).resolve().parent.parent / "resources"
+from core.common.files import RESOURCES
+
 Choice = Literal["system", "light", "dark"]
 
 

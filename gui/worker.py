@@ -16,8 +16,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
-from core.control import RunControl
-from core.errors import EspalierError, Stopped
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from gui.language import tr
 
 Say = Callable[[Any], None]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from core.common.errors import EspalierError
 from core.data.idx import read_pair
 from core.data.randomness import ranks_within
 from core.data.sample import FILE
-from core.errors import EspalierError
 
 TRAIN_PER_CLASS, VALIDATION_PER_CLASS, SEED = 1200, 200, 0
 

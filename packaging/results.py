@@ -18,13 +18,13 @@ sys.path.insert(0, str(ROOT))
 from core.analysis.report import paper_rows  # noqa: E402 (the checkout's own engine)
 from core.analysis.table import Row, as_markdown, columns_with_values  # noqa: E402
 from core.analysis.wording import NOT_PAIRED_MEANS, measurable  # noqa: E402
+from core.common.text_tables import markdown  # noqa: E402
 from core.comparison import ComparedRun, read_run  # noqa: E402
 from core.comparison_report import machine_words  # noqa: E402
 from core.grid import read_grid  # noqa: E402
 from core.metrics import METRICS, TABLE_COLUMNS  # noqa: E402
 from core.reports import Metric  # noqa: E402
 from core.runs import Home, RunFolder, resolve_run  # noqa: E402
-from core.tables import markdown  # noqa: E402
 
 INTRODUCTION = """# Results
 

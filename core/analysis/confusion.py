@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.analysis.accuracy import confusion_matrix
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from core import tables
+from core.common import text_tables as tables
 
 _CELL_WIDTH, _CELL_HEIGHT, _LEFT, _TOP = 56, 30, 120, 64
 _LOW, _HIGH = (247, 244, 233), (31, 95, 74)  # parchment to the dark green of the icon

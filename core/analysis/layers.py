@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 
 Shape = tuple[int, ...]
 Kind = Literal["same", "narrower", "wider", "changed", "factorised", "dropped", "added"]

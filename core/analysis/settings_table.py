@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core import tables
+from core.common import text_tables as tables
 
 
 @dataclass(frozen=True, slots=True)

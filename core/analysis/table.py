@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core import tables
 from core.analysis.changes import against, changes, not_alternated
 from core.analysis.seeds import means
 from core.analysis.wording import heading, shown, shown_change
+from core.common import text_tables as tables
 from core.metrics import METRICS, TABLE_COLUMNS, MetricKind
 from core.reports import Artefact, Metric, StageReport
 

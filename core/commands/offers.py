@@ -5,7 +5,7 @@ import json
 import sys
 
 from core.commands.runs import stop_on_interrupt
-from core.control import RunControl
+from core.common.control import RunControl
 from core.terminal import say
 
 
@@ -72,7 +72,8 @@ def doctor(options: argparse.Namespace) -> int:
 def coverage(options: argparse.Namespace) -> int:
     from core import coverage as table
     from core.commands.runs import machine_options
-    from core.runs import Home, write_atomically
+    from core.common.files import write_atomically
+    from core.runs import Home
 
     control = RunControl()
     stop_on_interrupt(control)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from core.commands.runs import stop_on_interrupt
-from core.control import RunControl
-from core.errors import EspalierError
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.terminal import say
 
 
@@ -69,9 +69,9 @@ def _export_settings(options: argparse.Namespace) -> Any:
     """
     from pydantic import ValidationError
 
+    from core.common.validation_messages import in_words
     from core.deploy.formats.catalogue import format_for
     from core.exporting import ExportSettings
-    from core.findings import in_words
 
     plain = {
         "format": options.format or format_for(options.out).id,

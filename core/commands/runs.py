@@ -9,8 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from core.control import RunControl
-from core.errors import EspalierError
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.terminal import Narrator, say
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.common.errors import EspalierError
 from core.data.augment import augment
 from core.data.balance import epoch_images, epoch_order
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess
 from core.data.randomness import derive_seed
 from core.data.settings import Augmentation, Balance
-from core.errors import EspalierError
 
 
 class Batches:

@@ -5,9 +5,9 @@ Readable without importing torch.
 
 from collections.abc import Iterable
 
+from core.common.errors import EspalierError
 from core.data import cifar, csv_list, folder, idx, sample, tiny_imagenet
 from core.data.source import DataSource
-from core.errors import EspalierError
 
 
 def register(sources: Iterable[DataSource]) -> dict[str, DataSource]:

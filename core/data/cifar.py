@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from core.common.errors import EspalierError
 from core.data.plain_pickle import read_pickle
 from core.data.source import ArrayPictures, Contents, Located, stamp
 from core.data.splits import TEST, TRAIN
-from core.errors import EspalierError
 
 LARGEST_MEMBER = 512_000_000
 """Bytes that one file in the archive may have; the largest published one has 155 million."""

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from core.common.errors import EspalierError
 from core.data.layout import SPLIT_FOLDERS, Named, arrange, is_litter
 from core.data.reader import FilePictures, Opener
 from core.data.source import Contents, Located, Problem, Stamp, stamp
 from core.data.splits import TRAIN
 from core.data.tree import Tree, locate_tree, read_text
-from core.errors import EspalierError
 
 _ADVICE = "Give the file a header such as path,label or path,label,split, and a row for each image."
 _ENDINGS = (".csv", ".tsv")

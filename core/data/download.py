@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.control import RunControl
-from core.errors import EspalierError
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.policy import site_policy
 
 CHUNK = 1 << 18

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from core.common.errors import EspalierError
 from core.data.source import Block, Plan, Problem
-from core.errors import EspalierError
 
 VERSION = 2
 IMAGES, ROWS, ABOUT = "images.npy", "rows.npz", "entry.json"

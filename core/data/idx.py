@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from core.common.errors import EspalierError
 from core.data.source import ArrayPictures, Contents, Located, stamp
 from core.data.splits import TEST, TRAIN
-from core.errors import EspalierError
 
 FASHION_CLASSES: tuple[str, ...] = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",

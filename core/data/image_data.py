@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from core.common.errors import EspalierError
 from core.data.source import Problem
 from core.data.splits import SPLITS
-from core.errors import EspalierError
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from core.control import RunControl
+from core.common.control import RunControl
 from core.data.decode import Shape
 from core.data.image_data import ImageData
 from core.data.preprocess import Normalisation

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from core.common.errors import EspalierError
 from core.data.splits import SPLITS, TEST, TRAIN, VALIDATION
-from core.errors import EspalierError
 
 IMAGE_ENDINGS: frozenset[str] = frozenset(
     [

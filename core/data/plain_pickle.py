@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 
 _NDARRAY = "ndarray"
 

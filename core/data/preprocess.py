@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from core.common.errors import EspalierError
 from core.data.settings import DataSettings
-from core.errors import EspalierError
 
 if TYPE_CHECKING:
     from torch import Tensor, device

@@ -8,11 +8,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.data.decode import Misfit, Shape, Undecodable, decode, look
 from core.data.layout import Placed
 from core.data.source import PICTURE_SIDE, Block, Plan, PlanBroken, Problem
-from core.errors import EspalierError
 
 Opener = Callable[[str], BinaryIO]
 

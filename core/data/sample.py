@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-import core
+from core.common.errors import EspalierError
+from core.common.files import RESOURCES
 from core.data.idx import FASHION_CLASSES
 from core.data.source import ArrayPictures, Contents, Located, stamp
 from core.data.splits import SPLITS
-from core.errors import EspalierError
 
 FILE = "fashion-mnist-sample.npz"
 
 
 def sample_folder() -> Path:
     """Where the bundled sample lies, in a checkout as in an installed program."""
-    return Path(core.__file__).parents[1] / "resources" / "data" / "fashion-mnist-sample"
+    return RESOURCES / "data" / "fashion-mnist-sample"
 
 
 def locate(_: Path) -> Located:

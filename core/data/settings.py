@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from core.params import Params, param
+from core.common.params import Params, param
 
 Balance = Literal["none", "fill-up", "weighted"]
 

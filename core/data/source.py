@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from core.control import RunControl
+from core.common.control import RunControl
 
 PathKind = Literal["none", "file", "folder", "file or folder"]
 Problem = tuple[str, str]

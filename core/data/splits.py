@@ -6,8 +6,8 @@ splits come out of the training pool: first the test split, then the validation 
 
 import numpy as np
 
+from core.common.errors import EspalierError
 from core.data.randomness import derive_seed, ranks_within
-from core.errors import EspalierError
 
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.data.catalogue import find_source
 from core.data.entry import VERSION, Entry, EntryWriter, read_entry
 from core.data.image_data import ImageData, summary
@@ -21,7 +22,6 @@ from core.data.settings import DataSettings
 from core.data.source import PICTURE_SIDE, DataSource, Located, PlanBroken
 from core.data.splits import SPLITS, TRAIN, draw_splits, limit
 from core.data.subset import chosen_classes, long_tailed, relabelled
-from core.errors import EspalierError
 
 __all__ = ["ImageData", "open_data", "summary"]
 

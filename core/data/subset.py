@@ -6,8 +6,8 @@ large balanced one, so that methods can be tried on it. Readable without torch.
 
 import numpy as np
 
+from core.common.errors import EspalierError
 from core.data.randomness import derive_seed, ranks_within
-from core.errors import EspalierError
 
 
 def chosen_classes(text: str, classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.data.decode import Shape, look
 from core.data.image_data import ImageData
 from core.data.layout import Layout, lay_out
@@ -20,7 +21,6 @@ from core.data.settings import DataSettings
 from core.data.source import Contents
 from core.data.splits import SPLITS
 from core.data.tree import Tree, locate_tree
-from core.errors import EspalierError
 
 Progress = Callable[[float, str], None]
 

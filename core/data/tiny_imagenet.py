@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from core.common.errors import EspalierError
 from core.data.layout import IMAGE_ENDINGS, Layout, Named, arrange
 from core.data.reader import FilePictures
 from core.data.source import Contents, Located, Problem
 from core.data.splits import TEST, TRAIN
 from core.data.tree import Tree, locate_tree, read_text
-from core.errors import EspalierError
 
 WNIDS, WORDS, ANNOTATIONS = "wnids.txt", "words.txt", "val/val_annotations.txt"
 NOTE = (

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from core.common.errors import EspalierError
 from core.data.decode import Undecodable
 from core.data.layout import is_litter
 from core.data.reader import Opener
 from core.data.source import Contents, Located, Problem, Stamp, stamp
-from core.errors import EspalierError
 
 LARGEST_ENTRY = 512_000_000
 """Bytes that one image in a zip file may unpack to."""

@@ -13,9 +13,9 @@ import numpy as np
 
 from core.child import Child
 from core.child_server import ProgressCallback
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.deploy.agreement import compare_logits
-from core.errors import EspalierError
 from core.reports import Verification
 
 _LABELS = {"float32": "ONNX float32", "float16": "ONNX float16"}

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import core
+from core.common.files import RESOURCES
 from core.data.image_data import ImageData
 from core.data.splits import limit
 
 FORMAT = 1
-EDGE = Path(core.__file__).resolve().parents[1] / "resources" / "edge"
+EDGE = RESOURCES / "edge"
 SCRIPTS = ("run.py", "README.md", "requirements.txt")
 _SEED = 20_261_121
 _TIME = (2026, 1, 1, 0, 0, 0)  # of every member: the same content gives the same archive

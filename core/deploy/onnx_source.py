@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
+from core.common.params import Params, param
 from core.data.preprocess import HALF, IMAGENET, Normalisation, Preprocess
-from core.params import Params, param
 
 _NORMALISATIONS: dict[str, Normalisation] = {
     "imagenet": IMAGENET,

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.models.torchvision_shim import import_torchvision
 
 _INTERNAL = frozenset(vars(nn.Module()))  # every module has them: hooks, tables of children, training

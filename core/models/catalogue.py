@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from core.common.errors import EspalierError
 from core.data.preprocess import HALF, IMAGENET, Normalisation
-from core.errors import EspalierError
 from core.models.settings import BackboneSettings
 
 if TYPE_CHECKING:

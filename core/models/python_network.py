@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.models.catalogue import backbone
 from core.models.classifier import ImageClassifier
 from core.models.python_source import PythonSettings, call_factory

@@ -19,12 +19,12 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from core import yaml
+from core.common import yaml
+from core.common.errors import EspalierError
+from core.common.params import Params, param
 from core.data.preprocess import HALF, IMAGENET, Normalisation
-from core.errors import EspalierError
 from core.models.catalogue import OWN, Backbone
 from core.models.settings import BackboneSettings
-from core.params import Params, param
 from core.trust import TrustList
 
 _CODE, _CALL = "network.py", "network.json"

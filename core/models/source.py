@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from core.common.errors import EspalierError
 from core.dice import dice
-from core.errors import EspalierError
 from core.models.catalogue import Backbone, backbone
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings

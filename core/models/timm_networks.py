@@ -19,7 +19,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.models.backbones import normalised_head
 from core.models.catalogue import Backbone
 from core.models.classifier import ImageClassifier

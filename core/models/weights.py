@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.models.catalogue import Backbone, own_name
 from core.models.efficientnet_names import is_port, timm_names
 from core.policy import site_policy

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.child_server import ProgressCallback
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,9 +13,9 @@ import numpy as np
 
 from core.child import Child
 from core.child_server import ProgressCallback
-from core.control import RunControl
-from core.deploy.files import save_array
-from core.errors import EspalierError
+from core.common.control import RunControl
+from core.common.errors import EspalierError
+from core.common.files import save_array
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.energy import measured
 from core.profiling.machine import usable_cores

@@ -15,9 +15,9 @@ from typing import Any
 
 from core.child import Child
 from core.child_server import ProgressCallback
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.data.preprocess import IMAGENET, Preprocess
-from core.errors import EspalierError
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.energy import CORE_WATTS, estimated, measured
 from core.profiling.latency import (

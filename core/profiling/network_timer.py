@@ -15,7 +15,7 @@ import numpy as np
 
 from core.child import Child
 from core.child_server import ProgressCallback
-from core.control import RunControl
+from core.common.control import RunControl
 from core.profiling.latency_table import Kind, LatencyTable, Measured, fit
 from core.profiling.pace import Memory
 from core.profiling.protocol import Bench, Budget, Timing, measure

@@ -32,7 +32,7 @@ from core.profiling.runtimes import DEFAULT
 
 if TYPE_CHECKING:
     from core.child import Child
-    from core.control import RunControl
+    from core.common.control import RunControl
 
 _VERSION = 1  # of the reference
 _SIDE, _CHANNELS, _BLOCKS = 32, 16, 5

@@ -21,8 +21,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from core.child_server import ProgressCallback
+from core.common.errors import EspalierError
 from core.deploy.scopes import module_of
-from core.errors import EspalierError
 from core.profiling.counting import stored_bytes
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from core.common.text_tables import aligned
 from core.profiling.model_profile import Line, ModelProfile, RuntimeProfile
 from core.profiling.runtimes.base import count_threads
 from core.profiling.throughput import Grid
 from core.reports import Metric
-from core.tables import aligned
 
 _HEADINGS = (
     "Runtime",

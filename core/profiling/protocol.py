@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from core.child import Child
-from core.control import RunControl
+from core.common.control import RunControl
 from core.profiling.machine import fingerprint
 from core.profiling.pace import Pace
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime, Settings

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.child_server import ProgressCallback
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.profiling.latency import throughput
 from core.profiling.protocol import Bench, Block, Timing
 from core.reports import Metric

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from core.params import Params
+from core.common.params import Params
 from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
 
 

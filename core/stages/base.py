@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import Problem
+from core.common.params import Params, param
 from core.data.settings import Augmentation, Balance
-from core.errors import Problem
 from core.events import Listener, Note, PhaseStarted
 from core.models.settings import BackboneSettings
-from core.params import Params, param
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:

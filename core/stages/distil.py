@@ -19,8 +19,8 @@ Shapes: `b` batch, `k` classes; z_t and z_s are logits [b, k].
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from core.errors import EspalierError, Problem
-from core.params import Params, param
+from core.common.errors import EspalierError, Problem
+from core.common.params import Params, param
 from core.stages.base import Input, ModelStage, StageContext, StageResult, run_training
 from core.training_settings import TrainingSettings
 

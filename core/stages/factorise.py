@@ -14,7 +14,7 @@ stays as it is unless its factors have fewer parameters *and* fewer MACs.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from core.params import Params, param
+from core.common.params import Params, param
 from core.stages.base import ModelStage, StageContext, StageResult, run_training
 from core.training_settings import TrainingSettings
 

@@ -8,8 +8,8 @@ The work is in `core.deploy.quantization.half`.
 import time
 from pathlib import Path
 
-from core.errors import EspalierError
-from core.params import Params
+from core.common.errors import EspalierError
+from core.common.params import Params
 from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
 
 _JOBS = "core.deploy.quantization.half"

@@ -18,8 +18,8 @@ Sparsities are shares of groups (channels); phases are shares of all training st
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from core.errors import EspalierError
-from core.params import Params, param
+from core.common.errors import EspalierError
+from core.common.params import Params, param
 from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
 from core.training_settings import TrainingSettings
 

@@ -27,8 +27,8 @@ a megabyte is 10⁶ bytes, four a parameter. A latency is settled before the sta
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from core.errors import EspalierError
-from core.params import Params, param
+from core.common.errors import EspalierError
+from core.common.params import Params, param
 from core.stages.base import (
     Input,
     ModelStage,

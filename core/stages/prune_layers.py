@@ -17,8 +17,8 @@ similarity of a block's input and output is offered as a third criterion.
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from core.errors import EspalierError
-from core.params import Params, param
+from core.common.errors import EspalierError
+from core.common.params import Params, param
 from core.stages.base import (
     Input,
     ModelStage,

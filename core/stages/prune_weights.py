@@ -17,8 +17,8 @@ Amounts are fractions of a layer's weights.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from core.common.params import Params, param
 from core.data.randomness import derive_seed
-from core.params import Params, param
 from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
 from core.training_settings import TrainingSettings
 

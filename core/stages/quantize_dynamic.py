@@ -8,7 +8,7 @@ The work is in `core.deploy.quantization.dynamic`.
 from pathlib import Path
 from typing import Literal
 
-from core.params import Params, param
+from core.common.params import Params, param
 from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
 from core.stages.quantize_static import patterns, take_over
 

@@ -7,7 +7,7 @@ measured is not published; ours, and where we depart, is in `core.deploy.quantiz
 from pathlib import Path
 from typing import Any, Literal
 
-from core.params import param
+from core.common.params import param
 from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
 from core.stages.quantize_static import IntegerParams, take_over
 

@@ -11,7 +11,7 @@ feed are integers too, and logits stay float.
 from pathlib import Path
 from typing import Any, Literal
 
-from core.params import Params, param
+from core.common.params import Params, param
 from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
 
 

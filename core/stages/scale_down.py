@@ -22,7 +22,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from core.params import Params, param
+from core.common.params import Params, param
 from core.stages.base import (
     Input,
     ModelStage,

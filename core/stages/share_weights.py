@@ -14,7 +14,7 @@ Bits are bits of an index into a layer's values: b bits are 2^b values.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from core.params import Params, param
+from core.common.params import Params, param
 from core.stages.base import ModelStage, StageContext, StageResult, run_training
 from core.training_settings import TrainingSettings
 

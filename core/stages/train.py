@@ -6,7 +6,7 @@ smoothing, gradient clipping, early stopping on validation accuracy, best epoch 
 
 from typing import TYPE_CHECKING
 
-from core.params import Params, param
+from core.common.params import Params, param
 from core.stages.base import ModelStage, StageContext, StageResult, run_training
 from core.training_settings import TrainingSettings
 

@@ -8,7 +8,7 @@ faster. So a float16 file stands beside the float32 one, and every figure says w
 
 from typing import TYPE_CHECKING, Literal
 
-from core.params import Params, param
+from core.common.params import Params, param
 from core.stages.base import ModelStage, StageContext, StageResult, run_training, with_precision
 from core.training_settings import TrainingSettings
 

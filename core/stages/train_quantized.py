@@ -13,7 +13,7 @@ addition in float, and ResNet-20 was then 1.26 times *slower* than float (this f
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from core.params import Params, param
+from core.common.params import Params, param
 from core.stages.base import DeployedFile, Effect, ModelStage, StageContext, StageResult, run_training
 from core.training_settings import TrainingSettings
 

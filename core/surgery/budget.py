@@ -22,7 +22,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.surgery.groups import ChannelGroup, Counts, count
 
 Ranking = Literal["uniform", "global", "isomorphic"]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.models.cifar_resnet import PadShortcut
 from core.models.classifier import ImageClassifier
 from core.models.fem import FeatureEnhancement

@@ -4,7 +4,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 
 FIRST = "the first layer: few weights, and the ones that later layers depend on most"
 

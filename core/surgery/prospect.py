@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 
 if TYPE_CHECKING:
     from torch import Tensor

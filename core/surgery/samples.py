@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from core.control import RunControl
+from core.common.control import RunControl
 from core.data.batches import Batches
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import cast
 
 from core.cache import Measurements, make_key
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.store import open_data
-from core.errors import EspalierError
 from core.pipeline import Pipeline
 from core.runs import Home
 from core.whatif.known import Forecast, Known, Recent

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from core.cache import make_key
+from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.deploy.onnx_source import OnnxSettings
-from core.errors import EspalierError
 from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.pipeline import Pipeline, SourceNode

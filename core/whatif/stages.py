@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from core.cache import make_key
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.pipeline import StageNode
 from core.stages.base import DeploymentStage, ModelStage
 from core.stages.factorise import FactoriseParams

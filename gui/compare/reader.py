@@ -8,9 +8,9 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.comparison import ComparedRun, read_all
-from core.control import RunControl
-from core.errors import EspalierError
 from core.runs import Home
 from gui.language import tr
 from gui.start.library import STATUS_WORDS, list_runs

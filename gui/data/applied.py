@@ -1,10 +1,10 @@
 """What each network of a pipeline will normalise its images with (no widgets)."""
 
+from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.inspection import Applied
 from core.data.preprocess import resolve_normalisation
 from core.deploy.onnx_source import OnnxSettings
-from core.errors import EspalierError
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings
 from core.pipeline import Pipeline, SourceNode

@@ -10,13 +10,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.common.declarations import declarations
 from core.data.settings import Augmentation
 from gui import theme
 from gui.data.jobs import SHOWN, VARIANTS, Augmented
 from gui.data.pictures import fitted
 from gui.language import tr
 from gui.widgets.buttons import Empty, text
-from gui.widgets.declared import declared
 
 _SIDE, _GAP, _LABEL = 120, 8, 92
 
@@ -24,7 +24,7 @@ _SIDE, _GAP, _LABEL = 120, 8, 92
 def in_words(settings: Augmentation) -> str:
     """The changes that are switched on, from their declarations: "Rotation 15°, Brightness 0.2"."""
     parts = []
-    for field in declared(Augmentation):
+    for field in declarations(Augmentation):
         value = getattr(settings, field.name)
         if value is True:
             parts.append(field.label)

@@ -3,11 +3,11 @@
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from core.common.errors import EspalierError
 from core.data import cifar, idx
 from core.data.catalogue import SOURCES
 from core.data.layout import IMAGE_ENDINGS
 from core.data.tiny_imagenet import WNIDS
-from core.errors import EspalierError
 
 _LISTS = (".csv", ".tsv", ".txt")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core.control import RunControl
+from core.common.control import RunControl
 from core.data.image_data import ImageData
 from core.data.inspection import Finding
 from core.data.settings import DataSettings

@@ -5,7 +5,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from core.control import RunControl
+from core.common.control import RunControl
 from core.data.catalogue import SOURCES
 from core.data.image_data import ImageData
 from core.data.settings import DataSettings

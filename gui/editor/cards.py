@@ -6,12 +6,13 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QMimeData, QModelIndex, QPersistentModelIndex, Qt, Signal
 
-from core.errors import Problem
+from core.common.durations import rough_duration
+from core.common.errors import Problem
 from core.pipeline import Pipeline
 from core.whatif import Forecast
 from gui.editor import summary
 from gui.editor.edits import titles
-from gui.editor.figures import facts, short_time
+from gui.editor.figures import facts
 from gui.editor.forest import parent_of
 from gui.editor.lanes import Lanes, lay_out
 from gui.language import tr
@@ -107,7 +108,7 @@ def cards(
             "stage", node.id, node.title, summary.stage_summary(pipeline, node),
             icon_of(node.stage.group), " · ".join(marks), node.enabled, _count(problems, ("stages", number)),
             _first(problems, ("stages", number)) or (facts(forecasts.get(node.id)) if node.enabled else ""),
-            short_time(times[node.id]) if node.id in times else "",
+            rough_duration(times[node.id]) if node.id in times else "",
         ))  # fmt: skip
     return rows, lay_out(parents)
 

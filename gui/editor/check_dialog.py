@@ -16,12 +16,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core.errors import Problem
+from core.common.durations import rough_duration
+from core.common.errors import Problem
 from core.estimate import Estimate
 from core.pipeline import Pipeline
 from core.preflight import Preflight, Trial
 from gui import theme
-from gui.editor.figures import short_time
 from gui.editor.problems import LinkLabel, place_in_words
 from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import ElidedLabel, text
@@ -179,8 +179,8 @@ class CheckDialog(QDialog):
             for stage in cost.stages:
                 if stage.id in self._costs:
                     words = tr(
-                        "≈ {short_time}, {disk_mb:.0f} MB",
-                        short_time=short_time(stage.seconds),
+                        "≈ {rough_duration}, {disk_mb:.0f} MB",
+                        rough_duration=rough_duration(stage.seconds),
                         disk_mb=stage.disk_mb,
                     )
                     self._costs[stage.id].setText(words)

@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from core.control import RunControl
+from core.common.control import RunControl
 from core.estimate import Estimate
 from core.pipeline import Pipeline
 from core.preflight import Preflight, Trial

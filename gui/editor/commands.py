@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QListView, QMenu, QToolButton
 
-from core.errors import Problem
+from core.common.errors import Problem
 from core.reports import Cause
 from core.stages.catalogue import STAGES
 from gui import theme

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.common.declarations import declarations
+from core.common.params import Params
 from core.data.settings import DataSettings
-from core.params import Params
-from core.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path
+from core.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path, settings_class
 from gui.language import QT_TR_NOOP, tr
-from gui.widgets.declared import declared, settings_class
 
 SOURCE_WORDS = {
     "backbone": (
@@ -55,7 +55,7 @@ def set_source_kind(pipeline: Pipeline, id: str, kind: str) -> Pipeline:
 
 def blank_settings(kind: type[Params]) -> dict[str, Any]:
     """Empty values of what a person has to give."""
-    return {field.name: "" for field in declared(kind) if field.required}
+    return {field.name: "" for field in declarations(kind) if field.required}
 
 
 def set_enabled(pipeline: Pipeline, id: str, enabled: bool) -> Pipeline:
@@ -118,7 +118,7 @@ def with_absolute_paths(pipeline: Pipeline, base: Path) -> Pipeline:
     for entry in (*content["sources"], *content["stages"]):
         places.append((entry.get("settings", {}), settings_class(find_node(pipeline, entry["id"]))))
     for settings, kind in places:
-        for field in declared(kind):
+        for field in declarations(kind):
             value = settings.get(field.name)
             if isinstance(value, str) and value and (field.path or is_path(value)):
                 settings[field.name] = str((base / Path(value).expanduser()).resolve())
@@ -131,7 +131,7 @@ def changed(
     """Plain settings with one value set or unset; a group that was not written yet keeps its own defaults."""
     name, rest = path[0], path[1:]
     result = dict(settings)
-    field = next(field for field in declared(kind) if field.name == name)
+    field = next(field for field in declarations(kind) if field.name == name)
     if rest:
         assert field.group is not None
         inner = result.get(name)

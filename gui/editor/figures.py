@@ -19,15 +19,6 @@ def short_size(count: float) -> str:
     return f"{_three(count / 1e3)} kB"
 
 
-def short_time(seconds: float) -> str:
-    """ "8 s", "12 min", "3.4 h"."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
 def short_latency(milliseconds: float) -> str:
     """ "12.3 ms": three digits."""
     return f"{_three(milliseconds)} ms" if milliseconds >= 1 else f"{milliseconds:.2f} ms"

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core import pipeline as documents
-from core.errors import Problem
-from core.pipeline import Pipeline, StageNode
+from core.common.declarations import ParameterDeclaration, declarations
+from core.common.errors import Problem
+from core.pipeline import Pipeline, StageNode, settings_class
 from core.reports import Cause
 from core.stages.base import DeploymentStage
 from gui.editor import edits, forest
 from gui.language import tr
-from gui.widgets.declared import Declared, declared, settings_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +157,8 @@ def _teachers(pipeline: Pipeline, node: StageNode, path: tuple[str, ...]) -> Ite
             )
 
 
-def _declared(model: type, path: tuple[str, ...]) -> Declared | None:
-    found = next((field for field in declared(model) if field.name == path[0]), None)
+def _declared(model: type, path: tuple[str, ...]) -> ParameterDeclaration | None:
+    found = next((field for field in declarations(model) if field.name == path[0]), None)
     if found is None or len(path) == 1:
         return found
     return _declared(found.group, path[1:]) if found.group is not None else None

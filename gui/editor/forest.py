@@ -6,12 +6,12 @@ A chain stays what it looks like: removing or moving a stage keeps what the othe
 from collections.abc import Mapping
 from typing import Any
 
+from core.common.declarations import declarations
 from core.pipeline import SOURCE_KINDS, Pipeline
 from core.stages.base import DeploymentStage
 from core.stages.catalogue import STAGES
 from gui.editor.edits import SOURCE_WORDS, blank_settings, put, titles
 from gui.language import tr
-from gui.widgets.declared import declared
 
 
 class RefusedEdit(ValueError):
@@ -26,7 +26,9 @@ def parent_of(pipeline: Pipeline, index: int) -> str:
 
 def references(kind: str) -> tuple[str, ...]:
     """Names of the settings of a stage kind that name other stages (a teacher)."""
-    blank: dict[str, Any] = {field.name: "" for field in declared(STAGES[kind].Settings) if field.required}
+    blank: dict[str, Any] = {
+        field.name: "" for field in declarations(STAGES[kind].Settings) if field.required
+    }
     return tuple(STAGES[kind].references(STAGES[kind].Settings.model_construct(**blank)))
 
 

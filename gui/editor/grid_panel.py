@@ -6,11 +6,11 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QSpinBox, QWidget
 
+from core.common.declarations import ParameterDeclaration, declarations
 from core.pipeline import Grid, Pipeline
 from core.stages.base import ModelStage
 from gui.language import tr
 from gui.widgets.buttons import text
-from gui.widgets.declared import Declared, declared
 from gui.widgets.form import LABEL_WIDTH
 
 _FIELD = 320
@@ -125,12 +125,12 @@ class GridEditor(QWidget):
 
     # telling
 
-    def _fields(self) -> list[Declared]:
+    def _fields(self) -> list[ParameterDeclaration]:
         """Settings of the chosen stage that a grid can vary."""
         id = str(self.stage.currentData() or "")
         if self._pipeline is None or id not in self._pipeline.stage_ids:
             return []
-        return [f for f in declared(self._pipeline.stage(id).stage.Settings) if f.kind in _KINDS]
+        return [f for f in declarations(self._pipeline.stage(id).stage.Settings) if f.kind in _KINDS]
 
     def _chosen(self) -> None:
         """Another stage: a first setting around its present value."""
@@ -179,7 +179,7 @@ def problem_of(problems: Mapping[tuple[str, ...], str]) -> str:
     return next((words for where, words in problems.items() if where[:2] == ("axes", "grid")), "")
 
 
-def _around(field: Declared) -> list[Any]:
+def _around(field: ParameterDeclaration) -> list[Any]:
     """A few values to begin with."""
     if field.kind == "choice":
         return [value for value, _help in field.choices]
@@ -198,7 +198,7 @@ def _around(field: Declared) -> list[Any]:
     return [int(value) for value in inside] if field.kind == "int" else inside
 
 
-def _example(field: Declared | None) -> str:
+def _example(field: ParameterDeclaration | None) -> str:
     return ", ".join(map(_spelled, _around(field))) if field is not None else "0.3, 0.5"
 
 
@@ -212,7 +212,7 @@ def _spelled(value: Any) -> str:
     )
 
 
-def _read(field: Declared | None, words: str) -> list[Any]:
+def _read(field: ParameterDeclaration | None, words: str) -> list[Any]:
     """The values in a line; empty where one cannot be read."""
     parts = [part.strip() for part in words.split(",") if part.strip()]
     try:

@@ -4,7 +4,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.runs import Home, RunFolder, find_runs
 from gui.language import tr
 from gui.widgets.fields import Option

@@ -13,7 +13,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from core.control import RunControl
+from core.common.control import RunControl
 from core.runs import Home
 from core.whatif import Forecast
 from gui.document import Document

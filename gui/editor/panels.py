@@ -17,14 +17,13 @@ from PySide6.QtWidgets import (  # fmt: skip
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.models.catalogue import BACKBONES
-from core.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path
+from core.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path, settings_class
 from core.whatif import Forecast
 from gui import theme
 from gui.editor import edits, forest
 from gui.editor.strip import ForecastStrip
 from gui.language import tr
 from gui.widgets.buttons import line, text
-from gui.widgets.declared import settings_class
 from gui.widgets.fields import ChoiceField, Option
 from gui.widgets.form import FIELD_WIDTH, LABEL_WIDTH, Form, Where
 from gui.widgets.path_fields import PathField

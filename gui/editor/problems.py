@@ -14,14 +14,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core.errors import Problem
-from core.pipeline import Pipeline
+from core.common.declarations import declarations
+from core.common.errors import Problem
+from core.pipeline import Pipeline, settings_class
 from gui import theme
 from gui.editor.edits import titles
 from gui.editor.fixes import Fix
 from gui.language import tr
 from gui.widgets.buttons import text
-from gui.widgets.declared import declared, settings_class
 
 _SHOWN = 4
 
@@ -145,7 +145,7 @@ def place_in_words(problem: Problem, pipeline: Pipeline) -> str:
         except KeyError:
             return words[0]
         for part in rest:
-            field = next((f for f in declared(model) if f.name == part), None)
+            field = next((f for f in declarations(model) if f.name == part), None)
             words.append(field.label if field else str(part))
             if field is None or field.group is None:
                 break

@@ -2,8 +2,9 @@
 
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel
 
+from core.common.durations import rough_duration
 from core.whatif import Forecast
-from gui.editor.figures import change, short_count, short_latency, short_size, short_time
+from gui.editor.figures import change, short_count, short_latency, short_size
 from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
 
@@ -71,7 +72,7 @@ class ForecastStrip(QFrame):
             self.values[name].setText("–" if value is None else f"{mark}{shown(value)}")
             self.values[name].setToolTip("" if value is None else f"{value:,}")
             self.changes[name].setText("" if value is None or old is None else change(value, old))
-        self.values["time"].setText(f"≈ {short_time(seconds)}" if seconds is not None else "–")
+        self.values["time"].setText(f"≈ {rough_duration(seconds)}" if seconds is not None else "–")
         source = now is not None and not now.before
         self.changes["time"].setText("" if seconds is not None or source else tr("Check says it"))
         self._show_latency(now, before)

@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from core.common.declarations import ParameterDeclaration, declarations, plain_value, value_at
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.models.catalogue import BACKBONES
-from core.pipeline import Pipeline, SourceNode, StageNode
+from core.pipeline import Pipeline, SourceNode, StageNode, settings_class
 from gui.editor.forest import references
 from gui.language import tr
-from gui.widgets.declared import Declared, declared, plain_value, settings_class, value_at
 
 _SEPARATOR = " · "
 _LONGEST = 5
@@ -32,7 +32,7 @@ def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
     """ "ratio 0.3 · block-internal · 2 epochs": the first settings, and the others that were set."""
     names = {other.id: other.title for other in pipeline.stages}
     teachers = references(node.kind)
-    fields, parts = declared(node.stage.Settings), []
+    fields, parts = declarations(node.stage.Settings), []
     values = {field.name: value_at(node.settings, field) for field in fields}
     named = {field.label.lower() for field in fields if field.when is not None and field.when.holds(values)}
     for index, field in enumerate(fields):
@@ -50,7 +50,7 @@ def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
     return _SEPARATOR.join([part for part in parts if part][:_LONGEST])
 
 
-def _led(field: Declared, fields: tuple[Declared, ...]) -> bool:
+def _led(field: ParameterDeclaration, fields: tuple[ParameterDeclaration, ...]) -> bool:
     """Whether one of the first settings chooses this one."""
     leaders = {leader.name for leader in fields[:_LEADING]}
     return field.when is not None and field.when.name in leaders and not field.advanced
@@ -61,12 +61,12 @@ def source_summary(node: SourceNode) -> str:
     if node.kind != "backbone":
         return str(node.settings.get("path", "")) or tr("nothing chosen yet")
     parts = []
-    for field in declared(settings_class(node)):
+    for field in declarations(settings_class(node)):
         value = value_at(node.settings, field)
         if field.name == "backbone":
             parts.append(BACKBONES[value].title if value in BACKBONES else str(value))
         elif field.kind == "group" and field.group is not None:
-            first = declared(field.group)[0]
+            first = declarations(field.group)[0]
             inner = value_at(value or {}, first)
             parts.append(f"{field.label} {inner}" if inner != "none" else f"no {field.label}")
         elif field.name == "weights":
@@ -89,7 +89,7 @@ def data_summary(data: DataSettings) -> str:
     return _SEPARATOR.join(parts)
 
 
-def shown_value(field: Declared, value: Any) -> str:
+def shown_value(field: ParameterDeclaration, value: Any) -> str:
     """A value with what it is."""
     if field.kind == "choice":
         return str(value)
@@ -101,10 +101,10 @@ def shown_value(field: Declared, value: Any) -> str:
     return f"{_small(field.label)} {text} {_unit(field, value)}".strip()
 
 
-def _group(field: Declared, settings: dict[str, Any] | None) -> list[str]:
+def _group(field: ParameterDeclaration, settings: dict[str, Any] | None) -> list[str]:
     """Of a group: the first number with its unit (epochs), and the first real number that was set."""
     assert field.group is not None
-    fields = declared(field.group)
+    fields = declarations(field.group)
     values = plain_value(field.default) if settings is None else settings
     parts = [shown_value(fields[0], value_at(values or {}, fields[0]))] if fields[0].kind != "int" else []
     if not parts:
@@ -114,7 +114,7 @@ def _group(field: Declared, settings: dict[str, Any] | None) -> list[str]:
     return parts + [shown_value(f, (settings or {})[f.name]) for f in set_numbers[:1]]
 
 
-def _unit(field: Declared, value: Any) -> str:
+def _unit(field: ParameterDeclaration, value: Any) -> str:
     return field.unit.removesuffix("s") if value == 1 else field.unit
 
 

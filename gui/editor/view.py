@@ -11,7 +11,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
-from core.errors import Problem
+from core.common.errors import Problem
 from core.pipeline import Pipeline
 from gui.document import Document
 from gui.editor import edits

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 import core.exporting as exporting
 from core.analysis.table import Row
-from core.control import RunControl
+from core.common.control import RunControl
 from core.exporting import FORMATS, ExportResult, ExportSettings
 from core.reports import Artefact, StageReport
 from core.runs import RunFolder

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core.control import RunControl
+from core.common.control import RunControl
 from core.doctor import Examination, examine
 from gui import theme
 from gui.language import QT_TR_NOOP, tr

@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.runs import Home, RunFolder
 from gui.actions import Actions
 from gui.document import Document

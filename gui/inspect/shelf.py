@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.runs import RunFolder
 from gui.inspect.subject import Subject, subjects_of
 from gui.kept import Kept

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.analysis.confusion import Answers, read_answers
 from core.analysis.layers import read_architecture
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.pipeline import Pipeline
 from core.reports import Artefact, StageReport
 from core.runs import Home, RunFolder, find_runs

@@ -10,7 +10,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QListWidget, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from core import pipeline as documents
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.pipeline import Pipeline
 from gui import theme
 from gui.language import tr

@@ -308,20 +308,3 @@ def merged(batch: list[Any]) -> list[Any]:
     return [
         event for index, event in enumerate(batch) if index == last or not isinstance(event, events.Progress)
     ]
-
-
-def time_left(seconds: float | None) -> str:
-    """ "about 3 min left"; empty where nothing is known."""
-    if seconds is None:
-        return ""
-    return tr("about {duration} left", duration=duration(seconds))
-
-
-def duration(seconds: float) -> str:
-    """A duration for people: "12 s", "3 min 20 s", "2 h 5 min"."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return tr("{minutes} min {seconds:02d} s", minutes=whole // 60, seconds=whole % 60)
-    return tr("{hours} h {minutes:02d} min", hours=whole // 3600, minutes=whole % 3600 // 60)

@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 
+from core.common.durations import clock
 from gui.language import QT_TR_NOOP, tr
 from gui.monitor.state import RunState, StageState
 
@@ -89,10 +90,3 @@ class Timeline:
         if self._axis == "time":
             return max((series.times[-1] for series in stage.series.values() if series.times), default=0.0)
         return stage.length / max(1, stage.steps_per_epoch) if self._axis == "epoch" else stage.length
-
-
-def clock(seconds: float) -> str:
-    """ "0:45", "12:05", "1:02:03"."""
-    whole = max(0, round(seconds))
-    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

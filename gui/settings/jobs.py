@@ -6,7 +6,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from core.child import Child
-from core.control import RunControl
+from core.common.control import RunControl
 from core.runs import Home
 from gui.language import tr
 from gui.messages import Messages

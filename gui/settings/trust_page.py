@@ -2,7 +2,7 @@
 
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QTreeWidget, QTreeWidgetItem
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.trust import TrustList
 from gui.language import tr
 from gui.messages import Messages

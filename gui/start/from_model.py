@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.data.settings import DataSettings
-from core.errors import EspalierError
 from core.models.catalogue import BACKBONES, Backbone
 from core.models.settings import BackboneSettings
 from core.pipeline import Pipeline

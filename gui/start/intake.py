@@ -7,9 +7,9 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QTextEdit, QWidget
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.data.settings import DataSettings
-from core.errors import EspalierError
 from core.pipeline import Pipeline
 from core.runs import Home
 from gui.desk import Desk

@@ -6,18 +6,18 @@ written to: `elsewhere.json` in the home remembers it, with the name, tags and n
 """
 
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import EspalierError
+from core.common.durations import date_and_time, time_taken
+from core.common.errors import EspalierError
+from core.common.files import write_atomically
 from core.profiling.machine import fingerprint
-from core.runs import Home, RunFolder, find_runs, write_atomically
+from core.runs import Home, RunFolder, find_runs
 from gui.files import Recipe, recipes
 from gui.language import QT_TR_NOOP, tr
-from gui.monitor.state import duration
 
 _SAME_MACHINE = ("processor", "logical_cores", "memory_bytes", "gpu")
 _LOOKED_AT = 5
@@ -52,11 +52,11 @@ class RunLine:
 
     @property
     def when(self) -> str:
-        return when(self.started)
+        return date_and_time(self.started)
 
     @property
     def took(self) -> str:
-        return took(self.seconds)
+        return time_taken(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +77,6 @@ class Library:
 
     recipes: tuple[RecipeLine, ...]
     runs: tuple[RunLine, ...]
-
-
-def when(seconds: float) -> str:
-    """A date and time for people, in local time."""
-    return time.strftime("%d %b %Y, %H:%M", time.localtime(seconds)) if seconds else ""
-
-
-def took(seconds: float | None) -> str:
-    """A duration for people."""
-    if seconds is None:
-        return ""
-    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
 
 
 def read_library(home: Home) -> Library:
@@ -164,11 +152,11 @@ def last_time(name: str, runs: Iterable[RunLine]) -> str:
         if line.seconds is not None and cached is not None and not cached:
             return tr(
                 "Took {took} on this machine, {split}",
-                took=took(line.seconds),
-                split=when(line.started).split(",")[0],
+                took=time_taken(line.seconds),
+                split=date_and_time(line.started).split(",")[0],
             )
     if complete and complete[0].seconds is not None:
-        return tr("Took {took} on this machine, with kept stages", took=took(complete[0].seconds))
+        return tr("Took {took} on this machine, with kept stages", took=time_taken(complete[0].seconds))
     return tr("Not completed on this machine yet")
 
 

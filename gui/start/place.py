@@ -7,7 +7,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.runs import Home
 from gui.actions import Actions
 from gui.language import QT_TR_NOOP, tr

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.runs import Home, RunFolder
 from gui.language import tr
 from gui.start.library import RunLine, forget, remember

@@ -15,9 +15,10 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
+from core.common.durations import date_and_time
 from gui import theme
 from gui.language import tr
-from gui.start.library import Library, RunLine, when
+from gui.start.library import Library, RunLine
 from gui.start.recipe_cards import RecipeCards
 from gui.start.run_details import RunDetails
 from gui.start.run_table import RunTable
@@ -199,7 +200,7 @@ class StartView(QWidget):
         self.trash.setText(tr("Deleted ({count})", count=len(before)))
         self.trash_menu.clear()
         for number, deleted in enumerate(before[:20]):
-            day = when(deleted.at).split(",")[0]
+            day = date_and_time(deleted.at).split(",")[0]
             entry = self.trash_menu.addAction(
                 tr("Put back “{name}”, deleted {day}", name=deleted.name, day=day)
             )

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PySide6.QtGui import QImage
 
-from core.control import RunControl
-from core.errors import EspalierError
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.tryout import Trial, Tryout, images_below, preview
 from gui.inspect.subject import Subject
 

@@ -19,8 +19,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.common.declarations import ParameterDeclaration
 from gui.language import tr
-from gui.widgets.declared import Declared
 from gui.widgets.number_box import NumberBox
 
 _SHARE_BOX = 84  # pixels at least; the slider takes the rest
@@ -73,7 +73,7 @@ class Field(QWidget):
 
 
 class ToggleField(Field):
-    def __init__(self, declaration: Declared):
+    def __init__(self, declaration: ParameterDeclaration):
         self.box = QCheckBox(declaration.label)
         super().__init__(self.box)
         self.box.toggled.connect(self.changed.emit)
@@ -86,7 +86,7 @@ class ToggleField(Field):
 
 
 class IntField(Field):
-    def __init__(self, declaration: Declared):
+    def __init__(self, declaration: ParameterDeclaration):
         self.box = _int_box(declaration)
         super().__init__(self.box)
         self.box.valueChanged.connect(self.changed.emit)
@@ -101,7 +101,7 @@ class IntField(Field):
 class OptionalField(Field):
     """A check box that says whether there is a value, and the value."""
 
-    def __init__(self, declaration: Declared):
+    def __init__(self, declaration: ParameterDeclaration):
         whole = declaration.kind == "int"
         self.box: Any = _int_box(declaration) if whole else NumberBox(declaration)
         self.check = QCheckBox()
@@ -133,7 +133,7 @@ class OptionalField(Field):
 
 
 class FloatField(Field):
-    def __init__(self, declaration: Declared):
+    def __init__(self, declaration: ParameterDeclaration):
         self.box = NumberBox(declaration)
         super().__init__(self.box)
         self.box.valueChanged.connect(self.changed.emit)
@@ -150,7 +150,7 @@ class ShareField(FloatField):
 
     _FINE = 5  # places of the slider for one step of the box
 
-    def __init__(self, declaration: Declared):
+    def __init__(self, declaration: ParameterDeclaration):
         super().__init__(declaration)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setProperty("role", "share")
@@ -191,7 +191,7 @@ class ShareField(FloatField):
 class ChoiceField(Field):
     """The values of a `Literal`, or options from a catalogue."""
 
-    def __init__(self, declaration: Declared, options: Sequence[Option] = ()):
+    def __init__(self, declaration: ParameterDeclaration, options: Sequence[Option] = ()):
         self.box = QComboBox()
         self._shown = ""
         super().__init__(self.box)
@@ -257,7 +257,7 @@ class ChoiceField(Field):
 
 
 class TextField(Field):
-    def __init__(self, declaration: Declared):
+    def __init__(self, declaration: ParameterDeclaration):
         self.line = QLineEdit()
         self.line.setAcceptDrops(False)  # what is dropped opens as a whole
         super().__init__(self.line)
@@ -277,7 +277,7 @@ class TextField(Field):
             self.changed.emit(self._shown)
 
 
-def _int_box(declaration: Declared) -> QSpinBox:
+def _int_box(declaration: ParameterDeclaration) -> QSpinBox:
     box = QSpinBox()
     low = -_INT_MAX if declaration.low is None else int(declaration.low) + declaration.open_low
     high = _INT_MAX if declaration.high is None else int(declaration.high) - declaration.open_high

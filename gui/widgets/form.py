@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core.params import Params
+from core.common.declarations import ParameterDeclaration, declarations, plain_value
+from core.common.params import Params
 from gui import theme
 from gui.language import tr
-from gui.widgets.declared import Declared, declared, plain_value
 from gui.widgets.fields import ChoiceField, Field, Option
 from gui.widgets.fold import Fold, keep_space
 from gui.widgets.path_fields import PathField, ReferenceField, make_field
@@ -68,7 +68,7 @@ class Form(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        fields = declared(model)
+        fields = declarations(model)
         plain = [field for field in fields if field.kind != "group"]
         options = options or {}
         first = [field for field in plain if not field.advanced]
@@ -86,7 +86,7 @@ class Form(QWidget):
             self._folds.update({field.name: fold for field in advanced})
             layout.addWidget(fold)
 
-    def _grid(self, fields: Sequence[Declared], options: Options) -> QWidget:
+    def _grid(self, fields: Sequence[ParameterDeclaration], options: Options) -> QWidget:
         page = QWidget()
         grid = QGridLayout(page)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -102,7 +102,7 @@ class Form(QWidget):
             self.rows[field.name] = row
         return page
 
-    def _group(self, field: Declared) -> "Fold":
+    def _group(self, field: ParameterDeclaration) -> "Fold":
         assert field.group is not None
         form = Form(field.group, where=(*self._where, field.name))
         form.edited.connect(self.edited)
@@ -115,7 +115,7 @@ class Form(QWidget):
 
     def show_settings(self, settings: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> None:
         """Show these settings; `defaults` where a group's default differs from its declaration."""
-        for field in declared(self.model):
+        for field in declarations(self.model):
             default = (defaults or {}).get(field.name, plain_value(field.default))
             if field.group is not None:
                 inner = settings.get(field.name)
@@ -127,7 +127,7 @@ class Form(QWidget):
         self._hide_what_does_not_matter(settings)
 
     def _hide_what_does_not_matter(self, settings: Mapping[str, Any]) -> None:
-        fields = declared(self.model)
+        fields = declarations(self.model)
         values = {field.name: settings.get(field.name, plain_value(field.default)) for field in fields}
         for field in fields:
             if field.group is None:
@@ -191,7 +191,7 @@ class _Row:
 
     def __init__(
         self,
-        declaration: Declared,
+        declaration: ParameterDeclaration,
         field: Field,
         where: Where,
         edited: Callable[[Where, Any, bool], None],

@@ -4,7 +4,7 @@ from PySide6.QtCore import QRect
 from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QDoubleSpinBox, QStyle, QStyleOptionSpinBox
 
-from gui.widgets.declared import Declared
+from core.common.declarations import ParameterDeclaration
 
 _CURSOR = 8  # pixels for the cursor and the margins of the line
 _DECIMALS = 12  # a spin box rounds to so many; parameters are never finer
@@ -13,7 +13,7 @@ _DECIMALS = 12  # a spin box rounds to so many; parameters are never finer
 class NumberBox(QDoubleSpinBox):
     """A spin box that writes numbers short (5e-05, 0.3) and reads them in any form."""
 
-    def __init__(self, declaration: Declared):
+    def __init__(self, declaration: ParameterDeclaration):
         super().__init__()
         self.setDecimals(_DECIMALS)
         tiny = 10.0**-_DECIMALS

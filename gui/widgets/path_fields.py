@@ -5,8 +5,8 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QPushButton
 
+from core.common.declarations import ParameterDeclaration
 from gui.language import tr
-from gui.widgets.declared import Declared
 from gui.widgets.fields import (
     ChoiceField,
     Field,
@@ -23,7 +23,7 @@ from gui.widgets.fields import (
 class PathField(TextField):
     """A path with a button that picks a file, a folder, or either."""
 
-    def __init__(self, declaration: Declared):
+    def __init__(self, declaration: ParameterDeclaration):
         super().__init__(declaration)
         self.base = Path()
         self.buttons: list[QPushButton] = []
@@ -60,7 +60,7 @@ class PathField(TextField):
 class ReferenceField(ChoiceField):
     """A choice among networks that are there, with a button that picks a checkpoint folder instead."""
 
-    def __init__(self, declaration: Declared, options: Sequence[Option] = ()):
+    def __init__(self, declaration: ParameterDeclaration, options: Sequence[Option] = ()):
         super().__init__(declaration, options)
         self.base = Path()
         self.button = QPushButton(tr("Browse…"))
@@ -78,7 +78,9 @@ class ReferenceField(ChoiceField):
             self.changed.emit(chosen)
 
 
-def make_field(declaration: Declared, options: Sequence[Option] | None = None, folder: bool = False) -> Field:
+def make_field(
+    declaration: ParameterDeclaration, options: Sequence[Option] | None = None, folder: bool = False
+) -> Field:
     """The editor for a parameter; `options` where a catalogue knows the values.
 
     `folder`: a value may also be a checkpoint folder that a person picks.

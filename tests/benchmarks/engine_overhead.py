@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from core import pipeline as documents
-from core.control import RunControl
+from core.common.control import RunControl
 from core.data.batches import Batches
 from core.data.preprocess import make_preprocess
 from core.data.store import open_data

@@ -24,8 +24,8 @@ import torch
 
 from core.cache import Measurements
 from core.child import Child
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.errors import EspalierError
 from core.latency_target import TOLERANCE, narrowed, search
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings

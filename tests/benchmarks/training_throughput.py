@@ -34,13 +34,13 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import Stopped
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess, make_preprocess
 from core.data.settings import Augmentation, DataSettings
 from core.data.store import open_data
 from core.engine import reproducible
-from core.errors import Stopped
 from core.events import EpochDone, Event, TrainingStarted
 from core.models.settings import BackboneSettings
 from core.models.source import build_network

@@ -9,7 +9,7 @@ from torch import nn
 
 from core import pipeline as documents
 from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from core.control import RunControl
+from core.common.control import RunControl
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.data.settings import Augmentation, DataSettings

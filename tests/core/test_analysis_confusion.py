@@ -14,7 +14,7 @@ from core.analysis.confusion import (
     row_percent,
 )
 from core.analysis.flips import Pair
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 
 CLASSES = ("ant", "bee", "cat")
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2], np.int64)

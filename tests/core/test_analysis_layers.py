@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from core.analysis.histograms import histograms, weights_of_checkpoint
 from core.analysis.layers import compare, count, difference, layers_of, read_layers
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 
 BEFORE = {
     "body.conv1.weight": (16, 3, 3, 3),

@@ -21,9 +21,9 @@ from core.analysis.sensitivity import (
     suggested_ratios,
 )
 from core.checkpoint import Checkpoint, save_checkpoint
+from core.common.errors import EspalierError
 from core.data.preprocess import make_preprocess
 from core.deploy.export import describe, export_module
-from core.errors import EspalierError
 from core.models.catalogue import BACKBONES
 from core.stages.prune_channels import own_ratios
 from core.surgery.groups import channel_groups

@@ -12,7 +12,7 @@ import pytest
 
 from core import pipeline as documents
 from core.cache import Measurements, Store, make_key
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.events import Note
 from core.pipeline import Pipeline
 from core.reports import Artefact, Metric, StageReport
@@ -148,7 +148,7 @@ def test_a_folder_with_files_is_refused(pipeline, home, tmp_path):
 
 def test_a_second_process_is_refused_while_the_first_writes(run):
     code = (
-        "import sys; from pathlib import Path; from core.errors import EspalierError; from core.runs import RunFolder\n"
+        "import sys; from pathlib import Path; from core.common.errors import EspalierError; from core.runs import RunFolder\n"
         "try:\n"
         "    with RunFolder(Path(sys.argv[1])).locked(): print('locked')\n"
         "except EspalierError as error: print(error.message)\n"

@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core.checkpoint import Checkpoint, content_hash, load_checkpoint, save_checkpoint
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.errors import EspalierError
 from core.models.architecture import difference
 from core.models.catalogue import BACKBONES
 from core.models.cifar_resnet import PadShortcut

@@ -14,8 +14,8 @@ import pytest
 
 import core.child
 from core.child import CHILD_FLAG, Child, child_command, is_child
-from core.control import RunControl
-from core.errors import EspalierError, Stopped
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 
 JOBS = Path(__file__).parent / "child_jobs"
 ROOT = Path(core.child.__file__).parents[1]

@@ -5,8 +5,8 @@ import torch
 from small_stages import small_network, stage_context
 from torch import nn
 
-from core.control import RunControl
-from core.errors import Stopped
+from core.common.control import RunControl
+from core.common.errors import Stopped
 from core.models.constraints import SharedPattern, SparsePattern, constrain, keeper
 from core.stages.base import run_training
 from core.training import Hooks

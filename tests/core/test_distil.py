@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 import core.training
 from core.checkpoint import Checkpoint, save_checkpoint
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.data.image_data import ImageData
 from core.data.preprocess import HALF, Preprocess, make_preprocess
 from core.data.randomness import derive_seed
@@ -29,7 +30,6 @@ from core.distillation import (
     make_adapters,
     tapped,
 )
-from core.errors import EspalierError, Stopped
 from core.inputs import Inputs
 from core.models.settings import BackboneSettings
 from core.stages.base import Input, StageContext, StageResult, run_training

@@ -11,8 +11,8 @@ import pytest
 
 import core
 from core import cli, doctor
+from core.common.errors import EspalierError
 from core.doctor import Check, Examination, examine
-from core.errors import EspalierError
 from core.extras import absent, extra
 from core.profiling.runtimes import RUNTIMES
 

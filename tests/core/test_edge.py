@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from core.analysis.table import pinned
+from core.common.errors import EspalierError
 from core.comparison import ComparedRun, all_rows, mixed_conditions, read_all, read_report
 from core.comparison_report import MIXED, as_format, warnings
-from core.errors import EspalierError
 from core.runs import Home
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from core import pipeline as documents
-from core.deploy.files import sha256_of
-from core.errors import EspalierError
+from core.common.errors import EspalierError
+from core.common.files import sha256_of
 from core.exporting import (
     ExportSettings,
     export_stage,

@@ -11,7 +11,7 @@ from small_stages import NETWORK, document, small_data, small_network, stage_con
 
 from core.cache import Measurements
 from core.child import Child
-from core.control import RunControl
+from core.common.control import RunControl
 from core.inputs import Given, Surroundings
 from core.latency_target import TOLERANCE, LatencyFound, LatencyTargets, Try, narrowed, search
 from core.models.catalogue import backbone

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings
 from core.models.source import build_network

@@ -7,8 +7,8 @@ import torch
 from small_stages import NETWORK, reloads, small_network, stage_context
 from torch import nn
 
-from core.control import RunControl
-from core.errors import EspalierError, Stopped
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.events import EpochDone, Event
 from core.stages.base import Input
 from core.stages.only_train_once import OnlyTrainOnce, OnlyTrainOnceParams

@@ -3,7 +3,7 @@
 import pytest
 
 from core import pipeline as documents
-from core import yaml
+from core.common import yaml
 from core.pipeline import PipelineError
 from core.recipes import recipes
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.policy import Policy, read_policy
 
 

@@ -13,9 +13,9 @@ from torch import nn
 
 from core import pipeline as documents
 from core.child import Child
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import Stopped
 from core.data.store import open_data
-from core.errors import Stopped
 from core.events import Event, PhaseStarted
 from core.inputs import Inputs, Surroundings
 from core.making import Maker

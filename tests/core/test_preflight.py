@@ -7,9 +7,9 @@ import pytest
 
 from core import pipeline as documents
 from core.cli import main
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.engine import Options
-from core.errors import EspalierError, Stopped
 from core.pipeline import Pipeline
 from core.preflight import Preflight, Trial, named_field, preflight, small
 from core.runs import Home

@@ -10,9 +10,9 @@ import torch
 from small_stages import small_network, stage_context
 from torch import nn
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.data.image_data import ImageData
-from core.errors import EspalierError, Stopped
 from core.events import EpochDone, Event
 from core.models.settings import BackboneSettings
 from core.stages.base import Input, StageContext

@@ -7,8 +7,8 @@ import torch
 from small_stages import NETWORK, reloads, small_network, stage_context
 from torch import nn
 
+from core.common.errors import EspalierError
 from core.data.image_data import ImageData
-from core.errors import EspalierError
 from core.models.settings import BackboneSettings
 from core.stages.base import Input, StageResult
 from core.stages.prune_layers import PruneLayers, PruneLayersParams

@@ -8,8 +8,8 @@ from small_stages import NETWORK, small_network, stage_context
 from torch import nn
 from torch.nn.utils import prune as reference
 
+from core.common.errors import EspalierError
 from core.data.image_data import ImageData
-from core.errors import EspalierError
 from core.stages.base import Input
 from core.stages.prune_weights import PruneWeights, prune_layers, share_at
 from core.surgery.layers import FIRST, weight_layers

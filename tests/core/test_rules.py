@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 
 from core import pipeline as documents
-from core.params import Params
+from core.common.params import Params
 from core.pipeline import PipelineError
 from core.rules import Link, order_problems
 from core.stages.as_given import AsGiven

@@ -7,8 +7,8 @@ import pytest
 from small_stages import NETWORK, reloads, small_network, stage_context
 from torch import nn
 
+from core.common.errors import EspalierError
 from core.data.image_data import ImageData
-from core.errors import EspalierError
 from core.models.settings import BackboneSettings
 from core.stages.base import Input, StageResult
 from core.stages.scale_down import ScaleDown, ScaleDownParams, largest_phi, scaled

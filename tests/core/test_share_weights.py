@@ -14,9 +14,9 @@ from small_stages import NETWORK, small_network, stage_context
 from torch import nn
 
 from core.checkpoint import Checkpoint, save_checkpoint
+from core.common.files import deflated_bytes
 from core.data.image_data import ImageData
 from core.deploy.export import export_onnx, to_half
-from core.deploy.files import deflated_bytes
 from core.deploy.norms import with_separate_norms
 from core.deploy.shared import compact, expand
 from core.models.constraints import constrain

@@ -12,17 +12,17 @@ import torch
 from small_stages import SETTINGS, small_network, stage_context
 from torch import nn
 
-from core import yaml
 from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from core.control import RunControl
+from core.common import yaml
+from core.common.control import RunControl
+from core.common.errors import Stopped
+from core.common.files import sha256_of
+from core.common.params import Params
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.deploy.export import describe, export_module
-from core.deploy.files import sha256_of
 from core.deploy.verify import onnx_predictor
-from core.errors import Stopped
 from core.models.settings import BackboneSettings
-from core.params import Params
 from core.precision import resolve_precision
 from core.stages.base import DeployContext, DeploymentStage, Input, ModelStage, Stage, StageContext
 from core.stages.catalogue import STAGES

@@ -9,10 +9,10 @@ import pytest
 import torch
 from small_stages import NETWORK, small_network, stage_context
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import Stopped
 from core.data.splits import limit
 from core.deploy.quantization.sessions import run, sqnr
-from core.errors import Stopped
 from core.models.constraints import constrain
 from core.stages.base import Input
 from core.stages.catalogue import STAGES

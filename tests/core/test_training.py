@@ -8,12 +8,12 @@ from small_stages import SETTINGS
 from torch import nn
 from torch.nn import functional
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.data.batches import Batches
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.data.settings import Augmentation
-from core.errors import EspalierError, Stopped
 from core.events import EpochDone, Event, TrainingStarted
 from core.precision import resolve_precision
 from core.training import (

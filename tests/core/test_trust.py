@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.trust import TrustList
 
 

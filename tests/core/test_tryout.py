@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from small_models import CLASSES, write_model
 
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.errors import EspalierError
 from core.tryout import Answer, Tally, Trial, Tryout, images_below, network_input, preview
 
 

@@ -9,9 +9,9 @@ import torch
 from small_stages import SETTINGS, document, small_data, stage_context
 
 from core import pipeline as documents
+from core.common.params import Params, param, when_of
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
-from core.params import Params, param, when_of
 from core.pipeline import Pipeline
 from core.profiling.counting import count_parameters
 from core.runs import Home
@@ -179,8 +179,8 @@ def test_another_ratio_costs_milliseconds(home: Home) -> None:
 
 
 def test_a_stopped_question_ends_at_once(home: Home) -> None:
-    from core.control import RunControl
-    from core.errors import Stopped
+    from core.common.control import RunControl
+    from core.common.errors import Stopped
 
     control = RunControl()
     control.stop()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core import pipeline as documents
-from core.control import RunControl
+from core.common.control import RunControl
 from core.engine import Engine, Options
 from core.events import EpochDone, Event
 from core.runs import Home, RunFolder

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.deploy.files import sha256_of
+from core.common.files import sha256_of
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ import pytest
 
 from core.checkpoint import load_checkpoint
 from core.cli import main
-from core.deploy.files import sha256_of
+from core.common.files import sha256_of
 
 PIPELINE = """
 espalier: 1

@@ -67,7 +67,7 @@ def test_a_missing_teacher_is_chosen_from_the_strip_and_from_the_field(qtbot: An
     ],
 )
 def test_fixes_are_found_for_every_kind_of_rule(stages: str, words: str) -> None:
-    from core import yaml
+    from core.common import yaml
     from gui.editor.fixes import fix_for
 
     text = f"espalier: 1\nname: X\nsources: [{{id: net}}]\nstages: {stages}"

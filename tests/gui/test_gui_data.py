@@ -10,12 +10,12 @@ from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QPushButton
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.data.inspection import Finding
 from core.data.settings import Augmentation, DataSettings
 from core.data.splits import SPLITS
 from core.data.store import open_data
-from core.errors import EspalierError
 from gui.data import jobs
 from gui.data.applied import applied_to
 from gui.data.augmentation import in_words

@@ -8,7 +8,7 @@ import pytest
 from made_runs import GOOD, made_run
 
 import core.exporting as exporting
-from core.errors import EspalierError, Stopped
+from core.common.errors import EspalierError, Stopped
 from core.exporting import FORMATS, ExportResult
 from core.ladder import Step, ladder
 from core.pipeline import Pipeline

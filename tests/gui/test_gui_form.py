@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from PySide6.QtWidgets import QDoubleSpinBox, QSpinBox
 
+from core.common.declarations import ParameterDeclaration, declarations
+from core.common.params import Params
 from core.data.settings import DataSettings
 from core.models.settings import BackboneSettings, CheckpointSettings
-from core.params import Params
 from core.stages.catalogue import STAGES
 from gui.editor import edits
 from gui.theme import Theme
-from gui.widgets.declared import Declared, declared
 from gui.widgets.form import Form
 from gui.widgets.path_fields import make_field
 
@@ -21,9 +21,11 @@ MODELS = {
 }  # fmt: skip
 
 
-def leaves(model: type[Params], where: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Declared]]:
+def leaves(
+    model: type[Params], where: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], ParameterDeclaration]]:
     found = []
-    for field in declared(model):
+    for field in declarations(model):
         if field.group is not None:
             found += leaves(field.group, (*where, field.name))
         else:
@@ -34,7 +36,7 @@ def leaves(model: type[Params], where: tuple[str, ...] = ()) -> list[tuple[tuple
 every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
-def another_value(field: Declared) -> Any:
+def another_value(field: ParameterDeclaration) -> Any:
     """A value within the bounds that is not the default."""
     if field.kind == "bool":
         return not field.default
@@ -74,7 +76,7 @@ def test_a_value_set_in_the_widget_arrives_in_the_parameters(
         for name in where:
             inner = inner[name]
         assert inner == wanted, where
-        required = {f.name: "fp32" for f in declared(model) if f.required and f.name not in settings}
+        required = {f.name: "fp32" for f in declarations(model) if f.required and f.name not in settings}
         parsed: Any = model.parse({**required, **settings})
         for name in where:
             parsed = getattr(parsed, name)
@@ -137,7 +139,7 @@ def test_small_numbers_are_written_short_and_read_in_any_form(qtbot: Any, theme:
 
 
 def test_a_long_number_beside_a_slider_is_shown_whole(qtbot: Any, theme: Theme) -> None:
-    ratio = next(field for field in declared(STAGES["prune-channels"].Settings) if field.name == "ratio")
+    ratio = next(field for field in declarations(STAGES["prune-channels"].Settings) if field.name == "ratio")
     field = make_field(ratio)
     qtbot.addWidget(field)
     field.resize(320, 40)

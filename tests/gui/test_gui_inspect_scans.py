@@ -12,7 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QWidget
 
 from core import pipeline as documents
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.runs import Home, RunFolder
 from gui.document import Document
 from gui.files import Opened

@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton, QWidget
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from gui.about import AboutDialog
 from gui.messages import MessageDialog, Messages, install_crash_hook, versions
 from gui.theme import Theme

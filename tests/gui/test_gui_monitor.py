@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtGui import QAction
 
 from core import events
-from gui.monitor.state import RunState, duration, event_from, time_left
+from gui.monitor.state import RunState, event_from
 from gui.monitor.view import MonitorView
 from gui.theme import Theme
 from gui.widgets.throttle import Throttle
@@ -188,8 +188,3 @@ def test_throttle_draws_seldom_and_once_more_at_the_end(qtbot: Any) -> None:
     assert drawn[-1] == 999
     throttle.release()
     qtbot.waitUntil(lambda: drawn[-1] == 1000, timeout=1000)
-
-
-def test_durations_in_words() -> None:
-    assert [duration(s) for s in (4.4, 75, 7300)] == ["4 s", "1 min 15 s", "2 h 01 min"]
-    assert time_left(None) == ""

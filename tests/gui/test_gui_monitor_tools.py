@@ -12,6 +12,7 @@ from test_gui_monitor import epoch, started
 from test_gui_session import FakeEngine, engine, forever, training  # noqa: F401
 
 from core import events
+from core.common.durations import clock
 from core.pipeline import Pipeline
 from core.system import Gpu, Sample, Sampler
 from gui.awake import Awake, Command
@@ -21,7 +22,7 @@ from gui.monitor.meters import Meters
 from gui.monitor.queue import RunQueue
 from gui.monitor.smoothing import smoothed
 from gui.monitor.state import LogLine, RunState
-from gui.monitor.timeline import Timeline, clock
+from gui.monitor.timeline import Timeline
 from gui.monitor.view import MonitorView
 from gui.theme import Theme
 from gui.widgets.plot_parts import value_at

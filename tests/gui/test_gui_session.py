@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from core import events
-from core.control import RunControl
-from core.errors import Stopped
+from core.common.control import RunControl
+from core.common.errors import Stopped
 from core.pipeline import Pipeline
 from core.runs import Home, RunFolder, stage_keys
 from gui.main_window import MainWindow

@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 from PySide6.QtCore import QSettings, Qt
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.policy import Policy
 from core.runs import Home
 from core.storage import clear, used

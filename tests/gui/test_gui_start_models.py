@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper
 
 from core import pipeline as documents
-from core.control import RunControl
+from core.common.control import RunControl
 from core.data.settings import DataSettings
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings

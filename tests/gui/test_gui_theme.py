@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from PySide6.QtGui import QIcon
 
+from core.common.files import RESOURCES
 from gui import theme as themes
 from gui.actions import _ICONS
-from gui.theme import DARK, LIGHT, RESOURCES, Colours, Theme, contrast
+from gui.theme import DARK, LIGHT, Colours, Theme, contrast
 
 BOTH = pytest.mark.parametrize("c", [LIGHT, DARK], ids=["light", "dark"])
 TEXTS = ("text", "muted", "good", "bad", "warning", "info", "accent")

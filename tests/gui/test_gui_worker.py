@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from core import events
-from core.control import RunControl
-from core.errors import EspalierError
+from core.common.control import RunControl
+from core.common.errors import EspalierError
 from gui.monitor.state import merged
 from gui.worker import Failure, Say, Worker
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.profiling.session import noise, time_block
 from core.profiling.widths import resized
 

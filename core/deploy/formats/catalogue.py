@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from core.common.errors import EspalierError
 from core.deploy.formats.base import Format
 from core.deploy.formats.edge_zip import EdgeZip
 from core.deploy.formats.onnx_file import OnnxFile
@@ -9,7 +10,6 @@ from core.deploy.formats.openvino_ir import OpenVinoIr
 from core.deploy.formats.safetensors_folder import SafetensorsFolder
 from core.deploy.formats.torch_program import TorchProgram
 from core.deploy.formats.torchscript import TorchScript
-from core.errors import EspalierError
 
 _ALL: tuple[Format, ...] = (
     OnnxFile(),

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.child_server import ProgressCallback
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.deploy.export import add_metadata, metadata_of, save_checked
-from core.errors import EspalierError
 
 if TYPE_CHECKING:
     import onnx

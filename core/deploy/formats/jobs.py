@@ -42,7 +42,7 @@ def predict(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     Raises:
         EspalierError: when the file cannot be opened, or does not fit the data set.
     """
-    from core.deploy.files import save_array
+    from core.common.files import save_array
     from core.deploy.verify import Predictor, padded, predict_with
 
     opened = format_called(arguments["format"]).open(Path(arguments["path"]), int(arguments["threads"]))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.deploy.formats.base import Format, Job, Opened, Subject
 from core.deploy.formats.graph import OPSET_OF_RESIZE
-from core.errors import EspalierError
 
 if TYPE_CHECKING:
     from core.deploy.formats.settings import ExportSettings

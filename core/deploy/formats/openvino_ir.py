@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.child_server import ProgressCallback
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.deploy.formats.base import Job, Opened, Subject
 from core.deploy.formats.onnx_file import OnnxFile
-from core.errors import EspalierError
 from core.extras import absent, extra
 from core.profiling.runtimes.openvino import computing
 

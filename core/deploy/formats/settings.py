@@ -2,9 +2,9 @@
 
 from typing import Literal
 
+from core.common.params import Params, param
 from core.deploy.formats.catalogue import FORMATS
 from core.deploy.formats.graph import NEWEST, OLDEST
-from core.params import Params, param
 
 
 class ExportSettings(Params):

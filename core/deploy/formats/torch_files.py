@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.deploy.formats.base import Format, Job, Opened, Subject
-from core.errors import EspalierError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.child_server import ProgressCallback
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.data.randomness import derive_seed
 from core.data.settings import DataSettings
 from core.data.splits import limit
 from core.deploy.export import metadata_of
-from core.errors import EspalierError
 
 if TYPE_CHECKING:
     import onnx

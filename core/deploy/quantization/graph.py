@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.common.errors import EspalierError
 from core.deploy.export import annotate, metadata_of, save_checked
 from core.deploy.scopes import module_of
-from core.errors import EspalierError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 
 if TYPE_CHECKING:
     import onnx

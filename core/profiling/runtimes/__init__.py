@@ -1,6 +1,6 @@
 """The runtimes that models are measured in. One file each, and one line here."""
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.profiling.runtimes.base import Run, Runtime, Session, Settings
 from core.profiling.runtimes.onnxruntime_cpu import OnnxRuntimeCpu
 from core.profiling.runtimes.onnxruntime_cuda import OnnxRuntimeCuda

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.extras import absent, extra
 
 Run = Callable[[], object]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.profiling.runtimes.base import Run, Runtime, Session, Settings
 
 if TYPE_CHECKING:

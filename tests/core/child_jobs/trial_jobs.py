@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 
 Progress = Callable[[float, str], None]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.control import RunControl
+from core.common.control import RunControl
 from core.data.balance import epoch_images, epoch_order
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess

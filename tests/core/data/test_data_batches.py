@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from core.common.errors import EspalierError
 from core.data.augment import augment
 from core.data.batches import Batches
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess
 from core.data.randomness import derive_seed
 from core.data.settings import Augmentation
-from core.errors import EspalierError
 
 PREPROCESS = Preprocess(8, 3, (0.5, 0.4, 0.3), (0.5, 0.4, 0.3))
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.common.errors import EspalierError
 from core.data.catalogue import SOURCES, find_source, register
 from core.data.idx import FASHION_CLASSES
 from core.data.sample import sample_folder
 from core.data.settings import DataSettings
 from core.data.store import open_data
-from core.errors import EspalierError
 
 ROOT = Path(__file__).parents[3]
 

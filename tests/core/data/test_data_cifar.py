@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from pickles import python2
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.data import cifar as cifar_module
 from core.data.image_data import ImageData
 from core.data.settings import DataSettings
 from core.data.store import open_data
-from core.errors import EspalierError, Stopped
 
 PER_FILE = 20
 NAMES = ["airplane", "automobile", "bird", "cat"]

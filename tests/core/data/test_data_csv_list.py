@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.settings import DataSettings
 from core.data.store import open_data
-from core.errors import EspalierError
 
 SIX = [
     ("a/0.png", "cat"), ("a/1.png", "cat"), ("a/2.png", "cat"),

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.data import download as module
 from core.data.catalogue import SOURCES
 from core.data.download import CHUNK, PUBLIC_SETS, PublicFile, PublicSet, download
-from core.errors import EspalierError, Stopped
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 2 * CHUNK + 100, np.uint8).tobytes()
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.common.errors import EspalierError
 from core.data import tree as tree_module
 from core.data.store import summary
-from core.errors import EspalierError
 
 
 def message(open_folder, path: Path) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.common.errors import EspalierError
 from core.data.idx import FASHION_CLASSES, IMAGES_MAGIC, LABELS_MAGIC, read_idx
 from core.data.settings import DataSettings
 from core.data.store import ImageData, open_data
-from core.errors import EspalierError
 
 
 def idx_bytes(array: np.ndarray, magic: int) -> bytes:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import Stopped
 from core.data.decode import Shape
 from core.data.image_data import ImageData
 from core.data.inspection import Applied, Finding, check_balance, check_normalisation, inspect_data
@@ -15,7 +16,6 @@ from core.data.preprocess import HALF, IMAGENET
 from core.data.settings import DataSettings
 from core.data.store import open_data
 from core.data.survey import colour_cues, file_listing, file_names, file_shapes, size_tells_class
-from core.errors import Stopped
 
 
 def made(images: np.ndarray, labels: list[int], train: int, validation: int, **changes: object) -> ImageData:

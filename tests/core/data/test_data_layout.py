@@ -2,8 +2,8 @@
 
 import pytest
 
+from core.common.errors import EspalierError
 from core.data.layout import Layout, Placed, lay_out
-from core.errors import EspalierError
 
 
 def message(names: list[str]) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pickles import DTYPE, RECONSTRUCT, python2
 
+from core.common.errors import EspalierError
 from core.data.plain_pickle import read_pickle
-from core.errors import EspalierError
 
 ARRAY = np.arange(24, dtype=np.uint8).reshape(4, 6)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from core.common.errors import EspalierError
 from core.data.preprocess import (
     HALF,
     IMAGENET,
@@ -18,7 +19,6 @@ from core.data.preprocess import (
     resolve_normalisation,
 )
 from core.data.settings import DataSettings
-from core.errors import EspalierError
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.25, 0.125)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from core.common.errors import EspalierError
 from core.data.splits import draw_splits, limit
-from core.errors import EspalierError
 
 
 def pool(*counts: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.data import entry as entry_module
 from core.data import store
 from core.data.entry import Entry, pixel_sums, read_entry
 from core.data.settings import DataSettings
 from core.data.store import open_data, summary
-from core.errors import EspalierError, Stopped
 
 ROOT = Path(__file__).parents[3]
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from core.common.errors import EspalierError
 from core.data.settings import DataSettings
 from core.data.store import open_data
 from core.data.subset import chosen_classes, long_tailed, relabelled
-from core.errors import EspalierError
 
 CLASSES = ("cat", "dog", "owl")
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.settings import DataSettings
 from core.data.store import open_data
 from core.data.tiny_imagenet import NOTE
-from core.errors import EspalierError
 
 WNIDS = ("n02124075", "n01443537", "n03126707")  # not sorted, as published
 WORDS = {

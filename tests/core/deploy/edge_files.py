@@ -9,10 +9,10 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
+from core.common.files import sha256_of
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess
 from core.deploy.bundle import BundleFacts, pack
-from core.deploy.files import sha256_of
 
 CLASSES = ("bee", "fly", "wasp/hornet")
 PREPROCESS = Preprocess(12, 3, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))

@@ -16,9 +16,9 @@ import pytest
 from edge_files import CLASSES, PREPROCESS, answers, unpacked
 from PIL import Image
 
+from core.common.files import sha256_of
 from core.data.preprocess import Preprocess
 from core.deploy.bundle import EDGE
-from core.deploy.files import sha256_of
 from core.profiling.machine import fingerprint
 from core.profiling.statistics import median_interval
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import core
+from core.common.errors import EspalierError
+from core.common.files import save_array, sha256_of, written_beside
 from core.data.preprocess import Preprocess
 from core.deploy.export import describe, export_module, metadata_of, to_half
-from core.deploy.files import save_array, sha256_of, written_beside
 from core.deploy.verify import onnx_predictor
-from core.errors import EspalierError
 from core.models.classifier import ImageClassifier
 from core.models.settings import FemSettings
 

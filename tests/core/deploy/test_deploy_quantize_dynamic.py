@@ -7,12 +7,12 @@ import onnx
 import pytest
 from quantize_files import PREPROCESS, logits, quiet, small, write_small
 
+from core.common.errors import EspalierError
 from core.deploy.export import metadata_of
 from core.deploy.quantization import half
 from core.deploy.quantization.dynamic import integer_weight, quantize
 from core.deploy.quantization.graph import array_of
 from core.deploy.quantization.sessions import sqnr
-from core.errors import EspalierError
 
 
 @pytest.fixture(scope="module")

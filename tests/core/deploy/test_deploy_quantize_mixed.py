@@ -7,6 +7,7 @@ import onnx
 import pytest
 from quantize_files import logits, quiet, small
 
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.data.settings import DataSettings
 from core.data.store import open_data
@@ -16,7 +17,6 @@ from core.deploy.quantization.graph import array_of
 from core.deploy.quantization.mixed import Outcome, fewest, quantize
 from core.deploy.quantization.sensitivity import Bench, confirm, ranked, sensitivities
 from core.deploy.quantization.sessions import agreement, divergence, run, sqnr, top1
-from core.errors import EspalierError
 
 SETTINGS = DataSettings(image_size=12, train_images=200, validation_images=100, test_images=50)
 

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from quantize_files import PREPROCESS, images, logits, quiet, write_small
 
+from core.common.errors import EspalierError
 from core.data.settings import DataSettings
 from core.data.store import open_data
 from core.deploy.export import annotate, metadata_of
@@ -18,7 +19,6 @@ from core.deploy.quantization.graph import array_of, layers_of, node_called, pre
 from core.deploy.quantization.qdq import Numbers, is_quantized, quantized
 from core.deploy.quantization.sessions import sqnr
 from core.deploy.quantization.static import quantize
-from core.errors import EspalierError
 
 ALL = {"stem", "depthwise", "mix", "clipped", "narrow", "head"}
 

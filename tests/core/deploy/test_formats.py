@@ -12,12 +12,12 @@ import pytest
 from edge_files import PREPROCESS, answers, make_data, write_model
 
 from core.cli import main
+from core.common.errors import EspalierError
 from core.deploy.export import metadata_of
 from core.deploy.formats.base import Subject
 from core.deploy.formats.catalogue import FORMATS, format_called, format_for
 from core.deploy.formats.graph import convert, opset_of
 from core.deploy.formats.settings import ExportSettings
-from core.errors import EspalierError
 from core.reports import Artefact, StageReport
 
 

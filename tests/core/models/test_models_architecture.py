@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.errors import EspalierError
 from core.models.architecture import apply_difference, difference
 from core.models.catalogue import backbone
 from core.models.cifar_resnet import PadShortcut

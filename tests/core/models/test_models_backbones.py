@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.models.catalogue import BACKBONES, Backbone, backbone, is_backbone
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings

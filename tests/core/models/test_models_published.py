@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.models.catalogue import BACKBONES, backbone
 from core.models.efficientnet_names import timm_names
 from core.models.settings import BackboneSettings

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from core.checkpoint import Checkpoint, content_hash, load_checkpoint, network_of, save_checkpoint
+from core.common.errors import EspalierError
 from core.data.preprocess import HALF, IMAGENET, Preprocess
-from core.errors import EspalierError
 from core.models import python_source
 from core.models.catalogue import backbone, is_backbone
 from core.models.python_network import build_python

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.cli import main
 from core.commands.profile import subject_of
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.profiling.model_profile import Request, Subject, profile_model
 from core.profiling.profile_text import as_text, interval
 from core.profiling.protocol import Budget

@@ -6,8 +6,8 @@ import onnx_files
 import pytest
 from onnx import helper
 
+from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.errors import EspalierError
 from core.profiling.counting import count, count_graph, count_parameters, stored_bytes, weigh
 
 

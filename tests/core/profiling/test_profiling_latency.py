@@ -8,8 +8,8 @@ import onnx_files
 import pytest
 
 from core.child import Child
-from core.control import RunControl
-from core.errors import EspalierError, Stopped
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.profiling import PROTOCOL_VERSION, session
 from core.profiling.latency import answer, latency, make_sample, profile_artefact
 from core.profiling.machine import usable_cores

@@ -8,8 +8,8 @@ from onnx import numpy_helper
 
 from core.cache import Measurements
 from core.child import Child
-from core.control import RunControl
-from core.errors import Stopped
+from core.common.control import RunControl
+from core.common.errors import Stopped
 from core.profiling.latency import make_sample, profile_artefact
 from core.profiling.pace import pace_of
 from core.profiling.protocol import Budget

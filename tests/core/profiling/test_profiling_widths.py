@@ -11,7 +11,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.profiling.widths import resized, time_widths
 
 

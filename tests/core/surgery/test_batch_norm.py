@@ -8,9 +8,9 @@ import torch
 from small_stages import small_data, stage_context
 from torch import Tensor, nn
 
-from core.control import RunControl
+from core.common.control import RunControl
+from core.common.errors import Stopped
 from core.data.image_data import ImageData
-from core.errors import Stopped
 from core.models.classifier import ImageClassifier
 from core.models.settings import FemSettings
 from core.stages.base import StageContext

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 from core.models.catalogue import BACKBONES
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings, FemSettings

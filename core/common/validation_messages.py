@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from core.errors import Problem
-from core.yaml import Place
+from core.common.errors import Problem
+from core.common.yaml import Place
 
 _MANY = 12  # of more choices than this only the nearest are named
 

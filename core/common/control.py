@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from core.errors import Stopped
+from core.common.errors import Stopped
 
 
 class RunControl:

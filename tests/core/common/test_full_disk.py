@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.disk import file_system_of, full_disk, over_the_network
+from core.common.full_disk import file_system_of, full_disk, over_the_network
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -54,11 +54,11 @@ def test_a_real_limit_is_recognised(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
 
     program = (
-        "from pathlib import Path; from core.disk import full_disk\n"
+        "from pathlib import Path; from core.common.full_disk import full_disk\n"
         "try: Path('two').write_bytes(bytes(2048))\n"
         "except OSError as error: print(full_disk(error))"
     )
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path, env={"PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"}, preexec_fn=limit, capture_output=True, text=True,

@@ -3,7 +3,7 @@
 import errno
 from pathlib import Path
 
-from core.errors import EspalierError
+from core.common.errors import EspalierError
 
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 # Libraries written in other languages raise errors of their own, with the system's words in the text.

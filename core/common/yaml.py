@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from core.errors import Problem
+from core.common.errors import Problem
 
 Place = tuple[str | int, ...]
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, their hashes and their compressed size."""
+"""Files: the program's own resources, writing whole or not at all, hashes, compressed size."""
 
 import hashlib
 import os
@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import core
+from core.common.errors import EspalierError
+
 if TYPE_CHECKING:
     import numpy as np
 
+RESOURCES = Path(core.__file__).resolve().parents[1] / "resources"
 _BLOCK = 1 << 20
 
 
@@ -27,6 +31,22 @@ def written_beside(target: Path) -> Iterator[Path]:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        EspalierError: when the disk does not take it.
+    """
+    try:
+        with written_beside(path) as part:
+            part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EspalierError(
+            f"{path} could not be written: {error.strerror or error}.",
+            "Free some space, or choose another folder.",
+        ) from error
 
 
 def save_array(target: Path, array: "np.ndarray") -> None:

@@ -1,6 +1,6 @@
 """Tables as text: aligned for a terminal, and in Markdown."""
 
-from core.tables import aligned, markdown
+from core.common.text_tables import aligned, markdown
 
 HEAD = ("Stage", "Top-1", "Size")
 ROWS = [("FP32", "91.25", "1.08"), ("INT8 | static", "9", "0.3")]

@@ -1,6 +1,6 @@
 """What a form needs to know of a parameter, read from its declaration (no Qt).
 
-`core.params.param` is the only place where labels, help, units, bounds and choices are written.
+`core.common.params.param` is the only place where labels, help, units, bounds and choices are written.
 """
 
 import types
@@ -13,8 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from core.params import Params, When, when_of
-from core.pipeline import SOURCE_KINDS, SourceNode, StageNode
+from core.common.params import Params, When, when_of
 
 _SLIDABLE = 0.01  # steps smaller than this are too many for a slider
 
@@ -22,7 +21,7 @@ Kind = Literal["bool", "int", "float", "text", "choice", "group"]
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class ParameterDeclaration:
     """One parameter.
 
     Attributes:
@@ -64,7 +63,7 @@ class Declared:
         if self.group is None or not isinstance(self.default, BaseModel):
             return {}
         own = self.default.model_dump(mode="json")
-        plain = {field.name: plain_value(field.default) for field in declared(self.group)}
+        plain = {field.name: plain_value(field.default) for field in declarations(self.group)}
         return {name: value for name, value in own.items() if plain.get(name) != value}
 
     @property
@@ -75,14 +74,9 @@ class Declared:
 
 
 @lru_cache(maxsize=64)
-def declared(model: type[Params]) -> tuple[Declared, ...]:
+def declarations(model: type[Params]) -> tuple[ParameterDeclaration, ...]:
     """All parameters of a declaration, in its order."""
     return tuple(_read(name, info) for name, info in model.model_fields.items())
-
-
-def settings_class(node: SourceNode | StageNode) -> type[Params]:
-    """The declaration that belongs to a node's kind."""
-    return SOURCE_KINDS[node.kind] if isinstance(node, SourceNode) else node.stage.Settings
 
 
 def plain_value(value: Any) -> Any:
@@ -90,12 +84,12 @@ def plain_value(value: Any) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
-def value_at(settings: Mapping[str, Any], field: Declared) -> Any:
+def value_at(settings: Mapping[str, Any], field: ParameterDeclaration) -> Any:
     """The value in force: as set, or the default."""
     return settings.get(field.name, plain_value(field.default))
 
 
-def _read(name: str, info: FieldInfo) -> Declared:
+def _read(name: str, info: FieldInfo) -> ParameterDeclaration:
     annotation, optional = _without_none(info.annotation)
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     bounds = _bounds(info)
@@ -103,7 +97,7 @@ def _read(name: str, info: FieldInfo) -> Declared:
     kind = _kind(annotation)
     if kind == "choice":
         choices = {str(value): choices.get(str(value), "") for value in get_args(annotation)}
-    return Declared(
+    return ParameterDeclaration(
         name=name, kind=kind, label=info.title or name.replace("_", " "), help=info.description or "",
         default=None if info.default is PydanticUndefined else info.default, required=info.is_required(),
         optional=optional, unit=str(extra.get("unit", "")), step=_number(extra.get("step")),
