@@ -29,7 +29,7 @@ from core.common.params import Params, when_of
 from core.edge import read_device_report
 from core.grid import read_grid
 from core.pipeline import PaperTable, Pipeline, StageNode
-from core.reports import StageReport
+from core.records.reports import StageReport
 from core.runs import Home, RunFolder, stage_keys
 
 VERSION = 4  # raised when the same run folder gives another `ComparedRun`

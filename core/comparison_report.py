@@ -17,9 +17,9 @@ from core.analysis.table import Row, as_csv, as_markdown, as_text, by_run, colum
 from core.analysis.wording import NOT_PAIRED_MEANS
 from core.common.errors import EspalierError
 from core.comparison import ComparedRun, mixed_conditions, mixed_images, run_labels
-from core.metrics import METRICS, MetricKind
 from core.pipeline import PaperTable
-from core.reports import StageReport
+from core.records.metrics import METRICS, MetricKind
+from core.records.reports import StageReport
 from core.runs import RunFolder
 
 MIXED = (

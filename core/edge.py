@@ -14,7 +14,7 @@ from core.analysis.accuracy import wilson
 from core.common.errors import EspalierError
 from core.deploy.bundle import FORMAT
 from core.profiling.runtimes.base import count_threads
-from core.reports import Artefact, Metric, StageReport, Verification
+from core.records.reports import Artefact, Metric, StageReport, Verification
 
 CPU = "CPUExecutionProvider"
 _MOST_BYTES = 5_000_000

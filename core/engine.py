@@ -25,7 +25,6 @@ from core.common.full_disk import full_disk
 from core.data.balance import epoch_images
 from core.data.store import open_data
 from core.evaluation import Evaluator
-from core.events import Event, Listener, Note, PhaseStarted, RunDone, RunStarted, StageDone, StageStarted
 from core.grid import combinations_of, read_grid, run_grid
 from core.inputs import Surroundings
 from core.making import Maker
@@ -35,8 +34,18 @@ from core.pipeline import Grid, Pipeline, StageNode
 from core.policy import site_policy
 from core.profiling.energy import CORE_WATTS
 from core.profiling.machine import fingerprint
-from core.progress import Meter
-from core.reports import StageReport
+from core.records.events import (
+    Event,
+    Listener,
+    Note,
+    PhaseStarted,
+    RunDone,
+    RunStarted,
+    StageDone,
+    StageStarted,
+)
+from core.records.progress import Meter
+from core.records.reports import StageReport
 from core.runs import Home, RunFolder, index_run, stage_key, stage_keys
 from core.stages.base import Input
 

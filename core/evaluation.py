@@ -22,12 +22,12 @@ from core.child import Child
 from core.common.errors import EspalierError
 from core.common.files import deflated_bytes, sha256_of, write_atomically
 from core.deploy.artefacts import MadeArtefact, adopt_artefact, make_artefacts
-from core.events import Note, PhaseStarted
 from core.inputs import Given, Surroundings
 from core.profiling.energy import estimated
 from core.profiling.latency import profile_artefact, profile_checkpoint
 from core.profiling.machine import fingerprint
-from core.reports import Artefact, Metric, StageReport, Verification, Why
+from core.records.events import Note, PhaseStarted
+from core.records.reports import Artefact, Metric, StageReport, Verification, Why
 from core.runs import stage_key, stage_keys
 from core.stages.base import ModelStage, Stage
 

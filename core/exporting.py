@@ -31,7 +31,7 @@ from core.model_card import Exported, card_of
 from core.profiling.latency import latency
 from core.profiling.pace import pace_of
 from core.profiling.protocol import Block, Budget, Timing
-from core.reports import Artefact, Metric, StageReport, Verification
+from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs import Home, RunFolder, stage_key
 
 __all__ = [

@@ -17,11 +17,11 @@ from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess, make_preprocess
 from core.deploy.artefacts import verify_onnx
 from core.deploy.onnx_source import OnnxSettings
-from core.events import Listener, Note
 from core.models.catalogue import backbone
 from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.pipeline import Pipeline, SourceNode, StageNode, is_path
+from core.records.events import Listener, Note
 from core.runs import Home, RunFolder, stage_key
 from core.trust import TrustList
 

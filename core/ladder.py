@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from core.analysis.accuracy import accuracy_metrics
 from core.common import text_tables as tables
 from core.deploy.agreement import HALF_AGREEMENT, HALF_RELATIVE_LIMIT, compare_logits
-from core.reports import Metric, Verification
+from core.records.reports import Metric, Verification
 
 _FLOAT = ("float32", "given")
 

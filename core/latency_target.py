@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from core.cache import Measurements
 from core.common.errors import EspalierError
 from core.decisions import Decisions
-from core.events import PhaseStarted
 from core.inputs import Given, Surroundings
 from core.pipeline import StageNode
+from core.records.events import PhaseStarted
 from core.runs import stage_key
 from core.stages.base import StageContext
 from core.stages.prune_channels import PruneChannelsParams, look_in

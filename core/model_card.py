@@ -17,8 +17,8 @@ from core.comparison_report import machine_words
 from core.data.catalogue import SOURCES
 from core.data.download import PUBLIC_SETS
 from core.ladder import Rung, as_markdown
-from core.metrics import METRICS
-from core.reports import Artefact, Metric, StageReport
+from core.records.metrics import METRICS
+from core.records.reports import Artefact, Metric, StageReport
 from core.runs import RunFolder
 
 if TYPE_CHECKING:

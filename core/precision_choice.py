@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from core.cache import Measurements
 from core.decisions import Decisions
-from core.events import PhaseStarted
 from core.inputs import Given, Surroundings
 from core.pipeline import StageNode
+from core.records.events import PhaseStarted
 from core.runs import stage_key
 
 if TYPE_CHECKING:

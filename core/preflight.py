@@ -33,11 +33,11 @@ from core.data.store import open_data
 from core.deploy.artefacts import MadeArtefact
 from core.engine import Options, reproducible
 from core.evaluation import Evaluator
-from core.events import Event, PhaseStarted
 from core.inputs import Surroundings
 from core.making import Maker
 from core.pipeline import Node, Pipeline, StageNode
-from core.reports import StageReport
+from core.records.events import Event, PhaseStarted
+from core.records.reports import StageReport
 from core.runs import Home, RunFolder, stage_key
 
 Progress = Callable[[float, str], None]

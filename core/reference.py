@@ -16,9 +16,9 @@ from pydantic_core import PydanticUndefined
 from core.common.params import Params
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
-from core.metrics import METRICS
 from core.models.catalogue import BACKBONES
 from core.pipeline import SOURCE_KINDS
+from core.records.metrics import METRICS
 from core.stages.catalogue import STAGES
 from core.training_settings import TrainingSettings
 

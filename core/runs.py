@@ -26,10 +26,10 @@ from core import pipeline as documents
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
 from core.common.full_disk import full_disk
-from core.events import Event
 from core.pipeline import Pipeline
 from core.policy import site_policy
-from core.reports import StageReport
+from core.records.events import Event
+from core.records.reports import StageReport
 
 FORMAT = 1
 

@@ -3,9 +3,9 @@
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from core import events
 from core.common.durations import time_left
-from core.events import Event
+from core.records import events
+from core.records.events import Event
 
 _console = Console(stderr=True, highlight=False)
 

@@ -24,8 +24,8 @@ from core.common.errors import EspalierError
 from core.data.batches import Batches
 from core.data.randomness import derive_seed
 from core.dice import dice
-from core.events import EpochDone, Event, Listener, StepDone, TrainingStarted
 from core.precision import Precision, autocast, resolve_precision
+from core.records.events import EpochDone, Event, Listener, StepDone, TrainingStarted
 from core.training_settings import TrainingSettings
 
 _EVENT_SECONDS = 0.25

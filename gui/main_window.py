@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QMainWindow
 
 from core.analysis.table import Row
 from core.common.errors import Problem
-from core.reports import Cause
+from core.records.reports import Cause
 from core.runs import Home
 from gui import files, shape
 from gui.actions import make_actions, make_menus, show_theme

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from core.analysis.table import Row, table_rows
 from core.pipeline import Pipeline
-from core.reports import StageReport
+from core.records.reports import StageReport
 from core.runs import RunFolder
 from gui.language import tr
 

@@ -22,8 +22,8 @@ from core.common.text_tables import markdown  # noqa: E402
 from core.comparison import ComparedRun, read_run  # noqa: E402
 from core.comparison_report import machine_words  # noqa: E402
 from core.grid import read_grid  # noqa: E402
-from core.metrics import METRICS, TABLE_COLUMNS  # noqa: E402
-from core.reports import Metric  # noqa: E402
+from core.records.metrics import METRICS, TABLE_COLUMNS  # noqa: E402
+from core.records.reports import Metric  # noqa: E402
 from core.runs import Home, RunFolder, resolve_run  # noqa: E402
 
 INTRODUCTION = """# Results

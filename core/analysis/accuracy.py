@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from core.reports import Metric
+from core.records.reports import Metric
 
 _Z95 = 1.959963984540054
 TOP5_FROM = 20  # classes; below, five guesses say little

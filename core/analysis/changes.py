@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from core.analysis.accuracy import paired_change
 from core.analysis.seeds import means
-from core.metrics import METRICS
-from core.reports import Artefact, Metric, StageReport
+from core.records.metrics import METRICS
+from core.records.reports import Artefact, Metric, StageReport
 
 if TYPE_CHECKING:
     from core.analysis.table import Row

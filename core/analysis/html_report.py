@@ -21,7 +21,7 @@ from core.analysis.wording import (  # fmt: skip
     value_in_full,
     verdict,
 )
-from core.metrics import METRICS, MetricKind
+from core.records.metrics import METRICS, MetricKind
 
 _STYLE = """
 :root { color-scheme: light dark; --page:#f3f5f4; --surface:#ffffff; --raised:#f8faf9; --border:#d5dcd9;

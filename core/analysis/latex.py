@@ -15,8 +15,8 @@ from core.analysis.wording import (  # fmt: skip
     shown,
     unit_of_change,
 )
-from core.metrics import MetricKind
-from core.reports import Metric
+from core.records.metrics import MetricKind
+from core.records.reports import Metric
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from core.analysis.table import Row
-from core.metrics import METRICS
+from core.records.metrics import METRICS
 
 Limits = Mapping[str, float]
 

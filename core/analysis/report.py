@@ -5,8 +5,8 @@ from typing import Any
 
 from core.analysis.heat_map import HeatMap
 from core.analysis.table import Row, as_markdown
-from core.metrics import METRICS, TABLE_COLUMNS
-from core.reports import Metric, StageReport
+from core.records.metrics import METRICS, TABLE_COLUMNS
+from core.records.reports import Metric, StageReport
 
 
 def paper_rows(paper: Any) -> list[Row]:

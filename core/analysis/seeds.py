@@ -8,9 +8,9 @@ import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
-from core.metrics import METRICS
 from core.profiling.statistics import t_quantile
-from core.reports import Metric
+from core.records.metrics import METRICS
+from core.records.reports import Metric
 
 LEVEL = 0.95
 

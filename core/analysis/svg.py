@@ -12,7 +12,7 @@ from html import escape
 from core.analysis.pareto import front
 from core.analysis.table import Row
 from core.analysis.wording import heading, shown
-from core.metrics import METRICS, MetricKind
+from core.records.metrics import METRICS, MetricKind
 
 _WIDTH, _HEIGHT = 760, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 18, 18, 48

@@ -15,8 +15,8 @@ from core.analysis.changes import against, changes, not_alternated
 from core.analysis.seeds import means
 from core.analysis.wording import heading, shown, shown_change
 from core.common import text_tables as tables
-from core.metrics import METRICS, TABLE_COLUMNS, MetricKind
-from core.reports import Artefact, Metric, StageReport
+from core.records.metrics import METRICS, TABLE_COLUMNS, MetricKind
+from core.records.reports import Artefact, Metric, StageReport
 
 _PACKS_WELL = 0.8
 _SHA256 = 64

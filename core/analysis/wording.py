@@ -3,8 +3,8 @@
 The terminal, the reports and the window say the same of the same number; nobody else words them.
 """
 
-from core.metrics import METRICS, MetricKind
-from core.reports import Metric
+from core.records.metrics import METRICS, MetricKind
+from core.records.reports import Metric
 
 NOT_PAIRED = "†"
 NOT_PAIRED_MEANS = (

@@ -98,7 +98,7 @@ def stop_on_interrupt(control: RunControl) -> list[int]:
 def run_as_json(run: Any, keys: list[str]) -> dict[str, Any]:
     """The results as plain data: the baseline first, the final model last, else the file's order."""
     from core.analysis.table import changes
-    from core.metrics import METRICS
+    from core.records.metrics import METRICS
 
     pipeline, info = run.pipeline, run.info
     order = {pipeline.baseline_id: -1, pipeline.final_id: len(keys)}

@@ -18,7 +18,7 @@ classes is below twice the largest difference: rounding of that size can change 
 
 import numpy as np
 
-from core.reports import Verification
+from core.records.reports import Verification
 
 LIMIT = 1e-3
 _LIMIT_FITS_LOGITS_TO = 100.0

@@ -16,7 +16,7 @@ from core.child_server import ProgressCallback
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.deploy.agreement import compare_logits
-from core.reports import Verification
+from core.records.reports import Verification
 
 _LABELS = {"float32": "ONNX float32", "float16": "ONNX float16"}
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from core.child_server import ProgressCallback
 from core.profiling.nvml import Reading, energy_of
-from core.reports import Metric
+from core.records.reports import Metric
 
 COUNTERS = Path("/sys/class/powercap")
 CORE_WATTS = 10.0

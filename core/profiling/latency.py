@@ -24,7 +24,7 @@ from core.profiling.protocol import Bench, Budget, Timing, measure
 from core.profiling.runtimes import DEFAULT, RUNTIMES
 from core.profiling.session import noise
 from core.profiling.statistics import LEVEL, Interval, differs, median_interval
-from core.reports import Metric
+from core.records.reports import Metric
 
 __all__ = ["PROTOCOL_VERSION", "make_sample", "profile_artefact", "profile_checkpoint"]
 

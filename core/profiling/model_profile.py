@@ -37,7 +37,7 @@ from core.profiling.protocol import Bench, Budget, measure
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime
 from core.profiling.runtimes.base import count_threads
 from core.profiling.throughput import BATCHES, Grid, measure_grid
-from core.reports import Metric
+from core.records.reports import Metric
 
 _PHOTO = (375, 500)  # height and width in pixels, the usual ones of ImageNet's images
 _SMALL = 64  # pixels; networks up to this size are fed images of their own size

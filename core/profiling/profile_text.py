@@ -7,7 +7,7 @@ from core.common.text_tables import aligned
 from core.profiling.model_profile import Line, ModelProfile, RuntimeProfile
 from core.profiling.runtimes.base import count_threads
 from core.profiling.throughput import Grid
-from core.reports import Metric
+from core.records.reports import Metric
 
 _HEADINGS = (
     "Runtime",

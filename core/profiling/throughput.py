@@ -14,7 +14,7 @@ from core.child_server import ProgressCallback
 from core.common.errors import EspalierError
 from core.profiling.latency import throughput
 from core.profiling.protocol import Bench, Block, Timing
-from core.reports import Metric
+from core.records.reports import Metric
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 _FEW_ROUNDS = 3

@@ -14,8 +14,8 @@ from core.common.control import RunControl
 from core.common.errors import Problem
 from core.common.params import Params, param
 from core.data.settings import Augmentation, Balance
-from core.events import Listener, Note, PhaseStarted
 from core.models.settings import BackboneSettings
+from core.records.events import Listener, Note, PhaseStarted
 from core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QMenu, QPushButton
 
 from core.analysis.wording import heading
-from core.metrics import MetricKind
+from core.records.metrics import MetricKind
 from gui import theme
 from gui.language import tr
 

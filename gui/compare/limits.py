@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 
 from core.analysis.pareto import fits, limit_words
 from core.analysis.table import Row
-from core.metrics import MetricKind
+from core.records.metrics import MetricKind
 from gui.language import tr
 from gui.widgets.buttons import text
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from PySide6.QtCore import QSettings
 
-from core.metrics import METRICS
+from core.records.metrics import METRICS
 from gui.compare.state import LABEL, DeskState
 
 _KEY = "compare/"

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout
 from core.analysis.pareto import front
 from core.analysis.table import Row
 from core.analysis.wording import heading, shown
-from core.metrics import METRICS, MetricKind
+from core.records.metrics import METRICS, MetricKind
 from gui import theme
 from gui.language import tr
 from gui.widgets.buttons import text

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
 from core.analysis.table import Row
 from core.comparison_report import as_format, as_html
-from core.metrics import MetricKind
+from core.records.metrics import MetricKind
 from gui import theme
 from gui.compare.state import DeskState
 from gui.language import QT_TR_NOOP, tr

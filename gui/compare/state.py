@@ -8,8 +8,8 @@ from core.analysis.pareto import fits
 from core.analysis.table import Row, columns_with_values, pinned
 from core.comparison import ComparedRun, mixed_conditions, mixed_images, run_labels
 from core.comparison_report import MIXED, MIXED_IMAGES
-from core.metrics import METRICS, MetricKind
-from core.reports import StageReport
+from core.records.metrics import METRICS, MetricKind
+from core.records.reports import StageReport
 from gui.language import tr
 
 LABEL = "label"  # sorts by the first column

@@ -7,7 +7,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QListView, QMenu, QToolButton
 
 from core.common.errors import Problem
-from core.reports import Cause
+from core.records.reports import Cause
 from core.stages.catalogue import STAGES
 from gui import theme
 from gui.document import Document

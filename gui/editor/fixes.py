@@ -11,7 +11,7 @@ from core import pipeline as documents
 from core.common.declarations import ParameterDeclaration, declarations
 from core.common.errors import Problem
 from core.pipeline import Pipeline, StageNode, settings_class
-from core.reports import Cause
+from core.records.reports import Cause
 from core.stages.base import DeploymentStage
 from gui.editor import edits, forest
 from gui.language import tr

@@ -12,7 +12,7 @@ import core.exporting as exporting
 from core.analysis.table import Row
 from core.common.control import RunControl
 from core.exporting import FORMATS, ExportResult, ExportSettings
-from core.reports import Artefact, StageReport
+from core.records.reports import Artefact, StageReport
 from core.runs import RunFolder
 from gui.actions import Actions
 from gui.export.view import ExportView

@@ -13,7 +13,7 @@ from core.analysis.confusion import Answers, read_answers
 from core.analysis.layers import read_architecture
 from core.common.errors import EspalierError
 from core.pipeline import Pipeline
-from core.reports import Artefact, StageReport
+from core.records.reports import Artefact, StageReport
 from core.runs import Home, RunFolder, find_runs
 from gui.language import tr
 

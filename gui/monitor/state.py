@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from core import events
-from core.events import Event
+from core.records import events
+from core.records.events import Event
 from gui.language import tr
 
 Status = Literal["waiting", "running", "done", "cached", "failed", "stopped"]

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.analysis.table import Row, columns_with_values
 from core.analysis.wording import change_text, heading, measurable, provenance, shown, shown_change, verdict
-from core.metrics import METRICS, TABLE_COLUMNS, MetricKind
+from core.records.metrics import METRICS, TABLE_COLUMNS, MetricKind
 from gui.language import tr
 from gui.widgets.metric_cells import (  # fmt: skip
     BASELINE,

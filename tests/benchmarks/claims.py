@@ -19,7 +19,7 @@ from core.engine import Engine, Options
 from core.pipeline import Pipeline
 from core.preflight import small
 from core.profiling.machine import fingerprint
-from core.reports import Metric, StageReport
+from core.records.reports import Metric, StageReport
 from core.runs import Home, RunFolder
 from core.terminal import Narrator
 

@@ -22,9 +22,9 @@ import numpy as np
 from PySide6.QtCore import QEventLoop, QSettings, QTimer
 
 from core.analysis.accuracy import paired_change, wilson
-from core.metrics import METRICS
 from core.pipeline import Pipeline
-from core.reports import Artefact, Metric, StageReport, Verification
+from core.records.metrics import METRICS
+from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs import Home, RunFolder, stage_keys
 from gui.app import make_application, make_window
 from gui.compare import memory

@@ -19,7 +19,7 @@ from claims import finished, parser, print_machine, report, value
 from core import pipeline as documents
 from core.analysis.seeds import mean_of
 from core.recipes import FOLDER
-from core.reports import Metric
+from core.records.reports import Metric
 from core.runs import RunFolder, stage_key
 
 HYBRID = "hybrid"

@@ -43,7 +43,7 @@ from core.analysis.accuracy import paired_change
 from core.data.store import open_data
 from core.deploy.quantization.calibration import Sample, draw
 from core.profiling.statistics import median_interval, ratio_interval, relative_half_width
-from core.reports import Metric
+from core.records.reports import Metric
 from core.runs import Home, RunFolder
 
 OTHERS = Path(__file__).parent / "others"

@@ -30,7 +30,7 @@ from claims import Verdict, finished, interval, low, parser, report, value, with
 from core.analysis.seeds import mean_of
 from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.torchvision_shim import import_torchvision
-from core.reports import Metric
+from core.records.reports import Metric
 from core.runs import RunFolder, stage_key
 from core.surgery.groups import count, unfold_shortcuts
 

@@ -24,7 +24,7 @@ from core.cache import Measurements
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.latency import make_sample, profile_artefact
 from core.profiling.machine import fingerprint
-from core.reports import Metric
+from core.records.reports import Metric
 
 BLOCK_CHANNELS = 64  # of the last stage, whose blocks take about a tenth of the network's time
 WIDEST = 0.03

@@ -44,7 +44,7 @@ from core.child import Child
 from core.pipeline import Pipeline
 from core.profiling.machine import fingerprint, usable_cores
 from core.profiling.protocol import Bench, Budget, measure
-from core.reports import Cause, StageReport
+from core.records.reports import Cause, StageReport
 from core.runs import RunFolder
 from gui.editor.fixes import fix_for_cause
 

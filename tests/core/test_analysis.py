@@ -8,8 +8,8 @@ import pytest
 
 from core.analysis.accuracy import accuracy_metrics, confusion_matrix, paired_change, wilson
 from core.analysis.table import as_csv, as_markdown, as_text, changes, shown, shown_change, table_rows
-from core.metrics import METRICS
-from core.reports import Artefact, Metric, StageReport
+from core.records.metrics import METRICS
+from core.records.reports import Artefact, Metric, StageReport
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from core.analysis.changes import against, changes, difference, inverted, ratio
 from core.analysis.table import Origin, Row, by_run, pinned, table_rows
 from core.analysis.wording import change_text, provenance, shown_change, verdict
-from core.metrics import METRICS
-from core.reports import Artefact, Metric, StageReport
+from core.records.metrics import METRICS
+from core.records.reports import Artefact, Metric, StageReport
 
 HERE = Origin("runs/a", "A", "this machine", "these images")
 

@@ -11,9 +11,9 @@ from core.analysis.settings_table import side_by_side
 from core.common.errors import EspalierError
 from core.comparison import ComparedRun, all_rows, mixed_conditions, read_all, read_run, run_labels
 from core.comparison_report import as_format, as_html, columns_of, pin_of, title, write
-from core.metrics import METRICS
 from core.pipeline import Pipeline
-from core.reports import Artefact, Metric, StageReport
+from core.records.metrics import METRICS
+from core.records.reports import Artefact, Metric, StageReport
 from core.runs import Home, RunFolder
 
 TEXT = """

@@ -11,8 +11,8 @@ from core.analysis.html_report import Content, RunPart, html_report
 from core.analysis.settings_table import SettingRow
 from core.analysis.svg import Curve, curve_plot, pareto_plot, ticks
 from core.analysis.table import Row
-from core.metrics import METRICS
-from core.reports import Metric
+from core.records.metrics import METRICS
+from core.records.reports import Metric
 
 KINDS = [METRICS["top1"], METRICS["latency_ms"]]
 

@@ -4,8 +4,8 @@ import re
 
 from core.analysis.latex import as_latex, escape
 from core.analysis.table import Row
-from core.metrics import METRICS
-from core.reports import Metric
+from core.records.metrics import METRICS
+from core.records.reports import Metric
 
 KINDS = [METRICS["top1"], METRICS["latency_ms"], METRICS["throughput"]]
 ROWS = [

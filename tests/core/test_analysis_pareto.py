@@ -2,7 +2,7 @@
 
 from core.analysis.pareto import fits, front, limit_words
 from core.analysis.table import Row
-from core.reports import Metric
+from core.records.reports import Metric
 
 
 def row(latency: float | None, top1: float | None, **more: float) -> Row:

@@ -13,9 +13,9 @@ import pytest
 from core import pipeline as documents
 from core.cache import Measurements, Store, make_key
 from core.common.errors import EspalierError
-from core.events import Note
 from core.pipeline import Pipeline
-from core.reports import Artefact, Metric, StageReport
+from core.records.events import Note
+from core.records.reports import Artefact, Metric, StageReport
 from core.runs import (
     Home,
     RunFolder,

@@ -23,7 +23,7 @@ from core.exporting import (
     suggested_name,
 )
 from core.ladder import Step, as_markdown, as_text, ladder
-from core.reports import Artefact, Metric, StageReport
+from core.records.reports import Artefact, Metric, StageReport
 from core.runs import Home, RunFolder
 
 TEXT = """

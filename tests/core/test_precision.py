@@ -16,13 +16,13 @@ from core.child import Child
 from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.data.store import open_data
-from core.events import Event, PhaseStarted
 from core.inputs import Inputs, Surroundings
 from core.making import Maker
 from core.pipeline import Pipeline
 from core.precision import PrecisionTrial, resolve_precision, try_precisions, undecided
 from core.precision_choice import PrecisionChoices, tell
-from core.reports import StageReport
+from core.records.events import Event, PhaseStarted
+from core.records.reports import StageReport
 from core.runs import Home, RunFolder
 from core.stages.base import StageResult
 

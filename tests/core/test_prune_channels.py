@@ -13,8 +13,8 @@ from torch import nn
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.data.image_data import ImageData
-from core.events import EpochDone, Event
 from core.models.settings import BackboneSettings
+from core.records.events import EpochDone, Event
 from core.stages.base import Input, StageContext
 from core.stages.prune_channels import PruneChannels, PruneChannelsParams, look, own_ratios
 from core.surgery.batch_norm import recalibrate

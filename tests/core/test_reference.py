@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from core.data.catalogue import SOURCES
-from core.metrics import METRICS
 from core.models.catalogue import BACKBONES
+from core.records.metrics import METRICS
 from core.reference import reference
 from core.stages.catalogue import STAGES
 

@@ -7,8 +7,8 @@ import pytest
 from core.analysis.heat_map import HeatMap
 from core.analysis.seeds import mean_of
 from core.analysis.table import shown, table_rows
-from core.metrics import METRICS
-from core.reports import Artefact, Metric, StageReport
+from core.records.metrics import METRICS
+from core.records.reports import Artefact, Metric, StageReport
 
 
 def test_r1s_published_seeds_give_its_published_mean():

@@ -14,8 +14,8 @@ from core.data.batches import Batches
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.data.settings import Augmentation
-from core.events import EpochDone, Event, TrainingStarted
 from core.precision import resolve_precision
+from core.records.events import EpochDone, Event, TrainingStarted
 from core.training import (
     Hooks,
     Losses,

@@ -7,7 +7,7 @@ import pytest
 from core import pipeline as documents
 from core.common.control import RunControl
 from core.engine import Engine, Options
-from core.events import EpochDone, Event
+from core.records.events import EpochDone, Event
 from core.runs import Home, RunFolder
 
 PIPELINE = """

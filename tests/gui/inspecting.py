@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QDialog
 from window_fixtures import Told, show_alone
 
 from core import pipeline as documents
-from core.reports import StageReport
+from core.records.reports import StageReport
 from core.runs import Home, RunFolder
 from gui.actions import make_actions
 from gui.document import Document

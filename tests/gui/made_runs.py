@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from core.pipeline import Pipeline
-from core.reports import Artefact, Metric, StageReport, Verification
+from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs import Home, RunFolder
 
 GOOD = Verification(

@@ -8,9 +8,9 @@ from made_runs import made_run
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 
-from core.metrics import METRICS
 from core.pipeline import PaperTable, Pipeline
-from core.reports import Metric
+from core.records.metrics import METRICS
+from core.records.reports import Metric
 from core.runs import Home
 from gui.compare.view import CompareView
 from gui.files import RECIPES, open_any

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PySide6.QtGui import QAction
 
-from core import events
+from core.records import events
 from gui.monitor.state import RunState, event_from
 from gui.monitor.view import MonitorView
 from gui.theme import Theme

@@ -11,9 +11,9 @@ from PySide6.QtGui import QAction, QGuiApplication
 from test_gui_monitor import epoch, started
 from test_gui_session import FakeEngine, engine, forever, training  # noqa: F401
 
-from core import events
 from core.common.durations import clock
 from core.pipeline import Pipeline
+from core.records import events
 from core.system import Gpu, Sample, Sampler
 from gui.awake import Awake, Command
 from gui.main_window import MainWindow

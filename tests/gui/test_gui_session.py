@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from core import events
 from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.pipeline import Pipeline
+from core.records import events
 from core.runs import Home, RunFolder, stage_keys
 from gui.main_window import MainWindow
 

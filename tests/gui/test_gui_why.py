@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 
 from core.pipeline import Pipeline
-from core.reports import Cause, Fix, Why
+from core.records.reports import Cause, Fix, Why
 from core.runs import Home, RunFolder
 from core.whatif import Forecast
 from gui.editor.figures import facts, short_latency

@@ -9,9 +9,9 @@ import numpy as np
 import psutil
 import pytest
 
-from core import events
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.records import events
 from gui.monitor.state import merged
 from gui.worker import Failure, Say, Worker
 

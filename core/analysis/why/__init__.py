@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from core.analysis.why import channels, integers, threads, zeros
 from core.analysis.why.evidence import Evidence, Told, percent
-from core.reports import Cause, Why
+from core.records.reports import Cause, Why
 
 __all__ = ["CAUSES", "Evidence", "Told", "explain"]
 

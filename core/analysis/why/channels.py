@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.analysis.why.evidence import Evidence
-from core.reports import Cause, Fix
+from core.records.reports import Cause, Fix
 
 _MULTIPLE, _ALIGNED = 8, 4  # kernels compute blocks of 8 or 16; blocked convolutions take multiples of 4 in
 _SHARE = 0.25  # of the convolutions: fewer explain little

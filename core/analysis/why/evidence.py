@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.reports import StageReport
+from core.records.reports import StageReport
 
 VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 

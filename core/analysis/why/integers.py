@@ -1,7 +1,7 @@
 """Causes that lie in how a file computes with integers."""
 
 from core.analysis.why.evidence import VNNI, Evidence
-from core.reports import Cause, Fix
+from core.records.reports import Cause, Fix
 
 _QUANTIZING = ("quantize-static", "quantize-mixed", "train-quantized", "quantize-dynamic")
 _FALLBACK_TIME = 0.05  # of the time: less is not worth a sentence

@@ -1,7 +1,7 @@
 """Causes that lie in how many threads compute."""
 
 from core.analysis.why.evidence import Evidence
-from core.reports import Cause
+from core.records.reports import Cause
 
 _GAIN = 0.97  # a further thread has to save at least this much
 _SLOWER = 1.1  # and too many threads are clearly slower than fewer

@@ -1,7 +1,7 @@
 """Causes that lie in weights that are there and do nothing."""
 
 from core.analysis.why.evidence import Evidence
-from core.reports import Cause, Fix
+from core.records.reports import Cause, Fix
 
 _ZEROS = 0.1  # share of zeros from which they are worth a sentence
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from core.reports import Artefact, StageReport
+from core.records.reports import Artefact, StageReport
 
 if TYPE_CHECKING:
     import numpy as np

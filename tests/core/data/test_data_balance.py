@@ -12,8 +12,8 @@ from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess
 from core.data.randomness import derive_seed, shuffled
 from core.data.settings import Augmentation
-from core.events import Event, TrainingStarted
 from core.models.settings import BackboneSettings
+from core.records.events import Event, TrainingStarted
 from core.stages.base import StageContext, run_training
 from core.training_settings import TrainingSettings
 

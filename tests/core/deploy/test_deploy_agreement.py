@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.deploy.agreement import compare_logits
-from core.reports import Verification
+from core.records.reports import Verification
 
 REFERENCE = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [5.0, 4.0, 4.5], [1.0, 1.0004, 0.0]], np.float32)
 

@@ -18,7 +18,7 @@ from core.deploy.formats.base import Subject
 from core.deploy.formats.catalogue import FORMATS, format_called, format_for
 from core.deploy.formats.graph import convert, opset_of
 from core.deploy.formats.settings import ExportSettings
-from core.reports import Artefact, StageReport
+from core.records.reports import Artefact, StageReport
 
 
 def subject(precision: str, checkpoint: bool = False) -> Subject:

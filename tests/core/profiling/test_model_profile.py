@@ -15,7 +15,7 @@ from core.common.errors import EspalierError
 from core.profiling.model_profile import Request, Subject, profile_model
 from core.profiling.profile_text import as_text, interval
 from core.profiling.protocol import Budget
-from core.reports import Metric
+from core.records.reports import Metric
 
 QUICK = Budget(
     blocks=2, most_blocks=2, few_blocks=1, runs=5, block_seconds=0.0, seconds=0.0, memory_processes=1

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.profiling.energy import Counter, counters, estimated, measured
-from core.reports import Metric
+from core.records.reports import Metric
 
 
 def zone(folder: Path, name: str, energy: int, wraps: int = 1_000_000) -> Path:

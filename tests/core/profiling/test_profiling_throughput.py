@@ -5,7 +5,7 @@ import onnx_files
 from core.child import Child
 from core.profiling.protocol import Bench, Budget
 from core.profiling.throughput import Cell, measure_grid, sweet_spot
-from core.reports import Metric
+from core.records.reports import Metric
 
 
 def cell(batch: int, threads: int, low: float, high: float) -> Cell:

@@ -2,7 +2,7 @@
 
 import time
 
-from core.events import Listener, Progress
+from core.records.events import Listener, Progress
 
 _EVERY_SECONDS = 0.5
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from core import progress
-from core.events import Event, Progress
-from core.progress import Meter
+from core.records import progress
+from core.records.events import Event, Progress
+from core.records.progress import Meter
 
 
 @pytest.fixture
