@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.machine.fingerprint import fingerprint_hash
 from core.profiling import PROTOCOL_VERSION
-from core.profiling.machine import fingerprint_hash
 
 
 def make_key(parts: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ A checkpoint is a folder with `architecture.json` and `weights.safetensors`. The
 the backbone's name and settings, plus the modules that differ from what the backbone's factory
 makes for that image size (`core.models.architecture`). It describes the result of surgery, not its
 history. The logits of a seeded probe input are kept and checked on load. Only a checkpoint of a
-person's own network holds code, which runs only while that person trusts it (`core.trust`).
+person's own network holds code, which runs only while that person trusts it (`core.machine.trusted_files`).
 """
 
 import hashlib
@@ -23,13 +23,13 @@ from torch import Tensor, nn
 import core
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.dice import dice
+from core.machine.torch_rng import dice
+from core.machine.trusted_files import TrustList
 from core.models.architecture import apply_difference, difference
 from core.models.catalogue import OWN, backbone
 from core.models.classifier import ImageClassifier
 from core.models.python_source import keep_copy, open_copy
 from core.models.settings import BackboneSettings
-from core.trust import TrustList
 
 FORMAT = 1
 _PROBE_SEED = 20_261_121

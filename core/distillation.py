@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.dice import dice
+from core.machine.torch_rng import dice
 
 POOLED = "fem"
 """The layer of every `ImageClassifier` that gives the pooled features that its head sees."""

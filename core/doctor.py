@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import core
-from core.child import Child, Kind
 from core.common.errors import EspalierError
 from core.common.full_disk import file_system_of, over_the_network
-from core.extras import absent, extra
+from core.machine.child import Child, Kind
+from core.machine.optional_packages import absent, extra
 
 State = Literal["good", "warning", "bad", "absent"]
 
@@ -127,7 +127,7 @@ def _system() -> Check:
 
 
 def _processor() -> Check:
-    from core.profiling.machine import fingerprint
+    from core.machine.fingerprint import fingerprint
 
     found = fingerprint()
     instructions = found["instructions"]
@@ -161,7 +161,7 @@ def _tool() -> list[Check]:
 
 def _gpu_counters() -> Check:
     """Who counts a GPU's energy and memory."""
-    from core.profiling import nvml
+    from core.machine import nvidia as nvml
 
     name, found = "GPU counters", nvml.through()
     if not found:
@@ -348,7 +348,7 @@ def _answering(kind: str, name: str, family: int, address: Any) -> Check:
 
 
 def _policy() -> Check:
-    from core.policy import Policy, site_policy, system_path
+    from core.machine.site_policy import Policy, site_policy, system_path
 
     rules = site_policy()
     if rules == Policy():

@@ -54,7 +54,7 @@ class Origin(_Strict):
 
 
 class Device(_Strict):
-    """The machine, as `core.profiling.machine.fingerprint` describes one; None where it does not say."""
+    """The machine, as `core.machine.fingerprint.fingerprint` describes one; None where it does not say."""
 
     processor: _Text
     instructions: list[_Text]

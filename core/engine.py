@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 
 from core.analysis.report import run_report
 from core.analysis.table import table_rows
-from core.child import Child
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.common.files import write_atomically
@@ -27,13 +26,14 @@ from core.data.store import open_data
 from core.evaluation import Evaluator
 from core.grid import combinations_of, read_grid, run_grid
 from core.inputs import Surroundings
+from core.machine.child import Child
+from core.machine.fingerprint import fingerprint
+from core.machine.site_policy import site_policy
 from core.making import Maker
 from core.models.catalogue import BACKBONES, backbone
 from core.models.settings import BackboneSettings
 from core.pipeline import Grid, Pipeline, StageNode
-from core.policy import site_policy
 from core.profiling.energy import CORE_WATTS
-from core.profiling.machine import fingerprint
 from core.records.events import (
     Event,
     Listener,
@@ -352,7 +352,7 @@ def reproducible(threads: int) -> Iterator[None]:
 
     import torch
 
-    from core.pytorch import load_late_part
+    from core.machine.torch_import import load_late_part
 
     load_late_part()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from core import pipeline as documents
-from core.child import Child
 from core.common.control import RunControl
 from core.common.durations import rough_duration
 from core.data.balance import epoch_images
 from core.deploy.onnx_source import OnnxSettings
 from core.engine import Options
+from core.machine.child import Child
 from core.pipeline import Pipeline, StageNode
 from core.runs import Home
 from core.stages.base import ModelStage, with_precision
@@ -232,12 +232,12 @@ class _Trial:
 
     def _input(self, node: StageNode) -> tuple[Any, Any, Any]:
         from core.data.preprocess import make_preprocess
+        from core.machine.trusted_files import TrustList
         from core.models.catalogue import backbone
         from core.models.python_network import build_python
         from core.models.python_source import PythonSettings, open_python
         from core.models.settings import BackboneSettings, CheckpointSettings
         from core.models.source import build_network
-        from core.trust import TrustList
 
         parent = self.pipeline.parent(node)
         if parent in self.models:

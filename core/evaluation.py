@@ -18,14 +18,14 @@ import numpy as np
 from core.analysis.accuracy import accuracy_metrics, paired_change
 from core.analysis.why import Evidence, Told, explain
 from core.cache import Measurements, Store, make_key
-from core.child import Child
 from core.common.errors import EspalierError
 from core.common.files import deflated_bytes, sha256_of, write_atomically
 from core.deploy.artefacts import MadeArtefact, adopt_artefact, make_artefacts
 from core.inputs import Given, Surroundings
+from core.machine.child import Child
+from core.machine.fingerprint import fingerprint
 from core.profiling.energy import estimated
 from core.profiling.latency import profile_artefact, profile_checkpoint
-from core.profiling.machine import fingerprint
 from core.records.events import Note, PhaseStarted
 from core.records.reports import Artefact, Metric, StageReport, Verification, Why
 from core.runs import stage_key, stage_keys

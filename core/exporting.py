@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.cache import Measurements
-from core.child import Child
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import sha256_of
@@ -27,6 +26,7 @@ from core.deploy.formats.base import Format, Subject
 from core.deploy.formats.catalogue import FORMATS, format_called
 from core.deploy.formats.settings import ExportSettings
 from core.ladder import Rung, Step, ladder
+from core.machine.child import Child
 from core.model_card import Exported, card_of
 from core.profiling.latency import latency
 from core.profiling.pace import pace_of

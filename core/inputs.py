@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.child import Child
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess, make_preprocess
 from core.deploy.artefacts import verify_onnx
 from core.deploy.onnx_source import OnnxSettings
+from core.machine.child import Child
+from core.machine.trusted_files import TrustList
 from core.models.catalogue import backbone
 from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.pipeline import Pipeline, SourceNode, StageNode, is_path
 from core.records.events import Listener, Note
 from core.runs import Home, RunFolder, stage_key
-from core.trust import TrustList
 
 if TYPE_CHECKING:
     from torch import nn

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.common.control import RunControl
-from core.dice import dice
+from core.machine.torch_rng import dice
 
 _ROUNDS = 5
 _NOTICEABLE = 1.05  # a ratio below it is none: full precision is kept

@@ -25,7 +25,6 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from core import pipeline as documents
-from core.child import Child
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Fault, Problem
 from core.common.params import Params, when_of
@@ -34,6 +33,7 @@ from core.deploy.artefacts import MadeArtefact
 from core.engine import Options, reproducible
 from core.evaluation import Evaluator
 from core.inputs import Surroundings
+from core.machine.child import Child
 from core.making import Maker
 from core.pipeline import Node, Pipeline, StageNode
 from core.records.events import Event, PhaseStarted

@@ -26,8 +26,8 @@ from core import pipeline as documents
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
 from core.common.full_disk import full_disk
+from core.machine.site_policy import site_policy
 from core.pipeline import Pipeline
-from core.policy import site_policy
 from core.records.events import Event
 from core.records.reports import StageReport
 
@@ -38,7 +38,7 @@ FORMAT = 1
 class Home:
     """Where a person's runs and caches are kept.
 
-    `ESPALIER_HOME`, else what the machine's administrator decided (`core.policy`), else the
+    `ESPALIER_HOME`, else what the machine's administrator decided (`core.machine.site_policy`), else the
     platform's folder for application data.
     """
 

@@ -23,7 +23,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.batches import Batches
 from core.data.randomness import derive_seed
-from core.dice import dice
+from core.machine.torch_rng import dice
 from core.precision import Precision, autocast, resolve_precision
 from core.records.events import EpochDone, Event, Listener, StepDone, TrainingStarted
 from core.training_settings import TrainingSettings

@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from core.child import Child
-from core.child_server import ProgressCallback
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.decode import Misfit, Undecodable, decode, look
@@ -26,6 +24,8 @@ from core.data.layout import IMAGE_ENDINGS, is_litter
 from core.data.preprocess import LUMA, Preprocess
 from core.data.source import Plan
 from core.deploy.verify import OnnxAnswer, classes_of, preprocessing_of
+from core.machine.child import Child
+from core.machine.child_server import ProgressCallback
 from core.profiling.session import open_session, warm_up
 
 BEST = 5

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Qt
 
 from core.common.errors import EspalierError
-from core.policy import Policy, site_policy
+from core.machine.site_policy import Policy, site_policy
 from core.runs import Home
 from gui.about import AboutDialog
 from gui.help import guide

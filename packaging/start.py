@@ -23,7 +23,7 @@ def main() -> int:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # from 1.29 on ONNX Runtime reports to its makers
     _give_streams()
     _give_back_library_path()
-    from core.child import child_main, is_child
+    from core.machine.child import child_main, is_child
 
     if is_child(sys.argv):
         child_main(sys.argv)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.child_server import ProgressCallback
 from core.common.errors import EspalierError
 from core.deploy.scopes import module_of
+from core.machine.child_server import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.child_server import ProgressCallback
 from core.common.errors import EspalierError
+from core.machine.child_server import ProgressCallback
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

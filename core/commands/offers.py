@@ -44,7 +44,7 @@ def print_reference(options: argparse.Namespace) -> int:
 
 
 def trust(options: argparse.Namespace) -> int:
-    from core.trust import TrustList
+    from core.machine.trusted_files import TrustList
 
     digest = TrustList.default().trust(options.file)
     print(

@@ -96,10 +96,10 @@ def _export_settings(options: argparse.Namespace) -> Any:
 def verify(options: argparse.Namespace) -> int:
     import tempfile
 
-    from core.child import Child
     from core.data.catalogue import SOURCES
     from core.data.settings import DataSettings
     from core.deploy.artefacts import verify_onnx
+    from core.machine.child import Child
     from core.runs import Home
 
     if options.data in SOURCES:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.policy import site_policy
+from core.machine.site_policy import site_policy
 
 CHUNK = 1 << 18
 TIMEOUT = 30.0

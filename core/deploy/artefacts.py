@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from core.child import Child
-from core.child_server import ProgressCallback
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.deploy.agreement import compare_logits
+from core.machine.child import Child
+from core.machine.child_server import ProgressCallback
 from core.records.reports import Verification
 
 _LABELS = {"float32": "ONNX float32", "float16": "ONNX float16"}

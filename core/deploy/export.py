@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import core
-from core.child_server import ProgressCallback
 from core.common.errors import EspalierError
 from core.common.files import sha256_of, written_beside
 from core.data.preprocess import Preprocess
 from core.deploy.scopes import SCOPES
 from core.deploy.shared import OPSET as SHARED_OPSET
 from core.deploy.shared import compact
+from core.machine.child_server import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.child_server import ProgressCallback
 from core.common.errors import EspalierError
 from core.common.files import save_array
 from core.data.preprocess import Preprocess
 from core.data.settings import DataSettings
+from core.machine.child_server import ProgressCallback
 
 if TYPE_CHECKING:
     from core.data.image_data import ImageData

@@ -1,6 +1,6 @@
 """ImageNet weights on a person's click: which are here, and fetching one with progress.
 
-The library that downloads cannot be stopped, so a process does it (`core.child`), which can. Jobs of
+The library that downloads cannot be stopped, so a process does it (`core.machine.child`), which can. Jobs of
 the tool child, with plain data in and out.
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.machine.site_policy import site_policy
 from core.models.catalogue import BACKBONES, backbone
-from core.policy import site_policy
 
 _LOOK_SECONDS = 0.3
 _TIMEOUT = 15.0

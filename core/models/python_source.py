@@ -1,6 +1,6 @@
 """A person's own network: a function in a Python file that makes it. Readable without torch.
 
-The file is run only while its content is on the person's trust list (`core.trust`); everything it
+The file is run only while its content is on the person's trust list (`core.machine.trusted_files`); everything it
 needs besides installed packages has to be in it. Once opened, the network is a backbone called
 `python:HASH`, the hash being that of the file and of how its function is called, so that every
 stage, checkpoint and cache treats it as any other. A checkpoint keeps a copy of the file
@@ -23,9 +23,9 @@ from core.common import yaml
 from core.common.errors import EspalierError
 from core.common.params import Params, param
 from core.data.preprocess import HALF, IMAGENET, Normalisation
+from core.machine.trusted_files import TrustList
 from core.models.catalogue import OWN, Backbone
 from core.models.settings import BackboneSettings
-from core.trust import TrustList
 
 _CODE, _CALL = "network.py", "network.json"
 

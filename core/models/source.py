@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from core.common.errors import EspalierError
-from core.dice import dice
+from core.machine.torch_rng import dice
 from core.models.catalogue import Backbone, backbone
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings

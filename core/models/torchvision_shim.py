@@ -13,7 +13,7 @@ from types import ModuleType
 
 import torch
 
-from core.pytorch import load_late_part
+from core.machine.torch_import import load_late_part
 
 _declared: list[torch.library.Library] = []  # a library's declarations live as long as the object
 _one_at_a_time = threading.Lock()

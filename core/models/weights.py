@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from core.common.errors import EspalierError
+from core.machine.site_policy import site_policy
 from core.models.catalogue import Backbone, own_name
 from core.models.efficientnet_names import is_port, timm_names
-from core.policy import site_policy
 
 _MISFITS_SHOWN = 6
 _HUB_FILE = "model.safetensors"

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.child_server import ProgressCallback
 from core.common.errors import EspalierError
+from core.machine.child_server import ProgressCallback
 
 if TYPE_CHECKING:
     import numpy as np

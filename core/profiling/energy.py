@@ -4,7 +4,7 @@ Processors with RAPL (Intel's "running average power limit" counters; AMD has th
 energy of the whole package in microjoules. Linux shows the counters below `/sys/class/powercap`,
 since 2020 to the administrator only (CVE-2020-8694); where they cannot be read, energy is the
 median latency times the power of one busy core, a figure that a person states. NVIDIA GPUs count
-theirs, see `core.profiling.nvml`.
+theirs, see `core.machine.nvidia`.
 
 Energy is of everything in the package while images are classified one after the other, the idle
 share included: that is what a device draws. Joules a second are watts.
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.child_server import ProgressCallback
-from core.profiling.nvml import Reading, energy_of
+from core.machine.child_server import ProgressCallback
+from core.machine.nvidia import Reading, energy_of
 from core.records.reports import Metric
 
 COUNTERS = Path("/sys/class/powercap")

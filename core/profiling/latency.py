@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from core.child import Child
-from core.child_server import ProgressCallback
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import save_array
+from core.machine.child import Child
+from core.machine.child_server import ProgressCallback
+from core.machine.fingerprint import usable_cores
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.energy import measured
-from core.profiling.machine import usable_cores
 from core.profiling.pace import Memory, pace_of
 from core.profiling.protocol import Bench, Budget, Timing, measure
 from core.profiling.runtimes import DEFAULT, RUNTIMES

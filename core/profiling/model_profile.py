@@ -13,11 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from core.child import Child
-from core.child_server import ProgressCallback
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.preprocess import IMAGENET, Preprocess
+from core.machine.child import Child
+from core.machine.child_server import ProgressCallback
+from core.machine.fingerprint import fingerprint, usable_cores
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.energy import CORE_WATTS, estimated, measured
 from core.profiling.latency import (
@@ -31,7 +32,6 @@ from core.profiling.latency import (
     throughput,
     weights,
 )
-from core.profiling.machine import fingerprint, usable_cores
 from core.profiling.pace import Memory, Pace, pace_of
 from core.profiling.protocol import Bench, Budget, measure
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.child import Child
-from core.child_server import ProgressCallback
 from core.common.control import RunControl
+from core.machine.child import Child
+from core.machine.child_server import ProgressCallback
 from core.profiling.latency_table import Kind, LatencyTable, Measured, fit
 from core.profiling.pace import Memory
 from core.profiling.protocol import Bench, Budget, Timing, measure
@@ -67,7 +67,7 @@ def table_key(model: "nn.Module", size: int) -> dict[str, Any]:
 
 def unfolded(model: "ImageClassifier") -> "ImageClassifier":
     """A copy in which every width can change: a table covers all of them."""
-    from core.dice import dice
+    from core.machine.torch_rng import dice
     from core.surgery.groups import unfold_shortcuts
 
     made = copy.deepcopy(model)

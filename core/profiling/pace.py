@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from core.child_server import ProgressCallback
+from core.machine.child_server import ProgressCallback
 from core.profiling.runtimes import DEFAULT
 
 if TYPE_CHECKING:
-    from core.child import Child
     from core.common.control import RunControl
+    from core.machine.child import Child
 
 _VERSION = 1  # of the reference
 _SIDE, _CHANNELS, _BLOCKS = 32, 16, 5

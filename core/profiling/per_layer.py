@@ -20,9 +20,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from core.child_server import ProgressCallback
 from core.common.errors import EspalierError
 from core.deploy.scopes import module_of
+from core.machine.child_server import ProgressCallback
 from core.profiling.counting import stored_bytes
 
 if TYPE_CHECKING:

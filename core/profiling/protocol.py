@@ -20,9 +20,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.child import Child
 from core.common.control import RunControl
-from core.profiling.machine import fingerprint
+from core.machine.child import Child
+from core.machine.fingerprint import fingerprint
 from core.profiling.pace import Pace
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime, Settings
 from core.profiling.statistics import Interval, median_interval, ratio_interval, relative_half_width

@@ -161,7 +161,7 @@ def _write(result: StageResult, learned: dict[str, Any], rows: "np.ndarray", con
     import numpy as np
 
     from core.checkpoint import Checkpoint, save_checkpoint
-    from core.child import Child
+    from core.machine.child import Child
 
     context.phase("export", "Writing the INT8 file")
     folder = context.scratch / "quantized"

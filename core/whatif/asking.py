@@ -46,7 +46,7 @@ class WhatIf:
         Raises:
             Stopped: a newer question makes this one superfluous.
         """
-        from core.dice import dice
+        from core.machine.torch_rng import dice
 
         control = control or RunControl()
         self._latencies.missing.clear()

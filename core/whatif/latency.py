@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.cache import Measurements, make_key
-from core.child import Child
-from core.child_server import ProgressCallback
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.machine.child import Child
+from core.machine.child_server import ProgressCallback
 from core.profiling.latency_table import LatencyTable, Shape
 from core.profiling.network_timer import NetworkTimer, Subject, table_key, unfolded
 from core.runs import Home

@@ -9,10 +9,10 @@ from core.analysis.flips import Pair
 from core.analysis.histograms import Histogram, histograms, weights_of_checkpoint
 from core.analysis.layers import Difference, difference, read_layers
 from core.analysis.sensitivity import LayerSensitivity, read_scan
-from core.child import Child
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
+from core.machine.child import Child
 from core.runs import Home
 from gui.inspect.subject import Subject, check_files
 from gui.language import tr

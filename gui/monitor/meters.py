@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QGridLayout, QProgressBar, QVBoxLayout, QWidget
 
-from core.system import Sample, Sampler
+from core.machine.load import Sample, Sampler
 from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, card, text
 

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core.policy import Policy
+from core.machine.site_policy import Policy
 from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages
 from gui.settings.downloads_page import DownloadsPage

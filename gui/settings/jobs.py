@@ -5,8 +5,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from core.child import Child
 from core.common.control import RunControl
+from core.machine.child import Child
 from core.runs import Home
 from gui.language import tr
 from gui.messages import Messages
@@ -85,7 +85,7 @@ class SettingsJobs(QObject):
 
         def job(control: RunControl, say: Say) -> Any:
             from core.data.download import download
-            from core.policy import site_policy
+            from core.machine.site_policy import site_policy
 
             site_policy().allow_download(tr("the data set {name}", name=name))
             return name, str(download(name, folder, control, lambda share, words: say((share, words))))

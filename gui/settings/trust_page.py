@@ -3,7 +3,7 @@
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QTreeWidget, QTreeWidgetItem
 
 from core.common.errors import EspalierError
-from core.trust import TrustList
+from core.machine.trusted_files import TrustList
 from gui.language import tr
 from gui.messages import Messages
 from gui.settings.parts import Page

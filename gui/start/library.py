@@ -14,7 +14,7 @@ from typing import Any
 from core.common.durations import date_and_time, time_taken
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
-from core.profiling.machine import fingerprint
+from core.machine.fingerprint import fingerprint
 from core.runs import Home, RunFolder, find_runs
 from gui.files import Recipe, recipes
 from gui.language import QT_TR_NOOP, tr

@@ -16,9 +16,9 @@ from core import pipeline as documents
 from core.analysis.accuracy import paired_change
 from core.analysis.table import as_text, table_rows
 from core.engine import Engine, Options
+from core.machine.fingerprint import fingerprint
 from core.pipeline import Pipeline
 from core.preflight import small
-from core.profiling.machine import fingerprint
 from core.records.reports import Metric, StageReport
 from core.runs import Home, RunFolder
 from core.terminal import Narrator

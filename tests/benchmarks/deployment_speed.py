@@ -27,7 +27,7 @@ import torch
 from claims import Verdict, finished, parser, report, value
 
 from core.checkpoint import load_checkpoint
-from core.child import Child
+from core.machine.child import Child
 from core.pipeline import Pipeline
 from core.profiling.latency import make_sample
 from core.profiling.protocol import Block, Budget, measure

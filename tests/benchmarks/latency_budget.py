@@ -23,13 +23,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 
 from core.cache import Measurements
-from core.child import Child
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.latency_target import TOLERANCE, narrowed, search
+from core.machine.child import Child
+from core.machine.fingerprint import fingerprint
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings
-from core.profiling.machine import fingerprint
 from core.profiling.network_timer import NetworkTimer, Subject
 from core.runs import Home
 from core.stages.prune_channels import PruneChannelsParams, look

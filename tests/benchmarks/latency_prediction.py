@@ -26,12 +26,12 @@ import torch
 
 from core import pipeline as documents
 from core.cache import Measurements
-from core.child import Child
 from core.data.preprocess import Preprocess
 from core.latency_target import narrowed
+from core.machine.child import Child
+from core.machine.fingerprint import fingerprint
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings
-from core.profiling.machine import fingerprint
 from core.profiling.network_timer import NetworkTimer, Subject
 from core.runs import Home
 from core.stages.prune_channels import PruneChannelsParams, look

@@ -41,11 +41,11 @@ from core.data.preprocess import Preprocess, make_preprocess
 from core.data.settings import Augmentation, DataSettings
 from core.data.store import open_data
 from core.engine import reproducible
+from core.machine.fingerprint import usable_cores
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
 from core.models.torchvision_shim import import_torchvision
 from core.precision import resolve_precision
-from core.profiling.machine import usable_cores
 from core.records.events import EpochDone, Event, TrainingStarted
 from core.stages.base import StageContext, run_training, with_precision
 from core.training import Hooks, learning_rate

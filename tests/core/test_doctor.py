@@ -13,7 +13,7 @@ import core
 from core import cli, doctor
 from core.common.errors import EspalierError
 from core.doctor import Check, Examination, examine
-from core.extras import absent, extra
+from core.machine.optional_packages import absent, extra
 from core.profiling.runtimes import RUNTIMES
 
 
@@ -142,15 +142,15 @@ def test_the_display_is_asked(tmp_path, monkeypatch):
 
 
 def test_the_policy_in_force_is_shown(tmp_path, monkeypatch):
-    import core.policy
+    import core.machine.site_policy
 
-    monkeypatch.setattr(core.policy, "system_path", lambda: tmp_path / "policy.yaml")
-    core.policy.site_policy.cache_clear()
+    monkeypatch.setattr(core.machine.site_policy, "system_path", lambda: tmp_path / "policy.yaml")
+    core.machine.site_policy.site_policy.cache_clear()
     assert doctor._policy().found == f"none ({tmp_path / 'policy.yaml'})"
     (tmp_path / "policy.yaml").write_text("threads: 4\ndownloads: false\n")
-    core.policy.site_policy.cache_clear()
+    core.machine.site_policy.site_policy.cache_clear()
     assert doctor._policy().found == f"{tmp_path / 'policy.yaml'}: downloads: False, threads: 4"
-    core.policy.site_policy.cache_clear()
+    core.machine.site_policy.site_policy.cache_clear()
 
 
 def test_what_is_bundled_is_found():

@@ -10,10 +10,10 @@ import pytest
 from small_stages import NETWORK, document, small_data, small_network, stage_context
 
 from core.cache import Measurements
-from core.child import Child
 from core.common.control import RunControl
 from core.inputs import Given, Surroundings
 from core.latency_target import TOLERANCE, LatencyFound, LatencyTargets, Try, narrowed, search
+from core.machine.child import Child
 from core.models.catalogue import backbone
 from core.profiling.latency_table import Kind, LatencyTable
 from core.profiling.network_timer import NetworkTimer, Subject, table_key, unfolded, widths

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from core import pipeline as documents
-from core.child import Child
 from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.data.store import open_data
 from core.inputs import Inputs, Surroundings
+from core.machine.child import Child
 from core.making import Maker
 from core.pipeline import Pipeline
 from core.precision import PrecisionTrial, resolve_precision, try_precisions, undecided

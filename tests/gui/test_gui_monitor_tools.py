@@ -12,9 +12,9 @@ from test_gui_monitor import epoch, started
 from test_gui_session import FakeEngine, engine, forever, training  # noqa: F401
 
 from core.common.durations import clock
+from core.machine.load import Gpu, Sample, Sampler
 from core.pipeline import Pipeline
 from core.records import events
-from core.system import Gpu, Sample, Sampler
 from gui.awake import Awake, Command
 from gui.main_window import MainWindow
 from gui.monitor.log_view import LogView

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from core.child_server import ProgressCallback
 from core.deploy.formats.base import Opened
 from core.deploy.formats.catalogue import format_called
 from core.deploy.formats.torch_files import TorchFile
+from core.machine.child_server import ProgressCallback
 from core.profiling.session import timed
 
 

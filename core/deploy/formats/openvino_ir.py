@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.child_server import ProgressCallback
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.deploy.formats.base import Job, Opened, Subject
 from core.deploy.formats.onnx_file import OnnxFile
-from core.extras import absent, extra
+from core.machine.child_server import ProgressCallback
+from core.machine.optional_packages import absent, extra
 from core.profiling.runtimes.openvino import computing
 
 if TYPE_CHECKING:

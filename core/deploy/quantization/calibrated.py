@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.child_server import ProgressCallback
 from core.deploy.export import metadata_of
 from core.deploy.quantization import bias, equalise
 from core.deploy.quantization.calibration import Ranges, Sample, collect_ranges, draw
@@ -31,6 +30,7 @@ from core.deploy.quantization.qdq import (
     resolve_activations,
 )
 from core.deploy.quantization.stem import packed
+from core.machine.child_server import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx
@@ -165,7 +165,7 @@ def wants_correction(choice: str, model: "onnx.ModelProto") -> bool:
 
 def machine_sentence(numbers: Numbers) -> str:
     """What this processor has for 8-bit arithmetic, and what that means for the file."""
-    from core.profiling.machine import fingerprint
+    from core.machine.fingerprint import fingerprint
 
     has = set(fingerprint()["instructions"])
     form = f"activations are {'unsigned' if numbers.activations == 'uint8' else 'signed'} 8-bit"

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.child_server import ProgressCallback
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.data.randomness import derive_seed
 from core.data.settings import DataSettings
 from core.data.splits import limit
 from core.deploy.export import metadata_of
+from core.machine.child_server import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

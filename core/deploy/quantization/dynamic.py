@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.child_server import ProgressCallback
 from core.deploy.export import metadata_of
 from core.deploy.quantization.graph import (
     LAYER_TYPES,
@@ -32,6 +31,7 @@ from core.deploy.quantization.graph import (
     prepare,
     put_array,
 )
+from core.machine.child_server import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

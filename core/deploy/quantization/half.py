@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from core.child_server import ProgressCallback
 from core.deploy.export import metadata_of, to_half
 from core.deploy.quantization.graph import finish
 from core.deploy.verify import onnx_predictor
+from core.machine.child_server import ProgressCallback
 
 CAUTIOUS = ("LayerNormalization", "Gelu")
 

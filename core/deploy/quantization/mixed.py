@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.child_server import ProgressCallback
 from core.deploy.quantization.calibrated import Calibrated, calibrated
 from core.deploy.quantization.calibration import draw
 from core.deploy.quantization.graph import Layer, array_of, put_array
 from core.deploy.quantization.sensitivity import Bench, confirm, sensitivities
 from core.deploy.quantization.sessions import agreement, run, top1
+from core.machine.child_server import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

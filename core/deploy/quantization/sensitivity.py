@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.child_server import ProgressCallback
 from core.deploy.quantization.calibration import Ranges
 from core.deploy.quantization.graph import Layer
 from core.deploy.quantization.qdq import Numbers, quantized
 from core.deploy.quantization.sessions import agreement, divergence, run, sqnr
+from core.machine.child_server import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

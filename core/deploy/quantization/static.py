@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.child_server import ProgressCallback
 from core.deploy.quantization.calibrated import calibrated
+from core.machine.child_server import ProgressCallback
 
 
 def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:

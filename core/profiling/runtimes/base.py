@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from core.common.errors import EspalierError
-from core.extras import absent, extra
+from core.machine.optional_packages import absent, extra
 
 Run = Callable[[], object]
 """One run on the images that it was bound to; gives something that holds the logits [b, classes]."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.common.errors import EspalierError
-from core.profiling import nvml
+from core.machine import nvidia as nvml
 from core.profiling.runtimes.base import Run, Runtime, Settings, as_input
 from core.profiling.runtimes.onnxruntime_cpu import OnnxSession, opened, options, tried
 

@@ -6,7 +6,7 @@ Source: Ansel et al. 2024, PyTorch 2, https://doi.org/10.1145/3620665.3640366
 
 from typing import TYPE_CHECKING, Any
 
-from core.extras import not_packaged
+from core.machine.optional_packages import not_packaged
 from core.profiling.runtimes.pytorch import PyTorch
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from PIL import Image
 from core.common.files import sha256_of
 from core.data.preprocess import Preprocess
 from core.deploy.bundle import EDGE
-from core.profiling.machine import fingerprint
+from core.machine.fingerprint import fingerprint
 from core.profiling.statistics import median_interval
 
 ALONE = """

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.child import Child
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.common.files import sha256_of
 from core.data.settings import DataSettings
 from core.deploy.artefacts import make_artefacts, verify_onnx
+from core.machine.child import Child
 from core.profiling.latency import profile_checkpoint
 
 DATA = DataSettings(train_images=200, test_images=60, image_size=28).model_dump(mode="json")

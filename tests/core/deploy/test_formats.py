@@ -77,9 +77,9 @@ def test_weights_hold_no_program() -> None:
 
 
 def test_openvino_says_that_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("core.machine.optional_packages.find_spec", lambda name: None)
     assert 'pip install "espalier[openvino]"' in reason("openvino", subject("int8"))
-    monkeypatch.setattr("core.extras.find_spec", lambda name: name)
+    monkeypatch.setattr("core.machine.optional_packages.find_spec", lambda name: name)
     assert reason("openvino", subject("int8")) == ""
     assert "leaves out the smoothing" in reason("openvino", subject("int8"), preprocessing=True)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import core
-from core.child_server import _resolve
+from core.machine.child_server import _resolve
 
 ROOT = Path(core.__file__).resolve().parents[1]
 JOB = re.compile(r"[\"'](core(?:\.\w+)+:\w+)[\"']")

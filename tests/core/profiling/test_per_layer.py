@@ -9,11 +9,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from core.child import Child
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.deploy.export import describe, export_module, to_half
 from core.deploy.quantization import dynamic, static
+from core.machine.child import Child
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
 from core.profiling.counting import count

@@ -7,12 +7,12 @@ import numpy as np
 import onnx_files
 import pytest
 
-from core.child import Child
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
+from core.machine.child import Child
+from core.machine.fingerprint import usable_cores
 from core.profiling import PROTOCOL_VERSION, session
 from core.profiling.latency import answer, latency, make_sample, profile_artefact
-from core.profiling.machine import usable_cores
 from core.profiling.protocol import Block, Budget, Timing, measure
 from core.profiling.session import paced_runs, timed_runs, warm_up
 from core.profiling.statistics import Interval, differs

@@ -13,10 +13,10 @@ import torch
 from onnx import TensorProto, helper
 
 from core.checkpoint import Checkpoint, save_checkpoint
-from core.child import Child
 from core.cli import main
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
+from core.machine.child import Child
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
 from core.profiling.latency import profile_checkpoint

@@ -2,7 +2,7 @@
 
 import onnx_files
 
-from core.child import Child
+from core.machine.child import Child
 from core.profiling.protocol import Bench, Budget
 from core.profiling.throughput import Cell, measure_grid, sweet_spot
 from core.records.reports import Metric

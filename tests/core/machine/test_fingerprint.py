@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import core
-from core.profiling.machine import _linux_processor, fingerprint, fingerprint_hash, usable_cores
+from core.machine.fingerprint import _linux_processor, fingerprint, fingerprint_hash, usable_cores
 
 ARM = "processor\t: 0\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd asimddp sve\n"
 X86 = "processor\t: 0\nmodel name\t: Some CPU @ 3GHz\nflags\t\t: fpu avx2 avx512_vnni\n\nprocessor\t: 1\n"
@@ -43,7 +43,7 @@ def test_only_usable_cores_count():
 
 def test_asking_imports_no_library():
     program = (
-        "import sys; from core.profiling.machine import fingerprint; fingerprint();"
+        "import sys; from core.machine.fingerprint import fingerprint; fingerprint();"
         "print([name for name in ('torch', 'onnxruntime', 'onnx') if name in sys.modules])"
     )
     root = str(Path(core.__file__).parents[1])

@@ -12,13 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-import core.child
-from core.child import CHILD_FLAG, Child, child_command, is_child
+import core
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
+from core.machine.child import CHILD_FLAG, Child, child_command, is_child
 
 JOBS = Path(__file__).parent / "child_jobs"
-ROOT = Path(core.child.__file__).parents[1]
+ROOT = Path(core.__file__).parents[1]
 
 
 def make(kind="measure", log=None, **extra) -> Child:
@@ -279,7 +279,7 @@ def test_the_child_ends_when_its_input_closes(busy):
 
 def test_the_child_ends_with_the_program_that_started_it(tmp_path):
     program = (
-        "import os, signal\nfrom core.child import Child\nfrom pathlib import Path\nchild = Child('measure', Path('child.log'))\n"
+        "import os, signal\nfrom core.machine.child import Child\nfrom pathlib import Path\nchild = Child('measure', Path('child.log'))\n"
         "child.call('core.trial_jobs:echo', {}); print(child.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -313,7 +313,7 @@ def test_threads_reach_the_process():
 
 
 def test_a_frozen_program_starts_itself(monkeypatch):
-    assert child_command("tool") == [sys.executable, "-m", "core.child", "tool"]
+    assert child_command("tool") == [sys.executable, "-m", "core.machine.child", "tool"]
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     for program, console in (
         ("/opt/espalier/espalier", "/opt/espalier/espalier"),
@@ -328,6 +328,6 @@ def test_a_frozen_program_starts_itself(monkeypatch):
 
 def test_a_frozen_program_hands_no_search_path_on(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "given")
-    assert core.child._environment(None, {})["PYTHONPATH"] == f"{ROOT}{os.pathsep}given"
+    assert core.machine.child._environment(None, {})["PYTHONPATH"] == f"{ROOT}{os.pathsep}given"
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert core.child._environment(None, {})["PYTHONPATH"] == "given"
+    assert core.machine.child._environment(None, {})["PYTHONPATH"] == "given"

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from core.common.errors import EspalierError
-from core.trust import TrustList
+from core.machine.trusted_files import TrustList
 
 
 def test_a_file_is_trusted_as_it_is_and_no_longer_when_it_changes(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.profiling import nvml
+from core.machine import nvidia as nvml
 from core.profiling.energy import measured
 
 

@@ -1,4 +1,4 @@
-"""The child's side of `core.child`: takes requests, runs jobs, sends progress and results."""
+"""The child's side of `core.machine.child`: takes requests, runs jobs, sends progress and results."""
 
 import faulthandler
 import importlib

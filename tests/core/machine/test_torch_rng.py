@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from core.dice import dice
+from core.machine.torch_rng import dice
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.common.errors import EspalierError
-from core.policy import Policy, read_policy
+from core.machine.site_policy import Policy, read_policy
 
 
 def policy(tmp_path: Path, text: str) -> Policy:

@@ -27,9 +27,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn
 
-from core.child_server import MEMORY_ADVICE, ProgressCallback, serve
+import core
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Fault, Stopped
+from core.machine.child_server import MEMORY_ADVICE, ProgressCallback, serve
 
 Kind = Literal["tool", "measure"]
 
@@ -360,7 +361,7 @@ def _environment(threads: int | None, extra: Mapping[str, str]) -> dict[str, str
     """The process's environment: `core` importable, UTF-8, thread counts as asked."""
     env = {**os.environ, **extra, "PYTHONUTF8": "1"}
     if not getattr(sys, "frozen", False):
-        root = str(Path(__file__).resolve().parents[1])
+        root = str(Path(core.__file__).resolve().parents[1])
         env["PYTHONPATH"] = os.pathsep.join(part for part in (root, env.get("PYTHONPATH", "")) if part)
     if threads is not None:
         env.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
@@ -381,7 +382,7 @@ def child_command(kind: Kind) -> list[str]:
     if getattr(sys, "frozen", False):
         program = Path(sys.executable)
         return [str(program.with_name(f"espalier{program.suffix}")), CHILD_FLAG, kind]
-    return [sys.executable, "-m", "core.child", kind]
+    return [sys.executable, "-m", "core.machine.child", kind]
 
 
 def is_child(argv: Sequence[str]) -> bool:
