@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.common.errors import EspalierError
-from core.deploy.scopes import module_of
 from core.machine.child_server import ProgressCallback
+from core.onnx_graph.layer_names import module_of
 
 if TYPE_CHECKING:
     import onnx
@@ -116,7 +116,7 @@ def of_files(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     """
     import onnx
 
-    from core.deploy.shared import expand
+    from core.onnx_graph.shared_weights import expand
 
     models = [onnx.load(path) for path in arguments["files"]]
     for model in models:

@@ -87,7 +87,7 @@ def count(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, An
     """
     import onnx
 
-    from core.deploy.shared import expand
+    from core.onnx_graph.shared_weights import expand
 
     progress(0.0, "Counting parameters and MACs")
     path = Path(arguments["model"])

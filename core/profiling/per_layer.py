@@ -21,8 +21,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
-from core.deploy.scopes import module_of
 from core.machine.child_server import ProgressCallback
+from core.onnx_graph.layer_names import module_of
 from core.profiling.counting import stored_bytes
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def profile(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     """
     import onnx
 
-    from core.deploy.shared import expand
+    from core.onnx_graph.shared_weights import expand
     from core.profiling.counting import count_graph
 
     progress(0.0, "Counting parameters and MACs")

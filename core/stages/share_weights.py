@@ -3,7 +3,7 @@
 Source: Han, Mao, Dally 2016, "Deep Compression", arXiv 1510.00149, section 3: k-means per layer,
 started linearly between the smallest and the largest weight; 8 bits for convolutions and 5 for
 linear layers kept ImageNet's accuracy. The gradient of a shared value is in
-`core.models.constraints`, the small file in `core.deploy.shared`.
+`core.models.constraints`, the small file in `core.onnx_graph.shared_weights`.
 
 Where we depart: the first layer is left alone unless asked for, and indices are stored as 4 or 8
 bits, not Huffman-coded.

@@ -18,8 +18,8 @@ from core.common.files import deflated_bytes
 from core.data.image_data import ImageData
 from core.deploy.export import export_onnx, to_half
 from core.deploy.norms import with_separate_norms
-from core.deploy.shared import compact, expand
 from core.models.constraints import constrain
+from core.onnx_graph.shared_weights import compact, expand
 from core.profiling.counting import count_graph
 from core.stages.share_weights import ShareWeights, shared_values
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.common.errors import EspalierError
 from core.deploy.export import annotate, metadata_of, save_checked
-from core.deploy.scopes import module_of
+from core.onnx_graph.layer_names import module_of
 
 if TYPE_CHECKING:
     import numpy as np

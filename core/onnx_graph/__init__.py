@@ -1,0 +1,1 @@
+"""Facts about ONNX graphs that deploying and profiling share."""
