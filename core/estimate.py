@@ -17,9 +17,9 @@ from core import pipeline as documents
 from core.common.control import RunControl
 from core.common.durations import rough_duration
 from core.data.balance import epoch_images
-from core.deploy.onnx_source import OnnxSettings
 from core.engine import Options
 from core.machine.child import Child
+from core.models.onnx_source import OnnxSettings
 from core.pipeline import Pipeline, StageNode
 from core.runs import Home
 from core.stages.base import ModelStage, with_precision
@@ -244,7 +244,7 @@ class _Trial:
             return self.models[parent]
         parameters = self.pipeline.source(parent).parameters
         if isinstance(parameters, CheckpointSettings):
-            from core.checkpoint import load_checkpoint
+            from core.models.checkpoint import load_checkpoint
 
             given = load_checkpoint(self.base / parameters.path)
             return given.model, given.network, given.preprocess
@@ -275,7 +275,7 @@ class _Trial:
         )  # fmt: skip
 
     def _reference(self, reference: str) -> Any:
-        from core.checkpoint import load_checkpoint
+        from core.models.checkpoint import load_checkpoint
 
         if reference in self.models:
             return copy.deepcopy(self.models[reference][0])

@@ -142,7 +142,7 @@ class Evaluator:
     def _obtain_files(
         self, report: StageReport, folder: Path, half: bool, on_fraction: Callable[[float], None]
     ) -> tuple[_Files, bool]:
-        from core.checkpoint import content_hash
+        from core.models.checkpoint import content_hash
 
         target = folder / "artefacts"
         if (target / "made.json").is_file():
@@ -216,7 +216,7 @@ class Evaluator:
         self, report: StageReport, folder: Path, on_fraction: Callable[[float], None]
     ) -> tuple[dict[str, Metric], bool]:
         """PyTorch's own figures on the run's device, beside the deployment's."""
-        from core.checkpoint import content_hash
+        from core.models.checkpoint import content_hash
 
         precision = report.facts.get("trained_in", "float32") if report.kind == "train-mixed" else "float32"
         key = {

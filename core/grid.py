@@ -80,8 +80,8 @@ def _point(
 def _run_point(maker: Maker, node: StageNode, grid: Grid, seed: int, key: str) -> dict[str, Any]:
     import torch
 
-    from core.checkpoint import load_checkpoint
     from core.data.batches import Batches
+    from core.models.checkpoint import load_checkpoint
     from core.precision import resolve_precision
     from core.profiling.counting import count_parameters
     from core.training import evaluate

@@ -15,10 +15,10 @@ from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess, make_preprocess
 from core.deploy.artefacts import verify_onnx
-from core.deploy.onnx_source import OnnxSettings
 from core.machine.child import Child
 from core.machine.trusted_files import TrustList
 from core.models.catalogue import backbone
+from core.models.onnx_source import OnnxSettings
 from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.pipeline import Pipeline, SourceNode, StageNode, is_path
@@ -110,8 +110,8 @@ class Inputs:
         Raises:
             EspalierError: when it was trained on other classes.
         """
-        from core.checkpoint import load_checkpoint
         from core.distillation import Translated
+        from core.models.checkpoint import load_checkpoint
 
         other = load_checkpoint(self.reference_folder(reference, seed), device)
         if sorted(other.classes) != sorted(self.data.classes):
@@ -163,7 +163,7 @@ class Inputs:
         raise TypeError(f"a source of unknown kind {node.kind!r}")
 
     def _checkpoint(self, node: SourceNode, settings: CheckpointSettings) -> Given:
-        from core.checkpoint import load_checkpoint
+        from core.models.checkpoint import load_checkpoint
 
         folder = self.pin(Path(settings.path))
         found = load_checkpoint(folder)
@@ -207,7 +207,7 @@ class Inputs:
         return Given(None, file=file, logits=logits)
 
     def _backbone(self, node: SourceNode, settings: BackboneSettings, seed: int) -> Given:
-        from core.checkpoint import Checkpoint, save_checkpoint
+        from core.models.checkpoint import Checkpoint, save_checkpoint
         from core.models.source import build_network
 
         folder = self.run.folder / "sources" / f"{node.id}@{seed}"
@@ -227,7 +227,7 @@ class Inputs:
 
     def _python(self, node: SourceNode, settings: PythonSettings, seed: int) -> Given:
         """A person's own network, from their file, when they said that they trust it."""
-        from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+        from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
         from core.models.python_network import build_python
 
         if (self.run.base / Path(settings.path).expanduser()).is_file():

@@ -164,8 +164,8 @@ class LatencyTargets:
     def _search(
         self, key: str, settings: PruneChannelsParams, given: Given, context: StageContext
     ) -> LatencyFound:
-        from core.checkpoint import load_checkpoint
         from core.models.catalogue import backbone
+        from core.models.checkpoint import load_checkpoint
         from core.profiling.network_timer import NetworkTimer, Subject
 
         assert given.checkpoint is not None

@@ -116,7 +116,7 @@ class Maker:
         on_fraction: Callable[[float], None],
     ) -> StageContext:
         """What a model stage of this run is given."""
-        from core.checkpoint import network_of
+        from core.models.checkpoint import network_of
 
         around = self.around
         if given.checkpoint is None or given.preprocess is None:
@@ -142,7 +142,7 @@ class Maker:
         made: Path,
         say: Callable[[StageResult], None],
     ) -> int | None:
-        from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+        from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
         from core.profiling.counting import count_parameters
 
         assert given.checkpoint is not None and isinstance(node.stage, ModelStage)
@@ -233,7 +233,7 @@ class Maker:
     ) -> dict[str, Any]:
         import torch
 
-        from core.checkpoint import content_hash
+        from core.models.checkpoint import content_hash
         from core.precision import resolve_precision
 
         around = self.around

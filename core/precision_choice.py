@@ -50,7 +50,7 @@ class PrecisionChoices:
 
     def _key(self, node: StageNode, given: Given) -> dict[str, Any]:
         """What the speed of the stage's training depends on, besides the machine."""
-        from core.checkpoint import content_hash
+        from core.models.checkpoint import content_hash
 
         return {
             "precision trial": _VERSION, "stage": node.kind, "settings": node.parameters.model_dump(mode="json"),
@@ -62,8 +62,8 @@ class PrecisionChoices:
         """Train a few steps of a copy of the stage's network in either precision."""
         import torch
 
-        from core.checkpoint import load_checkpoint
         from core.data.batches import Batches
+        from core.models.checkpoint import load_checkpoint
         from core.precision import try_precisions
         from core.training import make_optimiser
 

@@ -23,7 +23,7 @@ from core.machine.child_server import ProgressCallback
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from core.checkpoint import Checkpoint
+    from core.models.checkpoint import Checkpoint
     from core.surgery.groups import ChannelGroup
 
 SHARES = (0.25, 0.5, 0.75)
@@ -66,8 +66,8 @@ def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
     """
     import torch
 
-    from core.checkpoint import load_checkpoint
     from core.models.catalogue import backbone
+    from core.models.checkpoint import load_checkpoint
     from core.surgery.groups import channel_groups
     from core.surgery.importance import importances
 

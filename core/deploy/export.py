@@ -45,7 +45,7 @@ def export_onnx(arguments: dict[str, Any], progress: ProgressCallback) -> dict[s
     Raises:
         EspalierError: when the checkpoint cannot be read or the network cannot be exported.
     """
-    from core.checkpoint import load_checkpoint
+    from core.models.checkpoint import load_checkpoint
 
     progress(0.0, "Reading the checkpoint")
     checkpoint = load_checkpoint(Path(arguments["checkpoint"]))

@@ -102,7 +102,7 @@ def torch_predictor(checkpoint: Path, device: str, threads: int) -> Iterator[Pre
     """A checkpoint's network in PyTorch, in full float32: TensorFloat-32 would look like a wrong export."""
     import torch
 
-    from core.checkpoint import load_checkpoint
+    from core.models.checkpoint import load_checkpoint
 
     loaded = load_checkpoint(checkpoint, device)
     before = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32

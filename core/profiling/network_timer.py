@@ -102,7 +102,7 @@ class NetworkTimer:
         Raises:
             EspalierError: when it cannot be exported.
         """
-        from core.checkpoint import Checkpoint, save_checkpoint
+        from core.models.checkpoint import Checkpoint, save_checkpoint
 
         folder, target = self.scratch / name, self.scratch / f"{name}.onnx"
         checkpoint = Checkpoint(subject.model, subject.network, subject.preprocess, subject.classes)

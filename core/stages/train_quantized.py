@@ -160,8 +160,8 @@ def _write(result: StageResult, learned: dict[str, Any], rows: "np.ndarray", con
     """Export the trained network and quantize the file with the learned ranges, in a child process."""
     import numpy as np
 
-    from core.checkpoint import Checkpoint, save_checkpoint
     from core.machine.child import Child
+    from core.models.checkpoint import Checkpoint, save_checkpoint
 
     context.phase("export", "Writing the INT8 file")
     folder = context.scratch / "quantized"

@@ -8,8 +8,8 @@ from core.cache import make_key
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
-from core.deploy.onnx_source import OnnxSettings
 from core.machine.trusted_files import TrustList
+from core.models.onnx_source import OnnxSettings
 from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.pipeline import Pipeline, SourceNode
@@ -85,8 +85,8 @@ class Sources:
         return self._counted(node.id, own, lambda: self._recent.get(f"network {own}", make), subject)
 
     def _checkpoint(self, node: SourceNode, settings: CheckpointSettings, base: Path) -> Known:
-        from core.checkpoint import content_hash, load_checkpoint
         from core.models.catalogue import backbone
+        from core.models.checkpoint import content_hash, load_checkpoint
 
         folder = base / Path(settings.path).expanduser()
         key = content_hash(folder)

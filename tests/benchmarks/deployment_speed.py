@@ -26,8 +26,8 @@ from typing import Literal
 import torch
 from claims import Verdict, finished, parser, report, value
 
-from core.checkpoint import load_checkpoint
 from core.machine.child import Child
+from core.models.checkpoint import load_checkpoint
 from core.pipeline import Pipeline
 from core.profiling.latency import make_sample
 from core.profiling.protocol import Block, Budget, measure

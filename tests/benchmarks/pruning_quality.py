@@ -28,7 +28,7 @@ import torch
 from claims import Verdict, finished, interval, low, parser, report, value, with_files
 
 from core.analysis.seeds import mean_of
-from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.torchvision_shim import import_torchvision
 from core.records.reports import Metric
 from core.runs import RunFolder, stage_key

@@ -29,10 +29,10 @@ def make(backbone: str, size: int, folder: Path) -> Subject:
     """A network with random weights as a checkpoint and as its exported file."""
     import torch
 
-    from core.checkpoint import Checkpoint, save_checkpoint
     from core.data.preprocess import Preprocess
     from core.deploy.export import export_module
     from core.models.catalogue import BACKBONES
+    from core.models.checkpoint import Checkpoint, save_checkpoint
     from core.models.settings import BackboneSettings
 
     torch.manual_seed(0)

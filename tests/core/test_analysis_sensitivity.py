@@ -20,11 +20,11 @@ from core.analysis.sensitivity import (
     read_scan,
     suggested_ratios,
 )
-from core.checkpoint import Checkpoint, save_checkpoint
 from core.common.errors import EspalierError
 from core.data.preprocess import make_preprocess
 from core.deploy.export import describe, export_module
 from core.models.catalogue import BACKBONES
+from core.models.checkpoint import Checkpoint, save_checkpoint
 from core.stages.prune_channels import own_ratios
 from core.surgery.groups import channel_groups
 from core.surgery.importance import importances

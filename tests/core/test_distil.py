@@ -12,7 +12,6 @@ from small_stages import NETWORK, SETTINGS, reloads, small_network, stage_contex
 from torch import Tensor, nn
 
 import core.training
-from core.checkpoint import Checkpoint, save_checkpoint
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.data.image_data import ImageData
@@ -31,6 +30,7 @@ from core.distillation import (
     tapped,
 )
 from core.inputs import Inputs
+from core.models.checkpoint import Checkpoint, save_checkpoint
 from core.models.settings import BackboneSettings
 from core.stages.base import Input, StageContext, StageResult, run_training
 from core.stages.distil import Distil, DistilParams, parse_layers

@@ -10,9 +10,9 @@ import torch
 from small_stages import NETWORK, small_network, stage_context
 from torch import nn
 
-from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.data.image_data import ImageData
 from core.deploy.export import describe, export_module
+from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.constraints import constrain
 from core.models.torchvision_shim import import_torchvision
 from core.stages.factorise import Factorise

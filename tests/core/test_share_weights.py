@@ -13,11 +13,11 @@ from onnx import helper, numpy_helper
 from small_stages import NETWORK, small_network, stage_context
 from torch import nn
 
-from core.checkpoint import Checkpoint, save_checkpoint
 from core.common.files import deflated_bytes
 from core.data.image_data import ImageData
 from core.deploy.export import export_onnx, to_half
 from core.deploy.norms import with_separate_norms
+from core.models.checkpoint import Checkpoint, save_checkpoint
 from core.models.constraints import constrain
 from core.onnx_graph.shared_weights import compact, expand
 from core.profiling.counting import count_graph

@@ -12,7 +12,6 @@ import torch
 from small_stages import SETTINGS, small_network, stage_context
 from torch import nn
 
-from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.common import yaml
 from core.common.control import RunControl
 from core.common.errors import Stopped
@@ -22,6 +21,7 @@ from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.deploy.export import describe, export_module
 from core.deploy.verify import onnx_predictor
+from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.settings import BackboneSettings
 from core.precision import resolve_precision
 from core.stages.base import DeployContext, DeploymentStage, Input, ModelStage, Stage, StageContext

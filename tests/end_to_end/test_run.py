@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 import pytest
 
-from core.checkpoint import load_checkpoint
 from core.cli import main
 from core.common.files import sha256_of
+from core.models.checkpoint import load_checkpoint
 
 PIPELINE = """
 espalier: 1

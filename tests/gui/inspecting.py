@@ -37,10 +37,10 @@ def save_network(folder: Path, pruned: bool, data: Any) -> None:
     """A checkpoint, its export, and answers that are right but for a few images."""
     import torch
 
-    from core.checkpoint import Checkpoint, save_checkpoint
     from core.data.preprocess import make_preprocess
     from core.deploy.export import describe, export_module
     from core.models.catalogue import BACKBONES
+    from core.models.checkpoint import Checkpoint, save_checkpoint
     from core.models.settings import BackboneSettings
     from core.surgery.groups import channel_groups
 

@@ -38,7 +38,7 @@ class SafetensorsFolder(Format):
         return target / "weights.safetensors"
 
     def open(self, path: Path, threads: int) -> Opened:
-        from core.checkpoint import load_checkpoint
+        from core.models.checkpoint import load_checkpoint
 
         loaded = load_checkpoint(path)
         about = {"classes": list(loaded.classes), "preprocess": loaded.preprocess.as_dict()}

@@ -20,8 +20,8 @@ from core.deploy.formats.base import Format, Job, Opened, Subject
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from core.checkpoint import Checkpoint
     from core.deploy.formats.settings import ExportSettings
+    from core.models.checkpoint import Checkpoint
 
     Network = Callable[[Tensor], Tensor]
 
@@ -70,7 +70,7 @@ class TorchFile(Format):
         Raises:
             EspalierError: when PyTorch cannot export it.
         """
-        from core.checkpoint import load_checkpoint
+        from core.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(folder)
         told = json.dumps({

@@ -40,7 +40,7 @@ class PyTorch(Runtime):
         self._kept: dict[tuple[Any, ...], tuple[Any, Preprocess]] = {}
 
     def load(self) -> None:
-        import core.checkpoint  # noqa: F401
+        import core.models.checkpoint  # noqa: F401
 
     def release(self) -> None:
         self._kept.clear()
@@ -67,7 +67,7 @@ class PyTorch(Runtime):
         return images
 
     def _network(self, folder: Path, settings: Settings) -> "tuple[Any, Preprocess]":
-        from core.checkpoint import load_checkpoint
+        from core.models.checkpoint import load_checkpoint
 
         weights = folder / "weights.safetensors"
         stamp = weights.stat().st_mtime_ns if weights.is_file() else 0

@@ -20,9 +20,9 @@ def save(folder: Path, classes: tuple[str, ...], spoil: bool = False) -> None:
     """A ResNet-20 with random weights as a checkpoint; `spoil` makes its logits infinite in half."""
     import torch
 
-    from core.checkpoint import Checkpoint, save_checkpoint
     from core.data.preprocess import Preprocess
     from core.models.catalogue import backbone
+    from core.models.checkpoint import Checkpoint, save_checkpoint
     from core.models.settings import BackboneSettings
 
     torch.manual_seed(0)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.models.architecture import apply_difference, difference
 from core.models.catalogue import backbone
+from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.cifar_resnet import PadShortcut
 from core.models.settings import BackboneSettings
 from core.models.torchvision_shim import import_torchvision

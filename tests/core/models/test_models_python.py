@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.checkpoint import Checkpoint, content_hash, load_checkpoint, network_of, save_checkpoint
 from core.common.errors import EspalierError
 from core.data.preprocess import HALF, IMAGENET, Preprocess
 from core.machine.trusted_files import TrustList
 from core.models import python_source
 from core.models.catalogue import backbone, is_backbone
+from core.models.checkpoint import Checkpoint, content_hash, load_checkpoint, network_of, save_checkpoint
 from core.models.python_network import build_python
 from core.models.python_source import PythonSettings, call_factory, open_python
 

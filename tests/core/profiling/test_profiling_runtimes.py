@@ -12,12 +12,12 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from core.checkpoint import Checkpoint, save_checkpoint
 from core.cli import main
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.machine.child import Child
 from core.models.catalogue import BACKBONES
+from core.models.checkpoint import Checkpoint, save_checkpoint
 from core.models.settings import BackboneSettings
 from core.profiling.latency import profile_checkpoint
 from core.profiling.protocol import Bench, Budget, measure
@@ -121,7 +121,7 @@ def test_openvino_against_onnx_runtime(tmp_path):
 
 @pytest.mark.parametrize(("name", "tolerance"), [("pytorch", 0.0), ("pytorch-channels-last", 1e-4)])
 def test_pytorch_gives_the_networks_logits(checkpoint, name, tolerance):
-    from core.checkpoint import load_checkpoint
+    from core.models.checkpoint import load_checkpoint
 
     images = noise((3, 16, 16)).repeat(3, axis=0)
     with torch.inference_mode():

@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from core.checkpoint import Checkpoint, content_hash, load_checkpoint, save_checkpoint
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.models.architecture import difference
 from core.models.catalogue import BACKBONES
+from core.models.checkpoint import Checkpoint, content_hash, load_checkpoint, save_checkpoint
 from core.models.cifar_resnet import PadShortcut
 from core.models.settings import BackboneSettings
 from core.models.torchvision_shim import import_torchvision
