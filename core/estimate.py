@@ -200,7 +200,7 @@ class _Trial:
 
     def _precisions(self, wanted: str) -> tuple[str, ...]:
         """What a stage may train in: either where the run will try which is faster."""
-        from core.precision import undecided
+        from core.training.precision import undecided
 
         return ("float32", "mixed") if wanted == "auto" and undecided(self.device) else (wanted or "float32",)
 

@@ -82,9 +82,9 @@ def _run_point(maker: Maker, node: StageNode, grid: Grid, seed: int, key: str) -
 
     from core.data.batches import Batches
     from core.models.checkpoint import load_checkpoint
-    from core.precision import resolve_precision
     from core.profiling.counting import count_parameters
-    from core.training import evaluate
+    from core.training.loop import evaluate
+    from core.training.precision import resolve_precision
 
     around, given = maker.around, maker.inputs.given(node, seed)
     assert isinstance(node.stage, ModelStage) and given.checkpoint is not None

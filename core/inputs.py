@@ -110,8 +110,8 @@ class Inputs:
         Raises:
             EspalierError: when it was trained on other classes.
         """
-        from core.distillation import Translated
         from core.models.checkpoint import load_checkpoint
+        from core.training.distillation import Translated
 
         other = load_checkpoint(self.reference_folder(reference, seed), device)
         if sorted(other.classes) != sorted(self.data.classes):

@@ -234,7 +234,7 @@ class Maker:
         import torch
 
         from core.models.checkpoint import content_hash
-        from core.precision import resolve_precision
+        from core.training.precision import resolve_precision
 
         around = self.around
         return {

@@ -15,8 +15,8 @@ from core.records.events import PhaseStarted
 from core.runs import stage_key
 
 if TYPE_CHECKING:
-    from core.precision import PrecisionTrial
     from core.stages.base import StageResult
+    from core.training.precision import PrecisionTrial
 
 _VERSION = 1
 
@@ -38,7 +38,7 @@ class PrecisionChoices:
         """
         if node.stage.precision(node.parameters) != "auto" or given.checkpoint is None:
             return node, None
-        from core.precision import PrecisionTrial, undecided
+        from core.training.precision import PrecisionTrial, undecided
 
         if not undecided(self.around.device) or not self.around.times:
             return _in_precision(node, "mixed"), None
@@ -64,8 +64,8 @@ class PrecisionChoices:
 
         from core.data.batches import Batches
         from core.models.checkpoint import load_checkpoint
-        from core.precision import try_precisions
-        from core.training import make_optimiser
+        from core.training.loop import make_optimiser
+        from core.training.precision import try_precisions
 
         around, training = self.around, node.stage.training(node.parameters)
         assert given.checkpoint is not None and given.preprocess is not None and training is not None
@@ -85,7 +85,7 @@ class PrecisionChoices:
 
 def tell(result: "StageResult", trial: "PrecisionTrial") -> None:
     """Say in a trained stage's result how its precision was chosen."""
-    from core.precision import resolve_precision
+    from core.training.precision import resolve_precision
 
     if "trained_in" not in result.facts:
         return

@@ -20,7 +20,7 @@ from core.models.catalogue import BACKBONES
 from core.pipeline import SOURCE_KINDS
 from core.records.metrics import METRICS
 from core.stages.catalogue import STAGES
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 _HEAD = """\
 # Reference

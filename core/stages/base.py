@@ -16,14 +16,14 @@ from core.common.params import Params, param
 from core.data.settings import Augmentation, Balance
 from core.models.settings import BackboneSettings
 from core.records.events import Listener, Note, PhaseStarted
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import nn
 
     from core.data.preprocess import Preprocess
     from core.data.store import ImageData
-    from core.training import Hooks, LossFunction, TrainingResult
+    from core.training.loop import Hooks, LossFunction, TrainingResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +296,7 @@ def run_training(
     import torch
 
     from core.data.batches import Batches
-    from core.training import TrainingContext, train
+    from core.training.loop import TrainingContext, train
 
     model.to(context.device, memory_format=torch.channels_last)
     key = f"{context.key}/{phase}"
@@ -335,7 +335,7 @@ def run_training(
 def _keeping_constraints(model: "nn.Module", hooks: "Hooks | None") -> "Hooks | None":
     """The hooks, and after them what keeps the network's zeros and shared values as they are now."""
     from core.models.constraints import keeper
-    from core.training import Hooks
+    from core.training.loop import Hooks
 
     keep = keeper(model)
     if keep is None:

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Literal
 from core.common.errors import EspalierError, Problem
 from core.common.params import Params, param
 from core.stages.base import Input, ModelStage, StageContext, StageResult, run_training
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from core.distillation import Pair
-    from core.training import Losses, LossFunction
+    from core.training.distillation import Pair
+    from core.training.loop import Losses, LossFunction
 
 
 class DistilParams(Params):
@@ -149,8 +149,8 @@ class Distil(ModelStage[DistilParams]):
         import torch
 
         from core.data.randomness import derive_seed
-        from core.distillation import make_adapters
-        from core.training import Hooks
+        from core.training.distillation import make_adapters
+        from core.training.loop import Hooks
 
         layout = torch.channels_last
         model.to(context.device, memory_format=layout)
@@ -176,7 +176,7 @@ def _pairs(
     """The layers that hints and attention compare; none where both are off."""
     import torch
 
-    from core.distillation import layer_pairs
+    from core.training.distillation import layer_pairs
 
     if not (settings.hints or settings.attention):
         return []
@@ -199,8 +199,8 @@ def _loss(
     import torch
     from torch.nn import functional
 
-    from core.distillation import POOLED, distillation_loss, tapped
-    from core.training import Losses
+    from core.training.distillation import POOLED, distillation_loss, tapped
+    from core.training.loop import Losses
 
     pooled = {POOLED} if settings.rkd_distance or settings.rkd_angle else set()
     student_paths = pooled | {pair.student.path for pair in pairs}
@@ -235,7 +235,7 @@ def _structure(
     adapters: "nn.ModuleList",
 ) -> "dict[str, Tensor]":
     """The weighted feature- and relation-based parts, from the layers' outputs by path."""
-    from core.distillation import POOLED, angle_loss, attention_loss, distance_loss, hint_loss
+    from core.training.distillation import POOLED, angle_loss, attention_loss, distance_loss, hint_loss
 
     maps = [(learned[pair.student.path], taught[pair.teacher.path]) for pair in pairs]
     parts: dict[str, Tensor] = {}

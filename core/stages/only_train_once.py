@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from core.common.errors import EspalierError
 from core.common.params import Params, param
 from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -199,7 +199,7 @@ def _train(
     """Train until the redundant groups are zero and on; the optimiser knows which they are."""
     from core.surgery.dhspg import DHSPG
     from core.surgery.zero_groups import layer_groups
-    from core.training import Hooks, make_optimiser
+    from core.training.loop import Hooks, make_optimiser
 
     model, made = result.model, list["DHSPG"]()
     total = settings.training.epochs * _steps(settings, context)

@@ -39,7 +39,7 @@ from core.stages.base import (
     run_training,
 )
 from core.surgery.prospect import Prospect, Start, look, nothing_goes, own_ratios
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import nn

@@ -28,7 +28,7 @@ from core.stages.base import (
     batch_norm_batches,
     run_training,
 )
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import nn

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from core.common.params import Params, param
 from core.data.randomness import derive_seed
 from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -35,7 +35,7 @@ from core.stages.base import (
 from core.stages.prune_channels import PruneChannelsParams
 from core.stages.prune_layers import BATCH, blocks_missing, described, importance_batches, rank_blocks
 from core.surgery.prospect import Prospect, Start, look
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import nn

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.common.params import Params, param
 from core.stages.base import ModelStage, StageContext, StageResult, run_training
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

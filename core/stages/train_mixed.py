@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from core.common.params import Params, param
 from core.stages.base import ModelStage, StageContext, StageResult, run_training, with_precision
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import nn

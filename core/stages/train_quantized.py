@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.common.params import Params, param
 from core.stages.base import DeployedFile, Effect, ModelStage, StageContext, StageResult, run_training
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,8 +140,8 @@ def _batches(rows: "np.ndarray", context: StageContext) -> "Iterator[Tensor]":
 
 def _validation_top1(model: "nn.Module", context: StageContext) -> float:
     from core.data.batches import Batches
-    from core.precision import resolve_precision
-    from core.training import evaluate
+    from core.training.loop import evaluate
+    from core.training.precision import resolve_precision
 
     batches = Batches(
         context.data,

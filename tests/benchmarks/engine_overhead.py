@@ -28,11 +28,11 @@ from core.data.preprocess import make_preprocess
 from core.data.store import open_data
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
-from core.precision import resolve_precision
 from core.recipes import FOLDER
 from core.runs import Home, RunFolder
-from core.training import TrainingContext, evaluate, make_optimiser, train
-from core.training_settings import TrainingSettings
+from core.training.loop import TrainingContext, evaluate, make_optimiser, train
+from core.training.precision import resolve_precision
+from core.training.settings import TrainingSettings
 
 IMAGES = 4000  # short epochs: many pairs, and what an epoch costs once weighs more than in real runs
 SETTINGS = TrainingSettings(epochs=1, learning_rate=0.001, patience=0)

@@ -45,11 +45,11 @@ from core.machine.fingerprint import usable_cores
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
 from core.models.torchvision_shim import import_torchvision
-from core.precision import resolve_precision
 from core.records.events import EpochDone, Event, TrainingStarted
 from core.stages.base import StageContext, run_training, with_precision
-from core.training import Hooks, learning_rate
-from core.training_settings import TrainingSettings
+from core.training.loop import Hooks, learning_rate
+from core.training.precision import resolve_precision
+from core.training.settings import TrainingSettings
 
 WORKERS = 2
 CLAIMS = {"float32": 1.3, "mixed": 2.0}

@@ -11,13 +11,18 @@ import torch
 from small_stages import NETWORK, SETTINGS, reloads, small_network, stage_context
 from torch import Tensor, nn
 
-import core.training
+import core.training.loop
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.data.image_data import ImageData
 from core.data.preprocess import HALF, Preprocess, make_preprocess
 from core.data.randomness import derive_seed
-from core.distillation import (
+from core.inputs import Inputs
+from core.models.checkpoint import Checkpoint, save_checkpoint
+from core.models.settings import BackboneSettings
+from core.stages.base import Input, StageContext, StageResult, run_training
+from core.stages.distil import Distil, DistilParams, parse_layers
+from core.training.distillation import (
     POOLED,
     Translated,
     angle_loss,
@@ -29,11 +34,6 @@ from core.distillation import (
     make_adapters,
     tapped,
 )
-from core.inputs import Inputs
-from core.models.checkpoint import Checkpoint, save_checkpoint
-from core.models.settings import BackboneSettings
-from core.stages.base import Input, StageContext, StageResult, run_training
-from core.stages.distil import Distil, DistilParams, parse_layers
 
 ALL = {"alpha": 0.5, "hints": 2.0, "attention": 1000.0, "rkd_distance": 25.0, "rkd_angle": 50.0}
 PARTS = ("cross_entropy", "distillation", "hints", "attention", "rkd_distance", "rkd_angle")
@@ -121,13 +121,13 @@ def test_answers_alone_train_as_two_parts_written_out_do(data, tmp_path):
     """Bit for bit: neither empty adapters nor taps change anything."""
     teacher = network(seed=9)
 
-    def loss(model: nn.Module, images: Tensor, labels: Tensor) -> core.training.Losses:
+    def loss(model: nn.Module, images: Tensor, labels: Tensor) -> core.training.loop.Losses:
         logits = model(images)
         with torch.no_grad():
             answers = teacher(images)
         hard = nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
         soft = distillation_loss(logits, answers, 4.0, "teacher-student")
-        return core.training.Losses(logits, {"cross_entropy": 0.7 * hard, "distillation": 0.3 * soft})
+        return core.training.loop.Losses(logits, {"cross_entropy": 0.7 * hard, "distillation": 0.3 * soft})
 
     (tmp_path / "plain").mkdir()
     model, how = network(), settings()
@@ -141,10 +141,11 @@ def test_a_part_with_weight_0_is_not_there(on, data, tmp_path, monkeypatch):
     taps: list[set[str]] = []
     adapted: list[int] = []
     monkeypatch.setattr(
-        "core.distillation.tapped", lambda model, paths: taps.append(set(paths)) or tapped(model, paths)
+        "core.training.distillation.tapped",
+        lambda model, paths: taps.append(set(paths)) or tapped(model, paths),
     )
     monkeypatch.setattr(
-        "core.distillation.make_adapters",
+        "core.training.distillation.make_adapters",
         lambda pairs, seed: adapted.append(len(pairs)) or make_adapters(pairs, seed),
     )
     result = distil(
@@ -163,7 +164,7 @@ def test_a_part_with_weight_0_is_not_there(on, data, tmp_path, monkeypatch):
 def test_student_and_adapters_learn_and_the_teacher_does_not(data, tmp_path, monkeypatch):
     made: list[nn.ModuleList] = []
     monkeypatch.setattr(
-        "core.distillation.make_adapters",
+        "core.training.distillation.make_adapters",
         lambda pairs, seed: made.append(make_adapters(pairs, seed)) or made[0],
     )
     teacher, untouched = network("resnet32", seed=9).train(), network("resnet32", seed=9)
@@ -243,12 +244,12 @@ def test_it_resumes_bit_for_bit_with_its_adapters(data, tmp_path):
 
 
 def test_in_mixed_precision_the_parts_stay_float32(data, tmp_path, monkeypatch):
-    mixed = core.training.Precision("bfloat16", torch.bfloat16, False, "Trained in bfloat16.")
-    monkeypatch.setattr(core.training, "resolve_precision", lambda wanted, device: mixed)
+    mixed = core.training.loop.Precision("bfloat16", torch.bfloat16, False, "Trained in bfloat16.")
+    monkeypatch.setattr(core.training.loop, "resolve_precision", lambda wanted, device: mixed)
     kinds: list[torch.dtype] = []
-    real = core.training.Losses
+    real = core.training.loop.Losses
     monkeypatch.setattr(
-        core.training, "Losses",
+        core.training.loop, "Losses",
         lambda logits, parts: kinds.extend([logits.dtype, *(part.dtype for part in parts.values())]) or real(logits, parts),
     )  # fmt: skip
     result = distil(network(), network(seed=9), settings({"batch_size": 200}, **ALL), data, tmp_path)

@@ -23,9 +23,9 @@ from core.deploy.export import describe, export_module
 from core.deploy.verify import onnx_predictor
 from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.settings import BackboneSettings
-from core.precision import resolve_precision
 from core.stages.base import DeployContext, DeploymentStage, Input, ModelStage, Stage, StageContext
 from core.stages.catalogue import STAGES
+from core.training.precision import resolve_precision
 
 NETWORK = BackboneSettings(backbone="resnet20", fem={"place": "pooled"})
 

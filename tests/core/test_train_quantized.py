@@ -17,7 +17,7 @@ from core.models.constraints import constrain
 from core.stages.base import Input
 from core.stages.catalogue import STAGES
 from core.stages.train_quantized import TrainQuantizedParams, train_rounded
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 
 @pytest.fixture(scope="module")

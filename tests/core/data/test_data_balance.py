@@ -15,7 +15,7 @@ from core.data.settings import Augmentation
 from core.models.settings import BackboneSettings
 from core.records.events import Event, TrainingStarted
 from core.stages.base import StageContext, run_training
-from core.training_settings import TrainingSettings
+from core.training.settings import TrainingSettings
 
 LABELS = np.array([2] * 10 + [0] * 4 + [5] * 3 + [0] * 1)
 """Three classes of 5, 10 and 3 images; one class's images do not lie together."""

@@ -9,8 +9,8 @@ from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.models.constraints import SharedPattern, SparsePattern, constrain, keeper
 from core.stages.base import run_training
-from core.training import Hooks
-from core.training_settings import TrainingSettings
+from core.training.loop import Hooks
+from core.training.settings import TrainingSettings
 
 SPARSE, SHARED = "body.layer1.0.conv1.weight", "body.layer3.0.conv2.weight"
 

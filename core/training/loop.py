@@ -24,9 +24,9 @@ from core.common.errors import EspalierError
 from core.data.batches import Batches
 from core.data.randomness import derive_seed
 from core.machine.torch_rng import dice
-from core.precision import Precision, autocast, resolve_precision
 from core.records.events import EpochDone, Event, Listener, StepDone, TrainingStarted
-from core.training_settings import TrainingSettings
+from core.training.precision import Precision, autocast, resolve_precision
+from core.training.settings import TrainingSettings
 
 _EVENT_SECONDS = 0.25
 _SAVE_SECONDS = 300.0

@@ -14,9 +14,8 @@ from core.data.batches import Batches
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.data.settings import Augmentation
-from core.precision import resolve_precision
 from core.records.events import EpochDone, Event, TrainingStarted
-from core.training import (
+from core.training.loop import (
     Hooks,
     Losses,
     TrainingContext,
@@ -27,7 +26,8 @@ from core.training import (
     make_optimiser,
     train,
 )
-from core.training_settings import TrainingSettings
+from core.training.precision import resolve_precision
+from core.training.settings import TrainingSettings
 
 STEPS = 6  # full batches of 32 in 200 images
 

@@ -10,7 +10,9 @@ from small_stages import small_network
 from torch import Tensor, nn
 
 from core.data.preprocess import HALF, IMAGENET, Preprocess
-from core.distillation import (
+from core.models.classifier import ImageClassifier
+from core.models.settings import BackboneSettings, FemSettings
+from core.training.distillation import (
     POOLED,
     Translated,
     angle_loss,
@@ -23,8 +25,6 @@ from core.distillation import (
     make_adapters,
     tapped,
 )
-from core.models.classifier import ImageClassifier
-from core.models.settings import BackboneSettings, FemSettings
 
 
 def network(name: str = "resnet20", size: int = 16) -> nn.Module:

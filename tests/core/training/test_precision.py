@@ -19,12 +19,12 @@ from core.inputs import Inputs, Surroundings
 from core.machine.child import Child
 from core.making import Maker
 from core.pipeline import Pipeline
-from core.precision import PrecisionTrial, resolve_precision, try_precisions, undecided
 from core.precision_choice import PrecisionChoices, tell
 from core.records.events import Event, PhaseStarted
 from core.records.reports import StageReport
 from core.runs import Home, RunFolder
 from core.stages.base import StageResult
+from core.training.precision import PrecisionTrial, resolve_precision, try_precisions, undecided
 
 needs_bfloat16 = pytest.mark.skipif(
     not undecided("cpu"), reason="this processor has no bfloat16 instructions"
