@@ -26,9 +26,9 @@ from core.analysis.settings_table import Line
 from core.analysis.table import Origin, Row, table_rows
 from core.common.errors import EspalierError
 from core.common.params import Params, when_of
+from core.document.pipeline import PaperTable, Pipeline, StageNode
 from core.edge import read_device_report
 from core.grid import read_grid
-from core.pipeline import PaperTable, Pipeline, StageNode
 from core.records.reports import StageReport
 from core.runs import Home, RunFolder, stage_keys
 

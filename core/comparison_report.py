@@ -17,7 +17,7 @@ from core.analysis.table import Row, as_csv, as_markdown, as_text, by_run, colum
 from core.analysis.wording import NOT_PAIRED_MEANS
 from core.common.errors import EspalierError
 from core.comparison import ComparedRun, mixed_conditions, mixed_images, run_labels
-from core.pipeline import PaperTable
+from core.document.pipeline import PaperTable
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import StageReport
 from core.runs import RunFolder

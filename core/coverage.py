@@ -22,16 +22,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core import pipeline as documents
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Problem
 from core.common.text_tables import markdown
 from core.deploy.artefacts import MadeArtefact
 from core.deploy.quantization.sessions import sqnr
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline, StageNode
 from core.engine import Options
 from core.models.catalogue import BACKBONES as CATALOGUE
 from core.models.catalogue import Backbone, backbone
-from core.pipeline import Pipeline, StageNode
 from core.preflight import Trial, preflight
 from core.runs import Home
 from core.stages.base import ModelStage

@@ -411,7 +411,7 @@ def _temporary() -> Check:
 def _bundled() -> Check:
     """The recipes and the data set that come along."""
     from core.data.sample import locate
-    from core.recipes import recipes
+    from core.document.recipes import recipes
 
     names = [recipe.id for recipe in recipes() if recipe.load()]
     title = locate(Path()).title

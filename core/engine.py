@@ -23,6 +23,7 @@ from core.common.files import write_atomically
 from core.common.full_disk import full_disk
 from core.data.balance import epoch_images
 from core.data.store import open_data
+from core.document.pipeline import Grid, Pipeline, StageNode
 from core.evaluation import Evaluator
 from core.grid import combinations_of, read_grid, run_grid
 from core.inputs import Surroundings
@@ -32,7 +33,6 @@ from core.machine.site_policy import site_policy
 from core.making import Maker
 from core.models.catalogue import BACKBONES, backbone
 from core.models.settings import BackboneSettings
-from core.pipeline import Grid, Pipeline, StageNode
 from core.profiling.energy import CORE_WATTS
 from core.records.events import (
     Event,

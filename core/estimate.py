@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core import pipeline as documents
 from core.common.control import RunControl
 from core.common.durations import rough_duration
 from core.data.balance import epoch_images
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline, StageNode
 from core.engine import Options
 from core.machine.child import Child
 from core.models.onnx_source import OnnxSettings
-from core.pipeline import Pipeline, StageNode
 from core.runs import Home
 from core.stages.base import ModelStage, with_precision
 

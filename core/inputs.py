@@ -15,13 +15,13 @@ from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess, make_preprocess
 from core.deploy.artefacts import verify_onnx
+from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path
 from core.machine.child import Child
 from core.machine.trusted_files import TrustList
 from core.models.catalogue import backbone
 from core.models.onnx_source import OnnxSettings
 from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
-from core.pipeline import Pipeline, SourceNode, StageNode, is_path
 from core.records.events import Listener, Note
 from core.runs import Home, RunFolder, stage_key
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from core.cache import Measurements
 from core.decisions import Decisions
+from core.document.pipeline import StageNode
 from core.inputs import Given, Surroundings
-from core.pipeline import StageNode
 from core.records.events import PhaseStarted
 from core.runs import stage_key
 

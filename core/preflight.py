@@ -24,18 +24,18 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from core import pipeline as documents
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Fault, Problem
 from core.common.params import Params, when_of
 from core.data.store import open_data
 from core.deploy.artefacts import MadeArtefact
+from core.document import pipeline as documents
+from core.document.pipeline import Node, Pipeline, StageNode
 from core.engine import Options, reproducible
 from core.evaluation import Evaluator
 from core.inputs import Surroundings
 from core.machine.child import Child
 from core.making import Maker
-from core.pipeline import Node, Pipeline, StageNode
 from core.records.events import Event, PhaseStarted
 from core.records.reports import StageReport
 from core.runs import Home, RunFolder, stage_key

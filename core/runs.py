@@ -22,12 +22,12 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 import core
-from core import pipeline as documents
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
 from core.common.full_disk import full_disk
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.machine.site_policy import site_policy
-from core.pipeline import Pipeline
 from core.records.events import Event
 from core.records.reports import StageReport
 

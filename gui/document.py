@@ -5,10 +5,10 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
-from core import pipeline as documents
 from core.common.errors import Problem
 from core.common.files import write_atomically
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 
 _MOST_STEPS = 500  # that can be undone: each keeps a pipeline of its own, some 20 KB
 

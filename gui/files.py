@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from core import pipeline as documents
 from core.common import yaml
 from core.common.errors import EspalierError
 from core.common.files import RESOURCES
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.runs import RunFolder
 
 RECIPES = RESOURCES / "recipes"

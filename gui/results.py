@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from core.analysis.table import Row, table_rows
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.records.reports import StageReport
 from core.runs import RunFolder
 from gui.language import tr

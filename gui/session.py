@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from PySide6.QtCore import QObject, Signal
 
-from core import pipeline as documents
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.runs import Home, RunFolder, unfinished_run
 from gui.language import tr
 from gui.monitor.state import RunState, merged

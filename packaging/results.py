@@ -90,8 +90,8 @@ def duration(folder: RunFolder) -> str:
 
 def recipe_of(folder: RunFolder) -> str:
     """The recipe whose document the run keeps; its name where it is none of the recipes."""
-    from core.pipeline import load
-    from core.recipes import FOLDER
+    from core.document.pipeline import load
+    from core.document.recipes import FOLDER
 
     for file in sorted(FOLDER.glob("*.yaml")):
         if load(file).name == folder.pipeline.name:

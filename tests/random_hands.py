@@ -30,7 +30,7 @@ from PySide6.QtWidgets import (
 )
 from window_fixtures import TINY
 
-from core import pipeline as documents
+from core.document import pipeline as documents
 from gui.editor.cards import MOVED
 from gui.main_window import MainWindow
 

@@ -38,10 +38,10 @@ def test_catalogues_and_documents_are_read_without_torch():
         "from core.models.catalogue import BACKBONES\n"
         "from core.stages.catalogue import STAGES\n"
         "from core.data.catalogue import SOURCES\n"
-        "from core.recipes import recipes\n"
-        "from core import pipeline\n"
+        "from core.document.recipes import recipes\n"
+        "from core.document import pipeline\n"
         "for recipe in recipes(): pipeline.dumps(recipe.load().resolved())\n"
         "for stage in STAGES.values(): stage.Settings.model_json_schema()\n"
     )
-    assert "core.pipeline" in loaded
+    assert "core.document.pipeline" in loaded
     assert not packages(loaded) & {"torch", "torchvision", "torch_pruning", "onnx", "onnxruntime"}

@@ -16,8 +16,8 @@ import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
-from core import pipeline as documents
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.runs import Home
 from gui import files
 from gui.app import make_application

@@ -10,7 +10,7 @@ from core.terminal import say
 
 
 def list_recipes(options: argparse.Namespace) -> int:
-    from core.recipes import recipes
+    from core.document.recipes import recipes
 
     for recipe in recipes():
         pipeline = recipe.load()
@@ -37,7 +37,7 @@ def data(options: argparse.Namespace) -> int:
 
 
 def print_reference(options: argparse.Namespace) -> int:
-    from core.reference import reference
+    from core.document.reference import reference
 
     sys.stdout.write(reference())
     return 0

@@ -59,8 +59,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _open_run(options: argparse.Namespace, home: Any) -> Any:
     """The run folder that `espalier run` works in: a new one, or one to go on with."""
-    from core import pipeline as documents
-    from core.recipes import pipeline_file
+    from core.document import pipeline as documents
+    from core.document.recipes import pipeline_file
     from core.runs import RunFolder, unfinished_run
 
     if (Path(options.file) / "run.json").is_file():
@@ -155,8 +155,8 @@ def _print_results(run: Any) -> None:
 
 
 def check(options: argparse.Namespace) -> int:
-    from core import pipeline as documents
-    from core.recipes import pipeline_file
+    from core.document import pipeline as documents
+    from core.document.recipes import pipeline_file
 
     file = pipeline_file(options.file)
     pipeline = documents.load(file)

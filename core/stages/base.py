@@ -213,7 +213,7 @@ class Stage(ABC, Generic[S]):
         id: stable name in pipeline files.
         version: raised when the same settings give another result; part of the cache key.
         group: heading in the palette.
-        effect: what it does to what it is given; `core.rules` orders stages by it. "weights" trains;
+        effect: what it does to what it is given; `core.document.order_rules` orders stages by it. "weights" trains;
             "structure" removes channels or layers; "ranks" splits layers into factors; "zeros" and
             "codebook" leave constraints; "quantized" trains on the INT8 grid; "file" goes on to
             the exported file, "as-given" leaves it as it is.

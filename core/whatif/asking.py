@@ -10,7 +10,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.store import open_data
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.runs import Home
 from core.whatif.known import Forecast, Known, Recent
 from core.whatif.latency import Latencies, Unmeasured

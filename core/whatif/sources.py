@@ -8,11 +8,11 @@ from core.cache import make_key
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
+from core.document.pipeline import Pipeline, SourceNode
 from core.machine.trusted_files import TrustList
 from core.models.onnx_source import OnnxSettings
 from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
-from core.pipeline import Pipeline, SourceNode
 from core.profiling.network_timer import Subject
 from core.whatif.known import Forecast, Known, Network, Recent, Sure
 from core.whatif.latency import Latencies, build_of

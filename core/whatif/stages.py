@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from core.cache import make_key
 from core.common.errors import EspalierError
-from core.pipeline import StageNode
+from core.document.pipeline import StageNode
 from core.stages.base import DeploymentStage, ModelStage
 from core.stages.factorise import FactoriseParams
 from core.stages.only_train_once import OnlyTrainOnceParams

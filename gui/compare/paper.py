@@ -6,7 +6,7 @@ from html import escape
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QTabWidget, QTextBrowser, QVBoxLayout, QWidget
 
 from core.analysis.report import paper_rows
-from core.pipeline import PaperTable
+from core.document.pipeline import PaperTable
 from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.metric_table import MetricModel, MetricTable

@@ -4,10 +4,10 @@ from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.inspection import Applied
 from core.data.preprocess import resolve_normalisation
+from core.document.pipeline import Pipeline, SourceNode
 from core.models.catalogue import backbone
 from core.models.onnx_source import OnnxSettings
 from core.models.settings import BackboneSettings
-from core.pipeline import Pipeline, SourceNode
 from gui.language import tr
 
 

@@ -11,7 +11,7 @@ from core.common.control import RunControl
 from core.data.image_data import ImageData
 from core.data.inspection import Finding
 from core.data.settings import DataSettings
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 
 Say = Callable[[Any], None]
 Progress = tuple[float, str]

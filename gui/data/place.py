@@ -9,7 +9,7 @@ from core.common.control import RunControl
 from core.data.catalogue import SOURCES
 from core.data.image_data import ImageData
 from core.data.settings import DataSettings
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.runs import Home
 from gui.data import jobs
 from gui.data.guess import guess_source

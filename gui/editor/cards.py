@@ -8,7 +8,7 @@ from PySide6.QtCore import QAbstractListModel, QMimeData, QModelIndex, QPersiste
 
 from core.common.durations import rough_duration
 from core.common.errors import Problem
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.whatif import Forecast
 from gui.editor import summary
 from gui.editor.edits import titles

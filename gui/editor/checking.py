@@ -8,8 +8,8 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from core.common.control import RunControl
+from core.document.pipeline import Pipeline
 from core.estimate import Estimate
-from core.pipeline import Pipeline
 from core.preflight import Preflight, Trial
 from core.runs import Home
 from gui.language import tr

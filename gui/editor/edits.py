@@ -7,7 +7,7 @@ from typing import Any
 from core.common.declarations import declarations
 from core.common.params import Params
 from core.data.settings import DataSettings
-from core.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path, settings_class
+from core.document.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path, settings_class
 from gui.language import QT_TR_NOOP, tr
 
 SOURCE_WORDS = {

@@ -7,10 +7,10 @@ checker then finds this problem no more and no other in its place.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from core import pipeline as documents
 from core.common.declarations import ParameterDeclaration, declarations
 from core.common.errors import Problem
-from core.pipeline import Pipeline, StageNode, settings_class
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline, StageNode, settings_class
 from core.records.reports import Cause
 from core.stages.base import DeploymentStage
 from gui.editor import edits, forest

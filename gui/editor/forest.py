@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.common.declarations import declarations
-from core.pipeline import SOURCE_KINDS, Pipeline
+from core.document.pipeline import SOURCE_KINDS, Pipeline
 from core.stages.base import DeploymentStage
 from core.stages.catalogue import STAGES
 from gui.editor.edits import SOURCE_WORDS, blank_settings, put, titles
@@ -231,7 +231,7 @@ def _parts_ways(pipeline: Pipeline, kind: str, after: str) -> bool:
 
 
 def _follows(kind: str, before: str) -> bool:
-    """Whether a network or file is left for a stage; the finer rules are `core.rules`."""
+    """Whether a network or file is left for a stage; the finer rules are `core.document.order_rules`."""
     if kind not in STAGES or before not in STAGES or STAGES[before].effect in ("file", "quantized"):
         return before not in STAGES or kind not in STAGES
     on_file = isinstance(STAGES[before], DeploymentStage)

@@ -7,7 +7,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QSpinBox, QWidget
 
 from core.common.declarations import ParameterDeclaration, declarations
-from core.pipeline import Grid, Pipeline
+from core.document.pipeline import Grid, Pipeline
 from core.stages.base import ModelStage
 from gui.language import tr
 from gui.widgets.buttons import text

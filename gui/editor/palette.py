@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core.pipeline import SOURCE_KINDS
+from core.document.pipeline import SOURCE_KINDS
 from core.stages.catalogue import STAGES
 from gui import theme
 from gui.editor.cards import Index, icon_of

@@ -16,8 +16,8 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
+from core.document.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path, settings_class
 from core.models.catalogue import BACKBONES
-from core.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path, settings_class
 from core.whatif import Forecast
 from gui import theme
 from gui.editor import edits, forest

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 
 from core.common.declarations import declarations
 from core.common.errors import Problem
-from core.pipeline import Pipeline, settings_class
+from core.document.pipeline import Pipeline, settings_class
 from gui import theme
 from gui.editor.edits import titles
 from gui.editor.fixes import Fix

@@ -5,8 +5,8 @@ from typing import Any
 from core.common.declarations import ParameterDeclaration, declarations, plain_value, value_at
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
+from core.document.pipeline import Pipeline, SourceNode, StageNode, settings_class
 from core.models.catalogue import BACKBONES
-from core.pipeline import Pipeline, SourceNode, StageNode, settings_class
 from gui.editor.forest import references
 from gui.language import tr
 

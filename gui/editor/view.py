@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.common.errors import Problem
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from gui.document import Document
 from gui.editor import edits
 from gui.editor.card_list import CardList

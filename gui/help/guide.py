@@ -35,7 +35,7 @@ def folder() -> Path | None:
 def read(name: str) -> str:
     """A document's Markdown; the reference is written from the declarations of the program that runs."""
     if name == REFERENCE:
-        from core.reference import reference
+        from core.document.reference import reference
 
         return reference()
     place = folder()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.stages.catalogue import STAGES
 from gui.editor import edits, forest
 from gui.language import tr

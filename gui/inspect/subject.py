@@ -12,7 +12,7 @@ from typing import Any
 from core.analysis.confusion import Answers, read_answers
 from core.analysis.layers import read_architecture
 from core.common.errors import EspalierError
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.records.reports import Artefact, StageReport
 from core.runs import Home, RunFolder, find_runs
 from gui.language import tr

@@ -5,7 +5,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.common.errors import EspalierError
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from gui.awake import Awake
 from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages

@@ -9,9 +9,9 @@ from PySide6.QtCore import QObject, QSettings, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QListWidget, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from core import pipeline as documents
 from core.common.errors import EspalierError
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from gui import theme
 from gui.language import tr
 from gui.widgets.buttons import card, text

@@ -11,9 +11,9 @@ from typing import Any
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.settings import DataSettings
+from core.document.pipeline import Pipeline
 from core.models.catalogue import BACKBONES, Backbone
 from core.models.settings import BackboneSettings
-from core.pipeline import Pipeline
 from core.stages.catalogue import STAGES
 
 _FULLY = 0.999

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QTextEdit, QWidget
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.settings import DataSettings
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.runs import Home
 from gui.desk import Desk
 from gui.document import Document

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from core import pipeline as documents
 from core.analysis.accuracy import paired_change
 from core.analysis.table import as_text, table_rows
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.engine import Engine, Options
 from core.machine.fingerprint import fingerprint
-from core.pipeline import Pipeline
 from core.preflight import small
 from core.records.reports import Metric, StageReport
 from core.runs import Home, RunFolder

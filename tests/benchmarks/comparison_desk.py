@@ -22,7 +22,7 @@ import numpy as np
 from PySide6.QtCore import QEventLoop, QSettings, QTimer
 
 from core.analysis.accuracy import paired_change, wilson
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs import Home, RunFolder, stage_keys

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from claims import Verdict, change, finished, high, interval, low, parser, report, value, with_files
 
-from core import pipeline as documents
+from core.document import pipeline as documents
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/examples/cifar10-resnet56-compressed.yaml"
 

@@ -26,9 +26,9 @@ from typing import Literal
 import torch
 from claims import Verdict, finished, parser, report, value
 
+from core.document.pipeline import Pipeline
 from core.machine.child import Child
 from core.models.checkpoint import load_checkpoint
-from core.pipeline import Pipeline
 from core.profiling.latency import make_sample
 from core.profiling.protocol import Block, Budget, measure
 from core.profiling.session import timed

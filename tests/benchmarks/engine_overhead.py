@@ -21,14 +21,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from core import pipeline as documents
 from core.common.control import RunControl
 from core.data.batches import Batches
 from core.data.preprocess import make_preprocess
 from core.data.store import open_data
+from core.document import pipeline as documents
+from core.document.recipes import FOLDER
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
-from core.recipes import FOLDER
 from core.runs import Home, RunFolder
 from core.training.loop import TrainingContext, evaluate, make_optimiser, train
 from core.training.precision import resolve_precision

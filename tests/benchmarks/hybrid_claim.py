@@ -16,9 +16,9 @@ import sys
 
 from claims import finished, parser, print_machine, report, value
 
-from core import pipeline as documents
 from core.analysis.seeds import mean_of
-from core.recipes import FOLDER
+from core.document import pipeline as documents
+from core.document.recipes import FOLDER
 from core.records.reports import Metric
 from core.runs import RunFolder, stage_key
 

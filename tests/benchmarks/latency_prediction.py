@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 
-from core import pipeline as documents
 from core.cache import Measurements
 from core.data.preprocess import Preprocess
+from core.document import pipeline as documents
 from core.latency_target import narrowed
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from PySide6.QtCore import QEventLoop, QSettings, QTimer
 
-from core import pipeline as documents
+from core.document import pipeline as documents
 from core.machine.fingerprint import fingerprint
 from core.runs import Home
 from gui.app import make_application

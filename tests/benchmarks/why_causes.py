@@ -40,9 +40,9 @@ from efficientnet_lite_mixed import unpacked
 from core.analysis.accuracy import paired_change
 from core.analysis.why import Evidence
 from core.analysis.why.threads import too_many_threads
+from core.document.pipeline import Pipeline
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint, usable_cores
-from core.pipeline import Pipeline
 from core.profiling.protocol import Bench, Budget, measure
 from core.records.reports import Cause, StageReport
 from core.runs import RunFolder

@@ -32,8 +32,8 @@ import psutil
 from PySide6.QtCore import QEventLoop, QSettings, QTimer
 from PySide6.QtWidgets import QApplication
 
-from core import pipeline as documents
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from gui.app import make_application, make_window
 from gui.editor import edits
 from gui.main_window import MainWindow

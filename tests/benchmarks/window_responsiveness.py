@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from PySide6.QtCore import QEventLoop, Qt, QTimer
 
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from gui.app import make_application, make_window
 from gui.editor import edits
 from gui.files import FIRST, open_any

@@ -7,17 +7,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from core import pipeline as documents
 from core.common.control import RunControl
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.data.settings import Augmentation, DataSettings
 from core.data.store import open_data
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.models.catalogue import BACKBONES
 from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
-from core.pipeline import Pipeline
 from core.stages.base import StageContext, StageResult
 
 SETTINGS = DataSettings(image_size=16, train_images=200, validation_images=100, test_images=100)

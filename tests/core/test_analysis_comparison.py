@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import pipeline as documents
 from core.analysis.settings_table import side_by_side
 from core.common.errors import EspalierError
 from core.comparison import ComparedRun, all_rows, mixed_conditions, read_all, read_run, run_labels
 from core.comparison_report import as_format, as_html, columns_of, pin_of, title, write
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 from core.runs import Home, RunFolder

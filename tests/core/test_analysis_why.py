@@ -9,10 +9,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core import pipeline as documents
 from core.analysis.report import why_lines
 from core.analysis.why import CAUSES, Evidence, Told, explain
 from core.analysis.why.graph import look
+from core.document import pipeline as documents
 from core.records.reports import Artefact, Cause, Metric, StageReport, Why
 from core.stages.catalogue import STAGES
 from gui.editor.fixes import fix_for_cause

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from core import pipeline as documents
 from core.cache import Measurements, Store, make_key
 from core.common.errors import EspalierError
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.records.events import Note
 from core.records.reports import Artefact, Metric, StageReport
 from core.runs import (

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from core import pipeline as documents
 from core.common.errors import EspalierError
 from core.coverage import METHODS, Cell, as_markdown, coverage, document
+from core.document import pipeline as documents
 from core.engine import Engine, Options
 from core.models.catalogue import BACKBONES
 from core.runs import Home, RunFolder

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from core import pipeline as documents
 from core.common.control import RunControl
+from core.document import pipeline as documents
 from core.engine import Options
 from core.estimate import Estimate, _Trial, estimate
 from core.runs import Home

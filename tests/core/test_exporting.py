@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core import pipeline as documents
 from core.common.errors import EspalierError
 from core.common.files import sha256_of
+from core.document import pipeline as documents
 from core.exporting import (
     ExportSettings,
     export_stage,

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from core import pipeline as documents
 from core.cli import main
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.engine import Options
-from core.pipeline import Pipeline
 from core.preflight import Preflight, Trial, named_field, preflight, small
 from core.runs import Home
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from small_stages import SETTINGS, document, small_data, stage_context
 
-from core import pipeline as documents
 from core.common.params import Params, param, when_of
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
-from core.pipeline import Pipeline
 from core.profiling.counting import count_parameters
 from core.runs import Home
 from core.stages.base import ModelStage

@@ -7,7 +7,7 @@ import pytest
 from small_stages import document
 
 from core.cache import Measurements
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.profiling.latency_table import Kind, LatencyTable
 from core.runs import Home
 from core.whatif import Forecast, WhatIf

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from core import pipeline as documents
 from core.common.control import RunControl
+from core.document import pipeline as documents
 from core.engine import Engine, Options
 from core.records.events import EpochDone, Event
 from core.runs import Home, RunFolder

@@ -26,7 +26,7 @@ from window_fixtures import (
     theme,
 )
 
-from core import pipeline as documents
+from core.document import pipeline as documents
 from core.runs import Home
 from gui import files
 from gui.data.view import CHECK

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 from random_hands import RandomHands, Stuck
 from window_fixtures import TINY, close, fresh_folders, home, no_warnings_no_threads, qapp, qt_warnings, theme
 
-from core import pipeline as documents
+from core.document import pipeline as documents
 from core.runs import Home, find_runs
 from gui.files import Opened
 from gui.main_window import MainWindow

@@ -10,8 +10,8 @@ from PySide6.QtWidgets import (
     QApplication,
 )
 
-from core import pipeline as documents
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from gui.editor import forest
 from gui.editor.card_list import CardList
 from gui.files import Opened

@@ -10,7 +10,7 @@ from made_runs import artefact, report
 from PySide6.QtWidgets import QDialog
 from window_fixtures import Told, show_alone
 
-from core import pipeline as documents
+from core.document import pipeline as documents
 from core.records.reports import StageReport
 from core.runs import Home, RunFolder
 from gui.actions import make_actions

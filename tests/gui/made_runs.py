@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs import Home, RunFolder
 

@@ -12,8 +12,8 @@ from PySide6.QtWidgets import (
     QPushButton,
 )
 
-from core import pipeline as documents
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.whatif import WhatIf
 from gui.editor import edits, forest
 from gui.main_window import MainWindow

@@ -8,7 +8,7 @@ from made_runs import made_run
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 
-from core.pipeline import PaperTable, Pipeline
+from core.document.pipeline import PaperTable, Pipeline
 from core.records.metrics import METRICS
 from core.records.reports import Metric
 from core.runs import Home

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core import pipeline as documents
+from core.document import pipeline as documents
 from gui.editor import edits
 from gui.editor.cards import MOVED
 from gui.editor.palette import NEW

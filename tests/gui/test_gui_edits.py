@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core import pipeline as documents
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.stages.catalogue import STAGES
 from gui.editor import edits, forest
 from gui.editor.lanes import lay_out

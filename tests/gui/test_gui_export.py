@@ -9,9 +9,9 @@ from made_runs import GOOD, made_run
 
 import core.exporting as exporting
 from core.common.errors import EspalierError, Stopped
+from core.document.pipeline import Pipeline
 from core.exporting import FORMATS, ExportResult
 from core.ladder import Step, ladder
-from core.pipeline import Pipeline
 from core.runs import Home, RunFolder
 from gui.export.ladder_view import LadderView
 from gui.export.place import ExportPlace

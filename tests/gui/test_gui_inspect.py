@@ -8,7 +8,7 @@ import pytest
 from inspecting import PIPELINE, done, save_answers
 from PySide6.QtCore import Qt
 
-from core import pipeline as documents
+from core.document import pipeline as documents
 from core.runs import Home, RunFolder
 from gui.inspect.place import InspectPlace
 from gui.inspect.subject import counterpart, find, subjects_of

@@ -11,8 +11,8 @@ from inspecting import PIPELINE, done
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QWidget
 
-from core import pipeline as documents
 from core.common.errors import EspalierError
+from core.document import pipeline as documents
 from core.runs import Home, RunFolder
 from gui.document import Document
 from gui.files import Opened

@@ -12,7 +12,7 @@ import pytest
 from made_runs import made_run
 from PySide6.QtGui import QCloseEvent
 
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.runs import Home
 from gui.main_window import MainWindow
 from gui.worker import Worker

@@ -12,8 +12,8 @@ from test_gui_monitor import epoch, started
 from test_gui_session import FakeEngine, engine, forever, training  # noqa: F401
 
 from core.common.durations import clock
+from core.document.pipeline import Pipeline
 from core.machine.load import Gpu, Sample, Sampler
-from core.pipeline import Pipeline
 from core.records import events
 from gui.awake import Awake, Command
 from gui.main_window import MainWindow

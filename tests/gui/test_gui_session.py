@@ -11,7 +11,7 @@ import pytest
 
 from core.common.control import RunControl
 from core.common.errors import Stopped
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.records import events
 from core.runs import Home, RunFolder, stage_keys
 from gui.main_window import MainWindow

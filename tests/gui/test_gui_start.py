@@ -13,8 +13,8 @@ from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit
 
-from core import pipeline as documents
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.runs import Home, RunFolder
 from gui import app, files
 from gui.main_window import MainWindow

@@ -8,9 +8,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from core import pipeline as documents
 from core.common.control import RunControl
 from core.data.settings import DataSettings
+from core.document import pipeline as documents
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
 from core.stages.catalogue import STAGES

@@ -12,7 +12,7 @@ from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QGuiApplication, 
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 from window_fixtures import Told, show_alone
 
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.runs import Home, RunFolder
 from gui.actions import make_actions
 from gui.files import Opened

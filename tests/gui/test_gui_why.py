@@ -9,7 +9,7 @@ from made_runs import made_run
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 
-from core.pipeline import Pipeline
+from core.document.pipeline import Pipeline
 from core.records.reports import Cause, Fix, Why
 from core.runs import Home, RunFolder
 from core.whatif import Forecast

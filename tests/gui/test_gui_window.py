@@ -26,8 +26,8 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
-from core import pipeline as documents
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.runs import Home
 from gui import files
 from gui.actions import PLACES

@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from core import pipeline as documents
 from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.data.store import open_data
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from core.inputs import Inputs, Surroundings
 from core.machine.child import Child
 from core.making import Maker
-from core.pipeline import Pipeline
 from core.precision_choice import PrecisionChoices, tell
 from core.records.events import Event, PhaseStarted
 from core.records.reports import StageReport

@@ -2,10 +2,10 @@
 
 import pytest
 
-from core import pipeline as documents
 from core.common import yaml
-from core.pipeline import PipelineError
-from core.recipes import recipes
+from core.document import pipeline as documents
+from core.document.pipeline import PipelineError
+from core.document.recipes import recipes
 
 TEXT = """\
 espalier: 1

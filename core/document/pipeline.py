@@ -18,11 +18,11 @@ from core.common.params import Params
 from core.common.validation_messages import in_words, kind_of, unknown
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
+from core.document.order_rules import Link, order_problems
 from core.models.catalogue import BACKBONES, is_backbone
 from core.models.onnx_source import OnnxSettings
 from core.models.python_source import PythonSettings
 from core.models.settings import BackboneSettings, CheckpointSettings
-from core.rules import Link, order_problems
 from core.stages.base import Input, ModelStage, Stage
 from core.stages.catalogue import STAGES
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import pipeline as documents
 from core.common.errors import EspalierError
 from core.common.files import RESOURCES
-from core.pipeline import Pipeline
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 
 FOLDER = RESOURCES / "recipes"
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from core.data.catalogue import SOURCES
+from core.document.reference import reference
 from core.models.catalogue import BACKBONES
 from core.records.metrics import METRICS
-from core.reference import reference
 from core.stages.catalogue import STAGES
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_the_copy_in_docs_is_up_to_date():

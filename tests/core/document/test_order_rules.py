@@ -4,10 +4,10 @@ from typing import ClassVar
 
 import pytest
 
-from core import pipeline as documents
 from core.common.params import Params
-from core.pipeline import PipelineError
-from core.rules import Link, order_problems
+from core.document import pipeline as documents
+from core.document.order_rules import Link, order_problems
+from core.document.pipeline import PipelineError
 from core.stages.as_given import AsGiven
 from core.stages.base import DeploymentStage, Effect, ModelStage
 

@@ -16,8 +16,8 @@ from pydantic_core import PydanticUndefined
 from core.common.params import Params
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
+from core.document.pipeline import SOURCE_KINDS
 from core.models.catalogue import BACKBONES
-from core.pipeline import SOURCE_KINDS
 from core.records.metrics import METRICS
 from core.stages.catalogue import STAGES
 from core.training.settings import TrainingSettings

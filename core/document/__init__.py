@@ -1,0 +1,1 @@
+"""The pipeline document: load, check, edit, save."""
