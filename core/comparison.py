@@ -30,7 +30,8 @@ from core.document.pipeline import PaperTable, Pipeline, StageNode
 from core.edge import read_device_report
 from core.grid import read_grid
 from core.records.reports import StageReport
-from core.runs import Home, RunFolder, stage_keys
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, stage_keys
 
 VERSION = 4  # raised when the same run folder gives another `ComparedRun`
 _DECIDE_NO_TEST_IMAGE = {"augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance", "imbalance"}  # fmt: skip

@@ -20,7 +20,7 @@ from core.comparison import ComparedRun, mixed_conditions, mixed_images, run_lab
 from core.document.pipeline import PaperTable
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import StageReport
-from core.runs import RunFolder
+from core.runs.run_folder import RunFolder
 
 MIXED = (
     "These runs come from different machines or versions of the runtime. "

@@ -33,7 +33,7 @@ from core.engine import Options
 from core.models.catalogue import BACKBONES as CATALOGUE
 from core.models.catalogue import Backbone, backbone
 from core.preflight import Trial, preflight
-from core.runs import Home
+from core.runs.home import Home
 from core.stages.base import ModelStage
 
 State = Literal["works", "refused", "pointless", "fails"]

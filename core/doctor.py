@@ -359,7 +359,7 @@ def _policy() -> Check:
 
 def _storage() -> list[Check]:
     """The person's folder: whether it can be written, locked and indexed, and how full it is."""
-    from core.runs import Home
+    from core.runs.home import Home
 
     folder = Home.default().folder
     folder.mkdir(parents=True, exist_ok=True)

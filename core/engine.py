@@ -46,7 +46,9 @@ from core.records.events import (
 )
 from core.records.progress import Meter
 from core.records.reports import StageReport
-from core.runs import Home, RunFolder, index_run, stage_key, stage_keys
+from core.runs.home import Home
+from core.runs.index import index_run
+from core.runs.run_folder import RunFolder, stage_key, stage_keys
 from core.stages.base import Input
 
 _FEW_IMAGES = 20_000  # a large network from random weights on fewer images learns next to nothing

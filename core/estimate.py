@@ -21,7 +21,7 @@ from core.document.pipeline import Pipeline, StageNode
 from core.engine import Options
 from core.machine.child import Child
 from core.models.onnx_source import OnnxSettings
-from core.runs import Home
+from core.runs.home import Home
 from core.stages.base import ModelStage, with_precision
 
 _FEW_STEPS, _STEPS = 1, 4  # what four take longer than one are steps; the rest comes once an epoch

@@ -17,7 +17,6 @@ import numpy as np
 
 from core.analysis.accuracy import accuracy_metrics, paired_change
 from core.analysis.why import Evidence, Told, explain
-from core.cache import Measurements, Store, make_key
 from core.common.errors import EspalierError
 from core.common.files import deflated_bytes, sha256_of, write_atomically
 from core.deploy.artefacts import MadeArtefact, adopt_artefact, make_artefacts
@@ -28,7 +27,8 @@ from core.profiling.energy import estimated
 from core.profiling.latency import profile_artefact, profile_checkpoint
 from core.records.events import Note, PhaseStarted
 from core.records.reports import Artefact, Metric, StageReport, Verification, Why
-from core.runs import stage_key, stage_keys
+from core.runs.cache import Measurements, Store, make_key
+from core.runs.run_folder import stage_key, stage_keys
 from core.stages.base import ModelStage, Stage
 
 _FILES_VERSION = 3  # raised when the same checkpoint gives other files or counts

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.cache import Measurements
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import sha256_of
@@ -32,7 +31,9 @@ from core.profiling.latency import latency
 from core.profiling.pace import pace_of
 from core.profiling.protocol import Block, Budget, Timing
 from core.records.reports import Artefact, Metric, StageReport, Verification
-from core.runs import Home, RunFolder, stage_key
+from core.runs.cache import Measurements
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, stage_key
 
 __all__ = [
     "FORMATS",

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.analysis.heat_map import HeatMap
-from core.cache import Store, make_key
 from core.common.files import write_atomically
 from core.document.pipeline import Grid, StageNode
 from core.making import Maker
 from core.records.events import PhaseStarted
-from core.runs import RunFolder
+from core.runs.cache import Store, make_key
+from core.runs.run_folder import RunFolder
 from core.stages.base import ModelStage
 
 

@@ -23,7 +23,8 @@ from core.models.onnx_source import OnnxSettings
 from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.records.events import Listener, Note
-from core.runs import Home, RunFolder, stage_key
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, stage_key
 
 if TYPE_CHECKING:
     from torch import nn

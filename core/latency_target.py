@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from core.cache import Measurements
 from core.common.errors import EspalierError
-from core.decisions import Decisions
 from core.document.pipeline import StageNode
 from core.inputs import Given, Surroundings
 from core.records.events import PhaseStarted
-from core.runs import stage_key
+from core.runs.cache import Measurements
+from core.runs.run_folder import stage_key
+from core.runs.timing_decisions import Decisions
 from core.stages.base import StageContext
 from core.stages.prune_channels import PruneChannelsParams, look_in
 from core.surgery.prospect import Prospect

@@ -13,14 +13,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from core.cache import Store, make_key
 from core.common.errors import EspalierError
 from core.common.files import sha256_of
 from core.document.pipeline import StageNode
 from core.inputs import Given, Inputs, Surroundings
 from core.latency_target import LatencyTargets
 from core.precision_choice import PrecisionChoices, tell
-from core.runs import stage_key
+from core.runs.cache import Store, make_key
+from core.runs.run_folder import stage_key
 from core.stages.base import (
     DeployContext,
     DeployedFile,

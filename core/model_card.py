@@ -19,7 +19,7 @@ from core.data.download import PUBLIC_SETS
 from core.ladder import Rung, as_markdown
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
-from core.runs import RunFolder
+from core.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from core.deploy.formats.base import Format

@@ -7,12 +7,12 @@ which goes on keeps it, and in the cache, so that another run of the same stage 
 
 from typing import TYPE_CHECKING, Any
 
-from core.cache import Measurements
-from core.decisions import Decisions
 from core.document.pipeline import StageNode
 from core.inputs import Given, Surroundings
 from core.records.events import PhaseStarted
-from core.runs import stage_key
+from core.runs.cache import Measurements
+from core.runs.run_folder import stage_key
+from core.runs.timing_decisions import Decisions
 
 if TYPE_CHECKING:
     from core.stages.base import StageResult

@@ -38,7 +38,8 @@ from core.machine.child import Child
 from core.making import Maker
 from core.records.events import Event, PhaseStarted
 from core.records.reports import StageReport
-from core.runs import Home, RunFolder, stage_key
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, stage_key
 
 Progress = Callable[[float, str], None]
 Place = tuple[str | int, ...]

@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, Qt
 
 from core.common.errors import EspalierError
 from core.machine.site_policy import Policy, site_policy
-from core.runs import Home
+from core.runs.home import Home
 from gui.about import AboutDialog
 from gui.help import guide
 from gui.help.window import HelpWindow

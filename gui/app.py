@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication
 
 import core
 from core.common.errors import EspalierError
-from core.runs import Home
+from core.runs.home import Home
 from gui import files
 from gui.language import speak
 from gui.main_window import MainWindow

@@ -9,7 +9,7 @@ from core.common.errors import EspalierError
 from core.common.files import RESOURCES
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.runs import RunFolder
+from core.runs.run_folder import RunFolder
 
 RECIPES = RESOURCES / "recipes"
 FIRST = RECIPES / "quick-tour.yaml"

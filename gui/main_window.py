@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QMainWindow
 from core.analysis.table import Row
 from core.common.errors import Problem
 from core.records.reports import Cause
-from core.runs import Home
+from core.runs.home import Home
 from gui import files, shape
 from gui.actions import make_actions, make_menus, show_theme
 from gui.aids import Aids

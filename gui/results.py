@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from core.analysis.table import Row, table_rows
 from core.document.pipeline import Pipeline
 from core.records.reports import StageReport
-from core.runs import RunFolder
+from core.runs.run_folder import RunFolder
 from gui.language import tr
 
 

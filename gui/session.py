@@ -14,7 +14,8 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.runs import Home, RunFolder, unfinished_run
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, unfinished_run
 from gui.language import tr
 from gui.monitor.state import RunState, merged
 from gui.worker import Failure, Say, Worker

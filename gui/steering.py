@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from core.common.errors import EspalierError, Problem
-from core.runs import RunFolder
+from core.runs.run_folder import RunFolder
 from gui.document import Document
 from gui.editor.before import Before
 from gui.language import QT_TR_NOOP, tr

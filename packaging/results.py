@@ -15,16 +15,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from core.analysis.report import paper_rows  # noqa: E402 (the checkout's own engine)
-from core.analysis.table import Row, as_markdown, columns_with_values  # noqa: E402
-from core.analysis.wording import NOT_PAIRED_MEANS, measurable  # noqa: E402
-from core.common.text_tables import markdown  # noqa: E402
-from core.comparison import ComparedRun, read_run  # noqa: E402
-from core.comparison_report import machine_words  # noqa: E402
-from core.grid import read_grid  # noqa: E402
-from core.records.metrics import METRICS, TABLE_COLUMNS  # noqa: E402
-from core.records.reports import Metric  # noqa: E402
-from core.runs import Home, RunFolder, resolve_run  # noqa: E402
+from core.analysis.report import paper_rows
+from core.analysis.table import Row, as_markdown, columns_with_values
+from core.analysis.wording import NOT_PAIRED_MEANS, measurable
+from core.common.text_tables import markdown
+from core.comparison import ComparedRun, read_run
+from core.comparison_report import machine_words
+from core.grid import read_grid
+from core.records.metrics import METRICS, TABLE_COLUMNS
+from core.records.reports import Metric
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, resolve_run
 
 INTRODUCTION = """# Results
 

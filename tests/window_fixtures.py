@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.runs import Home
+from core.runs.home import Home
 from gui import files
 from gui.app import make_application
 from gui.files import Opened

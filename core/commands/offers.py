@@ -73,7 +73,7 @@ def coverage(options: argparse.Namespace) -> int:
     from core import coverage as table
     from core.commands.runs import machine_options
     from core.common.files import write_atomically
-    from core.runs import Home
+    from core.runs.home import Home
 
     control = RunControl()
     stop_on_interrupt(control)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def profile(options: argparse.Namespace) -> int:
-    from core.cache import Measurements
     from core.profiling.energy import CORE_WATTS
     from core.profiling.model_profile import OPEN_SIZE, Request, profile_model
     from core.profiling.profile_text import as_text
     from core.profiling.runtimes import RUNTIMES, runtime
-    from core.runs import Home
+    from core.runs.cache import Measurements
+    from core.runs.home import Home
 
     chosen = tuple(RUNTIMES) if "all" in options.runtime else tuple(dict.fromkeys(options.runtime))
     for name in chosen:
@@ -77,7 +77,8 @@ def subject_of(text: str) -> "Subject":
 def _stage(name: str, key: str) -> "Subject":
     """A finished stage's headline file and, where it has one, its network."""
     from core.profiling.model_profile import Subject
-    from core.runs import Home, resolve_run
+    from core.runs.home import Home
+    from core.runs.run_folder import resolve_run
 
     run = resolve_run(name, Home.default())
     main = run.finished(key).main

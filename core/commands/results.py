@@ -15,7 +15,8 @@ def compare(options: argparse.Namespace) -> int:
     from core.analysis.table import pinned
     from core.comparison import all_rows, read_report, read_run
     from core.comparison_report import as_format, columns_of, pin_of, warnings, write
-    from core.runs import Home, resolve_run
+    from core.runs.home import Home
+    from core.runs.run_folder import resolve_run
 
     runs = [
         read_report(Path(text)) if Path(text).is_file() else read_run(resolve_run(text, Home.default()))
@@ -39,7 +40,8 @@ def compare(options: argparse.Namespace) -> int:
 def export(options: argparse.Namespace) -> int:
     from core.exporting import export_stage
     from core.ladder import as_text
-    from core.runs import Home, resolve_run
+    from core.runs.home import Home
+    from core.runs.run_folder import resolve_run
 
     run = resolve_run(options.run, Home.default())
     settings = _export_settings(options)
@@ -100,7 +102,7 @@ def verify(options: argparse.Namespace) -> int:
     from core.data.settings import DataSettings
     from core.deploy.artefacts import verify_onnx
     from core.machine.child import Child
-    from core.runs import Home
+    from core.runs.home import Home
 
     if options.data in SOURCES:
         data = {"source": options.data, "path": options.path}

@@ -34,7 +34,8 @@ def machine_options(options: argparse.Namespace) -> Any:
 
 def run(options: argparse.Namespace) -> int:
     from core.engine import Engine
-    from core.runs import Home, stage_keys
+    from core.runs.home import Home
+    from core.runs.run_folder import stage_keys
 
     home = Home.default()
     run = _open_run(options, home)
@@ -61,7 +62,7 @@ def _open_run(options: argparse.Namespace, home: Any) -> Any:
     """The run folder that `espalier run` works in: a new one, or one to go on with."""
     from core.document import pipeline as documents
     from core.document.recipes import pipeline_file
-    from core.runs import RunFolder, unfinished_run
+    from core.runs.run_folder import RunFolder, unfinished_run
 
     if (Path(options.file) / "run.json").is_file():
         if not options.resume:
@@ -166,7 +167,7 @@ def check(options: argparse.Namespace) -> int:
     if options.no_estimate:
         return 0
     from core.estimate import estimate
-    from core.runs import Home
+    from core.runs.home import Home
 
     found = estimate(
         pipeline,
@@ -183,7 +184,7 @@ def check(options: argparse.Namespace) -> int:
 def _preflight(options: argparse.Namespace, pipeline: Any, base: Path) -> bool:
     """Try every stage on a few images; whether all came through."""
     from core.preflight import preflight
-    from core.runs import Home
+    from core.runs.home import Home
 
     control = RunControl()
     stop_on_interrupt(control)

@@ -42,7 +42,7 @@ _SESSIONS, _SHARE = 12, 0.25
 
 
 class Memory(Protocol):
-    """Measurements of this machine, by what was measured (`core.cache.Measurements`)."""
+    """Measurements of this machine, by what was measured (`core.runs.cache.Measurements`)."""
 
     def remembered(
         self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from core.cache import Measurements, make_key
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.store import open_data
 from core.document.pipeline import Pipeline
-from core.runs import Home
+from core.runs.cache import Measurements, make_key
+from core.runs.home import Home
 from core.whatif.known import Forecast, Known, Recent
 from core.whatif.latency import Latencies, Unmeasured
 from core.whatif.sources import Sources

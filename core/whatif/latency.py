@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.cache import Measurements, make_key
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.machine.child import Child
 from core.machine.child_server import ProgressCallback
 from core.profiling.latency_table import LatencyTable, Shape
 from core.profiling.network_timer import NetworkTimer, Subject, table_key, unfolded
-from core.runs import Home
+from core.runs.cache import Measurements, make_key
+from core.runs.home import Home
 from core.whatif.known import Build, Forecast
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from core.cache import make_key
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
@@ -14,6 +13,7 @@ from core.models.onnx_source import OnnxSettings
 from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.profiling.network_timer import Subject
+from core.runs.cache import make_key
 from core.whatif.known import Forecast, Known, Network, Recent, Sure
 from core.whatif.latency import Latencies, build_of
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from core.cache import make_key
 from core.common.errors import EspalierError
 from core.document.pipeline import StageNode
+from core.runs.cache import make_key
 from core.stages.base import DeploymentStage, ModelStage
 from core.stages.factorise import FactoriseParams
 from core.stages.only_train_once import OnlyTrainOnceParams

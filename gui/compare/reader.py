@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.comparison import ComparedRun, read_all
-from core.runs import Home
+from core.runs.home import Home
 from gui.language import tr
 from gui.start.library import STATUS_WORDS, list_runs
 from gui.worker import Say, Worker

@@ -10,7 +10,7 @@ from core.data.catalogue import SOURCES
 from core.data.image_data import ImageData
 from core.data.settings import DataSettings
 from core.document.pipeline import Pipeline
-from core.runs import Home
+from core.runs.home import Home
 from gui.data import jobs
 from gui.data.guess import guess_source
 from gui.data.view import AUGMENTATION, DataView

@@ -7,7 +7,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QSettings, Signal
 from PySide6.QtWidgets import QWidget
 
-from core.runs import Home
+from core.runs.home import Home
 from gui.document import Document
 from gui.editor.check_dialog import CheckDialog
 from gui.editor.checking import Checked, Checking

@@ -11,7 +11,7 @@ from core.common.control import RunControl
 from core.document.pipeline import Pipeline
 from core.estimate import Estimate
 from core.preflight import Preflight, Trial
-from core.runs import Home
+from core.runs.home import Home
 from gui.language import tr
 from gui.worker import Say, Worker
 

@@ -5,7 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from core.common.errors import EspalierError
-from core.runs import Home, RunFolder, find_runs
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, find_runs
 from gui.language import tr
 from gui.widgets.fields import Option
 

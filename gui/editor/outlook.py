@@ -14,7 +14,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.common.control import RunControl
-from core.runs import Home
+from core.runs.home import Home
 from core.whatif import Forecast
 from gui.document import Document
 from gui.language import tr

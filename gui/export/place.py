@@ -13,7 +13,7 @@ from core.analysis.table import Row
 from core.common.control import RunControl
 from core.exporting import FORMATS, ExportResult, ExportSettings
 from core.records.reports import Artefact, StageReport
-from core.runs import RunFolder
+from core.runs.run_folder import RunFolder
 from gui.actions import Actions
 from gui.export.view import ExportView
 from gui.inspect.lane import Lane

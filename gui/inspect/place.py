@@ -8,7 +8,8 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from core.common.errors import EspalierError
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from gui.actions import Actions
 from gui.document import Document
 from gui.inspect import work

@@ -6,7 +6,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from core.deploy.quantization.sensitivity import UNITS
-from core.runs import Home
+from core.runs.home import Home
 from gui.document import Document
 from gui.inspect import overrides, work
 from gui.inspect.lane import Lane

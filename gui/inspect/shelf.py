@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from core.common.errors import EspalierError
-from core.runs import RunFolder
+from core.runs.run_folder import RunFolder
 from gui.inspect.subject import Subject, subjects_of
 from gui.kept import Kept
 from gui.messages import Messages

@@ -14,7 +14,8 @@ from core.analysis.layers import read_architecture
 from core.common.errors import EspalierError
 from core.document.pipeline import Pipeline
 from core.records.reports import Artefact, StageReport
-from core.runs import Home, RunFolder, find_runs
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, find_runs
 from gui.language import tr
 
 _DECIDE_NO_TEST_IMAGE = {

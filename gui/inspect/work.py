@@ -13,7 +13,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.machine.child import Child
-from core.runs import Home
+from core.runs.home import Home
 from gui.inspect.subject import Subject, check_files
 from gui.language import tr
 

@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject, Signal
 
 from core.common.control import RunControl
 from core.machine.child import Child
-from core.runs import Home
+from core.runs.home import Home
 from gui.language import tr
 from gui.messages import Messages
 from gui.worker import Failure, Say, Worker
@@ -19,7 +19,7 @@ class SettingsJobs(QObject):
     """Owns the workers; the pages show what it says, and may be closed meanwhile.
 
     Signals:
-        measured: `core.storage.Used` of every kind.
+        measured: `core.runs.storage.Used` of every kind.
         cleared: the id of a kind and the bytes that became free.
         weights_found: ImageNet weights as `core.models.fetching` lists them.
         progress: share 0…1 and a sentence of the download under way.
@@ -55,7 +55,7 @@ class SettingsJobs(QObject):
         """Add up what every kind takes."""
 
         def job(control: RunControl, _say: Say) -> Any:
-            from core.storage import used
+            from core.runs.storage import used
 
             return used(self.home, control)
 
@@ -65,7 +65,7 @@ class SettingsJobs(QObject):
         """Remove everything of a kind that can be made again."""
 
         def job(control: RunControl, _say: Say) -> Any:
-            from core.storage import clear
+            from core.runs.storage import clear
 
             return kind, clear(self.home, kind, control)
 

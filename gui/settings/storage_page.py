@@ -4,7 +4,7 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout
 
-from core.storage import KINDS, Used
+from core.runs.storage import KINDS, Used
 from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages
 from gui.settings.jobs import SettingsJobs

@@ -11,7 +11,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.settings import DataSettings
 from core.document.pipeline import Pipeline
-from core.runs import Home
+from core.runs.home import Home
 from gui.desk import Desk
 from gui.document import Document
 from gui.editor import edits

@@ -15,7 +15,8 @@ from core.common.durations import date_and_time, time_taken
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
 from core.machine.fingerprint import fingerprint
-from core.runs import Home, RunFolder, find_runs
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, find_runs
 from gui.files import Recipe, recipes
 from gui.language import QT_TR_NOOP, tr
 

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 
 from core.common.errors import EspalierError
-from core.runs import Home
+from core.runs.home import Home
 from gui.actions import Actions
 from gui.language import QT_TR_NOOP, tr
 from gui.messages import Messages

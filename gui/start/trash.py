@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from core.common.errors import EspalierError
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from gui.language import tr
 from gui.start.library import RunLine, forget, remember
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from gui.inspect.picker import SubjectPicker
 from gui.inspect.shelf import Shelf
 from gui.inspect.subject import Subject, final, find, runs_to_inspect

@@ -20,7 +20,8 @@ from core.engine import Engine, Options
 from core.machine.fingerprint import fingerprint
 from core.preflight import small
 from core.records.reports import Metric, StageReport
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from core.terminal import Narrator
 
 _FEW = {"train_images": 320, "validation_images": 160, "test_images": 240}

@@ -25,7 +25,8 @@ from core.analysis.accuracy import paired_change, wilson
 from core.document.pipeline import Pipeline
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport, Verification
-from core.runs import Home, RunFolder, stage_keys
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, stage_keys
 from gui.app import make_application, make_window
 from gui.compare import memory
 from gui.files import FIRST, open_any

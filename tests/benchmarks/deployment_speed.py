@@ -33,7 +33,7 @@ from core.profiling.latency import make_sample
 from core.profiling.protocol import Block, Budget, measure
 from core.profiling.session import timed
 from core.profiling.statistics import Interval, median_interval
-from core.runs import RunFolder
+from core.runs.run_folder import RunFolder
 
 SIZE, THREADS, ROUND_TO = 224, 2, 16
 LEFT = 0.452  # a little more than 45 %: a budget is met within a few thousandths

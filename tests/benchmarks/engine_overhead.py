@@ -29,7 +29,8 @@ from core.document import pipeline as documents
 from core.document.recipes import FOLDER
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from core.training.loop import TrainingContext, evaluate, make_optimiser, train
 from core.training.precision import resolve_precision
 from core.training.settings import TrainingSettings

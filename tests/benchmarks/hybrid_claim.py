@@ -20,7 +20,7 @@ from core.analysis.seeds import mean_of
 from core.document import pipeline as documents
 from core.document.recipes import FOLDER
 from core.records.reports import Metric
-from core.runs import RunFolder, stage_key
+from core.runs.run_folder import RunFolder, stage_key
 
 HYBRID = "hybrid"
 OTHERS = ("teacher", "distilled", "pruned", "quantized")

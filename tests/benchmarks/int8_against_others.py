@@ -44,7 +44,8 @@ from core.data.store import open_data
 from core.deploy.quantization.calibration import Sample, draw
 from core.profiling.statistics import median_interval, ratio_interval, relative_half_width
 from core.records.reports import Metric
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 
 OTHERS = Path(__file__).parent / "others"
 ROUNDS, MOST_ROUNDS, WIDTH = 16, 60, 0.015

@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
-from core.cache import Measurements
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.latency_target import TOLERANCE, narrowed, search
@@ -31,7 +30,8 @@ from core.machine.fingerprint import fingerprint
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings
 from core.profiling.network_timer import NetworkTimer, Subject
-from core.runs import Home
+from core.runs.cache import Measurements
+from core.runs.home import Home
 from core.stages.prune_channels import PruneChannelsParams, look
 
 NETWORKS = ("resnet56:32", "mobilenet-v2:224", "resnet50:224")

@@ -24,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 
-from core.cache import Measurements
 from core.data.preprocess import Preprocess
 from core.document import pipeline as documents
 from core.latency_target import narrowed
@@ -33,7 +32,8 @@ from core.machine.fingerprint import fingerprint
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings
 from core.profiling.network_timer import NetworkTimer, Subject
-from core.runs import Home
+from core.runs.cache import Measurements
+from core.runs.home import Home
 from core.stages.prune_channels import PruneChannelsParams, look
 from core.whatif import WhatIf, measure
 

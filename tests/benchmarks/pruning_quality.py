@@ -31,7 +31,7 @@ from core.analysis.seeds import mean_of
 from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.torchvision_shim import import_torchvision
 from core.records.reports import Metric
-from core.runs import RunFolder, stage_key
+from core.runs.run_folder import RunFolder, stage_key
 from core.surgery.groups import count, unfold_shortcuts
 
 FEWER = 2.1  # times fewer MACs

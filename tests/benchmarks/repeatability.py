@@ -20,11 +20,11 @@ from pathlib import Path
 
 from claims import high, low
 
-from core.cache import Measurements
 from core.machine.fingerprint import fingerprint
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.latency import make_sample, profile_artefact
 from core.records.reports import Metric
+from core.runs.cache import Measurements
 
 BLOCK_CHANNELS = 64  # of the last stage, whose blocks take about a tenth of the network's time
 WIDEST = 0.03

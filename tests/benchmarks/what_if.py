@@ -22,7 +22,7 @@ from PySide6.QtCore import QEventLoop, QSettings, QTimer
 
 from core.document import pipeline as documents
 from core.machine.fingerprint import fingerprint
-from core.runs import Home
+from core.runs.home import Home
 from gui.app import make_application
 from gui.editor import edits
 from gui.files import Opened

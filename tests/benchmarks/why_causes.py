@@ -45,7 +45,7 @@ from core.machine.child import Child
 from core.machine.fingerprint import fingerprint, usable_cores
 from core.profiling.protocol import Bench, Budget, measure
 from core.records.reports import Cause, StageReport
-from core.runs import RunFolder
+from core.runs.run_folder import RunFolder
 from gui.editor.fixes import fix_for_cause
 
 Array = np.ndarray[Any, Any]

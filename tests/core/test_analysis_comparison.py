@@ -14,7 +14,8 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 
 TEXT = """
 espalier: 1

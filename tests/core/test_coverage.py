@@ -9,7 +9,8 @@ from core.coverage import METHODS, Cell, as_markdown, coverage, document
 from core.document import pipeline as documents
 from core.engine import Engine, Options
 from core.models.catalogue import BACKBONES
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 
 ONE = Options("cpu", 1)
 BLOCKS_NEEDED = ("channels", "layers", "scale-down")

@@ -12,7 +12,7 @@ from core.analysis.table import pinned
 from core.common.errors import EspalierError
 from core.comparison import ComparedRun, all_rows, mixed_conditions, read_all, read_report
 from core.comparison_report import MIXED, as_format, warnings
-from core.runs import Home
+from core.runs.home import Home
 
 
 def plain(processor: str = "Cortex-A76", right: str = "1101", **latency: Any) -> dict[str, Any]:

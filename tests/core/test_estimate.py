@@ -8,7 +8,7 @@ from core.common.control import RunControl
 from core.document import pipeline as documents
 from core.engine import Options
 from core.estimate import Estimate, _Trial, estimate
-from core.runs import Home
+from core.runs.home import Home
 
 PIPELINE = """
 espalier: 1

@@ -24,7 +24,8 @@ from core.exporting import (
 )
 from core.ladder import Step, as_markdown, as_text, ladder
 from core.records.reports import Artefact, Metric, StageReport
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 
 TEXT = """
 espalier: 1

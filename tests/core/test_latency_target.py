@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from small_stages import NETWORK, document, small_data, small_network, stage_context
 
-from core.cache import Measurements
 from core.common.control import RunControl
 from core.inputs import Given, Surroundings
 from core.latency_target import TOLERANCE, LatencyFound, LatencyTargets, Try, narrowed, search
@@ -17,7 +16,9 @@ from core.machine.child import Child
 from core.models.catalogue import backbone
 from core.profiling.latency_table import Kind, LatencyTable
 from core.profiling.network_timer import NetworkTimer, Subject, table_key, unfolded, widths
-from core.runs import Home, RunFolder
+from core.runs.cache import Measurements
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from core.stages.base import StageResult
 from core.stages.prune_channels import Prospect, PruneChannels, PruneChannelsParams, look
 from core.surgery.budget import layer_shapes

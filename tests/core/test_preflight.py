@@ -12,7 +12,7 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.engine import Options
 from core.preflight import Preflight, Trial, named_field, preflight, small
-from core.runs import Home
+from core.runs.home import Home
 
 ONE = Options("cpu", 1)
 CHAIN = """

@@ -14,7 +14,7 @@ from core.document.pipeline import Pipeline
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
 from core.profiling.counting import count_parameters
-from core.runs import Home
+from core.runs.home import Home
 from core.stages.base import ModelStage
 from core.surgery.groups import count
 from core.whatif import Forecast, WhatIf

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from small_stages import document
 
-from core.cache import Measurements
 from core.document.pipeline import Pipeline
 from core.profiling.latency_table import Kind, LatencyTable
-from core.runs import Home
+from core.runs.cache import Measurements
+from core.runs.home import Home
 from core.whatif import Forecast, WhatIf
 
 

@@ -8,7 +8,8 @@ from core.common.control import RunControl
 from core.document import pipeline as documents
 from core.engine import Engine, Options
 from core.records.events import EpochDone, Event
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 
 PIPELINE = """
 espalier: 1

@@ -27,7 +27,7 @@ from window_fixtures import (
 )
 
 from core.document import pipeline as documents
-from core.runs import Home
+from core.runs.home import Home
 from gui import files
 from gui.data.view import CHECK
 from gui.editor import forest

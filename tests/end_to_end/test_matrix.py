@@ -6,7 +6,7 @@ import pytest
 
 from core.coverage import BACKBONES, METHODS, coverage
 from core.engine import Options
-from core.runs import Home
+from core.runs.home import Home
 
 NO_BLOCKS = ("channels", "layers", "scale-down")  # methods that need residual blocks
 POINTLESS = {

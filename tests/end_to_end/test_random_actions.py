@@ -23,7 +23,8 @@ from random_hands import RandomHands, Stuck
 from window_fixtures import TINY, close, fresh_folders, home, no_warnings_no_threads, qapp, qt_warnings, theme
 
 from core.document import pipeline as documents
-from core.runs import Home, find_runs
+from core.runs.home import Home
+from core.runs.run_folder import find_runs
 from gui.files import Opened
 from gui.main_window import MainWindow
 from gui.theme import Theme

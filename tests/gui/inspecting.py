@@ -12,7 +12,8 @@ from window_fixtures import Told, show_alone
 
 from core.document import pipeline as documents
 from core.records.reports import StageReport
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from gui.actions import make_actions
 from gui.document import Document
 from gui.inspect.place import InspectPlace

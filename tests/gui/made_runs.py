@@ -4,7 +4,8 @@ from pathlib import Path
 
 from core.document.pipeline import Pipeline
 from core.records.reports import Artefact, Metric, StageReport, Verification
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 
 GOOD = Verification(
     images=200,

@@ -11,7 +11,7 @@ from PySide6.QtGui import QAction, QGuiApplication
 from core.document.pipeline import PaperTable, Pipeline
 from core.records.metrics import METRICS
 from core.records.reports import Metric
-from core.runs import Home
+from core.runs.home import Home
 from gui.compare.view import CompareView
 from gui.files import RECIPES, open_any
 from gui.results import read_results

@@ -14,7 +14,8 @@ from pytestqt.qtbot import QtBot
 
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from gui.compare import saving
 from gui.compare.reader import Reader
 from gui.compare.view import CompareView

@@ -12,7 +12,8 @@ from core.common.errors import EspalierError, Stopped
 from core.document.pipeline import Pipeline
 from core.exporting import FORMATS, ExportResult
 from core.ladder import Step, ladder
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from gui.export.ladder_view import LadderView
 from gui.export.place import ExportPlace
 from gui.files import Opened

@@ -9,7 +9,8 @@ from inspecting import PIPELINE, done, save_answers
 from PySide6.QtCore import Qt
 
 from core.document import pipeline as documents
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from gui.inspect.place import InspectPlace
 from gui.inspect.subject import counterpart, find, subjects_of
 from gui.inspect.top_five import EnlargedFlip

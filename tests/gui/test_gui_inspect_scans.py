@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from core.common.errors import EspalierError
 from core.document import pipeline as documents
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from gui.document import Document
 from gui.files import Opened
 from gui.inspect import overrides

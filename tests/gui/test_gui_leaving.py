@@ -13,7 +13,7 @@ from made_runs import made_run
 from PySide6.QtGui import QCloseEvent
 
 from core.document.pipeline import Pipeline
-from core.runs import Home
+from core.runs.home import Home
 from gui.main_window import MainWindow
 from gui.worker import Worker
 

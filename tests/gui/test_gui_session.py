@@ -13,7 +13,8 @@ from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.document.pipeline import Pipeline
 from core.records import events
-from core.runs import Home, RunFolder, stage_keys
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, stage_keys
 from gui.main_window import MainWindow
 
 

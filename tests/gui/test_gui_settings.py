@@ -11,8 +11,8 @@ from PySide6.QtCore import QSettings, Qt
 from core.common.errors import EspalierError
 from core.machine.site_policy import Policy
 from core.machine.trusted_files import TrustList
-from core.runs import Home
-from core.storage import clear, used
+from core.runs.home import Home
+from core.runs.storage import clear, used
 from gui.main_window import MainWindow
 from gui.settings.dialog import SettingsDialog
 from gui.settings.parts import size

@@ -15,7 +15,8 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit
 
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from gui import app, files
 from gui.main_window import MainWindow
 from gui.start import library, trash

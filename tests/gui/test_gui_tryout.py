@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 from window_fixtures import Told, show_alone
 
 from core.document.pipeline import Pipeline
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from gui.actions import make_actions
 from gui.files import Opened
 from gui.theme import Theme

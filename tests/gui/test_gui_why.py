@@ -11,7 +11,8 @@ from PySide6.QtWidgets import QPushButton
 
 from core.document.pipeline import Pipeline
 from core.records.reports import Cause, Fix, Why
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from core.whatif import Forecast
 from gui.editor.figures import facts, short_latency
 from gui.editor.strip import ForecastStrip

@@ -28,7 +28,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.runs import Home
+from core.runs.home import Home
 from gui import files
 from gui.actions import PLACES
 from gui.editor import edits

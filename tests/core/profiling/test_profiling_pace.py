@@ -6,13 +6,13 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
-from core.cache import Measurements
 from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.machine.child import Child
 from core.profiling.latency import make_sample, profile_artefact
 from core.profiling.pace import pace_of
 from core.profiling.protocol import Budget
+from core.runs.cache import Measurements
 
 
 @pytest.fixture(scope="module")

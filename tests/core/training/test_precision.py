@@ -22,7 +22,8 @@ from core.making import Maker
 from core.precision_choice import PrecisionChoices, tell
 from core.records.events import Event, PhaseStarted
 from core.records.reports import StageReport
-from core.runs import Home, RunFolder
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from core.stages.base import StageResult
 from core.training.precision import PrecisionTrial, resolve_precision, try_precisions, undecided
 

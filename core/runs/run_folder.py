@@ -1,24 +1,20 @@
-"""Run folders and their index.
+"""Run folders.
 
 A run is a folder: `pipeline.yaml` (every setting written out), `run.json` (machine, versions,
 status), `events.jsonl` (numbered), what was settled by timing (`precision_trials.json`,
 `latency_targets.json`), `inputs/` (weights and teachers from outside, copied), `sources/`,
 `stages/<key>/` (checkpoint, artefacts, predictions, report), `report.md`, and the final model. The
-SQLite index beside the runs is made from them and may be deleted at any time.
+index beside the runs (`core.runs.index`) is made from them.
 """
 
 import json
-import os
 import re
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-import platformdirs
 from filelock import FileLock, Timeout
 
 import core
@@ -27,46 +23,11 @@ from core.common.files import write_atomically
 from core.common.full_disk import full_disk
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.machine.site_policy import site_policy
 from core.records.events import Event
 from core.records.reports import StageReport
+from core.runs.home import Home
 
 FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Home:
-    """Where a person's runs and caches are kept.
-
-    `ESPALIER_HOME`, else what the machine's administrator decided (`core.machine.site_policy`), else the
-    platform's folder for application data.
-    """
-
-    folder: Path
-
-    @classmethod
-    def default(cls) -> "Home":
-        chosen = os.environ.get("ESPALIER_HOME")
-        if chosen:
-            return cls(Path(chosen))
-        usual = platformdirs.user_data_dir("Espalier", appauthor=False)
-        return cls(site_policy().home() or Path(usual))
-
-    @property
-    def runs(self) -> Path:
-        return self.folder / "runs"
-
-    @property
-    def cache(self) -> Path:
-        return self.folder / "cache"
-
-    @property
-    def data(self) -> Path:
-        return self.cache / "data"
-
-    @property
-    def index(self) -> Path:
-        return self.folder / "index.sqlite3"
 
 
 class RunFolder:
@@ -306,47 +267,6 @@ def resolve_run(text: str, home: Home) -> RunFolder:
             f"Expected a run's folder or name, found {found} for {text!r}.", f"Runs: {names}."
         )
     return RunFolder.open(fitting[0].folder)
-
-
-def index_run(home: Home, run: RunFolder) -> None:
-    """Bring the index up to date with one run; one that was deleted takes in all runs of the home again.
-
-    No WAL: home folders may be on NFS.
-    """
-    home.folder.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(home.index, timeout=10)) as database, database:
-        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
-            database.execute(
-                "CREATE TABLE runs (folder TEXT PRIMARY KEY, name TEXT, started REAL, status TEXT, seconds REAL)"
-            )
-            database.execute(
-                "CREATE TABLE metrics (folder TEXT, stage TEXT, seed INTEGER, artefact TEXT, metric TEXT, value REAL, unit TEXT)"
-            )
-            for each in find_runs(home):
-                with suppress(
-                    EspalierError, ValueError, KeyError, OSError
-                ):  # comparing says what is wrong with it
-                    _index(database, each)
-        _index(database, run)
-
-
-def _index(database: sqlite3.Connection, run: RunFolder) -> None:
-    """Write a run's figures in the place of those that the index has of it."""
-    info, folder = run.info, str(run.folder.resolve())
-    database.execute("DELETE FROM metrics WHERE folder = ?", (folder,))
-    database.execute(
-        "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
-        (folder, info["name"], info["started"], info["status"], info.get("seconds")),
-    )
-    database.executemany(
-        "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (folder, report.id, report.seed, artefact.id, name, metric.value, metric.unit)
-            for report in run.reports()
-            for artefact in report.artefacts
-            for name, metric in artefact.metrics.items()
-        ],
-    )
 
 
 def _free(folder: Path) -> Path:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.cache import Measurements
 from core.common.files import write_atomically
+from core.runs.cache import Measurements
 
 
 class Decisions:

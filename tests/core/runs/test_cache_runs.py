@@ -10,21 +10,15 @@ from typing import Any
 
 import pytest
 
-from core.cache import Measurements, Store, make_key
 from core.common.errors import EspalierError
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.records.events import Note
 from core.records.reports import Artefact, Metric, StageReport
-from core.runs import (
-    Home,
-    RunFolder,
-    find_runs,
-    index_run,
-    resolve_run,
-    stage_keys,
-    unfinished_run,
-)
+from core.runs.cache import Measurements, Store, make_key
+from core.runs.home import Home
+from core.runs.index import index_run
+from core.runs.run_folder import RunFolder, find_runs, resolve_run, stage_keys, unfinished_run
 
 TEXT = """
 espalier: 1
@@ -148,7 +142,7 @@ def test_a_folder_with_files_is_refused(pipeline, home, tmp_path):
 
 def test_a_second_process_is_refused_while_the_first_writes(run):
     code = (
-        "import sys; from pathlib import Path; from core.common.errors import EspalierError; from core.runs import RunFolder\n"
+        "import sys; from pathlib import Path; from core.common.errors import EspalierError; from core.runs.run_folder import RunFolder\n"
         "try:\n"
         "    with RunFolder(Path(sys.argv[1])).locked(): print('locked')\n"
         "except EspalierError as error: print(error.message)\n"
@@ -157,7 +151,7 @@ def test_a_second_process_is_refused_while_the_first_writes(run):
     def second() -> str:
         command = [sys.executable, "-c", code, str(run.folder)]
         return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=60, cwd=Path(__file__).parents[2]
+            command, capture_output=True, text=True, check=True, timeout=60, cwd=Path(__file__).parents[3]
         ).stdout.strip()
 
     with run.locked():

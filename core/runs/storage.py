@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.runs import Home
+from core.runs.home import Home
 
 
 @dataclass(frozen=True, slots=True)

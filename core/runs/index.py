@@ -1,0 +1,52 @@
+"""The index: figures of all runs in one SQLite file, made from the run folders.
+
+It may be deleted at any time.
+"""
+
+import sqlite3
+from contextlib import closing, suppress
+
+from core.common.errors import EspalierError
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, find_runs
+
+
+def index_run(home: Home, run: RunFolder) -> None:
+    """Bring the index up to date with one run; one that was deleted takes in all runs of the home again.
+
+    No WAL: home folders may be on NFS.
+    """
+    home.folder.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(home.index, timeout=10)) as database, database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
+            database.execute(
+                "CREATE TABLE runs (folder TEXT PRIMARY KEY, name TEXT, started REAL, status TEXT, seconds REAL)"
+            )
+            database.execute(
+                "CREATE TABLE metrics (folder TEXT, stage TEXT, seed INTEGER, artefact TEXT, metric TEXT, value REAL, unit TEXT)"
+            )
+            for each in find_runs(home):
+                with suppress(
+                    EspalierError, ValueError, KeyError, OSError
+                ):  # comparing says what is wrong with it
+                    _index(database, each)
+        _index(database, run)
+
+
+def _index(database: sqlite3.Connection, run: RunFolder) -> None:
+    """Write a run's figures in the place of those that the index has of it."""
+    info, folder = run.info, str(run.folder.resolve())
+    database.execute("DELETE FROM metrics WHERE folder = ?", (folder,))
+    database.execute(
+        "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
+        (folder, info["name"], info["started"], info["status"], info.get("seconds")),
+    )
+    database.executemany(
+        "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (folder, report.id, report.seed, artefact.id, name, metric.value, metric.unit)
+            for report in run.reports()
+            for artefact in report.artefacts
+            for name, metric in artefact.metrics.items()
+        ],
+    )
