@@ -2,7 +2,7 @@
 
 from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout
 
-from core.tryout import Answer
+from core.analysis.tryout import Answer
 from gui.inspect.top_five import TopFive
 from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import ElidedLabel, text

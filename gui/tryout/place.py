@@ -8,9 +8,9 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
+from core.analysis.tryout import Tally, Tryout
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from core.tryout import Tally, Tryout
 from gui.actions import Actions
 from gui.inspect.lane import Lane
 from gui.language import QT_TR_NOOP, tr

@@ -13,7 +13,7 @@ from PySide6.QtCore import (  # fmt: skip
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QHeaderView
 
-from core.tryout import Trial
+from core.analysis.tryout import Trial
 from gui import theme
 from gui.language import QT_TR_NOOP, tr
 from gui.tryout.answers import milliseconds

@@ -2,7 +2,7 @@
 
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel
 
-from core.tryout import Tally, Trial
+from core.analysis.tryout import Tally, Trial
 from gui import theme
 from gui.language import tr
 from gui.tryout.answers import milliseconds

@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
+from core.analysis.tryout import Tally, Trial
 from core.data.layout import IMAGE_ENDINGS
-from core.tryout import Tally, Trial
 from gui import theme
 from gui.inspect.picker import SubjectPicker
 from gui.inspect.progress_line import ProgressLine

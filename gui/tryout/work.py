@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PySide6.QtGui import QImage
 
+from core.analysis.tryout import Trial, Tryout, images_below, preview
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.tryout import Trial, Tryout, images_below, preview
 from gui.inspect.subject import Subject
 
 Say = Callable[[Any], None]

@@ -123,7 +123,7 @@ class Tryout:
             Stopped: a person asked to stop.
         """
         arguments = {"models": [str(model) for model in models], "image": str(image)}
-        told = self._child.call("core.tryout:classify", arguments, control)
+        told = self._child.call("core.analysis.tryout:classify", arguments, control)
         answers = tuple(
             Answer(tuple((str(name), float(share)) for name, share in one["best"]), float(one["seconds"]))
             for one in told["answers"]

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from small_models import CLASSES, write_model
 
+from core.analysis.tryout import Answer, Tally, Trial, Tryout, images_below, network_input, preview
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.tryout import Answer, Tally, Trial, Tryout, images_below, network_input, preview
 
 
 @pytest.fixture(scope="module")
