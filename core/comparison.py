@@ -28,7 +28,7 @@ from core.common.errors import EspalierError
 from core.common.params import Params, when_of
 from core.document.pipeline import PaperTable, Pipeline, StageNode
 from core.edge import read_device_report
-from core.grid import read_grid
+from core.engine.grid import read_grid
 from core.records.reports import StageReport
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, stage_keys

@@ -21,7 +21,7 @@ from core.analysis.wording import NOT_PAIRED_MEANS, measurable
 from core.common.text_tables import markdown
 from core.comparison import ComparedRun, read_run
 from core.comparison_report import machine_words
-from core.grid import read_grid
+from core.engine.grid import read_grid
 from core.records.metrics import METRICS, TABLE_COLUMNS
 from core.records.reports import Metric
 from core.runs.home import Home

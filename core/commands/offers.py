@@ -70,9 +70,9 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def coverage(options: argparse.Namespace) -> int:
-    from core import coverage as table
     from core.commands.runs import machine_options
     from core.common.files import write_atomically
+    from core.engine.engine import coverage as table
     from core.runs.home import Home
 
     control = RunControl()

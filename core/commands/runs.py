@@ -20,7 +20,7 @@ def machine_options(options: argparse.Namespace) -> Any:
     Raises:
         EspalierError: for a power that cannot be.
     """
-    from core.engine import Options
+    from core.engine.engine import Options
     from core.profiling.energy import CORE_WATTS
 
     watts = CORE_WATTS if options.core_watts is None else options.core_watts
@@ -33,7 +33,7 @@ def machine_options(options: argparse.Namespace) -> Any:
 
 
 def run(options: argparse.Namespace) -> int:
-    from core.engine import Engine
+    from core.engine.engine import Engine
     from core.runs.home import Home
     from core.runs.run_folder import stage_keys
 
@@ -141,7 +141,7 @@ def _number(metric: Any) -> float | None:
 def _print_results(run: Any) -> None:
     from core.analysis.report import paper_rows, why_lines
     from core.analysis.table import as_text, table_rows
-    from core.grid import read_grid
+    from core.engine.grid import read_grid
 
     pipeline = run.pipeline
     print(as_text(table_rows(run.reports(), pipeline.baseline_id)))
@@ -166,7 +166,7 @@ def check(options: argparse.Namespace) -> int:
         return 1
     if options.no_estimate:
         return 0
-    from core.estimate import estimate
+    from core.engine.cost_estimate import estimate
     from core.runs.home import Home
 
     found = estimate(
@@ -183,7 +183,7 @@ def check(options: argparse.Namespace) -> int:
 
 def _preflight(options: argparse.Namespace, pipeline: Any, base: Path) -> bool:
     """Try every stage on a few images; whether all came through."""
-    from core.preflight import preflight
+    from core.engine.preflight import preflight
     from core.runs.home import Home
 
     control = RunControl()

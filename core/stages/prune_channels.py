@@ -21,7 +21,7 @@ pruning beyond about half of the channels wants long fine-tuning or several step
 
 Ratios are fractions of a layer's channels, budgets of the network that the stage is given;
 a megabyte is 10⁶ bytes, four a parameter. A latency is settled before the stage runs
-(`core.latency_target`): the stage is then given the ratio of every layer, as found by measuring.
+(`core.engine.latency_search`): the stage is then given the ratio of every layer, as found by measuring.
 """
 
 from collections.abc import Mapping

@@ -19,8 +19,8 @@ from PySide6.QtWidgets import (
 from core.common.durations import rough_duration
 from core.common.errors import Problem
 from core.document.pipeline import Pipeline
-from core.estimate import Estimate
-from core.preflight import Preflight, Trial
+from core.engine.cost_estimate import Estimate
+from core.engine.preflight import Preflight, Trial
 from gui import theme
 from gui.editor.problems import LinkLabel, place_in_words
 from gui.language import QT_TR_NOOP, tr

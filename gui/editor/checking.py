@@ -9,8 +9,8 @@ from PySide6.QtCore import QObject, Signal
 
 from core.common.control import RunControl
 from core.document.pipeline import Pipeline
-from core.estimate import Estimate
-from core.preflight import Preflight, Trial
+from core.engine.cost_estimate import Estimate
+from core.engine.preflight import Preflight, Trial
 from core.runs.home import Home
 from gui.language import tr
 from gui.worker import Say, Worker
@@ -53,9 +53,9 @@ class Checking(QObject):
         home = self._home
 
         def job(control: RunControl, say: Say) -> Checked:
-            from core.engine import Options
-            from core.estimate import estimate
-            from core.preflight import preflight
+            from core.engine.cost_estimate import estimate
+            from core.engine.engine import Options
+            from core.engine.preflight import preflight
 
             machine = Options(**options)
             flight = preflight(

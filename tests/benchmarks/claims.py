@@ -16,9 +16,9 @@ from core.analysis.accuracy import paired_change
 from core.analysis.table import as_text, table_rows
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.engine import Engine, Options
+from core.engine.engine import Engine, Options
+from core.engine.preflight import small
 from core.machine.fingerprint import fingerprint
-from core.preflight import small
 from core.records.reports import Metric, StageReport
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder

@@ -26,7 +26,7 @@ import torch
 
 from core.data.preprocess import Preprocess
 from core.document import pipeline as documents
-from core.latency_target import narrowed
+from core.engine.latency_search import narrowed
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.models.catalogue import backbone

@@ -201,7 +201,7 @@ def test_no_torch_is_imported_to_name_a_forecast() -> None:
     import subprocess
     import sys
 
-    code = "import sys, core.whatif, core.preflight; print('torch' in sys.modules)"
+    code = "import sys, core.whatif, core.engine.preflight; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -56,9 +56,9 @@ class FakeEngine:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> type[FakeEngine]:
-    module = types.ModuleType("core.engine")
+    module = types.ModuleType("core.engine.engine")
     module.Engine, module.Options = FakeEngine, FakeOptions  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "core.engine", module)
+    monkeypatch.setitem(sys.modules, "core.engine.engine", module)
     return FakeEngine
 
 

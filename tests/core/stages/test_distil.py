@@ -17,7 +17,7 @@ from core.common.errors import EspalierError, Stopped
 from core.data.image_data import ImageData
 from core.data.preprocess import HALF, Preprocess, make_preprocess
 from core.data.randomness import derive_seed
-from core.inputs import Inputs
+from core.engine.stage_inputs import Inputs
 from core.models.checkpoint import Checkpoint, save_checkpoint
 from core.models.settings import BackboneSettings
 from core.stages.base import Input, StageContext, StageResult, run_training

@@ -16,10 +16,10 @@ from core.common.errors import Stopped
 from core.data.store import open_data
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.inputs import Inputs, Surroundings
+from core.engine.precision_choice import PrecisionChoices, tell
+from core.engine.stage_inputs import Inputs, Surroundings
+from core.engine.stage_runner import Maker
 from core.machine.child import Child
-from core.making import Maker
-from core.precision_choice import PrecisionChoices, tell
 from core.records.events import Event, PhaseStarted
 from core.records.reports import StageReport
 from core.runs.home import Home

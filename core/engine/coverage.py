@@ -1,6 +1,6 @@
 """Which method works on which backbone, tried for real: the table that `espalier coverage` prints.
 
-A cell is a tiny pipeline, *trained → method*, rehearsed as `core.preflight` rehearses a person's: the
+A cell is a tiny pipeline, *trained → method*, rehearsed as `core.engine.preflight` rehearses a person's: the
 real network and settings, a run's own code, but few images and one training step, after `_STEPS` steps of
 the network before it. It counts as working when the method trained its step (where it trains) with a finite
 loss, did what it is for (`Method.saves`), and its files were exported, opened by ONNX Runtime, and answer
@@ -29,10 +29,10 @@ from core.deploy.artefacts import MadeArtefact
 from core.deploy.quantization.sessions import sqnr
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline, StageNode
-from core.engine import Options
+from core.engine.engine import Options
+from core.engine.preflight import Trial, preflight
 from core.models.catalogue import BACKBONES as CATALOGUE
 from core.models.catalogue import Backbone, backbone
-from core.preflight import Trial, preflight
 from core.runs.home import Home
 from core.stages.base import ModelStage
 

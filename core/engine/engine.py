@@ -24,13 +24,13 @@ from core.common.full_disk import full_disk
 from core.data.balance import epoch_images
 from core.data.store import open_data
 from core.document.pipeline import Grid, Pipeline, StageNode
-from core.evaluation import Evaluator
-from core.grid import combinations_of, read_grid, run_grid
-from core.inputs import Surroundings
+from core.engine.evaluator import Evaluator
+from core.engine.grid import combinations_of, read_grid, run_grid
+from core.engine.stage_inputs import Surroundings
+from core.engine.stage_runner import Maker
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.machine.site_policy import site_policy
-from core.making import Maker
 from core.models.catalogue import BACKBONES, backbone
 from core.models.settings import BackboneSettings
 from core.profiling.energy import CORE_WATTS

@@ -18,7 +18,7 @@ from core.common.durations import rough_duration
 from core.data.balance import epoch_images
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline, StageNode
-from core.engine import Options
+from core.engine.engine import Options
 from core.machine.child import Child
 from core.models.onnx_source import OnnxSettings
 from core.runs.home import Home
@@ -96,7 +96,7 @@ def estimate(
         "threads": options.threads,
     }
     with Child("tool", home.folder / "estimate.log") as tool:
-        plain = tool.call("core.estimate:measure_steps", arguments, control, on_progress)
+        plain = tool.call("core.engine.cost_estimate:measure_steps", arguments, control, on_progress)
     stages = tuple(StageEstimate(**stage) for stage in plain["stages"])
     return Estimate(stages, len(pipeline.axes.seed), plain["memory_mb"], options.device)
 

@@ -20,7 +20,7 @@ from core.analysis.why import Evidence, Told, explain
 from core.common.errors import EspalierError
 from core.common.files import deflated_bytes, sha256_of, write_atomically
 from core.deploy.artefacts import MadeArtefact, adopt_artefact, make_artefacts
-from core.inputs import Given, Surroundings
+from core.engine.stage_inputs import Given, Surroundings
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.profiling.energy import estimated

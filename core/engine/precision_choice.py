@@ -8,7 +8,7 @@ which goes on keeps it, and in the cache, so that another run of the same stage 
 from typing import TYPE_CHECKING, Any
 
 from core.document.pipeline import StageNode
-from core.inputs import Given, Surroundings
+from core.engine.stage_inputs import Given, Surroundings
 from core.records.events import PhaseStarted
 from core.runs.cache import Measurements
 from core.runs.run_folder import stage_key

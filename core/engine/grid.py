@@ -14,7 +14,7 @@ from typing import Any
 from core.analysis.heat_map import HeatMap
 from core.common.files import write_atomically
 from core.document.pipeline import Grid, StageNode
-from core.making import Maker
+from core.engine.stage_runner import Maker
 from core.records.events import PhaseStarted
 from core.runs.cache import Store, make_key
 from core.runs.run_folder import RunFolder

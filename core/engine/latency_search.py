@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
 from core.document.pipeline import StageNode
-from core.inputs import Given, Surroundings
+from core.engine.stage_inputs import Given, Surroundings
 from core.records.events import PhaseStarted
 from core.runs.cache import Measurements
 from core.runs.run_folder import stage_key

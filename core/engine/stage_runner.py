@@ -16,9 +16,9 @@ from typing import Any
 from core.common.errors import EspalierError
 from core.common.files import sha256_of
 from core.document.pipeline import StageNode
-from core.inputs import Given, Inputs, Surroundings
-from core.latency_target import LatencyTargets
-from core.precision_choice import PrecisionChoices, tell
+from core.engine.latency_search import LatencyTargets
+from core.engine.precision_choice import PrecisionChoices, tell
+from core.engine.stage_inputs import Given, Inputs, Surroundings
 from core.runs.cache import Store, make_key
 from core.runs.run_folder import stage_key
 from core.stages.base import (

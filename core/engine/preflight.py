@@ -1,9 +1,9 @@
 """A rehearsal: a handful of images through the whole chain, so that a run does not die at its last stage.
 
-Every stage is made by the code that makes it in a run (`core.making`): the real network and weights,
+Every stage is made by the code that makes it in a run (`core.engine.stage_runner`): the real network and weights,
 the real settings, but few images, one training epoch of a step or two, and one batch wherever a stage
 asks for batches. What it leaves is exported, opened in ONNX Runtime and held against the network
-(`core.evaluation`). Nothing is timed, and nothing is kept but the decoded data set, which a run
+(`core.engine.evaluator`). Nothing is timed, and nothing is kept but the decoded data set, which a run
 would decode anyway. A stage that fails does not keep other branches from being tried.
 
 What it cannot find: a network that learns nothing, and memory that only full batches need; on a
@@ -31,11 +31,11 @@ from core.data.store import open_data
 from core.deploy.artefacts import MadeArtefact
 from core.document import pipeline as documents
 from core.document.pipeline import Node, Pipeline, StageNode
-from core.engine import Options, reproducible
-from core.evaluation import Evaluator
-from core.inputs import Surroundings
+from core.engine.engine import Options, reproducible
+from core.engine.evaluator import Evaluator
+from core.engine.stage_inputs import Surroundings
+from core.engine.stage_runner import Maker
 from core.machine.child import Child
-from core.making import Maker
 from core.records.events import Event, PhaseStarted
 from core.records.reports import StageReport
 from core.runs.home import Home

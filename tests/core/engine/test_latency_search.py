@@ -10,8 +10,8 @@ import pytest
 from small_stages import NETWORK, document, small_data, small_network, stage_context
 
 from core.common.control import RunControl
-from core.inputs import Given, Surroundings
-from core.latency_target import TOLERANCE, LatencyFound, LatencyTargets, Try, narrowed, search
+from core.engine.latency_search import TOLERANCE, LatencyFound, LatencyTargets, Try, narrowed, search
+from core.engine.stage_inputs import Given, Surroundings
 from core.machine.child import Child
 from core.models.catalogue import backbone
 from core.profiling.latency_table import Kind, LatencyTable

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from core.common.errors import EspalierError
-from core.coverage import METHODS, Cell, as_markdown, coverage, document
 from core.document import pipeline as documents
-from core.engine import Engine, Options
+from core.engine.coverage import METHODS, Cell, as_markdown, coverage, document
+from core.engine.engine import Engine, Options
 from core.models.catalogue import BACKBONES
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder

@@ -6,8 +6,8 @@ import pytest
 
 from core.common.control import RunControl
 from core.document import pipeline as documents
-from core.engine import Options
-from core.estimate import Estimate, _Trial, estimate
+from core.engine.cost_estimate import Estimate, _Trial, estimate
+from core.engine.engine import Options
 from core.runs.home import Home
 
 PIPELINE = """

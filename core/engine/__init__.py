@@ -1,0 +1,1 @@
+"""Runs a pipeline: stages made, judged, measured; grids, checks and estimates."""
