@@ -12,8 +12,8 @@ import core
 from core.analysis.settings_table import Line
 from core.analysis.wording import value_in_full
 from core.common.text_tables import markdown
-from core.comparison import from_parts
-from core.comparison_report import machine_words
+from core.comparison.compared_runs import from_parts
+from core.comparison.report import machine_words
 from core.data.catalogue import SOURCES
 from core.data.download import PUBLIC_SETS
 from core.ladder import Rung, as_markdown

@@ -19,8 +19,8 @@ from core.analysis.report import paper_rows
 from core.analysis.table import Row, as_markdown, columns_with_values
 from core.analysis.wording import NOT_PAIRED_MEANS, measurable
 from core.common.text_tables import markdown
-from core.comparison import ComparedRun, read_run
-from core.comparison_report import machine_words
+from core.comparison.compared_runs import ComparedRun, read_run
+from core.comparison.report import machine_words
 from core.engine.grid import read_grid
 from core.records.metrics import METRICS, TABLE_COLUMNS
 from core.records.reports import Metric

@@ -13,8 +13,8 @@ from core.terminal import say
 
 def compare(options: argparse.Namespace) -> int:
     from core.analysis.table import pinned
-    from core.comparison import all_rows, read_report, read_run
-    from core.comparison_report import as_format, columns_of, pin_of, warnings, write
+    from core.comparison.compared_runs import all_rows, read_report, read_run
+    from core.comparison.report import as_format, columns_of, pin_of, warnings, write
     from core.runs.home import Home
     from core.runs.run_folder import resolve_run
 

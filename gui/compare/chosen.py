@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from core.comparison import ComparedRun, from_parts
+from core.comparison.compared_runs import ComparedRun, from_parts
 from gui.results import Results
 
 

@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
 from core.analysis.table import Row
-from core.comparison import ComparedRun
+from core.comparison.compared_runs import ComparedRun
 from core.records.reports import Cause, StageReport
 from gui import theme
 from gui.language import tr

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from PySide6.QtWidgets import QFrame, QTabWidget, QVBoxLayout
 
-from core.comparison import ComparedRun, run_labels
-from core.comparison_report import papers_of
+from core.comparison.compared_runs import ComparedRun, run_labels
+from core.comparison.report import papers_of
 from gui.compare.grid_pane import GridPane
 from gui.compare.limits import LimitsPane
 from gui.compare.notes import NotesPane

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.comparison import ComparedRun, read_all
+from core.comparison.compared_runs import ComparedRun, read_all
 from core.runs.home import Home
 from gui.language import tr
 from gui.start.library import STATUS_WORDS, list_runs
@@ -89,7 +89,7 @@ class Reader(QObject):
         """Write what `make` returns to a file."""
 
         def job(_control: RunControl, _say: Say) -> Path:
-            from core.comparison_report import write
+            from core.comparison.report import write
 
             write(path, make())
             return path

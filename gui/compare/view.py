@@ -8,7 +8,7 @@ from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from core.analysis.table import Row
-from core.comparison import ComparedRun
+from core.comparison.compared_runs import ComparedRun
 from gui.compare import memory
 from gui.compare.chosen import ChosenRuns
 from gui.compare.columns import ColumnMenu

@@ -8,8 +8,15 @@ import pytest
 
 from core.analysis.settings_table import side_by_side
 from core.common.errors import EspalierError
-from core.comparison import ComparedRun, all_rows, mixed_conditions, read_all, read_run, run_labels
-from core.comparison_report import as_format, as_html, columns_of, pin_of, title, write
+from core.comparison.compared_runs import (
+    ComparedRun,
+    all_rows,
+    mixed_conditions,
+    read_all,
+    read_run,
+    run_labels,
+)
+from core.comparison.report import as_format, as_html, columns_of, pin_of, title, write
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.records.metrics import METRICS
@@ -98,7 +105,7 @@ def test_the_index_is_used_until_a_file_changes(home: Home, monkeypatch: pytest.
     run = made(home)
     (first,) = read_all(home, [run.folder])
     with monkeypatch.context() as patched:
-        patched.setattr("core.comparison.read_run", lambda run: pytest.fail("read again"))
+        patched.setattr("core.comparison.compared_runs.read_run", lambda run: pytest.fail("read again"))
         (second,) = read_all(home, [run.folder])
     assert second == first and isinstance(first, ComparedRun)
     run.update_info(status="stopped")

@@ -16,7 +16,7 @@ from core.analysis.svg import Curve, curve_plot
 from core.analysis.table import Row, as_csv, as_markdown, as_text, by_run, columns_with_values, row_id
 from core.analysis.wording import NOT_PAIRED_MEANS
 from core.common.errors import EspalierError
-from core.comparison import ComparedRun, mixed_conditions, mixed_images, run_labels
+from core.comparison.compared_runs import ComparedRun, mixed_conditions, mixed_images, run_labels
 from core.document.pipeline import PaperTable
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import StageReport

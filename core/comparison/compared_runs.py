@@ -26,8 +26,8 @@ from core.analysis.settings_table import Line
 from core.analysis.table import Origin, Row, table_rows
 from core.common.errors import EspalierError
 from core.common.params import Params, when_of
+from core.comparison.device_report import read_device_report
 from core.document.pipeline import PaperTable, Pipeline, StageNode
-from core.edge import read_device_report
 from core.engine.grid import read_grid
 from core.records.reports import StageReport
 from core.runs.home import Home
@@ -118,7 +118,7 @@ def read_run(run: RunFolder) -> ComparedRun:
 
 
 def read_report(path: Path) -> ComparedRun:
-    """What a device reported (`core.edge`), as a run with one stage; its folder is the report's path.
+    """What a device reported (`core.comparison.device_report`), as a run with one stage; its folder is the report's path.
 
     It has no baseline: nothing is compared with it by itself, and times of another machine not at all.
 

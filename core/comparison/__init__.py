@@ -1,0 +1,1 @@
+"""Runs side by side, their report, and measurements from other devices."""
