@@ -38,8 +38,8 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
-    from core.exporting import export_stage
-    from core.ladder import as_text
+    from core.export.export import export_stage
+    from core.export.verification_ladder import as_text
     from core.runs.home import Home
     from core.runs.run_folder import resolve_run
 
@@ -73,7 +73,7 @@ def _export_settings(options: argparse.Namespace) -> Any:
 
     from core.common.validation_messages import in_words
     from core.deploy.formats.catalogue import format_for
-    from core.exporting import ExportSettings
+    from core.export.export import ExportSettings
 
     plain = {
         "format": options.format or format_for(options.out).id,

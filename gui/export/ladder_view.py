@@ -13,7 +13,7 @@ from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import ElidedLabel, text
 
 if TYPE_CHECKING:
-    from core.ladder import Rung
+    from core.export.verification_ladder import Rung
 
 _ICON, _RAIL, _STEP = 20, 36, 16  # pixels: the sign, its column, and how far each rung stands to the right
 _WIDTHS = (60, 80, 80, 84)

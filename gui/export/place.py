@@ -8,10 +8,10 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-import core.exporting as exporting
+import core.export.export as exporting
 from core.analysis.table import Row
 from core.common.control import RunControl
-from core.exporting import FORMATS, ExportResult, ExportSettings
+from core.export.export import FORMATS, ExportResult, ExportSettings
 from core.records.reports import Artefact, StageReport
 from core.runs.run_folder import RunFolder
 from gui.actions import Actions

@@ -12,7 +12,7 @@ from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, text
 
 if TYPE_CHECKING:
-    from core.exporting import ExportResult
+    from core.export.export import ExportResult
 
 
 class VerdictCard(QFrame):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from made_runs import GOOD, made_run
 
-import core.exporting as exporting
+import core.export.export as exporting
 from core.common.errors import EspalierError, Stopped
 from core.document.pipeline import Pipeline
-from core.exporting import FORMATS, ExportResult
-from core.ladder import Step, ladder
+from core.export.export import FORMATS, ExportResult
+from core.export.verification_ladder import Step, ladder
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from gui.export.ladder_view import LadderView

@@ -1,7 +1,7 @@
 """Hands a finished stage out of a run in any of the formats, and proves the file against the network.
 
 The file is written beside its target, opened again in a fresh process, and answers the test images;
-only a file that keeps the limits on the whole way from the network (`core.ladder`) takes its place.
+only a file that keeps the limits on the whole way from the network (`core.export.verification_ladder`) takes its place.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ from core.deploy.bundle import BundleFacts, pack
 from core.deploy.formats.base import Format, Subject
 from core.deploy.formats.catalogue import FORMATS, format_called
 from core.deploy.formats.settings import ExportSettings
-from core.ladder import Rung, Step, ladder
+from core.export.model_card import Exported, card_of
+from core.export.verification_ladder import Rung, Step, ladder
 from core.machine.child import Child
-from core.model_card import Exported, card_of
 from core.profiling.latency import latency
 from core.profiling.pace import pace_of
 from core.profiling.protocol import Block, Budget, Timing

@@ -16,7 +16,7 @@ from core.comparison.compared_runs import from_parts
 from core.comparison.report import machine_words
 from core.data.catalogue import SOURCES
 from core.data.download import PUBLIC_SETS
-from core.ladder import Rung, as_markdown
+from core.export.verification_ladder import Rung, as_markdown
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 from core.runs.run_folder import RunFolder

@@ -14,7 +14,7 @@ import pytest
 from core.common.errors import EspalierError
 from core.common.files import sha256_of
 from core.document import pipeline as documents
-from core.exporting import (
+from core.export.export import (
     ExportSettings,
     export_stage,
     ladder_of,
@@ -22,7 +22,7 @@ from core.exporting import (
     reason_against,
     suggested_name,
 )
-from core.ladder import Step, as_markdown, as_text, ladder
+from core.export.verification_ladder import Step, as_markdown, as_text, ladder
 from core.records.reports import Artefact, Metric, StageReport
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder

@@ -1,0 +1,1 @@
+"""Exporting a stage's model, its card, and the ladder of checks."""
