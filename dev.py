@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
         return test(rest)
     if command == "slow":
         return call("-m", "pytest", "-m", "slow", *rest)
-    return call("-m", "core.cli", *rest, here=False) if command == "cli" else 0
+    return call("-m", "core.commands.main", *rest, here=False) if command == "cli" else 0
 
 
 def setup(developing: bool) -> None:
@@ -86,7 +86,7 @@ def run(arguments: list[str]) -> int:
         )
     recipe = arguments or [str(ROOT / "resources" / "recipes" / "quick-tour.yaml")]
     print("No display: running in the terminal.", file=sys.stderr)
-    return call("-m", "core.cli", "run", *recipe, here=False)
+    return call("-m", "core.commands.main", "run", *recipe, here=False)
 
 
 def has_display() -> bool:

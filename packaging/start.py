@@ -32,7 +32,7 @@ def main() -> int:
         from gui.app import main as window
 
         return window()
-    from core.cli import main as command_line
+    from core.commands.main import main as command_line
 
     return command_line()
 

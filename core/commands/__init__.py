@@ -1,1 +1,1 @@
-"""What the subcommands of `espalier` do; `core.cli` reads their arguments."""
+"""What the subcommands of `espalier` do; `core.commands.main` reads their arguments."""

@@ -5,8 +5,8 @@ import json
 import sys
 
 from core.commands.runs import stop_on_interrupt
+from core.commands.terminal import say
 from core.common.control import RunControl
-from core.terminal import say
 
 
 def list_recipes(options: argparse.Namespace) -> int:
@@ -62,7 +62,7 @@ def weights(options: argparse.Namespace) -> int:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    from core.doctor import examine
+    from core.doctor.checks import examine
 
     found = examine(lambda name: say(f"Checking: {name}"))
     print(json.dumps(found.as_dict(), indent=1) if options.json else found.as_text())

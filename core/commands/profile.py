@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.commands.runs import stop_on_interrupt
+from core.commands.terminal import say
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.terminal import say
 
 if TYPE_CHECKING:
     from core.profiling.model_profile import Subject

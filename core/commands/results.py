@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from core.commands.runs import stop_on_interrupt
+from core.commands.terminal import say
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.terminal import say
 
 
 def compare(options: argparse.Namespace) -> int:

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from core.commands.terminal import Narrator, say
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.terminal import Narrator, say
 
 
 def machine_options(options: argparse.Namespace) -> Any:

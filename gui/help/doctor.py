@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.common.control import RunControl
-from core.doctor import Examination, examine
+from core.doctor.checks import Examination, examine
 from gui import theme
 from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import text

@@ -14,6 +14,7 @@ import numpy as np
 
 from core.analysis.accuracy import paired_change
 from core.analysis.table import as_text, table_rows
+from core.commands.terminal import Narrator
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.engine.engine import Engine, Options
@@ -22,7 +23,6 @@ from core.machine.fingerprint import fingerprint
 from core.records.reports import Metric, StageReport
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from core.terminal import Narrator
 
 _FEW = {"train_images": 320, "validation_images": 160, "test_images": 240}
 

@@ -30,7 +30,7 @@ stages:
 def start(file: Path, out: Path, home: Path, *more: str) -> subprocess.Popen[bytes]:
     """`espalier run` with a home of its own, so that nothing comes from a cache."""
     environment = {**os.environ, "ESPALIER_HOME": str(home)}
-    command = [sys.executable, "-m", "core.cli", "run", str(file), "--out", str(out), *more]
+    command = [sys.executable, "-m", "core.commands.main", "run", str(file), "--out", str(out), *more]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

@@ -29,7 +29,7 @@ def run(folder: Path, name: str) -> dict[str, Any]:
     """`espalier run` into a folder; the stages that it printed, by id."""
     environment = {**os.environ, "ESPALIER_HOME": str(folder / "home")}
     command = [
-        sys.executable, "-m", "core.cli", "run", str(folder / "p.yaml"), "--out", str(folder / name), "--json",
+        sys.executable, "-m", "core.commands.main", "run", str(folder / "p.yaml"), "--out", str(folder / name), "--json",
     ]  # fmt: skip
     result = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
     assert result.returncode == 0, result.stderr

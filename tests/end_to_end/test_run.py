@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 
-from core.cli import main
+from core.commands.main import main
 from core.common.files import sha256_of
 from core.models.checkpoint import load_checkpoint
 
@@ -45,7 +45,7 @@ stages:
 
 def espalier(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, with this test's home."""
-    command = [sys.executable, "-m", "core.cli", *arguments]
+    command = [sys.executable, "-m", "core.commands.main", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=dict(os.environ))
 
 
@@ -56,7 +56,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict
     file = folder / "few.yaml"
     file.write_text(PIPELINE)
     environment = {**os.environ, "ESPALIER_HOME": str(folder / "home")}
-    command = [sys.executable, "-m", "core.cli", "run", str(file), "--out", str(folder / "first"), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "core.commands.main",
+        "run",
+        str(file),
+        "--out",
+        str(folder / "first"),
+        "--json",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
     assert result.returncode == 0, result.stderr
     return folder, file, json.loads(result.stdout)

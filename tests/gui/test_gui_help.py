@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QGuiApplication
 
-from core.doctor import Check, Examination
+from core.doctor.checks import Check, Examination
 from gui import theme
 from gui.help import guide
 from gui.help.doctor import DoctorDialog

@@ -94,7 +94,7 @@ def test_everything_that_the_engine_imports_is_inside(program, surroundings):
                 names.add(node.module)
     names = {name for name in names if name.split(".")[0] not in {*sys.stdlib_module_names, *EXTRAS}}
     assert {"torch", "onnx", "core.engine.engine"} <= names
-    request = {"id": 1, "job": "core.doctor:load_libraries", "arguments": {"names": sorted(names)}}
+    request = {"id": 1, "job": "core.doctor.checks:load_libraries", "arguments": {"names": sorted(names)}}
     process = subprocess.Popen(
         [program / "espalier", "--espalier-child", "tool"],
         env=surroundings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

@@ -200,7 +200,7 @@ def test_titles(home: Home):
 
 
 def test_the_command_line_writes_a_page(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # fmt: skip
-    from core.cli import main
+    from core.commands.main import main
 
     monkeypatch.setenv("ESPALIER_HOME", str(home.folder))
     made(home)

@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 from edge_files import PREPROCESS, answers, make_data, write_model
 
-from core.cli import main
+from core.commands.main import main
 from core.common.errors import EspalierError
 from core.deploy.export import metadata_of
 from core.deploy.formats.base import Subject

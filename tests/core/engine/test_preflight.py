@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import main
+from core.commands.main import main
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.document import pipeline as documents

@@ -185,7 +185,7 @@ def test_a_folder_with_other_things_is_left_alone(
 
 
 def espalier(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "core.cli", *arguments]
+    command = [sys.executable, "-m", "core.commands.main", *arguments]
     environment = {**os.environ, "ESPALIER_HOME": str(home)}
     return subprocess.run(command, capture_output=True, text=True, timeout=500, env=environment)
 

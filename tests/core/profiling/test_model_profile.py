@@ -9,7 +9,7 @@ import onnx_files
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.cli import main
+from core.commands.main import main
 from core.commands.profile import subject_of
 from core.common.errors import EspalierError
 from core.profiling.model_profile import Request, Subject, profile_model

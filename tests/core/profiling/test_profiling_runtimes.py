@@ -12,7 +12,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from core.cli import main
+from core.commands.main import main
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.machine.child import Child

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import core
 from core.commands import offers, profile, results, runs
+from core.commands.terminal import say
 from core.common.errors import EspalierError, Stopped
-from core.terminal import say
 
 
 def main(arguments: list[str] | None = None) -> int:
