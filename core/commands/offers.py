@@ -72,7 +72,7 @@ def doctor(options: argparse.Namespace) -> int:
 def coverage(options: argparse.Namespace) -> int:
     from core.commands.runs import machine_options
     from core.common.files import write_atomically
-    from core.engine.engine import coverage as table
+    from core.engine import coverage as table
     from core.runs.home import Home
 
     control = RunControl()
