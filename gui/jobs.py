@@ -30,7 +30,7 @@ class Jobs(QObject):
         """Load PyTorch beside the visible window, and say which device it found."""
 
         def job(_control: RunControl, _say: Say) -> str:
-            from core.engine.engine import Options
+            from core.engine.options import Options
 
             found = Options(**options).resolved()
             if found.device != "cpu":

@@ -7,7 +7,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QMainWindow
 
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.common.errors import Problem
 from core.records.reports import Cause
 from core.runs.home import Home

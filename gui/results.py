@@ -3,7 +3,8 @@
 import time
 from dataclasses import dataclass
 
-from core.analysis.table import Row, table_rows
+from core.analysis.rows import Row
+from core.analysis.table import table_rows
 from core.document.pipeline import Pipeline
 from core.records.reports import StageReport
 from core.runs.run_folder import RunFolder

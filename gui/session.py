@@ -124,7 +124,8 @@ class Session(QObject):
         home, options = self.home, self.options()
 
         def job(control: RunControl, say: Say) -> Any:
-            from core.engine.engine import Engine, Options
+            from core.engine.engine import Engine
+            from core.engine.options import Options
 
             done = Engine(run, home, Options(**options), control, say).run()
             if done.status == "stopped":

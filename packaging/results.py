@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from core.analysis.report import paper_rows
-from core.analysis.table import Row, as_markdown, columns_with_values
+from core.analysis.rows import Row
+from core.analysis.table import as_markdown, columns_with_values
 from core.analysis.wording import NOT_PAIRED_MEANS, measurable
 from core.common.text_tables import markdown
 from core.comparison.compared_runs import ComparedRun, read_run

@@ -15,7 +15,7 @@ from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 
 if TYPE_CHECKING:
-    from core.analysis.table import Row
+    from core.analysis.rows import Row
 
 TIMED = frozenset({"latency_ms", "latency_ms_p90", "latency_ms_p99", "latency_ms_all_cores", "throughput", "energy_mj", "power_w"})  # fmt: skip
 OF_THE_MACHINE = TIMED | {"memory_mb"}

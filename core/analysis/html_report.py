@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from html import escape
 
 from core.analysis.heat_map import HeatMap
+from core.analysis.rows import Row
 from core.analysis.settings_table import SettingRow
 from core.analysis.svg import pareto_plot
-from core.analysis.table import Row
 from core.analysis.wording import (  # fmt: skip
     NOT_PAIRED_MEANS,
     change_text,

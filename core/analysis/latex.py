@@ -6,7 +6,7 @@ without another package, whatever stands behind the figure.
 
 from collections.abc import Sequence
 
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.analysis.wording import (  # fmt: skip
     NOT_PAIRED,
     NOT_PAIRED_MEANS,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.records.metrics import METRICS
 
 Limits = Mapping[str, float]

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.analysis.heat_map import HeatMap
-from core.analysis.table import Row, as_markdown
+from core.analysis.rows import Row
+from core.analysis.table import as_markdown
 from core.records.metrics import METRICS, TABLE_COLUMNS
 from core.records.reports import Metric, StageReport
 

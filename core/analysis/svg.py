@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 from core.analysis.pareto import front
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.analysis.wording import heading, shown
 from core.records.metrics import METRICS, MetricKind
 

@@ -20,7 +20,7 @@ def machine_options(options: argparse.Namespace) -> Any:
     Raises:
         EspalierError: for a power that cannot be.
     """
-    from core.engine.engine import Options
+    from core.engine.options import Options
     from core.profiling.energy import CORE_WATTS
 
     watts = CORE_WATTS if options.core_watts is None else options.core_watts

@@ -22,8 +22,9 @@ from pydantic import BaseModel, ValidationError
 
 from core.analysis.accuracy import TOP5_FROM
 from core.analysis.heat_map import HeatMap
+from core.analysis.rows import Origin, Row
 from core.analysis.settings_table import Line
-from core.analysis.table import Origin, Row, table_rows
+from core.analysis.table import table_rows
 from core.common.errors import EspalierError
 from core.common.params import Params, when_of
 from core.comparison.device_report import read_device_report

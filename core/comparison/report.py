@@ -11,9 +11,10 @@ from core.analysis.html_report import Content, RunPart, html_report
 from core.analysis.latex import as_latex
 from core.analysis.pareto import fits, limit_words
 from core.analysis.report import paper_rows, why_lines
+from core.analysis.rows import Row, row_id
 from core.analysis.settings_table import SettingRow, side_by_side
 from core.analysis.svg import Curve, curve_plot
-from core.analysis.table import Row, as_csv, as_markdown, as_text, by_run, columns_with_values, row_id
+from core.analysis.table import as_csv, as_markdown, as_text, by_run, columns_with_values
 from core.analysis.wording import NOT_PAIRED_MEANS
 from core.common.errors import EspalierError
 from core.comparison.compared_runs import ComparedRun, mixed_conditions, mixed_images, run_labels

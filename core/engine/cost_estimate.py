@@ -18,7 +18,7 @@ from core.common.durations import rough_duration
 from core.data.balance import epoch_images
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline, StageNode
-from core.engine.engine import Options
+from core.engine.options import Options
 from core.machine.child import Child
 from core.models.onnx_source import OnnxSettings
 from core.runs.home import Home

@@ -29,10 +29,11 @@ from core.deploy.artefacts import MadeArtefact
 from core.deploy.quantization.sessions import sqnr
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline, StageNode
-from core.engine.engine import Options
+from core.engine.options import Options
 from core.engine.preflight import Trial, preflight
+from core.models.backbone import Backbone
 from core.models.catalogue import BACKBONES as CATALOGUE
-from core.models.catalogue import Backbone, backbone
+from core.models.catalogue import backbone
 from core.runs.home import Home
 from core.stages.base import ModelStage
 

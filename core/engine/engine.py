@@ -13,7 +13,6 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 
 from core.analysis.report import run_report
 from core.analysis.table import table_rows
@@ -26,14 +25,13 @@ from core.data.store import open_data
 from core.document.pipeline import Grid, Pipeline, StageNode
 from core.engine.evaluator import Evaluator
 from core.engine.grid import combinations_of, read_grid, run_grid
+from core.engine.options import Options
 from core.engine.stage_inputs import Surroundings
 from core.engine.stage_runner import Maker
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
-from core.machine.site_policy import site_policy
 from core.models.catalogue import BACKBONES, backbone
 from core.models.settings import BackboneSettings
-from core.profiling.energy import CORE_WATTS
 from core.records.events import (
     Event,
     Listener,
@@ -54,41 +52,6 @@ from core.stages.base import Input
 _FEW_IMAGES = 20_000  # a large network from random weights on fewer images learns next to nothing
 _FORWARD = 0.35  # work of a forward pass alone, in images of training
 _EVALUATION_WORK = 25_000  # images' worth of training: export, measuring
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What belongs to the machine and not to the pipeline.
-
-    Attributes:
-        device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
-        threads: of training and PyTorch; 0 takes one per physical core.
-        core_watts: power of one busy core, for energy where it cannot be measured.
-    """
-
-    device: str = "auto"
-    threads: int = 0
-    core_watts: float = CORE_WATTS
-
-    def resolved(self) -> "Options":
-        """With the device and the threads decided.
-
-        Raises:
-            EspalierError: when a GPU is asked for and there is none.
-        """
-        import psutil
-        import torch
-
-        policy = site_policy()
-        device = policy.device_for(self.device)
-        threads = policy.threads_for(self.threads, psutil.cpu_count(logical=False) or 1)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise EspalierError(
-                "Expected an NVIDIA GPU, PyTorch finds none.", "Choose the device 'cpu', or check the driver."
-            )
-        return replace(self, device=device, threads=threads)
 
 
 class Engine:

@@ -31,8 +31,9 @@ from core.data.store import open_data
 from core.deploy.artefacts import MadeArtefact
 from core.document import pipeline as documents
 from core.document.pipeline import Node, Pipeline, StageNode
-from core.engine.engine import Options, reproducible
+from core.engine.engine import reproducible
 from core.engine.evaluator import Evaluator
+from core.engine.options import Options
 from core.engine.stage_inputs import Surroundings
 from core.engine.stage_runner import Maker
 from core.machine.child import Child

@@ -26,7 +26,8 @@ from core.data.preprocess import Preprocess
 from core.machine.torch_rng import dice
 from core.machine.trusted_files import TrustList
 from core.models.architecture import apply_difference, difference
-from core.models.catalogue import OWN, backbone
+from core.models.backbone import OWN
+from core.models.catalogue import backbone
 from core.models.classifier import ImageClassifier
 from core.models.python_source import keep_copy, open_copy
 from core.models.settings import BackboneSettings

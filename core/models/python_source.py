@@ -24,7 +24,7 @@ from core.common.errors import EspalierError
 from core.common.params import Params, param
 from core.data.preprocess import HALF, IMAGENET, Normalisation
 from core.machine.trusted_files import TrustList
-from core.models.catalogue import OWN, Backbone
+from core.models.backbone import OWN, Backbone
 from core.models.settings import BackboneSettings
 
 _CODE, _CALL = "network.py", "network.json"

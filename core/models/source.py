@@ -4,7 +4,8 @@ from pathlib import Path
 
 from core.common.errors import EspalierError
 from core.machine.torch_rng import dice
-from core.models.catalogue import Backbone, backbone
+from core.models.backbone import Backbone
+from core.models.catalogue import backbone
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
 from core.models.weights import imagenet_file, load_weights, read_state

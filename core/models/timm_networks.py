@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from core.common.errors import EspalierError
+from core.models.backbone import Backbone
 from core.models.backbones import normalised_head
-from core.models.catalogue import Backbone
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
 from core.models.torchvision_shim import import_torchvision

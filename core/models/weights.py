@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from core.common.errors import EspalierError
 from core.machine.site_policy import site_policy
-from core.models.catalogue import Backbone, own_name
+from core.models.backbone import Backbone
+from core.models.catalogue import own_name
 from core.models.efficientnet_names import is_port, timm_names
 
 _MISFITS_SHOWN = 6

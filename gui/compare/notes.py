@@ -6,7 +6,7 @@ from html import escape
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.comparison.compared_runs import ComparedRun
 from core.records.reports import Cause, StageReport
 from gui import theme

@@ -10,7 +10,7 @@ from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout
 
 from core.analysis.pareto import front
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.analysis.wording import heading, shown
 from core.records.metrics import METRICS, MetricKind
 from gui import theme

@@ -7,7 +7,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.comparison.report import as_format, as_html
 from core.records.metrics import MetricKind
 from gui import theme

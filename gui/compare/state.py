@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from core.analysis.changes import conditions_differ, images_differ
 from core.analysis.pareto import fits
-from core.analysis.table import Row, columns_with_values, pinned
+from core.analysis.rows import Row
+from core.analysis.table import columns_with_values, pinned
 from core.comparison.compared_runs import ComparedRun, mixed_conditions, mixed_images, run_labels
 from core.comparison.report import MIXED, MIXED_IMAGES
 from core.records.metrics import METRICS, MetricKind

@@ -6,7 +6,7 @@ from PySide6.QtCore import QItemSelection, QItemSelectionModel, QPoint, Qt, QTim
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QMenu
 
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from gui import theme
 from gui.compare.state import LABEL
 from gui.language import tr

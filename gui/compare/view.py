@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.comparison.compared_runs import ComparedRun
 from gui.compare import memory
 from gui.compare.chosen import ChosenRuns

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.analysis.wording import NOT_PAIRED, measurable
 from gui.compare.state import DeskState
 from gui.language import tr

@@ -54,7 +54,7 @@ class Checking(QObject):
 
         def job(control: RunControl, say: Say) -> Checked:
             from core.engine.cost_estimate import estimate
-            from core.engine.engine import Options
+            from core.engine.options import Options
             from core.engine.preflight import preflight
 
             machine = Options(**options)

@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 import core.export.export as exporting
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.common.control import RunControl
 from core.export.export import FORMATS, ExportResult, ExportSettings
 from core.records.reports import Artefact, StageReport

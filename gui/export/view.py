@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.deploy.formats.catalogue import FORMATS
 from core.deploy.formats.settings import ExportSettings
 from gui import theme

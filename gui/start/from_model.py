@@ -12,7 +12,8 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.settings import DataSettings
 from core.document.pipeline import Pipeline
-from core.models.catalogue import BACKBONES, Backbone
+from core.models.backbone import Backbone
+from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
 from core.stages.catalogue import STAGES
 

@@ -15,7 +15,8 @@ from PySide6.QtWidgets import (  # fmt: skip
     QTableView,
 )
 
-from core.analysis.table import Row, columns_with_values
+from core.analysis.rows import Row
+from core.analysis.table import columns_with_values
 from core.analysis.wording import change_text, heading, measurable, provenance, shown, shown_change, verdict
 from core.records.metrics import METRICS, TABLE_COLUMNS, MetricKind
 from gui.language import tr

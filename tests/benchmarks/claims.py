@@ -17,7 +17,8 @@ from core.analysis.table import as_text, table_rows
 from core.commands.terminal import Narrator
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.engine.engine import Engine, Options
+from core.engine.engine import Engine
+from core.engine.options import Options
 from core.engine.preflight import small
 from core.machine.fingerprint import fingerprint
 from core.records.reports import Metric, StageReport

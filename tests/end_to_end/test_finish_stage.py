@@ -6,7 +6,8 @@ import pytest
 
 from core.common.control import RunControl
 from core.document import pipeline as documents
-from core.engine.engine import Engine, Options
+from core.engine.engine import Engine
+from core.engine.options import Options
 from core.records.events import EpochDone, Event
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder

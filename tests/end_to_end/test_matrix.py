@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.engine.coverage import BACKBONES, METHODS, coverage
-from core.engine.engine import Options
+from core.engine.options import Options
 from core.runs.home import Home
 
 NO_BLOCKS = ("channels", "layers", "scale-down")  # methods that need residual blocks

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from core.analysis.changes import against, changes, difference, inverted, ratio
-from core.analysis.table import Origin, Row, by_run, pinned, table_rows
+from core.analysis.rows import Origin, Row
+from core.analysis.table import by_run, pinned, table_rows
 from core.analysis.wording import change_text, provenance, shown_change, verdict
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport

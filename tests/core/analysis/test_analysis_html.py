@@ -8,9 +8,9 @@ import pytest
 
 from core.analysis.heat_map import HeatMap
 from core.analysis.html_report import Content, RunPart, html_report
+from core.analysis.rows import Row
 from core.analysis.settings_table import SettingRow
 from core.analysis.svg import Curve, curve_plot, pareto_plot, ticks
-from core.analysis.table import Row
 from core.records.metrics import METRICS
 from core.records.reports import Metric
 

@@ -3,7 +3,7 @@
 import re
 
 from core.analysis.latex import as_latex, escape
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.records.metrics import METRICS
 from core.records.reports import Metric
 

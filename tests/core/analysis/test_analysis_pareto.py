@@ -1,7 +1,7 @@
 """Fronts and limits by hand."""
 
 from core.analysis.pareto import fits, front, limit_words
-from core.analysis.table import Row
+from core.analysis.rows import Row
 from core.records.reports import Metric
 
 

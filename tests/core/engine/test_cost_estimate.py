@@ -7,7 +7,7 @@ import pytest
 from core.common.control import RunControl
 from core.document import pipeline as documents
 from core.engine.cost_estimate import Estimate, _Trial, estimate
-from core.engine.engine import Options
+from core.engine.options import Options
 from core.runs.home import Home
 
 PIPELINE = """

@@ -7,7 +7,8 @@ import pytest
 from core.common.errors import EspalierError
 from core.document import pipeline as documents
 from core.engine.coverage import METHODS, Cell, as_markdown, coverage, document
-from core.engine.engine import Engine, Options
+from core.engine.engine import Engine
+from core.engine.options import Options
 from core.models.catalogue import BACKBONES
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder

@@ -10,7 +10,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.engine.engine import Options
+from core.engine.options import Options
 from core.engine.preflight import Preflight, Trial, named_field, preflight, small
 from core.runs.home import Home
 

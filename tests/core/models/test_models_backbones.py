@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from core.common.errors import EspalierError
-from core.models.catalogue import BACKBONES, Backbone, backbone, is_backbone
+from core.models.backbone import Backbone
+from core.models.catalogue import BACKBONES, backbone, is_backbone
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
 from core.models.timm_networks import import_timm

@@ -1,0 +1,42 @@
+"""What a run takes from the machine and not from the pipeline."""
+
+from dataclasses import dataclass, replace
+
+from core.common.errors import EspalierError
+from core.machine.site_policy import site_policy
+from core.profiling.energy import CORE_WATTS
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What belongs to the machine and not to the pipeline.
+
+    Attributes:
+        device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+        threads: of training and PyTorch; 0 takes one per physical core.
+        core_watts: power of one busy core, for energy where it cannot be measured.
+    """
+
+    device: str = "auto"
+    threads: int = 0
+    core_watts: float = CORE_WATTS
+
+    def resolved(self) -> "Options":
+        """With the device and the threads decided.
+
+        Raises:
+            EspalierError: when a GPU is asked for and there is none.
+        """
+        import psutil
+        import torch
+
+        policy = site_policy()
+        device = policy.device_for(self.device)
+        threads = policy.threads_for(self.threads, psutil.cpu_count(logical=False) or 1)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise EspalierError(
+                "Expected an NVIDIA GPU, PyTorch finds none.", "Choose the device 'cpu', or check the driver."
+            )
+        return replace(self, device=device, threads=threads)
