@@ -12,11 +12,11 @@ from PySide6.QtWidgets import QApplication
 import core
 from core.common.errors import EspalierError
 from core.runs.home import Home
-from gui import files
-from gui.language import speak
-from gui.main_window import MainWindow
-from gui.messages import install_crash_hook
-from gui.theme import Theme, app_icon
+from gui.base import open_files as files
+from gui.base.messages import install_crash_hook
+from gui.base.theme import Theme, app_icon
+from gui.base.translation import speak
+from gui.shell.main_window import MainWindow
 
 
 def main(argv: Sequence[str] | None = None) -> int:

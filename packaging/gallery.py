@@ -23,10 +23,10 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from core.data.store import open_data
 from gui.app import make_application, make_window
+from gui.base.worker import Worker
 from gui.editor import edits, forest
 from gui.editor.palette import NEW
-from gui.main_window import MainWindow
-from gui.worker import Worker
+from gui.shell.main_window import MainWindow
 
 _RUN_LIMIT_MS = 30 * 60 * 1000
 THEMES = ("light", "dark")

@@ -32,7 +32,7 @@ from window_fixtures import TINY
 
 from core.document import pipeline as documents
 from gui.editor.cards import MOVED
-from gui.main_window import MainWindow
+from gui.shell.main_window import MainWindow
 
 W = TypeVar("W", bound=QWidget)
 LEFT, RIGHT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.KeyboardModifier.NoModifier

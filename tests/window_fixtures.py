@@ -19,13 +19,13 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
-from gui import files
 from gui.app import make_application
-from gui.files import Opened
-from gui.main_window import MainWindow
-from gui.messages import MessageDialog, Messages
-from gui.theme import Theme
-from gui.worker import Worker
+from gui.base import open_files as files
+from gui.base.messages import MessageDialog, Messages
+from gui.base.open_files import Opened
+from gui.base.theme import Theme
+from gui.base.worker import Worker
+from gui.shell.main_window import MainWindow
 
 _HARMLESS = (  # about the test's platform, not about the window
     "propagateSizeHints",

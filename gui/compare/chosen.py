@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from core.comparison.compared_runs import ComparedRun, from_parts
-from gui.results import Results
+from gui.runs.run_results import Results
 
 
 class ChosenRuns:

@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QMenu, QPushButton
 
 from core.analysis.wording import heading
 from core.records.metrics import MetricKind
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 
 
 class ColumnMenu(QMenu):

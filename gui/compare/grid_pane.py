@@ -16,8 +16,8 @@ from PySide6.QtWidgets import (
 )
 
 from core.analysis.heat_map import HeatMap
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel
 
 Index = QModelIndex | QPersistentModelIndex

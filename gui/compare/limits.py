@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from core.analysis.pareto import fits, limit_words
 from core.analysis.rows import Row
 from core.records.metrics import MetricKind
-from gui.language import tr
+from gui.base.translation import tr
 from gui.widgets.buttons import text
 
 _STEPS = 400

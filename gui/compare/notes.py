@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QPushButton, QTextBrowser, QVBoxLayout, QWidget
 from core.analysis.rows import Row
 from core.comparison.compared_runs import ComparedRun
 from core.records.reports import Cause, StageReport
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 
 _LAYERS_SHOWN = 30
 _RUNS_SHOWN = 12

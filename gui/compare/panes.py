@@ -6,12 +6,12 @@ from PySide6.QtWidgets import QFrame, QTabWidget, QVBoxLayout
 
 from core.comparison.compared_runs import ComparedRun, run_labels
 from core.comparison.report import papers_of
+from gui.base.translation import tr
 from gui.compare.grid_pane import GridPane
 from gui.compare.limits import LimitsPane
 from gui.compare.notes import NotesPane
 from gui.compare.paper import PaperPane
 from gui.compare.settings_pane import SettingsPane
-from gui.language import tr
 
 _LIMITS, _SETTINGS, _NOTES, _PAPER, _GRID = range(5)
 

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QTabWidget, QTextBrowser, 
 
 from core.analysis.report import paper_rows
 from core.document.pipeline import PaperTable
-from gui.language import tr
+from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.metric_table import MetricModel, MetricTable
 

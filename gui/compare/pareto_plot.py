@@ -13,8 +13,8 @@ from core.analysis.pareto import front
 from core.analysis.rows import Row
 from core.analysis.wording import heading, shown
 from core.records.metrics import METRICS, MetricKind
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 from gui.widgets.buttons import text
 from gui.widgets.plot_parts import put_in_theme
 

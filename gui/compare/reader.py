@@ -12,9 +12,9 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.comparison.compared_runs import ComparedRun, read_all
 from core.runs.home import Home
-from gui.language import tr
+from gui.base.translation import tr
+from gui.base.worker import Say, Worker
 from gui.start.library import STATUS_WORDS, list_runs
-from gui.worker import Say, Worker
 
 _PATIENCE = 0.4  # seconds without anything to see
 

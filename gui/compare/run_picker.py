@@ -14,9 +14,9 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
-from gui import theme
+from gui.base import theme
+from gui.base.translation import tr
 from gui.compare.reader import Entry
-from gui.language import tr
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
 

@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 from core.analysis.rows import Row
 from core.comparison.report import as_format, as_html
 from core.records.metrics import MetricKind
-from gui import theme
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.compare.state import DeskState
-from gui.language import QT_TR_NOOP, tr
 
 NAMES = {"csv": "CSV", "markdown": "Markdown", "latex": "LaTeX"}
 _COPIES = (("csv", QT_TR_NOOP("As CS&V, every metric"), ""), ("markdown", QT_TR_NOOP("As &Markdown"), "Ctrl+Shift+C"), ("latex", QT_TR_NOOP("As &LaTeX"), ""))  # fmt: skip

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.analysis.settings_table import Line, SettingRow, side_by_side
-from gui.language import tr
+from gui.base.translation import tr
 from gui.widgets.buttons import text
 
 Index = QModelIndex | QPersistentModelIndex

@@ -11,7 +11,7 @@ from core.comparison.compared_runs import ComparedRun, mixed_conditions, mixed_i
 from core.comparison.report import MIXED, MIXED_IMAGES
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import StageReport
-from gui.language import tr
+from gui.base.translation import tr
 
 LABEL = "label"  # sorts by the first column
 

@@ -7,9 +7,9 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QMenu
 
 from core.analysis.rows import Row
-from gui import theme
+from gui.base import theme
+from gui.base.translation import tr
 from gui.compare.state import LABEL
-from gui.language import tr
 from gui.widgets.metric_table import MetricModel, MetricTable
 
 

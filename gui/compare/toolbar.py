@@ -2,10 +2,10 @@
 
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from gui import theme
+from gui.base import theme
+from gui.base.translation import tr
 from gui.compare.columns import ColumnButton, ColumnMenu
 from gui.compare.state import DeskState
-from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.search_box import SearchBox
 

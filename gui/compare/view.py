@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from core.analysis.rows import Row
 from core.comparison.compared_runs import ComparedRun
+from gui.base.translation import tr
 from gui.compare import memory
 from gui.compare.chosen import ChosenRuns
 from gui.compare.columns import ColumnMenu
@@ -21,8 +22,7 @@ from gui.compare.state import DeskState
 from gui.compare.table import ComparisonTable
 from gui.compare.toolbar import Toolbar
 from gui.compare.wording import about, legend, title
-from gui.language import tr
-from gui.results import Results
+from gui.runs.run_results import Results
 from gui.widgets.buttons import ActionButton, ElidedLabel, Empty, Header, card, text
 from gui.widgets.metric_table import MetricModel
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from core.analysis.rows import Row
 from core.analysis.wording import NOT_PAIRED, measurable
+from gui.base.translation import tr
 from gui.compare.state import DeskState
-from gui.language import tr
-from gui.results import Results
+from gui.runs.run_results import Results
 
 
 def title(state: DeskState) -> str:

@@ -8,7 +8,7 @@ from core.document.pipeline import Pipeline, SourceNode
 from core.models.catalogue import backbone
 from core.models.onnx_source import OnnxSettings
 from core.models.settings import BackboneSettings
-from gui.language import tr
+from gui.base.translation import tr
 
 
 def applied_to(pipeline: Pipeline, data: ImageData) -> list[Applied]:

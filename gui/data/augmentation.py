@@ -12,10 +12,10 @@ from PySide6.QtWidgets import (
 
 from core.common.declarations import declarations
 from core.data.settings import Augmentation
-from gui import theme
+from gui.base import theme
+from gui.base.translation import tr
 from gui.data.jobs import SHOWN, VARIANTS, Augmented
 from gui.data.pictures import fitted
-from gui.language import tr
 from gui.widgets.buttons import Empty, text
 
 _SIDE, _GAP, _LABEL = 120, 8, 92

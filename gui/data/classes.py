@@ -15,8 +15,8 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.data.image_data import ImageData
 from core.data.splits import SPLITS
-from gui import theme
-from gui.language import QT_TR_NOOP, tr
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.widgets.tables import set_up_rows
 
 Index = QModelIndex | QPersistentModelIndex

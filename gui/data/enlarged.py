@@ -4,9 +4,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from gui.base.translation import tr
 from gui.data.pictures import fitted
 from gui.data.thumbnails import ThumbnailModel
-from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 
 _SIDE = 480

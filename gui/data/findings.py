@@ -15,8 +15,8 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.data.inspection import Finding
-from gui import theme
-from gui.language import QT_TR_NOOP, tr
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.widgets.buttons import line, text
 
 SIGNS = {"warning": ("warning", "warning"), "note": ("info", "info"), "fine": ("done", "good")}

@@ -7,10 +7,10 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, 
 
 from core.data.image_data import ImageData
 from core.data.splits import SPLITS
+from gui.base.translation import tr
 from gui.data.classes import ALL, SPLIT_TITLES, number
 from gui.data.enlarged import EnlargedImage
 from gui.data.thumbnails import Thumbnails, images_of
-from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 
 

@@ -7,8 +7,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QHeaderView, QTableView, QVBoxLayout, QWidget
 
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 from gui.widgets.buttons import text
 from gui.widgets.tables import set_up_rows
 

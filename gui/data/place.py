@@ -11,15 +11,15 @@ from core.data.image_data import ImageData
 from core.data.settings import DataSettings
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
+from gui.base.document import Document
+from gui.base.messages import Messages
+from gui.base.result_cache import Kept
+from gui.base.translation import tr
+from gui.base.worker import Failure, Say, Worker
 from gui.data import jobs
 from gui.data.guess import guess_source
 from gui.data.view import AUGMENTATION, DataView
-from gui.document import Document
 from gui.editor import edits
-from gui.kept import Kept
-from gui.language import tr
-from gui.messages import Messages
-from gui.worker import Failure, Say, Worker
 
 _NOT_FOR_OPENING = {"augmentation", "normalisation", "balance"}
 

@@ -9,9 +9,9 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView
 
 from core.data.image_data import ImageData
+from gui.base.translation import tr
 from gui.data.classes import ALL, SPLIT_TITLES
 from gui.data.pictures import Thumbs
-from gui.language import tr
 
 Index = QModelIndex | QPersistentModelIndex
 SIDE = 84

@@ -19,14 +19,14 @@ from PySide6.QtWidgets import (  # fmt: skip
 from core.data.catalogue import SOURCES
 from core.data.image_data import ImageData
 from core.data.inspection import Finding
-from gui import theme
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.data.augmentation import AugmentationPane
 from gui.data.classes import LABEL, ClassTable, number
 from gui.data.findings import FindingsPane
 from gui.data.gallery import Gallery
 from gui.data.jobs import Checked
 from gui.data.left_out import LeftOutPane
-from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import Empty, Header, card
 
 EMPTY, OPENING, SHOWN = range(3)

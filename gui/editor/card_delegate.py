@@ -4,10 +4,10 @@ from PySide6.QtCore import QAbstractItemModel, QEvent, QPointF, QRect, QRectF, Q
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from gui import theme
+from gui.base import theme
+from gui.base.translation import tr
+from gui.editor.branch_lines import Edge, Lanes
 from gui.editor.cards import Card, CardModel, Index
-from gui.editor.lanes import Edge, Lanes
-from gui.language import tr
 
 
 class CardDelegate(QStyledItemDelegate):

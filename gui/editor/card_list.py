@@ -17,11 +17,11 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractItemView, QListView
 
-from gui import theme
+from gui.base import theme
+from gui.base.translation import tr
 from gui.editor.card_delegate import CardDelegate
 from gui.editor.cards import MOVED, CardModel
 from gui.editor.palette import NEW
-from gui.language import tr
 
 _EDGE = 0.3  # of a card's height at either side: there a card lands between, in the middle it branches
 

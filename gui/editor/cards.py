@@ -10,12 +10,12 @@ from core.common.durations import rough_duration
 from core.common.errors import Problem
 from core.document.pipeline import Pipeline
 from core.whatif import Forecast
+from gui.base.translation import tr
 from gui.editor import summary
+from gui.editor.branch_lines import Lanes, lay_out
 from gui.editor.edits import titles
 from gui.editor.figures import facts
 from gui.editor.forest import parent_of
-from gui.editor.lanes import Lanes, lay_out
-from gui.language import tr
 
 Index = QModelIndex | QPersistentModelIndex
 MOVED = "application/x-espalier-stage"

@@ -21,9 +21,9 @@ from core.common.errors import Problem
 from core.document.pipeline import Pipeline
 from core.engine.cost_estimate import Estimate
 from core.engine.preflight import Preflight, Trial
-from gui import theme
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.problems import LinkLabel, place_in_words
-from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import ElidedLabel, text
 
 _STATES = {

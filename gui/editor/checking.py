@@ -12,8 +12,8 @@ from core.document.pipeline import Pipeline
 from core.engine.cost_estimate import Estimate
 from core.engine.preflight import Preflight, Trial
 from core.runs.home import Home
-from gui.language import tr
-from gui.worker import Say, Worker
+from gui.base.translation import tr
+from gui.base.worker import Say, Worker
 
 _PREFLIGHT = 0.7  # share of the progress bar
 

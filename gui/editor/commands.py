@@ -9,13 +9,13 @@ from PySide6.QtWidgets import QHBoxLayout, QListView, QMenu, QToolButton
 from core.common.errors import Problem
 from core.records.reports import Cause
 from core.stages.catalogue import STAGES
-from gui import theme
-from gui.document import Document
+from gui.base import theme
+from gui.base.document import Document
+from gui.base.translation import tr
 from gui.editor import edits, forest
 from gui.editor.card_list import Landing
 from gui.editor.cards import Card, icon_of
 from gui.editor.fixes import Fix, fix_for, fix_for_cause
-from gui.language import tr
 
 _ICONS = {
     "branch-here": "branch",

@@ -8,7 +8,7 @@ from core.common.declarations import declarations
 from core.common.params import Params
 from core.data.settings import DataSettings
 from core.document.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path, settings_class
-from gui.language import QT_TR_NOOP, tr
+from gui.base.translation import QT_TR_NOOP, tr
 
 SOURCE_WORDS = {
     "backbone": (

@@ -1,7 +1,7 @@
 """Counts, sizes and times as cards and strips write them (no widgets)."""
 
 from core.whatif import Forecast
-from gui.language import tr
+from gui.base.translation import tr
 
 
 def short_count(count: float) -> str:

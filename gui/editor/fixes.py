@@ -13,8 +13,8 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline, StageNode, settings_class
 from core.records.reports import Cause
 from core.stages.base import DeploymentStage
+from gui.base.translation import tr
 from gui.editor import edits, forest
-from gui.language import tr
 
 
 @dataclass(frozen=True, slots=True)

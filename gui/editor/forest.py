@@ -10,8 +10,8 @@ from core.common.declarations import declarations
 from core.document.pipeline import SOURCE_KINDS, Pipeline
 from core.stages.base import DeploymentStage
 from core.stages.catalogue import STAGES
+from gui.base.translation import tr
 from gui.editor.edits import SOURCE_WORDS, blank_settings, put, titles
-from gui.language import tr
 
 
 class RefusedEdit(ValueError):

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QSpinBo
 from core.common.declarations import ParameterDeclaration, declarations
 from core.document.pipeline import Grid, Pipeline
 from core.stages.base import ModelStage
-from gui.language import tr
+from gui.base.translation import tr
 from gui.widgets.buttons import text
 from gui.widgets.form import LABEL_WIDTH
 

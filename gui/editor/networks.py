@@ -7,7 +7,7 @@ from pathlib import Path
 from core.common.errors import EspalierError
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs
-from gui.language import tr
+from gui.base.translation import tr
 from gui.widgets.fields import Option
 
 _RUNS = 12

@@ -29,10 +29,10 @@ from PySide6.QtWidgets import (
 
 from core.document.pipeline import SOURCE_KINDS
 from core.stages.catalogue import STAGES
-from gui import theme
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.cards import Index, icon_of
 from gui.editor.edits import SOURCE_WORDS
-from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
 

@@ -19,10 +19,10 @@ from core.data.settings import DataSettings
 from core.document.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path, settings_class
 from core.models.catalogue import BACKBONES
 from core.whatif import Forecast
-from gui import theme
+from gui.base import theme
+from gui.base.translation import tr
 from gui.editor import edits, forest
-from gui.editor.strip import ForecastStrip
-from gui.language import tr
+from gui.editor.forecast_strip import ForecastStrip
 from gui.widgets.buttons import line, text
 from gui.widgets.fields import ChoiceField, Option
 from gui.widgets.form import FIELD_WIDTH, LABEL_WIDTH, Form, Where

@@ -17,10 +17,10 @@ from PySide6.QtWidgets import (
 from core.common.declarations import declarations
 from core.common.errors import Problem
 from core.document.pipeline import Pipeline, settings_class
-from gui import theme
+from gui.base import theme
+from gui.base.translation import tr
 from gui.editor.edits import titles
 from gui.editor.fixes import Fix
-from gui.language import tr
 from gui.widgets.buttons import text
 
 _SHOWN = 4

@@ -7,8 +7,8 @@ from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.document.pipeline import Pipeline, SourceNode, StageNode, settings_class
 from core.models.catalogue import BACKBONES
+from gui.base.translation import tr
 from gui.editor.forest import references
-from gui.language import tr
 
 _SEPARATOR = " · "
 _LONGEST = 5

@@ -13,17 +13,17 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.common.errors import Problem
 from core.document.pipeline import Pipeline
-from gui.document import Document
+from gui.base.document import Document
+from gui.base.translation import tr
 from gui.editor import edits
 from gui.editor.card_list import CardList
 from gui.editor.cards import Card, CardModel
 from gui.editor.commands import StageCommands
-from gui.editor.outlook import Outlook
+from gui.editor.forecasts import Outlook
 from gui.editor.palette import Palette
 from gui.editor.panels import DataPanel, NodePanel, Panel
 from gui.editor.pipeline_panel import PipelinePanel
 from gui.editor.problems import ProblemStrip
-from gui.language import tr
 from gui.widgets.buttons import ActionButton, Header, card
 from gui.widgets.fields import Option
 from gui.widgets.form import Where

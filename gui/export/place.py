@@ -14,13 +14,13 @@ from core.common.control import RunControl
 from core.export.export import FORMATS, ExportResult, ExportSettings
 from core.records.reports import Artefact, StageReport
 from core.runs.run_folder import RunFolder
-from gui.actions import Actions
+from gui.base.actions import Actions
+from gui.base.latest_job import Lane
+from gui.base.messages import Messages
+from gui.base.translation import QT_TR_NOOP, tr
+from gui.base.worker import Failure, Worker
 from gui.export.view import ExportView
-from gui.inspect.lane import Lane
-from gui.language import QT_TR_NOOP, tr
-from gui.messages import Messages
-from gui.results import Results
-from gui.worker import Failure, Worker
+from gui.runs.run_results import Results
 
 Say = Callable[[Any], None]
 _KEEPS_CARD = QT_TR_NOOP("The model card stands here once the export has ended.")

@@ -7,8 +7,8 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel, text
 
 if TYPE_CHECKING:

@@ -25,12 +25,12 @@ from PySide6.QtWidgets import (  # fmt: skip
 from core.analysis.rows import Row
 from core.deploy.formats.catalogue import FORMATS
 from core.deploy.formats.settings import ExportSettings
-from gui import theme
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.export.ladder_view import LadderView
 from gui.export.verdict import VerdictCard
 from gui.help.page import Page
-from gui.language import QT_TR_NOOP, tr
-from gui.results import Results
+from gui.runs.run_results import Results
 from gui.widgets.buttons import ActionButton, Empty, Header, card, text
 from gui.widgets.fields import Option
 from gui.widgets.form import Form

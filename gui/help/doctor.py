@@ -17,10 +17,10 @@ from PySide6.QtWidgets import (
 
 from core.common.control import RunControl
 from core.doctor.checks import Examination, examine
-from gui import theme
-from gui.language import QT_TR_NOOP, tr
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
+from gui.base.worker import Failure, Say, Worker
 from gui.widgets.buttons import text
-from gui.worker import Failure, Say, Worker
 
 _WORDS = {
     "good": ("done", "good", QT_TR_NOOP("Good")),

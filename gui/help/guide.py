@@ -4,7 +4,7 @@ import re
 import sysconfig
 from pathlib import Path
 
-from gui.language import QT_TR_NOOP, tr
+from gui.base.translation import QT_TR_NOOP, tr
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDERS = (_ROOT / "docs", Path(sysconfig.get_path("data")) / "share" / "espalier" / "docs")

@@ -18,9 +18,9 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QTextBrowser, QTextEdit
 
-from gui import theme
+from gui.base import theme
+from gui.base.translation import tr
 from gui.help import guide
-from gui.language import tr
 
 _DIALECT = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 _AIR = 12  # pixels above a heading that was jumped to

@@ -14,10 +14,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui import theme
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.help import guide
 from gui.help.page import Page
-from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
 

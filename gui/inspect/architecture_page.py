@@ -4,8 +4,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
 
 from core.analysis.layers import WORDS, Change, Difference
+from gui.base.translation import tr
 from gui.inspect.bar_table import BarTable, Cell, Column
-from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, Empty
 
 _TONES = {"dropped": "bad", "factorised": "info", "added": "info"}

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QStyleOptionViewItem,
 )
 
-from gui import theme
+from gui.base import theme
 from gui.widgets.tables import SortedTable
 
 Index = QModelIndex | QPersistentModelIndex

@@ -5,9 +5,9 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSplitter, QVBoxLayout, QW
 
 from core.analysis.confusion import ClassFigures, class_figures, row_percent
 from core.analysis.flips import Pair
+from gui.base.translation import tr
 from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.confusion_view import ConfusionView
-from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 
 

@@ -14,8 +14,8 @@ from PySide6.QtWidgets import (  # fmt: skip
     QTableView,
 )
 
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 
 Index = QModelIndex | QPersistentModelIndex
 _HEAT = Qt.ItemDataRole.UserRole

@@ -14,10 +14,10 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
+from gui.base.translation import tr
 from gui.inspect.histogram_plot import HistogramPlot
 from gui.inspect.progress_line import ProgressLine
 from gui.inspect.work import Distribution
-from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, Empty, card
 from gui.widgets.search_box import SearchBox
 

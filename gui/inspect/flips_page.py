@@ -7,10 +7,10 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QScrollArea, QStackedWidge
 
 from core.analysis.flips import KINDS, Kind, Pair
 from core.data.image_data import ImageData
+from gui.base.translation import tr
 from gui.inspect.gallery import FlipsGallery
 from gui.inspect.progress_line import ProgressLine
 from gui.inspect.top_five import EnlargedFlip, Look
-from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, Empty, card
 
 _SIDE = 150

@@ -16,9 +16,9 @@ from PySide6.QtWidgets import (  # fmt: skip
 from core.analysis.confusion import Answers
 from core.analysis.flips import Pair
 from core.data.image_data import ImageData
-from gui import theme
+from gui.base import theme
+from gui.base.translation import tr
 from gui.data.pictures import Thumbs
-from gui.language import tr
 
 Index = QModelIndex | QPersistentModelIndex
 SIDE = 96

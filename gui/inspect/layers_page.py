@@ -7,10 +7,10 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from gui import theme
+from gui.base import theme
+from gui.base.translation import tr
 from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.progress_line import ProgressLine
-from gui.language import tr
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.search_box import SearchBox
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from core.document.pipeline import Pipeline
 from core.stages.catalogue import STAGES
+from gui.base.translation import tr
 from gui.editor import edits, forest
-from gui.language import tr
 
 PRUNE_FIELD, KEEP_FIELD = "own_ratios", "keep"
 _FRESH = {PRUNE_FIELD: "prune-channels", KEEP_FIELD: "quantize-static"}

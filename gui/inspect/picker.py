@@ -7,8 +7,8 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QStyle, QStyleOptionComboBox, QStylePainter, QWidget
 
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.subject import RunEntry, Subject
-from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
 
 NOTHING = QT_TR_NOOP("Nothing")

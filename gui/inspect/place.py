@@ -10,19 +10,19 @@ from PySide6.QtCore import QObject, Signal
 from core.common.errors import EspalierError
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from gui.actions import Actions
-from gui.document import Document
+from gui.base.actions import Actions
+from gui.base.document import Document
+from gui.base.latest_job import Lane
+from gui.base.messages import Messages
+from gui.base.result_cache import Kept
+from gui.base.translation import QT_TR_NOOP, tr
+from gui.base.worker import Failure
 from gui.inspect import work
-from gui.inspect.lane import Lane
 from gui.inspect.progress_line import ProgressLine
+from gui.inspect.run_files import Shelf
 from gui.inspect.scanning import Scanning
-from gui.inspect.shelf import Shelf
 from gui.inspect.subject import Subject, counterpart, final, find, runs_to_inspect
 from gui.inspect.view import InspectView
-from gui.kept import Kept
-from gui.language import QT_TR_NOOP, tr
-from gui.messages import Messages
-from gui.worker import Failure
 
 _BUSY = QT_TR_NOOP(
     "A run is going on; this would disturb its measurements. It starts when the run has ended."

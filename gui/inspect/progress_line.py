@@ -3,7 +3,7 @@
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
 
-from gui.language import tr
+from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel
 
 _LATE_MS = 300

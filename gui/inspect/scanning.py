@@ -7,15 +7,15 @@ from PySide6.QtCore import QObject, Signal
 
 from core.deploy.quantization.sensitivity import UNITS
 from core.runs.home import Home
-from gui.document import Document
+from gui.base.document import Document
+from gui.base.latest_job import Lane
+from gui.base.messages import Messages
+from gui.base.result_cache import Kept
+from gui.base.translation import tr
 from gui.inspect import overrides, work
-from gui.inspect.lane import Lane
 from gui.inspect.layers_page import Sensitivity
 from gui.inspect.sensitivity_page import SensitivityPage
 from gui.inspect.subject import Subject
-from gui.kept import Kept
-from gui.language import tr
-from gui.messages import Messages
 
 
 class Scanning(QObject):

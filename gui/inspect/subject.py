@@ -16,7 +16,7 @@ from core.document.pipeline import Pipeline
 from core.records.reports import Artefact, StageReport
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs
-from gui.language import tr
+from gui.base.translation import tr
 
 _DECIDE_NO_TEST_IMAGE = {
     "augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance",

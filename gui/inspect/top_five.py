@@ -8,10 +8,10 @@ from PySide6.QtGui import QColor, QKeySequence, QPainter, QPaintEvent, QShortcut
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from core.analysis.confusion import Answers
-from gui import theme
+from gui.base import theme
+from gui.base.translation import tr
 from gui.data.pictures import fitted
 from gui.inspect.gallery import FlipsModel
-from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, text
 
 _LINE = 24

@@ -4,7 +4,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
 
-from gui import theme
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.architecture_page import ArchitecturePage
 from gui.inspect.classes_page import ClassesPage
 from gui.inspect.distributions_page import DistributionsPage
@@ -13,7 +14,6 @@ from gui.inspect.layers_page import LayersPage
 from gui.inspect.picker import SubjectPicker
 from gui.inspect.sensitivity_page import SensitivityPage
 from gui.inspect.subject import Subject
-from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import ActionButton, Empty, Header
 
 TABS = (

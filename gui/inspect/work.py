@@ -14,8 +14,8 @@ from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.machine.child import Child
 from core.runs.home import Home
+from gui.base.translation import tr
 from gui.inspect.subject import Subject, check_files
-from gui.language import tr
 
 Say = Callable[[Any], None]
 What = Literal["weights", "activations"]

@@ -3,11 +3,11 @@
 from PySide6.QtCore import QSettings, Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
 
-from gui import theme
-from gui.language import QT_TR_NOOP, tr
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.monitor.smoothing import smoothed
-from gui.monitor.state import RunState
 from gui.monitor.timeline import AXES, Axis, Timeline
+from gui.runs.run_state import RunState
 from gui.widgets.buttons import text
 from gui.widgets.curve_plot import CurvePlot, Look
 

@@ -15,9 +15,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui import theme
-from gui.language import QT_TR_NOOP, tr
-from gui.monitor.state import LogLine, StageState
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
+from gui.runs.run_state import LogLine, StageState
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
 

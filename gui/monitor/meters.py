@@ -8,7 +8,7 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QGridLayout, QProgressBar, QVBoxLayout, QWidget
 
 from core.machine.load import Sample, Sampler
-from gui.language import tr
+from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel, card, text
 
 PERIOD = 2.0

@@ -5,9 +5,9 @@ from PySide6.QtGui import QAction, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from core.common.durations import duration, time_left
-from gui import theme
-from gui.language import QT_TR_NOOP, tr
-from gui.monitor.state import RunState, StageState
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
+from gui.runs.run_state import RunState, StageState
 from gui.widgets.buttons import ElidedLabel, text
 
 STATUS: dict[str, tuple[str, str, str]] = {

@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 
 from core.common.durations import clock
-from gui.language import QT_TR_NOOP, tr
-from gui.monitor.state import RunState, StageState
+from gui.base.translation import QT_TR_NOOP, tr
+from gui.runs.run_state import RunState, StageState
 
 Axis = Literal["step", "epoch", "time"]
 AXES: tuple[tuple[Axis, str, str], ...] = (

@@ -15,13 +15,13 @@ from PySide6.QtWidgets import (
 )
 
 from core.common.durations import time_left
-from gui.language import tr
+from gui.base.translation import tr
 from gui.monitor.curves import Curves
 from gui.monitor.log_view import LogView
 from gui.monitor.meters import Meters
-from gui.monitor.queue import QueuePane, RunQueue
 from gui.monitor.stage_table import StageTable
-from gui.monitor.state import RunState
+from gui.runs.run_queue import QueuePane, RunQueue
+from gui.runs.run_state import RunState
 from gui.widgets.buttons import ActionButton, Empty, Header, card, text
 from gui.widgets.throttle import Throttle
 

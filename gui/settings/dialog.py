@@ -16,15 +16,15 @@ from PySide6.QtWidgets import (
 )
 
 from core.machine.site_policy import Policy
-from gui.language import QT_TR_NOOP, tr
-from gui.messages import Messages
+from gui.base.messages import Messages
+from gui.base.theme import Theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.settings.downloads_page import DownloadsPage
 from gui.settings.jobs import SettingsJobs
 from gui.settings.parts import Page
 from gui.settings.storage_page import StoragePage
 from gui.settings.store import DEVICES, LEAST_WATTS, MOST_THREADS, MOST_WATTS, Settings
 from gui.settings.trust_page import TrustPage
-from gui.theme import Theme
 from gui.widgets.buttons import text
 
 _THEMES = (

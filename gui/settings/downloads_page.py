@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.data.download import PUBLIC_SETS
-from gui.language import tr
+from gui.base.translation import tr
 from gui.settings.jobs import SettingsJobs
 from gui.settings.parts import Page, size
 from gui.widgets.buttons import ElidedLabel, card, text

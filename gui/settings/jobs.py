@@ -8,9 +8,9 @@ from PySide6.QtCore import QObject, Signal
 from core.common.control import RunControl
 from core.machine.child import Child
 from core.runs.home import Home
-from gui.language import tr
-from gui.messages import Messages
-from gui.worker import Failure, Say, Worker
+from gui.base.messages import Messages
+from gui.base.translation import tr
+from gui.base.worker import Failure, Say, Worker
 
 _FETCHING = "core.models.fetching"
 

@@ -5,8 +5,8 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout
 
 from core.runs.storage import KINDS, Used
-from gui.language import QT_TR_NOOP, tr
-from gui.messages import Messages
+from gui.base.messages import Messages
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.settings.jobs import SettingsJobs
 from gui.settings.parts import Page, size
 from gui.widgets.buttons import card, text

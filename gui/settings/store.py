@@ -5,7 +5,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QSettings, Signal
 
 from core.profiling.energy import CORE_WATTS
-from gui.language import QT_TR_NOOP
+from gui.base.translation import QT_TR_NOOP
 
 DEVICES = (
     ("auto", QT_TR_NOOP("Automatic: a GPU where there is one")),

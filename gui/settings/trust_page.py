@@ -4,8 +4,8 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QTreeWidget, QTreeWidget
 
 from core.common.errors import EspalierError
 from core.machine.trusted_files import TrustList
-from gui.language import tr
-from gui.messages import Messages
+from gui.base.messages import Messages
+from gui.base.translation import tr
 from gui.settings.parts import Page
 from gui.widgets.buttons import text
 

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.models.catalogue import BACKBONES
-from gui.language import tr
+from gui.base.translation import tr
 from gui.start.from_model import WeightsLook
 from gui.widgets.buttons import text
 

@@ -12,16 +12,16 @@ from core.common.errors import EspalierError
 from core.data.settings import DataSettings
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
-from gui.desk import Desk
-from gui.document import Document
+from gui.base.document import Document
+from gui.base.messages import Messages
+from gui.base.open_files import Opened
+from gui.base.translation import tr
+from gui.base.worker import Say, Worker
 from gui.editor import edits
-from gui.files import Opened
-from gui.language import tr
-from gui.messages import Messages
+from gui.shell.document_files import Desk
 from gui.start import from_model
 from gui.start.backbone_dialog import BackboneDialog
 from gui.start.dropped import kind_of
-from gui.worker import Say, Worker
 
 
 class Intake(QObject):

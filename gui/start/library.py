@@ -17,8 +17,8 @@ from core.common.files import write_atomically
 from core.machine.fingerprint import fingerprint
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs
-from gui.files import Recipe, recipes
-from gui.language import QT_TR_NOOP, tr
+from gui.base.open_files import Recipe, recipes
+from gui.base.translation import QT_TR_NOOP, tr
 
 _SAME_MACHINE = ("processor", "logical_cores", "memory_bytes", "gpu")
 _LOOKED_AT = 5

@@ -16,8 +16,8 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 from gui.start.library import RecipeLine
 
 Index = QModelIndex | QPersistentModelIndex

@@ -13,8 +13,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 from gui.start.library import RunLine, parse_tags
 from gui.widgets.buttons import ElidedLabel, text
 

@@ -8,9 +8,9 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from gui import theme
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.data.classes import ARROWS, turned
-from gui.language import QT_TR_NOOP, tr
 from gui.start.library import STATUS_WORDS, RunLine, matches
 from gui.widgets.tables import set_up_rows
 

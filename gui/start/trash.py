@@ -10,7 +10,7 @@ from typing import Any
 from core.common.errors import EspalierError
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from gui.language import tr
+from gui.base.translation import tr
 from gui.start.library import RunLine, forget, remember
 
 KEPT_DAYS = 30

@@ -16,8 +16,8 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.common.durations import date_and_time
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 from gui.start.library import Library, RunLine
 from gui.start.recipe_cards import RecipeCards
 from gui.start.run_details import RunDetails

@@ -3,8 +3,8 @@
 from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout
 
 from core.analysis.tryout import Answer
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.top_five import TopFive
-from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import ElidedLabel, text
 
 NOTHING = "—"

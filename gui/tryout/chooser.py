@@ -9,10 +9,10 @@ from PySide6.QtCore import QObject, Signal
 
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
+from gui.base.messages import Messages
 from gui.inspect.picker import SubjectPicker
-from gui.inspect.shelf import Shelf
+from gui.inspect.run_files import Shelf
 from gui.inspect.subject import Subject, final, find, runs_to_inspect
-from gui.messages import Messages
 from gui.tryout.work import Model
 
 

@@ -5,8 +5,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout
 
+from gui.base.translation import tr
 from gui.data.pictures import image_of
-from gui.language import tr
 from gui.widgets.buttons import ElidedLabel, text
 
 _SIDE = 208

@@ -11,16 +11,16 @@ from PySide6.QtGui import QImage
 from core.analysis.tryout import Tally, Tryout
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from gui.actions import Actions
-from gui.inspect.lane import Lane
-from gui.language import QT_TR_NOOP, tr
-from gui.messages import Messages
+from gui.base.actions import Actions
+from gui.base.latest_job import Lane
+from gui.base.messages import Messages
+from gui.base.translation import QT_TR_NOOP, tr
+from gui.base.worker import Failure, Worker
 from gui.tryout import work
 from gui.tryout.chooser import Chooser
 from gui.tryout.sources import Camera, FrameSource, why_no_camera
 from gui.tryout.view import TryoutView
 from gui.tryout.work import Item, Latest, Live, Tried
-from gui.worker import Failure, Worker
 
 _BUSY = QT_TR_NOOP(
     "A run is going on; trying images would disturb its measurements. It can be done when the run has ended."

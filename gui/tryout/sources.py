@@ -7,7 +7,7 @@ from PySide6.QtCore import QMimeData, QObject, Signal
 from PySide6.QtGui import QImage
 
 from core.data.layout import IMAGE_ENDINGS
-from gui.language import QT_TR_NOOP, tr
+from gui.base.translation import QT_TR_NOOP, tr
 
 NO_MULTIMEDIA = QT_TR_NOOP(
     "The camera needs the package PySide6-Addons; an installation with pip gets it from Espalier's extra “camera”."

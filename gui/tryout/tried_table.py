@@ -14,8 +14,8 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QHeaderView
 
 from core.analysis.tryout import Trial
-from gui import theme
-from gui.language import QT_TR_NOOP, tr
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.tryout.answers import milliseconds
 from gui.tryout.work import Item
 from gui.widgets.tables import SortedTable

@@ -3,8 +3,8 @@
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel
 
 from core.analysis.tryout import Tally, Trial
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 from gui.tryout.answers import milliseconds
 from gui.widgets.buttons import text
 

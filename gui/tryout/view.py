@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.analysis.tryout import Tally, Trial
 from core.data.layout import IMAGE_ENDINGS
-from gui import theme
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.picker import SubjectPicker
 from gui.inspect.progress_line import ProgressLine
-from gui.language import QT_TR_NOOP, tr
 from gui.tryout.answers import AnswerCard
 from gui.tryout.picture import Picture
 from gui.tryout.sources import paths_in, picture_in

@@ -14,8 +14,8 @@ from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 from gui.widgets.buttons import text
 from gui.widgets.legend import Legend, sign, star
 from gui.widgets.plot_parts import Readout, SidewaysBox, TimeAxis, value_at

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.common.declarations import ParameterDeclaration
-from gui.language import tr
+from gui.base.translation import tr
 from gui.widgets.number_box import NumberBox
 
 _SHARE_BOX = 84  # pixels at least; the slider takes the rest

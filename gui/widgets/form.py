@@ -22,8 +22,8 @@ from PySide6.QtWidgets import (
 
 from core.common.declarations import ParameterDeclaration, declarations, plain_value
 from core.common.params import Params
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 from gui.widgets.fields import ChoiceField, Field, Option
 from gui.widgets.fold import Fold, keep_space
 from gui.widgets.path_fields import PathField, ReferenceField, make_field

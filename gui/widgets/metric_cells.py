@@ -4,7 +4,7 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from gui import theme
+from gui.base import theme
 
 Index = QModelIndex | QPersistentModelIndex
 CHANGE, VERDICT, LABEL_BELOW, BASELINE, OUTSIDE = (Qt.ItemDataRole.UserRole + number for number in range(5))

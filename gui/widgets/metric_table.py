@@ -19,7 +19,7 @@ from core.analysis.rows import Row
 from core.analysis.table import columns_with_values
 from core.analysis.wording import change_text, heading, measurable, provenance, shown, shown_change, verdict
 from core.records.metrics import METRICS, TABLE_COLUMNS, MetricKind
-from gui.language import tr
+from gui.base.translation import tr
 from gui.widgets.metric_cells import (  # fmt: skip
     BASELINE,
     CHANGE,

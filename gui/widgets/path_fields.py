@@ -6,7 +6,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QFileDialog, QPushButton
 
 from core.common.declarations import ParameterDeclaration
-from gui.language import tr
+from gui.base.translation import tr
 from gui.widgets.fields import (
     ChoiceField,
     Field,

@@ -2,7 +2,7 @@
 
 from PySide6.QtWidgets import QLineEdit, QToolButton
 
-from gui.language import tr
+from gui.base.translation import tr
 
 
 class SearchBox(QLineEdit):

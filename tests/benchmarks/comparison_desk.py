@@ -28,9 +28,9 @@ from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, stage_keys
 from gui.app import make_application, make_window
+from gui.base.open_files import FIRST, open_any
 from gui.compare import memory
-from gui.files import FIRST, open_any
-from gui.main_window import MainWindow
+from gui.shell.main_window import MainWindow
 
 IMAGES, CLASSES = 10_000, 10
 LIMITS = {"opens": 1.0, "sorts": 0.1}

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 import numpy as np
 
 from gui.app import make_application
+from gui.base.theme import Theme
 from gui.monitor.smoothing import smoothed
-from gui.theme import Theme
 from gui.widgets.curve_plot import CurvePlot, Look
 
 _FRAMES, _WARM, _LIMIT_MS = 120, 3, 1000 / 30

@@ -24,10 +24,10 @@ from core.document import pipeline as documents
 from core.machine.fingerprint import fingerprint
 from core.runs.home import Home
 from gui.app import make_application
+from gui.base.open_files import Opened
+from gui.base.theme import Theme
 from gui.editor import edits
-from gui.files import Opened
-from gui.main_window import MainWindow
-from gui.theme import Theme
+from gui.shell.main_window import MainWindow
 
 LIMIT_MS = 300
 DOCUMENT = """

@@ -21,10 +21,10 @@ from PySide6.QtCore import QEventLoop, Qt, QTimer
 
 from core.document.pipeline import Pipeline
 from gui.app import make_application, make_window
+from gui.base.open_files import FIRST, open_any
+from gui.base.worker import Worker
 from gui.editor import edits
-from gui.files import FIRST, open_any
-from gui.main_window import MainWindow
-from gui.worker import Worker
+from gui.shell.main_window import MainWindow
 
 
 class Ticks:

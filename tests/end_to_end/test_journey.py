@@ -28,11 +28,11 @@ from window_fixtures import (
 
 from core.document import pipeline as documents
 from core.runs.home import Home
-from gui import files
+from gui.base import open_files as files
+from gui.base.theme import Theme
 from gui.data.view import CHECK
 from gui.editor import forest
-from gui.main_window import MainWindow
-from gui.theme import Theme
+from gui.shell.main_window import MainWindow
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from window_fixtures import TINY, close, fresh_folders, home, no_warnings_no_thr
 from core.document import pipeline as documents
 from core.runs.home import Home
 from core.runs.run_folder import find_runs
-from gui.files import Opened
-from gui.main_window import MainWindow
-from gui.theme import Theme
+from gui.base.open_files import Opened
+from gui.base.theme import Theme
+from gui.shell.main_window import MainWindow
 
 
 @pytest.fixture

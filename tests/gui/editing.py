@@ -12,10 +12,10 @@ from PySide6.QtWidgets import (
 
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
+from gui.base.open_files import Opened
 from gui.editor import forest
 from gui.editor.card_list import CardList
-from gui.files import Opened
-from gui.main_window import MainWindow
+from gui.shell.main_window import MainWindow
 
 TREE = """
 espalier: 1

@@ -14,11 +14,11 @@ from core.document import pipeline as documents
 from core.records.reports import StageReport
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from gui.actions import make_actions
-from gui.document import Document
+from gui.base.actions import make_actions
+from gui.base.document import Document
+from gui.base.theme import Theme
+from gui.base.worker import Worker
 from gui.inspect.place import InspectPlace
-from gui.theme import Theme
-from gui.worker import Worker
 
 PIPELINE = """
 espalier: 1

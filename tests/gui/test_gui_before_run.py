@@ -16,7 +16,7 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.whatif import WhatIf
 from gui.editor import edits, forest
-from gui.main_window import MainWindow
+from gui.shell.main_window import MainWindow
 
 # fixes
 

@@ -12,10 +12,10 @@ from core.document.pipeline import PaperTable, Pipeline
 from core.records.metrics import METRICS
 from core.records.reports import Metric
 from core.runs.home import Home
+from gui.base.open_files import RECIPES, open_any
+from gui.base.theme import Theme
 from gui.compare.view import CompareView
-from gui.files import RECIPES, open_any
-from gui.results import read_results
-from gui.theme import Theme
+from gui.runs.run_results import read_results
 from gui.widgets.metric_cells import CHANGE, VERDICT
 from gui.widgets.metric_table import MetricModel, change_text, provenance
 

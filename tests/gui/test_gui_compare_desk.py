@@ -16,11 +16,11 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
+from gui.base.theme import Theme
 from gui.compare import saving
 from gui.compare.reader import Reader
 from gui.compare.view import CompareView
-from gui.results import read_results
-from gui.theme import Theme
+from gui.runs.run_results import read_results
 from gui.widgets.metric_cells import CHANGE, LABEL_BELOW, VERDICT
 
 LEFT = Qt.MouseButton.LeftButton

@@ -16,6 +16,7 @@ from core.data.inspection import Finding
 from core.data.settings import Augmentation, DataSettings
 from core.data.splits import SPLITS
 from core.data.store import open_data
+from gui.base.worker import Worker
 from gui.data import jobs
 from gui.data.applied import applied_to
 from gui.data.augmentation import in_words
@@ -26,8 +27,7 @@ from gui.data.guess import guess_source
 from gui.data.thumbnails import images_of
 from gui.data.view import AUGMENTATION, CHECK, FILES, IMAGES
 from gui.editor import edits
-from gui.main_window import MainWindow
-from gui.worker import Worker
+from gui.shell.main_window import MainWindow
 
 LEFT = Qt.MouseButton.LeftButton
 

@@ -24,7 +24,7 @@ from gui.editor.cards import MOVED
 from gui.editor.palette import NEW
 from gui.editor.panels import NodePanel
 from gui.editor.view import EditorView
-from gui.main_window import MainWindow
+from gui.shell.main_window import MainWindow
 
 # the palette
 

@@ -9,7 +9,7 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.stages.catalogue import STAGES
 from gui.editor import edits, forest
-from gui.editor.lanes import lay_out
+from gui.editor.branch_lines import lay_out
 
 BRANCHED = """
 espalier: 1

@@ -14,11 +14,11 @@ from core.export.export import FORMATS, ExportResult
 from core.export.verification_ladder import Step, ladder
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
+from gui.base.open_files import Opened
+from gui.base.worker import Worker
 from gui.export.ladder_view import LadderView
 from gui.export.place import ExportPlace
-from gui.files import Opened
-from gui.main_window import MainWindow
-from gui.worker import Worker
+from gui.shell.main_window import MainWindow
 
 LABELS = np.arange(200) % 10
 

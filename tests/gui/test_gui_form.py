@@ -10,8 +10,8 @@ from core.common.params import Params
 from core.data.settings import DataSettings
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.stages.catalogue import STAGES
+from gui.base.theme import Theme
 from gui.editor import edits
-from gui.theme import Theme
 from gui.widgets.form import Form
 from gui.widgets.path_fields import make_field
 

@@ -8,10 +8,10 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QGuiApplication
 
 from core.doctor.checks import Check, Examination
-from gui import theme
+from gui.base import theme
 from gui.help import guide
 from gui.help.doctor import DoctorDialog
-from gui.main_window import MainWindow
+from gui.shell.main_window import MainWindow
 
 
 def test_anchors_as_code_hosts_make_them() -> None:

@@ -15,19 +15,19 @@ from core.common.errors import EspalierError
 from core.document import pipeline as documents
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from gui.document import Document
-from gui.files import Opened
+from gui.base.document import Document
+from gui.base.latest_job import Lane
+from gui.base.open_files import Opened
+from gui.base.result_cache import Kept
+from gui.base.theme import DARK, LIGHT, Colours, Theme, contrast
 from gui.inspect import overrides
 from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.confusion_view import DEEPEST, mixed, written_on
-from gui.inspect.lane import Lane
 from gui.inspect.place import InspectPlace
 from gui.inspect.work import ScanRequest
-from gui.kept import Kept
-from gui.main_window import MainWindow
 from gui.monitor.stage_table import StageTable
-from gui.monitor.state import RunState, StageState
-from gui.theme import DARK, LIGHT, Colours, Theme, contrast
+from gui.runs.run_state import RunState, StageState
+from gui.shell.main_window import MainWindow
 
 # scans and the editor
 

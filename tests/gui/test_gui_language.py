@@ -13,9 +13,9 @@ from PySide6.QtCore import QLocale, QTranslator
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication, QPushButton
 
-from gui.desk import CANCEL, LEAVE, SAVE
-from gui.language import speak, tr
-from gui.messages import MessageDialog
+from gui.base.messages import MessageDialog
+from gui.base.translation import speak, tr
+from gui.shell.document_files import CANCEL, LEAVE, SAVE
 
 TS = """<?xml version="1.0" encoding="utf-8"?><!DOCTYPE TS>
 <TS version="2.1" language="de"><context><name></name><message><source>Saved {name}.</source>

@@ -14,8 +14,8 @@ from PySide6.QtGui import QCloseEvent
 
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
-from gui.main_window import MainWindow
-from gui.worker import Worker
+from gui.base.worker import Worker
+from gui.shell.main_window import MainWindow
 
 ROOT = Path(__file__).resolve().parents[2]
 _CLOSING = """

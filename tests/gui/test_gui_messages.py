@@ -10,9 +10,9 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton, QWidget
 
 from core.common.errors import EspalierError
-from gui.about import AboutDialog
-from gui.messages import MessageDialog, Messages, install_crash_hook, versions
-from gui.theme import Theme
+from gui.base.messages import MessageDialog, Messages, install_crash_hook, versions
+from gui.base.theme import Theme
+from gui.shell.about import AboutDialog
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_what_nobody_caught_reaches_the_crash_dialog(
     messages = Messages(parent)
     monkeypatch.setattr(messages, "_open", lambda *words: said.append(words))
     crashes = install_crash_hook(messages)
-    monkeypatch.setattr("gui.messages.traceback.print_exception", lambda *_args: None)
+    monkeypatch.setattr("gui.base.messages.traceback.print_exception", lambda *_args: None)
 
     def crash() -> None:
         try:

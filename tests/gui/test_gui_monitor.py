@@ -7,9 +7,9 @@ import pytest
 from PySide6.QtGui import QAction
 
 from core.records import events
-from gui.monitor.state import RunState, event_from
+from gui.base.theme import Theme
 from gui.monitor.view import MonitorView
-from gui.theme import Theme
+from gui.runs.run_state import RunState, event_from
 from gui.widgets.throttle import Throttle
 
 

@@ -15,16 +15,16 @@ from core.common.durations import clock
 from core.document.pipeline import Pipeline
 from core.machine.load import Gpu, Sample, Sampler
 from core.records import events
-from gui.awake import Awake, Command
-from gui.main_window import MainWindow
+from gui.base.theme import Theme
 from gui.monitor.log_view import LogView
 from gui.monitor.meters import Meters
-from gui.monitor.queue import RunQueue
 from gui.monitor.smoothing import smoothed
-from gui.monitor.state import LogLine, RunState
 from gui.monitor.timeline import Timeline
 from gui.monitor.view import MonitorView
-from gui.theme import Theme
+from gui.runs.keep_awake import Awake, Command
+from gui.runs.run_queue import RunQueue
+from gui.runs.run_state import LogLine, RunState
+from gui.shell.main_window import MainWindow
 from gui.widgets.plot_parts import value_at
 
 

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 from PySide6.QtWidgets import QAbstractSpinBox
 
-from gui.main_window import MainWindow
+from gui.shell.main_window import MainWindow
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from core.document.pipeline import Pipeline
 from core.records import events
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, stage_keys
-from gui.main_window import MainWindow
+from gui.shell.main_window import MainWindow
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from core.machine.site_policy import Policy
 from core.machine.trusted_files import TrustList
 from core.runs.home import Home
 from core.runs.storage import clear, used
-from gui.main_window import MainWindow
 from gui.settings.dialog import SettingsDialog
 from gui.settings.parts import size
 from gui.settings.store import Settings
+from gui.shell.main_window import MainWindow
 
 
 @pytest.fixture

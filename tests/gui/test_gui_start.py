@@ -17,8 +17,9 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from gui import app, files
-from gui.main_window import MainWindow
+from gui import app
+from gui.base import open_files as files
+from gui.shell.main_window import MainWindow
 from gui.start import library, trash
 from gui.start.dropped import kind_of
 from gui.start.library import RunLine, last_time, list_runs, matches, parse_tags
@@ -297,7 +298,7 @@ def test_a_run_from_elsewhere_that_was_opened_can_be_compared(
     away = tmp_path / "stick" / "their-run"
     shutil.copytree(runs[0].folder, away)
     choose = lambda *_words: str(away)  # noqa: E731
-    monkeypatch.setattr("gui.steering.QFileDialog.getExistingDirectory", choose)
+    monkeypatch.setattr("gui.shell.run_controller.QFileDialog.getExistingDirectory", choose)
     start.actions_.open_run.trigger()
     assert start.status.phase.whole.endswith("it stays where it lies, and is listed under Start.")
     start.go("compare")

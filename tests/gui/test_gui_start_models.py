@@ -14,7 +14,7 @@ from core.document import pipeline as documents
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
 from core.stages.catalogue import STAGES
-from gui.main_window import MainWindow
+from gui.shell.main_window import MainWindow
 from gui.start import from_model
 from gui.start.backbone_dialog import BackboneDialog, classes_in_words, in_words
 from gui.start.from_model import Match, OnnxLook, WeightsLook, look_into_onnx, look_into_weights

@@ -8,9 +8,9 @@ import pytest
 from PySide6.QtGui import QIcon
 
 from core.common.files import RESOURCES
-from gui import theme as themes
-from gui.actions import _ICONS
-from gui.theme import DARK, LIGHT, Colours, Theme, contrast
+from gui.base import theme as themes
+from gui.base.actions import _ICONS
+from gui.base.theme import DARK, LIGHT, Colours, Theme, contrast
 
 BOTH = pytest.mark.parametrize("c", [LIGHT, DARK], ids=["light", "dark"])
 TEXTS = ("text", "muted", "good", "bad", "warning", "info", "accent")

@@ -15,15 +15,15 @@ from window_fixtures import Told, show_alone
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from gui.actions import make_actions
-from gui.files import Opened
-from gui.theme import Theme
+from gui.base.actions import make_actions
+from gui.base.open_files import Opened
+from gui.base.theme import Theme
+from gui.base.worker import Worker
 from gui.tryout import place as places
 from gui.tryout.answers import milliseconds
 from gui.tryout.place import TryoutPlace
 from gui.tryout.sources import NO_MULTIMEDIA, FrameSource, paths_in
 from gui.tryout.tried_table import AGREE, FIRST, SECOND
-from gui.worker import Worker
 from tests.core.small_models import write_model
 
 TURNED = np.roll(np.eye(3), 1, axis=1)  # red is called green, green blue, blue red

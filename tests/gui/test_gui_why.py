@@ -14,11 +14,11 @@ from core.records.reports import Cause, Fix, Why
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from core.whatif import Forecast
+from gui.base.open_files import Opened
 from gui.editor.figures import facts, short_latency
-from gui.editor.strip import ForecastStrip
-from gui.files import Opened
-from gui.main_window import MainWindow
-from gui.results import read_results
+from gui.editor.forecast_strip import ForecastStrip
+from gui.runs.run_results import read_results
+from gui.shell.main_window import MainWindow
 
 ODD = Cause(
     id="odd-channels",

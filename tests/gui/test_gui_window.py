@@ -29,10 +29,10 @@ from PySide6.QtWidgets import (  # fmt: skip
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
-from gui import files
-from gui.actions import PLACES
+from gui.base import open_files as files
+from gui.base.actions import PLACES
 from gui.editor import edits
-from gui.main_window import MainWindow
+from gui.shell.main_window import MainWindow
 
 INTERACTIVE = (
     QAbstractButton,
@@ -209,7 +209,7 @@ def test_a_file_name_is_proposed_and_completed(
         proposed.append(Path(start).name)
         return str(tmp_path / "mine"), ""
 
-    monkeypatch.setattr("gui.desk.QFileDialog.getSaveFileName", choose)
+    monkeypatch.setattr("gui.shell.document_files.QFileDialog.getSaveFileName", choose)
     window.document.apply(edits.set_key(window.document.pipeline, "name", "Half / INT8: v2"), "rename")
     assert window.desk.save_as() and proposed == ["half-int8-v2.espalier.yaml"]
     assert documents.load(tmp_path / "mine.espalier.yaml").name == "Half / INT8: v2"
@@ -220,7 +220,9 @@ def test_a_pipeline_is_saved_and_opened_again(
     window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "mine.yaml"
-    monkeypatch.setattr("gui.desk.QFileDialog.getSaveFileName", lambda *_args: (str(target), ""))
+    monkeypatch.setattr(
+        "gui.shell.document_files.QFileDialog.getSaveFileName", lambda *_args: (str(target), "")
+    )
     window.document.apply(edits.set_key(window.document.pipeline, "name", "Mine"), "rename")
     assert window.desk.save()
     assert documents.load(target).name == "Mine"
@@ -240,7 +242,7 @@ def test_unsaved_changes_are_asked_about(
         dialog.deleteLater()
         return answer
 
-    monkeypatch.setattr("gui.desk.QFileDialog.getSaveFileName", lambda *_args: ("", ""))
+    monkeypatch.setattr("gui.shell.document_files.QFileDialog.getSaveFileName", lambda *_args: ("", ""))
     window.messages.ask_with = reply
     window.document.apply(edits.set_key(window.document.pipeline, "name", "Changed"), "rename")
     window.desk.open_path(files.RECIPES / "r1-resnet50.yaml")

@@ -12,8 +12,8 @@ import pytest
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.records import events
-from gui.monitor.state import merged
-from gui.worker import Failure, Say, Worker
+from gui.base.worker import Failure, Say, Worker
+from gui.runs.run_state import merged
 
 
 class Heard:

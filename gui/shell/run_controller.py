@@ -8,14 +8,14 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from core.common.errors import EspalierError, Problem
 from core.runs.run_folder import RunFolder
-from gui.document import Document
-from gui.editor.before import Before
-from gui.language import QT_TR_NOOP, tr
-from gui.messages import Messages
-from gui.monitor.conductor import Conductor
-from gui.places import Places
-from gui.results import Results, read_results
-from gui.session import Session
+from gui.base.document import Document
+from gui.base.messages import Messages
+from gui.base.translation import QT_TR_NOOP, tr
+from gui.editor.check_before_run import Before
+from gui.runs.queue_runner import Conductor
+from gui.runs.run_results import Results, read_results
+from gui.runs.run_session import Session
+from gui.shell.places import Places
 from gui.start.library import register
 
 _ENDS = {

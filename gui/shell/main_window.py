@@ -11,37 +11,38 @@ from core.analysis.rows import Row
 from core.common.errors import Problem
 from core.records.reports import Cause
 from core.runs.home import Home
-from gui import files, shape
-from gui.actions import make_actions, make_menus, show_theme
-from gui.aids import Aids
+from gui.base import open_files as files
+from gui.base.actions import make_actions, make_menus, show_theme
+from gui.base.document import Document
+from gui.base.messages import Messages
+from gui.base.open_files import Opened
+from gui.base.theme import Theme
+from gui.base.translation import tr
 from gui.compare.reader import Reader
 from gui.compare.view import CompareView
 from gui.data.place import DataPlace
-from gui.desk import Desk
-from gui.document import Document
-from gui.editor.before import Before
+from gui.editor.check_before_run import Before
+from gui.editor.forecasts import Outlook
 from gui.editor.networks import finished_networks
-from gui.editor.outlook import Outlook
 from gui.editor.view import EditorView
 from gui.export.place import ExportPlace
-from gui.files import Opened
 from gui.inspect.place import InspectPlace
-from gui.jobs import Jobs
-from gui.language import tr
-from gui.leaving import Leaving
-from gui.messages import Messages
-from gui.monitor.conductor import Conductor
 from gui.monitor.view import MonitorView
-from gui.notices import Notices
-from gui.places import Places
-from gui.results import Results
-from gui.run_actions import show_run_state
-from gui.session import Session
+from gui.runs.notifications import Notices
+from gui.runs.queue_runner import Conductor
+from gui.runs.run_results import Results
+from gui.runs.run_session import Session
+from gui.shell import window_geometry as shape
+from gui.shell.closing import Leaving
+from gui.shell.dialogs import Aids
+from gui.shell.document_files import Desk
+from gui.shell.places import Places
+from gui.shell.run_actions import show_run_state
+from gui.shell.run_controller import Steering
+from gui.shell.startup_jobs import Jobs
+from gui.shell.status_bar import Status
 from gui.start.intake import Intake
 from gui.start.place import StartPlace
-from gui.status import Status
-from gui.steering import Steering
-from gui.theme import Theme
 from gui.tryout.place import TryoutPlace
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from core.common.errors import EspalierError
 from core.runs.run_folder import RunFolder
+from gui.base.messages import Messages
+from gui.base.result_cache import Kept
 from gui.inspect.subject import Subject, subjects_of
-from gui.kept import Kept
-from gui.messages import Messages
 
 
 class Shelf:

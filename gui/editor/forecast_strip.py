@@ -4,8 +4,8 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel
 
 from core.common.durations import rough_duration
 from core.whatif import Forecast
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.figures import change, short_count, short_latency, short_size
-from gui.language import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
 
 _FIGURES = (

@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QHBoxLayout, QListWidget, QPushButton, QToolButton
 from core.common.errors import EspalierError
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from gui import theme
-from gui.language import tr
+from gui.base import theme
+from gui.base.translation import tr
 from gui.widgets.buttons import card, text
 
 _KEY = "queue"

@@ -4,7 +4,7 @@ from collections.abc import Hashable
 
 from PySide6.QtCore import QObject, Signal
 
-from gui.worker import Failure, Job, Worker
+from gui.base.worker import Failure, Job, Worker
 
 
 class Lane(QObject):

@@ -3,9 +3,9 @@
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QLabel, QToolButton, QVBoxLayout, QWidget
 
-from gui import theme
-from gui.actions import PLACES
-from gui.language import tr
+from gui.base import theme
+from gui.base.actions import PLACES
+from gui.base.translation import tr
 
 
 class Rail(QWidget):

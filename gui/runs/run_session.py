@@ -16,9 +16,9 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, unfinished_run
-from gui.language import tr
-from gui.monitor.state import RunState, merged
-from gui.worker import Failure, Say, Worker
+from gui.base.translation import tr
+from gui.base.worker import Failure, Say, Worker
+from gui.runs.run_state import RunState, merged
 
 Steered = Literal["idle", "running", "paused", "stopping"]
 

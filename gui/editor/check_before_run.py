@@ -8,11 +8,11 @@ from PySide6.QtCore import QObject, QSettings, Signal
 from PySide6.QtWidgets import QWidget
 
 from core.runs.home import Home
-from gui.document import Document
+from gui.base.document import Document
+from gui.base.worker import Failure, Worker
 from gui.editor.check_dialog import CheckDialog
 from gui.editor.checking import Checked, Checking
-from gui.editor.outlook import Outlook
-from gui.worker import Failure, Worker
+from gui.editor.forecasts import Outlook
 
 _KEY = "check-before-run"
 

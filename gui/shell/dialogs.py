@@ -7,18 +7,18 @@ from PySide6.QtCore import QObject, Qt
 from core.common.errors import EspalierError
 from core.machine.site_policy import Policy, site_policy
 from core.runs.home import Home
-from gui.about import AboutDialog
+from gui.base.messages import Messages
+from gui.base.theme import Theme
+from gui.base.worker import Worker
 from gui.help import guide
 from gui.help.window import HelpWindow
-from gui.messages import Messages
 from gui.settings.dialog import SettingsDialog
 from gui.settings.jobs import SettingsJobs
 from gui.settings.store import Settings
-from gui.theme import Theme
-from gui.worker import Worker
+from gui.shell.about import AboutDialog
 
 if TYPE_CHECKING:
-    from gui.main_window import MainWindow
+    from gui.shell.main_window import MainWindow
 
 
 class Aids(QObject):

@@ -4,8 +4,8 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QLabel, QMainWindow, QProgressBar, QWidget
 
 from core.common.durations import time_left
-from gui.language import tr
-from gui.session import Session
+from gui.base.translation import tr
+from gui.runs.run_session import Session
 from gui.widgets.buttons import ElidedLabel
 
 _MESSAGE_MS = 8000

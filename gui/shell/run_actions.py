@@ -1,9 +1,9 @@
 """Which of a run's actions can be used, and what they are called: from the state alone."""
 
-from gui.actions import Actions
-from gui.document import Document
-from gui.language import tr
-from gui.session import Session
+from gui.base.actions import Actions
+from gui.base.document import Document
+from gui.base.translation import tr
+from gui.runs.run_session import Session
 
 
 def show_run_state(a: Actions, session: Session, document: Document) -> None:

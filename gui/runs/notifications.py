@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject, QProcess, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QSystemTrayIcon, QWidget
 
-from gui import theme
+from gui.base import theme
 
 _UNSEEN = ("offscreen", "minimal")
 _SHOWN_MS = 10_000

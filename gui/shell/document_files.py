@@ -7,12 +7,12 @@ from pathlib import Path
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from core.common.errors import EspalierError
-from gui import files
-from gui.document import Document
+from gui.base import open_files as files
+from gui.base.document import Document
+from gui.base.messages import Messages
+from gui.base.open_files import Opened
+from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor import edits
-from gui.files import Opened
-from gui.language import QT_TR_NOOP, tr
-from gui.messages import Messages
 
 _FILTER = QT_TR_NOOP("Pipelines (*.espalier.yaml *.yaml *.yml)")
 SAVE, LEAVE, CANCEL = QT_TR_NOOP("Save"), QT_TR_NOOP("Don't save"), QT_TR_NOOP("Cancel")

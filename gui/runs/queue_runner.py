@@ -6,12 +6,12 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.common.errors import EspalierError
 from core.document.pipeline import Pipeline
-from gui.awake import Awake
-from gui.language import QT_TR_NOOP, tr
-from gui.messages import Messages
-from gui.monitor.queue import RunQueue
-from gui.notices import Notices
-from gui.session import Session
+from gui.base.messages import Messages
+from gui.base.translation import QT_TR_NOOP, tr
+from gui.runs.keep_awake import Awake
+from gui.runs.notifications import Notices
+from gui.runs.run_queue import RunQueue
+from gui.runs.run_session import Session
 from gui.settings.store import Settings
 
 ADD, CANCEL = QT_TR_NOOP("Add to the queue"), QT_TR_NOOP("Cancel")

@@ -6,7 +6,7 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QWidget
 
-from gui.rail import Rail
+from gui.shell.rail import Rail
 
 
 class Places(QWidget):

@@ -8,9 +8,9 @@ from typing import Any
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QMenu
 
-from gui import theme
-from gui.files import Recipe
-from gui.language import QT_TR_NOOP, tr
+from gui.base import theme
+from gui.base.open_files import Recipe
+from gui.base.translation import QT_TR_NOOP, tr
 
 PLACES = (
     ("start", QT_TR_NOOP("Start")),

@@ -5,9 +5,9 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 import core
-from gui import theme
-from gui.language import tr
-from gui.messages import versions
+from gui.base import theme
+from gui.base.messages import versions
+from gui.base.translation import tr
 from gui.widgets.buttons import text
 
 

@@ -16,9 +16,9 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from core.common.control import RunControl
 from core.runs.home import Home
 from core.whatif import Forecast
-from gui.document import Document
-from gui.language import tr
-from gui.worker import Failure, Say, Worker
+from gui.base.document import Document
+from gui.base.translation import tr
+from gui.base.worker import Failure, Say, Worker
 
 _REST_MS = 25  # between the last change and the question
 

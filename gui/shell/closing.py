@@ -5,9 +5,9 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QWidget
 
-from gui.language import QT_TR_NOOP, tr
-from gui.messages import Messages
-from gui.worker import Worker
+from gui.base.messages import Messages
+from gui.base.translation import QT_TR_NOOP, tr
+from gui.base.worker import Worker
 
 _LIMIT_MS = 20_000
 STOP, LATER, CANCEL = QT_TR_NOOP("Stop and quit"), QT_TR_NOOP("Quit when it is done"), QT_TR_NOOP("Cancel")

@@ -18,7 +18,7 @@ from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
-from gui.language import tr
+from gui.base.translation import tr
 
 Say = Callable[[Any], None]
 Job = Callable[[RunControl, Say], Any]

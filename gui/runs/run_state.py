@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from core.records import events
 from core.records.events import Event
-from gui.language import tr
+from gui.base.translation import tr
 
 Status = Literal["waiting", "running", "done", "cached", "failed", "stopped"]
 _CACHED_STEPS = 100  # width of an epoch of a cached stage before any stage has told its own

@@ -8,7 +8,7 @@ from core.analysis.table import table_rows
 from core.document.pipeline import Pipeline
 from core.records.reports import StageReport
 from core.runs.run_folder import RunFolder
-from gui.language import tr
+from gui.base.translation import tr
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from core.common.control import RunControl
-from gui.language import tr
-from gui.messages import Messages
-from gui.worker import Failure, Say, Worker
+from gui.base.messages import Messages
+from gui.base.translation import tr
+from gui.base.worker import Failure, Say, Worker
 
 
 class Jobs(QObject):

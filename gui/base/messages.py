@@ -26,9 +26,9 @@ from PySide6.QtWidgets import (
 
 import core
 from core.common.errors import EspalierError
-from gui import theme
-from gui.language import QT_TR_NOOP, tr
-from gui.worker import Failure, failure
+from gui.base import theme
+from gui.base.translation import QT_TR_NOOP, tr
+from gui.base.worker import Failure, failure
 
 _KINDS = {"error": "bad", "warning": "warning", "info": "info", "question": "accent"}
 

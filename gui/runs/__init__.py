@@ -1,0 +1,1 @@
+"""The run under way: session, queue, state, notifications."""

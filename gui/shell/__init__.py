@@ -1,0 +1,1 @@
+"""The window itself: frame, places, menus, dialogs, the control of runs."""
