@@ -22,7 +22,7 @@ from core.runs.home import Home
 from gui.app import make_application
 from gui.base import open_files as files
 from gui.base.messages import MessageDialog, Messages
-from gui.base.open_files import Opened
+from gui.base.open_files import OpenedDocument
 from gui.base.theme import Theme
 from gui.base.worker import Worker
 from gui.shell.main_window import MainWindow
@@ -147,7 +147,7 @@ def make_window(qtbot: Any, theme: Theme, home: Home) -> Iterator[Callable[..., 
     """Makes windows that are closed, workers and all, when the test ends."""
     made: list[MainWindow] = []
 
-    def make(opened: Opened | None = None) -> MainWindow:
+    def make(opened: OpenedDocument | None = None) -> MainWindow:
         window = MainWindow(opened or files.open_any(files.FIRST), home, theme)
         window.messages.ask_with = lambda dialog: dialog.deleteLater() or ""  # type: ignore[func-returns-value]
         made.append(window)
@@ -169,4 +169,4 @@ def window(make_window: Callable[..., MainWindow]) -> MainWindow:
 @pytest.fixture
 def tiny_window(make_window: Callable[..., MainWindow], tiny: Pipeline, tmp_path: Path) -> MainWindow:
     """The window on a pipeline of three small stages."""
-    return make_window(Opened(tiny, None, tmp_path))
+    return make_window(OpenedDocument(tiny, None, tmp_path))

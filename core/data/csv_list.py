@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.common.errors import EspalierError
-from core.data.layout import SPLIT_FOLDERS, Named, arrange, is_litter
+from core.data.layout import SPLIT_FOLDERS, NamedImage, arrange, is_litter
 from core.data.reader import FilePictures, Opener
 from core.data.source import Contents, Located, Problem, Stamp, stamp
 from core.data.splits import TRAIN
@@ -30,7 +30,7 @@ _ENDINGS = (".csv", ".tsv")
 class _Rows:
     """The images that a CSV file lists, with the rows that are none."""
 
-    images: tuple[Named, ...]
+    images: tuple[NamedImage, ...]
     problems: tuple[Problem, ...]
 
 
@@ -56,7 +56,7 @@ def _locate_file(path: Path) -> Located:
     text = read_text(Tree(str(folder), (), opener, ()), path.name)
     rows = _read_rows(text, path.name, posixpath.normpath)
     stamps: list[Stamp] = [stamp(path)]
-    there: list[Named] = []
+    there: list[NamedImage] = []
     problems = list(rows.problems)
     for image in rows.images:
         try:
@@ -114,7 +114,7 @@ class _Unusable(Exception):
 def _read_rows(text: str, file: str, resolve: Callable[[str], str]) -> _Rows:
     """The rows as images; `resolve` turns a path into a name, or raises `_Unusable`."""
     columns, rows = _table(text, file)
-    images: dict[str, Named] = {}
+    images: dict[str, NamedImage] = {}
     problems: list[Problem] = []
     for line, cells in rows:
         row = dict(zip(columns, cells, strict=False))
@@ -126,7 +126,7 @@ def _read_rows(text: str, file: str, resolve: Callable[[str], str]) -> _Rows:
                     "need quotes?"
                 )
             name = resolve(path) if path else ""
-            image = Named(name, row.get("label", ""), _split(row) if "split" in columns else TRAIN)
+            image = NamedImage(name, row.get("label", ""), _split(row) if "split" in columns else TRAIN)
             if not image.name or not image.class_name:
                 raise _Unusable("expected a path and a label, received none")
             if image.name in images:

@@ -42,7 +42,7 @@ _ADVICE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedImage:
     """An image file: its name below the data set's place, its class and membership."""
 
     name: str
@@ -51,7 +51,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedImage:
     """An image file as its data set names it: the class still as text."""
 
     name: str
@@ -64,7 +64,7 @@ class Layout:
     """Classes in alphabetical order (as torchvision's `ImageFolder`), and the images that count."""
 
     classes: tuple[str, ...]
-    images: tuple[Placed, ...]
+    images: tuple[PlacedImage, ...]
     notes: tuple[str, ...]
 
 
@@ -102,7 +102,7 @@ def lay_out(names: Iterable[str], place: str) -> Layout:
     return _class_layout(files, place, notes)
 
 
-def arrange(images: Sequence[Named], place: str, advice: str, notes: Sequence[str] = ()) -> Layout:
+def arrange(images: Sequence[NamedImage], place: str, advice: str, notes: Sequence[str] = ()) -> Layout:
     """Classes are those of the training images; others' images are left out, and a note says so.
 
     Raises:
@@ -112,7 +112,7 @@ def arrange(images: Sequence[Named], place: str, advice: str, notes: Sequence[st
     classes = _check_classes(trained, place, advice)
     index = {name: label for label, name in enumerate(classes)}
     placed = [
-        Placed(image.name, index[image.class_name], image.membership)
+        PlacedImage(image.name, index[image.class_name], image.membership)
         for image in images
         if image.class_name in index
     ]
@@ -144,7 +144,7 @@ def _split_of(file: _File) -> int | None:
 
 
 def _class_layout(files: Sequence[_File], place: str, notes: list[str]) -> Layout:
-    inside = [Named(file.name, file.parts[0], TRAIN) for file in files if len(file.parts) > 1]
+    inside = [NamedImage(file.name, file.parts[0], TRAIN) for file in files if len(file.parts) > 1]
     if not inside:
         raise EspalierError(
             f"Expected a folder per class in {place}, received {len(files)} images outside any folder.",
@@ -156,7 +156,7 @@ def _class_layout(files: Sequence[_File], place: str, notes: list[str]) -> Layou
 
 def _split_layout(files: Sequence[_File], place: str, notes: list[str]) -> Layout:
     inside = [
-        Named(file.name, file.parts[1], code)
+        NamedImage(file.name, file.parts[1], code)
         for file in files
         if (code := _split_of(file)) is not None and len(file.parts) > 2
     ]
@@ -188,7 +188,7 @@ def _left_out(count: int, where: str) -> list[str]:
     return [f"{_images(count)} {where} and left out."] if count else []
 
 
-def _unknown_class_notes(images: Sequence[Named], known: set[str]) -> list[str]:
+def _unknown_class_notes(images: Sequence[NamedImage], known: set[str]) -> list[str]:
     unknown = Counter(image.class_name for image in images if image.class_name not in known)
     if not unknown:
         return []
@@ -196,7 +196,7 @@ def _unknown_class_notes(images: Sequence[Named], known: set[str]) -> list[str]:
     return [f"{_images(sum(unknown.values()))} of a class without training images ({names}) and left out."]
 
 
-def _absent_class_notes(placed: Sequence[Placed], classes: Sequence[str]) -> list[str]:
+def _absent_class_notes(placed: Sequence[PlacedImage], classes: Sequence[str]) -> list[str]:
     notes = []
     for code in (VALIDATION, TEST):
         present = {image.label for image in placed if image.membership == code}

@@ -11,7 +11,7 @@ import numpy as np
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.decode import Misfit, Shape, Undecodable, decode, look
-from core.data.layout import Placed
+from core.data.layout import PlacedImage
 from core.data.source import PICTURE_SIDE, Block, Plan, PlanBroken, Problem
 
 Opener = Callable[[str], BinaryIO]
@@ -45,7 +45,7 @@ def keeps_own_size(height: int, width: int, image_size: int | None) -> bool:
 class FilePictures:
     """Image files that are decoded while they are read."""
 
-    def __init__(self, images: Sequence[Placed], opener: Opener):
+    def __init__(self, images: Sequence[PlacedImage], opener: Opener):
         self._images = images
         self._opener = opener
         self._shapes: set[Shape] = set()
@@ -102,7 +102,7 @@ class FilePictures:
     def _decode_block(self, first: int, last: int, plan: Plan, control: RunControl) -> Block:
         """Runs on a thread of the pool; gives up early where a person asked to stop."""
         arrays: list[np.ndarray] = []
-        kept: list[Placed] = []
+        kept: list[PlacedImage] = []
         problems: list[Problem] = []
         animated: list[str] = []
         for image in self._images[first:last]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.common.errors import EspalierError
-from core.data.layout import IMAGE_ENDINGS, Layout, Named, arrange
+from core.data.layout import IMAGE_ENDINGS, Layout, NamedImage, arrange
 from core.data.reader import FilePictures
 from core.data.source import Contents, Located, Problem
 from core.data.splits import TEST, TRAIN
@@ -80,17 +80,17 @@ def _annotated(text: str) -> Iterator[tuple[str, str]]:
             yield fields[0].strip(), fields[1].strip()
 
 
-def _training(tree: Tree, top: str) -> Iterator[Named]:
+def _training(tree: Tree, top: str) -> Iterator[NamedImage]:
     for name in _images(tree, f"{top}train/"):
         parts = name.removeprefix(f"{top}train/").split("/")
         if len(parts) == 3 and parts[1] == "images":
-            yield Named(name, parts[0], TRAIN)
+            yield NamedImage(name, parts[0], TRAIN)
 
 
-def _validation(tree: Tree, top: str, labels: dict[str, str]) -> Iterator[Named]:
+def _validation(tree: Tree, top: str, labels: dict[str, str]) -> Iterator[NamedImage]:
     """The images in val/images; "" is the class of those that are not listed."""
     for name in _images(tree, f"{top}val/images/"):
-        yield Named(name, labels.get(posixpath.basename(name), ""), TEST)
+        yield NamedImage(name, labels.get(posixpath.basename(name), ""), TEST)
 
 
 def _images(tree: Tree, folder: str) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _images(tree: Tree, folder: str) -> Iterator[str]:
 
 
 def _problems(
-    images: list[Named], wnids: frozenset[str], top: str, validation: dict[str, str]
+    images: list[NamedImage], wnids: frozenset[str], top: str, validation: dict[str, str]
 ) -> Iterator[Problem]:
     """Images without a class, and listed ones that are not there."""
     for image in images:

@@ -12,7 +12,7 @@ from core.stages.base import DeploymentStage, Effect, Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ChainLink:
     """A stage of a chain: its id, the name that people see, and the technique."""
 
     id: str
@@ -50,7 +50,7 @@ _RULES = (
 )  # fmt: skip
 
 
-def order_problems(link: Link, chain: Sequence[Link], source: str) -> list[Problem]:
+def order_problems(link: ChainLink, chain: Sequence[ChainLink], source: str) -> list[Problem]:
     """Every order rule that `link` breaks.
 
     Args:
@@ -63,7 +63,7 @@ def order_problems(link: Link, chain: Sequence[Link], source: str) -> list[Probl
     return list(_network_problems(link, chain, source))
 
 
-def _file_problems(link: Link, chain: Sequence[Link], source: str) -> Iterator[Problem]:
+def _file_problems(link: ChainLink, chain: Sequence[ChainLink], source: str) -> Iterator[Problem]:
     if not chain and source != "onnx":
         yield Problem(
             f"'{link.title}' works on an exported file, and no stage before it exports one.",
@@ -77,7 +77,7 @@ def _file_problems(link: Link, chain: Sequence[Link], source: str) -> Iterator[P
             )
 
 
-def _network_problems(link: Link, chain: Sequence[Link], source: str) -> Iterator[Problem]:
+def _network_problems(link: ChainLink, chain: Sequence[ChainLink], source: str) -> Iterator[Problem]:
     if source == "onnx":
         yield Problem(
             f"'{link.title}' changes a PyTorch network, and this chain starts from an ONNX file.",

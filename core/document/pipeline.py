@@ -18,12 +18,12 @@ from core.common.params import Params
 from core.common.validation_messages import in_words, kind_of, unknown
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
-from core.document.order_rules import Link, order_problems
+from core.document.order_rules import ChainLink, order_problems
 from core.models.catalogue import BACKBONES, is_backbone
 from core.models.onnx_source import OnnxSettings
 from core.models.python_source import PythonSettings
 from core.models.settings import BackboneSettings, CheckpointSettings
-from core.stages.base import Input, ModelStage, Stage
+from core.stages.base import ModelStage, NetworkFacts, Stage
 from core.stages.catalogue import STAGES
 
 FORMAT = 1
@@ -421,15 +421,17 @@ def _check_stages(pipeline: Pipeline) -> Iterator[Problem]:
         before.append(node.id)
 
 
-def _link(node: StageNode) -> Link:
-    return Link(node.id, node.title, node.stage)
+def _link(node: StageNode) -> ChainLink:
+    return ChainLink(node.id, node.title, node.stage)
 
 
-def _given(pipeline: Pipeline, node: StageNode) -> Input:
+def _given(pipeline: Pipeline, node: StageNode) -> NetworkFacts:
     parameters, size = pipeline.root(node).parameters, pipeline.data.image_size
     if isinstance(parameters, PythonSettings):
-        return Input(None, None, size, f"The network of {Path(parameters.path).name}", parameters.block_names)
-    return Input(parameters if isinstance(parameters, BackboneSettings) else None, image_size=size)
+        return NetworkFacts(
+            None, None, size, f"The network of {Path(parameters.path).name}", parameters.block_names
+        )
+    return NetworkFacts(parameters if isinstance(parameters, BackboneSettings) else None, image_size=size)
 
 
 def is_path(reference: str) -> bool:

@@ -26,8 +26,8 @@ from core.document.pipeline import Grid, Pipeline, StageNode
 from core.engine.evaluator import Evaluator
 from core.engine.grid import combinations_of, read_grid, run_grid
 from core.engine.options import Options
-from core.engine.stage_inputs import Surroundings
-from core.engine.stage_runner import Maker
+from core.engine.stage_inputs import RunContext
+from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.models.catalogue import BACKBONES, backbone
@@ -47,7 +47,7 @@ from core.records.reports import StageReport
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.run_folder import RunFolder, stage_key, stage_keys
-from core.stages.base import Input
+from core.stages.base import NetworkFacts
 
 _FEW_IMAGES = 20_000  # a large network from random weights on fewer images learns next to nothing
 _FORWARD = 0.35  # work of a forward pass alone, in images of training
@@ -145,11 +145,11 @@ class Engine:
                 self._emit,
             )
             tool = stack.enter_context(Child("tool", self.folder.folder / "tool.log"))
-            around = Surroundings(
+            context = RunContext(
                 self.folder, self.home, self.pipeline, self.data, self.options.device, self.options.threads,
                 self.control, self._emit, tool, self.options.core_watts,
             )  # fmt: skip
-            self.maker, self.evaluator = Maker(around), Evaluator(around)
+            self.maker, self.evaluator = StageRunner(context), Evaluator(context)
             jobs = [(node, seed) for seed in self.pipeline.axes.seed for node in self.pipeline.active]
             for index, (node, seed) in enumerate(jobs):
                 self.control.checkpoint()
@@ -164,7 +164,7 @@ class Engine:
         """
         from core.models.source import blocks_of
 
-        known: dict[str, Input] = {}
+        known: dict[str, NetworkFacts] = {}
         for node in self.pipeline.active:
             source = self.pipeline.root(node)
             network = source.parameters
@@ -175,7 +175,7 @@ class Engine:
                     self.pipeline.data.image_size or self.data.size[0],
                     backbone(network.backbone).title,
                 )
-                known[source.id] = Input(network, None, size, title, blocks_of(network, size))
+                known[source.id] = NetworkFacts(network, None, size, title, blocks_of(network, size))
             for problem in node.stage.check(node.parameters, known[source.id]):
                 raise EspalierError(f"{node.title}: {problem.message}", problem.advice)
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from core.analysis.accuracy import accuracy_metrics, paired_change
-from core.analysis.why import Evidence, Told, explain
+from core.analysis.why import ChainStage, Evidence, explain
 from core.common.errors import EspalierError
 from core.common.files import deflated_bytes, sha256_of, write_atomically
 from core.deploy.artefacts import MadeArtefact, adopt_artefact, make_artefacts
-from core.engine.stage_inputs import Given, Surroundings
+from core.engine.stage_inputs import RunContext, StageInput
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.profiling.energy import estimated
@@ -75,19 +75,19 @@ class _Files:
 class Evaluator:
     """Evaluates the stages of one run."""
 
-    def __init__(self, around: Surroundings):
-        self.around = around
-        self.run, self.pipeline, self.data = around.run, around.pipeline, around.data
-        self.control, self.emit = around.control, around.emit
-        self._files = Store(around.home.cache / "artefacts")
-        self._measurements = Measurements(around.home.cache / "measurements")
+    def __init__(self, context: RunContext):
+        self.context = context
+        self.run, self.pipeline, self.data = context.run, context.pipeline, context.data
+        self.control, self.emit = context.control, context.emit
+        self._files = Store(context.home.cache / "artefacts")
+        self._measurements = Measurements(context.home.cache / "measurements")
 
     def evaluate(
         self,
         report: StageReport,
         folder: Path,
         kept: dict[str, Any],
-        given: Given,
+        given: StageInput,
         stage: Stage,
         on_fraction: Callable[[float], None],
     ) -> bool:
@@ -129,7 +129,7 @@ class Evaluator:
         report: StageReport,
         folder: Path,
         kept: dict[str, Any],
-        given: Given,
+        given: StageInput,
         stage: Stage,
         on_fraction: Callable[[float], None],
     ) -> tuple[_Files, bool]:
@@ -149,7 +149,7 @@ class Evaluator:
             return _Files.read(target), False
         key = make_key({
             "files": _FILES_VERSION, "checkpoint": content_hash(folder / "checkpoint"), "data": self.data.fingerprint, "half": half,
-            "device": self.around.device.split(":")[0], **{name: version(name) for name in ("torch", "onnx", "onnxruntime")},
+            "device": self.context.device.split(":")[0], **{name: version(name) for name in ("torch", "onnx", "onnxruntime")},
         })  # fmt: skip
         if self._files.copy_to(key, target):
             return _Files.read(target), True
@@ -157,8 +157,8 @@ class Evaluator:
         target.mkdir(exist_ok=True)
         refused: list[str] = []
         made = make_artefacts(
-            self.around.tool, folder / "checkpoint", target, self.pipeline.data.model_dump(mode="json"), self.around.home.data, self.run.base,
-            half=half, device=self.around.device, threads=self.around.threads, control=self.control,
+            self.context.tool, folder / "checkpoint", target, self.pipeline.data.model_dump(mode="json"), self.context.home.data, self.run.base,
+            half=half, device=self.context.device, threads=self.context.threads, control=self.control,
             on_progress=lambda done, text: on_fraction(0.9 * done),
             on_refused=lambda error: refused.append(f"No float16 file: {error.message}"),
         )  # fmt: skip
@@ -172,7 +172,7 @@ class Evaluator:
         report: StageReport,
         folder: Path,
         deployed: dict[str, str],
-        given: Given,
+        given: StageInput,
         on_fraction: Callable[[float], None],
     ) -> tuple[_Files, bool]:
         """The file that the stage made itself, held against the float network that it stands for.
@@ -197,8 +197,8 @@ class Evaluator:
         if checkpoint is None:
             shutil.copyfile(of, target / "pytorch.logits.npy")
         made = adopt_artefact(
-            self.around.tool, file, deployed["label"], target, self.pipeline.data.model_dump(mode="json"),
-            self.around.home.data, self.run.base, checkpoint, self.around.threads, self.control,
+            self.context.tool, file, deployed["label"], target, self.pipeline.data.model_dump(mode="json"),
+            self.context.home.data, self.run.base, checkpoint, self.context.threads, self.control,
             lambda done, text: on_fraction(0.9 * done),
         )  # fmt: skip
         files = _Files([made], self._count(made))
@@ -210,7 +210,7 @@ class Evaluator:
         """Parameters and MACs of the graph that is deployed."""
         size = made.facts["input_size"] or self.data.size[0]
         arguments = {"model": str(made.path), "input_size": size}
-        return self.around.tool.call("core.profiling.counting:count", arguments, self.control)
+        return self.context.tool.call("core.profiling.counting:count", arguments, self.control)
 
     def _eager(
         self, report: StageReport, folder: Path, on_fraction: Callable[[float], None]
@@ -221,14 +221,14 @@ class Evaluator:
         precision = report.facts.get("trained_in", "float32") if report.kind == "train-mixed" else "float32"
         key = {
             "eager": content_hash(folder / "checkpoint"),
-            "device": self.around.device,
+            "device": self.context.device,
             "precision": precision,
         }
 
         def measure() -> dict[str, Any]:
             self.emit(PhaseStarted(report.key, "measure", "Measuring PyTorch"))
             metrics = profile_checkpoint(
-                self.around.tool, folder / "checkpoint", self.around.device, precision,
+                self.context.tool, folder / "checkpoint", self.context.device, precision,
                 self.control, lambda done, text: on_fraction(done),
             )  # fmt: skip
             return {name: metric.model_dump() for name, metric in metrics.items()}
@@ -238,7 +238,7 @@ class Evaluator:
         labels, logits = (
             np.load(folder / "artefacts" / name) for name in ("labels.npy", "pytorch.logits.npy")
         )
-        return {**accuracy_metrics(logits, labels, f"PyTorch on {self.around.device}"), **metrics}, cached
+        return {**accuracy_metrics(logits, labels, f"PyTorch on {self.context.device}"), **metrics}, cached
 
     def _measure(
         self, made: MadeArtefact, base: "_Base | None", on_fraction: Callable[[float], None]
@@ -294,7 +294,7 @@ class Evaluator:
         return explain(
             Evidence(
                 report, None if report.id == self.pipeline.baseline_id else self._before(report),
-                [Told(each.id, each.kind, each.parameters.model_dump(mode="json")) for each in chain],
+                [ChainStage(each.id, each.kind, each.parameters.model_dump(mode="json")) for each in chain],
                 graph, frozenset(machine["instructions"]),
                 {threads: metric.value for threads, metric in timed.items() if metric and metric.value},
             )
@@ -330,7 +330,7 @@ class Evaluator:
         right = logits.argmax(1) == labels
         metrics = accuracy_metrics(logits, labels, _RUNTIME) | measured
         if "energy_mj" not in metrics:
-            metrics |= estimated(metrics["latency_ms"], self.around.core_watts)
+            metrics |= estimated(metrics["latency_ms"], self.context.core_watts)
         metrics["stored_mb"] = Metric(
             value=deflated_bytes(made.path) / 1e6, unit="MB", how="size of the file, deflated (zlib, level 6)"
         )
@@ -342,7 +342,7 @@ class Evaluator:
         )
         metrics["flops"] = Metric(value=2 * files.counts["macs"], how="2 × MACs")
         metrics["training_seconds"] = Metric(
-            value=kept["training_seconds"], unit="s", how=f"training on {self.around.device}"
+            value=kept["training_seconds"], unit="s", how=f"training on {self.context.device}"
         )
         metrics["agreement"] = Metric(
             value=made.verification.agreement,

@@ -14,7 +14,7 @@ from typing import Any
 from core.analysis.heat_map import HeatMap
 from core.common.files import write_atomically
 from core.document.pipeline import Grid, StageNode
-from core.engine.stage_runner import Maker
+from core.engine.stage_runner import StageRunner
 from core.records.events import PhaseStarted
 from core.runs.cache import Store, make_key
 from core.runs.run_folder import RunFolder
@@ -33,24 +33,24 @@ class Point:
 
 
 def run_grid(
-    maker: Maker, node: StageNode, grid: Grid, seed: int, on_fraction: Callable[[float], None]
+    maker: StageRunner, node: StageNode, grid: Grid, seed: int, on_fraction: Callable[[float], None]
 ) -> list[Point]:
     """Run every point of the grid, from the cache where it was run before, and write the tables.
 
     Raises:
         Stopped: a person asked to stop; finished points are kept.
     """
-    store = Store(maker.around.home.cache / "grid")
+    store = Store(maker.context.home.cache / "grid")
     node, _ = maker.settled(node, seed, maker.inputs.given(node, seed))
     points, combinations = [], combinations_of(grid)
     for index, settings in enumerate(combinations):
-        maker.around.control.checkpoint()
+        maker.context.control.checkpoint()
         text = ", ".join(f"{name} {value}" for name, value in settings.items())
-        maker.around.emit(PhaseStarted(node.id, "grid", f"{index + 1} of {len(combinations)}: {text}"))
+        maker.context.emit(PhaseStarted(node.id, "grid", f"{index + 1} of {len(combinations)}: {text}"))
         changed = node.model_copy(update={"settings": {**node.settings, **settings}})
         points.append(_point(maker, store, changed, grid, seed, settings))
         on_fraction((index + 1) / len(combinations))
-    write_grid(maker.around.run, node, grid, points)
+    write_grid(maker.context.run, node, grid, points)
     return points
 
 
@@ -61,13 +61,13 @@ def combinations_of(grid: Grid) -> list[dict[str, Any]]:
 
 
 def _point(
-    maker: Maker, store: Store, node: StageNode, grid: Grid, seed: int, settings: dict[str, Any]
+    maker: StageRunner, store: Store, node: StageNode, grid: Grid, seed: int, settings: dict[str, Any]
 ) -> Point:
     given = maker.inputs.given(node, seed)
     key = make_key({"point": maker.cache_key(node, seed, given), "images": grid.images})
     entry = store.get(key)
     if entry is None:
-        scratch = maker.around.run.scratch / "grid"
+        scratch = maker.context.run.scratch / "grid"
         scratch.mkdir(parents=True, exist_ok=True)
         found = _run_point(maker, node, grid, seed, key)
         write_atomically(scratch / "point.json", json.dumps(found))
@@ -77,7 +77,7 @@ def _point(
     return Point(settings, **found)
 
 
-def _run_point(maker: Maker, node: StageNode, grid: Grid, seed: int, key: str) -> dict[str, Any]:
+def _run_point(maker: StageRunner, node: StageNode, grid: Grid, seed: int, key: str) -> dict[str, Any]:
     import torch
 
     from core.data.batches import Batches
@@ -86,20 +86,20 @@ def _run_point(maker: Maker, node: StageNode, grid: Grid, seed: int, key: str) -
     from core.training.loop import evaluate
     from core.training.precision import resolve_precision
 
-    around, given = maker.around, maker.inputs.given(node, seed)
+    run_context, given = maker.context, maker.inputs.given(node, seed)
     assert isinstance(node.stage, ModelStage) and given.checkpoint is not None
-    scratch = around.run.scratch / f"{node.id}-point"
+    scratch = run_context.run.scratch / f"{node.id}-point"
     scratch.mkdir(parents=True, exist_ok=True)
     context = maker.model_context(node, seed, given, key, scratch, lambda fraction: None)
     model = node.stage.run(load_checkpoint(given.checkpoint).model, node.parameters, context).model
-    splits = {**around.data.splits, "validation": around.data.split("validation")[: grid.images]}
+    splits = {**run_context.data.splits, "validation": run_context.data.split("validation")[: grid.images]}
     batches = Batches(
-        replace(around.data, splits=splits), "validation", 256, context.preprocess, None, around.device, seed, key,
+        replace(run_context.data, splits=splits), "validation", 256, context.preprocess, None, run_context.device, seed, key,
         channels_last=True, shuffle=False,
     )  # fmt: skip
-    model.eval().to(around.device, memory_format=torch.channels_last)
-    precision = resolve_precision("float32", around.device)
-    loss, top1 = evaluate(model, batches, precision, around.control)
+    model.eval().to(run_context.device, memory_format=torch.channels_last)
+    precision = resolve_precision("float32", run_context.device)
+    loss, top1 = evaluate(model, batches, precision, run_context.control)
     return {"top1": top1, "loss": loss, **count_parameters(model)}
 
 

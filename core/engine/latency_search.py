@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
 from core.document.pipeline import StageNode
-from core.engine.stage_inputs import Given, Surroundings
+from core.engine.stage_inputs import RunContext, StageInput
 from core.records.events import PhaseStarted
 from core.runs.cache import Measurements
 from core.runs.run_folder import stage_key
-from core.runs.timing_decisions import Decisions
+from core.runs.timing_decisions import TimingDecisions
 from core.stages.base import StageContext
 from core.stages.prune_channels import PruneChannelsParams, look_in
 from core.surgery.prospect import Prospect
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
-    from core.profiling.network_timer import NetworkTimer, Subject
     from core.stages.base import StageResult
     from core.surgery.budget import Plan
+    from core.whatif.network_timer import NetworkTimer, Subject
 
 TOLERANCE = 0.05  # of the wanted latency: closer than this it counts as met
 _CLOSE = 0.02  # of the wanted latency: no further try
@@ -38,7 +38,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Attempt:
     """Widths that were exported and timed.
 
     Attributes:
@@ -79,15 +79,15 @@ class LatencyFound:
 
     ratios: dict[str, float]
     wanted: float
-    chosen: Try
-    tries: list[Try] = field(default_factory=list)
+    chosen: Attempt
+    tries: list[Attempt] = field(default_factory=list)
     error: float = 0.0
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "LatencyFound":
         """As `asdict` gave it."""
-        tries = [Try(**each) for each in plain["tries"]]
-        return cls(**{**plain, "chosen": Try(**plain["chosen"]), "tries": tries})
+        tries = [Attempt(**each) for each in plain["tries"]]
+        return cls(**{**plain, "chosen": Attempt(**plain["chosen"]), "tries": tries})
 
     @property
     def met(self) -> bool:
@@ -124,16 +124,16 @@ class LatencyFound:
 class LatencyTargets:
     """What one run has settled."""
 
-    def __init__(self, around: Surroundings):
-        self.around = around
-        self._memory = Measurements(around.home.cache / "measurements")
-        self._decisions = Decisions(around.run.folder / "latency_targets.json", self._memory)
+    def __init__(self, context: RunContext):
+        self.context = context
+        self._memory = Measurements(context.home.cache / "measurements")
+        self._decisions = TimingDecisions(context.run.folder / "latency_targets.json", self._memory)
 
     def settled(
         self,
         node: StageNode,
         seed: int,
-        given: Given,
+        given: StageInput,
         context: Callable[[], StageContext],
         key: Callable[[], str],
     ) -> tuple[StageNode, LatencyFound | None]:
@@ -150,9 +150,9 @@ class LatencyTargets:
         settings = node.parameters
         if not isinstance(settings, PruneChannelsParams) or settings.target != "latency":
             return node, None
-        if not self.around.times or given.checkpoint is None:
+        if not self.context.times or given.checkpoint is None:
             return node, None
-        stage = stage_key(self.around.pipeline, node.id, seed)
+        stage = stage_key(self.context.pipeline, node.id, seed)
         taken = self._decisions.taken(
             stage,
             lambda: {"latency target": _VERSION, "of": key()},
@@ -162,33 +162,33 @@ class LatencyTargets:
         return node.model_copy(update={"settings": found.settings(settings).model_dump(mode="json")}), found
 
     def _search(
-        self, key: str, settings: PruneChannelsParams, given: Given, context: StageContext
+        self, key: str, settings: PruneChannelsParams, given: StageInput, context: StageContext
     ) -> LatencyFound:
         from core.models.catalogue import backbone
         from core.models.checkpoint import load_checkpoint
-        from core.profiling.network_timer import NetworkTimer, Subject
+        from core.whatif.network_timer import NetworkTimer, Subject
 
         assert given.checkpoint is not None
-        around = self.around
-        around.emit(PhaseStarted(key, "measure", "Measuring how long the layers take"))
+        run = self.context
+        run.emit(PhaseStarted(key, "measure", "Measuring how long the layers take"))
         model = load_checkpoint(given.checkpoint).model
         subject = Subject(
             model,
             context.network,
             context.preprocess,
-            around.data.classes,
+            run.data.classes,
             backbone(context.network.backbone).blocks,
         )
         timer = NetworkTimer(
-            around.tool,
+            run.tool,
             self._memory,
             context.scratch / "timed",
-            around.control,
-            around.run.folder / "measure.log",
+            run.control,
+            run.run.folder / "measure.log",
         )
         return search(
             subject, settings, look_in(copy.deepcopy(model), settings, context), timer,
-            lambda text: around.emit(PhaseStarted(key, "measure", text)),
+            lambda text: run.emit(PhaseStarted(key, "measure", text)),
         )  # fmt: skip
 
 
@@ -208,13 +208,13 @@ def search(
         EspalierError: when the latency is out of reach, or a network cannot be exported.
         Stopped: a person asked to stop.
     """
-    from core.profiling.network_timer import unfolded
+    from core.whatif.network_timer import unfolded
 
     table = timer.table(replace(subject, model=unfolded(subject.model)))
-    whole = prospect.share_by(table)
+    whole = prospect.latency_share(table.milliseconds)
     say("Exporting the network before")
     size, before = subject.preprocess.size, timer.exported(subject, "before")
-    tries: dict[tuple[int, ...], tuple[Try, Plan]] = {}
+    tries: dict[tuple[int, ...], tuple[Attempt, Plan]] = {}
     aim = settings.latency
     for number in range(1, _TRIES + 1):
         try:
@@ -231,7 +231,7 @@ def search(
         after = timer.exported(narrowed(subject, settings, plan.kept), "after")
         ratio = timer.compare(before, after, (subject.preprocess.channels, size, size)).ratio
         assert ratio is not None
-        tries[widths] = Try(whole(plan.kept), ratio.value, ratio.low, ratio.high), plan
+        tries[widths] = Attempt(whole(plan.kept), ratio.value, ratio.low, ratio.high), plan
         found = tries[widths][0]
         likely = found.estimate(table.error)
         if abs(likely / settings.latency - 1) <= _CLOSE:

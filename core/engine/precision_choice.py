@@ -8,11 +8,11 @@ which goes on keeps it, and in the cache, so that another run of the same stage 
 from typing import TYPE_CHECKING, Any
 
 from core.document.pipeline import StageNode
-from core.engine.stage_inputs import Given, Surroundings
+from core.engine.stage_inputs import RunContext, StageInput
 from core.records.events import PhaseStarted
 from core.runs.cache import Measurements
 from core.runs.run_folder import stage_key
-from core.runs.timing_decisions import Decisions
+from core.runs.timing_decisions import TimingDecisions
 
 if TYPE_CHECKING:
     from core.stages.base import StageResult
@@ -24,13 +24,15 @@ _VERSION = 1
 class PrecisionChoices:
     """What one run has decided."""
 
-    def __init__(self, around: Surroundings):
-        self.around = around
-        self._decisions = Decisions(
-            around.run.folder / "precision_trials.json", Measurements(around.home.cache / "measurements")
+    def __init__(self, context: RunContext):
+        self.context = context
+        self._decisions = TimingDecisions(
+            context.run.folder / "precision_trials.json", Measurements(context.home.cache / "measurements")
         )
 
-    def settled(self, node: StageNode, seed: int, given: Given) -> "tuple[StageNode, PrecisionTrial | None]":
+    def settled(
+        self, node: StageNode, seed: int, given: StageInput
+    ) -> "tuple[StageNode, PrecisionTrial | None]":
         """The stage with its precision decided, and the trial that decided, if there was one.
 
         Raises:
@@ -40,7 +42,7 @@ class PrecisionChoices:
             return node, None
         from core.training.precision import PrecisionTrial, undecided
 
-        if not undecided(self.around.device) or not self.around.times:
+        if not undecided(self.context.device) or not self.context.times:
             return _in_precision(node, "mixed"), None
         taken = self._decisions.taken(
             node.id, lambda: self._key(node, given), lambda: self._try(node, seed, given).as_dict()
@@ -48,17 +50,17 @@ class PrecisionChoices:
         trial = PrecisionTrial(**taken)
         return _in_precision(node, trial.chosen), trial
 
-    def _key(self, node: StageNode, given: Given) -> dict[str, Any]:
+    def _key(self, node: StageNode, given: StageInput) -> dict[str, Any]:
         """What the speed of the stage's training depends on, besides the machine."""
         from core.models.checkpoint import content_hash
 
         return {
             "precision trial": _VERSION, "stage": node.kind, "settings": node.parameters.model_dump(mode="json"),
             "input": content_hash(given.checkpoint) if given.checkpoint else "",
-            "preprocess": given.preprocess.as_dict() if given.preprocess else {}, "threads": self.around.threads,
+            "preprocess": given.preprocess.as_dict() if given.preprocess else {}, "threads": self.context.threads,
         }  # fmt: skip
 
-    def _try(self, node: StageNode, seed: int, given: Given) -> "PrecisionTrial":
+    def _try(self, node: StageNode, seed: int, given: StageInput) -> "PrecisionTrial":
         """Train a few steps of a copy of the stage's network in either precision."""
         import torch
 
@@ -67,19 +69,19 @@ class PrecisionChoices:
         from core.training.loop import make_optimiser
         from core.training.precision import try_precisions
 
-        around, training = self.around, node.stage.training(node.parameters)
+        context, training = self.context, node.stage.training(node.parameters)
         assert given.checkpoint is not None and given.preprocess is not None and training is not None
-        key = stage_key(around.pipeline, node.id, seed)
-        around.emit(PhaseStarted(key, "trial", "Trying which precision is faster"))
+        key = stage_key(context.pipeline, node.id, seed)
+        context.emit(PhaseStarted(key, "trial", "Trying which precision is faster"))
         model = load_checkpoint(given.checkpoint).model
-        model.to(around.device, memory_format=torch.channels_last)
+        model.to(context.device, memory_format=torch.channels_last)
         batches = Batches(
-            around.data, "train", training.batch_size, given.preprocess, around.pipeline.data.augmentation,
-            around.device, seed, f"{key}/trial", channels_last=True,
+            context.data, "train", training.batch_size, given.preprocess, context.pipeline.data.augmentation,
+            context.device, seed, f"{key}/trial", channels_last=True,
         )  # fmt: skip
         images, labels = next(batches.epoch(1))
         return try_precisions(
-            model, images, labels, lambda parameters: make_optimiser(parameters, training), around.control
+            model, images, labels, lambda parameters: make_optimiser(parameters, training), context.control
         )
 
 

@@ -34,8 +34,8 @@ from core.document.pipeline import Node, Pipeline, StageNode
 from core.engine.engine import reproducible
 from core.engine.evaluator import Evaluator
 from core.engine.options import Options
-from core.engine.stage_inputs import Surroundings
-from core.engine.stage_runner import Maker
+from core.engine.stage_inputs import RunContext
+from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
 from core.records.events import Event, PhaseStarted
 from core.records.reports import StageReport
@@ -200,7 +200,7 @@ def _cap(name: str, field: FieldInfo, value: float, batch: int | None) -> float:
 class _Evaluator(Evaluator):
     """Makes and verifies a stage's files as a run does, and times nothing."""
 
-    def files_of(self, node: StageNode, maker: Maker, seed: int) -> list[MadeArtefact]:
+    def files_of(self, node: StageNode, maker: StageRunner, seed: int) -> list[MadeArtefact]:
         """The files that agree with the network."""
         key = stage_key(self.pipeline, node.id, seed)
         folder = self.run.stage_folder(key)
@@ -237,13 +237,15 @@ class _Rehearsal:
             return (), (Problem(error.message, error.advice, ("data", "path")),)
         run = RunFolder.create(self.pipeline, self.base, self.home)
         with Child("tool", self.home.folder / "tool.log") as tool, reproducible(self.options.threads):
-            around = Surroundings(
+            context = RunContext(
                 run, self.home, self.pipeline, data, self.options.device, self.options.threads, self.control,
                 self._heard, tool, self.options.core_watts, times=False,
             )  # fmt: skip
-            return self._stages(Maker(around), _Evaluator(around))
+            return self._stages(StageRunner(context), _Evaluator(context))
 
-    def _stages(self, maker: Maker, evaluator: _Evaluator) -> tuple[tuple[Trial, ...], tuple[Problem, ...]]:
+    def _stages(
+        self, maker: StageRunner, evaluator: _Evaluator
+    ) -> tuple[tuple[Trial, ...], tuple[Problem, ...]]:
         trials: dict[str, Trial] = {}
         general: dict[str, Problem] = {}
         for number, node in enumerate(self.pipeline.active):
@@ -265,7 +267,7 @@ class _Rehearsal:
             self.on_trial(trials[node.id])
         return tuple(trials.values()), tuple(general.values())
 
-    def _source_problem(self, maker: Maker, node: StageNode) -> Problem | None:
+    def _source_problem(self, maker: StageRunner, node: StageNode) -> Problem | None:
         source = self.pipeline.root(node)
         place: Place = ("sources", self.pipeline.sources.index(source))
         try:
@@ -274,7 +276,7 @@ class _Rehearsal:
             return Problem(error.message, error.advice, named_field(source, error, place))
         return None
 
-    def _trial(self, maker: Maker, evaluator: _Evaluator, node: StageNode) -> Trial:
+    def _trial(self, maker: StageRunner, evaluator: _Evaluator, node: StageNode) -> Trial:
         seed, started = self.pipeline.axes.seed[0], time.monotonic()
         place: Place = ("stages", self.pipeline.stage_ids.index(node.id))
         try:

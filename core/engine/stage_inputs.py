@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RunContext:
     """What making and evaluating stages needs besides the stage: one per run.
 
     Attributes:
@@ -55,7 +55,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class StageInput:
     """What a stage continues; one of `checkpoint` and `file` is there.
 
     Attributes:
@@ -71,14 +71,14 @@ class Given:
     logits: Path | None = None
 
 
-class Inputs:
+class StageInputs:
     """Finds, makes and pins the inputs of one run's stages."""
 
-    def __init__(self, around: Surroundings):
-        self.around = around
-        self.run, self.pipeline, self.data = around.run, around.pipeline, around.data
+    def __init__(self, context: RunContext):
+        self.context = context
+        self.run, self.pipeline, self.data = context.run, context.pipeline, context.data
 
-    def given(self, node: StageNode, seed: int) -> Given:
+    def given(self, node: StageNode, seed: int) -> StageInput:
         """What `node` continues: the stage before it, or its source.
 
         A deployment stage continues the float32 export of a network, or the file before it.
@@ -90,7 +90,7 @@ class Inputs:
         folder = self.run.stage_folder(stage_key(self.pipeline, parent, seed))
         checkpoint = folder / "checkpoint"
         deployed = next((folder / "deployed").glob("*.onnx"), None)
-        return Given(
+        return StageInput(
             source.preprocess,
             checkpoint if checkpoint.is_dir() else None,
             deployed or folder / "artefacts" / "float32.onnx",
@@ -150,7 +150,7 @@ class Inputs:
         part.rename(copy)
         return copy
 
-    def _source(self, node: SourceNode, seed: int) -> Given:
+    def _source(self, node: SourceNode, seed: int) -> StageInput:
         """What a root gives, made when it is not there yet."""
         match node.parameters:
             case CheckpointSettings() as settings:
@@ -163,7 +163,7 @@ class Inputs:
                 return self._python(node, settings, seed)
         raise TypeError(f"a source of unknown kind {node.kind!r}")
 
-    def _checkpoint(self, node: SourceNode, settings: CheckpointSettings) -> Given:
+    def _checkpoint(self, node: SourceNode, settings: CheckpointSettings) -> StageInput:
         from core.models.checkpoint import load_checkpoint
 
         folder = self.pin(Path(settings.path))
@@ -174,9 +174,9 @@ class Inputs:
                 f"than the data set has ({', '.join(self.data.classes[:4])}, …).",
                 "Choose the data set that it was trained on.",
             )
-        return Given(found.preprocess, folder)
+        return StageInput(found.preprocess, folder)
 
-    def _onnx(self, node: SourceNode, settings: OnnxSettings) -> Given:
+    def _onnx(self, node: SourceNode, settings: OnnxSettings) -> StageInput:
         """A person's ONNX file, with its own answers as what later files are held against."""
         file = self.pin(Path(settings.path))
         folder = self.run.folder / "sources" / node.id
@@ -191,23 +191,23 @@ class Inputs:
                     "preprocess": prepare,
                     "classes": list(self.data.classes),
                 }
-                tool, control = self.around.tool, self.around.control
+                tool, control = self.context.tool, self.context.control
                 tool.call("core.deploy.export:described_copy", arguments, control)
             file = described
         logits = folder / f"{file.stem}.logits.npy"
         if not logits.is_file():
             verify_onnx(
-                self.around.tool,
+                self.context.tool,
                 file,
                 self.pipeline.data.model_dump(mode="json"),
-                self.around.home.data,
+                self.context.home.data,
                 folder,
                 self.run.base,
-                control=self.around.control,
+                control=self.context.control,
             )
-        return Given(None, file=file, logits=logits)
+        return StageInput(None, file=file, logits=logits)
 
-    def _backbone(self, node: SourceNode, settings: BackboneSettings, seed: int) -> Given:
+    def _backbone(self, node: SourceNode, settings: BackboneSettings, seed: int) -> StageInput:
         from core.models.checkpoint import Checkpoint, save_checkpoint
         from core.models.source import build_network
 
@@ -222,11 +222,11 @@ class Inputs:
                 self._pinned_weights(settings), len(self.data.classes), self.run.base, seed, preprocess.size
             )
             for note in notes:
-                self.around.emit(Note("", "info", note))
+                self.context.emit(Note("", "info", note))
             save_checkpoint(folder, Checkpoint(model, _without_file(settings), preprocess, self.data.classes))
-        return Given(preprocess, folder)
+        return StageInput(preprocess, folder)
 
-    def _python(self, node: SourceNode, settings: PythonSettings, seed: int) -> Given:
+    def _python(self, node: SourceNode, settings: PythonSettings, seed: int) -> StageInput:
         """A person's own network, from their file, when they said that they trust it."""
         from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
         from core.models.python_network import build_python
@@ -241,13 +241,13 @@ class Inputs:
         network = open_python(pinned, self.run.base, TrustList.default())
         preprocess = make_preprocess(self.pipeline.data, self.data, settings.normalise())
         if (folder / "architecture.json").is_file():
-            return Given(load_checkpoint(folder).preprocess, folder)
+            return StageInput(load_checkpoint(folder).preprocess, folder)
         classes = len(self.data.classes)
         model, notes = build_python(pinned, network, classes, self.run.base, seed, preprocess.size)
         for note in notes:
-            self.around.emit(Note("", "info", note))
+            self.context.emit(Note("", "info", note))
         save_checkpoint(folder, Checkpoint(model, network, preprocess, self.data.classes))
-        return Given(preprocess, folder)
+        return StageInput(preprocess, folder)
 
     def _pinned_weights(self, settings: BackboneSettings) -> BackboneSettings:
         """The settings with the weights file replaced by its copy in the run folder."""

@@ -18,7 +18,7 @@ from core.common.files import sha256_of
 from core.document.pipeline import StageNode
 from core.engine.latency_search import LatencyTargets
 from core.engine.precision_choice import PrecisionChoices, tell
-from core.engine.stage_inputs import Given, Inputs, Surroundings
+from core.engine.stage_inputs import RunContext, StageInput, StageInputs
 from core.runs.cache import Store, make_key
 from core.runs.run_folder import stage_key
 from core.stages.base import (
@@ -33,19 +33,19 @@ from core.stages.base import (
 _PARTS = ("checkpoint", "deployed", "result.json")
 
 
-class Maker:
+class StageRunner:
     """Makes the stages of one run."""
 
-    def __init__(self, around: Surroundings):
-        self.around = around
-        self.inputs = Inputs(around)
-        self._precisions, self._latency_targets = PrecisionChoices(around), LatencyTargets(around)
-        self._store = Store(around.home.cache / "models")
+    def __init__(self, context: RunContext):
+        self.context = context
+        self.inputs = StageInputs(context)
+        self._precisions, self._latency_targets = PrecisionChoices(context), LatencyTargets(context)
+        self._store = Store(context.home.cache / "models")
 
     def make(self, node: StageNode, seed: int, on_fraction: Callable[[float], None]) -> bool:
         """See to it that the stage's folder holds its result; True when it came from the cache."""
-        key = stage_key(self.around.pipeline, node.id, seed)
-        folder = self.around.run.stage_folder(key)
+        key = stage_key(self.context.pipeline, node.id, seed)
+        folder = self.context.run.stage_folder(key)
         if (folder / "result.json").is_file():
             return False  # finished in this run before it was stopped
         given = self.inputs.given(node, seed)
@@ -53,7 +53,7 @@ class Maker:
         cache_key = self.cache_key(node, seed, given)
         if self._store.copy_to(cache_key, folder):
             return True
-        scratch = self.around.run.scratch / key
+        scratch = self.context.run.scratch / key
         made = scratch / "made"
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
@@ -70,7 +70,7 @@ class Maker:
         return False
 
     def settled(
-        self, node: StageNode, seed: int, given: Given
+        self, node: StageNode, seed: int, given: StageInput
     ) -> tuple[StageNode, Callable[[StageResult], None]]:
         """The stage with the decisions that depend on timing taken, as they enter its key.
 
@@ -78,7 +78,7 @@ class Maker:
         """
         asked = node
         node, trial = self._precisions.settled(node, seed, given)
-        scratch = self.around.run.scratch / f"{node.id}-settling"
+        scratch = self.context.run.scratch / f"{node.id}-settling"
 
         def context() -> StageContext:
             scratch.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ class Maker:
         self,
         node: StageNode,
         seed: int,
-        given: Given,
+        given: StageInput,
         cache_key: str,
         scratch: Path,
         on_fraction: Callable[[float], None],
@@ -118,26 +118,26 @@ class Maker:
         """What a model stage of this run is given."""
         from core.models.checkpoint import network_of
 
-        around = self.around
+        context = self.context
         if given.checkpoint is None or given.preprocess is None:
             raise EspalierError(
                 f"The stage {node.id!r} changes a network, and there is only a file before it.",
                 "Put it before the stages that work on the exported file.",
             )
         preprocess = given.preprocess
-        data = around.pipeline.data
+        data = context.pipeline.data
         return StageContext(
-            stage=stage_key(around.pipeline, node.id, seed), seed=seed, key=cache_key, device=around.device,
-            network=network_of(given.checkpoint), data=around.data, preprocess=preprocess,
-            augmentation=data.augmentation, balance=data.balance, scratch=scratch, control=around.control,
-            emit=around.emit, on_fraction=on_fraction,
-            reference=lambda reference: self.inputs.reference(reference, seed, preprocess, around.device),
+            stage=stage_key(context.pipeline, node.id, seed), seed=seed, key=cache_key, device=context.device,
+            network=network_of(given.checkpoint), data=context.data, preprocess=preprocess,
+            augmentation=data.augmentation, balance=data.balance, scratch=scratch, control=context.control,
+            emit=context.emit, on_fraction=on_fraction,
+            reference=lambda reference: self.inputs.reference(reference, seed, preprocess, context.device),
         )  # fmt: skip
 
     def _make_network(
         self,
         node: StageNode,
-        given: Given,
+        given: StageInput,
         context: StageContext,
         made: Path,
         say: Callable[[StageResult], None],
@@ -152,7 +152,7 @@ class Maker:
         say(result)
         facts = {"stage": node.id, "kind": node.kind, "key": context.key, **result.facts}
         checkpoint = Checkpoint(
-            result.model.cpu(), context.network, context.preprocess, self.around.data.classes, facts
+            result.model.cpu(), context.network, context.preprocess, self.context.data.classes, facts
         )
         save_checkpoint(made / "checkpoint", checkpoint)
         kept = {
@@ -168,24 +168,24 @@ class Maker:
         self,
         node: StageNode,
         seed: int,
-        given: Given,
+        given: StageInput,
         cache_key: str,
         scratch: Path,
         made: Path,
         on_fraction: Callable[[float], None],
     ) -> None:
-        around = self.around
+        run = self.context
         assert given.file is not None and isinstance(node.stage, DeploymentStage)
         started = time.monotonic()
         context = DeployContext(
-            stage=stage_key(around.pipeline, node.id, seed), seed=seed, key=cache_key, target=scratch / "file.onnx",
-            scratch=scratch, control=around.control, emit=around.emit,
+            stage=stage_key(run.pipeline, node.id, seed), seed=seed, key=cache_key, target=scratch / "file.onnx",
+            scratch=scratch, control=run.control, emit=run.emit,
             inputs={
-                "data": around.pipeline.data.model_dump(mode="json"), "data_cache": str(around.home.data),
-                "base": str(around.run.base), "threads": around.threads,
+                "data": run.pipeline.data.model_dump(mode="json"), "data_cache": str(run.home.data),
+                "base": str(run.run.base), "threads": run.threads,
             },
-            job=lambda job, arguments: around.tool.call(
-                job, arguments, around.control, lambda done, text: on_fraction(done)
+            job=lambda job, arguments: run.tool.call(
+                job, arguments, run.control, lambda done, text: on_fraction(done)
             ),
         )  # fmt: skip
         result = node.stage.deploy(given.file, node.parameters, context)
@@ -195,32 +195,32 @@ class Maker:
             **self._parameters_before(node, seed, given), "deployed": _take_file(result.file, made),
         })  # fmt: skip
 
-    def _parameters_before(self, node: StageNode, seed: int, given: Given) -> dict[str, int]:
+    def _parameters_before(self, node: StageNode, seed: int, given: StageInput) -> dict[str, int]:
         """Parameters of the network that a file stands for: quantization removes none.
 
         Counted on the file where a person gave no more than the file.
         """
-        parent = self.around.pipeline.parent(node)
-        if parent in self.around.pipeline.stage_ids:
-            folder = self.around.run.stage_folder(stage_key(self.around.pipeline, parent, seed))
+        parent = self.context.pipeline.parent(node)
+        if parent in self.context.pipeline.stage_ids:
+            folder = self.context.run.stage_folder(stage_key(self.context.pipeline, parent, seed))
             before = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         else:
-            arguments = {"model": str(given.file), "input_size": self.around.data.size[0]}
-            before = self.around.tool.call("core.profiling.counting:count", arguments, self.around.control)
+            arguments = {"model": str(given.file), "input_size": self.context.data.size[0]}
+            before = self.context.tool.call("core.profiling.counting:count", arguments, self.context.control)
         return {name: before[name] for name in ("params", "nonzero_params")}
 
-    def cache_key(self, node: StageNode, seed: int, given: Given) -> str:
+    def cache_key(self, node: StageNode, seed: int, given: StageInput) -> str:
         """Everything that makes a stage's result what it is, hashed."""
-        around, parameters = self.around, node.parameters
+        context, parameters = self.context, node.parameters
         references = node.stage.references(parameters)
         settings = parameters.model_dump(mode="json")
         return make_key({
             "stage": node.kind,
             "version": node.stage.version,
             "settings": {name: value for name, value in settings.items() if name not in references},
-            "data": around.data.fingerprint,
+            "data": context.data.fingerprint,
             "seed": seed,
-            "threads": around.threads,
+            "threads": context.threads,
             **(
                 self._network_parts(node, seed, given, references)
                 if isinstance(node.stage, ModelStage)
@@ -229,14 +229,14 @@ class Maker:
         })  # fmt: skip
 
     def _network_parts(
-        self, node: StageNode, seed: int, given: Given, references: dict[str, str]
+        self, node: StageNode, seed: int, given: StageInput, references: dict[str, str]
     ) -> dict[str, Any]:
         import torch
 
         from core.models.checkpoint import content_hash
         from core.training.precision import resolve_precision
 
-        around = self.around
+        context = self.context
         return {
             "input": content_hash(given.checkpoint) if given.checkpoint else "",
             "references": {
@@ -244,14 +244,14 @@ class Maker:
                 for name, value in references.items()
             },
             "preprocess": given.preprocess.as_dict() if given.preprocess else {},
-            "augmentation": around.pipeline.data.augmentation.model_dump(mode="json"),
-            "balance": around.pipeline.data.balance,
-            "device": around.device.split(":")[0],
-            "mixed": resolve_precision("mixed", around.device).name,
+            "augmentation": context.pipeline.data.augmentation.model_dump(mode="json"),
+            "balance": context.pipeline.data.balance,
+            "device": context.device.split(":")[0],
+            "mixed": resolve_precision("mixed", context.device).name,
             "torch": torch.__version__,
         }
 
-    def _file_parts(self, given: Given) -> dict[str, Any]:
+    def _file_parts(self, given: StageInput) -> dict[str, Any]:
         assert given.file is not None
         return {
             "input": sha256_of(given.file),

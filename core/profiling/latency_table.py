@@ -106,6 +106,10 @@ class LatencyTable:
         rest = _dot(_rest_terms(shapes, self.areas, self.kinds), self.rest)
         return Prediction(_dot((1.0, layers + rest), self.whole), self.error)
 
+    def milliseconds(self, shapes: Shapes) -> float:
+        """`predict` without its error."""
+        return self.predict(shapes).milliseconds
+
     def as_plain(self) -> dict[str, Any]:
         """For a file."""
         return {each.name: getattr(self, each.name) for each in fields(self) if each.init}

@@ -48,7 +48,7 @@ KINDS: tuple[Kind, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class StorageUse:
     """The room that a kind takes, in bytes, and the number of its files."""
 
     kind: Kind
@@ -56,7 +56,7 @@ class Used:
     files: int
 
 
-def used(home: Home, control: RunControl | None = None) -> list[Used]:
+def used(home: Home, control: RunControl | None = None) -> list[StorageUse]:
     """The room that every kind takes; anything in the caches that no kind names counts as stage caches.
 
     Raises:
@@ -65,7 +65,7 @@ def used(home: Home, control: RunControl | None = None) -> list[Used]:
     found = []
     for kind in KINDS:
         sizes = [size for folder in _folders(home, kind) for size in _sizes(folder, control)]
-        found.append(Used(kind, sum(sizes), len(sizes)))
+        found.append(StorageUse(kind, sum(sizes), len(sizes)))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Decisions about stages that depend on timing: taken once, and written down.
+"""TimingDecisions about stages that depend on timing: taken once, and written down.
 
 They stand in the run folder, so that a run which goes on keeps them, and among the measurements of the
 machine, so that another run of the same stage decides the same.
@@ -13,7 +13,7 @@ from core.common.files import write_atomically
 from core.runs.cache import Measurements
 
 
-class Decisions:
+class TimingDecisions:
     """What one run has decided of one kind.
 
     Args:

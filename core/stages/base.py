@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class NetworkFacts:
     """What is known of the network that a stage will receive, before anything runs.
 
     Attributes:
@@ -228,7 +228,7 @@ class Stage(ABC, Generic[S]):
     help: ClassVar[str]
     Settings: ClassVar[type[Params]]
 
-    def check(self, settings: S, given: Input) -> list[Problem]:
+    def check(self, settings: S, given: NetworkFacts) -> list[Problem]:
         """Everything that would stop this stage, found before work starts."""
         return []
 

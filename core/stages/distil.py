@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 from core.common.errors import EspalierError, Problem
 from core.common.params import Params, param
-from core.stages.base import Input, ModelStage, StageContext, StageResult, run_training
+from core.stages.base import ModelStage, NetworkFacts, StageContext, StageResult, run_training
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Distil(ModelStage[DistilParams]):
     def epochs(self, settings: DistilParams) -> float:
         return settings.training.epochs * 1.4  # the teacher's forward pass
 
-    def check(self, settings: DistilParams, given: Input) -> list[Problem]:
+    def check(self, settings: DistilParams, given: NetworkFacts) -> list[Problem]:
         problems = []
         weights = ("alpha", "hints", "attention", "rkd_distance", "rkd_angle")
         if not any(getattr(settings, name) for name in weights):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.errors import EspalierError
 from core.common.params import Params, param
-from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
+from core.stages.base import ModelStage, NetworkFacts, Problem, StageContext, StageResult, run_training
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class OnlyTrainOnce(ModelStage[OnlyTrainOnceParams]):
     def epochs(self, settings: OnlyTrainOnceParams) -> float:
         return settings.training.epochs
 
-    def check(self, settings: OnlyTrainOnceParams, given: Input) -> list[Problem]:
+    def check(self, settings: OnlyTrainOnceParams, given: NetworkFacts) -> list[Problem]:
         taken = settings.warm_up + settings.projection
         if taken <= _LONGEST:
             return []

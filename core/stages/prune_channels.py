@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from core.common.errors import EspalierError
 from core.common.params import Params, param
 from core.stages.base import (
-    Input,
     ModelStage,
+    NetworkFacts,
     Problem,
     StageContext,
     StageResult,
@@ -210,7 +210,7 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
     def epochs(self, settings: PruneChannelsParams) -> float:
         return (settings.steps - 1) * settings.step_epochs + settings.training.epochs
 
-    def check(self, settings: PruneChannelsParams, given: Input) -> list[Problem]:
+    def check(self, settings: PruneChannelsParams, given: NetworkFacts) -> list[Problem]:
         from core.models.catalogue import BACKBONES
 
         problems = []

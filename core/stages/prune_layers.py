@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from core.common.errors import EspalierError
 from core.common.params import Params, param
 from core.stages.base import (
-    Input,
     ModelStage,
+    NetworkFacts,
     Problem,
     StageContext,
     StageResult,
@@ -119,7 +119,7 @@ class PruneLayers(ModelStage[PruneLayersParams]):
     def epochs(self, settings: PruneLayersParams) -> float:
         return settings.training.epochs
 
-    def check(self, settings: PruneLayersParams, given: Input) -> list[Problem]:
+    def check(self, settings: PruneLayersParams, given: NetworkFacts) -> list[Problem]:
         return blocks_missing(given)
 
     def run(self, model: "nn.Module", settings: PruneLayersParams, context: StageContext) -> StageResult:
@@ -166,7 +166,7 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         return settings.count
 
 
-def blocks_missing(given: Input) -> list[Problem]:
+def blocks_missing(given: NetworkFacts) -> list[Problem]:
     """The problem of a network without residual blocks, if it has none."""
     found = given.structure()
     if found is None or found[1]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.params import Params, param
 from core.data.randomness import derive_seed
-from core.stages.base import Input, ModelStage, Problem, StageContext, StageResult, run_training
+from core.stages.base import ModelStage, NetworkFacts, Problem, StageContext, StageResult, run_training
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class PruneWeights(ModelStage[PruneWeightsParams]):
     def epochs(self, settings: PruneWeightsParams) -> float:
         return (settings.steps - 1) * settings.step_epochs + settings.training.epochs
 
-    def check(self, settings: PruneWeightsParams, given: Input) -> list[Problem]:
+    def check(self, settings: PruneWeightsParams, given: NetworkFacts) -> list[Problem]:
         if settings.linear_amount == settings.convolution_amount == 0:
             return [Problem(
                 "Expected an amount above 0 for linear layers or convolutions, received 0 for both.",

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.params import Params, param
 from core.stages.base import (
-    Input,
     ModelStage,
+    NetworkFacts,
     Problem,
     StageContext,
     StageResult,
@@ -111,7 +111,7 @@ class ScaleDown(ModelStage[ScaleDownParams]):
     def epochs(self, settings: ScaleDownParams) -> float:
         return settings.training.epochs
 
-    def check(self, settings: ScaleDownParams, given: Input) -> list[Problem]:
+    def check(self, settings: ScaleDownParams, given: NetworkFacts) -> list[Problem]:
         return blocks_missing(given)
 
     def run(self, model: "nn.Module", settings: ScaleDownParams, context: StageContext) -> StageResult:

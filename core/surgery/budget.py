@@ -26,7 +26,7 @@ from core.common.errors import EspalierError
 from core.surgery.groups import ChannelGroup, Counts, count
 
 Ranking = Literal["uniform", "global", "isomorphic"]
-Kept = dict[str, int]
+KeptChannels = dict[str, int]
 
 TOLERANCE = 0.01  # of the baseline: closer than this a budget counts as met
 _CLOSE = 0.002  # of the baseline: the search does not look for more
@@ -111,9 +111,9 @@ class Budget:
     label: str
     wanted: float
     baseline: float
-    measure: Callable[[Kept], float]
+    measure: Callable[[KeptChannels], float]
 
-    def off(self, kept: Kept) -> float:
+    def off(self, kept: KeptChannels) -> float:
         """By how much it is missed, as a share of the baseline; above 0 where too much is left."""
         return (self.measure(kept) - self.wanted) / self.baseline
 
@@ -151,7 +151,7 @@ class Plan:
         off: by how much a budget is missed, as a share of the baseline; 0 for a ratio.
     """
 
-    kept: Kept
+    kept: KeptChannels
     gone: dict[str, list[int]]
     params: int
     macs: int
@@ -256,7 +256,7 @@ class _Width:
         return [units for units in (below, above) if self.least <= units != kept]
 
 
-def _by_path(widths: list[_Width], kept: list[int]) -> Kept:
+def _by_path(widths: list[_Width], kept: list[int]) -> KeptChannels:
     return {width.group.path: units * width.group.bundle for width, units in zip(widths, kept, strict=True)}
 
 

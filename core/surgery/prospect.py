@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from core.models.classifier import ImageClassifier
-    from core.profiling.latency_table import LatencyTable
     from core.surgery.budget import Budget, CostModel, Plan
     from core.surgery.groups import ChannelGroup, Counts
     from core.surgery.importance import Batch
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 _PAIR = re.compile(r"([^\s=,]+)\s*=\s*(0(?:\.\d+)?|\.\d+)")
 _BYTES, _MB = 4, 1e6
 Cost = Callable[[dict[str, int]], float]
+Milliseconds = Callable[[dict[str, tuple[int, ...]]], float]
 
 
 def own_ratios(text: str) -> list[tuple[str, float]]:
@@ -95,10 +95,14 @@ class Prospect:
         )
         return plan(self.groups, self.scores, self.costs, request)
 
-    def share_by(self, table: "LatencyTable") -> "Cost":
-        """The latency that a table predicts, as a share of that before the first pruning."""
-        before = table.predict(self.costs.layers(self.start.channels)).milliseconds
-        return lambda kept: table.predict(self.costs.layers(kept)).milliseconds / before
+    def latency_share(self, predicted: Milliseconds) -> "Cost":
+        """The latency that a model of this machine predicts, as a share of that before the first pruning.
+
+        Args:
+            predicted: milliseconds of one image from the shapes of the layers' weights, by path.
+        """
+        before = predicted(self.costs.layers(self.start.channels))
+        return lambda kept: predicted(self.costs.layers(kept)) / before
 
     def _budget(self, settings: Any, done: float, latency: "Cost | None") -> "Budget":
         from core.surgery.budget import Budget

@@ -12,7 +12,7 @@ from core.data.store import open_data
 from core.document.pipeline import Pipeline
 from core.runs.cache import Measurements, make_key
 from core.runs.home import Home
-from core.whatif.known import Forecast, Known, Recent
+from core.whatif.known import Forecast, Recent, StageForecast
 from core.whatif.latency import Latencies, Unmeasured
 from core.whatif.sources import Sources
 from core.whatif.stages import Stages
@@ -50,7 +50,7 @@ class WhatIf:
 
         control = control or RunControl()
         self._latencies.missing.clear()
-        found: dict[str, Known] = {}
+        found: dict[str, StageForecast] = {}
         data = self._data(pipeline, base)
         for source in pipeline.sources:
             control.checkpoint()
@@ -79,7 +79,7 @@ class WhatIf:
         try:
             return cast("ImageData", self._recent.get(key, opened))
         except _TakesLong:
-            return "Known after the data set has been read for the first time: Pre-flight and Run read it."
+            return "StageForecast after the data set has been read for the first time: Pre-flight and Run read it."
         except EspalierError as error:
             return error.message
 

@@ -9,7 +9,7 @@ from core.surgery.prospect import Prospect
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
-    from core.profiling.network_timer import Subject
+    from core.whatif.network_timer import Subject
 
 Sure = Literal["exact", "about", "unknown"]
 
@@ -73,7 +73,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StageForecast:
     """A forecast and what later stages need of it.
 
     Attributes:

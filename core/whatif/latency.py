@@ -11,10 +11,10 @@ from core.common.errors import EspalierError
 from core.machine.child import Child
 from core.machine.child_server import ProgressCallback
 from core.profiling.latency_table import LatencyTable, Shape
-from core.profiling.network_timer import NetworkTimer, Subject, table_key, unfolded
 from core.runs.cache import Measurements, make_key
 from core.runs.home import Home
 from core.whatif.known import Build, Forecast
+from core.whatif.network_timer import NetworkTimer, Subject, table_key, unfolded
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier

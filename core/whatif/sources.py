@@ -12,10 +12,10 @@ from core.machine.trusted_files import TrustList
 from core.models.onnx_source import OnnxSettings
 from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
-from core.profiling.network_timer import Subject
 from core.runs.cache import make_key
-from core.whatif.known import Forecast, Known, Network, Recent, Sure
+from core.whatif.known import Forecast, Network, Recent, StageForecast, Sure
 from core.whatif.latency import Latencies, build_of
+from core.whatif.network_timer import Subject
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
@@ -28,13 +28,13 @@ class Sources:
     def __init__(self, recent: Recent, latencies: Latencies):
         self._recent, self._latencies = recent, latencies
 
-    def known(self, node: SourceNode, pipeline: Pipeline, base: Path, data: ImageData | str) -> Known:
+    def known(self, node: SourceNode, pipeline: Pipeline, base: Path, data: ImageData | str) -> StageForecast:
         parameters = node.parameters
         try:
             if isinstance(parameters, OnnxSettings):
                 return from_file(node, parameters, base, data)
             if isinstance(data, str):
-                return Known(Forecast(node.id, "", remark=data))
+                return StageForecast(Forecast(node.id, "", remark=data))
             if isinstance(parameters, BackboneSettings):
                 return self._backbone(node, parameters, pipeline, base, data)
             if isinstance(parameters, PythonSettings):
@@ -43,8 +43,8 @@ class Sources:
             if isinstance(parameters, CheckpointSettings):
                 return self._checkpoint(node, parameters, base)
         except EspalierError as error:
-            return Known(Forecast(node.id, "", remark=error.message, impossible=True))
-        return Known(Forecast(node.id, "", remark="Known after the run."))
+            return StageForecast(Forecast(node.id, "", remark=error.message, impossible=True))
+        return StageForecast(Forecast(node.id, "", remark="StageForecast after the run."))
 
     def _backbone(
         self,
@@ -54,7 +54,7 @@ class Sources:
         base: Path,
         data: ImageData,
         known: bool = True,
-    ) -> Known:
+    ) -> StageForecast:
         """`known`: the weights that `settings` name are those that the run starts from."""
         from core.models.catalogue import backbone
         from core.models.source import build_network
@@ -84,7 +84,7 @@ class Sources:
 
         return self._counted(node.id, own, lambda: self._recent.get(f"network {own}", make), subject)
 
-    def _checkpoint(self, node: SourceNode, settings: CheckpointSettings, base: Path) -> Known:
+    def _checkpoint(self, node: SourceNode, settings: CheckpointSettings, base: Path) -> StageForecast:
         from core.models.catalogue import backbone
         from core.models.checkpoint import content_hash, load_checkpoint
 
@@ -107,7 +107,7 @@ class Sources:
 
     def _counted(
         self, id: str, key: str, network: Callable[[], Network], subject: Callable[[], Subject]
-    ) -> Known:
+    ) -> StageForecast:
         """What is known of a network that is there; `subject` makes it with weights."""
         from core.surgery.budget import layer_shapes
         from core.surgery.groups import count
@@ -122,19 +122,19 @@ class Sources:
         layers = self._recent.get(f"layers {key}", lambda: layer_shapes(network().model))
         forecast = Forecast(id, "", counts.params, counts.macs, size, "exact")
         told = self._latencies.told(forecast, build, lambda: layers)
-        return Known(told, key, True, network, build=build, layers=lambda: layers)
+        return StageForecast(told, key, True, network, build=build, layers=lambda: layers)
 
 
-def from_file(node: SourceNode, settings: OnnxSettings, base: Path, data: ImageData | str) -> Known:
+def from_file(node: SourceNode, settings: OnnxSettings, base: Path, data: ImageData | str) -> StageForecast:
     """Counted on the file itself."""
     from core.profiling.counting import count
 
     file = base / Path(settings.path).expanduser()
     if settings.image_size is None and isinstance(data, str):
-        return Known(Forecast(node.id, "", remark=data))
+        return StageForecast(Forecast(node.id, "", remark=data))
     size = settings.image_size or min(cast("ImageData", data).size)
     found = count({"model": str(file), "input_size": size}, lambda done, text: None)
     sure: Sure = "unknown" if found["uncounted"] else "exact"
-    return Known(
+    return StageForecast(
         Forecast(node.id, "", found["params"], found["macs"], file.stat().st_size, sure), f"file {file}"
     )

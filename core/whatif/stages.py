@@ -17,7 +17,7 @@ from core.stages.prune_weights import PruneWeightsParams
 from core.stages.scale_down import ScaleDownParams
 from core.stages.share_weights import ShareWeightsParams
 from core.surgery.prospect import Prospect, Start, look
-from core.whatif.known import Forecast, Known, Network, Recent
+from core.whatif.known import Forecast, Network, Recent, StageForecast
 from core.whatif.latency import Latencies
 from core.whatif.remarks import rank_words, shared_words, why_about, zero_words
 
@@ -44,7 +44,7 @@ class Stages:
     def __init__(self, recent: Recent, latencies: Latencies):
         self._recent, self._latencies = recent, latencies
 
-    def known(self, node: StageNode, given: Known) -> Known:
+    def known(self, node: StageNode, given: StageForecast) -> StageForecast:
         """What a stage would leave of what is known before it."""
         before = given.forecast
         forecast = replace(
@@ -52,18 +52,18 @@ class Stages:
             latency_ms=None, latency_error=0.0, measuring=False,
         )  # fmt: skip
         if before.params is None:
-            remark = before.remark if not before.impossible else "Known when the stage before it is."
+            remark = before.remark if not before.impossible else "StageForecast when the stage before it is."
             macs = before.macs if node.stage.effect in _SAME_SHAPE else None
-            return Known(
+            return StageForecast(
                 Forecast(node.id, before.id, None, macs, None, before.sure if macs else "unknown", remark)
             )
         if isinstance(node.stage, DeploymentStage):
             as_given = node.stage.effect == "as-given"
             layers = given.layers if as_given else None
             told = self._latencies.told(_deployed(node, forecast, given), given.build, layers)
-            return Known(told, given.key, build=given.build, layers=layers)
+            return StageForecast(told, given.key, build=given.build, layers=layers)
         if given.network is None:
-            return Known(Forecast(node.id, before.id, remark="Known after the run."))
+            return StageForecast(Forecast(node.id, before.id, remark="StageForecast after the run."))
         network = given.network
         asked = {
             "before": given.key, "fresh": given.fresh, "sure": before.sure, "bytes": before.bytes,
@@ -71,7 +71,7 @@ class Stages:
             "timed": self._latencies.table(given.build) is not None,
         }  # fmt: skip
         try:
-            answer: Known = self._recent.get(
+            answer: StageForecast = self._recent.get(
                 f"stage {make_key(asked)}", lambda: self._changed(node, forecast, given, network)
             )
             layers = None if node.kind in _OTHER_TIMES else answer.layers
@@ -80,15 +80,15 @@ class Stages:
                 answer, forecast=replace(told, id=node.id, before=before.id), build=given.build, layers=layers
             )
         except EspalierError as error:
-            return Known(
+            return StageForecast(
                 Forecast(
                     node.id, before.id, remark=f"{error.message} {error.advice}".strip(), impossible=True
                 )
             )
 
     def _changed(
-        self, node: StageNode, same: Forecast, given: Known, network: Callable[[], Network]
-    ) -> Known:
+        self, node: StageNode, same: Forecast, given: StageForecast, network: Callable[[], Network]
+    ) -> StageForecast:
         """After a stage that works on the network."""
         match node.parameters:
             case PruneChannelsParams() as settings:
@@ -105,13 +105,13 @@ class Stages:
                 remark = (
                     "The budget of MACs is met within about 1 %; the parameters depend on which blocks go."
                 )
-                return Known(Forecast(node.id, same.before, None, macs, None, "about", remark))
+                return StageForecast(Forecast(node.id, same.before, None, macs, None, "about", remark))
             case FactoriseParams() as settings:
-                return Known(Forecast(node.id, same.before, remark=rank_words(settings)))
+                return StageForecast(Forecast(node.id, same.before, remark=rank_words(settings)))
             case OnlyTrainOnceParams() as settings if settings.training.epochs:
                 share = f"{settings.target_group_sparsity:.0%}"
                 remark = f"About {share} of the channels go; which layers lose them, training decides."
-                return Known(Forecast(node.id, same.before, remark=remark))
+                return StageForecast(Forecast(node.id, same.before, remark=remark))
         if isinstance(node.stage, ModelStage) and node.stage.half_artefact:
             same = replace(same, remark="A float16 file of half the size comes beside it.")
         if node.kind in _STORED:
@@ -123,9 +123,9 @@ class Stages:
         self,
         same: Forecast,
         settings: PruneChannelsParams,
-        given: Known,
+        given: StageForecast,
         network: Callable[[], Network],
-    ) -> Known:
+    ) -> StageForecast:
         from core.surgery.groups import Counts
 
         even = settings.ranking == "uniform" and settings.target == "ratio"
@@ -136,10 +136,10 @@ class Stages:
         if settings.target == "latency":  # settled for all steps at once
             table, steps = self._latencies.table(given.build), 1
             if table is None:
-                return Known(
+                return StageForecast(
                     Forecast(same.id, same.before, measuring=given.build is not None, remark=_MEASURING)
                 )
-            latency = prospect.share_by(table)
+            latency = prospect.latency_share(table.milliseconds)
         for step in range(1, steps + 1):
             if plan is not None:
                 prospect = _narrower(prospect, plan)
@@ -161,14 +161,14 @@ class Stages:
             return replace(old, model=model, weights=None)
 
         after = replace(_narrower(prospect, plan), start=Start(Counts(plan.params, plan.macs), kept))
-        return Known(
+        return StageForecast(
             forecast, key, False, lambda: self._recent.get(f"network {key}", make), {asked: after},
             layers=lambda: prospect.costs.layers(kept),
         )  # fmt: skip
 
     def _prospect(
         self,
-        given: Known,
+        given: StageForecast,
         network: Callable[[], Network],
         settings: PruneChannelsParams,
         weights: "Callable[[], ImageClassifier] | None",
@@ -197,9 +197,9 @@ class Stages:
         self,
         same: Forecast,
         settings: PruneLayersParams,
-        given: Known,
+        given: StageForecast,
         network: Callable[[], Network],
-    ) -> Known:
+    ) -> StageForecast:
         """Blocks of one stage of the network are often alike: then the counts are known beforehand."""
         from core.stages.prune_layers import PruneLayers
         from core.surgery.blocks import drop_blocks, find_blocks, removal_order
@@ -227,26 +227,26 @@ class Stages:
         words = f"{dropped} of {len(blocks)} residual blocks go"
         if most != least:
             remark = f"{words}; which ones, training decides: {least.params:,} to {most.params:,} parameters are left."
-            return Known(Forecast(same.id, same.before, remark=remark))
+            return StageForecast(Forecast(same.id, same.before, remark=remark))
         key = make_key({"before": given.key, "dropped": smallest[:dropped]})
         forecast = replace(
             same, params=most.params, macs=most.macs, bytes=float32_bytes(model), remark=f"{words}."
         )
         after = replace(shape, model=model, weights=None)
-        return Known(forecast, key, False, lambda: after, layers=lambda: layer_shapes(model))
+        return StageForecast(forecast, key, False, lambda: after, layers=lambda: layer_shapes(model))
 
 
-def _trained(forecast: Forecast, given: Known) -> Known:
+def _trained(forecast: Forecast, given: StageForecast) -> StageForecast:
     """After training: the same network, with weights that nobody knows yet."""
     network = given.network
     assert network is not None
-    return Known(
+    return StageForecast(
         forecast, given.key, False, lambda: replace(network(), weights=None), given.widths,
         layers=given.layers,
     )  # fmt: skip
 
 
-def _deployed(node: StageNode, same: Forecast, given: Known) -> Forecast:
+def _deployed(node: StageNode, same: Forecast, given: StageForecast) -> Forecast:
     """After a stage on the exported file: the same network, stored otherwise."""
     from core.surgery.shapes import weights_in
 

@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject, Signal
 from gui.base.worker import Failure, Job, Worker
 
 
-class Lane(QObject):
+class LatestJob(QObject):
     """Runs one job at a time on its own worker and keeps what it gave.
 
     Signals:

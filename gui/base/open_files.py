@@ -25,7 +25,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedDocument:
     """A document and where it came from.
 
     Attributes:
@@ -52,7 +52,7 @@ def recipes() -> tuple[Recipe, ...]:
     return tuple(found)
 
 
-def open_any(path: Path) -> Opened:
+def open_any(path: Path) -> OpenedDocument:
     """Open a pipeline file or a run folder.
 
     Raises:
@@ -63,11 +63,11 @@ def open_any(path: Path) -> Opened:
         run = RunFolder.open(path)
         text = run.info.get("document")
         pipeline = documents.loads(text, path.name) if text else run.pipeline
-        return Opened(pipeline, None, run.base, run)
+        return OpenedDocument(pipeline, None, run.base, run)
     if not path.is_file():
         raise EspalierError(
             f"Expected a pipeline file or a run folder, found nothing at {path}.", "Check the path."
         )
     pipeline = documents.load(path)
     own = path.resolve().parent != RECIPES
-    return Opened(pipeline, path if own else None, path.resolve().parent)
+    return OpenedDocument(pipeline, path if own else None, path.resolve().parent)

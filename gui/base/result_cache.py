@@ -7,7 +7,7 @@ from typing import Any
 _MOST = 24
 
 
-class Kept:
+class ResultCache:
     """The newest results of each kind; a request's first part is its kind."""
 
     def __init__(self, most: Mapping[str, int]):

@@ -21,7 +21,7 @@ SHOWN, VARIANTS = 6, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class DataCheck:
     """What the check of a data set gives.
 
     Attributes:
@@ -53,7 +53,7 @@ def open_job(settings: DataSettings, cache: Path, base: Path, control: RunContro
     return open_data(settings, cache, base, control, lambda part, words: say((part, words)))
 
 
-def check_job(pipeline: Pipeline, data: ImageData, base: Path, control: RunControl, say: Say) -> Checked:
+def check_job(pipeline: Pipeline, data: ImageData, base: Path, control: RunControl, say: Say) -> DataCheck:
     """Check the opened data set against what the pipeline will do with it."""
     from core.data.inspection import inspect_data
     from core.data.survey import file_listing, file_names, file_shapes
@@ -69,7 +69,7 @@ def check_job(pipeline: Pipeline, data: ImageData, base: Path, control: RunContr
         control,
         lambda part, words: say((part, words)),
     )
-    return Checked(findings, file_names(data, listing[1]) if listing else ())
+    return DataCheck(findings, file_names(data, listing[1]) if listing else ())
 
 
 def augment_job(data: ImageData, settings: DataSettings, shift: int, roll: int) -> Augmented:

@@ -29,7 +29,7 @@ def fitted(pixels: np.ndarray, side: int, ratio: float = 1.0) -> QPixmap:
     return made
 
 
-class Thumbs:
+class Pictures:
     """Small pictures of a data set's images, made when they are asked for and kept for a while."""
 
     def __init__(self, data: ImageData, side: int):

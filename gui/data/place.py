@@ -13,7 +13,7 @@ from core.document.pipeline import Pipeline
 from core.runs.home import Home
 from gui.base.document import Document
 from gui.base.messages import Messages
-from gui.base.result_cache import Kept
+from gui.base.result_cache import ResultCache
 from gui.base.translation import tr
 from gui.base.worker import Failure, Say, Worker
 from gui.data import jobs
@@ -41,7 +41,7 @@ class DataPlace(QObject):
         self.view = DataView()
         self.data: ImageData | None = None
         self._opened = self._wanted = self._refused = self._opening_key = ""
-        self._checked = Kept({})
+        self._checked = ResultCache({})
         self._check_key = self._checking_key = self._drawn = ""
         self._shift = self._roll = 0
         self.guesser, self.opener, self.checker, self.augmenter = (Worker(self) for _ in range(4))
@@ -190,7 +190,7 @@ class DataPlace(QObject):
                 lambda control, say: jobs.check_job(pipeline, data, base, control, say),
             )
 
-    def _show_checked(self, checked: jobs.Checked) -> None:
+    def _show_checked(self, checked: jobs.DataCheck) -> None:
         self._checked["check", self._checking_key] = checked
         if self._checking_key == self._check_key:
             self.view.show_checked(checked)

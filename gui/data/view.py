@@ -25,7 +25,7 @@ from gui.data.augmentation import AugmentationPane
 from gui.data.classes import LABEL, ClassTable, number
 from gui.data.findings import FindingsPane
 from gui.data.gallery import Gallery
-from gui.data.jobs import Checked
+from gui.data.jobs import DataCheck
 from gui.data.left_out import LeftOutPane
 from gui.widgets.buttons import Empty, Header, card
 
@@ -181,7 +181,7 @@ class DataView(QWidget):
         self.tabs.setTabText(CHECK, tr("Check …"))
         self.tabs.setTabIcon(CHECK, theme.icon("running", "muted"))
 
-    def show_checked(self, checked: Checked) -> None:
+    def show_checked(self, checked: DataCheck) -> None:
         """The check is done."""
         self.check.show_findings(checked.findings)
         self.gallery.grid.pictures.show_names(checked.names)

@@ -15,7 +15,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Lanes:
+class BranchLines:
     """A lane (column) per row, and the edges between rows."""
 
     lane: tuple[int, ...]
@@ -26,8 +26,8 @@ class Lanes:
         return max(self.lane, default=0) + 1
 
 
-def lay_out(parents: Sequence[int | None]) -> Lanes:
-    """Lanes for rows whose parents (row numbers above them, None for roots) are given.
+def lay_out(parents: Sequence[int | None]) -> BranchLines:
+    """BranchLines for rows whose parents (row numbers above them, None for roots) are given.
 
     The first child goes on in its parent's lane; every other takes the leftmost that is free.
     """
@@ -40,7 +40,7 @@ def lay_out(parents: Sequence[int | None]) -> Lanes:
         siblings = [edge for edge in edges if edge.parent == parent and edge.lane == lane[parent]]
         lane.append(lane[parent] if not siblings else _free(lane, edges, parent, row))
         edges.append(Edge(parent, row, lane[parent], lane[row]))
-    return Lanes(tuple(lane), tuple(edges))
+    return BranchLines(tuple(lane), tuple(edges))
 
 
 def _free(lane: Sequence[int], edges: Sequence[Edge], first: int, last: int) -> int:

@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from gui.base import theme
 from gui.base.translation import tr
-from gui.editor.branch_lines import Edge, Lanes
+from gui.editor.branch_lines import BranchLines, Edge
 from gui.editor.cards import Card, CardModel, Index
 
 
@@ -79,7 +79,7 @@ class CardDelegate(QStyledItemDelegate):
             corner = rect.topLeft()
             painter.drawPolyline([corner + QPointF(x, y) for x, y in ((4.5, 9.2), (7.6, 12.2), (13.2, 5.8))])
 
-    def _tree(self, painter: QPainter, rect: QRect, row: int, lanes: Lanes) -> None:
+    def _tree(self, painter: QPainter, rect: QRect, row: int, lanes: BranchLines) -> None:
         if row < 0:
             return
         c = theme.colours()

@@ -12,7 +12,7 @@ from core.document.pipeline import Pipeline
 from core.whatif import Forecast
 from gui.base.translation import tr
 from gui.editor import summary
-from gui.editor.branch_lines import Lanes, lay_out
+from gui.editor.branch_lines import BranchLines, lay_out
 from gui.editor.edits import titles
 from gui.editor.figures import facts
 from gui.editor.forest import parent_of
@@ -73,7 +73,7 @@ def cards(
     problems: list[Problem],
     forecasts: Mapping[str, Forecast] | None = None,
     times: Mapping[str, float] | None = None,
-) -> tuple[list[Card], Lanes]:
+) -> tuple[list[Card], BranchLines]:
     """All rows of a document, and the lines beside them.
 
     Args:
@@ -140,7 +140,7 @@ class CardModel(QAbstractListModel):
     def __init__(self) -> None:
         super().__init__()
         self.cards: list[Card] = []
-        self.lanes = Lanes((), ())
+        self.lanes = BranchLines((), ())
 
     def show_document(
         self,

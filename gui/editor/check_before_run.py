@@ -11,13 +11,13 @@ from core.runs.home import Home
 from gui.base.document import Document
 from gui.base.worker import Failure, Worker
 from gui.editor.check_dialog import CheckDialog
-from gui.editor.checking import Checked, Checking
-from gui.editor.forecasts import Outlook
+from gui.editor.checking import Checking, CheckResult
+from gui.editor.forecasts import Forecasts
 
 _KEY = "check-before-run"
 
 
-class Before(QObject):
+class CheckBeforeRun(QObject):
     """Checks a document before it runs, once for each state that it is in.
 
     Signals:
@@ -30,7 +30,7 @@ class Before(QObject):
     go_wanted = Signal(object)
     said = Signal(str)
 
-    def __init__(self, window: QWidget, document: Document, outlook: Outlook, home: Home, worker: Worker):
+    def __init__(self, window: QWidget, document: Document, outlook: Forecasts, home: Home, worker: Worker):
         super().__init__(window)
         self._window, self._document, self._outlook = window, document, outlook
         self.checking = Checking(worker, home, self)
@@ -76,7 +76,7 @@ class Before(QObject):
     def _passed_as(self, options: Mapping[str, Any]) -> str:
         return f"{dict(options)}\n{self._document.text}"
 
-    def _found(self, found: Checked) -> None:
+    def _found(self, found: CheckResult) -> None:
         if found.preflight.passed:
             self._outlook.checked = self._text
         if found.estimate is not None:

@@ -19,7 +19,7 @@ _PREFLIGHT = 0.7  # share of the progress bar
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckResult:
     """What a check found; no estimate where the pre-flight failed."""
 
     preflight: Preflight
@@ -32,7 +32,7 @@ class Checking(QObject):
     Signals:
         progressed: done part 0…1 and a sentence.
         tried: the `Trial` of a stage.
-        found: the `Checked`.
+        found: the `CheckResult`.
         ended: the worker is free again, whatever came of it.
     """
 
@@ -52,7 +52,7 @@ class Checking(QObject):
         """Check a document without broken rules; `options` are the machine's, as for the engine."""
         home = self._home
 
-        def job(control: RunControl, say: Say) -> Checked:
+        def job(control: RunControl, say: Say) -> CheckResult:
             from core.engine.cost_estimate import estimate
             from core.engine.options import Options
             from core.engine.preflight import preflight
@@ -63,13 +63,13 @@ class Checking(QObject):
                 lambda done, words: say((done * _PREFLIGHT, words)), control, say,
             )  # fmt: skip
             if not flight.passed:
-                return Checked(flight, None)
+                return CheckResult(flight, None)
             share = 1 - _PREFLIGHT
             cost = estimate(
                 pipeline, base, home, machine,
                 lambda done, words: say((_PREFLIGHT + done * share, words)), control,
             )  # fmt: skip
-            return Checked(flight, cost)
+            return CheckResult(flight, cost)
 
         self.worker.start(tr("the check"), job)
 

@@ -23,7 +23,7 @@ from gui.base.worker import Failure, Say, Worker
 _REST_MS = 25  # between the last change and the question
 
 
-class Outlook(QObject):
+class Forecasts(QObject):
     """Asks on its own worker, once `start` was called: the heavy imports wait for the window.
 
     Signals:

@@ -19,7 +19,7 @@ from gui.editor import edits
 from gui.editor.card_list import CardList
 from gui.editor.cards import Card, CardModel
 from gui.editor.commands import StageCommands
-from gui.editor.forecasts import Outlook
+from gui.editor.forecasts import Forecasts
 from gui.editor.palette import Palette
 from gui.editor.panels import DataPanel, NodePanel, Panel
 from gui.editor.pipeline_panel import PipelinePanel
@@ -50,7 +50,7 @@ class EditorView(QWidget):
         run_action: QAction,
         check_action: QAction,
         resume_action: QAction,
-        outlook: Outlook,
+        outlook: Forecasts,
         checkpoints: Callable[[], Sequence[Option]] = lambda: (),
     ):
         super().__init__()

@@ -15,7 +15,7 @@ from core.export.export import FORMATS, ExportResult, ExportSettings
 from core.records.reports import Artefact, StageReport
 from core.runs.run_folder import RunFolder
 from gui.base.actions import Actions
-from gui.base.latest_job import Lane
+from gui.base.latest_job import LatestJob
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Failure, Worker
@@ -27,7 +27,7 @@ _KEEPS_CARD = QT_TR_NOOP("The model card stands here once the export has ended."
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class RunResults:
     """What the run says of a file before it is exported."""
 
     rungs: list[Any]
@@ -52,7 +52,7 @@ class ExportPlace(QObject):
         self.result: ExportResult | None = None
         self._folder, self._own_name, self._own_row, self._filling = Path.home(), "", False, False
         self._busy, self._fraction = "", 0.0
-        self.exporter, self.reader = Worker(self), Lane(self)
+        self.exporter, self.reader = Worker(self), LatestJob(self)
         self._connect()
         self.view.show_settings(self.settings)
         self.show_results(None)
@@ -128,7 +128,7 @@ class ExportPlace(QObject):
             self.view.show_settings(self.settings)
         self._update()
 
-    def _read(self, request: Any, known: Known) -> None:
+    def _read(self, request: Any, known: RunResults) -> None:
         if request == self._request() and self.result is None:
             self.view.show_known(known.rungs, known.card, pending=True)
 
@@ -260,6 +260,6 @@ class ExportPlace(QObject):
         )
 
 
-def read_known(run: RunFolder, key: str, artefact: str, _control: RunControl, _say: Say) -> Known:
+def read_known(run: RunFolder, key: str, artefact: str, _control: RunControl, _say: Say) -> RunResults:
     """The ladder and the model card, from what the run holds."""
-    return Known(exporting.ladder_of(run, key, artefact), exporting.model_card(run, key, artefact))
+    return RunResults(exporting.ladder_of(run, key, artefact), exporting.model_card(run, key, artefact))

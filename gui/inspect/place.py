@@ -12,14 +12,14 @@ from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from gui.base.actions import Actions
 from gui.base.document import Document
-from gui.base.latest_job import Lane
+from gui.base.latest_job import LatestJob
 from gui.base.messages import Messages
-from gui.base.result_cache import Kept
+from gui.base.result_cache import ResultCache
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Failure
 from gui.inspect import work
 from gui.inspect.progress_line import ProgressLine
-from gui.inspect.run_files import Shelf
+from gui.inspect.run_files import RunFiles
 from gui.inspect.scanning import Scanning
 from gui.inspect.subject import Subject, counterpart, final, find, runs_to_inspect
 from gui.inspect.view import InspectView
@@ -47,11 +47,16 @@ class InspectPlace(QObject):
         self.model: Subject | None = None
         self.other: Subject | None = None
         self._following: Path | None = None
-        self._shelf = Shelf(messages)
-        self._known = Kept({"answers": 1, "images": 1})
+        self._shelf = RunFiles(messages)
+        self._known = ResultCache({"answers": 1, "images": 1})
         self._filled: dict[str, Hashable] = {}
         self._running = False
-        self.reader, self.measurer, self.sampler, self.opener = Lane(self), Lane(self), Lane(self), Lane(self)
+        self.reader, self.measurer, self.sampler, self.opener = (
+            LatestJob(self),
+            LatestJob(self),
+            LatestJob(self),
+            LatestJob(self),
+        )
         self.scanning = Scanning(view.sensitivity, home, document, messages, self)
         self._lanes = {
             self.reader: None, self.measurer: view.layers.working, self.sampler: view.distributions.working,
@@ -181,7 +186,7 @@ class InspectPlace(QObject):
         }[tab]  # fmt: skip
         fill(model, other)
 
-    def _ask(self, lane: Lane, request: tuple[Hashable, ...], title: str, job: Any) -> None:
+    def _ask(self, lane: LatestJob, request: tuple[Hashable, ...], title: str, job: Any) -> None:
         """Show what is known already, or do the work."""
         if request in self._known:
             self._take(request, self._known[request])
@@ -305,7 +310,7 @@ class InspectPlace(QObject):
             self.view.layers.show_sensitivity(self.scanning.sensitivity(model))
 
 
-def _follow(lane: Lane, line: ProgressLine) -> None:
+def _follow(lane: LatestJob, line: ProgressLine) -> None:
     """Show that a lane works, or that it has ended."""
     if lane.busy:
         line.begin(lane.title)

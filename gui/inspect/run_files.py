@@ -5,16 +5,16 @@ from pathlib import Path
 from core.common.errors import EspalierError
 from core.runs.run_folder import RunFolder
 from gui.base.messages import Messages
-from gui.base.result_cache import Kept
+from gui.base.result_cache import ResultCache
 from gui.inspect.subject import Subject, subjects_of
 
 
-class Shelf:
+class RunFiles:
     """Reads the files of a run's finished stages; a folder that cannot be read is explained, and has none."""
 
     def __init__(self, messages: Messages):
         self._messages = messages
-        self._kept = Kept({})
+        self._kept = ResultCache({})
 
     def of(self, folder: Path) -> list[Subject]:
         """The files of the run in `folder`."""

@@ -8,9 +8,9 @@ from PySide6.QtCore import QObject, Signal
 from core.deploy.quantization.sensitivity import UNITS
 from core.runs.home import Home
 from gui.base.document import Document
-from gui.base.latest_job import Lane
+from gui.base.latest_job import LatestJob
 from gui.base.messages import Messages
-from gui.base.result_cache import Kept
+from gui.base.result_cache import ResultCache
 from gui.base.translation import tr
 from gui.inspect import overrides, work
 from gui.inspect.layers_page import Sensitivity
@@ -37,8 +37,8 @@ class Scanning(QObject):
         self._page, self._home, self._document = page, home, document
         self._model: Subject | None = None
         self._busy = ""
-        self._latest = Kept({})
-        self.lane = Lane(self)
+        self._latest = ResultCache({})
+        self.lane = LatestJob(self)
         self.lane.done.connect(self._done)
         self.lane.failed.connect(lambda _request, failure: messages.failure(failure))
         self.lane.moved.connect(page.working.show_progress)

@@ -22,7 +22,7 @@ _CONTINUOUS, _SYSTEM_REQUIRED = 0x80000000, 0x00000001
 _UNSEEN = ("offscreen", "minimal")
 
 
-class Way(Protocol):
+class SleepBlocker(Protocol):
     """One way to keep a computer awake."""
 
     def hold(self, done: Callable[[bool], None]) -> None:
@@ -32,7 +32,7 @@ class Way(Protocol):
         """Take it back."""
 
 
-class Awake(QObject):
+class KeepAwake(QObject):
     """Held while a run goes on.
 
     Args:
@@ -44,10 +44,10 @@ class Awake(QObject):
 
     changed = Signal()
 
-    def __init__(self, parent: QObject | None = None, ways: Sequence[Way] | None = None):
+    def __init__(self, parent: QObject | None = None, ways: Sequence[SleepBlocker] | None = None):
         super().__init__(parent)
         self._ways = list(platform_ways() if ways is None else ways)
-        self._held: Way | None = None
+        self._held: SleepBlocker | None = None
         self._wanted = False
         self.words = ""
 
@@ -96,7 +96,7 @@ class Awake(QObject):
             self.changed.emit()
 
 
-def platform_ways() -> list[Way]:
+def platform_ways() -> list[SleepBlocker]:
     """What may work here; nothing where nobody sees the window."""
     if QGuiApplication.platformName() in _UNSEEN:
         return []

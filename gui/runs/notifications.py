@@ -19,7 +19,7 @@ _PROGRAMS = (
 )  # fmt: skip
 
 
-class Notices(QObject):
+class Notifications(QObject):
     """Tells the system; on Linux by its own programs, elsewhere by an icon in the tray that goes away again."""
 
     def __init__(self, window: QWidget):

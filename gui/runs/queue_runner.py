@@ -8,8 +8,8 @@ from core.common.errors import EspalierError
 from core.document.pipeline import Pipeline
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
-from gui.runs.keep_awake import Awake
-from gui.runs.notifications import Notices
+from gui.runs.keep_awake import KeepAwake
+from gui.runs.notifications import Notifications
 from gui.runs.run_queue import RunQueue
 from gui.runs.run_session import Session
 from gui.settings.store import Settings
@@ -22,7 +22,7 @@ _ENDS = {
 }
 
 
-class Conductor(QObject):
+class QueueRunner(QObject):
     """Starts waiting runs one after the other.
 
     A run that was completed or failed makes room for the next; one that a person stopped does not,
@@ -41,14 +41,14 @@ class Conductor(QObject):
         session: Session,
         settings: Settings,
         messages: Messages,
-        notices: Notices,
+        notices: Notifications,
         parent: QObject,
     ):
         super().__init__(parent)
         self._session, self._settings, self._messages = session, settings, messages
         self._notices = notices
         self.queue = RunQueue(self)
-        self.awake = Awake(self)
+        self.awake = KeepAwake(self)
         session.changed.connect(self._follow)
         session.run_ended.connect(self._ended)
 

@@ -19,7 +19,7 @@ class SettingsJobs(QObject):
     """Owns the workers; the pages show what it says, and may be closed meanwhile.
 
     Signals:
-        measured: `core.runs.storage.Used` of every kind.
+        measured: `core.runs.storage.StorageUse` of every kind.
         cleared: the id of a kind and the bytes that became free.
         weights_found: ImageNet weights as `core.models.fetching` lists them.
         progress: share 0…1 and a sentence of the download under way.

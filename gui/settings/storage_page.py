@@ -4,7 +4,7 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout
 
-from core.runs.storage import KINDS, Used
+from core.runs.storage import KINDS, StorageUse
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.settings.jobs import SettingsJobs
@@ -20,7 +20,7 @@ class StoragePage(Page):
     def __init__(self, jobs: SettingsJobs, messages: Messages):
         super().__init__("storage", tr("Storage"))
         self._jobs, self._messages = jobs, messages
-        self._found: dict[str, Used] = {}
+        self._found: dict[str, StorageUse] = {}
         self.folder = QLineEdit(str(jobs.home.folder))
         self.folder.setObjectName("storage-folder")
         self.folder.setAccessibleName(tr("Storage folder"))
@@ -84,7 +84,7 @@ class StoragePage(Page):
         """Add it up again."""
         self._jobs.measure()
 
-    def _show(self, found: list[Used]) -> None:
+    def _show(self, found: list[StorageUse]) -> None:
         self._found = {one.kind.id: one for one in found}
         for one in found:
             self.sizes[one.kind.id].setText(size(one.bytes))

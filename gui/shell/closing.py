@@ -13,7 +13,7 @@ _LIMIT_MS = 20_000
 STOP, LATER, CANCEL = QT_TR_NOOP("Stop and quit"), QT_TR_NOOP("Quit when it is done"), QT_TR_NOOP("Cancel")
 
 
-class Leaving(QObject):
+class Closing(QObject):
     """Decides whether a window may close now; closes it again when the last worker has ended.
 
     It waits for every `Worker` below the window.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gui.shell.main_window import MainWindow
 
 
-class Aids(QObject):
+class Dialogs(QObject):
     """Makes them when they are first wanted; their workers outlive them."""
 
     def __init__(self, window: "MainWindow", home: Home, theme: Theme, messages: Messages):

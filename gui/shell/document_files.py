@@ -10,7 +10,7 @@ from core.common.errors import EspalierError
 from gui.base import open_files as files
 from gui.base.document import Document
 from gui.base.messages import Messages
-from gui.base.open_files import Opened
+from gui.base.open_files import OpenedDocument
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor import edits
 
@@ -19,7 +19,7 @@ SAVE, LEAVE, CANCEL = QT_TR_NOOP("Save"), QT_TR_NOOP("Don't save"), QT_TR_NOOP("
 _ENDING = ".espalier.yaml"  # names the file's kind; any other YAML ending is kept
 
 
-class Desk:
+class DocumentFiles:
     """Brings documents in and out of the window.
 
     Args:
@@ -32,7 +32,7 @@ class Desk:
         window: QWidget,
         document: Document,
         messages: Messages,
-        opened: Callable[[Opened], None],
+        opened: Callable[[OpenedDocument], None],
         say: Callable[[str], None],
     ):
         self._window, self._document, self._messages = window, document, messages

@@ -15,33 +15,33 @@ from gui.base import open_files as files
 from gui.base.actions import make_actions, make_menus, show_theme
 from gui.base.document import Document
 from gui.base.messages import Messages
-from gui.base.open_files import Opened
+from gui.base.open_files import OpenedDocument
 from gui.base.theme import Theme
 from gui.base.translation import tr
 from gui.compare.reader import Reader
 from gui.compare.view import CompareView
 from gui.data.place import DataPlace
-from gui.editor.check_before_run import Before
-from gui.editor.forecasts import Outlook
+from gui.editor.check_before_run import CheckBeforeRun
+from gui.editor.forecasts import Forecasts
 from gui.editor.networks import finished_networks
 from gui.editor.view import EditorView
 from gui.export.place import ExportPlace
 from gui.inspect.place import InspectPlace
 from gui.monitor.view import MonitorView
-from gui.runs.notifications import Notices
-from gui.runs.queue_runner import Conductor
+from gui.runs.notifications import Notifications
+from gui.runs.queue_runner import QueueRunner
 from gui.runs.run_results import Results
 from gui.runs.run_session import Session
 from gui.shell import window_geometry as shape
-from gui.shell.closing import Leaving
-from gui.shell.dialogs import Aids
-from gui.shell.document_files import Desk
+from gui.shell.closing import Closing
+from gui.shell.dialogs import Dialogs
+from gui.shell.document_files import DocumentFiles
 from gui.shell.places import Places
 from gui.shell.run_actions import show_run_state
-from gui.shell.run_controller import Steering
+from gui.shell.run_controller import RunController
 from gui.shell.startup_jobs import Jobs
 from gui.shell.status_bar import Status
-from gui.start.intake import Intake
+from gui.start.intake import OpenFromOutside
 from gui.start.place import StartPlace
 from gui.tryout.place import TryoutPlace
 
@@ -49,7 +49,7 @@ from gui.tryout.place import TryoutPlace
 class MainWindow(QMainWindow):
     """Everything that a person sees; long work is the session's and the workers'."""
 
-    def __init__(self, opened: Opened, home: Home, theme: Theme):
+    def __init__(self, opened: OpenedDocument, home: Home, theme: Theme):
         super().__init__()
         self.setObjectName("main-window")
         self.setMinimumSize(1080, 680)
@@ -58,12 +58,12 @@ class MainWindow(QMainWindow):
         self.messages = Messages(self)
         self.document = Document(opened.pipeline, opened.path, opened.base)
         self.session = Session(home, self)
-        self.aids = Aids(self, home, theme, self.messages)
+        self.aids = Dialogs(self, home, theme, self.messages)
         self.session.options = self.aids.settings.options
         self.actions_ = make_actions(self)
         self.status = Status(self)
-        self.desk = Desk(self, self.document, self.messages, self.show_opened, self.status.say)
-        self.intake = Intake(self, self.document, self.desk, home, self.messages)
+        self.desk = DocumentFiles(self, self.document, self.messages, self.show_opened, self.status.say)
+        self.intake = OpenFromOutside(self, self.document, self.desk, home, self.messages)
         self._make_places()
         self._make_work()
         self._wire_actions()
@@ -83,7 +83,7 @@ class MainWindow(QMainWindow):
         a, document, home, messages = self.actions_, self.document, self.home, self.messages
         self.start = StartPlace(home, a, messages, self)
         self.data = DataPlace(document, home, messages, self)
-        self.outlook = Outlook(document, home, self)
+        self.outlook = Forecasts(document, home, self)
         self.editor = EditorView(
             document, a.run, a.check, a.resume_run, self.outlook, partial(finished_networks, home)
         )
@@ -107,12 +107,14 @@ class MainWindow(QMainWindow):
     def _make_work(self) -> None:
         """What runs beside the window, and what ends it when the window closes."""
         document, session, messages = self.document, self.session, self.messages
-        self.conductor = Conductor(session, self.aids.settings, messages, Notices(self), self)
+        self.conductor = QueueRunner(session, self.aids.settings, messages, Notifications(self), self)
         self.monitor.attach_queue(self.conductor.queue, self.conductor.start_next)
         self.jobs = Jobs(messages, self)
-        self.before = Before(self, document, self.outlook, self.home, self.jobs.estimator)
-        self.steering = Steering(self, document, session, self.conductor, self.before, self.places, messages)
-        self.leaving = Leaving(
+        self.before = CheckBeforeRun(self, document, self.outlook, self.home, self.jobs.estimator)
+        self.steering = RunController(
+            self, document, session, self.conductor, self.before, self.places, messages
+        )
+        self.leaving = Closing(
             self, session.worker, messages, self.desk.may_leave, self.status.say,
             lambda: len(self.conductor.queue.entries),
         )  # fmt: skip
@@ -197,7 +199,7 @@ class MainWindow(QMainWindow):
         for place in (self.inspect, self.tryout):
             place.show_run(results.run)
 
-    def show_opened(self, opened: Opened) -> None:
+    def show_opened(self, opened: OpenedDocument) -> None:
         """Show what was opened: a run with its results and curves, a pipeline in the editor."""
         self.editor.select("stage", opened.pipeline.stages[0].id)
         if opened.run is not None:
@@ -207,7 +209,7 @@ class MainWindow(QMainWindow):
         else:
             self.go("pipeline")
         self.session.look_for_unfinished(opened.pipeline)
-        self.status.say(tr("Opened {name}.", name=opened.pipeline.name))
+        self.status.say(tr("OpenedDocument {name}.", name=opened.pipeline.name))
 
     def _edit(self, kind: str, id: str = "") -> None:
         """Lead to a card of the pipeline."""

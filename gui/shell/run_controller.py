@@ -11,8 +11,8 @@ from core.runs.run_folder import RunFolder
 from gui.base.document import Document
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
-from gui.editor.check_before_run import Before
-from gui.runs.queue_runner import Conductor
+from gui.editor.check_before_run import CheckBeforeRun
+from gui.runs.queue_runner import QueueRunner
 from gui.runs.run_results import Results, read_results
 from gui.runs.run_session import Session
 from gui.shell.places import Places
@@ -25,7 +25,7 @@ _ENDS = {
 }
 
 
-class Steering(QObject):
+class RunController(QObject):
     """Leads from the window's actions to the session, and from the session to what is shown.
 
     Signals:
@@ -43,8 +43,8 @@ class Steering(QObject):
         window: QWidget,
         document: Document,
         session: Session,
-        conductor: Conductor,
-        before: Before,
+        conductor: QueueRunner,
+        before: CheckBeforeRun,
         places: Places,
         messages: Messages,
     ):

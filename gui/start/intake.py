@@ -14,17 +14,17 @@ from core.document.pipeline import Pipeline
 from core.runs.home import Home
 from gui.base.document import Document
 from gui.base.messages import Messages
-from gui.base.open_files import Opened
+from gui.base.open_files import OpenedDocument
 from gui.base.translation import tr
 from gui.base.worker import Say, Worker
 from gui.editor import edits
-from gui.shell.document_files import Desk
+from gui.shell.document_files import DocumentFiles
 from gui.start import from_model
 from gui.start.backbone_dialog import BackboneDialog
 from gui.start.dropped import kind_of
 
 
-class Intake(QObject):
+class OpenFromOutside(QObject):
     """Pipelines and runs are opened, models become pipelines, everything else is taken as data.
 
     Signals:
@@ -37,7 +37,9 @@ class Intake(QObject):
     made = Signal(object)
     data_dropped = Signal(object)
 
-    def __init__(self, window: QWidget, document: Document, desk: Desk, home: Home, messages: Messages):
+    def __init__(
+        self, window: QWidget, document: Document, desk: DocumentFiles, home: Home, messages: Messages
+    ):
         super().__init__(window)
         self._window, self._document, self._desk, self._home, self._messages = (
             window, document, desk, home, messages,
@@ -105,7 +107,7 @@ class Intake(QObject):
     def _open(self, pipeline: Pipeline, path: Path) -> None:
         if not self._desk.may_leave():
             return
-        opened = Opened(pipeline, None, path.parent)
+        opened = OpenedDocument(pipeline, None, path.parent)
         self._document.open(opened.pipeline, opened.path, opened.base)
         self.made.emit(opened)
         self.said.emit(

@@ -11,7 +11,7 @@ from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from gui.base.messages import Messages
 from gui.inspect.picker import SubjectPicker
-from gui.inspect.run_files import Shelf
+from gui.inspect.run_files import RunFiles
 from gui.inspect.subject import Subject, final, find, runs_to_inspect
 from gui.tryout.work import Model
 
@@ -29,7 +29,7 @@ class Chooser(QObject):
         super().__init__(parent)
         self._pickers, self._home = pickers, home
         self.models: tuple[Model | None, Model | None] = (None, None)
-        self._shelf = Shelf(messages)
+        self._shelf = RunFiles(messages)
         self._following: RunFolder | None = None
         self._followed = Path()
         for number, picker in enumerate(pickers):

@@ -12,7 +12,7 @@ from core.analysis.tryout import Tally, Tryout
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from gui.base.actions import Actions
-from gui.base.latest_job import Lane
+from gui.base.latest_job import LatestJob
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Failure, Worker
@@ -48,7 +48,7 @@ class TryoutPlace(QObject):
         self.tally = Tally()
         self.source: FrameSource | None = None
         self._frames, self._since = Latest(), 0.0
-        self.finder, self.asker, self.opener = Worker(self), Worker(self), Lane(self)
+        self.finder, self.asker, self.opener = Worker(self), Worker(self), LatestJob(self)
         self._connect()
         self._update()
 

@@ -29,10 +29,10 @@ from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings
-from core.profiling.network_timer import NetworkTimer, Subject
 from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.stages.prune_channels import PruneChannelsParams, look
+from core.whatif.network_timer import NetworkTimer, Subject
 
 NETWORKS = ("resnet56:32", "mobilenet-v2:224", "resnet50:224")
 

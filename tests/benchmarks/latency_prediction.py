@@ -31,11 +31,11 @@ from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings
-from core.profiling.network_timer import NetworkTimer, Subject
 from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.stages.prune_channels import PruneChannelsParams, look
 from core.whatif import WhatIf, measure
+from core.whatif.network_timer import NetworkTimer, Subject
 
 LIMIT = 0.15
 NETWORKS = ("resnet50", "mobilenet-v3-large")

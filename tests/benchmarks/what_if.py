@@ -24,7 +24,7 @@ from core.document import pipeline as documents
 from core.machine.fingerprint import fingerprint
 from core.runs.home import Home
 from gui.app import make_application
-from gui.base.open_files import Opened
+from gui.base.open_files import OpenedDocument
 from gui.base.theme import Theme
 from gui.editor import edits
 from gui.shell.main_window import MainWindow
@@ -66,7 +66,7 @@ def time_layers(backbone: str) -> float:
 def wait_for_changes(backbone: str, changes: int) -> float:
     """The longest wait in milliseconds."""
     once = time_layers(backbone)
-    opened = Opened(documents.loads(DOCUMENT % backbone), None, Path())
+    opened = OpenedDocument(documents.loads(DOCUMENT % backbone), None, Path())
     window = MainWindow(opened, Home.default(), Theme(make_application()))
     window.show()
     window.go("pipeline")

@@ -25,14 +25,14 @@ from window_fixtures import TINY, close, fresh_folders, home, no_warnings_no_thr
 from core.document import pipeline as documents
 from core.runs.home import Home
 from core.runs.run_folder import find_runs
-from gui.base.open_files import Opened
+from gui.base.open_files import OpenedDocument
 from gui.base.theme import Theme
 from gui.shell.main_window import MainWindow
 
 
 @pytest.fixture
 def window(qtbot: Any, theme: Theme, home: Home, tmp_path: Path) -> Iterator[MainWindow]:
-    made = MainWindow(Opened(documents.loads(TINY), None, tmp_path), home, theme)
+    made = MainWindow(OpenedDocument(documents.loads(TINY), None, tmp_path), home, theme)
     made.session.options = lambda: {"device": "cpu", "threads": 1}
     made.show()
     qtbot.waitExposed(made)

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (
 
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from gui.base.open_files import Opened
+from gui.base.open_files import OpenedDocument
 from gui.editor import forest
 from gui.editor.card_list import CardList
 from gui.shell.main_window import MainWindow
@@ -32,7 +32,7 @@ stages:
 @pytest.fixture
 def tree(make_window: Callable[..., MainWindow], tmp_path: Path) -> MainWindow:
     """The window on a chain of three stages, in the editor."""
-    window = make_window(Opened(documents.loads(TREE), None, tmp_path))
+    window = make_window(OpenedDocument(documents.loads(TREE), None, tmp_path))
     window.resize(1280, 800)
     window.go("pipeline")
     window.session.options = lambda: {"device": "cpu", "threads": 1}

@@ -14,7 +14,7 @@ from core.export.export import FORMATS, ExportResult
 from core.export.verification_ladder import Step, ladder
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from gui.base.open_files import Opened
+from gui.base.open_files import OpenedDocument
 from gui.base.worker import Worker
 from gui.export.ladder_view import LadderView
 from gui.export.place import ExportPlace
@@ -53,7 +53,7 @@ def run(tiny: Pipeline, home: Home, tmp_path: Path) -> RunFolder:
 @pytest.fixture
 def ready(make_window: Any, tiny: Pipeline, tmp_path: Path, run: RunFolder) -> MainWindow:
     """The window on a finished run."""
-    window: MainWindow = make_window(Opened(tiny, None, tmp_path, run))
+    window: MainWindow = make_window(OpenedDocument(tiny, None, tmp_path, run))
     window.go("export")
     return window
 

@@ -16,9 +16,9 @@ from core.document import pipeline as documents
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from gui.base.document import Document
-from gui.base.latest_job import Lane
-from gui.base.open_files import Opened
-from gui.base.result_cache import Kept
+from gui.base.latest_job import LatestJob
+from gui.base.open_files import OpenedDocument
+from gui.base.result_cache import ResultCache
 from gui.base.theme import DARK, LIGHT, Colours, Theme, contrast
 from gui.inspect import overrides
 from gui.inspect.bar_table import BarTable, Cell, Column
@@ -96,7 +96,7 @@ def test_layers_to_keep_go_into_a_quantization_or_a_new_one() -> None:
 
 
 def test_a_newer_request_replaces_the_one_under_way(qtbot: Any, qapp: QApplication) -> None:
-    lane = Lane(qapp)
+    lane = LatestJob(qapp)
     seen: list[tuple[Any, Any]] = []
     lane.done.connect(lambda request, result: seen.append((request, result)))
 
@@ -122,7 +122,7 @@ def test_a_newer_request_replaces_the_one_under_way(qtbot: Any, qapp: QApplicati
 
 
 def test_only_the_newest_results_are_kept() -> None:
-    kept = Kept({"answers": 2})
+    kept = ResultCache({"answers": 2})
     for number in range(3):
         kept[("answers", number)] = number
     assert ("answers", 0) not in kept and kept.get(("answers", 2)) == 2 and kept[("answers", 1)] == 1
@@ -159,7 +159,7 @@ def test_the_rail_and_the_comparison_lead_here(
     qtbot: Any, make_window: Callable[..., MainWindow], opened: Path, finished: Home, monkeypatch: Any
 ) -> None:
     run = RunFolder(opened)
-    window = make_window(Opened(documents.loads(PIPELINE), None, finished.folder, run))
+    window = make_window(OpenedDocument(documents.loads(PIPELINE), None, finished.folder, run))
     window.inspect._home = finished
     window.go("inspect")
     done(qtbot, window.inspect)
@@ -174,7 +174,7 @@ def test_the_rail_and_the_comparison_lead_here(
 def test_a_double_click_in_the_comparison_leads_here(
     qtbot: Any, make_window: Callable[..., MainWindow], opened: Path, finished: Home
 ) -> None:
-    window = make_window(Opened(documents.loads(PIPELINE), None, finished.folder, RunFolder(opened)))
+    window = make_window(OpenedDocument(documents.loads(PIPELINE), None, finished.folder, RunFolder(opened)))
     window.inspect._home = finished
     window.go("compare")
     table = window.compare.table

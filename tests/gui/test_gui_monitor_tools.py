@@ -21,7 +21,7 @@ from gui.monitor.meters import Meters
 from gui.monitor.smoothing import smoothed
 from gui.monitor.timeline import Timeline
 from gui.monitor.view import MonitorView
-from gui.runs.keep_awake import Awake, Command
+from gui.runs.keep_awake import Command, KeepAwake
 from gui.runs.run_queue import RunQueue
 from gui.runs.run_state import LogLine, RunState
 from gui.shell.main_window import MainWindow
@@ -319,7 +319,7 @@ def test_quit_when_it_is_done(
 
 
 def test_the_first_way_that_works_is_taken_and_given_back(qapp: Any) -> None:
-    awake = Awake(ways=[Command(["no-such-program"]), Command(["cat"])])
+    awake = KeepAwake(ways=[Command(["no-such-program"]), Command(["cat"])])
     awake.hold()
     assert awake.held and "kept from sleeping" in awake.words
     process = awake._ways[1]._process  # type: ignore[attr-defined]
@@ -329,6 +329,6 @@ def test_the_first_way_that_works_is_taken_and_given_back(qapp: Any) -> None:
 
 
 def test_where_no_way_works_it_is_said(qapp: Any) -> None:
-    awake = Awake(ways=[Command(["false"])])
+    awake = KeepAwake(ways=[Command(["false"])])
     awake.hold()
     assert not awake.held and "no way to keep the computer awake" in awake.words

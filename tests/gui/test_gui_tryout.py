@@ -16,7 +16,7 @@ from core.document.pipeline import Pipeline
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from gui.base.actions import make_actions
-from gui.base.open_files import Opened
+from gui.base.open_files import OpenedDocument
 from gui.base.theme import Theme
 from gui.base.worker import Worker
 from gui.tryout import place as places
@@ -118,7 +118,7 @@ def test_an_empty_place_says_what_to_do(empty: TryoutPlace) -> None:
 
 
 def test_the_window_brings_its_run(make_window: Any, tiny: Pipeline, tmp_path: Path, run: RunFolder) -> None:
-    window = make_window(Opened(tiny, None, tmp_path, run))
+    window = make_window(OpenedDocument(tiny, None, tmp_path, run))
     window.go("tryout")
     assert window.tryout.view.isVisible()
     assert [model.title for model in window.tryout.chooser.models if model] == ["FP32", "Taught"]

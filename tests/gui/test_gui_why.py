@@ -14,7 +14,7 @@ from core.records.reports import Cause, Fix, Why
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from core.whatif import Forecast
-from gui.base.open_files import Opened
+from gui.base.open_files import OpenedDocument
 from gui.editor.figures import facts, short_latency
 from gui.editor.forecast_strip import ForecastStrip
 from gui.runs.run_results import read_results
@@ -43,7 +43,7 @@ def run(tiny: Pipeline, home: Home, tmp_path: Path) -> RunFolder:
 def window(
     make_window: Callable[..., MainWindow], tiny: Pipeline, tmp_path: Path, run: RunFolder
 ) -> MainWindow:
-    shown = make_window(Opened(tiny, None, tmp_path))
+    shown = make_window(OpenedDocument(tiny, None, tmp_path))
     shown.resize(1280, 800)
     shown.go("compare")
     shown.compare.show_results(read_results(run))

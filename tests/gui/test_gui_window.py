@@ -72,7 +72,7 @@ def test_no_part_of_the_window_flashes_up_as_a_window_of_its_own(
 ) -> None:
     strays = _Strays()
     qapp.installEventFilter(strays)
-    window = make_window(files.Opened(tiny, None, tmp_path))
+    window = make_window(files.OpenedDocument(tiny, None, tmp_path))
     for place in window.places.views:
         window.go(place)
     window.go("pipeline")

@@ -7,10 +7,10 @@ A cause is a function from the evidence to a `Cause` or None, one in a file of i
 from collections.abc import Callable
 
 from core.analysis.why import channels, integers, threads, zeros
-from core.analysis.why.evidence import Evidence, Told, percent
+from core.analysis.why.evidence import ChainStage, Evidence, percent
 from core.records.reports import Cause, Why
 
-__all__ = ["CAUSES", "Evidence", "Told", "explain"]
+__all__ = ["CAUSES", "ChainStage", "Evidence", "explain"]
 
 CAUSES: tuple[Callable[[Evidence], Cause | None], ...] = (
     channels.odd_channels,

@@ -10,7 +10,7 @@ VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ChainStage:
     """A stage of the chain: id, kind and all of its settings."""
 
     id: str
@@ -33,7 +33,7 @@ class Evidence:
 
     report: StageReport
     before: StageReport | None
-    chain: Sequence[Told]
+    chain: Sequence[ChainStage]
     graph: Mapping[str, Any]
     instructions: frozenset[str]
     threads: Mapping[int, float] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Evidence:
         now, old = self.value(name), self.before.metric(name) if self.before is not None else None
         return None if now is None or old is None or old.value is None else now - old.value
 
-    def last(self, *kinds: str) -> Told | None:
+    def last(self, *kinds: str) -> ChainStage | None:
         """The last stage of the chain of one of these kinds."""
         return next((told for told in reversed(self.chain) if told.kind in kinds), None)
 

@@ -42,7 +42,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedModel:
     """An exported file, opened in the process that verifies it.
 
     Attributes:
@@ -95,7 +95,7 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def open(self, path: Path, threads: int) -> Opened:
+    def open(self, path: Path, threads: int) -> OpenedModel:
         """Open a file that `write` wrote; called in a child.
 
         Args:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from core.deploy.formats.base import Opened
+from core.deploy.formats.base import OpenedModel
 from core.deploy.formats.catalogue import format_called
 from core.deploy.formats.torch_files import TorchFile
 from core.machine.child_server import ProgressCallback
@@ -61,7 +61,7 @@ def predict(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     return {**result, "file_classes": list(opened.classes)}
 
 
-def prepared(opened: Opened, images: np.ndarray) -> np.ndarray:
+def prepared(opened: OpenedModel, images: np.ndarray) -> np.ndarray:
     """uint8 [b, h, w, 1 or 3] as the file takes it: [b, c, s, s], or bytes with three channels."""
     if not opened.prepares:
         return opened.preprocess(images).numpy()

@@ -10,7 +10,7 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.deploy.formats.base import Format, Job, Opened, Subject
+from core.deploy.formats.base import Format, Job, OpenedModel, Subject
 from core.deploy.formats.graph import OPSET_OF_RESIZE
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class OnnxFile(Format):
             "opset": settings.opset, "batch": settings.batch, "preprocessing": settings.preprocessing,
         })  # fmt: skip
 
-    def open(self, path: Path, threads: int) -> Opened:
+    def open(self, path: Path, threads: int) -> OpenedModel:
         """In a session as the measurements use it."""
         from core.deploy.verify import OnnxAnswer, classes_of
         from core.profiling.session import open_session
@@ -59,4 +59,4 @@ class OnnxFile(Format):
                 "Give image size and normalisation in the pipeline's source.",
             )
         answer, prepare = OnnxAnswer(session), Preprocess.from_dict(json.loads(told["preprocess"]))
-        return Opened(answer, prepare, classes_of(told), answer.batch, prepares=answer.kind is np.uint8)
+        return OpenedModel(answer, prepare, classes_of(told), answer.batch, prepares=answer.kind is np.uint8)

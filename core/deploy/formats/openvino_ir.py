@@ -9,7 +9,7 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.deploy.formats.base import Job, Opened, Subject
+from core.deploy.formats.base import Job, OpenedModel, Subject
 from core.deploy.formats.onnx_file import OnnxFile
 from core.machine.child_server import ProgressCallback
 from core.machine.optional_packages import absent, extra
@@ -50,7 +50,7 @@ class OpenVinoIr(OnnxFile):
     def parts(self, target: Path) -> tuple[Path, ...]:
         return target, target.with_suffix(".bin")
 
-    def open(self, path: Path, threads: int) -> Opened:
+    def open(self, path: Path, threads: int) -> OpenedModel:
         import openvino
 
         core = openvino.Core()
@@ -70,7 +70,7 @@ class OpenVinoIr(OnnxFile):
             logits: np.ndarray = next(iter(result.values())).astype(np.float32)
             return logits
 
-        return Opened(
+        return OpenedModel(
             answer, Preprocess.from_dict(told["preprocess"]), tuple(told["classes"]), batch, prepares
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.deploy.formats.base import Format, Job, Opened, Subject
+from core.deploy.formats.base import Format, Job, OpenedModel, Subject
 from core.deploy.formats.torch_files import opened, reason_without_network
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class SafetensorsFolder(Format):
     def model_of(self, target: Path) -> Path:
         return target / "weights.safetensors"
 
-    def open(self, path: Path, threads: int) -> Opened:
+    def open(self, path: Path, threads: int) -> OpenedModel:
         from core.models.checkpoint import load_checkpoint
 
         loaded = load_checkpoint(path)

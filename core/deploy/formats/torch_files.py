@@ -15,7 +15,7 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.deploy.formats.base import Format, Job, Opened, Subject
+from core.deploy.formats.base import Format, Job, OpenedModel, Subject
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -87,7 +87,7 @@ class TorchFile(Format):
                 str(error),
             ) from error
 
-    def open(self, path: Path, threads: int) -> Opened:
+    def open(self, path: Path, threads: int) -> OpenedModel:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -117,7 +117,7 @@ def _example(checkpoint: "Checkpoint", batch: int | None) -> "Tensor":
     return torch.zeros(batch or 2, prepare.channels, prepare.size, prepare.size)
 
 
-def opened(network: "Network", about: str | bytes, threads: int) -> Opened:
+def opened(network: "Network", about: str | bytes, threads: int) -> OpenedModel:
     """A network that was read from a file, with what the file says of itself."""
     import torch
 
@@ -130,4 +130,6 @@ def opened(network: "Network", about: str | bytes, threads: int) -> Opened:
             logits: np.ndarray = network(torch.from_numpy(images)).float().numpy()
         return logits
 
-    return Opened(answer, Preprocess.from_dict(told["preprocess"]), tuple(told["classes"]), told.get("batch"))
+    return OpenedModel(
+        answer, Preprocess.from_dict(told["preprocess"]), tuple(told["classes"]), told.get("batch")
+    )

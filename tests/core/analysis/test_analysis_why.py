@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from core.analysis.report import why_lines
-from core.analysis.why import CAUSES, Evidence, Told, explain
+from core.analysis.why import CAUSES, ChainStage, Evidence, explain
 from core.analysis.why.graph import look
 from core.document import pipeline as documents
 from core.records.reports import Artefact, Cause, Metric, StageReport, Why
@@ -58,16 +58,16 @@ def row(
             "fallback": fallback, "kernels": kernels}  # fmt: skip
 
 
-def told(id: str, kind: str, **settings: Any) -> Told:
+def told(id: str, kind: str, **settings: Any) -> ChainStage:
     chosen = STAGES[kind].Settings.model_validate(settings)
-    return Told(id, kind, chosen.model_dump(mode="json"))
+    return ChainStage(id, kind, chosen.model_dump(mode="json"))
 
 
 def evidence(
     now: StageReport,
     layers: list[dict[str, Any]] | None = None,
     rows: list[dict[str, Any]] | None = None,
-    chain: tuple[Told, ...] = (),
+    chain: tuple[ChainStage, ...] = (),
     activations: str = "",
     instructions: frozenset[str] = VNNI,
     threads: dict[int, float] | None = None,

@@ -3,7 +3,7 @@
 import pytest
 
 from core.common.errors import EspalierError
-from core.data.layout import Layout, Placed, lay_out
+from core.data.layout import Layout, PlacedImage, lay_out
 
 
 def message(names: list[str]) -> str:
@@ -56,7 +56,7 @@ def test_a_wrapping_folder_is_looked_through():
 
 def test_a_lone_train_folder_is_a_split_not_a_wrapping():
     layout = lay_out(["train/a/1.png", "train/b/1.png"], "here")
-    assert layout.images == (Placed("train/a/1.png", 0, 0), Placed("train/b/1.png", 1, 0))
+    assert layout.images == (PlacedImage("train/a/1.png", 0, 0), PlacedImage("train/b/1.png", 1, 0))
 
 
 def test_a_class_may_be_called_train():

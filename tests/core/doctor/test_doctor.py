@@ -12,8 +12,8 @@ import pytest
 import core
 from core.commands import main as cli
 from core.common.errors import EspalierError
+from core.doctor import checks as doctor
 from core.doctor.checks import Check, Examination, examine
-from core.doctor.checks import checks as doctor
 from core.machine.optional_packages import absent, extra
 from core.profiling.runtimes import RUNTIMES
 

@@ -6,7 +6,7 @@ import pytest
 
 from core.common.params import Params
 from core.document import pipeline as documents
-from core.document.order_rules import Link, order_problems
+from core.document.order_rules import ChainLink, order_problems
 from core.document.pipeline import PipelineError
 from core.stages.as_given import AsGiven
 from core.stages.base import DeploymentStage, Effect, ModelStage
@@ -16,7 +16,7 @@ class Nothing(Params):
     """No settings."""
 
 
-def model_stage(name: str, effect: Effect) -> Link:
+def model_stage(name: str, effect: Effect) -> ChainLink:
     class Made(ModelStage[Nothing]):
         id: ClassVar[str] = name
         title, group, help, Settings = name, "Test", "", Nothing
@@ -25,10 +25,10 @@ def model_stage(name: str, effect: Effect) -> Link:
             raise NotImplementedError
 
     Made.effect = effect
-    return Link(name, name, Made())
+    return ChainLink(name, name, Made())
 
 
-def file_stage(name: str) -> Link:
+def file_stage(name: str) -> ChainLink:
     class Made(DeploymentStage[Nothing]):
         id: ClassVar[str] = name
         title, group, help, Settings = name, "Test", "", Nothing
@@ -36,14 +36,14 @@ def file_stage(name: str) -> Link:
         def deploy(self, source, settings, context):
             raise NotImplementedError
 
-    return Link(name, name, Made())
+    return ChainLink(name, name, Made())
 
 
 TRAIN, PRUNE = model_stage("Train", "weights"), model_stage("Prune", "structure")
 FACTORISE, SPARSE = model_stage("Factorise", "ranks"), model_stage("Sparse", "zeros")
 SHARE, QAT = model_stage("Share", "codebook"), model_stage("QAT", "quantized")
 INT8, HALF = file_stage("INT8"), file_stage("Half")
-GIVEN = Link("given", "Given", AsGiven())
+GIVEN = ChainLink("given", "Given", AsGiven())
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,11 @@ import pytest
 from small_stages import NETWORK, document, small_data, small_network, stage_context
 
 from core.common.control import RunControl
-from core.engine.latency_search import TOLERANCE, LatencyFound, LatencyTargets, Try, narrowed, search
-from core.engine.stage_inputs import Given, Surroundings
+from core.engine.latency_search import TOLERANCE, Attempt, LatencyFound, LatencyTargets, narrowed, search
+from core.engine.stage_inputs import RunContext, StageInput
 from core.machine.child import Child
 from core.models.catalogue import backbone
 from core.profiling.latency_table import Kind, LatencyTable
-from core.profiling.network_timer import NetworkTimer, Subject, table_key, unfolded, widths
 from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
@@ -23,6 +22,7 @@ from core.stages.base import StageResult
 from core.stages.prune_channels import Prospect, PruneChannels, PruneChannelsParams, look
 from core.surgery.budget import layer_shapes
 from core.surgery.groups import count
+from core.whatif.network_timer import NetworkTimer, Subject, table_key, unfolded, widths
 
 BLOCKS = ("BasicBlock",)
 
@@ -43,7 +43,7 @@ def like_macs(prospect: Prospect) -> LatencyTable:
 
 def test_a_plan_meets_the_latency_that_a_table_predicts() -> None:
     prospect = look(small_network(), 16, settings(round_to=1, scope="whole-groups"), BLOCKS)
-    share = prospect.share_by(like_macs(prospect))
+    share = prospect.latency_share(like_macs(prospect).milliseconds)
     for wanted in (0.8, 0.5, 0.3):
         asked = settings(latency=wanted, round_to=1, scope="whole-groups")
         kept = prospect.plan(asked, latency=share).kept
@@ -78,10 +78,10 @@ def test_without_a_bench_macs_stand_for_the_latency(tmp_path: Path) -> None:
 def test_what_was_found_gives_the_stage_the_same_widths() -> None:
     asked = settings(scope="whole-groups", round_to=4)
     prospect = look(small_network(), 16, asked, BLOCKS)
-    kept = prospect.plan(asked, latency=prospect.share_by(like_macs(prospect))).kept
+    kept = prospect.plan(asked, latency=prospect.latency_share(like_macs(prospect).milliseconds)).kept
     channels = prospect.start.channels
     ratios = {path: 1 - left / channels[path] for path, left in kept.items()}
-    one = Try(0.6, 0.61, 0.60, 0.62)
+    one = Attempt(0.6, 0.61, 0.60, 0.62)
     found = LatencyFound(ratios, 0.6, one, [one], 0.05)
     settled = found.settings(asked)
     assert settled.target == "ratio" and PruneChannelsParams.parse(settled.model_dump(mode="json")) == settled
@@ -90,7 +90,7 @@ def test_what_was_found_gives_the_stage_the_same_widths() -> None:
 
 
 def test_the_outcome_is_said_with_its_figures() -> None:
-    result, one = StageResult(small_network()), Try(0.5, 0.512, 0.508, 0.516)
+    result, one = StageResult(small_network()), Attempt(0.5, 0.512, 0.508, 0.516)
     met = LatencyFound({"body.conv1": 0.5}, 0.5, one, [one], 0.04)
     met.tell(result)
     assert met.met and result.notes == [
@@ -98,7 +98,7 @@ def test_the_outcome_is_said_with_its_figures() -> None:
         "the table of layer times predicted 50.0%. One network was exported and timed."
     ]
     assert result.facts["latency"]["chosen"]["measured"] == 0.512
-    far = Try(0.5, 0.5 * (1 + TOLERANCE) + 0.01, None, None)
+    far = Attempt(0.5, 0.5 * (1 + TOLERANCE) + 0.01, None, None)
     missed = LatencyFound({}, 0.5, far, [one, far], 0.04)
     missed.tell(result)
     assert not missed.met and "That is more than 5% off" in result.notes[-1]
@@ -106,7 +106,7 @@ def test_the_outcome_is_said_with_its_figures() -> None:
 
 
 def test_an_uncertain_measurement_is_drawn_towards_the_prediction() -> None:
-    sure, blurred = Try(0.6, 0.5, 0.499, 0.501), Try(0.6, 0.5, 0.3, 0.7)
+    sure, blurred = Attempt(0.6, 0.5, 0.499, 0.501), Attempt(0.6, 0.5, 0.3, 0.7)
     assert sure.estimate(0.05) == pytest.approx(0.5, abs=1e-3)
     # deviations of 0.074 and 0.155: trust in the measurement is 0.074² / (0.074² + 0.155²)
     trust = 0.074**2 / (0.074**2 + (0.4 / 2.58) ** 2)
@@ -116,14 +116,14 @@ def test_an_uncertain_measurement_is_drawn_towards_the_prediction() -> None:
     assert result.notes[0].endswith("The machine was busy: the figure is uncertain to ±40%.")
 
 
-def surroundings(tmp_path: Path, times: bool = True) -> Surroundings:
+def surroundings(tmp_path: Path, times: bool = True) -> RunContext:
     pruned = "id: pruned, kind: prune-channels, settings: {target: latency, latency: 0.6}"
     pipeline, home = (
         document("id: fp32, kind: train, settings: {training: {epochs: 0}}", pruned),
         Home(tmp_path),
     )
     run = RunFolder.create(pipeline, tmp_path, home)
-    return Surroundings(
+    return RunContext(
         run, home, pipeline, small_data(tmp_path / "data"), "cpu", 1, RunControl(), lambda event: None,
         Child("tool", tmp_path / "tool.log"), 10.0, times,
     )  # fmt: skip
@@ -135,8 +135,8 @@ def unwanted() -> Any:
 
 def test_a_decision_is_taken_from_the_run_and_then_from_the_machine(tmp_path: Path) -> None:
     around = surroundings(tmp_path)
-    node, given = around.pipeline.stage("pruned"), Given(None, checkpoint=tmp_path)
-    one = Try(0.6, 0.61, 0.60, 0.62)
+    node, given = around.pipeline.stage("pruned"), StageInput(None, checkpoint=tmp_path)
+    one = Attempt(0.6, 0.61, 0.60, 0.62)
     plain = {
         "ratios": {"body.layer1.0.conv1": 0.25}, "wanted": 0.6, "chosen": asdict(one), "tries": [asdict(one)],
         "error": 0.05,
@@ -154,7 +154,7 @@ def test_a_decision_is_taken_from_the_run_and_then_from_the_machine(tmp_path: Pa
 
 def test_a_rehearsal_and_other_targets_settle_nothing(tmp_path: Path) -> None:
     around = surroundings(tmp_path, times=False)
-    node, given = around.pipeline.stage("pruned"), Given(None, checkpoint=tmp_path)
+    node, given = around.pipeline.stage("pruned"), StageInput(None, checkpoint=tmp_path)
     assert LatencyTargets(around).settled(node, 42, given, unwanted, unwanted) == (node, None)
     around = surroundings(tmp_path / "other")
     ratio = around.pipeline.with_settings("pruned", {"ratio": 0.3}).stage("pruned")

@@ -17,10 +17,10 @@ from core.common.errors import EspalierError, Stopped
 from core.data.image_data import ImageData
 from core.data.preprocess import HALF, Preprocess, make_preprocess
 from core.data.randomness import derive_seed
-from core.engine.stage_inputs import Inputs
+from core.engine.stage_inputs import StageInputs
 from core.models.checkpoint import Checkpoint, save_checkpoint
 from core.models.settings import BackboneSettings
-from core.stages.base import Input, StageContext, StageResult, run_training
+from core.stages.base import NetworkFacts, StageContext, StageResult, run_training
 from core.stages.distil import Distil, DistilParams, parse_layers
 from core.training.distillation import (
     POOLED,
@@ -307,7 +307,7 @@ def test_a_reference_is_translated_where_it_has_to_be(data, tmp_path):
     def reference(preprocess: Preprocess, classes: tuple[str, ...]) -> nn.Module:
         save_checkpoint(folder, Checkpoint(network(), NETWORK, preprocess, classes))
         around = SimpleNamespace(reference_folder=lambda name, seed: folder, data=data)
-        return Inputs.reference(around, "t", 1, mine, "cpu")
+        return StageInputs.reference(around, "t", 1, mine, "cpu")
 
     assert not isinstance(reference(mine, data.classes), Translated)
     swapped = tuple(data.classes[index] for index in order)
@@ -325,12 +325,12 @@ def test_a_reference_is_translated_where_it_has_to_be(data, tmp_path):
 
 def test_settings_that_teach_nothing_or_are_no_pairs_are_found_before():
     check = Distil().check
-    assert check(settings(**ALL), Input(NETWORK)) == []
-    [problem] = check(settings(alpha=0.0), Input(NETWORK))
+    assert check(settings(**ALL), NetworkFacts(NETWORK)) == []
+    [problem] = check(settings(alpha=0.0), NetworkFacts(NETWORK))
     assert problem.message == "Every distillation weight is 0, so the teacher would teach nothing."
     assert problem.place == ("alpha",)
     for text, received in [("body", "body"), ("a=b,", ""), ("a=b=c", "a=b=c"), ("a=b, =c", "=c")]:
-        [problem] = check(settings(layers=text), Input(NETWORK))
+        [problem] = check(settings(layers=text), NetworkFacts(NETWORK))
         assert (
             problem.message == f"Expected layer pairs as in 'body.layer1=body.layer2', received {received!r}."
         )

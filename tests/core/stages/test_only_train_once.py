@@ -10,7 +10,7 @@ from torch import nn
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.records.events import EpochDone, Event
-from core.stages.base import Input
+from core.stages.base import NetworkFacts
 from core.stages.only_train_once import OnlyTrainOnce, OnlyTrainOnceParams
 from core.surgery.groups import count
 
@@ -123,9 +123,9 @@ def test_a_share_below_one_multiple_is_refused(data, tmp_path):
 
 
 def test_phases_that_leave_no_training_are_refused():
-    [problem] = OnlyTrainOnce().check(settings(warm_up=0.5, projection=0.6), Input(NETWORK))
+    [problem] = OnlyTrainOnce().check(settings(warm_up=0.5, projection=0.6), NetworkFacts(NETWORK))
     assert problem.message == (
         "Expected warm-up and projection to take at most 0.9 of the training together, received 0.5 and 0.6."
     )
     assert problem.place == ("projection",)
-    assert OnlyTrainOnce().check(settings(warm_up=0.5, projection=0.4), Input(NETWORK)) == []
+    assert OnlyTrainOnce().check(settings(warm_up=0.5, projection=0.4), NetworkFacts(NETWORK)) == []

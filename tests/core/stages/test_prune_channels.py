@@ -15,7 +15,7 @@ from core.common.errors import EspalierError, Stopped
 from core.data.image_data import ImageData
 from core.models.settings import BackboneSettings
 from core.records.events import EpochDone, Event
-from core.stages.base import Input, StageContext
+from core.stages.base import NetworkFacts, StageContext
 from core.stages.prune_channels import PruneChannels, PruneChannelsParams, look, own_ratios
 from core.surgery.batch_norm import recalibrate
 from core.surgery.budget import Plan, apply
@@ -156,7 +156,7 @@ def test_own_ratios_are_read(text, pairs):
     "text", ["body.conv1", "body.conv1=1", "body.conv1=-0.1", "body.conv1=a", "=0.2", "a=0.1 b=0.2"]
 )
 def test_own_ratios_that_cannot_be_read_are_refused(text):
-    [problem] = PruneChannels().check(settings(own_ratios=text), Input(None))
+    [problem] = PruneChannels().check(settings(own_ratios=text), NetworkFacts(None))
     assert problem.message == f"Expected layers with their own ratios between commas, received {text!r}."
     assert problem.advice == "Write pairs such as body.layer1.*=0.2, each ratio from 0 to below 1."
     assert problem.place == ("own_ratios",)
@@ -166,7 +166,7 @@ def test_own_ratios_that_cannot_be_read_are_refused(text):
 
 def test_what_a_backbone_cannot_do_is_said_before_the_run():
     def messages(name: str, **changes: object) -> list[tuple[str, tuple]]:
-        found = PruneChannels().check(settings(**changes), Input(BackboneSettings(backbone=name)))
+        found = PruneChannels().check(settings(**changes), NetworkFacts(BackboneSettings(backbone=name)))
         return [(problem.message, problem.place) for problem in found]
 
     assert messages("resnet20", importance="batch-norm") == []

@@ -10,7 +10,7 @@ from torch import nn
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.models.settings import BackboneSettings
-from core.stages.base import Input, StageResult
+from core.stages.base import NetworkFacts, StageResult
 from core.stages.prune_layers import PruneLayers, PruneLayersParams
 from core.surgery.groups import count
 
@@ -134,8 +134,8 @@ def test_a_network_without_droppable_blocks_is_refused_and_the_structure_named(d
 
 def test_a_plain_network_is_refused_before_it_runs():
     plain = BackboneSettings(backbone="plain-cnn-tiny")
-    [problem] = PruneLayers().check(PruneLayersParams(), Input(plain))
+    [problem] = PruneLayers().check(PruneLayersParams(), NetworkFacts(plain))
     assert problem.message == (
         "Plain CNN, tiny has no residual blocks, and without a shortcut nothing can take a dropped layer's place."
     )
-    assert PruneLayers().check(PruneLayersParams(), Input(NETWORK)) == []
+    assert PruneLayers().check(PruneLayersParams(), NetworkFacts(NETWORK)) == []

@@ -10,7 +10,7 @@ from torch.nn.utils import prune as reference
 
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
-from core.stages.base import Input
+from core.stages.base import NetworkFacts
 from core.stages.prune_weights import PruneWeights, prune_layers, share_at
 from core.surgery.layers import FIRST, weight_layers
 
@@ -147,6 +147,6 @@ def test_other_matrices_are_named_as_left_alone():
 
 
 def test_amounts_of_nothing_are_refused():
-    [problem] = STAGE.check(settings(linear_amount=0.0, convolution_amount=0.0), Input(NETWORK))
+    [problem] = STAGE.check(settings(linear_amount=0.0, convolution_amount=0.0), NetworkFacts(NETWORK))
     assert problem.message.startswith("Expected an amount above 0")
-    assert STAGE.check(settings(linear_amount=0.0), Input(NETWORK)) == []
+    assert STAGE.check(settings(linear_amount=0.0), NetworkFacts(NETWORK)) == []

@@ -10,7 +10,7 @@ from torch import nn
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.models.settings import BackboneSettings
-from core.stages.base import Input, StageResult
+from core.stages.base import NetworkFacts, StageResult
 from core.stages.scale_down import ScaleDown, ScaleDownParams, largest_phi, scaled
 from core.surgery.groups import count
 
@@ -90,6 +90,8 @@ def test_a_budget_out_of_reach_is_refused(data, tmp_path):
 
 
 def test_a_plain_network_is_refused_before_it_runs():
-    [problem] = ScaleDown().check(ScaleDownParams(), Input(BackboneSettings(backbone="plain-cnn-tiny")))
+    [problem] = ScaleDown().check(
+        ScaleDownParams(), NetworkFacts(BackboneSettings(backbone="plain-cnn-tiny"))
+    )
     assert problem.message.startswith("Plain CNN, tiny has no residual blocks")
-    assert ScaleDown().check(ScaleDownParams(), Input(NETWORK)) == []
+    assert ScaleDown().check(ScaleDownParams(), NetworkFacts(NETWORK)) == []

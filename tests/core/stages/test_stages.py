@@ -23,7 +23,7 @@ from core.deploy.export import describe, export_module
 from core.deploy.verify import onnx_predictor
 from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.settings import BackboneSettings
-from core.stages.base import DeployContext, DeploymentStage, Input, ModelStage, Stage, StageContext
+from core.stages.base import DeployContext, DeploymentStage, ModelStage, NetworkFacts, Stage, StageContext
 from core.stages.catalogue import STAGES
 from core.training.precision import resolve_precision
 
@@ -75,7 +75,7 @@ def test_defaults_survive_the_file(stage):
     settings = defaults(stage)
     content = yaml.parse(yaml.dump(settings.model_dump(mode="json"))).content
     assert stage.Settings.parse(content) == settings
-    assert stage.check(settings, Input(NETWORK)) == []
+    assert stage.check(settings, NetworkFacts(NETWORK)) == []
     assert stage.id == next(name for name, found in STAGES.items() if found is stage)
 
 

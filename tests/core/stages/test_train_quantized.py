@@ -14,7 +14,7 @@ from core.common.errors import Stopped
 from core.data.splits import limit
 from core.deploy.quantization.sessions import run, sqnr
 from core.models.constraints import constrain
-from core.stages.base import Input
+from core.stages.base import NetworkFacts
 from core.stages.catalogue import STAGES
 from core.stages.train_quantized import TrainQuantizedParams, train_rounded
 from core.training.settings import TrainingSettings
@@ -112,7 +112,7 @@ def test_the_file_computes_what_was_trained(data, tmp_path):
     """The whole stage: its file is integers throughout, and answers like the float record it leaves."""
     stage = STAGES["train-quantized"]
     given = TrainQuantizedParams(images=50, training=settings(epochs=1))
-    assert stage.check(given, Input(NETWORK)) == [] and stage.epochs(given) > 1
+    assert stage.check(given, NetworkFacts(NETWORK)) == [] and stage.epochs(given) > 1
     context = stage_context(data, tmp_path)
     result = stage.run(small_network(), given, context)
     assert result.deployed is not None and result.deployed.path.name == "int8.onnx"

@@ -13,7 +13,7 @@ from core.models.settings import BackboneSettings, FemSettings
 from core.surgery.budget import (
     Budget,
     CostModel,
-    Kept,
+    KeptChannels,
     Plan,
     Request,
     apply,
@@ -54,7 +54,7 @@ def planned(
     return groups, plan(groups, scores or ascending(groups), CostModel(model, groups, SIZE), request)
 
 
-def macs(costs: CostModel, kept: Kept) -> float:
+def macs(costs: CostModel, kept: KeptChannels) -> float:
     return costs.count(kept).macs
 
 

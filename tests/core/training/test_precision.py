@@ -17,8 +17,8 @@ from core.data.store import open_data
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.engine.precision_choice import PrecisionChoices, tell
-from core.engine.stage_inputs import Inputs, Surroundings
-from core.engine.stage_runner import Maker
+from core.engine.stage_inputs import RunContext, StageInputs
+from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
 from core.records.events import Event, PhaseStarted
 from core.records.reports import StageReport
@@ -132,19 +132,19 @@ class Bench:
     def __init__(self, folder: Path):
         self.home, self.trials = Home(folder / "home"), 0
 
-    def around(self, pipeline: Pipeline, run: RunFolder | None = None, device: str = "cpu") -> Surroundings:
+    def context(self, pipeline: Pipeline, run: RunFolder | None = None, device: str = "cpu") -> RunContext:
         run = run or RunFolder.create(pipeline, Path(), self.home)
         data = open_data(pipeline.data, self.home.data)
         tool = cast(Child, None)  # none is needed to make a network
-        return Surroundings(run, self.home, pipeline, data, device, 1, RunControl(), self._heard, tool, 10.0)
+        return RunContext(run, self.home, pipeline, data, device, 1, RunControl(), self._heard, tool, 10.0)
 
     def _heard(self, event: Event) -> None:
         self.trials += isinstance(event, PhaseStarted) and event.phase == "trial"
 
 
-def settled(around: Surroundings, id: str = "mixed", seed: int = 0) -> tuple[Any, PrecisionTrial | None]:
-    node = around.pipeline.stage(id)
-    found, trial = PrecisionChoices(around).settled(node, seed, Inputs(around).given(node, seed))
+def settled(context: RunContext, id: str = "mixed", seed: int = 0) -> tuple[Any, PrecisionTrial | None]:
+    node = context.pipeline.stage(id)
+    found, trial = PrecisionChoices(context).settled(node, seed, StageInputs(context).given(node, seed))
     return found, trial
 
 
@@ -159,29 +159,29 @@ def pipeline(precision: str = "auto", batch_size: int = 32) -> Pipeline:
 
 @needs_bfloat16
 def test_a_decision_is_taken_once_and_written_down(bench):
-    around = bench.around(pipeline())
-    node, trial = settled(around)
+    context = bench.context(pipeline())
+    node, trial = settled(context)
     assert bench.trials == 1 and node.parameters.precision == trial.chosen in ("mixed", "float32")
-    written = json.loads((around.run.folder / "precision_trials.json").read_text())
+    written = json.loads((context.run.folder / "precision_trials.json").read_text())
     assert written == {"mixed": trial.as_dict()}
-    again = bench.around(around.pipeline, around.run)  # the run goes on, or comes to another seed
+    again = bench.context(context.pipeline, context.run)  # the run goes on, or comes to another seed
     assert settled(again)[1] == settled(again, seed=1)[1] == trial and bench.trials == 1
-    other = bench.around(around.pipeline)  # another run of the same stage
+    other = bench.context(context.pipeline)  # another run of the same stage
     assert settled(other)[1] == trial and bench.trials == 1
-    settled(bench.around(pipeline(batch_size=16)))
+    settled(bench.context(pipeline(batch_size=16)))
     assert bench.trials == 2
 
 
 @needs_bfloat16
 @pytest.mark.parametrize(("seconds", "chosen"), [((1.0, 2.0), "float32"), ((2.0, 1.0), "mixed")])
 def test_a_written_decision_is_followed_and_enters_the_key(bench, seconds, chosen):
-    around = bench.around(pipeline())
+    context = bench.context(pipeline())
     kept = {"mixed": PrecisionTrial("bfloat16", *seconds).as_dict()}
-    (around.run.folder / "precision_trials.json").write_text(json.dumps(kept))
-    maker = Maker(around)
+    (context.run.folder / "precision_trials.json").write_text(json.dumps(kept))
+    maker = StageRunner(context)
     keys = []
-    for run in (around, bench.around(pipeline(chosen))):
-        node, _ = Maker(run).settled(
+    for run in (context, bench.context(pipeline(chosen))):
+        node, _ = StageRunner(run).settled(
             run.pipeline.stage("mixed"), 0, maker.inputs.given(run.pipeline.stage("mixed"), 0)
         )
         assert node.parameters.precision == chosen
@@ -191,28 +191,28 @@ def test_a_written_decision_is_followed_and_enters_the_key(bench, seconds, chose
 
 @needs_bfloat16
 def test_a_stage_is_made_with_what_was_decided(bench):
-    around = bench.around(pipeline())
+    context = bench.context(pipeline())
     kept = {"mixed": PrecisionTrial("bfloat16", 0.1, 0.14).as_dict()}
-    (around.run.folder / "precision_trials.json").write_text(json.dumps(kept))
-    Maker(around).make(around.pipeline.stage("mixed"), 0, lambda fraction: None)
-    made = json.loads((around.run.stage_folder("mixed") / "result.json").read_text())
+    (context.run.folder / "precision_trials.json").write_text(json.dumps(kept))
+    StageRunner(context).make(context.pipeline.stage("mixed"), 0, lambda fraction: None)
+    made = json.loads((context.run.stage_folder("mixed") / "result.json").read_text())
     assert made["facts"]["trained_in"] == "float32" and bench.trials == 0
     assert made["notes"][0].startswith("Trained in float32: bfloat16 was 1.4 times slower here (short trial:")
-    node, trial = settled(around, "pruned")  # every stage that trains may ask for the faster one
+    node, trial = settled(context, "pruned")  # every stage that trains may ask for the faster one
     assert trial is not None and node.parameters.training.precision == trial.chosen and bench.trials == 1
 
 
 @needs_bfloat16
 def test_a_rehearsal_tries_nothing(bench):
-    around = replace(bench.around(pipeline()), times=False)
-    node, trial = settled(around)
+    context = replace(bench.context(pipeline()), times=False)
+    node, trial = settled(context)
     assert (node.parameters.precision, trial, bench.trials) == ("mixed", None, 0)
 
 
 def test_on_cuda_and_with_an_explicit_choice_nothing_is_tried(bench):
-    node, trial = settled(bench.around(pipeline(), device="cuda"))
+    node, trial = settled(bench.context(pipeline(), device="cuda"))
     assert (node.parameters.precision, trial) == ("mixed", None)
     for precision in ("mixed", "float32"):
-        node, trial = settled(bench.around(pipeline(precision)))
+        node, trial = settled(bench.context(pipeline(precision)))
         assert (node.parameters.precision, trial) == (precision, None)
     assert bench.trials == 0
