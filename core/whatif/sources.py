@@ -44,7 +44,7 @@ class Sources:
                 return self._checkpoint(node, parameters, base)
         except EspalierError as error:
             return StageForecast(Forecast(node.id, "", remark=error.message, impossible=True))
-        return StageForecast(Forecast(node.id, "", remark="StageForecast after the run."))
+        return StageForecast(Forecast(node.id, "", remark="Known after the run."))
 
     def _backbone(
         self,

@@ -52,7 +52,7 @@ class Stages:
             latency_ms=None, latency_error=0.0, measuring=False,
         )  # fmt: skip
         if before.params is None:
-            remark = before.remark if not before.impossible else "StageForecast when the stage before it is."
+            remark = before.remark if not before.impossible else "Known when the stage before it is."
             macs = before.macs if node.stage.effect in _SAME_SHAPE else None
             return StageForecast(
                 Forecast(node.id, before.id, None, macs, None, before.sure if macs else "unknown", remark)
@@ -63,7 +63,7 @@ class Stages:
             told = self._latencies.told(_deployed(node, forecast, given), given.build, layers)
             return StageForecast(told, given.key, build=given.build, layers=layers)
         if given.network is None:
-            return StageForecast(Forecast(node.id, before.id, remark="StageForecast after the run."))
+            return StageForecast(Forecast(node.id, before.id, remark="Known after the run."))
         network = given.network
         asked = {
             "before": given.key, "fresh": given.fresh, "sure": before.sure, "bytes": before.bytes,

@@ -27,7 +27,7 @@ class BranchLines:
 
 
 def lay_out(parents: Sequence[int | None]) -> BranchLines:
-    """BranchLines for rows whose parents (row numbers above them, None for roots) are given.
+    """Lines for rows whose parents (row numbers above them, None for roots) are given.
 
     The first child goes on in its parent's lane; every other takes the leftmost that is free.
     """

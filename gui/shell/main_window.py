@@ -209,7 +209,7 @@ class MainWindow(QMainWindow):
         else:
             self.go("pipeline")
         self.session.look_for_unfinished(opened.pipeline)
-        self.status.say(tr("OpenedDocument {name}.", name=opened.pipeline.name))
+        self.status.say(tr("Opened {name}.", name=opened.pipeline.name))
 
     def _edit(self, kind: str, id: str = "") -> None:
         """Lead to a card of the pipeline."""
