@@ -19,6 +19,7 @@ from core.analysis.accuracy import accuracy_metrics, paired_change
 from core.analysis.why import ChainStage, Evidence, explain
 from core.common.errors import EspalierError
 from core.common.files import deflated_bytes, sha256_of, write_atomically
+from core.common.keys import make_key
 from core.deploy.artefacts import MadeArtefact, adopt_artefact, make_artefacts
 from core.engine.stage_inputs import RunContext, StageInput
 from core.machine.child import Child
@@ -27,7 +28,7 @@ from core.profiling.energy import estimated
 from core.profiling.latency import profile_artefact, profile_checkpoint
 from core.records.events import Note, PhaseStarted
 from core.records.reports import Artefact, Metric, StageReport, Verification, Why
-from core.runs.cache import Measurements, Store, make_key
+from core.runs.cache import Measurements, Store
 from core.runs.run_folder import stage_key, stage_keys
 from core.stages.base import ModelStage, Stage
 

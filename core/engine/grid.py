@@ -13,10 +13,11 @@ from typing import Any
 
 from core.analysis.heat_map import HeatMap
 from core.common.files import write_atomically
+from core.common.keys import make_key
 from core.document.pipeline import Grid, StageNode
 from core.engine.stage_runner import StageRunner
 from core.records.events import PhaseStarted
-from core.runs.cache import Store, make_key
+from core.runs.cache import Store
 from core.runs.run_folder import RunFolder
 from core.stages.base import ModelStage
 

@@ -26,9 +26,10 @@ from core.surgery.prospect import Prospect
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
+    from core.models.forecast import TimedNetwork
     from core.stages.base import StageResult
     from core.surgery.budget import Plan
-    from core.whatif.network_timer import NetworkTimer, Subject
+    from core.whatif.network_timer import NetworkTimer
 
 TOLERANCE = 0.05  # of the wanted latency: closer than this it counts as met
 _CLOSE = 0.02  # of the wanted latency: no further try
@@ -166,13 +167,14 @@ class LatencyTargets:
     ) -> LatencyFound:
         from core.models.catalogue import backbone
         from core.models.checkpoint import load_checkpoint
-        from core.whatif.network_timer import NetworkTimer, Subject
+        from core.models.forecast import TimedNetwork
+        from core.whatif.network_timer import NetworkTimer
 
         assert given.checkpoint is not None
         run = self.context
         run.emit(PhaseStarted(key, "measure", "Measuring how long the layers take"))
         model = load_checkpoint(given.checkpoint).model
-        subject = Subject(
+        subject = TimedNetwork(
             model,
             context.network,
             context.preprocess,
@@ -193,7 +195,7 @@ class LatencyTargets:
 
 
 def search(
-    subject: "Subject",
+    subject: "TimedNetwork",
     settings: PruneChannelsParams,
     prospect: Prospect,
     timer: "NetworkTimer",
@@ -244,7 +246,7 @@ def search(
     return LatencyFound(ratios, settings.latency, chosen, [each for each, _ in made], table.error)
 
 
-def narrowed(subject: "Subject", settings: PruneChannelsParams, kept: dict[str, int]) -> "Subject":
+def narrowed(subject: "TimedNetwork", settings: PruneChannelsParams, kept: dict[str, int]) -> "TimedNetwork":
     """The network with so many channels; which ones, and its weights, make no difference to the time."""
     from core.surgery.shapes import cut, filled
 

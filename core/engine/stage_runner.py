@@ -15,11 +15,12 @@ from typing import Any
 
 from core.common.errors import EspalierError
 from core.common.files import sha256_of
+from core.common.keys import make_key
 from core.document.pipeline import StageNode
 from core.engine.latency_search import LatencyTargets
 from core.engine.precision_choice import PrecisionChoices, tell
 from core.engine.stage_inputs import RunContext, StageInput, StageInputs
-from core.runs.cache import Store, make_key
+from core.runs.cache import Store
 from core.runs.run_folder import stage_key
 from core.stages.base import (
     DeployContext,

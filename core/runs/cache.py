@@ -4,7 +4,6 @@ A model's key is everything that made it. A measurement's key is the file's hash
 the protocol. Entries are folders, written beside and renamed, so that a kill leaves none half.
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -12,13 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.common.keys import make_key
 from core.machine.fingerprint import fingerprint_hash
 from core.profiling import PROTOCOL_VERSION
-
-
-def make_key(parts: dict[str, Any]) -> str:
-    """SHA-256 over plain data; the same parts give the same key whatever their order."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=True).encode()).hexdigest()
 
 
 class Store:

@@ -14,8 +14,8 @@ times of layers that were measured on this machine, with its usual error (`core.
 of files that compute otherwise than in float32 only the run can tell.
 """
 
+from core.models.forecast import Forecast, Sure
 from core.whatif.asking import WhatIf
-from core.whatif.known import Forecast, Sure
 from core.whatif.latency import Unmeasured, measure
 
 __all__ = ["Forecast", "Sure", "Unmeasured", "WhatIf", "measure"]

@@ -7,12 +7,13 @@ from typing import cast
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.keys import make_key
 from core.data.image_data import ImageData
 from core.data.store import open_data
 from core.document.pipeline import Pipeline
-from core.runs.cache import Measurements, make_key
+from core.models.forecast import Forecast, Recent, StageForecast
+from core.runs.cache import Measurements
 from core.runs.home import Home
-from core.whatif.known import Forecast, Recent, StageForecast
 from core.whatif.latency import Latencies, Unmeasured
 from core.whatif.sources import Sources
 from core.whatif.stages import Stages

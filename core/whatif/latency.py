@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.keys import make_key
 from core.machine.child import Child
 from core.machine.child_server import ProgressCallback
+from core.models.forecast import Build, Forecast, TimedNetwork
 from core.profiling.latency_table import LatencyTable, Shape
-from core.runs.cache import Measurements, make_key
+from core.runs.cache import Measurements
 from core.runs.home import Home
-from core.whatif.known import Build, Forecast
-from core.whatif.network_timer import NetworkTimer, Subject, table_key, unfolded
+from core.whatif.network_timer import NetworkTimer, table_key, unfolded
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
@@ -28,12 +29,12 @@ class Unmeasured:
     build: Build
 
 
-def build_of(shape: "ImageClassifier", size: int, subject: Callable[[], Subject]) -> Build:
+def build_of(shape: "ImageClassifier", size: int, subject: Callable[[], TimedNetwork]) -> Build:
     """What has to be timed for a network; `shape` is it without numbers, `subject` makes it with some."""
     return Build(table_key(unfolded(shape), size), lambda: _unfolded(subject()))
 
 
-def _unfolded(subject: Subject) -> Subject:
+def _unfolded(subject: TimedNetwork) -> TimedNetwork:
     return replace(subject, model=unfolded(subject.model))
 
 
@@ -101,7 +102,7 @@ def measure(
                 tell((number + done) / len(missing), text)
 
             try:
-                timer.table(one.build.subject(), part)
+                timer.table(one.build.timed(), part)
             except EspalierError as error:
                 refused.append(error.message)
     return refused

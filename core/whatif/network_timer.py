@@ -7,7 +7,7 @@ else. Tables are remembered by the build of the network, the size of its images 
 import copy
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from core.common.control import RunControl
 from core.machine.child import Child
 from core.machine.child_server import ProgressCallback
+from core.models.forecast import TimedNetwork
 from core.profiling.latency_table import Kind, LatencyTable, Measured, fit
 from core.profiling.pace import Memory
 from core.profiling.protocol import Bench, Budget, Timing, measure
@@ -23,9 +24,7 @@ from core.profiling.protocol import Bench, Budget, Timing, measure
 if TYPE_CHECKING:
     from torch import nn
 
-    from core.data.preprocess import Preprocess
     from core.models.classifier import ImageClassifier
-    from core.models.settings import BackboneSettings
     from core.surgery.groups import ChannelGroup
 
 VERSION = 1  # raised when tables are made otherwise
@@ -35,26 +34,6 @@ _NARROW = 64  # groups below this go in steps of 4 channels, others of 8
 _COMPARE = Budget(
     blocks=10, most_blocks=40, few_blocks=6, block_seconds=0.1, width=0.012, seconds=12.0, limit=60.0
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A network that is to be timed, and what its file is made with.
-
-    Attributes:
-        blocks: class names of the backbone's residual blocks.
-    """
-
-    model: "ImageClassifier"
-    network: "BackboneSettings"
-    preprocess: "Preprocess"
-    classes: tuple[str, ...]
-    blocks: tuple[str, ...]
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """What its times depend on beside the machine."""
-        return table_key(self.model, self.preprocess.size)
 
 
 def table_key(model: "nn.Module", size: int) -> dict[str, Any]:
@@ -96,7 +75,7 @@ class NetworkTimer:
         self.tool, self.memory, self.scratch = tool, memory, scratch
         self.control, self._log = control, log
 
-    def exported(self, subject: Subject, name: str) -> Path:
+    def exported(self, subject: TimedNetwork, name: str) -> Path:
         """The network as a float32 ONNX file, called `name`.
 
         Raises:
@@ -112,17 +91,20 @@ class NetworkTimer:
         shutil.rmtree(folder, ignore_errors=True)
         return target
 
-    def table(self, subject: Subject, on_progress: ProgressCallback | None = None) -> LatencyTable:
+    def table(self, subject: TimedNetwork, on_progress: ProgressCallback | None = None) -> LatencyTable:
         """How long the layers take at any width, measured now unless this machine knows it.
 
         Raises:
             EspalierError: when the network cannot be exported or given other widths.
             Stopped: a person asked to stop.
         """
-        plain, _ = self.memory.remembered(subject.key, lambda: self._timed(subject, on_progress).as_plain())
+        plain, _ = self.memory.remembered(
+            table_key(subject.model, subject.preprocess.size),
+            lambda: self._timed(subject, on_progress).as_plain(),
+        )
         return LatencyTable.from_plain(plain)
 
-    def _timed(self, subject: Subject, on_progress: ProgressCallback | None) -> LatencyTable:
+    def _timed(self, subject: TimedNetwork, on_progress: ProgressCallback | None) -> LatencyTable:
         from core.surgery.budget import CostModel
         from core.surgery.groups import channel_groups
         from core.surgery.shapes import filled

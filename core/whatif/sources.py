@@ -5,17 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from core.common.errors import EspalierError
+from core.common.keys import make_key
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.document.pipeline import Pipeline, SourceNode
 from core.machine.trusted_files import TrustList
+from core.models.forecast import Forecast, Network, Recent, StageForecast, Sure, TimedNetwork
 from core.models.onnx_source import OnnxSettings
 from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
-from core.runs.cache import make_key
-from core.whatif.known import Forecast, Network, Recent, StageForecast, Sure
 from core.whatif.latency import Latencies, build_of
-from core.whatif.network_timer import Subject
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
@@ -77,10 +76,10 @@ class Sources:
             {"network": key, "from": settings.model_dump(mode="json"), "seed": seeds[0], "base": str(base)}
         )
 
-        def subject() -> Subject:
+        def subject() -> TimedNetwork:
             model, _ = build_network(shape, classes, base, seeds[0], size)
             prepare = make_preprocess(pipeline.data, data, None)
-            return Subject(model.eval(), shape, prepare, data.classes, chosen.blocks)
+            return TimedNetwork(model.eval(), shape, prepare, data.classes, chosen.blocks)
 
         return self._counted(node.id, own, lambda: self._recent.get(f"network {own}", make), subject)
 
@@ -98,15 +97,15 @@ class Sources:
                 found.model.to("meta"), found.input_size, blocks, lambda: load_checkpoint(folder).model
             )
 
-        def subject() -> Subject:
+        def subject() -> TimedNetwork:
             found = load_checkpoint(folder)
             blocks = backbone(found.network.backbone).blocks
-            return Subject(found.model, found.network, found.preprocess, found.classes, blocks)
+            return TimedNetwork(found.model, found.network, found.preprocess, found.classes, blocks)
 
         return self._counted(node.id, key, lambda: self._recent.get(f"network {key}", make), subject)
 
     def _counted(
-        self, id: str, key: str, network: Callable[[], Network], subject: Callable[[], Subject]
+        self, id: str, key: str, network: Callable[[], Network], subject: Callable[[], TimedNetwork]
     ) -> StageForecast:
         """What is known of a network that is there; `subject` makes it with weights."""
         from core.surgery.budget import layer_shapes

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from core.common.errors import EspalierError
+from core.common.keys import make_key
 from core.document.pipeline import StageNode
-from core.runs.cache import make_key
+from core.models.forecast import Forecast, Network, Recent, StageForecast
 from core.stages.base import DeploymentStage, ModelStage
 from core.stages.factorise import FactoriseParams
 from core.stages.only_train_once import OnlyTrainOnceParams
@@ -17,7 +18,6 @@ from core.stages.prune_weights import PruneWeightsParams
 from core.stages.scale_down import ScaleDownParams
 from core.stages.share_weights import ShareWeightsParams
 from core.surgery.prospect import Prospect, Start, look
-from core.whatif.known import Forecast, Network, Recent, StageForecast
 from core.whatif.latency import Latencies
 from core.whatif.remarks import rank_words, shared_words, why_about, zero_words
 

@@ -28,21 +28,24 @@ from core.engine.latency_search import TOLERANCE, narrowed, search
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.models.catalogue import backbone
+from core.models.forecast import TimedNetwork
 from core.models.settings import BackboneSettings
 from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.stages.prune_channels import PruneChannelsParams, look
-from core.whatif.network_timer import NetworkTimer, Subject
+from core.whatif.network_timer import NetworkTimer
 
 NETWORKS = ("resnet56:32", "mobilenet-v2:224", "resnet50:224")
 
 
-def subject(name: str, size: int) -> Subject:
+def subject(name: str, size: int) -> TimedNetwork:
     """The network with random weights."""
     torch.manual_seed(0)
     settings, chosen = BackboneSettings(backbone=name), backbone(name)
     prepare = Preprocess(size=size, mean=(0.5,) * 3, std=(0.5,) * 3)
-    return Subject(chosen.build(settings, 10).eval(), settings, prepare, tuple("abcdefghij"), chosen.blocks)
+    return TimedNetwork(
+        chosen.build(settings, 10).eval(), settings, prepare, tuple("abcdefghij"), chosen.blocks
+    )
 
 
 def check(name: str, size: int, share: float, home: Home, folder: Path, tool: Child) -> bool:

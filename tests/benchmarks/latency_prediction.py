@@ -30,12 +30,13 @@ from core.engine.latency_search import narrowed
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.models.catalogue import backbone
+from core.models.forecast import TimedNetwork
 from core.models.settings import BackboneSettings
 from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.stages.prune_channels import PruneChannelsParams, look
 from core.whatif import WhatIf, measure
-from core.whatif.network_timer import NetworkTimer, Subject
+from core.whatif.network_timer import NetworkTimer
 
 LIMIT = 0.15
 NETWORKS = ("resnet50", "mobilenet-v3-large")
@@ -61,12 +62,14 @@ def variants(count: int) -> Iterator[dict[str, object]]:
         }
 
 
-def subject(name: str, size: int) -> Subject:
+def subject(name: str, size: int) -> TimedNetwork:
     """The network with random weights."""
     torch.manual_seed(0)
     settings, chosen = BackboneSettings(backbone=name), backbone(name)
     prepare = Preprocess(size=size, mean=(0.5,) * 3, std=(0.5,) * 3)
-    return Subject(chosen.build(settings, 10).eval(), settings, prepare, tuple("abcdefghij"), chosen.blocks)
+    return TimedNetwork(
+        chosen.build(settings, 10).eval(), settings, prepare, tuple("abcdefghij"), chosen.blocks
+    )
 
 
 def compare(name: str, size: int, count: int, home: Home, folder: Path) -> tuple[list[float], list[float]]:

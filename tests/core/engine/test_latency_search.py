@@ -14,6 +14,7 @@ from core.engine.latency_search import TOLERANCE, Attempt, LatencyFound, Latency
 from core.engine.stage_inputs import RunContext, StageInput
 from core.machine.child import Child
 from core.models.catalogue import backbone
+from core.models.forecast import TimedNetwork
 from core.profiling.latency_table import Kind, LatencyTable
 from core.runs.cache import Measurements
 from core.runs.home import Home
@@ -22,7 +23,7 @@ from core.stages.base import StageResult
 from core.stages.prune_channels import Prospect, PruneChannels, PruneChannelsParams, look
 from core.surgery.budget import layer_shapes
 from core.surgery.groups import count
-from core.whatif.network_timer import NetworkTimer, Subject, table_key, unfolded, widths
+from core.whatif.network_timer import NetworkTimer, table_key, unfolded, widths
 
 BLOCKS = ("BasicBlock",)
 
@@ -185,7 +186,9 @@ def test_the_key_of_a_table_is_the_build_and_the_size() -> None:
 def test_a_searched_network_really_takes_the_latency(tmp_path: Path) -> None:
     data = small_data(tmp_path / "data")
     context = stage_context(data, tmp_path)
-    subject = Subject(small_network(), NETWORK, context.preprocess, data.classes, backbone("resnet20").blocks)
+    subject = TimedNetwork(
+        small_network(), NETWORK, context.preprocess, data.classes, backbone("resnet20").blocks
+    )
     asked = settings(latency=0.6, scope="whole-groups", round_to=4)
     with Child("tool") as tool:
         timer = NetworkTimer(tool, Measurements(tmp_path / "measurements"), tmp_path / "timed")

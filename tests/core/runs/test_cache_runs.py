@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from core.common.errors import EspalierError
+from core.common.keys import make_key
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.records.events import Note
 from core.records.reports import Artefact, Metric, StageReport
-from core.runs.cache import Measurements, Store, make_key
+from core.runs.cache import Measurements, Store
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.run_folder import RunFolder, find_runs, resolve_run, stage_keys, unfinished_run

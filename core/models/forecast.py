@@ -1,19 +1,37 @@
-"""What the questions and answers of a what-if are made of."""
+"""What is known beforehand of what a source or a stage leaves. Readable without torch.
+
+Sources and stages forecast with these; `core.whatif` asks them. It stands below surgery, so what a pruning
+chose from (`core.surgery.prospect.Prospect`) is opaque here.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from core.surgery.prospect import Prospect
-
 if TYPE_CHECKING:
+    from core.data.preprocess import Preprocess
     from core.models.classifier import ImageClassifier
-    from core.whatif.network_timer import Subject
+    from core.models.settings import BackboneSettings
 
 Sure = Literal["exact", "about", "unknown"]
 
 KEPT = 96  # answers, networks and groups of channels that are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class TimedNetwork:
+    """A network that is to be timed, and what its file is made with.
+
+    Attributes:
+        blocks: class names of the backbone's residual blocks.
+    """
+
+    model: "ImageClassifier"
+    network: "BackboneSettings"
+    preprocess: "Preprocess"
+    classes: tuple[str, ...]
+    blocks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +40,11 @@ class Build:
 
     Attributes:
         key: what its times depend on beside the machine.
-        subject: makes it, with whatever weights.
+        timed: makes it, with whatever weights.
     """
 
     key: dict[str, Any]
-    subject: "Callable[[], Subject]"
+    timed: Callable[[], TimedNetwork]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +106,7 @@ class StageForecast:
     key: str = ""
     fresh: bool = False
     network: Callable[[], Network] | None = None
-    widths: dict[str, Prospect] = field(default_factory=dict)
+    widths: dict[str, Any] = field(default_factory=dict)
     build: Build | None = None
     layers: "Callable[[], dict[str, tuple[int, ...]]] | None" = None
 
