@@ -17,7 +17,6 @@ A job is ``def job(arguments: dict, progress: Callable[[float, str], None]) -> d
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,24 +26,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn
 
-import core
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Fault, Stopped
-from core.machine.child_server import MEMORY_ADVICE, ProgressCallback, serve
+from core.machine.child_server import ProgressCallback, serve
+from core.machine.processes import environment, exit_in_words, kill_tree, own_program
 
 Kind = Literal["tool", "measure"]
 
 CHILD_FLAG = "--espalier-child"
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _TAIL_BYTES = 6000
 _CLOSE_SECONDS = 2.0
-_NATIVE_CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"}
-
-_CRASH_ADVICE = (
-    "A library crashed on this model; nothing that was finished is lost. Try again, and if it happens again "
-    "choose other settings for this step: the details say where it happened."
-)
-_OTHER_ADVICE = "Try again; the details show the last lines that the process wrote."
 
 
 class Child:
@@ -69,7 +60,7 @@ class Child:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.kind = kind
-        self._env = _environment(threads, env or {})
+        self._env = environment(threads, env)
         self._own_log = log is None
         self._log = log if log is not None else _temporary_log()
         self._busy = threading.Lock()
@@ -212,7 +203,7 @@ class Child:
 
     def _bury(self, process: subprocess.Popen[bytes]) -> int:
         """Kill what is left of the process's group, reap it and return its exit code."""
-        _kill_tree(process)
+        kill_tree(process)
         code = process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
@@ -255,7 +246,7 @@ class _Killer:
         with self._lock:
             if not self._over:
                 self.reason = self.reason or reason
-                _kill_tree(self._process)
+                kill_tree(self._process)
 
     def finish(self) -> None:
         """From now on calls do nothing: the process may be reaped and its number reused."""
@@ -318,54 +309,12 @@ def _explain(reason: str, code: int, exchange: _Exchange, timeout: float | None)
             "Try again when the computer is less busy, or choose a smaller model.",
             exchange.log_tail(),
         )
-    how, advice = _exit_in_words(code)
+    how, advice = exit_in_words(code)
     return Fault(
         f"The process that was at work on “{exchange.doing}” ended unexpectedly ({how}).",
         advice,
         exchange.log_tail(),
     )
-
-
-def _exit_in_words(code: int) -> tuple[str, str]:
-    if code >= 0:
-        shown = f"0x{code:08X}" if code > 255 else str(code)
-        return f"exit code {shown}", _CRASH_ADVICE if code > 255 else _OTHER_ADVICE
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    if name == "SIGKILL":
-        return name, MEMORY_ADVICE
-    return name, _CRASH_ADVICE if name in _NATIVE_CRASHES else _OTHER_ADVICE
-
-
-def _kill_tree(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process and everything it started; nothing when it was reaped already."""
-    if process.returncode is not None:
-        return
-    if sys.platform != "win32":
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    else:
-        import psutil
-
-        with contextlib.suppress(psutil.Error):
-            for descendant in psutil.Process(process.pid).children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    descendant.kill()
-    with contextlib.suppress(OSError):
-        process.kill()
-
-
-def _environment(threads: int | None, extra: Mapping[str, str]) -> dict[str, str]:
-    """The process's environment: `core` importable, UTF-8, thread counts as asked."""
-    env = {**os.environ, **extra, "PYTHONUTF8": "1"}
-    if not getattr(sys, "frozen", False):
-        root = str(Path(core.__file__).resolve().parents[1])
-        env["PYTHONPATH"] = os.pathsep.join(part for part in (root, env.get("PYTHONPATH", "")) if part)
-    if threads is not None:
-        env.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
-    return env
 
 
 def _temporary_log() -> Path:
@@ -375,14 +324,8 @@ def _temporary_log() -> Path:
 
 
 def child_command(kind: Kind) -> list[str]:
-    """The command line that starts a child: this interpreter, or in a package its console program.
-
-    The window's program is not taken: on Windows it has no streams, which carry the protocol.
-    """
-    if getattr(sys, "frozen", False):
-        program = Path(sys.executable)
-        return [str(program.with_name(f"espalier{program.suffix}")), CHILD_FLAG, kind]
-    return [sys.executable, "-m", "core.machine.child", kind]
+    """The command line that starts a child."""
+    return [*own_program("core.machine.child", CHILD_FLAG), kind]
 
 
 def is_child(argv: Sequence[str]) -> bool:

@@ -16,14 +16,11 @@ from typing import Any, NoReturn
 
 from core.common.errors import EspalierError, Fault
 from core.common.full_disk import full_disk
+from core.machine.processes import MEMORY_ADVICE
 
 ProgressCallback = Callable[[float, str], None]
 Job = Callable[[dict[str, Any], ProgressCallback], dict[str, Any]]
 
-MEMORY_ADVICE = (
-    "The system may have run out of memory: close other programs or choose a smaller batch, image size "
-    "or model, and try again."
-)
 _PROGRESS_SECONDS = 0.03
 
 

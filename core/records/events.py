@@ -4,8 +4,8 @@ Events go to the run folder's `events.jsonl` and to whoever listens (window, ter
 They carry plain data only, so that they survive JSON and threads.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
@@ -27,6 +27,13 @@ class RunStarted(Event):
     stages: tuple[str, ...]
     names: tuple[str, ...]
     resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaused(Event):
+    """A person holds the run (`paused`), or lets it go on."""
+
+    paused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +130,25 @@ class RunDone(Event):
 
 
 Listener = Callable[[Event], None]
+
+_KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        RunStarted, RunPaused, StageStarted, PhaseStarted, TrainingStarted, StepDone, EpochDone, Progress, Note,
+        StageDone, RunDone,
+    )
+}  # fmt: skip
+
+
+def event_from(record: Mapping[str, Any]) -> Event | None:
+    """An event from its JSON form; None for kinds that this version does not know."""
+    kind = _KINDS.get(str(record.get("event")))
+    if kind is None:
+        return None
+    known = {item.name for item in fields(kind)}
+    values = {
+        name: tuple(value) if isinstance(value, list) and name in ("stages", "names") else value
+        for name, value in record.items()
+        if name in known
+    }
+    return kind(**values)

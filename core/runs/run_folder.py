@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -25,6 +25,7 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.records.events import Event
 from core.records.reports import StageReport
+from core.runs.event_log import EventLog
 from core.runs.home import Home
 
 FORMAT = 1
@@ -35,8 +36,8 @@ class RunFolder:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._events: TextIO | None = None
-        self._number = 0
+        self._log = EventLog(folder / "events.jsonl")
+        self._lock = FileLock(folder / ".lock")
 
     @classmethod
     def create(cls, pipeline: Pipeline, base: Path, home: Home, folder: Path | None = None) -> "RunFolder":
@@ -133,15 +134,17 @@ class RunFolder:
         return self.folder / "scratch"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for writing.
+    def locked(self, wait: float = 0.0) -> Iterator[None]:
+        """Hold the folder for writing; within one `RunFolder` it may be held several times over.
+
+        Args:
+            wait: seconds to wait for another process, such as one that looks whether the run goes on.
 
         Raises:
             EspalierError: when another process holds it.
         """
-        lock = FileLock(self.folder / ".lock")
         try:
-            lock.acquire(timeout=0)
+            self._lock.acquire(timeout=wait)
         except Timeout as error:
             raise EspalierError(
                 f"The run in {self.folder} is being written by another process.",
@@ -156,33 +159,47 @@ class RunFolder:
             yield
         finally:
             self.close()
-            lock.release()
+            self._lock.release()
+
+    @property
+    def active(self) -> bool:
+        """Whether a process works in the folder now: it holds the lock as long as it lives."""
+        path = Path(self._lock.lock_file)
+        if not path.is_file():  # looking must not write into a folder that may be somebody else's
+            return False
+        probe = FileLock(path)
+        try:
+            probe.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:
+            return False
+        probe.release()
+        return False
+
+    @property
+    def status(self) -> str:
+        """`status` of run.json, but "interrupted" where the process is gone that was to write how it ended,
+        and "paused" while a run that goes on is held."""
+        info = self.info
+        said = str(info.get("status", "new"))
+        if said != "running":
+            return said
+        if not self.active:
+            return "interrupted"
+        return "paused" if info.get("paused") else "running"
 
     def record(self, event: Event) -> None:
-        """Append an event, numbered, to events.jsonl; a line cut short by a kill is mended first."""
-        if self._events is None:
-            self._number = self._mend_events()
-            self._events = (self.folder / "events.jsonl").open("a", encoding="utf-8")
-        self._number += 1
-        line = json.dumps({"number": self._number, "time": round(time.time(), 3), **event.as_dict()})
-        self._events.write(line + "\n")
-        self._events.flush()
+        """Append an event to events.jsonl."""
+        self._log.record(event)
 
     def events(self) -> Iterator[dict[str, Any]]:
         """All events so far, oldest first."""
-        path = self.folder / "events.jsonl"
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    yield json.loads(line)
-                except ValueError:
-                    return  # the last line of a killed run
+        return self._log.records()
 
     def close(self) -> None:
         """Close the events file."""
-        if self._events is not None:
-            self._events.close()
-            self._events = None
+        self._log.close()
 
     def write_report(self, report: StageReport) -> None:
         write_atomically(self.stage_folder(report.key) / "report.json", report.model_dump_json(indent=1))
@@ -211,16 +228,6 @@ class RunFolder:
         pipeline = self.pipeline
         found = [self.report(key) for key in stage_keys(pipeline)]
         return [report for report in found if report is not None]
-
-    def _mend_events(self) -> int:
-        """Number of the last whole event; a broken tail is cut off."""
-        path = self.folder / "events.jsonl"
-        if not path.is_file():
-            return 0
-        whole = [json.dumps(event) + "\n" for event in self.events()]
-        if path.read_text(encoding="utf-8") != "".join(whole):
-            write_atomically(path, "".join(whole))
-        return len(whole)
 
 
 def stage_keys(pipeline: Pipeline) -> list[str]:

@@ -7,22 +7,15 @@ Every point knows its optimiser's step and its time, both counted from the begin
 import time
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core.records import events
-from core.records.events import Event
+from core.records.events import Event, event_from
 from gui.base.translation import tr
 
 Status = Literal["waiting", "running", "done", "cached", "failed", "stopped"]
 _CACHED_STEPS = 100  # width of an epoch of a cached stage before any stage has told its own
-_EVENTS: dict[str, type[Event]] = {
-    kind.__name__: kind
-    for kind in (
-        events.RunStarted, events.StageStarted, events.PhaseStarted, events.TrainingStarted, events.StepDone,
-        events.EpochDone, events.Progress, events.Note, events.StageDone, events.RunDone,
-    )
-}  # fmt: skip
 
 
 def _numbers() -> "array[float]":
@@ -286,20 +279,6 @@ class RunState:
         if key not in self.stages:
             self.stages[key] = StageState(key, name or key)
         return self.stages[key]
-
-
-def event_from(record: Mapping[str, Any]) -> Event | None:
-    """An event from its JSON form; None for kinds that this version does not know."""
-    kind = _EVENTS.get(str(record.get("event")))
-    if kind is None:
-        return None
-    known = {item.name for item in fields(kind)}
-    values = {
-        name: tuple(value) if isinstance(value, list) and name in ("stages", "names") else value
-        for name, value in record.items()
-        if name in known
-    }
-    return kind(**values)
 
 
 def merged(batch: list[Any]) -> list[Any]:

@@ -7,9 +7,10 @@ import pytest
 from PySide6.QtGui import QAction
 
 from core.records import events
+from core.records.events import event_from
 from gui.base.theme import Theme
 from gui.monitor.view import MonitorView
-from gui.runs.run_state import RunState, event_from
+from gui.runs.run_state import RunState
 from gui.widgets.throttle import Throttle
 
 

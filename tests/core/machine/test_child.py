@@ -15,7 +15,8 @@ import pytest
 import core
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
-from core.machine.child import CHILD_FLAG, Child, _environment, child_command, is_child
+from core.machine.child import CHILD_FLAG, Child, child_command, is_child
+from core.machine.processes import environment
 
 JOBS = Path(__file__).parent / "child_jobs"
 ROOT = Path(core.__file__).parents[1]
@@ -328,6 +329,6 @@ def test_a_frozen_program_starts_itself(monkeypatch):
 
 def test_a_frozen_program_hands_no_search_path_on(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "given")
-    assert _environment(None, {})["PYTHONPATH"] == f"{ROOT}{os.pathsep}given"
+    assert environment()["PYTHONPATH"] == f"{ROOT}{os.pathsep}given"
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert _environment(None, {})["PYTHONPATH"] == "given"
+    assert environment()["PYTHONPATH"] == "given"

@@ -1,0 +1,211 @@
+"""Starts the process of a run, or finds it at work, and follows it: events come back, wishes go there.
+
+Any number of followers may watch one run. A follower that ends leaves the run alone unless it was told
+to stop it.
+"""
+
+import contextlib
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from core.common.control import RunControl
+from core.common.errors import EspalierError
+from core.engine.options import Options
+from core.engine.run_process import CONTROL, LOG, RUN_FLAG
+from core.machine.processes import environment, exit_in_words, kill_tree, own_program
+from core.records.events import Event, RunDone, RunPaused, event_from
+from core.runs.event_log import EventTail
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
+
+_POLL_SECONDS = 0.05
+_LOOK_SECONDS = 0.5  # between two looks whether a process that somebody else started still lives
+_TAIL_BYTES = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class ToldEvent:
+    """An event as a follower hears of it; `time` in seconds since 1970."""
+
+    event: Event
+    time: float
+
+
+class RunFollower:
+    """Follows one run.
+
+    Args:
+        process: the run's process where this program started it; None attaches to one that works already.
+        after: number of the last event that is known already.
+    """
+
+    def __init__(self, run: RunFolder, process: "subprocess.Popen[bytes] | None" = None, after: int = 0):
+        self.run, self.process = run, process
+        self._tail = EventTail(run.folder / "events.jsonl", after)
+        self._log_start = _size(run.folder / LOG)
+        self._answer: list[bytes] = []
+        self._left = threading.Event()
+        self._looked = 0.0
+        self._sent_pause = self._sent_stop = False
+        self._done: RunDone | None = None
+
+    def leave(self) -> None:
+        """Stop following; the run goes on. `follow` returns None."""
+        self._left.set()
+
+    def follow(self, control: RunControl, listener: Callable[[ToldEvent], None]) -> RunDone | None:
+        """Tell every event until the run has ended; how it ended, None when it was left.
+
+        Args:
+            control: pause, go on, stop and finish-this-stage are passed on to the run.
+
+        Raises:
+            EspalierError: when the process of the run died without a word.
+        """
+        if self.process is not None:
+            threading.Thread(target=self._listen, name="run answer", daemon=True).start()
+        while not self._left.is_set():
+            alive = self._alive()  # asked before reading, so that nothing said before the end is missed
+            self._tell_new(control, listener)
+            if not alive:
+                return self._done or self._answered(listener)
+            if self._done is None:
+                self._pass_on(control)
+            self._left.wait(_POLL_SECONDS)
+        return None
+
+    def kill(self) -> None:
+        """End the process at once, with everything it started."""
+        if self.process is not None:
+            kill_tree(self.process)
+            self.process.wait()
+
+    def _tell_new(self, control: RunControl, listener: Callable[[ToldEvent], None]) -> None:
+        for record in self._tail.read():
+            event = event_from(record)
+            if event is None:
+                continue
+            if isinstance(event, RunPaused):  # perhaps another watcher asked for it
+                self._sent_pause = event.paused
+                (control.pause if event.paused else control.resume)()
+            self._done = event if isinstance(event, RunDone) else None
+            listener(ToldEvent(event, float(record.get("time", 0.0))))
+
+    def _alive(self) -> bool:
+        if self.process is not None:
+            return self.process.poll() is None
+        now = time.monotonic()
+        if self._done is None and now - self._looked < _LOOK_SECONDS:
+            return True
+        self._looked = now
+        return self.run.active
+
+    def _pass_on(self, control: RunControl) -> None:
+        """Hand what was asked of `control` since the last time to the run's process."""
+        if control.stopping:
+            if not self._sent_stop:
+                self._sent_stop = True
+                send(self.run, "stop")
+            return
+        if control.take_finish_stage():
+            send(self.run, "finish_stage")
+        if control.paused != self._sent_pause:
+            self._sent_pause = control.paused
+            send(self.run, "pause" if control.paused else "resume")
+
+    def _listen(self) -> None:
+        """Keep what the process says on its standard output, so that it never waits for a reader."""
+        assert self.process is not None and self.process.stdout is not None
+        with contextlib.suppress(OSError, ValueError):
+            self._answer += self.process.stdout.readlines()
+
+    def _answered(self, listener: Callable[[ToldEvent], None]) -> RunDone:
+        """How a run ended that recorded no end: what its process answered, or that it died."""
+        with contextlib.suppress(IndexError, ValueError):
+            event = event_from(json.loads(self._answer[-1]))
+            if isinstance(event, RunDone):
+                listener(ToldEvent(event, time.time()))
+                return event
+        code = self.process.returncode if self.process is not None else None
+        how, advice = exit_in_words(code) if code is not None else ("it is gone", _NOTHING_LOST)
+        raise EspalierError(
+            f"The process of the run ended unexpectedly ({how}).",
+            f"{advice} Resume goes on with the run: every finished epoch is kept.",
+            self._log_tail(),
+        )
+
+    def _log_tail(self) -> str:
+        """The end of what the process wrote into its log since it was started."""
+        with contextlib.suppress(OSError), (self.run.folder / LOG).open("rb") as log:
+            end = log.seek(0, 2)
+            log.seek(max(self._log_start, end - _TAIL_BYTES))
+            return log.read().decode("utf-8", errors="replace").strip()
+        return ""
+
+
+_NOTHING_LOST = "Nothing that was finished is lost."
+
+
+def start_run(run: RunFolder, home: Home, options: Options, stay: bool, after: int = 0) -> RunFollower:
+    """Start the process of a run.
+
+    Args:
+        stay: it goes on when this program ends; else it stops then.
+        after: number of the last event that is known already.
+
+    Raises:
+        EspalierError: when no process can be started.
+    """
+    request = {
+        "folder": str(run.folder.resolve()), "home": str(home.folder.resolve()), "options": asdict(options), "stay": stay,
+    }  # fmt: skip
+    try:
+        with (run.folder / LOG).open("ab") as log:
+            process = subprocess.Popen(
+                [*program(), json.dumps(request)],
+                stdin=subprocess.DEVNULL if stay else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment(),
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+    except OSError as error:
+        raise EspalierError(
+            f"The process of the run could not be started: {error.strerror or error}.",
+            "Free some memory or disk space, and try again.",
+        ) from error
+    return RunFollower(run, process, after)
+
+
+def program() -> list[str]:
+    """The command line of a run's process, without the request."""
+    return own_program("core.engine.run_process", RUN_FLAG)
+
+
+def send(run: RunFolder, what: str) -> None:
+    """Ask the process of a run for something: "pause", "resume", "stop" or "finish_stage".
+
+    Raises:
+        EspalierError: when the run folder cannot be written to.
+    """
+    try:
+        with (run.folder / CONTROL).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"do": what}) + "\n")
+    except OSError as error:
+        raise EspalierError(
+            f"The run in {run.folder} cannot be asked to {what.replace('_', ' ')}: {error.strerror or error}.",
+            "Free some space, or ask for the right to write into the run folder.",
+        ) from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,140 @@
+"""The process that a run works in; the window, the command line and a cluster start the same one.
+
+It is given a run folder and holds it locked as long as it lives. What happens goes to the folder's
+`events.jsonl`; what a person asks for (pause, go on, stop, finish the stage) comes from the folder's
+`control.jsonl`, to which anybody who follows the run may append a line. So watchers come and go, and
+the process neither knows nor waits for them. What libraries print goes to `run.log`.
+
+Its last line on standard output is its `RunDone`, for whoever started it and is still there: a
+run that could not take its folder has nowhere else to say why.
+
+Unless it is told to stay, it stops when its standard input closes, as it does when its parent dies.
+"""
+
+import contextlib
+import faulthandler
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from core.common.control import RunControl
+from core.common.errors import EspalierError
+from core.records.events import RunDone, RunPaused
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from core.engine.options import Options
+
+RUN_FLAG = "--espalier-run"
+CONTROL = "control.jsonl"
+LOG = "run.log"
+_POLL_SECONDS = 0.1
+_LOCK_SECONDS = 3.0  # others look for a moment whether the run goes on
+
+
+class ControlReader:
+    """Reads `control.jsonl` on a thread of its own and does what it says.
+
+    A line is `{"do": "pause" | "resume" | "stop" | "finish_stage"}`; anything else is passed over.
+    """
+
+    def __init__(self, run: RunFolder, control: RunControl):
+        self._run, self._control = run, control
+        self._path = run.folder / CONTROL
+        self._offset = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="control", daemon=True)
+
+    def __enter__(self) -> "ControlReader":
+        self._path.unlink(missing_ok=True)  # meant for a process before this one
+        self._run.update_info(paused=False)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._path.unlink(missing_ok=True)
+
+    def _read(self) -> None:
+        while not self._over.wait(_POLL_SECONDS):
+            try:
+                content = self._path.read_bytes()[self._offset :]
+            except OSError:
+                continue
+            whole = content[: content.rfind(b"\n") + 1]
+            self._offset += len(whole)
+            for line in whole.splitlines():
+                with contextlib.suppress(ValueError, AttributeError):
+                    self._do(json.loads(line).get("do"))
+
+    def _do(self, what: Any) -> None:
+        if what == "stop":
+            self._control.stop()
+        elif what == "finish_stage":
+            self._control.finish_stage()
+        elif what in ("pause", "resume") and not self._control.stopping:
+            (self._control.pause if what == "pause" else self._control.resume)()
+            with contextlib.suppress(EspalierError, OSError):  # a full disk must not end the steering
+                self._run.update_info(paused=what == "pause")
+                self._run.record(RunPaused(what == "pause"))
+
+
+def work(run: RunFolder, home: Home, options: "Options", control: RunControl) -> RunDone:
+    """Run the pipeline of `run` under the control of its folder; how it ended."""
+    from core.engine.engine import Engine
+
+    try:
+        with run.locked(_LOCK_SECONDS), ControlReader(run, control):
+            return Engine(run, home, options, control).run()
+    except EspalierError as error:
+        return RunDone("failed", error.message, error.advice, error.details)
+    except OSError as error:
+        return RunDone(
+            "failed", f"The run folder {run.folder} could not be used: {error}.", "Choose another."
+        )
+
+
+def main(argv: list[str]) -> int:
+    """Entry point; the last word of `argv` is JSON: folder, home, options, stay.
+
+    Returns: 0 when the run was completed, 1 when it failed, 130 when it was stopped.
+    """
+    request = json.loads(argv[-1])
+    answer = _private_output()
+    faulthandler.enable(2)
+    control = RunControl()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: control.stop())
+    if not request["stay"]:
+        threading.Thread(target=_stop_with_parent, args=(control,), name="parent", daemon=True).start()
+    from core.engine.options import Options
+
+    run, home = RunFolder(Path(request["folder"])), Home(Path(request["home"]))
+    done = work(run, home, Options(**request["options"]), control)
+    with contextlib.suppress(OSError, ValueError):  # nobody listens any more
+        answer.write(json.dumps(done.as_dict()) + "\n")
+        answer.close()
+    return {"completed": 0, "stopped": 130}.get(done.status, 1)
+
+
+def _private_output() -> TextIO:
+    """Standard output for the answer alone; what libraries print there goes to the log instead."""
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answer
+
+
+def _stop_with_parent(control: RunControl) -> None:
+    while sys.stdin.buffer.read(1024):
+        pass
+    control.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

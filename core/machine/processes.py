@@ -1,0 +1,83 @@
+"""Starting, ending and explaining processes of this program."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import core
+
+MEMORY_ADVICE = (
+    "The system may have run out of memory: close other programs or choose a smaller batch, image size "
+    "or model, and try again."
+)
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_NATIVE_CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"}
+_CRASH_ADVICE = (
+    "A library crashed on this model; nothing that was finished is lost. Try again, and if it happens again "
+    "choose other settings for this step: the details say where it happened."
+)
+_OTHER_ADVICE = "Try again; the details show the last lines that the process wrote."
+
+
+def own_program(module: str, flag: str) -> list[str]:
+    """The command line that starts `module` of this program in a process of its own.
+
+    That is this interpreter, or in a package its console program with `flag`, which its entry point
+    knows. The window's program is not taken: on Windows it has no streams.
+    """
+    if getattr(sys, "frozen", False):
+        program = Path(sys.executable)
+        return [str(program.with_name(f"espalier{program.suffix}")), flag]
+    return [sys.executable, "-m", module]
+
+
+def environment(threads: int | None = None, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a process of ours: `core` importable, UTF-8, thread counts as asked.
+
+    Args:
+        threads: sets OMP_NUM_THREADS and its like; None leaves them alone.
+        extra: further variables.
+    """
+    env = {**os.environ, **(extra or {}), "PYTHONUTF8": "1"}
+    if not getattr(sys, "frozen", False):
+        root = str(Path(core.__file__).resolve().parents[1])
+        env["PYTHONPATH"] = os.pathsep.join(part for part in (root, env.get("PYTHONPATH", "")) if part)
+    if threads is not None:
+        env.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    return env
+
+
+def kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process and everything it started; nothing when it was reaped already."""
+    if process.returncode is not None:
+        return
+    if sys.platform != "win32":
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            for descendant in psutil.Process(process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    descendant.kill()
+    with contextlib.suppress(OSError):
+        process.kill()
+
+
+def exit_in_words(code: int) -> tuple[str, str]:
+    """How a process ended that was not to end, and what a person can do: "SIGSEGV", an advice."""
+    if code >= 0:
+        shown = f"0x{code:08X}" if code > 255 else str(code)
+        return f"exit code {shown}", _CRASH_ADVICE if code > 255 else _OTHER_ADVICE
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    if name == "SIGKILL":
+        return name, MEMORY_ADVICE
+    return name, _CRASH_ADVICE if name in _NATIVE_CRASHES else _OTHER_ADVICE
