@@ -13,11 +13,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from core.common.params import Params, When, when_of
+from core.common.params import Params, When, choices_of, one_of, when_of
 
 _SLIDABLE = 0.01  # steps smaller than this are too many for a slider
 
 Kind = Literal["bool", "int", "float", "text", "choice", "group"]
+_Catalogues = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,17 @@ class ParameterDeclaration:
         return words.rstrip(".") if found else ""
 
 
-@lru_cache(maxsize=64)
 def declarations(model: type[Params]) -> tuple[ParameterDeclaration, ...]:
     """All parameters of a declaration, in its order."""
+    catalogues = {
+        name: tuple(choices_of(info).items()) for name, info in model.model_fields.items() if one_of(info)
+    }
+    return _declarations(model, tuple(catalogues.items()))
+
+
+@lru_cache(maxsize=64)
+def _declarations(model: type[Params], catalogues: _Catalogues) -> tuple[ParameterDeclaration, ...]:
+    """`catalogues`: what the fields of a `OneOf` may be now; another content is another declaration."""
     return tuple(_read(name, info) for name, info in model.model_fields.items())
 
 
@@ -93,10 +102,8 @@ def _read(name: str, info: FieldInfo) -> ParameterDeclaration:
     annotation, optional = _without_none(info.annotation)
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     bounds = _bounds(info)
-    choices: Any = extra.get("choices") or {}
-    kind = _kind(annotation)
-    if kind == "choice":
-        choices = {str(value): choices.get(str(value), "") for value in get_args(annotation)}
+    kind: Kind = "choice" if one_of(info) else _kind(annotation)
+    choices = choices_of(info)
     return ParameterDeclaration(
         name=name, kind=kind, label=info.title or name.replace("_", " "), help=info.description or "",
         default=None if info.default is PydanticUndefined else info.default, required=info.is_required(),

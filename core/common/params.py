@@ -3,15 +3,18 @@
 Every parameter model is frozen and refuses unknown keys. A field is declared with `param`,
 which carries label, help, unit, bounds and step; a choice carries one sentence per value. A field
 that only matters while another one has a certain value says so with `when`; forms hide it otherwise.
+A choice whose values are the ids of a catalogue is `Annotated[str, OneOf(...)]` instead of a `Literal`.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 _WHEN = re.compile(r"([a-z_0-9]+)(?:(!=|=|>)(.+))?")
 
@@ -43,12 +46,62 @@ class Params(BaseModel):
                 raise TypeError(
                     f"{cls.__name__}.{name}: 'when' names {condition.name!r}, which is no other field"
                 )
-            annotation = cls.model_fields[condition.name].annotation
-            known = get_args(annotation) if get_origin(annotation) is Literal else ()
-            if known and not set(condition.values) <= {str(value) for value in known}:
+            known = tuple(choices_of(cls.model_fields[condition.name]))
+            if known and not set(condition.values) <= set(known):
                 raise TypeError(
                     f"{cls.__name__}.{name}: 'when' expects one of {known}, not {condition.values}"
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Marks a text as one of the ids of a catalogue: `Annotated[str, OneOf(lambda: {"onnx": "A file."})]`.
+
+    The ids are asked for when a value is checked and when a form is made, so that what is registered
+    later counts. A wrong value gives the same error as a `Literal` of these ids.
+
+    Attributes:
+        choices: gives id → sentence, in the order of the form.
+    """
+
+    choices: Callable[[], Mapping[str, str]]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._checked)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.choices())}
+
+    def _checked(self, value: Any) -> str:
+        ids = list(self.choices())
+        if isinstance(value, str) and value in ids:
+            return value
+        raise PydanticKnownError("literal_error", {"expected": _either(ids)})
+
+
+def _either(ids: Sequence[str]) -> str:
+    """As pydantic lists the values of a `Literal`: "'a', 'b' or 'c'"."""
+    quoted = [repr(id) for id in ids]
+    return " or ".join(part for part in (", ".join(quoted[:-1]), *quoted[-1:]) if part)
+
+
+def one_of(info: FieldInfo) -> OneOf | None:
+    """The catalogue that a field's values come from; None for other fields."""
+    return next((item for item in info.metadata if isinstance(item, OneOf)), None)
+
+
+def choices_of(info: FieldInfo) -> dict[str, str]:
+    """The values that a field may have, each with its sentence; empty where it is no choice."""
+    catalogue = one_of(info)
+    if catalogue is not None:
+        return dict(catalogue.choices())
+    if get_origin(info.annotation) is not Literal:
+        return {}
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    told: Any = extra.get("choices") or {}
+    return {str(value): str(told.get(str(value), "")) for value in get_args(info.annotation)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from core.common.params import Params
+from core.common.params import Params, choices_of
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.document.pipeline import SOURCE_KINDS
@@ -120,8 +120,7 @@ def _plain(annotation: Any) -> Any:
 
 
 def _cell(info: FieldInfo) -> str:
-    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    choices: Any = extra.get("choices") or {}
+    choices = choices_of(info)
     text = f"**{info.title}.** {info.description or ''}" if info.title else info.description or ""
     text += "".join(f"<br>`{name}`: {sentence}" for name, sentence in choices.items())
     return text.replace("|", "\\|").replace("\n", " ")
