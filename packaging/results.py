@@ -62,7 +62,7 @@ def section(folder: RunFolder) -> str:
     """One run, from its heading to the papers' remarks."""
     run = read_run(folder)
     rows = run.rows()
-    date = time.strftime("%-d %B %Y", time.localtime(folder.info["started"]))
+    date = time.strftime("%-d %B %Y", time.localtime(folder.info.started))
     parts = [
         f"## {run.title}",
         run.about,
@@ -83,7 +83,7 @@ def section(folder: RunFolder) -> str:
 
 def duration(folder: RunFolder) -> str:
     """How long a run took, and how much of it an earlier run had done."""
-    minutes, seconds = divmod(round(folder.info.get("seconds", 0.0)), 60)
+    minutes, seconds = divmod(round(folder.info.seconds or 0.0), 60)
     reports = folder.reports()
     cached = sum(report.cached for report in reports)
     known = f" ({cached} of {len(reports)} stages came from the cache)" if cached else ""

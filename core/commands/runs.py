@@ -125,9 +125,9 @@ def run_as_json(run: Any, keys: list[str]) -> dict[str, Any]:
         })  # fmt: skip
     return {
         "run": str(run.folder),
-        "status": info["status"],
+        "status": info.status,
         "pipeline": pipeline.name,
-        "machine": info.get("machine", {}),
+        "machine": info.machine,
         "stages": stages,
     }
 

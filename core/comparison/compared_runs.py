@@ -143,9 +143,8 @@ def from_parts(
     """The same from what was read already; without `predictions` no two files can be paired."""
     info = run.info
     found = ComparedRun(
-        folder=str(run.folder), name=run.name, title=str(info.get("name") or pipeline.name), about=pipeline.about,
-        started=float(info.get("started") or 0), status=str(info.get("status", "")),
-        device=str(info.get("device", "")), machine=info.get("machine") or {},
+        folder=str(run.folder), name=run.name, title=info.name or pipeline.name, about=pipeline.about,
+        started=info.started, status=info.status, device=info.device, machine=info.machine,
         baseline=pipeline.baseline_id, final=pipeline.final_id, total=len(stage_keys(pipeline)),
         reports=[report.model_copy(update={"facts": {}, "history": []}) for report in reports],
         papers=list(pipeline.paper), notes=list(pipeline.notes),

@@ -81,7 +81,7 @@ class Engine:
         try:
             with self.folder.locked():
                 done = self._guarded()
-                seconds = time.monotonic() - started + self.folder.info.get("seconds", 0.0)
+                seconds = time.monotonic() - started + (self.folder.info.seconds or 0.0)
                 self.folder.update_info(status=done.status, seconds=seconds, message=done.message)
                 self._index()
                 self._emit(done)
@@ -183,7 +183,6 @@ class Engine:
         """The report, and the final model beside it."""
         pipeline, reports = self.pipeline, self.folder.reports()
         rows = table_rows(reports, pipeline.baseline_id)
-        info = self.folder.info
         text = run_report(
             pipeline.name,
             pipeline.about,
@@ -191,7 +190,7 @@ class Engine:
             reports,
             pipeline.paper,
             pipeline.notes,
-            info["machine"],
+            self.folder.info.machine,
             self.options.device,
             read_grid(self.folder),
         )

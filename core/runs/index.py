@@ -39,7 +39,7 @@ def _index(database: sqlite3.Connection, run: RunFolder) -> None:
     database.execute("DELETE FROM metrics WHERE folder = ?", (folder,))
     database.execute(
         "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
-        (folder, info["name"], info["started"], info["status"], info.get("seconds")),
+        (folder, info.name, info.started, info.status, info.seconds),
     )
     database.executemany(
         "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -25,10 +25,9 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.records.events import Event
 from core.records.reports import StageReport
+from core.records.run_info import FORMAT, RunInfo, changed
 from core.runs.event_log import EventLog
 from core.runs.home import Home
-
-FORMAT = 1
 
 
 class RunFolder:
@@ -67,10 +66,10 @@ class RunFolder:
             ) from error
         run = cls(folder)
         write_atomically(folder / "pipeline.yaml", documents.dumps(pipeline.resolved()))
-        run.write_info({
-            "format": FORMAT, "espalier": core.__version__, "name": pipeline.name, "base": str(base.resolve()),
-            "started": time.time(), "status": "new", "document": documents.dumps(pipeline),
-        })  # fmt: skip
+        run._write_info(changed(
+            {}, format=FORMAT, espalier=core.__version__, name=pipeline.name, base=str(base.resolve()),
+            started=time.time(), status="new", document=documents.dumps(pipeline),
+        ))  # fmt: skip
         return run
 
     @classmethod
@@ -81,10 +80,10 @@ class RunFolder:
             EspalierError: when it is none, or was written by a newer version.
         """
         run = cls(folder)
-        info = run.info
-        if info.get("format") != FORMAT:
+        found = run._read_info().get("format")
+        if found != FORMAT:
             raise EspalierError(
-                f"The run in {folder} has format {info.get('format')}; this version of Espalier reads format {FORMAT}.",
+                f"The run in {folder} has format {found}; this version of Espalier reads format {FORMAT}.",
                 "Open it with the version that wrote it, or a newer one.",
             )
         return run
@@ -94,27 +93,42 @@ class RunFolder:
         return self.folder.name
 
     @property
-    def info(self) -> dict[str, Any]:
-        """The content of run.json."""
-        try:
-            return dict(json.loads((self.folder / "run.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise EspalierError(
-                f"Expected a run folder (with run.json), {self.folder} is none.",
-                "Pick the folder of a run.",
-                repr(error),
-            ) from error
+    def info(self) -> RunInfo:
+        """What run.json says.
 
-    def write_info(self, info: dict[str, Any]) -> None:
-        write_atomically(self.folder / "run.json", json.dumps(info, indent=1))
+        Raises:
+            EspalierError: when there is none, or it is no such file.
+        """
+        content = self._read_info()
+        try:
+            return RunInfo.model_validate(content)
+        except ValueError as error:
+            raise self._no_run(error) from error
 
     def update_info(self, **changes: Any) -> None:
-        self.write_info({**self.info, **changes})
+        """Change entries of run.json, by the names of `RunInfo`; None takes an entry out, all others stay."""
+        self._write_info(changed(self._read_info(), **changes))
+
+    def _read_info(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads((self.folder / "run.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise self._no_run(error) from error
+
+    def _write_info(self, content: dict[str, Any]) -> None:
+        write_atomically(self.folder / "run.json", json.dumps(content, indent=1))
+
+    def _no_run(self, error: Exception) -> EspalierError:
+        return EspalierError(
+            f"Expected a run folder (with run.json), {self.folder} is none.",
+            "Pick the folder of a run.",
+            repr(error),
+        )
 
     @property
     def base(self) -> Path:
         """Where relative paths of its pipeline start."""
-        return Path(self.info["base"])
+        return Path(self.info.base)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -253,7 +267,7 @@ def unfinished_run(home: Home, pipeline: Pipeline) -> RunFolder | None:
     wanted = documents.dumps(pipeline)
     for run in find_runs(home):
         info = run.info
-        if info.get("document") == wanted and info.get("status") != "completed":
+        if info.document == wanted and info.status != "completed":
             return run
     return None
 

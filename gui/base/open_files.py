@@ -61,7 +61,7 @@ def open_any(path: Path) -> OpenedDocument:
     path = path.expanduser()
     if path.is_dir():
         run = RunFolder.open(path)
-        text = run.info.get("document")
+        text = run.info.document
         pipeline = documents.loads(text, path.name) if text else run.pipeline
         return OpenedDocument(pipeline, None, run.base, run)
     if not path.is_file():

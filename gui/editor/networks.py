@@ -30,12 +30,12 @@ def _of_run(folder: Path, checkpoints: tuple[Path, ...]) -> list[Option]:
         info, pipeline = run.info, run.pipeline
     except EspalierError:
         return []
-    when = time.strftime("%d %b, %H:%M", time.localtime(float(info.get("started", 0))))
+    when = time.strftime("%d %b, %H:%M", time.localtime(info.started))
     names = {node.id: node.title for node in pipeline.stages}
     return [
         Option(
             str(checkpoint),
-            f"{names.get(key.partition('@')[0], key)} · {info.get('name', folder.name)} · {when}",
+            f"{names.get(key.partition('@')[0], key)} · {info.name or folder.name} · {when}",
             tr("The network in {checkpoint}.", checkpoint=checkpoint),
         )
         for checkpoint in checkpoints

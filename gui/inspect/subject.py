@@ -146,8 +146,8 @@ def runs_to_inspect(home: Home, limit: int = 60) -> list[RunEntry]:
         with contextlib.suppress(EspalierError):
             info = run.info
             if any((run.folder / "stages").glob("*/report.json")):
-                when = time.strftime("%d %b, %H:%M", time.localtime(float(info.get("started", 0))))
-                entries.append(RunEntry(run.folder, f"{when} · {info.get('name', run.name)}"))
+                when = time.strftime("%d %b, %H:%M", time.localtime(info.started))
+                entries.append(RunEntry(run.folder, f"{when} · {info.name or run.name}"))
     return entries
 
 

@@ -47,8 +47,5 @@ def read_results(run: RunFolder) -> Results:
         EspalierError: when it is no run folder, or cannot be read.
     """
     info = run.info
-    machine = info.get("machine") or {}
-    name = str(machine.get("processor") or "") if isinstance(machine, dict) else ""
-    return Results(
-        run, run.pipeline, run.reports(), str(info.get("status", "")), float(info.get("started", 0)), name
-    )
+    name = str(info.machine.get("processor") or "")
+    return Results(run, run.pipeline, run.reports(), info.status, info.started, name)

@@ -150,7 +150,7 @@ class Session(QObject):
         self.paused = False
         if self.run is not None and how != "completed":
             try:
-                text = str(self.run.info.get("document", ""))
+                text = self.run.info.document
                 self._unfinished = (text, self.run) if text else None
             except EspalierError:
                 self._unfinished = None

@@ -15,6 +15,7 @@ from core.common.durations import date_and_time, time_taken
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
 from core.machine.fingerprint import fingerprint
+from core.records.run_info import RunStatus
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs
 from gui.base.open_files import Recipe, recipes
@@ -103,24 +104,24 @@ def list_runs(home: Home) -> list[RunLine]:
 
 def _line(run: RunFolder, machine: Mapping[str, Any]) -> RunLine:
     info = run.info
-    own = info.get("machine") or machine
+    own = info.machine or machine
     return RunLine(
         run.folder,
-        name=str(info.get("name", run.name)),
-        pipeline=str(info.get("pipeline_name", info.get("name", ""))),
-        tags=tuple(map(str, info.get("tags", ()))),
-        notes=str(info.get("notes", "")),
-        status=_status(run, str(info.get("status", "new"))),
-        started=float(info.get("started", 0)),
-        seconds=info.get("seconds"),
+        name=info.name or run.name,
+        pipeline=info.pipeline_title,
+        tags=info.tags,
+        notes=info.notes,
+        status=_status(run, info.status),
+        started=info.started,
+        seconds=info.seconds,
         here=all(own.get(key) == machine.get(key) for key in _SAME_MACHINE),
     )
 
 
-def _status(run: RunFolder, said: str) -> str:
+def _status(run: RunFolder, said: RunStatus) -> str:
     """A run that says "running" and is locked by nobody was killed."""
     if said != "running":
-        return said if said in STATUS_WORDS else "new"
+        return said
     try:
         with run.locked():
             return "interrupted"
@@ -133,10 +134,8 @@ def _elsewhere_line(folder: Path, entry: Mapping[str, Any]) -> RunLine:
     pipeline = str(entry.get("pipeline_name", ""))
     try:
         info = RunFolder(folder).info
-        status = str(info.get("status", "new"))
-        status = "interrupted" if status == "running" else status
-        started, seconds = float(info.get("started", 0)), info.get("seconds")
-        pipeline = str(info.get("pipeline_name", info.get("name", "")))
+        status = "interrupted" if info.status == "running" else info.status
+        started, seconds, pipeline = info.started, info.seconds, info.pipeline_title
     except EspalierError:
         pass
     return RunLine(
@@ -221,8 +220,8 @@ def register(home: Home, folder: Path) -> bool:
     info = RunFolder.open(folder).info
     registry = _registry(home)
     registry.setdefault(str(folder), {
-        "name": info.get("name", folder.name), "pipeline_name": info.get("pipeline_name", info.get("name", "")),
-        "started": info.get("started", 0), "tags": info.get("tags", []), "notes": info.get("notes", ""),
+        "name": info.name or folder.name, "pipeline_name": info.pipeline_title,
+        "started": info.started, "tags": list(info.tags), "notes": info.notes,
     })  # fmt: skip
     _write_registry(home, registry)
     return True

@@ -79,8 +79,7 @@ def restore(home: Home, deleted: Deleted) -> Path:
             f"The run “{deleted.name}” could not be put back: {error.strerror or error}.",
             f"It lies in {deleted.folder}, unless the trash was emptied.",
         ) from error
-    run = RunFolder(target)
-    run.write_info({key: value for key, value in run.info.items() if key != "deleted"})
+    RunFolder(target).update_info(deleted=None)
     return target
 
 
@@ -93,7 +92,7 @@ def trashed(home: Home) -> list[Deleted]:
             info = RunFolder(place).info
         except EspalierError:
             continue
-        found.append(Deleted(place, str(info.get("name", place.name)), float(info.get("deleted", 0))))
+        found.append(Deleted(place, info.name or place.name, info.deleted or 0.0))
     return sorted(found, key=lambda one: -one.at)
 
 

@@ -142,6 +142,6 @@ def test_three_thousand_random_actions_with_runs(
     hands.window.warm_up()
     hands.runs = True
     act(qtbot, hands, warnings, 3000)
-    states = [str(run.info.get("status")) for run in find_runs(home)]
+    states = [run.info.status for run in find_runs(home)]
     print(hands.story().splitlines()[0], states)  # noqa: T201
     assert len(states) >= 3 and "completed" in states

@@ -312,7 +312,7 @@ def test_quit_when_it_is_done(
     assert window.isVisible() and window.session.steered == "running"
     go["on"] = False
     qtbot.waitUntil(lambda: not window.isVisible(), timeout=5000)
-    assert window.session.run.info["status"] == "completed"
+    assert window.session.run.info.status == "completed"
 
 
 # staying awake

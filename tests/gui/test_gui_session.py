@@ -187,7 +187,7 @@ def test_closing_asks_what_becomes_of_the_run(
     tiny_window.close()
     if closes:
         qtbot.waitUntil(lambda: not tiny_window.isVisible(), timeout=5000)
-        assert tiny_window.session.run.info["status"] == "stopped"
+        assert tiny_window.session.run.info.status == "stopped"
     else:
         assert tiny_window.isVisible() and tiny_window.session.steered == "running"
 

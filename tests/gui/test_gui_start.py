@@ -168,12 +168,12 @@ def test_name_tags_and_notes_are_kept_in_the_run(
     qtbot.keyClicks(details.notes, "Warm-up helped.")
     click_row(start, 1, qtbot)
     info = runs[2].info
-    assert (info["name"], info["tags"], info["notes"]) == (
+    assert (info.name, info.tags, info.notes) == (
         "Best so far",
-        ["paper", "to show"],
+        ("paper", "to show"),
         "Warm-up helped.",
     )
-    assert info["pipeline_name"] == "Tiny"
+    assert info.pipeline_name == "Tiny"
     assert texts(start, 0)[0] == "Best so far" and texts(start, 1)[0] == "paper, to show"
     assert details.name.text() == "Tiny" and details.notes.toPlainText() == ""
 
@@ -181,7 +181,7 @@ def test_name_tags_and_notes_are_kept_in_the_run(
 def test_notes_are_written_after_a_pause(start: MainWindow, runs: list[RunFolder], qtbot: Any) -> None:
     click_row(start, 2, qtbot)
     qtbot.keyClicks(start.start.view.details.notes, "ok")
-    qtbot.waitUntil(lambda: runs[0].info.get("notes") == "ok", timeout=3000)
+    qtbot.waitUntil(lambda: runs[0].info.notes == "ok", timeout=3000)
 
 
 def test_enter_opens_a_run(start: MainWindow, qtbot: Any) -> None:
@@ -204,7 +204,7 @@ def test_deleting_can_be_undone(start: MainWindow, runs: list[RunFolder], home: 
     assert view.trash.text() == "Deleted (2)"
     qtbot.mouseClick(view.undo, LEFT)
     qtbot.waitUntil(lambda: len(texts(start, 0)) == 3, timeout=10_000)
-    assert runs[2].folder.exists() and "deleted" not in runs[2].info
+    assert runs[2].folder.exists() and "deleted" not in (runs[2].folder / "run.json").read_text()
     assert not view.bar.isVisible()
 
 

@@ -117,8 +117,8 @@ def test_a_half_written_entry_is_none_and_is_replaced(tmp_path):
 def test_a_fresh_run_holds_the_document_twice(run, pipeline, home, tmp_path):
     assert run.folder.parent == home.runs and run.name.endswith("-small-one")
     assert run.pipeline == pipeline.resolved()
-    assert documents.loads(run.info["document"]) == pipeline
-    assert run.base == tmp_path.resolve() and run.info["status"] == "new"
+    assert documents.loads(run.info.document) == pipeline
+    assert run.base == tmp_path.resolve() and run.info.status == "new"
     assert stage_keys(pipeline) == ["fp32", "pruned"]  # the disabled one does not run
     several = documents.loads(TEXT + "axes: {seed: [1, 2]}\n")
     assert stage_keys(several) == ["fp32@1", "pruned@1", "fp32@2", "pruned@2"]
