@@ -20,7 +20,7 @@ class RunInfo(BaseModel):
         started: seconds since 1970; 0 where unknown. seconds: of work so far; None where it has not ended yet.
         document: the pipeline as the person wrote it.
         machine: the fingerprint of the machine that ran it. device, threads: what it ran on.
-        message: how the run ended, in a sentence.
+        message: how the run ended, in a sentence. paused: a person holds a run that goes on.
         pipeline_name: of the pipeline, where the person has given the run a `name` of its own.
         deleted: when it was moved to the trash, seconds since 1970.
     """
@@ -39,6 +39,7 @@ class RunInfo(BaseModel):
     threads: int = 0
     seconds: float | None = None
     message: str = ""
+    paused: bool = False
     pipeline_name: str = ""
     tags: tuple[str, ...] = ()
     notes: str = ""

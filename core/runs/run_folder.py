@@ -196,12 +196,12 @@ class RunFolder:
         """`status` of run.json, but "interrupted" where the process is gone that was to write how it ended,
         and "paused" while a run that goes on is held."""
         info = self.info
-        said = str(info.get("status", "new"))
+        said: str = info.status
         if said != "running":
             return said
         if not self.active:
             return "interrupted"
-        return "paused" if info.get("paused") else "running"
+        return "paused" if info.paused else "running"
 
     def record(self, event: Event) -> None:
         """Append an event to events.jsonl."""
