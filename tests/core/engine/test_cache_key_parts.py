@@ -1,0 +1,99 @@
+"""What is hashed into cache keys, by name and order: another part would make every kept stage anew, one less would mix them up."""
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+
+from core.common.control import RunControl
+from core.common.files import sha256_of
+from core.common.keys import make_key
+from core.data.store import open_data
+from core.document import pipeline as documents
+from core.engine import stage_runner
+from core.engine.stage_inputs import RunContext, StageInput
+from core.engine.stage_runner import StageRunner
+from core.machine.child import Child
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
+
+TEXT = """
+espalier: 1
+name: Keys
+data: {source: fashion-mnist-sample, image_size: 32, train_images: 64, validation_images: 20, test_images: 20}
+sources: [{id: network, settings: {backbone: plain-cnn-tiny}}]
+stages:
+  - {id: fp32, kind: train, settings: {training: {epochs: 1}}}
+  - {id: student, kind: distil, from: network, settings: {teacher: fp32, training: {epochs: 1}}}
+  - {id: static, kind: quantize-static, from: fp32}
+"""
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> StageRunner:
+    home, pipeline = Home(tmp_path / "home"), documents.loads(TEXT)
+    run = RunFolder.create(pipeline, Path(), home)
+    tool = cast(Child, None)  # none is needed for a key
+    data = open_data(pipeline.data, home.data)
+    return StageRunner(
+        RunContext(run, home, pipeline, data, "cpu", 1, RunControl(), lambda event: None, tool, 10.0)
+    )
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Everything that is hashed for a key."""
+    seen: list[dict[str, Any]] = []
+
+    def keep(parts: dict[str, Any]) -> str:
+        seen.append(parts)
+        return make_key(parts)
+
+    monkeypatch.setattr(stage_runner, "make_key", keep)
+    return seen
+
+
+def test_the_parts_of_a_network_stages_key(maker: StageRunner, hashed: list[dict[str, Any]]):
+    node = maker.context.pipeline.stage("fp32")
+    given = maker.inputs.given(node, 0)
+    key = maker.cache_key(node, 0, given)
+    (parts,) = hashed
+    assert list(parts) == [
+        "stage", "version", "settings", "data", "seed", "threads",
+        "input", "references", "preprocess", "augmentation", "balance", "device", "mixed", "torch",
+    ]  # fmt: skip
+    assert parts["stage"] == "train" and parts["version"] == node.stage.version and parts["seed"] == 0
+    assert parts["settings"] == node.parameters.model_dump(mode="json")
+    assert parts["data"] == maker.context.data.fingerprint and parts["threads"] == 1
+    assert given.preprocess is not None and parts["preprocess"] == given.preprocess.as_dict()
+    assert parts["augmentation"] == maker.context.pipeline.data.augmentation.model_dump(mode="json")
+    assert (parts["references"], parts["device"], parts["torch"]) == ({}, "cpu", torch.__version__)
+    assert key == make_key(json.loads(json.dumps(parts)))  # plain data: hashed alike when read from a file
+
+
+def test_a_teacher_enters_by_its_bytes_and_not_by_its_name(
+    maker: StageRunner, hashed: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+):
+    node = maker.context.pipeline.stage("student")
+    given = maker.inputs.given(node, 0)
+    monkeypatch.setattr(maker.inputs, "reference_folder", lambda reference, seed: given.checkpoint)
+    maker.cache_key(node, 0, given)
+    assert "teacher" not in hashed[0]["settings"]
+    assert hashed[0]["references"] == {"teacher": hashed[0]["input"]}
+
+
+def test_the_parts_of_a_deployment_stages_key(
+    maker: StageRunner, hashed: list[dict[str, Any]], tmp_path: Path
+):
+    node = maker.context.pipeline.stage("static")
+    file = tmp_path / "float32.onnx"
+    file.write_bytes(b"a graph")
+    maker.cache_key(node, 0, StageInput(None, file=file))
+    (parts,) = hashed
+    assert list(parts) == [
+        "stage", "version", "settings", "data", "seed", "threads", "input", "onnx", "onnxruntime",
+    ]  # fmt: skip
+    assert parts["input"] == sha256_of(file) and parts["stage"] == "quantize-static"
+    assert parts["settings"] == node.parameters.model_dump(mode="json")
