@@ -15,6 +15,7 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.machine.child_server import ProgressCallback
+from core.models.checkpoint_files import WEIGHTS
 from core.onnx_graph.layer_names import module_of
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def weights_of_checkpoint(checkpoint: Path, layer: str) -> np.ndarray:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(checkpoint / "weights.safetensors", framework="np") as file:
+        with safe_open(checkpoint / WEIGHTS, framework="np") as file:
             return np.asarray(file.get_tensor(f"{layer}.weight"))
     except (OSError, SafetensorError) as error:
         raise EspalierError(

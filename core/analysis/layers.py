@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.common.errors import EspalierError
+from core.models.checkpoint_files import ARCHITECTURE, WEIGHTS
 
 Shape = tuple[int, ...]
 Kind = Literal["same", "narrower", "wider", "changed", "factorised", "dropped", "added"]
@@ -115,7 +116,7 @@ def read_architecture(checkpoint: Path) -> dict[str, Any]:
         EspalierError: when there is none that can be read.
     """
     try:
-        return dict(json.loads((checkpoint / "architecture.json").read_text(encoding="utf-8")))
+        return dict(json.loads((checkpoint / ARCHITECTURE).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise EspalierError(
             f"Expected a checkpoint in {checkpoint}, found none that can be read.",
@@ -133,7 +134,7 @@ def read_shapes(checkpoint: Path) -> dict[str, Shape]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(checkpoint / "weights.safetensors", framework="np") as file:
+        with safe_open(checkpoint / WEIGHTS, framework="np") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise EspalierError(
@@ -270,7 +271,7 @@ def _nonzero(checkpoint: Path, shapes: Mapping[str, Shape]) -> dict[str, int]:
     import numpy as np
     from safetensors import safe_open
 
-    with safe_open(checkpoint / "weights.safetensors", framework="np") as file:
+    with safe_open(checkpoint / WEIGHTS, framework="np") as file:
         return {
             name: int(np.count_nonzero(file.get_tensor(name)))
             for name, shape in shapes.items()

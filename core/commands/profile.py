@@ -10,6 +10,7 @@ from core.commands.runs import stop_on_interrupt
 from core.commands.terminal import say
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.models.checkpoint_files import is_checkpoint
 
 if TYPE_CHECKING:
     from core.profiling.model_profile import Subject
@@ -63,7 +64,7 @@ def subject_of(text: str) -> "Subject":
     path = Path(text)
     if path.is_file():
         return Subject(path.name, onnx=path.resolve())
-    if (path / "architecture.json").is_file():
+    if is_checkpoint(path):
         return Subject(path.name, checkpoint=path.resolve())
     run, colon, stage = text.rpartition(":")
     if colon and run:
@@ -83,5 +84,4 @@ def _stage(name: str, key: str) -> "Subject":
     run = resolve_run(name, Home.default())
     main = run.finished(key).main
     assert main is not None  # a finished stage has files
-    checkpoint = run.stage_folder(key) / "checkpoint"
-    return Subject(f"{run.name}:{key}", run.folder / main.path, checkpoint if checkpoint.is_dir() else None)
+    return Subject(f"{run.name}:{key}", run.folder / main.path, run.stage_folder(key).network)

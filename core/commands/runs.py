@@ -33,9 +33,9 @@ def machine_options(options: argparse.Namespace) -> Any:
 
 
 def run(options: argparse.Namespace) -> int:
+    from core.document.stage_keys import stage_keys
     from core.engine.engine import Engine
     from core.runs.home import Home
-    from core.runs.run_folder import stage_keys
 
     home = Home.default()
     run = _open_run(options, home)

@@ -28,11 +28,13 @@ from core.analysis.table import table_rows
 from core.common.errors import EspalierError
 from core.common.params import Params, when_of
 from core.comparison.device_report import read_device_report
+from core.deploy.artefact_folder import ArtefactFolder
 from core.document.pipeline import PaperTable, Pipeline, StageNode
+from core.document.stage_keys import stage_keys
 from core.engine.grid import read_grid
 from core.records.reports import StageReport
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, stage_keys
+from core.runs.run_folder import RunFolder
 
 VERSION = 4  # raised when the same run folder gives another `ComparedRun`
 _DECIDE_NO_TEST_IMAGE = {"augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance", "imbalance"}  # fmt: skip
@@ -254,7 +256,7 @@ class _Index:
 def _stamp(folder: Path) -> str:
     """Changes whenever a file changes that a `ComparedRun` is made from."""
     files = [folder / "run.json", folder / "pipeline.yaml", folder / "grid.json"]
-    files += sorted((folder / "stages").glob("*/report.json"))
+    files += [stage.report_file for stage in RunFolder(folder).stage_folders() if stage.report_file.is_file()]
     stats = [(file.name, stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file))]
     return f"{VERSION} {hashlib.sha256(repr(stats).encode()).hexdigest()}"
 
@@ -274,8 +276,9 @@ def _predictions(
     for report in reports:
         for artefact in report.artefacts:
             file = run.folder / artefact.path
-            logits, labels = file.with_name(f"{file.stem}.logits.npy"), file.with_name("labels.npy")
-            right = _right(logits, labels)
+            around = ArtefactFolder.around(file)
+            labels = around.labels
+            right = _right(around.logits(file.stem), labels)
             if right:
                 found[f"{report.key}/{artefact.id}"] = right
                 labels_hash = labels_hash or hashlib.sha256(labels.read_bytes()).hexdigest()

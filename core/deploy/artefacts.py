@@ -14,6 +14,7 @@ import numpy as np
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.deploy.agreement import compare_logits
+from core.deploy.artefact_folder import ArtefactFolder
 from core.machine.child import Child
 from core.machine.child_server import ProgressCallback
 from core.records.reports import Verification
@@ -100,12 +101,12 @@ def make_artefacts(
         "data_cache": str(data_cache),
         "base": str(base) if base else None,
         "threads": threads,
-        "labels": str(folder / "labels.npy"),
+        "labels": str(ArtefactFolder(folder).labels),
     }
     texts = dict(metadata or {})
     exported = work.step(
         "export:export_onnx",
-        {"checkpoint": str(checkpoint), "target": str(folder / "float32.onnx"), "metadata": texts},
+        {"checkpoint": str(checkpoint), "target": str(ArtefactFolder(folder).float32), "metadata": texts},
     )
     work.step(
         "verify:predict",
@@ -113,17 +114,17 @@ def make_artefacts(
             **inputs,
             "checkpoint": str(checkpoint),
             "device": device,
-            "logits": str(folder / "pytorch.logits.npy"),
+            "logits": str(ArtefactFolder(folder).network_logits),
         },
     )
     made = [work.verified("float32", exported, inputs)]
     if half:
-        source, target = str(folder / "float32.onnx"), str(folder / "float16.onnx")
+        source, target = str(ArtefactFolder(folder).float32), str(ArtefactFolder(folder).file("float16"))
         try:
             converted = work.step("export:to_half", {"source": source, "target": target, "metadata": texts})
             made.append(work.verified("float16", {**exported, **converted}, inputs))
         except EspalierError as error:
-            _put_aside(folder / "float16.onnx")  # also where ONNX Runtime crashed on it
+            _put_aside(ArtefactFolder(folder).file("float16"))  # also where ONNX Runtime crashed on it
             if on_refused is None:
                 raise
             on_refused(error)
@@ -162,10 +163,10 @@ def adopt_artefact(
         "data_cache": str(data_cache),
         "base": str(base) if base else None,
         "threads": threads,
-        "labels": str(folder / "labels.npy"),
+        "labels": str(ArtefactFolder(folder).labels),
     }
     if checkpoint is not None:
-        logits = str(folder / "pytorch.logits.npy")
+        logits = str(ArtefactFolder(folder).network_logits)
         work.step("verify:predict", {**inputs, "checkpoint": str(checkpoint), "logits": logits})
     facts = tool.call("core.deploy.export:facts_of", {"path": str(target)}, control)
     return replace(work.verified(file.stem, facts, inputs), label=label)
@@ -202,7 +203,7 @@ def verify_onnx(
         "base": str(base) if base else None,
         "split": split,
         "threads": threads,
-        "logits": str(folder / f"{model.stem}.logits.npy"),
+        "logits": str(ArtefactFolder(folder).logits(model.stem)),
         "labels": str(folder / f"{model.stem}.labels.npy"),
         **({"preprocess": dict(preprocess)} if preprocess is not None else {}),
     }
@@ -245,8 +246,8 @@ class _Work:
         Raises:
             EspalierError: when they do not.
         """
-        path, logits = self.folder / f"{name}.onnx", self.folder / f"{name}.logits.npy"
-        reference = self.folder / "pytorch.logits.npy"
+        folder = ArtefactFolder(self.folder)
+        path, logits, reference = folder.file(name), folder.logits(name), folder.network_logits
         predicted = self.step("verify:predict", {**inputs, "onnx": str(path), "logits": str(logits)})
         verdict = compare_logits(np.load(reference), np.load(logits), precision=name)
         if not verdict.good:

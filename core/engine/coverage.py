@@ -13,7 +13,6 @@ noise on, in what of its logits differs from image to image: answers that are th
 little that rounding drowns it.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -35,6 +34,7 @@ from core.models.backbone import Backbone
 from core.models.catalogue import BACKBONES as CATALOGUE
 from core.models.catalogue import backbone
 from core.runs.home import Home
+from core.runs.stage_folder import StageFolder
 from core.stages.base import ModelStage
 
 State = Literal["works", "refused", "pointless", "fails"]
@@ -211,11 +211,11 @@ class _Column:
         signal = self._signals.get(trial.id)
         self._tell(Cell(self.network.id, trial.id, state, reason, trial.seconds, signal))
 
-    def _witness(self, node: StageNode, folder: Path, files: Sequence[MadeArtefact]) -> None:
+    def _witness(self, node: StageNode, folder: StageFolder, files: Sequence[MadeArtefact]) -> None:
         """Look at what a stage left for what a rehearsal does not ask."""
-        kept = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        now = {"params": kept["params"], "nonzero_params": kept["nonzero_params"], "bytes": files[0].bytes}
-        if isinstance(node.stage, ModelStage) and (fault := _untrained(kept["history"])):
+        outcome = folder.outcome
+        now = {"params": outcome.params, "nonzero_params": outcome.nonzero_params, "bytes": files[0].bytes}
+        if isinstance(node.stage, ModelStage) and (fault := _untrained(outcome.history)):
             self._faults[node.id] = fault
         elif isinstance(node.stage, ModelStage) and node.stage.half_artefact and len(files) < 2:
             self._faults[node.id] = "No float16 file came of it."

@@ -6,7 +6,6 @@ and told. Killed at any moment, a run goes on with the epoch under way and ends 
 weights, bit for bit on a CPU with the same number of threads.
 """
 
-import json
 import shutil
 import sqlite3
 import time
@@ -23,6 +22,7 @@ from core.common.full_disk import full_disk
 from core.data.balance import epoch_images
 from core.data.store import open_data
 from core.document.pipeline import Grid, Pipeline, StageNode
+from core.document.stage_keys import stage_key, stage_keys
 from core.engine.evaluator import Evaluator
 from core.engine.grid import combinations_of, read_grid, run_grid
 from core.engine.options import Options
@@ -46,7 +46,7 @@ from core.records.progress import Meter
 from core.records.reports import StageReport
 from core.runs.home import Home
 from core.runs.index import index_run
-from core.runs.run_folder import RunFolder, stage_key, stage_keys
+from core.runs.run_folder import RunFolder
 from core.stages.base import NetworkFacts
 
 _FEW_IMAGES = 20_000  # a large network from random weights on fewer images learns next to nothing
@@ -243,18 +243,18 @@ class Engine:
 
     def _report(self, node: StageNode, seed: int, key: str, started: float, cached: bool) -> StageReport:
         folder = self.folder.stage_folder(key)
-        kept = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        outcome = folder.outcome
         parent = self.pipeline.parent(node)
         if parent in self.pipeline.stage_ids:
             parent = stage_key(self.pipeline, parent, seed)
         report = StageReport(
-            key=key, id=node.id, source=parent, seed=seed, name=node.title, kind=node.kind, notes=kept["notes"],
-            skipped=kept["skipped"], facts=kept["facts"], history=kept["history"],
+            key=key, id=node.id, source=parent, seed=seed, name=node.title, kind=node.kind, notes=outcome.notes,
+            skipped=outcome.skipped, facts=outcome.facts, history=outcome.history,
         )  # fmt: skip
         report.notes += self._warnings(node)
         share = self._training_share(node)
         measured_cached = self.evaluator.evaluate(
-            report, folder, kept, self.maker.inputs.given(node, seed), node.stage,
+            report, folder, outcome, self.maker.inputs.given(node, seed), node.stage,
             lambda fraction: self.meter.update(share + (1 - share) * fraction),
         )  # fmt: skip
         report.cached = cached and measured_cached

@@ -5,10 +5,9 @@ machine's fingerprint and the protocol's version. A stage is compared with the b
 same images and in alternating blocks of timed runs.
 """
 
-import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,59 +17,28 @@ import numpy as np
 from core.analysis.accuracy import accuracy_metrics, paired_change
 from core.analysis.why import ChainStage, Evidence, explain
 from core.common.errors import EspalierError
-from core.common.files import deflated_bytes, sha256_of, write_atomically
+from core.common.files import deflated_bytes, sha256_of
 from core.common.keys import make_key
 from core.deploy.artefacts import MadeArtefact, adopt_artefact, make_artefacts
+from core.deploy.made_files import MadeFiles
+from core.document.stage_keys import stage_key, stage_keys
 from core.engine.stage_inputs import RunContext, StageInput
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
+from core.models.checkpoint_files import WEIGHTS
 from core.profiling.energy import estimated
 from core.profiling.latency import profile_artefact, profile_checkpoint
 from core.records.events import Note, PhaseStarted
-from core.records.reports import Artefact, Metric, StageReport, Verification, Why
+from core.records.reports import Artefact, Metric, StageReport, Why
+from core.records.stage_outcome import OwnFile, StageOutcome
 from core.runs.cache import Measurements, Store
-from core.runs.run_folder import stage_key, stage_keys
+from core.runs.stage_folder import StageFolder
 from core.stages.base import ModelStage, Stage
 
 _FILES_VERSION = 3  # raised when the same checkpoint gives other files or counts
 _WHY_VERSION = 3  # raised when other things are looked for in a file
 _RUNTIME = "exported file in ONNX Runtime on the CPU"
-_PATHS = ("path", "logits", "reference", "labels")
 _FILES, _EAGER, _MEASURE = 0.45, 0.15, 0.40  # shares of an evaluation's time
-
-
-@dataclass(slots=True)
-class _Files:
-    """What the tool child made of one checkpoint; lies in the stage's `artefacts` folder."""
-
-    made: list[MadeArtefact]
-    counts: dict[str, Any]
-    notes: list[str] = field(default_factory=list)
-
-    def write(self, folder: Path) -> None:
-        plain = [
-            {
-                **asdict(one),
-                "verification": one.verification.model_dump(),
-                **{n: getattr(one, n).name for n in _PATHS},
-            }
-            for one in self.made
-        ]
-        write_atomically(
-            folder / "made.json", json.dumps({"made": plain, "counts": self.counts, "notes": self.notes})
-        )
-
-    @classmethod
-    def read(cls, folder: Path) -> "_Files":
-        plain = json.loads((folder / "made.json").read_text(encoding="utf-8"))
-        names = {entry.name for entry in fields(MadeArtefact)}
-        made = []
-        for one in plain["made"]:
-            one |= {name: folder / one[name] for name in _PATHS} | {
-                "verification": Verification.model_validate(one["verification"])
-            }
-            made.append(MadeArtefact(**{name: value for name, value in one.items() if name in names}))
-        return cls(made, plain["counts"], plain["notes"])
 
 
 class Evaluator:
@@ -86,8 +54,8 @@ class Evaluator:
     def evaluate(
         self,
         report: StageReport,
-        folder: Path,
-        kept: dict[str, Any],
+        folder: StageFolder,
+        outcome: StageOutcome,
         given: StageInput,
         stage: Stage,
         on_fraction: Callable[[float], None],
@@ -95,15 +63,14 @@ class Evaluator:
         """Fill `report` with artefacts, metrics and changes; True when all came from caches.
 
         Args:
-            folder: the stage's folder with its `checkpoint` or its `deployed` file.
-            kept: what the stage left: training_seconds, params, nonzero_params, deployed.
+            folder: the stage's folder with its checkpoint or its own file.
             given: what the stage continued.
 
         Raises:
             EspalierError: when the exported file does not agree with the network.
         """
-        files, cached = self.obtain(report, folder, kept, given, stage, _from(on_fraction, 0.0, _FILES))
-        if "deployed" not in kept:
+        files, cached = self.obtain(report, folder, outcome, given, stage, _from(on_fraction, 0.0, _FILES))
+        if outcome.deployed is None:
             told = _from(on_fraction, _FILES, _EAGER)
             report.pytorch, eager_cached = self._eager(report, folder, told)
             cached = cached and eager_cached
@@ -116,7 +83,7 @@ class Evaluator:
             told = _from(on_fraction, _FILES + _EAGER + index * share, share)
             measured, change, measured_cached = self._measure(made, base, told)
             cached = cached and measured_cached
-            report.artefacts.append(self._artefact(report, made, files, kept, measured, change, base))
+            report.artefacts.append(self._artefact(report, made, files, outcome, measured, change, base))
         self._compare(report)
         try:
             report.why = self._why(report, files.made[0])
@@ -128,83 +95,82 @@ class Evaluator:
     def obtain(
         self,
         report: StageReport,
-        folder: Path,
-        kept: dict[str, Any],
+        folder: StageFolder,
+        outcome: StageOutcome,
         given: StageInput,
         stage: Stage,
         on_fraction: Callable[[float], None],
-    ) -> tuple[_Files, bool]:
+    ) -> tuple[MadeFiles, bool]:
         """The stage's files, verified, and whether they came from the cache; arguments as of `evaluate`."""
-        if "deployed" in kept:
-            return self._obtain_deployed(report, folder, kept["deployed"], given, on_fraction)
+        if outcome.deployed is not None:
+            return self._obtain_deployed(report, folder, outcome.deployed, given, on_fraction)
         half = isinstance(stage, ModelStage) and stage.half_artefact
         return self._obtain_files(report, folder, half, on_fraction)
 
     def _obtain_files(
-        self, report: StageReport, folder: Path, half: bool, on_fraction: Callable[[float], None]
-    ) -> tuple[_Files, bool]:
+        self, report: StageReport, folder: StageFolder, half: bool, on_fraction: Callable[[float], None]
+    ) -> tuple[MadeFiles, bool]:
         from core.models.checkpoint import content_hash
 
-        target = folder / "artefacts"
-        if (target / "made.json").is_file():
-            return _Files.read(target), False
+        target = folder.artefacts
+        if target.record.is_file():
+            return MadeFiles.read(target), False
         key = make_key({
-            "files": _FILES_VERSION, "checkpoint": content_hash(folder / "checkpoint"), "data": self.data.fingerprint, "half": half,
+            "files": _FILES_VERSION, "checkpoint": content_hash(folder.checkpoint), "data": self.data.fingerprint, "half": half,
             "device": self.context.device.split(":")[0], **{name: version(name) for name in ("torch", "onnx", "onnxruntime")},
         })  # fmt: skip
-        if self._files.copy_to(key, target):
-            return _Files.read(target), True
+        if self._files.copy_to(key, target.path):
+            return MadeFiles.read(target), True
         self.emit(PhaseStarted(report.key, "export", "Exporting and verifying"))
-        target.mkdir(exist_ok=True)
+        target.path.mkdir(exist_ok=True)
         refused: list[str] = []
         made = make_artefacts(
-            self.context.tool, folder / "checkpoint", target, self.pipeline.data.model_dump(mode="json"), self.context.home.data, self.run.base,
+            self.context.tool, folder.checkpoint, target.path, self.pipeline.data.model_dump(mode="json"), self.context.home.data, self.run.base,
             half=half, device=self.context.device, threads=self.context.threads, control=self.control,
             on_progress=lambda done, text: on_fraction(0.9 * done),
             on_refused=lambda error: refused.append(f"No float16 file: {error.message}"),
         )  # fmt: skip
-        files = _Files(made, self._count(made[0]), refused)
+        files = MadeFiles(made, self._count(made[0]), refused)
         files.write(target)
-        self._files.put(key, target)
+        self._files.put(key, target.path)
         return files, False
 
     def _obtain_deployed(
         self,
         report: StageReport,
-        folder: Path,
-        deployed: dict[str, str],
+        folder: StageFolder,
+        deployed: OwnFile,
         given: StageInput,
         on_fraction: Callable[[float], None],
-    ) -> tuple[_Files, bool]:
+    ) -> tuple[MadeFiles, bool]:
         """The file that the stage made itself, held against the float network that it stands for.
 
         That is the stage's own network (quantization-aware training), or the one before it.
         """
-        target = folder / "artefacts"
-        if (target / "made.json").is_file():
-            return _Files.read(target), False
-        file = folder / "deployed" / f"{deployed['precision']}.onnx"
-        checkpoint = folder / "checkpoint" if (folder / "checkpoint").is_dir() else None
-        of = given.logits if checkpoint is None else checkpoint / "weights.safetensors"
+        target = folder.artefacts
+        if target.record.is_file():
+            return MadeFiles.read(target), False
+        file, checkpoint = folder.deployed_as(deployed.precision), folder.network
+        of = given.logits if checkpoint is None else checkpoint / WEIGHTS
         assert of is not None
         key = make_key({
             "files": _FILES_VERSION, "file": sha256_of(file), "of": sha256_of(of), "data": self.data.fingerprint,
-            "label": deployed["label"], "onnxruntime": version("onnxruntime"),
+            "label": deployed.label, "onnxruntime": version("onnxruntime"),
         })  # fmt: skip
-        if self._files.copy_to(key, target):
-            return _Files.read(target), True
+        if self._files.copy_to(key, target.path):
+            return MadeFiles.read(target), True
         self.emit(PhaseStarted(report.key, "verify", "Verifying the file"))
-        target.mkdir(exist_ok=True)
+        target.path.mkdir(exist_ok=True)
         if checkpoint is None:
-            shutil.copyfile(of, target / "pytorch.logits.npy")
+            shutil.copyfile(of, target.network_logits)
         made = adopt_artefact(
-            self.context.tool, file, deployed["label"], target, self.pipeline.data.model_dump(mode="json"),
+            self.context.tool, file, deployed.label, target.path, self.pipeline.data.model_dump(mode="json"),
             self.context.home.data, self.run.base, checkpoint, self.context.threads, self.control,
             lambda done, text: on_fraction(0.9 * done),
         )  # fmt: skip
-        files = _Files([made], self._count(made))
+        files = MadeFiles([made], self._count(made))
         files.write(target)
-        self._files.put(key, target)
+        self._files.put(key, target.path)
         return files, False
 
     def _count(self, made: MadeArtefact) -> dict[str, Any]:
@@ -214,14 +180,14 @@ class Evaluator:
         return self.context.tool.call("core.profiling.counting:count", arguments, self.control)
 
     def _eager(
-        self, report: StageReport, folder: Path, on_fraction: Callable[[float], None]
+        self, report: StageReport, folder: StageFolder, on_fraction: Callable[[float], None]
     ) -> tuple[dict[str, Metric], bool]:
         """PyTorch's own figures on the run's device, beside the deployment's."""
         from core.models.checkpoint import content_hash
 
         precision = report.facts.get("trained_in", "float32") if report.kind == "train-mixed" else "float32"
         key = {
-            "eager": content_hash(folder / "checkpoint"),
+            "eager": content_hash(folder.checkpoint),
             "device": self.context.device,
             "precision": precision,
         }
@@ -229,16 +195,14 @@ class Evaluator:
         def measure() -> dict[str, Any]:
             self.emit(PhaseStarted(report.key, "measure", "Measuring PyTorch"))
             metrics = profile_checkpoint(
-                self.context.tool, folder / "checkpoint", self.context.device, precision,
+                self.context.tool, folder.checkpoint, self.context.device, precision,
                 self.control, lambda done, text: on_fraction(done),
             )  # fmt: skip
             return {name: metric.model_dump() for name, metric in metrics.items()}
 
         plain, cached = self._measurements.remembered(key, measure)
         metrics = {name: Metric.model_validate(metric) for name, metric in plain.items()}
-        labels, logits = (
-            np.load(folder / "artefacts" / name) for name in ("labels.npy", "pytorch.logits.npy")
-        )
+        labels, logits = np.load(folder.artefacts.labels), np.load(folder.artefacts.network_logits)
         return {**accuracy_metrics(logits, labels, f"PyTorch on {self.context.device}"), **metrics}, cached
 
     def _measure(
@@ -321,8 +285,8 @@ class Evaluator:
         self,
         report: StageReport,
         made: MadeArtefact,
-        files: _Files,
-        kept: dict[str, Any],
+        files: MadeFiles,
+        outcome: StageOutcome,
         measured: dict[str, Metric],
         change: dict[str, Metric],
         base: "_Base | None",
@@ -336,14 +300,14 @@ class Evaluator:
             value=deflated_bytes(made.path) / 1e6, unit="MB", how="size of the file, deflated (zlib, level 6)"
         )
         how = "counted on the network"
-        metrics["params"] = Metric(value=kept["params"], how=how)
-        metrics["nonzero_params"] = Metric(value=kept["nonzero_params"], how=how)
+        metrics["params"] = Metric(value=outcome.params, how=how)
+        metrics["nonzero_params"] = Metric(value=outcome.nonzero_params, how=how)
         metrics["macs"] = Metric(
             value=files.counts["macs"], how="counted on the exported graph: convolutions and matrix products"
         )
         metrics["flops"] = Metric(value=2 * files.counts["macs"], how="2 × MACs")
         metrics["training_seconds"] = Metric(
-            value=kept["training_seconds"], unit="s", how=f"training on {self.context.device}"
+            value=outcome.training_seconds, unit="s", how=f"training on {self.context.device}"
         )
         metrics["agreement"] = Metric(
             value=made.verification.agreement,
@@ -365,13 +329,13 @@ class Evaluator:
             bytes=made.bytes, verification=made.verification, metrics=metrics, change=change,
         )  # fmt: skip
 
-    def _baseline(self, report: StageReport, files: _Files) -> "_Base | None":
+    def _baseline(self, report: StageReport, files: MadeFiles) -> "_Base | None":
         """The baseline's headline file, when it is there already or is this stage."""
         other = self._reference(report)
         if other is None:
             return None
         if other is not report:
-            files = _Files.read(self.run.stage_folder(other.key) / "artefacts")
+            files = MadeFiles.read(self.run.stage_folder(other.key).artefacts)
         made = files.made[0]
         return _Base(made.path, made.sha256, np.load(made.logits).argmax(1) == np.load(made.labels))
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
 from core.document.pipeline import StageNode
+from core.document.stage_keys import stage_key
 from core.engine.stage_inputs import RunContext, StageInput
 from core.records.events import PhaseStarted
 from core.runs.cache import Measurements
-from core.runs.run_folder import stage_key
 from core.runs.timing_decisions import TimingDecisions
 from core.stages.base import StageContext
 from core.stages.prune_channels import PruneChannelsParams, look_in

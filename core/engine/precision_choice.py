@@ -8,10 +8,10 @@ which goes on keeps it, and in the cache, so that another run of the same stage 
 from typing import TYPE_CHECKING, Any
 
 from core.document.pipeline import StageNode
+from core.document.stage_keys import stage_key
 from core.engine.stage_inputs import RunContext, StageInput
 from core.records.events import PhaseStarted
 from core.runs.cache import Measurements
-from core.runs.run_folder import stage_key
 from core.runs.timing_decisions import TimingDecisions
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ GPU the stages' own batches are tried, on a processor at most 32 images at once.
 """
 
 import copy
-import json
 import re
 import shutil
 import tempfile
@@ -31,6 +30,7 @@ from core.data.store import open_data
 from core.deploy.artefacts import MadeArtefact
 from core.document import pipeline as documents
 from core.document.pipeline import Node, Pipeline, StageNode
+from core.document.stage_keys import stage_key
 from core.engine.engine import reproducible
 from core.engine.evaluator import Evaluator
 from core.engine.options import Options
@@ -40,11 +40,14 @@ from core.machine.child import Child
 from core.records.events import Event, PhaseStarted
 from core.records.reports import StageReport
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, stage_key
+from core.runs.run_folder import RunFolder
+from core.runs.stage_folder import StageFolder
 
 Progress = Callable[[float, str], None]
 Place = tuple[str | int, ...]
-Witness = Callable[[StageNode, Path, Sequence[MadeArtefact]], None]  # a stage, its folder, its verified files
+Witness = Callable[
+    [StageNode, StageFolder, Sequence[MadeArtefact]], None
+]  # a stage, its folder, its verified files
 
 _BATCH = 32  # images at once on a processor
 _IMAGES = 16  # to validate and to test with
@@ -204,9 +207,10 @@ class _Evaluator(Evaluator):
         """The files that agree with the network."""
         key = stage_key(self.pipeline, node.id, seed)
         folder = self.run.stage_folder(key)
-        kept = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         report = StageReport(key=key, id=node.id, source="", seed=seed, name=node.title, kind=node.kind)
-        files, _ = self.obtain(report, folder, kept, maker.inputs.given(node, seed), node.stage, _silent)
+        files, _ = self.obtain(
+            report, folder, folder.outcome, maker.inputs.given(node, seed), node.stage, _silent
+        )
         return files.made
 
 

@@ -14,17 +14,21 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess, make_preprocess
+from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.artefacts import verify_onnx
 from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path
+from core.document.stage_keys import stage_key
 from core.machine.child import Child
 from core.machine.trusted_files import TrustList
 from core.models.catalogue import backbone
+from core.models.checkpoint_files import is_checkpoint
 from core.models.onnx_source import OnnxSettings
 from core.models.python_source import PythonSettings, open_python
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.records.events import Listener, Note
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, stage_key
+from core.runs.run_folder import RunFolder
+from core.runs.stage_folder import StageFolder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,22 +92,20 @@ class StageInputs:
         if parent not in self.pipeline.stage_ids:
             return source
         folder = self.run.stage_folder(stage_key(self.pipeline, parent, seed))
-        checkpoint = folder / "checkpoint"
-        deployed = next((folder / "deployed").glob("*.onnx"), None)
         return StageInput(
             source.preprocess,
-            checkpoint if checkpoint.is_dir() else None,
-            deployed or folder / "artefacts" / "float32.onnx",
-            folder / "artefacts" / "pytorch.logits.npy",
+            folder.network,
+            folder.deployed_file or folder.artefacts.float32,
+            folder.artefacts.network_logits,
         )
 
     def reference_folder(self, reference: str, seed: int) -> Path:
         """The checkpoint that a setting names: a stage's id, or a folder of one or of a stage."""
         if is_path(reference):
-            inside = Path(reference) / "checkpoint"
-            held = (self.run.base / inside.expanduser() / "architecture.json").is_file()
+            inside = StageFolder(Path(reference)).checkpoint
+            held = is_checkpoint(self.run.base / inside.expanduser())
             return self.pin(inside if held else Path(reference))
-        return self.run.stage_folder(stage_key(self.pipeline, reference, seed)) / "checkpoint"
+        return self.run.stage_folder(stage_key(self.pipeline, reference, seed)).checkpoint
 
     def reference(self, reference: str, seed: int, preprocess: Preprocess, device: str) -> "nn.Module":
         """Another network, which takes images prepared by `preprocess` and answers in this data's order.
@@ -194,7 +196,7 @@ class StageInputs:
                 tool, control = self.context.tool, self.context.control
                 tool.call("core.deploy.export:described_copy", arguments, control)
             file = described
-        logits = folder / f"{file.stem}.logits.npy"
+        logits = ArtefactFolder(folder).logits(file.stem)
         if not logits.is_file():
             verify_onnx(
                 self.context.tool,
@@ -217,7 +219,7 @@ class StageInputs:
             self.pipeline.data, self.data, chosen.normalisation if settings.weights != "random" else None
         )
         chosen.check_size(preprocess.size)
-        if not (folder / "architecture.json").is_file():
+        if not is_checkpoint(folder):
             model, notes = build_network(
                 self._pinned_weights(settings), len(self.data.classes), self.run.base, seed, preprocess.size
             )
@@ -240,7 +242,7 @@ class StageInputs:
         folder = self.run.folder / "sources" / f"{node.id}@{seed}"
         network = open_python(pinned, self.run.base, TrustList.default())
         preprocess = make_preprocess(self.pipeline.data, self.data, settings.normalise())
-        if (folder / "architecture.json").is_file():
+        if is_checkpoint(folder):
             return StageInput(load_checkpoint(folder).preprocess, folder)
         classes = len(self.data.classes)
         model, notes = build_python(pinned, network, classes, self.run.base, seed, preprocess.size)

@@ -1,11 +1,9 @@
 """Makes what a stage leaves: a network, or a file; taken from the cache where it was made before.
 
-A stage's folder then holds `result.json` and `checkpoint/` (a network), `deployed/` (a file that
-the stage made itself), or both (quantization-aware training). `result.json` is moved in last: it
-marks the folder as whole.
+What lies where in a stage's folder: `core.runs.stage_folder`. Both a network and a file come of
+quantization-aware training.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -17,11 +15,13 @@ from core.common.errors import EspalierError
 from core.common.files import sha256_of
 from core.common.keys import make_key
 from core.document.pipeline import StageNode
+from core.document.stage_keys import stage_key
 from core.engine.latency_search import LatencyTargets
 from core.engine.precision_choice import PrecisionChoices, tell
 from core.engine.stage_inputs import RunContext, StageInput, StageInputs
+from core.records.stage_outcome import OwnFile, StageOutcome
 from core.runs.cache import Store
-from core.runs.run_folder import stage_key
+from core.runs.stage_folder import StageFolder
 from core.stages.base import (
     DeployContext,
     DeployedFile,
@@ -30,8 +30,6 @@ from core.stages.base import (
     StageContext,
     StageResult,
 )
-
-_PARTS = ("checkpoint", "deployed", "result.json")
 
 
 class StageRunner:
@@ -47,17 +45,17 @@ class StageRunner:
         """See to it that the stage's folder holds its result; True when it came from the cache."""
         key = stage_key(self.context.pipeline, node.id, seed)
         folder = self.context.run.stage_folder(key)
-        if (folder / "result.json").is_file():
+        if folder.made:
             return False  # finished in this run before it was stopped
         given = self.inputs.given(node, seed)
         node, say = self.settled(node, seed, given)
         cache_key = self.cache_key(node, seed, given)
-        if self._store.copy_to(cache_key, folder):
+        if self._store.copy_to(cache_key, folder.path):
             return True
         scratch = self.context.run.scratch / key
-        made = scratch / "made"
-        shutil.rmtree(made, ignore_errors=True)
-        made.mkdir(parents=True)
+        made = StageFolder(scratch / "made")
+        shutil.rmtree(made.path, ignore_errors=True)
+        made.path.mkdir(parents=True)
         if isinstance(node.stage, ModelStage):
             context = self.model_context(node, seed, given, cache_key, scratch, on_fraction)
             cut_at = self._make_network(node, given, context, made, say)
@@ -66,7 +64,7 @@ class StageRunner:
         else:
             self._make_file(node, seed, given, cache_key, scratch, made, on_fraction)
         self._move_in(made, folder)
-        self._store.put(cache_key, folder)
+        self._store.put(cache_key, folder.path)
         shutil.rmtree(scratch, ignore_errors=True)
         return False
 
@@ -99,13 +97,13 @@ class StageRunner:
 
         return node, say
 
-    def _move_in(self, made: Path, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in _PARTS:
-            if (folder / name).is_dir():
-                shutil.rmtree(folder / name)
-            if (made / name).exists():
-                (made / name).replace(folder / name)
+    def _move_in(self, made: StageFolder, folder: StageFolder) -> None:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        for new, place in zip(made.parts, folder.parts, strict=True):
+            if place.is_dir():
+                shutil.rmtree(place)
+            if new.exists():
+                new.replace(place)
 
     def model_context(
         self,
@@ -140,7 +138,7 @@ class StageRunner:
         node: StageNode,
         given: StageInput,
         context: StageContext,
-        made: Path,
+        made: StageFolder,
         say: Callable[[StageResult], None],
     ) -> int | None:
         from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -155,14 +153,12 @@ class StageRunner:
         checkpoint = Checkpoint(
             result.model.cpu(), context.network, context.preprocess, self.context.data.classes, facts
         )
-        save_checkpoint(made / "checkpoint", checkpoint)
-        kept = {
-            "notes": result.notes, "skipped": result.skipped, "facts": result.facts, "history": result.history,
-            "training_seconds": result.training_seconds, **count_parameters(checkpoint.model),
-        }  # fmt: skip
-        if result.deployed is not None:
-            kept["deployed"] = _take_file(result.deployed, made)
-        _write(made, kept)
+        save_checkpoint(made.checkpoint, checkpoint)
+        made.write_outcome(StageOutcome(
+            notes=result.notes, skipped=result.skipped, facts=result.facts, history=result.history,
+            training_seconds=result.training_seconds, **count_parameters(checkpoint.model),
+            deployed=_take_file(result.deployed, made) if result.deployed is not None else None,
+        ))  # fmt: skip
         return result.cut_at
 
     def _make_file(
@@ -172,7 +168,7 @@ class StageRunner:
         given: StageInput,
         cache_key: str,
         scratch: Path,
-        made: Path,
+        made: StageFolder,
         on_fraction: Callable[[float], None],
     ) -> None:
         run = self.context
@@ -190,11 +186,12 @@ class StageRunner:
             ),
         )  # fmt: skip
         result = node.stage.deploy(given.file, node.parameters, context)
-        _write(made, {
-            "notes": result.notes, "skipped": result.skipped, "facts": result.facts, "history": [],
-            "training_seconds": result.seconds or time.monotonic() - started,
-            **self._parameters_before(node, seed, given), "deployed": _take_file(result.file, made),
-        })  # fmt: skip
+        before = self._parameters_before(node, seed, given)
+        made.write_outcome(StageOutcome(
+            notes=result.notes, skipped=result.skipped, facts=result.facts,
+            training_seconds=result.seconds or time.monotonic() - started,
+            params=before["params"], nonzero_params=before["nonzero_params"], deployed=_take_file(result.file, made),
+        ))  # fmt: skip
 
     def _parameters_before(self, node: StageNode, seed: int, given: StageInput) -> dict[str, int]:
         """Parameters of the network that a file stands for: quantization removes none.
@@ -203,12 +200,11 @@ class StageRunner:
         """
         parent = self.context.pipeline.parent(node)
         if parent in self.context.pipeline.stage_ids:
-            folder = self.context.run.stage_folder(stage_key(self.context.pipeline, parent, seed))
-            before = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        else:
-            arguments = {"model": str(given.file), "input_size": self.context.data.size[0]}
-            before = self.context.tool.call("core.profiling.counting:count", arguments, self.context.control)
-        return {name: before[name] for name in ("params", "nonzero_params")}
+            before = self.context.run.stage_folder(stage_key(self.context.pipeline, parent, seed)).outcome
+            return {"params": before.params, "nonzero_params": before.nonzero_params}
+        arguments = {"model": str(given.file), "input_size": self.context.data.size[0]}
+        counted = self.context.tool.call("core.profiling.counting:count", arguments, self.context.control)
+        return counted
 
     def cache_key(self, node: StageNode, seed: int, given: StageInput) -> str:
         """Everything that makes a stage's result what it is, hashed."""
@@ -260,13 +256,8 @@ class StageRunner:
         }
 
 
-def _take_file(file: DeployedFile, made: Path) -> dict[str, str]:
+def _take_file(file: DeployedFile, made: StageFolder) -> OwnFile:
     """Move a stage's file to where it stays; its name is its precision."""
-    target = made / "deployed" / f"{file.precision}.onnx"
-    target.parent.mkdir(exist_ok=True)
-    file.path.replace(target)
-    return {"precision": file.precision, "label": file.label}
-
-
-def _write(made: Path, kept: dict[str, Any]) -> None:
-    (made / "result.json").write_text(json.dumps(kept), encoding="utf-8")
+    made.deployed.mkdir(exist_ok=True)
+    file.path.replace(made.deployed_as(file.precision))
+    return OwnFile(precision=file.precision, label=file.label)

@@ -20,20 +20,23 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import sha256_of
 from core.data.store import open_data
+from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.bundle import BundleFacts, pack
 from core.deploy.formats.base import Format, Subject
 from core.deploy.formats.catalogue import FORMATS, format_called
 from core.deploy.formats.settings import ExportSettings
+from core.document.stage_keys import stage_key
 from core.export.model_card import Exported, card_of
 from core.export.verification_ladder import Rung, Step, ladder
 from core.machine.child import Child
+from core.models.checkpoint_files import is_checkpoint
 from core.profiling.latency import latency
 from core.profiling.pace import pace_of
 from core.profiling.protocol import Block, Budget, Timing
 from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs.cache import Measurements
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, stage_key
+from core.runs.run_folder import RunFolder
 
 __all__ = [
     "FORMATS",
@@ -351,9 +354,8 @@ def _find(run: RunFolder, stage_key: str, artefact_id: str) -> tuple[StageReport
 
 
 def _subject(run: RunFolder, report: StageReport, artefact: Artefact) -> Subject:
-    checkpoint = run.stage_folder(report.key) / "checkpoint"
-    of_network = artefact.precision == "float32" and (checkpoint / "architecture.json").is_file()
-    return Subject(report, artefact, run.folder / artefact.path, checkpoint if of_network else None)
+    network = run.stage_folder(report.key).network if artefact.precision == "float32" else None
+    return Subject(report, artefact, run.folder / artefact.path, network)
 
 
 def _steps(run: RunFolder, report: StageReport, artefact: Artefact) -> tuple[list[Step], NDArray[np.int64]]:
@@ -361,17 +363,16 @@ def _steps(run: RunFolder, report: StageReport, artefact: Artefact) -> tuple[lis
 
     A file that a stage made from the file before has that file, and those before it, as rungs.
     """
-    last = run.folder / artefact.path
+    last = ArtefactFolder.around(run.folder / artefact.path)
     try:
-        labels = np.load(last.with_name("labels.npy"))
-        network = np.load(last.with_name("pytorch.logits.npy"))
+        labels, network = np.load(last.labels), np.load(last.network_logits)
     except (OSError, ValueError):
         return [], np.zeros(0, np.int64)
     steps = []
     for each, file in [*_before(run, report, artefact), (report, artefact)]:
         path = run.folder / file.path
         try:
-            logits = np.load(path.with_name(f"{path.stem}.logits.npy"))
+            logits = np.load(ArtefactFolder.around(path).logits(path.stem))
         except (OSError, ValueError):
             continue
         if logits.shape == network.shape:
@@ -388,8 +389,7 @@ def _steps(run: RunFolder, report: StageReport, artefact: Artefact) -> tuple[lis
 
 def _before(run: RunFolder, report: StageReport, artefact: Artefact) -> list[tuple[StageReport, Artefact]]:
     """The files that `artefact` was made from, the float export first."""
-    own = (run.stage_folder(report.key) / "checkpoint").is_dir()
-    if own:
+    if run.stage_folder(report.key).network is not None:
         float32 = next((each for each in report.artefacts if each.id == "float32"), None)
         return [(report, float32)] if float32 is not None and float32.id != artefact.id else []
     pipeline = run.pipeline
@@ -415,7 +415,7 @@ def _folder_beside(target: Path, kind: Format) -> Iterator[Path]:
     Raises:
         EspalierError: when `target` is a folder that must not be replaced.
     """
-    replaced = not kind.suffix and ((target / "architecture.json").is_file() or not any(target.glob("*")))
+    replaced = not kind.suffix and (is_checkpoint(target) or not any(target.glob("*")))
     if target.is_dir() and not replaced:
         raise EspalierError(f"{target} is a folder that holds other things.", "Choose another name.")
     folder = target.with_name(f".{target.name}.{os.getpid()}.part")

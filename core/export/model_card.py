@@ -3,7 +3,6 @@
 Source of the idea: Mitchell et al. 2019, Model Cards for Model Reporting, arXiv 1810.03993.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from core.comparison.compared_runs import from_parts
 from core.comparison.report import machine_words
 from core.data.catalogue import SOURCES
 from core.data.download import PUBLIC_SETS
+from core.deploy.made_files import facts_of_file
 from core.export.verification_ladder import Rung, as_markdown
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
@@ -61,7 +61,7 @@ def card_of(
     """The card as Markdown; `exported` is None before anything was written."""
     pipeline = run.pipeline
     compared = from_parts(run, pipeline, run.reports(), predictions=False)
-    facts = _facts(run, artefact)
+    facts = facts_of_file(run.folder / artefact.path)
     parts = [
         f"# {report.name}: {artefact.label}",
         _summary(run, report, artefact, exported),
@@ -86,16 +86,6 @@ def card_of(
         _list(_licences(run, report)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _facts(run: RunFolder, artefact: Artefact) -> dict[str, Any]:
-    """What the evaluation wrote down of the file: opset, nodes, classes, preprocess; empty where it is gone."""
-    file = run.folder / artefact.path
-    try:
-        made = json.loads((file.parent / "made.json").read_text(encoding="utf-8"))["made"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return next((dict(one["facts"]) for one in made if one["id"] == artefact.id), {})
 
 
 def _summary(run: RunFolder, report: StageReport, artefact: Artefact, exported: Exported | None) -> str:

@@ -28,6 +28,7 @@ from core.machine.trusted_files import TrustList
 from core.models.architecture import apply_difference, difference
 from core.models.backbone import OWN
 from core.models.catalogue import backbone
+from core.models.checkpoint_files import ARCHITECTURE, WEIGHTS
 from core.models.classifier import ImageClassifier
 from core.models.python_source import keep_copy, open_copy
 from core.models.settings import BackboneSettings
@@ -65,7 +66,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        save_file(tensors, part / "weights.safetensors")
+        save_file(tensors, part / WEIGHTS)
         architecture = {
             "format": FORMAT,
             "espalier": core.__version__,
@@ -80,7 +81,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             "versions": {name: version(name) for name in ("torch", "torchvision", "timm", "torch-pruning")},
             "probe": probe(model, checkpoint.preprocess.size).tolist(),
         }
-        (part / "architecture.json").write_text(json.dumps(architecture, indent=1), encoding="utf-8")
+        (part / ARCHITECTURE).write_text(json.dumps(architecture, indent=1), encoding="utf-8")
         if checkpoint.network.backbone.startswith(OWN):
             keep_copy(checkpoint.network.backbone, part)
         if folder.exists():
@@ -105,7 +106,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
     model = _reference(network, len(architecture["classes"]), preprocess.size)
     try:
         apply_difference(model, architecture["diff"])
-        model.load_state_dict(load_file(folder / "weights.safetensors"), strict=True)
+        model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
     except Exception as error:
         raise EspalierError(
             f"The checkpoint in {folder} does not fit together: its weights are not those of its architecture.",
@@ -127,7 +128,7 @@ def content_hash(folder: Path) -> str:
     if architecture.get("constraints"):
         kept["constraints"] = architecture["constraints"]
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
-    digest.update((folder / "weights.safetensors").read_bytes())
+    digest.update((folder / WEIGHTS).read_bytes())
     return digest.hexdigest()
 
 
@@ -151,7 +152,7 @@ def _reference(network: BackboneSettings, classes: int, size: int) -> ImageClass
 
 def _read_architecture(folder: Path) -> dict[str, Any]:
     try:
-        architecture = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
+        architecture = json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8"))
         found = architecture["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EspalierError(

@@ -23,11 +23,13 @@ from core.common.files import write_atomically
 from core.common.full_disk import full_disk
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
+from core.document.stage_keys import stage_keys
 from core.records.events import Event
 from core.records.reports import StageReport
 from core.records.run_info import FORMAT, RunInfo, changed
 from core.runs.event_log import EventLog
 from core.runs.home import Home
+from core.runs.stage_folder import StageFolder
 
 
 class RunFolder:
@@ -135,8 +137,13 @@ class RunFolder:
         """The document as it was run, every setting written out."""
         return documents.load(self.folder / "pipeline.yaml")
 
-    def stage_folder(self, key: str) -> Path:
-        return self.folder / "stages" / key
+    def stage_folder(self, key: str) -> StageFolder:
+        """The folder of a stage, which may not be there yet."""
+        return StageFolder(self.folder / "stages" / key)
+
+    def stage_folders(self) -> list[StageFolder]:
+        """The folders of all stages that are there, by their names."""
+        return [StageFolder(path) for path in sorted((self.folder / "stages").glob("*"))]
 
     @property
     def final_model(self) -> Path:
@@ -216,12 +223,11 @@ class RunFolder:
         self._log.close()
 
     def write_report(self, report: StageReport) -> None:
-        write_atomically(self.stage_folder(report.key) / "report.json", report.model_dump_json(indent=1))
+        self.stage_folder(report.key).write_report(report)
 
     def report(self, key: str) -> StageReport | None:
         """The report of a finished stage, or None."""
-        path = self.stage_folder(key) / "report.json"
-        return StageReport.model_validate_json(path.read_bytes()) if path.is_file() else None
+        return self.stage_folder(key).report
 
     def finished(self, key: str) -> StageReport:
         """The report of a stage that a person named.
@@ -242,16 +248,6 @@ class RunFolder:
         pipeline = self.pipeline
         found = [self.report(key) for key in stage_keys(pipeline)]
         return [report for report in found if report is not None]
-
-
-def stage_keys(pipeline: Pipeline) -> list[str]:
-    """The keys of all stages that run: the id, with `@seed` where there are several seeds."""
-    return [stage_key(pipeline, node.id, seed) for seed in pipeline.axes.seed for node in pipeline.active]
-
-
-def stage_key(pipeline: Pipeline, id: str, seed: int) -> str:
-    """A stage's key for one seed."""
-    return id if len(pipeline.axes.seed) == 1 else f"{id}@{seed}"
 
 
 def find_runs(home: Home) -> list[RunFolder]:

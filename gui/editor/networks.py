@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from core.common.errors import EspalierError
+from core.document.stage_keys import id_of
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs
 from gui.base.translation import tr
@@ -17,7 +18,7 @@ def finished_networks(home: Home) -> list[Option]:
     """Checkpoints of the newest runs' stages, newest run first."""
     found: list[Option] = []
     for run in find_runs(home)[:_RUNS]:
-        checkpoints = tuple(sorted(run.folder.glob("stages/*/checkpoint")))
+        checkpoints = tuple(stage.network for stage in run.stage_folders() if stage.network is not None)
         found += _of_run(run.folder, checkpoints)
     return found
 
@@ -35,7 +36,7 @@ def _of_run(folder: Path, checkpoints: tuple[Path, ...]) -> list[Option]:
     return [
         Option(
             str(checkpoint),
-            f"{names.get(key.partition('@')[0], key)} · {info.name or folder.name} · {when}",
+            f"{names.get(id_of(key), key)} · {info.name or folder.name} · {when}",
             tr("The network in {checkpoint}.", checkpoint=checkpoint),
         )
         for checkpoint in checkpoints

@@ -12,6 +12,7 @@ from typing import Any
 from core.analysis.confusion import Answers, read_answers
 from core.analysis.layers import read_architecture
 from core.common.errors import EspalierError
+from core.deploy.made_files import facts_of_file
 from core.document.pipeline import Pipeline
 from core.records.reports import Artefact, StageReport
 from core.runs.home import Home
@@ -56,15 +57,13 @@ class Subject:
     @property
     def checkpoint(self) -> Path | None:
         """The network that this stage left; None for stages that work on the exported file."""
-        found = self.run.stage_folder(self.key) / "checkpoint"
-        return found if (found / "architecture.json").is_file() else None
+        return self.run.stage_folder(self.key).network
 
     @property
     def network(self) -> Path | None:
         """The network that the file stands for: this stage's, or the nearest before it."""
         for key in (self.key, *self.parents):
-            found = self.run.stage_folder(key) / "checkpoint"
-            if (found / "architecture.json").is_file():
+            if (found := self.run.stage_folder(key).network) is not None:
                 return found
         return None
 
@@ -72,7 +71,7 @@ class Subject:
     def float_file(self) -> Path | None:
         """The float32 file that the network was exported to; None where there is none."""
         for key in (self.key, *self.parents):
-            found = self.run.stage_folder(key) / "artefacts" / "float32.onnx"
+            found = self.run.stage_folder(key).artefacts.float32
             if found.is_file():
                 return found
         return None
@@ -82,7 +81,7 @@ class Subject:
         """Side of the images that the network takes, in pixels."""
         if self.network is not None:
             return int(read_architecture(self.network)["preprocess"]["size"])
-        return int(self._made().get("facts", {}).get("input_size") or self.pipeline.data.image_size or 224)
+        return int(facts_of_file(self.file).get("input_size") or self.pipeline.data.image_size or 224)
 
     def classes(self, home: Home) -> tuple[str, ...]:
         """The data set's classes, in the order of the logits.
@@ -102,9 +101,8 @@ class Subject:
         Raises:
             EspalierError: when its answers are not there.
         """
-        folder = self.run.stage_folder(self.key) / "artefacts"
-        logits = folder / f"{self.artefact_id}.logits.npy"
-        return read_answers(logits, folder / "labels.npy", self.classes(home), self.images)
+        folder = self.run.stage_folder(self.key).artefacts
+        return read_answers(folder.logits(self.artefact_id), folder.labels, self.classes(home), self.images)
 
     @property
     def images(self) -> str:
@@ -122,14 +120,6 @@ class Subject:
             "base": str(self.run.base),
         }
 
-    def _made(self) -> dict[str, Any]:
-        try:
-            path = self.run.stage_folder(self.key) / "artefacts" / "made.json"
-            made = json.loads(path.read_text(encoding="utf-8"))["made"]
-        except (OSError, ValueError, KeyError):
-            return {}
-        return next((each for each in made if each.get("id") == self.artefact_id), {})
-
 
 @dataclass(frozen=True, slots=True)
 class RunEntry:
@@ -145,7 +135,7 @@ def runs_to_inspect(home: Home, limit: int = 60) -> list[RunEntry]:
     for run in find_runs(home)[:limit]:
         with contextlib.suppress(EspalierError):
             info = run.info
-            if any((run.folder / "stages").glob("*/report.json")):
+            if any(stage.report_file.is_file() for stage in run.stage_folders()):
                 when = time.strftime("%d %b, %H:%M", time.localtime(info.started))
                 entries.append(RunEntry(run.folder, f"{when} · {info.name or run.name}"))
     return entries

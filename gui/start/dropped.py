@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from core.models import checkpoint_files
 from gui.data.guess import may_be_data
 
 Kind = Literal["pipeline", "run", "onnx", "weights", "checkpoint", "data", ""]
@@ -16,7 +17,7 @@ def kind_of(path: Path) -> Kind:
     if path.is_dir():
         if (path / "run.json").is_file():
             return "run"
-        if (path / "architecture.json").is_file() and (path / "weights.safetensors").is_file():
+        if checkpoint_files.is_checkpoint(path) and (path / checkpoint_files.WEIGHTS).is_file():
             return "checkpoint"
         return "data"
     if not path.is_file():

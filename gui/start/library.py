@@ -163,9 +163,9 @@ def last_time(name: str, runs: Iterable[RunLine]) -> str:
 def cached_stages(folder: Path) -> int | None:
     """How many stages of a run came from the cache; None where it has no reports."""
     cached: list[bool] = []
-    for path in (folder / "stages").glob("*/report.json"):
+    for stage in RunFolder(folder).stage_folders():
         try:
-            cached.append(bool(json.loads(path.read_text(encoding="utf-8")).get("cached")))
+            cached.append(bool(json.loads(stage.report_file.read_text(encoding="utf-8")).get("cached")))
         except (OSError, ValueError):
             continue
     return sum(cached) if cached else None

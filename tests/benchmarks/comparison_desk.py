@@ -23,10 +23,11 @@ from PySide6.QtCore import QEventLoop, QSettings, QTimer
 
 from core.analysis.accuracy import paired_change, wilson
 from core.document.pipeline import Pipeline
+from core.document.stage_keys import stage_keys
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, stage_keys
+from core.runs.run_folder import RunFolder
 from gui.app import make_application, make_window
 from gui.base.open_files import FIRST, open_any
 from gui.compare import memory
@@ -74,7 +75,7 @@ def make_run(home: Home, pipeline: Pipeline, number: int, labels: np.ndarray) ->
     for place, (key, node) in enumerate(zip(stage_keys(pipeline), pipeline.active, strict=True)):
         right = base ^ (draw.random(IMAGES) < 0.02)
         guesses = np.where(right, labels, (labels + 1) % CLASSES)
-        folder = run.stage_folder(key) / "artefacts"
+        folder = run.stage_folder(key).artefacts.path
         folder.mkdir(parents=True)
         np.save(folder / "labels.npy", labels)
         np.save(folder / "float32.logits.npy", np.eye(CLASSES, dtype=np.float32)[guesses])

@@ -72,7 +72,7 @@ def file_of(run: RunFolder, stage: str) -> Path:
 
 def ratio(run: RunFolder, stage: str, against: Literal["eager", "float"], budget: Budget) -> Interval:
     """Time of a stage's file as a share of the unpruned network's, in PyTorch or in ONNX Runtime."""
-    model = load_checkpoint(run.stage_folder("float") / "checkpoint").model.eval()
+    model = load_checkpoint(run.stage_folder("float").checkpoint).model.eval()
     image = torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     files = {"baseline": file_of(run, "float"), "candidate": file_of(run, stage)}
     with tempfile.TemporaryDirectory() as folder, Child("measure", Path(folder) / "log") as child:

@@ -19,8 +19,9 @@ from claims import finished, parser, print_machine, report, value
 from core.analysis.seeds import mean_of
 from core.document import pipeline as documents
 from core.document.recipes import FOLDER
+from core.document.stage_keys import stage_key
 from core.records.reports import Metric
-from core.runs.run_folder import RunFolder, stage_key
+from core.runs.run_folder import RunFolder
 
 HYBRID = "hybrid"
 OTHERS = ("teacher", "distilled", "pruned", "quantized")

@@ -28,10 +28,11 @@ import torch
 from claims import Verdict, finished, interval, low, parser, report, value, with_files
 
 from core.analysis.seeds import mean_of
+from core.document.stage_keys import stage_key
 from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.torchvision_shim import import_torchvision
 from core.records.reports import Metric
-from core.runs.run_folder import RunFolder, stage_key
+from core.runs.run_folder import RunFolder
 from core.surgery.groups import count, unfold_shortcuts
 
 FEWER = 2.1  # times fewer MACs
@@ -54,7 +55,7 @@ def adapted(arguments: argparse.Namespace) -> Path:
     source = {"id": "network", "settings": {"backbone": "resnet20", "weights": "file"}}
     stage = {"id": "adapted", "kind": "train", "settings": {"training": {**TRAINING, "learning_rate": 0.001}}}
     run = finished(with_files(document("ResNet-20 adapted", [source], [stage]), arguments), arguments)
-    return run.stage_folder("adapted") / "checkpoint"
+    return run.stage_folder("adapted").checkpoint
 
 
 def pruned_by_torch_pruning(checkpoint: Path) -> tuple[Path, float]:

@@ -81,7 +81,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Home:
     labels = np.asarray(data.labels[data.split("test")], np.int64)
     sources = {"fp32": "network", "pruned": "fp32", "int8": "pruned"}
     for key, wrong in (("fp32", WON), ("pruned", LOST), ("int8", (5,))):
-        folder = run.stage_folder(key)
+        folder = run.stage_folder(key).path
         if key != "int8":
             save_network(folder, key == "pruned", data)
         name = "int8" if key == "int8" else "float32"

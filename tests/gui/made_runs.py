@@ -80,7 +80,7 @@ def made_run(pipeline: Pipeline, home: Home, base: Path, stages: int = 3) -> Run
         report("taught", "Taught", "distil", artefact("taught", 76.0, 0.66, 2.0, **worse)),
     ]
     for one in reports[:stages]:
-        run.stage_folder(one.key).mkdir(parents=True, exist_ok=True)
+        run.stage_folder(one.key).path.mkdir(parents=True, exist_ok=True)
         run.write_report(one)
     run.update_info(status="completed" if stages == 3 else "stopped")
     return run

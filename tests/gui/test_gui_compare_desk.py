@@ -239,7 +239,7 @@ def add_predictions(*runs: RunFolder) -> None:
     labels = np.zeros(200, np.int64)
     for run in runs:
         for report in run.reports():
-            folder = run.stage_folder(report.key)
+            folder = run.stage_folder(report.key).path
             np.save(folder / "labels.npy", labels)
             guesses = (np.arange(200) >= right[report.id]).astype(int)
             np.save(folder / "float32.logits.npy", np.eye(2, dtype=np.float32)[guesses])

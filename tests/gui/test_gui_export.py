@@ -34,7 +34,7 @@ def answers(wrong: int, shift: float = 0.0) -> np.ndarray:
 
 def predicted(run: RunFolder, stage: str) -> None:
     """What an evaluated stage leaves beside its file."""
-    folder = run.stage_folder(stage)
+    folder = run.stage_folder(stage).path
     np.save(folder / "labels.npy", LABELS)
     np.save(folder / "pytorch.logits.npy", answers(20))
     np.save(folder / "float32.logits.npy", answers(20, 1e-5))
@@ -45,8 +45,9 @@ def run(tiny: Pipeline, home: Home, tmp_path: Path) -> RunFolder:
     made = made_run(tiny, home, tmp_path)
     for stage in ("fp32", "taught"):
         predicted(made, stage)
-        (made.stage_folder(stage) / "checkpoint").mkdir()
-        (made.stage_folder(stage) / "float32.onnx").write_bytes(b"0" * 1000)
+        made.stage_folder(stage).checkpoint.mkdir()
+        (made.stage_folder(stage).checkpoint / "architecture.json").write_text("{}")
+        (made.stage_folder(stage).path / "float32.onnx").write_bytes(b"0" * 1000)
     return made
 
 
@@ -102,7 +103,7 @@ def test_the_format_decides_the_ending_and_a_written_name_stays(ready: MainWindo
 
 def test_what_a_format_cannot_hold_is_said_before(ready: MainWindow, run: RunFolder, tmp_path: Path) -> None:
     view = ready.export.view
-    (run.stage_folder("taught") / "checkpoint").rmdir()
+    (run.stage_folder("taught").checkpoint / "architecture.json").unlink()
     view.settings_edited.emit(("format",), "torch-export", False)
     view.target.setText(str(tmp_path / "m.pt2"))
     assert view.reason_card.isVisible() and not view.button.isEnabled()

@@ -215,10 +215,10 @@ def test_models_of_other_images_are_not_compared(
     other = RunFolder.create(pipeline, finished.folder, finished, finished.runs / "20260102-000000-other")
     try:
         source = subjects_of(RunFolder(opened))[0]
-        folder = other.stage_folder("fp32") / "artefacts"
+        folder = other.stage_folder("fp32").artefacts.path
         save_answers(folder, "float32", np.arange(20) % 10, ())
         (folder / "float32.onnx").write_bytes(b"")
-        (other.stage_folder("fp32") / "checkpoint").symlink_to(source.run.stage_folder("fp32") / "checkpoint")
+        other.stage_folder("fp32").checkpoint.symlink_to(source.run.stage_folder("fp32").checkpoint)
         other.write_report(source.report)
         place.view.go("classes")
         place.open(opened, "pruned")

@@ -12,9 +12,10 @@ import pytest
 from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.document.pipeline import Pipeline
+from core.document.stage_keys import stage_keys
 from core.records import events
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, stage_keys
+from core.runs.run_folder import RunFolder
 from gui.shell.main_window import MainWindow
 
 
@@ -199,7 +200,7 @@ def test_a_stage_that_finishes_shows_up_in_the_table_at_once(
 
     def work(self: FakeEngine) -> None:
         done = report("fp32", "FP32", "train", artefact("fp32", 80.0, 1.0, 4.0))
-        self.folder.stage_folder("fp32").mkdir(parents=True)
+        self.folder.stage_folder("fp32").path.mkdir(parents=True)
         self.folder.write_report(done)
         self.say(events.StageDone("fp32", False, done.model_dump(mode="json")))
         forever(self)

@@ -108,7 +108,7 @@ def test_a_recipe_tells_how_long_it_took_here(
         run = made_run(tour, home, tmp_path, 3)
         run.update_info(seconds=seconds, started=1_790_000_000 + (86_400 if cached else 0))
         if cached:
-            path = run.stage_folder("fp32") / "report.json"
+            path = run.stage_folder("fp32").report_file
             path.write_text(json.dumps({**json.loads(path.read_text()), "cached": True}))
     window.go("start")
     cards = window.start.view.recipes.recipes

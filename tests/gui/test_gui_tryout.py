@@ -34,7 +34,7 @@ def run(tiny: Pipeline, home: Home, tmp_path: Path) -> RunFolder:
     """A finished run: the baseline names colours right, the final stage turns them round."""
     made = made_run(tiny, home, tmp_path)
     for stage, weights in (("fp32", np.eye(3)), ("pruned", np.eye(3)), ("taught", TURNED)):
-        write_model(made.stage_folder(stage) / "float32.onnx", weights)
+        write_model(made.stage_folder(stage).path / "float32.onnx", weights)
     return made
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.models.checkpoint_files import WEIGHTS
 from core.profiling.runtimes.base import Run, Runtime, Session, Settings
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class PyTorch(Runtime):
     def _network(self, folder: Path, settings: Settings) -> "tuple[Any, Preprocess]":
         from core.models.checkpoint import load_checkpoint
 
-        weights = folder / "weights.safetensors"
+        weights = folder / WEIGHTS
         stamp = weights.stat().st_mtime_ns if weights.is_file() else 0
         key = (folder, stamp, settings)
         if key not in self._kept:

@@ -42,7 +42,7 @@ def made(home: Home, name: str = "one", ratio: float = 0.3, machine: str = "a ma
     pipeline: Pipeline = documents.loads(TEXT.replace("RATIO", str(ratio)))
     run = RunFolder.create(pipeline, home.folder, home, home.runs / name)
     for key, right in RIGHT.items():
-        folder = run.stage_folder(key) / "artefacts"
+        folder = run.stage_folder(key).artefacts.path
         folder.mkdir(parents=True)
         logits = np.zeros((50, 25), np.float32)
         logits[np.arange(50), np.where(right, LABELS, (LABELS + 1) % 25)] = 2

@@ -108,7 +108,7 @@ def made(home: Home) -> RunFolder:
     """A finished run with files that only have answers."""
     run = RunFolder.create(documents.loads(TEXT), home.folder, home, home.runs / "one")
     for key, id, logits in (("fp32", "float32", NETWORK + 1e-5), ("static", "int8", turned(NETWORK, 4))):
-        folder = run.stage_folder(key) / "artefacts"
+        folder = run.stage_folder(key).artefacts.path
         folder.mkdir(parents=True)
         for name, array in ((f"{id}.logits", logits), ("pytorch.logits", NETWORK), ("labels", LABELS)):
             np.save(folder / f"{name}.npy", array)
@@ -120,8 +120,8 @@ def made(home: Home) -> RunFolder:
         run.write_report(
             StageReport(key=key, id=key, source="", seed=42, name=key.title(), kind="train", headline=id, artefacts=[artefact])
         )  # fmt: skip
-    (run.stage_folder("fp32") / "checkpoint").mkdir()
-    (run.stage_folder("fp32") / "checkpoint" / "architecture.json").write_text("{}")
+    run.stage_folder("fp32").checkpoint.mkdir()
+    (run.stage_folder("fp32").checkpoint / "architecture.json").write_text("{}")
     run.update_info(machine={"processor": "a machine"}, status="completed", device="cpu")
     return run
 
@@ -244,7 +244,7 @@ def test_every_format_answers_like_the_network(
 @pytest.mark.slow
 def test_a_file_that_does_not_agree_is_not_written(finished: tuple[Home, RunFolder], tmp_path: Path) -> None:
     home, run = finished
-    answers = run.stage_folder("fp32") / "artefacts" / "pytorch.logits.npy"
+    answers = run.stage_folder("fp32").artefacts.network_logits
     kept, target = answers.read_bytes(), tmp_path / "out" / "model.pt2"
     target.parent.mkdir()
     target.write_text("an older export")

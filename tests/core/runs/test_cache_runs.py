@@ -14,12 +14,13 @@ from core.common.errors import EspalierError
 from core.common.keys import make_key
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
+from core.document.stage_keys import stage_keys
 from core.records.events import Note
 from core.records.reports import Artefact, Metric, StageReport
 from core.runs.cache import Measurements, Store
 from core.runs.home import Home
 from core.runs.index import index_run
-from core.runs.run_folder import RunFolder, find_runs, resolve_run, stage_keys, unfinished_run
+from core.runs.run_folder import RunFolder, find_runs, resolve_run, unfinished_run
 
 TEXT = """
 espalier: 1
@@ -211,8 +212,8 @@ def report(key: str, top1: float) -> StageReport:
 
 
 def test_reports_survive_and_stand_in_the_pipelines_order(run):
-    run.stage_folder("pruned").mkdir()
-    run.stage_folder("fp32").mkdir()
+    run.stage_folder("pruned").path.mkdir()
+    run.stage_folder("fp32").path.mkdir()
     assert run.report("fp32") is None
     run.write_report(report("pruned", 88.5))
     run.write_report(report("fp32", 90.25))
@@ -225,7 +226,7 @@ def index_rows(home: Home, table: str) -> list[tuple]:
 
 
 def test_the_index_can_be_deleted_and_made_anew(run, pipeline, home, tmp_path):
-    run.stage_folder("fp32").mkdir()
+    run.stage_folder("fp32").path.mkdir()
     run.write_report(report("fp32", 90.25))
     other = RunFolder.create(pipeline, tmp_path, home)
     for folder in (run, other, run):  # the second time replaces the first

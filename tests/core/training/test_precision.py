@@ -195,7 +195,7 @@ def test_a_stage_is_made_with_what_was_decided(bench):
     kept = {"mixed": PrecisionTrial("bfloat16", 0.1, 0.14).as_dict()}
     (context.run.folder / "precision_trials.json").write_text(json.dumps(kept))
     StageRunner(context).make(context.pipeline.stage("mixed"), 0, lambda fraction: None)
-    made = json.loads((context.run.stage_folder("mixed") / "result.json").read_text())
+    made = json.loads(context.run.stage_folder("mixed").outcome_file.read_text())
     assert made["facts"]["trained_in"] == "float32" and bench.trials == 0
     assert made["notes"][0].startswith("Trained in float32: bfloat16 was 1.4 times slower here (short trial:")
     node, trial = settled(context, "pruned")  # every stage that trains may ask for the faster one

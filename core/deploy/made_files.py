@@ -1,0 +1,62 @@
+"""The record of a stage's files: what they are, how they were verified, what was counted on them."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from core.common.files import write_atomically
+from core.deploy.artefact_folder import ArtefactFolder
+from core.deploy.artefacts import MadeArtefact
+from core.records.reports import Verification
+
+_PATHS = ("path", "logits", "reference", "labels")
+
+
+@dataclass(slots=True)
+class MadeFiles:
+    """The verified files of one stage, the headline first.
+
+    Attributes:
+        counts: parameters and MACs of the first one's graph. notes: files that could not be made, and why.
+    """
+
+    made: list[MadeArtefact]
+    counts: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+    def write(self, folder: ArtefactFolder) -> None:
+        """Write the record; the files lie in the folder already."""
+        plain = [
+            {
+                **asdict(one),
+                "verification": one.verification.model_dump(),
+                **{n: getattr(one, n).name for n in _PATHS},
+            }
+            for one in self.made
+        ]
+        write_atomically(
+            folder.record, json.dumps({"made": plain, "counts": self.counts, "notes": self.notes})
+        )
+
+    @classmethod
+    def read(cls, folder: ArtefactFolder) -> "MadeFiles":
+        """What `write` wrote."""
+        plain = json.loads(folder.record.read_text(encoding="utf-8"))
+        names = {entry.name for entry in fields(MadeArtefact)}
+        made = []
+        for one in plain["made"]:
+            one |= {name: folder.path / one[name] for name in _PATHS} | {
+                "verification": Verification.model_validate(one["verification"])
+            }
+            made.append(MadeArtefact(**{name: value for name, value in one.items() if name in names}))
+        return cls(made, plain["counts"], plain["notes"])
+
+
+def facts_of_file(file: Path) -> dict[str, Any]:
+    """What the record beside a stage's file says of it (opset, nodes, classes, input size, preprocess); empty where it is gone."""
+    try:
+        plain = json.loads(ArtefactFolder.around(file).record.read_text(encoding="utf-8"))
+        return next((dict(one["facts"]) for one in plain["made"] if one["path"] == file.name), {})
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

@@ -1,0 +1,56 @@
+"""What a stage left behind besides its network or file: the content of its `result.json`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class OwnFile(BaseModel):
+    """A file that a stage made itself, in its `deployed` folder.
+
+    Attributes:
+        precision: also the file's name. label: what it is called in tables.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    precision: str
+    label: str
+
+
+class StageOutcome(BaseModel):
+    """One stage's outcome, kept in the cache with what it made.
+
+    Attributes:
+        skipped: layers that were left alone, each with the reason.
+        facts: method-specific results as plain data.
+        history: one mapping per epoch (`epoch`, `train_loss`, `val_top1`, …).
+        training_seconds: spent training, or converting a file.
+        params, nonzero_params: of the network, or of the one that the file stands for.
+        deployed: the file that the stage made itself; None where its network is exported.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    notes: list[str] = Field(default_factory=list)
+    skipped: list[tuple[str, str]] = Field(default_factory=list)
+    facts: dict[str, Any] = Field(default_factory=dict)
+    history: list[dict[str, int | float]] = Field(default_factory=list)
+    training_seconds: float
+    params: int
+    nonzero_params: int
+    deployed: OwnFile | None = None
+
+    def write(self, path: Path) -> None:
+        """Write the file."""
+        content = self.model_dump()
+        if self.deployed is None:
+            del content["deployed"]
+        path.write_text(json.dumps(content), encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> "StageOutcome":
+        """What `write` wrote."""
+        return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))

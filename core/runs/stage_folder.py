@@ -1,0 +1,89 @@
+"""Who lies where in a stage's folder of a run.
+
+`result.json` and `checkpoint/` (a network), `deployed/` (a file that the stage made itself), or both;
+`artefacts/` (the files that can be deployed, with their predictions); `report.json`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.common.files import write_atomically
+from core.deploy.artefact_folder import ArtefactFolder
+from core.models.checkpoint_files import is_checkpoint
+from core.records.reports import StageReport
+from core.records.stage_outcome import StageOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class StageFolder:
+    """One stage's folder; its parts may not be there yet."""
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder that the stage's network is saved in."""
+        return self.path / "checkpoint"
+
+    @property
+    def network(self) -> Path | None:
+        """The same, where the stage left a network."""
+        return self.checkpoint if is_checkpoint(self.checkpoint) else None
+
+    @property
+    def deployed(self) -> Path:
+        """The folder of a file that the stage made itself."""
+        return self.path / "deployed"
+
+    def deployed_as(self, precision: str) -> Path:
+        """The file that the stage made itself in a precision."""
+        return self.deployed / f"{precision}.onnx"
+
+    @property
+    def deployed_file(self) -> Path | None:
+        """The file that the stage made itself, where it made one."""
+        return next(self.deployed.glob("*.onnx"), None)
+
+    @property
+    def artefacts(self) -> ArtefactFolder:
+        """The files that can be deployed and their predictions."""
+        return ArtefactFolder(self.path / "artefacts")
+
+    @property
+    def outcome_file(self) -> Path:
+        """Written last of what the stage makes: it marks that as whole."""
+        return self.path / "result.json"
+
+    @property
+    def made(self) -> bool:
+        """Whether the stage has made its network or file."""
+        return self.outcome_file.is_file()
+
+    @property
+    def outcome(self) -> StageOutcome:
+        """What the stage said of what it made."""
+        return StageOutcome.read(self.outcome_file)
+
+    def write_outcome(self, outcome: StageOutcome) -> None:
+        """Say that the stage is made."""
+        outcome.write(self.outcome_file)
+
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """What the stage makes itself, in the order in which it is moved in."""
+        return self.checkpoint, self.deployed, self.outcome_file
+
+    @property
+    def report_file(self) -> Path:
+        """The finished stage's report."""
+        return self.path / "report.json"
+
+    @property
+    def report(self) -> StageReport | None:
+        """The report, once the stage is evaluated."""
+        file = self.report_file
+        return StageReport.model_validate_json(file.read_bytes()) if file.is_file() else None
+
+    def write_report(self, report: StageReport) -> None:
+        """Write the report whole or not at all."""
+        write_atomically(self.report_file, report.model_dump_json(indent=1))
