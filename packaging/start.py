@@ -1,4 +1,4 @@
-"""Where the packaged programs begin: as a child process, as the command line, or as the window.
+"""Where the packaged programs begin: as a child process, as the process of a run, as the command line, or as the window.
 
 Both programs run this file. PyInstaller's loader has put its own folder into LD_LIBRARY_PATH by now.
 """
@@ -27,6 +27,10 @@ def main() -> int:
 
     if is_child(sys.argv):
         child_main(sys.argv)
+    if len(sys.argv) == 3 and sys.argv[1] == "--espalier-run":
+        from core.engine.run_process import main as run_process
+
+        return run_process(sys.argv)
     _find_certificates()
     if Path(sys.executable).stem == "espalier-window":
         from gui.app import main as window

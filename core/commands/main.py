@@ -46,7 +46,18 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--resume", action="store_true", help="go on with the unfinished run of this file")
     _machine_options(run)
     run.add_argument("--json", action="store_true", help="print one JSON object with all results")
+    run.add_argument(
+        "--stay", action="store_true", help="the run goes on when this terminal closes; Ctrl+C leaves it"
+    )
     run.set_defaults(do=runs.run)
+
+    attach = commands.add_parser("attach", help="follow a run that goes on; Ctrl+C leaves it")
+    attach.add_argument("run", help="run folder or name")
+    attach.add_argument(
+        "--do", dest="wish", choices=("pause", "resume", "stop", "finish-stage"), help="ask the run for this instead"
+    )
+    attach.add_argument("--json", action="store_true", help="print one JSON object with all results")
+    attach.set_defaults(do=runs.attach)
 
     check = commands.add_parser("check", help="check a pipeline and estimate its time, disk and memory")
     check.add_argument("file", help="pipeline file or recipe name")

@@ -1,10 +1,12 @@
-"""`espalier run` and `espalier check`."""
+"""`espalier run`, `espalier attach` and `espalier check`."""
 
 import argparse
 import json
 import math
+import shlex
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from core.commands.terminal import Narrator, say
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.document.stage_keys import stage_keys
 
 
 def machine_options(options: argparse.Namespace) -> Any:
@@ -33,19 +36,51 @@ def machine_options(options: argparse.Namespace) -> Any:
 
 
 def run(options: argparse.Namespace) -> int:
-    from core.document.stage_keys import stage_keys
-    from core.engine.engine import Engine
+    from core.engine.run_follower import start_run
     from core.runs.home import Home
 
     home = Home.default()
+    machine = machine_options(options)
     run = _open_run(options, home)
+    known = sum(1 for _ in run.events())
+    return _follow(start_run(run, home, machine, options.stay, known), options)
+
+
+def attach(options: argparse.Namespace) -> int:
+    """Follow a run that goes on in another process, or ask it for something."""
+    from core.engine.run_follower import RunFollower, send
+    from core.runs.home import Home
+    from core.runs.run_folder import resolve_run
+
+    run = resolve_run(options.run, Home.default())
+    if not run.active:
+        raise EspalierError(
+            f"Expected a run that goes on, {run.name} does not: it is {run.status}.",
+            f"espalier run {shlex.quote(str(run.folder))} --resume goes on with a run that was not completed.",
+        )
+    if options.wish is not None:
+        send(run, options.wish.replace("-", "_"))
+        return 0
+    options.stay = True
+    return _follow(RunFollower(run), options)
+
+
+def _follow(follower: Any, options: argparse.Namespace) -> int:
+    """Tell what a run says until it ends or is left; the exit status."""
+    run, stay = follower.run, options.stay
     control = RunControl()
-    interrupted = stop_on_interrupt(control)
-    narrator = Narrator()
-    with narrator:
-        done = Engine(run, home, machine_options(options), control, narrator).run()
+    interrupted = stop_on_interrupt(control, follower.leave if stay else None)
+    try:
+        with Narrator() as narrator:
+            done = follower.follow(control, lambda told: narrator(told.event))
+    except KeyboardInterrupt:
+        follower.kill()
+        raise
     if interrupted:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if done is None:
+        say(f"The run goes on. Follow it again with: espalier attach {run.name}")
+        return 0
     if options.json:
         sys.stdout.write(json.dumps(run_as_json(run, stage_keys(run.pipeline)), indent=1) + "\n")
     elif done.status == "completed":
@@ -80,14 +115,21 @@ def _open_run(options: argparse.Namespace, home: Any) -> Any:
     return RunFolder.create(pipeline, file.resolve().parent, home, options.out)
 
 
-def stop_on_interrupt(control: RunControl) -> list[int]:
-    """Ctrl+C asks the run to stop; a second one ends the process at once."""
+def stop_on_interrupt(control: RunControl, leave: Callable[[], None] | None = None) -> list[int]:
+    """Ctrl+C asks the work to stop; a second one ends the process at once.
+
+    Args:
+        leave: called instead of stopping, where the work goes on without this process.
+    """
     seen: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if seen:
             raise KeyboardInterrupt
         seen.append(number)
+        if leave is not None:
+            leave()
+            return
         say("Stopping; press Ctrl+C again to end at once.")
         control.stop()
 

@@ -107,7 +107,10 @@ class RunFollower:
 
     def _pass_on(self, control: RunControl) -> None:
         """Hand what was asked of `control` since the last time to the run's process."""
-        if control.stopping:
+        stopping = control.stopping
+        if self._left.is_set():  # whoever leaves may stop the control then: that stops no run
+            return
+        if stopping:
             if not self._sent_stop:
                 self._sent_stop = True
                 send(self.run, "stop")

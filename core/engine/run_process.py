@@ -16,6 +16,7 @@ import faulthandler
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -34,7 +35,7 @@ RUN_FLAG = "--espalier-run"
 CONTROL = "control.jsonl"
 LOG = "run.log"
 _POLL_SECONDS = 0.1
-_LOCK_SECONDS = 3.0  # others look for a moment whether the run goes on
+_LOCK_SECONDS = 5.0  # others look for a moment whether the run goes on; one that was stopped may still end
 
 
 class ControlReader:
@@ -52,7 +53,7 @@ class ControlReader:
 
     def __enter__(self) -> "ControlReader":
         self._path.unlink(missing_ok=True)  # meant for a process before this one
-        self._run.update_info(paused=False)
+        self._run.update_info(paused=False, process={"pid": os.getpid(), "host": socket.gethostname()})
         self._thread.start()
         return self
 
@@ -131,8 +132,9 @@ def _private_output() -> TextIO:
 
 
 def _stop_with_parent(control: RunControl) -> None:
-    while sys.stdin.buffer.read(1024):
-        pass
+    with contextlib.suppress(OSError):
+        while os.read(0, 1024):  # not by sys.stdin, whose lock would be held when the interpreter ends
+            pass
     control.stop()
 
 

@@ -21,6 +21,7 @@ class RunInfo(BaseModel):
         document: the pipeline as the person wrote it.
         machine: the fingerprint of the machine that ran it. device, threads: what it ran on.
         message: how the run ended, in a sentence. paused: a person holds a run that goes on.
+        process: number (`pid`) and `host` of the process that works or worked in the folder last.
         pipeline_name: of the pipeline, where the person has given the run a `name` of its own.
         deleted: when it was moved to the trash, seconds since 1970.
     """
@@ -40,6 +41,7 @@ class RunInfo(BaseModel):
     seconds: float | None = None
     message: str = ""
     paused: bool = False
+    process: dict[str, Any] = Field(default_factory=dict)
     pipeline_name: str = ""
     tags: tuple[str, ...] = ()
     notes: str = ""
@@ -50,7 +52,7 @@ class RunInfo(BaseModel):
     def _known_status(cls, value: Any) -> Any:
         return value if value in get_args(RunStatus) else "new"
 
-    @field_validator("machine", mode="before")
+    @field_validator("machine", "process", mode="before")
     @classmethod
     def _known_machine(cls, value: Any) -> Any:
         return value if isinstance(value, dict) else {}

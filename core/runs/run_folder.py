@@ -258,6 +258,11 @@ def find_runs(home: Home) -> list[RunFolder]:
     return [RunFolder(path) for path in folders]
 
 
+def running_runs(home: Home) -> list[RunFolder]:
+    """The runs of the home that a process works at now, newest first; looks at every run."""
+    return [run for run in find_runs(home) if run.active]
+
+
 def unfinished_run(home: Home, pipeline: Pipeline) -> RunFolder | None:
     """The newest run of exactly this document that is not completed."""
     wanted = documents.dumps(pipeline)

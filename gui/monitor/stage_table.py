@@ -16,7 +16,9 @@ STATUS: dict[str, tuple[str, str, str]] = {
     "done": ("done", "good", QT_TR_NOOP("Done")),
     "cached": ("cached", "good", QT_TR_NOOP("From the cache")),
     "failed": ("error", "bad", QT_TR_NOOP("Failed")),
+    "paused": ("pause", "accent", QT_TR_NOOP("Paused")),
     "stopped": ("pause", "warning", QT_TR_NOOP("Stopped")),
+    "interrupted": ("warning", "warning", QT_TR_NOOP("Interrupted")),
 }
 
 
@@ -128,7 +130,7 @@ class _Row(QWidget):
         detail = _detail(stage)
         self._detail.setText(detail)
         self._detail.setVisible(bool(detail))
-        self._bar.setVisible(stage.status == "running")
+        self._bar.setVisible(stage.status in ("running", "paused"))
         self._bar.setValue(round(stage.fraction * 1000))
         self.spoken = ", ".join(part for part in (stage.name, words, detail) if part)
         self.setAccessibleName(self.spoken)
@@ -158,6 +160,8 @@ def _detail(stage: StageState) -> str:
         if stage.best_epoch
         else ""
     )
+    if stage.status == "paused":
+        return epochs
     if stage.status == "running":
         return " · ".join(part for part in (stage.phase, epochs, time_left(stage.seconds_left)) if part)
     if stage.status in ("done", "cached"):

@@ -19,6 +19,7 @@ _ENDS = {
     "completed": QT_TR_NOOP("{run} is complete"),
     "stopped": QT_TR_NOOP("{run} was stopped"),
     "failed": QT_TR_NOOP("{run} failed"),
+    "interrupted": QT_TR_NOOP("{run} was interrupted"),
 }
 
 

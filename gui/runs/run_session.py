@@ -1,6 +1,7 @@
-"""One run at a time: starts the engine on the worker, steers it, keeps the picture of it.
+"""One run at a time: starts its process or attaches to it, steers it, keeps the picture of it.
 
-The window's state is computed from here and from the document; nothing stores "enabled".
+A run works in a process of its own, which goes on when the window closes; the worker's thread follows
+it. The window's state is computed from here and from the document; nothing stores "enabled".
 """
 
 import contextlib
@@ -14,6 +15,8 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
+from core.engine.options import Options
+from core.engine.run_follower import RunFollower, ToldEvent, start_run
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, unfinished_run
 from gui.base.translation import tr
@@ -30,7 +33,7 @@ class Session(QObject):
         changed: the state of the run or the steering is other than before.
         running_changed: whether a run goes on; only when that is other than before.
         stage_done: a stage has finished; its report is in the run folder.
-        run_ended: "completed", "stopped" or "failed"; a `Failure` follows by `failed`.
+        run_ended: "completed", "stopped", "failed" or "interrupted"; after the last two a `Failure` follows by `failed`.
 
     `options` gives what the engine's `Options` are made from, asked when a run starts.
     """
@@ -47,7 +50,8 @@ class Session(QObject):
         self.options: Callable[[], dict[str, Any]] = dict
         self.run: RunFolder | None = None
         self.state = RunState()
-        self.paused = False
+        self._follower: RunFollower | None = None
+        self._left = False
         self.worker = Worker(self, merged)
         self.worker.happened.connect(self._take)
         self.worker.completed.connect(lambda _result: self._ended("completed"))
@@ -64,24 +68,41 @@ class Session(QObject):
             return "stopping"
         return "paused" if self.paused else "running"
 
+    @property
+    def paused(self) -> bool:
+        """Whether the run is held, by this window or another watcher, or was just asked to hold."""
+        return self.worker.running and self.worker.control.paused
+
     def start(self, pipeline: Pipeline, base: Path) -> None:
         """Run `pipeline` in a fresh run folder; raises `EspalierError` when that cannot be made."""
         if self.worker.retired:  # the window closes: nothing would run in the folder
             return
-        self._go(RunFolder.create(pipeline, base, self.home), RunState())
+        self._start(RunFolder.create(pipeline, base, self.home), RunState(), 0)
 
     def resume_run(self, run: RunFolder) -> None:
         """Go on with a run that was stopped; what is finished is kept."""
-        state = RunState()
-        state.take_all(run.events())
-        self._go(run, state)
+        state, records = RunState(), list(run.events())
+        state.take_all(records)
+        self._start(run, state, len(records))
 
     def show(self, run: RunFolder) -> None:
-        """Show the curves and the log of a run from before."""
-        if not self.worker.running:
-            self.run, self.state = run, RunState()
-            self.state.take_all(run.events())
-            self.changed.emit()
+        """Show the curves and the log of a run from before; one that goes on is followed."""
+        if self.worker.running:
+            return
+        if run.active:
+            self._follow(run, RunState(), RunFollower(run))
+            return
+        self.run, self.state = run, RunState()
+        self.state.take_all(run.events())
+        if run.status == "interrupted":
+            self.state.interrupt()
+        self.changed.emit()
+
+    def leave(self) -> None:
+        """Stop following the run, which goes on; `run_ended` is not told."""
+        self._left = True
+        if self._follower is not None:
+            self._follower.leave()
 
     def look_for_unfinished(self, pipeline: Pipeline) -> None:
         """Remember the newest run of exactly this document that is not completed."""
@@ -100,18 +121,15 @@ class Session(QObject):
     def pause(self) -> None:
         if self.steered == "running":
             self.worker.control.pause()
-            self.paused = True
             self.changed.emit()
 
     def go_on(self) -> None:
         if self.steered == "paused":
             self.worker.control.resume()
-            self.paused = False
             self.changed.emit()
 
     def stop(self) -> None:
         """Ask the run to stop; finished epochs are kept."""
-        self.paused = False
         self.worker.stop()
         self.changed.emit()
 
@@ -119,16 +137,18 @@ class Session(QObject):
         """Let the stage that trains end after this epoch."""
         self.worker.control.finish_stage()
 
-    def _go(self, run: RunFolder, state: RunState) -> None:
-        self.run, self.state, self.paused, self._unfinished = run, state, False, None
-        home, options = self.home, self.options()
+    def _start(self, run: RunFolder, state: RunState, known: int) -> None:
+        """Start the run's process; the first `known` events are in `state` already."""
+        options = Options(**self.options())
+        self._follow(run, state, start_run(run, self.home, options, stay=True, after=known))
+
+    def _follow(self, run: RunFolder, state: RunState, follower: RunFollower) -> None:
+        self.run, self.state, self._unfinished = run, state, None
+        self._follower, self._left = follower, False
 
         def job(control: RunControl, say: Say) -> Any:
-            from core.engine.engine import Engine
-            from core.engine.options import Options
-
-            done = Engine(run, home, Options(**options), control, say).run()
-            if done.status == "stopped":
+            done = follower.follow(control, say)
+            if done is None or done.status == "stopped":
                 raise Stopped
             if done.status == "failed":
                 raise EspalierError(done.message, done.advice, done.details)
@@ -138,16 +158,25 @@ class Session(QObject):
         self.running_changed.emit(self.worker.running)
         self.changed.emit()
 
-    def _take(self, batch: list[Any]) -> None:
-        finished = len([stage for stage in self.state.stages.values() if stage.report])
-        for event in batch:
-            self.state.take(event)
+    def _take(self, batch: list[ToldEvent]) -> None:
+        finished = self._finished()
+        for told in batch:
+            self.state.take(told.event, told.time)
         self.changed.emit()
-        if len([stage for stage in self.state.stages.values() if stage.report]) != finished:
+        if self._finished() != finished:
             self.stage_done.emit()
 
+    def _finished(self) -> int:
+        return sum(1 for stage in self.state.stages.values() if stage.report)
+
     def _ended(self, how: str) -> None:
-        self.paused = False
+        self._follower = None
+        if self._left:
+            self.running_changed.emit(False)
+            return
+        if how != "completed" and self.state.done is None:
+            how = "interrupted"
+            self.state.interrupt()
         if self.run is not None and how != "completed":
             try:
                 text = self.run.info.document

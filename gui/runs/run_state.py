@@ -14,7 +14,7 @@ from core.records import events
 from core.records.events import Event, event_from
 from gui.base.translation import tr
 
-Status = Literal["waiting", "running", "done", "cached", "failed", "stopped"]
+Status = Literal["waiting", "running", "paused", "done", "cached", "failed", "stopped", "interrupted"]
 _CACHED_STEPS = 100  # width of an epoch of a cached stage before any stage has told its own
 
 
@@ -149,13 +149,29 @@ class RunState:
             for key, name in zip(event.stages, event.names, strict=True)
         }
         for stage in self.stages.values():
-            if stage.status in ("running", "failed", "stopped"):
+            if stage.status not in ("done", "cached"):
                 stage.status = "waiting"
         self.done, self.measuring, self.fraction, self.seconds_left = None, False, 0.0, None
         self.phase = ""
         self.log.append(
             LogLine("info", "", f"{tr('Going on with') if event.resumed else tr('Started')} {event.run}")
         )
+        self.version += 1
+
+    def _on_runpaused(self, event: events.RunPaused) -> None:
+        stage = self.stages.get(self.current)
+        if stage is not None and stage.status in ("running", "paused"):
+            stage.status = "paused" if event.paused else "running"
+        self.log.append(LogLine("info", "", tr("Paused") if event.paused else tr("Going on")))
+
+    def interrupt(self) -> None:
+        """The process of the run is gone without having told an end."""
+        self.seconds_left, self.measuring, self.training = None, False, False
+        self.phase = tr("Interrupted; every finished epoch is kept")
+        for stage in self.stages.values():
+            if stage.status in ("running", "paused"):
+                stage.status, stage.phase, stage.seconds_left, stage.training = "interrupted", "", None, False
+        self.log.append(LogLine("error", "", tr("Interrupted: the process of the run is gone.")))
         self.version += 1
 
     def _on_stagestarted(self, event: events.StageStarted) -> None:
@@ -268,7 +284,7 @@ class RunState:
         self.measuring = self.training = False
         self.phase = event.message
         for stage in self.stages.values():
-            if stage.status == "running":
+            if stage.status in ("running", "paused"):
                 stage.status = "failed" if event.status == "failed" else "stopped"
         if event.status == "completed":
             self.fraction = 1.0
@@ -282,8 +298,7 @@ class RunState:
 
 
 def merged(batch: list[Any]) -> list[Any]:
-    """A batch of events without the progress that later progress of the same batch outdates."""
-    last = max((index for index, event in enumerate(batch) if isinstance(event, events.Progress)), default=-1)
-    return [
-        event for index, event in enumerate(batch) if index == last or not isinstance(event, events.Progress)
-    ]
+    """A batch of `ToldEvent`s without the progress that later progress of the same batch outdates."""
+    progress = [isinstance(told.event, events.Progress) for told in batch]
+    last = max((index for index, is_progress in enumerate(progress) if is_progress), default=-1)
+    return [told for index, told in enumerate(batch) if index == last or not progress[index]]

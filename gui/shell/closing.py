@@ -1,4 +1,4 @@
-"""Closing the window: asks about a run and unsaved changes, then waits for the work to end."""
+"""Closing the window: asks about a run and unsaved changes, then waits for the window's own work to end."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,11 @@ from PySide6.QtWidgets import QWidget
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Worker
+from gui.runs.run_session import Session
 
 _LIMIT_MS = 20_000
-STOP, LATER, CANCEL = QT_TR_NOOP("Stop and quit"), QT_TR_NOOP("Quit when it is done"), QT_TR_NOOP("Cancel")
+LEAVE, STOP = QT_TR_NOOP("Leave it running"), QT_TR_NOOP("Stop and quit")
+LATER, CANCEL = QT_TR_NOOP("Quit when it is done"), QT_TR_NOOP("Cancel")
 
 
 class Closing(QObject):
@@ -19,7 +21,7 @@ class Closing(QObject):
     It waits for every `Worker` below the window.
 
     Args:
-        run: the run's worker; a person is asked before that one is stopped.
+        run: the session; a person is asked whether its run goes on without the window.
         may_leave: asks about unsaved changes.
         waiting: how many runs are still in the queue.
     """
@@ -27,7 +29,7 @@ class Closing(QObject):
     def __init__(
         self,
         window: QWidget,
-        run: Worker,
+        run: Session,
         messages: Messages,
         may_leave: Callable[[], bool],
         say: Callable[[str], None],
@@ -45,10 +47,11 @@ class Closing(QObject):
     def may_close(self) -> bool:
         """True when nothing is left to ask or to wait for."""
         if not self.going:
-            if self._run.running and not self._agreed_to_stop():
+            answer = self._ask_about_run() if self._run.worker.running else STOP
+            if answer not in (LEAVE, STOP) or not self._may_leave():
                 return False
-            if not self._may_leave():
-                return False
+            if answer == LEAVE:
+                self._run.leave()
         self._set_going(True)
         busy = self._busy()
         if not busy:
@@ -75,22 +78,26 @@ class Closing(QObject):
         if how == "completed":
             QTimer.singleShot(0, self._window, self._window.close)
 
-    def _agreed_to_stop(self) -> bool:
+    def _ask_about_run(self) -> str:
+        """What a person wants to become of the run; "" where the window stays for now."""
         waiting = self._waiting()
         more = tr("Runs in the queue, which is kept: {count}.", count=waiting) if waiting else ""
-        kept = tr("Stopping keeps every finished epoch; Resume run goes on with it next time.")
+        kept = tr(
+            "It can go on without the window, which follows it again when it is opened. Stopping keeps every "
+            "finished epoch; Resume run goes on with it next time."
+        )
         answer = self._messages.question(
             tr("A run is going on"),
-            tr("A run is going on. What shall become of it?"),
+            tr("A run is going on. What should happen to it?"),
             f"{kept} {more}".strip(),
-            (STOP, LATER, CANCEL),
+            (LEAVE, STOP, LATER, CANCEL),
         )
         self.after_run = answer == LATER and self._may_leave()
         if self.after_run:
-            if not self._run.running:  # it ended while the question stood
-                return True
+            if not self._run.worker.running:  # it ended while the question stood
+                return STOP
             self._say(tr("The window closes when every run is done; closing it again asks again."))
-        return answer == STOP
+        return answer if answer != LATER else ""
 
     def _workers(self) -> list[Worker]:
         return self._window.findChildren(Worker)

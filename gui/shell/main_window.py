@@ -11,6 +11,7 @@ from core.analysis.rows import Row
 from core.common.errors import Problem
 from core.records.reports import Cause
 from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 from gui.base import open_files as files
 from gui.base.actions import make_actions, make_menus, show_theme
 from gui.base.document import Document
@@ -109,13 +110,13 @@ class MainWindow(QMainWindow):
         document, session, messages = self.document, self.session, self.messages
         self.conductor = QueueRunner(session, self.aids.settings, messages, Notifications(self), self)
         self.monitor.attach_queue(self.conductor.queue, self.conductor.start_next)
-        self.jobs = Jobs(messages, self)
+        self.jobs = Jobs(self.home, messages, self)
         self.before = CheckBeforeRun(self, document, self.outlook, self.home, self.jobs.estimator)
         self.steering = RunController(
             self, document, session, self.conductor, self.before, self.places, messages
         )
         self.leaving = Closing(
-            self, session.worker, messages, self.desk.may_leave, self.status.say,
+            self, session, messages, self.desk.may_leave, self.status.say,
             lambda: len(self.conductor.queue.entries),
         )  # fmt: skip
 
@@ -166,6 +167,7 @@ class MainWindow(QMainWindow):
         self.aids.settings.changed.connect(self._settings_changed)
         jobs.warmer.completed.connect(lambda _words: self.outlook.start(measures=True))
         jobs.device_found.connect(self.status.show_device)
+        jobs.running_found.connect(self._attach)
         conductor.awake.changed.connect(lambda: self.status.show_awake(conductor.awake.words))
 
     # showing
@@ -264,7 +266,17 @@ class MainWindow(QMainWindow):
         if self.leaving.going:
             return
         self.jobs.warm_up(self.session.options())
+        self.jobs.find_running()
         self.session.look_for_unfinished(self.document.pipeline)
+
+    def _attach(self, run: RunFolder) -> None:
+        """Follow a run that goes on; a window that was opened without a document of its own shows it."""
+        if self.session.steered != "idle" or self.leaving.going:
+            return
+        self.steering.show(run, replay=True)
+        if self.document.path is None:
+            self.go("monitor")
+        self.status.say(tr("Following {run}, which goes on.", run=run.name))
 
     def _settings_changed(self) -> None:
         """The next run, and what the status bar says of the device, take the new settings."""

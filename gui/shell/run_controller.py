@@ -22,6 +22,7 @@ _ENDS = {
     "completed": QT_TR_NOOP("The run is complete."),
     "stopped": QT_TR_NOOP("Stopped; Resume run goes on where it was."),
     "failed": QT_TR_NOOP("The run failed."),
+    "interrupted": QT_TR_NOOP("The run was interrupted; Resume run goes on where it was."),
 }
 
 

@@ -1,10 +1,12 @@
-"""Long work beside the run: loading PyTorch once, checks before a run."""
+"""Long work beside the run: loading PyTorch once, looking for a run that goes on, checks before a run."""
 
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
 from core.common.control import RunControl
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder, running_runs
 from gui.base.messages import Messages
 from gui.base.translation import tr
 from gui.base.worker import Failure, Say, Worker
@@ -15,13 +17,18 @@ class Jobs(QObject):
 
     Signals:
         device_found: which device the engine will use, in words.
+        running_found: a `RunFolder` of the home that a process works at.
     """
 
     device_found = Signal(str)
+    running_found = Signal(object)
 
-    def __init__(self, messages: Messages, parent: QObject):
+    def __init__(self, home: Home, messages: Messages, parent: QObject):
         super().__init__(parent)
-        self.warmer, self.estimator = Worker(self), Worker(self)
+        self._home = home
+        self.warmer, self.finder, self.estimator = Worker(self), Worker(self), Worker(self)
+        self.finder.completed.connect(self._found)
+        self.finder.failed.connect(messages.failure)
         self._messages = messages
         self.warmer.completed.connect(self.device_found.emit)
         self.warmer.failed.connect(self._not_warm)
@@ -39,6 +46,17 @@ class Jobs(QObject):
 
         if not self.warmer.running:
             self.warmer.start(tr("loading PyTorch"), job)
+
+    def find_running(self) -> None:
+        """Look for runs that go on: a window that was closed has left one, or another window follows it."""
+        if not self.finder.running:
+            self.finder.start(
+                tr("looking for runs that go on"), lambda _control, _say: running_runs(self._home)
+            )
+
+    def _found(self, runs: list[RunFolder]) -> None:
+        if runs:
+            self.running_found.emit(runs[0])
 
     def _not_warm(self, failure: Failure) -> None:
         self.device_found.emit(tr("Engine not available"))

@@ -1,6 +1,7 @@
 """What shapes the curves and surrounds a run: smoothing, axes, zoom, read-out, log, meters, queue, staying awake."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 from test_gui_monitor import epoch, started
-from test_gui_session import FakeEngine, engine, forever, training  # noqa: F401
+from test_gui_session import SOON, training, work  # noqa: F401
 
 from core.common.durations import clock
 from core.document.pipeline import Pipeline
@@ -223,7 +224,7 @@ def test_meters_show_a_sample_and_stand_still(qtbot: Any, theme: Theme) -> None:
     assert meters.texts() == {
         "cpu": "42 % of 2 threads", "memory": "3.0 of 8.0 GB", "gpu0": "7 %", "gpu-memory0": "1.0 of 2.0 GB",
     }  # fmt: skip
-    with qtbot.waitSignal(meters.sampling.sampled, timeout=5000):
+    with qtbot.waitSignal(meters.sampling.sampled, timeout=SOON):
         meters.show()
     meters.hold(True)
     assert meters.sampling._ended is None
@@ -251,24 +252,23 @@ def test_the_queue_is_remembered_and_reordered(qapp: Any, tiny: Pipeline, tmp_pa
 def test_a_queued_run_starts_by_itself(
     qtbot: Any,
     tiny_window: MainWindow,
-    engine: type[FakeEngine],  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[str], None],  # noqa: F811
 ) -> None:
     window = tiny_window
     window.messages.ask_with = lambda dialog: dialog.deleteLater() or "Add to the queue"  # type: ignore[func-returns-value]
-    monkeypatch.setattr(engine, "work", forever)
+    work("forever")
     window.steering.start()
-    qtbot.waitUntil(lambda: training(window))
+    qtbot.waitUntil(lambda: training(window), timeout=SOON)
     first = window.session.run.folder
     window.steering.start()
     pane = window.monitor.queue
     assert pane is not None and pane.isVisible() and pane.list.item(0).text() == "1.  Tiny"
     assert not pane.start.isVisible()
-    monkeypatch.setattr(engine, "work", lambda self: None)
+    work("nothing")
     window.actions_.stop.trigger()
-    qtbot.waitUntil(lambda: window.session.steered == "idle")
+    qtbot.waitUntil(lambda: window.session.steered == "idle", timeout=SOON)
     assert pane.start.isEnabled() and len(window.conductor.queue.entries) == 1  # who stops wants it quiet
-    with qtbot.waitSignal(window.session.run_ended, timeout=5000) as signal:
+    with qtbot.waitSignal(window.session.run_ended, timeout=SOON) as signal:
         qtbot.mouseClick(pane.start, Qt.MouseButton.LeftButton)
     assert signal.args == ["completed"] and window.session.run.folder != first
     assert not pane.isVisible()
@@ -277,41 +277,32 @@ def test_a_queued_run_starts_by_itself(
 def test_the_next_run_follows_a_completed_one(
     qtbot: Any,
     tiny_window: MainWindow,
-    engine: type[FakeEngine],  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[str], None],  # noqa: F811
 ) -> None:
     window, ended = tiny_window, []
-    monkeypatch.setattr(engine, "work", lambda self: None)
+    work("nothing")
     window.session.run_ended.connect(ended.append)
     for _ in range(2):
         window.conductor.queue.add(window.document.pipeline, window.document.base)
     window.conductor.start_next()
-    qtbot.waitUntil(lambda: ended == ["completed", "completed"], timeout=10_000)
+    qtbot.waitUntil(lambda: ended == ["completed", "completed"], timeout=SOON)
     assert not window.conductor.queue.entries
 
 
 def test_quit_when_it_is_done(
     qtbot: Any,
     tiny_window: MainWindow,
-    engine: type[FakeEngine],  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[str], None],  # noqa: F811
 ) -> None:
-    go = {"on": True}
-
-    def work(self: FakeEngine) -> None:
-        self.say(events.PhaseStarted("fp32", "train", "Training"))
-        while go["on"]:
-            self.control.checkpoint()
-
     window = tiny_window
     window.messages.ask_with = lambda dialog: dialog.deleteLater() or "Quit when it is done"  # type: ignore[func-returns-value]
-    monkeypatch.setattr(engine, "work", work)
+    work("until_told")
     window.steering.start()
-    qtbot.waitUntil(lambda: training(window))
+    qtbot.waitUntil(lambda: training(window), timeout=SOON)
     window.close()
     assert window.isVisible() and window.session.steered == "running"
-    go["on"] = False
-    qtbot.waitUntil(lambda: not window.isVisible(), timeout=5000)
+    (window.session.run.folder / "enough").touch()
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=SOON)
     assert window.session.run.info.status == "completed"
 
 

@@ -1,74 +1,37 @@
-"""Runs from the window, with an engine that only speaks: start, pause, stop, resume, failure, leaving."""
+"""Runs from the window, in a process whose engine only speaks: start, pause, stop, resume, failure, leaving, attaching."""
 
+import os
+import signal
 import sys
 import time
-import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.common.control import RunControl
-from core.common.errors import Stopped
 from core.document.pipeline import Pipeline
-from core.document.stage_keys import stage_keys
-from core.records import events
+from core.engine import run_follower
+from core.engine.run_follower import send
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder
+from core.runs.run_folder import RunFolder, running_runs
 from gui.shell.main_window import MainWindow
 
-
-@dataclass(frozen=True)
-class FakeOptions:
-    device: str = "auto"
-    threads: int = 0
-
-
-class FakeEngine:
-    """Says what the real one says, and works as `work` tells it."""
-
-    work: Callable[["FakeEngine"], None] = lambda engine: None
-
-    def __init__(self, run: RunFolder, home: Home, options: Any, control: RunControl, *listeners: Any):
-        self.folder, self.control, self.listeners = run, control, listeners
-
-    def say(self, event: events.Event) -> None:
-        self.folder.record(event)
-        for listener in self.listeners:
-            listener(event)
-
-    def run(self) -> events.RunDone:
-        keys = tuple(stage_keys(self.folder.pipeline))
-        resumed = any(True for _ in self.folder.events())
-        self.say(events.RunStarted(self.folder.name, str(self.folder.folder), "Tiny", keys, keys, resumed))
-        try:
-            type(self).work(self)
-            done = events.RunDone("completed", "All stages are done.")
-        except Stopped:
-            done = events.RunDone("stopped", "Stopped; every finished epoch is kept.")
-        except ZeroDivisionError as error:
-            done = events.RunDone("failed", f"It broke: {error}", "Mend it.", "Traceback …")
-        self.folder.update_info(status=done.status)
-        self.say(done)
-        self.folder.close()
-        return done
+SCRIPT = Path(__file__).parents[1] / "fake_run.py"
+SOON = 20_000  # milliseconds: a process has to start
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> type[FakeEngine]:
-    module = types.ModuleType("core.engine.engine")
-    module.Engine, module.Options = FakeEngine, FakeOptions  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "core.engine.engine", module)
-    return FakeEngine
+def work(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Says what the next run does: a name of `fake_run.WORK`."""
+    monkeypatch.setattr(run_follower, "program", lambda: [sys.executable, str(SCRIPT)])
+    return lambda name: monkeypatch.setenv("ESPALIER_TEST_WORK", name)
 
 
-def forever(engine: FakeEngine) -> None:
-    engine.say(events.StageStarted("fp32", "FP32", "train", 0, 3))
-    engine.say(events.PhaseStarted("fp32", "train", "Training"))
-    while True:
-        engine.control.checkpoint()
-        time.sleep(0.005)
+def process_of(window: MainWindow) -> int:
+    """The number of the process that the window's run works in."""
+    assert window.session.run is not None
+    return int(window.session.run.info.process["pid"])
 
 
 def training(window: MainWindow) -> bool:
@@ -76,10 +39,10 @@ def training(window: MainWindow) -> bool:
 
 
 def test_a_run_goes_through_and_the_table_opens(
-    qtbot: Any, tiny_window: MainWindow, engine: type[FakeEngine], monkeypatch: pytest.MonkeyPatch
+    qtbot: Any, tiny_window: MainWindow, work: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr(engine, "work", lambda self: None)
-    with qtbot.waitSignal(tiny_window.session.run_ended, timeout=5000) as signal:
+    work("nothing")
+    with qtbot.waitSignal(tiny_window.session.run_ended, timeout=SOON) as signal:
         tiny_window.actions_.run.trigger()
         assert tiny_window.places.current == "monitor"
         assert tiny_window.actions_.run.text() == "Queue &run"
@@ -88,13 +51,11 @@ def test_a_run_goes_through_and_the_table_opens(
     assert tiny_window.actions_.run.isEnabled() and not tiny_window.actions_.resume_run.isVisible()
 
 
-def test_pause_resume_and_stop(
-    qtbot: Any, tiny_window: MainWindow, engine: type[FakeEngine], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "work", forever)
+def test_pause_resume_and_stop(qtbot: Any, tiny_window: MainWindow, work: Callable[[str], None]) -> None:
+    work("forever")
     actions, session = tiny_window.actions_, tiny_window.session
     actions.run.trigger()
-    qtbot.waitUntil(lambda: training(tiny_window))
+    qtbot.waitUntil(lambda: training(tiny_window), timeout=SOON)
     assert actions.pause.isEnabled() and actions.finish.isEnabled() and actions.stop.isEnabled()
     actions.pause.trigger()
     assert session.steered == "paused" and session.worker.control.paused and actions.pause.text() == "&Resume"
@@ -102,8 +63,8 @@ def test_pause_resume_and_stop(
     actions.pause.trigger()
     assert session.steered == "running" and not session.worker.control.paused
     actions.finish.trigger()
-    assert session.worker.control.take_finish_stage()
-    with qtbot.waitSignal(session.run_ended, timeout=5000) as signal:
+    qtbot.waitUntil(lambda: session.state.log[-1].text == "This stage ends soon.", timeout=SOON)
+    with qtbot.waitSignal(session.run_ended, timeout=SOON) as signal:
         actions.stop.trigger()
         assert session.steered == "stopping" and not actions.stop.isEnabled()
     assert signal.args == ["stopped"]
@@ -111,19 +72,19 @@ def test_pause_resume_and_stop(
 
 
 def test_a_stopped_run_can_be_resumed_in_its_own_folder(
-    qtbot: Any, tiny_window: MainWindow, engine: type[FakeEngine], monkeypatch: pytest.MonkeyPatch
+    qtbot: Any, tiny_window: MainWindow, work: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr(engine, "work", forever)
+    work("forever")
     actions, session = tiny_window.actions_, tiny_window.session
     actions.run.trigger()
-    qtbot.waitUntil(lambda: training(tiny_window))
-    with qtbot.waitSignal(session.run_ended, timeout=5000):
+    qtbot.waitUntil(lambda: training(tiny_window), timeout=SOON)
+    with qtbot.waitSignal(session.run_ended, timeout=SOON):
         actions.stop.trigger()
     folder = session.run.folder
     assert actions.resume_run.isVisible() and actions.resume_run.isEnabled()
     assert actions.run.text() == "Run &anew"
-    monkeypatch.setattr(engine, "work", lambda self: None)
-    with qtbot.waitSignal(session.run_ended, timeout=5000) as signal:
+    work("nothing")
+    with qtbot.waitSignal(session.run_ended, timeout=SOON) as signal:
         actions.resume_run.trigger()
     assert signal.args == ["completed"] and session.run.folder == folder
     assert not actions.resume_run.isVisible()
@@ -141,16 +102,12 @@ def test_an_unfinished_run_from_before_is_offered(
 
 
 def test_a_failed_run_says_what_to_do(
-    qtbot: Any, tiny_window: MainWindow, engine: type[FakeEngine], monkeypatch: pytest.MonkeyPatch
+    qtbot: Any, tiny_window: MainWindow, work: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def work(self: FakeEngine) -> None:
-        self.say(events.StageStarted("fp32", "FP32", "train", 0, 3))
-        raise ZeroDivisionError("no")
-
     said: list[Any] = []
-    monkeypatch.setattr(engine, "work", work)
+    work("breaks")
     monkeypatch.setattr(tiny_window.messages, "_open", lambda *words: said.append(words))
-    with qtbot.waitSignal(tiny_window.session.run_ended, timeout=5000) as signal:
+    with qtbot.waitSignal(tiny_window.session.run_ended, timeout=SOON) as signal:
         tiny_window.actions_.run.trigger()
     assert signal.args == ["failed"]
     assert said == [("error", "This did not work", "It broke: no", "Mend it.", "Traceback …")]
@@ -158,55 +115,148 @@ def test_a_failed_run_says_what_to_do(
     assert tiny_window.actions_.resume_run.isVisible()
 
 
-def test_a_runtime_error_in_the_engine_reaches_the_crash_dialog(
-    qtbot: Any, tiny_window: MainWindow, engine: type[FakeEngine], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "how", "details"),
+    [("bug", "exit code 1", "RuntimeError: a bug"), ("crash", "SIGSEGV", "Fatal Python error: Segmentation fault")],
+)  # fmt: skip
+def test_a_crash_of_the_run_leaves_the_window_alive_with_a_sentence(
+    qtbot: Any,
+    tiny_window: MainWindow,
+    work: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    how: str,
+    details: str,
 ) -> None:
-    def broken(self: FakeEngine) -> events.RunDone:
-        raise RuntimeError("a bug")
-
     said: list[Any] = []
-    monkeypatch.setattr(engine, "run", broken)
+    work(name)
     monkeypatch.setattr(tiny_window.messages, "_open", lambda *words: said.append(words))
-    with qtbot.waitSignal(tiny_window.session.run_ended, timeout=5000):
+    with qtbot.waitSignal(tiny_window.session.run_ended, timeout=SOON) as ended:
         tiny_window.actions_.run.trigger()
-    assert said[0][1] == "Something unexpected happened" and "RuntimeError: a bug" in said[0][4]
+    assert ended.args == ["interrupted"]
+    assert f"ended unexpectedly ({how})" in said[0][2] and "Resume" in said[0][3] and details in said[0][4]
+    assert tiny_window.isVisible() and tiny_window.actions_.resume_run.isVisible()
+    assert tiny_window.session.run is not None and tiny_window.session.run.status == "interrupted"
+
+
+def test_a_killed_run_is_interrupted_at_once_and_can_be_resumed(
+    qtbot: Any, tiny_window: MainWindow, work: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work("forever")
+    monkeypatch.setattr(tiny_window.messages, "_open", lambda *words: None)
+    session, monitor = tiny_window.session, tiny_window.monitor
+    tiny_window.actions_.run.trigger()
+    qtbot.waitUntil(lambda: training(tiny_window), timeout=SOON)
+    qtbot.waitUntil(lambda: session.state.stages["fp32"].epoch == 2, timeout=SOON)
+    before = time.monotonic()
+    with qtbot.waitSignal(session.run_ended, timeout=SOON) as ended:
+        os.kill(process_of(tiny_window), signal.SIGKILL)
+    assert ended.args == ["interrupted"] and time.monotonic() - before < 2
+    assert session.state.stages["fp32"].status == "interrupted" and session.steered == "idle"
+    assert "left" not in monitor.left.text() and "Interrupted" in session.state.phase
+    work("nothing")
+    with qtbot.waitSignal(session.run_ended, timeout=SOON) as ended:
+        tiny_window.actions_.resume_run.trigger()
+    assert ended.args == ["completed"]
+
+
+def test_an_interrupted_run_opens_as_interrupted(
+    qtbot: Any, make_window: Any, tiny_window: MainWindow, work: Callable[[str], None]
+) -> None:
+    work("forever")
+    tiny_window.actions_.run.trigger()
+    qtbot.waitUntil(lambda: training(tiny_window), timeout=SOON)
+    run = tiny_window.session.run
+    assert run is not None
+    tiny_window.session.leave()
+    os.kill(process_of(tiny_window), signal.SIGKILL)
+    qtbot.waitUntil(lambda: not run.active, timeout=SOON)
+    other = make_window()
+    other.steering.show(RunFolder.open(run.folder), replay=True)
+    assert other.session.steered == "idle" and not other.monitor.left.isVisible()
+    assert [stage.status for stage in other.session.state.stages.values()] == [
+        "interrupted",
+        "waiting",
+        "waiting",
+    ]
+    assert "Training" not in other.session.state.phase
+
+
+def test_a_run_outlives_its_window_and_another_window_shows_the_whole_curve(
+    qtbot: Any, make_window: Any, tiny_window: MainWindow, work: Callable[[str], None]
+) -> None:
+    work("until_told")
+    tiny_window.messages.ask_with = lambda dialog: dialog.deleteLater() or "Leave it running"
+    tiny_window.actions_.run.trigger()
+    qtbot.waitUntil(lambda: training(tiny_window), timeout=SOON)
+    run = tiny_window.session.run
+    assert run is not None
+    tiny_window.close()
+    qtbot.waitUntil(lambda: not tiny_window.isVisible(), timeout=SOON)
+    assert run.status == "running" and [one.folder for one in running_runs(tiny_window.home)] == [run.folder]
+
+    other = make_window()
+    other.warm_up()
+    qtbot.waitUntil(lambda: other.session.steered == "running", timeout=SOON)
+    qtbot.waitUntil(lambda: training(other), timeout=SOON)
+    assert other.session.state.stages["fp32"].series["val_top1"].values.tolist() == [40.0, 80.0]
+    assert other.places.current == "monitor"
+    with qtbot.waitSignal(other.session.run_ended, timeout=SOON) as ended:
+        (run.folder / "enough").touch()
+    assert ended.args == ["completed"] and run.status == "completed"
+
+
+def test_two_watchers_do_not_disturb_each_other(
+    qtbot: Any, make_window: Any, tiny_window: MainWindow, work: Callable[[str], None]
+) -> None:
+    work("forever")
+    tiny_window.actions_.run.trigger()
+    qtbot.waitUntil(lambda: training(tiny_window), timeout=SOON)
+    run, other = tiny_window.session.run, make_window()
+    assert run is not None
+    other.session.show(RunFolder.open(run.folder))
+    qtbot.waitUntil(lambda: training(other), timeout=SOON)
+    other.actions_.pause.trigger()
+    qtbot.waitUntil(lambda: tiny_window.session.steered == "paused", timeout=SOON)
+    assert tiny_window.session.state.stages["fp32"].status == "paused" and run.status == "paused"
+    assert "Paused" in tiny_window.monitor.stages._rows["fp32"].spoken
+    tiny_window.actions_.pause.trigger()
+    qtbot.waitUntil(lambda: run.status == "running", timeout=SOON)
+    qtbot.waitUntil(lambda: other.session.steered == "running", timeout=SOON)
+    assert other.session.state.stages["fp32"].status == "running"
+    other.session.leave()
+    qtbot.waitUntil(lambda: not other.session.worker.running, timeout=SOON)
+    assert tiny_window.session.steered == "running" and run.status == "running"
+    with qtbot.waitSignal(tiny_window.session.run_ended, timeout=SOON) as ended:
+        send(run, "stop")
+    assert ended.args == ["stopped"]
 
 
 @pytest.mark.parametrize(("answer", "closes"), [("Stop and quit", True), ("Cancel", False), ("", False)])
 def test_closing_asks_what_becomes_of_the_run(
     qtbot: Any,
     tiny_window: MainWindow,
-    engine: type[FakeEngine],
-    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[str], None],
     answer: str,
     closes: bool,
 ) -> None:
-    monkeypatch.setattr(engine, "work", forever)
+    work("forever")
     tiny_window.messages.ask_with = lambda dialog: dialog.deleteLater() or answer
     tiny_window.actions_.run.trigger()
-    qtbot.waitUntil(lambda: training(tiny_window))
+    qtbot.waitUntil(lambda: training(tiny_window), timeout=SOON)
     tiny_window.close()
     if closes:
-        qtbot.waitUntil(lambda: not tiny_window.isVisible(), timeout=5000)
+        qtbot.waitUntil(lambda: not tiny_window.isVisible(), timeout=SOON)
         assert tiny_window.session.run.info.status == "stopped"
     else:
         assert tiny_window.isVisible() and tiny_window.session.steered == "running"
 
 
 def test_a_stage_that_finishes_shows_up_in_the_table_at_once(
-    qtbot: Any, tiny_window: MainWindow, engine: type[FakeEngine], monkeypatch: pytest.MonkeyPatch
+    qtbot: Any, tiny_window: MainWindow, work: Callable[[str], None]
 ) -> None:
-    from made_runs import artefact, report
-
-    def work(self: FakeEngine) -> None:
-        done = report("fp32", "FP32", "train", artefact("fp32", 80.0, 1.0, 4.0))
-        self.folder.stage_folder("fp32").path.mkdir(parents=True)
-        self.folder.write_report(done)
-        self.say(events.StageDone("fp32", False, done.model_dump(mode="json")))
-        forever(self)
-
-    monkeypatch.setattr(engine, "work", work)
+    work("table")
     tiny_window.actions_.run.trigger()
-    qtbot.waitUntil(lambda: tiny_window.compare.model.rowCount() == 1)
+    qtbot.waitUntil(lambda: tiny_window.compare.model.rowCount() == 1, timeout=SOON)
     assert tiny_window.export.view.model.rowCount() == 1
     assert tiny_window.session.steered == "running"
