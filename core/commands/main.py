@@ -54,7 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     attach = commands.add_parser("attach", help="follow a run that goes on; Ctrl+C leaves it")
     attach.add_argument("run", help="run folder or name")
     attach.add_argument(
-        "--do", dest="wish", choices=("pause", "resume", "stop", "finish-stage"), help="ask the run for this instead"
+        "--do",
+        dest="wish",
+        choices=("pause", "resume", "stop", "finish-stage"),
+        help="ask the run for this instead",
     )
     attach.add_argument("--json", action="store_true", help="print one JSON object with all results")
     attach.set_defaults(do=runs.attach)
