@@ -17,6 +17,7 @@ from core.document.stage_keys import stage_keys
 from core.engine import run_process
 from core.records import events
 from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 
 
 class FakeEngine:
