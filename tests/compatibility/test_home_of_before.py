@@ -73,7 +73,7 @@ def test_runs_are_listed_with_all_that_was_written_of_them(before: Before) -> No
 def test_reports_say_what_they_said(before: Before, name: str) -> None:
     run = RunFolder.open(before.home.runs / name)
     for key in STAGES[name]:
-        report, plain = run.finished(key), raw(run.stage_folder(key) / "report.json")
+        report, plain = run.finished(key), raw(run.folder / "stages" / key / "report.json")
         assert not lost(plain, json.loads(report.model_dump_json())), "an entry has another name or value now"
 
 
@@ -155,10 +155,9 @@ def test_every_cache_entry_is_found_again(before: Before, name: str, monkeypatch
     assert entries(before.home.folder) == kept, "something has another key now"
     first = RunFolder.open(before.home.runs / name)
     for key in STAGES[name]:
+        then, now = (run.folder / "stages" / key for run in (first, again))
         for part in ("artefacts/made.json", "result.json"):
-            assert (again.stage_folder(key) / part).read_bytes() == (
-                first.stage_folder(key) / part
-            ).read_bytes()
+            assert (now / part).read_bytes() == (then / part).read_bytes()
         assert again.finished(key).metric("latency_ms") == first.finished(key).metric("latency_ms")
 
 
