@@ -11,8 +11,9 @@ from PySide6.QtWidgets import QApplication
 
 import core
 from core.common.errors import EspalierError
+from core.document import recipes
 from core.runs.home import Home
-from gui.base import open_files as files
+from core.runs.open_document import open_document
 from gui.base.messages import install_crash_hook
 from gui.base.theme import Theme, app_icon
 from gui.base.translation import speak
@@ -54,9 +55,9 @@ def make_window(app: QApplication, what: Path | None = None) -> MainWindow:
     """The window on `what`, or on the quick tour; what cannot be opened is said in a message."""
     problem = None
     try:
-        opened = files.open_any(what or files.FIRST)
+        opened = open_document(what or recipes.FIRST)
     except EspalierError as error:
-        problem, opened = error, files.open_any(files.FIRST)
+        problem, opened = error, open_document(recipes.FIRST)
     home = Home.default()
     window = MainWindow(opened, home, Theme(app))
     if what is None and home.runs.is_dir() and any(home.runs.iterdir()):

@@ -22,9 +22,9 @@ from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QIma
 from PySide6.QtWidgets import QApplication, QWidget
 
 from core.data.store import open_data
+from core.document import edits, stage_tree
 from gui.app import make_application, make_window
 from gui.base.worker import Worker
-from gui.editor import edits, forest
 from gui.editor.palette import NEW
 from gui.shell.main_window import MainWindow
 
@@ -224,7 +224,7 @@ class Gallery:
     def problems(self) -> None:
         """A branched pipeline, and one that cannot run."""
         window, before = self.window, self.window.document.pipeline
-        branched, id = forest.duplicate_stage(before, before.stages[-2].id)
+        branched, id = stage_tree.duplicate_stage(before, before.stages[-2].id)
         window.document.apply(edits.set_enabled(branched, before.stages[1].id, False), "Branch")
         window.go("pipeline")
         window.editor.select("stage", id)

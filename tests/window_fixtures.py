@@ -17,12 +17,12 @@ from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread, QtMsgTy
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from core.document import pipeline as documents
+from core.document import recipes
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
+from core.runs.open_document import OpenedDocument, open_document
 from gui.app import make_application
-from gui.base import open_files as files
 from gui.base.messages import MessageDialog, Messages
-from gui.base.open_files import OpenedDocument
 from gui.base.theme import Theme
 from gui.base.worker import Worker
 from gui.shell.main_window import MainWindow
@@ -148,7 +148,7 @@ def make_window(qtbot: Any, theme: Theme, home: Home) -> Iterator[Callable[..., 
     made: list[MainWindow] = []
 
     def make(opened: OpenedDocument | None = None) -> MainWindow:
-        window = MainWindow(opened or files.open_any(files.FIRST), home, theme)
+        window = MainWindow(opened or open_document(recipes.FIRST), home, theme)
         window.messages.ask_with = lambda dialog: dialog.deleteLater() or ""  # type: ignore[func-returns-value]
         made.append(window)
         window.show()

@@ -176,13 +176,16 @@ class Pipeline(Params):
         """The stages that run, in the order of the file."""
         return tuple(node for node in self.stages if node.enabled)
 
+    def written_parent(self, node: StageNode) -> str:
+        """Id of the stage or source that `node` continues as the file says, a disabled stage included."""
+        if node.from_:
+            return node.from_
+        index = self.stage_ids.index(node.id)
+        return self.stages[index - 1].id if index else self.sources[0].id
+
     def parent(self, node: StageNode) -> str:
         """Id of the stage or source that `node` continues; disabled stages are passed through."""
-        if node.from_:
-            wanted = node.from_
-        else:
-            index = self.stage_ids.index(node.id)
-            wanted = self.stages[index - 1].id if index else self.sources[0].id
+        wanted = self.written_parent(node)
         if wanted in self.stage_ids and not self.stage(wanted).enabled:
             return self.parent(self.stage(wanted))
         return wanted

@@ -1,35 +1,46 @@
-"""The pipelines that come with the application."""
+"""The pipelines that come with the application: the one catalogue of them, for the window and the command line."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from core.common import yaml
 from core.common.errors import EspalierError
 from core.common.files import RESOURCES
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 
 FOLDER = RESOURCES / "recipes"
+FIRST = FOLDER / "quick-tour.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A pipeline file that comes with the application."""
+    """A pipeline file that comes with the application; `name` and `about` are the pipeline's own."""
 
     id: str
+    name: str
+    about: str
     path: Path
 
     def load(self) -> Pipeline:
         return documents.load(self.path)
 
 
-def recipes() -> list[Recipe]:
-    """All of them, the Quick tour first."""
-    found = [Recipe(path.stem, path) for path in sorted(FOLDER.glob("*.yaml"))]
-    return sorted(found, key=lambda recipe: recipe.id != "quick-tour")
+@cache
+def recipes() -> tuple[Recipe, ...]:
+    """All of them, the Quick tour first, the others by id; read without checking them."""
+    found = []
+    for path in sorted(FOLDER.glob("*.yaml"), key=lambda path: (path != FIRST, path.name)):
+        content = yaml.parse(path.read_text(encoding="utf-8")).content
+        if isinstance(content, dict):
+            about = " ".join(str(content.get("about", "")).split())
+            found.append(Recipe(path.stem, str(content.get("name", path.stem)), about, path))
+    return tuple(found)
 
 
 def pipeline_file(text: str) -> Path:
-    """A pipeline file by path, or a recipe by its name.
+    """A pipeline file by path, or a recipe by its id.
 
     Raises:
         EspalierError: when it is neither.

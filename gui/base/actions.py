@@ -8,8 +8,8 @@ from typing import Any
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QMenu
 
+from core.document.recipes import Recipe
 from gui.base import theme
-from gui.base.open_files import Recipe
 from gui.base.translation import QT_TR_NOOP, tr
 
 PLACES = (

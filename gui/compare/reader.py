@@ -12,9 +12,10 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.comparison.compared_runs import ComparedRun, read_all
 from core.runs.home import Home
+from core.runs.library import list_runs
 from gui.base.translation import tr
 from gui.base.worker import Say, Worker
-from gui.start.library import STATUS_WORDS, list_runs
+from gui.runs.status_words import status_word
 
 _PATIENCE = 0.4  # seconds without anything to see
 
@@ -33,7 +34,7 @@ def entries(home: Home) -> list[Entry]:
     """The runs of this home and those from elsewhere, newest first; read from their `run.json` alone."""
     found = []
     for line in list_runs(home):
-        parts = [line.when, STATUS_WORDS[line.status], *line.tags, "" if line.here else tr("another machine")]
+        parts = [line.when, status_word(line.status), *line.tags, "" if line.here else tr("another machine")]
         about = " · ".join(part for part in parts if part)
         words = " ".join([line.folder.name, line.name, line.pipeline, about, line.notes])
         found.append(Entry(str(line.folder), line.name, about, words.casefold()))

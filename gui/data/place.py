@@ -7,8 +7,10 @@ from PySide6.QtCore import QObject, Signal
 
 from core.common.control import RunControl
 from core.data.catalogue import SOURCES
+from core.data.guess_source import guess_source
 from core.data.image_data import ImageData
 from core.data.settings import DataSettings
+from core.document import edits
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
 from gui.base.document import Document
@@ -17,9 +19,7 @@ from gui.base.result_cache import ResultCache
 from gui.base.translation import tr
 from gui.base.worker import Failure, Say, Worker
 from gui.data import jobs
-from gui.data.guess import guess_source
 from gui.data.view import AUGMENTATION, DataView
-from gui.editor import edits
 
 _NOT_FOR_OPENING = {"augmentation", "normalisation", "balance"}
 

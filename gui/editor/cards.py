@@ -8,14 +8,13 @@ from PySide6.QtCore import QAbstractListModel, QMimeData, QModelIndex, QPersiste
 
 from core.common.durations import rough_duration
 from core.common.errors import Problem
+from core.document.edits import titles
 from core.document.pipeline import Pipeline
 from core.whatif import Forecast
 from gui.base.translation import tr
 from gui.editor import summary
 from gui.editor.branch_lines import BranchLines, lay_out
-from gui.editor.edits import titles
 from gui.editor.figures import facts
-from gui.editor.forest import parent_of
 
 Index = QModelIndex | QPersistentModelIndex
 MOVED = "application/x-espalier-stage"
@@ -97,7 +96,7 @@ def cards(
             facts=_first(problems, ("sources", number)) or facts(forecasts.get(source.id)),
         ))  # fmt: skip
     for number, node in enumerate(pipeline.stages):
-        parent = parent_of(pipeline, number)
+        parent = pipeline.written_parent(node)
         previous = pipeline.stages[number - 1].id if number else pipeline.sources[-1].id
         marks = [tr("baseline")] if pipeline.active and node.id == pipeline.baseline_id else []
         marks += [tr("final")] if pipeline.active and node.id == pipeline.final_id else []

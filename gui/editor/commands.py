@@ -7,15 +7,15 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QListView, QMenu, QToolButton
 
 from core.common.errors import Problem
+from core.document import edits, stage_tree
+from core.document.fixes import Fix, fix_for, fix_for_cause
 from core.records.reports import Cause
 from core.stages.catalogue import STAGES
 from gui.base import theme
 from gui.base.document import Document
 from gui.base.translation import tr
-from gui.editor import edits, forest
 from gui.editor.card_list import Landing
 from gui.editor.cards import Card, icon_of
-from gui.editor.fixes import Fix, fix_for, fix_for_cause
 
 _ICONS = {
     "branch-here": "branch",
@@ -142,8 +142,8 @@ class StageCommands(QObject):
         card, pipeline = self._selected(), self._document.pipeline
         stage = self._stage()
         source = card is not None and card.kind == "source"
-        self.up.setEnabled(bool(stage) and forest.can_move(pipeline, stage, -1))
-        self.down.setEnabled(bool(stage) and forest.can_move(pipeline, stage, 1))
+        self.up.setEnabled(bool(stage) and stage_tree.can_move(pipeline, stage, -1))
+        self.down.setEnabled(bool(stage) and stage_tree.can_move(pipeline, stage, 1))
         self.branch.setEnabled(bool(stage) or source)
         self.duplicate.setEnabled(bool(stage) or source)
         self.rename.setEnabled(card is not None and card.kind != "data")
@@ -216,7 +216,7 @@ class StageCommands(QObject):
         elif verb == "stage":
             self._add_stage(name, landing.after, landing.branch)
         else:
-            place = forest.branch_from if landing.branch else forest.move_after
+            place = stage_tree.branch_from if landing.branch else stage_tree.move_after
             self._document.apply(
                 place(self._document.pipeline, name, landing.after),
                 tr("Move {title}", title=self._title(name)),
@@ -231,18 +231,18 @@ class StageCommands(QObject):
             return True
         if name not in pipeline.stage_ids or name == landing.after:
             return False
-        if forest.parent_of(pipeline, pipeline.stage_ids.index(name)) == landing.after:
+        if pipeline.written_parent(pipeline.stage(name)) == landing.after:
             return False
-        return not (landing.branch and landing.after in forest.descendants(pipeline, name))
+        return not (landing.branch and landing.after in stage_tree.descendants(pipeline, name))
 
     def _add_stage(self, kind: str, after: str, branch: bool) -> None:
-        pipeline, id = forest.add_stage(self._document.pipeline, kind, after, branch)
+        pipeline, id = stage_tree.add_stage(self._document.pipeline, kind, after, branch)
         self._document.apply(pipeline, tr("Add {title}", title=STAGES[kind].title))
         self._select("stage", id)
 
     def _add_source(self, kind: str) -> None:
-        pipeline, id = forest.add_source(self._document.pipeline, kind)
-        self._document.apply(pipeline, tr("Add {source}", source=tr(edits.SOURCE_WORDS[kind][0])))
+        pipeline, id = stage_tree.add_source(self._document.pipeline, kind)
+        self._document.apply(pipeline, tr("Add {source}", source=edits.SOURCE_WORDS[kind][0]))
         self._select("source", id)
         self.said.emit(tr("Drag a stage onto the new source, or let one continue it, to use it."))
 
@@ -262,10 +262,10 @@ class StageCommands(QObject):
         if card is None or card.kind not in ("source", "stage"):
             return
         title = self._title(card.id)
-        remove = forest.remove_source if card.kind == "source" else forest.remove_stage
+        remove = stage_tree.remove_source if card.kind == "source" else stage_tree.remove_stage
         try:
             changed = remove(pipeline, card.id)
-        except forest.RefusedEdit as refused:
+        except stage_tree.RefusedEdit as refused:
             self.said.emit(str(refused))
             return
         self._document.apply(changed, tr("Remove {title}", title=title))
@@ -274,15 +274,15 @@ class StageCommands(QObject):
     def _duplicate(self) -> None:
         card = self._selected()
         if card is not None and card.kind in ("source", "stage"):
-            duplicate = forest.duplicate_source if card.kind == "source" else forest.duplicate_stage
+            duplicate = stage_tree.duplicate_source if card.kind == "source" else stage_tree.duplicate_stage
             pipeline, copy = duplicate(self._document.pipeline, card.id)
             self._document.apply(pipeline, tr("Duplicate {title}", title=self._title(card.id)))
             self._select(card.kind, copy)
 
     def _move(self, by: int) -> None:
         id = self._stage()
-        if id and forest.can_move(self._document.pipeline, id, by):
-            moved = forest.move_stage(self._document.pipeline, id, by)
+        if id and stage_tree.can_move(self._document.pipeline, id, by):
+            moved = stage_tree.move_stage(self._document.pipeline, id, by)
             self._document.apply(moved, tr("Move {title}", title=self._title(id)))
             self._select("stage", id)
 

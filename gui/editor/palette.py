@@ -27,12 +27,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.document.edits import SOURCE_WORDS
 from core.document.pipeline import SOURCE_KINDS
 from core.stages.catalogue import STAGES
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.cards import Index, icon_of
-from gui.editor.edits import SOURCE_WORDS
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
 
@@ -62,7 +62,7 @@ def entries(wanted: str = "") -> list[Entry]:
             Entry(f"stage:{stage.id}", stage.title, stage.help, icon_of(stage.group))
         )
     groups[tr(_SOURCES)] = [
-        Entry(f"source:{kind}", tr(SOURCE_WORDS[kind][0]), tr(SOURCE_WORDS[kind][1]), "network")
+        Entry(f"source:{kind}", *SOURCE_WORDS[kind], "network")
         for kind in SOURCE_KINDS
         if kind in SOURCE_WORDS
     ]

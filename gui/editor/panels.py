@@ -16,12 +16,12 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
+from core.document import edits, stage_tree
 from core.document.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path, settings_class
 from core.models.catalogue import BACKBONES
 from core.whatif import Forecast
 from gui.base import theme
 from gui.base.translation import tr
-from gui.editor import edits, forest
 from gui.editor.forecast_strip import ForecastStrip
 from gui.widgets.buttons import line, text
 from gui.widgets.fields import ChoiceField, Option
@@ -115,7 +115,7 @@ class NodePanel(Panel):
         self.column.addLayout(self._continues() if isinstance(node, StageNode) else self._kinds(node))
         self.strip = ForecastStrip()
         self.column.addWidget(self.strip)
-        self.teachers = forest.references(node.kind) if isinstance(node, StageNode) else ()
+        self.teachers = stage_tree.references(node.kind) if isinstance(node, StageNode) else ()
         wants = bool(self.teachers) or node.kind == "checkpoint"
         self._checkpoints = list(checkpoints()) if wants else []
         options: dict[str, list[Option]] = {name: [] for name in self.teachers}
@@ -168,9 +168,9 @@ class NodePanel(Panel):
             self.name.setText(names[self.id])
         if isinstance(node, StageNode) and self.parent_box is not None:
             self.parent_box.clear()
-            for parent in forest.possible_parents(pipeline, self.id):
+            for parent in stage_tree.possible_parents(pipeline, self.id):
                 self.parent_box.addItem(names[parent], parent)
-            wanted = forest.parent_of(pipeline, pipeline.stages.index(node))
+            wanted = pipeline.written_parent(node)
             self.parent_box.setCurrentIndex(self.parent_box.findData(wanted))
         assert self.form is not None
         for field in self.teachers:
@@ -220,7 +220,9 @@ class NodePanel(Panel):
     def _parent_chosen(self) -> None:
         assert self.pipeline is not None and self.parent_box is not None
         chosen = str(self.parent_box.currentData())
-        self.edited.emit(forest.set_parent(self.pipeline, self.id, chosen), tr("Continue another stage"), "")
+        self.edited.emit(
+            stage_tree.set_parent(self.pipeline, self.id, chosen), tr("Continue another stage"), ""
+        )
 
     def _edited(self, where: Where, value: object, unset: bool) -> None:
         assert self.pipeline is not None

@@ -7,9 +7,9 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QPlainTextEdit, QWidget
 
+from core.document import edits
 from core.document.pipeline import Pipeline
 from gui.base.translation import tr
-from gui.editor import edits
 from gui.editor.grid_panel import GridEditor, problem_of
 from gui.editor.panels import Panel
 from gui.widgets.buttons import line, text

@@ -16,11 +16,11 @@ from PySide6.QtWidgets import (
 
 from core.common.declarations import declarations
 from core.common.errors import Problem
+from core.document.edits import titles
+from core.document.fixes import Fix
 from core.document.pipeline import Pipeline, settings_class
 from gui.base import theme
 from gui.base.translation import tr
-from gui.editor.edits import titles
-from gui.editor.fixes import Fix
 from gui.widgets.buttons import text
 
 _SHOWN = 4

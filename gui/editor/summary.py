@@ -6,9 +6,9 @@ from core.common.declarations import ParameterDeclaration, declarations, plain_v
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.document.pipeline import Pipeline, SourceNode, StageNode, settings_class
+from core.document.stage_tree import references
 from core.models.catalogue import BACKBONES
 from gui.base.translation import tr
-from gui.editor.forest import references
 
 _SEPARATOR = " · "
 _LONGEST = 5

@@ -12,10 +12,10 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.common.errors import Problem
+from core.document import edits
 from core.document.pipeline import Pipeline
 from gui.base.document import Document
 from gui.base.translation import tr
-from gui.editor import edits
 from gui.editor.card_list import CardList
 from gui.editor.cards import Card, CardModel
 from gui.editor.commands import StageCommands

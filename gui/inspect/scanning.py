@@ -6,13 +6,14 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from core.deploy.quantization.sensitivity import UNITS
+from core.document import overrides
 from core.runs.home import Home
 from gui.base.document import Document
 from gui.base.latest_job import LatestJob
 from gui.base.messages import Messages
 from gui.base.result_cache import ResultCache
 from gui.base.translation import tr
-from gui.inspect import overrides, work
+from gui.inspect import work
 from gui.inspect.layers_page import Sensitivity
 from gui.inspect.sensitivity_page import SensitivityPage
 from gui.inspect.subject import Subject

@@ -16,10 +16,10 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.analysis.sensitivity import most_sensitive, ratios_text, suggested_ratios
+from core.document.overrides import KEEP_FIELD, PRUNE_FIELD, Target
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.bar_table import BarTable, Cell, Column
-from gui.inspect.overrides import KEEP_FIELD, PRUNE_FIELD, Target
 from gui.inspect.picker import ElidedBox
 from gui.inspect.progress_line import ProgressLine
 from gui.inspect.work import PruneScan, QuantizeScan, Scan, ScanRequest

@@ -1,8 +1,9 @@
 """What opens beside the main window: settings, help, the check of the installation, versions."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Qt
+from PySide6.QtWidgets import QMainWindow
 
 from core.common.errors import EspalierError
 from core.machine.site_policy import Policy, site_policy
@@ -17,16 +18,19 @@ from gui.settings.jobs import SettingsJobs
 from gui.settings.store import Settings
 from gui.shell.about import AboutDialog
 
-if TYPE_CHECKING:
-    from gui.shell.main_window import MainWindow
-
 
 class Dialogs(QObject):
-    """Makes them when they are first wanted; their workers outlive them."""
+    """Makes them when they are first wanted; their workers outlive them.
 
-    def __init__(self, window: "MainWindow", home: Home, theme: Theme, messages: Messages):
+    Args:
+        place: tells which place a person is in; the guide opens there.
+    """
+
+    def __init__(
+        self, window: QMainWindow, home: Home, theme: Theme, messages: Messages, place: Callable[[], str]
+    ):
         super().__init__(window)
-        self._window, self._theme, self._messages = window, theme, messages
+        self._window, self._theme, self._messages, self._place = window, theme, messages, place
         self.settings = Settings(self)
         self.jobs = SettingsJobs(home, messages, self)
         self.doctor = Worker(self)
@@ -48,7 +52,7 @@ class Dialogs(QObject):
     def show_guide(self) -> HelpWindow:
         """The user guide, where the place that one is in is described."""
         window = self._help_window()
-        window.open_place(self._window.places.current)
+        window.open_place(self._place())
         return window
 
     def show_reference(self) -> HelpWindow:

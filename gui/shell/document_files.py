@@ -7,12 +7,11 @@ from pathlib import Path
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from core.common.errors import EspalierError
-from gui.base import open_files as files
+from core.document import edits
+from core.runs.open_document import OpenedDocument, open_document
 from gui.base.document import Document
 from gui.base.messages import Messages
-from gui.base.open_files import OpenedDocument
 from gui.base.translation import QT_TR_NOOP, tr
-from gui.editor import edits
 
 _FILTER = QT_TR_NOOP("Pipelines (*.espalier.yaml *.yaml *.yml)")
 SAVE, LEAVE, CANCEL = QT_TR_NOOP("Save"), QT_TR_NOOP("Don't save"), QT_TR_NOOP("Cancel")
@@ -43,7 +42,7 @@ class DocumentFiles:
         if not self.may_leave():
             return
         try:
-            opened = files.open_any(path)
+            opened = open_document(path)
         except EspalierError as error:
             self._messages.error(error)
             return

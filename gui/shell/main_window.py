@@ -9,14 +9,14 @@ from PySide6.QtWidgets import QMainWindow
 
 from core.analysis.rows import Row
 from core.common.errors import Problem
+from core.document import recipes
 from core.records.reports import Cause
 from core.runs.home import Home
+from core.runs.open_document import OpenedDocument
 from core.runs.run_folder import RunFolder
-from gui.base import open_files as files
 from gui.base.actions import make_actions, make_menus, show_theme
 from gui.base.document import Document
 from gui.base.messages import Messages
-from gui.base.open_files import OpenedDocument
 from gui.base.theme import Theme
 from gui.base.translation import tr
 from gui.compare.reader import Reader
@@ -37,12 +37,12 @@ from gui.shell import window_geometry as shape
 from gui.shell.closing import Closing
 from gui.shell.dialogs import Dialogs
 from gui.shell.document_files import DocumentFiles
+from gui.shell.dropped_files import DroppedFiles
 from gui.shell.places import Places
 from gui.shell.run_actions import show_run_state
 from gui.shell.run_controller import RunController
 from gui.shell.startup_jobs import Jobs
 from gui.shell.status_bar import Status
-from gui.start.intake import OpenFromOutside
 from gui.start.place import StartPlace
 from gui.tryout.place import TryoutPlace
 
@@ -59,12 +59,12 @@ class MainWindow(QMainWindow):
         self.messages = Messages(self)
         self.document = Document(opened.pipeline, opened.path, opened.base)
         self.session = Session(home, self)
-        self.aids = Dialogs(self, home, theme, self.messages)
+        self.aids = Dialogs(self, home, theme, self.messages, lambda: self.places.current)
         self.session.options = self.aids.settings.options
         self.actions_ = make_actions(self)
         self.status = Status(self)
         self.desk = DocumentFiles(self, self.document, self.messages, self.show_opened, self.status.say)
-        self.intake = OpenFromOutside(self, self.document, self.desk, home, self.messages)
+        self.dropped = DroppedFiles(self, self.document, self.desk, home, self.messages)
         self._make_places()
         self._make_work()
         self._wire_actions()
@@ -134,7 +134,7 @@ class MainWindow(QMainWindow):
         ):  # fmt: skip
             action.triggered.connect(lambda _checked=False, slot=slot: slot())
         make_menus(
-            self, a, files.recipes(), desk.open_path, self.go, self.theme.choose,
+            self, a, recipes.recipes(), desk.open_path, self.go, self.theme.choose,
             self.theme.choice, self.editor.commands.undo, self.editor.commands.redo,
         )  # fmt: skip
         self.theme.changed.connect(self._retheme)
@@ -142,8 +142,8 @@ class MainWindow(QMainWindow):
     def _wire_places(self) -> None:
         """From place to place."""
         self.start.path_chosen.connect(self.desk.open_path)
-        self.intake.made.connect(self.show_opened)
-        self.intake.data_dropped.connect(self._take_data)
+        self.dropped.made.connect(self.show_opened)
+        self.dropped.data_dropped.connect(self._take_data)
         self.data.settings_wanted.connect(lambda: self._edit("data"))
         self.inspect.edited.connect(lambda id: self._edit("stage", id))
         self.reader.attach(self.compare)
@@ -151,7 +151,7 @@ class MainWindow(QMainWindow):
         self.compare.table.inspect_wanted.connect(self._inspect_row)
         self.compare.panes.notes.mend_wanted.connect(self._mend)
         self.monitor.stages.inspect_wanted.connect(self._inspect_stage)
-        for speaker in (self.places, self.reader, self.intake, self.steering, self.conductor):
+        for speaker in (self.places, self.reader, self.dropped, self.steering, self.conductor):
             speaker.said.connect(self.status.say)
 
     def _wire_work(self) -> None:
@@ -247,13 +247,13 @@ class MainWindow(QMainWindow):
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
-        if self.intake.takes(paths):
+        if self.dropped.takes(paths):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
         path = Path(event.mimeData().urls()[0].toLocalFile())
-        QTimer.singleShot(0, self, lambda: self.intake.take(path))
+        QTimer.singleShot(0, self, lambda: self.dropped.take(path))
 
     def _take_data(self, path: Path) -> None:
         self.go("data")

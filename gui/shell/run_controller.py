@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from core.common.errors import EspalierError, Problem
+from core.runs.library import register
 from core.runs.run_folder import RunFolder
 from gui.base.document import Document
 from gui.base.messages import Messages
@@ -16,7 +17,6 @@ from gui.runs.queue_runner import QueueRunner
 from gui.runs.run_results import Results, read_results
 from gui.runs.run_session import Session
 from gui.shell.places import Places
-from gui.start.library import register
 
 _ENDS = {
     "completed": QT_TR_NOOP("The run is complete."),

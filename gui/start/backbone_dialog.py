@@ -12,9 +12,9 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
+from core.document.from_model import WeightsLook
 from core.models.catalogue import BACKBONES
 from gui.base.translation import tr
-from gui.start.from_model import WeightsLook
 from gui.widgets.buttons import text
 
 

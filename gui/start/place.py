@@ -8,14 +8,14 @@ from PySide6.QtCore import QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 
 from core.common.errors import EspalierError
+from core.runs import trash
 from core.runs.home import Home
+from core.runs.library import Library, RunLine, annotate, read_library
+from core.runs.trash import Deleted
 from gui.base.actions import Actions
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Worker
-from gui.start import trash
-from gui.start.library import Library, RunLine, annotate, read_library
-from gui.start.trash import Deleted
 from gui.start.view import StartView
 
 DELETE, KEEP = QT_TR_NOOP("Delete for good"), QT_TR_NOOP("Keep them")

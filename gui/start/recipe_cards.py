@@ -16,9 +16,9 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from core.runs.library import RecipeLine
 from gui.base import theme
 from gui.base.translation import tr
-from gui.start.library import RecipeLine
 
 Index = QModelIndex | QPersistentModelIndex
 RECIPE = Qt.ItemDataRole.UserRole
@@ -99,7 +99,7 @@ class RecipeDelegate(QStyledItemDelegate):
         painter.restore()
 
     def _last(self, painter: QPainter, inside: QRect, line: RecipeLine, high: int) -> None:
-        known = line.last.startswith(tr("Took"))
+        known = line.timed
         c = theme.colours()
         ratio = painter.device().devicePixelRatio() if painter.device() else 1
         top = inside.bottom() - high + 1

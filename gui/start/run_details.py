@@ -13,9 +13,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.runs.library import RunLine, parse_tags
 from gui.base import theme
 from gui.base.translation import tr
-from gui.start.library import RunLine, parse_tags
 from gui.widgets.buttons import ElidedLabel, text
 
 _PAUSE_MS = 600

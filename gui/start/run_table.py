@@ -8,10 +8,11 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
+from core.runs.library import RunLine, matches
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.data.classes import ARROWS, turned
-from gui.start.library import STATUS_WORDS, RunLine, matches
+from gui.runs.status_words import status_word
 from gui.widgets.tables import set_up_rows
 
 Index = QModelIndex | QPersistentModelIndex
@@ -27,7 +28,7 @@ _TITLES = (
 _ICONS = {
     "completed": ("done", "good"), "stopped": ("pause", "muted"), "failed": ("error", "bad"),
     "running": ("running", "accent"), "interrupted": ("warning", "warning"), "new": ("waiting", "muted"),
-    "missing": ("warning", "warning"),
+    "missing": ("warning", "warning"), "paused": ("pause", "accent"),
 }  # fmt: skip
 
 
@@ -110,7 +111,7 @@ class RunModel(QAbstractTableModel):
 
 
 def _text(line: RunLine, column: int) -> str:
-    return (line.name, ", ".join(line.tags), STATUS_WORDS[line.status], line.when, line.took)[column]
+    return (line.name, ", ".join(line.tags), status_word(line.status), line.when, line.took)[column]
 
 
 def _key(line: RunLine, column: int) -> Any:

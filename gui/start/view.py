@@ -16,13 +16,13 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.common.durations import date_and_time
+from core.runs.library import Library, RunLine
+from core.runs.trash import KEPT_DAYS, Deleted
 from gui.base import theme
 from gui.base.translation import tr
-from gui.start.library import Library, RunLine
 from gui.start.recipe_cards import RecipeCards
 from gui.start.run_details import RunDetails
 from gui.start.run_table import RunTable
-from gui.start.trash import KEPT_DAYS, Deleted
 from gui.widgets.buttons import ActionButton, Empty, Header, card, text
 from gui.widgets.search_box import SearchBox
 

@@ -23,13 +23,14 @@ from PySide6.QtCore import QEventLoop, QSettings, QTimer
 
 from core.analysis.accuracy import paired_change, wilson
 from core.document.pipeline import Pipeline
+from core.document.recipes import FIRST
 from core.document.stage_keys import stage_keys
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs.home import Home
+from core.runs.open_document import open_document
 from core.runs.run_folder import RunFolder
 from gui.app import make_application, make_window
-from gui.base.open_files import FIRST, open_any
 from gui.compare import memory
 from gui.shell.main_window import MainWindow
 
@@ -129,7 +130,7 @@ def show(home: Home, rows: int) -> tuple[float, float]:
 
 def main() -> int:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    pipeline = open_any(FIRST).pipeline
+    pipeline = open_document(FIRST).pipeline
     labels = np.random.default_rng(0).integers(0, CLASSES, IMAGES)
     with tempfile.TemporaryDirectory() as folder:
         QSettings.setDefaultFormat(QSettings.Format.IniFormat)

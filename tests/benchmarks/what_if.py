@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from PySide6.QtCore import QEventLoop, QSettings, QTimer
 
+from core.document import edits
 from core.document import pipeline as documents
 from core.machine.fingerprint import fingerprint
 from core.runs.home import Home
+from core.runs.open_document import OpenedDocument
 from gui.app import make_application
-from gui.base.open_files import OpenedDocument
 from gui.base.theme import Theme
-from gui.editor import edits
 from gui.shell.main_window import MainWindow
 
 LIMIT_MS = 300

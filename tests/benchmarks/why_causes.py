@@ -40,13 +40,13 @@ from efficientnet_lite_mixed import unpacked
 from core.analysis.accuracy import paired_change
 from core.analysis.why import Evidence
 from core.analysis.why.threads import too_many_threads
+from core.document.fixes import fix_for_cause
 from core.document.pipeline import Pipeline
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint, usable_cores
 from core.profiling.protocol import Bench, Budget, measure
 from core.records.reports import Cause, StageReport
 from core.runs.run_folder import RunFolder
-from gui.editor.fixes import fix_for_cause
 
 Array = np.ndarray[Any, Any]
 STILL = {"epochs": 0}

@@ -32,11 +32,11 @@ import psutil
 from PySide6.QtCore import QEventLoop, QSettings, QTimer
 from PySide6.QtWidgets import QApplication
 
+from core.document import edits
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from gui.app import make_application, make_window
 from gui.base.worker import Worker
-from gui.editor import edits
 from gui.shell.main_window import MainWindow
 
 _WARM, _ENDS, _LIMIT = 8, 5, 0.05

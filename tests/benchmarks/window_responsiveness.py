@@ -19,11 +19,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from PySide6.QtCore import QEventLoop, Qt, QTimer
 
+from core.document import edits
 from core.document.pipeline import Pipeline
+from core.document.recipes import FIRST
+from core.runs.open_document import open_document
 from gui.app import make_application, make_window
-from gui.base.open_files import FIRST, open_any
 from gui.base.worker import Worker
-from gui.editor import edits
 from gui.shell.main_window import MainWindow
 
 
@@ -62,7 +63,7 @@ def main() -> int:
         given = Path(sys.argv[1]) if len(sys.argv) > 1 else None
         window = make_window(app, given)
         if given is None:
-            window.document.open(small(open_any(FIRST).pipeline), None, FIRST.parent)
+            window.document.open(small(open_document(FIRST).pipeline), None, FIRST.parent)
         window.show()
         window.warm_up()
         loop = QEventLoop()

@@ -27,11 +27,11 @@ from window_fixtures import (
 )
 
 from core.document import pipeline as documents
+from core.document import recipes, stage_tree
 from core.runs.home import Home
-from gui.base import open_files as files
+from core.runs.open_document import open_document
 from gui.base.theme import Theme
 from gui.data.view import CHECK
-from gui.editor import forest
 from gui.shell.main_window import MainWindow
 
 
@@ -39,7 +39,7 @@ from gui.shell.main_window import MainWindow
 def window(qtbot: Any, theme: Theme, home: Home) -> Iterator[MainWindow]:
     """The window as a person meets it the first time: questions are asked, the check is on."""
     QSettings().setValue("check-before-run", "true")
-    made = MainWindow(files.open_any(files.FIRST), home, theme)
+    made = MainWindow(open_document(recipes.FIRST), home, theme)
     made.session.options = lambda: {"device": "cpu", "threads": 1}
     made.show()
     qtbot.waitExposed(made)
@@ -100,7 +100,7 @@ def build(hands: Hands, window: MainWindow) -> None:
     ):
         assert hands.drag_entry(palette, entry, cards, place_of(cards, "stage", onto, part)), entry
     pipeline = window.document.pipeline
-    parents = {node.id: forest.parent_of(pipeline, index) for index, node in enumerate(pipeline.stages)}
+    parents = {node.id: pipeline.written_parent(node) for node in pipeline.stages}
     assert parents["prune-channels"] == parents["share-weights"] == "fp32"
     assert parents["quantize-dynamic"] == "prune-channels"
     for id, epochs in (("fp32", 3), ("prune-channels", 1), ("share-weights", 1)):

@@ -24,8 +24,8 @@ from window_fixtures import TINY, close, fresh_folders, home, no_warnings_no_thr
 
 from core.document import pipeline as documents
 from core.runs.home import Home
+from core.runs.open_document import OpenedDocument
 from core.runs.run_folder import find_runs
-from gui.base.open_files import OpenedDocument
 from gui.base.theme import Theme
 from gui.shell.main_window import MainWindow
 

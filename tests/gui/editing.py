@@ -12,8 +12,7 @@ from PySide6.QtWidgets import (
 
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from gui.base.open_files import OpenedDocument
-from gui.editor import forest
+from core.runs.open_document import OpenedDocument
 from gui.editor.card_list import CardList
 from gui.shell.main_window import MainWindow
 
@@ -40,7 +39,7 @@ def tree(make_window: Callable[..., MainWindow], tmp_path: Path) -> MainWindow:
 
 
 def parents(pipeline: Pipeline) -> dict[str, str]:
-    return {node.id: forest.parent_of(pipeline, index) for index, node in enumerate(pipeline.stages)}
+    return {node.id: pipeline.written_parent(node) for node in pipeline.stages}
 
 
 def drop(cards: CardList, what: str, mime: str, place: QPoint) -> bool:

@@ -12,18 +12,18 @@ from PySide6.QtWidgets import (
     QPushButton,
 )
 
+from core.document import edits, stage_tree
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.whatif import WhatIf
-from gui.editor import edits, forest
 from gui.shell.main_window import MainWindow
 
 # fixes
 
 
 def test_a_stage_in_the_wrong_place_is_mended_with_one_click(qtbot: Any, tree: MainWindow) -> None:
-    pipeline, id = forest.add_stage(tree.document.pipeline, "quantize-static", "base", branch=True)
-    tree.document.apply(forest.branch_from(pipeline, "small", id), "break")
+    pipeline, id = stage_tree.add_stage(tree.document.pipeline, "quantize-static", "base", branch=True)
+    tree.document.apply(stage_tree.branch_from(pipeline, "small", id), "break")
     assert len(tree.document.problems) == 2
     tree.editor.select("stage", "small")
     panel = tree.editor.panel
@@ -39,7 +39,7 @@ def test_a_stage_in_the_wrong_place_is_mended_with_one_click(qtbot: Any, tree: M
 
 
 def test_a_missing_teacher_is_chosen_from_the_strip_and_from_the_field(qtbot: Any, tree: MainWindow) -> None:
-    pipeline, id = forest.add_stage(tree.document.pipeline, "distil", "more")
+    pipeline, id = stage_tree.add_stage(tree.document.pipeline, "distil", "more")
     broken = edits.set_setting(pipeline, id, ("teacher",), "nobody")
     tree.document.apply(broken, "break")
     button = tree.editor.strip.fix_buttons[0]
@@ -68,7 +68,7 @@ def test_a_missing_teacher_is_chosen_from_the_strip_and_from_the_field(qtbot: An
 )
 def test_fixes_are_found_for_every_kind_of_rule(stages: str, words: str) -> None:
     from core.common import yaml
-    from gui.editor.fixes import fix_for
+    from core.document.fixes import fix_for
 
     text = f"espalier: 1\nname: X\nsources: [{{id: net}}]\nstages: {stages}"
     pipeline = Pipeline.parse(yaml.parse(text).content)

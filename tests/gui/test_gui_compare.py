@@ -8,11 +8,12 @@ from made_runs import made_run
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 
+from core.document import recipes
 from core.document.pipeline import PaperTable, Pipeline
 from core.records.metrics import METRICS
 from core.records.reports import Metric
 from core.runs.home import Home
-from gui.base.open_files import RECIPES, open_any
+from core.runs.open_document import open_document
 from gui.base.theme import Theme
 from gui.compare.view import CompareView
 from gui.runs.run_results import read_results
@@ -94,7 +95,7 @@ def test_the_paper_stands_beside_with_its_remarks(
     view.show_results(read_results(made_run(tiny, home, tmp_path)))
     tabs = view.panes.tabs
     assert not tabs.isTabVisible(tabs.indexOf(view.panes.paper))
-    paper = open_any(RECIPES / "r1-resnet50.yaml").pipeline.paper
+    paper = open_document(recipes.FOLDER / "r1-resnet50.yaml").pipeline.paper
     assert isinstance(paper[0], PaperTable)
     with_paper = Pipeline.parse({**tiny.as_dict(), "paper": [p.model_dump(mode="json") for p in paper]})
     view.show_results(read_results(made_run(with_paper, home, tmp_path)))

@@ -12,10 +12,12 @@ from PySide6.QtWidgets import QLabel, QPushButton
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.data.guess_source import guess_source
 from core.data.inspection import Finding
 from core.data.settings import Augmentation, DataSettings
 from core.data.splits import SPLITS
 from core.data.store import open_data
+from core.document import edits
 from gui.base.worker import Worker
 from gui.data import jobs
 from gui.data.applied import applied_to
@@ -23,10 +25,8 @@ from gui.data.augmentation import in_words
 from gui.data.classes import ALL, ClassModel
 from gui.data.enlarged import EnlargedImage
 from gui.data.findings import verdict
-from gui.data.guess import guess_source
 from gui.data.thumbnails import images_of
 from gui.data.view import AUGMENTATION, CHECK, FILES, IMAGES
-from gui.editor import edits
 from gui.shell.main_window import MainWindow
 
 LEFT = Qt.MouseButton.LeftButton
@@ -68,7 +68,7 @@ def shown(window: MainWindow, qtbot: Any) -> MainWindow:
 @pytest.fixture
 def animals(window: MainWindow, folder: Path, qtbot: Any) -> MainWindow:
     """The window at Data, on the folder, as dropped into the window."""
-    window.intake.take(folder)
+    window.dropped.take(folder)
     qtbot.waitUntil(lambda: window.data.view.header.title.text() == "animals", timeout=30_000)
     ready(window, qtbot)
     return window
@@ -250,7 +250,7 @@ def test_what_cannot_be_opened_is_explained_and_tried_again(
 ) -> None:
     place = tmp_path / "later"
     place.mkdir()
-    window.intake.take(place)
+    window.dropped.take(place)
     view = window.data.view
     qtbot.waitUntil(lambda: view.empty.title.text().startswith("Expected images in"), timeout=30_000)
     for number in range(12):

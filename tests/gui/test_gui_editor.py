@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.document import edits
 from core.document import pipeline as documents
-from gui.editor import edits
 from gui.editor.cards import MOVED
 from gui.editor.palette import NEW
 from gui.editor.panels import NodePanel

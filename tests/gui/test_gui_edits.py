@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from core.document import edits, stage_tree
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.stages.catalogue import STAGES
-from gui.editor import edits, forest
 from gui.editor.branch_lines import lay_out
 
 BRANCHED = """
@@ -30,42 +30,42 @@ def branched() -> Pipeline:
 
 
 def parents(pipeline: Pipeline) -> dict[str, str]:
-    return {node.id: forest.parent_of(pipeline, index) for index, node in enumerate(pipeline.stages)}
+    return {node.id: pipeline.written_parent(node) for node in pipeline.stages}
 
 
 def test_removing_hands_the_children_on(branched: Pipeline) -> None:
-    assert parents(forest.remove_stage(branched, "b1"))["b2"] == "base"
-    after = parents(forest.remove_stage(branched, "base"))
+    assert parents(stage_tree.remove_stage(branched, "b1"))["b2"] == "base"
+    after = parents(stage_tree.remove_stage(branched, "base"))
     assert after == {"a1": "net", "a2": "a1", "b1": "net", "b2": "b1"}
 
 
 def test_the_last_stage_stays() -> None:
     single = documents.loads("espalier: 1\nname: One\nsources: [{id: net}]\nstages: [{id: a, kind: train}]")
-    with pytest.raises(forest.RefusedEdit):
-        forest.remove_stage(single, "a")
+    with pytest.raises(stage_tree.RefusedEdit):
+        stage_tree.remove_stage(single, "a")
 
 
 def test_moving_within_a_chain_changes_the_order_of_work(branched: Pipeline) -> None:
-    moved = forest.move_stage(branched, "a2", -1)
+    moved = stage_tree.move_stage(branched, "a2", -1)
     assert moved.stage_ids == ("base", "a2", "a1", "b1", "b2")
     assert parents(moved) == {"base": "net", "a2": "base", "a1": "a2", "b1": "base", "b2": "b1"}
 
 
 def test_moving_past_another_branch_changes_only_the_order(branched: Pipeline) -> None:
-    moved = forest.move_stage(branched, "b1", -1)
+    moved = stage_tree.move_stage(branched, "b1", -1)
     assert moved.stage_ids == ("base", "a1", "b1", "a2", "b2")
     assert parents(moved) == parents(branched)
 
 
 def test_a_duplicate_is_a_branch(branched: Pipeline) -> None:
-    copied, id = forest.duplicate_stage(branched, "a1")
+    copied, id = stage_tree.duplicate_stage(branched, "a1")
     assert id == "a1-2" and parents(copied)[id] == "base"
     assert parents(copied)["a2"] == "a1"
     assert copied.stage(id).settings == branched.stage("a1").settings
 
 
 def test_a_distillation_gets_a_likely_teacher(branched: Pipeline) -> None:
-    added, id = forest.add_stage(branched, "distil")
+    added, id = stage_tree.add_stage(branched, "distil")
     assert added.stage(id).settings == {"teacher": "base"}
     assert documents.check(added) == []
 
@@ -73,7 +73,7 @@ def test_a_distillation_gets_a_likely_teacher(branched: Pipeline) -> None:
 @pytest.mark.parametrize("kind", STAGES)
 def test_every_kind_can_be_added_anywhere(branched: Pipeline, kind: str) -> None:
     for after in ("", *branched.stage_ids):
-        added, id = forest.add_stage(branched, kind, after)
+        added, id = stage_tree.add_stage(branched, kind, after)
         assert id in added.stage_ids
         assert Pipeline.parse(added.as_dict()) == added
         assert documents.check(added) == []
@@ -96,21 +96,23 @@ def test_random_edits_always_give_a_document_that_loads(branched: Pipeline) -> N
         id = draw.choice(pipeline.stage_ids)
         choice = draw.randrange(6)
         if choice == 0 and len(pipeline.stages) < 12:
-            pipeline, _new = forest.add_stage(pipeline, draw.choice(list(STAGES)), id)
+            pipeline, _new = stage_tree.add_stage(pipeline, draw.choice(list(STAGES)), id)
         elif choice == 1 and len(pipeline.stages) > 1:
-            pipeline = forest.remove_stage(pipeline, id)
+            pipeline = stage_tree.remove_stage(pipeline, id)
         elif choice == 2 and len(pipeline.stages) < 12:
-            pipeline, _new = forest.duplicate_stage(pipeline, id)
-        elif choice == 3 and forest.can_move(pipeline, id, 1):
-            pipeline = forest.move_stage(pipeline, id, 1)
+            pipeline, _new = stage_tree.duplicate_stage(pipeline, id)
+        elif choice == 3 and stage_tree.can_move(pipeline, id, 1):
+            pipeline = stage_tree.move_stage(pipeline, id, 1)
         elif choice == 4:
-            pipeline = forest.set_parent(pipeline, id, draw.choice(forest.possible_parents(pipeline, id)))
+            pipeline = stage_tree.set_parent(
+                pipeline, id, draw.choice(stage_tree.possible_parents(pipeline, id))
+            )
         else:
             pipeline = edits.set_enabled(pipeline, id, draw.random() < 0.7)
         again = Pipeline.parse(pipeline.as_dict())
         assert again == pipeline
-        for index, node in enumerate(pipeline.stages):
-            assert forest.parent_of(pipeline, index) in forest.possible_parents(pipeline, node.id)
+        for node in pipeline.stages:
+            assert pipeline.written_parent(node) in stage_tree.possible_parents(pipeline, node.id)
 
 
 def test_lanes_of_a_chain_and_of_a_branch() -> None:

@@ -13,8 +13,8 @@ from core.document.pipeline import Pipeline
 from core.export.export import FORMATS, ExportResult
 from core.export.verification_ladder import Step, ladder
 from core.runs.home import Home
+from core.runs.open_document import OpenedDocument
 from core.runs.run_folder import RunFolder
-from gui.base.open_files import OpenedDocument
 from gui.base.worker import Worker
 from gui.export.ladder_view import LadderView
 from gui.export.place import ExportPlace

@@ -8,10 +8,10 @@ from PySide6.QtWidgets import QDoubleSpinBox, QSpinBox
 from core.common.declarations import ParameterDeclaration, declarations
 from core.common.params import Params
 from core.data.settings import DataSettings
+from core.document import edits
 from core.models.settings import BackboneSettings, CheckpointSettings
 from core.stages.catalogue import STAGES
 from gui.base.theme import Theme
-from gui.editor import edits
 from gui.widgets.form import Form
 from gui.widgets.path_fields import make_field
 

@@ -12,15 +12,15 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QWidget
 
 from core.common.errors import EspalierError
+from core.document import overrides
 from core.document import pipeline as documents
 from core.runs.home import Home
+from core.runs.open_document import OpenedDocument
 from core.runs.run_folder import RunFolder
 from gui.base.document import Document
 from gui.base.latest_job import LatestJob
-from gui.base.open_files import OpenedDocument
 from gui.base.result_cache import ResultCache
 from gui.base.theme import DARK, LIGHT, Colours, Theme, contrast
-from gui.inspect import overrides
 from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.confusion_view import DEEPEST, mixed, written_on
 from gui.inspect.place import InspectPlace

@@ -14,15 +14,15 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit
 
 from core.document import pipeline as documents
+from core.document import recipes
 from core.document.pipeline import Pipeline
+from core.runs import library, trash
 from core.runs.home import Home
+from core.runs.library import RunLine, last_time, list_runs, matches, parse_tags
+from core.runs.path_kind import path_kind
 from core.runs.run_folder import RunFolder
 from gui import app
-from gui.base import open_files as files
 from gui.shell.main_window import MainWindow
-from gui.start import library, trash
-from gui.start.dropped import kind_of
-from gui.start.library import RunLine, last_time, list_runs, matches, parse_tags
 from gui.start.run_table import STARTED
 
 LEFT = Qt.MouseButton.LeftButton
@@ -102,7 +102,7 @@ def test_enter_on_a_recipe_opens_it(start: MainWindow, qtbot: Any) -> None:
 def test_a_recipe_tells_how_long_it_took_here(
     qtbot: Any, window: MainWindow, home: Home, tmp_path: Path
 ) -> None:
-    tour = documents.load(files.FIRST)
+    tour = documents.load(recipes.FIRST)
     made_run(tour, home, tmp_path, 1)
     for seconds, cached in ((168.0, False), (1.5, True)):
         run = made_run(tour, home, tmp_path, 3)
@@ -324,21 +324,22 @@ def test_what_is_dropped_is_told_apart(tmp_path: Path) -> None:
     for name in ("a.yaml", "b.onnx", "c.pth", "d.safetensors", "e.zip", "f.csv", "g.tar.gz", "h.png"):
         (tmp_path / name).touch()
     kinds = [
-        kind_of(tmp_path / name) for name in ("a.yaml", "b.onnx", "c.pth", "d.safetensors", "e.zip", "f.csv")
+        path_kind(tmp_path / name)
+        for name in ("a.yaml", "b.onnx", "c.pth", "d.safetensors", "e.zip", "f.csv")
     ]
     assert kinds == ["pipeline", "onnx", "weights", "weights", "data", "data"]
-    assert [kind_of(tmp_path / name) for name in ("g.tar.gz", "h.png", "nothing.onnx")] == ["data", "", ""]
+    assert [path_kind(tmp_path / name) for name in ("g.tar.gz", "h.png", "nothing.onnx")] == ["data", "", ""]
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
-    assert kind_of(checkpoint) == "data"
+    assert path_kind(checkpoint) == "data"
     for name in ("architecture.json", "weights.safetensors"):
         (checkpoint / name).touch()
-    assert kind_of(checkpoint) == "checkpoint"
+    assert path_kind(checkpoint) == "checkpoint"
 
 
 def test_text_fields_do_not_swallow_what_is_dropped(start: MainWindow, tmp_path: Path) -> None:
     start.editor.select("stage", "fp32")
-    assert drop(start, files.FIRST)
+    assert drop(start, recipes.FIRST)
     fields = [*start.findChildren(QLineEdit), *start.findChildren(QPlainTextEdit)]
     assert fields and not any(field.acceptDrops() for field in fields)
 

@@ -10,14 +10,14 @@ from onnx import TensorProto, helper
 
 from core.common.control import RunControl
 from core.data.settings import DataSettings
+from core.document import from_model
 from core.document import pipeline as documents
+from core.document.from_model import Match, OnnxLook, WeightsLook, look_into_onnx, look_into_weights
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
 from core.stages.catalogue import STAGES
 from gui.shell.main_window import MainWindow
-from gui.start import from_model
 from gui.start.backbone_dialog import BackboneDialog, classes_in_words, in_words
-from gui.start.from_model import Match, OnnxLook, WeightsLook, look_into_onnx, look_into_weights
 
 
 @pytest.fixture(scope="session")
@@ -93,8 +93,8 @@ def test_made_pipelines_have_no_problem() -> None:
 
 
 def test_a_dropped_onnx_file_starts_a_pipeline(window: MainWindow, tmp_path: Path, qtbot: Any) -> None:
-    with qtbot.waitSignal(window.intake.made, timeout=30_000):
-        window.intake.take(onnx_file(tmp_path / "net.onnx"))
+    with qtbot.waitSignal(window.dropped.made, timeout=30_000):
+        window.dropped.take(onnx_file(tmp_path / "net.onnx"))
     pipeline = window.document.pipeline
     assert pipeline.name == "net" and pipeline.sources[0].kind == "onnx" and not window.document.problems
     assert pipeline.sources[0].settings["path"] == str(tmp_path / "net.onnx")
@@ -110,9 +110,9 @@ def test_dropped_weights_ask_for_the_backbone(
         shown.append((dialog.box.currentText(), dialog.fresh.isChecked()))
         return True
 
-    window.intake.ask_with = agree
-    with qtbot.waitSignal(window.intake.made, timeout=60_000):
-        window.intake.take(weights)
+    window.dropped.ask_with = agree
+    with qtbot.waitSignal(window.dropped.made, timeout=60_000):
+        window.dropped.take(weights)
     assert shown == [("ResNet-20 (CIFAR) · 100 % of the tensors fit", True)]
     settings = window.document.pipeline.sources[0].settings
     assert settings["backbone"] == "resnet20" and settings["weights_file"] == str(weights)
@@ -123,9 +123,9 @@ def test_saying_no_changes_nothing(
     window: MainWindow, weights: Path, few_backbones: None, qtbot: Any
 ) -> None:
     before = window.document.text
-    window.intake.ask_with = lambda _dialog: False
-    with qtbot.waitSignal(window.intake.looker.ended, timeout=60_000):
-        window.intake.take(weights)
+    window.dropped.ask_with = lambda _dialog: False
+    with qtbot.waitSignal(window.dropped.looker.ended, timeout=60_000):
+        window.dropped.take(weights)
     assert window.document.text == before
 
 
@@ -134,10 +134,10 @@ def test_a_file_that_is_no_model_is_explained(
 ) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"not a model")
     said: list[str] = []
-    window.intake.looker.failed.disconnect()
-    window.intake.looker.failed.connect(lambda failure: said.append(failure.message))
-    with qtbot.waitSignal(window.intake.looker.ended, timeout=30_000):
-        window.intake.take(tmp_path / "broken.onnx")
+    window.dropped.looker.failed.disconnect()
+    window.dropped.looker.failed.connect(lambda failure: said.append(failure.message))
+    with qtbot.waitSignal(window.dropped.looker.ended, timeout=30_000):
+        window.dropped.take(tmp_path / "broken.onnx")
     assert said == ["broken.onnx cannot be read as an ONNX file."]
 
 

@@ -14,9 +14,9 @@ from window_fixtures import Told, show_alone
 
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
+from core.runs.open_document import OpenedDocument
 from core.runs.run_folder import RunFolder
 from gui.base.actions import make_actions
-from gui.base.open_files import OpenedDocument
 from gui.base.theme import Theme
 from gui.base.worker import Worker
 from gui.tryout import place as places

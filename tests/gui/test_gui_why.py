@@ -12,9 +12,9 @@ from PySide6.QtWidgets import QPushButton
 from core.document.pipeline import Pipeline
 from core.records.reports import Cause, Fix, Why
 from core.runs.home import Home
+from core.runs.open_document import OpenedDocument
 from core.runs.run_folder import RunFolder
 from core.whatif import Forecast
-from gui.base.open_files import OpenedDocument
 from gui.editor.figures import facts, short_latency
 from gui.editor.forecast_strip import ForecastStrip
 from gui.runs.run_results import read_results

@@ -26,12 +26,12 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
+from core.document import edits, recipes
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
-from gui.base import open_files as files
+from core.runs.open_document import OpenedDocument
 from gui.base.actions import PLACES
-from gui.editor import edits
 from gui.shell.main_window import MainWindow
 
 INTERACTIVE = (
@@ -72,7 +72,7 @@ def test_no_part_of_the_window_flashes_up_as_a_window_of_its_own(
 ) -> None:
     strays = _Strays()
     qapp.installEventFilter(strays)
-    window = make_window(files.OpenedDocument(tiny, None, tmp_path))
+    window = make_window(OpenedDocument(tiny, None, tmp_path))
     for place in window.places.views:
         window.go(place)
     window.go("pipeline")
@@ -106,8 +106,8 @@ def test_every_place_can_be_reached(window: MainWindow) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", files.recipes(), ids=lambda recipe: recipe.path.stem)
-def test_every_recipe_opens_without_a_problem(window: MainWindow, recipe: files.Recipe) -> None:
+@pytest.mark.parametrize("recipe", recipes.recipes(), ids=lambda recipe: recipe.path.stem)
+def test_every_recipe_opens_without_a_problem(window: MainWindow, recipe: recipes.Recipe) -> None:
     window.desk.open_path(recipe.path)
     assert window.document.pipeline.name == recipe.name and not window.document.problems
     assert window.document.path is None
@@ -245,7 +245,7 @@ def test_unsaved_changes_are_asked_about(
     monkeypatch.setattr("gui.shell.document_files.QFileDialog.getSaveFileName", lambda *_args: ("", ""))
     window.messages.ask_with = reply
     window.document.apply(edits.set_key(window.document.pipeline, "name", "Changed"), "rename")
-    window.desk.open_path(files.RECIPES / "r1-resnet50.yaml")
+    window.desk.open_path(recipes.FOLDER / "r1-resnet50.yaml")
     assert len(asked) == 1 and "not saved" in asked[0]
     assert (window.document.pipeline.name != "Changed") == opened
 

@@ -13,9 +13,9 @@ from core.analysis.report import why_lines
 from core.analysis.why import CAUSES, ChainStage, Evidence, explain
 from core.analysis.why.graph import look
 from core.document import pipeline as documents
+from core.document.fixes import fix_for_cause
 from core.records.reports import Artefact, Cause, Metric, StageReport, Why
 from core.stages.catalogue import STAGES
-from gui.editor.fixes import fix_for_cause
 
 FIGURES = {
     "latency_ms": 10.0,

@@ -1,11 +1,10 @@
-"""Sends what a scan found into the open pipeline: one edit that can be undone (no widgets)."""
+"""Settings for single layers, as a sensitivity scan proposes them, written into a pipeline."""
 
 from dataclasses import dataclass
 
+from core.document import edits, stage_tree
 from core.document.pipeline import Pipeline
 from core.stages.catalogue import STAGES
-from gui.base.translation import tr
-from gui.editor import edits, forest
 
 PRUNE_FIELD, KEEP_FIELD = "own_ratios", "keep"
 _FRESH = {PRUNE_FIELD: "prune-channels", KEEP_FIELD: "quantize-static"}
@@ -27,8 +26,8 @@ def targets(pipeline: Pipeline, field: str, after: str) -> list[Target]:
     found = [Target(node.id, node.title) for node in order if field in node.stage.Settings.model_fields]
     kind = _FRESH[field]
     if kind in STAGES:
-        place = tr(" after '{title}'", title=pipeline.stage(after).title) if start >= 0 else tr(" at the end")
-        found.append(Target("", tr("A new stage '{title}'{place}", title=STAGES[kind].title, place=place)))
+        place = f" after '{pipeline.stage(after).title}'" if start >= 0 else " at the end"
+        found.append(Target("", f"A new stage '{STAGES[kind].title}'{place}"))
     return found
 
 
@@ -42,7 +41,7 @@ def with_override(
     """
     id = target.id
     if not id:
-        pipeline, id = forest.add_stage(pipeline, _FRESH[field], after)
+        pipeline, id = stage_tree.add_stage(pipeline, _FRESH[field], after)
         if scope and field == PRUNE_FIELD:
             pipeline = edits.set_setting(pipeline, id, ("scope",), scope)
     return edits.set_setting(pipeline, id, (field,), text), id

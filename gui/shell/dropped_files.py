@@ -10,21 +10,20 @@ from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QTextEdit, QWidget
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.settings import DataSettings
+from core.document import edits, from_model
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
+from core.runs.open_document import OpenedDocument
+from core.runs.path_kind import path_kind
 from gui.base.document import Document
 from gui.base.messages import Messages
-from gui.base.open_files import OpenedDocument
 from gui.base.translation import tr
 from gui.base.worker import Say, Worker
-from gui.editor import edits
 from gui.shell.document_files import DocumentFiles
-from gui.start import from_model
 from gui.start.backbone_dialog import BackboneDialog
-from gui.start.dropped import kind_of
 
 
-class OpenFromOutside(QObject):
+class DroppedFiles(QObject):
     """Pipelines and runs are opened, models become pipelines, everything else is taken as data.
 
     Signals:
@@ -53,7 +52,7 @@ class OpenFromOutside(QObject):
 
     def takes(self, paths: Sequence[Path]) -> bool:
         """Whether these, dragged over the window, can be dropped."""
-        taken = len(paths) == 1 and bool(kind_of(paths[0]))
+        taken = len(paths) == 1 and bool(path_kind(paths[0]))
         if taken:
             for kind in (QLineEdit, QPlainTextEdit, QTextEdit):  # these would write the path down
                 for field in self._window.findChildren(kind):
@@ -62,7 +61,7 @@ class OpenFromOutside(QObject):
 
     def take(self, path: Path) -> None:
         """Bring a dropped thing to its place."""
-        kind = kind_of(path)
+        kind = path_kind(path)
         if kind == "data":
             self.data_dropped.emit(path)
         elif kind in ("onnx", "weights"):

@@ -1,4 +1,4 @@
-"""The person's runs and recipes as the Start place lists them (no widgets).
+"""The person's runs and recipes, as the window and `espalier runs` list them.
 
 A run of this machine lies in the home's `runs`; its name, tags and notes stand in its `run.json`.
 A run folder from elsewhere (a stick, a share, another machine) stays where it lies and is never
@@ -14,18 +14,17 @@ from typing import Any
 from core.common.durations import date_and_time, time_taken
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
+from core.document.recipes import Recipe, recipes
 from core.machine.fingerprint import fingerprint
-from core.records.run_info import RunStatus
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs
-from gui.base.open_files import Recipe, recipes
-from gui.base.translation import QT_TR_NOOP, tr
 
 _SAME_MACHINE = ("processor", "logical_cores", "memory_bytes", "gpu")
 _LOOKED_AT = 5
+NEVER = "Not completed on this machine yet"
 STATUS_WORDS = {
-    "completed": QT_TR_NOOP("Complete"), "stopped": QT_TR_NOOP("Stopped"), "failed": QT_TR_NOOP("Failed"), "running": QT_TR_NOOP("Running"),
-    "interrupted": QT_TR_NOOP("Interrupted"), "new": QT_TR_NOOP("Not started"), "missing": QT_TR_NOOP("Not found"),
+    "completed": "Complete", "stopped": "Stopped", "failed": "Failed", "running": "Running",
+    "paused": "Paused", "interrupted": "Interrupted", "new": "Not started", "missing": "Not found",
 }  # fmt: skip
 
 
@@ -72,10 +71,15 @@ class RecipeLine:
     recipe: Recipe
     last: str
 
+    @property
+    def timed(self) -> bool:
+        """Whether it was completed on this machine."""
+        return self.last != NEVER
+
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """Everything that the Start place lists."""
+    """Every recipe and every run."""
 
     recipes: tuple[RecipeLine, ...]
     runs: tuple[RunLine, ...]
@@ -111,30 +115,21 @@ def _line(run: RunFolder, machine: Mapping[str, Any]) -> RunLine:
         pipeline=info.pipeline_title,
         tags=info.tags,
         notes=info.notes,
-        status=_status(run, info.status),
+        status=run.status,
         started=info.started,
         seconds=info.seconds,
         here=all(own.get(key) == machine.get(key) for key in _SAME_MACHINE),
     )
 
 
-def _status(run: RunFolder, said: RunStatus) -> str:
-    """A run that says "running" and is locked by nobody was killed."""
-    if said != "running":
-        return said
-    try:
-        with run.locked():
-            return "interrupted"
-    except EspalierError:
-        return "running"
 
 
 def _elsewhere_line(folder: Path, entry: Mapping[str, Any]) -> RunLine:
     status, started, seconds = "missing", float(entry.get("started", 0)), None
     pipeline = str(entry.get("pipeline_name", ""))
     try:
-        info = RunFolder(folder).info
-        status = "interrupted" if info.status == "running" else info.status
+        run = RunFolder(folder)
+        info, status = run.info, run.status
         started, seconds, pipeline = info.started, info.seconds, info.pipeline_title
     except EspalierError:
         pass
@@ -150,14 +145,10 @@ def last_time(name: str, runs: Iterable[RunLine]) -> str:
     for line in complete[:_LOOKED_AT]:
         cached = cached_stages(line.folder)
         if line.seconds is not None and cached is not None and not cached:
-            return tr(
-                "Took {took} on this machine, {split}",
-                took=time_taken(line.seconds),
-                split=date_and_time(line.started).split(",")[0],
-            )
+            return f"Took {time_taken(line.seconds)} on this machine, {date_and_time(line.started).split(',')[0]}"
     if complete and complete[0].seconds is not None:
-        return tr("Took {took} on this machine, with kept stages", took=time_taken(complete[0].seconds))
-    return tr("Not completed on this machine yet")
+        return f"Took {time_taken(complete[0].seconds)} on this machine, with kept stages"
+    return NEVER
 
 
 def cached_stages(folder: Path) -> int | None:
@@ -178,7 +169,7 @@ def matches(line: RunLine, words: str) -> bool:
         line.pipeline,
         *line.tags,
         line.notes,
-        tr(STATUS_WORDS[line.status]),
+        STATUS_WORDS[line.status],
         line.when,
         line.folder.name,
     )

@@ -1,4 +1,4 @@
-"""Which kind of data set lies at a place that a person dropped or picked (no Qt)."""
+"""Which kind of data set lies at a place that a person dropped or picked."""
 
 import zipfile
 from pathlib import Path, PurePosixPath

@@ -1,27 +1,13 @@
-"""Finding and opening what a person names: recipes, pipeline files, run folders (no Qt)."""
+"""Opening what a person names: a pipeline file, a recipe or the folder of a run."""
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from core.common import yaml
 from core.common.errors import EspalierError
-from core.common.files import RESOURCES
 from core.document import pipeline as documents
+from core.document import recipes
 from core.document.pipeline import Pipeline
 from core.runs.run_folder import RunFolder
-
-RECIPES = RESOURCES / "recipes"
-FIRST = RECIPES / "quick-tour.yaml"
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """One pipeline that comes with the application."""
-
-    name: str
-    about: str
-    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +26,11 @@ class OpenedDocument:
     run: RunFolder | None = None
 
 
-@cache
-def recipes() -> tuple[Recipe, ...]:
-    """All recipes, by name; read without checking them."""
-    found = []
-    for path in sorted(RECIPES.glob("*.yaml")):
-        content = yaml.parse(path.read_text(encoding="utf-8")).content
-        if isinstance(content, dict):
-            about = " ".join(str(content.get("about", "")).split())
-            found.append(Recipe(str(content.get("name", path.stem)), about, path))
-    return tuple(found)
-
-
-def open_any(path: Path) -> OpenedDocument:
-    """Open a pipeline file or a run folder.
+def open_document(path: Path) -> OpenedDocument:
+    """Open a pipeline file, a recipe or a run folder.
 
     Raises:
-        EspalierError: when it is neither, or cannot be used.
+        EspalierError: when it is none of these, or cannot be used.
     """
     path = path.expanduser()
     if path.is_dir():
@@ -69,5 +43,5 @@ def open_any(path: Path) -> OpenedDocument:
             f"Expected a pipeline file or a run folder, found nothing at {path}.", "Check the path."
         )
     pipeline = documents.load(path)
-    own = path.resolve().parent != RECIPES
+    own = path.resolve().parent != recipes.FOLDER
     return OpenedDocument(pipeline, path if own else None, path.resolve().parent)

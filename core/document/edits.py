@@ -1,4 +1,4 @@
-"""Changes of settings and names, as functions from a pipeline to the next (no widgets)."""
+"""Changes of settings and names, as functions from a pipeline to the next."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,23 +8,20 @@ from core.common.declarations import declarations
 from core.common.params import Params
 from core.data.settings import DataSettings
 from core.document.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path, settings_class
-from gui.base.translation import QT_TR_NOOP, tr
 
 SOURCE_WORDS = {
     "backbone": (
-        QT_TR_NOOP("Network"),
-        QT_TR_NOOP(
-            "The backbone, its classifier, the Feature Enhancement Module and what training starts from."
-        ),
+        "Network",
+        "The backbone, its classifier, the Feature Enhancement Module and what training starts from.",
     ),
-    "checkpoint": (QT_TR_NOOP("Checkpoint"), QT_TR_NOOP("A network that an earlier run made.")),
+    "checkpoint": ("Checkpoint", "A network that an earlier run made."),
     "onnx": (
-        QT_TR_NOOP("ONNX file"),
-        QT_TR_NOOP("A classifier that exists as a file only; stages on the exported file continue it."),
+        "ONNX file",
+        "A classifier that exists as a file only; stages on the exported file continue it.",
     ),
     "python": (
-        QT_TR_NOOP("Own network"),
-        QT_TR_NOOP("A network of your own, made by a Python file that you trust."),
+        "Own network",
+        "A network of your own, made by a Python file that you trust.",
     ),
 }
 
@@ -38,7 +35,7 @@ def titles(pipeline: Pipeline) -> dict[str, str]:
     """What people call every source and stage, by id."""
     found = {node.id: node.title for node in pipeline.stages}
     for source in pipeline.sources:
-        word = tr(SOURCE_WORDS.get(source.kind, ("Source", ""))[0])
+        word = SOURCE_WORDS.get(source.kind, ("Source", ""))[0]
         found[source.id] = source.name or (word if len(pipeline.sources) == 1 else f"{word} {source.id}")
     return found
 

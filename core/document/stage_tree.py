@@ -1,4 +1,4 @@
-"""Changes of what continues what, as functions from a pipeline to the next (no widgets).
+"""Changes of what continues what, as functions from a pipeline to the next.
 
 A chain stays what it looks like: removing or moving a stage keeps what the others continue.
 """
@@ -7,21 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.common.declarations import declarations
+from core.document.edits import SOURCE_WORDS, blank_settings, put, titles
 from core.document.pipeline import SOURCE_KINDS, Pipeline
 from core.stages.base import DeploymentStage
 from core.stages.catalogue import STAGES
-from gui.base.translation import tr
-from gui.editor.edits import SOURCE_WORDS, blank_settings, put, titles
 
 
 class RefusedEdit(ValueError):
     """An edit that would leave no pipeline; the text says why."""
-
-
-def parent_of(pipeline: Pipeline, index: int) -> str:
-    """What the stage at `index` continues, switched-off stages counted."""
-    node = pipeline.stages[index]
-    return node.from_ or (pipeline.stages[index - 1].id if index else pipeline.sources[0].id)
 
 
 def references(kind: str) -> tuple[str, ...]:
@@ -67,7 +60,7 @@ def add_stage(pipeline: Pipeline, kind: str, after: str = "", branch: bool = Fal
 def remove_stage(pipeline: Pipeline, id: str) -> Pipeline:
     """Without the stage; what continued it continues what it continued."""
     if len(pipeline.stages) == 1:
-        raise RefusedEdit(tr("A pipeline needs at least one stage."))
+        raise RefusedEdit("A pipeline needs at least one stage.")
     content, index = pipeline.as_dict(), pipeline.stage_ids.index(id)
     parents = _parents(pipeline)
     wanted = {
@@ -121,7 +114,7 @@ def remove_source(pipeline: Pipeline, id: str) -> Pipeline:
     """Without the source; what continued it continues the first of the others."""
     others = [source.id for source in pipeline.sources if source.id != id]
     if not others:
-        raise RefusedEdit(tr("A pipeline needs at least one network to start from."))
+        raise RefusedEdit("A pipeline needs at least one network to start from.")
     content = pipeline.as_dict()
     content["sources"] = [entry for entry in content["sources"] if entry["id"] != id]
     parents = {child: others[0] if parent == id else parent for child, parent in _parents(pipeline).items()}
@@ -178,7 +171,7 @@ def branch_from(pipeline: Pipeline, id: str, parent: str) -> Pipeline:
         RefusedEdit: when `parent` continues the stage itself.
     """
     if parent == id or parent in descendants(pipeline, id):
-        raise RefusedEdit(tr("A stage cannot continue what continues it."))
+        raise RefusedEdit("A stage cannot continue what continues it.")
     return _sorted(pipeline.as_dict(), {**_parents(pipeline), id: parent})
 
 
@@ -203,7 +196,7 @@ def possible_parents(pipeline: Pipeline, id: str) -> tuple[str, ...]:
 
 
 def _parents(pipeline: Pipeline) -> dict[str, str]:
-    return {node.id: parent_of(pipeline, index) for index, node in enumerate(pipeline.stages)}
+    return {node.id: pipeline.written_parent(node) for node in pipeline.stages}
 
 
 def _linked(content: dict[str, Any], parents: Mapping[str, str]) -> Pipeline:

@@ -1,18 +1,18 @@
-"""What a thing is that a person drags into the window, told from its name and folder (no Qt)."""
+"""What a file or folder is that a person drags into the window or names, told from its name and content."""
 
 from pathlib import Path
 from typing import Literal
 
+from core.data.guess_source import may_be_data
 from core.models import checkpoint_files
-from gui.data.guess import may_be_data
 
 Kind = Literal["pipeline", "run", "onnx", "weights", "checkpoint", "data", ""]
 
 WEIGHTS = (".pth", ".pt", ".th", ".bin", ".safetensors")
 
 
-def kind_of(path: Path) -> Kind:
-    """Empty for what the window cannot open."""
+def path_kind(path: Path) -> Kind:
+    """The kind of what lies at `path`; empty for what cannot be opened."""
     suffix = path.suffix.casefold()
     if path.is_dir():
         if (path / "run.json").is_file():

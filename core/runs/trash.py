@@ -1,4 +1,4 @@
-"""Deleted runs: moved to the home's `trash`, put back on undo, gone for good after some days (no widgets)."""
+"""Deleted runs: moved to the home's `trash`, put back on undo, gone for good after some days."""
 
 import shutil
 import time
@@ -9,9 +9,8 @@ from typing import Any
 
 from core.common.errors import EspalierError
 from core.runs.home import Home
+from core.runs.library import RunLine, forget, remember
 from core.runs.run_folder import RunFolder
-from gui.base.translation import tr
-from gui.start.library import RunLine, forget, remember
 
 KEPT_DAYS = 30
 
@@ -71,7 +70,7 @@ def restore(home: Home, deleted: Deleted) -> Path:
     target = home.runs / deleted.folder.name
     try:
         if target.exists():
-            raise FileExistsError(17, tr("its place is taken"))
+            raise FileExistsError(17, "its place is taken")
         home.runs.mkdir(parents=True, exist_ok=True)
         deleted.folder.rename(target)
     except OSError as error:

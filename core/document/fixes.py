@@ -1,4 +1,4 @@
-"""What mends a problem by itself, as an edit that a person can take with one click (no widgets).
+"""What mends a problem by itself, as an edit that a person can take with one click.
 
 Nothing here repeats a rule: candidates are tried on the document, and one is offered only when the
 checker then finds this problem no more and no other in its place.
@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 from core.common.declarations import ParameterDeclaration, declarations
 from core.common.errors import Problem
+from core.document import edits, stage_tree
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline, StageNode, settings_class
 from core.records.reports import Cause
 from core.stages.base import DeploymentStage
-from gui.base.translation import tr
-from gui.editor import edits, forest
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +59,24 @@ def fix_for_cause(pipeline: Pipeline, cause: Cause) -> Fix | None:
             if name not in node.stage.Settings.model_fields:
                 return None
             changed = edits.set_setting(changed, node.id, (name,), value)
-    words = tr("{words} in '{title}'", words=wanted.words, title=pipeline.stage(wanted.stage).title)
+    words = f"{wanted.words} in '{pipeline.stage(wanted.stage).title}'"
     return Fix(words, changed) if changed != pipeline else None
 
 
 def _candidates(pipeline: Pipeline, problem: Problem) -> Iterator[tuple[str, Pipeline]]:
     place = problem.place
     if place in (("baseline",), ("final",)):
-        words = tr("Take the first stage") if place == ("baseline",) else tr("Take the last stage")
+        words = "Take the first stage" if place == ("baseline",) else "Take the last stage"
         yield words, edits.set_key(pipeline, str(place[0]), None)
     elif place == ("stages",):
         for node in pipeline.stages[:1]:
-            yield tr("Switch '{title}' on", title=node.title), edits.set_enabled(pipeline, node.id, True)
+            yield f"Switch '{node.title}' on", edits.set_enabled(pipeline, node.id, True)
     elif place[:2] == ("axes", "grid"):
-        yield tr("Remove the grid"), edits.set_axes(pipeline, pipeline.axes.seed, None)
+        yield "Remove the grid", edits.set_axes(pipeline, pipeline.axes.seed, None)
     elif place[:1] == ("data",) and len(place) > 1:
         path = tuple(str(part) for part in place[1:])
         yield (
-            tr("Reset {path}", path=path[-1].replace("_", " ")),
+            f"Reset {path[-1].replace('_', ' ')}",
             edits.set_data(pipeline, path, None, unset=True),
         )
     elif len(place) > 2 and place[0] in ("sources", "stages") and isinstance(place[1], int):
@@ -93,7 +92,7 @@ def _in_node(
         return
     node = (pipeline.sources if group == "sources" else pipeline.stages)[index]
     path = tuple(str(part) for part in inside[1:])
-    if isinstance(node, StageNode) and path[0] in forest.references(node.kind):
+    if isinstance(node, StageNode) and path[0] in stage_tree.references(node.kind):
         yield from _teachers(pipeline, node, path)
         return
     field = _declared(settings_class(node), path)
@@ -102,12 +101,12 @@ def _in_node(
     if field.kind == "choice":
         for value, _help in field.choices:
             yield (
-                tr("Set {label} to '{value}'", label=field.label, value=value),
+                f"Set {field.label} to '{value}'",
                 edits.set_setting(pipeline, node.id, path, value),
             )
     if not field.required:
         yield (
-            tr("Reset {label}", label=field.label),
+            f"Reset {field.label}",
             edits.set_setting(pipeline, node.id, path, None, unset=True),
         )
 
@@ -117,34 +116,34 @@ def _order(pipeline: Pipeline, node: StageNode) -> Iterator[tuple[str, Pipeline]
     chain = pipeline.chain(node)
     for before in reversed(chain):
         yield (
-            tr("Move '{stage}' before '{other}'", stage=node.title, other=before.title),
-            forest.move_after(pipeline, node.id, pipeline.parent(before)),
+            f"Move '{node.title}' before '{before.title}'",
+            stage_tree.move_after(pipeline, node.id, pipeline.parent(before)),
         )
     titles = edits.titles(pipeline)
     for before in reversed(chain):
         parent = pipeline.parent(before)
         yield (
-            tr("Continue '{stage}' instead", stage=titles[parent]),
-            forest.branch_from(pipeline, node.id, parent),
+            f"Continue '{titles[parent]}' instead",
+            stage_tree.branch_from(pipeline, node.id, parent),
         )
     if not chain and isinstance(node.stage, DeploymentStage):
-        yield tr("Put a 'Train' stage with 0 epochs before it"), _with_training(pipeline, node)
+        yield "Put a 'Train' stage with 0 epochs before it", _with_training(pipeline, node)
     for source in pipeline.sources:
         yield (
-            tr("Start from '{source}'", source=titles[source.id]),
-            forest.branch_from(pipeline, node.id, source.id),
+            f"Start from '{titles[source.id]}'",
+            stage_tree.branch_from(pipeline, node.id, source.id),
         )
     index = pipeline.stage_ids.index(node.id)
     for other in pipeline.stages[index - 1 : index]:
-        yield tr("Continue '{title}'", title=other.title), forest.set_parent(pipeline, node.id, other.id)
+        yield f"Continue '{other.title}'", stage_tree.set_parent(pipeline, node.id, other.id)
 
 
 def _with_training(pipeline: Pipeline, node: StageNode) -> Pipeline:
     source = pipeline.root(node).id
-    made, id = forest.add_stage(pipeline, "train", source, branch=True)
+    made, id = stage_tree.add_stage(pipeline, "train", source, branch=True)
     made = edits.set_setting(made, id, ("training", "epochs"), 0)
-    made = edits.rename(made, id, tr("Exported as it is"))
-    return forest.branch_from(made, node.id, id)
+    made = edits.rename(made, id, "Exported as it is")
+    return stage_tree.branch_from(made, node.id, id)
 
 
 def _teachers(pipeline: Pipeline, node: StageNode, path: tuple[str, ...]) -> Iterator[tuple[str, Pipeline]]:
@@ -152,7 +151,7 @@ def _teachers(pipeline: Pipeline, node: StageNode, path: tuple[str, ...]) -> Ite
     for other in before:
         if other.enabled and not isinstance(other.stage, DeploymentStage):
             yield (
-                tr("Choose '{title}'", title=other.title),
+                f"Choose '{other.title}'",
                 edits.set_setting(pipeline, node.id, path, other.id),
             )
 

@@ -1,6 +1,6 @@
-"""Pipelines that start from a model file, and guessing which backbone a weights file is of (no Qt).
+"""Pipelines that start from a model file, and guessing which backbone a weights file is of.
 
-The pipeline takes over the data set of the document that is open.
+The pipeline takes over a data set that is given, such as that of the document that is open.
 """
 
 from collections.abc import Callable
