@@ -13,6 +13,7 @@ from typing import Any
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
+from made_runs import TINY
 from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
@@ -33,18 +34,6 @@ _HARMLESS = (  # about the test's platform, not about the window
     "plugin does not support grabbing",
     "QFontDatabase: Cannot find font directory",
 )
-
-TINY = """
-espalier: 1
-name: Tiny
-data: {source: fashion-mnist-sample, train_images: 256, validation_images: 128, test_images: 200}
-sources:
-  - {id: network, settings: {backbone: resnet20}}
-stages:
-  - {id: fp32, kind: train, name: FP32, settings: {training: {epochs: 1, learning_rate: 0.005}}}
-  - {id: pruned, kind: prune-channels, name: Pruned, settings: {ratio: 0.5, training: {epochs: 1}}}
-  - {id: taught, kind: distil, name: Taught, settings: {teacher: fp32, training: {epochs: 1}}}
-"""
 
 
 class Told(Messages):

@@ -16,10 +16,8 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit
 from core.document import pipeline as documents
 from core.document import recipes
 from core.document.pipeline import Pipeline
-from core.runs import library, trash
 from core.runs.home import Home
-from core.runs.library import RunLine, last_time, list_runs, matches, parse_tags
-from core.runs.path_kind import path_kind
+from core.runs.library import list_runs
 from core.runs.run_folder import RunFolder
 from gui import app
 from gui.shell.main_window import MainWindow
@@ -117,19 +115,6 @@ def test_a_recipe_tells_how_long_it_took_here(
     assert cards.lines[1].last == "Not completed on this machine yet"
 
 
-def test_a_time_of_another_machine_does_not_count(home: Home, runs: list[RunFolder]) -> None:
-    for run in runs:
-        run.update_info(machine={"processor": "another", "logical_cores": 99})
-    assert last_time("Tiny", list_runs(home)) == "Not completed on this machine yet"
-
-
-def test_only_a_cached_time_says_so(home: Home, runs: list[RunFolder]) -> None:
-    for run in runs:
-        for path in (run.folder / "stages").glob("*/report.json"):
-            path.write_text(json.dumps({"cached": True}))
-    assert last_time("Tiny", list_runs(home)) == "Took 3 min 00 s on this machine, with kept stages"
-
-
 def test_the_search_looks_everywhere(start: MainWindow, runs: list[RunFolder], qtbot: Any) -> None:
     view = start.start.view
     qtbot.keyClicks(view.search, "stopped tiny")
@@ -139,12 +124,6 @@ def test_the_search_looks_everywhere(start: MainWindow, runs: list[RunFolder], q
     assert view.empty.title.text() == "No run fits the search"
     view.search.clear()
     qtbot.waitUntil(lambda: len(texts(start, 0)) == 3)
-
-
-def test_matching_wants_every_word() -> None:
-    line = RunLine(Path("/runs/x"), "Best", "Tiny", ("paper",), "with warm-up", "completed", 0.0, None)
-    assert matches(line, "") and matches(line, "best PAPER warm") and not matches(line, "best worst")
-    assert parse_tags(" a,  b c , a,, ") == ("a", "b c")
 
 
 def test_a_header_sorts(start: MainWindow, qtbot: Any) -> None:
@@ -233,15 +212,6 @@ def test_deleting_for_good_asks(start: MainWindow, runs: list[RunFolder], home: 
     qtbot.waitUntil(lambda: not view.trash.isVisible(), timeout=10_000)
 
 
-def test_the_trash_forgets_after_its_days(home: Home, runs: list[RunFolder]) -> None:
-    lines = list_runs(home)
-    for line, days in zip(lines[:2], (29, 31), strict=True):
-        deleted = trash.delete(home, [line])[0]
-        RunFolder(deleted.folder).update_info(deleted=deleted.at - days * 86_400)
-    trash.empty_trash(home)
-    assert [one.folder.name for one in trash.trashed(home)] == [lines[0].folder.name]
-
-
 def test_a_run_that_is_being_written_stays(start: MainWindow, runs: list[RunFolder], qtbot: Any) -> None:
     click_row(start, 0, qtbot)
     with runs[2].locked():
@@ -251,13 +221,6 @@ def test_a_run_that_is_being_written_stays(start: MainWindow, runs: list[RunFold
     assert dialog is not None
     for box in start.findChildren(type(dialog)):
         box.close()
-
-
-def test_a_killed_run_is_called_interrupted(home: Home, runs: list[RunFolder]) -> None:
-    runs[0].update_info(status="running")
-    with runs[0].locked():
-        assert list_runs(home)[2].status == "running"
-    assert list_runs(home)[2].status == "interrupted"
 
 
 def test_the_folder_is_shown(start: MainWindow, runs: list[RunFolder], qtbot: Any, monkeypatch: Any) -> None:
@@ -310,31 +273,6 @@ def test_a_run_from_elsewhere_that_was_opened_can_be_compared(
     picker._toggle(picker._proxy.index(place, 0))
     qtbot.waitUntil(lambda: start.compare.runs.text() == "Runs: 2")
     qtbot.waitUntil(lambda: start.compare.model.rowCount() == 6, timeout=10_000)
-
-
-def test_a_run_that_is_gone_is_called_so(home: Home, runs: list[RunFolder], tmp_path: Path) -> None:
-    away = tmp_path / "stick"
-    shutil.copytree(runs[0].folder, away)
-    assert library.register(home, away) and not library.register(home, runs[0].folder)
-    shutil.rmtree(away)
-    assert [line.status for line in list_runs(home) if line.elsewhere] == ["missing"]
-
-
-def test_what_is_dropped_is_told_apart(tmp_path: Path) -> None:
-    for name in ("a.yaml", "b.onnx", "c.pth", "d.safetensors", "e.zip", "f.csv", "g.tar.gz", "h.png"):
-        (tmp_path / name).touch()
-    kinds = [
-        path_kind(tmp_path / name)
-        for name in ("a.yaml", "b.onnx", "c.pth", "d.safetensors", "e.zip", "f.csv")
-    ]
-    assert kinds == ["pipeline", "onnx", "weights", "weights", "data", "data"]
-    assert [path_kind(tmp_path / name) for name in ("g.tar.gz", "h.png", "nothing.onnx")] == ["data", "", ""]
-    checkpoint = tmp_path / "checkpoint"
-    checkpoint.mkdir()
-    assert path_kind(checkpoint) == "data"
-    for name in ("architecture.json", "weights.safetensors"):
-        (checkpoint / name).touch()
-    assert path_kind(checkpoint) == "checkpoint"
 
 
 def test_text_fields_do_not_swallow_what_is_dropped(start: MainWindow, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from core.document import edits, stage_tree
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.stages.catalogue import STAGES
-from gui.editor.branch_lines import lay_out
 
 BRANCHED = """
 espalier: 1
@@ -113,11 +112,3 @@ def test_random_edits_always_give_a_document_that_loads(branched: Pipeline) -> N
         assert again == pipeline
         for node in pipeline.stages:
             assert pipeline.written_parent(node) in stage_tree.possible_parents(pipeline, node.id)
-
-
-def test_lanes_of_a_chain_and_of_a_branch() -> None:
-    assert lay_out([None, 0, 1, 2]).lane == (0, 0, 0, 0)
-    assert lay_out([None, 0, 1, 1, 3]).lane == (0, 0, 0, 1, 1)
-    assert lay_out([None, None, 0, 1]).lane == (0, 1, 0, 1)
-    busy = lay_out([None, 0, 1, 1, 1, 2])
-    assert len({busy.lane[2], busy.lane[3], busy.lane[4]}) == 3

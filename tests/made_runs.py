@@ -7,6 +7,18 @@ from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 
+TINY = """
+espalier: 1
+name: Tiny
+data: {source: fashion-mnist-sample, train_images: 256, validation_images: 128, test_images: 200}
+sources:
+  - {id: network, settings: {backbone: resnet20}}
+stages:
+  - {id: fp32, kind: train, name: FP32, settings: {training: {epochs: 1, learning_rate: 0.005}}}
+  - {id: pruned, kind: prune-channels, name: Pruned, settings: {ratio: 0.5, training: {epochs: 1}}}
+  - {id: taught, kind: distil, name: Taught, settings: {teacher: fp32, training: {epochs: 1}}}
+"""
+
 GOOD = Verification(
     images=200,
     agreement=100.0,

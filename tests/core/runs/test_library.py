@@ -1,0 +1,77 @@
+"""The list of runs, their names, tags and notes, and the trash."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from made_runs import TINY, made_run
+
+from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
+from core.runs import library, trash
+from core.runs.home import Home
+from core.runs.library import RunLine, last_time, list_runs, matches, parse_tags
+from core.runs.run_folder import RunFolder
+
+
+@pytest.fixture
+def tiny() -> Pipeline:
+    return documents.loads(TINY)
+
+
+@pytest.fixture
+def home(own_home: Path) -> Home:
+    return Home(own_home)
+
+
+@pytest.fixture
+def runs(tiny: Pipeline, home: Home, tmp_path: Path) -> list[RunFolder]:
+    """Three runs: complete, stopped, complete; started a day after each other."""
+    made = [made_run(tiny, home, tmp_path, stages) for stages in (3, 1, 3)]
+    for number, run in enumerate(made):
+        run.update_info(started=1_790_000_000 + number * 86_400, seconds=60.0 * (number + 1))
+    return made
+
+
+def test_a_time_of_another_machine_does_not_count(home: Home, runs: list[RunFolder]) -> None:
+    for run in runs:
+        run.update_info(machine={"processor": "another", "logical_cores": 99})
+    assert last_time("Tiny", list_runs(home)) == "Not completed on this machine yet"
+
+
+def test_only_a_cached_time_says_so(home: Home, runs: list[RunFolder]) -> None:
+    for run in runs:
+        for path in (run.folder / "stages").glob("*/report.json"):
+            path.write_text(json.dumps({"cached": True}))
+    assert last_time("Tiny", list_runs(home)) == "Took 3 min 00 s on this machine, with kept stages"
+
+
+def test_matching_wants_every_word() -> None:
+    line = RunLine(Path("/runs/x"), "Best", "Tiny", ("paper",), "with warm-up", "completed", 0.0, None)
+    assert matches(line, "") and matches(line, "best PAPER warm") and not matches(line, "best worst")
+    assert parse_tags(" a,  b c , a,, ") == ("a", "b c")
+
+
+def test_the_trash_forgets_after_its_days(home: Home, runs: list[RunFolder]) -> None:
+    lines = list_runs(home)
+    for line, days in zip(lines[:2], (29, 31), strict=True):
+        deleted = trash.delete(home, [line])[0]
+        RunFolder(deleted.folder).update_info(deleted=deleted.at - days * 86_400)
+    trash.empty_trash(home)
+    assert [one.folder.name for one in trash.trashed(home)] == [lines[0].folder.name]
+
+
+def test_a_killed_run_is_called_interrupted(home: Home, runs: list[RunFolder]) -> None:
+    runs[0].update_info(status="running")
+    with runs[0].locked():
+        assert list_runs(home)[2].status == "running"
+    assert list_runs(home)[2].status == "interrupted"
+
+
+def test_a_run_that_is_gone_is_called_so(home: Home, runs: list[RunFolder], tmp_path: Path) -> None:
+    away = tmp_path / "stick"
+    shutil.copytree(runs[0].folder, away)
+    assert library.register(home, away) and not library.register(home, runs[0].folder)
+    shutil.rmtree(away)
+    assert [line.status for line in list_runs(home) if line.elsewhere] == ["missing"]
