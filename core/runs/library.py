@@ -122,8 +122,6 @@ def _line(run: RunFolder, machine: Mapping[str, Any]) -> RunLine:
     )
 
 
-
-
 def _elsewhere_line(folder: Path, entry: Mapping[str, Any]) -> RunLine:
     status, started, seconds = "missing", float(entry.get("started", 0)), None
     pipeline = str(entry.get("pipeline_name", ""))
