@@ -25,7 +25,7 @@ from core.data.preprocess import LUMA, Preprocess
 from core.data.source import Plan
 from core.deploy.verify import OnnxAnswer, classes_of, preprocessing_of
 from core.machine.child import Child
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 from core.profiling.session import open_session, warm_up
 
 BEST = 5
@@ -123,7 +123,7 @@ class Tryout:
             Stopped: a person asked to stop.
         """
         arguments = {"models": [str(model) for model in models], "image": str(image)}
-        told = self._child.call("core.analysis.tryout:classify", arguments, control)
+        told = self._child.call(classify, arguments, control)
         answers = tuple(
             Answer(tuple((str(name), float(share)) for name, share in one["best"]), float(one["seconds"]))
             for one in told["answers"]

@@ -15,8 +15,10 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.deploy.agreement import compare_logits
 from core.deploy.artefact_folder import ArtefactFolder
+from core.deploy.export import export_onnx, facts_of, to_half
+from core.deploy.verify import predict
 from core.machine.child import Child
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import Job, ProgressCallback
 from core.records.reports import Verification
 
 _LABELS = {"float32": "ONNX float32", "float16": "ONNX float16"}
@@ -105,11 +107,11 @@ def make_artefacts(
     }
     texts = dict(metadata or {})
     exported = work.step(
-        "export:export_onnx",
+        export_onnx,
         {"checkpoint": str(checkpoint), "target": str(ArtefactFolder(folder).float32), "metadata": texts},
     )
     work.step(
-        "verify:predict",
+        predict,
         {
             **inputs,
             "checkpoint": str(checkpoint),
@@ -121,7 +123,7 @@ def make_artefacts(
     if half:
         source, target = str(ArtefactFolder(folder).float32), str(ArtefactFolder(folder).file("float16"))
         try:
-            converted = work.step("export:to_half", {"source": source, "target": target, "metadata": texts})
+            converted = work.step(to_half, {"source": source, "target": target, "metadata": texts})
             made.append(work.verified("float16", {**exported, **converted}, inputs))
         except EspalierError as error:
             _put_aside(ArtefactFolder(folder).file("float16"))  # also where ONNX Runtime crashed on it
@@ -167,8 +169,8 @@ def adopt_artefact(
     }
     if checkpoint is not None:
         logits = str(ArtefactFolder(folder).network_logits)
-        work.step("verify:predict", {**inputs, "checkpoint": str(checkpoint), "logits": logits})
-    facts = tool.call("core.deploy.export:facts_of", {"path": str(target)}, control)
+        work.step(predict, {**inputs, "checkpoint": str(checkpoint), "logits": logits})
+    facts = tool.call(facts_of, {"path": str(target)}, control)
     return replace(work.verified(file.stem, facts, inputs), label=label)
 
 
@@ -207,7 +209,7 @@ def verify_onnx(
         "labels": str(folder / f"{model.stem}.labels.npy"),
         **({"preprocess": dict(preprocess)} if preprocess is not None else {}),
     }
-    result = tool.call("core.deploy.verify:predict", arguments, control, on_progress)
+    result = tool.call(predict, arguments, control, on_progress)
     logits, labels = np.load(result["logits"]), np.load(result["labels"])
     return OnnxCheck(
         top1=100.0 * float((logits.argmax(1) == labels).mean()),
@@ -229,14 +231,14 @@ class _Work:
     steps: int
     done: int = 0
 
-    def step(self, job: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def step(self, job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """One job of the tool child."""
 
         def progress(fraction: float, text: str) -> None:
             if self.on_progress is not None:
                 self.on_progress((self.done + fraction) / self.steps, text)
 
-        result = self.tool.call(f"core.deploy.{job}", arguments, self.control, progress)
+        result = self.tool.call(job, arguments, self.control, progress)
         self.done += 1
         return result
 
@@ -248,7 +250,7 @@ class _Work:
         """
         folder = ArtefactFolder(self.folder)
         path, logits, reference = folder.file(name), folder.logits(name), folder.network_logits
-        predicted = self.step("verify:predict", {**inputs, "onnx": str(path), "logits": str(logits)})
+        predicted = self.step(predict, {**inputs, "onnx": str(path), "logits": str(logits)})
         verdict = compare_logits(np.load(reference), np.load(logits), precision=name)
         if not verdict.good:
             raise _refused(path, verdict)

@@ -16,7 +16,7 @@ import core
 from core.common.errors import EspalierError
 from core.common.files import sha256_of, written_beside
 from core.data.preprocess import Preprocess
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 from core.onnx_graph.layer_names import SCOPES
 from core.onnx_graph.shared_weights import OPSET as SHARED_OPSET
 from core.onnx_graph.shared_weights import compact

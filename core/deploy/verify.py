@@ -17,7 +17,7 @@ from core.common.errors import EspalierError
 from core.common.files import save_array
 from core.data.preprocess import Preprocess
 from core.data.settings import DataSettings
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
     from core.data.image_data import ImageData

@@ -23,6 +23,7 @@ import core
 from core.common.errors import EspalierError
 from core.common.full_disk import file_system_of, over_the_network
 from core.machine.child import Child, Kind
+from core.machine.jobs import Job
 from core.machine.optional_packages import absent, extra
 
 State = Literal["good", "warning", "bad", "absent"]
@@ -152,7 +153,7 @@ def _memory() -> Check:
 
 def _tool() -> list[Check]:
     """The process for PyTorch: its libraries and devices."""
-    found, seconds = _ask("tool", "load_libraries", {"names": list(_TORCH_LIBRARIES)})
+    found, seconds = _ask("tool", load_libraries, {"names": list(_TORCH_LIBRARIES)})
     checks = [Check("Tool process", "good", f"starts and loads its libraries in {seconds:.1f} s")]
     checks += [_library(name, found["libraries"][name]) for name in _TORCH_LIBRARIES]
     names = ", ".join(found["devices"]) or "none that PyTorch can use; training runs on the processor"
@@ -180,7 +181,7 @@ def _runtimes() -> list[Check]:
     found: dict[str, dict[str, str]] = {}
     for kind in kinds:
         names = [each.id for each in RUNTIMES.values() if each.child == kind]
-        found |= _ask(kind, "load_runtimes", {"names": names})[0]["runtimes"]
+        found |= _ask(kind, load_runtimes, {"names": names})[0]["runtimes"]
     return [_runtime(each.label, found[each.id]) for each in RUNTIMES.values()]
 
 
@@ -215,16 +216,16 @@ def load_runtimes(arguments: dict[str, Any], progress: Callable[[float, str], No
 
 def _measuring() -> list[Check]:
     """The process that measures: ONNX Runtime without PyTorch."""
-    found, seconds = _ask("measure", "load_libraries", {"names": list(_MEASURING_LIBRARIES)})
+    found, seconds = _ask("measure", load_libraries, {"names": list(_MEASURING_LIBRARIES)})
     checks = [Check("Measuring process", "good", f"starts and loads its libraries in {seconds:.1f} s")]
     return checks + [_library(name, found["libraries"][name]) for name in _MEASURING_LIBRARIES]
 
 
-def _ask(kind: Kind, job: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], float]:
+def _ask(kind: Kind, job: Job, arguments: dict[str, Any]) -> tuple[dict[str, Any], float]:
     """A child's answer and the seconds from its start to the answer."""
     began = time.monotonic()
     with Child(kind) as child:
-        answer = child.call(f"{__name__}:{job}", arguments, timeout=_CHILD_SECONDS)
+        answer = child.call(job, arguments, timeout=_CHILD_SECONDS)
     return answer, time.monotonic() - began
 
 
@@ -296,7 +297,7 @@ def _window_libraries() -> Check | list[Check]:
     if sys.platform != "linux" or spec is None or spec.origin is None:
         return []
     plugin = Path(spec.origin).parent / "Qt" / "plugins" / "platforms" / "libqxcb.so"
-    answer, _ = _ask("measure", "load_native", {"path": str(plugin)})
+    answer, _ = _ask("measure", load_native, {"path": str(plugin)})
     if answer["error"]:
         return Check(
             "Window libraries", "bad", answer["error"],

@@ -96,7 +96,7 @@ def estimate(
         "threads": options.threads,
     }
     with Child("tool", home.folder / "estimate.log") as tool:
-        plain = tool.call("core.engine.cost_estimate:measure_steps", arguments, control, on_progress)
+        plain = tool.call(measure_steps, arguments, control, on_progress)
     stages = tuple(StageEstimate(**stage) for stage in plain["stages"])
     return Estimate(stages, len(pipeline.axes.seed), plain["memory_mb"], options.device)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from core.analysis.accuracy import accuracy_metrics, paired_change
 from core.analysis.why import ChainStage, Evidence, explain
+from core.analysis.why.graph import look as look_at_graph
 from core.common.errors import EspalierError
 from core.common.files import deflated_bytes, sha256_of
 from core.common.keys import make_key
@@ -26,6 +27,7 @@ from core.engine.stage_inputs import RunContext, StageInput
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.models.checkpoint_files import WEIGHTS
+from core.profiling.counting import count
 from core.profiling.energy import estimated
 from core.profiling.latency import profile_artefact, profile_checkpoint
 from core.records.events import Note, PhaseStarted
@@ -177,7 +179,7 @@ class Evaluator:
         """Parameters and MACs of the graph that is deployed."""
         size = made.facts["input_size"] or self.data.size[0]
         arguments = {"model": str(made.path), "input_size": size}
-        return self.context.tool.call("core.profiling.counting:count", arguments, self.control)
+        return self.context.tool.call(count, arguments, self.control)
 
     def _eager(
         self, report: StageReport, folder: StageFolder, on_fraction: Callable[[float], None]
@@ -247,7 +249,7 @@ class Evaluator:
             self.emit(PhaseStarted(report.key, "measure", "Looking for the reasons"))
             arguments = {"model": str(made.path), "input_size": made.facts["input_size"] or self.data.size[0]}
             with Child("measure", self.run.folder / "measure.log") as child:
-                return child.call("core.analysis.why.graph:look", arguments, self.control)
+                return child.call(look_at_graph, arguments, self.control)
 
         graph, _ = self._measurements.remembered({"why": _WHY_VERSION, "file": made.sha256}, look)
         node = self.pipeline.stage(report.id)

@@ -16,6 +16,7 @@ from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess, make_preprocess
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.artefacts import verify_onnx
+from core.deploy.export import described_copy
 from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path
 from core.document.stage_keys import stage_key
 from core.machine.child import Child
@@ -194,7 +195,7 @@ class StageInputs:
                     "classes": list(self.data.classes),
                 }
                 tool, control = self.context.tool, self.context.control
-                tool.call("core.deploy.export:described_copy", arguments, control)
+                tool.call(described_copy, arguments, control)
             file = described
         logits = ArtefactFolder(folder).logits(file.stem)
         if not logits.is_file():

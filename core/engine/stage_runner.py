@@ -19,6 +19,7 @@ from core.document.stage_keys import stage_key
 from core.engine.latency_search import LatencyTargets
 from core.engine.precision_choice import PrecisionChoices, tell
 from core.engine.stage_inputs import RunContext, StageInput, StageInputs
+from core.profiling.counting import count
 from core.records.stage_outcome import OwnFile, StageOutcome
 from core.runs.cache import Store
 from core.runs.stage_folder import StageFolder
@@ -203,7 +204,7 @@ class StageRunner:
             before = self.context.run.stage_folder(stage_key(self.context.pipeline, parent, seed)).outcome
             return {"params": before.params, "nonzero_params": before.nonzero_params}
         arguments = {"model": str(given.file), "input_size": self.context.data.size[0]}
-        counted = self.context.tool.call("core.profiling.counting:count", arguments, self.context.control)
+        counted = self.context.tool.call(count, arguments, self.context.control)
         return counted
 
     def cache_key(self, node: StageNode, seed: int, given: StageInput) -> str:

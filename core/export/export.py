@@ -22,6 +22,7 @@ from core.common.files import sha256_of
 from core.data.store import open_data
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.bundle import BundleFacts, pack
+from core.deploy.formats import jobs
 from core.deploy.formats.base import Format, Subject
 from core.deploy.formats.catalogue import FORMATS, format_called
 from core.deploy.formats.settings import ExportSettings
@@ -246,7 +247,7 @@ class _Export:
         }  # fmt: skip
         with Child("tool", self._log) as fresh:
             result = fresh.call(
-                "core.deploy.formats.jobs:predict", arguments, self.control,
+                jobs.predict, arguments, self.control,
                 lambda done, words: self._tell(0.1 + (_VERIFIED - 0.1) * done, words),
             )  # fmt: skip
         classes = tuple(result["file_classes"] or result["classes"])
@@ -280,7 +281,7 @@ class _Export:
             arguments |= pace.as_plain()
             for number in range(budget.blocks):
                 self._tell(_VERIFIED + (_TIMED - _VERIFIED) * number / budget.blocks, "Measuring latency")
-                result = child.call("core.deploy.formats.jobs:time_block", arguments, self.control)
+                result = child.call(jobs.time_block, arguments, self.control)
                 blocks.append(Block.told(result))
                 batch = int(result["batch"])
         return latency(Timing(blocks, [], 0.0, wide=False), f"{self.kind.runtime}, 1 thread", batch)

@@ -10,8 +10,7 @@ Protocol, one JSON object a line. To the child: ``{id, job, arguments}``. From i
 keeps the protocol on a private copy of it and points the public one at standard error, which
 goes to a log. The child exits when its input closes, so it never outlives the program.
 
-A job is ``def job(arguments: dict, progress: Callable[[float, str], None]) -> dict``, named
-"module:function", in a module of `core`.
+A job is a function of a module of `core` (`core.machine.jobs`), given as itself: ``child.call(export_onnx, {…})``.
 """
 
 import contextlib
@@ -28,7 +27,8 @@ from typing import Any, Literal, NoReturn
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Fault, Stopped
-from core.machine.child_server import ProgressCallback, serve
+from core.machine.child_server import serve
+from core.machine.jobs import Job, ProgressCallback, name_of, words_of
 from core.machine.processes import environment, exit_in_words, kill_tree, own_program
 
 Kind = Literal["tool", "measure"]
@@ -85,7 +85,7 @@ class Child:
 
     def call(
         self,
-        job: str,
+        job: Job,
         arguments: Mapping[str, Any],
         control: RunControl | None = None,
         on_progress: ProgressCallback | None = None,
@@ -94,25 +94,26 @@ class Child:
         """Run `job` with `arguments` (plain data) and return its result.
 
         Args:
-            job: "module:function", the module beginning with "core.".
+            job: a public function at the top of a module of `core`.
             control: stopping it kills the process; the next call starts a fresh one.
             on_progress: called with (fraction 0…1, sentence) in the calling thread.
             timeout: seconds after which the process is killed.
 
         Raises:
-            EspalierError: the job's own error, a refused job, a crash or a timeout.
+            EspalierError: the job's own error, a crash or a timeout.
             Stopped: a person asked to stop, or the child was closed meanwhile.
         """
-        request = {"job": job, "arguments": dict(arguments)}
+        name = name_of(job)
+        request = {"job": name, "arguments": dict(arguments)}
         with self._busy:
             if self._closed:
                 raise RuntimeError("The child process was closed; make a new Child.")
             if control is not None:
                 control.checkpoint()
             try:
-                reply = self._guarded(job, request, control, on_progress, timeout)
+                reply = self._guarded(name, request, control, on_progress, timeout)
             except _DiedIdleError:
-                reply = self._guarded(job, request, control, on_progress, timeout)
+                reply = self._guarded(name, request, control, on_progress, timeout)
         if "error" in reply:
             told = reply["error"]
             kind = Fault if told.pop("fault") else EspalierError
@@ -259,7 +260,7 @@ class _Exchange:
 
     def __init__(self, number: int, job: str, request: dict[str, Any], log: Path) -> None:
         self.number = number
-        self.doing = job.rpartition(":")[2].replace("_", " ")
+        self.doing = words_of(job)
         self._request = json.dumps({"id": number, **request}).encode() + b"\n"
         self._log = log
         self.taken = False

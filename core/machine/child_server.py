@@ -1,7 +1,6 @@
 """The child's side of `core.machine.child`: takes requests, runs jobs, sends progress and results."""
 
 import faulthandler
-import importlib
 import importlib.abc
 import json
 import os
@@ -16,10 +15,8 @@ from typing import Any, NoReturn
 
 from core.common.errors import EspalierError, Fault
 from core.common.full_disk import full_disk
+from core.machine.jobs import job_named, words_of
 from core.machine.processes import MEMORY_ADVICE
-
-ProgressCallback = Callable[[float, str], None]
-Job = Callable[[dict[str, Any], ProgressCallback], dict[str, Any]]
 
 _PROGRESS_SECONDS = 0.03
 
@@ -86,22 +83,11 @@ def _serve(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> N
 
     send({"id": number, "taken": True})
     try:
-        reply = {"id": number, "result": _resolve(job)(request["arguments"], progress)}
+        reply = {"id": number, "result": job_named(job)(request["arguments"], progress)}
         json.dumps(reply)
     except Exception as error:
         reply = {"id": number, "error": _error_in_words(error, job)}
     send(reply)
-
-
-def _resolve(job: str) -> Job:
-    """The function that `job` names; only public functions of modules of `core`."""
-    module, colon, function = job.partition(":")
-    if not colon or not module.startswith("core.") or function.startswith("_") or not function.isidentifier():
-        raise EspalierError(f"Expected a job of the form core.module:function, received {job!r}.")
-    found = getattr(importlib.import_module(module), function, None)
-    if not callable(found):
-        raise EspalierError(f"The module {module} has no job {function!r}.")
-    return found
 
 
 def _error_in_words(error: Exception, job: str) -> dict[str, Any]:
@@ -115,7 +101,7 @@ def _error_in_words(error: Exception, job: str) -> dict[str, Any]:
             "details": error.details,
             "fault": isinstance(error, Fault),
         }
-    what = job.rpartition(":")[2].replace("_", " ")
+    what = words_of(job)
     lines = str(error).strip().splitlines()
     reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     no_memory = isinstance(error, MemoryError) or "out of memory" in str(error).lower()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 from core.machine.nvidia import Reading, energy_of
 from core.records.reports import Metric
 

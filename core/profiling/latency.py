@@ -15,14 +15,14 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import save_array
 from core.machine.child import Child
-from core.machine.child_server import ProgressCallback
 from core.machine.fingerprint import usable_cores
-from core.profiling import PROTOCOL_VERSION
-from core.profiling.energy import measured
+from core.machine.jobs import ProgressCallback
+from core.profiling import PROTOCOL_VERSION, session
+from core.profiling.counting import weigh
+from core.profiling.energy import energy, measured
 from core.profiling.pace import Memory, pace_of
 from core.profiling.protocol import Bench, Budget, Timing, measure
 from core.profiling.runtimes import DEFAULT, RUNTIMES
-from core.profiling.session import noise
 from core.profiling.statistics import LEVEL, Interval, differs, median_interval
 from core.records.reports import Metric
 
@@ -38,7 +38,7 @@ _BESIDE = Budget(blocks=4, most_blocks=4, few_blocks=2, runs=15, block_seconds=0
 
 def make_sample(path: Path, size: int, channels: int = 3) -> None:
     """Write the image that files are timed on: seeded noise, float32 [1, channels, size, size]."""
-    save_array(path, noise((channels, size, size)))
+    save_array(path, session.noise((channels, size, size)))
 
 
 def profile_artefact(
@@ -98,7 +98,7 @@ def profile_artefact(
             ratios |= change("throughput", batches)
         except EspalierError as error:  # a fixed batch size, or too little memory for a batch
             metrics["throughput"] = Metric(value=None, unit="images/s", how=str(error))
-        if reading := bench.call("core.profiling.energy:energy"):
+        if reading := bench.call(energy):
             metrics |= measured(reading)
         tell(0.7, "Measuring latency once more")
         single = measure(headline, baseline is not None, budget, begun)
@@ -142,12 +142,12 @@ def profile_checkpoint(
     metrics = {"latency_ms": latency(measure(bench.blocks(1, 1), False, budget), bench.words(1))}
     if bench.on_gpu:
         metrics["memory_mb"] = device_memory(bench)
-        if reading := bench.call("core.profiling.energy:energy"):
+        if reading := bench.call(energy):
             metrics |= measured(reading)
     tell(0.5, f"Measuring PyTorch, batch {BATCH}")
     batches = measure(bench.blocks(1, BATCH), False, budget.beside())
     metrics["throughput"] = throughput(batches, bench.words(1), BATCH)
-    bench.call("release")
+    bench.call(session.release)
     tell(1.0, "Measured PyTorch")
     return metrics
 
@@ -274,7 +274,7 @@ def measure_memory(
     for _ in range(processes):
         with Child(chosen.child, log) as child:
             bench = Bench(child, model, images=images, control=control, runtime=chosen)
-            result = bench.call("memory", batch=batch)
+            result = bench.call(session.memory, batch=batch)
         found.append((result["after"] - result["before"]) / 1e6)
     interval = median_interval(found)
     how = (
@@ -300,5 +300,5 @@ def size(model: Path) -> Metric:
 
 def weights(child: Child, model: Path, control: RunControl | None) -> Metric:
     """Of the weights in an ONNX file, as they are stored."""
-    found = child.call("core.profiling.counting:weigh", {"model": str(model)}, control)
+    found = child.call(weigh, {"model": str(model)}, control)
     return Metric(value=found["weight_bytes"] / 1e6, unit="MB", n=1, how="bytes of the file's initialisers")

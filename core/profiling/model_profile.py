@@ -17,10 +17,11 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.preprocess import IMAGENET, Preprocess
 from core.machine.child import Child
-from core.machine.child_server import ProgressCallback
 from core.machine.fingerprint import fingerprint, usable_cores
-from core.profiling import PROTOCOL_VERSION
-from core.profiling.energy import CORE_WATTS, estimated, measured
+from core.machine.jobs import ProgressCallback
+from core.profiling import PROTOCOL_VERSION, per_layer, session
+from core.profiling.counting import count
+from core.profiling.energy import CORE_WATTS, energy, estimated, measured
 from core.profiling.latency import (
     BATCH,
     change,
@@ -241,7 +242,7 @@ class _Job:
                 wanted = kinds.pop(runtime.takes)
                 return f"{runtime.label} runs {wanted}; of {subject.name} there is only {', '.join(kinds.values())}."
         arguments = {"runtimes": [runtime.id]}
-        answer = self._child(runtime.child).call("core.profiling.session:missing", arguments, self.control)
+        answer = self._child(runtime.child).call(session.missing, arguments, self.control)
         return str(answer["missing"][runtime.id])
 
     def _described(self) -> tuple[list[int], int | None, dict[str, Any] | None]:
@@ -251,7 +252,7 @@ class _Job:
         path = subject.path(runtime)
         assert path is not None
         bench = Bench(self._child(runtime.child), path, control=self.control, runtime=runtime)
-        told = bench.call("describe")
+        told = bench.call(session.describe)
         batch, *sides = told["shape"]
         shape = [side or self.request.size for side in sides]
         if sides[0] is None and sides[2] not in (1, 3):  # [c, h, w] with all of them open
@@ -298,7 +299,7 @@ class _Job:
             counts = request.threads or _powers(usable_cores())
             told = lambda part, text: tell(0.7 + 0.3 * part, f"{runtime.label}: {text}")  # noqa: E731
             profile.grid = measure_grid(replace(bench, pace=None), batches, counts, told)
-        bench.call("release")
+        bench.call(session.release)
 
     def _line(self, bench: Bench, threads: int, batch: int) -> Line:
         block, compare = bench.blocks(threads, batch, fresh=True), bench.baseline is not None
@@ -321,7 +322,7 @@ class _Job:
                 how="from opening the model to its first answer, at most",
             )
         }
-        reading = bench.call("core.profiling.energy:energy") if headline.batch == 1 else {}
+        reading = bench.call(energy) if headline.batch == 1 else {}
         on_gpu = bench.on_gpu
         if reading:
             found |= measured(reading)
@@ -355,7 +356,7 @@ class _Job:
             return {}
         child = self._child("measure")
         arguments = {"model": str(onnx), "input_size": shape[1]}
-        counted = child.call("core.profiling.counting:count", arguments, self.control)
+        counted = child.call(count, arguments, self.control)
         how = "counted on the graph: convolutions and matrix products"
         if counted["uncounted"]:
             how += f"; {len(counted['uncounted'])} nodes not counted, such as {' ('.join(counted['uncounted'][0])})"
@@ -377,7 +378,7 @@ class _Job:
             )
         self._tell(0.97, "Timing every layer")
         arguments = {"model": str(onnx), "input_size": shape[1]}
-        return self._child("measure").call("core.profiling.per_layer:profile", arguments, self.control)
+        return self._child("measure").call(per_layer.profile, arguments, self.control)
 
 
 def _powers(cores: int) -> Sequence[int]:

@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 from core.profiling.runtimes import DEFAULT
+from core.profiling.session import time_block
 
 if TYPE_CHECKING:
     from core.common.control import RunControl
@@ -76,11 +77,11 @@ def pace_of(measurements: Memory, folder: Path, child: "Child", control: "RunCon
         Stopped: a person asked to stop.
     """
     path = folder / "reference.onnx"
-    child.call("core.profiling.pace:write", {"path": str(path)}, control)
+    child.call(write, {"path": str(path)}, control)
 
     def session() -> float:
         arguments = {"model": str(path), "runtime": DEFAULT, **_SESSION}
-        told = child.call("core.profiling.session:time_block", arguments, control)
+        told = child.call(time_block, arguments, control)
         return float(np.median(told["seconds"]))
 
     def take() -> dict[str, Any]:

@@ -21,7 +21,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 from core.onnx_graph.layer_names import module_of
 from core.profiling.counting import stored_bytes
 

@@ -23,8 +23,10 @@ import numpy as np
 from core.common.control import RunControl
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
+from core.machine.jobs import Job
 from core.profiling.pace import Pace
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime, Settings
+from core.profiling.session import time_block
 from core.profiling.statistics import Interval, median_interval, ratio_interval, relative_half_width
 
 Which = Literal["baseline", "candidate"]
@@ -214,7 +216,7 @@ class Bench:
             brief = batch > 1 or (self.runtime.keeps and key in self._warm)
             self._warm.add(key)
             result = self.call(
-                "time_block", model, threads, batch=batch, runs=runs, **more,
+                time_block, model, threads, batch=batch, runs=runs, **more,
                 seconds=self.budget.block_seconds, limit=self.budget.block_limit,
                 warm_limit=_WARM_BRIEFLY if brief else _WARM_SECONDS,
             )  # fmt: skip
@@ -225,14 +227,13 @@ class Bench:
 
         return block
 
-    def call(self, job: str, model: Path | None = None, threads: int = 1, **more: Any) -> dict[str, Any]:
-        """A job of `core.profiling.session` on a model (the candidate unless given) in this runtime."""
+    def call(self, job: Job, model: Path | None = None, threads: int = 1, **more: Any) -> dict[str, Any]:
+        """A job such as those of `core.profiling.session` on a model (the candidate unless given) in this runtime."""
         arguments = {
             "model": str(model or self.candidate), "runtime": self.runtime.id, "threads": threads,
             "device": self.device, "precision": self.precision, **self.images, **more,
         }  # fmt: skip
-        name = job if ":" in job else f"core.profiling.session:{job}"
-        return self.child.call(name, arguments, self.control)
+        return self.child.call(job, arguments, self.control)
 
     def words(self, threads: int) -> str:
         """Runtime, version, place and threads."""

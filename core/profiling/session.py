@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 from core.profiling.preparing import preparer
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Run, Runtime, Session, Settings, runtime
 from core.profiling.runtimes.onnxruntime_cpu import OnnxSession, open_session

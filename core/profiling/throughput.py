@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.common.errors import EspalierError
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 from core.profiling.latency import throughput
 from core.profiling.protocol import Bench, Block, Timing
 from core.records.reports import Metric

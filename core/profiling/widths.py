@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.common.errors import EspalierError
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 from core.onnx_graph.layer_names import module_of
 from core.profiling.per_layer import profile
 from core.profiling.session import noise, time_block

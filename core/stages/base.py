@@ -14,6 +14,7 @@ from core.common.control import RunControl
 from core.common.errors import Problem
 from core.common.params import Params, param
 from core.data.settings import Augmentation, Balance
+from core.machine.jobs import RunJob
 from core.models.settings import BackboneSettings
 from core.records.events import Listener, Note, PhaseStarted
 from core.training.settings import TrainingSettings
@@ -102,7 +103,7 @@ class DeployContext:
         scratch: folder for whatever else it writes; emptied when the stage is done.
         inputs: arguments that every job of the tool child takes to open the data set:
             data (`DataSettings` as a mapping), data_cache, base, threads.
-        job: runs `core.module:function` in the tool child with arguments and gives its result.
+        job: runs a job in the tool child with arguments and gives its result.
     """
 
     stage: str
@@ -113,7 +114,7 @@ class DeployContext:
     inputs: Mapping[str, Any]
     control: RunControl
     emit: Listener
-    job: Callable[[str, Mapping[str, Any]], dict[str, Any]]
+    job: RunJob
 
     def phase(self, phase: str, text: str) -> None:
         """A new part of the stage begins."""

@@ -12,8 +12,6 @@ from core.common.errors import EspalierError
 from core.common.params import Params
 from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
 
-_JOBS = "core.deploy.quantization.half"
-
 
 class HalfPrecisionParams(Params):
     """Nothing to choose."""
@@ -54,10 +52,12 @@ class HalfPrecision(DeploymentStage[HalfPrecisionParams]):
         self, source: Path, context: DeployContext, cautious: bool, result: DeployResult | None = None
     ) -> bool:
         """Convert and open the copy; whether its answers are finite."""
+        from core.deploy.quantization.half import answers, convert
+
         files = {"source": str(source), "target": str(context.target), "cautious": cautious}
-        kept = context.job(f"{_JOBS}:convert", files)["kept"]
+        kept = context.job(convert, files)["kept"]
         if result is not None:
             result.facts["kept"] = kept
             result.skipped += [(f"{count} × {op}", "kept in float32") for op, count in kept.items()]
         arguments = {**context.inputs, "path": str(context.target)}
-        return bool(context.job(f"{_JOBS}:answers", arguments)["finite"])
+        return bool(context.job(answers, arguments)["finite"])

@@ -38,9 +38,11 @@ class QuantizeDynamic(DeploymentStage[QuantizeDynamicParams]):
     Settings = QuantizeDynamicParams
 
     def deploy(self, source: Path, settings: QuantizeDynamicParams, context: DeployContext) -> DeployResult:
+        from core.deploy.quantization.dynamic import quantize
+
         context.phase("quantize", "Quantizing")
         told = context.job(
-            "core.deploy.quantization.dynamic:quantize",
+            quantize,
             {
                 "source": str(source), "target": str(context.target), "scope": settings.scope,
                 "keep": patterns(settings.keep),

@@ -95,10 +95,12 @@ class QuantizeMixed(DeploymentStage[QuantizeMixedParams]):
     Settings = QuantizeMixedParams
 
     def deploy(self, source: Path, settings: QuantizeMixedParams, context: DeployContext) -> DeployResult:
+        from core.deploy.quantization.mixed import quantize
+
         context.phase("sensitivity", "Measuring each layer's sensitivity")
         names = ("max_loss", "min_agreement", "most_kept", "kept_as", "way", "measure", "sensitivity_images")
         told = context.job(
-            "core.deploy.quantization.mixed:quantize",
+            quantize,
             {
                 **context.inputs, **settings.arguments(), **{name: getattr(settings, name) for name in names},
                 "source": str(source), "target": str(context.target), "seed": context.seed, "confirm": _CONFIRMED,

@@ -123,9 +123,11 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
     Settings = QuantizeStaticParams
 
     def deploy(self, source: Path, settings: QuantizeStaticParams, context: DeployContext) -> DeployResult:
+        from core.deploy.quantization.static import quantize
+
         context.phase("quantize", "Calibrating and quantizing")
         told = context.job(
-            "core.deploy.quantization.static:quantize",
+            quantize,
             {
                 **context.inputs, **settings.arguments(), "equalise": settings.equalise, "scales": settings.scales,
                 "source": str(source), "target": str(context.target), "seed": context.seed,

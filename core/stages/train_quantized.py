@@ -160,6 +160,8 @@ def _write(result: StageResult, learned: dict[str, Any], rows: "np.ndarray", con
     """Export the trained network and quantize the file with the learned ranges, in a child process."""
     import numpy as np
 
+    from core.deploy.export import export_onnx
+    from core.deploy.quantization.static import quantize
     from core.machine.child import Child
     from core.models.checkpoint import Checkpoint, save_checkpoint
 
@@ -171,9 +173,9 @@ def _write(result: StageResult, learned: dict[str, Any], rows: "np.ndarray", con
     source, target = folder / "float32.onnx", folder / "int8.onnx"
     with Child("tool", folder / "tool.log") as tool:
         exported = {"checkpoint": str(folder / "checkpoint"), "target": str(source)}
-        tool.call("core.deploy.export:export_onnx", exported, context.control)
+        tool.call(export_onnx, exported, context.control)
         told = tool.call(
-            "core.deploy.quantization.static:quantize",
+            quantize,
             {
                 "source": str(source), "target": str(target), "images": str(folder / "images.npy"),
                 "images_count": len(rows), "seed": context.seed, "method": "minmax", "percentile": 100.0,

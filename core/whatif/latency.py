@@ -10,7 +10,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.keys import make_key
 from core.machine.child import Child
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 from core.models.forecast import Build, Forecast, TimedNetwork
 from core.profiling.latency_table import LatencyTable, Shape
 from core.runs.cache import Measurements

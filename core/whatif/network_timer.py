@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.common.control import RunControl
+from core.deploy.export import export_onnx
 from core.machine.child import Child
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 from core.models.forecast import TimedNetwork
 from core.profiling.latency_table import Kind, LatencyTable, Measured, fit
 from core.profiling.pace import Memory
 from core.profiling.protocol import Bench, Budget, Timing, measure
+from core.profiling.widths import time_widths
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,7 +89,7 @@ class NetworkTimer:
         checkpoint = Checkpoint(subject.model, subject.network, subject.preprocess, subject.classes)
         save_checkpoint(folder, checkpoint)
         arguments = {"checkpoint": str(folder), "target": str(target)}
-        self.tool.call("core.deploy.export:export_onnx", arguments, self.control)
+        self.tool.call(export_onnx, arguments, self.control)
         shutil.rmtree(folder, ignore_errors=True)
         return target
 
@@ -120,7 +122,7 @@ class NetworkTimer:
                 "model": str(file), "input_size": size, "widths": [costs.shapes(kept) if kept else {} for kept in chosen],
             }  # fmt: skip
             told = child.call(
-                "core.profiling.widths:time_widths",
+                time_widths,
                 arguments,
                 self.control,
                 lambda done, text: tell(0.2 + 0.8 * done, text),

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.analysis.flips import Pair
-from core.analysis.histograms import Histogram, histograms, weights_of_checkpoint
+from core.analysis.histograms import Histogram, histograms, of_files, weights_of_checkpoint
 from core.analysis.layers import Difference, difference, read_layers
-from core.analysis.sensitivity import LayerSensitivity, read_scan
+from core.analysis.sensitivity import LayerSensitivity, prune_scan, quantize_scan, read_scan
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.machine.child import Child
+from core.machine.jobs import Job
+from core.profiling.per_layer import profile
 from core.runs.home import Home
 from gui.base.translation import tr
 from gui.inspect.subject import Subject, check_files
@@ -112,9 +114,7 @@ def measure_layers(subject: Subject, measure: bool, control: RunControl, say: Sa
     check_files([subject])
     arguments = {"model": str(subject.file), "input_size": subject.input_size, "measure": measure}
     with Child("measure") as child:
-        return child.call(
-            "core.profiling.per_layer:profile", arguments, control, lambda part, words: say((part, words))
-        )
+        return child.call(profile, arguments, control, lambda part, words: say((part, words)))
 
 
 def distribution(
@@ -137,9 +137,7 @@ def distribution(
         **subjects[0].data_arguments(home),
     }
     with Child("tool") as child:
-        told = child.call(
-            "core.analysis.histograms:of_files", arguments, control, lambda part, words: say((part, words))
-        )
+        told = child.call(of_files, arguments, control, lambda part, words: say((part, words)))
     words = (
         tr("Weights of the exported files as they compute, batch norms folded in")
         if what == "weights"
@@ -162,16 +160,15 @@ def scan(subject: Subject, request: ScanRequest, home: Home, control: RunControl
     arguments = {**subject.data_arguments(home), "count": request.images}
     with Child("tool") as child:
 
-        def call(job: str, **more: Any) -> dict[str, Any]:
-            job = f"core.analysis.sensitivity:{job}"
+        def call(job: Job, **more: Any) -> dict[str, Any]:
             return child.call(job, {**arguments, **more}, control, lambda part, words: say((part, words)))
 
         if request.kind == "prune":
-            told = call("prune_scan", checkpoint=str(place), scope=request.scope)
+            told = call(prune_scan, checkpoint=str(place), scope=request.scope)
             return PruneScan(
                 request, read_scan(told), float(told["top1"]), int(told["images"]), len(told["skipped"])
             )
-        told = call("quantize_scan", file=str(place))
+        told = call(quantize_scan, file=str(place))
     ranking = [(str(name), float(value)) for name, value in told["ranking"]]
     return QuantizeScan(request, ranking, told["measure"], told["unit"], int(told["images"]))
 

@@ -12,8 +12,6 @@ from gui.base.messages import Messages
 from gui.base.translation import tr
 from gui.base.worker import Failure, Say, Worker
 
-_FETCHING = "core.models.fetching"
-
 
 class SettingsJobs(QObject):
     """Owns the workers; the pages show what it says, and may be closed meanwhile.
@@ -75,8 +73,10 @@ class SettingsJobs(QObject):
         """Look which ImageNet weights are on this machine; a process does it, as it needs PyTorch."""
 
         def job(control: RunControl, _say: Say) -> Any:
+            from core.models.fetching import weights_here
+
             with Child("tool") as child:
-                return child.call(f"{_FETCHING}:weights_here", {}, control)
+                return child.call(weights_here, {}, control)
 
         self._start(self.lister, tr("looking for weights"), job)
 
@@ -96,14 +96,14 @@ class SettingsJobs(QObject):
         """Download ImageNet weights; `folder` is where they go, to clear half a file away."""
 
         def job(control: RunControl, say: Say) -> Any:
-            from core.models.fetching import remove_parts
+            from core.models.fetching import fetch_weights, remove_parts
 
             before = set(folder.rglob("*")) if folder.is_dir() else set()
             try:
                 with Child("tool") as child:
                     say((0.0, tr("Starting the download …")))
                     done = child.call(
-                        f"{_FETCHING}:fetch_weights", {"backbone": backbone}, control,
+                        fetch_weights, {"backbone": backbone}, control,
                         lambda share, words: say((share, words)),
                     )  # fmt: skip
                 return backbone, done["path"]

@@ -31,7 +31,7 @@ from core.machine.child import Child
 from core.models.checkpoint import load_checkpoint
 from core.profiling.latency import make_sample
 from core.profiling.protocol import Block, Budget, measure
-from core.profiling.session import timed
+from core.profiling.session import time_block, timed
 from core.profiling.statistics import Interval, median_interval
 from core.runs.run_folder import RunFolder
 
@@ -91,7 +91,7 @@ def ratio(run: RunFolder, stage: str, against: Literal["eager", "float"], budget
                 "batch": 1,
                 **lasting,
             }
-            return Block.told(child.call("core.profiling.session:time_block", asked))
+            return Block.told(child.call(time_block, asked))
 
         found = measure(block, True, budget)
     return median_interval(

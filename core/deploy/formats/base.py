@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from core.machine.jobs import RunJob
 from core.records.reports import Artefact, StageReport
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from core.data.preprocess import Preprocess
     from core.deploy.formats.settings import ExportSettings
-
-Job = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,12 @@ class Format(ABC):
 
     @abstractmethod
     def write(
-        self, subject: Subject, settings: "ExportSettings", about: Mapping[str, str], target: Path, job: Job
+        self,
+        subject: Subject,
+        settings: "ExportSettings",
+        about: Mapping[str, str],
+        target: Path,
+        job: RunJob,
     ) -> None:
         """Write `target`, by jobs of the tool child.
 

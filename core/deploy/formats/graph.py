@@ -13,7 +13,7 @@ import numpy as np
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.deploy.export import add_metadata, metadata_of, save_checked
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

@@ -1,4 +1,4 @@
-"""Jobs on exported files: write one; in a fresh process open it again, let it answer the test images, time it.
+"""Jobs on exported files: in a fresh process open one again, let it answer the test images, time it.
 
 `b` images in a batch, `c` channels, `s` pixels a side.
 """
@@ -10,26 +10,8 @@ import numpy as np
 
 from core.deploy.formats.base import OpenedModel
 from core.deploy.formats.catalogue import format_called
-from core.deploy.formats.torch_files import TorchFile
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 from core.profiling.session import timed
-
-
-def write_program(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Job: export a checkpoint's network in one of PyTorch's own formats.
-
-    Args (as plain data): format: id. checkpoint: folder. target: the file. about: texts. batch: None for any
-        number of images.
-
-    Raises:
-        EspalierError: when PyTorch cannot export the network.
-    """
-    kind = format_called(arguments["format"])
-    assert isinstance(kind, TorchFile)
-    folder, target = (Path(arguments[name]) for name in ("checkpoint", "target"))
-    kind.write_network(folder, arguments["batch"], arguments["about"], target)
-    progress(1.0, f"Written as {kind.noun}")
-    return {}
 
 
 def predict(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:

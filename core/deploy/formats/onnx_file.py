@@ -10,8 +10,9 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.deploy.formats.base import Format, Job, OpenedModel, Subject
-from core.deploy.formats.graph import OPSET_OF_RESIZE
+from core.deploy.formats.base import Format, OpenedModel, Subject
+from core.deploy.formats.graph import OPSET_OF_RESIZE, convert
+from core.machine.jobs import RunJob
 
 if TYPE_CHECKING:
     from core.deploy.formats.settings import ExportSettings
@@ -35,13 +36,18 @@ class OnnxFile(Format):
         return ""
 
     def write(
-        self, subject: Subject, settings: "ExportSettings", about: Mapping[str, str], target: Path, job: Job
+        self,
+        subject: Subject,
+        settings: "ExportSettings",
+        about: Mapping[str, str],
+        target: Path,
+        job: RunJob,
     ) -> None:
         """A copy, byte for byte, unless something is to change."""
         if not (settings.opset or settings.batch or settings.preprocessing or settings.describe):
             shutil.copyfile(subject.file, target)
             return
-        job("core.deploy.formats.graph:convert", {
+        job(convert, {
             "source": str(subject.file), "target": str(target), "about": dict(about),
             "opset": settings.opset, "batch": settings.batch, "preprocessing": settings.preprocessing,
         })  # fmt: skip

@@ -9,9 +9,9 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.deploy.formats.base import Job, OpenedModel, Subject
+from core.deploy.formats.base import OpenedModel, Subject
 from core.deploy.formats.onnx_file import OnnxFile
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback, RunJob
 from core.machine.optional_packages import absent, extra
 from core.profiling.runtimes.openvino import computing
 
@@ -40,11 +40,16 @@ class OpenVinoIr(OnnxFile):
         return super().reason_against(subject, settings)
 
     def write(
-        self, subject: Subject, settings: "ExportSettings", about: Mapping[str, str], target: Path, job: Job
+        self,
+        subject: Subject,
+        settings: "ExportSettings",
+        about: Mapping[str, str],
+        target: Path,
+        job: RunJob,
     ) -> None:
         source = target.with_suffix(".onnx")
         super().write(subject, settings, about, source, job)
-        job(f"{__name__}:write_ir", {"source": str(source), "target": str(target), "about": dict(about)})
+        job(write_ir, {"source": str(source), "target": str(target), "about": dict(about)})
         source.unlink()
 
     def parts(self, target: Path) -> tuple[Path, ...]:

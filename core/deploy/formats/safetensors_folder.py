@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.deploy.formats.base import Format, Job, OpenedModel, Subject
+from core.deploy.formats.base import Format, OpenedModel, Subject
 from core.deploy.formats.torch_files import opened, reason_without_network
+from core.machine.jobs import RunJob
 
 if TYPE_CHECKING:
     from core.deploy.formats.settings import ExportSettings
@@ -29,7 +30,12 @@ class SafetensorsFolder(Format):
         return reason_without_network(subject)
 
     def write(
-        self, subject: Subject, settings: "ExportSettings", about: Mapping[str, str], target: Path, job: Job
+        self,
+        subject: Subject,
+        settings: "ExportSettings",
+        about: Mapping[str, str],
+        target: Path,
+        job: RunJob,
     ) -> None:
         assert subject.checkpoint is not None
         shutil.copytree(subject.checkpoint, target)

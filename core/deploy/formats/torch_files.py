@@ -9,13 +9,14 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.deploy.formats.base import Format, Job, OpenedModel, Subject
+from core.deploy.formats.base import Format, OpenedModel, Subject
+from core.machine.jobs import Job, ProgressCallback, RunJob
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,12 +58,30 @@ class TorchFile(Format):
         return reason_without_network(subject)
 
     def write(
-        self, subject: Subject, settings: "ExportSettings", about: Mapping[str, str], target: Path, job: Job
+        self,
+        subject: Subject,
+        settings: "ExportSettings",
+        about: Mapping[str, str],
+        target: Path,
+        job: RunJob,
     ) -> None:
-        job("core.deploy.formats.jobs:write_program", {
-            "format": self.id, "checkpoint": str(subject.checkpoint), "target": str(target), "about": dict(about),
-            "batch": settings.batch,
+        job(self.job, {
+            "checkpoint": str(subject.checkpoint), "target": str(target), "about": dict(about), "batch": settings.batch,
         })  # fmt: skip
+
+    def run(self, arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+        """What `job` does: export a checkpoint's network.
+
+        Args (as plain data): checkpoint: folder. target: the file. about: texts. batch: None for any number
+            of images.
+
+        Raises:
+            EspalierError: when PyTorch cannot export the network.
+        """
+        folder, target = (Path(arguments[name]) for name in ("checkpoint", "target"))
+        self.write_network(folder, arguments["batch"], arguments["about"], target)
+        progress(1.0, f"Written as {self.noun}")
+        return {}
 
     def write_network(self, folder: Path, batch: int | None, about: Mapping[str, str], target: Path) -> None:
         """Export a checkpoint folder's network; called in a child.
@@ -97,6 +116,11 @@ class TorchFile(Format):
                 f"PyTorch could not open {path.name} again.", "Export it as ONNX.", str(error)
             ) from error
         return opened(network, about, threads)
+
+    @property
+    @abstractmethod
+    def job(self) -> Job:
+        """What writes the file in a child, by `run`."""
 
     @abstractmethod
     def save(

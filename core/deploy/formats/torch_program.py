@@ -1,9 +1,10 @@
 """The program of `torch.export` (.pt2): the network's operators and weights, without its Python code."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.deploy.formats.torch_files import ABOUT, TorchFile
+from core.machine.jobs import Job, ProgressCallback
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,6 +20,10 @@ class TorchProgram(TorchFile):
     runtime = "PyTorch, torch.export program"
     noun = "a torch.export program"
 
+    @property
+    def job(self) -> Job:
+        return write_program
+
     def save(
         self, network: "nn.Module", images: "Tensor", batch: int | None, about: str, target: Path
     ) -> None:
@@ -33,3 +38,8 @@ class TorchProgram(TorchFile):
 
         about = {ABOUT: ""}
         return torch.export.load(str(path), extra_files=about).module(), about[ABOUT]
+
+
+def write_program(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: write the file; arguments and errors as of `TorchFile.run`."""
+    return TorchProgram().run(arguments, progress)

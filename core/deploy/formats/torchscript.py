@@ -5,9 +5,10 @@ whose path depends on the image's content is written wrongly; the verification s
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.deploy.formats.torch_files import ABOUT, TorchFile
+from core.machine.jobs import Job, ProgressCallback
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,6 +24,10 @@ class TorchScript(TorchFile):
     runtime = "PyTorch, TorchScript"
     noun = "TorchScript"
 
+    @property
+    def job(self) -> Job:
+        return write_script
+
     def save(
         self, network: "nn.Module", images: "Tensor", batch: int | None, about: str, target: Path
     ) -> None:
@@ -37,3 +42,8 @@ class TorchScript(TorchFile):
 
         about: dict[str, str | bytes] = {ABOUT: ""}
         return torch.jit.load(str(path), map_location="cpu", _extra_files=about), about[ABOUT]
+
+
+def write_script(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: write the file; arguments and errors as of `TorchFile.run`."""
+    return TorchScript().run(arguments, progress)

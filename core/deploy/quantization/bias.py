@@ -20,7 +20,7 @@ import numpy as np
 from core.deploy.quantization.calibration import Sample
 from core.deploy.quantization.graph import Layer, array_of, copy_of, node_called, put_array
 from core.deploy.quantization.sessions import open_model
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

@@ -30,7 +30,7 @@ from core.deploy.quantization.qdq import (
     resolve_activations,
 )
 from core.deploy.quantization.stem import packed
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

@@ -25,7 +25,7 @@ from core.data.randomness import derive_seed
 from core.data.settings import DataSettings
 from core.data.splits import limit
 from core.deploy.export import metadata_of
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

@@ -31,7 +31,7 @@ from core.deploy.quantization.graph import (
     prepare,
     put_array,
 )
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

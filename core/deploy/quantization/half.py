@@ -15,7 +15,7 @@ import numpy as np
 from core.deploy.export import metadata_of, to_half
 from core.deploy.quantization.graph import finish
 from core.deploy.verify import onnx_predictor
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 
 CAUTIOUS = ("LayerNormalization", "Gelu")
 

@@ -24,7 +24,7 @@ from core.deploy.quantization.calibration import draw
 from core.deploy.quantization.graph import Layer, array_of, put_array
 from core.deploy.quantization.sensitivity import Bench, confirm, sensitivities
 from core.deploy.quantization.sessions import agreement, run, top1
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

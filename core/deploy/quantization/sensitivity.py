@@ -25,7 +25,7 @@ from core.deploy.quantization.calibration import Ranges
 from core.deploy.quantization.graph import Layer
 from core.deploy.quantization.qdq import Numbers, quantized
 from core.deploy.quantization.sessions import agreement, divergence, run, sqnr
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.deploy.quantization.calibrated import calibrated
-from core.machine.child_server import ProgressCallback
+from core.machine.jobs import ProgressCallback
 
 
 def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:

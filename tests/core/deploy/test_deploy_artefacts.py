@@ -11,6 +11,7 @@ from core.common.files import sha256_of
 from core.data.settings import DataSettings
 from core.deploy.artefacts import make_artefacts, verify_onnx
 from core.machine.child import Child
+from core.profiling.counting import count
 from core.profiling.latency import profile_checkpoint
 
 DATA = DataSettings(train_images=200, test_images=60, image_size=28).model_dump(mode="json")
@@ -67,7 +68,7 @@ def test_a_checkpoint_becomes_verified_files(tmp_path, classes):
         assert check.classes == classes and check.facts["run"] == "r1"
 
         counted = tool.call(
-            "core.profiling.counting:count",
+            count,
             {"model": str(single.path), "input_size": single.facts["input_size"]},
         )
         assert counted["macs"] == (28 * 28 * (3 * 16 + 6 * 16 * 16) + 14 * 14 * (16 * 32 + 5 * 32 * 32)

@@ -171,9 +171,7 @@ def quantized_and_float(path: Path) -> None:
 def test_a_float_layer_among_integers_is_named(tmp_path: Path) -> None:
     quantized_and_float(tmp_path / "mixed.onnx")
     with Child("measure") as child:  # as the window does it: without torch
-        found = child.call(
-            "core.profiling.per_layer:profile", {"model": str(tmp_path / "mixed.onnx"), "input_size": 8}
-        )
+        found = child.call(profile, {"model": str(tmp_path / "mixed.onnx"), "input_size": 8})
     layers = {layer["layer"]: layer for layer in found["layers"]}
     assert (layers["one"]["precision"], layers["two"]["precision"]) == ("int8", "float32")
     assert found["quantized"] and found["fallbacks"] == ["two"]

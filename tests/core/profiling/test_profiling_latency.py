@@ -14,7 +14,7 @@ from core.machine.fingerprint import usable_cores
 from core.profiling import PROTOCOL_VERSION, session
 from core.profiling.latency import answer, latency, make_sample, profile_artefact
 from core.profiling.protocol import Block, Budget, Timing, measure
-from core.profiling.session import paced_runs, timed_runs, warm_up
+from core.profiling.session import memory, paced_runs, timed_runs, warm_up
 from core.profiling.statistics import Interval, differs
 
 QUICK = Budget(blocks=8, most_blocks=10, block_seconds=0.01, seconds=0.5, memory_processes=1)
@@ -239,7 +239,7 @@ def test_memory_grows_with_the_model(folder):
     def peak(name: str) -> int:
         with Child("measure") as child:
             arguments = {"model": str(folder / name), "sample": str(folder / "sample.npy"), "threads": 1}
-            result = child.call("core.profiling.session:memory", arguments)
+            result = child.call(memory, arguments)
         return result["after"] - result["before"]
 
     onnx_files.write(folder / "huge.onnx", width=256, repeats=8)  # 19 MB of weights

@@ -23,7 +23,7 @@ from core.profiling.latency import profile_checkpoint
 from core.profiling.protocol import Bench, Budget, measure
 from core.profiling.runtimes import RUNTIMES, Settings, runtime
 from core.profiling.runtimes.base import as_input
-from core.profiling.session import noise
+from core.profiling.session import memory, missing, noise
 
 QUICK = Budget(
     blocks=2, most_blocks=2, few_blocks=1, runs=5, block_seconds=0.0, seconds=0.0, memory_processes=1
@@ -78,7 +78,7 @@ def test_the_catalogue_loads_no_library():
 def test_what_cannot_run_says_why():
     with Child("measure") as child:
         names = ["onnxruntime", "onnxruntime-cuda", "openvino"]
-        reasons = child.call("core.profiling.session:missing", {"runtimes": names})["missing"]
+        reasons = child.call(missing, {"runtimes": names})["missing"]
     assert reasons["onnxruntime"] == ""
     if not find_spec("openvino"):
         assert reasons["openvino"] == 'OpenVINO is not installed (pip install "espalier[openvino]").'
@@ -185,9 +185,7 @@ def test_figures_of_a_checkpoint(checkpoint):
         metrics = profile_checkpoint(
             child, checkpoint, precision="bfloat16", on_progress=lambda part, text: told.append(part), budget=QUICK
         )  # fmt: skip
-        peak = child.call(
-            "core.profiling.session:memory", {"model": str(checkpoint), "runtime": "pytorch", "threads": 1}
-        )
+        peak = child.call(memory, {"model": str(checkpoint), "runtime": "pytorch", "threads": 1})
     assert set(metrics) == {"latency_ms", "throughput"} and told[-1] == 1.0
     latency, throughput = metrics["latency_ms"], metrics["throughput"]
     assert latency.low <= latency.value <= latency.high and throughput.value > 0

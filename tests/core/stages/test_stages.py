@@ -1,6 +1,5 @@
 """Every stage of the catalogue keeps the contract; the methods' numbers by hand."""
 
-import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.deploy.export import describe, export_module
 from core.deploy.verify import onnx_predictor
+from core.machine.jobs import Job, job_named, name_of
 from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.settings import BackboneSettings
 from core.stages.base import DeployContext, DeploymentStage, ModelStage, NetworkFacts, Stage, StageContext
@@ -135,11 +135,10 @@ def exported(data, tmp_path_factory) -> Path:
     return path
 
 
-def in_this_process(job: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def in_this_process(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """A job of the tool child, which gets and gives plain data only."""
-    module, _, function = job.partition(":")
     plain = json.loads(json.dumps(arguments))
-    made = getattr(importlib.import_module(module), function)(plain, lambda done, text: None)
+    made = job_named(name_of(job))(plain, lambda done, text: None)
     return json.loads(json.dumps(made))
 
 
@@ -171,7 +170,7 @@ def test_a_deployment_stage_writes_a_file_that_answers(stage, exported, data, tm
 
 @every_deployment_stage
 def test_a_stopped_job_stops_the_stage(stage, exported, tmp_path):
-    def stopped(job: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def stopped(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
         raise Stopped
 
     if stage.id == "as-given":

@@ -1,0 +1,58 @@
+"""Jobs: functions of `core` that another process runs; who asks names the function itself, the processes its text.
+
+A job is ``def job(arguments: dict, progress: Callable[[float, str], None]) -> dict``: plain data in,
+plain data out. Its module must import nothing heavy (torch, ONNX, ONNX Runtime) before it is called,
+for it is imported by who asks, too.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core.common.errors import EspalierError
+
+ProgressCallback = Callable[[float, str], None]
+Job = Callable[[dict[str, Any], ProgressCallback], dict[str, Any]]
+RunJob = Callable[[Job, Mapping[str, Any]], dict[str, Any]]  # runs a job in a child, with arguments
+
+
+def name_of(job: Job) -> str:
+    """The text that a job travels by: "core.module:function".
+
+    Raises:
+        TypeError: when it is not a public function at the top of a module of `core`.
+    """
+    name = f"{getattr(job, '__module__', '')}:{getattr(job, '__qualname__', '')}"
+    if not _is_job_name(name):
+        raise TypeError(f"Expected a public function at the top of a module of core, received {name!r}.")
+    return name
+
+
+def job_named(name: str) -> Job:
+    """The function that `name_of` named.
+
+    Raises:
+        EspalierError: when the text names something else, or nothing.
+    """
+    if not _is_job_name(name):
+        raise EspalierError(f"Expected a job of the form core.module:function, received {name!r}.")
+    module, _, function = name.partition(":")
+    found = getattr(importlib.import_module(module), function, None)
+    if not callable(found):
+        raise EspalierError(f"The module {module} has no job {function!r}.")
+    return found
+
+
+def words_of(name: str) -> str:
+    """A job's name for people: its function in words."""
+    return name.rpartition(":")[2].replace("_", " ")
+
+
+def _is_job_name(name: str) -> bool:
+    module, colon, function = name.partition(":")
+    return (
+        bool(colon)
+        and module.startswith("core.")
+        and not function.startswith("_")
+        and function.isidentifier()
+    )
