@@ -18,6 +18,7 @@ from core.analysis.wording import heading, shown, shown_change
 from core.common import text_tables as tables
 from core.records.metrics import METRICS, TABLE_COLUMNS, MetricKind
 from core.records.reports import Metric, StageReport
+from core.stages.catalogue import remark_on
 
 _PACKS_WELL = 0.8
 _NO_BRACKETS = str.maketrans("", "", "()")
@@ -45,7 +46,8 @@ def table_rows(
             compared = file_id(row_id(folder, reference.key, reference.headline), reference.main)
         for artefact in report.artefacts:
             is_baseline = report.id == baseline and artefact.id == report.headline
-            label = report.name + (f" · {report.remark}" if report.remark else "")
+            remark = remark_on(report.kind, report.facts)
+            label = report.name + (f" · {remark}" if remark else "")
             label += f" · seed {report.seed}" if several else ""
             if artefact.id != report.headline:
                 label += f" · {artefact.label}"

@@ -79,7 +79,7 @@ def coverage(options: argparse.Namespace) -> int:
     stop_on_interrupt(control)
     cells = table.coverage(
         options.backbones or table.BACKBONES,
-        options.methods or tuple(table.METHODS),
+        options.methods or tuple(table.methods()),
         Home.default(),
         machine_options(options),
         lambda cell: say(f"{cell.backbone}, {cell.method}: {cell.sentence} ({cell.seconds:.0f} s)"),

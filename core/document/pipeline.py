@@ -23,8 +23,9 @@ from core.models.catalogue import BACKBONES, is_backbone
 from core.models.onnx_source import OnnxSettings
 from core.models.python_source import PythonSettings
 from core.models.settings import BackboneSettings, CheckpointSettings
-from core.stages.base import ModelStage, NetworkFacts, Stage
+from core.stages.base import ModelStage, Stage
 from core.stages.catalogue import STAGES
+from core.stages.context import NetworkFacts
 
 FORMAT = 1
 _ID = r"^[a-z0-9][a-z0-9-]*$"

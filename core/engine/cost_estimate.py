@@ -22,7 +22,8 @@ from core.engine.options import Options
 from core.machine.child import Child
 from core.models.onnx_source import OnnxSettings
 from core.runs.home import Home
-from core.stages.base import ModelStage, with_precision
+from core.stages.base import ModelStage
+from core.training.settings import with_precision
 
 _FEW_STEPS, _STEPS = 1, 4  # what four take longer than one are steps; the rest comes once an epoch
 _TRIALS = 3  # the fastest counts: the first warms up, and other programs only slow down
@@ -221,7 +222,7 @@ class _Trial:
         """How many images a short epoch has, and how many seconds it takes."""
         import time
 
-        from core.stages.base import run_training
+        from core.stages.fine_tune import run_training
 
         count = settings.batch_size * steps
         splits = {name: rows[: count if name == "train" else 32] for name, rows in self.data.splits.items()}
@@ -263,7 +264,7 @@ class _Trial:
         return model, parameters, preprocess
 
     def _context(self, node: StageNode, network: Any, preprocess: Any) -> Any:
-        from core.stages.base import StageContext
+        from core.stages.context import StageContext
 
         scratch = self.scratch / node.id
         scratch.mkdir(exist_ok=True)

@@ -3,7 +3,7 @@
 A cell is a tiny pipeline, *trained → method*, rehearsed as `core.engine.preflight` rehearses a person's: the
 real network and settings, a run's own code, but few images and one training step, after `_STEPS` steps of
 the network before it. It counts as working when the method trained its step (where it trains) with a finite
-loss, did what it is for (`Method.saves`), and its files were exported, opened by ONNX Runtime, and answer
+loss, did what it is for (`CoverageCase.saves`), and its files were exported, opened by ONNX Runtime, and answer
 like the network, which a process of its own reloaded from the checkpoint. What a rehearsal cannot say is
 how much accuracy a method costs; `tests/benchmarks` does.
 
@@ -35,64 +35,38 @@ from core.models.catalogue import BACKBONES as CATALOGUE
 from core.models.catalogue import backbone
 from core.runs.home import Home
 from core.runs.stage_folder import StageFolder
-from core.stages.base import ModelStage
+from core.stages.base import ModelStage, Stage
+from core.stages.catalogue import STAGES
+from core.stages.coverage_case import TRAINED, CoverageCase
+from core.stages.train import Train
 
 State = Literal["works", "refused", "pointless", "fails"]
-Saving = Literal["params", "nonzero_params", "bytes", ""]
 
-TRAINED = "trained"
 _SIZE = 32  # px, where the backbone takes so few
 _LEARNING = {"learning_rate": 0.003, "patience": 0}
 _STEPS = 24
 _ABREAST = 5  # networks in one table, so that it fits a page
 _LEAST_SIGNAL = 3.0  # dB: the noise has half of the signal's power
-_QUANTIZED = ("int8", "mixed")
+_UNQUANTIZED = ("float32", "float16")
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A compression technique with settings that suit a few images.
+    """A row of the table: a stage, and how it is used."""
 
-    Attributes:
-        stage: id of the stage. saves: what there has to be less of than before; "" for training.
-    """
+    stage: Stage
+    case: CoverageCase
 
-    id: str
-    title: str
-    stage: str
-    settings: Mapping[str, Any]
-    saves: Saving = ""
+    @property
+    def id(self) -> str:
+        return self.case.id
 
 
-_ALL = (
-    Method("channels", "Channel pruning, inside blocks", "prune-channels",
-           {"ratio": 0.3, "scope": "block-internal"}, "params"),
-    Method("channels-all", "Channel pruning, whole groups", "prune-channels",
-           {"ratio": 0.3, "scope": "whole-groups"}, "params"),
-    Method("layers", "Layer pruning", "prune-layers", {"share": 0.3}, "params"),
-    Method("scale-down", "Scaling down depth and width", "scale-down", {"budget": 0.6}, "params"),
-    Method("only-train-once", "Only-Train-Once", "only-train-once",
-           {"target_group_sparsity": 0.3, "warm_up": 0.0}, "params"),
-    Method("weights", "Unstructured pruning", "prune-weights", {}, "nonzero_params"),
-    Method("sharing", "Weight sharing", "share-weights", {}, "bytes"),
-    Method("low-rank", "Low rank, Tucker-2", "factorise", {"budget": 0.5}, "params"),
-    Method("low-rank-spatial", "Low rank, spatial", "factorise",
-           {"budget": 0.5, "convolutions": "spatial"}, "params"),
-    Method("distil-response", "Distillation, response", "distil", {"teacher": TRAINED}),
-    Method("distil-feature", "Distillation, feature", "distil",
-           {"teacher": TRAINED, "alpha": 0, "hints": 1, "attention": 1000}),
-    Method("distil-relation", "Distillation, relation", "distil",
-           {"teacher": TRAINED, "alpha": 0, "rkd_distance": 25, "rkd_angle": 50}),
-    Method("mixed-training", "Mixed-precision training", "train-mixed", {}),
-    Method("quantization-aware", "Quantization-aware training", "train-quantized", {}, "bytes"),
-    Method("static", "Static INT8", "quantize-static", {}, "bytes"),
-    Method("mixed", "Mixed precision by sensitivity", "quantize-mixed", {}, "bytes"),
-    Method("dynamic", "Dynamic INT8, linear layers", "quantize-dynamic", {"scope": "linear"}, "bytes"),
-    Method("dynamic-all", "Dynamic INT8, all layers", "quantize-dynamic", {"scope": "all"}, "bytes"),
-    Method("half", "FP16", "half-precision", {}, "bytes"),
-)  # fmt: skip
+def methods() -> dict[str, Method]:
+    """The rows by id: what every stage of the catalogue says (`Stage.coverage`), in its order."""
+    found = [Method(stage, case) for stage in STAGES.values() for case in stage.coverage()]
+    return {method.id: method for method in found}
 
-METHODS: dict[str, Method] = {method.id: method for method in _ALL}
 
 BACKBONES = (
     "resnet20", "resnet56", "resnet18", "resnet50", "mobilenet-v2", "mobilenet-v3-large", "efficientnet-lite0",
@@ -126,7 +100,7 @@ class Cell:
 
 def coverage(
     backbones: Sequence[str],
-    methods: Sequence[str],
+    chosen: Sequence[str],
     home: Home,
     options: Options,
     on_cell: Callable[[Cell], None] = lambda cell: None,
@@ -134,18 +108,21 @@ def coverage(
 ) -> list[Cell]:
     """Try every method on every backbone, in this order.
 
+    Args:
+        chosen: ids of methods.
+
     Raises:
         EspalierError: for a method or backbone that there is not.
         Stopped: a person asked to stop.
     """
-    for unknown in (name for name in methods if name not in METHODS):
+    known = methods()
+    for unknown in (name for name in chosen if name not in known):
         raise EspalierError(
-            f"Expected the name of a method, received {unknown!r}.", f"Choose among: {', '.join(METHODS)}."
+            f"Expected the name of a method, received {unknown!r}.", f"Choose among: {', '.join(known)}."
         )
-    chosen = [METHODS[name] for name in methods]
     cells: list[Cell] = []
     for name in backbones:
-        cells += _Column(backbone(name), chosen, on_cell).tried(home, options, control)
+        cells += _Column(backbone(name), [known[id] for id in chosen], on_cell).tried(home, options, control)
     return cells
 
 
@@ -157,10 +134,11 @@ def document(network: Backbone, methods: Sequence[Method]) -> Pipeline:
     """
     small = -(-max(_SIZE, network.smallest) // network.multiple) * network.multiple
     size = small if network.id in CATALOGUE else network.image_size  # others do not say what they can take
-    stages: list[dict[str, Any]] = [{"id": TRAINED, "kind": "train", "settings": {"training": _LEARNING}}]
+    stages: list[dict[str, Any]] = [{"id": TRAINED, "kind": Train.id, "settings": {"training": _LEARNING}}]
     for method in methods:
-        stage = {"id": method.id, "kind": method.stage, "from": TRAINED, "settings": dict(method.settings)}
-        stages.append({**stage, "name": method.title})
+        settings = dict(method.case.settings)
+        stage = {"id": method.id, "kind": method.stage.id, "from": TRAINED, "settings": settings}
+        stages.append({**stage, "name": method.case.title})
     return Pipeline.parse({
         "espalier": documents.FORMAT, "name": f"Every method on {network.title}"[:120],
         "data": {"source": "fashion-mnist-sample", "image_size": size},
@@ -222,11 +200,11 @@ class _Column:
         if node.id == TRAINED:
             self._before = now
             return
-        saves = METHODS[node.id].saves
+        saves = next(method.case.saves for method in self.methods if method.id == node.id)
         if saves and not now[saves] < self._before[saves]:
             self._faults[node.id] = f"It ran and saved nothing: {now[saves]} {saves} as before."
         for made in files:
-            if made.precision in _QUANTIZED:
+            if made.precision not in _UNQUANTIZED:
                 reference, logits = np.load(made.reference), np.load(made.logits)
                 signal = sqnr(reference - reference.mean(0), logits - logits.mean(0))
                 self._signals[node.id] = signal
@@ -251,17 +229,19 @@ def _words(problem: Problem) -> str:
 def as_markdown(cells: Sequence[Cell]) -> str:
     """The table with its numbered reasons, and what a cell means."""
     backbones = list(dict.fromkeys(cell.backbone for cell in cells))
-    methods = list(dict.fromkeys(cell.method for cell in cells))
     reasons = list(dict.fromkeys(cell.reason for cell in cells if cell.reason))
     found = {(cell.method, cell.backbone): cell for cell in cells}
-    chosen = [METHODS[method] for method in methods]
+    known = methods()
+    chosen = [known[name] for name in dict.fromkeys(cell.method for cell in cells)]
 
     def table(names: Sequence[str]) -> str:
-        rows = [[each.title, *(_shown(found[each.id, name], reasons) for name in names)] for each in chosen]
+        rows = [
+            [each.case.title, *(_shown(found[each.id, name], reasons) for name in names)] for each in chosen
+        ]
         return markdown(["", *(backbone(name).title for name in names)], rows, others=":-:")
 
     parts = [backbones[start : start + _ABREAST] for start in range(0, len(backbones), _ABREAST)]
-    settings = [[each.title, f"`{each.stage}`", _spelled(each.settings)] for each in chosen]
+    settings = [[each.case.title, f"`{each.stage.id}`", _spelled(each.case.settings)] for each in chosen]
     return "\n".join([
         "# What works on what",
         "",

@@ -47,7 +47,7 @@ from core.records.reports import StageReport
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.run_folder import RunFolder
-from core.stages.base import NetworkFacts
+from core.stages.context import NetworkFacts
 
 _FEW_IMAGES = 20_000  # a large network from random weights on fewer images learns next to nothing
 _FORWARD = 0.35  # work of a forward pass alone, in images of training

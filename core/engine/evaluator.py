@@ -74,7 +74,7 @@ class Evaluator:
         files, cached = self.obtain(report, folder, outcome, given, stage, _from(on_fraction, 0.0, _FILES))
         if outcome.deployed is None:
             told = _from(on_fraction, _FILES, _EAGER)
-            report.pytorch, eager_cached = self._eager(report, folder, told)
+            report.pytorch, eager_cached = self._eager(report, folder, stage, told)
             cached = cached and eager_cached
         report.notes += files.notes
         report.headline = files.made[0].id
@@ -182,12 +182,12 @@ class Evaluator:
         return self.context.tool.call(count, arguments, self.control)
 
     def _eager(
-        self, report: StageReport, folder: StageFolder, on_fraction: Callable[[float], None]
+        self, report: StageReport, folder: StageFolder, stage: Stage, on_fraction: Callable[[float], None]
     ) -> tuple[dict[str, Metric], bool]:
         """PyTorch's own figures on the run's device, beside the deployment's."""
         from core.models.checkpoint import content_hash
 
-        precision = report.facts.get("trained_in", "float32") if report.kind == "train-mixed" else "float32"
+        precision = stage.computes_in(report.facts)
         key = {
             "eager": content_hash(folder.checkpoint),
             "device": self.context.device,

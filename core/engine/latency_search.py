@@ -1,6 +1,6 @@
 """How many channels a latency allows: settled by measuring before a pruning stage runs, and written down.
 
-The stage "prune-channels" may be asked for a share of the latency. A table of layer times
+A stage may be asked for a share of the latency (`Stage.latency_target`). A table of layer times
 (`core.profiling.latency_table`) says which widths should meet it; the network at these widths is
 exported and timed against the network before, in alternating sessions; where it misses, the table is
 corrected by what was measured and asked again. What is found are the ratios of all layers. They take the
@@ -20,14 +20,14 @@ from core.engine.stage_inputs import RunContext, StageInput
 from core.records.events import PhaseStarted
 from core.runs.cache import Measurements
 from core.runs.timing_decisions import TimingDecisions
-from core.stages.base import StageContext
-from core.stages.prune_channels import PruneChannelsParams, look_in
+from core.stages.context import StageContext
+from core.stages.latency_target import LatencyTarget
 from core.surgery.prospect import Prospect
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
     from core.models.forecast import TimedNetwork
-    from core.stages.base import StageResult
+    from core.stages.result import StageResult
     from core.surgery.budget import Plan
     from core.whatif.network_timer import NetworkTimer
 
@@ -95,11 +95,6 @@ class LatencyFound:
         """Whether the latency is as close as the stage promises."""
         return abs(self.chosen.measured / self.wanted - 1) <= TOLERANCE
 
-    def settings(self, before: PruneChannelsParams) -> PruneChannelsParams:
-        """The stage's settings with the ratios that were found in place of the latency."""
-        own = ", ".join(f"{path}={ratio:.6f}" for path, ratio in self.ratios.items())
-        return before.model_copy(update={"target": "ratio", "own_ratios": own})
-
     def tell(self, result: "StageResult") -> None:
         """Say in the stage's result what was asked, predicted and measured."""
         chosen, count = self.chosen, len(self.tries)
@@ -148,22 +143,21 @@ class LatencyTargets:
                 be exported.
             Stopped: a person asked to stop.
         """
-        settings = node.parameters
-        if not isinstance(settings, PruneChannelsParams) or settings.target != "latency":
-            return node, None
-        if not self.context.times or given.checkpoint is None:
+        target = node.stage.latency_target(node.parameters)
+        if target is None or not self.context.times or given.checkpoint is None:
             return node, None
         stage = stage_key(self.context.pipeline, node.id, seed)
         taken = self._decisions.taken(
             stage,
             lambda: {"latency target": _VERSION, "of": key()},
-            lambda: asdict(self._search(stage, settings, given, context())),
+            lambda: asdict(self._search(stage, target, given, context())),
         )
         found = LatencyFound.from_plain(taken)
-        return node.model_copy(update={"settings": found.settings(settings).model_dump(mode="json")}), found
+        settings = target.settled(found.ratios).model_dump(mode="json")
+        return node.model_copy(update={"settings": settings}), found
 
     def _search(
-        self, key: str, settings: PruneChannelsParams, given: StageInput, context: StageContext
+        self, key: str, target: LatencyTarget, given: StageInput, context: StageContext
     ) -> LatencyFound:
         from core.models.catalogue import backbone
         from core.models.checkpoint import load_checkpoint
@@ -189,14 +183,14 @@ class LatencyTargets:
             run.run.folder / "measure.log",
         )
         return search(
-            subject, settings, look_in(copy.deepcopy(model), settings, context), timer,
+            subject, target, target.look(copy.deepcopy(model), context), timer,
             lambda text: run.emit(PhaseStarted(key, "measure", text)),
         )  # fmt: skip
 
 
 def search(
     subject: "TimedNetwork",
-    settings: PruneChannelsParams,
+    target: LatencyTarget,
     prospect: Prospect,
     timer: "NetworkTimer",
     say: Callable[[str], None] = lambda text: None,
@@ -217,11 +211,10 @@ def search(
     say("Exporting the network before")
     size, before = subject.preprocess.size, timer.exported(subject, "before")
     tries: dict[tuple[int, ...], tuple[Attempt, Plan]] = {}
-    aim = settings.latency
+    aim = target.share
     for number in range(1, _TRIES + 1):
         try:
-            asked = settings.model_copy(update={"latency": min(max(aim, 0.01), 0.99)})
-            plan = prospect.plan(asked, latency=whole)
+            plan = target.plan(prospect, min(max(aim, 0.01), 0.99), whole)
         except EspalierError:
             if not tries:
                 raise
@@ -230,28 +223,28 @@ def search(
         if widths in tries:
             break
         say(f"Measuring a network of these widths, try {number}")
-        after = timer.exported(narrowed(subject, settings, plan.kept), "after")
+        after = timer.exported(narrowed(subject, target, plan.kept), "after")
         ratio = timer.compare(before, after, (subject.preprocess.channels, size, size)).ratio
         assert ratio is not None
         tries[widths] = Attempt(whole(plan.kept), ratio.value, ratio.low, ratio.high), plan
         found = tries[widths][0]
         likely = found.estimate(table.error)
-        if abs(likely / settings.latency - 1) <= _CLOSE:
+        if abs(likely / target.share - 1) <= _CLOSE:
             break
-        aim = settings.latency * found.predicted / likely
+        aim = target.share * found.predicted / likely
     made = list(tries.values())
-    chosen, plan = min(made, key=lambda each: abs(each[0].estimate(table.error) / settings.latency - 1))
+    chosen, plan = min(made, key=lambda each: abs(each[0].estimate(table.error) / target.share - 1))
     channels = prospect.start.channels
     ratios = {path: 1 - kept / channels[path] for path, kept in plan.kept.items()}
-    return LatencyFound(ratios, settings.latency, chosen, [each for each, _ in made], table.error)
+    return LatencyFound(ratios, target.share, chosen, [each for each, _ in made], table.error)
 
 
-def narrowed(subject: "TimedNetwork", settings: PruneChannelsParams, kept: dict[str, int]) -> "TimedNetwork":
+def narrowed(subject: "TimedNetwork", target: LatencyTarget, kept: dict[str, int]) -> "TimedNetwork":
     """The network with so many channels; which ones, and its weights, make no difference to the time."""
-    from core.surgery.shapes import cut, filled
+    from core.surgery.shapes import filled
 
     shape: ImageClassifier = copy.deepcopy(subject.model).to("meta")
-    narrow = cut(shape, subject.preprocess.size, subject.blocks, settings.scope, settings.prune_fem, kept)
+    narrow = target.cut(shape, subject.preprocess.size, subject.blocks, kept)
     model = filled(narrow)
     model.constraints = {}  # random weights keep no zeros and no codebooks
     return replace(subject, model=model)

@@ -15,7 +15,7 @@ from core.runs.cache import Measurements
 from core.runs.timing_decisions import TimingDecisions
 
 if TYPE_CHECKING:
-    from core.stages.base import StageResult
+    from core.stages.result import StageResult
     from core.training.precision import PrecisionTrial
 
 _VERSION = 1

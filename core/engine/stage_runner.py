@@ -23,14 +23,9 @@ from core.profiling.counting import count
 from core.records.stage_outcome import OwnFile, StageOutcome
 from core.runs.cache import Store
 from core.runs.stage_folder import StageFolder
-from core.stages.base import (
-    DeployContext,
-    DeployedFile,
-    DeploymentStage,
-    ModelStage,
-    StageContext,
-    StageResult,
-)
+from core.stages.base import DeploymentStage, ModelStage
+from core.stages.context import DeployContext, StageContext
+from core.stages.result import DeployedFile, StageResult
 
 
 class StageRunner:

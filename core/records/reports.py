@@ -165,12 +165,6 @@ class StageReport(BaseModel):
         """The artefact that stands for this stage, or None before it has one."""
         return next((a for a in self.artefacts if a.id == self.headline), None)
 
-    @property
-    def remark(self) -> str:
-        """What stands beside the name in tables: that a mixed-precision stage trained in float32."""
-        plain = self.kind == "train-mixed" and self.facts.get("trained_in") == "float32"
-        return "trained in float32" if plain else ""
-
     def metric(self, name: str) -> Metric | None:
         """The headline artefact's metric `name`, or None."""
         return self.main.metrics.get(name) if self.main else None

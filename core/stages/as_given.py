@@ -4,7 +4,12 @@ import shutil
 from pathlib import Path
 
 from core.common.params import Params
-from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
+from core.models.forecast import Forecast, StageForecast
+from core.stages.base import DeploymentStage
+from core.stages.context import DeployContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.forecast import ForecastContext
+from core.stages.result import DeployedFile, DeployResult
 
 
 class AsGivenParams(Params):
@@ -18,6 +23,16 @@ class AsGiven(DeploymentStage[AsGivenParams]):
     effect = "as-given"
     help = "Leaves the ONNX file as it is, so that it stands in the table and others are compared with it."
     Settings = AsGivenParams
+    icon = "export"
+    keeps_shape = True
+
+    def forecast(
+        self, settings: AsGivenParams, same: Forecast, given: StageForecast, context: ForecastContext
+    ) -> StageForecast:
+        return StageForecast(same, given.key, layers=given.layers)
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        return ()  # it compresses nothing
 
     def deploy(self, source: Path, settings: AsGivenParams, context: DeployContext) -> DeployResult:
         context.phase("copy", "Taking the file as it is")

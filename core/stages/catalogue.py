@@ -1,5 +1,8 @@
 """The stages by id, in the order of the palette. Registering a technique is one line here."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from core.stages.as_given import AsGiven
 from core.stages.base import Stage
 from core.stages.distil import Distil
@@ -40,3 +43,8 @@ _ALL: tuple[Stage, ...] = (
 STAGES: dict[str, Stage] = {stage.id: stage for stage in _ALL}
 if len(STAGES) != len(_ALL):
     raise RuntimeError("two stages share an id")
+
+
+def remark_on(kind: str, facts: Mapping[str, Any]) -> str:
+    """What stands beside a stage's name in tables, by its report; "" for what is no stage of the catalogue."""
+    return STAGES[kind].remark(facts) if kind in STAGES else ""

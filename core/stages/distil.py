@@ -21,7 +21,11 @@ from typing import TYPE_CHECKING, Literal
 
 from core.common.errors import EspalierError, Problem
 from core.common.params import Params, param
-from core.stages.base import ModelStage, NetworkFacts, StageContext, StageResult, run_training
+from core.stages.base import ModelStage
+from core.stages.context import NetworkFacts, StageContext
+from core.stages.coverage_case import TRAINED, CoverageCase
+from core.stages.fine_tune import run_training
+from core.stages.result import StageResult
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -122,6 +126,8 @@ class Distil(ModelStage[DistilParams]):
     id = "distil"
     title = "Distil"
     group = "Distillation"
+    icon = "distil"
+    keeps_shape = True
     help = "Trains the network on a teacher's softened answers, feature maps or relations besides the labels."
     Settings = DistilParams
 
@@ -130,6 +136,22 @@ class Distil(ModelStage[DistilParams]):
 
     def epochs(self, settings: DistilParams) -> float:
         return settings.training.epochs * 1.4  # the teacher's forward pass
+
+    def leaves_weights(self, settings: DistilParams) -> bool:
+        return settings.training.epochs == 0
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        taught = {"teacher": TRAINED}
+        relations = {"alpha": 0, "rkd_distance": 25, "rkd_angle": 50}
+        return (
+            CoverageCase("distil-response", "Distillation, response", taught),
+            CoverageCase(
+                "distil-feature",
+                "Distillation, feature",
+                {**taught, "alpha": 0, "hints": 1, "attention": 1000},
+            ),
+            CoverageCase("distil-relation", "Distillation, relation", {**taught, **relations}),
+        )
 
     def check(self, settings: DistilParams, given: NetworkFacts) -> list[Problem]:
         problems = []

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.params import Params, param
-from core.stages.base import ModelStage, StageContext, StageResult, run_training
+from core.models.forecast import Forecast, StageForecast
+from core.stages.base import ModelStage
+from core.stages.context import StageContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.fine_tune import run_training
+from core.stages.forecast import ForecastContext, unknown
+from core.stages.result import StageResult
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -122,12 +128,31 @@ class Factorise(ModelStage[FactoriseParams]):
     id = "factorise"
     title = "Factorise layers"
     group = "Low rank and sharing"
+    icon = "factor"
     effect = "ranks"
     help = "Writes a layer's weights as a product of smaller ones, so that there are fewer of them and fewer operations."
     Settings = FactoriseParams
 
     def epochs(self, settings: FactoriseParams) -> float:
         return settings.training.epochs
+
+    def forecast(
+        self, settings: FactoriseParams, same: Forecast, given: StageForecast, context: ForecastContext
+    ) -> StageForecast:
+        if settings.choose == "budget":
+            return unknown(
+                same,
+                f"About {settings.budget:.0%} of the parameters of the layers in question stay; "
+                "their ranks follow from the trained weights.",
+            )
+        return unknown(same, "The ranks follow from the trained weights: known after the run.")
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        spatial = {"budget": 0.5, "convolutions": "spatial"}
+        return (
+            CoverageCase("low-rank", "Low rank, Tucker-2", {"budget": 0.5}, "params"),
+            CoverageCase("low-rank-spatial", "Low rank, spatial", spatial, "params"),
+        )
 
     def run(self, model: "nn.Module", settings: FactoriseParams, context: StageContext) -> StageResult:
         context.phase("factorise", "Factorising layers")

@@ -10,7 +10,11 @@ from pathlib import Path
 
 from core.common.errors import EspalierError
 from core.common.params import Params
-from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
+from core.stages.base import DeploymentStage
+from core.stages.context import DeployContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.forecast import FLOAT16
+from core.stages.result import DeployedFile, DeployResult
 
 
 class HalfPrecisionParams(Params):
@@ -23,6 +27,14 @@ class HalfPrecision(DeploymentStage[HalfPrecisionParams]):
     group = "Quantization"
     help = "Stores and computes in float16: half the size; on processors usually no faster."
     Settings = HalfPrecisionParams
+    icon = "quantize"
+    keeps_shape = True
+
+    def bytes_per_weight(self, settings: HalfPrecisionParams) -> tuple[int, int]:
+        return FLOAT16
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        return (CoverageCase("half", "FP16", saves="bytes"),)
 
     def deploy(self, source: Path, settings: HalfPrecisionParams, context: DeployContext) -> DeployResult:
         context.phase("convert", "Converting to half precision")

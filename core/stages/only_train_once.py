@@ -16,11 +16,18 @@ Any optimiser of the training settings takes the base steps.
 Sparsities are shares of groups (channels); phases are shares of all training steps.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from core.common.errors import EspalierError
+from core.common.errors import EspalierError, Problem
 from core.common.params import Params, param
-from core.stages.base import ModelStage, NetworkFacts, Problem, StageContext, StageResult, run_training
+from core.models.forecast import Forecast, StageForecast
+from core.stages.base import ModelStage
+from core.stages.context import NetworkFacts, StageContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.fine_tune import run_training
+from core.stages.forecast import ForecastContext, unknown
+from core.stages.result import StageResult
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -107,12 +114,25 @@ class OnlyTrainOnce(ModelStage[OnlyTrainOnceParams]):
     id = "only-train-once"
     title = "Only train once"
     group = "Pruning"
+    icon = "prune"
     effect = "structure"
     help = "Trains and prunes at once: channels go to zero while the rest learns, and the slim network needs no fine-tuning."
     Settings = OnlyTrainOnceParams
 
     def epochs(self, settings: OnlyTrainOnceParams) -> float:
         return settings.training.epochs
+
+    def forecast(
+        self, settings: OnlyTrainOnceParams, same: Forecast, given: StageForecast, context: ForecastContext
+    ) -> StageForecast:
+        if not settings.training.epochs:
+            return replace(given, forecast=same)
+        share = f"{settings.target_group_sparsity:.0%}"
+        return unknown(same, f"About {share} of the channels go; which layers lose them, training decides.")
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        settings = {"target_group_sparsity": 0.3, "warm_up": 0.0}
+        return (CoverageCase("only-train-once", "Only-Train-Once", settings, "params"),)
 
     def check(self, settings: OnlyTrainOnceParams, given: NetworkFacts) -> list[Problem]:
         taken = settings.warm_up + settings.projection

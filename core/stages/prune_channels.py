@@ -25,20 +25,22 @@ a megabyte is 10⁶ bytes, four a parameter. A latency is settled before the sta
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from core.common.errors import EspalierError
+from core.common.errors import EspalierError, Problem
 from core.common.params import Params, param
-from core.stages.base import (
-    ModelStage,
-    NetworkFacts,
-    Problem,
-    StageContext,
-    StageResult,
-    batch_norm_batches,
-    run_training,
-)
-from core.surgery.prospect import Prospect, Start, look, nothing_goes, own_ratios
+from core.models.forecast import Forecast, StageForecast
+from core.records.reports import Fix
+from core.stages.base import ModelStage
+from core.stages.context import NetworkFacts, StageContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.fine_tune import batch_norm_batches, run_training
+from core.stages.forecast import ForecastContext
+from core.stages.latency_target import LatencyTarget
+from core.stages.prune_channels_forecast import forecast_pruning
+from core.stages.result import StageResult
+from core.surgery.prospect import Cost, Prospect, Start, look, nothing_goes, own_ratios
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from core.surgery.budget import Plan
     from core.surgery.groups import ChannelGroup
 
+_MULTIPLE = 8  # of channels, that kernels are built for
 _LAYER_NORM_BLOCKS = ("CNBlock", "ConvNeXtBlock", "Block")
 
 
@@ -203,9 +206,12 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
     version = 2
     title = "Prune channels"
     group = "Pruning"
+    icon = "prune"
     effect = "structure"
     help = "Removes the channels that matter least, so that the network really gets narrower, and fine-tunes."
     Settings = PruneChannelsParams
+    overrides = MappingProxyType({"prune": "own_ratios"})
+    causes = ("odd-channels",)
 
     def epochs(self, settings: PruneChannelsParams) -> float:
         return (settings.steps - 1) * settings.step_epochs + settings.training.epochs
@@ -233,6 +239,47 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
                 "Choose another importance, such as 'l1'.", ("importance",),
             ))  # fmt: skip
         return problems
+
+    def forecast(
+        self, settings: PruneChannelsParams, same: Forecast, given: StageForecast, context: ForecastContext
+    ) -> StageForecast:
+        return forecast_pruning(settings, same, given, context)
+
+    def latency_target(self, settings: PruneChannelsParams) -> LatencyTarget | None:
+        """With the target 'latency'; what is found becomes the ratio of every layer."""
+        if settings.target != "latency":
+            return None
+
+        def plan(prospect: Prospect, share: float, cost: Cost) -> "Plan":
+            return prospect.plan(settings.model_copy(update={"latency": share}), latency=cost)
+
+        def cut(
+            shape: "ImageClassifier", size: int, blocks: tuple[str, ...], kept: Mapping[str, int]
+        ) -> "ImageClassifier":
+            from core.surgery.shapes import cut
+
+            return cut(shape, size, blocks, settings.scope, settings.prune_fem, kept)
+
+        def settled(ratios: Mapping[str, float]) -> PruneChannelsParams:
+            own = ", ".join(f"{path}={ratio:.6f}" for path, ratio in ratios.items())
+            return settings.model_copy(update={"target": "ratio", "own_ratios": own})
+
+        return LatencyTarget(
+            settings.latency, lambda model, run: look_in(model, settings, run), plan, cut, settled
+        )
+
+    def fix(self, cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:
+        if not settings.get("round_to", _MULTIPLE) % _MULTIPLE:
+            return None
+        words = f"Round the channels to multiples of {_MULTIPLE}"
+        return Fix(words=words, stage=id, settings={"round_to": _MULTIPLE})
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        inside, whole = ({"ratio": 0.3, "scope": scope} for scope in ("block-internal", "whole-groups"))
+        return (
+            CoverageCase("channels", "Channel pruning, inside blocks", inside, "params"),
+            CoverageCase("channels-all", "Channel pruning, whole groups", whole, "params"),
+        )
 
     def run(self, model: "nn.Module", settings: PruneChannelsParams, context: StageContext) -> StageResult:
         result = StageResult(model)

@@ -15,19 +15,20 @@ the weights of wide layers are smaller by nature and one stage would lose everyt
 similarity of a block's input and output is offered as a third criterion.
 """
 
+import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from core.common.errors import EspalierError
+from core.common.errors import EspalierError, Problem
+from core.common.keys import make_key
 from core.common.params import Params, param
-from core.stages.base import (
-    ModelStage,
-    NetworkFacts,
-    Problem,
-    StageContext,
-    StageResult,
-    batch_norm_batches,
-    run_training,
-)
+from core.models.forecast import Forecast, StageForecast
+from core.stages.base import ModelStage
+from core.stages.context import NetworkFacts, StageContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.fine_tune import batch_norm_batches, run_training
+from core.stages.forecast import ForecastContext, network_of, unknown
+from core.stages.result import StageResult
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class PruneLayers(ModelStage[PruneLayersParams]):
     id = "prune-layers"
     title = "Prune layers"
     group = "Pruning"
+    icon = "prune"
     effect = "structure"
     help = "Drops the residual blocks that matter least, so that the network gets shallower, and fine-tunes."
     Settings = PruneLayersParams
@@ -146,6 +148,46 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         recalibrate(model, context, settings.batch_norm_batches)
         result.add_training(run_training(model, settings.training, context, phase="fine-tune"))
         return result
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        return (CoverageCase("layers", "Layer pruning", {"share": 0.3}, "params"),)
+
+    def forecast(
+        self, settings: PruneLayersParams, same: Forecast, given: StageForecast, context: ForecastContext
+    ) -> StageForecast:
+        """Blocks of one stage of the network are often alike: then the counts are known beforehand."""
+        from core.surgery.blocks import drop_blocks, find_blocks, removal_order
+        from core.surgery.budget import layer_shapes
+        from core.surgery.groups import count
+        from core.surgery.shapes import filled, float32_bytes
+
+        shape = network_of(given)
+        blocks = context.recent.get(
+            f"blocks {given.key}", lambda: find_blocks(filled(shape.model), shape.blocks, shape.size)
+        )
+        sizes = {
+            block.path: float(sum(p.numel() for p in shape.model.get_submodule(block.path).parameters()))
+            for block in blocks
+        }
+        smallest = removal_order(blocks, sizes, settings.keep_one)
+        largest = removal_order(blocks, {path: -size for path, size in sizes.items()}, settings.keep_one)
+        dropped = self.dropped(settings, blocks, smallest)
+        found = []
+        for order in (smallest, largest):
+            model = copy.deepcopy(shape.model)
+            drop_blocks(model, order[:dropped])
+            found.append((count(model, shape.size), model))
+        (most, model), (least, _) = found
+        words = f"{dropped} of {len(blocks)} residual blocks go"
+        if most != least:
+            remark = f"{words}; which ones, training decides: {least.params:,} to {most.params:,} parameters are left."
+            return unknown(same, remark)
+        key = make_key({"before": given.key, "dropped": smallest[:dropped]})
+        known = replace(
+            same, params=most.params, macs=most.macs, bytes=float32_bytes(model), remark=f"{words}."
+        )
+        after = replace(shape, model=model, weights=None)
+        return StageForecast(known, key, False, lambda: after, layers=lambda: layer_shapes(model))
 
     def dropped(self, settings: PruneLayersParams, blocks: "list[Block]", order: list[str]) -> int:
         """How many blocks go, of those that can in this order.

@@ -15,11 +15,20 @@ Amounts are fractions of a layer's weights.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from core.common.errors import Problem
 from core.common.params import Params, param
 from core.data.randomness import derive_seed
-from core.stages.base import ModelStage, NetworkFacts, Problem, StageContext, StageResult, run_training
+from core.models.forecast import Forecast, StageForecast
+from core.records.reports import Fix
+from core.stages.base import ModelStage
+from core.stages.context import NetworkFacts, StageContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.fine_tune import run_training
+from core.stages.forecast import ForecastContext, network_of, trained
+from core.stages.result import StageResult
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -88,7 +97,10 @@ class PruneWeights(ModelStage[PruneWeightsParams]):
     id = "prune-weights"
     title = "Prune weights"
     group = "Pruning"
+    icon = "prune"
     effect = "zeros"
+    keeps_shape = True
+    causes = ("mask-not-cut",)
     help = (
         "Sets the smallest weights to zero and keeps them there. The network keeps its shape and its speed."
     )
@@ -104,6 +116,32 @@ class PruneWeights(ModelStage[PruneWeightsParams]):
                 "Nothing would be pruned; raise one of them.", ("convolution_amount",),
             )]  # fmt: skip
         return []
+
+    def forecast(
+        self, settings: PruneWeightsParams, same: Forecast, given: StageForecast, context: ForecastContext
+    ) -> StageForecast:
+        """How many weights become zero, as the run counts them."""
+        from core.surgery.layers import weight_layers
+        from core.surgery.shapes import zeros_of
+
+        layers, _ = weight_layers(network_of(given).model, settings.protected, settings.first_layer)
+        together = settings.ranking == "global"
+        zeros = zeros_of(layers.values(), settings.convolution_amount, settings.linear_amount, together)
+        words = f"{zeros:,} weights become zero. They are stored and computed like any other number."
+        return trained(replace(same, remark=words), given)
+
+    def fix(self, cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:
+        """Channels in place of weights: as many as are zero altogether, else the same share."""
+        whole, made = figures["zero_channels"], figures["channels"]
+        share = whole / made if whole > 0.05 * made else figures["zeros"]
+        wanted = {
+            "ratio": min(max(round(share, 2), 0.05), 0.9),
+            "training": dict(settings["training"]),
+        }
+        return Fix(words="Cut channels instead", stage=id, kind="prune-channels", settings=wanted)
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        return (CoverageCase("weights", "Unstructured pruning", saves="nonzero_params"),)
 
     def run(self, model: "nn.Module", settings: PruneWeightsParams, context: StageContext) -> StageResult:
         from core.models.constraints import constrain

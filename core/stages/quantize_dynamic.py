@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from core.common.params import Params, param
-from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
-from core.stages.quantize_static import patterns, take_over
+from core.stages.base import DeploymentStage
+from core.stages.context import DeployContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.forecast import FLOAT32, INT8
+from core.stages.quantize_static import KEPT_IN_FLOAT, patterns, take_over
+from core.stages.result import DeployedFile, DeployResult
 
 
 class QuantizeDynamicParams(Params):
@@ -36,6 +40,19 @@ class QuantizeDynamic(DeploymentStage[QuantizeDynamicParams]):
     group = "Quantization"
     help = "Weights become 8-bit integers; activations are quantized while the network runs. Needs no images."
     Settings = QuantizeDynamicParams
+    icon = "quantize"
+    keeps_shape = True
+    overrides = KEPT_IN_FLOAT
+    causes = ("signed-activations",)
+
+    def bytes_per_weight(self, settings: QuantizeDynamicParams) -> tuple[int, int]:
+        return (FLOAT32[0], INT8[1]) if settings.scope == "linear" else INT8
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        return (
+            CoverageCase("dynamic", "Dynamic INT8, linear layers", {"scope": "linear"}, "bytes"),
+            CoverageCase("dynamic-all", "Dynamic INT8, all layers", {"scope": "all"}, "bytes"),
+        )
 
     def deploy(self, source: Path, settings: QuantizeDynamicParams, context: DeployContext) -> DeployResult:
         from core.deploy.quantization.dynamic import quantize

@@ -4,12 +4,17 @@ Source: R4 (Aswathy, IJERT 15(5), 2026): sensitive layers stay FP16, the others 
 measured is not published; ours, and where we depart, is in `core.deploy.quantization.mixed`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from core.common.params import param
-from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
-from core.stages.quantize_static import IntegerParams, take_over
+from core.records.reports import Fix
+from core.stages.base import DeploymentStage
+from core.stages.context import DeployContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.quantize_static import KEPT_IN_FLOAT, IntegerParams, integer_fix, take_over
+from core.stages.result import DeployedFile, DeployResult
 
 _CONFIRMED = 5
 
@@ -93,6 +98,16 @@ class QuantizeMixed(DeploymentStage[QuantizeMixedParams]):
         "Static INT8, but the most sensitive layers stay float until the accuracy budget on validation holds."
     )
     Settings = QuantizeMixedParams
+    icon = "quantize"
+    keeps_shape = True  # the file's size follows from which layers stay float
+    overrides = KEPT_IN_FLOAT
+    causes = ("signed-activations", "float-fallback")
+
+    def fix(self, cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:
+        return integer_fix(cause, settings, figures, id)
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        return (CoverageCase("mixed", "Mixed precision by sensitivity", saves="bytes"),)
 
     def deploy(self, source: Path, settings: QuantizeMixedParams, context: DeployContext) -> DeployResult:
         from core.deploy.quantization.mixed import quantize

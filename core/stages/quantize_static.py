@@ -8,11 +8,18 @@ x86), weights are per output channel (per tensor ruins depthwise networks), addi
 feed are integers too, and logits stay float.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from core.common.params import Params, param
-from core.stages.base import DeployContext, DeployedFile, DeploymentStage, DeployResult
+from core.records.reports import Fix
+from core.stages.base import DeploymentStage, ScanKind
+from core.stages.context import DeployContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.forecast import INT8
+from core.stages.result import DeployedFile, DeployResult
 
 
 class IntegerParams(Params):
@@ -93,6 +100,18 @@ class IntegerParams(Params):
         }
 
 
+KEPT_IN_FLOAT: Mapping[ScanKind, str] = MappingProxyType({"quantize": "keep"})
+
+
+def integer_fix(cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:
+    """What a quantization with calibration changes against signed activations and layers left in float."""
+    if cause == "signed-activations" and settings.get("activations") in ("int8", "auto"):
+        return Fix(words="Use unsigned activations (U8)", stage=id, settings={"activations": "uint8"})
+    if cause == "float-fallback" and figures["fallback_layers"] and str(settings.get("keep", "")).strip():
+        return Fix(words="Quantize the layers that are kept in float", stage=id, settings={"keep": ""})
+    return None
+
+
 class QuantizeStaticParams(IntegerParams):
     equalise: bool = param(
         False,
@@ -121,6 +140,23 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
         "Weights and activations become 8-bit integers, with ranges measured on training images. No training."
     )
     Settings = QuantizeStaticParams
+    icon = "quantize"
+    keeps_shape = True
+    overrides = KEPT_IN_FLOAT
+    causes = ("signed-activations", "per-tensor-depthwise", "float-fallback")
+
+    def bytes_per_weight(self, settings: QuantizeStaticParams) -> tuple[int, int]:
+        return INT8
+
+    def fix(self, cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:
+        if cause == "per-tensor-depthwise":
+            if settings.get("scales") != "tensor":
+                return None
+            return Fix(words="Give every channel its own scale", stage=id, settings={"scales": "channel"})
+        return integer_fix(cause, settings, figures, id)
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        return (CoverageCase("static", "Static INT8", saves="bytes"),)
 
     def deploy(self, source: Path, settings: QuantizeStaticParams, context: DeployContext) -> DeployResult:
         from core.deploy.quantization.static import quantize

@@ -22,18 +22,17 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from core.common.errors import Problem
 from core.common.params import Params, param
-from core.stages.base import (
-    ModelStage,
-    NetworkFacts,
-    Problem,
-    StageContext,
-    StageResult,
-    batch_norm_batches,
-    run_training,
-)
+from core.models.forecast import Forecast, StageForecast
+from core.stages.base import ModelStage
+from core.stages.context import NetworkFacts, StageContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.fine_tune import batch_norm_batches, run_training
+from core.stages.forecast import ForecastContext
 from core.stages.prune_channels import PruneChannelsParams
 from core.stages.prune_layers import BATCH, blocks_missing, described, importance_batches, rank_blocks
+from core.stages.result import StageResult
 from core.surgery.prospect import Prospect, Start, look
 from core.training.settings import TrainingSettings
 
@@ -102,6 +101,7 @@ class ScaleDown(ModelStage[ScaleDownParams]):
     id = "scale-down"
     title = "Scale down"
     group = "Pruning"
+    icon = "prune"
     effect = "structure"
     help = (
         "Makes the network shallower and narrower together until it meets a budget of MACs, and fine-tunes."
@@ -113,6 +113,16 @@ class ScaleDown(ModelStage[ScaleDownParams]):
 
     def check(self, settings: ScaleDownParams, given: NetworkFacts) -> list[Problem]:
         return blocks_missing(given)
+
+    def forecast(
+        self, settings: ScaleDownParams, same: Forecast, given: StageForecast, context: ForecastContext
+    ) -> StageForecast:
+        macs = round(settings.budget * (same.macs or 0))
+        remark = "The budget of MACs is met within about 1 %; the parameters depend on which blocks go."
+        return StageForecast(Forecast(same.id, same.before, None, macs, None, "about", remark))
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        return (CoverageCase("scale-down", "Scaling down depth and width", {"budget": 0.6}, "params"),)
 
     def run(self, model: "nn.Module", settings: ScaleDownParams, context: StageContext) -> StageResult:
         from core.surgery.batch_norm import recalibrate

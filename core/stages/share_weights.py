@@ -12,10 +12,17 @@ Bits are bits of an index into a layer's values: b bits are 2^b values.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.common.params import Params, param
-from core.stages.base import ModelStage, StageContext, StageResult, run_training
+from core.models.forecast import Forecast, StageForecast
+from core.stages.base import ModelStage
+from core.stages.context import StageContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.fine_tune import run_training
+from core.stages.forecast import ForecastContext, network_of, trained
+from core.stages.result import StageResult
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -56,12 +63,31 @@ class ShareWeights(ModelStage[ShareWeightsParams]):
     id = "share-weights"
     title = "Share weights"
     group = "Low rank and sharing"
+    icon = "factor"
     effect = "codebook"
+    keeps_shape = True
     help = "Lets each layer's weights take few values only, so that the file stores small indices in their place."
     Settings = ShareWeightsParams
 
     def epochs(self, settings: ShareWeightsParams) -> float:
         return settings.training.epochs
+
+    def forecast(
+        self, settings: ShareWeightsParams, same: Forecast, given: StageForecast, context: ForecastContext
+    ) -> StageForecast:
+        """The file holds indices in place of weights; its runtime writes them out, so no latency is predicted."""
+        from core.surgery.layers import weight_layers
+        from core.surgery.shapes import float32_bytes, shared_bytes
+
+        model = network_of(given).model
+        layers, _ = weight_layers(model, settings.protected, settings.first_layer)
+        saved, sharing = shared_bytes(layers.values(), settings.convolution_bits, settings.linear_bits)
+        remark = f"{sharing:,} weights are stored as small indices; parameters and MACs stay as they are."
+        known = replace(same, bytes=float32_bytes(model) - saved, remark=remark)
+        return replace(trained(known, given), layers=None)
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        return (CoverageCase("sharing", "Weight sharing", saves="bytes"),)
 
     def run(self, model: "nn.Module", settings: ShareWeightsParams, context: StageContext) -> StageResult:
         from core.models.constraints import constrain

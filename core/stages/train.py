@@ -7,7 +7,11 @@ smoothing, gradient clipping, early stopping on validation accuracy, best epoch 
 from typing import TYPE_CHECKING
 
 from core.common.params import Params, param
-from core.stages.base import ModelStage, StageContext, StageResult, run_training
+from core.stages.base import ModelStage
+from core.stages.context import StageContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.fine_tune import run_training
+from core.stages.result import StageResult
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -22,11 +26,19 @@ class Train(ModelStage[TrainParams]):
     id = "train"
     title = "Train"
     group = "Training"
+    icon = "train"
+    keeps_shape = True
     help = "Trains the network, by default in float32. With 0 epochs it is measured as it is."
     Settings = TrainParams
 
     def epochs(self, settings: TrainParams) -> float:
         return settings.training.epochs
+
+    def leaves_weights(self, settings: TrainParams) -> bool:
+        return settings.training.epochs == 0
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        return ()  # it stands before every other in the table
 
     def run(self, model: "nn.Module", settings: TrainParams, context: StageContext) -> StageResult:
         result = StageResult(model)

@@ -6,11 +6,16 @@ in mixed precision keeps float32 weights, and exported as float32 it is neither 
 faster. So a float16 file stands beside the float32 one, and every figure says which it is of.
 """
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.params import Params, param
-from core.stages.base import ModelStage, StageContext, StageResult, run_training, with_precision
-from core.training.settings import TrainingSettings
+from core.stages.base import ModelStage
+from core.stages.context import StageContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.fine_tune import run_training
+from core.stages.result import StageResult
+from core.training.settings import TrainingSettings, with_precision
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,6 +43,9 @@ class TrainMixed(ModelStage[TrainMixedParams]):
     id = "train-mixed"
     title = "Train in mixed precision"
     group = "Training"
+    icon = "train"
+    keeps_shape = True
+    causes = ("exported-as-float32",)
     help = "Trains on in float16 (CUDA) or bfloat16 (processors that have it) and adds a float16 file of half the size."
     Settings = TrainMixedParams
     half_artefact = True
@@ -50,6 +58,18 @@ class TrainMixed(ModelStage[TrainMixedParams]):
 
     def in_precision(self, settings: TrainMixedParams, precision: str) -> TrainMixedParams:
         return settings.model_copy(update={"precision": precision})
+
+    def leaves_weights(self, settings: TrainMixedParams) -> bool:
+        return settings.training.epochs == 0
+
+    def remark(self, facts: Mapping[str, Any]) -> str:
+        return "trained in float32" if facts.get("trained_in") == "float32" else ""
+
+    def computes_in(self, facts: Mapping[str, Any]) -> str:
+        return str(facts.get("trained_in", "float32"))
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        return (CoverageCase("mixed-training", "Mixed-precision training"),)
 
     def run(self, model: "nn.Module", settings: TrainMixedParams, context: StageContext) -> StageResult:
         result = StageResult(model)

@@ -14,7 +14,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.common.params import Params, param
-from core.stages.base import DeployedFile, Effect, ModelStage, StageContext, StageResult, run_training
+from core.stages.base import Effect, ModelStage
+from core.stages.context import StageContext
+from core.stages.coverage_case import CoverageCase
+from core.stages.fine_tune import run_training
+from core.stages.forecast import INT8
+from core.stages.result import DeployedFile, StageResult
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -47,12 +52,24 @@ class TrainQuantized(ModelStage[TrainQuantizedParams]):
     id = "train-quantized"
     title = "Train quantized (INT8)"
     group = "Quantization"
+    icon = "quantize"
     help = "Trains with simulated 8-bit arithmetic and writes the INT8 file; only deployment can follow."
     Settings = TrainQuantizedParams
     effect: ClassVar[Effect] = "quantized"
+    keeps_shape = True
+    causes = ("signed-activations", "float-fallback")
 
     def epochs(self, settings: TrainQuantizedParams) -> float:
         return settings.training.epochs * 1.8  # rounding in every layer
+
+    def bytes_per_weight(self, settings: TrainQuantizedParams) -> tuple[int, int]:
+        return INT8
+
+    def leaves_weights(self, settings: TrainQuantizedParams) -> bool:
+        return settings.training.epochs == 0
+
+    def coverage(self) -> tuple[CoverageCase, ...]:
+        return (CoverageCase("quantization-aware", "Quantization-aware training", saves="bytes"),)
 
     def run(self, model: "nn.Module", settings: TrainQuantizedParams, context: StageContext) -> StageResult:
         rows = _calibration_rows(settings.images, context)

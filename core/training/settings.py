@@ -105,3 +105,8 @@ class TrainingSettings(Params):
         },
         advanced=True,
     )
+
+
+def with_precision(settings: TrainingSettings, precision: str) -> TrainingSettings:
+    """The same training in another precision."""
+    return settings.model_copy(update={"precision": precision})

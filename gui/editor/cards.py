@@ -18,14 +18,6 @@ from gui.editor.figures import facts
 
 Index = QModelIndex | QPersistentModelIndex
 MOVED = "application/x-espalier-stage"
-_GROUP_ICONS = {
-    "Training": "train",
-    "Pruning": "prune",
-    "Distillation": "distil",
-    "Quantization": "quantize",
-    "Low rank and sharing": "factor",
-    "Deployment": "export",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +52,6 @@ class Card:
         parts += [self.facts, tr("takes about {time}", time=self.time) if self.time else ""]
         parts.append(tr("problems: {count}", count=self.problems) if self.problems else "")
         return ", ".join(part for part in parts if part)
-
-
-def icon_of(group: str) -> str:
-    """The icon of a group of techniques; new groups get the general one."""
-    return _GROUP_ICONS.get(group, "stage")
 
 
 def cards(
@@ -105,7 +92,7 @@ def cards(
         parents.append(place.get(parent, 0))
         rows.append(Card(
             "stage", node.id, node.title, summary.stage_summary(pipeline, node),
-            icon_of(node.stage.group), " · ".join(marks), node.enabled, _count(problems, ("stages", number)),
+            node.stage.icon, " · ".join(marks), node.enabled, _count(problems, ("stages", number)),
             _first(problems, ("stages", number)) or (facts(forecasts.get(node.id)) if node.enabled else ""),
             rough_duration(times[node.id]) if node.id in times else "",
         ))  # fmt: skip

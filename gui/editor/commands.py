@@ -15,7 +15,7 @@ from gui.base import theme
 from gui.base.document import Document
 from gui.base.translation import tr
 from gui.editor.card_list import Landing
-from gui.editor.cards import Card, icon_of
+from gui.editor.cards import Card
 
 _ICONS = {
     "branch-here": "branch",
@@ -135,7 +135,7 @@ class StageCommands(QObject):
             for action in menu.actions():
                 if not action.isSeparator():
                     kind = action.objectName().partition("-")[2]
-                    action.setIcon(theme.icon(icon_of(STAGES[kind].group)))
+                    action.setIcon(theme.icon(STAGES[kind].icon))
 
     def update_enabled(self) -> None:
         """Which actions make sense for the selected card."""

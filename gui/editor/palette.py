@@ -32,7 +32,7 @@ from core.document.pipeline import SOURCE_KINDS
 from core.stages.catalogue import STAGES
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
-from gui.editor.cards import Index, icon_of
+from gui.editor.cards import Index
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
 
@@ -59,7 +59,7 @@ def entries(wanted: str = "") -> list[Entry]:
     groups: dict[str, list[Entry]] = {}
     for stage in STAGES.values():
         groups.setdefault(stage.group, []).append(
-            Entry(f"stage:{stage.id}", stage.title, stage.help, icon_of(stage.group))
+            Entry(f"stage:{stage.id}", stage.title, stage.help, stage.icon)
         )
     groups[tr(_SOURCES)] = [
         Entry(f"source:{kind}", *SOURCE_WORDS[kind], "network")

@@ -92,16 +92,15 @@ class Scanning(QObject):
     def _offer(self) -> None:
         """Stages of the open pipeline that an override can go to."""
         after, pipeline = self._model.report.id if self._model is not None else "", self._document.pipeline
-        fields = (overrides.PRUNE_FIELD, overrides.KEEP_FIELD)
-        self._page.show_targets({field: overrides.targets(pipeline, field, after) for field in fields})
+        self._page.show_targets({scan: overrides.targets(pipeline, scan, after) for scan in overrides.SCANS})
 
-    def _send(self, target: overrides.Target, field: str, text: str) -> None:
+    def _send(self, target: overrides.Target, text: str) -> None:
         """One edit of the open pipeline, which can be undone."""
         found = self._latest.get(("scan", self._model))
         if self._model is None or found is None:
             return
         pipeline, id = overrides.with_override(
-            self._document.pipeline, target, field, text, self._model.report.id, found.request.scope
+            self._document.pipeline, target, text, self._model.report.id, found.request.scope
         )
         self._document.apply(pipeline, tr("Take over the sensitivity scan"))
         self.said.emit(

@@ -16,7 +16,8 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.analysis.sensitivity import most_sensitive, ratios_text, suggested_ratios
-from core.document.overrides import KEEP_FIELD, PRUNE_FIELD, Target
+from core.document.overrides import Target
+from core.stages.base import ScanKind
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.bar_table import BarTable, Cell, Column
@@ -42,17 +43,17 @@ class SensitivityPage(QWidget):
 
     Signals:
         scan_wanted: a `ScanRequest`. stop_wanted: give it up.
-        send_wanted: where to, which setting, its text: into the open pipeline.
+        send_wanted: where to in the open pipeline, and the text of the setting there.
     """
 
     scan_wanted = Signal(object)
     stop_wanted = Signal()
-    send_wanted = Signal(object, str, str)
+    send_wanted = Signal(object, str)
 
     def __init__(self) -> None:
         super().__init__()
         self.scan: Scan | None = None
-        self._targets: dict[str, list[Target]] = {}
+        self._targets: dict[ScanKind, list[Target]] = {}
         self._ratios: dict[str, float] = {}
         self.kind = QComboBox()
         self.kind.setObjectName("scan-kind")
@@ -158,8 +159,8 @@ class SensitivityPage(QWidget):
         self._fill()
         self._offer()
 
-    def show_targets(self, targets: dict[str, list[Target]]) -> None:
-        """Stages of the open pipeline that take such settings, by the setting."""
+    def show_targets(self, targets: dict[ScanKind, list[Target]]) -> None:
+        """Stages of the open pipeline that take such settings, by the kind of scan."""
         self._targets = targets
         self._offer()
 
@@ -204,10 +205,10 @@ class SensitivityPage(QWidget):
         self.table.show_rows(columns, cells)
 
     def _offer(self) -> None:
-        field = PRUNE_FIELD if isinstance(self.scan, PruneScan) else KEEP_FIELD
+        kind: ScanKind = "prune" if isinstance(self.scan, PruneScan) else "quantize"
         with QSignalBlocker(self.target):
             self.target.clear()
-            for target in self._targets.get(field, []):
+            for target in self._targets.get(kind, []):
                 self.target.addItem(target.title, target)
         self.send.setEnabled(self.scan is not None and self.target.count() > 0)
         self.send.setToolTip(tr("Write these settings into the stage, as one step that can be undone"))
@@ -215,9 +216,9 @@ class SensitivityPage(QWidget):
     def _send(self) -> None:
         target = self.target.currentData()
         if isinstance(self.scan, PruneScan):
-            self.send_wanted.emit(target, PRUNE_FIELD, ratios_text(self._ratios))
+            self.send_wanted.emit(target, ratios_text(self._ratios))
         elif isinstance(self.scan, QuantizeScan):
-            self.send_wanted.emit(target, KEEP_FIELD, most_sensitive(self.scan.ranking, self.count.value()))
+            self.send_wanted.emit(target, most_sensitive(self.scan.ranking, self.count.value()))
 
 
 def _words(scan: Scan | None) -> str:

@@ -19,6 +19,7 @@ from core.analysis.rows import Row
 from core.analysis.table import columns_with_values
 from core.analysis.wording import change_text, heading, measurable, provenance, shown, shown_change, verdict
 from core.records.metrics import METRICS, TABLE_COLUMNS, MetricKind
+from core.stages.catalogue import remark_on
 from gui.base.translation import tr
 from gui.widgets.metric_cells import (  # fmt: skip
     BASELINE,
@@ -168,7 +169,8 @@ class MetricModel(QAbstractTableModel):
     def _below(self, row: Row) -> list[str]:
         artefact = row.artefact or (row.members[0].artefact if row.members else None)
         parts = [artefact.label] if artefact else []
-        parts += [row.report.remark] if row.report and row.report.remark else []
+        remark = remark_on(row.report.kind, row.report.facts) if row.report else ""
+        parts += [remark] if remark else []
         parts += [tr("mean of {count} seeds", count=len(row.members))] if row.members else []
         parts += ["baseline"] if row.baseline else []
         headline = (

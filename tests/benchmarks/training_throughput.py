@@ -46,10 +46,11 @@ from core.models.settings import BackboneSettings
 from core.models.source import build_network
 from core.models.torchvision_shim import import_torchvision
 from core.records.events import EpochDone, Event, TrainingStarted
-from core.stages.base import StageContext, run_training, with_precision
+from core.stages.context import StageContext
+from core.stages.fine_tune import run_training
 from core.training.loop import Hooks, learning_rate
 from core.training.precision import resolve_precision
-from core.training.settings import TrainingSettings
+from core.training.settings import TrainingSettings, with_precision
 
 WORKERS = 2
 CLAIMS = {"float32": 1.3, "mixed": 2.0}

@@ -18,7 +18,8 @@ from core.models.catalogue import BACKBONES
 from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
-from core.stages.base import StageContext, StageResult
+from core.stages.context import StageContext
+from core.stages.result import StageResult
 
 SETTINGS = DataSettings(image_size=16, train_images=200, validation_images=100, test_images=100)
 NETWORK = BackboneSettings(backbone="resnet20")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.engine.coverage import BACKBONES, METHODS, coverage
+from core.engine.coverage import BACKBONES, coverage, methods
 from core.engine.options import Options
 from core.runs.home import Home
 
@@ -20,7 +20,7 @@ REFUSED = {(name, "distil-feature"): "share one position" for name in ("vit-tiny
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_method_works(name: str, tmp_path: Path) -> None:
-    cells = coverage((name,), tuple(METHODS), Home(tmp_path), Options("cpu", 1))
+    cells = coverage((name,), tuple(methods()), Home(tmp_path), Options("cpu", 1))
     wanted = {
         cell.method: "pointless" if (name, cell.method) in POINTLESS
         else "refused" if (name, cell.method) in REFUSED

@@ -79,16 +79,16 @@ def test_a_scan_can_be_cancelled(qtbot: Any, place: InspectPlace, opened: Path) 
 
 def test_layers_to_keep_go_into_a_quantization_or_a_new_one() -> None:
     pipeline = documents.loads(PIPELINE)
-    found = overrides.targets(pipeline, overrides.KEEP_FIELD, "pruned")
+    found = overrides.targets(pipeline, "quantize", "pruned")
     assert [target.title for target in found] == [
         "Quantized", "A new stage 'Quantize (static INT8)' after 'Pruned'",
     ]  # fmt: skip
-    changed, id = overrides.with_override(pipeline, found[0], "keep", "body.conv1, head", "pruned")
+    changed, id = overrides.with_override(pipeline, found[0], "body.conv1, head", "pruned")
     assert id == "int8" and changed.stage("int8").settings["keep"] == "body.conv1, head"
-    fresh, id = overrides.with_override(pipeline, found[1], "keep", "head", "pruned")
+    fresh, id = overrides.with_override(pipeline, found[1], "head", "pruned")
     assert id not in pipeline.stage_ids and fresh.stage(id).settings == {"keep": "head"}
-    new = overrides.targets(pipeline, overrides.PRUNE_FIELD, "fp32")[-1]
-    pruned, id = overrides.with_override(pipeline, new, "own_ratios", "a=0.5", "fp32", "whole-groups")
+    new = overrides.targets(pipeline, "prune", "fp32")[-1]
+    pruned, id = overrides.with_override(pipeline, new, "a=0.5", "fp32", "whole-groups")
     assert pruned.stage(id).settings == {"scope": "whole-groups", "own_ratios": "a=0.5"}
 
 

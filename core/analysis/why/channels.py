@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.analysis.why.evidence import Evidence
-from core.records.reports import Cause, Fix
+from core.records.reports import Cause
 
 _MULTIPLE, _ALIGNED = 8, 4  # kernels compute blocks of 8 or 16; blocked convolutions take multiples of 4 in
 _SHARE = 0.25  # of the convolutions: fewer explain little
@@ -32,12 +32,11 @@ def odd_channels(evidence: Evidence) -> Cause | None:
         return None
     names = {layer["layer"] for layer in odd}
     time = sum(row["ms"] or 0.0 for row in evidence.graph["rows"] if row["layer"] in names)
-    pruning = evidence.last("prune-channels")
-    fix = None
-    if pruning is not None and pruning.settings.get("round_to", _MULTIPLE) % _MULTIPLE:
-        fix = Fix(
-            words="Round the channels to multiples of 8", stage=pruning.id, settings={"round_to": _MULTIPLE}
-        )
+    figures = {
+        "odd": len(odd), "convolutions": len(convolutions), "macs_ratio": macs, "latency_ratio": latency,
+        "rounded_ratio": rounded, "outside_fast_form": sum(map(_outside, convolutions)),
+        "share_of_time": time / max(evidence.graph["total_ms"] or 0.0, 1e-9),
+    }  # fmt: skip
     return Cause(
         id="odd-channels",
         sentence=(
@@ -45,13 +44,9 @@ def odd_channels(evidence: Evidence) -> Cause | None:
             f"and {shown}: their kernels compute whole blocks all the same, or leave the fast form."
         ),
         advice="Round the channels that stay to multiples of 8.",
-        evidence={
-            "odd": len(odd), "convolutions": len(convolutions), "macs_ratio": macs, "latency_ratio": latency, "rounded_ratio": rounded,
-            "outside_fast_form": sum(map(_outside, convolutions)),
-            "share_of_time": time / max(evidence.graph["total_ms"] or 0.0, 1e-9),
-        },
-        fix=fix,
-    )  # fmt: skip
+        evidence=figures,
+        fix=evidence.fix("odd-channels", figures),
+    )
 
 
 def _outside(layer: Mapping[str, Any]) -> bool:

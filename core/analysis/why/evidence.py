@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.records.reports import StageReport
+from core.records.reports import Fix, StageReport
+from core.stages.base import Stage
+from core.stages.catalogue import STAGES
 
 VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
@@ -16,6 +18,11 @@ class ChainStage:
     id: str
     kind: str
     settings: Mapping[str, Any]
+
+    @property
+    def stage(self) -> Stage:
+        """The technique."""
+        return STAGES[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +76,19 @@ class Evidence:
         now, old = self.value(name), self.before.metric(name) if self.before is not None else None
         return None if now is None or old is None or old.value is None else now - old.value
 
-    def last(self, *kinds: str) -> ChainStage | None:
-        """The last stage of the chain of one of these kinds."""
-        return next((told for told in reversed(self.chain) if told.kind in kinds), None)
+    def can_cause(self, cause: str) -> bool:
+        """Whether the stage itself, not one before it, can be behind a cause."""
+        stage = STAGES.get(self.report.kind)
+        return stage is not None and cause in stage.causes
+
+    def fix(self, cause: str, figures: Mapping[str, Any]) -> Fix | None:
+        """What the last stage of the chain that can be behind a cause would change against it.
+
+        Args:
+            figures: the cause's evidence.
+        """
+        told = next((told for told in reversed(self.chain) if cause in told.stage.causes), None)
+        return None if told is None else told.stage.fix(cause, told.settings, figures, told.id)
 
     @property
     def convolutions(self) -> list[Mapping[str, Any]]:

@@ -1,9 +1,8 @@
 """Causes that lie in how a file computes with integers."""
 
 from core.analysis.why.evidence import VNNI, Evidence
-from core.records.reports import Cause, Fix
+from core.records.reports import Cause
 
-_QUANTIZING = ("quantize-static", "quantize-mixed", "train-quantized", "quantize-dynamic")
 _FALLBACK_TIME = 0.05  # of the time: less is not worth a sentence
 _FAINT_SHARE = 0.05  # of the channels
 _NAMED = 4
@@ -14,10 +13,7 @@ def signed_activations(evidence: Evidence) -> Cause | None:
     if evidence.graph["activations"] != "int8" or not evidence.instructions & VNNI:
         return None
     latency = evidence.ratio("latency_ms")
-    told = evidence.last(*_QUANTIZING)
-    fix = None
-    if told is not None and told.settings.get("activations") in ("int8", "auto"):
-        fix = Fix(words="Use unsigned activations (U8)", stage=told.id, settings={"activations": "uint8"})
+    figures = {"latency_ratio": latency, "activations": "int8"}
     return Cause(
         id="signed-activations",
         sentence=(
@@ -25,8 +21,8 @@ def signed_activations(evidence: Evidence) -> Cause | None:
             "unsigned by signed ones: every product takes extra steps."
         ),
         advice="Use unsigned activations (U8).",
-        evidence={"latency_ratio": latency, "activations": "int8"},
-        fix=fix,
+        evidence=figures,
+        fix=evidence.fix("signed-activations", figures),
     )
 
 
@@ -53,10 +49,10 @@ def scales_per_tensor(evidence: Evidence) -> Cause | None:
     made, faint = (sum(layer[name] for layer in coarse) for name in ("made", "faint"))
     if not coarse or faint < _FAINT_SHARE * made:
         return None
-    told = evidence.last("quantize-static")
-    fix = None
-    if told is not None and told.settings.get("scales") == "tensor":
-        fix = Fix(words="Give every channel its own scale", stage=told.id, settings={"scales": "channel"})
+    figures = {
+        "per_tensor": len(coarse), "depthwise": len(depthwise), "faint_channels": faint, "channels": made,
+        "top1_difference": evidence.difference("top1"),
+    }  # fmt: skip
     return Cause(
         id="per-tensor-depthwise",
         sentence=(
@@ -64,12 +60,9 @@ def scales_per_tensor(evidence: Evidence) -> Cause | None:
             f"{faint / made:.0%} of these channels at most 4 of 8 bits: small weights are rounded away."
         ),
         advice="Use a scale for every channel.",
-        evidence={
-            "per_tensor": len(coarse), "depthwise": len(depthwise), "faint_channels": faint, "channels": made,
-            "top1_difference": evidence.difference("top1"),
-        },
-        fix=fix,
-    )  # fmt: skip
+        evidence=figures,
+        fix=evidence.fix("per-tensor-depthwise", figures),
+    )
 
 
 def float_fallback(evidence: Evidence) -> Cause | None:
@@ -89,10 +82,10 @@ def float_fallback(evidence: Evidence) -> Cause | None:
     names = list(dict.fromkeys(names))
     more = f" and {len(names) - _NAMED} others" if len(names) > _NAMED else ""
     verb = "run" if len(names) > 1 else "runs"
-    told = evidence.last("quantize-static", "quantize-mixed", "train-quantized")
-    fix = None
-    if weighted and told is not None and str(told.settings.get("keep", "")).strip():
-        fix = Fix(words="Quantize the layers that are kept in float", stage=told.id, settings={"keep": ""})
+    figures = {
+        "fallback_layers": len(weighted), "fallback_operations": len(left) - len(weighted),
+        "share_of_time": time / total, "integer_share": share,
+    }  # fmt: skip
     return Cause(
         id="float-fallback",
         sentence=(
@@ -104,9 +97,6 @@ def float_fallback(evidence: Evidence) -> Cause | None:
             if weighted
             else "These operations have no integer form here; a network without them gains more from INT8."
         ),
-        evidence={
-            "fallback_layers": len(weighted), "fallback_operations": len(left) - len(weighted),
-            "share_of_time": time / total, "integer_share": share,
-        },
-        fix=fix,
-    )  # fmt: skip
+        evidence=figures,
+        fix=evidence.fix("float-fallback", figures),
+    )

@@ -1,7 +1,7 @@
 """Causes that lie in weights that are there and do nothing."""
 
 from core.analysis.why.evidence import Evidence
-from core.records.reports import Cause, Fix
+from core.records.reports import Cause
 
 _ZEROS = 0.1  # share of zeros from which they are worth a sentence
 
@@ -17,12 +17,7 @@ def mask_not_cut(evidence: Evidence) -> Cause | None:
     whole = sum(layer["zeros"] for layer in evidence.graph["layers"])
     if share < _ZEROS:
         return None
-    told = evidence.last("prune-weights")
-    fix = None
-    if told is not None:
-        ratio = min(max(round(whole / made if whole > 0.05 * made else share, 2), 0.05), 0.9)
-        wanted = {"ratio": ratio, "training": dict(told.settings["training"])}
-        fix = Fix(words="Cut channels instead", stage=told.id, kind="prune-channels", settings=wanted)
+    figures = {"zeros": share, "latency_ratio": latency, "zero_channels": whole, "channels": made}
     channels = f" {whole} of {made} channels are zero altogether and could be cut." if whole else ""
     return Cause(
         id="mask-not-cut",
@@ -31,14 +26,14 @@ def mask_not_cut(evidence: Evidence) -> Cause | None:
             f"multiplied like any other number.{channels}"
         ),
         advice="Cut channels, so that the layers really get narrower; a compressed copy of the file is smaller already.",
-        evidence={"zeros": share, "latency_ratio": latency, "zero_channels": whole, "channels": made},
-        fix=fix,
+        evidence=figures,
+        fix=evidence.fix("mask-not-cut", figures),
     )
 
 
 def same_in_float32(evidence: Evidence) -> Cause | None:
     """Training in mixed precision leaves a float32 network of the same shape."""
-    if evidence.report.kind != "train-mixed" or evidence.quantized:
+    if not evidence.can_cause("exported-as-float32") or evidence.quantized:
         return None
     return Cause(
         id="exported-as-float32",

@@ -14,7 +14,8 @@ from core.data.randomness import derive_seed, shuffled
 from core.data.settings import Augmentation
 from core.models.settings import BackboneSettings
 from core.records.events import Event, TrainingStarted
-from core.stages.base import StageContext, run_training
+from core.stages.context import StageContext
+from core.stages.fine_tune import run_training
 from core.training.settings import TrainingSettings
 
 LABELS = np.array([2] * 10 + [0] * 4 + [5] * 3 + [0] * 1)

@@ -6,12 +6,15 @@ import pytest
 
 from core.common.errors import EspalierError
 from core.document import pipeline as documents
-from core.engine.coverage import METHODS, Cell, as_markdown, coverage, document
+from core.engine.coverage import Cell, as_markdown, coverage, document, methods
 from core.engine.engine import Engine
 from core.engine.options import Options
 from core.models.catalogue import BACKBONES
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
+from core.stages.coverage_case import CoverageCase
+from core.stages.prune_weights import PruneWeights
+from core.stages.train import Train
 
 ONE = Options("cpu", 1)
 BLOCKS_NEEDED = ("channels", "layers", "scale-down")
@@ -30,8 +33,9 @@ def test_cells_are_tried_or_refused_beforehand(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_method_that_saves_nothing_does_not_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    idle = METHODS["weights"].__class__("weights", "Idle", "train", {}, "nonzero_params")
-    monkeypatch.setitem(METHODS, "weights", idle)
+    idle = CoverageCase("weights", "Idle", saves="nonzero_params")
+    monkeypatch.setattr(PruneWeights, "coverage", lambda stage: ())
+    monkeypatch.setattr(Train, "coverage", lambda stage: (idle,))
     [cell] = coverage(("plain-cnn-tiny",), ("weights",), Home(tmp_path), ONE)
     assert cell.state == "fails" and cell.reason.startswith("It ran and saved nothing: ")
 
@@ -47,14 +51,14 @@ def test_a_network_that_cannot_be_made_fails_in_every_cell(tmp_path: Path) -> No
 
 
 def test_unknown_names_are_answered_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(EspalierError, match=r"received .magic..*Choose among: channels"):
+    with pytest.raises(EspalierError, match=r"received .magic..*Choose among: mixed-training, channels"):
         coverage(("resnet20",), ("magic",), Home(tmp_path), ONE)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_pipeline_of_the_table_keeps_the_rules(name: str) -> None:
     network = BACKBONES[name]
-    for method in METHODS.values():
+    for method in methods().values():
         problems = documents.check(document(network, [method]))
         refused = method.id in BLOCKS_NEEDED and not network.blocks
         assert bool(problems) == refused, [str(problem) for problem in problems]

@@ -19,13 +19,20 @@ from core.profiling.latency_table import Kind, LatencyTable
 from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from core.stages.base import StageResult
+from core.stages.latency_target import LatencyTarget
 from core.stages.prune_channels import Prospect, PruneChannels, PruneChannelsParams, look
+from core.stages.result import StageResult
 from core.surgery.budget import layer_shapes
 from core.surgery.groups import count
 from core.whatif.network_timer import NetworkTimer, table_key, unfolded, widths
 
 BLOCKS = ("BasicBlock",)
+
+
+def target(asked: PruneChannelsParams) -> LatencyTarget:
+    found = PruneChannels().latency_target(asked)
+    assert found is not None
+    return found
 
 
 def settings(**changes: object) -> PruneChannelsParams:
@@ -84,7 +91,7 @@ def test_what_was_found_gives_the_stage_the_same_widths() -> None:
     ratios = {path: 1 - left / channels[path] for path, left in kept.items()}
     one = Attempt(0.6, 0.61, 0.60, 0.62)
     found = LatencyFound(ratios, 0.6, one, [one], 0.05)
-    settled = found.settings(asked)
+    settled = target(asked).settled(found.ratios)
     assert settled.target == "ratio" and PruneChannelsParams.parse(settled.model_dump(mode="json")) == settled
     again = look(small_network(), 16, settled, BLOCKS).plan(settled)
     assert again.kept == kept
@@ -192,11 +199,11 @@ def test_a_searched_network_really_takes_the_latency(tmp_path: Path) -> None:
     asked = settings(latency=0.6, scope="whole-groups", round_to=4)
     with Child("tool") as tool:
         timer = NetworkTimer(tool, Measurements(tmp_path / "measurements"), tmp_path / "timed")
-        found = search(subject, asked, look(small_network(), 16, asked, BLOCKS), timer)
-        kept = look(small_network(), 16, asked, BLOCKS).plan(found.settings(asked)).kept
+        found = search(subject, target(asked), look(small_network(), 16, asked, BLOCKS), timer)
+        kept = look(small_network(), 16, asked, BLOCKS).plan(target(asked).settled(found.ratios)).kept
         before = timer.exported(subject, "one")
         ratio = timer.compare(
-            before, timer.exported(narrowed(subject, asked, kept), "two"), (3, 16, 16)
+            before, timer.exported(narrowed(subject, target(asked), kept), "two"), (3, 16, 16)
         ).ratio
     assert ratio is not None and ratio.value == pytest.approx(found.chosen.measured, rel=0.1)
     assert ratio.value < 0.75 and found.error < 0.5

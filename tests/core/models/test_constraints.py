@@ -8,7 +8,7 @@ from torch import nn
 from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.models.constraints import SharedPattern, SparsePattern, constrain, keeper
-from core.stages.base import run_training
+from core.stages.fine_tune import run_training
 from core.training.loop import Hooks
 from core.training.settings import TrainingSettings
 

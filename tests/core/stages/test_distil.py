@@ -20,8 +20,10 @@ from core.data.randomness import derive_seed
 from core.engine.stage_inputs import StageInputs
 from core.models.checkpoint import Checkpoint, save_checkpoint
 from core.models.settings import BackboneSettings
-from core.stages.base import NetworkFacts, StageContext, StageResult, run_training
+from core.stages.context import NetworkFacts, StageContext
 from core.stages.distil import Distil, DistilParams, parse_layers
+from core.stages.fine_tune import run_training
+from core.stages.result import StageResult
 from core.training.distillation import (
     POOLED,
     Translated,

@@ -10,7 +10,7 @@ from torch import nn
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.records.events import EpochDone, Event
-from core.stages.base import NetworkFacts
+from core.stages.context import NetworkFacts
 from core.stages.only_train_once import OnlyTrainOnce, OnlyTrainOnceParams
 from core.surgery.groups import count
 

@@ -10,8 +10,9 @@ from torch import nn
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.models.settings import BackboneSettings
-from core.stages.base import NetworkFacts, StageResult
+from core.stages.context import NetworkFacts
 from core.stages.prune_layers import PruneLayers, PruneLayersParams
+from core.stages.result import StageResult
 from core.surgery.groups import count
 
 

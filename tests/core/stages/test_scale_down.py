@@ -10,7 +10,8 @@ from torch import nn
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.models.settings import BackboneSettings
-from core.stages.base import NetworkFacts, StageResult
+from core.stages.context import NetworkFacts
+from core.stages.result import StageResult
 from core.stages.scale_down import ScaleDown, ScaleDownParams, largest_phi, scaled
 from core.surgery.groups import count
 

@@ -13,7 +13,7 @@ from core.common.errors import Stopped
 from core.data.image_data import ImageData
 from core.models.classifier import ImageClassifier
 from core.models.settings import FemSettings
-from core.stages.base import StageContext
+from core.stages.context import StageContext
 from core.surgery.batch_norm import recalibrate
 from core.surgery.samples import training_batches
 

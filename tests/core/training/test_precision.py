@@ -21,10 +21,10 @@ from core.engine.stage_inputs import RunContext, StageInputs
 from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
 from core.records.events import Event, PhaseStarted
-from core.records.reports import StageReport
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from core.stages.base import StageResult
+from core.stages.catalogue import remark_on
+from core.stages.result import StageResult
 from core.training.precision import PrecisionTrial, resolve_precision, try_precisions, undecided
 
 needs_bfloat16 = pytest.mark.skipif(
@@ -119,11 +119,9 @@ def test_what_needs_no_trial():
 
 @pytest.mark.parametrize(("trained_in", "remark"), [("float32", "trained in float32"), ("bfloat16", "")])
 def test_the_table_says_that_a_mixed_stage_trained_in_float32(trained_in, remark):
-    report = StageReport(
-        key="m", id="m", source="", seed=0, name="M", kind="train-mixed", facts={"trained_in": trained_in}
-    )
-    assert report.remark == remark
-    assert report.model_copy(update={"kind": "train"}).remark == ""
+    facts = {"trained_in": trained_in}
+    assert remark_on("train-mixed", facts) == remark
+    assert remark_on("train", facts) == remark_on("device", facts) == ""
 
 
 class Bench:

@@ -1,0 +1,112 @@
+"""What a stage is told and given: of its network before anything runs, and while it runs. Readable without torch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.common.control import RunControl
+from core.data.settings import Augmentation, Balance
+from core.machine.jobs import RunJob
+from core.models.settings import BackboneSettings
+from core.records.events import Listener, Note, PhaseStarted
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from core.data.preprocess import Preprocess
+    from core.data.store import ImageData
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    """What is known of the network that a stage will receive, before anything runs.
+
+    Attributes:
+        title, blocks: name and class names of the residual blocks of a network that is not in the
+            catalogue; None where only the network itself can tell.
+    """
+
+    network: BackboneSettings | None
+    classes: int | None = None
+    image_size: int | None = None
+    title: str = ""
+    blocks: tuple[str, ...] | None = None
+
+    def structure(self) -> tuple[str, tuple[str, ...]] | None:
+        """The network's name and the class names of its residual blocks, or None where they are not known."""
+        from core.models.catalogue import BACKBONES
+
+        if self.blocks is not None:
+            return self.title, self.blocks
+        if self.network is None or self.network.backbone not in BACKBONES:
+            return None
+        found = BACKBONES[self.network.backbone]
+        return found.title, found.blocks
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """What a running stage is given.
+
+    Attributes:
+        key: what made the result, hashed; seeds every draw together with `seed`.
+        scratch: folder for resume states; emptied when the stage is done.
+        reference: loads another network by the reference in a setting (a teacher).
+        on_fraction: told the done part of the stage's own work, 0…1.
+        balance: `DataSettings.balance`, for the training images.
+    """
+
+    stage: str
+    seed: int
+    key: str
+    device: str
+    network: BackboneSettings
+    data: "ImageData"
+    preprocess: "Preprocess"
+    augmentation: Augmentation
+    scratch: Path
+    control: RunControl
+    emit: Listener
+    reference: Callable[[str], "nn.Module"]
+    on_fraction: Callable[[float], None] = lambda fraction: None
+    balance: Balance = "none"
+
+    def say(self, text: str, level: str = "info") -> None:
+        """A sentence for the person who watches."""
+        self.emit(Note(self.stage, level, text))
+
+    def phase(self, phase: str, text: str) -> None:
+        """A new part of the stage begins."""
+        self.emit(PhaseStarted(self.stage, phase, text))
+
+    def part(self, start: float, length: float) -> "StageContext":
+        """The context of one of several trainings, which together are the stage's work."""
+        return replace(self, on_fraction=lambda fraction: self.on_fraction(start + length * fraction))
+
+
+@dataclass(frozen=True, slots=True)
+class DeployContext:
+    """What a running deployment stage is given.
+
+    Attributes:
+        target: the .onnx file to write.
+        scratch: folder for whatever else it writes; emptied when the stage is done.
+        inputs: arguments that every job of the tool child takes to open the data set:
+            data (`DataSettings` as a mapping), data_cache, base, threads.
+        job: runs a job in the tool child with arguments and gives its result.
+    """
+
+    stage: str
+    seed: int
+    key: str
+    target: Path
+    scratch: Path
+    inputs: Mapping[str, Any]
+    control: RunControl
+    emit: Listener
+    job: RunJob
+
+    def phase(self, phase: str, text: str) -> None:
+        """A new part of the stage begins."""
+        self.emit(PhaseStarted(self.stage, phase, text))

@@ -1,0 +1,107 @@
+"""Training inside a stage: with its data, its seed, its resume state, and the network's constraints kept."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from core.common.params import param
+from core.stages.context import StageContext
+from core.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from core.training.loop import Hooks, LossFunction, TrainingResult
+
+_VALIDATION_BATCH = 256
+
+
+def batch_norm_batches() -> Any:
+    """The setting of every stage that estimates batch norms again after surgery."""
+    return param(
+        20,
+        "Batch norm batches",
+        "Batches of training images on which batch norm statistics are estimated again; 0 leaves the old ones.",
+        unit="batches",
+        ge=0,
+        le=10_000,
+        advanced=True,
+    )
+
+
+def run_training(
+    model: "nn.Module",
+    settings: TrainingSettings,
+    context: StageContext,
+    phase: str = "train",
+    loss: "LossFunction | None" = None,
+    hooks: "Hooks | None" = None,
+) -> "TrainingResult":
+    """Train with the stage's data, seed and resume state; `phase` keeps several trainings apart.
+
+    What `model.constraints` names is kept as it is in the weights given here.
+    """
+    import torch
+
+    from core.data.batches import Batches
+    from core.training.loop import TrainingContext, train
+
+    model.to(context.device, memory_format=torch.channels_last)
+    key = f"{context.key}/{phase}"
+    training, validation = (
+        Batches(
+            context.data, split, size, context.preprocess, changes, context.device, context.seed, key,
+            channels_last=True, shuffle=split == "train", balance=context.balance,
+        )
+        for split, size, changes in (
+            ("train", settings.batch_size, context.augmentation),
+            ("validation", _VALIDATION_BATCH, None),
+        )
+    )  # fmt: skip
+    if settings.epochs:
+        context.phase("train", "Training")
+    return train(
+        model,
+        training,
+        validation,
+        settings,
+        TrainingContext(
+            stage=context.stage,
+            seed=context.seed,
+            key=key,
+            device=context.device,
+            control=context.control,
+            emit=context.emit,
+            state=context.scratch / f"{phase}.resume",
+            on_fraction=context.on_fraction,
+        ),
+        loss,
+        _keeping_constraints(model, hooks),
+    )
+
+
+def _keeping_constraints(model: "nn.Module", hooks: "Hooks | None") -> "Hooks | None":
+    """The hooks, and after them what keeps the network's zeros and shared values as they are now."""
+    from core.models.constraints import keeper
+    from core.training.loop import Hooks
+
+    keep = keeper(model)
+    if keep is None:
+        return hooks
+    given = hooks or Hooks()
+    return replace(
+        given,
+        after_backward=_one_after_the_other(given.after_backward, keep.after_backward),
+        after_step=_one_after_the_other(given.after_step, keep.after_step),
+    )
+
+
+def _one_after_the_other(
+    first: Callable[["nn.Module"], None] | None, second: Callable[["nn.Module"], None]
+) -> Callable[["nn.Module"], None]:
+    def both(model: "nn.Module") -> None:
+        if first is not None:
+            first(model)
+        second(model)
+
+    return both
