@@ -108,7 +108,7 @@ def of_files(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
     Args (as plain data):
         what: "weights" or "activations". files: .onnx files. layer: the module's path.
-        For activations: data (`DataSettings` as a mapping), data_cache, base, count (of images).
+        For activations: data, data_cache, base (of `DataAccess.as_plain`), count (of images).
 
     Returns: histograms, one a file (as `Histogram`), by its field names; images that were looked at.
 

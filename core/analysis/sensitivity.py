@@ -54,7 +54,7 @@ def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
 
     Args (as plain data):
         checkpoint: folder. scope: "block-internal" or "whole-groups". prune_fem: the FEM's widths too.
-        data: `DataSettings` as a mapping. data_cache, base: folders (base may be None).
+        data, data_cache, base, threads: of `DataAccess.as_plain`.
         count: at most so many validation images. shares: of the channels, each in 0…1.
         threads: 0 leaves it to the library.
 
@@ -237,13 +237,11 @@ def _validation(loaded: "Checkpoint", arguments: Mapping[str, Any]) -> list[tupl
     import numpy as np
     import torch
 
+    from core.data.access import DataAccess
     from core.data.randomness import derive_seed
-    from core.data.settings import DataSettings
     from core.data.splits import limit
-    from core.data.store import open_data
 
-    base = Path(arguments["base"]) if arguments.get("base") else None
-    data = open_data(DataSettings.model_validate(arguments["data"]), Path(arguments["data_cache"]), base)
+    data = DataAccess.from_plain(arguments).open()
     if sorted(data.classes) != sorted(loaded.classes):
         strange = sorted(set(data.classes) ^ set(loaded.classes))
         raise EspalierError(

@@ -98,9 +98,10 @@ def _export_settings(options: argparse.Namespace) -> Any:
 def verify(options: argparse.Namespace) -> int:
     import tempfile
 
+    from core.data.access import DataAccess
     from core.data.catalogue import SOURCES
     from core.data.settings import DataSettings
-    from core.deploy.artefacts import verify_onnx
+    from core.deploy.artefacts import ToolCalls, verify_onnx
     from core.machine.child import Child
     from core.runs.home import Home
 
@@ -110,16 +111,10 @@ def verify(options: argparse.Namespace) -> int:
         data = {"source": "folder", "path": options.data}
     if options.size:
         data["image_size"] = options.size
-    settings = DataSettings.parse(data).model_dump(mode="json")
+    access = DataAccess(DataSettings.parse(data), Home.default().data, Path.cwd())
     with tempfile.TemporaryDirectory() as folder, Child("tool", Path(folder) / "tool.log") as tool:
         check = verify_onnx(
-            tool,
-            options.model.resolve(),
-            settings,
-            Home.default().data,
-            Path(folder),
-            Path.cwd(),
-            preprocess=_preprocessing(options),
+            ToolCalls(tool), options.model.resolve(), access, Path(folder), preprocess=_preprocessing(options)
         )
     print(f"{options.model}: top-1 {check.top1:.2f} % on {check.n} test images.")
     return 0

@@ -13,6 +13,7 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.data.access import DataAccess
 from core.deploy.agreement import compare_logits
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.export import export_onnx, facts_of, to_half
@@ -50,6 +51,19 @@ class MadeArtefact:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCalls:
+    """A child of the kind "tool" as one piece of work calls it: under its control, with its progress."""
+
+    child: Child
+    control: RunControl | None = None
+    on_progress: ProgressCallback | None = None
+
+    def call(self, job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """One job; errors as of `Child.call`."""
+        return self.child.call(job, arguments, self.control, self.on_progress)
+
+
+@dataclass(frozen=True, slots=True)
 class OnnxCheck:
     """What `verify_onnx` found.
 
@@ -67,27 +81,20 @@ class OnnxCheck:
 
 
 def make_artefacts(
-    tool: Child,
+    tool: ToolCalls,
     checkpoint: Path,
-    folder: Path,
-    data: Mapping[str, Any],
-    data_cache: Path,
-    base: Path | None = None,
+    folder: ArtefactFolder,
+    data: DataAccess,
     half: bool = False,
     device: str = "cpu",
-    threads: int = 0,
-    metadata: Mapping[str, str] | None = None,
-    control: RunControl | None = None,
-    on_progress: ProgressCallback | None = None,
     on_refused: Callable[[EspalierError], None] | None = None,
 ) -> list[MadeArtefact]:
     """Export a checkpoint as float32 and, where asked, as float16, and verify each on the test split.
 
     Args:
-        tool: a child of the kind "tool".
-        folder: where `float32.onnx`, `float16.onnx` and the predictions are written.
-        data: `DataSettings` as a mapping.
-        device: of the PyTorch predictions. threads: of all predictions; 0 leaves it to the library.
+        folder: where the files and their predictions are written.
+        data: its threads are those of all predictions.
+        device: of the PyTorch predictions.
         on_refused: told of a half precision file that could not be made or does not agree;
             without it that is an error as for float32.
 
@@ -96,37 +103,19 @@ def make_artefacts(
             kept under a name that ends in ".rejected.onnx".
         Stopped: a person asked to stop.
     """
-    steps = 5 if half else 3
-    work = _Work(tool, folder, control, on_progress, steps)
-    inputs = {
-        "data": dict(data),
-        "data_cache": str(data_cache),
-        "base": str(base) if base else None,
-        "threads": threads,
-        "labels": str(ArtefactFolder(folder).labels),
-    }
-    texts = dict(metadata or {})
-    exported = work.step(
-        export_onnx,
-        {"checkpoint": str(checkpoint), "target": str(ArtefactFolder(folder).float32), "metadata": texts},
-    )
-    work.step(
-        predict,
-        {
-            **inputs,
-            "checkpoint": str(checkpoint),
-            "device": device,
-            "logits": str(ArtefactFolder(folder).network_logits),
-        },
-    )
+    work = _Work(tool, folder, 5 if half else 3)
+    inputs = {**data.as_plain(), "labels": str(folder.labels)}
+    source, target = str(folder.float32), str(folder.file("float16"))
+    exported = work.step(export_onnx, {"checkpoint": str(checkpoint), "target": source})
+    logits = str(folder.network_logits)
+    work.step(predict, {**inputs, "checkpoint": str(checkpoint), "device": device, "logits": logits})
     made = [work.verified("float32", exported, inputs)]
     if half:
-        source, target = str(ArtefactFolder(folder).float32), str(ArtefactFolder(folder).file("float16"))
         try:
-            converted = work.step(to_half, {"source": source, "target": target, "metadata": texts})
+            converted = work.step(to_half, {"source": source, "target": target})
             made.append(work.verified("float16", {**exported, **converted}, inputs))
         except EspalierError as error:
-            _put_aside(ArtefactFolder(folder).file("float16"))  # also where ONNX Runtime crashed on it
+            _put_aside(folder.file("float16"))  # also where ONNX Runtime crashed on it
             if on_refused is None:
                 raise
             on_refused(error)
@@ -134,58 +123,42 @@ def make_artefacts(
 
 
 def adopt_artefact(
-    tool: Child,
+    tool: ToolCalls,
     file: Path,
     label: str,
-    folder: Path,
-    data: Mapping[str, Any],
-    data_cache: Path,
-    base: Path | None = None,
+    folder: ArtefactFolder,
+    data: DataAccess,
     checkpoint: Path | None = None,
-    threads: int = 0,
-    control: RunControl | None = None,
-    on_progress: ProgressCallback | None = None,
 ) -> MadeArtefact:
     """A file that a stage made itself, held against the float network that it stands for.
 
     Args:
         file: `<precision>.onnx`; copied into `folder`.
-        folder: holds `pytorch.logits.npy` of that network on the test split already, unless
-            `checkpoint` gives the network.
+        folder: holds the logits of that network on the test split already, unless `checkpoint` gives
+            the network.
 
     Raises:
         EspalierError: when the file cannot be opened or a logit is not a finite number.
         Stopped: a person asked to stop.
     """
-    work = _Work(tool, folder, control, on_progress, 2 if checkpoint else 1)
-    target = folder / file.name
+    work = _Work(tool, folder, 2 if checkpoint else 1)
+    target = folder.file(file.stem)
     shutil.copyfile(file, target)
-    inputs = {
-        "data": dict(data),
-        "data_cache": str(data_cache),
-        "base": str(base) if base else None,
-        "threads": threads,
-        "labels": str(ArtefactFolder(folder).labels),
-    }
+    inputs = {**data.as_plain(), "labels": str(folder.labels)}
     if checkpoint is not None:
-        logits = str(ArtefactFolder(folder).network_logits)
+        logits = str(folder.network_logits)
         work.step(predict, {**inputs, "checkpoint": str(checkpoint), "logits": logits})
-    facts = tool.call(facts_of, {"path": str(target)}, control)
+    facts = tool.call(facts_of, {"path": str(target)})
     return replace(work.verified(file.stem, facts, inputs), label=label)
 
 
 def verify_onnx(
-    tool: Child,
+    tool: ToolCalls,
     model: Path,
-    data: Mapping[str, Any],
-    data_cache: Path,
+    data: DataAccess,
     folder: Path,
-    base: Path | None = None,
     split: str = "test",
-    threads: int = 0,
     preprocess: Mapping[str, Any] | None = None,
-    control: RunControl | None = None,
-    on_progress: ProgressCallback | None = None,
 ) -> OnnxCheck:
     """Accuracy of any ONNX classifier on a split of a data set, in ONNX Runtime on the CPU.
 
@@ -199,17 +172,14 @@ def verify_onnx(
         Stopped: a person asked to stop.
     """
     arguments = {
+        **data.as_plain(),
         "onnx": str(model),
-        "data": dict(data),
-        "data_cache": str(data_cache),
-        "base": str(base) if base else None,
         "split": split,
-        "threads": threads,
         "logits": str(ArtefactFolder(folder).logits(model.stem)),
         "labels": str(folder / f"{model.stem}.labels.npy"),
         **({"preprocess": dict(preprocess)} if preprocess is not None else {}),
     }
-    result = tool.call(predict, arguments, control, on_progress)
+    result = tool.call(predict, arguments)
     logits, labels = np.load(result["logits"]), np.load(result["labels"])
     return OnnxCheck(
         top1=100.0 * float((logits.argmax(1) == labels).mean()),
@@ -224,21 +194,21 @@ def verify_onnx(
 class _Work:
     """The steps of one `make_artefacts`, with one progress over all of them."""
 
-    tool: Child
-    folder: Path
-    control: RunControl | None
-    on_progress: ProgressCallback | None
+    tool: ToolCalls
+    folder: ArtefactFolder
     steps: int
     done: int = 0
 
     def step(self, job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """One job of the tool child."""
 
-        def progress(fraction: float, text: str) -> None:
-            if self.on_progress is not None:
-                self.on_progress((self.done + fraction) / self.steps, text)
+        tell = self.tool.on_progress
 
-        result = self.tool.call(job, arguments, self.control, progress)
+        def progress(fraction: float, text: str) -> None:
+            if tell is not None:
+                tell((self.done + fraction) / self.steps, text)
+
+        result = replace(self.tool, on_progress=progress).call(job, arguments)
         self.done += 1
         return result
 
@@ -248,7 +218,7 @@ class _Work:
         Raises:
             EspalierError: when they do not.
         """
-        folder = ArtefactFolder(self.folder)
+        folder = self.folder
         path, logits, reference = folder.file(name), folder.logits(name), folder.network_logits
         predicted = self.step(predict, {**inputs, "onnx": str(path), "logits": str(logits)})
         verdict = compare_logits(np.load(reference), np.load(logits), precision=name)

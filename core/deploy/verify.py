@@ -15,8 +15,8 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.common.files import save_array
+from core.data.access import DataAccess
 from core.data.preprocess import Preprocess
-from core.data.settings import DataSettings
 from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
@@ -46,10 +46,9 @@ def predict(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
 
     Args (as plain data):
         checkpoint: folder; or onnx: file.
-        data: `DataSettings` as a mapping. data_cache, base: folders (base may be None).
+        data, data_cache, base, threads: of `DataAccess.as_plain`.
         split: "test" unless given. batch: 128 unless given.
         device: of PyTorch, "cpu" unless given; ONNX Runtime computes on the CPU.
-        threads: 0 leaves the choice to the library.
         preprocess: overrides what the ONNX file's metadata says (`Preprocess.as_dict`).
         logits, labels: files to write: float32 [n, k] in the data set's order of classes, int64 [n].
 
@@ -66,12 +65,8 @@ def predict_with(
     predictor: Predictor, arguments: dict[str, Any], progress: ProgressCallback
 ) -> dict[str, Any]:
     """The same for something that is open already; arguments and result as of `predict`."""
-    from core.data.store import open_data
-
     progress(0.0, "Opening the data")
-    base = Path(arguments["base"]) if arguments.get("base") else None
-    settings = DataSettings.model_validate(arguments["data"])
-    data = open_data(settings, Path(arguments["data_cache"]), base)
+    data = DataAccess.from_plain(arguments).open()
     indices = data.split(arguments.get("split", "test"))
     logits = _run(predictor, data, indices, arguments.get("batch", BATCH), progress)
     logits = _in_order(logits, predictor.classes, data.classes)

@@ -15,6 +15,7 @@ from typing import Any
 
 from core.common.control import RunControl
 from core.common.durations import rough_duration
+from core.data.access import DataAccess
 from core.data.balance import epoch_images
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline, StageNode
@@ -90,11 +91,9 @@ def estimate(
     options = options.resolved()
     home.folder.mkdir(parents=True, exist_ok=True)
     arguments = {
+        **DataAccess(pipeline.data, home.data, base, options.threads).as_plain(),
         "pipeline": documents.dumps(pipeline),
-        "base": str(base),
-        "data_cache": str(home.data),
         "device": options.device,
-        "threads": options.threads,
     }
     with Child("tool", home.folder / "estimate.log") as tool:
         plain = tool.call(measure_steps, arguments, control, on_progress)
@@ -105,16 +104,15 @@ def estimate(
 def measure_steps(arguments: dict[str, Any], progress: Callable[[float, str], None]) -> dict[str, Any]:
     """Job of the tool child: seconds per image of every stage, and the process's peak memory.
 
-    Args (as plain data): pipeline (YAML text), base, data_cache, device, threads.
+    Args (as plain data): pipeline (YAML text), device; data, data_cache, base, threads of `DataAccess.as_plain`.
     """
     import torch
 
-    from core.data.store import open_data
     from core.profiling.session import peak_bytes
 
-    torch.set_num_threads(arguments["threads"])
-    pipeline = documents.loads(arguments["pipeline"])
-    data = open_data(pipeline.data, Path(arguments["data_cache"]), Path(arguments["base"]))
+    access = DataAccess.from_plain(arguments)
+    torch.set_num_threads(access.threads)
+    pipeline, data = documents.loads(arguments["pipeline"]), access.open()
     stages = []
     with tempfile.TemporaryDirectory(prefix="espalier-trial-") as scratch:
         trial = _Trial(pipeline, data, Path(arguments["base"]), arguments["device"], Path(scratch))

@@ -20,7 +20,7 @@ from core.analysis.why.graph import look as look_at_graph
 from core.common.errors import EspalierError
 from core.common.files import deflated_bytes, sha256_of
 from core.common.keys import make_key
-from core.deploy.artefacts import MadeArtefact, adopt_artefact, make_artefacts
+from core.deploy.artefacts import MadeArtefact, ToolCalls, adopt_artefact, make_artefacts
 from core.deploy.made_files import MadeFiles
 from core.document.stage_keys import stage_key, stage_keys
 from core.engine.stage_inputs import RunContext, StageInput
@@ -127,9 +127,7 @@ class Evaluator:
         target.path.mkdir(exist_ok=True)
         refused: list[str] = []
         made = make_artefacts(
-            self.context.tool, folder.checkpoint, target.path, self.pipeline.data.model_dump(mode="json"), self.context.home.data, self.run.base,
-            half=half, device=self.context.device, threads=self.context.threads, control=self.control,
-            on_progress=lambda done, text: on_fraction(0.9 * done),
+            self._tool(on_fraction), folder.checkpoint, target, self.context.access, half, self.context.device,
             on_refused=lambda error: refused.append(f"No float16 file: {error.message}"),
         )  # fmt: skip
         files = MadeFiles(made, self._count(made[0]), refused)
@@ -166,14 +164,16 @@ class Evaluator:
         if checkpoint is None:
             shutil.copyfile(of, target.network_logits)
         made = adopt_artefact(
-            self.context.tool, file, deployed.label, target.path, self.pipeline.data.model_dump(mode="json"),
-            self.context.home.data, self.run.base, checkpoint, self.context.threads, self.control,
-            lambda done, text: on_fraction(0.9 * done),
-        )  # fmt: skip
+            self._tool(on_fraction), file, deployed.label, target, self.context.access, checkpoint
+        )
         files = MadeFiles([made], self._count(made))
         files.write(target)
         self._files.put(key, target.path)
         return files, False
+
+    def _tool(self, on_fraction: Callable[[float], None]) -> ToolCalls:
+        """The tool child; making and verifying files is most of the work that `on_fraction` is told of."""
+        return ToolCalls(self.context.tool, self.control, lambda done, text: on_fraction(0.9 * done))
 
     def _count(self, made: MadeArtefact) -> dict[str, Any]:
         """Parameters and MACs of the graph that is deployed."""

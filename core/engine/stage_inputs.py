@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.data.access import DataAccess
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess, make_preprocess
 from core.deploy.artefact_folder import ArtefactFolder
-from core.deploy.artefacts import verify_onnx
+from core.deploy.artefacts import ToolCalls, verify_onnx
 from core.deploy.export import described_copy
 from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path
 from core.document.stage_keys import stage_key
@@ -57,6 +58,11 @@ class RunContext:
     tool: Child
     core_watts: float
     times: bool = True
+
+    @property
+    def access(self) -> DataAccess:
+        """The data set, as child processes open it."""
+        return DataAccess(self.pipeline.data, self.home.data, self.run.base, self.threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,15 +205,7 @@ class StageInputs:
             file = described
         logits = ArtefactFolder(folder).logits(file.stem)
         if not logits.is_file():
-            verify_onnx(
-                self.context.tool,
-                file,
-                self.pipeline.data.model_dump(mode="json"),
-                self.context.home.data,
-                folder,
-                self.run.base,
-                control=self.context.control,
-            )
+            verify_onnx(ToolCalls(self.context.tool, self.context.control), file, self.context.access, folder)
         return StageInput(None, file=file, logits=logits)
 
     def _backbone(self, node: SourceNode, settings: BackboneSettings, seed: int) -> StageInput:

@@ -173,10 +173,7 @@ class StageRunner:
         context = DeployContext(
             stage=stage_key(run.pipeline, node.id, seed), seed=seed, key=cache_key, target=scratch / "file.onnx",
             scratch=scratch, control=run.control, emit=run.emit,
-            inputs={
-                "data": run.pipeline.data.model_dump(mode="json"), "data_cache": str(run.home.data),
-                "base": str(run.run.base), "threads": run.threads,
-            },
+            data=run.access,
             job=lambda job, arguments: run.tool.call(
                 job, arguments, run.control, lambda done, text: on_fraction(done)
             ),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import sha256_of
-from core.data.store import open_data
+from core.data.access import DataAccess
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.bundle import BundleFacts, pack
 from core.deploy.formats import jobs
@@ -229,6 +229,10 @@ class _Export:
             self.target, total, digest, top1, last.network, metrics, files, tuple(rungs), card, self._notes()
         )
 
+    @property
+    def _access(self) -> DataAccess:
+        return DataAccess(self.run_folder.pipeline.data, self.home.data, self.run_folder.base)
+
     def _write(self, path: Path) -> None:
         self._tell(0.0, f"Writing {self.kind.title}")
         with Child("tool", self._log) as tool:
@@ -241,9 +245,7 @@ class _Export:
         """Open the file in a process that has not seen it, and ask it about every test image."""
         files = {name: str(scratch / f"{name}.npy") for name in ("logits", "labels", "sample")}
         arguments = {
-            **files, "format": self.kind.id, "path": str(path), "threads": 0,
-            "data": self.run_folder.pipeline.data.model_dump(mode="json"), "data_cache": str(self.home.data),
-            "base": str(self.run_folder.base),
+            **self._access.as_plain(), **files, "format": self.kind.id, "path": str(path),
         }  # fmt: skip
         with Child("tool", self._log) as fresh:
             result = fresh.call(
@@ -291,7 +293,7 @@ class _Export:
     ) -> Path:
         """The archive, with a part of the test images and what the file answered to them here."""
         run, report = self.run_folder, self.subject.report
-        data = open_data(run.pipeline.data, self.home.data, run.base, self.control)
+        data = self._access.open(self.control)
         archive = folder / self.target.name
         facts = BundleFacts(
             name=run.pipeline.name, run=run.name, stage=report.key, stage_name=report.name,

@@ -1,11 +1,12 @@
 """What a stage is told and given: of its network before anything runs, and while it runs. Readable without torch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.common.control import RunControl
+from core.data.access import DataAccess
 from core.data.settings import Augmentation, Balance
 from core.machine.jobs import RunJob
 from core.models.settings import BackboneSettings
@@ -92,8 +93,7 @@ class DeployContext:
     Attributes:
         target: the .onnx file to write.
         scratch: folder for whatever else it writes; emptied when the stage is done.
-        inputs: arguments that every job of the tool child takes to open the data set:
-            data (`DataSettings` as a mapping), data_cache, base, threads.
+        data: the data set, as jobs of the tool child open it.
         job: runs a job in the tool child with arguments and gives its result.
     """
 
@@ -102,7 +102,7 @@ class DeployContext:
     key: str
     target: Path
     scratch: Path
-    inputs: Mapping[str, Any]
+    data: DataAccess
     control: RunControl
     emit: Listener
     job: RunJob

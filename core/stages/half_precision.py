@@ -71,5 +71,5 @@ class HalfPrecision(DeploymentStage[HalfPrecisionParams]):
         if result is not None:
             result.facts["kept"] = kept
             result.skipped += [(f"{count} × {op}", "kept in float32") for op, count in kept.items()]
-        arguments = {**context.inputs, "path": str(context.target)}
+        arguments = {**context.data.as_plain(), "path": str(context.target)}
         return bool(context.job(answers, arguments)["finite"])

@@ -117,7 +117,7 @@ class QuantizeMixed(DeploymentStage[QuantizeMixedParams]):
         told = context.job(
             quantize,
             {
-                **context.inputs, **settings.arguments(), **{name: getattr(settings, name) for name in names},
+                **context.data.as_plain(), **settings.arguments(), **{name: getattr(settings, name) for name in names},
                 "source": str(source), "target": str(context.target), "seed": context.seed, "confirm": _CONFIRMED,
             },
         )  # fmt: skip

@@ -165,7 +165,7 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
         told = context.job(
             quantize,
             {
-                **context.inputs, **settings.arguments(), "equalise": settings.equalise, "scales": settings.scales,
+                **context.data.as_plain(), **settings.arguments(), "equalise": settings.equalise, "scales": settings.scales,
                 "source": str(source), "target": str(context.target), "seed": context.seed,
             },
         )  # fmt: skip

@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from core.analysis.confusion import Answers, read_answers
 from core.analysis.layers import read_architecture
 from core.common.errors import EspalierError
+from core.data.access import DataAccess
 from core.deploy.made_files import facts_of_file
 from core.document.pipeline import Pipeline
 from core.records.reports import Artefact, StageReport
@@ -91,9 +91,7 @@ class Subject:
         """
         if self.network is not None:
             return tuple(read_architecture(self.network)["classes"])
-        from core.data.store import open_data
-
-        return open_data(self.pipeline.data, home.data, self.run.base).classes
+        return self.access(home).open().classes
 
     def answers(self, home: Home) -> Answers:
         """What the file answered on the test images.
@@ -112,13 +110,9 @@ class Subject:
             data["path"] = str((self.run.base / Path(str(data["path"])).expanduser()).resolve())
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
-    def data_arguments(self, home: Home) -> dict[str, Any]:
-        """What a job of a child process needs to open the data set."""
-        return {
-            "data": self.pipeline.data.model_dump(mode="json"),
-            "data_cache": str(home.data),
-            "base": str(self.run.base),
-        }
+    def access(self, home: Home) -> DataAccess:
+        """The data set that the file was tested on."""
+        return DataAccess(self.pipeline.data, home.data, self.run.base)
 
 
 @dataclass(frozen=True, slots=True)

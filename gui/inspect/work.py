@@ -134,7 +134,7 @@ def distribution(
         "files": [str(each.file) for each in subjects],
         "layer": layer,
         "count": ACTIVATION_IMAGES,
-        **subjects[0].data_arguments(home),
+        **subjects[0].access(home).as_plain(),
     }
     with Child("tool") as child:
         told = child.call(of_files, arguments, control, lambda part, words: say((part, words)))
@@ -157,7 +157,7 @@ def scan(subject: Subject, request: ScanRequest, home: Home, control: RunControl
             f"'{subject.short}' has no float32 network that could be scanned.",
             "Choose a stage that has one.",
         )
-    arguments = {**subject.data_arguments(home), "count": request.images}
+    arguments = {**subject.access(home).as_plain(), "count": request.images}
     with Child("tool") as child:
 
         def call(job: Job, **more: Any) -> dict[str, Any]:
@@ -175,8 +175,4 @@ def scan(subject: Subject, request: ScanRequest, home: Home, control: RunControl
 
 def open_images(subject: Subject, home: Home, control: RunControl, say: Say) -> ImageData:
     """Open the data set that a run was tested on."""
-    from core.data.store import open_data
-
-    return open_data(
-        subject.pipeline.data, home.data, subject.run.base, control, lambda part, words: say((part, words))
-    )
+    return subject.access(home).open(control, lambda part, words: say((part, words)))

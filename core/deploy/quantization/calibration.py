@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.data.access import DataAccess
 from core.data.preprocess import Preprocess
 from core.data.randomness import derive_seed
-from core.data.settings import DataSettings
 from core.data.splits import limit
 from core.deploy.export import metadata_of
 from core.machine.jobs import ProgressCallback
@@ -82,10 +82,7 @@ def draw(
         images = np.load(arguments["images"], mmap_mode="r", allow_pickle=False)
         rows, labels = np.arange(len(images)), np.zeros(len(images), np.int64)
     else:
-        from core.data.store import open_data
-
-        base = Path(arguments["base"]) if arguments.get("base") else None
-        data = open_data(DataSettings.model_validate(arguments["data"]), Path(arguments["data_cache"]), base)
+        data = DataAccess.from_plain(arguments).open()
         images = data.images
         rows = limit(data.split(split), data.labels, count, derive_seed(seed, "calibration", split))
         labels = _in_file_order(model, data.classes)[data.labels[rows]]

@@ -8,8 +8,10 @@ import pytest
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.common.files import sha256_of
+from core.data.access import DataAccess
 from core.data.settings import DataSettings
-from core.deploy.artefacts import make_artefacts, verify_onnx
+from core.deploy.artefact_folder import ArtefactFolder
+from core.deploy.artefacts import ToolCalls, make_artefacts, verify_onnx
 from core.machine.child import Child
 from core.profiling.counting import count
 from core.profiling.latency import profile_checkpoint
@@ -36,6 +38,10 @@ def save(folder: Path, classes: tuple[str, ...], spoil: bool = False) -> None:
     save_checkpoint(folder, Checkpoint(model, network, Preprocess(28), classes))
 
 
+def access(folder: Path, threads: int = 0) -> DataAccess:
+    return DataAccess(DataSettings.model_validate(DATA), folder / "cache", None, threads)
+
+
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory) -> tuple[str, ...]:
     from core.data.store import open_data
@@ -50,8 +56,8 @@ def test_a_checkpoint_becomes_verified_files(tmp_path, classes):
     told: list[float] = []
     with Child("tool", tmp_path / "tool.log") as tool:
         made = make_artefacts(
-            tool, tmp_path / "checkpoint", tmp_path / "out", DATA, tmp_path / "cache", half=True, threads=1,
-            metadata={"run": "r1"}, on_progress=lambda fraction, text: told.append(fraction),
+            ToolCalls(tool, None, lambda fraction, text: told.append(fraction)), tmp_path / "checkpoint",
+            ArtefactFolder(tmp_path / "out"), access(tmp_path, 1), half=True,
         )  # fmt: skip
         single, half = made
         assert (single.id, half.id) == ("float32", "float16")
@@ -62,10 +68,10 @@ def test_a_checkpoint_becomes_verified_files(tmp_path, classes):
             assert np.load(each.logits).shape == (60, 10) and np.load(each.labels).shape == (60,)
         assert np.load(single.reference).shape == (60, 10)
         assert told == sorted(told) and told[-1] == pytest.approx(1.0)
-        check = verify_onnx(tool, single.path, DATA, tmp_path / "cache", tmp_path / "check")
+        check = verify_onnx(ToolCalls(tool), single.path, access(tmp_path), tmp_path / "check")
         right = np.load(single.logits).argmax(1) == np.load(single.labels)
         assert check.top1 == pytest.approx(100 * right.mean()) and check.n == 60
-        assert check.classes == classes and check.facts["run"] == "r1"
+        assert check.classes == classes
 
         counted = tool.call(
             count,
@@ -79,8 +85,8 @@ def test_a_checkpoint_becomes_verified_files(tmp_path, classes):
         stop = RunControl()
         with pytest.raises(Stopped):
             make_artefacts(
-                tool, tmp_path / "checkpoint", tmp_path / "stopped", DATA, tmp_path / "cache",
-                control=stop, on_progress=lambda fraction, text: stop.stop(),
+                ToolCalls(tool, stop, lambda fraction, text: stop.stop()), tmp_path / "checkpoint",
+                ArtefactFolder(tmp_path / "stopped"), access(tmp_path),
             )  # fmt: skip
     assert not list((tmp_path / "stopped").glob("*.onnx"))
 
@@ -91,8 +97,8 @@ def test_a_half_precision_file_that_overflows_is_put_aside(tmp_path, classes):
     refused: list[EspalierError] = []
     with Child("tool", tmp_path / "tool.log") as tool:
         made = make_artefacts(
-            tool, tmp_path / "checkpoint", tmp_path / "out", DATA, tmp_path / "cache", half=True,
-            on_refused=refused.append,
+            ToolCalls(tool), tmp_path / "checkpoint", ArtefactFolder(tmp_path / "out"), access(tmp_path),
+            half=True, on_refused=refused.append,
         )  # fmt: skip
     assert [each.id for each in made] == ["float32"]
     assert "does not agree" in refused[0].message and "not a finite number" in refused[0].message
@@ -108,4 +114,6 @@ def test_the_networks_classes_must_be_the_data_sets(tmp_path, classes):
         Child("tool", tmp_path / "tool.log") as tool,
         pytest.raises(EspalierError, match="different classes"),
     ):
-        make_artefacts(tool, tmp_path / "checkpoint", tmp_path / "out", DATA, tmp_path / "cache")
+        make_artefacts(
+            ToolCalls(tool), tmp_path / "checkpoint", ArtefactFolder(tmp_path / "out"), access(tmp_path)
+        )

@@ -16,6 +16,7 @@ from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.common.files import sha256_of
 from core.common.params import Params
+from core.data.access import DataAccess
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.deploy.export import describe, export_module
@@ -144,9 +145,9 @@ def in_this_process(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def deploy_context(tmp_path: Path, cache: Path, job: Any = in_this_process) -> DeployContext:
-    inputs = {"data": SETTINGS.model_dump(mode="json"), "data_cache": str(cache), "base": None, "threads": 1}
     return DeployContext(
-        stage="s", seed=1, key="k", target=tmp_path / "file.onnx", scratch=tmp_path, inputs=inputs,
+        stage="s", seed=1, key="k", target=tmp_path / "file.onnx", scratch=tmp_path,
+        data=DataAccess(SETTINGS, cache, None, 1),
         control=RunControl(), emit=lambda event: None, job=job,
     )  # fmt: skip
 
