@@ -146,7 +146,7 @@ def from_parts(
     info = run.info
     found = ComparedRun(
         folder=str(run.folder), name=run.name, title=info.name or pipeline.name, about=pipeline.about,
-        started=info.started, status=info.status, device=info.device, machine=info.machine,
+        started=info.started, status=run.status, device=info.device, machine=info.machine,
         baseline=pipeline.baseline_id, final=pipeline.final_id, total=len(stage_keys(pipeline)),
         reports=[report.model_copy(update={"facts": {}, "history": []}) for report in reports],
         papers=list(pipeline.paper), notes=list(pipeline.notes),

@@ -42,7 +42,9 @@ def entries(home: Home) -> list[Entry]:
 
 
 class Reader(QObject):
-    """One job at a time; a newer wish replaces one that is under way.
+    """Lists runs, and reads those that are compared; a newer wish replaces one that is under way.
+
+    The list is read anew each time that it is opened and when a run has ended: a status is of now.
 
     Signals:
         listed: every `Entry`.
@@ -59,27 +61,43 @@ class Reader(QObject):
     def __init__(self, home: Home, parent: QObject | None = None):
         super().__init__(parent)
         self._home = home
-        self.worker, self.writer = Worker(self), Worker(self)
+        self.worker, self.lister, self.writer = Worker(self), Worker(self), Worker(self)
         self._wished: list[str] = []
-        self._listing = self._again = self._shown = False
+        self._again = self._list_again = self._shown = False
         self._started = 0.0
         self._runs: list[ComparedRun] = []
         self.worker.happened.connect(self._take)
         self.worker.ended.connect(self._ended)
         self.worker.failed.connect(self.failed.emit)
+        self.lister.completed.connect(self.listed.emit)
+        self.lister.ended.connect(self._lister_ended)
+        self.lister.failed.connect(self.failed.emit)
         self.writer.completed.connect(lambda path: self.said.emit(tr("Written to {path}.", path=path)))
         self.writer.failed.connect(self.failed.emit)
 
     def attach(self, view: Any) -> None:
         """Serve a `CompareView`."""
-        view.wanted.connect(lambda folders: self.refresh(folders, listing=False))
+        view.wanted.connect(self.refresh)
+        view.list_wanted.connect(self.list_runs)
         view.write_wanted.connect(self.write)
         self.listed.connect(view.show_entries)
         self.read.connect(view.show_read)
 
-    def refresh(self, folders: Sequence[str], listing: bool = True) -> None:
-        """Read these runs, and list all runs where `listing`."""
-        self._wished, self._listing = list(folders), listing or self._listing
+    def list_runs(self) -> None:
+        """List all runs, as they are now."""
+        if self.lister.running:  # what it reads may be of before
+            self._list_again = True
+            return
+        home, self._list_again = self._home, False
+        self.lister.start(tr("reading the list of runs"), lambda _control, _say: entries(home))
+
+    def _lister_ended(self) -> None:
+        if self._list_again:
+            self.list_runs()
+
+    def refresh(self, folders: Sequence[str]) -> None:
+        """Read these runs."""
+        self._wished = list(folders)
         if self.worker.running:
             self._again = True
             self.worker.stop()
@@ -101,13 +119,11 @@ class Reader(QObject):
             self.writer.start(tr("the report"), job)
 
     def _start(self) -> None:
-        home, folders, listing = self._home, [Path(each) for each in self._wished], self._listing
-        self._again, self._runs, self._listing = False, [], False
+        home, folders = self._home, [Path(each) for each in self._wished]
+        self._again, self._runs = False, []
         self._shown, self._started = False, time.monotonic()
 
         def job(control: RunControl, say: Say) -> None:
-            if listing:
-                say(entries(home))
             for found in read_all(home, folders):
                 control.checkpoint()
                 say(found)
@@ -118,9 +134,7 @@ class Reader(QObject):
         """Where reading takes its time, the first runs are shown at once; the rest comes together."""
         early = not self._shown and time.monotonic() - self._started > _PATIENCE
         for item in batch:
-            if isinstance(item, list):
-                self.listed.emit(item)
-            elif isinstance(item, ComparedRun):
+            if isinstance(item, ComparedRun):
                 self._runs.append(item)
             elif isinstance(item, EspalierError):
                 self.said.emit(str(item))

@@ -42,6 +42,7 @@ class RunList(QFrame):
         super().__init__(parent, Qt.WindowType.Popup)
         self.setObjectName("run-list")
         self.setProperty("role", "popup")
+        self._entries: list[Entry] = []
         self._model = QStandardItemModel(self)
         self._proxy = QSortFilterProxyModel(self)
         self._proxy.setSourceModel(self._model)
@@ -77,7 +78,12 @@ class RunList(QFrame):
         self.resize(_WIDTH, _HEIGHT)
 
     def show_entries(self, entries: Sequence[Entry]) -> None:
-        """Offer these runs."""
+        """Offer these runs; nothing moves below a person's hands where they are as before."""
+        if list(entries) == self._entries:
+            return
+        self._entries = list(entries)
+        current = self.list.currentIndex().data(_FOLDER)
+        scrolled = self.list.verticalScrollBar().value()
         self._model.clear()
         for entry in entries:
             item = QStandardItem(f"{entry.title}\n{entry.about}")
@@ -86,6 +92,10 @@ class RunList(QFrame):
             item.setToolTip(entry.folder)
             item.setCheckState(Qt.CheckState.Unchecked)
             self._model.appendRow(item)
+        for row in range(self._proxy.rowCount()):
+            if self._proxy.index(row, 0).data(_FOLDER) == current:
+                self.list.setCurrentIndex(self._proxy.index(row, 0))
+        self.list.verticalScrollBar().setValue(scrolled)
 
     def show_ticked(self, folders: Collection[str]) -> None:
         """Tick exactly these."""
@@ -132,7 +142,13 @@ class RunList(QFrame):
 
 
 class RunButton(QPushButton):
-    """Says how many runs are compared; opens the list."""
+    """Says how many runs are compared; opens the list.
+
+    Signals:
+        opened: the list is being opened, and shall be as the runs are now.
+    """
+
+    opened = Signal()
 
     def __init__(self, *buttons: QWidget):
         super().__init__(tr("Runs"))
@@ -153,6 +169,7 @@ class RunButton(QPushButton):
         self.list.move(max(place.x(), 0), place.y())
         self.list.show()
         self.list.search.setFocus()
+        self.opened.emit()
 
     def retheme(self) -> None:
         self.setIcon(theme.icon("folder"))

@@ -32,12 +32,14 @@ class CompareView(QWidget):
 
     Signals:
         wanted: folders of the runs to read.
+        list_wanted: the list of runs is opened, and shall be as they are now.
         run_chosen: the folder of the one run to show.
         write_wanted: a file, and a function that makes its text.
         said: a sentence for the status bar.
     """
 
     wanted = Signal(list)
+    list_wanted = Signal()
     run_chosen = Signal(object)
     write_wanted = Signal(object, object)
     said = Signal(str)
@@ -138,6 +140,7 @@ class CompareView(QWidget):
         self.panes.settings.wanted.connect(self._show_settings)
         self.copy.wanted.connect(self._copy)
         self.save.wanted.connect(self._save)
+        self.runs.opened.connect(self.list_wanted)
         runs.toggled.connect(lambda folder, on: self._choose(lambda: self.chosen.tick(folder, on)))
         runs.cleared.connect(lambda: self._choose(lambda: self.chosen.choose(self.chosen.folders[:1])))
         runs.only.connect(self._only)

@@ -48,4 +48,4 @@ def read_results(run: RunFolder) -> Results:
     """
     info = run.info
     name = str(info.machine.get("processor") or "")
-    return Results(run, run.pipeline, run.reports(), info.status, info.started, name)
+    return Results(run, run.pipeline, run.reports(), run.status, info.started, name)

@@ -160,6 +160,7 @@ class MainWindow(QMainWindow):
             changing.changed.connect(self._update)
         for timing in (self.inspect, self.tryout, self.outlook):
             session.running_changed.connect(timing.set_running)
+        session.run_ended.connect(lambda _how: self.reader.list_runs())
         session.run_ended.connect(self.leaving.run_ended)
         self.steering.shown.connect(self._show_results)
         self.steering.problem_wanted.connect(self._go_to)
@@ -178,6 +179,7 @@ class MainWindow(QMainWindow):
 
     def _refresh_compare(self) -> None:
         self.reader.refresh(self.compare.chosen.folders)
+        self.reader.list_runs()
 
     def _retheme(self) -> None:
         self.actions_.retheme(self.session.paused)

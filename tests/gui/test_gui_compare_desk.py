@@ -251,8 +251,9 @@ def reader(view: CompareView, home: Home, run: RunFolder, other: RunFolder) -> A
     made = Reader(home)
     made.attach(view)
     made.refresh(view.chosen.folders)
+    made.list_runs()
     yield made
-    assert made.worker.close(10) and made.writer.close(10)
+    assert made.worker.close(10) and made.lister.close(10) and made.writer.close(10)
 
 
 def tick(qtbot: QtBot, view: CompareView, words: str) -> None:
@@ -320,6 +321,28 @@ def test_enter_shows_one_run_alone(qtbot: QtBot, view: CompareView, reader: Read
     with qtbot.waitSignal(view.run_chosen) as signal:
         qtbot.keyClick(view.runs.list.list, Qt.Key.Key_Return)
     assert signal.args == [other.folder]
+
+
+def test_the_list_says_what_a_run_does_now(
+    qtbot: QtBot, view: CompareView, reader: Reader, other: RunFolder
+) -> None:
+    def says(words: str) -> bool:
+        model = view.runs.list._model
+        lines = [model.item(row).text() for row in range(model.rowCount())]
+        return any("Second" in line and words in line for line in lines)
+
+    other.update_info(status="running")
+    with other.locked():
+        qtbot.mouseClick(view.runs, LEFT)
+        qtbot.waitUntil(lambda: says("Running"))
+        view.runs.list.hide()
+        other.update_info(status="completed")
+    qtbot.mouseClick(view.runs, LEFT)
+    qtbot.waitUntil(lambda: says("Complete"))
+    other.update_info(status="running")
+    view.runs.list.hide()
+    view.runs.open()
+    qtbot.waitUntil(lambda: says("Interrupted"))
 
 
 def test_a_run_that_is_gone_is_told_and_left_out(

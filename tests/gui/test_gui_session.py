@@ -48,6 +48,8 @@ def test_a_run_goes_through_and_the_table_opens(
         assert tiny_window.actions_.run.text() == "Queue &run"
     assert signal.args == ["completed"]
     assert tiny_window.places.current == "compare"
+    listed = tiny_window.compare.runs.list._model
+    qtbot.waitUntil(lambda: listed.rowCount() == 1 and "Complete" in listed.item(0).text(), timeout=SOON)
     assert tiny_window.actions_.run.isEnabled() and not tiny_window.actions_.resume_run.isVisible()
 
 
