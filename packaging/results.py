@@ -22,9 +22,9 @@ from core.analysis.wording import NOT_PAIRED_MEANS, measurable
 from core.common.text_tables import markdown
 from core.comparison.compared_runs import ComparedRun, read_run
 from core.comparison.report import machine_words
-from core.engine.grid import read_grid
 from core.records.metrics import METRICS, TABLE_COLUMNS
 from core.records.reports import Metric
+from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, resolve_run
 

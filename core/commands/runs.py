@@ -183,7 +183,7 @@ def _number(metric: Any) -> float | None:
 def _print_results(run: Any) -> None:
     from core.analysis.report import paper_rows, why_lines
     from core.analysis.table import as_text, table_rows
-    from core.engine.grid import read_grid
+    from core.runs.grid_results import read_grid
 
     pipeline = run.pipeline
     print(as_text(table_rows(run.reports(), pipeline.baseline_id)))

@@ -31,8 +31,8 @@ from core.comparison.device_report import read_device_report
 from core.deploy.artefact_folder import ArtefactFolder
 from core.document.pipeline import PaperTable, Pipeline, StageNode
 from core.document.stage_keys import stage_keys
-from core.engine.grid import read_grid
 from core.records.reports import StageReport
+from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 

@@ -24,7 +24,7 @@ from core.data.store import open_data
 from core.document.pipeline import Grid, Pipeline, StageNode
 from core.document.stage_keys import stage_key, stage_keys
 from core.engine.evaluator import Evaluator
-from core.engine.grid import combinations_of, read_grid, run_grid
+from core.engine.grid import combinations_of, run_grid
 from core.engine.options import Options
 from core.engine.stage_inputs import RunContext
 from core.engine.stage_runner import StageRunner
@@ -44,6 +44,7 @@ from core.records.events import (
 )
 from core.records.progress import Meter
 from core.records.reports import StageReport
+from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.run_folder import RunFolder

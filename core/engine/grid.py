@@ -8,29 +8,17 @@ The test split is never touched.
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from core.analysis.heat_map import HeatMap
 from core.common.files import write_atomically
 from core.common.keys import make_key
 from core.document.pipeline import Grid, StageNode
 from core.engine.stage_runner import StageRunner
 from core.records.events import PhaseStarted
 from core.runs.cache import Store
-from core.runs.run_folder import RunFolder
+from core.runs.grid_results import Point, write_grid
 from core.stages.base import ModelStage
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One combination of settings and what came of it; top1 in percent, on the grid's images."""
-
-    settings: dict[str, Any]
-    top1: float
-    loss: float
-    params: int
-    nonzero_params: int
 
 
 def run_grid(
@@ -102,46 +90,3 @@ def _run_point(maker: StageRunner, node: StageNode, grid: Grid, seed: int, key: 
     precision = resolve_precision("float32", run_context.device)
     loss, top1 = evaluate(model, batches, precision, run_context.control)
     return {"top1": top1, "loss": loss, **count_parameters(model)}
-
-
-def heat_map(node: StageNode, grid: Grid, points: list[Point]) -> HeatMap:
-    """Validation top-1 over the grid's one or two settings."""
-    names = list(grid.settings)
-    labels = {name: node.stage.Settings.model_fields[name].title or name for name in names}
-    rows, columns = grid.settings[names[0]], grid.settings[names[1]] if len(names) > 1 else ("",)
-    values = iter(points)
-    cells = [[next(values).top1 for _ in columns] for _ in rows]
-    return HeatMap(
-        f"{node.title}: top-1 on {grid.images} validation images [%]",
-        labels[names[0]],
-        [str(value) for value in rows],
-        labels[names[1]] if len(names) > 1 else "top-1",
-        [str(value) for value in columns],
-        cells,
-    )
-
-
-def write_grid(run: RunFolder, node: StageNode, grid: Grid, points: list[Point]) -> None:
-    """`grid.json`, `grid.csv` and `grid.svg` in the run folder."""
-    shown = heat_map(node, grid, points)
-    plain = {
-        "stage": node.id,
-        "images": grid.images,
-        "settings": {name: list(values) for name, values in grid.settings.items()},
-        "points": [
-            {"settings": p.settings, "top1": p.top1, "loss": p.loss, "params": p.params, "nonzero_params": p.nonzero_params}
-            for p in points
-        ],
-    }  # fmt: skip
-    write_atomically(run.folder / "grid.json", json.dumps(plain, indent=1))
-    write_atomically(run.folder / "grid.csv", shown.as_csv())
-    write_atomically(run.folder / "grid.svg", shown.as_svg())
-
-
-def read_grid(run: RunFolder) -> HeatMap | None:
-    """The heat map of a finished grid, or None."""
-    path, grid = run.folder / "grid.json", run.pipeline.axes.grid
-    if grid is None or not path.is_file():
-        return None
-    plain = json.loads(path.read_text(encoding="utf-8"))
-    return heat_map(run.pipeline.stage(grid.stage), grid, [Point(**point) for point in plain["points"]])

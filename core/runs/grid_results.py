@@ -1,0 +1,64 @@
+"""What a grid of settings found, as it lies in the run folder: `grid.json`, `grid.csv`, `grid.svg`."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from core.analysis.heat_map import HeatMap
+from core.common.files import write_atomically
+from core.document.pipeline import Grid, StageNode
+from core.runs.run_folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One combination of settings and what came of it; top1 in percent, on the grid's images."""
+
+    settings: dict[str, Any]
+    top1: float
+    loss: float
+    params: int
+    nonzero_params: int
+
+
+def heat_map(node: StageNode, grid: Grid, points: list[Point]) -> HeatMap:
+    """Validation top-1 over the grid's one or two settings."""
+    names = list(grid.settings)
+    labels = {name: node.stage.Settings.model_fields[name].title or name for name in names}
+    rows, columns = grid.settings[names[0]], grid.settings[names[1]] if len(names) > 1 else ("",)
+    values = iter(points)
+    cells = [[next(values).top1 for _ in columns] for _ in rows]
+    return HeatMap(
+        f"{node.title}: top-1 on {grid.images} validation images [%]",
+        labels[names[0]],
+        [str(value) for value in rows],
+        labels[names[1]] if len(names) > 1 else "top-1",
+        [str(value) for value in columns],
+        cells,
+    )
+
+
+def write_grid(run: RunFolder, node: StageNode, grid: Grid, points: list[Point]) -> None:
+    """`grid.json`, `grid.csv` and `grid.svg` in the run folder."""
+    shown = heat_map(node, grid, points)
+    plain = {
+        "stage": node.id,
+        "images": grid.images,
+        "settings": {name: list(values) for name, values in grid.settings.items()},
+        "points": [
+            {"settings": p.settings, "top1": p.top1, "loss": p.loss, "params": p.params, "nonzero_params": p.nonzero_params}
+            for p in points
+        ],
+    }  # fmt: skip
+    write_atomically(run.folder / "grid.json", json.dumps(plain, indent=1))
+    write_atomically(run.folder / "grid.csv", shown.as_csv())
+    write_atomically(run.folder / "grid.svg", shown.as_svg())
+
+
+def read_grid(run: RunFolder) -> HeatMap | None:
+    """The heat map of a finished grid, or None."""
+    path, grid = run.folder / "grid.json", run.pipeline.axes.grid
+    if grid is None or not path.is_file():
+        return None
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    return heat_map(run.pipeline.stage(grid.stage), grid, [Point(**point) for point in plain["points"]])
