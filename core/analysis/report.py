@@ -6,6 +6,7 @@ from typing import Any
 from core.analysis.heat_map import HeatMap
 from core.analysis.rows import Row
 from core.analysis.table import as_markdown
+from core.document.pipeline import Pipeline
 from core.records.metrics import METRICS, TABLE_COLUMNS
 from core.records.reports import Metric, StageReport
 
@@ -23,18 +24,15 @@ def paper_rows(paper: Any) -> list[Row]:
 
 
 def run_report(
-    name: str,
-    about: str,
+    pipeline: Pipeline,
     rows: Sequence[Row],
     reports: Sequence[StageReport],
-    papers: Sequence[Any],
-    notes: Sequence[str],
     machine: dict[str, Any],
     device: str,
     grid: HeatMap | None = None,
 ) -> str:
     """The report's text."""
-    parts = [f"# {name}", about, "## Comparison", as_markdown(rows)]
+    parts = [f"# {pipeline.name}", pipeline.about, "## Comparison", as_markdown(rows)]
     parts.append(
         "Every figure is of the exported file named in its row, on the test images, in ONNX Runtime on the processor; "
         "latency is the median for one image on one thread. ≈ marks a change that the measurement cannot tell from none."
@@ -45,7 +43,7 @@ def run_report(
             f"{grid.title}. As a picture: `grid.svg`; as data: `grid.csv`.",
             grid.as_markdown(),
         ]
-    for paper in papers:
+    for paper in pipeline.paper:
         parts += [
             "## What the paper reports",
             f"{paper.source}. {paper.setting}",
@@ -53,8 +51,8 @@ def run_report(
         ]
         parts.append("\n".join(f"- {remark}" for remark in paper.remarks))
     parts += ["## Stages", *(_stage(report) for report in reports)]
-    if notes:
-        parts += ["## Notes", "\n".join(f"- {note}" for note in notes)]
+    if pipeline.notes:
+        parts += ["## Notes", "\n".join(f"- {note}" for note in pipeline.notes)]
     parts += [
         "## Machine",
         "\n".join(f"- {label}: {_plain(value)}" for label, value in {**machine, "device": device}.items()),

@@ -47,7 +47,7 @@ def export(options: argparse.Namespace) -> int:
     settings = _export_settings(options)
     control = RunControl()
     stop_on_interrupt(control)
-    result = export_stage(run, options.stage, options.artefact, options.out, control, settings=settings)
+    result = export_stage(run, options.stage, options.artefact, options.out, settings, control)
     print(
         f"{result.path}: {result.bytes / 1e6:.3f} MB, top-1 {result.top1:.2f} % on {result.verification.images} test images."
     )

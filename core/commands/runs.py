@@ -225,13 +225,18 @@ def check(options: argparse.Namespace) -> int:
 
 def _preflight(options: argparse.Namespace, pipeline: Any, base: Path) -> bool:
     """Try every stage on a few images; whether all came through."""
-    from core.engine.preflight import preflight
+    from core.engine.preflight import Watcher, preflight
     from core.runs.home import Home
 
     control = RunControl()
     stop_on_interrupt(control)
     found = preflight(
-        pipeline, base, Home.default(), machine_options(options), lambda done, text: say(text), control
+        pipeline,
+        base,
+        Home.default(),
+        machine_options(options),
+        control,
+        Watcher(lambda done, text: say(text)),
     )
     for line in found.lines():
         print(line)

@@ -5,6 +5,7 @@ key, epoch, step); nothing is drawn from a running stream. `b` images in a batch
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,6 +20,32 @@ from core.data.randomness import derive_seed
 from core.data.settings import Augmentation, Balance
 
 
+@dataclass(frozen=True, slots=True)
+class BatchForm:
+    """How batches lie in memory: images in each, and the device that they are on."""
+
+    size: int
+    device: str | torch.device = "cpu"
+    channels_last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """What decides the order of images and their augmentation.
+
+    Attributes:
+        key: whose draws these are (a stage's key), so that stages differ.
+        shuffle: whether this is training: another order each epoch, and an incomplete last
+            batch dropped where there is a full one. None: where there is augmentation.
+        balance: `DataSettings.balance`, for training; evaluation shows every image once.
+    """
+
+    seed: int
+    key: str
+    shuffle: bool | None = None
+    balance: Balance = "none"
+
+
 class Batches:
     """One split as batches on a device.
 
@@ -31,26 +58,18 @@ class Batches:
         self,
         data: ImageData,
         split: str,
-        batch_size: int,
         preprocess: Preprocess,
-        augmentation: Augmentation | None,
-        device: str | torch.device,
-        seed: int,
-        key: str,
-        channels_last: bool = False,
-        shuffle: bool | None = None,
-        balance: Balance = "none",
+        form: BatchForm,
+        draws: Draws,
+        augmentation: Augmentation | None = None,
     ):
         """Args:
             augmentation: random changes for training; None for evaluation.
-            key: whose draws these are (a stage's key), so that stages differ.
-            shuffle: whether this is training: another order each epoch, and an incomplete last
-                batch dropped where there is a full one. None: where there is augmentation.
-            balance: `DataSettings.balance`, for training; evaluation shows every image once.
 
         Raises:
             EspalierError: the split is unknown or empty, or the batch size is below 1.
         """
+        batch_size, balance = form.size, draws.balance
         self._indices = data.split(split)
         if batch_size < 1 or len(self._indices) == 0:
             raise EspalierError(
@@ -61,12 +80,12 @@ class Batches:
         self._labels = data.labels
         self._preprocess = preprocess
         self._augmentation = augmentation
-        self._device = torch.device(device)
-        self._seed = seed
-        self._key = key
-        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self._device = torch.device(form.device)
+        self._seed = draws.seed
+        self._key = draws.key
+        self._format = torch.channels_last if form.channels_last else torch.contiguous_format
         self.batch_size = batch_size
-        self.shuffle = augmentation is not None if shuffle is None else shuffle
+        self.shuffle = augmentation is not None if draws.shuffle is None else draws.shuffle
         self._balance = balance
         shown = epoch_images(self._labels[self._indices], balance) if self.shuffle else len(self._indices)
         full, rest = divmod(shown, batch_size)

@@ -24,11 +24,10 @@ from core.machine.child import Child
 from core.models.onnx_source import OnnxSettings
 from core.runs.home import Home
 from core.stages.base import ModelStage
-from core.training.settings import with_precision
+from core.training.settings import FORWARD_SHARE, with_precision
 
 _FEW_STEPS, _STEPS = 1, 4  # what four take longer than one are steps; the rest comes once an epoch
 _TRIALS = 3  # the fastest counts: the first warms up, and other programs only slow down
-_FORWARD_SHARE = 0.35  # of a training step: a forward pass without gradients
 _MEASURING_SECONDS = 15.0  # export and timing of one file
 _PYTORCH_SECONDS = 3.0  # timing of the network itself
 _FILE_SECONDS = 20.0  # converting a file, calibration included; a search for sensitive layers takes longer
@@ -165,10 +164,10 @@ class _Trial:
                 self._seconds(model, with_precision(one, precision), context)
                 for precision in self._precisions(stage.precision(settings))
             )
-        validation = len(self.data.split("validation")) * _FORWARD_SHARE * per_image
+        validation = len(self.data.split("validation")) * FORWARD_SHARE * per_image
         epochs = stage.epochs(settings)
         files = 2 if half else 1
-        answering = test * _FORWARD_SHARE * per_image
+        answering = test * FORWARD_SHARE * per_image
         seconds = epochs * (images * per_image + validation + around)
         seconds += answering + _PYTORCH_SECONDS + files * (answering + _MEASURING_SECONDS)
         if self.device.startswith("cuda"):

@@ -29,7 +29,7 @@ from core.deploy.quantization.sessions import sqnr
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline, StageNode
 from core.engine.options import Options
-from core.engine.preflight import Trial, preflight
+from core.engine.preflight import Trial, Watcher, preflight
 from core.models.backbone import Backbone
 from core.models.catalogue import BACKBONES as CATALOGUE
 from core.models.catalogue import backbone
@@ -167,8 +167,8 @@ class _Column:
         left = [method for method in self.methods if method.id not in self.cells]
         if left:
             flight = preflight(
-                document(self.network, left), Path(), home, options, control=control, on_trial=self._heard,
-                on_made=self._witness, longer={TRAINED: _STEPS},
+                document(self.network, left), Path(), home, options, control,
+                Watcher(on_trial=self._heard, on_made=self._witness), {TRAINED: _STEPS},
             )  # fmt: skip
             why = self._faults.get(TRAINED) or "".join(_words(problem) for problem in flight.problems[:1])
             for method in (method for method in left if method.id not in self.cells):

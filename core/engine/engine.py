@@ -49,9 +49,9 @@ from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.run_folder import RunFolder
 from core.stages.context import NetworkFacts
+from core.training.settings import FORWARD_SHARE
 
 _FEW_IMAGES = 20_000  # a large network from random weights on fewer images learns next to nothing
-_FORWARD = 0.35  # work of a forward pass alone, in images of training
 _EVALUATION_WORK = 25_000  # images' worth of training: export, measuring
 
 
@@ -185,15 +185,7 @@ class Engine:
         pipeline, reports = self.pipeline, self.folder.reports()
         rows = table_rows(reports, pipeline.baseline_id)
         text = run_report(
-            pipeline.name,
-            pipeline.about,
-            rows,
-            reports,
-            pipeline.paper,
-            pipeline.notes,
-            self.folder.info.machine,
-            self.options.device,
-            read_grid(self.folder),
+            pipeline, rows, reports, self.folder.info.machine, self.options.device, read_grid(self.folder)
         )
         write_atomically(self.folder.folder / "report.md", text)
         final = self.folder.report(stage_key(pipeline, pipeline.final_id, pipeline.axes.seed[0]))
@@ -206,7 +198,7 @@ class Engine:
         points = len(combinations_of(grid)) if grid else 0
         labels = self.data.labels[self.data.split("train")]
         training = node.stage.epochs(node.parameters) * epoch_images(labels, self.pipeline.data.balance)
-        judging = points * (training + (grid.images * _FORWARD if grid else 0))
+        judging = points * (training + (grid.images * FORWARD_SHARE if grid else 0))
         return training + judging + len(self.data.split("test")) + _EVALUATION_WORK
 
     def _run_stage(self, index: int, total: int, node: StageNode, seed: int) -> None:

@@ -29,7 +29,7 @@ from core.machine.fingerprint import fingerprint
 from core.models.checkpoint_files import WEIGHTS
 from core.profiling.counting import count
 from core.profiling.energy import estimated
-from core.profiling.latency import profile_artefact, profile_checkpoint
+from core.profiling.latency import MeasuringProcess, profile_artefact, profile_checkpoint
 from core.records.events import Note, PhaseStarted
 from core.records.reports import Artefact, Metric, StageReport, Why
 from core.records.stage_outcome import OwnFile, StageOutcome
@@ -219,9 +219,9 @@ class Evaluator:
                 made.path,
                 against,
                 sample,
-                log=self.run.folder / "measure.log",
-                control=self.control,
-                on_progress=lambda done, text: on_fraction(done),
+                MeasuringProcess(
+                    self.run.folder / "measure.log", self.control, lambda done, text: on_fraction(done)
+                ),
                 prepare={"image": list(self.data.size), "preprocess": made.facts["preprocess"]},
                 measurements=self._measurements,
             )

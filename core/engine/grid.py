@@ -69,7 +69,7 @@ def _point(
 def _run_point(maker: StageRunner, node: StageNode, grid: Grid, seed: int, key: str) -> dict[str, Any]:
     import torch
 
-    from core.data.batches import Batches
+    from core.data.batches import Batches, BatchForm, Draws
     from core.models.checkpoint import load_checkpoint
     from core.profiling.counting import count_parameters
     from core.training.loop import evaluate
@@ -83,8 +83,8 @@ def _run_point(maker: StageRunner, node: StageNode, grid: Grid, seed: int, key: 
     model = node.stage.run(load_checkpoint(given.checkpoint).model, node.parameters, context).model
     splits = {**run_context.data.splits, "validation": run_context.data.split("validation")[: grid.images]}
     batches = Batches(
-        replace(run_context.data, splits=splits), "validation", 256, context.preprocess, None, run_context.device, seed, key,
-        channels_last=True, shuffle=False,
+        replace(run_context.data, splits=splits), "validation", context.preprocess,
+        BatchForm(256, run_context.device, channels_last=True), Draws(seed, key, shuffle=False),
     )  # fmt: skip
     model.eval().to(run_context.device, memory_format=torch.channels_last)
     precision = resolve_precision("float32", run_context.device)

@@ -64,7 +64,7 @@ class PrecisionChoices:
         """Train a few steps of a copy of the stage's network in either precision."""
         import torch
 
-        from core.data.batches import Batches
+        from core.data.batches import Batches, BatchForm, Draws
         from core.models.checkpoint import load_checkpoint
         from core.training.loop import make_optimiser
         from core.training.precision import try_precisions
@@ -76,8 +76,8 @@ class PrecisionChoices:
         model = load_checkpoint(given.checkpoint).model
         model.to(context.device, memory_format=torch.channels_last)
         batches = Batches(
-            context.data, "train", training.batch_size, given.preprocess, context.pipeline.data.augmentation,
-            context.device, seed, f"{key}/trial", channels_last=True,
+            context.data, "train", given.preprocess, BatchForm(training.batch_size, context.device, channels_last=True),
+            Draws(seed, f"{key}/trial"), context.pipeline.data.augmentation,
         )  # fmt: skip
         images, labels = next(batches.epoch(1))
         return try_precisions(

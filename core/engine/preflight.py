@@ -120,23 +120,34 @@ class _Aside(Home):
         return self.real.data
 
 
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who is told of a pre-flight.
+
+    Attributes:
+        on_progress: told the done share (0…1) and a sentence.
+        on_trial: told how each stage came through, one after the other.
+        on_made: shown what a stage that came through has left, while it is there.
+    """
+
+    on_progress: Progress = lambda fraction, text: None
+    on_trial: Callable[[Trial], None] = lambda trial: None
+    on_made: Witness = lambda node, folder, files: None
+
+
 def preflight(
     pipeline: Pipeline,
     base: Path,
     home: Home,
     options: Options,
-    on_progress: Progress | None = None,
     control: RunControl | None = None,
-    on_trial: Callable[[Trial], None] = lambda trial: None,
-    on_made: Witness = lambda node, folder, files: None,
+    watcher: Watcher = Watcher(),
     longer: Mapping[str, int] = MappingProxyType({}),
 ) -> Preflight:
     """Push a handful of images through every active stage.
 
     Args:
         longer: stages by id that train more than one epoch, and how many.
-        on_trial: told how each stage came through, one after the other.
-        on_made: shown what a stage that came through has left, while it is there.
 
     Raises:
         EspalierError: when the device is not there.
@@ -151,7 +162,7 @@ def preflight(
     try:
         trials, general = _Rehearsal(
             small(pipeline, options.device, longer), base, _Aside(folder, home), options, control,
-            on_progress or (lambda fraction, text: None), on_trial, on_made,
+            watcher,
         ).run()  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -223,19 +234,17 @@ class _Rehearsal:
     home: _Aside
     options: Options
     control: RunControl
-    _tell: Progress
-    on_trial: Callable[[Trial], None]
-    on_made: Witness
+    watcher: Watcher
     _fraction: float = 0.0
     _stage: str = ""
 
     def run(self) -> tuple[tuple[Trial, ...], tuple[Problem, ...]]:
         """Every stage's trial, and problems of data and sources."""
-        self._tell(0.0, "Opening the data set")
+        self.watcher.on_progress(0.0, "Opening the data set")
         try:
             data = open_data(
                 self.pipeline.data, self.home.data, self.base, self.control,
-                lambda done, text: self._tell(0.0, text),
+                lambda done, text: self.watcher.on_progress(0.0, text),
             )  # fmt: skip
         except EspalierError as error:
             return (), (Problem(error.message, error.advice, ("data", "path")),)
@@ -255,7 +264,7 @@ class _Rehearsal:
         for number, node in enumerate(self.pipeline.active):
             self.control.checkpoint()
             self._fraction, self._stage = number / len(self.pipeline.active), node.title
-            self._tell(self._fraction, node.title)
+            self.watcher.on_progress(self._fraction, node.title)
             source = self.pipeline.root(node)
             if source.id not in general and self.pipeline.parent(node) == source.id:
                 problem = self._source_problem(maker, node)
@@ -268,7 +277,7 @@ class _Rehearsal:
             trials[node.id] = (
                 Trial(node.id, node.title, "skipped") if stuck else self._trial(maker, evaluator, node)
             )
-            self.on_trial(trials[node.id])
+            self.watcher.on_trial(trials[node.id])
         return tuple(trials.values()), tuple(general.values())
 
     def _source_problem(self, maker: StageRunner, node: StageNode) -> Problem | None:
@@ -285,9 +294,11 @@ class _Rehearsal:
         place: Place = ("stages", self.pipeline.stage_ids.index(node.id))
         try:
             maker.make(node, seed, _silent)
-            self._tell(self._fraction, f"{node.title}: exporting and verifying")
+            self.watcher.on_progress(self._fraction, f"{node.title}: exporting and verifying")
             files = evaluator.files_of(node, maker, seed)
-            self.on_made(node, evaluator.run.stage_folder(stage_key(self.pipeline, node.id, seed)), files)
+            self.watcher.on_made(
+                node, evaluator.run.stage_folder(stage_key(self.pipeline, node.id, seed)), files
+            )
         except EspalierError as error:
             problem = Problem(error.message, error.advice, named_field(node, error, place))
             fault = isinstance(error, Fault)
@@ -309,7 +320,9 @@ class _Rehearsal:
 
     def _heard(self, event: Event) -> None:
         if isinstance(event, PhaseStarted):
-            self._tell(self._fraction, f"{self._stage}: {event.text[:1].lower()}{event.text[1:]}")
+            self.watcher.on_progress(
+                self._fraction, f"{self._stage}: {event.text[:1].lower()}{event.text[1:]}"
+            )
 
 
 def named_field(node: Node, error: EspalierError, place: Place) -> Place:

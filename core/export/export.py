@@ -120,10 +120,9 @@ def export_stage(
     stage_key: str,
     artefact_id: str,
     target: Path,
+    settings: ExportSettings | None = None,
     control: RunControl | None = None,
     on_progress: Say | None = None,
-    home: Home | None = None,
-    settings: ExportSettings | None = None,
 ) -> ExportResult:
     """Write a stage's file to `target` as the settings say, verified on the test images in a fresh process.
 
@@ -143,7 +142,7 @@ def export_stage(
     kind = format_called(settings.format)
     if reason := kind.reason_against(subject, settings):
         raise EspalierError(f"{report.name} ({artefact.label}) cannot be exported as {kind.title}.", reason)
-    work = _Export(run, subject, kind, settings, target, control, on_progress, home or Home.default())
+    work = _Export(run, subject, kind, settings, target, control, on_progress, Home.default())
     try:
         return work.run()
     except OSError as error:

@@ -5,7 +5,7 @@ ratio of the block medians with a 99 % interval, or "no measurable difference" w
 """
 
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,20 @@ def make_sample(path: Path, size: int, channels: int = 3) -> None:
     save_array(path, session.noise((channels, size, size)))
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuringProcess:
+    """How the process that measures is kept: where it writes what it says, who stops it, who is told how far it is."""
+
+    log: Path | None = None
+    control: RunControl | None = None
+    on_progress: ProgressCallback = lambda fraction, text: None
+
+
 def profile_artefact(
     model: Path,
     baseline: Path | None,
     sample: Path,
-    log: Path | None = None,
-    control: RunControl | None = None,
-    on_progress: ProgressCallback | None = None,
+    process: MeasuringProcess = MeasuringProcess(),
     budget: Budget | None = None,
     prepare: dict[str, Any] | None = None,
     measurements: Memory | None = None,
@@ -57,7 +64,6 @@ def profile_artefact(
     Args:
         baseline: the file to compare with; None measures `model` alone.
         sample: .npy, float32 [1, c, s, s]; see `make_sample`.
-        log: where the measuring process writes what it says.
         prepare: the decoded images' size and how they are prepared, see `core.profiling.session.time_block`.
         measurements: of this machine, from which its pace is known; None gives times as they are.
 
@@ -75,7 +81,7 @@ def profile_artefact(
     """
     budget = budget or Budget()
     cores = usable_cores()
-    tell = on_progress or (lambda fraction, text: None)
+    tell, log, control = process.on_progress, process.log, process.control
     with Child("measure", log) as child, tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
         tell(0.0, "Measuring latency")
         pace = pace_of(measurements, Path(scratch), child, control) if measurements else None

@@ -43,15 +43,15 @@ def run_training(
     """
     import torch
 
-    from core.data.batches import Batches
+    from core.data.batches import Batches, BatchForm, Draws
     from core.training.loop import TrainingContext, train
 
     model.to(context.device, memory_format=torch.channels_last)
     key = f"{context.key}/{phase}"
     training, validation = (
         Batches(
-            context.data, split, size, context.preprocess, changes, context.device, context.seed, key,
-            channels_last=True, shuffle=split == "train", balance=context.balance,
+            context.data, split, context.preprocess, BatchForm(size, context.device, channels_last=True),
+            Draws(context.seed, key, split == "train", context.balance), changes,
         )
         for split, size, changes in (
             ("train", settings.batch_size, context.augmentation),

@@ -229,7 +229,7 @@ def _train(
     def optimiser(parameters: "list[nn.Parameter]", training: TrainingSettings) -> "DHSPG":
         layers = [layer_groups(model, group) for group in groups]
         made.append(DHSPG(
-            make_optimiser(parameters, training), layers, settings.target_group_sparsity, start, end,
+            make_optimiser(parameters, training), layers, settings.target_group_sparsity, range(start, end),
             settings.round_to, settings.epsilon, settings.compare == "layer",
         ))  # fmt: skip
         return made[-1]
@@ -246,21 +246,19 @@ def _train(
 
 def _steps(settings: OnlyTrainOnceParams, context: StageContext) -> int:
     """Optimiser steps in an epoch, as `run_training` takes them."""
-    from core.data.batches import Batches
+    from core.data.batches import Batches, BatchForm, Draws
 
-    return Batches(
-        context.data, "train", settings.training.batch_size, context.preprocess, context.augmentation,
-        context.device, context.seed, context.key, shuffle=True, balance=context.balance,
-    ).steps  # fmt: skip
+    form = BatchForm(settings.training.batch_size, context.device)
+    draws = Draws(context.seed, context.key, shuffle=True, balance=context.balance)
+    return Batches(context.data, "train", context.preprocess, form, draws, context.augmentation).steps
 
 
 def _images(context: StageContext) -> "Tensor":
     """Validation images, on the processor: its arithmetic is float32 throughout."""
-    from core.data.batches import Batches
+    from core.data.batches import Batches, BatchForm, Draws
 
-    batches = Batches(
-        context.data, "validation", _COMPARED, context.preprocess, None, "cpu", context.seed, context.key
-    )
+    draws = Draws(context.seed, context.key)
+    batches = Batches(context.data, "validation", context.preprocess, BatchForm(_COMPARED), draws)
     return next(batches.epoch(0))[0]
 
 

@@ -156,20 +156,12 @@ def _batches(rows: "np.ndarray", context: StageContext) -> "Iterator[Tensor]":
 
 
 def _validation_top1(model: "nn.Module", context: StageContext) -> float:
-    from core.data.batches import Batches
+    from core.data.batches import Batches, BatchForm, Draws
     from core.training.loop import evaluate
     from core.training.precision import resolve_precision
 
-    batches = Batches(
-        context.data,
-        "validation",
-        _BATCH,
-        context.preprocess,
-        None,
-        context.device,
-        context.seed,
-        context.key,
-    )
+    form, draws = BatchForm(_BATCH, context.device), Draws(context.seed, context.key)
+    batches = Batches(context.data, "validation", context.preprocess, form, draws)
     return evaluate(model.eval(), batches, resolve_precision("float32", context.device), context.control)[1]
 
 

@@ -160,15 +160,14 @@ class DHSPG(torch.optim.Optimizer):
         base: torch.optim.Optimizer,
         layers: list[LayerGroups],
         sparsity: float,
-        start: int,
-        end: int,
+        steps: range,
         round_to: int = 1,
         epsilon: float = 0.0,
         within_layer: bool = True,
     ):
         super().__init__(base.param_groups, base.defaults)
         self.base, self.layers = base, layers
-        self.sparsity, self.start, self.end, self.round_to = sparsity, start, end, round_to
+        self.sparsity, self.start, self.end, self.round_to = sparsity, steps.start, steps.stop, round_to
         self.epsilon, self.within_layer = epsilon, within_layer
         self.steps = 0
         self.redundant: list[Tensor] | None = None

@@ -319,8 +319,7 @@ def _described(model: nn.Module, shadow: _Shadow, leader: str, cut: Any) -> tupl
         else:
             continue
         members.append(path)
-        for name, role, axis in parts:
-            slices.append(_slice(shadow, item, channels // bundle, target, path, name, role, axis))
+        slices += [_slice(shadow, item, channels // bundle, path, part) for part in parts]
     params, macs = _per_unit(shadow.model, slices, channels // bundle)
     kind = tuple(sorted(f"{type(shadow.model.get_submodule(s.layer)).__name__} {s.role}" for s in slices))
     group = ChannelGroup(
@@ -342,9 +341,9 @@ def _parts(module: nn.Module, reads: bool) -> list[tuple[str, Role, int]]:
     return [part for part in found if getattr(module, part[0]) is not None]
 
 
-def _slice(
-    shadow: _Shadow, item: Any, units: int, module: Any, path: str, name: str, role: Any, axis: int
-) -> Slice:
+def _slice(shadow: _Shadow, item: Any, units: int, path: str, part: tuple[str, Any, int]) -> Slice:
+    """The part (name, role, axis) of the layer at `path` that one step of torch-pruning's group cuts."""
+    (name, role, axis), module = part, item.dep.target.module
     pairs = torch.tensor([item.idxs, item.root_idxs])  # [2, p]
     pairs[1] %= units
     if role == "reads" and isinstance(module, nn.Conv2d) and module.groups > 1:

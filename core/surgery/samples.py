@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from core.common.control import RunControl
-from core.data.batches import Batches
+from core.data.batches import Batches, BatchForm, Draws
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess
 
@@ -43,8 +43,8 @@ def training_batches(
     """
     key = f"{context.key}/{purpose}"
     source = Batches(
-        context.data, "train", batch_size, context.preprocess, None, context.device, context.seed, key,
-        channels_last=True, shuffle=True,
+        context.data, "train", context.preprocess, BatchForm(batch_size, context.device, channels_last=True),
+        Draws(context.seed, key, shuffle=True),
     )  # fmt: skip
     for number in range(batches):
         context.control.checkpoint()

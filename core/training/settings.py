@@ -4,6 +4,8 @@ from typing import Literal
 
 from core.common.params import Params, param
 
+FORWARD_SHARE = 0.35  # of the time of a training step: a forward pass without gradients
+
 
 class TrainingSettings(Params):
     """How weights are trained: shared by every stage that trains.

@@ -135,10 +135,8 @@ def make_menus(
     recipes: Sequence[Recipe],
     open_recipe: Callable[[Path], None],
     show_place: Callable[[str], None],
-    choose_theme: Callable[[theme.Choice], None],
-    theme_choice: str,
-    undo: QAction,
-    redo: QAction,
+    themes: theme.Theme,
+    undo_redo: Sequence[QAction],
 ) -> None:
     """Fill the menu bar."""
     bar = window.menuBar()
@@ -156,7 +154,7 @@ def make_menus(
     file.addSeparator()
     file.addAction(actions.quit)
     edit = _menu(bar.addMenu(tr("&Edit")), "menu-edit")
-    edit.addActions([undo, redo])
+    edit.addActions(undo_redo)
     edit.addSeparator()
     actions.settings.setMenuRole(QAction.MenuRole.PreferencesRole)
     edit.addAction(actions.settings)
@@ -171,9 +169,9 @@ def make_menus(
         entry.setShortcut(QKeySequence(f"Ctrl+{number}"))
         entry.triggered.connect(lambda _=False, place=place: show_place(place))
     view.addSeparator()
-    themes = _menu(view.addMenu(tr("&Theme")), "menu-theme")
+    theme_menu = _menu(view.addMenu(tr("&Theme")), "menu-theme")
     words = (("system", tr("As the system")), ("light", tr("Light")), ("dark", tr("Dark")))
-    _choices(themes, words, theme_choice, choose_theme)
+    _choices(theme_menu, words, themes.choice, themes.choose)
     help = _menu(bar.addMenu(tr("&Help")), "menu-help")
     help.addActions([actions.guide, actions.reference])
     help.addSeparator()

@@ -55,12 +55,12 @@ class Checking(QObject):
         def job(control: RunControl, say: Say) -> CheckResult:
             from core.engine.cost_estimate import estimate
             from core.engine.options import Options
-            from core.engine.preflight import preflight
+            from core.engine.preflight import Watcher, preflight
 
             machine = Options(**options)
             flight = preflight(
-                pipeline, base, home, machine,
-                lambda done, words: say((done * _PREFLIGHT, words)), control, say,
+                pipeline, base, home, machine, control,
+                Watcher(lambda done, words: say((done * _PREFLIGHT, words)), say),
             )  # fmt: skip
             if not flight.passed:
                 return CheckResult(flight, None)

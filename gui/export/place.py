@@ -184,9 +184,7 @@ class ExportPlace(QObject):
             def moved(part: float, words: str) -> None:
                 say((part, words))
 
-            return exporting.export_stage(
-                run, report.key, artefact.id, target, control, moved, settings=settings
-            )
+            return exporting.export_stage(run, report.key, artefact.id, target, settings, control, moved)
 
         if not self.exporter.running:
             self._moved(0.0, tr("Writing the file"))

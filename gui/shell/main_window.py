@@ -134,8 +134,8 @@ class MainWindow(QMainWindow):
         ):  # fmt: skip
             action.triggered.connect(lambda _checked=False, slot=slot: slot())
         make_menus(
-            self, a, recipes.recipes(), desk.open_path, self.go, self.theme.choose,
-            self.theme.choice, self.editor.commands.undo, self.editor.commands.redo,
+            self, a, recipes.recipes(), desk.open_path, self.go, self.theme,
+            (self.editor.commands.undo, self.editor.commands.redo),
         )  # fmt: skip
         self.theme.changed.connect(self._retheme)
 

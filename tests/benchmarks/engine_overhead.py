@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from core.common.control import RunControl
-from core.data.batches import Batches
+from core.data.batches import Batches, BatchForm, Draws
 from core.data.preprocess import make_preprocess
 from core.data.store import open_data
 from core.document import pipeline as documents
@@ -92,7 +92,9 @@ def main() -> int:
         model, _ = build_network(BackboneSettings(), len(data.classes), Path(folder), seed=0)
         model.to(memory_format=torch.channels_last)
         training, validation = (
-            Batches(data, split, size, preprocess, changes, "cpu", 0, "benchmark", channels_last=True)
+            Batches(
+                data, split, preprocess, BatchForm(size, channels_last=True), Draws(0, "benchmark"), changes
+            )
             for split, size, changes in (
                 ("train", 128, pipeline.data.augmentation),
                 ("validation", 256, None),

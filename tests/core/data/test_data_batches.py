@@ -9,7 +9,7 @@ import torch
 
 from core.common.errors import EspalierError
 from core.data.augment import augment
-from core.data.batches import Batches
+from core.data.batches import Batches, BatchForm, Draws
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess
 from core.data.randomness import derive_seed
@@ -48,8 +48,9 @@ def batches(
     augmentation: Augmentation | None = None,
     **more: object,
 ) -> Batches:
-    options = {"device": "cpu", "seed": 3, "key": "stage"} | more
-    return Batches(data, split, size, PREPROCESS, augmentation, **options)
+    form = {"device": "cpu"} | {name: more.pop(name) for name in ("device", "channels_last") if name in more}
+    draws = Draws(**{"seed": 3, "key": "stage"} | more)
+    return Batches(data, split, PREPROCESS, BatchForm(size, **form), draws, augmentation)
 
 
 def numbers(images: torch.Tensor) -> list[int]:
@@ -205,7 +206,7 @@ def test_channels_last_is_the_layout_only(data):
 
 
 def test_batches_of_a_memory_map_leave_it_alone(sample_data):
-    part = Batches(sample_data, "test", 50, Preprocess(28), Augmentation(), "cpu", 0, "x")
+    part = Batches(sample_data, "test", Preprocess(28), BatchForm(50), Draws(0, "x"), Augmentation())
     images, labels = next(iter(part.epoch(0)))
     assert images.shape == (50, 3, 28, 28) and labels.shape == (50,)
     images.zero_()

@@ -11,7 +11,7 @@ from core.common.errors import EspalierError, Stopped
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.engine.options import Options
-from core.engine.preflight import Preflight, Trial, named_field, preflight, small
+from core.engine.preflight import Preflight, Trial, Watcher, named_field, preflight, small
 from core.runs.home import Home
 
 ONE = Options("cpu", 1)
@@ -83,7 +83,7 @@ def test_a_chain_goes_through_to_its_last_file(home: Home) -> None:
     told: list[Trial] = []
     found = preflight(
         documents.loads(CHAIN), home.folder.parent, home, ONE,
-        lambda done, words: heard.append(words), on_trial=told.append,
+        None, Watcher(lambda done, words: heard.append(words), told.append),
     )  # fmt: skip
     assert found.passed, found.lines()
     assert [(t.id, t.state, t.files) for t in found.trials] == [

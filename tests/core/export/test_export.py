@@ -218,11 +218,11 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
 def test_every_format_answers_like_the_network(
     finished: tuple[Home, RunFolder], tmp_path: Path, stage: str, name: str, changes: dict[str, Any]
 ) -> None:
-    home, run = finished
+    _, run = finished
     settings = ExportSettings.parse({"latency": False, **changes})
     told: list[float] = []
     target = tmp_path / "out" / name
-    result = export_stage(run, stage, "", target, None, lambda done, words: told.append(done), home, settings)
+    result = export_stage(run, stage, "", target, settings, None, lambda done, words: told.append(done))
     assert result.path == target and told == sorted(told) and told[-1] == 1.0
     assert sorted(target.parent.iterdir()) == sorted(result.files)  # nothing half-written is left
     last, report = result.ladder[-1], run.report(stage)
@@ -243,7 +243,7 @@ def test_every_format_answers_like_the_network(
 
 @pytest.mark.slow
 def test_a_file_that_does_not_agree_is_not_written(finished: tuple[Home, RunFolder], tmp_path: Path) -> None:
-    home, run = finished
+    _, run = finished
     answers = run.stage_folder("fp32").artefacts.network_logits
     kept, target = answers.read_bytes(), tmp_path / "out" / "model.pt2"
     target.parent.mkdir()
@@ -251,7 +251,7 @@ def test_a_file_that_does_not_agree_is_not_written(finished: tuple[Home, RunFold
     np.save(answers, np.load(answers) + 0.5)
     try:
         with pytest.raises(EspalierError, match="does not agree with the network"):
-            export_stage(run, "fp32", "", target, None, None, home, ExportSettings(format="torch-export"))
+            export_stage(run, "fp32", "", target, ExportSettings(format="torch-export"))
     finally:
         answers.write_bytes(kept)
     assert [path.name for path in target.parent.iterdir()] == ["model.pt2"]

@@ -12,7 +12,7 @@ from core.common.errors import EspalierError, Stopped
 from core.machine.child import Child
 from core.machine.fingerprint import usable_cores
 from core.profiling import PROTOCOL_VERSION, session
-from core.profiling.latency import answer, latency, make_sample, profile_artefact
+from core.profiling.latency import MeasuringProcess, answer, latency, make_sample, profile_artefact
 from core.profiling.protocol import Block, Budget, Timing, measure
 from core.profiling.session import memory, paced_runs, timed_runs, warm_up
 from core.profiling.statistics import Interval, differs
@@ -198,8 +198,7 @@ def test_a_much_larger_file_is_measurably_slower(folder):
         folder / "large.onnx",
         folder / "small.onnx",
         folder / "sample.npy",
-        log=folder / "measure.log",
-        on_progress=lambda fraction, text: told.append(fraction),
+        MeasuringProcess(folder / "measure.log", None, lambda fraction, text: told.append(fraction)),
         budget=QUICK,
     )
     assert change["latency_ms"].low > 1.5 and change["throughput"].high < 1
@@ -230,8 +229,8 @@ def test_stopping_ends_the_measurement(folder):
     control = RunControl()
     with pytest.raises(Stopped):
         profile_artefact(
-            folder / "small.onnx", None, folder / "sample.npy", control=control,
-            on_progress=lambda fraction, text: control.stop(), budget=QUICK,
+            folder / "small.onnx", None, folder / "sample.npy",
+            MeasuringProcess(None, control, lambda fraction, text: control.stop()), budget=QUICK,
         )  # fmt: skip
 
 

@@ -109,7 +109,7 @@ def problem(base: str = "sgd", **more: object) -> tuple[nn.Linear, DHSPG, Tensor
         "sgd": lambda: torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4),
         "adamw": lambda: torch.optim.AdamW(model.parameters(), lr=0.01),
     }
-    optimiser = DHSPG(kinds[base](), layers, **{"sparsity": 0.5, "start": 5, "end": 15} | more)
+    optimiser = DHSPG(kinds[base](), layers, **{"sparsity": 0.5, "steps": range(5, 15)} | more)
     random = torch.Generator().manual_seed(1)
     return model, optimiser, torch.randn(64, 6, generator=random), torch.randn(64, 12, generator=random)
 
@@ -150,7 +150,7 @@ def test_before_the_start_it_is_the_base_optimiser():
 
 
 def test_redundant_norms_stay_below_the_falling_ceiling():
-    model, optimiser, x, y = problem(start=5, end=15)
+    model, optimiser, x, y = problem(steps=range(5, 15))
     advance(model, optimiser, x, y, 5)
     before = torch.cat([model.weight, model.bias[:, None]], 1).norm(dim=1)
     for step in range(1, 10):
@@ -165,7 +165,7 @@ def test_a_layer_may_keep_all_its_groups():
     torch.manual_seed(0)
     wide, narrow = nn.Linear(6, 12), nn.Linear(6, 1)
     layers = [LayerGroups(((layer.weight, 0, torch.arange(len(layer.weight))),)) for layer in (wide, narrow)]
-    optimiser = DHSPG(torch.optim.SGD([wide.weight, narrow.weight], lr=0.1), layers, 0.9, 0, 4)
+    optimiser = DHSPG(torch.optim.SGD([wide.weight, narrow.weight], lr=0.1), layers, 0.9, range(4))
     before = narrow.weight.detach().clone()
     for _ in range(6):
         optimiser.zero_grad()

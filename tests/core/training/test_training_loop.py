@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
-from core.data.batches import Batches
+from core.data.batches import Batches, BatchForm, Draws
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.data.settings import Augmentation
@@ -57,8 +57,8 @@ def fit(
     **more: object,
 ) -> TrainingResult:
     preprocess = make_preprocess(SETTINGS, data)
-    training = Batches(data, "train", how.batch_size, preprocess, Augmentation(), "cpu", seed, key)
-    validation = Batches(data, "validation", 100, preprocess, None, "cpu", seed, key)
+    training = Batches(data, "train", preprocess, BatchForm(how.batch_size), Draws(seed, key), Augmentation())
+    validation = Batches(data, "validation", preprocess, BatchForm(100), Draws(seed, key))
     context = TrainingContext("stage", seed, key, "cpu", control or RunControl(), emit, state)
     return train(model, training, validation, how, context, **more)
 
@@ -137,7 +137,9 @@ def test_one_epoch_is_the_steps_written_out(data):
     model, by_hand = network(), network()
     model[3].p = by_hand[3].p = 0.0
     result = fit(model, data, how)
-    batches = Batches(data, "train", 32, make_preprocess(SETTINGS, data), Augmentation(), "cpu", 1, "key")
+    batches = Batches(
+        data, "train", make_preprocess(SETTINGS, data), BatchForm(32), Draws(1, "key"), Augmentation()
+    )
     parameters = list(by_hand.parameters())
     optimiser = torch.optim.SGD(parameters, lr=1.0, momentum=0.9, nesterov=True, weight_decay=0.01)
     losses = []
@@ -191,7 +193,7 @@ def test_the_best_epochs_weights_are_kept(data):
     kept, best = copies[result.best_epoch]
     assert best and not copies[4][1]
     assert all(torch.equal(tensor, kept[name]) for name, tensor in model.state_dict().items())
-    validation = Batches(data, "validation", 64, make_preprocess(SETTINGS, data), None, "cpu", 1, "key")
+    validation = Batches(data, "validation", make_preprocess(SETTINGS, data), BatchForm(64), Draws(1, "key"))
     model.eval()
     assert (
         evaluate(model, validation, resolve_precision("float32", "cpu"), RunControl())[1] == result.best_top1
