@@ -124,7 +124,7 @@ def test_a_good_export_shows_its_verification(
     rungs = tuple(ladder(steps, LABELS))
 
     def export(
-        run: Any, key: str, artefact: str, target: Path, control: Any, on_progress: Any, settings: Any
+        run: Any, key: str, artefact: str, target: Path, settings: Any, control: Any, on_progress: Any
     ) -> ExportResult:
         asked.append((key, artefact, target, settings.format))
         on_progress(0.5, "Verifying")
