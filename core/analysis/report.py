@@ -1,12 +1,12 @@
 """The report of a run as Markdown, from what its folder holds; and the paper's rows for tables."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from core.analysis.heat_map import HeatMap
 from core.analysis.rows import Row
 from core.analysis.table import as_markdown
-from core.document.pipeline import Pipeline
 from core.records.metrics import METRICS, TABLE_COLUMNS
 from core.records.reports import Metric, StageReport
 
@@ -23,8 +23,18 @@ def paper_rows(paper: Any) -> list[Row]:
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class RunTexts:
+    """What the pipeline's author wrote: name, description, what papers report, notes."""
+
+    name: str
+    about: str
+    papers: Sequence[Any]
+    notes: Sequence[str]
+
+
 def run_report(
-    pipeline: Pipeline,
+    texts: RunTexts,
     rows: Sequence[Row],
     reports: Sequence[StageReport],
     machine: dict[str, Any],
@@ -32,7 +42,7 @@ def run_report(
     grid: HeatMap | None = None,
 ) -> str:
     """The report's text."""
-    parts = [f"# {pipeline.name}", pipeline.about, "## Comparison", as_markdown(rows)]
+    parts = [f"# {texts.name}", texts.about, "## Comparison", as_markdown(rows)]
     parts.append(
         "Every figure is of the exported file named in its row, on the test images, in ONNX Runtime on the processor; "
         "latency is the median for one image on one thread. ≈ marks a change that the measurement cannot tell from none."
@@ -43,7 +53,7 @@ def run_report(
             f"{grid.title}. As a picture: `grid.svg`; as data: `grid.csv`.",
             grid.as_markdown(),
         ]
-    for paper in pipeline.paper:
+    for paper in texts.papers:
         parts += [
             "## What the paper reports",
             f"{paper.source}. {paper.setting}",
@@ -51,8 +61,8 @@ def run_report(
         ]
         parts.append("\n".join(f"- {remark}" for remark in paper.remarks))
     parts += ["## Stages", *(_stage(report) for report in reports)]
-    if pipeline.notes:
-        parts += ["## Notes", "\n".join(f"- {note}" for note in pipeline.notes)]
+    if texts.notes:
+        parts += ["## Notes", "\n".join(f"- {note}" for note in texts.notes)]
     parts += [
         "## Machine",
         "\n".join(f"- {label}: {_plain(value)}" for label, value in {**machine, "device": device}.items()),

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from core.analysis.report import run_report
+from core.analysis.report import RunTexts, run_report
 from core.analysis.table import table_rows
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
@@ -185,8 +185,9 @@ class Engine:
         pipeline, reports = self.pipeline, self.folder.reports()
         rows = table_rows(reports, pipeline.baseline_id)
         text = run_report(
-            pipeline, rows, reports, self.folder.info.machine, self.options.device, read_grid(self.folder)
-        )
+            RunTexts(pipeline.name, pipeline.about, pipeline.paper, pipeline.notes), rows, reports,
+            self.folder.info.machine, self.options.device, read_grid(self.folder),
+        )  # fmt: skip
         write_atomically(self.folder.folder / "report.md", text)
         final = self.folder.report(stage_key(pipeline, pipeline.final_id, pipeline.axes.seed[0]))
         if final is not None and final.main is not None:
