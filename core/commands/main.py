@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import core
-from core.commands import offers, profile, results, runs
+from core.commands import offers, profile, results, run_list, runs
 from core.commands.terminal import say
 from core.common.errors import EspalierError, Stopped
 
@@ -72,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(do=runs.check)
 
     commands.add_parser("recipes", help="list the recipes").set_defaults(do=offers.list_recipes)
+
+    run_list.add_parser(commands)
 
     compare = commands.add_parser("compare", help="compare the stages of runs")
     compare.add_argument(

@@ -160,6 +160,25 @@ def cached_stages(folder: Path) -> int | None:
     return sum(cached) if cached else None
 
 
+def find_line(home: Home, text: str) -> RunLine:
+    """The run of the list that a person names: by its folder, its name, or the beginning of its folder's name.
+
+    Raises:
+        EspalierError: when none or several are called so.
+    """
+    lines = list_runs(home)
+    path = Path(text).expanduser().resolve()
+    exact = [line for line in lines if line.folder.resolve() == path or line.folder.name == text]
+    fitting = exact or [line for line in lines if line.folder.name.startswith(text) or line.name == text]
+    if len(fitting) != 1:
+        names = ", ".join(line.folder.name for line in (fitting or lines)[:5]) or "there are none yet"
+        raise EspalierError(
+            f"Expected one run of the list, found {'several' if fitting else 'none'} for {text!r}.",
+            f"Runs: {names}.",
+        )
+    return fitting[0]
+
+
 def matches(line: RunLine, words: str) -> bool:
     """Whether every word stands somewhere in the run's texts."""
     about = (

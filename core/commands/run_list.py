@@ -1,0 +1,164 @@
+"""`espalier runs`: the person's runs as a list; other names and tags; the trash."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.commands.terminal import say
+from core.common.errors import EspalierError
+
+_HEAD = ("Run", "Name", "Tags", "Status", "Started", "Top-1 [%]", "Latency [ms]", "Size [MB]")
+_WORDS = 5  # of the columns: what is not a figure
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command and what it can do with a run."""
+    runs = commands.add_parser("runs", help="list your runs; name, tag, delete them and put them back")
+    runs.add_argument(
+        "--find", nargs="+", metavar="WORD", default=[], help="only runs in which every word stands"
+    )
+    runs.add_argument("--json", action="store_true", help="print one JSON list with all that is known")
+    runs.set_defaults(do=show)
+    actions = runs.add_subparsers(metavar="ACTION")
+    named = "the run's folder or name, or the beginning of the folder's name"
+    rename = actions.add_parser("rename", help="give a run another name; its folder stays")
+    rename.add_argument("run", metavar="RUN", help=named)
+    rename.add_argument("name", metavar="NAME")
+    rename.set_defaults(do=rename_run)
+    tag = actions.add_parser("tag", help="add tags to a run, or take them off")
+    tag.add_argument("run", metavar="RUN", help=named)
+    tag.add_argument("tags", nargs="+", metavar="TAG")
+    tag.add_argument("--remove", action="store_true", help="take these tags off")
+    tag.set_defaults(do=tag_run)
+    delete = actions.add_parser("delete", help="move runs to the trash, where they stay for 30 days")
+    delete.add_argument("runs", nargs="+", metavar="RUN", help=named)
+    delete.set_defaults(do=delete_runs)
+    restore = actions.add_parser("restore", help="put deleted runs back; without a name, list the trash")
+    restore.add_argument("runs", nargs="*", metavar="RUN", help=f"{named}; or a folder to list again")
+    restore.set_defaults(do=restore_runs)
+
+
+def show(options: argparse.Namespace) -> int:
+    from core.common.text_tables import aligned
+    from core.runs.final_figures import final_figures
+    from core.runs.home import Home
+    from core.runs.library import STATUS_WORDS, list_runs, matches
+
+    words = " ".join(options.find)
+    lines = [line for line in list_runs(Home.default()) if matches(line, words)]
+    figures = [final_figures(line.folder) for line in lines]
+    if options.json:
+        print(json.dumps([_plain(line, found) for line, found in zip(lines, figures, strict=True)], indent=1))
+    elif lines:
+        rows = [
+            (
+                str(line.folder) if line.elsewhere else line.folder.name, line.name, ", ".join(line.tags),
+                STATUS_WORDS[line.status], line.when,
+                _number(found.top1, 2), _number(found.latency_ms, 3), _number(found.size_mb, 3),
+            )
+            for line, found in zip(lines, figures, strict=True)
+        ]  # fmt: skip
+        print(aligned(_HEAD, rows, _WORDS))
+    else:
+        say("No run fits." if words else "There are no runs yet.")
+    return 0
+
+
+def _plain(line: Any, found: Any) -> dict[str, Any]:
+    return {
+        "run": str(line.folder), "name": line.name, "pipeline": line.pipeline, "status": line.status,
+        "started": line.started, "seconds": line.seconds, "top1": found.top1, "latency_ms": found.latency_ms,
+        "size_mb": found.size_mb, "tags": list(line.tags), "notes": line.notes, "elsewhere": line.elsewhere,
+        "here": line.here,
+    }  # fmt: skip
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return "–" if value is None else f"{value:.{decimals}f}"
+
+
+def rename_run(options: argparse.Namespace) -> int:
+    from core.runs.home import Home
+    from core.runs.library import annotate, find_line
+
+    home = Home.default()
+    line = find_line(home, options.run)
+    print(f"{line.folder.name}: {annotate(home, line, options.name, line.tags, line.notes).name}")
+    return 0
+
+
+def tag_run(options: argparse.Namespace) -> int:
+    from core.runs.home import Home
+    from core.runs.library import annotate, find_line, parse_tags
+
+    home = Home.default()
+    line = find_line(home, options.run)
+    given = parse_tags(",".join(options.tags))
+    others = tuple(tag for tag in line.tags if tag not in given)
+    if options.remove and (missing := [tag for tag in given if tag not in line.tags]):
+        raise EspalierError(
+            f"The run {line.folder.name} has no tag {missing[0]!r}.",
+            f"Tags: {', '.join(line.tags) or 'none'}.",
+        )
+    tags = others if options.remove else (*line.tags, *(tag for tag in given if tag not in line.tags))
+    changed = annotate(home, line, line.name, tags, line.notes)
+    print(f"{line.folder.name}: {', '.join(changed.tags) or 'no tags'}")
+    return 0
+
+
+def delete_runs(options: argparse.Namespace) -> int:
+    from core.runs.home import Home
+    from core.runs.library import find_line
+    from core.runs.trash import KEPT_DAYS, delete
+
+    home = Home.default()
+    lines = {line.folder: line for line in (find_line(home, text) for text in options.runs)}
+    for line in lines.values():  # one by one: what comes before a failure is told
+        delete(home, [line])
+        if line.elsewhere:
+            print(f"{line.folder}: off the list, with the name, tags and notes given here; the folder stays.")
+            say(f"To list it again: espalier runs restore {line.folder}")
+        else:
+            print(f"{line.folder.name}: in the trash for {KEPT_DAYS} days.")
+            say(f"To put it back: espalier runs restore {line.folder.name}")
+    return 0
+
+
+def restore_runs(options: argparse.Namespace) -> int:
+    from core.common.durations import date_and_time
+    from core.common.text_tables import aligned
+    from core.runs.home import Home
+    from core.runs.library import register
+    from core.runs.trash import restore, trashed
+
+    home = Home.default()
+    if not options.runs:
+        rows = [(each.folder.name, each.name, date_and_time(each.at)) for each in trashed(home)]
+        print(aligned(("Run", "Name", "Deleted"), rows, 3)) if rows else say("The trash is empty.")
+        return 0
+    for text in options.runs:
+        if (Path(text) / "run.json").is_file() and home.folder.resolve() not in Path(text).resolve().parents:
+            register(home, Path(text))
+            print(f"{text}: on the list.")
+            continue
+        print(f"{restore(home, _one(trashed(home), text)).name}: back among the runs.")
+    return 0
+
+
+def _one(deleted: Sequence[Any], text: str) -> Any:
+    """The deleted run that a person names.
+
+    Raises:
+        EspalierError: when none or several are called so.
+    """
+    exact = [each for each in deleted if each.folder.name == text]
+    fitting = exact or [each for each in deleted if each.folder.name.startswith(text) or each.name == text]
+    if len(fitting) != 1:
+        names = ", ".join(each.folder.name for each in (fitting or deleted)[:5]) or "it is empty"
+        raise EspalierError(
+            f"Expected one run of the trash, found {'several' if fitting else 'none'} for {text!r}.",
+            f"In the trash: {names}.",
+        )
+    return fitting[0]

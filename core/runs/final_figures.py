@@ -1,0 +1,35 @@
+"""The figures of a run's result, as lists of runs show them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.common.errors import EspalierError
+from core.document.stage_keys import stage_key
+from core.runs.run_folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class FinalFigures:
+    """Of the pipeline's final stage, its headline file, with the first seed; None where it is not known.
+
+    Attributes:
+        top1: on the test images, in percent.
+        latency_ms: of one image on one thread, in milliseconds.
+        size_mb: of the file, in megabytes.
+    """
+
+    top1: float | None = None
+    latency_ms: float | None = None
+    size_mb: float | None = None
+
+
+def final_figures(folder: Path) -> FinalFigures:
+    """What the run in `folder` came to so far; reads its pipeline and one report."""
+    try:
+        run = RunFolder(folder)
+        pipeline = run.pipeline
+        report = run.report(stage_key(pipeline, pipeline.final_id, pipeline.axes.seed[0]))
+    except (EspalierError, OSError, ValueError):  # comparing says what is wrong with it
+        return FinalFigures()
+    found = {name: report.metric(name) if report else None for name in FinalFigures.__slots__}
+    return FinalFigures(**{name: metric.value for name, metric in found.items() if metric is not None})
