@@ -25,8 +25,9 @@ from core.analysis.heat_map import HeatMap
 from core.analysis.rows import Origin, Row
 from core.analysis.settings_table import Line
 from core.analysis.table import table_rows
+from core.common.declarations import declarations
 from core.common.errors import EspalierError
-from core.common.params import Params, when_of
+from core.common.params import Params
 from core.comparison.device_report import read_device_report
 from core.deploy.artefact_folder import ArtefactFolder
 from core.document.pipeline import PaperTable, Pipeline, StageNode
@@ -353,17 +354,15 @@ def _settings(pipeline: Pipeline, node: StageNode) -> Iterator[Line]:
 
 def _lines(group: str, parameters: Params, inside: str = "") -> Iterator[Line]:
     in_force = parameters.model_dump(mode="json")
-    for name, field in type(parameters).model_fields.items():
-        value, label = getattr(parameters, name), field.title or name
-        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        condition = when_of(str(extra.get("when", "")))
-        if condition is not None and not condition.holds(in_force):
+    for field in declarations(type(parameters)):
+        value = getattr(parameters, field.name)
+        if field.when is not None and not field.when.holds(in_force):
             continue
         if isinstance(value, Params):
-            nested = "" if name == "training" else f"{label}: "
+            nested = "" if field.name == "training" else f"{field.label}: "
             yield from _lines(group, value, nested)
         else:
-            yield Line(group, f"{inside}{label}", _in_words(value, str(extra.get("unit", ""))))
+            yield Line(group, f"{inside}{field.label}", _in_words(value, field.unit))
 
 
 def _in_words(value: Any, unit: str) -> str:

@@ -5,15 +5,13 @@
 
 import inspect
 import sys
-import types
 from collections.abc import Iterator
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
-from core.common.params import Params, choices_of
+from core.common.declarations import ParameterDeclaration, declarations
+from core.common.params import Params
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.document.pipeline import SOURCE_KINDS
@@ -91,16 +89,17 @@ def _table(model: type[Params], prefix: str = "") -> str:
 
 
 def _rows(model: type[Params], prefix: str, default: BaseModel | None) -> Iterator[str]:
-    for name, info in model.model_fields.items():
-        kind = _plain(info.annotation)
-        group_default = info.default if isinstance(info.default, BaseModel) else None
-        if kind is TrainingSettings and model is not TrainingSettings:
-            yield f"| `{prefix}{name}` | {_differences(group_default)} | | {_cell(info)} See [training](#training). |"
-        elif isinstance(kind, type) and issubclass(kind, Params):
-            yield from _rows(kind, f"{prefix}{name}.", group_default)
+    for field in declarations(model):
+        group_default = field.default if isinstance(field.default, BaseModel) else None
+        name = f"{prefix}{field.name}"
+        if field.group is TrainingSettings and model is not TrainingSettings:
+            yield f"| `{name}` | {_differences(group_default)} | | {_cell(field)} See [training](#training). |"
+        elif field.group is not None:
+            yield from _rows(field.group, f"{name}.", group_default)
         else:
-            value = getattr(default, name) if default is not None else info.default
-            yield f"| `{prefix}{name}` | {_default(value)} | {_bounds(info)} | {_cell(info)} |"
+            value = field.default if default is None else getattr(default, field.name)
+            shown = "to be given" if field.required and default is None else _default(value)
+            yield f"| `{name}` | {shown} | {_bounds(field)} | {_cell(field)} |"
 
 
 def _differences(default: BaseModel | None) -> str:
@@ -111,24 +110,13 @@ def _differences(default: BaseModel | None) -> str:
     return f"`{{{', '.join(own)}}}`" if own else "as there"
 
 
-def _plain(annotation: Any) -> Any:
-    """The annotation without "or None"."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-        return kinds[0] if len(kinds) == 1 else annotation
-    return annotation
-
-
-def _cell(info: FieldInfo) -> str:
-    choices = choices_of(info)
-    text = f"**{info.title}.** {info.description or ''}" if info.title else info.description or ""
-    text += "".join(f"<br>`{name}`: {sentence}" for name, sentence in choices.items())
+def _cell(field: ParameterDeclaration) -> str:
+    text = f"**{field.label}.** {field.help}"
+    text += "".join(f"<br>`{name}`: {sentence}" for name, sentence in field.choices)
     return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _default(value: Any) -> str:
-    if value is PydanticUndefined:
-        return "to be given"
     return "" if value in ("", None) else f"`{_shown(value)}`"
 
 
@@ -138,11 +126,12 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _bounds(info: FieldInfo) -> str:
-    if get_origin(_plain(info.annotation)) is Literal:
+def _bounds(field: ParameterDeclaration) -> str:
+    if field.kind == "choice":
         return ""
-    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-    found = [f"{sign} {getattr(item, key):g}" for item in info.metadata for key, sign in signs.items() if getattr(item, key, None) is not None]  # fmt: skip
-    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    unit = str(extra.get("unit") or "")
-    return f"{', '.join(found)} {unit}".strip()
+    bounds = []
+    if field.low is not None:
+        bounds.append(f"{'>' if field.open_low else '≥'} {field.low:g}")
+    if field.high is not None:
+        bounds.append(f"{'<' if field.open_high else '≤'} {field.high:g}")
+    return f"{', '.join(bounds)} {field.unit}".strip()

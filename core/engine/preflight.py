@@ -21,11 +21,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pydantic.fields import FieldInfo
-
 from core.common.control import RunControl
+from core.common.declarations import ParameterDeclaration, declarations
 from core.common.errors import EspalierError, Fault, Problem
-from core.common.params import Params, when_of
+from core.common.params import Params
 from core.data.store import open_data
 from core.deploy.artefacts import MadeArtefact
 from core.document import pipeline as documents
@@ -191,24 +190,22 @@ def small(
 def _capped(model: type[Params], settings: dict[str, Any], batch: int | None) -> dict[str, Any]:
     """Settings with every number of epochs, batches and images as low as its cap."""
     changed = dict(settings)
-    for name, field in model.model_fields.items():
-        value, inner = changed.get(name), field.annotation
-        if isinstance(inner, type) and issubclass(inner, Params) and isinstance(value, dict):
-            changed[name] = _capped(inner, value, batch)
+    for field in declarations(model):
+        value = changed.get(field.name)
+        if field.group is not None and isinstance(value, dict):
+            changed[field.name] = _capped(field.group, value, batch)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            changed[name] = _cap(name, field, value, batch)
+            changed[field.name] = _cap(field, value, batch)
     return changed
 
 
-def _cap(name: str, field: FieldInfo, value: float, batch: int | None) -> float:
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    if name == "batch_size":
+def _cap(field: ParameterDeclaration, value: float, batch: int | None) -> float:
+    if field.name == "batch_size":
         return value if batch is None else min(value, batch)
-    cap = _STEPS if name == "steps" else _CAPS.get(str(extra.get("unit", "")))
+    cap = _STEPS if field.name == "steps" else _CAPS.get(field.unit)
     if cap is None or value <= cap:
         return value
-    least = max((getattr(item, "ge", 0) or 0 for item in field.metadata), default=0)
-    return max(cap, least)
+    return max(cap, 0 if field.low is None or field.open_low else field.low)
 
 
 class _Evaluator(Evaluator):
@@ -346,14 +343,12 @@ def named_field(node: Node, error: EspalierError, place: Place) -> Place:
 def _labels(parameters: Params, where: Place = ()) -> Iterator[tuple[Place, str]]:
     """Labels of the settings that matter as they are now."""
     values = parameters.model_dump()
-    for name, field in type(parameters).model_fields.items():
-        inner = getattr(parameters, name)
-        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        condition = when_of(str(extra.get("when", "")))
+    for field in declarations(type(parameters)):
+        inner = getattr(parameters, field.name)
         if isinstance(inner, Params):
-            yield from _labels(inner, (*where, name))
-        elif field.title and (condition is None or condition.holds(values)):
-            yield (*where, name), field.title
+            yield from _labels(inner, (*where, field.name))
+        elif field.when is None or field.when.holds(values):
+            yield (*where, field.name), field.label
 
 
 def _silent(fraction: float) -> None:
