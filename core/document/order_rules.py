@@ -50,21 +50,21 @@ _RULES = (
 )  # fmt: skip
 
 
-def order_problems(link: ChainLink, chain: Sequence[ChainLink], source: str) -> list[Problem]:
+def order_problems(link: ChainLink, chain: Sequence[ChainLink], from_file: bool) -> list[Problem]:
     """Every order rule that `link` breaks.
 
     Args:
         chain: the stages before it, from the source on.
-        source: kind of the chain's root: "backbone", "checkpoint", "onnx", …
+        from_file: the chain's source gives an ONNX file and no network.
     """
     stage = link.stage
     if isinstance(stage, DeploymentStage):
-        return list(_file_problems(link, chain, source))
-    return list(_network_problems(link, chain, source))
+        return list(_file_problems(link, chain, from_file))
+    return list(_network_problems(link, chain, from_file))
 
 
-def _file_problems(link: ChainLink, chain: Sequence[ChainLink], source: str) -> Iterator[Problem]:
-    if not chain and source != "onnx":
+def _file_problems(link: ChainLink, chain: Sequence[ChainLink], from_file: bool) -> Iterator[Problem]:
+    if not chain and not from_file:
         yield Problem(
             f"'{link.title}' works on an exported file, and no stage before it exports one.",
             "Put a 'Train' stage before it; with 0 epochs it exports the network as it is.",
@@ -77,8 +77,8 @@ def _file_problems(link: ChainLink, chain: Sequence[ChainLink], source: str) -> 
             )
 
 
-def _network_problems(link: ChainLink, chain: Sequence[ChainLink], source: str) -> Iterator[Problem]:
-    if source == "onnx":
+def _network_problems(link: ChainLink, chain: Sequence[ChainLink], from_file: bool) -> Iterator[Problem]:
+    if from_file:
         yield Problem(
             f"'{link.title}' changes a PyTorch network, and this chain starts from an ONNX file.",
             "Start from a backbone or a checkpoint, or use stages that work on the exported file.",

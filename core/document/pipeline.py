@@ -19,23 +19,13 @@ from core.common.validation_messages import in_words, kind_of, unknown
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.document.order_rules import ChainLink, order_problems
-from core.models.catalogue import BACKBONES, is_backbone
-from core.models.onnx_source import OnnxSettings
-from core.models.python_source import PythonSettings
-from core.models.settings import BackboneSettings, CheckpointSettings
+from core.sources.base import FileSource, Source
+from core.sources.catalogue import SOURCE_KINDS
 from core.stages.base import ModelStage, Stage
 from core.stages.catalogue import STAGES
-from core.stages.context import NetworkFacts
 
 FORMAT = 1
 _ID = r"^[a-z0-9][a-z0-9-]*$"
-
-SOURCE_KINDS: dict[str, type[Params]] = {
-    "backbone": BackboneSettings,
-    "checkpoint": CheckpointSettings,
-    "python": PythonSettings,
-    "onnx": OnnxSettings,
-}
 
 
 class PipelineError(EspalierError):
@@ -72,9 +62,14 @@ class SourceNode(Node):
     kind: str = "backbone"
 
     @property
+    def source(self) -> Source[Any]:
+        """What its kind can do."""
+        return SOURCE_KINDS[self.kind]
+
+    @property
     def parameters(self) -> Params:
         """The settings as their declared, checked type."""
-        return SOURCE_KINDS[self.kind].parse(self.settings)
+        return self.source.Settings.parse(self.settings)
 
 
 class StageNode(Node):
@@ -319,7 +314,7 @@ def _check_settings(pipeline: Pipeline) -> Iterator[Problem]:
     if pipeline.data.source not in SOURCES:
         yield unknown(pipeline.data.source, "a data set", SOURCES, ("data", "source"))
     for group, nodes, kinds in (
-        ("sources", pipeline.sources, SOURCE_KINDS),
+        ("sources", pipeline.sources, {k: s.Settings for k, s in SOURCE_KINDS.items()}),
         ("stages", pipeline.stages, {k: s.Settings for k, s in STAGES.items()}),
     ):
         for index, node in enumerate(nodes):
@@ -336,10 +331,11 @@ def _check_settings(pipeline: Pipeline) -> Iterator[Problem]:
                 kinds[node.kind].parse(node.settings)
             except ValidationError as error:
                 yield from in_words(error, (*place, "settings"))
-    for index, node in enumerate(pipeline.sources):
-        name = node.settings.get("backbone", BackboneSettings().backbone)
-        if node.kind == "backbone" and not is_backbone(str(name)):
-            yield unknown(name, "a backbone", BACKBONES, ("sources", index, "settings", "backbone"))
+    for index, source in enumerate(pipeline.sources):
+        if source.kind in SOURCE_KINDS:
+            for problem in source.source.check(source.settings):
+                place = ("sources", index, "settings")
+                yield Problem(problem.message, problem.advice, (*place, *problem.place))
 
 
 def _check_references(pipeline: Pipeline) -> Iterator[Problem]:
@@ -416,26 +412,19 @@ def _check_stages(pipeline: Pipeline) -> Iterator[Problem]:
                     (*place, field_name),
                 )
         link, chain = _link(node), [_link(earlier) for earlier in pipeline.chain(node)]
-        for problem in order_problems(link, chain, pipeline.root(node).kind):
+        root = pipeline.root(node)
+        for problem in order_problems(link, chain, isinstance(root.source, FileSource)):
             yield Problem(
                 problem.message, problem.advice, ("stages", index, "from" if node.from_ else "kind")
             )
-        for problem in node.stage.check(node.parameters, _given(pipeline, node)):
+        facts = root.source.facts(root.parameters, pipeline.data.image_size)
+        for problem in node.stage.check(node.parameters, facts):
             yield Problem(problem.message, problem.advice, (*place, *problem.place))
         before.append(node.id)
 
 
 def _link(node: StageNode) -> ChainLink:
     return ChainLink(node.id, node.title, node.stage)
-
-
-def _given(pipeline: Pipeline, node: StageNode) -> NetworkFacts:
-    parameters, size = pipeline.root(node).parameters, pipeline.data.image_size
-    if isinstance(parameters, PythonSettings):
-        return NetworkFacts(
-            None, None, size, f"The network of {Path(parameters.path).name}", parameters.block_names
-        )
-    return NetworkFacts(parameters if isinstance(parameters, BackboneSettings) else None, image_size=size)
 
 
 def is_path(reference: str) -> bool:
@@ -445,4 +434,4 @@ def is_path(reference: str) -> bool:
 
 def settings_class(node: SourceNode | StageNode) -> type[Params]:
     """The declaration that belongs to a node's kind."""
-    return SOURCE_KINDS[node.kind] if isinstance(node, SourceNode) else node.stage.Settings
+    return node.source.Settings if isinstance(node, SourceNode) else node.stage.Settings

@@ -14,9 +14,9 @@ from core.common.declarations import ParameterDeclaration, declarations
 from core.common.params import Params
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
-from core.document.pipeline import SOURCE_KINDS
 from core.models.catalogue import BACKBONES
 from core.records.metrics import METRICS
+from core.sources.catalogue import SOURCE_KINDS
 from core.stages.catalogue import STAGES
 from core.training.settings import TrainingSettings
 
@@ -33,8 +33,8 @@ def reference() -> str:
     """The whole reference as Markdown."""
     parts = [_HEAD, "## Stages", *_stages(), "## Training", _text(TrainingSettings), _table(TrainingSettings)]
     parts += ["## Data", _table(DataSettings), "### Data sets", *_sources(), "## Sources"]
-    for kind, settings in SOURCE_KINDS.items():
-        parts += [f"### `{kind}`", _text(settings), _table(settings)]
+    for kind, source in SOURCE_KINDS.items():
+        parts += [f"### `{kind}`", _text(source.Settings), _table(source.Settings)]
     parts += ["## Networks", _networks(), "## Metrics", _metrics()]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 

@@ -21,8 +21,9 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline, StageNode
 from core.engine.options import Options
 from core.machine.child import Child
-from core.models.onnx_source import OnnxSettings
+from core.models.checkpoint_files import checkpoint_at
 from core.runs.home import Home
+from core.sources.base import FileSource, NetworkSource, OpenContext
 from core.stages.base import ModelStage
 from core.training.settings import FORWARD_SHARE, with_precision
 
@@ -182,9 +183,9 @@ class _Trial:
 
     def _file(self, node: StageNode) -> dict[str, Any]:
         """A stage on the exported file trains nothing: it converts the file and measures what it made."""
-        root = self.pipeline.root(node).parameters
-        if isinstance(root, OnnxSettings):
-            size_mb = (self.base / root.path).stat().st_size / 1e6
+        root = self.pipeline.root(node)
+        if isinstance(root.source, FileSource):
+            size_mb = root.source.file(root.parameters, self.base).stat().st_size / 1e6
         else:
             self.models[node.id] = self._input(node)
             size_mb = sum(p.numel() for p in self.models[node.id][0].parameters()) * 4 / 1e6
@@ -229,36 +230,14 @@ class _Trial:
         return len(splits["train"]), time.monotonic() - started
 
     def _input(self, node: StageNode) -> tuple[Any, Any, Any]:
-        from core.data.preprocess import make_preprocess
-        from core.machine.trusted_files import TrustList
-        from core.models.catalogue import backbone
-        from core.models.python_network import build_python
-        from core.models.python_source import PythonSettings, open_python
-        from core.models.settings import BackboneSettings, CheckpointSettings
-        from core.models.source import build_network
-
         parent = self.pipeline.parent(node)
         if parent in self.models:
             return self.models[parent]
-        parameters = self.pipeline.source(parent).parameters
-        if isinstance(parameters, CheckpointSettings):
-            from core.models.checkpoint import load_checkpoint
-
-            given = load_checkpoint(self.base / parameters.path)
-            return given.model, given.network, given.preprocess
-        classes = len(self.data.classes)
-        if isinstance(parameters, PythonSettings):
-            network = open_python(parameters, self.base, TrustList.default())
-            preprocess = make_preprocess(self.pipeline.data, self.data, parameters.normalise())
-            model, _ = build_python(parameters, network, classes, self.base, 0, preprocess.size)
-            return model, network, preprocess
-        assert isinstance(parameters, BackboneSettings)
-        normalisation = (
-            backbone(parameters.backbone).normalisation if parameters.weights != "random" else None
-        )
-        preprocess = make_preprocess(self.pipeline.data, self.data, normalisation)
-        model, _ = build_network(parameters, classes, self.base, 0, preprocess.size)
-        return model, parameters, preprocess
+        root = self.pipeline.source(parent)
+        assert isinstance(root.source, NetworkSource)
+        context = OpenContext(self.base, self.data, self.pipeline.data, seed=0)
+        opened = root.source.open(root.parameters, context)
+        return opened.model, opened.network, opened.preprocess
 
     def _context(self, node: StageNode, network: Any, preprocess: Any) -> Any:
         from core.stages.context import StageContext
@@ -277,4 +256,4 @@ class _Trial:
 
         if reference in self.models:
             return copy.deepcopy(self.models[reference][0])
-        return load_checkpoint(self.base / reference).model
+        return load_checkpoint(checkpoint_at(reference, self.base)).model

@@ -30,8 +30,6 @@ from core.engine.stage_inputs import RunContext
 from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
-from core.models.catalogue import BACKBONES, backbone
-from core.models.settings import BackboneSettings
 from core.records.events import (
     Event,
     Listener,
@@ -51,7 +49,6 @@ from core.runs.run_folder import RunFolder
 from core.stages.context import NetworkFacts
 from core.training.settings import FORWARD_SHARE
 
-_FEW_IMAGES = 20_000  # a large network from random weights on fewer images learns next to nothing
 _EVALUATION_WORK = 25_000  # images' worth of training: export, measuring
 
 
@@ -158,26 +155,19 @@ class Engine:
             self._write_results()
 
     def _check_networks(self) -> None:
-        """Ask the stages of timm's networks for problems before the first one trains; the catalogue has no facts on those.
+        """Ask the stages for problems that only building a source's network tells, before the first one trains.
 
         Raises:
             EspalierError: the first problem.
         """
-        from core.models.source import blocks_of
-
-        known: dict[str, NetworkFacts] = {}
+        known: dict[str, NetworkFacts | None] = {}
         for node in self.pipeline.active:
-            source = self.pipeline.root(node)
-            network = source.parameters
-            if not isinstance(network, BackboneSettings) or network.backbone in BACKBONES:
-                continue
-            if source.id not in known:
-                size, title = (
-                    self.pipeline.data.image_size or self.data.size[0],
-                    backbone(network.backbone).title,
-                )
-                known[source.id] = NetworkFacts(network, None, size, title, blocks_of(network, size))
-            for problem in node.stage.check(node.parameters, known[source.id]):
+            root = self.pipeline.root(node)
+            if root.id not in known:
+                size = self.pipeline.data.image_size or self.data.size[0]
+                known[root.id] = root.source.facts_when_built(root.parameters, size)
+            facts = known[root.id]
+            for problem in node.stage.check(node.parameters, facts) if facts is not None else []:
                 raise EspalierError(f"{node.title}: {problem.message}", problem.advice)
 
     def _write_results(self) -> None:
@@ -245,7 +235,8 @@ class Engine:
             key=key, id=node.id, source=parent, seed=seed, name=node.title, kind=node.kind, notes=outcome.notes,
             skipped=outcome.skipped, facts=outcome.facts, history=outcome.history,
         )  # fmt: skip
-        report.notes += self._warnings(node)
+        root = self.pipeline.root(node)
+        report.notes += root.source.warnings(root.parameters, len(self.data.split("train")))
         share = self._training_share(node)
         measured_cached = self.evaluator.evaluate(
             report, folder, outcome, self.maker.inputs.given(node, seed), node.stage,
@@ -255,20 +246,6 @@ class Engine:
         report.seconds = time.monotonic() - started
         self.folder.write_report(report)
         return report
-
-    def _warnings(self, node: StageNode) -> list[str]:
-        """What a reader has to know before believing this stage's accuracy."""
-        parameters = self.pipeline.root(node).parameters
-        images = len(self.data.split("train"))
-        if not isinstance(parameters, BackboneSettings) or parameters.weights != "random":
-            return []
-        chosen = backbone(parameters.backbone)
-        if not chosen.imagenet or images >= _FEW_IMAGES:
-            return []
-        return [
-            f"{chosen.title} started from random weights and saw only {images} training images: its accuracy says "
-            "nothing about the method. Parameters, MACs, sizes and times do not depend on the weights."
-        ]
 
     def _note_data(self) -> None:
         for note in self.data.notes:

@@ -23,7 +23,7 @@ from core.common.keys import make_key
 from core.deploy.artefacts import MadeArtefact, ToolCalls, adopt_artefact, make_artefacts
 from core.deploy.made_files import MadeFiles
 from core.document.stage_keys import stage_key, stage_keys
-from core.engine.stage_inputs import RunContext, StageInput
+from core.engine.stage_inputs import RunContext
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.models.checkpoint_files import WEIGHTS
@@ -35,6 +35,7 @@ from core.records.reports import Artefact, Metric, StageReport, Why
 from core.records.stage_outcome import OwnFile, StageOutcome
 from core.runs.cache import Measurements, Store
 from core.runs.stage_folder import StageFolder
+from core.sources.base import StageInput
 from core.stages.base import ModelStage, Stage
 
 _FILES_VERSION = 3  # raised when the same checkpoint gives other files or counts

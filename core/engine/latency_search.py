@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from core.common.errors import EspalierError
 from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
-from core.engine.stage_inputs import RunContext, StageInput
+from core.engine.stage_inputs import RunContext
 from core.records.events import PhaseStarted
 from core.runs.cache import Measurements
 from core.runs.timing_decisions import TimingDecisions
+from core.sources.base import StageInput
 from core.stages.context import StageContext
 from core.stages.latency_target import LatencyTarget
 from core.surgery.prospect import Prospect

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
-from core.engine.stage_inputs import RunContext, StageInput
+from core.engine.stage_inputs import RunContext
 from core.records.events import PhaseStarted
 from core.runs.cache import Measurements
 from core.runs.timing_decisions import TimingDecisions
+from core.sources.base import StageInput
 
 if TYPE_CHECKING:
     from core.stages.result import StageResult

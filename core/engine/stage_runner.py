@@ -18,11 +18,12 @@ from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
 from core.engine.latency_search import LatencyTargets
 from core.engine.precision_choice import PrecisionChoices, tell
-from core.engine.stage_inputs import RunContext, StageInput, StageInputs
+from core.engine.stage_inputs import RunContext, StageInputs
 from core.profiling.counting import count
 from core.records.stage_outcome import OwnFile, StageOutcome
 from core.runs.cache import Store
 from core.runs.stage_folder import StageFolder
+from core.sources.base import StageInput
 from core.stages.base import DeploymentStage, ModelStage
 from core.stages.context import DeployContext, StageContext
 from core.stages.result import DeployedFile, StageResult

@@ -38,6 +38,7 @@ from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
+from core.sources.base import FileSource
 
 __all__ = [
     "FORMATS",
@@ -407,7 +408,7 @@ def _before(run: RunFolder, report: StageReport, artefact: Artefact) -> list[tup
 def _has_network(run: RunFolder, report: StageReport) -> bool:
     """Whether the stage's chain begins with a network and not with a person's ONNX file."""
     pipeline = run.pipeline
-    return pipeline.root(pipeline.stage(report.id)).kind != "onnx"
+    return not isinstance(pipeline.root(pipeline.stage(report.id)).source, FileSource)
 
 
 @contextmanager

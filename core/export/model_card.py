@@ -183,17 +183,8 @@ def _licences(run: RunFolder, report: StageReport) -> Iterator[str]:
         yield f"Data: {terms}"
     else:
         yield "Data: its licence is not known to Espalier; see where the images come from."
-    source = pipeline.root(pipeline.stage(report.id))
-    weights = str(source.settings.get("weights", ""))
-    if source.kind == "backbone" and weights == "random":
-        yield "Weights: trained here from random values; no licence but that of the data bears on them."
-    elif source.kind == "backbone" and weights == "imagenet":
-        yield (
-            "Weights: trained on from ImageNet weights of torchvision or timm. Their code is under BSD 3-Clause and "
-            "Apache 2.0; ImageNet's own terms allow non-commercial research. Check them before you sell the model."
-        )
-    else:
-        yield "Weights: trained on from a file that you gave; its licence is not known to Espalier."
+    root = pipeline.root(pipeline.stage(report.id))
+    yield root.source.licence(root.parameters)
 
 
 def _list(lines: Sequence[str] | Iterator[str]) -> str:

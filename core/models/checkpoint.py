@@ -137,6 +137,11 @@ def network_of(folder: Path) -> BackboneSettings:
     return BackboneSettings.model_validate(_read_architecture(folder)["network"])
 
 
+def preprocess_of(folder: Path) -> Preprocess:
+    """How images are prepared for a checkpoint's network; reads no weights."""
+    return Preprocess.from_dict(_read_architecture(folder)["preprocess"])
+
+
 @torch.no_grad()
 def probe(model: nn.Module, size: int) -> Tensor:
     """Logits [2, classes] of two seeded noise images [2, 3, size, size]."""

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from core.common.paths import resolved
+
+CHECKPOINT = "checkpoint"  # what the folder is called inside a stage's
 ARCHITECTURE = "architecture.json"
 WEIGHTS = "weights.safetensors"
 
@@ -9,3 +12,10 @@ WEIGHTS = "weights.safetensors"
 def is_checkpoint(folder: Path) -> bool:
     """Whether a network was saved in the folder."""
     return (folder / ARCHITECTURE).is_file()
+
+
+def checkpoint_at(path: str | Path, base: Path) -> Path:
+    """The checkpoint that a path in a document names: its own folder, or that of a stage in a run."""
+    folder = resolved(path, base)
+    inside = folder / CHECKPOINT
+    return inside if is_checkpoint(inside) else folder

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from core.common.errors import EspalierError
+from core.common.paths import resolved
 from core.models.catalogue import backbone
 from core.models.classifier import ImageClassifier
 from core.models.python_source import PythonSettings, call_factory
@@ -54,7 +55,7 @@ def build_python(
         return model, []
     assert isinstance(model.body, PythonBody)
     names = ((f"{model.body.classifier}.", "head."), ("", "body.network."))
-    path = base / Path(settings.weights_file).expanduser()
+    path = resolved(settings.weights_file, base)
     chosen = replace(backbone(network.backbone), names=names)
     origin = f"The weights in {path.name}"
     return model, load_weights(model, read_state(path), chosen, origin, settings.fresh_head)

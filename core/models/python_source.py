@@ -22,6 +22,7 @@ from pydantic import field_validator
 from core.common import yaml
 from core.common.errors import EspalierError
 from core.common.params import Params, param
+from core.common.paths import resolved
 from core.data.preprocess import HALF, IMAGENET, Normalisation
 from core.machine.trusted_files import TrustList
 from core.models.backbone import OWN, Backbone
@@ -158,7 +159,7 @@ def open_python(settings: PythonSettings, base: Path, trusted: TrustList) -> Bac
         EspalierError: when the file is missing, is not the one named by its hash, is not trusted,
             or has no such function.
     """
-    path = base / Path(settings.path).expanduser()
+    path = resolved(settings.path, base)
     code = _read(path)
     found = hashlib.sha256(code).hexdigest()
     if settings.trusted_sha256 not in ("", found):

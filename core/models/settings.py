@@ -118,15 +118,3 @@ class BackboneSettings(Params):
         step=0.01,
         advanced=True,
     )
-
-
-class CheckpointSettings(Params):
-    """A network from a checkpoint folder of an earlier run."""
-
-    path: str = param(
-        ...,
-        "Checkpoint",
-        "Folder with architecture.json and weights.safetensors.",
-        path="folder",
-        min_length=1,
-    )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from core.common.errors import EspalierError
+from core.common.paths import resolved
 from core.machine.torch_rng import dice
 from core.models.backbone import Backbone
 from core.models.catalogue import backbone
@@ -15,10 +16,12 @@ def weights_file(settings: BackboneSettings, base: Path) -> Path | None:
     """The file that the network's weights come from, or None for random weights.
 
     Raises:
-        EspalierError: when ImageNet weights are asked for and are not on this machine.
+        EspalierError: when no file is given, or ImageNet weights are asked for and are not on this machine.
     """
     if settings.weights == "file":
-        return base / Path(settings.weights_file).expanduser()
+        if not settings.weights_file:
+            raise EspalierError("No weights file is given.", "Pick one, or choose other weights.")
+        return resolved(settings.weights_file, base)
     if settings.weights == "imagenet":
         path = imagenet_file(backbone(settings.backbone))
         if not path.is_file():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.common.files import write_atomically
 from core.deploy.artefact_folder import ArtefactFolder
-from core.models.checkpoint_files import is_checkpoint
+from core.models.checkpoint_files import CHECKPOINT, is_checkpoint
 from core.records.reports import StageReport
 from core.records.stage_outcome import StageOutcome
 
@@ -23,7 +23,7 @@ class StageFolder:
     @property
     def checkpoint(self) -> Path:
         """The folder that the stage's network is saved in."""
-        return self.path / "checkpoint"
+        return self.path / CHECKPOINT
 
     @property
     def network(self) -> Path | None:

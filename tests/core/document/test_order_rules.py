@@ -60,7 +60,7 @@ GIVEN = ChainLink("given", "Given", AsGiven())
     ],
 )
 def test_good_orders_pass(chain, link):
-    assert order_problems(link, chain, "backbone") == []
+    assert order_problems(link, chain, from_file=False) == []
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ def test_good_orders_pass(chain, link):
     ],
 )  # fmt: skip
 def test_broken_orders_have_words(chain, link, source, message, advice):
-    first, *_ = order_problems(link, chain, source)
+    first, *_ = order_problems(link, chain, source == "onnx")
     assert (first.message, first.advice) == (message, advice)
 
 
 def test_an_onnx_file_can_be_quantized_at_once_or_after_it_was_measured():
-    assert order_problems(INT8, [], "onnx") == order_problems(INT8, [GIVEN], "onnx") == []
+    assert order_problems(INT8, [], from_file=True) == order_problems(INT8, [GIVEN], from_file=True) == []
 
 
 def test_a_document_names_line_and_place():

@@ -11,7 +11,7 @@ from small_stages import NETWORK, document, small_data, small_network, stage_con
 
 from core.common.control import RunControl
 from core.engine.latency_search import TOLERANCE, Attempt, LatencyFound, LatencyTargets, narrowed, search
-from core.engine.stage_inputs import RunContext, StageInput
+from core.engine.stage_inputs import RunContext
 from core.machine.child import Child
 from core.models.catalogue import backbone
 from core.models.forecast import TimedNetwork
@@ -19,6 +19,7 @@ from core.profiling.latency_table import Kind, LatencyTable
 from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
+from core.sources.base import StageInput
 from core.stages.latency_target import LatencyTarget
 from core.stages.prune_channels import Prospect, PruneChannels, PruneChannelsParams, look
 from core.stages.result import StageResult

@@ -1,9 +1,12 @@
-"""An ONNX file as the start of a pipeline: the declaration (no torch, no onnxruntime)."""
+"""A classifier that exists as an ONNX file only."""
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 from core.common.params import Params, param
+from core.common.paths import existing
 from core.data.preprocess import HALF, IMAGENET, Normalisation, Preprocess
+from core.sources.base import FileSource
 
 _NORMALISATIONS: dict[str, Normalisation] = {
     "imagenet": IMAGENET,
@@ -46,9 +49,20 @@ class OnnxSettings(Params):
         },
     )
 
-    def preprocess(self) -> dict[str, Any] | None:
-        """How images are prepared (`Preprocess.as_dict`), or None: the file says it."""
-        if self.image_size is None:
+
+class OnnxFileSource(FileSource[OnnxSettings]):
+    """See the module's documentation."""
+
+    id = "onnx"
+    title = "ONNX file"
+    help = "A classifier that exists as a file only; stages on the exported file continue it."
+    Settings = OnnxSettings
+
+    def file(self, settings: OnnxSettings, base: Path) -> Path:
+        return existing(settings.path, base)
+
+    def preprocess(self, settings: OnnxSettings) -> Preprocess | None:
+        if settings.image_size is None:
             return None
-        mean, std = _NORMALISATIONS[self.normalisation]
-        return Preprocess(self.image_size, 3, mean, std).as_dict()
+        mean, std = _NORMALISATIONS[settings.normalisation]
+        return Preprocess(settings.image_size, 3, mean, std)

@@ -1,0 +1,338 @@
+"""What every kind of source is and is given. Readable without torch; sources import it inside their methods.
+
+Two families. A *network source* opens a PyTorch network: it says how, and the rest follows. A *file source*
+names an ONNX file, which deployment stages continue. A kind that says no more than that works everywhere: what
+it would leave is then known after the run.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from core.common.control import RunControl
+from core.common.declarations import declarations, value_at
+from core.common.errors import Problem
+from core.common.params import Params
+from core.data.access import DataAccess
+from core.data.image_data import ImageData
+from core.data.inspection import Applied
+from core.data.preprocess import Normalisation, Preprocess, make_preprocess, resolve_normalisation
+from core.data.settings import DataSettings
+from core.machine.child import Child
+from core.models.forecast import Forecast, Network, Recent, StageForecast, TimedNetwork
+from core.models.settings import BackboneSettings
+from core.records.events import Listener, Note
+from core.stages.context import NetworkFacts
+
+if TYPE_CHECKING:
+    from core.models.classifier import ImageClassifier
+
+_SHOWN = 2  # settings of a kind that names no path, in a summary
+
+
+@dataclass(frozen=True, slots=True)
+class StageInput:
+    """What a stage continues; one of `checkpoint` and `file` is there.
+
+    Attributes:
+        checkpoint: folder of the network before.
+        file: the ONNX file before: a network's export, or a file that a person gave.
+        logits: .npy [n, k] on the test split of the float network that `file` stands for.
+        preprocess: how images are prepared for it; None where only the file knows.
+    """
+
+    preprocess: Preprocess | None
+    checkpoint: Path | None = None
+    file: Path | None = None
+    logits: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenContext:
+    """What a source is given to open its network.
+
+    Attributes:
+        base: the folder that relative paths start from.
+        data: the images. data_settings: the document's data section.
+    """
+
+    base: Path
+    data: ImageData
+    data_settings: DataSettings
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakeContext(OpenContext):
+    """What a source is given in a run.
+
+    Attributes:
+        id: the source's. folder: of the run's sources, where it leaves what it makes.
+        access: the data set, as child processes open it.
+        tool: the child that exports, quantizes and predicts.
+        pin: a copy in the run folder of a file or folder from outside; raises `EspalierError` when there is none.
+    """
+
+    id: str
+    folder: Path
+    access: DataAccess
+    tool: Child
+    control: RunControl
+    emit: Listener
+    pin: Callable[[Path], Path]
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastContext:
+    """What a source is given to say beforehand what it would give.
+
+    Attributes:
+        data: the images, or why they are not known yet.
+        recent: what was made for the last answers, by key.
+        counted: gives the forecast of a network that can be made: what it is made from, hashed; the network
+            without numbers; the network to be timed.
+    """
+
+    id: str
+    base: Path
+    data: ImageData | str
+    data_settings: DataSettings
+    seeds: tuple[int, ...]
+    recent: Recent
+    counted: Callable[[str, Callable[[], Network], Callable[[], TimedNetwork]], StageForecast]
+
+    def unknown(self, remark: str = "Known after the run.") -> StageForecast:
+        """No figure; `remark` says why."""
+        return StageForecast(Forecast(self.id, "", remark=remark))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedNetwork:
+    """A network that a source opened.
+
+    Attributes:
+        network: what stands for its architecture in checkpoints: what its backbone's factory needs.
+        notes: sentences for the report.
+    """
+
+    model: "ImageClassifier"
+    network: BackboneSettings
+    preprocess: Preprocess
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A value that a form offers for a setting."""
+
+    value: str
+    title: str
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """Known values of a setting that takes others too.
+
+    Attributes:
+        others: what a person can do instead, in a sentence.
+    """
+
+    known: tuple[Offer, ...]
+    others: str
+
+
+S = TypeVar("S", bound=Params)
+
+
+class Source(ABC, Generic[S]):
+    """A kind of source.
+
+    Attributes:
+        id: stable name in pipeline files.
+        help: a sentence for the editor. icon: one of `resources/icons`.
+        Settings: the one declaration of its parameters.
+        checkpoint_setting: the setting that may name a checkpoint of a finished run, which a form then offers.
+    """
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    help: ClassVar[str]
+    icon: ClassVar[str] = "network"
+    Settings: ClassVar[type[Params]]
+    checkpoint_setting: ClassVar[str] = ""
+
+    @abstractmethod
+    def make(self, settings: S, context: MakeContext) -> StageInput:
+        """What a stage of a run continues, made when it is not there yet.
+
+        Raises:
+            EspalierError: when it cannot be made.
+        """
+
+    def check(self, settings: Mapping[str, Any]) -> list[Problem]:
+        """What is wrong with settings as they stand in a file, beside what their declaration finds."""
+        return []
+
+    def facts(self, settings: S, image_size: int | None) -> NetworkFacts:
+        """What is known of its network before anything runs."""
+        return NetworkFacts(None, image_size=image_size)
+
+    def facts_when_built(self, settings: S, image_size: int) -> NetworkFacts | None:
+        """What only building the network tells; None where `facts` tells it all.
+
+        A run asks before its first stage.
+        """
+        return None
+
+    def warnings(self, settings: S, images: int) -> list[str]:
+        """What a reader has to know before believing an accuracy after training on so many images."""
+        return []
+
+    def forecast(self, settings: S, context: ForecastContext) -> StageForecast:
+        """What it would give, before anything runs.
+
+        Raises:
+            EspalierError: when it cannot be given.
+        """
+        return context.unknown()
+
+    def normalisation(self, settings: S) -> Normalisation | None:
+        """What images are normalised by where the data section says "auto"; None: by their own statistics."""
+        return None
+
+    def applied(self, name: str, settings: S, data_settings: DataSettings, data: ImageData) -> Applied | None:
+        """What its network's images will be normalised with; None where only the network or file itself says it.
+
+        Args:
+            name: what a person calls the source; may be empty.
+        """
+        return None
+
+    def summary(self, settings: Mapping[str, Any]) -> list[str]:
+        """What was chosen, as it stands in a file, in a few parts; empty where nothing is."""
+        fields = declarations(self.Settings)
+        path = next((field.name for field in fields if field.path), "")
+        if path:
+            return [str(settings[path])] if settings.get(path) else []
+        return [f"{field.label}: {value_at(settings, field)}" for field in fields[:_SHOWN]]
+
+    def licence(self, settings: S) -> str:
+        """A sentence of the model card about the weights that training started from."""
+        return "Weights: trained on from a file that you gave; its licence is not known to Espalier."
+
+    def offers(self) -> dict[str, Offers]:
+        """Values that a form offers, by setting."""
+        return {}
+
+    def pinned(self, settings: S, pin: Callable[[Path], Path]) -> S:
+        """The settings with every path in force replaced by a copy in the run folder."""
+        values = settings.model_dump()
+        changed = {
+            field.name: str(pin(Path(values[field.name])))
+            for field in declarations(self.Settings)
+            if field.path and values[field.name] and (field.when is None or field.when.holds(values))
+        }
+        return settings.model_copy(update=changed)
+
+
+class NetworkSource(Source[S]):
+    """A source that opens a PyTorch network."""
+
+    @abstractmethod
+    def open(self, settings: S, context: OpenContext) -> OpenedNetwork:
+        """The network.
+
+        Raises:
+            EspalierError: when it cannot be opened, or does not fit the data.
+        """
+
+    def make(self, settings: S, context: MakeContext) -> StageInput:
+        from core.models.checkpoint import Checkpoint, preprocess_of, save_checkpoint
+        from core.models.checkpoint_files import is_checkpoint
+
+        folder = context.folder / f"{context.id}@{context.seed}"
+        if not is_checkpoint(folder):
+            opened = self.open(self.pinned(settings, context.pin), context)
+            for note in opened.notes:
+                context.emit(Note("", "info", note))
+            checkpoint = Checkpoint(opened.model, opened.network, opened.preprocess, context.data.classes)
+            save_checkpoint(folder, checkpoint)
+        return StageInput(preprocess_of(folder), folder)
+
+    def applied(self, name: str, settings: S, data_settings: DataSettings, data: ImageData) -> Applied | None:
+        wanted = self.normalisation(settings)
+        return Applied(name or self.title, resolve_normalisation(data_settings.normalisation, data, wanted))
+
+    def prepare(self, settings: S, context: OpenContext) -> Preprocess:
+        """How images are prepared for the network."""
+        return make_preprocess(context.data_settings, context.data, self.normalisation(settings))
+
+
+class FileSource(Source[S]):
+    """A source that names an ONNX file."""
+
+    @abstractmethod
+    def file(self, settings: S, base: Path) -> Path:
+        """The file.
+
+        Raises:
+            EspalierError: when there is none.
+        """
+
+    def preprocess(self, settings: S) -> Preprocess | None:
+        """How images are prepared; None: the file says it."""
+        return None
+
+    def make(self, settings: S, context: MakeContext) -> StageInput:
+        """The file, with its own answers as what later files are held against."""
+        from core.deploy.artefact_folder import ArtefactFolder
+        from core.deploy.artefacts import ToolCalls, verify_onnx
+
+        file = self.file(self.pinned(settings, context.pin), context.base)
+        folder = context.folder / context.id
+        folder.mkdir(parents=True, exist_ok=True)
+        prepare = self.preprocess(settings)
+        if prepare is not None:  # from here on the file says it itself
+            file = _described(file, folder / "described.onnx", prepare, context)
+        logits = ArtefactFolder(folder).logits(file.stem)
+        if not logits.is_file():
+            verify_onnx(ToolCalls(context.tool, context.control), file, context.access, folder)
+        return StageInput(None, file=file, logits=logits)
+
+    def forecast(self, settings: S, context: ForecastContext) -> StageForecast:
+        """Counted on the file itself."""
+        from core.profiling.counting import count
+
+        file, prepare = self.file(settings, context.base), self.preprocess(settings)
+        if prepare is not None:
+            size = prepare.size
+        elif isinstance(context.data, str):
+            return context.unknown(context.data)
+        else:
+            size = min(context.data.size)
+        found = count({"model": str(file), "input_size": size}, lambda done, text: None)
+        forecast = Forecast(
+            context.id, "", found["params"], found["macs"], file.stat().st_size,
+            "unknown" if found["uncounted"] else "exact",
+        )  # fmt: skip
+        return StageForecast(forecast, f"file {file}")
+
+    def applied(self, name: str, settings: S, data_settings: DataSettings, data: ImageData) -> Applied | None:
+        prepare = self.preprocess(settings)
+        return Applied(name or self.title, (prepare.mean, prepare.std)) if prepare else None
+
+
+def _described(file: Path, target: Path, prepare: Preprocess, context: MakeContext) -> Path:
+    """A copy of the file that says itself how images are prepared."""
+    from core.deploy.export import described_copy
+
+    if not target.is_file():
+        arguments = {
+            "source": str(file), "target": str(target), "preprocess": prepare.as_dict(),
+            "classes": list(context.data.classes),
+        }  # fmt: skip
+        context.tool.call(described_copy, arguments, context.control)
+    return target

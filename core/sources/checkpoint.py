@@ -1,0 +1,106 @@
+"""A network from a checkpoint folder of an earlier run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.common.errors import EspalierError
+from core.common.params import Params, param
+from core.data.image_data import ImageData
+from core.data.inspection import Applied
+from core.data.settings import DataSettings
+from core.models.catalogue import backbone
+from core.models.checkpoint_files import checkpoint_at
+from core.models.forecast import Network, StageForecast, TimedNetwork
+from core.sources.base import (
+    ForecastContext,
+    MakeContext,
+    NetworkSource,
+    OpenContext,
+    OpenedNetwork,
+    StageInput,
+)
+
+if TYPE_CHECKING:
+    from core.models.checkpoint import Checkpoint
+
+
+class CheckpointSettings(Params):
+    """A network from a checkpoint folder of an earlier run."""
+
+    path: str = param(
+        ...,
+        "Checkpoint",
+        "Folder with architecture.json and weights.safetensors, or the folder of a stage that holds one.",
+        path="folder",
+        min_length=1,
+    )
+
+
+class CheckpointSource(NetworkSource[CheckpointSettings]):
+    """See the module's documentation."""
+
+    id = "checkpoint"
+    title = "Checkpoint"
+    help = "A network that an earlier run made."
+    Settings = CheckpointSettings
+    checkpoint_setting = "path"
+
+    def open(self, settings: CheckpointSettings, context: OpenContext) -> OpenedNetwork:
+        found = _loaded(checkpoint_at(settings.path, context.base), settings, context.data)
+        return OpenedNetwork(found.model, found.network, found.preprocess)
+
+    def make(self, settings: CheckpointSettings, context: MakeContext) -> StageInput:
+        """The copy in the run folder is the network itself."""
+        folder = context.pin(checkpoint_at(settings.path, context.base))
+        return StageInput(_loaded(folder, settings, context.data).preprocess, folder)
+
+    def forecast(self, settings: CheckpointSettings, context: ForecastContext) -> StageForecast:
+        from core.models.checkpoint import content_hash, load_checkpoint
+
+        if isinstance(context.data, str):
+            return context.unknown(context.data)
+        folder = checkpoint_at(settings.path, context.base)
+        key = content_hash(folder)
+
+        def make() -> Network:
+            found = load_checkpoint(folder)
+            return Network(
+                found.model.to("meta"),
+                found.input_size,
+                _blocks(found),
+                lambda: load_checkpoint(folder).model,
+            )
+
+        def timed() -> TimedNetwork:
+            found = load_checkpoint(folder)
+            return TimedNetwork(found.model, found.network, found.preprocess, found.classes, _blocks(found))
+
+        return context.counted(key, lambda: context.recent.get(f"network {key}", make), timed)
+
+    def applied(
+        self, name: str, settings: CheckpointSettings, data_settings: DataSettings, data: ImageData
+    ) -> Applied | None:
+        """The checkpoint says it itself."""
+        return None
+
+
+def _blocks(found: "Checkpoint") -> tuple[str, ...]:
+    return backbone(found.network.backbone).blocks
+
+
+def _loaded(folder: Path, settings: CheckpointSettings, data: ImageData) -> "Checkpoint":
+    """The checkpoint, when it fits the data set.
+
+    Raises:
+        EspalierError: when it is none, or was made for other classes.
+    """
+    from core.models.checkpoint import load_checkpoint
+
+    found = load_checkpoint(folder)
+    if found.classes != data.classes:
+        raise EspalierError(
+            f"The checkpoint {settings.path} was made for other classes ({', '.join(found.classes[:4])}, …) "
+            f"than the data set has ({', '.join(data.classes[:4])}, …).",
+            "Choose the data set that it was trained on.",
+        )
+    return found
