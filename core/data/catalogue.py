@@ -7,7 +7,10 @@ from collections.abc import Iterable
 
 from core.common.errors import EspalierError
 from core.data import cifar, csv_list, folder, idx, sample, tiny_imagenet
+from core.data.download import PUBLIC_SETS
 from core.data.source import DataSource
+
+_FASHION_TERMS = PUBLIC_SETS["fashion-mnist"].terms
 
 
 def register(sources: Iterable[DataSource]) -> dict[str, DataSource]:
@@ -32,6 +35,7 @@ SOURCES: dict[str, DataSource] = register(
             help="24 000 grey images of clothing, 28 × 28 pixels, 10 classes; comes with Espalier.",
             path_kind="none",
             locate=sample.locate,
+            licence=f"Data: {_FASHION_TERMS}",
         ),
         DataSource(
             id="folder",
@@ -40,6 +44,7 @@ SOURCES: dict[str, DataSource] = register(
             "test folders that hold these.",
             path_kind="file or folder",
             locate=folder.locate,
+            image_files=True,
             file_filter="Zip files (*.zip)",
         ),
         DataSource(
@@ -48,6 +53,7 @@ SOURCES: dict[str, DataSource] = register(
             help="A folder with the files of MNIST or Fashion-MNIST, gzipped or not.",
             path_kind="folder",
             locate=idx.locate,
+            licence=f"Data: of the files that you gave; if they are Fashion-MNIST: {_FASHION_TERMS}",
         ),
         DataSource(
             id="cifar",
@@ -56,6 +62,7 @@ SOURCES: dict[str, DataSource] = register(
             "its 100 fine labels.",
             path_kind="file or folder",
             locate=cifar.locate,
+            licence=f"Data: {PUBLIC_SETS['cifar-10'].terms}",
             file_filter="CIFAR archives (*.tar.gz *.tgz *.tar)",
         ),
         DataSource(

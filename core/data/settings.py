@@ -1,8 +1,10 @@
 """The `data` section of a pipeline: source, splits, image size, preprocessing, augmentation."""
 
+from pathlib import Path
 from typing import Literal
 
 from core.common.params import Params, param
+from core.common.paths import resolved
 
 Balance = Literal["none", "fill-up", "weighted"]
 
@@ -187,3 +189,8 @@ class DataSettings(Params):
         },
     )
     augmentation: Augmentation = param(Augmentation(), "Augmentation", "Random changes to training images.")
+
+
+def settings_path(path: str, base: Path) -> Path:
+    """Where the path of the data section leads, links followed."""
+    return resolved(path.strip(), base).resolve()

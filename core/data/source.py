@@ -120,6 +120,8 @@ class DataSource:
         help: one sentence for the form.
         path_kind: what a person has to pick.
         file_filter: for the file dialog, where a file may be picked: "Zip files (*.zip)".
+        image_files: the place is a tree of image files, whose headers the inspection looks at.
+        licence: a sentence for the model card.
         locate: lists the place; gets an absolute path (the current folder for "none").
     """
 
@@ -129,6 +131,8 @@ class DataSource:
     path_kind: PathKind
     locate: Locate
     file_filter: str = ""
+    image_files: bool = False
+    licence: str = "Data: its licence is not known to Espalier; see where the images come from."
 
 
 def stamp(path: Path, name: str | None = None) -> Stamp:

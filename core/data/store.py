@@ -18,7 +18,7 @@ from core.data.catalogue import find_source
 from core.data.entry import VERSION, Entry, EntryWriter, read_entry
 from core.data.image_data import ImageData, summary
 from core.data.reader import keeps_own_size
-from core.data.settings import DataSettings
+from core.data.settings import DataSettings, settings_path
 from core.data.source import PICTURE_SIDE, DataSource, Located, PlanBroken
 from core.data.splits import SPLITS, TRAIN, draw_splits, limit
 from core.data.subset import chosen_classes, long_tailed, relabelled
@@ -68,8 +68,7 @@ def _place(source: DataSource, path: str, base: Path | None) -> Path:
             f"Expected the path of a {wanted} for the data set '{source.title}', received none.",
             "Choose where the images are.",
         )
-    place = Path(path.strip()).expanduser()
-    place = (place if place.is_absolute() else (base or Path.cwd()) / place).resolve()
+    place = settings_path(path, base or Path.cwd())
     if not place.exists():
         raise EspalierError(
             f"Expected a {wanted} at {place}, received a path that does not exist.",

@@ -13,11 +13,12 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.data.catalogue import find_source
 from core.data.decode import Shape, look
 from core.data.image_data import ImageData
 from core.data.layout import Layout, lay_out
 from core.data.reader import FilePictures
-from core.data.settings import DataSettings
+from core.data.settings import DataSettings, settings_path
 from core.data.source import Contents
 from core.data.splits import SPLITS
 from core.data.tree import Tree, locate_tree
@@ -106,7 +107,7 @@ def colour_cues(colours: np.ndarray) -> tuple[float, float, float]:
 
 def file_listing(settings: DataSettings, base: Path) -> tuple[Tree, Layout] | None:
     """The image files of a folder or zip; None for other sources, or where they cannot be listed."""
-    if settings.source != "folder":
+    if not find_source(settings.source).image_files:
         return None
     found: list[tuple[Tree, Layout]] = []
 
@@ -116,7 +117,7 @@ def file_listing(settings: DataSettings, base: Path) -> tuple[Tree, Layout] | No
         return Contents(layout.classes, FilePictures(layout.images, tree.open))
 
     try:
-        locate_tree((base / Path(settings.path).expanduser()).resolve(), contents).open()
+        locate_tree(settings_path(settings.path, base), contents).open()
     except EspalierError:
         return None
     return found[0]

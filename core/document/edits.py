@@ -6,24 +6,10 @@ from typing import Any
 
 from core.common.declarations import declarations
 from core.common.params import Params
+from core.common.paths import resolved
 from core.data.settings import DataSettings
-from core.document.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path, settings_class
-
-SOURCE_WORDS = {
-    "backbone": (
-        "Network",
-        "The backbone, its classifier, the Feature Enhancement Module and what training starts from.",
-    ),
-    "checkpoint": ("Checkpoint", "A network that an earlier run made."),
-    "onnx": (
-        "ONNX file",
-        "A classifier that exists as a file only; stages on the exported file continue it.",
-    ),
-    "python": (
-        "Own network",
-        "A network of your own, made by a Python file that you trust.",
-    ),
-}
+from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path, settings_class
+from core.sources.catalogue import SOURCE_KINDS
 
 
 def find_node(pipeline: Pipeline, id: str) -> SourceNode | StageNode:
@@ -35,7 +21,7 @@ def titles(pipeline: Pipeline) -> dict[str, str]:
     """What people call every source and stage, by id."""
     found = {node.id: node.title for node in pipeline.stages}
     for source in pipeline.sources:
-        word = SOURCE_WORDS.get(source.kind, ("Source", ""))[0]
+        word = source.source.title
         found[source.id] = source.name or (word if len(pipeline.sources) == 1 else f"{word} {source.id}")
     return found
 
@@ -46,7 +32,7 @@ def set_source_kind(pipeline: Pipeline, id: str, kind: str) -> Pipeline:
     for entry in content["sources"]:
         if entry["id"] == id:
             entry["kind"] = kind
-            put(entry, "settings", blank_settings(SOURCE_KINDS[kind]) or None)
+            put(entry, "settings", blank_settings(SOURCE_KINDS[kind].Settings) or None)
     return Pipeline.parse(content)
 
 
@@ -118,7 +104,7 @@ def with_absolute_paths(pipeline: Pipeline, base: Path) -> Pipeline:
         for field in declarations(kind):
             value = settings.get(field.name)
             if isinstance(value, str) and value and (field.path or is_path(value)):
-                settings[field.name] = str((base / Path(value).expanduser()).resolve())
+                settings[field.name] = str(resolved(value, base).resolve())
     return Pipeline.parse(content)
 
 

@@ -334,8 +334,8 @@ def _check_settings(pipeline: Pipeline) -> Iterator[Problem]:
     for index, source in enumerate(pipeline.sources):
         if source.kind in SOURCE_KINDS:
             for problem in source.source.check(source.settings):
-                place = ("sources", index, "settings")
-                yield Problem(problem.message, problem.advice, (*place, *problem.place))
+                inside = ("sources", index, "settings", *problem.place)
+                yield Problem(problem.message, problem.advice, inside)
 
 
 def _check_references(pipeline: Pipeline) -> Iterator[Problem]:

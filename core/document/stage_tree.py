@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.common.declarations import declarations
-from core.document.edits import SOURCE_WORDS, blank_settings, put, titles
-from core.document.pipeline import SOURCE_KINDS, Pipeline
+from core.document.edits import blank_settings, put, titles
+from core.document.pipeline import Pipeline
+from core.sources.catalogue import SOURCE_KINDS
 from core.stages.base import DeploymentStage
 from core.stages.catalogue import STAGES
 
@@ -101,9 +102,9 @@ def add_source(pipeline: Pipeline, kind: str) -> tuple[Pipeline, str]:
     new: dict[str, Any] = {
         "id": _free(kind, _ids(pipeline)),
         "kind": kind,
-        "name": _free_name(pipeline, SOURCE_WORDS[kind][0]),
+        "name": _free_name(pipeline, SOURCE_KINDS[kind].title),
     }
-    blank = blank_settings(SOURCE_KINDS[kind])
+    blank = blank_settings(SOURCE_KINDS[kind].Settings)
     if blank:
         new["settings"] = blank
     content["sources"].append(new)

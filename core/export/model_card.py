@@ -14,7 +14,6 @@ from core.common.text_tables import markdown
 from core.comparison.compared_runs import from_parts
 from core.comparison.report import machine_words
 from core.data.catalogue import SOURCES
-from core.data.download import PUBLIC_SETS
 from core.deploy.made_files import facts_of_file
 from core.export.verification_ladder import Rung, as_markdown
 from core.records.metrics import METRICS
@@ -173,16 +172,8 @@ def _figures(artefact: Artefact, exported: Exported | None) -> str:
 
 
 def _licences(run: RunFolder, report: StageReport) -> Iterator[str]:
-    data, pipeline = run.pipeline.data, run.pipeline
-    terms = next((each.terms for each in PUBLIC_SETS.values() if each.source == data.source), "")
-    if data.source == "fashion-mnist-sample":
-        terms = PUBLIC_SETS["fashion-mnist"].terms
-    if terms and data.source == "idx":
-        yield f"Data: of the files that you gave; if they are Fashion-MNIST: {terms}"
-    elif terms:
-        yield f"Data: {terms}"
-    else:
-        yield "Data: its licence is not known to Espalier; see where the images come from."
+    pipeline = run.pipeline
+    yield SOURCES[pipeline.data.source].licence
     root = pipeline.root(pipeline.stage(report.id))
     yield root.source.licence(root.parameters)
 

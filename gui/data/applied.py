@@ -3,12 +3,7 @@
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.inspection import Applied
-from core.data.preprocess import resolve_normalisation
 from core.document.pipeline import Pipeline, SourceNode
-from core.models.catalogue import backbone
-from core.models.onnx_source import OnnxSettings
-from core.models.settings import BackboneSettings
-from gui.base.translation import tr
 
 
 def applied_to(pipeline: Pipeline, data: ImageData) -> list[Applied]:
@@ -22,16 +17,6 @@ def applied_to(pipeline: Pipeline, data: ImageData) -> list[Applied]:
 
 def _applied(node: SourceNode, pipeline: Pipeline, data: ImageData) -> Applied | None:
     try:
-        settings = node.parameters
-        if isinstance(settings, OnnxSettings):
-            plain = settings.preprocess()
-            return Applied(node.name or tr("ONNX file"), (plain["mean"], plain["std"])) if plain else None
-        if not isinstance(settings, BackboneSettings):
-            return None
-        chosen = backbone(settings.backbone)
-        wanted = chosen.normalisation if settings.weights != "random" else None
-        used = resolve_normalisation(pipeline.data.normalisation, data, wanted)
-        known = wanted if settings.weights == "imagenet" else None
-        return Applied(node.name or chosen.title, used, known)
+        return node.source.applied(node.name, node.parameters, pipeline.data, data)
     except (EspalierError, KeyError, ValueError):
         return None  # the editor names what is wrong with the network

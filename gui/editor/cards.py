@@ -78,7 +78,7 @@ def cards(
         place[source.id] = len(parents)
         parents.append(None)
         rows.append(Card(
-            "source", source.id, names[source.id], summary.source_summary(source), "network",
+            "source", source.id, names[source.id], summary.source_summary(source), source.source.icon,
             problems=_count(problems, ("sources", number)),
             facts=_first(problems, ("sources", number)) or facts(forecasts.get(source.id)),
         ))  # fmt: skip

@@ -10,6 +10,7 @@ from core.common.errors import Problem
 from core.document import edits, stage_tree
 from core.document.fixes import Fix, fix_for, fix_for_cause
 from core.records.reports import Cause
+from core.sources.catalogue import SOURCE_KINDS
 from core.stages.catalogue import STAGES
 from gui.base import theme
 from gui.base.document import Document
@@ -242,7 +243,7 @@ class StageCommands(QObject):
 
     def _add_source(self, kind: str) -> None:
         pipeline, id = stage_tree.add_source(self._document.pipeline, kind)
-        self._document.apply(pipeline, tr("Add {source}", source=edits.SOURCE_WORDS[kind][0]))
+        self._document.apply(pipeline, tr("Add {source}", source=SOURCE_KINDS[kind].title))
         self._select("source", id)
         self.said.emit(tr("Drag a stage onto the new source, or let one continue it, to use it."))
 

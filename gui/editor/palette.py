@@ -27,8 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core.document.edits import SOURCE_WORDS
-from core.document.pipeline import SOURCE_KINDS
+from core.sources.catalogue import SOURCE_KINDS
 from core.stages.catalogue import STAGES
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
@@ -62,9 +61,8 @@ def entries(wanted: str = "") -> list[Entry]:
             Entry(f"stage:{stage.id}", stage.title, stage.help, stage.icon)
         )
     groups[tr(_SOURCES)] = [
-        Entry(f"source:{kind}", *SOURCE_WORDS[kind], "network")
-        for kind in SOURCE_KINDS
-        if kind in SOURCE_WORDS
+        Entry(f"source:{source.id}", source.title, source.help, source.icon)
+        for source in SOURCE_KINDS.values()
     ]
     found: list[Entry] = []
     for group, members in groups.items():

@@ -17,8 +17,8 @@ from PySide6.QtWidgets import (  # fmt: skip
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.document import edits, stage_tree
-from core.document.pipeline import SOURCE_KINDS, Pipeline, SourceNode, StageNode, is_path, settings_class
-from core.models.catalogue import BACKBONES
+from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path, settings_class
+from core.sources.catalogue import SOURCE_KINDS
 from core.whatif import Forecast
 from gui.base import theme
 from gui.base.translation import tr
@@ -92,12 +92,9 @@ class NodePanel(Panel):
         self.name.setMaxLength(60)
         self.name.editingFinished.connect(self._renamed)
         self.column.addWidget(self.name)
-        if isinstance(node, StageNode):
-            title, help = node.stage.title, node.stage.help
-        else:
-            title, help = edits.SOURCE_WORDS.get(node.kind, (node.kind, ""))
-        self.column.addWidget(text(tr("{title}  ·  id {id}", title=tr(title), id=node.id), "section"))
-        self.column.addWidget(text(tr(help), "muted", wrap=True))
+        kind = node.stage if isinstance(node, StageNode) else node.source
+        self.column.addWidget(text(tr("{title}  ·  id {id}", title=tr(kind.title), id=node.id), "section"))
+        self.column.addWidget(text(tr(kind.help), "muted", wrap=True))
         self.notice = text("", "problem", wrap=True)
         self.notice.setObjectName("node-problem")
         self.notice.hide()
@@ -116,30 +113,37 @@ class NodePanel(Panel):
         self.strip = ForecastStrip()
         self.column.addWidget(self.strip)
         self.teachers = stage_tree.references(node.kind) if isinstance(node, StageNode) else ()
-        wants = bool(self.teachers) or node.kind == "checkpoint"
-        self._checkpoints = list(checkpoints()) if wants else []
-        options: dict[str, list[Option]] = {name: [] for name in self.teachers}
-        folders = list(self.teachers)
-        if isinstance(node, SourceNode) and node.kind == "backbone":
-            options["backbone"] = [Option(b.id, b.title, b.help) for b in BACKBONES.values()]
-        if isinstance(node, SourceNode) and node.kind == "checkpoint":
-            options["path"], folders = self._checkpoints, ["path"]
-        self.form = Form(settings_class(node), options, folders=folders)
-        names = self.form.field(("backbone",)) if "backbone" in options else None
-        if isinstance(names, ChoiceField):
-            names.allow_others(tr("Choose a backbone, or type timm:NAME for any classifier of timm"))
+        self.form = self._form(node, checkpoints)
         self.form.edited.connect(self._edited)
         self.form.mend_wanted.connect(self.mend_wanted)
         self.column.addWidget(self.form)
         self.column.addStretch(1)
 
+    def _form(self, node: SourceNode | StageNode, checkpoints: Callable[[], Sequence[Option]]) -> Form:
+        """The form of its settings, with what is known to choose from."""
+        source = node.source if isinstance(node, SourceNode) else None
+        folders = list(self.teachers)
+        if source is not None and source.checkpoint_setting:
+            folders.append(source.checkpoint_setting)
+        self._checkpoints = list(checkpoints()) if folders else []
+        options: dict[str, list[Option]] = {name: [] for name in self.teachers}
+        options |= {name: self._checkpoints for name in folders if name not in options}
+        offers = source.offers() if source is not None else {}
+        for name, offered in offers.items():
+            options[name] = [Option(each.value, each.title, each.help) for each in offered.known]
+        form = Form(settings_class(node), options, folders=folders)
+        for name, offered in offers.items():
+            names = form.field((name,))
+            if isinstance(names, ChoiceField):
+                names.allow_others(tr(offered.others))
+        return form
+
     def _kinds(self, node: SourceNode) -> QGridLayout:
         self.kind_box = QComboBox()
         self.kind_box.setObjectName("source-kind")
-        for kind in SOURCE_KINDS:
-            words, help = edits.SOURCE_WORDS.get(kind, (kind, ""))
-            self.kind_box.addItem(tr(words), kind)
-            self.kind_box.setItemData(self.kind_box.count() - 1, tr(help), Qt.ItemDataRole.ToolTipRole)
+        for source in SOURCE_KINDS.values():
+            self.kind_box.addItem(tr(source.title), source.id)
+            self.kind_box.setItemData(self.kind_box.count() - 1, tr(source.help), Qt.ItemDataRole.ToolTipRole)
         self.kind_box.setCurrentIndex(self.kind_box.findData(node.kind))
         self.kind_box.activated.connect(self._kind_chosen)
         return _labelled(tr("Start from"), self.kind_box, tr("What the chain starts from"))

@@ -5,9 +5,8 @@ from typing import Any
 from core.common.declarations import ParameterDeclaration, declarations, plain_value, value_at
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
-from core.document.pipeline import Pipeline, SourceNode, StageNode, settings_class
+from core.document.pipeline import Pipeline, SourceNode, StageNode
 from core.document.stage_tree import references
-from core.models.catalogue import BACKBONES
 from gui.base.translation import tr
 
 _SEPARATOR = " · "
@@ -57,23 +56,8 @@ def _led(field: ParameterDeclaration, fields: tuple[ParameterDeclaration, ...]) 
 
 
 def source_summary(node: SourceNode) -> str:
-    """Backbone, feature enhancement, weights."""
-    if node.kind != "backbone":
-        return str(node.settings.get("path", "")) or tr("nothing chosen yet")
-    parts = []
-    for field in declarations(settings_class(node)):
-        value = value_at(node.settings, field)
-        if field.name == "backbone":
-            parts.append(BACKBONES[value].title if value in BACKBONES else str(value))
-        elif field.kind == "group" and field.group is not None:
-            first = declarations(field.group)[0]
-            inner = value_at(value or {}, first)
-            parts.append(f"{field.label} {inner}" if inner != "none" else f"no {field.label}")
-        elif field.name == "weights":
-            parts.append(
-                tr("{source} weights", source=value) if value != "file" else tr("weights from a file")
-            )
-    return _SEPARATOR.join(parts)
+    """What was chosen."""
+    return _SEPARATOR.join(node.source.summary(node.settings)) or tr("nothing chosen yet")
 
 
 def data_summary(data: DataSettings) -> str:

@@ -12,6 +12,7 @@ from core.analysis.confusion import Answers, read_answers
 from core.analysis.layers import read_architecture
 from core.common.errors import EspalierError
 from core.data.access import DataAccess
+from core.data.settings import settings_path
 from core.deploy.made_files import facts_of_file
 from core.document.pipeline import Pipeline
 from core.records.reports import Artefact, StageReport
@@ -107,7 +108,7 @@ class Subject:
         """What identifies the test images: everything in the data section that decides them."""
         data = self.pipeline.data.model_dump(mode="json", exclude=_DECIDE_NO_TEST_IMAGE)
         if data.get("path"):
-            data["path"] = str((self.run.base / Path(str(data["path"])).expanduser()).resolve())
+            data["path"] = str(settings_path(data["path"], self.run.base))
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
     def access(self, home: Home) -> DataAccess:

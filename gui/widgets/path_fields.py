@@ -6,6 +6,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QFileDialog, QPushButton
 
 from core.common.declarations import ParameterDeclaration
+from core.common.paths import resolved
 from gui.base.translation import tr
 from gui.widgets.fields import (
     ChoiceField,
@@ -47,7 +48,7 @@ class PathField(TextField):
         self.setEnabled(kind != "none")
 
     def _pick(self, what: str) -> None:
-        start = str(self.base / self.value()) if self.value() else str(self.base)
+        start = str(resolved(self.value(), self.base)) if self.value() else str(self.base)
         if what == "folder":
             chosen = QFileDialog.getExistingDirectory(self, tr("Pick a folder"), start)
         else:
@@ -71,7 +72,7 @@ class ReferenceField(ChoiceField):
         self.layout().addWidget(self.button)  # type: ignore[union-attr]
 
     def _pick(self) -> None:
-        start = str(self.base / self.value()) if "/" in self.value() else str(self.base)
+        start = str(resolved(self.value(), self.base)) if "/" in self.value() else str(self.base)
         chosen = QFileDialog.getExistingDirectory(self, tr("Pick a checkpoint folder"), start)
         if chosen:
             self.show_value(chosen)

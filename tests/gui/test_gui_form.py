@@ -9,7 +9,8 @@ from core.common.declarations import ParameterDeclaration, declarations
 from core.common.params import Params
 from core.data.settings import DataSettings
 from core.document import edits
-from core.models.settings import BackboneSettings, CheckpointSettings
+from core.models.settings import BackboneSettings
+from core.sources.checkpoint import CheckpointSettings
 from core.stages.catalogue import STAGES
 from gui.base.theme import Theme
 from gui.widgets.form import Form
