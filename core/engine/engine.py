@@ -30,6 +30,7 @@ from core.engine.stage_inputs import RunContext
 from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
+from core.models.network_facts import NetworkFacts
 from core.records.events import (
     Event,
     Listener,
@@ -46,7 +47,6 @@ from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.run_folder import RunFolder
-from core.stages.context import NetworkFacts
 from core.training.settings import FORWARD_SHARE
 
 _EVALUATION_WORK = 25_000  # images' worth of training: export, measuring

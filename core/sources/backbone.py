@@ -13,9 +13,9 @@ from core.data.preprocess import Normalisation, make_preprocess, resolve_normali
 from core.data.settings import DataSettings
 from core.models.catalogue import BACKBONES, backbone, is_backbone
 from core.models.forecast import Network, StageForecast, TimedNetwork
+from core.models.network_facts import NetworkFacts
 from core.models.settings import BackboneSettings
 from core.sources.base import ForecastContext, NetworkSource, Offer, Offers, OpenContext, OpenedNetwork
-from core.stages.context import NetworkFacts
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier

@@ -22,9 +22,9 @@ from core.data.preprocess import Normalisation, Preprocess, make_preprocess, res
 from core.data.settings import DataSettings
 from core.machine.child import Child
 from core.models.forecast import Forecast, Network, Recent, StageForecast, TimedNetwork
+from core.models.network_facts import NetworkFacts
 from core.models.settings import BackboneSettings
 from core.records.events import Listener, Note
-from core.stages.context import NetworkFacts
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier

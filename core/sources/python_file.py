@@ -6,6 +6,7 @@ from core.common.paths import resolved
 from core.data.preprocess import Normalisation
 from core.machine.trusted_files import TrustList
 from core.models.forecast import StageForecast
+from core.models.network_facts import NetworkFacts
 from core.models.python_source import PythonSettings, open_python
 from core.sources.backbone import forecast_of
 from core.sources.base import (
@@ -16,7 +17,6 @@ from core.sources.base import (
     OpenedNetwork,
     StageInput,
 )
-from core.stages.context import NetworkFacts
 
 
 class PythonFileSource(NetworkSource[PythonSettings]):

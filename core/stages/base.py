@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 from core.common.errors import Problem
 from core.common.params import Params
 from core.models.forecast import Forecast, StageForecast
+from core.models.network_facts import NetworkFacts
 from core.records.reports import Fix
-from core.stages.context import DeployContext, NetworkFacts, StageContext
+from core.stages.context import DeployContext, StageContext
 from core.stages.coverage_case import CoverageCase
 from core.stages.forecast import FLOAT32, ForecastContext, stored, trained, unknown
 from core.stages.latency_target import LatencyTarget

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Literal
 
 from core.common.errors import EspalierError, Problem
 from core.common.params import Params, param
+from core.models.network_facts import NetworkFacts
 from core.stages.base import ModelStage
-from core.stages.context import NetworkFacts, StageContext
+from core.stages.context import StageContext
 from core.stages.coverage_case import TRAINED, CoverageCase
 from core.stages.fine_tune import run_training
 from core.stages.result import StageResult

@@ -22,9 +22,10 @@ from core.common.errors import Problem
 from core.common.params import Params, param
 from core.data.randomness import derive_seed
 from core.models.forecast import Forecast, StageForecast
+from core.models.network_facts import NetworkFacts
 from core.records.reports import Fix
 from core.stages.base import ModelStage
-from core.stages.context import NetworkFacts, StageContext
+from core.stages.context import StageContext
 from core.stages.coverage_case import CoverageCase
 from core.stages.fine_tune import run_training
 from core.stages.forecast import ForecastContext, network_of, trained

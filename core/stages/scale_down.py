@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from core.common.errors import Problem
 from core.common.params import Params, param
 from core.models.forecast import Forecast, StageForecast
+from core.models.network_facts import NetworkFacts
 from core.stages.base import ModelStage
-from core.stages.context import NetworkFacts, StageContext
+from core.stages.context import StageContext
 from core.stages.coverage_case import CoverageCase
 from core.stages.fine_tune import batch_norm_batches, run_training
 from core.stages.forecast import ForecastContext

@@ -19,8 +19,9 @@ from core.data.preprocess import HALF, Preprocess, make_preprocess
 from core.data.randomness import derive_seed
 from core.engine.stage_inputs import StageInputs
 from core.models.checkpoint import Checkpoint, save_checkpoint
+from core.models.network_facts import NetworkFacts
 from core.models.settings import BackboneSettings
-from core.stages.context import NetworkFacts, StageContext
+from core.stages.context import StageContext
 from core.stages.distil import Distil, DistilParams, parse_layers
 from core.stages.fine_tune import run_training
 from core.stages.result import StageResult

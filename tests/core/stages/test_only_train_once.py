@@ -9,8 +9,8 @@ from torch import nn
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
+from core.models.network_facts import NetworkFacts
 from core.records.events import EpochDone, Event
-from core.stages.context import NetworkFacts
 from core.stages.only_train_once import OnlyTrainOnce, OnlyTrainOnceParams
 from core.surgery.groups import count
 

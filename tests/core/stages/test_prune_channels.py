@@ -13,9 +13,10 @@ from torch import nn
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.data.image_data import ImageData
+from core.models.network_facts import NetworkFacts
 from core.models.settings import BackboneSettings
 from core.records.events import EpochDone, Event
-from core.stages.context import NetworkFacts, StageContext
+from core.stages.context import StageContext
 from core.stages.prune_channels import PruneChannels, PruneChannelsParams, look, own_ratios
 from core.surgery.batch_norm import recalibrate
 from core.surgery.budget import Plan, apply

@@ -10,7 +10,7 @@ from torch.nn.utils import prune as reference
 
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
-from core.stages.context import NetworkFacts
+from core.models.network_facts import NetworkFacts
 from core.stages.prune_weights import PruneWeights, prune_layers, share_at
 from core.surgery.layers import FIRST, weight_layers
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
+from core.models.network_facts import NetworkFacts
 from core.models.settings import BackboneSettings
-from core.stages.context import NetworkFacts
 from core.stages.result import StageResult
 from core.stages.scale_down import ScaleDown, ScaleDownParams, largest_phi, scaled
 from core.surgery.groups import count

@@ -23,10 +23,11 @@ from core.deploy.export import describe, export_module
 from core.deploy.verify import onnx_predictor
 from core.machine.jobs import Job, job_named, name_of
 from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from core.models.network_facts import NetworkFacts
 from core.models.settings import BackboneSettings
 from core.stages.base import DeploymentStage, ModelStage, Stage
 from core.stages.catalogue import STAGES
-from core.stages.context import DeployContext, NetworkFacts, StageContext
+from core.stages.context import DeployContext, StageContext
 from core.training.precision import resolve_precision
 
 NETWORK = BackboneSettings(backbone="resnet20", fem={"place": "pooled"})

@@ -14,8 +14,8 @@ from core.common.errors import Stopped
 from core.data.splits import limit
 from core.deploy.quantization.sessions import run, sqnr
 from core.models.constraints import constrain
+from core.models.network_facts import NetworkFacts
 from core.stages.catalogue import STAGES
-from core.stages.context import NetworkFacts
 from core.stages.train_quantized import TrainQuantizedParams, train_rounded
 from core.training.settings import TrainingSettings
 
