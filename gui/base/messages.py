@@ -47,6 +47,7 @@ class MessageDialog(QDialog):
         buttons: Sequence[str] = (QT_TR_NOOP("Close"),),
     ):
         super().__init__(parent)
+        theme.style(self)
         self.setObjectName("message")
         self.setWindowTitle(title)
         self.setMinimumWidth(500)

@@ -1,17 +1,24 @@
 """Light and dark: one table of colours, one stylesheet, one set of icons recoloured from it.
 
+The stylesheet is not the application's: Qt would work at every widget at once, which takes seconds on a
+busy machine. Each part of the window and each dialog has it (`style`), and they are restyled one after the
+other, what is visible first, so that the window answers in between.
+
 Every text colour reaches a contrast of 4.5 on every surface that it is used on (a test computes
 it). Colours that carry a meaning (`good`, `bad`, `warning`) always come with a sign or a word.
 """
 
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
-from PySide6.QtCore import QByteArray, QDir, QObject, QSettings, Qt, Signal
+from PySide6.QtCore import QByteArray, QDir, QObject, QSettings, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
+from shiboken6 import isValid
 
 from core.common.files import RESOURCES
 
@@ -62,7 +69,7 @@ DARK = Colours(
 
 
 class Theme(QObject):
-    """The theme in force; `changed` is emitted after the application has been restyled."""
+    """The theme in force; `changed` is emitted when what is visible has been restyled."""
 
     changed = Signal()
 
@@ -70,6 +77,9 @@ class Theme(QObject):
         super().__init__(app)
         self._app = app
         self._applying = False
+        self._jobs: list[Callable[[], None]] = []
+        self._turn = QTimer(self)
+        self._turn.timeout.connect(self._take_turn)
         for name in ("light", "dark"):
             QDir.setSearchPaths(f"theme{name}", [str(RESOURCES / "styles" / name)])
         stored = str(QSettings().value("theme", "system"))
@@ -77,6 +87,7 @@ class Theme(QObject):
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._system_changed)
         app.setStyle("Fusion")
         self.apply()
+        self.finish()
 
     @property
     def dark(self) -> bool:
@@ -95,15 +106,30 @@ class Theme(QObject):
         self.apply()
 
     def apply(self) -> None:
-        """Restyle the application."""
+        """Restyle the application, part after part while the window goes on."""
         self._applying = True
-        global _current
+        global _current, _sheet
         _current = self.colours
-        _icon.cache_clear()
+        _sheet = stylesheet(self.colours, "dark" if self.dark else "light")
         self._app.setPalette(palette(self.colours))
-        self._app.setStyleSheet(stylesheet(self.colours, "dark" if self.dark else "light"))
         self._applying = False
-        self.changed.emit()
+        parts = _living()
+        shown = [part for part in parts if part.isVisible()]
+        self._jobs = [partial(restyle, part) for part in shown]
+        self._jobs.append(self.changed.emit)
+        self._jobs += [partial(restyle, part) for part in parts if part not in shown]
+        self._turn.start(0)
+
+    def finish(self) -> None:
+        """Do at once what is still to be done in turn."""
+        while self._jobs:
+            self._take_turn()
+
+    def _take_turn(self) -> None:
+        if self._jobs:
+            self._jobs.pop(0)()
+        if not self._jobs:
+            self._turn.stop()
 
     def _system_changed(self) -> None:
         if self.choice == "system" and not self._applying:
@@ -111,6 +137,25 @@ class Theme(QObject):
 
 
 _current: Colours = LIGHT
+_sheet = ""
+_styled: "list[weakref.ref[QWidget]]" = []
+
+
+def style(part: QWidget) -> None:
+    """Give a part of the window, a dialog or a window of its own the stylesheet, now and whenever the theme changes."""
+    _styled[:] = [kept for kept in _styled if kept() is not None]
+    _styled.append(weakref.ref(part))
+    part.setStyleSheet(_sheet)
+
+
+def restyle(part: QWidget) -> None:
+    """Bring a styled part up to the theme in force; nothing where it is, or is gone."""
+    if isValid(part) and part.styleSheet() != _sheet:
+        part.setStyleSheet(_sheet)
+
+
+def _living() -> list[QWidget]:
+    return [part for kept in _styled if (part := kept()) is not None and isValid(part)]
 
 
 def colours() -> Colours:
@@ -149,15 +194,13 @@ def stylesheet(c: Colours, name: str) -> str:
 
 def icon(name: str, colour: str = "") -> QIcon:
     """An icon of the set in the theme's text colour, or in another of its colours by name."""
-    return _icon(name, colour)
+    return _icon(name, getattr(_current, colour) if colour else _current.text, _current.strong_border)
 
 
-@lru_cache(maxsize=256)
-def _icon(name: str, colour: str) -> QIcon:
-    c = _current
+@lru_cache(maxsize=512)
+def _icon(name: str, normal: str, disabled: str) -> QIcon:
     made = QIcon()
-    normal = getattr(c, colour) if colour else c.text
-    for mode, shade in ((QIcon.Mode.Normal, normal), (QIcon.Mode.Disabled, c.strong_border)):
+    for mode, shade in ((QIcon.Mode.Normal, normal), (QIcon.Mode.Disabled, disabled)):
         for size in (16, 20, 24, 32, 48, 64):
             made.addPixmap(_pixmap(name, shade, size), mode)
     return made

@@ -4,6 +4,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from gui.base import theme
 from gui.base.translation import tr
 from gui.data.pictures import fitted
 from gui.data.thumbnails import ThumbnailModel
@@ -17,6 +18,7 @@ class EnlargedImage(QDialog):
 
     def __init__(self, parent: QWidget, pictures: ThumbnailModel, row: int):
         super().__init__(parent)
+        theme.style(self)
         self.setObjectName("enlarged")
         self.setWindowTitle(tr("Image"))
         self._pictures, self.row = pictures, row

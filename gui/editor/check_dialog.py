@@ -54,6 +54,7 @@ class CheckDialog(QDialog):
 
     def __init__(self, parent: QWidget, pipeline: Pipeline, then_run: bool, every_time: bool):
         super().__init__(parent)
+        theme.style(self)
         self.setObjectName("check-dialog")
         self.setWindowTitle(tr("Before the run") if then_run else tr("Check"))
         self.setMinimumWidth(640)

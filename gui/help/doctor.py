@@ -35,6 +35,7 @@ class DoctorDialog(QDialog):
 
     def __init__(self, parent: QWidget | None, worker: Worker):
         super().__init__(parent)
+        theme.style(self)
         self.setObjectName("doctor")
         self.setWindowTitle(tr("Check this installation"))
         self.resize(860, 560)

@@ -32,6 +32,7 @@ class HelpWindow(QWidget):
 
     def __init__(self, parent: QWidget | None):
         super().__init__(parent, Qt.WindowType.Window)
+        theme.style(self)
         self.setObjectName("help")
         self.setWindowTitle(tr("Help — Espalier"))
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)

@@ -149,6 +149,7 @@ class EnlargedFlip(QDialog):
 
     def __init__(self, parent: QWidget, cards: FlipsModel, row: int, name: str, other: str):
         super().__init__(parent)
+        theme.style(self)
         self.setObjectName("enlarged-flip")
         self.setWindowTitle(tr("Test image"))
         self._cards, self.row, self._names = cards, row, (name, other)

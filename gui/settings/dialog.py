@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from core.machine.site_policy import Policy
 from gui.base.messages import Messages
-from gui.base.theme import Theme
+from gui.base.theme import Theme, style
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.settings.downloads_page import DownloadsPage
 from gui.settings.jobs import SettingsJobs
@@ -48,6 +48,7 @@ class SettingsDialog(QDialog):
         policy: Policy,
     ):
         super().__init__(parent)
+        style(self)
         self.setObjectName("settings")
         self.setWindowTitle(tr("Settings"))
         self.resize(820, 600)

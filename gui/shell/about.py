@@ -16,6 +16,7 @@ class AboutDialog(QDialog):
 
     def __init__(self, parent: QWidget | None):
         super().__init__(parent)
+        theme.style(self)
         self.setObjectName("about")
         self.setWindowTitle(tr("About Espalier"))
         mark = QLabel()

@@ -17,7 +17,7 @@ from core.runs.run_folder import RunFolder
 from gui.base.actions import make_actions, make_menus, show_theme
 from gui.base.document import Document
 from gui.base.messages import Messages
-from gui.base.theme import Theme
+from gui.base.theme import Theme, style
 from gui.base.translation import tr
 from gui.compare.reader import Reader
 from gui.compare.view import CompareView
@@ -133,6 +133,8 @@ class MainWindow(QMainWindow):
             (a.reference, aids.show_reference), (a.doctor, aids.check_installation),
         ):  # fmt: skip
             action.triggered.connect(lambda _checked=False, slot=slot: slot())
+        self.menu_bar = self.menuBar()  # kept: styled parts are known by reference
+        style(self.menu_bar)
         make_menus(
             self, a, recipes.recipes(), desk.open_path, self.go, self.theme,
             (self.editor.commands.undo, self.editor.commands.redo),

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QWidget
 
+from gui.base import theme
 from gui.shell.rail import Rail
 
 
@@ -21,8 +22,12 @@ class Places(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.rail, self.stack = Rail(), QStackedWidget()
+        theme.style(self.rail)
         self.views: dict[str, QWidget] = {}
-        self._keepers: list[Any] = []
+        self._keepers: dict[str, Any] = {}
+        self._stale: set[str] = set()
+        self._turn = QTimer(self)
+        self._turn.timeout.connect(self._take_turn)
         self._shown: dict[str, Callable[[], None]] = {}
         self.rail.chosen.connect(self.go)
         layout = QHBoxLayout(self)
@@ -43,8 +48,9 @@ class Places(QWidget):
         """
         keeper = view if keeper is None else keeper
         self.views[name] = view
+        theme.style(view)
         self.stack.addWidget(view)
-        self._keepers.append(keeper)
+        self._keepers[name] = keeper
         if hasattr(keeper, "said"):
             keeper.said.connect(self.said)
         if shown is not None:
@@ -58,12 +64,27 @@ class Places(QWidget):
 
     def go(self, name: str) -> None:
         """Show a place."""
+        theme.restyle(self.views[name])
+        self._refresh(name)
         self.stack.setCurrentWidget(self.views[name])
         self.rail.show_place(name)
         if name in self._shown:
             self._shown[name]()
 
     def retheme(self) -> None:
-        """Take icons and colours of the theme."""
-        for part in (self.rail, *self._keepers):
-            part.retheme()
+        """Take icons and colours of the theme: the place in front now, the others one by one or when they are shown."""
+        self.rail.retheme()
+        self._stale = set(self.views)
+        self._refresh(self.current)
+        self._turn.start(0)
+
+    def _refresh(self, name: str) -> None:
+        if name in self._stale:
+            self._stale.remove(name)
+            self._keepers[name].retheme()
+
+    def _take_turn(self) -> None:
+        """Refresh one place; the window's other events come between two."""
+        self._refresh(next(iter(self._stale), ""))
+        if not self._stale:
+            self._turn.stop()

@@ -4,6 +4,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QLabel, QMainWindow, QProgressBar, QWidget
 
 from core.common.durations import time_left
+from gui.base import theme
 from gui.base.translation import tr
 from gui.runs.run_session import Session
 from gui.widgets.buttons import ElidedLabel
@@ -16,6 +17,7 @@ class Status:
 
     def __init__(self, window: QMainWindow):
         self.bar = window.statusBar()
+        theme.style(self.bar)
         self.bar.setObjectName("status")
         self.bar.setSizeGripEnabled(False)
         self.phase = ElidedLabel()

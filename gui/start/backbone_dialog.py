@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.document.from_model import WeightsLook
 from core.models.catalogue import BACKBONES
+from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import text
 
@@ -23,6 +24,7 @@ class BackboneDialog(QDialog):
 
     def __init__(self, parent: QWidget | None, path: Path, found: WeightsLook):
         super().__init__(parent)
+        theme.style(self)
         self.setObjectName("backbone-dialog")
         self.setWindowTitle(tr("A pipeline from weights"))
         self.setMinimumWidth(520)

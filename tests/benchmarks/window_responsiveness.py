@@ -1,13 +1,17 @@
-"""Claim: the window stays responsive while a run trains, exports and measures.
+"""Claim: the window stays responsive while a run trains, exports and measures, also when every core is busy.
 
-    python tests/benchmarks/window_responsiveness.py [PIPELINE]
+    python tests/benchmarks/window_responsiveness.py [PIPELINE] [--busy]
 
 A timer ticks every 16 ms on the window's thread while the real window runs a pipeline (by
-default the Quick tour with 3 000 training images and one epoch a stage) with live curves.
-Reported are the gaps between ticks, after PyTorch has been imported. Expected: 99 of 100 gaps
-under 50 ms, and at most one above 250 ms. Needs no display (offscreen).
+default the Quick tour with 3 000 training images and one epoch a stage) with live curves, and its
+theme is changed every few seconds. With `--busy` one process a core does nothing but count meanwhile.
+Reported are the gaps between ticks, after PyTorch has been imported; the theme's own changes count too.
+Expected: 99 of 100 gaps under 50 ms, and none above 300 ms. Needs no display (offscreen).
 """
 
+import argparse
+import itertools
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -26,6 +30,8 @@ from core.runs.open_document import open_document
 from gui.app import make_application, make_window
 from gui.base.worker import Worker
 from gui.shell.main_window import MainWindow
+
+_THEME_MS = 4000
 
 
 class Ticks:
@@ -47,6 +53,29 @@ class Ticks:
         self._last = now
 
 
+class Themes:
+    """Changes the theme again and again, and remembers how long the window stood still for it."""
+
+    def __init__(self, window: MainWindow):
+        self.seconds: list[float] = []
+        self._window, self._next = window, itertools.cycle(("dark", "light"))
+        self.timer = QTimer(window)
+        self.timer.timeout.connect(self._change)
+        self.timer.start(_THEME_MS)
+
+    def _change(self) -> None:
+        before = time.perf_counter()
+        self._window.theme.choose(next(self._next))
+        self.seconds.append(time.perf_counter() - before)
+
+
+def count() -> None:
+    """Keep a core busy."""
+    number = 0
+    while True:
+        number += 1
+
+
 def small(pipeline: Pipeline) -> Pipeline:
     """The same stages with little data and one epoch each."""
     pipeline = edits.set_data(pipeline, ("train_images",), 3000)
@@ -57,25 +86,37 @@ def small(pipeline: Pipeline) -> Pipeline:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("pipeline", nargs="?", type=Path)
+    parser.add_argument("--busy", action="store_true", help="one counting process a core meanwhile")
+    options = parser.parse_args()
+    others = [
+        multiprocessing.get_context("spawn").Process(target=count, daemon=True)
+        for _ in range(os.cpu_count() or 1)
+    ]
+    for process in others if options.busy else ():
+        process.start()
     app = make_application()
     with tempfile.TemporaryDirectory() as home:
         os.environ["ESPALIER_HOME"] = home
-        given = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-        window = make_window(app, given)
-        if given is None:
+        window = make_window(app, options.pipeline)
+        if options.pipeline is None:
             window.document.open(small(open_document(FIRST).pipeline), None, FIRST.parent)
         window.show()
         window.warm_up()
         loop = QEventLoop()
         window.jobs.warmer.ended.connect(loop.quit)
         loop.exec()
-        ticks = Ticks(window)
+        ticks, themes = Ticks(window), Themes(window)
         window.session.run_ended.connect(loop.quit)
         window.steering.start()
         loop.exec()
         ticks.timer.stop()
+        themes.timer.stop()
         for worker in window.findChildren(Worker):
             worker.close(10)
+        longest = max(themes.seconds, default=0.0) * 1000
+        print(f"{len(themes.seconds)} changes of the theme, the longest took {longest:.0f} ms")
         return report(ticks.gaps)
 
 
@@ -88,10 +129,10 @@ def report(gaps: dict[str, list[float]]) -> int:
         print(
             f"{phase[:44]:44} {len(some):7} {some[len(some) // 2]:7.1f} {some[int(len(some) * 0.99)]:7.1f} {some[-1]:7.1f}"
         )
-    p99, long = every[int(len(every) * 0.99)], sum(gap > 250 for gap in every)
-    good = p99 < 50 and long <= 1
+    p99, long = every[int(len(every) * 0.99)], sum(gap > 300 for gap in every)
+    good = p99 < 50 and not long
     print(
-        f"p99 {p99:.1f} ms (limit 50), {long} gaps above 250 ms (limit 1): {'holds' if good else 'DOES NOT HOLD'}"
+        f"p99 {p99:.1f} ms (limit 50), {long} gaps above 300 ms (limit 0): {'holds' if good else 'DOES NOT HOLD'}"
     )
     return 0 if good else 1
 

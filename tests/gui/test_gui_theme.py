@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from PySide6.QtGui import QIcon
 
+import core
 from core.common.files import RESOURCES
 from gui.base import theme as themes
 from gui.base.actions import _ICONS
 from gui.base.theme import DARK, LIGHT, Colours, Theme, contrast
+from gui.shell.main_window import MainWindow
 
 BOTH = pytest.mark.parametrize("c", [LIGHT, DARK], ids=["light", "dark"])
 TEXTS = ("text", "muted", "good", "bad", "warning", "info", "accent")
@@ -74,3 +76,28 @@ def test_choosing_a_theme_restyles_and_is_remembered(qtbot: Any, theme: Theme) -
     theme.choose("light")
     assert themes.colours() is LIGHT
     assert isinstance(themes.app_icon(), QIcon) and not themes.app_icon().isNull()
+
+
+def test_the_theme_changes_part_by_part_what_is_visible_first(qapp: Any, window: MainWindow) -> None:
+    choices = ("dark", "light") if not window.theme.dark else ("light", "dark")
+    before = window.places.views["compare"].styleSheet()
+    window.theme.choose(choices[0])  # type: ignore[arg-type]
+    assert window.places.views["pipeline"].styleSheet() == before  # nothing at once
+    window.go("inspect")  # one that is shown meanwhile is not shown in the old colours
+    assert window.places.views["inspect"].styleSheet() != before
+    window.theme.finish()
+    sheets = {
+        part.styleSheet() for part in (*window.places.views.values(), window.places.rail, window.menu_bar)
+    }
+    assert len(sheets) == 1 and before not in sheets
+    window.theme.choose(choices[1])  # type: ignore[arg-type]
+    window.theme.finish()
+
+
+def test_every_dialog_is_styled() -> None:
+    gui = Path(core.__file__).resolve().parents[1] / "gui"
+    dialogs = [path for path in gui.rglob("*.py") if "(QDialog):" in path.read_text(encoding="utf-8")]
+    assert len(dialogs) > 5
+    for path in dialogs:
+        text = path.read_text(encoding="utf-8")
+        assert text.count("style(self)") >= text.count("(QDialog):"), path
