@@ -33,8 +33,10 @@ def test_every_link_inside_the_guide_leads_somewhere(window: MainWindow) -> None
 def test_code_takes_the_ground_of_the_theme(window: MainWindow) -> None:
     card = window.export.view.model_card
     card.show_text("Written as `distilled.onnx`.")
+    window.go("export")
     for choice in ("dark", "light"):
         window.theme.choose(choice)  # type: ignore[arg-type]
+        window.theme.finish()
         cursor = card.document().find("distilled")
         assert cursor.charFormat().background().color().name() == theme.colours().hover.lower()
 
