@@ -97,16 +97,16 @@ def _open_run(options: argparse.Namespace, home: Any) -> Any:
     """The run folder that `espalier run` works in: a new one, or one to go on with."""
     from core.document import pipeline as documents
     from core.document.recipes import pipeline_file
-    from core.runs.run_folder import RunFolder, unfinished_run
+    from core.runs.run_folder import RunFolder, is_run, unfinished_run
 
-    if (Path(options.file) / "run.json").is_file():
+    if is_run(Path(options.file)):
         if not options.resume:
             raise EspalierError(f"{options.file} is a run folder.", "Add --resume to go on with it.")
         return RunFolder.open(Path(options.file))
     file = pipeline_file(options.file)
     pipeline = documents.load(file)
     if options.resume:
-        if options.out and (options.out / "run.json").is_file():
+        if options.out and is_run(options.out):
             return RunFolder.open(options.out)
         found = None if options.out else unfinished_run(home, pipeline)
         if found:

@@ -35,7 +35,7 @@ from core.document.stage_keys import stage_keys
 from core.records.reports import StageReport
 from core.runs.grid_results import read_grid
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder
+from core.runs.run_folder import INFO_FILE, RunFolder
 
 VERSION = 4  # raised when the same run folder gives another `ComparedRun`
 _DECIDE_NO_TEST_IMAGE = {"augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance", "imbalance"}  # fmt: skip
@@ -256,7 +256,7 @@ class _Index:
 
 def _stamp(folder: Path) -> str:
     """Changes whenever a file changes that a `ComparedRun` is made from."""
-    files = [folder / "run.json", folder / "pipeline.yaml", folder / "grid.json"]
+    files = [folder / INFO_FILE, folder / "pipeline.yaml", folder / "grid.json"]
     files += [stage.report_file for stage in RunFolder(folder).stage_folders() if stage.report_file.is_file()]
     stats = [(file.name, stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file))]
     return f"{VERSION} {hashlib.sha256(repr(stats).encode()).hexdigest()}"

@@ -1,25 +1,45 @@
-"""What NVIDIA's driver counts on its GPUs: energy, power and memory.
+"""What NVIDIA's driver says of its GPUs: energy, power, memory and load.
 
-Through NVML where its Python module is installed (`nvidia-ml-py`, imported as pynvml; Espalier's extra `nvml`), else by the
+Energy, power and memory through NVML where its Python module is installed (`nvidia-ml-py`, imported as pynvml; Espalier's extra `nvml`), else by the
 driver's own program nvidia-smi. GPUs of the Volta generation and later count their energy; on others, and with
 nvidia-smi, power is read several times a second and summed up. Both are of the whole card.
 
 Source: NVML API reference, https://docs.nvidia.com/deploy/nvml-api/
 """
 
+import contextlib
+import ctypes
 import functools
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 _EVERY = 0.02  # seconds between readings of the power
+_LIBRARIES = ("nvml.dll",) if sys.platform == "win32" else ("libnvidia-ml.so.1",)
+_NAME_BYTES = 96
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU.
+
+    Attributes:
+        load: share of the last moments in which it worked, in %.
+        used, total: its memory, in bytes.
+    """
+
+    name: str
+    load: float
+    used: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +165,60 @@ def _asked(what: str, number: int = 0) -> Any:
         return float(text)
     except ValueError:  # "[N/A]"
         return None
+
+
+class _Utilization(ctypes.Structure):
+    _fields_ = [("gpu", ctypes.c_uint), ("memory", ctypes.c_uint)]
+
+
+class _Memory(ctypes.Structure):
+    _fields_ = [("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong)]
+
+
+class GpuLoads:
+    """Load and memory of all GPUs, from the driver's own library, which is asked directly.
+
+    Needs no Python module and no process of its own, so it can be asked several times a second.
+
+    Args:
+        library: NVML; None loads the system's.
+    """
+
+    def __init__(self, library: Any = None):
+        self._library = library or _load(_LIBRARIES)
+        self._handles: list[tuple[str, ctypes.c_void_p]] = []
+        if self._library is not None:
+            with contextlib.suppress(OSError, AttributeError):
+                self._handles = self._find()
+
+    def read(self) -> tuple[Gpu, ...]:
+        """All GPUs; one that does not answer is left out."""
+        found = []
+        for name, handle in self._handles:
+            load, memory = _Utilization(), _Memory()
+            if self._library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)) != 0:
+                continue
+            self._library.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(load))  # 0 % where it is unknown
+            found.append(Gpu(name, float(load.gpu), int(memory.used), int(memory.total)))
+        return tuple(found)
+
+    def _find(self) -> list[tuple[str, ctypes.c_void_p]]:
+        count = ctypes.c_uint()
+        if self._library.nvmlInit_v2() != 0:
+            return []
+        if self._library.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
+            return []
+        handles = []
+        for index in range(count.value):
+            handle, name = ctypes.c_void_p(), ctypes.create_string_buffer(_NAME_BYTES)
+            if self._library.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(index), ctypes.byref(handle)) == 0:
+                self._library.nvmlDeviceGetName(handle, name, ctypes.c_uint(_NAME_BYTES))
+                handles.append((name.value.decode(errors="replace") or f"GPU {index}", handle))
+        return handles
+
+
+def _load(names: Sequence[str]) -> Any:
+    for name in names:
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(name)
+    return None

@@ -5,6 +5,7 @@ from typing import Literal
 
 from core.data.guess_source import may_be_data
 from core.models import checkpoint_files
+from core.runs.run_folder import is_run
 
 Kind = Literal["pipeline", "run", "onnx", "weights", "checkpoint", "data", ""]
 
@@ -15,7 +16,7 @@ def path_kind(path: Path) -> Kind:
     """The kind of what lies at `path`; empty for what cannot be opened."""
     suffix = path.suffix.casefold()
     if path.is_dir():
-        if (path / "run.json").is_file():
+        if is_run(path):
             return "run"
         if checkpoint_files.is_checkpoint(path) and (path / checkpoint_files.WEIGHTS).is_file():
             return "checkpoint"

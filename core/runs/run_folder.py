@@ -31,6 +31,8 @@ from core.runs.event_log import EventLog
 from core.runs.home import Home
 from core.runs.stage_folder import StageFolder
 
+INFO_FILE = "run.json"
+
 
 class RunFolder:
     """One run on disk."""
@@ -113,12 +115,12 @@ class RunFolder:
 
     def _read_info(self) -> dict[str, Any]:
         try:
-            return dict(json.loads((self.folder / "run.json").read_text(encoding="utf-8")))
+            return dict(json.loads((self.folder / INFO_FILE).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise self._no_run(error) from error
 
     def _write_info(self, content: dict[str, Any]) -> None:
-        write_atomically(self.folder / "run.json", json.dumps(content, indent=1))
+        write_atomically(self.folder / INFO_FILE, json.dumps(content, indent=1))
 
     def _no_run(self, error: Exception) -> EspalierError:
         return EspalierError(
@@ -250,11 +252,16 @@ class RunFolder:
         return [report for report in found if report is not None]
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a run was made in the folder."""
+    return (folder / INFO_FILE).is_file()
+
+
 def find_runs(home: Home) -> list[RunFolder]:
     """All runs in the person's folder, newest first; folders that are none are passed over."""
     if not home.runs.is_dir():
         return []
-    folders = sorted((path for path in home.runs.iterdir() if (path / "run.json").is_file()), reverse=True)
+    folders = sorted((path for path in home.runs.iterdir() if is_run(path)), reverse=True)
     return [RunFolder(path) for path in folders]
 
 
@@ -279,7 +286,7 @@ def resolve_run(text: str, home: Home) -> RunFolder:
     Raises:
         EspalierError: when there is none, or the beginning fits several.
     """
-    if (Path(text) / "run.json").is_file():
+    if is_run(Path(text)):
         return RunFolder.open(Path(text))
     fitting = [run for run in find_runs(home) if run.name.startswith(text)]
     if len(fitting) != 1:

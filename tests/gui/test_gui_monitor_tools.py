@@ -14,7 +14,8 @@ from test_gui_session import SOON, training, work  # noqa: F401
 
 from core.common.durations import clock
 from core.document.pipeline import Pipeline
-from core.machine.load import Gpu, Sample, Sampler
+from core.machine.load import Sample, Sampler
+from core.machine.nvidia import Gpu
 from core.records import events
 from gui.base.theme import Theme
 from gui.monitor.log_view import LogView
