@@ -22,7 +22,9 @@ from core.machine.child import Child
 from core.records.events import event_from
 from core.records.run_info import RunInfo
 from core.runs.event_log import EventLog
+from core.runs.library import list_runs
 from core.runs.run_folder import RunFolder, find_runs, unfinished_run
+from core.runs.trash import restore, trashed
 
 STAGES = {
     "whole": ["fp32", "pruned", "distilled", "int8"],
@@ -168,9 +170,6 @@ def test_decoded_images_are_read(before: Before) -> None:
 
 
 def test_what_was_deleted_can_be_taken_back(before: Before) -> None:
-    from gui.start.library import list_runs
-    from gui.start.trash import restore, trashed
-
     (deleted,) = trashed(before.home)
     assert deleted.name == "Two seeds"
     restore(before.home, deleted)
