@@ -19,11 +19,12 @@ from PySide6.QtWidgets import (
 from core.common.durations import rough_duration
 from core.common.errors import Problem
 from core.document.pipeline import Pipeline
+from core.document.problem_place import place_in_words
 from core.engine.cost_estimate import Estimate
 from core.engine.preflight import Preflight, Trial
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
-from gui.editor.problems import LinkLabel, place_in_words
+from gui.editor.problems import LinkLabel
 from gui.widgets.buttons import ElidedLabel, text
 
 _STATES = {

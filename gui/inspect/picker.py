@@ -7,8 +7,8 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QStyle, QStyleOptionComboBox, QStylePainter, QWidget
 
+from core.runs.stage_files import RunEntry, StageFile
 from gui.base.translation import QT_TR_NOOP, tr
-from gui.inspect.subject import RunEntry, Subject
 from gui.widgets.buttons import text
 
 NOTHING = QT_TR_NOOP("Nothing")
@@ -37,7 +37,7 @@ class SubjectPicker(QWidget):
 
     Signals:
         run_chosen: the folder of a run.
-        chosen: a `Subject`, or None where nothing is chosen.
+        chosen: a `StageFile`, or None where nothing is chosen.
     """
 
     run_chosen = Signal(object)
@@ -47,7 +47,7 @@ class SubjectPicker(QWidget):
         """`optional`: choosing nothing is a choice."""
         super().__init__()
         self._optional = optional
-        self._subjects: list[Subject] = []
+        self._subjects: list[StageFile] = []
         self.runs = self._list(f"{name}-run", tr("Run of: {label}", label=label), 180)
         self.files = self._list(f"{name}-file", tr("Stage and file of: {label}", label=label), 180)
         self.runs.activated.connect(self._run)
@@ -80,7 +80,7 @@ class SubjectPicker(QWidget):
                 self.runs.insertItem(0, name or shown.name, str(shown))
             self.runs.setCurrentIndex(self.runs.findData(str(shown)) if shown is not None else -1)
 
-    def show_subjects(self, subjects: Sequence[Subject], shown: Subject | None) -> None:
+    def show_subjects(self, subjects: Sequence[StageFile], shown: StageFile | None) -> None:
         """Offer these files; `shown` is chosen."""
         self._subjects = list(subjects)
         with QSignalBlocker(self.files):
@@ -93,7 +93,7 @@ class SubjectPicker(QWidget):
             self.files.setCurrentIndex(place if place >= 0 else 0 if self._optional else -1)
         self.files.setEnabled(bool(subjects))
 
-    def current(self) -> Subject | None:
+    def current(self) -> StageFile | None:
         """The chosen file."""
         place = self.files.currentIndex() - int(self._optional)
         return self._subjects[place] if 0 <= place < len(self._subjects) else None

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal
 from core.common.errors import EspalierError
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
+from core.runs.stage_files import StageFile, counterpart, final, find, runs_to_inspect
 from gui.base.actions import Actions
 from gui.base.document import Document
 from gui.base.latest_job import LatestJob
@@ -21,7 +22,6 @@ from gui.inspect import work
 from gui.inspect.progress_line import ProgressLine
 from gui.inspect.run_files import RunFiles
 from gui.inspect.scanning import Scanning
-from gui.inspect.subject import Subject, counterpart, final, find, runs_to_inspect
 from gui.inspect.view import InspectView
 
 _BUSY = QT_TR_NOOP(
@@ -44,8 +44,8 @@ class InspectPlace(QObject):
         super().__init__(parent)
         self.view = view = InspectView(actions.open_run, actions.run)
         self._home, self._messages = home, messages
-        self.model: Subject | None = None
-        self.other: Subject | None = None
+        self.model: StageFile | None = None
+        self.other: StageFile | None = None
         self._following: Path | None = None
         self._shelf = RunFiles(messages)
         self._known = ResultCache({"answers": 1, "images": 1})
@@ -134,21 +134,21 @@ class InspectPlace(QObject):
         else:
             self._show(self.model, chosen)
 
-    def _choose_model(self, chosen: Subject | None) -> None:
+    def _choose_model(self, chosen: StageFile | None) -> None:
         if chosen is not None:
             self._show(
                 chosen,
                 self.other if self.other != chosen else counterpart(chosen, self._shelf.of(chosen.folder)),
             )
 
-    def _choose_other(self, chosen: Subject | None) -> None:
+    def _choose_other(self, chosen: StageFile | None) -> None:
         self._show(self.model, chosen if chosen != self.model else None)
 
     def _swap(self) -> None:
         if self.model is not None and self.other is not None:
             self._show(self.other, self.model)
 
-    def _show(self, model: Subject | None, other: Subject | None) -> None:
+    def _show(self, model: StageFile | None, other: StageFile | None) -> None:
         self.model, self.other = model, other
         self._filled.clear()
         self.view.show_chosen(model, other)
@@ -193,7 +193,7 @@ class InspectPlace(QObject):
         else:
             lane.ask(request, title, job)
 
-    def _fill_layers(self, model: Subject, _other: Subject | None) -> None:
+    def _fill_layers(self, model: StageFile, _other: StageFile | None) -> None:
         measure = not self._running
         request = ("layers", model, measure)
         if not measure and ("layers", model, True) in self._known:
@@ -210,7 +210,7 @@ class InspectPlace(QObject):
             self._filled.pop("layers", None)
             self._fill()
 
-    def _fill_architecture(self, model: Subject, other: Subject | None) -> None:
+    def _fill_architecture(self, model: StageFile, other: StageFile | None) -> None:
         if other is None:
             self.view.architecture.show_nothing(
                 tr("Nothing to compare with"),
@@ -222,7 +222,7 @@ class InspectPlace(QObject):
             self.reader, request, tr("reading networks"), lambda _c, _s: work.read_difference(model, other)
         )
 
-    def _fill_distributions(self, model: Subject, other: Subject | None) -> None:
+    def _fill_distributions(self, model: StageFile, other: StageFile | None) -> None:
         page = self.view.distributions
         try:
             names = work.layer_names(model, other)
@@ -242,7 +242,7 @@ class InspectPlace(QObject):
                 self.sampler, ("distribution", what, layer, subjects), tr("reading {layer}", layer=layer), job
             )
 
-    def _fill_answers(self, model: Subject, other: Subject | None) -> None:
+    def _fill_answers(self, model: StageFile, other: StageFile | None) -> None:
         request = ("answers", model, other)
         if request not in self._known:
             self.view.classes.clear()
@@ -305,7 +305,7 @@ class InspectPlace(QObject):
         if self.other is not None:
             self._show(self.model, None)
 
-    def _scanned(self, model: Subject) -> None:
+    def _scanned(self, model: StageFile) -> None:
         if model == self.model:
             self.view.layers.show_sensitivity(self.scanning.sensitivity(model))
 

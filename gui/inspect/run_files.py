@@ -4,9 +4,9 @@ from pathlib import Path
 
 from core.common.errors import EspalierError
 from core.runs.run_folder import RunFolder
+from core.runs.stage_files import StageFile, subjects_of
 from gui.base.messages import Messages
 from gui.base.result_cache import ResultCache
-from gui.inspect.subject import Subject, subjects_of
 
 
 class RunFiles:
@@ -16,12 +16,12 @@ class RunFiles:
         self._messages = messages
         self._kept = ResultCache({})
 
-    def of(self, folder: Path) -> list[Subject]:
+    def of(self, folder: Path) -> list[StageFile]:
         """The files of the run in `folder`."""
-        found: list[Subject] | None = self._kept.get(("run", folder))
+        found: list[StageFile] | None = self._kept.get(("run", folder))
         return found or self.read(folder)
 
-    def read(self, folder: Path) -> list[Subject]:
+    def read(self, folder: Path) -> list[StageFile]:
         """The same, as they are on the disk now."""
         try:
             found = subjects_of(RunFolder.open(folder))

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal
 from core.deploy.quantization.sensitivity import UNITS
 from core.document import overrides
 from core.runs.home import Home
+from core.runs.stage_files import StageFile
 from gui.base.document import Document
 from gui.base.latest_job import LatestJob
 from gui.base.messages import Messages
@@ -16,7 +17,6 @@ from gui.base.translation import tr
 from gui.inspect import work
 from gui.inspect.layers_page import Sensitivity
 from gui.inspect.sensitivity_page import SensitivityPage
-from gui.inspect.subject import Subject
 
 
 class Scanning(QObject):
@@ -36,7 +36,7 @@ class Scanning(QObject):
     ):
         super().__init__(parent)
         self._page, self._home, self._document = page, home, document
-        self._model: Subject | None = None
+        self._model: StageFile | None = None
         self._busy = ""
         self._latest = ResultCache({})
         self.lane = LatestJob(self)
@@ -49,7 +49,7 @@ class Scanning(QObject):
         page.send_wanted.connect(self._send)
         document.changed.connect(self._offer)
 
-    def show(self, model: Subject | None) -> None:
+    def show(self, model: StageFile | None) -> None:
         """Show what is known of a model."""
         self._model = model
         self._page.show_scan(self._latest.get(("scan", model)))
@@ -60,7 +60,7 @@ class Scanning(QObject):
         self._busy = reason
         self._page.allow(reason)
 
-    def sensitivity(self, model: Subject) -> Sensitivity | None:
+    def sensitivity(self, model: StageFile) -> Sensitivity | None:
         """What is known of how much the layers matter: a scan's result, or the stage's own ranking."""
         found = self._latest.get(("scan", model))
         if isinstance(found, work.PruneScan):
@@ -112,7 +112,7 @@ class Scanning(QObject):
         self.edited.emit(id)
 
 
-def _ranked_by_stage(model: Subject) -> Sensitivity | None:
+def _ranked_by_stage(model: StageFile) -> Sensitivity | None:
     """The ranking that quantization by sensitivity left in the stage's facts."""
     ranking = model.report.facts.get("ranking")
     if not ranking:

@@ -4,6 +4,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
 
+from core.runs.stage_files import StageFile
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.architecture_page import ArchitecturePage
@@ -13,7 +14,6 @@ from gui.inspect.flips_page import FlipsPage
 from gui.inspect.layers_page import LayersPage
 from gui.inspect.picker import SubjectPicker
 from gui.inspect.sensitivity_page import SensitivityPage
-from gui.inspect.subject import Subject
 from gui.widgets.buttons import ActionButton, Empty, Header
 
 TABS = (
@@ -105,7 +105,7 @@ class InspectView(QWidget):
         """Bring a tab to the front."""
         self.tabs.setCurrentIndex([name for name, _ in TABS].index(tab))
 
-    def show_chosen(self, model: Subject | None, other: Subject | None) -> None:
+    def show_chosen(self, model: StageFile | None, other: StageFile | None) -> None:
         """Show what is looked at; nothing shows what to do next."""
         self._stack.setCurrentIndex(0 if model is None else 1)
         self.swap.setEnabled(model is not None and other is not None)

@@ -16,8 +16,8 @@ from core.machine.child import Child
 from core.machine.jobs import Job
 from core.profiling.per_layer import profile
 from core.runs.home import Home
+from core.runs.stage_files import StageFile, check_files
 from gui.base.translation import tr
-from gui.inspect.subject import Subject, check_files
 
 Say = Callable[[Any], None]
 What = Literal["weights", "activations"]
@@ -75,7 +75,7 @@ class Distribution:
     source: str
 
 
-def read_pair(model: Subject, other: Subject | None, home: Home) -> Pair:
+def read_pair(model: StageFile, other: StageFile | None, home: Home) -> Pair:
     """The answers of one or two models on the same test images."""
     pair = Pair(model.answers(home), other.answers(home) if other is not None else None)
     for answers in (pair.after, pair.before):
@@ -84,7 +84,7 @@ def read_pair(model: Subject, other: Subject | None, home: Home) -> Pair:
     return pair
 
 
-def read_difference(model: Subject, other: Subject) -> Difference:
+def read_difference(model: StageFile, other: StageFile) -> Difference:
     """How the architecture of `other` became that of `model`.
 
     Raises:
@@ -100,7 +100,7 @@ def read_difference(model: Subject, other: Subject) -> Difference:
     return difference(before, after)
 
 
-def layer_names(model: Subject, other: Subject | None) -> list[str]:
+def layer_names(model: StageFile, other: StageFile | None) -> list[str]:
     """Layers with weights that both have; of what has no network, all that the other has."""
     networks = [each.network for each in (model, other) if each is not None and each.network is not None]
     found = [[layer.path for layer in read_layers(network)] for network in networks]
@@ -109,7 +109,7 @@ def layer_names(model: Subject, other: Subject | None) -> list[str]:
     return [path for path in found[0] if all(path in names for names in found)]
 
 
-def measure_layers(subject: Subject, measure: bool, control: RunControl, say: Say) -> dict[str, Any]:
+def measure_layers(subject: StageFile, measure: bool, control: RunControl, say: Say) -> dict[str, Any]:
     """Count and, where asked, time the layers of a file in the measuring child."""
     check_files([subject])
     arguments = {"model": str(subject.file), "input_size": subject.input_size, "measure": measure}
@@ -118,7 +118,7 @@ def measure_layers(subject: Subject, measure: bool, control: RunControl, say: Sa
 
 
 def distribution(
-    what: What, layer: str, subjects: tuple[Subject, ...], home: Home, control: RunControl, say: Say
+    what: What, layer: str, subjects: tuple[StageFile, ...], home: Home, control: RunControl, say: Say
 ) -> Distribution:
     """Histograms of a layer's weights or activations over common bins."""
     checkpoints = [each.checkpoint for each in subjects]
@@ -149,7 +149,7 @@ def distribution(
     return Distribution([Histogram(**each) for each in told["histograms"]], words)
 
 
-def scan(subject: Subject, request: ScanRequest, home: Home, control: RunControl, say: Say) -> Scan:
+def scan(subject: StageFile, request: ScanRequest, home: Home, control: RunControl, say: Say) -> Scan:
     """Measure the sensitivity of every layer in the tool child."""
     place: Path | None = subject.network if request.kind == "prune" else subject.float_file
     if place is None:
@@ -173,6 +173,6 @@ def scan(subject: Subject, request: ScanRequest, home: Home, control: RunControl
     return QuantizeScan(request, ranking, told["measure"], told["unit"], int(told["images"]))
 
 
-def open_images(subject: Subject, home: Home, control: RunControl, say: Say) -> ImageData:
+def open_images(subject: StageFile, home: Home, control: RunControl, say: Say) -> ImageData:
     """Open the data set that a run was tested on."""
     return subject.access(home).open(control, lambda part, words: say((part, words)))

@@ -9,10 +9,10 @@ from PySide6.QtCore import QObject, Signal
 
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
+from core.runs.stage_files import StageFile, final, find, runs_to_inspect
 from gui.base.messages import Messages
 from gui.inspect.picker import SubjectPicker
 from gui.inspect.run_files import RunFiles
-from gui.inspect.subject import Subject, final, find, runs_to_inspect
 from gui.tryout.work import Model
 
 
@@ -81,7 +81,7 @@ class Chooser(QObject):
         else:
             self._offer()
 
-    def _choose_subject(self, number: int, chosen: Subject | None) -> None:
+    def _choose_subject(self, number: int, chosen: StageFile | None) -> None:
         self._replace(number, Model.of(chosen) if chosen is not None else None)
 
     def _replace(self, number: int, model: Model | None) -> None:

@@ -13,7 +13,7 @@ from PySide6.QtGui import QImage
 from core.analysis.tryout import Trial, Tryout, images_below, preview
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from gui.inspect.subject import Subject
+from core.runs.stage_files import StageFile
 
 Say = Callable[[Any], None]
 PREVIEW = 640
@@ -26,10 +26,10 @@ class Model:
 
     title: str
     file: Path
-    subject: Subject | None = field(default=None, compare=False, repr=False)
+    subject: StageFile | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, subject: Subject) -> "Model":
+    def of(cls, subject: StageFile) -> "Model":
         """A stage's file."""
         return cls(subject.short, subject.file, subject)
 

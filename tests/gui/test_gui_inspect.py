@@ -11,8 +11,8 @@ from PySide6.QtCore import Qt
 from core.document import pipeline as documents
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
+from core.runs.stage_files import counterpart, find, subjects_of
 from gui.inspect.place import InspectPlace
-from gui.inspect.subject import counterpart, find, subjects_of
 from gui.inspect.top_five import EnlargedFlip
 
 # choosing

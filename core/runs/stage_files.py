@@ -1,4 +1,4 @@
-"""What the Inspector looks at: one file of one finished stage of one run (no widgets, no torch)."""
+"""The files of finished stages: which network and images each belongs to, and what it is compared with at first."""
 
 import contextlib
 import hashlib
@@ -18,7 +18,6 @@ from core.document.pipeline import Pipeline
 from core.records.reports import Artefact, StageReport
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs
-from gui.base.translation import tr
 
 _DECIDE_NO_TEST_IMAGE = {
     "augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance",
@@ -27,8 +26,8 @@ _DECIDE_NO_TEST_IMAGE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """One file. Two subjects are equal when they are the same file of the same run."""
+class StageFile:
+    """One file. Two are equal when they are the same file of the same run."""
 
     folder: Path
     key: str
@@ -42,7 +41,7 @@ class Subject:
     @property
     def title(self) -> str:
         """Stage, seed where there are several, and file."""
-        seed = tr(" · seed {seed}", seed=self.report.seed) if "@" in self.key else ""
+        seed = f" · seed {self.report.seed}" if "@" in self.key else ""
         return f"{self.report.name}{seed} · {self.artefact.label}"
 
     @property
@@ -136,7 +135,7 @@ def runs_to_inspect(home: Home, limit: int = 60) -> list[RunEntry]:
     return entries
 
 
-def subjects_of(run: RunFolder) -> list[Subject]:
+def subjects_of(run: RunFolder) -> list[StageFile]:
     """Every file of every finished stage of a run, in the order of the pipeline.
 
     Raises:
@@ -151,20 +150,20 @@ def subjects_of(run: RunFolder) -> list[Subject]:
             parents.append(key)
             key = sources[key]
         found += [
-            Subject(run.folder, report.key, artefact.id, run, pipeline, report, artefact, tuple(parents))
+            StageFile(run.folder, report.key, artefact.id, run, pipeline, report, artefact, tuple(parents))
             for artefact in report.artefacts
             if (run.folder / artefact.path).is_file()
         ]
     return found
 
 
-def find(subjects: Sequence[Subject], key: str, artefact_id: str = "") -> Subject | None:
+def find(subjects: Sequence[StageFile], key: str, artefact_id: str = "") -> StageFile | None:
     """The file of a stage; its main one where none is named."""
     same = [each for each in subjects if each.key == key]
     return next((each for each in same if each.artefact_id == (artefact_id or each.report.headline)), None)
 
 
-def final(subjects: Sequence[Subject]) -> Subject | None:
+def final(subjects: Sequence[StageFile]) -> StageFile | None:
     """The main file of the pipeline's result; of the last finished stage where that is not there yet."""
     mains = [each for each in subjects if each.artefact_id == each.report.headline]
     results = [each for each in mains if each.report.id == each.pipeline.final_id]
@@ -172,7 +171,7 @@ def final(subjects: Sequence[Subject]) -> Subject | None:
     return best[-1] if best else None
 
 
-def counterpart(subject: Subject, subjects: Sequence[Subject]) -> Subject | None:
+def counterpart(subject: StageFile, subjects: Sequence[StageFile]) -> StageFile | None:
     """What a file is compared with at first: the stage before it, or else the baseline."""
     if subject.artefact_id != subject.report.headline:
         return find(subjects, subject.key)
@@ -184,7 +183,7 @@ def counterpart(subject: Subject, subjects: Sequence[Subject]) -> Subject | None
     return baseline if baseline != subject else None
 
 
-def check_files(subjects: Sequence[Subject]) -> None:
+def check_files(subjects: Sequence[StageFile]) -> None:
     """See to it that files are still there.
 
     Raises:
