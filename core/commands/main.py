@@ -13,6 +13,8 @@ import core
 from core.commands import offers, profile, results, run_list, runs
 from core.commands.terminal import say
 from core.common.errors import EspalierError, Stopped
+from core.deploy.formats.catalogue import FORMATS
+from core.profiling.runtimes import DEFAULT, RUNTIMES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -116,10 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         help="measure a model's latency, throughput, memory, energy and size, alone or against another",
     )
     measure.add_argument("model", help="ONNX file, checkpoint folder, or a run's stage as RUN:STAGE")
-    measure.add_argument(
-        "--runtime", nargs="+", default=["onnxruntime"], metavar="NAME",
-        help="onnxruntime (the default), onnxruntime-cuda, openvino, pytorch, pytorch-channels-last, pytorch-compile, or all",
-    )  # fmt: skip
+    measure.add_argument("--runtime", nargs="+", default=["onnxruntime"], metavar="NAME", help=_runtimes())
     measure.add_argument("--threads", type=int, nargs="+", default=[], help="numbers of threads")
     measure.add_argument("--batch", type=int, nargs="+", default=[], help="batch sizes")
     measure.add_argument("--against", metavar="MODEL", help="another model, measured in turns with this one")
@@ -170,9 +169,10 @@ def _parser() -> argparse.ArgumentParser:
 def _export_options(parser: argparse.ArgumentParser) -> None:
     """The settings of `core.deploy.formats.settings.ExportSettings`."""
     parser.add_argument(
-        "--format", choices=("onnx", "zip", "torch-export", "torchscript", "safetensors", "openvino"),
+        "--format",
+        choices=tuple(FORMATS),
         help="what to write; without it the end of the file's name decides",
-    )  # fmt: skip
+    )
     parser.add_argument("--opset", type=int, help="ONNX operator set; without it the file's own")
     parser.add_argument(
         "--batch", type=_batch, default="dynamic", help="images in a call: dynamic, or a number"
@@ -188,6 +188,11 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--card", action="store_true", help="write the model card beside the file")
     parser.add_argument("--images", type=int, help="zip: how many test images travel along")
     parser.add_argument("--no-latency", action="store_true", help="do not time the exported file")
+
+
+def _runtimes() -> str:
+    names = [f"{name} (the default)" if name == DEFAULT else name for name in RUNTIMES]
+    return f"{', '.join(names)}, or all"
 
 
 def _batch(text: str) -> int | str:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from core.machine.jobs import RunJob
 from core.records.reports import Artefact, StageReport
@@ -17,7 +17,26 @@ if TYPE_CHECKING:
     import numpy as np
 
     from core.data.preprocess import Preprocess
-    from core.deploy.formats.settings import ExportSettings
+
+
+class FormatSettings(Protocol):
+    """What a format reads of an export's settings (`core.deploy.formats.settings.ExportSettings` declares them)."""
+
+    @property
+    def opset(self) -> int | None:
+        """ONNX operator set; None keeps the file's own."""
+
+    @property
+    def batch(self) -> int | None:
+        """Images in a call; None leaves it open."""
+
+    @property
+    def preprocessing(self) -> bool:
+        """Whether the file prepares images itself."""
+
+    @property
+    def describe(self) -> bool:
+        """Whether the ONNX file holds where it comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +98,7 @@ class Format(ABC):
     process: ClassVar[Literal["tool", "measure"]] = "tool"
     bundle: ClassVar[bool] = False
 
-    def reason_against(self, subject: Subject, settings: "ExportSettings") -> str:
+    def reason_against(self, subject: Subject, settings: FormatSettings) -> str:
         """Why this file cannot be exported like that, in a sentence or two; "" where it can."""
         return ""
 
@@ -87,7 +106,7 @@ class Format(ABC):
     def write(
         self,
         subject: Subject,
-        settings: "ExportSettings",
+        settings: FormatSettings,
         about: Mapping[str, str],
         target: Path,
         job: RunJob,

@@ -42,9 +42,9 @@ def format_for(target: Path) -> Format:
     Raises:
         EspalierError: when no format ends so; the message lists those there are.
     """
-    by_ending = {each.suffix: each for each in _ALL if each.suffix}
+    by_ending = {each.suffix: each for each in FORMATS.values() if each.suffix}
     if target.suffix not in by_ending:
-        folders = " or ".join(f"--format {each.id}" for each in _ALL if not each.suffix)
+        folders = " or ".join(f"--format {each.id}" for each in FORMATS.values() if not each.suffix)
         raise EspalierError(
             f"Expected a name that ends with {', '.join(by_ending)}, received {target.name!r}.",
             f"Change the ending, or name the format; a folder of weights is written by {folders}.",

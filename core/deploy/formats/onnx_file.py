@@ -4,18 +4,14 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.deploy.formats.base import Format, OpenedModel, Subject
+from core.deploy.formats.base import Format, FormatSettings, OpenedModel, Subject
 from core.deploy.formats.graph import OPSET_OF_RESIZE, convert
 from core.machine.jobs import RunJob
-
-if TYPE_CHECKING:
-    from core.deploy.formats.settings import ExportSettings
 
 
 class OnnxFile(Format):
@@ -26,7 +22,7 @@ class OnnxFile(Format):
     runtime = "ONNX Runtime on the CPU"
     process = "measure"
 
-    def reason_against(self, subject: Subject, settings: "ExportSettings") -> str:
+    def reason_against(self, subject: Subject, settings: FormatSettings) -> str:
         """The smoothing resize came with operator set 18."""
         if settings.preprocessing and settings.opset is not None and settings.opset < OPSET_OF_RESIZE:
             return (
@@ -38,7 +34,7 @@ class OnnxFile(Format):
     def write(
         self,
         subject: Subject,
-        settings: "ExportSettings",
+        settings: FormatSettings,
         about: Mapping[str, str],
         target: Path,
         job: RunJob,

@@ -3,20 +3,17 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.deploy.formats.base import OpenedModel, Subject
+from core.deploy.formats.base import FormatSettings, OpenedModel, Subject
 from core.deploy.formats.onnx_file import OnnxFile
 from core.machine.jobs import ProgressCallback, RunJob
 from core.machine.optional_packages import absent, extra
 from core.profiling.runtimes.openvino import computing
-
-if TYPE_CHECKING:
-    from core.deploy.formats.settings import ExportSettings
 
 _SECTION = "espalier"
 
@@ -28,7 +25,7 @@ class OpenVinoIr(OnnxFile):
     suffix = ".xml"
     runtime = "OpenVINO on the CPU, float32"
 
-    def reason_against(self, subject: Subject, settings: "ExportSettings") -> str:
+    def reason_against(self, subject: Subject, settings: FormatSettings) -> str:
         """Needs the library, and its reader (2026.4) drops the smoothing of ONNX's Resize without a word."""
         if reason := absent("OpenVINO", "openvino", extra("openvino")):
             return reason
@@ -42,7 +39,7 @@ class OpenVinoIr(OnnxFile):
     def write(
         self,
         subject: Subject,
-        settings: "ExportSettings",
+        settings: FormatSettings,
         about: Mapping[str, str],
         target: Path,
         job: RunJob,

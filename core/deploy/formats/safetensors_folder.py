@@ -7,14 +7,10 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from core.deploy.formats.base import Format, OpenedModel, Subject
+from core.deploy.formats.base import Format, FormatSettings, OpenedModel, Subject
 from core.deploy.formats.torch_files import opened, reason_without_network
 from core.machine.jobs import RunJob
-
-if TYPE_CHECKING:
-    from core.deploy.formats.settings import ExportSettings
 
 
 class SafetensorsFolder(Format):
@@ -24,7 +20,7 @@ class SafetensorsFolder(Format):
     suffix = ""
     runtime = "PyTorch, rebuilt from architecture and weights"
 
-    def reason_against(self, subject: Subject, settings: "ExportSettings") -> str:
+    def reason_against(self, subject: Subject, settings: FormatSettings) -> str:
         if settings.preprocessing or settings.batch:
             return "Weights hold no program: leave the batch open and preprocessing outside."
         return reason_without_network(subject)
@@ -32,7 +28,7 @@ class SafetensorsFolder(Format):
     def write(
         self,
         subject: Subject,
-        settings: "ExportSettings",
+        settings: FormatSettings,
         about: Mapping[str, str],
         target: Path,
         job: RunJob,

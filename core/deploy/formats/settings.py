@@ -1,20 +1,23 @@
 """How a stage is exported: one declaration for the form, the command line and its checks."""
 
-from typing import Literal
+from typing import Annotated
 
-from core.common.params import Params, param
+from core.common.params import OneOf, Params, param
 from core.deploy.formats.catalogue import FORMATS
 from core.deploy.formats.graph import NEWEST, OLDEST
+
+
+def _formats() -> dict[str, str]:
+    return {each.id: f"{each.title}: {each.help}" for each in FORMATS.values()}
 
 
 class ExportSettings(Params):
     """The settings of one export; the defaults give the run's own ONNX file, byte for byte."""
 
-    format: Literal["onnx", "zip", "torch-export", "torchscript", "safetensors", "openvino"] = param(
+    format: Annotated[str, OneOf(_formats)] = param(
         "onnx",
         "Format",
         "What is written. Every format is opened again in a fresh process and held against the network.",
-        choices={each.id: f"{each.title}: {each.help}" for each in FORMATS.values()},
     )
     opset: int | None = param(
         None,
@@ -24,7 +27,7 @@ class ExportSettings(Params):
         le=NEWEST,
         step=1,
         advanced=True,
-        when="format=onnx|zip|openvino",
+        when="format!=torch-export|torchscript|safetensors",
     )
     batch: int | None = param(
         None,
@@ -48,7 +51,7 @@ class ExportSettings(Params):
         "Writes the pipeline's hash, the run and the stage into the ONNX file. It is then no longer byte for byte "
         "the file in the run; other formats always hold them.",
         advanced=True,
-        when="format=onnx|zip",
+        when="format!=torch-export|torchscript|safetensors|openvino",
     )
     card: bool = param(
         False,

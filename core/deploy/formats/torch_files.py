@@ -15,13 +15,12 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.deploy.formats.base import Format, OpenedModel, Subject
+from core.deploy.formats.base import Format, FormatSettings, OpenedModel, Subject
 from core.machine.jobs import Job, ProgressCallback, RunJob
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from core.deploy.formats.settings import ExportSettings
     from core.models.checkpoint import Checkpoint
 
     Network = Callable[[Tensor], Tensor]
@@ -52,7 +51,7 @@ class TorchFile(Format):
 
     noun: ClassVar[str]
 
-    def reason_against(self, subject: Subject, settings: "ExportSettings") -> str:
+    def reason_against(self, subject: Subject, settings: FormatSettings) -> str:
         if settings.preprocessing:
             return "Preprocessing inside is offered for ONNX only; PyTorch programs take prepared images."
         return reason_without_network(subject)
@@ -60,7 +59,7 @@ class TorchFile(Format):
     def write(
         self,
         subject: Subject,
-        settings: "ExportSettings",
+        settings: FormatSettings,
         about: Mapping[str, str],
         target: Path,
         job: RunJob,
