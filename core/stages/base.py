@@ -117,7 +117,7 @@ class Stage(ABC, Generic[S]):
         return unknown(same)
 
     def remark(self, facts: Mapping[str, Any]) -> str:
-        """What stands beside its name in tables, by the facts in its report."""
+        """What stands beside its name in tables, by the facts in its report; empty ones where a report keeps none."""
         return ""
 
     def computes_in(self, facts: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from made_runs import GOOD, made_run
 
 import core.export.export as exporting
 from core.common.errors import EspalierError, Stopped
+from core.deploy.formats.onnx_file import OnnxFile
 from core.document.pipeline import Pipeline
 from core.export.export import FORMATS, ExportResult
 from core.export.verification_ladder import Step, ladder
@@ -222,3 +223,23 @@ def test_an_empty_place_says_what_to_do(window: MainWindow) -> None:
     window.go("export")
     assert window.export.view.empty.isVisible()
     assert "Run the pipeline" in window.export.view.empty.advice.text()
+
+
+class OtherFormat(OnnxFile):
+    id = "other"
+    title = "Other format"
+    suffix = ".other"
+
+
+def test_a_format_that_is_added_is_offered(
+    make_window: Any, tiny: Pipeline, tmp_path: Path, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FORMATS, OtherFormat.id, OtherFormat())
+    window: MainWindow = make_window(OpenedDocument(tiny, None, tmp_path, run))
+    window.go("export")
+    place = window.export
+    field = place.view.form.field(("format",))
+    titles = [field.box.itemText(index) for index in range(field.box.count())]  # type: ignore[attr-defined]
+    assert titles[-1] == "Other format"
+    place.view.form.edited.emit(("format",), "other", False)
+    assert place.settings.format == "other" and place.view.target.text().endswith(".other")

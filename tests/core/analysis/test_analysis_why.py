@@ -9,12 +9,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from core.analysis import why
 from core.analysis.report import why_lines
 from core.analysis.why import CAUSES, ChainStage, Evidence, explain
 from core.analysis.why.graph import look
 from core.document import pipeline as documents
 from core.document.fixes import fix_for_cause
-from core.records.reports import Artefact, Cause, Metric, StageReport, Why
+from core.records.reports import Artefact, Cause, Fix, Metric, StageReport, Why
 from core.stages.catalogue import STAGES
 
 FIGURES = {
@@ -260,6 +261,24 @@ def test_the_latency_is_that_of_alternating_sessions() -> None:
 
 def test_every_cause_is_registered_once() -> None:
     assert len(set(CAUSES)) == len(CAUSES) == 9
+
+
+def test_a_cause_is_a_function_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(given: Evidence) -> Cause | None:
+        latency = given.value("latency_ms")
+        if latency is None or latency < 8:
+            return None
+        fix = Fix(words="Prune more", stage="pruned", settings={"ratio": 0.6})
+        return Cause(id="late", sentence="It is late.", advice="Prune.", evidence={"ms": latency}, fix=fix)
+
+    monkeypatch.setattr(why, "CAUSES", (*CAUSES, late))  # the one line
+    found = explain(evidence(report("Slow", latency_ms=9.0)))
+    assert [cause.id for cause in found.causes] == ["late"] and found.paragraph.endswith("It is late.")
+    assert found.advice == ["Prune."]
+    told = StageReport.model_validate_json(report("Slow").model_copy(update={"why": found}).model_dump_json())
+    assert told.why == found
+    mended = fix_for_cause(documents.loads(DOCUMENT), found.causes[0])
+    assert mended is not None and mended.pipeline.stage("pruned").settings["ratio"] == 0.6
 
 
 DOCUMENT = """
