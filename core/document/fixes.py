@@ -14,6 +14,7 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline, StageNode, settings_class
 from core.records.reports import Cause
 from core.stages.base import DeploymentStage
+from core.stages.train import Train
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def _order(pipeline: Pipeline, node: StageNode) -> Iterator[tuple[str, Pipeline]
 
 def _with_training(pipeline: Pipeline, node: StageNode) -> Pipeline:
     source = pipeline.root(node).id
-    made, id = stage_tree.add_stage(pipeline, "train", source, branch=True)
+    made, id = stage_tree.add_stage(pipeline, Train.id, source, branch=True)
     made = edits.set_setting(made, id, ("training", "epochs"), 0)
     made = edits.rename(made, id, "Exported as it is")
     return stage_tree.branch_from(made, node.id, id)

@@ -15,7 +15,9 @@ from core.document.pipeline import Pipeline
 from core.models.backbone import Backbone
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
-from core.stages.catalogue import STAGES
+from core.stages.as_given import AsGiven
+from core.stages.quantize_static import QuantizeStatic
+from core.stages.train import Train
 
 _FULLY = 0.999
 _EXTRAS = (("map_fem.", "map"), ("fem.", "pooled"))
@@ -68,13 +70,12 @@ class WeightsLook:
 
 
 def onnx_pipeline(path: Path, found: OnnxLook, data: DataSettings) -> Pipeline:
-    """Measure the file as it is, then quantize it where that technique is there."""
+    """Measure the file as it is, then quantize it."""
     settings: dict[str, Any] = {"path": str(path)}
     if not found.described and found.size is not None:
         settings["image_size"] = found.size
-    stages = [{"id": "given", "kind": "as-given", "name": "As given"}]
-    if "quantize-static" in STAGES:
-        stages.append({"id": "int8", "kind": "quantize-static", "name": "INT8"})
+    stages = [{"id": "given", "kind": AsGiven.id, "name": "As given"}]
+    stages.append({"id": "int8", "kind": QuantizeStatic.id, "name": "INT8"})
     return _pipeline(path, {"id": "network", "kind": "onnx", "settings": settings}, stages, data)
 
 
@@ -93,7 +94,7 @@ def weights_pipeline(path: Path, backbone: str, fresh_head: bool, fem: str, data
         settings["fresh_head"] = True
     trained = {
         "id": "trained",
-        "kind": "train",
+        "kind": Train.id,
         "name": "Trained",
         "settings": {"training": {"epochs": 10, "learning_rate": 0.0005}},
     }
@@ -102,7 +103,7 @@ def weights_pipeline(path: Path, backbone: str, fresh_head: bool, fem: str, data
 
 
 def _as_given() -> dict[str, Any]:
-    return {"id": "given", "kind": "train", "name": "As given", "settings": {"training": {"epochs": 0}}}
+    return {"id": "given", "kind": Train.id, "name": "As given", "settings": {"training": {"epochs": 0}}}
 
 
 def _pipeline(

@@ -1,7 +1,7 @@
 """What can go from a network: its groups of channels, how much each matters, and plans for them.
 
-Found once, then asked for plans, which cost milliseconds. Everywhere here `settings` are those of the stage
-"prune-channels" (`PruneChannelsParams`), which stands on a higher floor; like its, this file is readable without torch.
+Found once, then asked for plans, which cost milliseconds. Everywhere here `settings` are the
+`PruneChannelsParams` of channel pruning, which stands on a higher floor; like its, this file is readable without torch.
 """
 
 import re
