@@ -29,6 +29,7 @@ from core.common.declarations import declarations
 from core.common.errors import EspalierError
 from core.common.params import Params
 from core.comparison.device_report import read_device_report
+from core.data.settings import settings_path
 from core.deploy.artefact_folder import ArtefactFolder
 from core.document.pipeline import PaperTable, Pipeline, StageNode
 from core.document.stage_keys import stage_keys
@@ -37,7 +38,7 @@ from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.run_folder import INFO_FILE, RunFolder
 
-VERSION = 4  # raised when the same run folder gives another `ComparedRun`
+VERSION = 5  # raised when the same run folder gives another `ComparedRun`
 _DECIDE_NO_TEST_IMAGE = {"augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance", "imbalance"}  # fmt: skip
 _CONDITIONS = ("processor", "instructions", "physical_cores", "logical_cores", "system")
 
@@ -287,7 +288,7 @@ def _predictions(
         return "", {}
     data = pipeline.data.model_dump(mode="json", exclude=_DECIDE_NO_TEST_IMAGE)
     if data.get("path"):
-        data["path"] = str((run.base / data["path"]).resolve())
+        data["path"] = str(settings_path(data["path"], run.base))
     text = json.dumps([data, labels_hash], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest(), found
 

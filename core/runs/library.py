@@ -14,6 +14,7 @@ from typing import Any
 from core.common.durations import date_and_time, time_taken
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
+from core.common.paths import resolved
 from core.document.recipes import Recipe, recipes
 from core.machine.fingerprint import fingerprint
 from core.runs.home import Home
@@ -167,7 +168,7 @@ def find_line(home: Home, text: str) -> RunLine:
         EspalierError: when none or several are called so.
     """
     lines = list_runs(home)
-    path = Path(text).expanduser().resolve()
+    path = resolved(text, Path()).resolve()
     exact = [line for line in lines if line.folder.resolve() == path or line.folder.name == text]
     fitting = exact or [line for line in lines if line.folder.name.startswith(text) or line.name == text]
     if len(fitting) != 1:
@@ -222,7 +223,7 @@ def register(home: Home, folder: Path) -> bool:
     Raises:
         EspalierError: when it is no run folder, or the list cannot be written.
     """
-    folder = folder.expanduser().resolve()
+    folder = resolved(folder, Path()).resolve()
     if folder.parent == home.runs.resolve():
         return False
     info = RunFolder.open(folder).info

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.common.errors import EspalierError
+from core.common.paths import resolved
 from core.document import pipeline as documents
 from core.document import recipes
 from core.document.pipeline import Pipeline
@@ -32,7 +33,7 @@ def open_document(path: Path) -> OpenedDocument:
     Raises:
         EspalierError: when it is none of these, or cannot be used.
     """
-    path = path.expanduser()
+    path = resolved(path, Path())
     if path.is_dir():
         run = RunFolder.open(path)
         text = run.info.document

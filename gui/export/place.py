@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 import core.export.export as exporting
 from core.analysis.rows import Row
 from core.common.control import RunControl
+from core.common.paths import resolved
 from core.export.export import FORMATS, ExportResult, ExportSettings
 from core.records.reports import Artefact, StageReport
 from core.runs.run_folder import RunFolder
@@ -161,7 +162,7 @@ class ExportPlace(QObject):
         self.view.show_target(str(self._folder / name))
 
     def _target_typed(self, text: str) -> None:
-        target = Path(text.strip()).expanduser()
+        target = resolved(text.strip(), Path())
         self._folder, self._own_name = target.parent, target.name
 
     def _forget_result(self) -> None:
@@ -178,7 +179,7 @@ class ExportPlace(QObject):
             return
         self._forget_result()
         (run, report, artefact), settings = chosen, self.settings
-        target = Path(self.view.target.text().strip()).expanduser()
+        target = resolved(self.view.target.text().strip(), Path())
 
         def job(control: RunControl, say: Say) -> ExportResult:
             def moved(part: float, words: str) -> None:
@@ -242,7 +243,7 @@ class ExportPlace(QObject):
         if self.view.chosen() is None:
             return tr("Choose a file in the table first.")
         written, form = self.view.target.text().strip(), FORMATS[self.settings.format]
-        target = Path(written).expanduser()
+        target = resolved(written, Path())
         if not written or not target.name:
             return tr("Choose where the file goes.")
         if not target.parent.is_dir():

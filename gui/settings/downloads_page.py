@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.common.paths import resolved
 from core.data.download import PUBLIC_SETS
 from gui.base.translation import tr
 from gui.settings.jobs import SettingsJobs
@@ -147,7 +148,7 @@ class DownloadsPage(Page):
     def _fetch_set(self, id: str) -> None:
         QSettings().setValue(_FOLDER, self.folder.text())
         self._show_progress(0.0, tr("Starting the download …"))
-        self._jobs.fetch_set(id, Path(self.folder.text()).expanduser())
+        self._jobs.fetch_set(id, resolved(self.folder.text(), Path()))
 
     def _fetch_weights(self, id: str) -> None:
         self._jobs.fetch_weights(id, Path(self._weights[id]["path"]).parent)

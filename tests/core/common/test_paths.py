@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import core
 from core.common.errors import EspalierError
 from core.common.paths import existing, resolved
 
@@ -24,3 +25,10 @@ def test_links_and_parents_stay_in_the_text(tmp_path: Path) -> None:
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(EspalierError, match=r"Expected a file or folder at .*w\.pth, found none"):
         existing("w.pth", tmp_path)
+
+
+def test_nobody_else_knows_of_the_home_sign() -> None:
+    root = Path(core.__file__).parents[1]
+    files = [*(root / "core").rglob("*.py"), *(root / "gui").rglob("*.py")]
+    knowing = [file for file in files if "expanduser" in file.read_text(encoding="utf-8")]
+    assert [file.name for file in knowing] == ["paths.py"]
