@@ -75,7 +75,7 @@ def test_the_command_line_offers_it(
 def test_a_stage_is_exported_opened_again_and_verified(
     finished: tuple[Home, RunFolder], tmp_path: Path
 ) -> None:
-    home, run = finished
+    _, run = finished
     report = run.report("fp32")
     assert report is not None and report.main is not None
     settings = ExportSettings.parse({"format": "packed", "latency": True, "card": True})
@@ -83,7 +83,7 @@ def test_a_stage_is_exported_opened_again_and_verified(
     against = settings.model_copy(update={"preprocessing": True})
     assert "keeps the run's own" in reason_against(run, report, report.main, against)
     target = tmp_path / "out" / "model.gz"
-    result = export_stage(run, "fp32", "", target, home=home, settings=settings)
+    result = export_stage(run, "fp32", "", target, settings)
     assert gzip.decompress(target.read_bytes()) == (run.folder / report.main.path).read_bytes()
     assert result.ladder[-1].good and result.verification.agreement == 100.0
     assert "unpacked" in result.metrics["latency_ms"].how and "Packed ONNX (.onnx.gz)" in result.card
