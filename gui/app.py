@@ -1,6 +1,7 @@
 """Starts the window: it is visible first, the heavy imports come after."""
 
 import argparse
+import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,13 +12,17 @@ from PySide6.QtWidgets import QApplication
 
 import core
 from core.common.errors import EspalierError
+from core.common.logs import start_logging
 from core.document import recipes
 from core.runs.home import Home
 from core.runs.open_document import open_document
 from gui.base.messages import install_crash_hook
 from gui.base.theme import Theme, app_icon
 from gui.base.translation import speak
+from gui.settings.store import Settings
 from gui.shell.main_window import MainWindow
+
+_log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("what", nargs="?", type=Path, help="a pipeline file or a run folder")
     arguments = parser.parse_args(argv)
     app = make_application()
+    start_logging("window", Home.default().logs, Settings().log_level)
+    _log.info("The window opens: Espalier %s.", core.__version__)
     window = make_window(app, arguments.what)
     crashes = install_crash_hook(window.messages)
     window.show()
@@ -33,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _quit_on_interrupt(window)
     status = app.exec()
     crashes.deleteLater()
+    _log.info("The window is closed.")
     return status
 
 

@@ -4,19 +4,24 @@ Tests run side by side; threads that wait for each other make small networks man
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from core.common.logs import LEVEL_VARIABLE, end_logging
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """`ESPALIER_HOME` below the test's folder: nothing of the person's is read or written."""
     home = tmp_path / "espalier-home"
     monkeypatch.setenv("ESPALIER_HOME", str(home))
-    return home
+    monkeypatch.setenv(LEVEL_VARIABLE, "info")
+    yield home
+    end_logging()
 
 
 @pytest.hookimpl(trylast=True)

@@ -5,6 +5,7 @@ Results go to stdout, everything else to stderr. Exit status 0 only when the job
 """
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -13,22 +14,28 @@ import core
 from core.commands import offers, profile, results, run_list, runs
 from core.commands.terminal import say
 from core.common.errors import EspalierError, Stopped
+from core.common.logs import start_logging
 from core.deploy.formats.catalogue import FORMATS
 from core.profiling.runtimes import DEFAULT, RUNTIMES
+from core.runs.home import Home
+
+_log = logging.getLogger(__name__)
+_VERBOSE = "tell everything that is noted down, on stderr and in the log file"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of `espalier`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    start_logging("command", Home.default().logs, verbose=options.verbose)
     try:
         return int(options.do(options))
     except EspalierError as error:
         say(f"Error: {error}")
-        if error.details and getattr(options, "verbose", False):
-            say(error.details)
+        _log.warning("The command ended by an error: %s", error, exc_info=error)
         return 2
     except (KeyboardInterrupt, Stopped):
+        _log.info("The command was interrupted.")
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (the interpreter flushes it at exit)
@@ -40,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="espalier", description="Explore neural-network compression of image classifiers."
     )
     parser.add_argument("--version", action="version", version=f"Espalier {core.__version__}")
+    parser.add_argument("--verbose", action="store_true", help=_VERBOSE)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run a pipeline file, a recipe, or go on with a run")
@@ -163,6 +171,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="check this installation; a report for bug reports")
     doctor.add_argument("--json", action="store_true", help="print the report as one JSON object")
     doctor.set_defaults(do=offers.doctor)
+    for command in commands.choices.values():
+        command.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help=_VERBOSE)
     return parser
 
 

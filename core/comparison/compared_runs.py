@@ -7,6 +7,7 @@ that it was made from are the same.
 import base64
 import hashlib
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from core.analysis.settings_table import Line
 from core.analysis.table import table_rows
 from core.common.declarations import declarations
 from core.common.errors import EspalierError
+from core.common.logs import in_a_line
 from core.common.params import Params
 from core.comparison.device_report import read_device_report
 from core.data.settings import settings_path
@@ -37,6 +39,8 @@ from core.records.reports import StageReport
 from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.run_folder import INFO_FILE, RunFolder
+
+_log = logging.getLogger(__name__)
 
 VERSION = 5  # raised when the same run folder gives another `ComparedRun`
 _DECIDE_NO_TEST_IMAGE = {"augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance", "imbalance"}  # fmt: skip
@@ -214,7 +218,8 @@ class _Index:
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS compared (folder TEXT PRIMARY KEY, stamp TEXT, content TEXT)"
             )
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, OSError) as error:
+            _log.warning("Runs are compared without the index: %s", in_a_line(error))
             self._database = None
         return self
 
@@ -245,13 +250,15 @@ class _Index:
         try:
             return ComparedRun.model_validate_json(found[0]) if found else None
         except ValidationError:
+            _log.debug("The index has %s in another form; the run is read anew.", key)
             return None
 
     def _try(self, action: Any) -> Any:
         """A read-only or busy index is no reason not to compare."""
         try:
             return action()
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            _log.debug("The index did not take part in a comparison: %s", in_a_line(error))
             return None
 
 

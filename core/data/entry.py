@@ -7,6 +7,7 @@ An entry that does not match its checksums counts as missing.
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import time
@@ -20,7 +21,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.logs import in_a_line
 from core.data.source import Block, Plan, Problem
+
+_log = logging.getLogger(__name__)
 
 VERSION = 2
 IMAGES, ROWS, ABOUT = "images.npy", "rows.npz", "entry.json"
@@ -62,11 +66,13 @@ def read_entry(folder: Path) -> Entry | None:
         if sealed["checksum"] != _seal(about) or about["version"] != VERSION:
             return None
         if any(_checksum(folder / name) != about[name] for name in (IMAGES, ROWS)):
+            _log.warning("The decoded images in %s are damaged and are made again.", folder)
             return None
         with (folder / ROWS).open("rb") as opened, np.load(opened, allow_pickle=False) as rows:
             labels, membership, sums = rows["labels"], rows["membership"], rows["sums"]
         images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        _log.debug("No decoded images in %s: %s", folder, in_a_line(error))
         return None
     return Entry(
         classes=tuple(about["classes"]),
@@ -238,7 +244,8 @@ def remove_abandoned(cache: Path) -> None:
     for folder in cache.glob(".*.partial"):
         try:
             newest = max(file.stat().st_mtime for file in (folder, *folder.iterdir()))
-        except OSError:
+        except OSError as error:
+            _log.debug("What was abandoned in the cache of images stays: %s", in_a_line(error))
             continue
         if time.time() - newest > _ABANDONED_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)

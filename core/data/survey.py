@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.logs import in_a_line
 from core.data.catalogue import find_source
 from core.data.decode import Shape, look
 from core.data.image_data import ImageData
@@ -22,6 +24,8 @@ from core.data.settings import DataSettings, settings_path
 from core.data.source import Contents
 from core.data.splits import SPLITS
 from core.data.tree import Tree, locate_tree
+
+_log = logging.getLogger(__name__)
 
 Progress = Callable[[float, str], None]
 
@@ -118,7 +122,8 @@ def file_listing(settings: DataSettings, base: Path) -> tuple[Tree, Layout] | No
 
     try:
         locate_tree(settings_path(settings.path, base), contents).open()
-    except EspalierError:
+    except EspalierError as error:
+        _log.debug("The image files are not surveyed: %s", error.message)
         return None
     return found[0]
 
@@ -143,8 +148,8 @@ def file_shapes(tree: Tree, layout: Layout, control: RunControl, most: int = 200
             try:
                 with tree.open(name) as file:
                     shapes.append((label, look(file)))
-            except Exception:
-                continue  # named among the files that cannot be read
+            except Exception as error:  # named among the files that cannot be read
+                _log.debug("The header of %s cannot be read: %s", name, in_a_line(error))
     return shapes
 
 

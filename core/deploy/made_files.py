@@ -1,14 +1,18 @@
 """The record of a stage's files: what they are, how they were verified, what was counted on them."""
 
 import json
+import logging
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from core.common.files import write_atomically
+from core.common.logs import in_a_line
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.artefacts import MadeArtefact
 from core.records.reports import Verification
+
+_log = logging.getLogger(__name__)
 
 _PATHS = ("path", "logits", "reference", "labels")
 
@@ -58,5 +62,6 @@ def facts_of_file(file: Path) -> dict[str, Any]:
     try:
         plain = json.loads(ArtefactFolder.around(file).record.read_text(encoding="utf-8"))
         return next((dict(one["facts"]) for one in plain["made"] if one["path"] == file.name), {})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.debug("Nothing is recorded of %s: %s", file, in_a_line(error))
         return {}

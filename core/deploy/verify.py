@@ -5,6 +5,7 @@ ONNX Runtime through the same preprocessing, so that only the networks can diffe
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.common.files import save_array
+from core.common.logs import in_a_line
 from core.data.access import DataAccess
 from core.data.preprocess import Preprocess
 from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
     from core.data.image_data import ImageData
+
+_log = logging.getLogger(__name__)
 
 _Network = Callable[[np.ndarray], np.ndarray]  # uint8 [b, h, w, c] -> float32 [b, k]
 BATCH = 128
@@ -212,7 +216,8 @@ def classes_of(metadata: dict[str, str]) -> tuple[str, ...]:
     """The class names in a file's metadata, in the order of its logits; empty where it has none."""
     try:
         return tuple(str(name) for name in json.loads(metadata.get("classes", "[]")))
-    except (json.JSONDecodeError, TypeError):
+    except (json.JSONDecodeError, TypeError) as error:
+        _log.debug("The class names in a file's metadata cannot be read: %s", in_a_line(error))
         return ()
 
 

@@ -4,6 +4,7 @@ Every check answers in one line and never raises: the report is wanted most wher
 Libraries are loaded in child processes, so that a crash in one of them is a line of the report too.
 """
 
+import logging
 import os
 import platform
 import shutil
@@ -25,6 +26,8 @@ from core.common.full_disk import file_system_of, over_the_network
 from core.machine.child import Child, Kind
 from core.machine.jobs import Job
 from core.machine.optional_packages import absent, extra
+
+_log = logging.getLogger(__name__)
 
 State = Literal["good", "warning", "bad", "absent"]
 
@@ -367,6 +370,16 @@ def _storage() -> list[Check]:
     return [_use(folder), _space("Space for runs", folder)]
 
 
+def _log_file() -> Check:
+    """Where everything is noted down, and how much."""
+    from core.common.logs import LOG_NAME
+    from core.runs.home import Home
+
+    path = Home.default().logs / LOG_NAME
+    size = f"{path.stat().st_size / 1e6:.2f} MB" if path.is_file() else "not there yet"
+    return Check("Log file", "good", f"{path} ({size})")
+
+
 def _use(folder: Path) -> Check:
     """Write, rename, lock and index in a folder of our own below `folder`, which is removed again."""
     from filelock import FileLock
@@ -424,5 +437,5 @@ _CHECKS: tuple[tuple[str, Callable[[], Check | list[Check]]], ...] = (
     ("Tool process", _tool), ("Measuring process", _measuring), ("Runtimes", _runtimes),
     ("Libraries", _others),
     ("Window libraries", _window_libraries), ("Display", _display), ("Site policy", _policy),
-    ("Storage", _storage), ("Temporary files", _temporary), ("Bundled", _bundled),
+    ("Storage", _storage), ("Log file", _log_file), ("Temporary files", _temporary), ("Bundled", _bundled),
 )  # fmt: skip

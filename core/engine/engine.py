@@ -6,6 +6,7 @@ and told. Killed at any moment, a run goes on with the epoch under way and ends 
 weights, bit for bit on a CPU with the same number of threads.
 """
 
+import logging
 import shutil
 import sqlite3
 import time
@@ -49,6 +50,8 @@ from core.runs.index import index_run
 from core.runs.run_folder import RunFolder
 from core.training.settings import FORWARD_SHARE
 
+_log = logging.getLogger(__name__)
+
 _EVALUATION_WORK = 25_000  # images' worth of training: export, measuring
 
 
@@ -76,6 +79,7 @@ class Engine:
     def run(self) -> RunDone:
         """Work until completed, stopped or failed; never raises, the last event says how it ended."""
         started = time.monotonic()
+        _log.info("The run in %s begins.", self.folder.folder)
         try:
             with self.folder.locked():
                 done = self._guarded()
@@ -91,6 +95,10 @@ class Engine:
             )
             for listener in self.listeners:
                 listener(done)
+        level = logging.ERROR if done.status == "failed" else logging.INFO
+        _log.log(level, "The run in %s is %s: %s", self.folder.folder, done.status, done.message)
+        if done.status == "failed" and done.details:
+            _log.debug("Details: %s", done.details)
         return done
 
     def _index(self) -> None:
@@ -98,6 +106,7 @@ class Engine:
         try:
             index_run(self.home, self.folder)
         except sqlite3.Error as error:
+            _log.warning("The index was not brought up to date: %s", error)
             text = (
                 f"The index of runs could not be brought up to date ({error}); nothing of this run is lost."
             )

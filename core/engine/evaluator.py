@@ -5,6 +5,7 @@ machine's fingerprint and the protocol's version. A stage is compared with the b
 same images and in alternating blocks of timed runs.
 """
 
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ from core.runs.cache import Measurements, Store
 from core.runs.stage_folder import StageFolder
 from core.sources.base import StageInput
 from core.stages.base import ModelStage, Stage
+
+_log = logging.getLogger(__name__)
 
 _FILES_VERSION = 3  # raised when the same checkpoint gives other files or counts
 _WHY_VERSION = 3  # raised when other things are looked for in a file
@@ -123,6 +126,7 @@ class Evaluator:
             "device": self.context.device.split(":")[0], **{name: version(name) for name in ("torch", "onnx", "onnxruntime")},
         })  # fmt: skip
         if self._files.copy_to(key, target.path):
+            _log.info("The files of %s come from the cache (%s).", report.key, key[:12])
             return MadeFiles.read(target), True
         self.emit(PhaseStarted(report.key, "export", "Exporting and verifying"))
         target.path.mkdir(exist_ok=True)
@@ -159,6 +163,7 @@ class Evaluator:
             "label": deployed.label, "onnxruntime": version("onnxruntime"),
         })  # fmt: skip
         if self._files.copy_to(key, target.path):
+            _log.info("The verification of %s comes from the cache (%s).", report.key, key[:12])
             return MadeFiles.read(target), True
         self.emit(PhaseStarted(report.key, "verify", "Verifying the file"))
         target.path.mkdir(exist_ok=True)

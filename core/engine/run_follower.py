@@ -4,8 +4,8 @@ Any number of followers may watch one run. A follower that ends leaves the run a
 to stop it.
 """
 
-import contextlib
 import json
+import logging
 import subprocess
 import threading
 import time
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.logs import passed_over
 from core.engine.options import Options
 from core.engine.run_process import CONTROL, LOG, RUN_FLAG
 from core.machine.processes import environment, exit_in_words, kill_tree, own_program
@@ -22,6 +23,8 @@ from core.records.events import Event, RunDone, RunPaused, event_from
 from core.runs.event_log import EventTail
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
+
+_log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 0.5  # between two looks whether a process that somebody else started still lives
@@ -124,18 +127,19 @@ class RunFollower:
     def _listen(self) -> None:
         """Keep what the process says on its standard output, so that it never waits for a reader."""
         assert self.process is not None and self.process.stdout is not None
-        with contextlib.suppress(OSError, ValueError):
+        with passed_over(_log, "The answer of a run's process was not heard", OSError, ValueError):
             self._answer += self.process.stdout.readlines()
 
     def _answered(self, listener: Callable[[ToldEvent], None]) -> RunDone:
         """How a run ended that recorded no end: what its process answered, or that it died."""
-        with contextlib.suppress(IndexError, ValueError):
+        with passed_over(_log, "A run's process left no answer", IndexError, ValueError):
             event = event_from(json.loads(self._answer[-1]))
             if isinstance(event, RunDone):
                 listener(ToldEvent(event, time.time()))
                 return event
         code = self.process.returncode if self.process is not None else None
         how, advice = exit_in_words(code) if code is not None else ("it is gone", _NOTHING_LOST)
+        _log.error("The process of the run %s ended unexpectedly (%s).", self.run.folder, how)
         raise EspalierError(
             f"The process of the run ended unexpectedly ({how}).",
             f"{advice} Resume goes on with the run: every finished epoch is kept.",
@@ -144,7 +148,10 @@ class RunFollower:
 
     def _log_tail(self) -> str:
         """The end of what the process wrote into its log since it was started."""
-        with contextlib.suppress(OSError), (self.run.folder / LOG).open("rb") as log:
+        with (
+            passed_over(_log, "A run's log cannot be read", OSError),
+            (self.run.folder / LOG).open("rb") as log,
+        ):
             end = log.seek(0, 2)
             log.seek(max(self._log_start, end - _TAIL_BYTES))
             return log.read().decode("utf-8", errors="replace").strip()
@@ -183,6 +190,7 @@ def start_run(run: RunFolder, home: Home, options: Options, stay: bool, after: i
             f"The process of the run could not be started: {error.strerror or error}.",
             "Free some memory or disk space, and try again.",
         ) from error
+    _log.info("The process of the run %s is started: %d.", run.folder, process.pid)
     return RunFollower(run, process, after)
 
 

@@ -11,9 +11,9 @@ run that could not take its folder has nowhere else to say why.
 Unless it is told to stay, it stops when its standard input closes, as it does when its parent dies.
 """
 
-import contextlib
 import faulthandler
 import json
+import logging
 import os
 import signal
 import socket
@@ -24,12 +24,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.logs import passed_over, start_logging
 from core.records.events import RunDone, RunPaused
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from core.engine.options import Options
+
+_log = logging.getLogger(__name__)
 
 RUN_FLAG = "--espalier-run"
 CONTROL = "control.jsonl"
@@ -71,7 +74,7 @@ class ControlReader:
             whole = content[: content.rfind(b"\n") + 1]
             self._offset += len(whole)
             for line in whole.splitlines():
-                with contextlib.suppress(ValueError, AttributeError):
+                with passed_over(_log, "A line of the control file is no wish", ValueError, AttributeError):
                     self._do(json.loads(line).get("do"))
 
     def _do(self, what: Any) -> None:
@@ -81,7 +84,9 @@ class ControlReader:
             self._control.finish_stage()
         elif what in ("pause", "resume") and not self._control.stopping:
             (self._control.pause if what == "pause" else self._control.resume)()
-            with contextlib.suppress(EspalierError, OSError):  # a full disk must not end the steering
+            with passed_over(
+                _log, "A pause could not be written down", EspalierError, OSError
+            ):  # the disk is full
                 self._run.update_info(paused=what == "pause")
                 self._run.record(RunPaused(what == "pause"))
 
@@ -117,8 +122,9 @@ def main(argv: list[str]) -> int:
     from core.engine.options import Options
 
     run, home = RunFolder(Path(request["folder"])), Home(Path(request["home"]))
+    start_logging("run", home.logs)
     done = work(run, home, Options(**request["options"]), control)
-    with contextlib.suppress(OSError, ValueError):  # nobody listens any more
+    with passed_over(_log, "Nobody hears how the run ended", OSError, ValueError):
         answer.write(json.dumps(done.as_dict()) + "\n")
         answer.close()
     return {"completed": 0, "stopped": 130}.get(done.status, 1)
@@ -132,7 +138,7 @@ def _private_output() -> TextIO:
 
 
 def _stop_with_parent(control: RunControl) -> None:
-    with contextlib.suppress(OSError):
+    with passed_over(_log, "The parent is gone", OSError):
         while os.read(0, 1024):  # not by sys.stdin, whose lock would be held when the interpreter ends
             pass
     control.stop()

@@ -4,6 +4,7 @@ What lies where in a stage's folder: `core.runs.stage_folder`. Both a network an
 quantization-aware training.
 """
 
+import logging
 import shutil
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from core.stages.base import DeploymentStage, ModelStage
 from core.stages.context import DeployContext, StageContext
 from core.stages.result import DeployedFile, StageResult
 
+_log = logging.getLogger(__name__)
+
 
 class StageRunner:
     """Makes the stages of one run."""
@@ -48,7 +51,9 @@ class StageRunner:
         node, say = self.settled(node, seed, given)
         cache_key = self.cache_key(node, seed, given)
         if self._store.copy_to(cache_key, folder.path):
+            _log.info("Stage %s comes from the cache (%s).", key, cache_key[:12])
             return True
+        _log.info("Stage %s is not in the cache (%s) and is made.", key, cache_key[:12])
         scratch = self.context.run.scratch / key
         made = StageFolder(scratch / "made")
         shutil.rmtree(made.path, ignore_errors=True)

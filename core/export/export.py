@@ -5,6 +5,7 @@ only a file that keeps the limits on the whole way from the network (`core.expor
 """
 
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import sha256_of
+from core.common.logs import in_a_line
 from core.data.access import DataAccess
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.bundle import BundleFacts, pack
@@ -39,6 +41,8 @@ from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from core.sources.base import FileSource
+
+_log = logging.getLogger(__name__)
 
 __all__ = [
     "FORMATS",
@@ -369,14 +373,18 @@ def _steps(run: RunFolder, report: StageReport, artefact: Artefact) -> tuple[lis
     last = ArtefactFolder.around(run.folder / artefact.path)
     try:
         labels, network = np.load(last.labels), np.load(last.network_logits)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        _log.warning(
+            "The stage's own answers are missing, the ladder begins without them: %s", in_a_line(error)
+        )
         return [], np.zeros(0, np.int64)
     steps = []
     for each, file in [*_before(run, report, artefact), (report, artefact)]:
         path = run.folder / file.path
         try:
             logits = np.load(ArtefactFolder.around(path).logits(path.stem))
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            _log.debug("A rung of the ladder is left out: %s", in_a_line(error))
             continue
         if logits.shape == network.shape:
             label = f"{each.name}: {file.label}"

@@ -13,8 +13,8 @@ goes to a log. The child exits when its input closes, so it never outlives the p
 A job is a function of a module of `core` (`core.machine.jobs`), given as itself: ``child.call(export_onnx, {…})``.
 """
 
-import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -27,9 +27,12 @@ from typing import Any, Literal, NoReturn
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Fault, Stopped
+from core.common.logs import passed_over
 from core.machine.child_server import serve
 from core.machine.jobs import Job, ProgressCallback, name_of, words_of
 from core.machine.processes import environment, exit_in_words, kill_tree, own_program
+
+_log = logging.getLogger(__name__)
 
 Kind = Literal["tool", "measure"]
 
@@ -113,6 +116,7 @@ class Child:
             try:
                 reply = self._guarded(name, request, control, on_progress, timeout)
             except _DiedIdleError:
+                _log.warning("A %s process died between two jobs and is replaced.", self.kind)
                 reply = self._guarded(name, request, control, on_progress, timeout)
         if "error" in reply:
             told = reply["error"]
@@ -152,6 +156,7 @@ class Child:
                     start_new_session=True,
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 )
+            _log.info("A %s process is started: %d.", self.kind, self._process.pid)
         return self._process
 
     def _guarded(
@@ -185,6 +190,14 @@ class Child:
         except _EndedError:
             killer.finish()
             code = self._bury(process)
+            why = killer.reason or exit_in_words(code)[0]
+            _log.log(
+                logging.INFO if killer.reason else logging.ERROR,
+                "A %s process ended in %s: %s.",
+                self.kind,
+                exchange.doing,
+                why,
+            )
             if self._served and not exchange.taken and not killer.reason:
                 raise _DiedIdleError from None
             raise _explain(killer.reason, code, exchange, timeout) from None
@@ -208,7 +221,7 @@ class Child:
         code = process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                with contextlib.suppress(OSError):
+                with passed_over(_log, "A pipe of a process was broken", OSError):
                     pipe.close()
         if self._process is process:
             self._process = None
@@ -219,9 +232,9 @@ class Child:
         if process is None:
             return
         if process.stdin is not None:
-            with contextlib.suppress(OSError):
+            with passed_over(_log, "A pipe of a process was broken", OSError):
                 process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with passed_over(_log, "A process does not end by itself and is killed", subprocess.TimeoutExpired):
             process.wait(_CLOSE_SECONDS)
         self._bury(process)
 
@@ -293,7 +306,7 @@ class _Exchange:
 
     def log_tail(self) -> str:
         """The end of what the process wrote since this exchange began."""
-        with contextlib.suppress(OSError), self._log.open("rb") as log:
+        with passed_over(_log, "A process's log cannot be read", OSError), self._log.open("rb") as log:
             end = log.seek(0, os.SEEK_END)
             log.seek(max(self._log_start, end - _TAIL_BYTES))
             return log.read().decode("utf-8", errors="replace").strip()

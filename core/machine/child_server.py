@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from core.common.errors import EspalierError, Fault
 from core.common.full_disk import full_disk
+from core.common.logs import log_to_standard_error
 from core.machine.jobs import job_named, words_of
 from core.machine.processes import MEMORY_ADVICE
 
@@ -24,6 +25,7 @@ _PROGRESS_SECONDS = 0.03
 def serve(allow_torch: bool) -> NoReturn:
     """Answer requests until the input closes, which ends the process."""
     faulthandler.enable(2)
+    log_to_standard_error()
     if not allow_torch:
         sys.meta_path.insert(0, _NoTorch())
     requests, replies = _private_channels()

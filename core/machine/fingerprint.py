@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import logging
 import os
 import platform
 import shutil
@@ -13,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from core.common.logs import in_a_line
+
+_log = logging.getLogger(__name__)
 
 _INSTRUCTIONS = (
     "sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16",
@@ -76,7 +81,10 @@ def _gpus() -> list[str]:
             [tool, "--query-gpu=name", "--format=csv,noheader"],
             capture_output=True, text=True, timeout=20, check=True, creationflags=_NO_WINDOW,
         )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError) as error:
+        _log.warning(
+            "nvidia-smi does not name the GPUs, so the machine counts as one without: %s", in_a_line(error)
+        )
         return []
     return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
 

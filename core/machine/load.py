@@ -3,13 +3,16 @@
 Where NVIDIA's driver does not answer there are simply no GPUs.
 """
 
-import contextlib
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
+from core.common.logs import passed_over
 from core.machine.nvidia import Gpu, GpuLoads
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,6 @@ class Sampler:
 def _own_memory(process: psutil.Process) -> int:
     total = 0
     for each in [process, *process.children(recursive=True)]:
-        with contextlib.suppress(psutil.Error):  # it ended meanwhile
+        with passed_over(_log, "A process ended while its memory was read", psutil.Error):
             total += each.memory_info().rss
     return total

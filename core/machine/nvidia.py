@@ -10,6 +10,7 @@ Source: NVML API reference, https://docs.nvidia.com/deploy/nvml-api/
 import contextlib
 import ctypes
 import functools
+import logging
 import os
 import shutil
 import subprocess
@@ -20,6 +21,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+from core.common.logs import in_a_line
+
+_log = logging.getLogger(__name__)
 
 _EVERY = 0.02  # seconds between readings of the power
 _LIBRARIES = ("nvml.dll",) if sys.platform == "win32" else ("libnvidia-ml.so.1",)
@@ -81,7 +86,8 @@ def energy_of(work: Callable[[], object], number: int = 0) -> Reading | None:
         handle = _handle(library, number)
         try:
             before = library.nvmlDeviceGetTotalEnergyConsumption(handle)
-        except library.NVMLError:  # before Volta
+        except library.NVMLError as error:  # before Volta
+            _log.debug("The GPU counts no energy, its power is read: %s", in_a_line(error))
             return _summed(
                 work, lambda: library.nvmlDeviceGetPowerUsage(handle) / 1e3, "power read through NVML"
             )
@@ -132,7 +138,8 @@ def _nvml() -> Any:
         import pynvml
 
         pynvml.nvmlInit()
-    except Exception:  # not installed, no driver, or one that is too old: each has its own error
+    except Exception as error:  # not installed, no driver, or one that is too old: each has its own error
+        _log.debug("There is no NVML: %s", in_a_line(error))
         return None
     return pynvml
 
@@ -156,7 +163,8 @@ def _asked(what: str, number: int = 0) -> Any:
             [tool, f"--query-gpu={what}", "--format=csv,noheader,nounits", f"--id={number}"],
             capture_output=True, text=True, timeout=20, check=True, creationflags=_NO_WINDOW,
         )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError) as error:
+        _log.debug("nvidia-smi does not say %s: %s", what, in_a_line(error))
         return None
     text = answer.stdout.strip()
     if what == "name":

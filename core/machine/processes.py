@@ -1,6 +1,6 @@
 """Starting, ending and explaining processes of this program."""
 
-import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import core
+from core.common.logs import passed_over
+
+_log = logging.getLogger(__name__)
 
 MEMORY_ADVICE = (
     "The system may have run out of memory: close other programs or choose a smaller batch, image size "
@@ -56,16 +59,16 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
     if process.returncode is not None:
         return
     if sys.platform != "win32":
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        with passed_over(_log, "A group of processes was gone", ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     else:
         import psutil
 
-        with contextlib.suppress(psutil.Error):
+        with passed_over(_log, "A process was gone", psutil.Error):
             for descendant in psutil.Process(process.pid).children(recursive=True):
-                with contextlib.suppress(psutil.Error):
+                with passed_over(_log, "A process was gone", psutil.Error):
                     descendant.kill()
-    with contextlib.suppress(OSError):
+    with passed_over(_log, "A process was gone", OSError):
         process.kill()
 
 

@@ -4,15 +4,18 @@ The library that downloads cannot be stopped, so a process does it (`core.machin
 the tool child, with plain data in and out.
 """
 
-import contextlib
+import logging
 import threading
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.common.logs import passed_over
 from core.machine.site_policy import site_policy
 from core.models.catalogue import BACKBONES, backbone
+
+_log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.3
 _TIMEOUT = 15.0
@@ -74,7 +77,7 @@ def remove_parts(folder: Path, before: set[Path]) -> None:
 
 def _size_there(address: str) -> int:
     """Bytes that a server says a file has; 0 where it does not say."""
-    with contextlib.suppress(OSError, ValueError):
+    with passed_over(_log, f"The size of {address} is not known", OSError, ValueError):
         request = urllib.request.Request(address, method="HEAD")
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
             return int(answer.headers.get("Content-Length") or 0)
@@ -84,7 +87,7 @@ def _size_there(address: str) -> int:
 def _received(folder: Path, before: set[Path]) -> int:
     total = 0
     for path in set(folder.rglob("*")) - before:
-        with contextlib.suppress(OSError):
+        with passed_over(_log, f"{path} went away while it was received", OSError):
             if path.is_file():
                 total += path.stat().st_size
     return total

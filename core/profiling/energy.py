@@ -10,15 +10,19 @@ Energy is of everything in the package while images are classified one after the
 share included: that is what a device draws. Joules a second are watts.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.common.logs import in_a_line
 from core.machine.jobs import ProgressCallback
 from core.machine.nvidia import Reading, energy_of
 from core.records.reports import Metric
+
+_log = logging.getLogger(__name__)
 
 COUNTERS = Path("/sys/class/powercap")
 CORE_WATTS = 10.0
@@ -53,7 +57,8 @@ def counters(folder: Path = COUNTERS) -> list[Counter]:
         try:
             counter = Counter(path, int((path / "max_energy_range_uj").read_text()))
             counter.read()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            _log.debug("The energy counter %s cannot be read: %s", path, in_a_line(error))
             continue
         found.append(counter)
     return found

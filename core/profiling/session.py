@@ -5,6 +5,7 @@ batch, `c` channels, `s` pixels a side.
 """
 
 import gc
+import logging
 import math
 import sys
 import time
@@ -16,10 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from core.common.logs import in_a_line
 from core.machine.jobs import ProgressCallback
 from core.profiling.preparing import preparer
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Run, Runtime, Session, Settings, runtime
 from core.profiling.runtimes.onnxruntime_cpu import OnnxSession, open_session
+
+_log = logging.getLogger(__name__)
 
 __all__ = [
     "bound",
@@ -310,8 +314,8 @@ def reset_peak() -> None:
     if sys.platform == "linux":
         try:
             Path("/proc/self/clear_refs").write_text("5")
-        except OSError:
-            return
+        except OSError as error:
+            _log.debug("The peak of memory does not begin anew: %s", in_a_line(error))
 
 
 def peak_bytes() -> int:

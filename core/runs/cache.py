@@ -5,6 +5,7 @@ the protocol. Entries are folders, written beside and renamed, so that a kill le
 """
 
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Any
 from core.common.keys import make_key
 from core.machine.fingerprint import fingerprint_hash
 from core.profiling import PROTOCOL_VERSION
+
+_log = logging.getLogger(__name__)
 
 
 class Store:
@@ -42,7 +45,8 @@ class Store:
             part.rename(path)
         except OSError:
             if not self.get(key):
-                raise  # not another process that was faster
+                raise
+            _log.debug("Another process was faster to keep %s.", key[:12])
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
@@ -78,7 +82,9 @@ class Measurements:
         """The measurement, made now unless it is known, and whether it was known."""
         found = self.known(key)
         if found is not None:
+            _log.debug("A measurement is known: %s.", self._name(key)[:12])
             return found, True
+        _log.debug("A measurement is not known and is taken: %s.", self._name(key)[:12])
         plain = measure()
         with tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
             (Path(scratch) / "measurement.json").write_text(json.dumps(plain), encoding="utf-8")

@@ -1,6 +1,7 @@
 """The events of a run on disk: `events.jsonl`, one numbered JSON object a line, written by one process and read by any."""
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from typing import Any, TextIO
 
 from core.common.files import write_atomically
 from core.records.events import Event
+
+_log = logging.getLogger(__name__)
 
 
 class EventLog:
@@ -44,8 +47,9 @@ class EventLog:
             for line in self.path.read_text(encoding="utf-8").splitlines():
                 try:
                     yield json.loads(line)
-                except ValueError:
-                    return  # the last line of a killed run
+                except ValueError:  # the last line of a killed run
+                    _log.debug("The last line of %s is cut short.", self.path)
+                    return
 
     def _mend(self) -> int:
         """Number of the last whole event; a broken tail is cut off."""

@@ -40,5 +40,9 @@ class Home:
         return self.cache / "data"
 
     @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
     def index(self) -> Path:
         return self.folder / "index.sqlite3"

@@ -3,12 +3,16 @@
 It may be deleted at any time.
 """
 
+import logging
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 
 from core.common.errors import EspalierError
+from core.common.logs import passed_over
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs
+
+_log = logging.getLogger(__name__)
 
 
 def index_run(home: Home, run: RunFolder) -> None:
@@ -26,9 +30,8 @@ def index_run(home: Home, run: RunFolder) -> None:
                 "CREATE TABLE metrics (folder TEXT, stage TEXT, seed INTEGER, artefact TEXT, metric TEXT, value REAL, unit TEXT)"
             )
             for each in find_runs(home):
-                with suppress(
-                    EspalierError, ValueError, KeyError, OSError
-                ):  # comparing says what is wrong with it
+                what = f"The index leaves {each.folder} out"  # comparing says what is wrong with it
+                with passed_over(_log, what, EspalierError, ValueError, KeyError, OSError):
                     _index(database, each)
         _index(database, run)
 

@@ -6,6 +6,7 @@ written to: `elsewhere.json` in the home remembers it, with the name, tags and n
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,14 @@ from typing import Any
 from core.common.durations import date_and_time, time_taken
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
+from core.common.logs import in_a_line
 from core.common.paths import resolved
 from core.document.recipes import Recipe, recipes
 from core.machine.fingerprint import fingerprint
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs
+
+_log = logging.getLogger(__name__)
 
 _SAME_MACHINE = ("processor", "logical_cores", "memory_bytes", "gpu")
 _LOOKED_AT = 5
@@ -101,7 +105,8 @@ def list_runs(home: Home) -> list[RunLine]:
     for run in find_runs(home):
         try:
             lines.append(_line(run, machine))
-        except EspalierError:
+        except EspalierError as error:
+            _log.warning("A run is left out of the list: %s", error.message)
             continue
     lines += [_elsewhere_line(Path(path), entry) for path, entry in _registry(home).items()]
     return sorted(lines, key=lambda line: -line.started)
@@ -130,8 +135,8 @@ def _elsewhere_line(folder: Path, entry: Mapping[str, Any]) -> RunLine:
         run = RunFolder(folder)
         info, status = run.info, run.status
         started, seconds, pipeline = info.started, info.seconds, info.pipeline_title
-    except EspalierError:
-        pass
+    except EspalierError as error:
+        _log.debug("A run from elsewhere is not there: %s", error.message)
     return RunLine(
         folder, str(entry.get("name", folder.name)), pipeline, tuple(entry.get("tags", ())),
         str(entry.get("notes", "")), status, started, seconds, elsewhere=True, here=False,
@@ -156,7 +161,8 @@ def cached_stages(folder: Path) -> int | None:
     for stage in RunFolder(folder).stage_folders():
         try:
             cached.append(bool(json.loads(stage.report_file.read_text(encoding="utf-8")).get("cached")))
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            _log.debug("A report is passed over: %s", in_a_line(error))
             continue
     return sum(cached) if cached else None
 
@@ -252,7 +258,8 @@ def remember(home: Home, folder: Path, entry: dict[str, Any]) -> None:
 def _registry(home: Home) -> dict[str, dict[str, Any]]:
     try:
         content = json.loads((home.folder / "elsewhere.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        _log.debug("No list of runs from elsewhere: %s", in_a_line(error))
         return {}
     return content if isinstance(content, dict) else {}
 

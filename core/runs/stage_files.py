@@ -1,8 +1,8 @@
 """The files of finished stages: which network and images each belongs to, and what it is compared with at first."""
 
-import contextlib
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from pathlib import Path
 from core.analysis.confusion import Answers, read_answers
 from core.analysis.layers import read_architecture
 from core.common.errors import EspalierError
+from core.common.logs import passed_over
 from core.data.access import DataAccess
 from core.data.settings import settings_path
 from core.deploy.made_files import facts_of_file
@@ -18,6 +19,8 @@ from core.document.pipeline import Pipeline
 from core.records.reports import Artefact, StageReport
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs
+
+_log = logging.getLogger(__name__)
 
 _DECIDE_NO_TEST_IMAGE = {
     "augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance",
@@ -127,7 +130,7 @@ def runs_to_inspect(home: Home, limit: int = 60) -> list[RunEntry]:
     """The newest runs that have a finished stage."""
     entries = []
     for run in find_runs(home)[:limit]:
-        with contextlib.suppress(EspalierError):
+        with passed_over(_log, f"{run.folder} is not offered to look at", EspalierError):
             info = run.info
             if any(stage.report_file.is_file() for stage in run.stage_folders()):
                 when = time.strftime("%d %b, %H:%M", time.localtime(info.started))

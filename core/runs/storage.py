@@ -1,6 +1,6 @@
 """What lies in a person's folder, how much room it takes, and clearing away what can be made again."""
 
-import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,7 +11,10 @@ from filelock import FileLock, Timeout
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.logs import passed_over
 from core.runs.home import Home
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def _sizes(folder: Path, control: RunControl | None) -> Iterator[int]:
         if control is not None:
             control.checkpoint()
         for name in names:
-            with contextlib.suppress(OSError):  # it went away meanwhile
+            with passed_over(_log, f"{name} went away while sizes were added up", OSError):
                 yield (Path(place) / name).lstat().st_size
 
 

@@ -5,12 +5,15 @@ machine, so that another run of the same stage decides the same.
 """
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core.common.files import write_atomically
 from core.runs.cache import Measurements
+
+_log = logging.getLogger(__name__)
 
 
 class TimingDecisions:
@@ -35,6 +38,8 @@ class TimingDecisions:
             json.loads(self._file.read_text(encoding="utf-8")) if self._file.is_file() else {}
         )
         if stage not in known:
-            known[stage], _ = self._memory.remembered(key(), decide)
+            known[stage], cached = self._memory.remembered(key(), decide)
+            how = "as this machine decided before" if cached else "by timing, now"
+            _log.info("Settled for %s %s (%s).", stage, how, self._file.name)
             write_atomically(self._file, json.dumps(known, indent=1))
         return dict(known[stage])

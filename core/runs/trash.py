@@ -1,5 +1,6 @@
 """Deleted runs: moved to the home's `trash`, put back on undo, gone for good after some days."""
 
+import logging
 import shutil
 import time
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from core.common.errors import EspalierError
 from core.runs.home import Home
 from core.runs.library import RunLine, forget, remember
 from core.runs.run_folder import RunFolder
+
+_log = logging.getLogger(__name__)
 
 KEPT_DAYS = 30
 
@@ -89,7 +92,8 @@ def trashed(home: Home) -> list[Deleted]:
     for place in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
             info = RunFolder(place).info
-        except EspalierError:
+        except EspalierError as error:
+            _log.debug("Something in the trash is no run: %s", error.message)
             continue
         found.append(Deleted(place, info.name or place.name, info.deleted or 0.0))
     return sorted(found, key=lambda one: -one.at)

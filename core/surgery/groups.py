@@ -13,6 +13,7 @@ over fewer channels afterwards: there a pruned network is not the old one with c
 """
 
 import copy
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from core.common.errors import EspalierError
+from core.common.logs import in_a_line
 from core.models.cifar_resnet import PadShortcut
 from core.models.classifier import ImageClassifier
 from core.models.fem import FeatureEnhancement
@@ -31,6 +33,8 @@ from core.models.torchvision_shim import import_torchvision
 
 if TYPE_CHECKING:
     import torch_pruning
+
+_log = logging.getLogger(__name__)
 
 Role = Literal["writes", "scales", "shifts", "reads"]
 Scope = Literal["block-internal", "whole-groups"]
@@ -436,6 +440,9 @@ def _runs_without_first(model: nn.Module, size: int, groups: list[ChannelGroup])
         for group in groups:
             shadow.cut(group.path, range(0, group.channels, group.units))
         _run(shadow.model, size)
-    except Exception:  # whatever a layer says about shapes that do not fit
+    except Exception as error:  # whatever a layer says about shapes that do not fit
+        _log.debug(
+            "Channels of %s cannot go: %s", ", ".join(group.path for group in groups), in_a_line(error)
+        )
         return False
     return True

@@ -4,6 +4,7 @@ Expected failures are `EspalierError`s. Everything else goes through `install_cr
 crash dialog, which can be copied into a report.
 """
 
+import logging
 import platform
 import sys
 import threading
@@ -29,6 +30,8 @@ from core.common.errors import EspalierError
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Failure, failure
+
+_log = logging.getLogger(__name__)
 
 _KINDS = {"error": "bad", "warning": "warning", "info": "info", "question": "accent"}
 
@@ -153,6 +156,8 @@ class Messages:
         return self.ask_with(MessageDialog(self.parent, "question", title, message, advice, "", answers))
 
     def _open(self, kind: str, title: str, message: str, advice: str, details: str) -> MessageDialog:
+        if kind == "error":
+            _log.warning("Shown to the person: %s", message)
         dialog = MessageDialog(self.parent, kind, title, message, advice, details)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
@@ -179,6 +184,7 @@ def install_crash_hook(messages: Messages) -> QObject:
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         traceback.print_exception(kind, error, trace)
+        _log.error("Nobody foresaw this", exc_info=(kind, error, trace))
         if issubclass(kind, Exception):
             crashes.happened.emit(failure(error))
 

@@ -6,6 +6,7 @@ follows, on every path, a `RuntimeError` included. Connect first, then `start`.
 """
 
 import ctypes
+import logging
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from gui.base.translation import tr
+
+_log = logging.getLogger(__name__)
 
 Say = Callable[[Any], None]
 Job = Callable[[RunControl, Say], Any]
@@ -169,6 +172,7 @@ class _Thread(QThread):
         except Stopped:
             self.outcome = _Outcome("stopped")
         except BaseException as error:
+            _log.warning("A job of the window failed", exc_info=error)
             self.outcome = _Outcome("failed", failure(error))
         finally:
             give_memory_back()

@@ -1,13 +1,17 @@
 """What the comparison desk remembers from one session to the next."""
 
 import json
+import logging
 from collections.abc import Collection
 from typing import Any
 
 from PySide6.QtCore import QSettings
 
+from core.common.logs import in_a_line
 from core.records.metrics import METRICS
 from gui.compare.state import LABEL, DeskState
+
+_log = logging.getLogger(__name__)
 
 _KEY = "compare/"
 
@@ -57,7 +61,8 @@ def _read(name: str) -> Any:
     text = QSettings().value(_KEY + name)
     try:
         return json.loads(text) if isinstance(text, str) else None
-    except ValueError:
+    except ValueError as error:
+        _log.debug("A remembered setting of Compare cannot be read: %s", in_a_line(error))
         return None
 
 

@@ -1,5 +1,6 @@
 """Networks that earlier runs left: to start from, or to learn from."""
 
+import logging
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,8 @@ from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs
 from gui.base.translation import tr
 from gui.widgets.fields import Option
+
+_log = logging.getLogger(__name__)
 
 _RUNS = 12
 
@@ -29,7 +32,8 @@ def _of_run(folder: Path, checkpoints: tuple[Path, ...]) -> list[Option]:
     run = RunFolder(folder)
     try:
         info, pipeline = run.info, run.pipeline
-    except EspalierError:
+    except EspalierError as error:
+        _log.debug("A run's networks are not offered: %s", error.message)
         return []
     when = time.strftime("%d %b, %H:%M", time.localtime(info.started))
     names = {node.id: node.title for node in pipeline.stages}

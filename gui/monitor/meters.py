@@ -1,15 +1,18 @@
 """How busy the computer is while one watches: processor, memory, GPUs."""
 
-import contextlib
+import logging
 import threading
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QGridLayout, QProgressBar, QVBoxLayout, QWidget
 
+from core.common.logs import passed_over
 from core.machine.load import Sample, Sampler
 from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel, card, text
+
+_log = logging.getLogger(__name__)
 
 PERIOD = 2.0
 
@@ -41,7 +44,7 @@ class Sampling(QObject):
         wait = 0.3
         while not ended.wait(wait):
             sample = sampler.sample()
-            with contextlib.suppress(RuntimeError):  # the window is gone
+            with passed_over(_log, "The meters' window is gone", RuntimeError):
                 if not ended.is_set():
                     self.sampled.emit(sample)
             wait = PERIOD

@@ -7,6 +7,7 @@ goes on all the same, and `words` says so.
 
 import contextlib
 import ctypes
+import logging
 import os
 import shutil
 import subprocess
@@ -16,6 +17,10 @@ from typing import Any, Protocol
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
+
+from core.common.logs import in_a_line, passed_over
+
+_log = logging.getLogger(__name__)
 
 _REASON = "A run is going on"
 _CONTINUOUS, _SYSTEM_REQUIRED = 0x80000000, 0x00000001
@@ -122,7 +127,8 @@ class Command:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
-        except OSError:
+        except OSError as error:
+            _log.warning("%s does not keep the computer awake: %s", self._command[0], in_a_line(error))
             return done(False)
         with contextlib.suppress(subprocess.TimeoutExpired):  # it stays: that is what it is for
             self._process.wait(0.15)
@@ -133,7 +139,7 @@ class Command:
             if self._process.stdin is not None:
                 self._process.stdin.close()
             self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            with passed_over(_log, "What keeps the computer awake does not end", subprocess.TimeoutExpired):
                 self._process.wait(1)
             self._process = None
 
@@ -155,7 +161,8 @@ class ScreenSaver:
     def hold(self, done: Callable[[bool], None]) -> None:
         try:
             from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusPendingCallWatcher
-        except ImportError:
+        except ImportError as error:
+            _log.debug("The desktop cannot be asked to stay awake: %s", in_a_line(error))
             return done(False)
         bus = QDBusConnection.connectToBus(QDBusConnection.BusType.SessionBus, self._NAME)
         if not bus.isConnected():
@@ -192,5 +199,6 @@ class ExecutionState:
         try:
             kernel: Any = ctypes.windll.kernel32  # type: ignore[attr-defined,unused-ignore]
             return bool(kernel.SetThreadExecutionState(ctypes.c_uint(state)))
-        except (AttributeError, OSError):
+        except (AttributeError, OSError) as error:
+            _log.debug("Windows was not asked to stay awake: %s", in_a_line(error))
             return False

@@ -1,6 +1,7 @@
 """Runs that wait for their turn, and the list that shows them."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,14 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QListWidget, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from core.common.errors import EspalierError
+from core.common.logs import in_a_line
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import card, text
+
+_log = logging.getLogger(__name__)
 
 _KEY = "queue"
 
@@ -77,8 +81,8 @@ def _remembered() -> list[Waiting]:
     try:
         for content, base in json.loads(str(QSettings().value(_KEY, "[]"))):
             found.append(Waiting(documents.loads(content), Path(base)))
-    except (ValueError, TypeError, EspalierError):
-        return found
+    except (ValueError, TypeError, EspalierError) as error:
+        _log.warning("What waited in the queue cannot all be read: %s", in_a_line(error))
     return found
 
 

@@ -4,7 +4,7 @@ A run works in a process of its own, which goes on when the window closes; the w
 it. The window's state is computed from here and from the document; nothing stores "enabled".
 """
 
-import contextlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, Signal
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
+from core.common.logs import passed_over
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.engine.options import Options
@@ -22,6 +23,8 @@ from core.runs.run_folder import RunFolder, unfinished_run
 from gui.base.translation import tr
 from gui.base.worker import Failure, Say, Worker
 from gui.runs.run_state import RunState, merged
+
+_log = logging.getLogger(__name__)
 
 Steered = Literal["idle", "running", "paused", "stopping"]
 
@@ -107,7 +110,7 @@ class Session(QObject):
     def look_for_unfinished(self, pipeline: Pipeline) -> None:
         """Remember the newest run of exactly this document that is not completed."""
         found = None
-        with contextlib.suppress(EspalierError):  # a folder that cannot be read is no run to go on with
+        with passed_over(_log, "A folder is no run to go on with", EspalierError):
             found = unfinished_run(self.home, pipeline)
         self._unfinished = (documents.dumps(pipeline), found) if found else None
         self.changed.emit()

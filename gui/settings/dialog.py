@@ -3,7 +3,6 @@
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDialog,
     QDoubleSpinBox,
     QHBoxLayout,
@@ -21,7 +20,8 @@ from gui.base.theme import Theme, style
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.settings.downloads_page import DownloadsPage
 from gui.settings.jobs import SettingsJobs
-from gui.settings.parts import Page
+from gui.settings.log_row import LogRow
+from gui.settings.parts import Page, choice
 from gui.settings.storage_page import StoragePage
 from gui.settings.store import DEVICES, LEAST_WATTS, MOST_THREADS, MOST_WATTS, Settings
 from gui.settings.trust_page import TrustPage
@@ -56,7 +56,7 @@ class SettingsDialog(QDialog):
         self.storage, self.downloads = StoragePage(jobs, messages), DownloadsPage(jobs)
         self.trust = TrustPage(messages)
         pages = (
-            (QT_TR_NOOP("General"), self._general()),
+            (QT_TR_NOOP("General"), self._general(jobs)),
             (QT_TR_NOOP("Computing"), self._computing()),
             (QT_TR_NOOP("Storage"), self.storage),
             (QT_TR_NOOP("Downloads"), self.downloads),
@@ -103,9 +103,9 @@ class SettingsDialog(QDialog):
         if isinstance(page, StoragePage | DownloadsPage | TrustPage):
             page.refresh()
 
-    def _general(self) -> Page:
+    def _general(self, jobs: SettingsJobs) -> Page:
         page, settings = Page("general", tr("General")), self._settings
-        self.theme = _choice("theme", _THEMES, self._theme.choice)
+        self.theme = choice("theme", _THEMES, self._theme.choice)
         self.theme.currentIndexChanged.connect(lambda: self._theme.choose(self.theme.currentData()))
         page.row(
             tr("Theme"),
@@ -124,13 +124,19 @@ class SettingsDialog(QDialog):
         self.notify = _tick("notify", tr("Notify me when a run has ended"), settings.notify)
         self.notify.toggled.connect(lambda on: settings.set("run/notify", on))
         page.row(tr("Notifications"), self.notify, tr("Only while another window is in front."))
+        self.log = LogRow(settings, jobs.home.logs)
+        page.row(
+            tr("Log file"), self.log,
+            tr("What happened, for when something goes wrong: times, paths and errors, no images and no settings. "
+            "It stays on this machine."),
+        )  # fmt: skip
         page.end()
         return page
 
     def _computing(self) -> Page:
         settings, policy = self._settings, self._policy
         page = Page("computing", tr("Computing"), _rules(policy))
-        self.device = _choice("device", DEVICES, settings.device)
+        self.device = choice("device", DEVICES, settings.device)
         self.device.currentIndexChanged.connect(
             lambda: settings.set("compute/device", self.device.currentData())
         )
@@ -171,15 +177,6 @@ def _rules(policy: Policy) -> str:
     if policy.threads:
         rules.append(tr("at most {threads} threads", threads=policy.threads))
     return tr("The administrator of this machine decided: {rules}.", rules=", ".join(rules)) if rules else ""
-
-
-def _choice(name: str, words: tuple[tuple[str, str], ...], chosen: str) -> QComboBox:
-    box = QComboBox()
-    box.setObjectName(name)
-    for value, title in words:
-        box.addItem(tr(title), value)
-    box.setCurrentIndex(max(0, box.findData(chosen)))
-    return box
 
 
 def _tick(name: str, words: str, on: bool) -> QCheckBox:

@@ -1,8 +1,9 @@
 """What the pages of the settings are put together from."""
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
+from gui.base.translation import tr
 from gui.widgets.buttons import text
 
 
@@ -52,3 +53,13 @@ def size(count: float) -> str:
     if count >= 1e9:
         return f"{count / 1e9:.2f} GB"
     return f"{count / 1e6:.1f} MB" if count else "empty"
+
+
+def choice(name: str, words: tuple[tuple[str, str], ...], chosen: str) -> QComboBox:
+    """A box of values with their words, standing at `chosen`."""
+    box = QComboBox()
+    box.setObjectName(name)
+    for value, title in words:
+        box.addItem(tr(title), value)
+    box.setCurrentIndex(max(0, box.findData(chosen)))
+    return box

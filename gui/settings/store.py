@@ -4,6 +4,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QSettings, Signal
 
+from core.common.logs import LEVELS
 from core.profiling.energy import CORE_WATTS
 from gui.base.translation import QT_TR_NOOP
 
@@ -11,6 +12,11 @@ DEVICES = (
     ("auto", QT_TR_NOOP("Automatic: a GPU where there is one")),
     ("cpu", QT_TR_NOOP("Processor")),
     ("cuda", QT_TR_NOOP("GPU")),
+)
+LOG_LEVELS = (
+    ("warning", QT_TR_NOOP("Little: what did not work")),
+    ("info", QT_TR_NOOP("Usual: runs and processes too")),
+    ("debug", QT_TR_NOOP("Everything")),
 )
 MOST_THREADS, LEAST_WATTS, MOST_WATTS = 256, 0.1, 100.0
 
@@ -46,6 +52,11 @@ class Settings(QObject):
     @property
     def notify(self) -> bool:
         return _yes("run/notify")
+
+    @property
+    def log_level(self) -> str:
+        stored = str(QSettings().value("log/level", "info"))
+        return stored if stored in LEVELS else "info"
 
     def set(self, name: str, value: str | int | float | bool) -> None:
         """Remember a setting by its key, like "compute/threads"."""

@@ -1,5 +1,6 @@
 """The settings: what is remembered, what reaches a run, storage, downloads, trusted files."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from PySide6.QtCore import QSettings, Qt
+from PySide6.QtGui import QDesktopServices
 
 from core.common.errors import EspalierError
+from core.common.logs import start_logging
 from core.machine.site_policy import Policy
 from core.machine.trusted_files import TrustList
 from core.runs.home import Home
@@ -165,3 +168,15 @@ def test_trust_can_be_taken_back(qtbot: Any, window: MainWindow, tmp_path: Path)
     page.tree.setCurrentItem(page.tree.topLevelItem(0))
     qtbot.mouseClick(page.off, Qt.MouseButton.LeftButton)
     assert not TrustList.default().knows(file.read_bytes()) and page.none.isVisible()
+
+
+def test_the_level_of_the_log_counts_at_once(
+    dialog: SettingsDialog, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_logging("window", home.logs, Settings().log_level)
+    dialog.log.level.setCurrentIndex(dialog.log.level.findData("debug"))
+    assert Settings().log_level == "debug" and logging.getLogger("core").level == logging.DEBUG
+    opened: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()) or True)
+    dialog.log.open.click()
+    assert opened == [str(home.logs)] and home.logs.is_dir()
