@@ -7,7 +7,6 @@ nvidia-smi, power is read several times a second and summed up. Both are of the 
 Source: NVML API reference, https://docs.nvidia.com/deploy/nvml-api/
 """
 
-import contextlib
 import ctypes
 import functools
 import logging
@@ -22,7 +21,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from core.common.logs import in_a_line
+from core.common.logs import in_a_line, passed_over
 
 _log = logging.getLogger(__name__)
 
@@ -196,7 +195,7 @@ class GpuLoads:
         self._library = library or _load(_LIBRARIES)
         self._handles: list[tuple[str, ctypes.c_void_p]] = []
         if self._library is not None:
-            with contextlib.suppress(OSError, AttributeError):
+            with passed_over(_log, "NVIDIA's library does not list the GPUs", OSError, AttributeError):
                 self._handles = self._find()
 
     def read(self) -> tuple[Gpu, ...]:
@@ -227,6 +226,6 @@ class GpuLoads:
 
 def _load(names: Sequence[str]) -> Any:
     for name in names:
-        with contextlib.suppress(OSError):
+        with passed_over(_log, f"{name} is not there", OSError):
             return ctypes.CDLL(name)
     return None
