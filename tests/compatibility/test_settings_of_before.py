@@ -6,7 +6,6 @@ from PySide6.QtCore import QSettings
 from PySide6.QtWidgets import QApplication
 from window_fixtures import fresh_folders, qapp  # noqa: F401
 
-from gui.base.theme import Theme
 from gui.settings.store import Settings
 
 
@@ -16,7 +15,7 @@ def stored(before: Before, qapp: QApplication, fresh_folders: None) -> None:  # 
 
 
 @pytest.mark.usefixtures("stored")
-def test_every_setting_is_what_it_was(qapp: QApplication) -> None:  # noqa: F811
+def test_every_setting_is_what_it_was() -> None:
     settings = Settings()
     assert (settings.device, settings.threads, settings.core_watts) == ("cpu", 1, 7.5)
     assert settings.keep_awake and not settings.notify
@@ -27,13 +26,3 @@ def test_every_setting_is_what_it_was(qapp: QApplication) -> None:  # noqa: F811
         ("check-before-run", "false"),
     ):
         assert QSettings().value(name) == value
-
-
-@pytest.mark.usefixtures("stored")
-def test_the_theme_is_what_it_was(qapp: QApplication) -> None:  # noqa: F811
-    theme = Theme(qapp)
-    try:
-        assert theme.choice == "dark"
-    finally:
-        theme.choose("light")
-        theme.deleteLater()
