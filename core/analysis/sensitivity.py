@@ -126,7 +126,7 @@ def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict
     from core.deploy.quantization.calibration import collect_ranges, draw
     from core.deploy.quantization.graph import layers_of, prepare
     from core.deploy.quantization.qdq import OP_TYPES, Numbers, resolve_activations
-    from core.deploy.quantization.sensitivity import UNITS, Bench, sensitivities
+    from core.deploy.quantization.sensitivity import UNITS, LayerTrials, sensitivities
     from core.deploy.quantization.sessions import run
 
     progress(0.0, "Preparing the graph")
@@ -140,9 +140,9 @@ def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict
     )
     blocks = list(draw(prepared, arguments, "validation", images, 0).blocks())
     numbers = Numbers(resolve_activations("auto"), False)
-    bench = Bench(prepared, layers, ranges, numbers, blocks, run(prepared, blocks, threads), threads)
+    trials = LayerTrials(prepared, layers, ranges, numbers, blocks, run(prepared, blocks, threads), threads)
     ranking = sensitivities(
-        bench, "alone", measure, layers, lambda done, text: progress(0.3 + 0.7 * done, text)
+        trials, "alone", measure, layers, lambda done, text: progress(0.3 + 0.7 * done, text)
     )
     progress(1.0, "Scanned")
     return {

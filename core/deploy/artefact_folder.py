@@ -43,5 +43,5 @@ class ArtefactFolder:
 
     @property
     def record(self) -> Path:
-        """What is known of the files (`core.deploy.made_files`); written last: it marks the folder as whole."""
+        """What is known of the files (`core.deploy.artefact_record`); written last: it marks the folder as whole."""
         return self.path / "made.json"

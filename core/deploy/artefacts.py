@@ -26,7 +26,7 @@ _LABELS = {"float32": "ONNX float32", "float16": "ONNX float16"}
 
 
 @dataclass(frozen=True, slots=True)
-class MadeArtefact:
+class VerifiedArtefact:
     """A verified file.
 
     Attributes:
@@ -52,7 +52,7 @@ class MadeArtefact:
 
 @dataclass(frozen=True, slots=True)
 class ToolCalls:
-    """A child of the kind "tool" as one piece of work calls it: under its control, with its progress."""
+    """A child of the kind "tool", with the control and the progress callback that its jobs get."""
 
     child: Child
     control: RunControl | None = None
@@ -88,14 +88,14 @@ def make_artefacts(
     half: bool = False,
     device: str = "cpu",
     on_refused: Callable[[EspalierError], None] | None = None,
-) -> list[MadeArtefact]:
+) -> list[VerifiedArtefact]:
     """Export a checkpoint as float32 and, where asked, as float16, and verify each on the test split.
 
     Args:
         folder: where the files and their predictions are written.
         data: its threads are those of all predictions.
         device: of the PyTorch predictions.
-        on_refused: told of a half precision file that could not be made or does not agree;
+        on_refused: called with the error of a half precision file that could not be made or does not agree;
             without it that is an error as for float32.
 
     Raises:
@@ -109,17 +109,17 @@ def make_artefacts(
     exported = work.step(export_onnx, {"checkpoint": str(checkpoint), "target": source})
     logits = str(folder.network_logits)
     work.step(predict, {**inputs, "checkpoint": str(checkpoint), "device": device, "logits": logits})
-    made = [work.verified("float32", exported, inputs)]
+    artefacts = [work.verified("float32", exported, inputs)]
     if half:
         try:
             converted = work.step(to_half, {"source": source, "target": target})
-            made.append(work.verified("float16", {**exported, **converted}, inputs))
+            artefacts.append(work.verified("float16", {**exported, **converted}, inputs))
         except EspalierError as error:
             _put_aside(folder.file("float16"))  # also where ONNX Runtime crashed on it
             if on_refused is None:
                 raise
             on_refused(error)
-    return made
+    return artefacts
 
 
 def adopt_artefact(
@@ -129,7 +129,7 @@ def adopt_artefact(
     folder: ArtefactFolder,
     data: DataAccess,
     checkpoint: Path | None = None,
-) -> MadeArtefact:
+) -> VerifiedArtefact:
     """A file that a stage made itself, held against the float network that it stands for.
 
     Args:
@@ -212,7 +212,7 @@ class _Work:
         self.done += 1
         return result
 
-    def verified(self, name: str, file: Mapping[str, Any], inputs: Mapping[str, Any]) -> MadeArtefact:
+    def verified(self, name: str, file: Mapping[str, Any], inputs: Mapping[str, Any]) -> VerifiedArtefact:
         """The file `<name>.onnx` as an artefact, once its predictions agree with the network's.
 
         Raises:
@@ -224,7 +224,7 @@ class _Work:
         verdict = compare_logits(np.load(reference), np.load(logits), precision=name)
         if not verdict.good:
             raise _refused(path, verdict)
-        return MadeArtefact(
+        return VerifiedArtefact(
             id=name,
             label=_LABELS.get(name, name),
             precision=name,

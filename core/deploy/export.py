@@ -122,10 +122,10 @@ def described_copy(arguments: dict[str, Any], progress: ProgressCallback) -> dic
         raise EspalierError(
             f"{source.name} could not be read as ONNX.", "Pick an ONNX file.", str(error)
         ) from error
-    told = metadata_of(model)
+    metadata = metadata_of(model)
     for name in ("preprocess", "classes"):
-        told[name] = json.dumps(arguments[name], ensure_ascii=False)
-    add_metadata(model, told)
+        metadata[name] = json.dumps(arguments[name], ensure_ascii=False)
+    add_metadata(model, metadata)
     save_checked(model, target)
     progress(1.0, "Described")
     return {"path": str(target)}
@@ -143,12 +143,12 @@ def facts_of(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
     path = Path(arguments["path"])
     model = onnx.load(path, load_external_data=False)
-    told = metadata_of(model)
+    metadata = metadata_of(model)
     side = model.graph.input[0].type.tensor_type.shape.dim[-1].dim_value or None
     return {
         **_file_facts(path),
-        "input_size": json.loads(told["preprocess"])["size"] if "preprocess" in told else side,
-        "classes": json.loads(told.get("classes", "[]")),
+        "input_size": json.loads(metadata["preprocess"])["size"] if "preprocess" in metadata else side,
+        "classes": json.loads(metadata.get("classes", "[]")),
     }
 
 
@@ -251,9 +251,9 @@ def remove_traces(model: "onnx.ModelProto") -> None:
     """
     graph = model.graph
     for node in graph.node:
-        kept = [(entry.key, entry.value) for entry in node.metadata_props if entry.key == SCOPES]
+        scopes = [(entry.key, entry.value) for entry in node.metadata_props if entry.key == SCOPES]
         del node.metadata_props[:]
-        for key, value in kept:
+        for key, value in scopes:
             node.metadata_props.add(key=key, value=value)
         node.doc_string = ""
     del graph.metadata_props[:]

@@ -177,29 +177,31 @@ class OnnxAnswer:
 
 
 def preprocessing_of(
-    path: Path, session: Any, metadata: dict[str, str], given: dict[str, Any] | None
+    path: Path, session: Any, metadata: dict[str, str], fallback: dict[str, Any] | None
 ) -> Preprocess:
     """How images are prepared for an opened file, checked against the input that it declares.
 
     Raises:
-        EspalierError: when it takes no images, or neither it nor `given` says how.
+        EspalierError: when it takes no images, or neither it nor `fallback` says how.
     """
     entries = session.get_inputs()
     shape = list(entries[0].shape)
     if len(entries) != 1 or len(shape) != 4 or entries[0].type not in ("tensor(float)", "tensor(float16)"):
-        found = ", ".join(f"{entry.name} {entry.type} {entry.shape}" for entry in entries)
+        received = ", ".join(f"{entry.name} {entry.type} {entry.shape}" for entry in entries)
         raise EspalierError(
             f"Expected {path.name} to take one batch of images [b, channels, height, width] as floating-point "
-            f"numbers, received {found}.",
+            f"numbers, received {received}.",
             "Only image classifiers of that form can be checked.",
         )
-    if given is None and "preprocess" not in metadata:
+    if fallback is None and "preprocess" not in metadata:
         raise EspalierError(
             f"{path.name} does not say how images have to be prepared for it: it was not made by Espalier.",
             f"Give the image size, mean and standard deviation; the file's input is {shape}.",
         )
     try:
-        prepare = Preprocess.from_dict(given if given is not None else json.loads(metadata["preprocess"]))
+        prepare = Preprocess.from_dict(
+            fallback if fallback is not None else json.loads(metadata["preprocess"])
+        )
     except json.JSONDecodeError as error:
         raise EspalierError(f"The preprocessing in {path.name}'s metadata is damaged.") from error
     for have, want in zip(shape[1:], (prepare.channels, prepare.size, prepare.size), strict=True):
@@ -242,24 +244,24 @@ def _run(
     return np.concatenate(parts).astype(np.float32)
 
 
-def _in_order(logits: np.ndarray, classes: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray:
+def _in_order(logits: np.ndarray, classes: tuple[str, ...], data_classes: tuple[str, ...]) -> np.ndarray:
     """Logits [n, k] with their columns in the data set's order of classes.
 
     Raises:
         EspalierError: when network and data set have different classes.
     """
-    if logits.ndim != 2 or logits.shape[1] != len(wanted):
+    if logits.ndim != 2 or logits.shape[1] != len(data_classes):
         raise EspalierError(
-            f"Expected one logit for each of the data set's {len(wanted)} classes, received outputs of shape "
+            f"Expected one logit for each of the data set's {len(data_classes)} classes, received outputs of shape "
             f"{list(logits.shape[1:])}.",
             "Choose the data set that the network was made for.",
         )
-    if not classes or classes == wanted:
+    if not classes or classes == data_classes:
         return logits
-    if sorted(classes) != sorted(wanted):
-        strange = sorted(set(classes) ^ set(wanted))
+    if sorted(classes) != sorted(data_classes):
+        strange = sorted(set(classes) ^ set(data_classes))
         raise EspalierError(
             f"The network and the data set have different classes, among them {', '.join(strange[:4])}.",
             "Choose the data set that the network was made for.",
         )
-    return logits[:, [classes.index(name) for name in wanted]]
+    return logits[:, [classes.index(name) for name in data_classes]]

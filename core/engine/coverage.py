@@ -24,7 +24,7 @@ import numpy as np
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Problem
 from core.common.text_tables import markdown
-from core.deploy.artefacts import MadeArtefact
+from core.deploy.artefacts import VerifiedArtefact
 from core.deploy.quantization.sessions import sqnr
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline, StageNode
@@ -189,7 +189,7 @@ class _Column:
         signal = self._signals.get(trial.id)
         self._tell(Cell(self.network.id, trial.id, state, reason, trial.seconds, signal))
 
-    def _witness(self, node: StageNode, folder: StageFolder, files: Sequence[MadeArtefact]) -> None:
+    def _witness(self, node: StageNode, folder: StageFolder, files: Sequence[VerifiedArtefact]) -> None:
         """Look at what a stage left for what a rehearsal does not ask."""
         outcome = folder.outcome
         now = {"params": outcome.params, "nonzero_params": outcome.nonzero_params, "bytes": files[0].bytes}

@@ -21,8 +21,8 @@ from core.analysis.why.graph import look as look_at_graph
 from core.common.errors import EspalierError
 from core.common.files import deflated_bytes, sha256_of
 from core.common.keys import make_key
-from core.deploy.artefacts import MadeArtefact, ToolCalls, adopt_artefact, make_artefacts
-from core.deploy.made_files import MadeFiles
+from core.deploy.artefact_record import ArtefactRecord
+from core.deploy.artefacts import ToolCalls, VerifiedArtefact, adopt_artefact, make_artefacts
 from core.document.stage_keys import stage_key, stage_keys
 from core.engine.stage_inputs import RunContext
 from core.machine.child import Child
@@ -81,10 +81,10 @@ class Evaluator:
             report.pytorch, eager_cached = self._eager(report, folder, stage, told)
             cached = cached and eager_cached
         report.notes += files.notes
-        report.headline = files.made[0].id
+        report.headline = files.artefacts[0].id
         base = self._baseline(report, files)
-        share = _MEASURE / len(files.made)
-        for index, made in enumerate(files.made):
+        share = _MEASURE / len(files.artefacts)
+        for index, made in enumerate(files.artefacts):
             self.emit(PhaseStarted(report.key, "measure", f"Measuring {made.label}"))
             told = _from(on_fraction, _FILES + _EAGER + index * share, share)
             measured, change, measured_cached = self._measure(made, base, told)
@@ -92,7 +92,7 @@ class Evaluator:
             report.artefacts.append(self._artefact(report, made, files, outcome, measured, change, base))
         self._compare(report)
         try:
-            report.why = self._why(report, files.made[0])
+            report.why = self._why(report, files.artefacts[0])
         except EspalierError as error:  # the figures stand without their reasons
             self.emit(Note(report.key, "warning", f"No reasons for the figures: {error.message}"))
         on_fraction(1.0)
@@ -106,7 +106,7 @@ class Evaluator:
         given: StageInput,
         stage: Stage,
         on_fraction: Callable[[float], None],
-    ) -> tuple[MadeFiles, bool]:
+    ) -> tuple[ArtefactRecord, bool]:
         """The stage's files, verified, and whether they came from the cache; arguments as of `evaluate`."""
         if outcome.deployed is not None:
             return self._obtain_deployed(report, folder, outcome.deployed, given, on_fraction)
@@ -115,19 +115,19 @@ class Evaluator:
 
     def _obtain_files(
         self, report: StageReport, folder: StageFolder, half: bool, on_fraction: Callable[[float], None]
-    ) -> tuple[MadeFiles, bool]:
+    ) -> tuple[ArtefactRecord, bool]:
         from core.models.checkpoint import content_hash
 
         target = folder.artefacts
         if target.record.is_file():
-            return MadeFiles.read(target), False
+            return ArtefactRecord.read(target), False
         key = make_key({
             "files": _FILES_VERSION, "checkpoint": content_hash(folder.checkpoint), "data": self.data.fingerprint, "half": half,
             "device": self.context.device.split(":")[0], **{name: version(name) for name in ("torch", "onnx", "onnxruntime")},
         })  # fmt: skip
         if self._files.copy_to(key, target.path):
             _log.info("The files of %s come from the cache (%s).", report.key, key[:12])
-            return MadeFiles.read(target), True
+            return ArtefactRecord.read(target), True
         self.emit(PhaseStarted(report.key, "export", "Exporting and verifying"))
         target.path.mkdir(exist_ok=True)
         refused: list[str] = []
@@ -135,7 +135,7 @@ class Evaluator:
             self._tool(on_fraction), folder.checkpoint, target, self.context.access, half, self.context.device,
             on_refused=lambda error: refused.append(f"No float16 file: {error.message}"),
         )  # fmt: skip
-        files = MadeFiles(made, self._count(made[0]), refused)
+        files = ArtefactRecord(made, self._count(made[0]), refused)
         files.write(target)
         self._files.put(key, target.path)
         return files, False
@@ -147,14 +147,14 @@ class Evaluator:
         deployed: OwnFile,
         given: StageInput,
         on_fraction: Callable[[float], None],
-    ) -> tuple[MadeFiles, bool]:
+    ) -> tuple[ArtefactRecord, bool]:
         """The file that the stage made itself, held against the float network that it stands for.
 
         That is the stage's own network (quantization-aware training), or the one before it.
         """
         target = folder.artefacts
         if target.record.is_file():
-            return MadeFiles.read(target), False
+            return ArtefactRecord.read(target), False
         file, checkpoint = folder.deployed_as(deployed.precision), folder.network
         of = given.logits if checkpoint is None else checkpoint / WEIGHTS
         assert of is not None
@@ -164,7 +164,7 @@ class Evaluator:
         })  # fmt: skip
         if self._files.copy_to(key, target.path):
             _log.info("The verification of %s comes from the cache (%s).", report.key, key[:12])
-            return MadeFiles.read(target), True
+            return ArtefactRecord.read(target), True
         self.emit(PhaseStarted(report.key, "verify", "Verifying the file"))
         target.path.mkdir(exist_ok=True)
         if checkpoint is None:
@@ -172,7 +172,7 @@ class Evaluator:
         made = adopt_artefact(
             self._tool(on_fraction), file, deployed.label, target, self.context.access, checkpoint
         )
-        files = MadeFiles([made], self._count(made))
+        files = ArtefactRecord([made], self._count(made))
         files.write(target)
         self._files.put(key, target.path)
         return files, False
@@ -181,7 +181,7 @@ class Evaluator:
         """The tool child; making and verifying files is most of the work that `on_fraction` is told of."""
         return ToolCalls(self.context.tool, self.control, lambda done, text: on_fraction(0.9 * done))
 
-    def _count(self, made: MadeArtefact) -> dict[str, Any]:
+    def _count(self, made: VerifiedArtefact) -> dict[str, Any]:
         """Parameters and MACs of the graph that is deployed."""
         size = made.facts["input_size"] or self.data.size[0]
         arguments = {"model": str(made.path), "input_size": size}
@@ -214,7 +214,7 @@ class Evaluator:
         return {**accuracy_metrics(logits, labels, f"PyTorch on {self.context.device}"), **metrics}, cached
 
     def _measure(
-        self, made: MadeArtefact, base: "_Base | None", on_fraction: Callable[[float], None]
+        self, made: VerifiedArtefact, base: "_Base | None", on_fraction: Callable[[float], None]
     ) -> tuple[dict[str, Metric], dict[str, Metric], bool]:
         """Latency, throughput, memory and size of a file, and their ratios to the baseline's."""
         against = None if base is None or base.file == made.path else base.file
@@ -248,7 +248,7 @@ class Evaluator:
         )
         return metrics, change, cached
 
-    def _why(self, report: StageReport, made: MadeArtefact) -> Why:
+    def _why(self, report: StageReport, made: VerifiedArtefact) -> Why:
         """The reasons for the headline file's figures, from its graph and from times of its layers."""
 
         def look() -> dict[str, Any]:
@@ -278,7 +278,7 @@ class Evaluator:
         before = self.run.report(report.source) if report.source in stage_keys(self.pipeline) else None
         return before or self._reference(report)
 
-    def _sample(self, made: MadeArtefact) -> Path:
+    def _sample(self, made: VerifiedArtefact) -> Path:
         """One preprocessed test image as .npy, float32 [1, 3, s, s]."""
         from core.data.preprocess import Preprocess
 
@@ -292,8 +292,8 @@ class Evaluator:
     def _artefact(
         self,
         report: StageReport,
-        made: MadeArtefact,
-        files: MadeFiles,
+        made: VerifiedArtefact,
+        files: ArtefactRecord,
         outcome: StageOutcome,
         measured: dict[str, Metric],
         change: dict[str, Metric],
@@ -337,14 +337,14 @@ class Evaluator:
             bytes=made.bytes, verification=made.verification, metrics=metrics, change=change,
         )  # fmt: skip
 
-    def _baseline(self, report: StageReport, files: MadeFiles) -> "_Base | None":
+    def _baseline(self, report: StageReport, files: ArtefactRecord) -> "_Base | None":
         """The baseline's headline file, when it is there already or is this stage."""
         other = self._reference(report)
         if other is None:
             return None
         if other is not report:
-            files = MadeFiles.read(self.run.stage_folder(other.key).artefacts)
-        made = files.made[0]
+            files = ArtefactRecord.read(self.run.stage_folder(other.key).artefacts)
+        made = files.artefacts[0]
         return _Base(made.path, made.sha256, np.load(made.logits).argmax(1) == np.load(made.labels))
 
     def _reference(self, report: StageReport) -> StageReport | None:

@@ -26,7 +26,7 @@ from core.common.declarations import ParameterDeclaration, declarations
 from core.common.errors import EspalierError, Fault, Problem
 from core.common.params import Params
 from core.data.store import open_data
-from core.deploy.artefacts import MadeArtefact
+from core.deploy.artefacts import VerifiedArtefact
 from core.document import pipeline as documents
 from core.document.pipeline import Node, Pipeline, StageNode
 from core.document.stage_keys import stage_key
@@ -45,7 +45,7 @@ from core.runs.stage_folder import StageFolder
 Progress = Callable[[float, str], None]
 Place = tuple[str | int, ...]
 Witness = Callable[
-    [StageNode, StageFolder, Sequence[MadeArtefact]], None
+    [StageNode, StageFolder, Sequence[VerifiedArtefact]], None
 ]  # a stage, its folder, its verified files
 
 _BATCH = 32  # images at once on a processor
@@ -211,7 +211,7 @@ def _cap(field: ParameterDeclaration, value: float, batch: int | None) -> float:
 class _Evaluator(Evaluator):
     """Makes and verifies a stage's files as a run does, and times nothing."""
 
-    def files_of(self, node: StageNode, maker: StageRunner, seed: int) -> list[MadeArtefact]:
+    def files_of(self, node: StageNode, maker: StageRunner, seed: int) -> list[VerifiedArtefact]:
         """The files that agree with the network."""
         key = stage_key(self.pipeline, node.id, seed)
         folder = self.run.stage_folder(key)
@@ -219,7 +219,7 @@ class _Evaluator(Evaluator):
         files, _ = self.obtain(
             report, folder, folder.outcome, maker.inputs.given(node, seed), node.stage, _silent
         )
-        return files.made
+        return files.artefacts
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from core.common.text_tables import markdown
 from core.comparison.compared_runs import from_parts
 from core.comparison.report import machine_words
 from core.data.catalogue import SOURCES
-from core.deploy.made_files import facts_of_file
+from core.deploy.artefact_record import facts_of_file
 from core.export.verification_ladder import Rung, as_markdown
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport

@@ -14,7 +14,7 @@ from core.common.errors import EspalierError
 from core.common.logs import passed_over
 from core.data.access import DataAccess
 from core.data.settings import settings_path
-from core.deploy.made_files import facts_of_file
+from core.deploy.artefact_record import facts_of_file
 from core.document.pipeline import Pipeline
 from core.records.reports import Artefact, StageReport
 from core.runs.home import Home

@@ -40,19 +40,19 @@ def convert(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     import onnx
 
     model = onnx.load(arguments["source"])
-    told = {**metadata_of(model), **arguments.get("about", {})}
+    metadata = {**metadata_of(model), **arguments.get("about", {})}
     if arguments.get("opset"):
         model = with_opset(model, int(arguments["opset"]))
     if arguments.get("preprocessing"):
-        if "preprocess" not in told:
+        if "preprocess" not in metadata:
             raise EspalierError(
                 "The file does not say how images are prepared for it.", "Export it without preprocessing inside."
             )  # fmt: skip
-        prepend_preprocessing(model, Preprocess.from_dict(json.loads(told["preprocess"])))
-        told["prepares"] = PIXELS
+        prepend_preprocessing(model, Preprocess.from_dict(json.loads(metadata["preprocess"])))
+        metadata["prepares"] = PIXELS
     if arguments.get("batch"):
         fix_batch(model, int(arguments["batch"]))
-    add_metadata(model, told)
+    add_metadata(model, metadata)
     save_checked(model, Path(arguments["target"]))
     progress(1.0, "Converted")
     return {}
@@ -130,8 +130,8 @@ def prepend_preprocessing(model: "onnx.ModelProto", prepare: Preprocess) -> None
             "Export it without preprocessing inside.",
         )
     entry = model.graph.input[0]
-    batch, wanted = entry.type.tensor_type.shape.dim[0], entry.type.tensor_type.elem_type
-    nodes, constants = _preparing(prepare, entry.name, wanted)
+    batch, number_type = entry.type.tensor_type.shape.dim[0], entry.type.tensor_type.elem_type
+    nodes, constants = _preparing(prepare, entry.name, number_type)
     pixels = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, [None, "height", "width", 3])
     pixels.type.tensor_type.shape.dim[0].CopyFrom(batch)
     del model.graph.input[0]

@@ -54,11 +54,13 @@ class OnnxFile(Format):
         from core.profiling.session import open_session
 
         session = open_session(path, threads)
-        told = session.get_modelmeta().custom_metadata_map
-        if "preprocess" not in told:
+        metadata = session.get_modelmeta().custom_metadata_map
+        if "preprocess" not in metadata:
             raise EspalierError(
                 f"{path.name} does not say how images have to be prepared for it.",
                 "Give image size and normalisation in the pipeline's source.",
             )
-        answer, prepare = OnnxAnswer(session), Preprocess.from_dict(json.loads(told["preprocess"]))
-        return OpenedModel(answer, prepare, classes_of(told), answer.batch, prepares=answer.kind is np.uint8)
+        answer, prepare = OnnxAnswer(session), Preprocess.from_dict(json.loads(metadata["preprocess"]))
+        return OpenedModel(
+            answer, prepare, classes_of(metadata), answer.batch, prepares=answer.kind is np.uint8
+        )

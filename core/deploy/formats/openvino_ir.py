@@ -58,7 +58,7 @@ class OpenVinoIr(OnnxFile):
         core = openvino.Core()
         try:
             model = core.read_model(path)
-            told = json.loads(str(model.get_rt_info([_SECTION, "about"]).astype(str)))
+            description = json.loads(str(model.get_rt_info([_SECTION, "about"]).astype(str)))
             request = core.compile_model(model, "CPU", computing(threads)).create_infer_request()
         except Exception as error:
             raise EspalierError(f"OpenVINO could not open {path.name}.", "", str(error)) from error
@@ -73,7 +73,11 @@ class OpenVinoIr(OnnxFile):
             return logits
 
         return OpenedModel(
-            answer, Preprocess.from_dict(told["preprocess"]), tuple(told["classes"]), batch, prepares
+            answer,
+            Preprocess.from_dict(description["preprocess"]),
+            tuple(description["classes"]),
+            batch,
+            prepares,
         )
 
 
@@ -90,8 +94,8 @@ def write_ir(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
     from core.deploy.export import metadata_of
 
-    told = metadata_of(onnx.load(arguments["source"], load_external_data=False))
-    about = {**arguments["about"], **{name: json.loads(told[name]) for name in ("classes", "preprocess")}}
+    metadata = metadata_of(onnx.load(arguments["source"], load_external_data=False))
+    about = {**arguments["about"], **{name: json.loads(metadata[name]) for name in ("classes", "preprocess")}}
     try:
         model = openvino.convert_model(arguments["source"])
         model.set_rt_info(json.dumps(about, ensure_ascii=False), [_SECTION, "about"])

@@ -91,13 +91,13 @@ class TorchFile(Format):
         from core.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(folder)
-        told = json.dumps({
+        description = json.dumps({
             **about, "classes": list(checkpoint.classes), "preprocess": checkpoint.preprocess.as_dict(), "batch": batch,
         }, ensure_ascii=False)  # fmt: skip
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self.save(checkpoint.model.eval(), _example(checkpoint, batch), batch, told, target)
+                self.save(checkpoint.model.eval(), _example(checkpoint, batch), batch, description, target)
         except Exception as error:
             raise EspalierError(
                 f"PyTorch could not write the network as {self.noun} ({type(error).__name__}).",
@@ -144,7 +144,7 @@ def opened(network: "Network", about: str | bytes, threads: int) -> OpenedModel:
     """A network that was read from a file, with what the file says of itself."""
     import torch
 
-    told = json.loads(about)
+    description = json.loads(about)
     if threads > 0:
         torch.set_num_threads(threads)
 
@@ -154,5 +154,8 @@ def opened(network: "Network", about: str | bytes, threads: int) -> OpenedModel:
         return logits
 
     return OpenedModel(
-        answer, Preprocess.from_dict(told["preprocess"]), tuple(told["classes"]), told.get("batch")
+        answer,
+        Preprocess.from_dict(description["preprocess"]),
+        tuple(description["classes"]),
+        description.get("batch"),
     )

@@ -41,14 +41,14 @@ def with_biases(prepared: "onnx.ModelProto", layers: list[Layer]) -> "onnx.Model
 
 
 def correct(
-    made: "onnx.ModelProto",
+    quantized: "onnx.ModelProto",
     prepared: "onnx.ModelProto",
     layers: list[Layer],
     done: Mapping[str, bool],
     sample: Sample,
     progress: ProgressCallback,
 ) -> str:
-    """Correct the integer biases of `made` in place.
+    """Correct the integer biases of `quantized` in place.
 
     Args:
         prepared: the float graph that it was made from. done: by name, which layers are integers.
@@ -57,20 +57,20 @@ def correct(
     """
     blocks = list(replace(sample, rows=sample.rows[:: max(1, len(sample) // _IMAGES)]).blocks())
     chosen = [layer for layer in layers if done[layer.name] and layer.op in ("Conv", "Gemm")]
-    wanted = channel_means(prepared, [layer.raw for layer in chosen], blocks)
+    float_means = channel_means(prepared, [layer.raw for layer in chosen], blocks)
     moved = 0
     for index, layer in enumerate(chosen):
         progress(index / len(chosen), f"Correcting biases: {index} of {len(chosen)} layers")
-        node = node_called(made, layer.node)
-        dequantize = next((each for each in made.graph.node if each.output[0] == node.input[2]), None)
+        node = node_called(quantized, layer.node)
+        dequantize = next((entry for entry in quantized.graph.node if entry.output[0] == node.input[2]), None)
         if dequantize is None:
             continue
-        [found] = channel_means(made, [node.output[0]], blocks).values()
-        steps = (wanted[layer.raw] - found) / array_of(made, dequantize.input[1])
-        bias = array_of(made, dequantize.input[0])
+        [integer_means] = channel_means(quantized, [node.output[0]], blocks).values()
+        steps = (float_means[layer.raw] - integer_means) / array_of(quantized, dequantize.input[1])
+        bias = array_of(quantized, dequantize.input[0])
         limits = np.iinfo(np.int32)
         moved_to = np.clip(bias.astype(np.float64) + np.round(steps), limits.min, limits.max)
-        put_array(made, dequantize.input[0], moved_to.astype(np.int32))
+        put_array(quantized, dequantize.input[0], moved_to.astype(np.int32))
         moved += 1
     return f"The biases of {moved} layers were corrected on {sum(map(len, blocks))} calibration images."
 

@@ -37,38 +37,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibrated:
+class CalibratedGraph:
     """A prepared float graph and all that quantizing it needs.
 
     Attributes:
-        told: the source's metadata. sample: the calibration images.
-        kept: by name, the layers that a person keeps in float, and the pattern that says so.
+        metadata: the source's metadata. sample: the calibration images.
+        float_layers: by name, the layers that a person keeps in float, and the pattern that says so.
         corrects: whether biases are corrected. notes: sentences for a person.
         seconds: time that preparing and calibrating took.
     """
 
     model: "onnx.ModelProto"
-    told: dict[str, str]
+    metadata: dict[str, str]
     layers: list[Layer]
     sample: Sample
     ranges: Ranges
     numbers: Numbers
-    kept: dict[str, str]
+    float_layers: dict[str, str]
     corrects: bool
     notes: list[str]
     seconds: float
 
     def quantized(self, keep: Collection[str], progress: ProgressCallback) -> tuple["onnx.ModelProto", str]:
         """The graph with all layers quantized but `keep` and the person's own; a sentence on biases or ""."""
-        made = quantized(self.model, self.layers, self.ranges, self.numbers, {*keep, *self.kept})
+        model = quantized(self.model, self.layers, self.ranges, self.numbers, {*keep, *self.float_layers})
         if not self.corrects:
-            return made, ""
-        done = is_quantized(made, self.layers)
-        return made, bias.correct(made, self.model, self.layers, done, self.sample, progress)
+            return model, ""
+        done = is_quantized(model, self.layers)
+        return model, bias.correct(model, self.model, self.layers, done, self.sample, progress)
 
     def write(
         self,
-        made: "onnx.ModelProto",
+        model: "onnx.ModelProto",
         precision: str,
         target: Path,
         reasons: Mapping[str, str],
@@ -80,16 +80,18 @@ class Calibrated:
             reasons: by name, why a layer stayed float, beside those that a person keeps.
             notes: sentences for a person beside those from calibration; empty ones are dropped.
         """
-        told = [*self.notes, *notes, packed(made)]
-        finish(made, self.told, precision, target)
-        done = is_quantized(made, self.layers)
-        why = {name: f"kept in float by {pattern!r}" for name, pattern in self.kept.items()} | dict(reasons)
+        sentences = [*self.notes, *notes, packed(model)]
+        finish(model, self.metadata, precision, target)
+        done = is_quantized(model, self.layers)
+        why = {name: f"kept in float by {pattern!r}" for name, pattern in self.float_layers.items()} | dict(
+            reasons
+        )
         skipped = [
             (layer.name, why.get(layer.name, "its tensors have no known type"))
             for layer in self.layers
             if not done[layer.name]
         ]
-        integer, in_float = counts(made)
+        integer, in_float = counts(model)
         for op, count in in_float.items():
             skipped.append(
                 (f"{count} × {op}", "computed in float: integers are no faster there, or have no form")
@@ -103,11 +105,11 @@ class Calibrated:
             "skipped": skipped,
             "activations": self.numbers.activations,
             "calibration_images": len(self.sample),
-            "notes": [sentence for sentence in told if sentence],
+            "notes": [sentence for sentence in sentences if sentence],
         }
 
 
-def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Calibrated:
+def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> CalibratedGraph:
     """Prepare a file and measure its activations.
 
     Args (of a job, as plain data):
@@ -131,7 +133,7 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
     source = Path(arguments["source"])
     original, model = onnx.load(source), prepare(source)
     layers = layers_of(model)
-    kept = matching(layers, arguments.get("keep", ()))
+    float_layers = matching(layers, arguments.get("keep", ()))
     numbers = Numbers(
         resolve_activations(arguments["activations"]),
         bool(arguments.get("seven_bits")),
@@ -143,13 +145,13 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
     if corrects:
         model = bias.with_biases(model, layers)
     if arguments.get("equalise"):
-        model, said = equalise.equalised(model, layers)
-        notes.append(said)
+        model, sentence = equalise.equalised(model, layers)
+        notes.append(sentence)
     ranges = collect_ranges(model, sample, OP_TYPES, arguments["method"], arguments["percentile"], progress)
     notes += place_learned(layers, ranges, arguments.get("learned", {}))
     seconds = time.monotonic() - started
-    return Calibrated(
-        model, metadata_of(original), layers, sample, ranges, numbers, kept, corrects, notes, seconds
+    return CalibratedGraph(
+        model, metadata_of(original), layers, sample, ranges, numbers, float_layers, corrects, notes, seconds
     )
 
 

@@ -102,31 +102,31 @@ def _in_file_order(model: "onnx.ModelProto", classes: tuple[str, ...]) -> np.nda
     Raises:
         EspalierError: when the file and the data set have different classes.
     """
-    told = json.loads(metadata_of(model).get("classes", "[]"))
-    if not told:
+    file_classes = json.loads(metadata_of(model).get("classes", "[]"))
+    if not file_classes:
         return np.arange(len(classes))
-    if sorted(told) != sorted(classes):
-        strange = sorted(set(told) ^ set(classes))
+    if sorted(file_classes) != sorted(classes):
+        strange = sorted(set(file_classes) ^ set(classes))
         raise EspalierError(
             f"The file and the data set have different classes, among them {', '.join(strange[:4])}.",
             "Choose the data set that the network was made for.",
         )
-    return np.array([told.index(name) for name in classes])
+    return np.array([file_classes.index(name) for name in classes])
 
 
-def preprocess_of(model: "onnx.ModelProto", given: Mapping[str, Any] | None = None) -> Preprocess:
+def preprocess_of(model: "onnx.ModelProto", fallback: Mapping[str, Any] | None = None) -> Preprocess:
     """How images are prepared for the file.
 
     Raises:
-        EspalierError: when neither the file nor `given` says it.
+        EspalierError: when neither the file nor `fallback` says it.
     """
-    told = metadata_of(model).get("preprocess")
-    if given is None and told is None:
+    stored = metadata_of(model).get("preprocess")
+    if fallback is None and stored is None:
         raise EspalierError(
             "The file does not say how images have to be prepared for it: it was not made by Espalier.",
             "Give the image size, mean and standard deviation.",
         )
-    return Preprocess.from_dict(dict(given) if given is not None else json.loads(str(told)))
+    return Preprocess.from_dict(dict(fallback) if fallback is not None else json.loads(str(stored)))
 
 
 def collect_ranges(
@@ -171,10 +171,10 @@ def collect_ranges(
             calibrator.collect_data(_Once(entry, block))
             done += len(block)
             progress(done / len(sample), f"Calibrating: {done} of {len(sample)} images")
-        found = calibrator.compute_data()
+        measured = calibrator.compute_data()
     ranges = {
         name: (float(np.min(data.range_value[0])), float(np.max(data.range_value[1])))
-        for name, data in found.items()
+        for name, data in measured.items()
     }
     for name, (low, high) in ranges.items():
         if not (math.isfinite(low) and math.isfinite(high)):

@@ -60,12 +60,12 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     source = Path(arguments["source"])
     original, model = onnx.load(source), prepare(source)
     layers = layers_of(model)
-    kept = matching(layers, arguments.get("keep", ()))
+    float_layers = matching(layers, arguments.get("keep", ()))
     types = LAYER_TYPES if arguments["scope"] == "all" else ("Gemm", "MatMul")
     progress(0.5, "Quantizing")
     done, skipped = [], []
     for layer in layers:
-        reason = _reason_to_skip(model, layer, types, kept)
+        reason = _reason_to_skip(model, layer, types, float_layers)
         if reason:
             skipped.append((layer.name, reason))
         else:
@@ -88,12 +88,12 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
 
 def _reason_to_skip(
-    model: "onnx.ModelProto", layer: Layer, types: tuple[str, ...], kept: dict[str, str]
+    model: "onnx.ModelProto", layer: Layer, types: tuple[str, ...], float_layers: dict[str, str]
 ) -> str:
     if layer.op not in types:
         return "a convolution, outside the scope 'linear'"
-    if layer.name in kept:
-        return f"kept in float by {kept[layer.name]!r}"
+    if layer.name in float_layers:
+        return f"kept in float by {float_layers[layer.name]!r}"
     if array_of(model, layer.weight).ndim < 2:
         return "its weights are no matrix"
     [node] = [node for node in model.graph.node if node.name == layer.node]
@@ -134,8 +134,8 @@ def _rewrite(model: "onnx.ModelProto", layers: list[Layer]) -> None:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     used = {name for node in nodes for name in node.input}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
-    arrays = [numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name) for tensor in kept]
+    used_tensors = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    arrays = [numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name) for tensor in used_tensors]
     del model.graph.initializer[:]
     model.graph.initializer.extend(arrays)
 
@@ -170,13 +170,17 @@ def _integer_layer(model: "onnx.ModelProto", node: "onnx.NodeProto", rank: int) 
     from onnx import TensorProto, helper
 
     entry, weight, name = node.input[0], node.input[1], node.name
-    kept = {each.name: helper.get_attribute_value(each) for each in node.attribute if node.op_type == "Conv"}
+    attributes = {
+        new_node.name: helper.get_attribute_value(new_node)
+        for new_node in node.attribute
+        if node.op_type == "Conv"
+    }
     bias = node.input[2] if len(node.input) > 2 else ""
     scaled = f"{name}_scaled" if bias else node.output[0]
     nodes = [
         helper.make_node(
             "ConvInteger" if node.op_type == "Conv" else "MatMulInteger",
-            [f"{entry}_uint8", f"{weight}_int8", f"{entry}_range_zero", f"{weight}_zero"], [f"{name}_int32"], name=name, **kept,
+            [f"{entry}_uint8", f"{weight}_int8", f"{entry}_range_zero", f"{weight}_zero"], [f"{name}_int32"], name=name, **attributes,
         ),
         helper.make_node("Cast", [f"{name}_int32"], [f"{name}_float"], name=f"{name}_cast", to=TensorProto.FLOAT),
         helper.make_node("Mul", [f"{entry}_range_scale", f"{weight}_scale"], [f"{name}_factor"], name=f"{name}_factors"),
@@ -188,6 +192,6 @@ def _integer_layer(model: "onnx.ModelProto", node: "onnx.NodeProto", rank: int) 
         nodes.append(
             helper.make_node("Add", [scaled, f"{name}_bias"], [node.output[0]], name=f"{name}_shift")
         )
-    for each in nodes:
-        each.metadata_props.extend(node.metadata_props)
+    for new_node in nodes:
+        new_node.metadata_props.extend(node.metadata_props)
     return nodes

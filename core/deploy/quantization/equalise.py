@@ -31,7 +31,7 @@ _SETTLED = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class LayerPair:
     """Two convolutions with nothing or a ReLU between them, and nothing beside."""
 
     first: "onnx.NodeProto"
@@ -41,22 +41,24 @@ class Pair:
 def equalised(prepared: "onnx.ModelProto", layers: list[Layer]) -> tuple["onnx.ModelProto", str]:
     """The graph with its chains of convolutions equalised, and a sentence about it."""
     model = copy_of(prepared)
-    found, clipped = pairs(model, layers)
-    _equalise(model, found)
-    said = f"Equalised: {len(found)} {'pair' if len(found) == 1 else 'pairs'} of neighbouring convolutions"
+    matched, clipped = pairs(model, layers)
+    _equalise(model, matched)
+    sentence = (
+        f"Equalised: {len(matched)} {'pair' if len(matched) == 1 else 'pairs'} of neighbouring convolutions"
+    )
     if clipped:
         return (
             model,
-            f"{said}; not {clipped} with a ReLU6 in between, whose answers would change.",
+            f"{sentence}; not {clipped} with a ReLU6 in between, whose answers would change.",
         )
-    return model, f"{said}."
+    return model, f"{sentence}."
 
 
-def pairs(model: "onnx.ModelProto", layers: list[Layer]) -> tuple[list[Pair], int]:
+def pairs(model: "onnx.ModelProto", layers: list[Layer]) -> tuple[list[LayerPair], int]:
     """The pairs that may be rescaled, in the order of the graph, and how many a ReLU6 forbids."""
     convolutions = {layer.node for layer in layers if layer.op == "Conv"}
     readers, outputs = consumers_of(model), {value.name for value in model.graph.output}
-    found, clipped = [], 0
+    matched, clipped = [], 0
     for first in [node for node in model.graph.node if node.name in convolutions]:
         between = _only_reader(first, readers, outputs)
         after = between
@@ -67,8 +69,8 @@ def pairs(model: "onnx.ModelProto", layers: list[Layer]) -> tuple[list[Pair], in
         if between is not None and between.op_type == "Clip":
             clipped += 1
         else:
-            found.append(Pair(first, after))
-    return found, clipped
+            matched.append(LayerPair(first, after))
+    return matched, clipped
 
 
 def _only_reader(
@@ -78,17 +80,19 @@ def _only_reader(
     return after[0] if len(after) == 1 and node.output[0] not in outputs else None
 
 
-def _equalise(model: "onnx.ModelProto", found: list[Pair]) -> None:
+def _equalise(model: "onnx.ModelProto", matched: list[LayerPair]) -> None:
     """Rescale all pairs again and again until no factor moves."""
     weights = {
-        name: array_of(model, name) for pair in found for name in (pair.first.input[1], pair.second.input[1])
+        name: array_of(model, name)
+        for pair in matched
+        for name in (pair.first.input[1], pair.second.input[1])
     }
     biases = {
-        pair.first.input[2]: array_of(model, pair.first.input[2]) for pair in found if _has_bias(pair.first)
+        pair.first.input[2]: array_of(model, pair.first.input[2]) for pair in matched if _has_bias(pair.first)
     }
     for _ in range(_ROUNDS):
         moved = 0.0
-        for pair in found:
+        for pair in matched:
             first, second = weights[pair.first.input[1]], weights[pair.second.input[1]]
             factors = _factors(first, by_input(second, _groups(pair.second)))
             weights[pair.first.input[1]] = first / factors[:, None, None, None]

@@ -27,7 +27,7 @@ _QUANTIZED_TYPES = {
     "MatMulInteger",
 }
 _FUSED = re.compile(r"^(Conv\w+Fusion_W_)+")  # what ONNX Runtime puts before the name of a weight it merged
-_NOT_OURS = ("onnx.infer", "onnx.quant.pre_process")  # ONNX Runtime's notes to itself
+_NOT_OURS = ("onnx.infer", "onnx.quant.pre_process")  # metadata that ONNX Runtime adds for its own use
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,11 @@ def _float_graph(source: Path) -> "onnx.ModelProto":
         raise EspalierError(
             f"Expected an ONNX file, {source.name} cannot be read.", "Run its stage again.", str(error)
         ) from error
-    found = {node.op_type for node in model.graph.node} & _QUANTIZED_TYPES
-    if found:
+    quantized_types = {node.op_type for node in model.graph.node} & _QUANTIZED_TYPES
+    if quantized_types:
         raise EspalierError(
             f"Expected a float32 graph, received {source.name}, which is quantized already "
-            f"({', '.join(sorted(found))}).",
+            f"({', '.join(sorted(quantized_types))}).",
             "Let this stage follow the network itself, not a quantized file.",
         )
     halves = [
@@ -119,11 +119,11 @@ def _float_graph(source: Path) -> "onnx.ModelProto":
 
 def _name_nodes(model: "onnx.ModelProto") -> None:
     """Every node gets a name of its own: exclusions go by name."""
-    seen: Counter[str] = Counter()
+    uses: Counter[str] = Counter()
     for node in model.graph.node:
-        seen[node.name] += 1
-        if not node.name or seen[node.name] > 1:
-            node.name = f"{node.name or node.op_type}_{len(seen)}_{seen[node.name]}"
+        uses[node.name] += 1
+        if not node.name or uses[node.name] > 1:
+            node.name = f"{node.name or node.op_type}_{len(uses)}_{uses[node.name]}"
 
 
 def _remember_modules(model: "onnx.ModelProto", original: "onnx.ModelProto") -> None:
@@ -140,8 +140,8 @@ def _remember_modules(model: "onnx.ModelProto", original: "onnx.ModelProto") -> 
 def _keep_used_domains(model: "onnx.ModelProto") -> None:
     """Drop the operator sets that ONNX Runtime lists and nothing uses."""
     used = {node.domain for node in model.graph.node} | {""}
-    kept = [entry for entry in model.opset_import if entry.domain in used]
-    names = [(entry.domain, entry.version) for entry in kept]
+    opsets = [entry for entry in model.opset_import if entry.domain in used]
+    names = [(entry.domain, entry.version) for entry in opsets]
     del model.opset_import[:]
     for domain, version in names:
         model.opset_import.add(domain=domain, version=version)
@@ -153,33 +153,33 @@ def layers_of(model: "onnx.ModelProto") -> list[Layer]:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     consumers = consumers_of(model)
     outputs = {value.name for value in graph.output}
-    found: list[Layer] = []
-    taken: set[str] = set()
+    layers: list[Layer] = []
+    names: set[str] = set()
     for node in graph.node:
         if node.op_type not in LAYER_TYPES or node.input[1] not in constants:
             continue
         name = _layer_name(node)
-        name = name if name not in taken else f"{name} ({node.name})"
-        taken.add(name)
+        name = name if name not in names else f"{name} ({node.name})"
+        names.add(name)
         raw = node.output[0]
         after = consumers.get(raw, [])
         fused = len(after) == 1 and after[0].op_type in ACTIVATION_TYPES and raw not in outputs
         size = sum(_size(constants[each]) for each in node.input[1:] if each in constants)
-        found.append(Layer(
+        layers.append(Layer(
             name, node.name, node.op_type, node.input[1],
             (node.name, after[0].name) if fused else (node.name,),
             node.input[0], after[0].output[0] if fused else raw, raw, size,
         ))  # fmt: skip
-    return found
+    return layers
 
 
 def consumers_of(model: "onnx.ModelProto") -> dict[str, list["onnx.NodeProto"]]:
     """By tensor, the nodes that read it."""
-    found: dict[str, list[onnx.NodeProto]] = {}
+    consumers: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         for name in node.input:
-            found.setdefault(name, []).append(node)
-    return found
+            consumers.setdefault(name, []).append(node)
+    return consumers
 
 
 def _layer_name(node: "onnx.NodeProto") -> str:
@@ -245,9 +245,9 @@ def node_called(model: "onnx.ModelProto", name: str) -> "onnx.NodeProto":
 
 def copy_of(model: "onnx.ModelProto") -> "onnx.ModelProto":
     """A graph of its own: ONNX Runtime's quantizers change what they are given."""
-    made = type(model)()
-    made.CopyFrom(model)
-    return made
+    copied = type(model)()
+    copied.CopyFrom(model)
+    return copied
 
 
 def matching(layers: Iterable[Layer], patterns: Iterable[str]) -> dict[str, str]:
@@ -257,7 +257,7 @@ def matching(layers: Iterable[Layer], patterns: Iterable[str]) -> dict[str, str]
         EspalierError: when a pattern names no layer.
     """
     layers = list(layers)
-    found: dict[str, str] = {}
+    matches: dict[str, str] = {}
     for pattern in patterns:
         hits = [layer.name for layer in layers if fnmatchcase(layer.name, pattern) or layer.node == pattern]
         if not hits:
@@ -266,11 +266,11 @@ def matching(layers: Iterable[Layer], patterns: Iterable[str]) -> dict[str, str]
                 f"Expected names of layers to keep in float, {pattern!r} matches none.",
                 f"Names look like {some}; * stands for any text.",
             )
-        found.update({name: pattern for name in hits if name not in found})
-    return found
+        matches.update({name: pattern for name in hits if name not in matches})
+    return matches
 
 
-def finish(model: "onnx.ModelProto", told: dict[str, str], precision: str, target: Path) -> None:
+def finish(model: "onnx.ModelProto", metadata: dict[str, str], precision: str, target: Path) -> None:
     """Write the graph with the source's metadata and its own precision.
 
     Raises:
@@ -278,6 +278,7 @@ def finish(model: "onnx.ModelProto", told: dict[str, str], precision: str, targe
     """
     del model.graph.value_info[:]
     annotate(
-        model, {key: text for key, text in told.items() if key not in _NOT_OURS} | {"precision": precision}
+        model,
+        {key: text for key, text in metadata.items() if key not in _NOT_OURS} | {"precision": precision},
     )
     save_checked(model, target)

@@ -38,15 +38,15 @@ def convert(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
         to_half(arguments, progress)
         return {"kept": {}}
     source = onnx.load(arguments["source"])
-    told = metadata_of(source)
+    metadata = metadata_of(source)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a line per weight that is rounded to the smallest half
         blocked = [*float16.DEFAULT_OP_BLOCK_LIST, *CAUTIOUS]
         model = float16.convert_float_to_float16(source, keep_io_types=True, op_block_list=blocked)
-    finish(model, told, "float16", Path(arguments["target"]))
+    finish(model, metadata, "float16", Path(arguments["target"]))
     progress(1.0, "Converted to half precision")
-    found = [node.op_type for node in model.graph.node if node.op_type in CAUTIOUS]
-    return {"kept": {op: found.count(op) for op in sorted(set(found))}}
+    float_types = [node.op_type for node in model.graph.node if node.op_type in CAUTIOUS]
+    return {"kept": {op: float_types.count(op) for op in sorted(set(float_types))}}
 
 
 def answers(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.deploy.quantization.calibrated import Calibrated, calibrated
+from core.deploy.quantization.calibrated import CalibratedGraph, calibrated
 from core.deploy.quantization.calibration import draw
 from core.deploy.quantization.graph import Layer, array_of, put_array
-from core.deploy.quantization.sensitivity import Bench, confirm, sensitivities
+from core.deploy.quantization.sensitivity import LayerTrials, confirm, sensitivities
 from core.deploy.quantization.sessions import agreement, run, top1
 from core.machine.jobs import ProgressCallback
 
@@ -38,7 +38,7 @@ class Outcome:
         lost: points of top-1 below float's. agreement: percent that keep float's class.
     """
 
-    kept: int
+    float_layers: int
     top1: float
     lost: float
     agreement: float
@@ -63,12 +63,12 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     Raises:
         EspalierError: when the file, the data or a pattern does not fit.
     """
-    ground = calibrated(arguments, lambda done, text: progress(0.15 * done, text))
+    graph = calibrated(arguments, lambda done, text: progress(0.15 * done, text))
     started = time.monotonic()
-    found = _sensitivity(ground, arguments, lambda done, text: progress(0.15 + 0.55 * done, text))
+    sensitivity = _sensitivity(graph, arguments, lambda done, text: progress(0.15 + 0.55 * done, text))
     between = time.monotonic()
-    names = [name for name, _ in found["ranking"]]
-    outcome, images = _judge(ground, names, arguments, progress)
+    names = [name for name, _ in sensitivity["ranking"]]
+    outcome, images = _judge(graph, names, arguments, progress)
     most = int(len(names) * arguments["most_kept"] / 100)
     max_loss, min_agreement = arguments["max_loss"], arguments["min_agreement"]
 
@@ -76,25 +76,28 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
         return tried.lost <= max_loss + 1e-9 and tried.agreement >= min_agreement - 1e-9
 
     tried = fewest(most, outcome, holds)
-    chosen, plain, kept = tried[-1], tried[0], names[: tried[-1].kept]
+    chosen, plain, float_layers = tried[-1], tried[0], names[: tried[-1].float_layers]
     notes = []
     if arguments["kept_as"] == "float16":
-        store_half(chosen.model, [layer for layer in ground.layers if layer.name in {*kept, *ground.kept}])
+        store_half(
+            chosen.model,
+            [layer for layer in graph.layers if layer.name in {*float_layers, *graph.float_layers}],
+        )
         notes.append(
             "Layers kept in float are stored in float16 and computed in float32: halves are no faster here."
         )
-    reasons = {name: f"number {place} in sensitivity" for place, name in enumerate(kept, start=1)}
-    told = ground.write(chosen.model, "mixed", Path(arguments["target"]), reasons, notes)
+    reasons = {name: f"number {place} in sensitivity" for place, name in enumerate(float_layers, start=1)}
+    report = graph.write(chosen.model, "mixed", Path(arguments["target"]), reasons, notes)
     progress(1.0, "Quantized")
     return {
-        **told,
-        **found,
+        **report,
+        **sensitivity,
         "seconds": {
-            "calibrate": ground.seconds, "sensitivity": between - started, "search": time.monotonic() - between
+            "calibrate": graph.seconds, "sensitivity": between - started, "search": time.monotonic() - between
         },
-        "kept": kept,
+        "kept": float_layers,
         "met": holds(chosen),
-        "tried": [{"kept": each.kept, "top1": each.top1, "agreement": each.agreement} for each in tried],
+        "tried": [{"kept": each.float_layers, "top1": each.top1, "agreement": each.agreement} for each in tried],
         "float_top1": plain.top1 + plain.lost,
         "int8_top1": plain.top1,
         "mixed_top1": chosen.top1,
@@ -104,40 +107,42 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     }  # fmt: skip
 
 
-def _sensitivity(ground: Calibrated, arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+def _sensitivity(
+    graph: CalibratedGraph, arguments: dict[str, Any], progress: ProgressCallback
+) -> dict[str, Any]:
     """The ranking of the layers, and what leaving out in turn gains: from its beginning, and from its end."""
     threads = int(arguments.get("threads", 0))
-    sample = draw(ground.model, arguments, "validation", arguments["sensitivity_images"], arguments["seed"])
+    sample = draw(graph.model, arguments, "validation", arguments["sensitivity_images"], arguments["seed"])
     blocks = list(sample.blocks())
-    reference = run(ground.model, blocks, threads)
-    bench = Bench(ground.model, ground.layers, ground.ranges, ground.numbers, blocks, reference, threads)
-    free = [layer for layer in ground.layers if layer.name not in ground.kept]
-    ranking = sensitivities(bench, arguments["way"], arguments["measure"], free, progress)
+    reference = run(graph.model, blocks, threads)
+    trials = LayerTrials(graph.model, graph.layers, graph.ranges, graph.numbers, blocks, reference, threads)
+    free = [layer for layer in graph.layers if layer.name not in graph.float_layers]
+    ranking = sensitivities(trials, arguments["way"], arguments["measure"], free, progress)
     names = [name for name, _ in ranking]
     count = min(int(arguments.get("confirm", 0)), len(names) // 2)
     return {
         "ranking": ranking,
-        "left_out": confirm(bench, names[:count]),
-        "left_out_least": confirm(bench, names[: -count - 1 : -1]),
+        "left_out": confirm(trials, names[:count]),
+        "left_out_least": confirm(trials, names[: -count - 1 : -1]),
     }
 
 
 def _judge(
-    ground: Calibrated, names: list[str], arguments: dict[str, Any], progress: ProgressCallback
+    graph: CalibratedGraph, names: list[str], arguments: dict[str, Any], progress: ProgressCallback
 ) -> tuple[Callable[[int], Outcome], int]:
     """What judges a number of kept layers on the validation split, and how many images that has."""
     threads = int(arguments.get("threads", 0))
-    sample = draw(ground.model, arguments, "validation", None, arguments["seed"])
-    reference = run(ground.model, sample.blocks(), threads)
+    sample = draw(graph.model, arguments, "validation", None, arguments["seed"])
+    reference = run(graph.model, sample.blocks(), threads)
     float_top1 = top1(reference, sample.labels)
 
     @cache
-    def outcome(kept: int) -> Outcome:
-        progress(0.7, f"Searching: {kept} of {len(names)} layers in float")
-        model, _ = ground.quantized(names[:kept], lambda done, text: None)
+    def outcome(float_layers: int) -> Outcome:
+        progress(0.7, f"Searching: {float_layers} of {len(names)} layers in float")
+        model, _ = graph.quantized(names[:float_layers], lambda done, text: None)
         logits = run(model, sample.blocks(), threads)
         right = top1(logits, sample.labels)
-        return Outcome(kept, right, float_top1 - right, agreement(reference, logits), model)
+        return Outcome(float_layers, right, float_top1 - right, agreement(reference, logits), model)
 
     return outcome, len(sample)
 
@@ -157,7 +162,7 @@ def fewest(most: int, outcome: Callable[[int], Outcome], holds: Callable[[Outcom
         middle = (low + high) // 2
         tried.append(outcome(middle))
         low, high = (low, middle) if holds(tried[-1]) else (middle, high)
-    return [*tried, outcome(high)] if tried[-1].kept != high else tried
+    return [*tried, outcome(high)] if tried[-1].float_layers != high else tried
 
 
 def store_half(model: "onnx.ModelProto", layers: list[Layer]) -> None:

@@ -82,14 +82,14 @@ def quantized(
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     chosen = [layer for layer in layers if layer.name not in keep and (only is None or layer.name in only)]
-    wanted = {name for layer in chosen for name in layer.nodes}
+    node_names = {name for layer in chosen for name in layer.nodes}
     if only is None:
-        wanted |= _with_layers(prepared, chosen)
+        node_names |= _with_layers(prepared, chosen)
     data = {
         name: TensorData(lowest=np.float32(low), highest=np.float32(high))
         for name, (low, high) in ranges.items()
     }
-    if not wanted:
+    if not node_names:
         return copy_of(prepared)
     quantizer = QDQQuantizer(
         copy_of(prepared),
@@ -98,49 +98,51 @@ def quantized(
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QUInt8 if numbers.activations == "uint8" else QuantType.QInt8,
         tensors_range=TensorsData(CalibrationMethod.MinMax, data),
-        nodes_to_quantize=sorted(wanted),
+        nodes_to_quantize=sorted(node_names),
         nodes_to_exclude=[],
         op_types_to_quantize=list(OP_TYPES),
         extra_options={"OpTypesToExcludeOutputQuantization": _FLOAT_ANSWERS, "MatMulConstBOnly": True},
     )
     quantizer.quantize_model()
-    made: onnx.ModelProto = quantizer.model.model
-    _free(made, wanted)
-    _protect(made, [layer for layer in layers if layer not in chosen])
+    model: onnx.ModelProto = quantizer.model.model
+    _free(model, node_names)
+    _protect(model, [layer for layer in layers if layer not in chosen])
     quantizer.model.topological_sort()
-    return made
+    return model
 
 
-def _free(model: "onnx.ModelProto", wanted: Collection[str]) -> None:
+def _free(model: "onnx.ModelProto", quantized_nodes: Collection[str]) -> None:
     """Let float nodes read a tensor as float nodes gave it, where only integer nodes need it rounded.
 
     ONNX Runtime's quantizer hands the rounded tensor to all; a residual stream would be rounded in every block.
     """
     givers = {name: node for node in model.graph.node for name in node.output}
     for node in model.graph.node:
-        if node.name in wanted or node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        if node.name in quantized_nodes or node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             continue
         for index, name in enumerate(node.input):
-            back = givers.get(name)
-            there = (
-                givers.get(back.input[0]) if back is not None and back.op_type == "DequantizeLinear" else None
+            dequantize = givers.get(name)
+            quantize = (
+                givers.get(dequantize.input[0])
+                if dequantize is not None and dequantize.op_type == "DequantizeLinear"
+                else None
             )
-            if there is None or there.op_type != "QuantizeLinear":
+            if quantize is None or quantize.op_type != "QuantizeLinear":
                 continue
-            origin = givers.get(there.input[0])
-            if origin is not None and origin.name not in wanted:
-                node.input[index] = there.input[0]
+            origin = givers.get(quantize.input[0])
+            if origin is not None and origin.name not in quantized_nodes:
+                node.input[index] = quantize.input[0]
 
 
-def _protect(model: "onnx.ModelProto", kept: list[Layer]) -> None:
-    """Let float layers read quantized tensors in a form that keeps ONNX Runtime's hands off their weights."""
+def _protect(model: "onnx.ModelProto", float_layers: list[Layer]) -> None:
+    """Let float layers read quantized tensors in a form in which ONNX Runtime leaves their weights as they are."""
     import onnx
 
     nodes = {node.name: node for node in model.graph.node}
     givers = {
         name: node for node in model.graph.node if node.op_type == "DequantizeLinear" for name in node.output
     }
-    for layer in kept:
+    for layer in float_layers:
         node, giver = nodes[layer.node], givers.get(nodes[layer.node].input[0])
         if giver is None or layer.op == "MatMul":
             continue
@@ -170,7 +172,7 @@ def _with_layers(model: "onnx.ModelProto", chosen: list[Layer]) -> set[str]:
     convolutions = [layer for layer in chosen if layer.op == "Conv"]
     fed = {tensor for layer in convolutions for tensor in (layer.raw, layer.output)}
     stream = fed | {layer.input for layer in convolutions}
-    found: set[str] = set()
+    names: set[str] = set()
     for node in model.graph.node:
         entry = node.input[0] if node.input else ""
         if node.op_type in _MOVES and entry in stream:
@@ -178,26 +180,30 @@ def _with_layers(model: "onnx.ModelProto", chosen: list[Layer]) -> set[str]:
         elif (node.op_type == "Add" and set(node.input) <= stream and set(node.input) & fed) or (
             node.op_type in (*ACTIVATION_TYPES, "MaxPool", "AveragePool") and entry in stream
         ):
-            found.add(node.name)
+            names.add(node.name)
             stream.update(node.output)
-    return found
+    return names
 
 
 def is_quantized(model: "onnx.ModelProto", layers: list[Layer]) -> dict[str, bool]:
     """By name, whether a layer of the written graph reads integer weights."""
     nodes = {node.name: node for node in model.graph.node}
-    given = {name for node in model.graph.node if node.op_type == "DequantizeLinear" for name in node.output}
-    return {layer.name: nodes[layer.node].input[1] in given for layer in layers}
+    dequantized = {
+        name for node in model.graph.node if node.op_type == "DequantizeLinear" for name in node.output
+    }
+    return {layer.name: nodes[layer.node].input[1] in dequantized for layer in layers}
 
 
 def counts(model: "onnx.ModelProto") -> tuple[dict[str, int], dict[str, int]]:
     """By type, how many nodes compute with integers, and how many beside the layers compute in float."""
-    given = {name for node in model.graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    dequantized = {
+        name for node in model.graph.node if node.op_type == "DequantizeLinear" for name in node.output
+    }
     integer, in_float = Counter[str](), Counter[str]()
     for node in model.graph.node:
         if node.op_type in LAYER_TYPES:
-            integer[node.op_type] += node.input[1] in given
-        elif node.op_type in OP_TYPES and node.input[0] in given:
+            integer[node.op_type] += node.input[1] in dequantized
+        elif node.op_type in OP_TYPES and node.input[0] in dequantized:
             integer[node.op_type] += 1
         elif node.op_type not in _PLUMBING:
             in_float[node.op_type] += 1

@@ -39,7 +39,7 @@ UNITS = {"sqnr": "dB", "divergence": "nats", "agreement": "%"}
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class LayerTrials:
     """A prepared graph, its ranges, and the images and float answers that variants are held against.
 
     Attributes:
@@ -68,28 +68,28 @@ class Bench:
 
 
 def sensitivities(
-    bench: Bench, way: str, measure: str, candidates: list[Layer], progress: ProgressCallback
+    trials: LayerTrials, way: str, measure: str, candidates: list[Layer], progress: ProgressCallback
 ) -> list[tuple[str, float]]:
     """The layers with the measure of each, the most sensitive first.
 
     Args:
         way: "alone" or "left-out". measure: a key of `MEASURES`.
     """
-    found = []
+    values = []
     for index, layer in enumerate(candidates):
         progress(index / len(candidates), f"Sensitivity: {index} of {len(candidates)} layers")
-        logits = bench.alone(layer.name) if way == "alone" else bench.left_out(layer.name)
-        found.append((layer.name, MEASURES[measure](bench.reference, logits)))
-    return ranked(found, way, measure)
+        logits = trials.alone(layer.name) if way == "alone" else trials.left_out(layer.name)
+        values.append((layer.name, MEASURES[measure](trials.reference, logits)))
+    return ranked(values, way, measure)
 
 
-def ranked(found: list[tuple[str, float]], way: str, measure: str) -> list[tuple[str, float]]:
+def ranked(values: list[tuple[str, float]], way: str, measure: str) -> list[tuple[str, float]]:
     """The most sensitive first: alone it hurts most, left out it helps most."""
     high_is_good = measure != "divergence"
-    return sorted(found, key=lambda entry: entry[1], reverse=high_is_good == (way == "left-out"))
+    return sorted(values, key=lambda entry: entry[1], reverse=high_is_good == (way == "left-out"))
 
 
-def confirm(bench: Bench, names: list[str], measure: str = "sqnr") -> dict[str, float]:
+def confirm(trials: LayerTrials, names: list[str], measure: str = "sqnr") -> dict[str, float]:
     """Leave the named layers out of an all-INT8 network in turn, each besides those before it.
 
     Returns: by layer, the measure's gain over the step before (positive: the layer's quantization did
@@ -97,7 +97,8 @@ def confirm(bench: Bench, names: list[str], measure: str = "sqnr") -> dict[str, 
     """
     sign = -1.0 if measure == "divergence" else 1.0
     steps = [
-        MEASURES[measure](bench.reference, bench.left_out(*names[:count])) for count in range(len(names) + 1)
+        MEASURES[measure](trials.reference, trials.left_out(*names[:count]))
+        for count in range(len(names) + 1)
     ]
     gains = (sign * (after - before) for before, after in pairwise(steps))
     return dict(zip(names, gains, strict=True))

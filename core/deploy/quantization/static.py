@@ -23,13 +23,13 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     Raises:
         EspalierError: when the file, the data or a pattern does not fit.
     """
-    ground = calibrated(arguments, lambda done, text: progress(0.7 * done, text))
+    graph = calibrated(arguments, lambda done, text: progress(0.7 * done, text))
     started = time.monotonic()
     progress(0.7, "Quantizing")
-    made, said = ground.quantized((), lambda done, text: progress(0.7 + 0.3 * done, text))
-    told = ground.write(made, "int8", Path(arguments["target"]), {}, [said])
+    model, sentence = graph.quantized((), lambda done, text: progress(0.7 + 0.3 * done, text))
+    report = graph.write(model, "int8", Path(arguments["target"]), {}, [sentence])
     progress(1.0, "Quantized")
     return {
-        **told,
-        "seconds": {"calibrate": ground.seconds, "quantize": time.monotonic() - started},
+        **report,
+        "seconds": {"calibrate": graph.seconds, "quantize": time.monotonic() - started},
     }

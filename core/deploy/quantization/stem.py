@@ -37,9 +37,9 @@ def packed(model: "onnx.ModelProto") -> str:
         if node.op_type != "Conv":
             continue
         chain = [node]
-        for wanted in ("DequantizeLinear", "QuantizeLinear"):
+        for op_type in ("DequantizeLinear", "QuantizeLinear"):
             giver = givers.get(chain[-1].input[0])
-            if giver is None or giver.op_type != wanted or readers[giver.output[0]] != 1:
+            if giver is None or giver.op_type != op_type or readers[giver.output[0]] != 1:
                 break
             chain.append(giver)
         weight = givers.get(node.input[1])
@@ -84,9 +84,9 @@ def _pack(model: "onnx.ModelProto", node: "onnx.NodeProto", weight: str, shape: 
     begin, end = [], []
     for axis in (0, 1):
         before, after, size = pads[axis], pads[axis + 2], shape[2 + axis]
-        given = (size + before + after - kernel[axis]) // block + 1
+        positions = (size + before + after - kernel[axis]) // block + 1
         begin.append(-(-before // block))
-        end.append(given + whole[axis] // block - 1 - size // block - begin[-1])
+        end.append(positions + whole[axis] // block - 1 - size // block - begin[-1])
     if min(end) < 0:
         return 0
     top, left = (-pad % block for pad in pads[:2])
@@ -116,7 +116,7 @@ def _insert(model: "onnx.ModelProto", quantize: "onnx.NodeProto", node: "onnx.No
     import onnx
 
     name = f"{node.name}_blocks"
-    made = onnx.helper.make_node("SpaceToDepth", [quantize.input[0]], [name], name=name, blocksize=block)
-    made.metadata_props.extend(node.metadata_props)
+    new_node = onnx.helper.make_node("SpaceToDepth", [quantize.input[0]], [name], name=name, blocksize=block)
+    new_node.metadata_props.extend(node.metadata_props)
     quantize.input[0] = name
-    model.graph.node.insert(list(model.graph.node).index(quantize), made)
+    model.graph.node.insert(list(model.graph.node).index(quantize), new_node)

@@ -15,7 +15,7 @@ from core.deploy.export import describe, export_module
 from core.deploy.quantization.calibrated import calibrated
 from core.deploy.quantization.graph import array_of
 from core.deploy.quantization.mixed import Outcome, fewest, quantize
-from core.deploy.quantization.sensitivity import Bench, confirm, ranked, sensitivities
+from core.deploy.quantization.sensitivity import LayerTrials, confirm, ranked, sensitivities
 from core.deploy.quantization.sessions import agreement, divergence, run, sqnr, top1
 
 SETTINGS = DataSettings(image_size=12, train_images=200, validation_images=100, test_images=50)
@@ -73,48 +73,50 @@ def test_the_fewest_layers_are_found_by_halving(most, enough):
         return Outcome(kept, 90.0, float(kept < enough), 99.0, onnx.ModelProto())
 
     tried = fewest(most, outcome, lambda found: found.lost == 0)
-    assert tried[0].kept == 0 and tried[-1].kept == min(enough, most)
+    assert tried[0].float_layers == 0 and tried[-1].float_layers == min(enough, most)
     assert len(set(asked)) <= 2 + np.ceil(np.log2(max(most, 2)))
 
 
 def test_a_ranking_and_its_confirmation(given):
-    ground = calibrated(given, quiet)
-    blocks = list(ground.sample.blocks())
-    bench = Bench(
-        ground.model, ground.layers, ground.ranges, ground.numbers, blocks, run(ground.model, blocks, 1), 1
+    graph = calibrated(given, quiet)
+    blocks = list(graph.sample.blocks())
+    trials = LayerTrials(
+        graph.model, graph.layers, graph.ranges, graph.numbers, blocks, run(graph.model, blocks, 1), 1
     )
-    ranking = sensitivities(bench, "alone", "sqnr", ground.layers, quiet)
-    assert {name for name, _ in ranking} == {layer.name for layer in ground.layers}
+    ranking = sensitivities(trials, "alone", "sqnr", graph.layers, quiet)
+    assert {name for name, _ in ranking} == {layer.name for layer in graph.layers}
     assert [value for _, value in ranking] == sorted(value for _, value in ranking)
-    everything = sqnr(bench.reference, bench.left_out())
-    names = [layer.name for layer in ground.layers]
-    assert sqnr(bench.reference, bench.left_out(*names)) == float("inf")
+    everything = sqnr(trials.reference, trials.left_out())
+    names = [layer.name for layer in graph.layers]
+    assert sqnr(trials.reference, trials.left_out(*names)) == float("inf")
     order = [name for name, _ in ranking]
-    gains = confirm(bench, order[:2])
-    first, both = (sqnr(bench.reference, bench.left_out(*order[:count])) for count in (1, 2))
+    gains = confirm(trials, order[:2])
+    first, both = (sqnr(trials.reference, trials.left_out(*order[:count])) for count in (1, 2))
     assert gains == {order[0]: pytest.approx(first - everything), order[1]: pytest.approx(both - first)}
-    assert gains[order[0]] > 0 and gains[order[0]] > confirm(bench, order[-1:])[order[-1]]
+    assert gains[order[0]] > 0 and gains[order[0]] > confirm(trials, order[-1:])[order[-1]]
 
 
 def test_one_layer_alone_by_hand(given):
     """The last layer's input and weights rounded, all else in float."""
-    ground = calibrated(given, quiet)
-    blocks = list(ground.sample.blocks())
-    bench = Bench(ground.model, ground.layers, ground.ranges, ground.numbers, blocks, np.zeros((64, 10)), 1)
-    [head] = [layer for layer in ground.layers if layer.name == "head"]
+    graph = calibrated(given, quiet)
+    blocks = list(graph.sample.blocks())
+    trials = LayerTrials(
+        graph.model, graph.layers, graph.ranges, graph.numbers, blocks, np.zeros((64, 10)), 1
+    )
+    [head] = [layer for layer in graph.layers if layer.name == "head"]
     probed = onnx.ModelProto()
-    probed.CopyFrom(ground.model)
+    probed.CopyFrom(graph.model)
     del probed.graph.output[:]
     probed.graph.output.append(onnx.helper.make_tensor_value_info(head.input, onnx.TensorProto.FLOAT, None))
-    values, (low, high) = run(probed, blocks, 1), ground.ranges[head.input]
+    values, (low, high) = run(probed, blocks, 1), graph.ranges[head.input]
     scale = (max(high, 0) - min(low, 0)) / 255
     zero = np.round(-min(low, 0) / scale)
     rounded = (np.clip(np.round(values / scale) + zero, 0, 255) - zero) * scale
-    weight = array_of(ground.model, head.weight)  # [o, i]
+    weight = array_of(graph.model, head.weight)  # [o, i]
     steps = np.abs(weight).max(1, keepdims=True) / 127
-    wanted = rounded @ (np.round(weight / steps) * steps).T + array_of(ground.model, "head.bias")
-    np.testing.assert_allclose(bench.alone("head"), wanted, atol=float(scale * np.abs(weight).max()))
-    assert np.abs(bench.alone("head") - run(ground.model, blocks, 1)).max() > 0
+    wanted = rounded @ (np.round(weight / steps) * steps).T + array_of(graph.model, "head.bias")
+    np.testing.assert_allclose(trials.alone("head"), wanted, atol=float(scale * np.abs(weight).max()))
+    assert np.abs(trials.alone("head") - run(graph.model, blocks, 1)).max() > 0
 
 
 def test_a_loose_budget_keeps_nothing_in_float(given, tmp_path):

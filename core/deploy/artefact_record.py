@@ -9,7 +9,7 @@ from typing import Any
 from core.common.files import write_atomically
 from core.common.logs import in_a_line
 from core.deploy.artefact_folder import ArtefactFolder
-from core.deploy.artefacts import MadeArtefact
+from core.deploy.artefacts import VerifiedArtefact
 from core.records.reports import Verification
 
 _log = logging.getLogger(__name__)
@@ -18,14 +18,14 @@ _PATHS = ("path", "logits", "reference", "labels")
 
 
 @dataclass(slots=True)
-class MadeFiles:
+class ArtefactRecord:
     """The verified files of one stage, the headline first.
 
     Attributes:
         counts: parameters and MACs of the first one's graph. notes: files that could not be made, and why.
     """
 
-    made: list[MadeArtefact]
+    artefacts: list[VerifiedArtefact]
     counts: dict[str, Any]
     notes: list[str] = field(default_factory=list)
 
@@ -37,24 +37,26 @@ class MadeFiles:
                 "verification": one.verification.model_dump(),
                 **{n: getattr(one, n).name for n in _PATHS},
             }
-            for one in self.made
+            for one in self.artefacts
         ]
         write_atomically(
             folder.record, json.dumps({"made": plain, "counts": self.counts, "notes": self.notes})
         )
 
     @classmethod
-    def read(cls, folder: ArtefactFolder) -> "MadeFiles":
+    def read(cls, folder: ArtefactFolder) -> "ArtefactRecord":
         """What `write` wrote."""
         plain = json.loads(folder.record.read_text(encoding="utf-8"))
-        names = {entry.name for entry in fields(MadeArtefact)}
-        made = []
+        names = {entry.name for entry in fields(VerifiedArtefact)}
+        artefacts = []
         for one in plain["made"]:
             one |= {name: folder.path / one[name] for name in _PATHS} | {
                 "verification": Verification.model_validate(one["verification"])
             }
-            made.append(MadeArtefact(**{name: value for name, value in one.items() if name in names}))
-        return cls(made, plain["counts"], plain["notes"])
+            artefacts.append(
+                VerifiedArtefact(**{name: value for name, value in one.items() if name in names})
+            )
+        return cls(artefacts, plain["counts"], plain["notes"])
 
 
 def facts_of_file(file: Path) -> dict[str, Any]:
