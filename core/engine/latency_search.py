@@ -23,7 +23,7 @@ from core.runs.timing_decisions import TimingDecisions
 from core.sources.base import StageInput
 from core.stages.context import StageContext
 from core.stages.latency_target import LatencyTarget
-from core.surgery.prospect import Prospect
+from core.surgery.prunable_groups import PrunableGroups
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
@@ -192,14 +192,14 @@ class LatencyTargets:
 def search(
     subject: "TimedNetwork",
     target: LatencyTarget,
-    prospect: Prospect,
+    prunable: PrunableGroups,
     timer: "NetworkTimer",
     say: Callable[[str], None] = lambda text: None,
 ) -> LatencyFound:
     """Predict, export, measure, correct; the closest of a few tries.
 
     Args:
-        subject: the network before. prospect: what can go from a copy of it.
+        subject: the network before. prunable: what can go from a copy of it.
 
     Raises:
         EspalierError: when the latency is out of reach, or a network cannot be exported.
@@ -208,26 +208,26 @@ def search(
     from core.whatif.network_timer import unfolded
 
     table = timer.table(replace(subject, model=unfolded(subject.model)))
-    whole = prospect.latency_share(table.milliseconds)
+    whole = prunable.latency_share(table.milliseconds)
     say("Exporting the network before")
     size, before = subject.preprocess.size, timer.exported(subject, "before")
     tries: dict[tuple[int, ...], tuple[Attempt, Plan]] = {}
     aim = target.share
     for number in range(1, _TRIES + 1):
         try:
-            plan = target.plan(prospect, min(max(aim, 0.01), 0.99), whole)
+            plan = target.plan(prunable, min(max(aim, 0.01), 0.99), whole)
         except EspalierError:
             if not tries:
                 raise
             break  # the correction asks for more than can go: the tries so far are what there is
-        widths = tuple(plan.kept.values())
+        widths = tuple(plan.kept_channels.values())
         if widths in tries:
             break
         say(f"Measuring a network of these widths, try {number}")
-        after = timer.exported(narrowed(subject, target, plan.kept), "after")
+        after = timer.exported(narrowed(subject, target, plan.kept_channels), "after")
         ratio = timer.compare(before, after, (subject.preprocess.channels, size, size)).ratio
         assert ratio is not None
-        tries[widths] = Attempt(whole(plan.kept), ratio.value, ratio.low, ratio.high), plan
+        tries[widths] = Attempt(whole(plan.kept_channels), ratio.value, ratio.low, ratio.high), plan
         found = tries[widths][0]
         likely = found.estimate(table.error)
         if abs(likely / target.share - 1) <= _CLOSE:
@@ -235,8 +235,8 @@ def search(
         aim = target.share * found.predicted / likely
     made = list(tries.values())
     chosen, plan = min(made, key=lambda each: abs(each[0].estimate(table.error) / target.share - 1))
-    channels = prospect.start.channels
-    ratios = {path: 1 - kept / channels[path] for path, kept in plan.kept.items()}
+    channels = prunable.start.channels
+    ratios = {path: 1 - kept / channels[path] for path, kept in plan.kept_channels.items()}
     return LatencyFound(ratios, target.share, chosen, [each for each, _ in made], table.error)
 
 

@@ -1,8 +1,8 @@
-"""PyTorch's running stream of draws, lent to one piece of work at a time.
+"""PyTorch's global random generator, locked while one thread uses it and restored afterwards.
 
 New layers and dropout draw from one generator that all threads share. While a run trains, the window builds
-networks to count them: without a lock each would take draws that the other counts on, and the same seed
-would no longer give the same weights.
+networks to count them: without a lock the draws of both would mix, and the same seed would no longer give the
+same weights.
 """
 
 import threading
@@ -15,10 +15,10 @@ _LOCK = threading.RLock()
 
 
 @contextmanager
-def dice(seed: int | None = None) -> Iterator[None]:
-    """The stream for this thread alone, started from `seed`; afterwards it goes on as if nothing was drawn.
+def isolated_rng(seed: int | None = None) -> Iterator[None]:
+    """Holds the generator for this thread, seeded with `seed`, and restores its state afterwards.
 
-    Without `seed` the draws do not matter. GPU streams are seeded as well, and not put back.
+    Without `seed` the draws do not matter. GPU generators are seeded as well, and not restored.
     """
     with _LOCK, torch.random.fork_rng(devices=[]):
         if seed is not None:

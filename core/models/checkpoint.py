@@ -23,7 +23,7 @@ from torch import Tensor, nn
 import core
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.machine.torch_rng import dice
+from core.machine.torch_rng import isolated_rng
 from core.machine.trusted_files import TrustList
 from core.models.architecture import apply_difference, difference
 from core.models.backbone import OWN
@@ -151,7 +151,7 @@ def probe(model: nn.Module, size: int) -> Tensor:
 
 
 def _reference(network: BackboneSettings, classes: int, size: int) -> ImageClassifier:
-    with dice():
+    with isolated_rng():
         return backbone(network.backbone).build(network, classes, size)
 
 

@@ -1,7 +1,7 @@
 """What is known beforehand of what a source or a stage leaves. Readable without torch.
 
 Sources and stages forecast with these; `core.whatif` asks them. It stands below surgery, so what a pruning
-chose from (`core.surgery.prospect.Prospect`) is opaque here.
+chose from (`core.surgery.prunable_groups.PrunableGroups`) is opaque here.
 """
 
 from collections import OrderedDict

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from core.common.errors import EspalierError
 from core.common.paths import resolved
-from core.machine.torch_rng import dice
+from core.machine.torch_rng import isolated_rng
 from core.models.backbone import Backbone
 from core.models.catalogue import backbone
 from core.models.classifier import ImageClassifier
@@ -37,7 +37,7 @@ def weights_file(settings: BackboneSettings, base: Path) -> Path | None:
 def blocks_of(settings: BackboneSettings, image_size: int) -> tuple[str, ...]:
     """Class names of the residual blocks that the network really has, of those that its backbone may have."""
     chosen = backbone(settings.backbone)
-    with dice():
+    with isolated_rng():
         modules = chosen.build(settings, 2, image_size).modules()
     return tuple({type(module).__name__ for module in modules} & set(chosen.blocks))
 
@@ -51,7 +51,7 @@ def build_network(
         image_size: side of its images in pixels; None takes the backbone's own.
     """
     chosen: Backbone = backbone(settings.backbone)
-    with dice(seed):
+    with isolated_rng(seed):
         model = chosen.build(settings, classes, image_size)
     path = weights_file(settings, base)
     if path is None:

@@ -116,7 +116,7 @@ class Candidate:
         """The ranks that keep `energy`."""
         from core.surgery.low_rank import rank_for
 
-        return tuple(rank_for(kept, energy, multiple) for kept in self.ways.kept)
+        return tuple(rank_for(kept, energy, multiple) for kept in self.ways.energy)
 
     def costs(self, energy: float, multiple: int) -> tuple[int, int] | None:
         """Parameters and MACs of the factors; None where either is no smaller than the layer's."""
@@ -188,9 +188,9 @@ def factorise_network(
         model.get_submodule(parent).register_module(name, candidate.ways.factors(ranks))
         rows.append({
             "path": candidate.path, "method": candidate.method, "ranks": list(ranks),
-            "full": [len(kept) for kept in candidate.ways.kept],
+            "full": [len(kept) for kept in candidate.ways.energy],
             "params": [candidate.params, costs[0]], "macs": [candidate.macs, costs[1]],
-            "energy": min(float(kept[rank - 1]) for kept, rank in zip(candidate.ways.kept, ranks, strict=True)),
+            "energy": min(float(kept[rank - 1]) for kept, rank in zip(candidate.ways.energy, ranks, strict=True)),
         })  # fmt: skip
     return rows, skipped, _notes(rows, found, settings)
 
@@ -247,7 +247,7 @@ def _params_at(found: list[Candidate], energy: float, settings: FactoriseParams)
 def _no_gain(candidate: Candidate, ranks: "Ranks") -> str:
     params, macs = candidate.ways.costs(ranks, candidate.places)
     full = " and ".join(
-        f"{rank} of {len(kept)}" for rank, kept in zip(ranks, candidate.ways.kept, strict=True)
+        f"{rank} of {len(kept)}" for rank, kept in zip(ranks, candidate.ways.energy, strict=True)
     )
     if params >= candidate.params:
         return f"rank {full}: {params} parameters in place of {candidate.params}, no fewer"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from core.models.forecast import Forecast, Network, Recent, StageForecast
 
 if TYPE_CHECKING:
-    from core.surgery.prospect import Milliseconds
+    from core.surgery.prunable_groups import Milliseconds
 
 FLOAT32, FLOAT16, INT8 = (4, 4), (2, 2), (1, 1)  # bytes of a convolution's and a linear layer's weight
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from core.common.params import Params
 from core.stages.context import StageContext
-from core.surgery.prospect import Cost, Prospect
+from core.surgery.prunable_groups import Cost, PrunableGroups
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
@@ -31,7 +31,7 @@ class LatencyTarget:
     """
 
     share: float
-    look: "Callable[[ImageClassifier, StageContext], Prospect]"
-    plan: "Callable[[Prospect, float, Cost], Plan]"
+    look: "Callable[[ImageClassifier, StageContext], PrunableGroups]"
+    plan: "Callable[[PrunableGroups, float, Cost], Plan]"
     cut: "Callable[[ImageClassifier, int, tuple[str, ...], Mapping[str, int]], ImageClassifier]"
     settled: Callable[[Mapping[str, float]], Params]

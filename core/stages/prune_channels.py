@@ -41,7 +41,14 @@ from core.stages.forecast import ForecastContext
 from core.stages.latency_target import LatencyTarget
 from core.stages.prune_channels_forecast import forecast_pruning
 from core.stages.result import StageResult
-from core.surgery.prospect import Cost, Prospect, Start, look, nothing_goes, own_ratios
+from core.surgery.prunable_groups import (
+    Cost,
+    OriginalSize,
+    PrunableGroups,
+    find_prunable_groups,
+    no_removable_channels,
+    own_ratios,
+)
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -251,8 +258,8 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
         if settings.target != "latency":
             return None
 
-        def plan(prospect: Prospect, share: float, cost: Cost) -> "Plan":
-            return prospect.plan(settings.model_copy(update={"latency": share}), latency=cost)
+        def plan(prunable: PrunableGroups, share: float, cost: Cost) -> "Plan":
+            return prunable.plan(settings.model_copy(update={"latency": share}), latency=cost)
 
         def cut(
             shape: "ImageClassifier", size: int, blocks: tuple[str, ...], kept: Mapping[str, int]
@@ -301,18 +308,18 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
 
 
 def _prune(
-    model: Any, settings: PruneChannelsParams, context: StageContext, step: int, start: Start | None
-) -> "tuple[Prospect, Plan]":
+    model: Any, settings: PruneChannelsParams, context: StageContext, step: int, start: OriginalSize | None
+) -> "tuple[PrunableGroups, Plan]":
     """Cut what pruning `step` has to, and estimate batch norms again."""
     from core.surgery.batch_norm import recalibrate
     from core.surgery.budget import apply
 
     context.phase("prune", "Pruning channels")
-    prospect = look_in(model, settings, context, step, start)
-    chosen = prospect.plan(settings, step / settings.steps)
-    apply(prospect.groups, chosen)
+    prunable = look_in(model, settings, context, step, start)
+    chosen = prunable.plan(settings, step / settings.steps)
+    apply(prunable.groups, chosen)
     recalibrate(model, context, settings.batch_norm_batches, settings.training.batch_size)
-    return prospect, chosen
+    return prunable, chosen
 
 
 def look_in(
@@ -320,9 +327,9 @@ def look_in(
     settings: PruneChannelsParams,
     context: StageContext,
     step: int = 1,
-    start: Start | None = None,
-) -> Prospect:
-    """As `look`, for a network of a run, on its device and with its training images."""
+    start: OriginalSize | None = None,
+) -> PrunableGroups:
+    """As `find_prunable_groups`, for a network of a run, on its device and with its training images."""
     from core.models.catalogue import backbone
     from core.surgery.samples import training_batches
 
@@ -331,27 +338,31 @@ def look_in(
         context, f"importance-{step}", settings.importance_batches, settings.training.batch_size
     )
     blocks = backbone(context.network.backbone).blocks
-    return look(model, context.preprocess.size, settings, blocks, context.seed, batches, start)
+    return find_prunable_groups(
+        model, context.preprocess.size, settings, blocks, context.seed, batches, start
+    )
 
 
-def _report(result: StageResult, settings: PruneChannelsParams, prospect: Prospect, chosen: "Plan") -> None:
+def _report(
+    result: StageResult, settings: PruneChannelsParams, prunable: PrunableGroups, chosen: "Plan"
+) -> None:
     """Facts and sentences about all prunings together."""
     from core.surgery.budget import TOLERANCE
 
-    start = prospect.start
-    rows = [_row(group, prospect, chosen) for group in prospect.groups]
+    start = prunable.start
+    rows = [_row(group, prunable, chosen) for group in prunable.groups]
     cut = [row for row in rows if row["after"] < row["before"]]
-    result.skipped = prospect.skipped + [
+    result.skipped = prunable.skipped + [
         (row["path"], _why_whole(row, settings)) for row in rows if row["after"] == row["before"]
     ]
     if not cut:
-        raise nothing_goes(result.skipped)
+        raise no_removable_channels(result.skipped)
     result.facts |= {
         "layers": cut,
         "importance": settings.importance,
         "params_before": start.counts.params, "params": chosen.params,
         "macs_before": start.counts.macs, "macs": chosen.macs,
-        "budget_missed_by": chosen.off,
+        "budget_missed_by": chosen.deviation,
     }  # fmt: skip
     before, after = (sum(row[name] for row in cut) for name in ("before", "after"))
     result.notes += [
@@ -359,20 +370,20 @@ def _report(result: StageResult, settings: PruneChannelsParams, prospect: Prospe
         f"{chosen.params / start.counts.params:.1%} of the parameters and "
         f"{chosen.macs / start.counts.macs:.1%} of the MACs are left.",
     ]
-    if abs(chosen.off) > TOLERANCE:
+    if abs(chosen.deviation) > TOLERANCE:
         result.notes.append(
-            f"The budget was missed by {chosen.off:+.1%} of the network: with multiples of "
+            f"The budget was missed by {chosen.deviation:+.1%} of the network: with multiples of "
             f"{settings.round_to} no single layer brings it closer."
         )
 
 
-def _row(group: "ChannelGroup", prospect: Prospect, chosen: "Plan") -> dict[str, Any]:
+def _row(group: "ChannelGroup", prunable: PrunableGroups, chosen: "Plan") -> dict[str, Any]:
     """One group for the report; importances are of the last pruning, relative to the group's mean."""
-    scores = prospect.scores[group.path].tolist()
-    gone = set(chosen.gone[group.path])
+    scores = prunable.scores[group.path].tolist()
+    gone = set(chosen.removed_units[group.path])
     left = [score for unit, score in enumerate(scores) if unit not in gone]
     return {
-        "path": group.path, "before": prospect.start.channels[group.path], "after": chosen.kept[group.path],
+        "path": group.path, "before": prunable.start.channels[group.path], "after": chosen.kept_channels[group.path],
         "importance_gone": sum(scores[unit] for unit in gone) / len(gone) if gone else None,
         "importance_left": sum(left) / len(left),
         "members": list(group.members),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from core.common.keys import make_key
 from core.models.forecast import Forecast, Network, StageForecast
 from core.stages.forecast import ForecastContext, network_of
-from core.surgery.prospect import Cost, Prospect, Start, look
+from core.surgery.prunable_groups import Cost, OriginalSize, PrunableGroups, find_prunable_groups
 
 if TYPE_CHECKING:
     from core.surgery.budget import Plan
@@ -24,7 +24,7 @@ def forecast_pruning(
 ) -> StageForecast:
     """As `Stage.forecast`. Exact where the plan does not depend on weights that nobody knows yet."""
     exact = _exact(settings, given)
-    prospect, asked = _prospect(settings, given, context, exact)
+    prunable, asked = _prunable_groups(settings, given, context, exact)
     latency: Cost | None = None
     if settings.target == "latency":
         milliseconds = context.layer_times()
@@ -32,14 +32,14 @@ def forecast_pruning(
             return StageForecast(
                 Forecast(same.id, same.before, measuring=given.build is not None, remark=_MEASURING)
             )
-        latency = prospect.latency_share(milliseconds)
-    prospect, plan = _planned(settings, prospect, latency)
+        latency = prunable.latency_share(milliseconds)
+    prunable, plan = _planned(settings, prunable, latency)
     besides = (same.bytes or 0) - 4 * (same.params or 0)
     known = replace(
         same, params=plan.params, macs=plan.macs, bytes=4 * plan.params + besides,
         sure=same.sure if exact else "about", remark="" if exact else _why_about(settings),
     )  # fmt: skip
-    return _after(settings, known, given, context, (prospect, plan, asked))
+    return _after(settings, known, given, context, (prunable, plan, asked))
 
 
 def _exact(settings: Any, given: StageForecast) -> bool:
@@ -59,14 +59,14 @@ def _reads_weights(settings: Any, given: StageForecast) -> bool:
     return network_of(given).weights is not None
 
 
-def _planned(settings: Any, prospect: Prospect, latency: Cost | None) -> "tuple[Prospect, Plan]":
+def _planned(settings: Any, prunable: PrunableGroups, latency: Cost | None) -> "tuple[PrunableGroups, Plan]":
     """The last of all prunings, and what it chose from; a latency is settled for all of them at once."""
     steps = settings.steps if latency is None else 1
-    plan = prospect.plan(settings, 1 / steps, latency)
+    plan = prunable.plan(settings, 1 / steps, latency)
     for step in range(2, steps + 1):
-        prospect = _narrower(prospect, plan)
-        plan = prospect.plan(settings, step / steps, latency)
-    return prospect, plan
+        prunable = _narrower(prunable, plan)
+        plan = prunable.plan(settings, step / steps, latency)
+    return prunable, plan
 
 
 def _after(
@@ -74,13 +74,13 @@ def _after(
     known: Forecast,
     given: StageForecast,
     context: ForecastContext,
-    chosen: "tuple[Prospect, Plan, str]",
+    chosen: "tuple[PrunableGroups, Plan, str]",
 ) -> StageForecast:
     """The forecast, and the network that later stages would receive."""
     from core.surgery.groups import Counts
 
-    prospect, plan, asked = chosen
-    kept = plan.kept
+    prunable, plan, asked = chosen
+    kept = plan.kept_channels
     key = make_key({"before": given.key, "kept": kept})
 
     def make() -> Network:
@@ -90,16 +90,16 @@ def _after(
         model = cut(old.model, old.size, old.blocks, settings.scope, settings.prune_fem, kept)
         return replace(old, model=model, weights=None)
 
-    after = replace(_narrower(prospect, plan), start=Start(Counts(plan.params, plan.macs), kept))
+    after = replace(_narrower(prunable, plan), start=OriginalSize(Counts(plan.params, plan.macs), kept))
     return StageForecast(
         known, key, False, lambda: context.recent.get(f"network {key}", make), {asked: after},
-        layers=lambda: prospect.costs.layers(kept),
+        layers=lambda: prunable.costs.layers(kept),
     )  # fmt: skip
 
 
-def _prospect(
+def _prunable_groups(
     settings: Any, given: StageForecast, context: ForecastContext, exact: bool
-) -> tuple[Prospect, str]:
+) -> tuple[PrunableGroups, str]:
     """What can go, and what was asked: found once for a network, a scope and an importance."""
     from core.surgery.shapes import blank_images, even_scores, zeroed
 
@@ -108,26 +108,28 @@ def _prospect(
     alike = importance if weights or importance in _PARTIAL else "l1"
     asked = make_key({"scope": settings.scope, "fem": settings.prune_fem, "importance": alike})
     if asked in given.widths:
-        return cast("Prospect", given.widths[asked]), asked
+        return cast("PrunableGroups", given.widths[asked]), asked
 
-    def find() -> Prospect:
+    def find() -> PrunableGroups:
         shape = network_of(given)
         model = weights() if weights else zeroed(shape.model)
         wanted = settings.model_copy(update={"importance": alike})
-        found = look(model, shape.size, wanted, shape.blocks, batches=blank_images(shape.size))
+        found = find_prunable_groups(
+            model, shape.size, wanted, shape.blocks, batches=blank_images(shape.size)
+        )
         model.to("meta")  # groups name parameters; nobody asks for their numbers again
         return found if weights else replace(found, scores=even_scores(found.groups))
 
     key = make_key({"network": given.key, "asked": asked, "weights": weights is not None})
-    return cast("Prospect", context.recent.get(f"prospect {key}", find)), asked
+    return cast("PrunableGroups", context.recent.get(f"prospect {key}", find)), asked
 
 
-def _narrower(prospect: Prospect, plan: "Plan") -> Prospect:
+def _narrower(prunable: PrunableGroups, plan: "Plan") -> PrunableGroups:
     """What can go after a pruning; costs still count from the first network."""
     from core.surgery.shapes import even_scores
 
-    groups = [replace(group, channels=plan.kept[group.path]) for group in prospect.groups]
-    return replace(prospect, groups=groups, scores=even_scores(groups))
+    groups = [replace(group, channels=plan.kept_channels[group.path]) for group in prunable.groups]
+    return replace(prunable, groups=groups, scores=even_scores(groups))
 
 
 def _why_about(settings: Any) -> str:

@@ -34,7 +34,7 @@ from core.stages.forecast import ForecastContext
 from core.stages.prune_channels import PruneChannelsParams
 from core.stages.prune_layers import BATCH, blocks_missing, described, importance_batches, rank_blocks
 from core.stages.result import StageResult
-from core.surgery.prospect import Prospect, Start, look
+from core.surgery.prunable_groups import OriginalSize, PrunableGroups, find_prunable_groups
 from core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class ScaleDown(ModelStage[ScaleDownParams]):
         from core.surgery.groups import count
 
         context.phase("prune", "Searching depth and width")
-        start = Start(count(model, context.preprocess.size), {})
+        start = OriginalSize(count(model, context.preprocess.size), {})
         blocks, order, importance = rank_blocks(
             model, context, settings.importance, "stage", settings.importance_batches, settings.keep_one
         )
@@ -141,13 +141,13 @@ class ScaleDown(ModelStage[ScaleDownParams]):
         dropped = order[: candidates.dropped(phi)]
         drop_blocks(model, dropped)
         recalibrate(model, context, settings.batch_norm_batches)  # importances on images want it
-        prospect, plan = _narrow(model, start, settings, context)
-        apply(prospect.groups, plan)
+        prunable, plan = _narrow(model, start, settings, context)
+        apply(prunable.groups, plan)
         recalibrate(model, context, settings.batch_norm_batches)
         result = StageResult(model, skipped=[(block.path, block.reason) for block in blocks if block.reason])
-        result.skipped += prospect.skipped
+        result.skipped += prunable.skipped
         result.facts |= {"blocks": described(blocks, importance, dropped)}
-        _report(result, phi, prospect, plan, settings)
+        _report(result, phi, prunable, plan, settings)
         result.add_training(run_training(model, settings.training, context, phase="fine-tune"))
         return result
 
@@ -176,13 +176,13 @@ class _Candidates:
         model: "nn.Module",
         blocks: int,
         order: list[str],
-        start: Start,
+        start: OriginalSize,
         settings: ScaleDownParams,
         context: StageContext,
     ):
         self._model, self._blocks, self._order, self._start = model, blocks, order, start
         self._settings, self._context = settings, context
-        self._prospects: dict[int, Prospect] = {}
+        self._prunable: dict[int, PrunableGroups] = {}
 
     def dropped(self, phi: float) -> int:
         """Blocks that go."""
@@ -195,26 +195,26 @@ class _Candidates:
 
         self._context.control.checkpoint()
         _, width = scaled(phi, self._settings)
-        prospect = self._without(self.dropped(phi))
+        prunable = self._without(self.dropped(phi))
         kept = {
             group.path: kept_units(group.units, group.units * width, self._settings.round_to) * group.bundle
-            for group in prospect.groups
+            for group in prunable.groups
         }
-        return prospect.costs.count(kept).macs
+        return prunable.costs.count(kept).macs
 
-    def _without(self, blocks: int) -> Prospect:
+    def _without(self, blocks: int) -> PrunableGroups:
         from core.models.catalogue import backbone
         from core.surgery.blocks import drop_blocks
 
-        if blocks not in self._prospects:
+        if blocks not in self._prunable:
             shallower = copy.deepcopy(self._model)
             drop_blocks(shallower, self._order[:blocks])
             kinds = backbone(self._context.network.backbone).blocks
             cheap = _channels(self._settings, "l1")
-            self._prospects[blocks] = look(
+            self._prunable[blocks] = find_prunable_groups(
                 shallower, self._context.preprocess.size, cheap, kinds, start=self._start
             )
-        return self._prospects[blocks]
+        return self._prunable[blocks]
 
 
 def _channels(settings: ScaleDownParams, importance: str) -> PruneChannelsParams:
@@ -226,8 +226,8 @@ def _channels(settings: ScaleDownParams, importance: str) -> PruneChannelsParams
 
 
 def _narrow(
-    model: Any, start: Start, settings: ScaleDownParams, context: StageContext
-) -> "tuple[Prospect, Plan]":
+    model: Any, start: OriginalSize, settings: ScaleDownParams, context: StageContext
+) -> "tuple[PrunableGroups, Plan]":
     """What goes from the shallower network so that the budget is met."""
     from core.models.catalogue import backbone
     from core.surgery.samples import training_batches
@@ -235,36 +235,38 @@ def _narrow(
     channels = _channels(settings, "l1" if settings.importance == "weight-magnitude" else settings.importance)
     images = training_batches(context, "channels", settings.importance_batches, BATCH)
     kinds = backbone(context.network.backbone).blocks
-    prospect = look(model, context.preprocess.size, channels, kinds, context.seed, images, start)
-    return prospect, prospect.plan(channels)
+    prunable = find_prunable_groups(
+        model, context.preprocess.size, channels, kinds, context.seed, images, start
+    )
+    return prunable, prunable.plan(channels)
 
 
 def _report(
-    result: StageResult, phi: float, prospect: Prospect, plan: "Plan", settings: ScaleDownParams
+    result: StageResult, phi: float, prunable: PrunableGroups, plan: "Plan", settings: ScaleDownParams
 ) -> None:
     from core.surgery.budget import TOLERANCE
 
     depth, width = scaled(phi, settings)
-    counts = prospect.start.counts
+    counts = prunable.start.counts
     layers = [
-        {"path": group.path, "before": group.channels, "after": plan.kept[group.path], "members": list(group.members)}
-        for group in prospect.groups
+        {"path": group.path, "before": group.channels, "after": plan.kept_channels[group.path], "members": list(group.members)}
+        for group in prunable.groups
     ]  # fmt: skip
-    before, after = sum(group.channels for group in prospect.groups), sum(plan.kept.values())
+    before, after = sum(group.channels for group in prunable.groups), sum(plan.kept_channels.values())
     blocks = result.facts["blocks"]
     gone = sum(block["dropped"] for block in blocks)
     result.facts |= {
         "phi": phi, "depth": depth, "width": width, "layers": layers,
         "params_before": counts.params, "params": plan.params,
-        "macs_before": counts.macs, "macs": plan.macs, "budget_missed_by": plan.off,
+        "macs_before": counts.macs, "macs": plan.macs, "budget_missed_by": plan.deviation,
     }  # fmt: skip
     result.notes.append(
         f"Compound coefficient {phi:.2f}: depth {depth:.2f}, width {width:.2f}. {gone} of {len(blocks)} residual blocks "
         f"and {before - after} of {before} channels removed; {plan.macs / counts.macs:.1%} of the MACs and "
         f"{plan.params / counts.params:.1%} of the parameters are left."
     )
-    if abs(plan.off) > TOLERANCE:
+    if abs(plan.deviation) > TOLERANCE:
         result.notes.append(
-            f"The budget of {settings.budget:.1%} is missed by {plan.off:+.1%} of the MACs, because channels go "
+            f"The budget of {settings.budget:.1%} is missed by {plan.deviation:+.1%} of the MACs, because channels go "
             f"in multiples of {settings.round_to}."
         )

@@ -49,10 +49,10 @@ def find_blocks(model: nn.Module, kinds: tuple[str, ...], size: int) -> list[Blo
         size: side of the input images in pixels.
     """
     modules = _outermost(model, kinds)
-    seen: list[tuple[str, tuple[Tensor, ...], Tensor]] = []
+    calls: list[tuple[str, tuple[Tensor, ...], Tensor]] = []
     hooks = [
         module.register_forward_hook(
-            lambda module, inputs, output, path=path: seen.append(
+            lambda module, inputs, output, path=path: calls.append(
                 (path, tuple(value.clone() for value in inputs), output.clone())
             )
         )
@@ -64,7 +64,7 @@ def find_blocks(model: nn.Module, kinds: tuple[str, ...], size: int) -> list[Blo
         model.eval()(noise.to(next(model.parameters()).device))
         for hook in hooks:
             hook.remove()
-        return _described(modules, seen)
+        return _described(modules, calls)
     finally:
         for hook in hooks:
             hook.remove()
@@ -72,20 +72,20 @@ def find_blocks(model: nn.Module, kinds: tuple[str, ...], size: int) -> list[Blo
 
 
 def _outermost(model: nn.Module, kinds: tuple[str, ...]) -> dict[str, nn.Module]:
-    found: dict[str, nn.Module] = {}
+    blocks: dict[str, nn.Module] = {}
     for path, module in model.named_modules():
-        nested = any(path.startswith(f"{outer}.") for outer in found)
+        nested = any(path.startswith(f"{outer}.") for outer in blocks)
         if path and type(module).__name__ in kinds and not nested:
-            found[path] = module
-    return found
+            blocks[path] = module
+    return blocks
 
 
 def _described(
-    modules: dict[str, nn.Module], seen: list[tuple[str, tuple[Tensor, ...], Tensor]]
+    modules: dict[str, nn.Module], calls: list[tuple[str, tuple[Tensor, ...], Tensor]]
 ) -> list[Block]:
     blocks: list[Block] = []
     stage = -1
-    for path, inputs, output in seen:
+    for path, inputs, output in calls:
         shape = tuple(output.shape[1:])
         if not blocks or blocks[-1].shape != shape:
             stage += 1
@@ -97,11 +97,11 @@ def _described(
 def _reason_to_keep(block: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> str:
     if len(inputs) != 1:
         return f"takes {len(inputs)} inputs"
-    [given] = inputs
-    if given.shape != output.shape:
-        return f"changes the shape from {_spelled(given)} to {_spelled(output)}"
+    [block_input] = inputs
+    if block_input.shape != output.shape:
+        return f"changes the shape from {_spelled(block_input)} to {_spelled(output)}"
     zeros = {name: torch.zeros_like(parameter) for name, parameter in block.named_parameters()}
-    if not zeros or not torch.equal(functional_call(block, zeros, (given,)), given):
+    if not zeros or not torch.equal(functional_call(block, zeros, (block_input,)), block_input):
         return "has no identity shortcut: with its weights at zero it does not give back its input"
     return ""
 
@@ -136,8 +136,8 @@ def block_importance(
     sums = dict.fromkeys(modules, 0.0)
     measure = _relative_rank if criterion == "feature-map-rank" else _change
 
-    def add(path: str, given: Tensor, output: Tensor) -> None:
-        sums[path] += measure(given.float(), output.float())
+    def add(path: str, block_input: Tensor, output: Tensor) -> None:
+        sums[path] += measure(block_input.float(), output.float())
 
     hooks = [
         module.register_forward_hook(lambda module, inputs, output, path=path: add(path, inputs[0], output))
@@ -163,15 +163,15 @@ def _mean_magnitude(module: nn.Module) -> float:
     return float(sum(weight.abs().sum() for weight in weights)) / sum(weight.numel() for weight in weights)
 
 
-def _relative_rank(given: Tensor, output: Tensor) -> float:
+def _relative_rank(block_input: Tensor, output: Tensor) -> float:
     """Sum over images of the mean rank of the maps, as a share of the highest possible."""
     ranks = torch.linalg.matrix_rank(output).float().view(len(output), -1)  # [b, c]; tokens: [b, 1]
     return float(ranks.mean(1).sum()) / min(output.shape[-2:])
 
 
-def _change(given: Tensor, output: Tensor) -> float:
+def _change(block_input: Tensor, output: Tensor) -> float:
     """Sum over images of 1 − cosine."""
-    return float((1 - functional.cosine_similarity(given.flatten(1), output.flatten(1))).sum())
+    return float((1 - functional.cosine_similarity(block_input.flatten(1), output.flatten(1))).sum())
 
 
 def relative_to_stage(blocks: list[Block], importance: dict[str, float]) -> dict[str, float]:
@@ -189,14 +189,14 @@ def removal_order(blocks: list[Block], importance: dict[str, float], keep_one: b
     Args:
         keep_one: of every stage at least one block stays (blocks that cannot be dropped count).
     """
-    left: dict[int, int] = {}
+    remaining: dict[int, int] = {}
     for block in blocks:
-        left[block.stage] = left.get(block.stage, 0) + 1
+        remaining[block.stage] = remaining.get(block.stage, 0) + 1
     order = []
     for block in sorted((b for b in blocks if not b.reason), key=lambda b: importance[b.path]):
-        if keep_one and left[block.stage] == 1:
+        if keep_one and remaining[block.stage] == 1:
             continue
-        left[block.stage] -= 1
+        remaining[block.stage] -= 1
         order.append(block.path)
     return order
 

@@ -48,23 +48,23 @@ class CostModel:
                 term.widths.append((part.axis, group.path, group.channels, len(part.positions)))
         self._layers = layer_shapes(model)
 
-    def count(self, kept: Mapping[str, int]) -> Counts:
-        """The network's counts with `kept` channels in each group; groups left out keep all."""
+    def count(self, channels: Mapping[str, int]) -> Counts:
+        """The network's counts with so many channels in each group; groups left out keep all."""
         params, macs = self.base.params, self.base.macs
         for term in self._terms.values():
-            gone = term.elements - math.prod(term.left(kept))
+            gone = term.elements - math.prod(term.pruned_shape(channels))
             params, macs = params - gone, macs - gone * term.uses
         return Counts(params, macs)
 
-    def shapes(self, kept: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    def shapes(self, channels: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         """By name, the shapes of the parameters that can change their shape."""
-        return {name: term.left(kept) for name, term in self._terms.items()}
+        return {name: term.pruned_shape(channels) for name, term in self._terms.items()}
 
-    def layers(self, kept: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    def layers(self, channels: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         """By path, the shapes of the weights of all convolutions and linear layers."""
         terms = self._terms
         return {
-            path: terms[f"{path}.weight"].left(kept) if f"{path}.weight" in terms else shape
+            path: terms[f"{path}.weight"].pruned_shape(channels) if f"{path}.weight" in terms else shape
             for path, shape in self._layers.items()
         }
 
@@ -81,10 +81,10 @@ class _Term:
     def elements(self) -> int:
         return math.prod(self.shape)
 
-    def left(self, kept: Mapping[str, int]) -> tuple[int, ...]:
+    def pruned_shape(self, kept_channels: Mapping[str, int]) -> tuple[int, ...]:
         shape = list(self.shape)
         for axis, path, channels, positions in self.widths:
-            shape[axis] -= (channels - kept.get(path, channels)) * positions // channels
+            shape[axis] -= (channels - kept_channels.get(path, channels)) * positions // channels
         return tuple(shape)
 
 
@@ -103,19 +103,19 @@ class Budget:
 
     Attributes:
         label: of the quantity, for sentences: "MACs".
-        wanted: how much of it, in the unit of `measure`.
+        target: how much of it, in the unit of `measure`.
         baseline: how much the network had at first.
         measure: the quantity for the channels kept in each group; falls when channels go.
     """
 
     label: str
-    wanted: float
+    target: float
     baseline: float
     measure: Callable[[KeptChannels], float]
 
-    def off(self, kept: KeptChannels) -> float:
+    def deviation(self, channels: KeptChannels) -> float:
         """By how much it is missed, as a share of the baseline; above 0 where too much is left."""
-        return (self.measure(kept) - self.wanted) / self.baseline
+        return (self.measure(channels) - self.target) / self.baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Request:
         goal: share of the original channels that goes, or a budget.
         round_to: channels that stay are a multiple of this, or all.
         most: the largest share of one group that a ranking across groups may take.
-        own: share that goes from single groups, by path, whatever the others lose.
+        own_shares: share that goes from single groups, by path, whatever the others lose.
         original: channels of each group at first, by path, where some went before; shares are
             shares of these.
     """
@@ -135,7 +135,7 @@ class Request:
     ranking: Ranking = "uniform"
     round_to: int = 1
     most: float = 1.0
-    own: Mapping[str, float] = field(default_factory=dict)
+    own_shares: Mapping[str, float] = field(default_factory=dict)
     original: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -148,14 +148,14 @@ class Plan:
         gone: the units that go from each group, by path; the least important ones.
         params: of the network afterwards.
         macs: of the network afterwards, for one image.
-        off: by how much a budget is missed, as a share of the baseline; 0 for a ratio.
+        deviation: by how much a budget is missed, as a share of the baseline; 0 for a ratio.
     """
 
-    kept: KeptChannels
-    gone: dict[str, list[int]]
+    kept_channels: KeptChannels
+    removed_units: dict[str, list[int]]
     params: int
     macs: int
-    off: float = 0.0
+    deviation: float = 0.0
 
 
 def plan(
@@ -169,24 +169,24 @@ def plan(
     Raises:
         EspalierError: when the budget is out of reach.
     """
-    widths = [_Width(group, scores[group.path], request) for group in groups]
+    widths = [_GroupWidth(group, scores[group.path], request) for group in groups]
     take = _Uniform(widths) if request.ranking == "uniform" else _Ranked(widths, request.ranking)
     if isinstance(request.goal, Budget):
-        kept = _search(widths, take, request.goal)
-        off = request.goal.off(_by_path(widths, kept))
+        units_kept = _search(widths, take, request.goal)
+        deviation = request.goal.deviation(_by_path(widths, units_kept))
     else:
-        kept, off = take(request.goal), 0.0
-    by_path = _by_path(widths, kept)
+        units_kept, deviation = take(request.goal), 0.0
+    by_path = _by_path(widths, units_kept)
     counts = costs.count(by_path)
-    gone = {width.group.path: width.weakest(units) for width, units in zip(widths, kept, strict=True)}
-    return Plan(by_path, gone, counts.params, counts.macs, off)
+    gone = {width.group.path: width.weakest(units) for width, units in zip(widths, units_kept, strict=True)}
+    return Plan(by_path, gone, counts.params, counts.macs, deviation)
 
 
 def apply(groups: Sequence[ChannelGroup], chosen: Plan) -> None:
     """Take out of the network what the plan says."""
     for group in groups:
-        if chosen.gone[group.path]:
-            group.prune(chosen.gone[group.path])
+        if chosen.removed_units[group.path]:
+            group.prune(chosen.removed_units[group.path])
 
 
 def own_shares(
@@ -200,14 +200,14 @@ def own_shares(
     Raises:
         EspalierError: when a pattern fits no group.
     """
-    found: dict[str, float] = {}
+    shares: dict[str, float] = {}
     paths = [group.path for group in groups]
     for pattern, share in patterns:
         fitting = fnmatch.filter(paths, pattern)
         if not fitting and not fnmatch.filter(skipped, pattern):
             raise _unknown(pattern, groups, [*paths, *skipped])
-        found |= dict.fromkeys(fitting, share)
-    return found
+        shares |= dict.fromkeys(fitting, share)
+    return shares
 
 
 def _unknown(pattern: str, groups: Sequence[ChannelGroup], paths: list[str]) -> EspalierError:
@@ -222,13 +222,13 @@ def _unknown(pattern: str, groups: Sequence[ChannelGroup], paths: list[str]) -> 
     return EspalierError(message, advice)
 
 
-def kept_units(units: int, wanted: float, multiple: int) -> int:
+def kept_units(units: int, target: float, multiple: int) -> int:
     """Units that stay: the multiple nearest to `wanted` (halves up), at least one, or all of them."""
-    nearest = max(multiple, multiple * math.floor(wanted / multiple + 0.5))
-    return units if units - wanted <= abs(nearest - wanted) else min(units, nearest)
+    nearest = max(multiple, multiple * math.floor(target / multiple + 0.5))
+    return units if units - target <= abs(nearest - target) else min(units, nearest)
 
 
-class _Width:
+class _GroupWidth:
     """A group with what the request says about it, counted in units."""
 
     def __init__(self, group: ChannelGroup, scores: Tensor, request: Request):
@@ -238,37 +238,41 @@ class _Width:
         self.multiple = math.lcm(request.round_to, group.bundle) // group.bundle
         self.order: list[int] = scores.argsort(stable=True).tolist()
         self.scores: list[float] = scores.sort(stable=True).values.tolist()  # ascending
-        share = request.own.get(group.path)
-        self.own = None if share is None else self.rounded(self.original * (1 - share))
-        left = 0.0 if request.ranking == "uniform" else self.original * (1 - request.most)
-        self.least = min(self.units, max(1, math.ceil(left / self.multiple - 1e-9)) * self.multiple)
+        share = request.own_shares.get(group.path)
+        self.fixed = None if share is None else self.rounded(self.original * (1 - share))
+        allowed = 0.0 if request.ranking == "uniform" else self.original * (1 - request.most)
+        self.least = min(self.units, max(1, math.ceil(allowed / self.multiple - 1e-9)) * self.multiple)
 
-    def rounded(self, wanted: float) -> int:
-        return kept_units(self.units, wanted, self.multiple)
+    def rounded(self, target: float) -> int:
+        return kept_units(self.units, target, self.multiple)
 
-    def weakest(self, kept: int) -> list[int]:
-        return sorted(self.order[: self.units - kept])
+    def weakest(self, units: int) -> list[int]:
+        return sorted(self.order[: self.units - units])
 
-    def neighbours(self, kept: int) -> list[int]:
+    def neighbours(self, current: int) -> list[int]:
         """One multiple less and one more."""
-        below = (math.ceil(kept / self.multiple) - 1) * self.multiple
-        above = min(self.units, (kept // self.multiple + 1) * self.multiple)
-        return [units for units in (below, above) if self.least <= units != kept]
+        below = (math.ceil(current / self.multiple) - 1) * self.multiple
+        above = min(self.units, (current // self.multiple + 1) * self.multiple)
+        return [units for units in (below, above) if self.least <= units != current]
 
 
-def _by_path(widths: list[_Width], kept: list[int]) -> KeptChannels:
-    return {width.group.path: units * width.group.bundle for width, units in zip(widths, kept, strict=True)}
+def _by_path(widths: list[_GroupWidth], units_kept: list[int]) -> KeptChannels:
+    return {
+        width.group.path: units * width.group.bundle for width, units in zip(widths, units_kept, strict=True)
+    }
 
 
 class _Uniform:
     """The same share from every group."""
 
-    def __init__(self, widths: list[_Width]):
+    def __init__(self, widths: list[_GroupWidth]):
         self.widths = widths
 
     def __call__(self, share: float) -> list[int]:
         return [
-            max(width.least, width.rounded(width.original * (1 - share))) if width.own is None else width.own
+            max(width.least, width.rounded(width.original * (1 - share)))
+            if width.fixed is None
+            else width.fixed
             for width in self.widths
         ]
 
@@ -276,11 +280,11 @@ class _Uniform:
 class _Ranked:
     """The least important units of all groups that are ranked together."""
 
-    def __init__(self, widths: list[_Width], ranking: Ranking):
+    def __init__(self, widths: list[_GroupWidth], ranking: Ranking):
         self.widths = widths
         self.classes: dict[tuple[str, ...], list[int]] = {}
         for index, width in enumerate(widths):
-            if width.own is None:
+            if width.fixed is None:
                 kind = width.group.kind if ranking == "isomorphic" else ()
                 self.classes.setdefault(kind, []).append(index)
         self.orders = {kind: self._order(members) for kind, members in self.classes.items()}
@@ -295,48 +299,48 @@ class _Ranked:
         return [index for _, index in sorted(units)]
 
     def __call__(self, share: float) -> list[int]:
-        left = [float(width.units) for width in self.widths]
+        remaining = [float(width.units) for width in self.widths]
         for kind, members in self.classes.items():
             original = sum(self.widths[index].original for index in members)
             before = original - sum(self.widths[index].units for index in members)
             for index in self.orders[kind][: max(0, round(share * original) - before)]:
-                left[index] -= 1
+                remaining[index] -= 1
         return [
-            max(width.least, width.rounded(wanted)) if width.own is None else width.own
-            for width, wanted in zip(self.widths, left, strict=True)
+            max(width.least, width.rounded(target)) if width.fixed is None else width.fixed
+            for width, target in zip(self.widths, remaining, strict=True)
         ]
 
 
-def _search(widths: list[_Width], take: Callable[[float], list[int]], budget: Budget) -> list[int]:
-    def off(kept: list[int]) -> float:
-        return budget.off(_by_path(widths, kept))
+def _search(widths: list[_GroupWidth], take: Callable[[float], list[int]], budget: Budget) -> list[int]:
+    def deviation(units_kept: list[int]) -> float:
+        return budget.deviation(_by_path(widths, units_kept))
 
     all_of_it, least_of_it = take(0.0), take(1.0)
-    if off(all_of_it) < -TOLERANCE:
-        raise _out_of_reach(budget, off(all_of_it), "is below it already, at", "Ask for less")
-    if off(least_of_it) > TOLERANCE:
+    if deviation(all_of_it) < -TOLERANCE:
+        raise _out_of_reach(budget, deviation(all_of_it), "is below it already, at", "Ask for less")
+    if deviation(least_of_it) > TOLERANCE:
         raise _out_of_reach(
-            budget, off(least_of_it), "cannot go lower than", "Ask for more, widen the scope or lower the rounding"
+            budget, deviation(least_of_it), "cannot go lower than", "Ask for more, widen the scope or lower the rounding"
         )  # fmt: skip
     low, high = 0.0, 1.0
     for _ in range(30):
         middle = (low + high) / 2
-        low, high = (middle, high) if off(take(middle)) > 0 else (low, middle)
-    kept = _walk(widths, take(low), take(high), off)
-    return _polish(widths, kept, off)
+        low, high = (middle, high) if deviation(take(middle)) > 0 else (low, middle)
+    units_kept = _walk(widths, take(low), take(high), deviation)
+    return _polish(widths, units_kept, deviation)
 
 
-def _out_of_reach(budget: Budget, off: float, verb: str, advice: str) -> EspalierError:
-    reached = budget.wanted / budget.baseline + off
+def _out_of_reach(budget: Budget, deviation: float, verb: str, advice: str) -> EspalierError:
+    reached = budget.target / budget.baseline + deviation
     return EspalierError(
         f"Expected a budget of {budget.label} that these settings can reach, received "
-        f"{budget.wanted / budget.baseline:.1%} of the baseline; the network {verb} {reached:.1%}.",
+        f"{budget.target / budget.baseline:.1%} of the baseline; the network {verb} {reached:.1%}.",
         f"{advice}.",
     )
 
 
 def _walk(
-    widths: list[_Width], larger: list[int], smaller: list[int], off: Callable[[list[int]], float]
+    widths: list[_GroupWidth], larger: list[int], smaller: list[int], deviation: Callable[[list[int]], float]
 ) -> list[int]:
     """Between two neighbouring plans: groups change one by one, those whose channels matter least first."""
     changing = [index for index in range(len(widths)) if larger[index] != smaller[index]]
@@ -349,20 +353,22 @@ def _walk(
     steps = [larger]
     for index in sorted(changing, key=lost):
         steps.append([*steps[-1][:index], smaller[index], *steps[-1][index + 1 :]])
-    return min(steps, key=lambda kept: abs(off(kept)))
+    return min(steps, key=lambda kept: abs(deviation(kept)))
 
 
-def _polish(widths: list[_Width], kept: list[int], off: Callable[[list[int]], float]) -> list[int]:
+def _polish(
+    widths: list[_GroupWidth], units_kept: list[int], deviation: Callable[[list[int]], float]
+) -> list[int]:
     """Move single groups by one multiple as long as that brings the plan closer."""
-    while abs(off(kept)) > _CLOSE:
+    while abs(deviation(units_kept)) > _CLOSE:
         moves = [
-            [*kept[:index], units, *kept[index + 1 :]]
+            [*units_kept[:index], units, *units_kept[index + 1 :]]
             for index, width in enumerate(widths)
-            if width.own is None
-            for units in width.neighbours(kept[index])
+            if width.fixed is None
+            for units in width.neighbours(units_kept[index])
         ]
-        best = min(moves, key=lambda move: abs(off(move)), default=kept)
-        if abs(off(best)) >= abs(off(kept)):
+        best = min(moves, key=lambda move: abs(deviation(move)), default=units_kept)
+        if abs(deviation(best)) >= abs(deviation(units_kept)):
             break
-        kept = best
-    return kept
+        units_kept = best
+    return units_kept

@@ -79,18 +79,18 @@ def half_space_step(before: Tensor, after: Tensor, learning_rate: float, epsilon
         after: x̂, groups after it [n, d].
         epsilon: 0…1; higher projects sooner.
     """
-    taken = before - after
+    step = before - after
     norm = before.norm(dim=1)
-    inner = (before * taken).sum(1)
+    inner = (before * step).sum(1)
     lower = -inner / norm
-    upper = -taken.square().sum(1) * norm / inner
+    upper = -step.square().sum(1) * norm / inner
     shrink = torch.full_like(norm, learning_rate * _PENALTY)
     raised = torch.maximum(_AMPLIFY * lower, shrink)
     raised = torch.where(raised < upper, raised, (lower + upper) / 2)
     shrink = torch.where(inner < 0, raised, shrink)
-    found = after - (shrink / norm).unsqueeze(1) * before
-    inside = (found * before).sum(1) >= epsilon * norm.square()
-    return torch.where((inside & (norm > 0)).unsqueeze(1), found, torch.zeros_like(found))
+    projected = after - (shrink / norm).unsqueeze(1) * before
+    inside = (projected * before).sum(1) >= epsilon * norm.square()
+    return torch.where((inside & (norm > 0)).unsqueeze(1), projected, torch.zeros_like(projected))
 
 
 def salience(groups: list[tuple[Tensor, Tensor]], within_layer: bool) -> list[Tensor]:
@@ -227,14 +227,14 @@ class DHSPG(torch.optim.Optimizer):
             before = [groups[which] for groups, which in zip(before, channels, strict=True)]
             after = [groups[which] for groups, which in zip(after, channels, strict=True)]
             self._norms = [groups.norm(dim=1) for groups in before]
-        left = (self.end - self.steps - 1) / (self.end - self.start)
+        remaining = (self.end - self.steps - 1) / (self.end - self.start)
         rate = float(self.param_groups[0]["lr"])
         for layer, which, x, stepped, norm in zip(
             self.layers, channels, before, after, self._norms, strict=True
         ):
-            found = half_space_step(x, stepped, rate, self.epsilon)
-            ceiling = left * norm / found.norm(dim=1).clamp_min(1e-30)
-            layer.scatter(which, found * ceiling.clamp_max(1).unsqueeze(1))
+            stepped_groups = half_space_step(x, stepped, rate, self.epsilon)
+            ceiling = remaining * norm / stepped_groups.norm(dim=1).clamp_min(1e-30)
+            layer.scatter(which, stepped_groups * ceiling.clamp_max(1).unsqueeze(1))
         return loss
 
     def _choose(self, before: list[Tensor], after: list[Tensor]) -> list[Tensor]:

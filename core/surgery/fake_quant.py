@@ -138,13 +138,13 @@ class Simulation:
     @contextmanager
     def measuring(self) -> Iterator[None]:
         """Meanwhile ranges widen to what passes, and activations are not rounded."""
-        for each in self._placed.values():
-            each.measuring = True
+        for rounding in self._placed.values():
+            rounding.measuring = True
         try:
             yield
         finally:
-            for each in self._placed.values():
-                each.measuring = False
+            for rounding in self._placed.values():
+                rounding.measuring = False
 
     def remove(self) -> None:
         """Take all rounding off; the network keeps its float weights."""
@@ -205,7 +205,7 @@ class _Trace:
         self.read: dict[Call, _Value] = {}
         self.given: dict[Call, _Value] = {}
         self._values: dict[tuple[int, int], _Value] = {}
-        self._alive: list[Tensor] = []  # an id stands for one tensor only while it lives
+        self._alive: list[Tensor] = []  # keeps the tensors referenced: an id is unique only as long
         handles = [handle for path, module in self.modules.items() for handle in self._watch(path, module)]
         was_training = model.training
         try:

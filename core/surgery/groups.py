@@ -261,18 +261,18 @@ class _Shadow:
 
     def widths(self) -> Iterator[tuple[str, Any]]:
         """Leading layer and torch-pruning's group of each width but the classifier's outputs."""
-        seen: set[nn.Module] = {self._outputs()}
+        handled: set[nn.Module] = {self._outputs()}
         for path in self.uses:
             leader = self.model.get_submodule(path)
-            if leader in seen or leader not in self.graph.module2node:
+            if leader in handled or leader not in self.graph.module2node:
                 continue
             cut = self.group(path, range(self.graph.get_out_channels(leader)))
             written = [
                 dep.target.module for dep, _ in cut if self.graph.is_out_channel_pruning_fn(dep.handler)
             ]
-            if seen.isdisjoint(m for m in written if isinstance(m, nn.Conv2d | nn.Linear)):
+            if handled.isdisjoint(m for m in written if isinstance(m, nn.Conv2d | nn.Linear)):
                 yield path, cut
-            seen.update(m for m in written if isinstance(m, nn.Module))
+            handled.update(m for m in written if isinstance(m, nn.Module))
 
     def _outputs(self) -> nn.Module:
         """The layer that writes the classes."""
@@ -335,14 +335,14 @@ def _described(model: nn.Module, shadow: _Shadow, leader: str, cut: Any) -> tupl
 
 def _parts(module: nn.Module, reads: bool) -> list[tuple[str, Role, int]]:
     """Parameters of a module that hold the channels: (name, role, axis)."""
-    found: list[tuple[str, Role, int]] = []
+    parts: list[tuple[str, Role, int]] = []
     if isinstance(module, nn.Conv2d | nn.Linear):
-        found = [("weight", "reads", 1)] if reads else [("weight", "writes", 0), ("bias", "shifts", 0)]
+        parts = [("weight", "reads", 1)] if reads else [("weight", "writes", 0), ("bias", "shifts", 0)]
     elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
-        found = [("weight", "scales", 0), ("bias", "shifts", 0)]
+        parts = [("weight", "scales", 0), ("bias", "shifts", 0)]
     elif isinstance(module, nn.PReLU) and module.num_parameters > 1:
-        found = [("weight", "scales", 0)]
-    return [part for part in found if getattr(module, part[0]) is not None]
+        parts = [("weight", "scales", 0)]
+    return [part for part in parts if getattr(module, part[0]) is not None]
 
 
 def _slice(shadow: _Shadow, item: Any, units: int, path: str, part: tuple[str, Any, int]) -> Slice:

@@ -43,11 +43,11 @@ def importances(
     training = model.training
     model.eval()
     try:
-        found = _CRITERIA[criterion](model, groups, seed, batches)
+        by_path = _CRITERIA[criterion](model, groups, seed, batches)
     finally:
         model.train(training)
-    missing = {group.path: _MISSING[criterion] for group in groups if group.path not in found}
-    return {path: scores.detach().double().cpu() for path, scores in found.items()}, missing
+    missing = {group.path: _MISSING[criterion] for group in groups if group.path not in by_path}
+    return {path: scores.detach().double().cpu() for path, scores in by_path.items()}, missing
 
 
 def comparable(scores: dict[str, Tensor], criterion: Criterion) -> dict[str, Tensor]:
@@ -119,11 +119,11 @@ def fpgm(model: nn.Module, groups: Sequence[ChannelGroup], *_: object) -> _Score
     """Sum of the distances to all other filters of the layer: filters near the geometric median
     can be replaced by others. He et al. 2019, arXiv 1811.00250; mean over the layers that write.
     """
-    found = {}
+    scores = {}
     for group in groups:
         rows = [_filters(model, part, group.units) for part in group.slices if part.role == "writes"]
-        found[group.path] = _mean(torch.cdist(row, row).sum(1) for row in rows)
-    return found
+        scores[group.path] = _mean(torch.cdist(row, row).sum(1) for row in rows)
+    return scores
 
 
 def _filters(model: nn.Module, part: Slice, units: int) -> Tensor:
@@ -136,7 +136,7 @@ def _filters(model: nn.Module, part: Slice, units: int) -> Tensor:
 def batch_norm(model: nn.Module, groups: Sequence[ChannelGroup], *_: object) -> _Scores:
     """|γ| of the batch norms behind the channel. Liu et al. 2017 (network slimming), arXiv 1708.06519,
     who train with an L1 penalty on γ first; without it γ says less."""
-    found = {}
+    scores = {}
     for group in groups:
         scales = [
             per_unit(part, model.get_parameter(part.name).detach().abs(), group.units)
@@ -144,8 +144,8 @@ def batch_norm(model: nn.Module, groups: Sequence[ChannelGroup], *_: object) -> 
             if part.role == "scales" and isinstance(model.get_submodule(part.layer), _BATCH_NORM)
         ]
         if scales:
-            found[group.path] = _mean(scales)
-    return found
+            scores[group.path] = _mean(scales)
+    return scores
 
 
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
@@ -228,17 +228,17 @@ def feature_map_rank(
     finally:
         for hook in hooks:
             hook.remove()
-    found: dict[str, list[Tensor]] = {}
+    by_path: dict[str, list[Tensor]] = {}
     for (path, _), ranks in sums.items():
-        found.setdefault(path, []).append(ranks / max(images_seen, 1))
-    return {path: _mean(ranks) for path, ranks in found.items()}
+        by_path.setdefault(path, []).append(ranks / max(images_seen, 1))
+    return {path: _mean(ranks) for path, ranks in by_path.items()}
 
 
-def _maps(module: nn.Module, given: Tensor) -> Tensor | None:
+def _maps(module: nn.Module, layer_input: Tensor) -> Tensor | None:
     """What a layer reads as feature maps [b, c, h, w], or None."""
-    if given.dim() != 4:
+    if layer_input.dim() != 4:
         return None
-    return given.permute(0, 3, 1, 2) if isinstance(module, nn.Linear) else given
+    return layer_input.permute(0, 3, 1, 2) if isinstance(module, nn.Linear) else layer_input
 
 
 def _ranks_per_unit(part: Slice, ranks: Tensor, units: int) -> Tensor:

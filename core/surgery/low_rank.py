@@ -36,11 +36,11 @@ class Factorisation(Protocol):
     """A layer's weight, taken apart, before its ranks are chosen.
 
     Attributes:
-        kept: for each rank the share of the squares that the first 1, 2, … components hold, float64,
+        energy: for each rank the share of the squares that the first 1, 2, … components hold, float64,
             rising to 1.
     """
 
-    kept: tuple[Tensor, ...]
+    energy: tuple[Tensor, ...]
 
     def factors(self, ranks: Ranks) -> nn.Sequential:
         """The layers that stand for the layer, at these ranks; the bias is the last one's."""
@@ -60,7 +60,7 @@ class TwoFactors:
         else:
             weight = weight.t()  # [i, o]
         left, values, right = torch.linalg.svd(weight, full_matrices=False)
-        self.kept = (_shares(values.square()),)
+        self.energy = (_shares(values.square()),)
         self._left, self._right = left * values.sqrt(), values.sqrt()[:, None] * right
 
     def factors(self, ranks: Ranks) -> nn.Sequential:
@@ -101,24 +101,24 @@ class Tucker:
         self._weight = layer.weight.detach().double()
         self._inputs, inner = _basis(self._weight.transpose(0, 1).flatten(1))  # [i, i], of [i, o·y·x]
         self._outputs, outer = _basis(self._weight.flatten(1))  # [o, o], of [o, i·y·x]
-        self.kept = (_shares(inner), _shares(outer))
+        self.energy = (_shares(inner), _shares(outer))
 
     def factors(self, ranks: Ranks) -> nn.Sequential:
         """See `Factorisation`."""
         layer, core = self.layer, self._weight
-        before, after = (rank < len(kept) for rank, kept in zip(ranks, self.kept, strict=True))
+        before, after = (rank < len(energy) for rank, energy in zip(ranks, self.energy, strict=True))
         inputs, outputs = self._inputs[:, : ranks[0]], self._outputs[:, : ranks[1]]
-        made = nn.Sequential()
+        factors = nn.Sequential()
         if before:
             core = torch.einsum("oiyx,ir->oryx", core, inputs)
-            made.append(_convolution(inputs.t()[:, :, None, None], None))
+            factors.append(_convolution(inputs.t()[:, :, None, None], None))
         if after:
             core = torch.einsum("oiyx,or->riyx", core, outputs)
         bias = None if after else layer.bias
-        made.append(_convolution(core, bias, layer.stride, padding_of(layer), layer.dilation))
+        factors.append(_convolution(core, bias, layer.stride, padding_of(layer), layer.dilation))
         if after:
-            made.append(_convolution(outputs[:, :, None, None], layer.bias))
-        return made
+            factors.append(_convolution(outputs[:, :, None, None], layer.bias))
+        return factors
 
     def costs(self, ranks: Ranks, places: Places) -> tuple[int, int]:
         """See `Factorisation`."""
@@ -175,10 +175,10 @@ def padding_of(layer: nn.Conv2d) -> Padding:
     return None
 
 
-def rank_for(kept: Tensor, share: float, multiple: int) -> int:
+def rank_for(energy: Tensor, share: float, multiple: int) -> int:
     """The smallest rank that keeps `share` of the squares, up to a multiple, at most all."""
-    wanted = int(torch.searchsorted(kept, share * (1 - 1e-12))) + 1
-    return min(multiple * math.ceil(wanted / multiple), len(kept))
+    smallest = int(torch.searchsorted(energy, share * (1 - 1e-12))) + 1
+    return min(multiple * math.ceil(smallest / multiple), len(energy))
 
 
 def find_places(model: nn.Module, paths: list[str], size: int) -> dict[str, Places]:
@@ -186,14 +186,14 @@ def find_places(model: nn.Module, paths: list[str], size: int) -> dict[str, Plac
 
     A layer that is used several times counts as the first time; one that is not used has none.
     """
-    found: dict[str, list[Places]] = {path: [] for path in paths}
+    places: dict[str, list[Places]] = {path: [] for path in paths}
 
     def note(path: str, inputs: Tensor, output: Tensor) -> None:
         if inputs.dim() == 4 and isinstance(model.get_submodule(path), nn.Conv2d):
-            found[path].append(Places(tuple(inputs.shape[2:]), tuple(output.shape[2:])))
+            places[path].append(Places(tuple(inputs.shape[2:]), tuple(output.shape[2:])))
         else:
             rows = (1, output.numel() // output.shape[-1])
-            found[path].append(Places(rows, rows))
+            places[path].append(Places(rows, rows))
 
     hooks = [
         model.get_submodule(path).register_forward_hook(
@@ -207,7 +207,7 @@ def find_places(model: nn.Module, paths: list[str], size: int) -> dict[str, Plac
     finally:
         for hook in hooks:
             hook.remove()
-    return {path: uses[0] for path, uses in found.items() if uses}
+    return {path: uses[0] for path, uses in places.items() if uses}
 
 
 def _split_padding(padding: Padding, width: int) -> tuple[Padding, Padding]:
@@ -240,9 +240,9 @@ def _filled(layer: nn.Conv2d | nn.Linear, weight: Tensor, bias: Tensor | None) -
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    made = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    _filled(made, weight, bias)
-    return made
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    _filled(layer, weight, bias)
+    return layer
 
 
 def _convolution(
@@ -254,9 +254,9 @@ def _convolution(
 ) -> nn.Conv2d:
     outputs, inputs, height, width = weight.shape
     assert padding is not None  # `reason_against` has refused such layers
-    made = nn.Conv2d(
+    layer = nn.Conv2d(
         inputs, outputs, (height, width), (stride[0], stride[1]), padding, (dilation[0], dilation[1]),
         bias=bias is not None,
     )  # fmt: skip
-    _filled(made, weight, bias)
-    return made
+    _filled(layer, weight, bias)
+    return layer

@@ -71,19 +71,19 @@ def cut(
     blocks: tuple[str, ...],
     scope: Scope,
     fem: bool,
-    kept: Mapping[str, int],
+    kept_channels: Mapping[str, int],
 ) -> ImageClassifier:
     """A copy with `kept` channels in each group; which ones go makes no difference to the shape.
 
     Args: size, blocks, scope, fem: as in `channel_groups`.
     """
-    made = copy.deepcopy(shape)
-    groups, _ = channel_groups(made, size, blocks, scope, fem)
+    network = copy.deepcopy(shape)
+    groups, _ = channel_groups(network, size, blocks, scope, fem)
     for group in groups:
-        gone = group.units - kept.get(group.path, group.channels) // group.bundle
+        gone = group.units - kept_channels.get(group.path, group.channels) // group.bundle
         if gone:
             group.prune(range(gone))
-    return made
+    return network
 
 
 def blank_images(size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -93,19 +93,19 @@ def blank_images(size: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 def zeroed(model: ImageClassifier) -> ImageClassifier:
     """A copy with zeros for numbers: enough to ask which groups a criterion ranks."""
-    made = copy.deepcopy(model).to_empty(device="cpu")
-    for tensor in (*made.parameters(), *made.buffers()):
+    network = copy.deepcopy(model).to_empty(device="cpu")
+    for tensor in (*network.parameters(), *network.buffers()):
         tensor.data.zero_()
-    return made.eval()
+    return network.eval()
 
 
 def filled(model: ImageClassifier) -> ImageClassifier:
     """A copy with random weights, and statistics of a network that has seen nothing."""
-    made = zeroed(model)
+    network = zeroed(model)
     numbers = torch.Generator().manual_seed(0)
-    for parameter in made.parameters():
+    for parameter in network.parameters():
         parameter.data.normal_(0.0, 0.1, generator=numbers)
-    for name, buffer in made.named_buffers():
+    for name, buffer in network.named_buffers():
         if name.endswith("running_var"):
             buffer.fill_(1.0)
-    return made
+    return network

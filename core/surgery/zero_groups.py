@@ -35,14 +35,14 @@ def zero_invariant(
     reasons = {group.path: _mixes_channels(model, group) for group in groups}
     followed = [group for group in groups if not reasons[group.path]]
     reasons |= _not_silent(model, size, followed)
-    kept = [group for group in groups if not reasons[group.path]]
-    return kept, [(path, reason) for path, reason in reasons.items() if reason]
+    removable = [group for group in groups if not reasons[group.path]]
+    return removable, [(path, reason) for path, reason in reasons.items() if reason]
 
 
 def layer_groups(model: nn.Module, group: ChannelGroup) -> LayerGroups:
     """The zero-invariant groups of one width, as the optimiser works on them."""
     parts = []
-    for part in _own(group):
+    for part in _zero_slices(group):
         parameter = model.get_parameter(part.name)
         rows = part.positions[part.channels.argsort()].to(parameter.device)
         parts.append((parameter, part.axis, rows))
@@ -67,7 +67,7 @@ def remove_zero_channels(model: nn.Module, groups: list[ChannelGroup]) -> list[l
     return zeros
 
 
-def _own(group: ChannelGroup) -> list[Slice]:
+def _zero_slices(group: ChannelGroup) -> list[Slice]:
     """The slices whose values make up the zero-invariant groups."""
     return [part for part in group.slices if part.role != "reads"]
 
@@ -81,7 +81,7 @@ def _mixes_channels(model: nn.Module, group: ChannelGroup) -> str:
                 f"its channels pass {path}, a {type(module).__name__}, which takes its mean over them: "
                 "removing a zero channel would change the others"
             )
-    if any(len(part.positions) != group.units for part in _own(group)):
+    if any(len(part.positions) != group.units for part in _zero_slices(group)):
         return "its channels go in bundles through layers in groups, which zero groups do not follow"
     return ""
 
@@ -91,20 +91,20 @@ def _not_silent(model: nn.Module, size: int, groups: list[ChannelGroup]) -> dict
     """By path, the groups whose channels at zero are read as something else, and where."""
     weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     for group in groups:
-        for part in _own(group):
+        for part in _zero_slices(group):
             silenced = part.positions[part.channels % 2 == 0].to(weights[part.name].device)
             weights[part.name].index_fill_(part.axis, silenced, 0.0)
     reasons: dict[str, str] = {}
 
-    def look(group: ChannelGroup, part: Slice, module: nn.Module, given: Tensor) -> None:
+    def check_read(group: ChannelGroup, part: Slice, module: nn.Module, layer_input: Tensor) -> None:
         axis = 1 if isinstance(module, nn.Conv2d) else -1
-        read = given.index_select(axis, part.positions[part.channels % 2 == 0].to(given.device))
+        read = layer_input.index_select(axis, part.positions[part.channels % 2 == 0].to(layer_input.device))
         if bool((read != 0).any()):
             reasons[group.path] = f"a channel at zero is not zero where {part.layer} reads it"
 
     hooks = [
         model.get_submodule(part.layer).register_forward_pre_hook(
-            lambda module, inputs, group=group, part=part: look(group, part, module, inputs[0])
+            lambda module, inputs, group=group, part=part: check_read(group, part, module, inputs[0])
         )
         for group in groups
         for part in group.slices

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.machine.torch_rng import dice
+from core.machine.torch_rng import isolated_rng
 
 POOLED = "fem"
 """The layer of every `ImageClassifier` that gives the pooled features that its head sees."""
@@ -310,7 +310,7 @@ def make_adapters(pairs: Sequence[Pair], seed: int) -> nn.ModuleList:
     The same seed makes the same weights, and no other draw is disturbed. FitNets' regressor is a
     convolution as large as it takes to reach the teacher's size; here pooling does that.
     """
-    with dice(seed):
+    with isolated_rng(seed):
         return nn.ModuleList(nn.Conv2d(pair.student.channels, pair.teacher.channels, 1) for pair in pairs)
 
 

@@ -23,7 +23,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.batches import Batches
 from core.data.randomness import derive_seed
-from core.machine.torch_rng import dice
+from core.machine.torch_rng import isolated_rng
 from core.records.events import EpochDone, Event, Listener, StepDone, TrainingStarted
 from core.training.precision import Precision, autocast, resolve_precision
 from core.training.settings import TrainingSettings
@@ -80,13 +80,13 @@ class Hooks:
 
 @dataclass(frozen=True, slots=True)
 class TrainingContext:
-    """Who asks for the training and where it may write.
+    """The stage that trains, its seed and device, and where it may write.
 
     Attributes:
         stage: the stage's key, for events.
         key: seeds the draws; the same key and seed give the same training.
         state: file of the resume state; None keeps none.
-        on_fraction: told the done part of this training, 0…1, a few times a second.
+        on_fraction: called with the done part of this training, 0…1, a few times a second.
     """
 
     stage: str
@@ -294,7 +294,7 @@ class _Loop:
             group["lr"] = learning_rate(self.settings, position)
         seed = derive_seed(self.context.seed, self.context.key, "step", self.epoch, self.step)
         self.optimiser.zero_grad(set_to_none=True)
-        with dice(seed), autocast(self.precision, images.device.type):
+        with isolated_rng(seed), autocast(self.precision, images.device.type):
             losses = self.loss(self.model, images, labels)
         total = torch.stack(list(losses.parts.values())).sum()
         self.scaler.scale(total).backward()

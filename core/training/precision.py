@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.common.control import RunControl
-from core.machine.torch_rng import dice
+from core.machine.torch_rng import isolated_rng
 
 _ROUNDS = 5
 _NOTICEABLE = 1.05  # a ratio below it is none: full precision is kept
@@ -137,7 +137,7 @@ def try_precisions(
         return time.perf_counter() - started
 
     taken: dict[str, list[float]] = {kind.name: [] for kind in kinds}
-    with dice():
+    with isolated_rng():
         for kind in kinds:  # the first step of each prepares its kernels
             seconds(kind)
         started = time.perf_counter()

@@ -47,7 +47,7 @@ class WhatIf:
         Raises:
             Stopped: a newer question makes this one superfluous.
         """
-        from core.machine.torch_rng import dice
+        from core.machine.torch_rng import isolated_rng
 
         control = control or RunControl()
         self._latencies.missing.clear()
@@ -55,12 +55,12 @@ class WhatIf:
         data = self._data(pipeline, base)
         for source in pipeline.sources:
             control.checkpoint()
-            with dice():  # new layers draw weights, perhaps beside a run that trains
+            with isolated_rng():  # new layers draw weights, perhaps beside a run that trains
                 found[source.id] = self._sources.known(source, pipeline, base, data)
             yield found[source.id].forecast
         for node in pipeline.active:
             control.checkpoint()
-            with dice():
+            with isolated_rng():
                 found[node.id] = self._stages.known(node, found[pipeline.parent(node)])
             yield found[node.id].forecast
 

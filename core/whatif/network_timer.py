@@ -48,11 +48,11 @@ def table_key(model: "nn.Module", size: int) -> dict[str, Any]:
 
 def unfolded(model: "ImageClassifier") -> "ImageClassifier":
     """A copy in which every width can change: a table covers all of them."""
-    from core.machine.torch_rng import dice
+    from core.machine.torch_rng import isolated_rng
     from core.surgery.groups import unfold_shortcuts
 
     made = copy.deepcopy(model)
-    with dice():  # new layers draw weights
+    with isolated_rng():  # new layers draw weights
         unfold_shortcuts(made)
     return made
 

@@ -8,7 +8,7 @@ from core.document.pipeline import StageNode
 from core.models.forecast import Forecast, Recent, StageForecast
 from core.stages.base import DeploymentStage
 from core.stages.forecast import ForecastContext
-from core.surgery.prospect import Milliseconds
+from core.surgery.prunable_groups import Milliseconds
 from core.whatif.latency import Latencies
 
 

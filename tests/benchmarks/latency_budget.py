@@ -32,7 +32,7 @@ from core.models.forecast import TimedNetwork
 from core.models.settings import BackboneSettings
 from core.runs.cache import Measurements
 from core.runs.home import Home
-from core.stages.prune_channels import PruneChannels, PruneChannelsParams, look
+from core.stages.prune_channels import PruneChannels, PruneChannelsParams, find_prunable_groups
 from core.whatif.network_timer import NetworkTimer
 
 NETWORKS = ("resnet56:32", "mobilenet-v2:224", "resnet50:224")
@@ -54,17 +54,21 @@ def check(name: str, size: int, share: float, home: Home, folder: Path, tool: Ch
     settings = PruneChannelsParams.parse({"target": "latency", "latency": share, "scope": "whole-groups"})
     before = subject(name, size)
     timer = NetworkTimer(tool, Measurements(home.cache / "measurements"), folder / "timed")
-    prospect = look(copy.deepcopy(before.model), size, settings, before.blocks)
+    prunable = find_prunable_groups(copy.deepcopy(before.model), size, settings, before.blocks)
     target = PruneChannels().latency_target(settings)
     assert target is not None
     try:
-        found = search(before, target, prospect, timer)
+        found = search(before, target, prunable, timer)
     except EspalierError as error:
         print(f"{name}, {size} px, {share:.0%}: {error.message}", flush=True)
         return False
     took = time.monotonic() - started
     settled = target.settled(found.ratios)
-    kept = look(copy.deepcopy(before.model), size, settled, before.blocks).plan(settled).kept
+    kept = (
+        find_prunable_groups(copy.deepcopy(before.model), size, settled, before.blocks)
+        .plan(settled)
+        .kept_channels
+    )
     again = timer.compare(
         timer.exported(before, "baseline"),
         timer.exported(narrowed(before, target, kept), "candidate"),

@@ -34,7 +34,7 @@ from core.models.forecast import TimedNetwork
 from core.models.settings import BackboneSettings
 from core.runs.cache import Measurements
 from core.runs.home import Home
-from core.stages.prune_channels import PruneChannels, PruneChannelsParams, look
+from core.stages.prune_channels import PruneChannels, PruneChannelsParams, find_prunable_groups
 from core.whatif import WhatIf, measure
 from core.whatif.network_timer import NetworkTimer
 
@@ -90,10 +90,10 @@ def compare(name: str, size: int, count: int, home: Home, folder: Path) -> tuple
             changed = document.with_settings("pruned", settings)
             told = {each.id: each for each in what_if.forecasts(changed, Path())}
             wanted = PruneChannelsParams.parse(settings)
-            prospect = look(subject(name, size).model, size, wanted, before.blocks)
+            prunable = find_prunable_groups(subject(name, size).model, size, wanted, before.blocks)
             target = PruneChannels().latency_target(wanted.model_copy(update={"target": "latency"}))
             assert target is not None
-            after = timer.exported(narrowed(before, target, prospect.plan(wanted).kept), "candidate")
+            after = timer.exported(narrowed(before, target, prunable.plan(wanted).kept_channels), "candidate")
             timing = timer.compare(baseline, after, (3, size, size))
             ratio, predicted, whole = timing.ratio, told["pruned"].latency_ms, told["fp32"].latency_ms
             assert ratio is not None and predicted is not None and whole is not None

@@ -21,7 +21,12 @@ from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from core.sources.base import StageInput
 from core.stages.latency_target import LatencyTarget
-from core.stages.prune_channels import Prospect, PruneChannels, PruneChannelsParams, look
+from core.stages.prune_channels import (
+    PrunableGroups,
+    PruneChannels,
+    PruneChannelsParams,
+    find_prunable_groups,
+)
 from core.stages.result import StageResult
 from core.surgery.budget import layer_shapes
 from core.surgery.groups import count
@@ -42,22 +47,22 @@ def settings(**changes: object) -> PruneChannelsParams:
     return PruneChannelsParams.parse(given | changes)
 
 
-def like_macs(prospect: Prospect) -> LatencyTable:
+def like_macs(prunable: PrunableGroups) -> LatencyTable:
     """A table of a machine that takes a microsecond for a thousand weights' uses, and nothing else."""
-    shapes = prospect.costs.layers({})
+    shapes = prunable.costs.layers({})
     kinds: dict[str, Kind] = dict.fromkeys(shapes, "linear")
     layers = dict.fromkeys(shapes, (0.0, 0.001, 0.0, 0.0))
     return LatencyTable(dict.fromkeys(shapes, 1), kinds, 1, layers, (0.0, 0.0, 0.0), (0.0, 1.0), 1.0)
 
 
 def test_a_plan_meets_the_latency_that_a_table_predicts() -> None:
-    prospect = look(small_network(), 16, settings(round_to=1, scope="whole-groups"), BLOCKS)
-    share = prospect.latency_share(like_macs(prospect).milliseconds)
+    prunable = find_prunable_groups(small_network(), 16, settings(round_to=1, scope="whole-groups"), BLOCKS)
+    share = prunable.latency_share(like_macs(prunable).milliseconds)
     for wanted in (0.8, 0.5, 0.3):
         asked = settings(latency=wanted, round_to=1, scope="whole-groups")
-        kept = prospect.plan(asked, latency=share).kept
-        weights = sum(o * i for o, i, *_ in prospect.costs.layers(kept).values())
-        before = sum(o * i for o, i, *_ in prospect.costs.layers({}).values())
+        kept = prunable.plan(asked, latency=share).kept_channels
+        weights = sum(o * i for o, i, *_ in prunable.costs.layers(kept).values())
+        before = sum(o * i for o, i, *_ in prunable.costs.layers({}).values())
         assert share(kept) == pytest.approx(weights / before)
         assert share(kept) == pytest.approx(wanted, abs=0.01)
 
@@ -65,13 +70,13 @@ def test_a_plan_meets_the_latency_that_a_table_predicts() -> None:
 def test_shapes_of_the_cost_model_are_those_of_the_cut_network() -> None:
     wanted = settings(target="ratio", ratio=0.4, scope="whole-groups")
     model = small_network()
-    prospect = look(model, 16, wanted, BLOCKS)
-    plan = prospect.plan(wanted)
-    for group in prospect.groups:
-        group.prune(plan.gone[group.path])
-    assert prospect.costs.layers(plan.kept) == layer_shapes(model)
+    prunable = find_prunable_groups(model, 16, wanted, BLOCKS)
+    plan = prunable.plan(wanted)
+    for group in prunable.groups:
+        group.prune(plan.removed_units[group.path])
+    assert prunable.costs.layers(plan.kept_channels) == layer_shapes(model)
     parameters = dict(model.named_parameters())
-    for name, shape in prospect.costs.shapes(plan.kept).items():
+    for name, shape in prunable.costs.shapes(plan.kept_channels).items():
         assert tuple(parameters[name].shape) == shape, name
 
 
@@ -86,16 +91,18 @@ def test_without_a_bench_macs_stand_for_the_latency(tmp_path: Path) -> None:
 
 def test_what_was_found_gives_the_stage_the_same_widths() -> None:
     asked = settings(scope="whole-groups", round_to=4)
-    prospect = look(small_network(), 16, asked, BLOCKS)
-    kept = prospect.plan(asked, latency=prospect.latency_share(like_macs(prospect).milliseconds)).kept
-    channels = prospect.start.channels
+    prunable = find_prunable_groups(small_network(), 16, asked, BLOCKS)
+    kept = prunable.plan(
+        asked, latency=prunable.latency_share(like_macs(prunable).milliseconds)
+    ).kept_channels
+    channels = prunable.start.channels
     ratios = {path: 1 - left / channels[path] for path, left in kept.items()}
     one = Attempt(0.6, 0.61, 0.60, 0.62)
     found = LatencyFound(ratios, 0.6, one, [one], 0.05)
     settled = target(asked).settled(found.ratios)
     assert settled.target == "ratio" and PruneChannelsParams.parse(settled.model_dump(mode="json")) == settled
-    again = look(small_network(), 16, settled, BLOCKS).plan(settled)
-    assert again.kept == kept
+    again = find_prunable_groups(small_network(), 16, settled, BLOCKS).plan(settled)
+    assert again.kept_channels == kept
 
 
 def test_the_outcome_is_said_with_its_figures() -> None:
@@ -171,11 +178,11 @@ def test_a_rehearsal_and_other_targets_settle_nothing(tmp_path: Path) -> None:
 
 
 def test_widths_of_a_table_spread_over_what_can_go() -> None:
-    prospect = look(small_network(), 16, settings(scope="whole-groups"), BLOCKS)
-    chosen = widths(prospect.groups)
+    prunable = find_prunable_groups(small_network(), 16, settings(scope="whole-groups"), BLOCKS)
+    chosen = widths(prunable.groups)
     assert chosen[0] == {} and len(chosen) == 16
     for kept in chosen[1:]:
-        for group in prospect.groups:
+        for group in prunable.groups:
             assert 1 <= kept[group.path] <= group.channels and kept[group.path] % group.bundle == 0
     assert all(left % 4 == 0 for kept in chosen[1:-4] for left in kept.values())
     assert any(left % 4 for left in chosen[-1].values())
@@ -185,8 +192,10 @@ def test_the_key_of_a_table_is_the_build_and_the_size() -> None:
     model = unfolded(small_network())
     key = table_key(model, 16)
     assert key == table_key(unfolded(small_network(9)), 16) != table_key(model, 32)
-    prospect = look(copy.deepcopy(model), 16, settings(target="ratio", scope="whole-groups"), BLOCKS)
-    prospect.groups[0].prune([0])
+    prunable = find_prunable_groups(
+        copy.deepcopy(model), 16, settings(target="ratio", scope="whole-groups"), BLOCKS
+    )
+    prunable.groups[0].prune([0])
     assert key == table_key(model, 16)
 
 
@@ -200,8 +209,14 @@ def test_a_searched_network_really_takes_the_latency(tmp_path: Path) -> None:
     asked = settings(latency=0.6, scope="whole-groups", round_to=4)
     with Child("tool") as tool:
         timer = NetworkTimer(tool, Measurements(tmp_path / "measurements"), tmp_path / "timed")
-        found = search(subject, target(asked), look(small_network(), 16, asked, BLOCKS), timer)
-        kept = look(small_network(), 16, asked, BLOCKS).plan(target(asked).settled(found.ratios)).kept
+        found = search(
+            subject, target(asked), find_prunable_groups(small_network(), 16, asked, BLOCKS), timer
+        )
+        kept = (
+            find_prunable_groups(small_network(), 16, asked, BLOCKS)
+            .plan(target(asked).settled(found.ratios))
+            .kept_channels
+        )
         before = timer.exported(subject, "one")
         ratio = timer.compare(
             before, timer.exported(narrowed(subject, target(asked), kept), "two"), (3, 16, 16)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from core.machine.torch_rng import dice
+from core.machine.torch_rng import isolated_rng
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
 
@@ -14,12 +14,12 @@ def test_the_stream_goes_on_as_if_nothing_was_drawn() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    with dice(1):
+    with isolated_rng(1):
         first = torch.rand(3)
-        with dice(2):  # within one thread it is lent again
+        with isolated_rng(2):  # within one thread it is lent again
             torch.rand(3)
     assert torch.equal(torch.rand(3), expected)
-    with dice(1):
+    with isolated_rng(1):
         assert torch.equal(torch.rand(3), first)
 
 

@@ -15,7 +15,7 @@ from core.models.checkpoint import Checkpoint, content_hash, load_checkpoint, sa
 from core.models.cifar_resnet import PadShortcut
 from core.models.settings import BackboneSettings
 from core.models.torchvision_shim import import_torchvision
-from core.stages.prune_channels import PruneChannelsParams, look
+from core.stages.prune_channels import PruneChannelsParams, find_prunable_groups
 from core.surgery.budget import apply
 
 CLASSES = tuple("abcdefg")
@@ -62,8 +62,8 @@ def kept(folder, size: int = 32, name: str = "resnet20", scope: str = "", **sett
     model, network = make(name, **settings)
     if scope:
         halved = PruneChannelsParams(ratio=0.5, scope=scope)
-        prospect = look(model, size, halved, BACKBONES[name].blocks)
-        apply(prospect.groups, prospect.plan(halved))
+        prunable = find_prunable_groups(model, size, halved, BACKBONES[name].blocks)
+        apply(prunable.groups, prunable.plan(halved))
     checkpoint = Checkpoint(model, network, Preprocess(size), CLASSES, {"stage": "pruned", "share": 0.5})
     save_checkpoint(folder, checkpoint)
     return checkpoint

@@ -65,7 +65,7 @@ CONVOLUTIONS = [
 def test_at_full_rank_the_factors_compute_the_same(way, arguments):
     layer = nn.Conv2d(6, 10, **arguments)
     ways = way(layer)
-    factors = ways.factors(tuple(len(kept) for kept in ways.kept))
+    factors = ways.factors(tuple(len(kept) for kept in ways.energy))
     torch.testing.assert_close(
         answers(factors, 2, 6, 13, 12), answers(layer, 2, 6, 13, 12), rtol=1e-4, atol=1e-5
     )
@@ -78,7 +78,7 @@ def test_a_convolution_of_low_tucker_rank_is_found_exactly(arguments):
         core = torch.randn(4, 3, *layer.kernel_size)
         layer.weight.copy_(torch.einsum("sryx,ir,os->oiyx", core, torch.randn(6, 3), torch.randn(10, 4)))
     ways = Tucker(layer)
-    ranks = tuple(rank_for(kept, 1 - 1e-9, 1) for kept in ways.kept)
+    ranks = tuple(rank_for(kept, 1 - 1e-9, 1) for kept in ways.energy)
     assert ranks == (3, 4)
     factors = ways.factors(ranks)
     assert [made.out_channels for made in factors] == [3, 4, 10]
@@ -92,7 +92,7 @@ def test_a_matrix_of_low_rank_is_found_exactly():
     with torch.no_grad():
         layer.weight.copy_(torch.randn(12, 3) @ torch.randn(3, 20))
     ways = TwoFactors(layer)
-    assert rank_for(ways.kept[0], 1 - 1e-9, 1) == 3
+    assert rank_for(ways.energy[0], 1 - 1e-9, 1) == 3
     factors = ways.factors((3,))
     torch.testing.assert_close(factors[1].weight @ factors[0].weight, layer.weight, rtol=1e-4, atol=1e-5)
     assert factors[0].bias is None and torch.equal(factors[1].bias, layer.bias)
@@ -108,7 +108,7 @@ def test_the_error_is_the_tail_of_the_singular_values(rank):
     product, weight = (factors[1].weight @ factors[0].weight).detach(), layer.weight.detach()
     error = (product - weight).double().square().sum()
     assert float(error) == pytest.approx(float(tail.square().sum()), rel=1e-4)
-    assert float(TwoFactors(layer).kept[0][rank - 1]) == pytest.approx(
+    assert float(TwoFactors(layer).energy[0][rank - 1]) == pytest.approx(
         1 - float(error / weight.double().square().sum()), rel=1e-5
     )
 
@@ -190,7 +190,7 @@ def test_padding_like_tensorflows():
     for layer in (plain, Conv2dSame(6, 10, 1, stride=2), Conv2dSame(6, 10, (1, 5), dilation=2)):
         for way in (Tucker, TwoFactors):
             ways = way(layer)
-            factors = ways.factors(tuple(len(kept) for kept in ways.kept))
+            factors = ways.factors(tuple(len(kept) for kept in ways.energy))
             torch.testing.assert_close(
                 answers(factors, 2, 6, 9, 9), answers(layer, 2, 6, 9, 9), rtol=1e-4, atol=1e-5
             )

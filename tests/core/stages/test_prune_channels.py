@@ -17,7 +17,7 @@ from core.models.network_facts import NetworkFacts
 from core.models.settings import BackboneSettings
 from core.records.events import EpochDone, Event
 from core.stages.context import StageContext
-from core.stages.prune_channels import PruneChannels, PruneChannelsParams, look, own_ratios
+from core.stages.prune_channels import PruneChannels, PruneChannelsParams, find_prunable_groups, own_ratios
 from core.surgery.batch_norm import recalibrate
 from core.surgery.budget import Plan, apply
 from core.surgery.groups import channel_groups, count
@@ -45,10 +45,10 @@ def settings(epochs: int = 0, **changes: object) -> PruneChannelsParams:
 def prune(model: nn.Module, size: int = 16, **changes: object) -> tuple[Plan, dict[str, str]]:
     """Cut without training; the plan, and why groups stay."""
     wanted = settings(**changes)
-    prospect = look(model, size, wanted, ("BasicBlock", "InvertedResidual"))
-    chosen = prospect.plan(wanted)
-    apply(prospect.groups, chosen)
-    return chosen, dict(prospect.skipped)
+    prunable = find_prunable_groups(model, size, wanted, ("BasicBlock", "InvertedResidual"))
+    chosen = prunable.plan(wanted)
+    apply(prunable.groups, chosen)
+    return chosen, dict(prunable.skipped)
 
 
 def blocks_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -69,7 +69,7 @@ def weakest(block: nn.Module, count: int) -> list[int]:
 def test_the_channels_with_the_smallest_norm_go_and_no_others():
     original, pruned = network(), network()
     chosen, _ = prune(pruned)
-    assert list(chosen.kept) == [f"{name}.conv1" for name, _ in blocks_of(original)]
+    assert list(chosen.kept_channels) == [f"{name}.conv1" for name, _ in blocks_of(original)]
     for (name, old), (_, new) in zip(blocks_of(original), blocks_of(pruned), strict=True):
         channels = old.conv1.out_channels
         gone = weakest(old, channels // 2)
@@ -111,14 +111,14 @@ def test_the_heads_answers_are_never_pruned(name, head):
     model = network(BackboneSettings(backbone=name, head=head, fem={"place": "pooled"}))
     widths = {group.path: group.channels for group in channel_groups(copy.deepcopy(model), 32, ())[0]}
     chosen, skipped = prune(model, 32, ratio=0.7, scope="whole-groups", round_to=1, prune_fem=True)
-    assert skipped == {} and chosen.kept.keys() == widths.keys()
+    assert skipped == {} and chosen.kept_channels.keys() == widths.keys()
     last = [module for module in model.head.modules() if isinstance(module, nn.Linear)][-1]
     assert last.out_features == 10
-    assert [path for path in chosen.kept if path.startswith("head")] == (
+    assert [path for path in chosen.kept_channels if path.startswith("head")] == (
         ["head.0"] if head == "original" else []
     )
     assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-    for path, kept in chosen.kept.items():
+    for path, kept in chosen.kept_channels.items():
         leader = model.get_submodule(path)
         width = leader.out_channels if isinstance(leader, nn.Conv2d) else leader.out_features
         assert width == kept == max(1, int(widths[path] * 0.3 + 0.5))
@@ -130,13 +130,13 @@ def test_inside_blocks_the_residual_stream_keeps_its_width_and_says_so():
     assert skipped["body.conv1"] == STREAM and list(skipped.values()).count(STREAM) == 1
     assert sum("Feature Enhancement Module" in reason for reason in skipped.values()) == 4
     assert [block.conv2.out_channels for _, block in blocks_of(model)] == [16] * 3 + [32] * 3 + [64] * 3
-    assert not chosen.kept.keys() & skipped.keys()
+    assert not chosen.kept_channels.keys() & skipped.keys()
 
 
 def test_the_fem_is_pruned_when_asked_for():
     model = network()
     chosen, _ = prune(model, prune_fem=True)
-    assert model.fem.deep[0].out_features == chosen.kept["fem.deep.0"] == 16  # of 32
+    assert model.fem.deep[0].out_features == chosen.kept_channels["fem.deep.0"] == 16  # of 32
     assert model.fem.deep[-1].out_features == 64
 
 

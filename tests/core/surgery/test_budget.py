@@ -97,25 +97,28 @@ def test_what_is_predicted_is_what_is_left(name):
 def test_uniform_takes_the_same_share_and_the_least_important():
     model = chain(16, 32, 64)
     groups, chosen = planned(model, Request(0.5, round_to=8))
-    assert list(chosen.kept.values()) == [8, 16, 32] and chosen.off == 0
-    assert chosen.gone["body.0"] == list(range(8))
+    assert list(chosen.kept_channels.values()) == [8, 16, 32] and chosen.deviation == 0
+    assert chosen.removed_units["body.0"] == list(range(8))
     reverse = {group.path: torch.arange(group.units, 0.0, -1) for group in groups}
     _, chosen = planned(model, Request(0.5, round_to=8), reverse)
-    assert chosen.gone["body.0"] == list(range(8, 16))
+    assert chosen.removed_units["body.0"] == list(range(8, 16))
 
 
 def test_global_ranks_all_channels_together():
     model = chain(4, 8)
     scores = {"body.0": torch.tensor([5.0, 1, 6, 7]), "body.3": torch.tensor([2.0, 9, 3, 9, 9, 4, 9, 9])}
     _, chosen = planned(model, Request(1 / 3, "global"), scores)  # 4 of 12: 1, 2, 3, 4
-    assert chosen.gone == {"body.0": [1], "body.3": [0, 2, 5]}
+    assert chosen.removed_units == {"body.0": [1], "body.3": [0, 2, 5]}
 
 
 def test_global_never_takes_more_than_the_largest_share():
     model = chain(8, 8)
     scores = {"body.0": torch.arange(8.0), "body.3": torch.arange(8.0) + 100}
-    assert planned(model, Request(0.5, "global"), scores)[1].kept == {"body.0": 1, "body.3": 7}
-    assert planned(model, Request(0.5, "global", most=0.5), scores)[1].kept == {"body.0": 4, "body.3": 4}
+    assert planned(model, Request(0.5, "global"), scores)[1].kept_channels == {"body.0": 1, "body.3": 7}
+    assert planned(model, Request(0.5, "global", most=0.5), scores)[1].kept_channels == {
+        "body.0": 4,
+        "body.3": 4,
+    }
 
 
 def test_isomorphic_ranks_within_a_kind_of_structure():
@@ -125,9 +128,9 @@ def test_isomorphic_ranks_within_a_kind_of_structure():
         name: torch.arange(8.0) + offset for name, offset in (("body.0", 0), ("body.3", 100), ("body.6", 200))
     }
     _, chosen = planned(model, Request(0.25, "isomorphic", most=0.9), scores)
-    assert chosen.kept == {"body.0": 4, "body.3": 8, "body.6": 6}
+    assert chosen.kept_channels == {"body.0": 4, "body.3": 8, "body.6": 6}
     _, chosen = planned(model, Request(0.25, "global", most=0.9), scores)
-    assert chosen.kept == {"body.0": 2, "body.3": 8, "body.6": 8}
+    assert chosen.kept_channels == {"body.0": 2, "body.3": 8, "body.6": 8}
 
 
 def test_own_shares_hold_whatever_the_others_lose():
@@ -136,8 +139,8 @@ def test_own_shares_hold_whatever_the_others_lose():
     own = own_shares([("body.*", 0.25), ("body.3", 0.0)], groups)
     assert own == {"body.0": 0.25, "body.3": 0.0, "body.6": 0.25}
     for ranking in ("uniform", "global"):
-        _, chosen = planned(model, Request(0.5, ranking, own={"body.0": 0.25, "body.3": 0.0}))
-        assert chosen.kept == {"body.0": 12, "body.3": 16, "body.6": 8}
+        _, chosen = planned(model, Request(0.5, ranking, own_shares={"body.0": 0.25, "body.3": 0.0}))
+        assert chosen.kept_channels == {"body.0": 12, "body.3": 16, "body.6": 8}
 
 
 @pytest.mark.parametrize(
@@ -169,10 +172,10 @@ def test_a_budget_is_met_within_one_percent(name, share, ranking):
     budget = Budget("MACs", share * baseline.macs, baseline.macs, partial(macs, costs))
     chosen = plan(groups, ascending(groups, 0.97), costs, Request(budget, ranking, round_to=8, most=0.9))
     assert abs(chosen.macs / baseline.macs - share) < 0.01
-    assert chosen.off == pytest.approx(chosen.macs / baseline.macs - share)
+    assert chosen.deviation == pytest.approx(chosen.macs / baseline.macs - share)
     assert all(
         kept % 8 == 0 or kept == group.channels
-        for group, kept in zip(groups, chosen.kept.values(), strict=True)
+        for group, kept in zip(groups, chosen.kept_channels.values(), strict=True)
     )
 
 
@@ -185,9 +188,9 @@ def test_single_groups_close_what_rounding_leaves_open():
                   for widths in ((a, b, c) for a in (32, 64) for b in (32, 64) for c in (32, 64))]  # fmt: skip
     budget = macs_budget(model, costs, 0.745)
     chosen = plan(groups, ascending(groups), costs, Request(budget, round_to=32))
-    best = min(candidates, key=lambda kept: abs(costs.count(kept).macs - budget.wanted))
-    assert chosen.kept == best and len(set(best.values())) == 2
-    assert chosen.off == pytest.approx((costs.count(best).macs - budget.wanted) / budget.baseline)
+    best = min(candidates, key=lambda kept: abs(costs.count(kept).macs - budget.target))
+    assert chosen.kept_channels == best and len(set(best.values())) == 2
+    assert chosen.deviation == pytest.approx((costs.count(best).macs - budget.target) / budget.baseline)
 
 
 @pytest.mark.parametrize(
@@ -217,9 +220,9 @@ def test_shares_are_of_the_first_network_when_some_went_before(ranking):
     groups, chosen = planned(model, Request(0.25, ranking))
     original = {group.path: group.channels for group in groups}
     apply(groups, chosen)
-    assert sum(chosen.kept.values()) == 48
+    assert sum(chosen.kept_channels.values()) == 48
     _, again = planned(model, Request(0.5, ranking, original=original))
-    assert sum(again.kept.values()) == 32
+    assert sum(again.kept_channels.values()) == 32
 
 
 def test_a_plan_for_a_large_network_takes_far_less_than_a_second():

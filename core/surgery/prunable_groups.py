@@ -1,7 +1,8 @@
 """What can go from a network: its groups of channels, how much each matters, and plans for them.
 
 Found once, then asked for plans, which cost milliseconds. Everywhere here `settings` are the
-`PruneChannelsParams` of channel pruning, which stands on a higher floor; like its, this file is readable without torch.
+`PruneChannelsParams` of channel pruning, a module that may import this one but not the other way round; like that one, this file is
+readable without torch.
 """
 
 import re
@@ -32,17 +33,17 @@ def own_ratios(text: str) -> list[tuple[str, float]]:
     Raises:
         EspalierError: when the text is not of this form.
     """
-    found = [_PAIR.fullmatch(part.strip()) for part in text.split(",") if part.strip()]
-    if not all(found):
+    matches = [_PAIR.fullmatch(part.strip()) for part in text.split(",") if part.strip()]
+    if not all(matches):
         raise EspalierError(
             f"Expected layers with their own ratios between commas, received {text!r}.",
             "Write pairs such as body.layer1.*=0.2, each ratio from 0 to below 1.",
         )
-    return [(pair[1], float(pair[2])) for pair in found if pair]
+    return [(pair[1], float(pair[2])) for pair in matches if pair]
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class OriginalSize:
     """The network before its first pruning.
 
     Attributes:
@@ -55,7 +56,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Prospect:
+class PrunableGroups:
     """What can go from a network: found once, then asked for plans, which cost milliseconds.
 
     Attributes:
@@ -67,10 +68,10 @@ class Prospect:
     skipped: list[tuple[str, str]]
     scores: "dict[str, Tensor]"
     costs: "CostModel"
-    start: Start
+    start: OriginalSize
 
     def plan(self, settings: Any, done: float = 1.0, latency: "Cost | None" = None) -> "Plan":
-        """What goes by these settings; only scope, FEM and importance have to be those of `look`.
+        """What goes by these settings; only scope, FEM and importance have to be those of `find_prunable_groups`.
 
         Args:
             done: the part of the whole way that this pruning is to reach.
@@ -82,7 +83,7 @@ class Prospect:
         """
         from core.surgery.budget import Request, own_shares, plan
 
-        own = own_shares(own_ratios(settings.own_ratios), self.groups, [path for path, _ in self.skipped])
+        shares = own_shares(own_ratios(settings.own_ratios), self.groups, [path for path, _ in self.skipped])
         request = Request(
             goal=settings.ratio * done
             if settings.target == "ratio"
@@ -90,7 +91,7 @@ class Prospect:
             ranking=settings.ranking,
             round_to=settings.round_to,
             most=settings.largest_share,
-            own={path: share * done for path, share in own.items()},
+            own_shares={path: share * done for path, share in shares.items()},
             original=self.start.channels,
         )
         return plan(self.groups, self.scores, self.costs, request)
@@ -110,29 +111,29 @@ class Prospect:
         if latency is not None and settings.target == "latency":
             return Budget("latency", 1 - (1 - settings.latency) * done, 1.0, latency)
         counts = self.start.counts
-        label, whole, wanted = {
+        label, whole, target = {
             "macs": ("MACs", counts.macs, settings.budget * counts.macs),
             "parameters": ("parameters", counts.params, settings.budget * counts.params),
             "size": ("size", counts.params, settings.size_mb * _MB / _BYTES),
             "latency": ("MACs", counts.macs, settings.latency * counts.macs),
         }[settings.target]
 
-        def measure(kept: dict[str, int]) -> float:
-            now = self.costs.count(kept)
+        def measure(channels: dict[str, int]) -> float:
+            now = self.costs.count(channels)
             return now.macs if label == "MACs" else now.params
 
-        return Budget(label, whole - (whole - wanted) * done, whole, measure)
+        return Budget(label, whole - (whole - target) * done, whole, measure)
 
 
-def look(
+def find_prunable_groups(
     model: "ImageClassifier",
     size: int,
     settings: Any,
     blocks: tuple[str, ...],
     seed: int = 0,
     batches: "Iterable[Batch]" = (),
-    start: Start | None = None,
-) -> Prospect:
+    start: OriginalSize | None = None,
+) -> PrunableGroups:
     """What can go from a network, and how much each channel matters.
 
     Args:
@@ -155,14 +156,14 @@ def look(
     skipped += missing.items()
     groups = [group for group in groups if group.path in scores]
     if not groups:
-        raise nothing_goes(skipped)
-    return Prospect(
+        raise no_removable_channels(skipped)
+    return PrunableGroups(
         groups, skipped, comparable(scores, settings.importance), CostModel(model, groups, size),
-        start or Start(counts, {group.path: group.channels for group in groups}),
+        start or OriginalSize(counts, {group.path: group.channels for group in groups}),
     )  # fmt: skip
 
 
-def nothing_goes(skipped: list[tuple[str, str]]) -> EspalierError:
+def no_removable_channels(skipped: list[tuple[str, str]]) -> EspalierError:
     """The error of a pruning that would remove no channel, with the most frequent reason."""
     [(reason, count)] = Counter(reason for _, reason in skipped).most_common(1) or [("it has none", 0)]
     return EspalierError(
