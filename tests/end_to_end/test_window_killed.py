@@ -124,7 +124,10 @@ def test_a_killed_run_is_said_within_two_seconds_and_ends_with_the_same_weights(
         if place == "killed":
             wait_for_epochs(qtbot, run, 2)
             before = time.monotonic()
-            assert ending(qtbot, window, lambda run=run: os.kill(run.info.process["pid"], signal.SIGKILL)) == "interrupted"
+            assert (
+                ending(qtbot, window, lambda run=run: os.kill(run.info.process["pid"], signal.SIGKILL))
+                == "interrupted"
+            )
             assert time.monotonic() - before < 2
             window.actions_.resume_run.trigger()
         assert ending(qtbot, window) == "completed"
