@@ -4,7 +4,7 @@
 
 A timer ticks every 16 ms on the window's thread while the real window runs a pipeline (by
 default the Quick tour with 3 000 training images and one epoch a stage) with live curves, and its
-theme is changed every eight seconds. With `--busy` one process a core does nothing but count meanwhile.
+theme is changed every thirty seconds. With `--busy` one process a core does nothing but count meanwhile.
 Reported are the gaps between ticks, after PyTorch has been imported; the theme's own changes count too.
 Expected: 99 of 100 gaps under 50 ms, and none above 300 ms. Needs no display (offscreen).
 """
@@ -31,7 +31,7 @@ from gui.app import make_application, make_window
 from gui.base.worker import Worker
 from gui.shell.main_window import MainWindow
 
-_THEME_MS = 8000
+_THEME_MS = 30_000
 
 
 class Ticks:
@@ -70,7 +70,9 @@ class Themes:
 
 
 def count() -> None:
-    """Keep a core busy."""
+    """Keep a core busy, as somebody else's program does: in a session of its own."""
+    if sys.platform != "win32":
+        os.setsid()
     number = 0
     while True:
         number += 1
