@@ -24,10 +24,11 @@ def main() -> int:
     _give_streams()
     _give_back_library_path()
     from core.machine.child import child_main, is_child
+    from core.machine.processes import RUN_FLAG
 
     if is_child(sys.argv):
         child_main(sys.argv)
-    if len(sys.argv) == 3 and sys.argv[1] == "--espalier-run":
+    if len(sys.argv) == 3 and sys.argv[1] == RUN_FLAG:
         from core.engine.run_process import main as run_process
 
         return run_process(sys.argv)

@@ -17,8 +17,8 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
 from core.engine.options import Options
-from core.engine.run_process import CONTROL, LOG, RUN_FLAG
-from core.machine.processes import environment, exit_in_words, kill_tree, own_program
+from core.engine.run_process import CONTROL, LOG
+from core.machine.processes import RUN_FLAG, environment, exit_in_words, kill_tree, own_program
 from core.records.events import Event, RunDone, RunPaused, event_from
 from core.runs.event_log import EventTail
 from core.runs.home import Home

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-RUN_FLAG = "--espalier-run"
 CONTROL = "control.jsonl"
 LOG = "run.log"
 _POLL_SECONDS = 0.1

@@ -30,13 +30,12 @@ from core.common.errors import EspalierError, Fault, Stopped
 from core.common.logs import passed_over
 from core.machine.child_server import serve
 from core.machine.jobs import Job, ProgressCallback, name_of, words_of
-from core.machine.processes import environment, exit_in_words, kill_tree, own_program
+from core.machine.processes import CHILD_FLAG, environment, exit_in_words, kill_tree, own_program
 
 _log = logging.getLogger(__name__)
 
 Kind = Literal["tool", "measure"]
 
-CHILD_FLAG = "--espalier-child"
 _TAIL_BYTES = 6000
 _CLOSE_SECONDS = 2.0
 

@@ -17,6 +17,7 @@ MEMORY_ADVICE = (
     "The system may have run out of memory: close other programs or choose a smaller batch, image size "
     "or model, and try again."
 )
+CHILD_FLAG, RUN_FLAG = "--espalier-child", "--espalier-run"  # what a packaged program is started as
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _NATIVE_CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"}
 _CRASH_ADVICE = (

@@ -17,8 +17,8 @@ import pytest
 import core
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
-from core.machine.child import CHILD_FLAG, Child, child_command, is_child
-from core.machine.processes import environment
+from core.machine.child import Child, child_command, is_child
+from core.machine.processes import CHILD_FLAG, environment
 
 JOBS = Path(__file__).parent / "child_jobs"
 
