@@ -12,7 +12,7 @@ from core.common.errors import Stopped
 
 
 class RunControl:
-    """The steering wheel of one run; shared by the person's thread and the working thread."""
+    """Stop, pause and finish requests of one run; shared by the person's thread and the working thread."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()

@@ -63,9 +63,9 @@ class ParameterDeclaration:
         """What this group's default sets differently from its own declaration, as plain data."""
         if self.group is None or not isinstance(self.default, BaseModel):
             return {}
-        own = self.default.model_dump(mode="json")
+        defaults = self.default.model_dump(mode="json")
         plain = {field.name: plain_value(field.default) for field in declarations(self.group)}
-        return {name: value for name, value in own.items() if plain.get(name) != value}
+        return {name: value for name, value in defaults.items() if plain.get(name) != value}
 
     @property
     def empty_means(self) -> str:
@@ -128,20 +128,20 @@ def _kind(annotation: Any) -> Kind:
         return "choice"
     if isinstance(annotation, type) and issubclass(annotation, Params):
         return "group"
-    known: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "text"}
-    if annotation not in known:
+    kinds: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "text"}
+    if annotation not in kinds:
         raise TypeError(f"a form knows no widget for {annotation!r}")
-    return known[annotation]
+    return kinds[annotation]
 
 
 def _bounds(info: FieldInfo) -> dict[str, float]:
-    found = {}
+    bounds = {}
     for item in info.metadata:
         for key in ("ge", "gt", "le", "lt"):
             value = getattr(item, key, None)
             if value is not None:
-                found[key] = value
-    return found
+                bounds[key] = value
+    return bounds
 
 
 def _number(value: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""What a disk has to say: that it is full, and what kind it is. Imports no library."""
+"""Whether a disk is full, and what file system it has. Imports no library."""
 
 import errno
 from pathlib import Path
@@ -13,18 +13,20 @@ _NETWORK_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "afs", "lustre"
 
 def full_disk(error: BaseException) -> EspalierError | None:
     """The failure in words when the disk or a quota is full, here or in what caused `error`; else None."""
-    seen: BaseException | None = error
-    while seen is not None:
-        number = seen.errno if isinstance(seen, OSError) else None
-        if number in _FULL or any(words in str(seen).lower() for words in _WORDS):
-            place = f" while writing {seen.filename}" if isinstance(seen, OSError) and seen.filename else ""
+    cause: BaseException | None = error
+    while cause is not None:
+        number = cause.errno if isinstance(cause, OSError) else None
+        if number in _FULL or any(words in str(cause).lower() for words in _WORDS):
+            place = (
+                f" while writing {cause.filename}" if isinstance(cause, OSError) and cause.filename else ""
+            )
             return EspalierError(
                 f"The disk or your quota on it is full{place}.",
                 "Free some space (the caches may be deleted at any time), or name another folder in "
                 "ESPALIER_HOME; then go on with the run.",
-                str(seen),
+                str(cause),
             )
-        seen = seen.__cause__ or seen.__context__
+        cause = cause.__cause__ or cause.__context__
     return None
 
 
@@ -35,10 +37,10 @@ def file_system_of(folder: Path) -> str:
         return "unknown"
     best, kind, place = "", "unknown", folder.resolve()
     for line in mounts.read_text(errors="replace").splitlines():
-        _, point, found, *_ = line.split()
+        _, point, file_system, *_ = line.split()
         point = point.replace("\\040", " ")
         if place.is_relative_to(point) and len(point) >= len(best):
-            best, kind = point, found
+            best, kind = point, file_system
     return kind
 
 

@@ -46,10 +46,10 @@ class Params(BaseModel):
                 raise TypeError(
                     f"{cls.__name__}.{name}: 'when' names {condition.name!r}, which is no other field"
                 )
-            known = tuple(choices_of(cls.model_fields[condition.name]))
-            if known and not set(condition.values) <= set(known):
+            choices = tuple(choices_of(cls.model_fields[condition.name]))
+            if choices and not set(condition.values) <= set(choices):
                 raise TypeError(
-                    f"{cls.__name__}.{name}: 'when' expects one of {known}, not {condition.values}"
+                    f"{cls.__name__}.{name}: 'when' expects one of {choices}, not {condition.values}"
                 )
 
 
@@ -100,8 +100,8 @@ def choices_of(info: FieldInfo) -> dict[str, str]:
     if get_origin(info.annotation) is not Literal:
         return {}
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    told: Any = extra.get("choices") or {}
-    return {str(value): str(told.get(str(value), "")) for value in get_args(info.annotation)}
+    descriptions: Any = extra.get("choices") or {}
+    return {str(value): str(descriptions.get(str(value), "")) for value in get_args(info.annotation)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +137,10 @@ def when_of(text: str) -> When | None:
     """
     if not text:
         return None
-    found = _WHEN.fullmatch(text)
-    if found is None:
+    match = _WHEN.fullmatch(text)
+    if match is None:
         raise ValueError(f"expected a condition such as 'target=ratio', received {text!r}")
-    name, sign, values = found[1], found[2] or "", tuple((found[3] or "").split("|"))
+    name, sign, values = match[1], match[2] or "", tuple((match[3] or "").split("|"))
     if sign == ">":
         float(values[0])
     return When(name, sign, values if sign else ())
@@ -155,9 +155,9 @@ def _completed(model: type[BaseModel], content: Any) -> Any:
         return content
     completed = dict(content)
     for name, field in model.model_fields.items():
-        default, given = field.default, completed.get(name)
-        if isinstance(default, Params) and isinstance(given, dict):
-            merged = {**default.model_dump(mode="json", exclude_unset=True), **given}
+        default, value = field.default, completed.get(name)
+        if isinstance(default, Params) and isinstance(value, dict):
+            merged = {**default.model_dump(mode="json", exclude_unset=True), **value}
             completed[name] = _completed(type(default), merged)
     return completed
 

@@ -19,9 +19,9 @@ def existing(path: str | Path, base: Path) -> Path:
     Raises:
         EspalierError: when there is nothing.
     """
-    found = resolved(path, base)
-    if not found.exists():
+    target = resolved(path, base)
+    if not target.exists():
         raise EspalierError(
-            f"Expected a file or folder at {found}, found none.", "Correct the path in the pipeline."
+            f"Expected a file or folder at {target}, found none.", "Correct the path in the pipeline."
         )
-    return found
+    return target

@@ -36,11 +36,11 @@ def kind_of(value: Any) -> str:
 
 def in_words(error: ValidationError, prefix: Place = ()) -> list[Problem]:
     """pydantic's findings in the words of this application."""
-    found = []
+    problems = []
     for item in error.errors():
         place = (*prefix, *item["loc"])
-        found.append(_problem(item["type"], item.get("ctx", {}), item["input"], item["msg"], place))
-    return found
+        problems.append(_problem(item["type"], item.get("ctx", {}), item["input"], item["msg"], place))
+    return problems
 
 
 _BOUNDS = {

@@ -116,18 +116,18 @@ def _build(node: yaml.Node, place: Place, parsed: Parsed) -> Any:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else str(key_node.start_mark)
-            here = (*place, key)
+            item_place = (*place, key)
             if key in result:
                 parsed.problems.append(
                     Problem(
                         f"The key {key!r} stands here twice.",
                         "Remove one of the two.",
-                        here,
+                        item_place,
                         key_node.start_mark.line + 1,
                     )
                 )
-            parsed.lines[here] = key_node.start_mark.line + 1
-            result[key] = _build(value_node, here, parsed)
+            parsed.lines[item_place] = key_node.start_mark.line + 1
+            result[key] = _build(value_node, item_place, parsed)
         return result
     if isinstance(node, yaml.SequenceNode):
         return [_build(item, (*place, index), parsed) for index, item in enumerate(node.value)]

@@ -2,7 +2,7 @@
 
 A `Child` runs named jobs in a process of its own: the *tool* kind (torch: export,
 quantization, predictions) and the *measure* kind (ONNX Runtime and NumPy only; an import of
-torch is refused there). Both are given file paths, never modules.
+torch is refused there). Both receive file paths, never modules.
 
 Protocol, one JSON object a line. To the child: ``{id, job, arguments}``. From it:
 ``{id, taken}``, then ``{id, progress, text}`` any number of times, then ``{id, result}`` or
@@ -10,7 +10,7 @@ Protocol, one JSON object a line. To the child: ``{id, job, arguments}``. From i
 keeps the protocol on a private copy of it and points the public one at standard error, which
 goes to a log. The child exits when its input closes, so it never outlives the program.
 
-A job is a function of a module of `core` (`core.machine.jobs`), given as itself: ``child.call(export_onnx, {…})``.
+A job is a function of a module of `core` (`core.machine.jobs`), passed as the function itself: ``child.call(export_onnx, {…})``.
 """
 
 import json
@@ -63,7 +63,7 @@ class Child:
     ) -> None:
         self.kind = kind
         self._env = environment(threads, env)
-        self._own_log = log is None
+        self._temporary = log is None
         self._log = log if log is not None else _temporary_log()
         self._busy = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -118,9 +118,9 @@ class Child:
                 _log.warning("A %s process died between two jobs and is replaced.", self.kind)
                 reply = self._guarded(name, request, control, on_progress, timeout)
         if "error" in reply:
-            told = reply["error"]
-            kind = Fault if told.pop("fault") else EspalierError
-            raise kind(**told)
+            error = reply["error"]
+            kind = Fault if error.pop("fault") else EspalierError
+            raise kind(**error)
         return dict(reply["result"])
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class Child:
             killer("closed")
         with self._busy:
             self._end_idle_process()
-            if self._own_log:
+            if self._temporary:
                 self._log.unlink(missing_ok=True)
 
     def renew(self) -> None:
@@ -141,7 +141,7 @@ class Child:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
-            self._bury(self._process)
+            self._reap(self._process)
         if self._process is None:
             self._served = False
             self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +166,7 @@ class Child:
         on_progress: ProgressCallback | None,
         timeout: float | None,
     ) -> dict[str, Any]:
-        """One exchange under the watch of the person's stop, the clock and `close`.
+        """One exchange, ended early by the person's stop, the timeout or `close`.
 
         Raises:
             _DiedIdleError: when a process that served before died before it took this request.
@@ -188,7 +188,7 @@ class Child:
             return reply
         except _EndedError:
             killer.finish()
-            code = self._bury(process)
+            code = self._reap(process)
             why = killer.reason or exit_in_words(code)[0]
             _log.log(
                 logging.INFO if killer.reason else logging.ERROR,
@@ -212,9 +212,9 @@ class Child:
             killer.finish()
             self._killer = None
             if killer.reason:
-                self._bury(process)
+                self._reap(process)
 
-    def _bury(self, process: subprocess.Popen[bytes]) -> int:
+    def _reap(self, process: subprocess.Popen[bytes]) -> int:
         """Kill what is left of the process's group, reap it and return its exit code."""
         kill_tree(process)
         code = process.wait()
@@ -235,7 +235,7 @@ class Child:
                 process.stdin.close()
         with passed_over(_log, "A process does not end by itself and is killed", subprocess.TimeoutExpired):
             process.wait(_CLOSE_SECONDS)
-        self._bury(process)
+        self._reap(process)
 
 
 class _EndedError(Exception):
@@ -247,7 +247,7 @@ class _DiedIdleError(Exception):
 
 
 class _Killer:
-    """Kills one process on behalf of one call, and remembers who asked first."""
+    """Kills one process for one call, and remembers the first reason."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.reason = ""
@@ -268,7 +268,7 @@ class _Killer:
 
 
 class _Exchange:
-    """One request and its answers, and what is worth telling when the process dies instead."""
+    """One request and its answers, and what an error says when the process dies instead."""
 
     def __init__(self, number: int, job: str, request: dict[str, Any], log: Path) -> None:
         self.number = number

@@ -38,9 +38,9 @@ def fingerprint() -> dict[str, Any]:
     return dict(_steady())
 
 
-def fingerprint_hash(found: dict[str, Any] | None = None) -> str:
+def fingerprint_hash(machine: dict[str, Any] | None = None) -> str:
     """SHA-256 of a fingerprint (this machine's unless given)."""
-    plain = found if found is not None else _steady()
+    plain = machine if machine is not None else _steady()
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 

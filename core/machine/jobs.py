@@ -1,8 +1,8 @@
-"""Jobs: functions of `core` that another process runs; who asks names the function itself, the processes its text.
+"""Jobs: functions of `core` that another process runs; callers pass the function, the processes its name as text.
 
 A job is ``def job(arguments: dict, progress: Callable[[float, str], None]) -> dict``: plain data in,
 plain data out. Its module must import nothing heavy (torch, ONNX, ONNX Runtime) before it is called,
-for it is imported by who asks, too.
+for the caller imports it, too.
 """
 
 import importlib
@@ -37,10 +37,10 @@ def job_named(name: str) -> Job:
     if not _is_job_name(name):
         raise EspalierError(f"Expected a job of the form core.module:function, received {name!r}.")
     module, _, function = name.partition(":")
-    found = getattr(importlib.import_module(module), function, None)
-    if not callable(found):
+    job = getattr(importlib.import_module(module), function, None)
+    if not callable(job):
         raise EspalierError(f"The module {module} has no job {function!r}.")
-    return found
+    return job
 
 
 def words_of(name: str) -> str:

@@ -17,24 +17,24 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at the machine.
+    """The load at one moment.
 
     Attributes:
-        cpu: load of all cores since the look before, in %.
+        cpu: load of all cores since the sample before, in %.
         used, total: the machine's memory in bytes; what can be freed at once does not count as used.
-        own: memory of this program and of its children, in bytes.
+        program: memory of this program and of its children, in bytes.
     """
 
     cpu: float
     cores: int
     used: int
     total: int
-    own: int
+    program: int
     gpus: tuple[Gpu, ...] = ()
 
 
 class Sampler:
-    """Looks at the machine again and again; the first CPU load is 0, as there is nothing before it.
+    """Samples the machine; the first CPU load is 0, as there is nothing before it.
 
     Args:
         library: NVML; None loads the system's.
@@ -53,12 +53,12 @@ class Sampler:
             cores=psutil.cpu_count() or 1,
             used=memory.total - memory.available,
             total=memory.total,
-            own=_own_memory(self._process),
+            program=_program_memory(self._process),
             gpus=self._gpus.read(),
         )
 
 
-def _own_memory(process: psutil.Process) -> int:
+def _program_memory(process: psutil.Process) -> int:
     total = 0
     for each in [process, *process.children(recursive=True)]:
         with passed_over(_log, "A process ended while its memory was read", psutil.Error):

@@ -48,7 +48,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The energy of a piece of work: joules, seconds, and in words who counted them."""
+    """The energy of a piece of work: joules, seconds, and in words how they were counted."""
 
     joules: float
     seconds: float
@@ -56,11 +56,11 @@ class Reading:
 
 
 def through() -> str:
-    """Who answers for the GPUs: "NVML" or "nvidia-smi"; empty where the driver shows no GPU."""
+    """Through what the GPUs are read: "NVML" or "nvidia-smi"; empty where the driver shows no GPU."""
     library = _nvml()
     if library is not None:
         return "NVML" if library.nvmlDeviceGetCount() else ""
-    return "nvidia-smi" if _asked("name") is not None else ""
+    return "nvidia-smi" if _query("name") is not None else ""
 
 
 def present() -> bool:
@@ -69,17 +69,17 @@ def present() -> bool:
 
 
 def process_bytes(number: int = 0) -> int | None:
-    """Bytes of device memory that this process holds on its GPU `number`; None where nobody says."""
+    """Bytes of device memory that this process holds on its GPU `number`; None where it is unknown."""
     library = _nvml()
     if library is None:
         return None
-    held = library.nvmlDeviceGetComputeRunningProcesses(_handle(library, number))
-    found = [each.usedGpuMemory for each in held if each.pid == os.getpid()]
-    return sum(found) if found and None not in found else None
+    processes = library.nvmlDeviceGetComputeRunningProcesses(_handle(library, number))
+    used = [process.usedGpuMemory for process in processes if process.pid == os.getpid()]
+    return sum(used) if used and None not in used else None
 
 
 def energy_of(work: Callable[[], object], number: int = 0) -> Reading | None:
-    """Run `work` and give the energy that GPU `number` took meanwhile; None where nobody counts it."""
+    """Run `work` and give the energy that GPU `number` took meanwhile; None where it is not counted."""
     library = _nvml()
     if library is not None:
         handle = _handle(library, number)
@@ -95,9 +95,9 @@ def energy_of(work: Callable[[], object], number: int = 0) -> Reading | None:
         seconds = time.perf_counter() - started
         joules = (library.nvmlDeviceGetTotalEnergyConsumption(handle) - before) / 1e3
         return Reading(joules, seconds, "the GPU's own counter (NVML, whole card)")
-    if _asked("power.draw", number) is None:
+    if _query("power.draw", number) is None:
         return None
-    return _summed(work, lambda: _asked("power.draw", number), "power read through nvidia-smi")
+    return _summed(work, lambda: _query("power.draw", number), "power read through nvidia-smi")
 
 
 def _summed(work: Callable[[], object], watts: Callable[[], float | None], how: str) -> Reading:
@@ -152,7 +152,7 @@ def _handle(library: Any, number: int) -> Any:
     return library.nvmlDeviceGetHandleByUUID(name)
 
 
-def _asked(what: str, number: int = 0) -> Any:
+def _query(what: str, number: int = 0) -> Any:
     """One answer of nvidia-smi, as a number where it is one; None where there is none."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
@@ -200,14 +200,14 @@ class GpuLoads:
 
     def read(self) -> tuple[Gpu, ...]:
         """All GPUs; one that does not answer is left out."""
-        found = []
+        gpus = []
         for name, handle in self._handles:
             load, memory = _Utilization(), _Memory()
             if self._library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)) != 0:
                 continue
             self._library.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(load))  # 0 % where it is unknown
-            found.append(Gpu(name, float(load.gpu), int(memory.used), int(memory.total)))
-        return tuple(found)
+            gpus.append(Gpu(name, float(load.gpu), int(memory.used), int(memory.total)))
+        return tuple(gpus)
 
     def _find(self) -> list[tuple[str, ctypes.c_void_p]]:
         count = ctypes.c_uint()

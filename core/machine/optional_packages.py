@@ -11,15 +11,15 @@ def not_packaged(label: str) -> str:
     return ""
 
 
-def absent(label: str, module: str, wanted: str) -> str:
+def absent(label: str, module: str, requirement: str) -> str:
     """That a module is not there and what brings it, in words; empty where it is there.
 
     Args:
-        label: for people. wanted: what pip installs: a package, or one of Espalier's extras.
+        label: for people. requirement: what pip installs: a package, or one of Espalier's extras.
     """
     if find_spec(module):
         return ""
-    return not_packaged(label) or f"{label} is not installed (pip install {wanted})."
+    return not_packaged(label) or f"{label} is not installed (pip install {requirement})."
 
 
 def extra(name: str) -> str:

@@ -47,20 +47,20 @@ class Policy(Params):
             return None
         return Path(self.storage.replace("{user}", getpass.getuser()))
 
-    def threads_for(self, asked: int, usual: int) -> int:
+    def threads_for(self, requested: int, usual: int) -> int:
         """The threads to take: those asked for (0: the usual number, within the limit).
 
         Raises:
             EspalierError: when more are asked for than the policy allows.
         """
-        if self.threads and asked > self.threads:
+        if self.threads and requested > self.threads:
             raise EspalierError(
-                f"This machine's policy allows at most {self.threads} threads, {asked} were asked for.",
+                f"This machine's policy allows at most {self.threads} threads, {requested} were asked for.",
                 f"Ask for at most {self.threads}. {_ADVICE}",
             )
-        return asked or (min(usual, self.threads) if self.threads else usual)
+        return requested or (min(usual, self.threads) if self.threads else usual)
 
-    def device_for(self, asked: str) -> str:
+    def device_for(self, requested: str) -> str:
         """The device to take, "auto" where neither the person nor the policy decides.
 
         The processor is always allowed: a policy for one GPU keeps people off the others.
@@ -68,12 +68,12 @@ class Policy(Params):
         Raises:
             EspalierError: when another device is asked for than the policy allows.
         """
-        if self.device == "auto" or asked in ("cpu", self.device):
-            return asked
-        if asked == "auto" or (asked == "cuda" and self.device != "cpu"):
+        if self.device == "auto" or requested in ("cpu", self.device):
+            return requested
+        if requested == "auto" or (requested == "cuda" and self.device != "cpu"):
             return self.device
         raise EspalierError(
-            f"This machine's policy allows the device {self.device!r}, {asked!r} was asked for.",
+            f"This machine's policy allows the device {self.device!r}, {requested!r} was asked for.",
             f"Choose the device 'auto' or {self.device!r}. {_ADVICE}",
         )
 

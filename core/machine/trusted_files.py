@@ -69,11 +69,11 @@ class TrustList:
         Raises:
             EspalierError: when the list cannot be read.
         """
-        found = [
+        files = [
             Trusted(digest, str(about.get("file", "")), str(about.get("since", "")))
             for digest, about in self._read().items()
         ]
-        return sorted(found, key=lambda one: (one.file.casefold(), one.since))
+        return sorted(files, key=lambda one: (one.file.casefold(), one.since))
 
     def forget(self, digest: str) -> None:
         """Take the file of this SHA-256 off the list; unknown ones are ignored.

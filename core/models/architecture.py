@@ -65,9 +65,9 @@ def difference(reference: nn.Module, model: nn.Module) -> dict[str, Any]:
     Raises:
         EspalierError: when a change cannot be described.
     """
-    found: dict[str, Any] = {}
-    _compare("", reference, model, found)
-    return found
+    changes: dict[str, Any] = {}
+    _compare("", reference, model, changes)
+    return changes
 
 
 def apply_difference(model: nn.Module, diff: dict[str, Any]) -> None:
@@ -97,9 +97,9 @@ def apply_difference(model: nn.Module, diff: dict[str, Any]) -> None:
 # Describing
 
 
-def _compare(path: str, old: nn.Module, new: nn.Module, found: dict[str, Any]) -> None:
+def _compare(path: str, old: nn.Module, new: nn.Module, changes: dict[str, Any]) -> None:
     if type(old) is not type(new):
-        found[path] = _described(path, new)
+        changes[path] = _described(path, new)
         return
     entry = {"attributes": _attributes(old, new), "tensors": _tensors(path, old, new), "order": []}
     olds, news = dict(old.named_children()), dict(new.named_children())
@@ -107,15 +107,15 @@ def _compare(path: str, old: nn.Module, new: nn.Module, found: dict[str, Any]) -
     if natural != list(news):
         entry["order"] = list(news)
     if changed := {part: value for part, value in entry.items() if value}:
-        found[path] = changed
+        changes[path] = changed
     for name in [*olds, *(name for name in news if name not in olds)]:
         inner = f"{path}.{name}" if path else name
         if name not in news:
-            found[inner] = {"removed": True}
+            changes[inner] = {"removed": True}
         elif name not in olds:
-            found[inner] = _described(inner, news[name])
+            changes[inner] = _described(inner, news[name])
         else:
-            _compare(inner, olds[name], news[name], found)
+            _compare(inner, olds[name], news[name], changes)
 
 
 def _attributes(old: nn.Module, new: nn.Module) -> dict[str, Any]:
@@ -180,8 +180,8 @@ def _class_of(kind: str) -> type[nn.Module]:
     place, name = _TYPES[kind][0].split(":")
     if not place.startswith(("torch.", "core.")):
         import_torchvision()
-    found: type[nn.Module] = getattr(importlib.import_module(place), name)
-    return found
+    module_class: type[nn.Module] = getattr(importlib.import_module(place), name)
+    return module_class
 
 
 # Making

@@ -39,8 +39,8 @@ def torchvision_mobilenet(
     """
     network = import_torchvision().models.get_model(name, weights=None, num_classes=classes)
     [channels, *more] = [layer.in_features for layer in network.classifier if isinstance(layer, nn.Linear)]
-    own = settings.head == "original" and more
-    head = network.classifier if own else nn.Linear(channels, classes)
+    original = settings.head == "original" and more
+    head = network.classifier if original else nn.Linear(channels, classes)
     return ImageClassifier(network.features, channels, head, settings.fem)
 
 

@@ -151,10 +151,10 @@ def backbone(name: str) -> Backbone:
         EspalierError: when there is none (the message lists those there are, or timm's nearest), or
             it is a person's own and its file was not opened yet.
     """
-    if found := _TIMM.fullmatch(name):
+    if match := _TIMM.fullmatch(name):
         from core.models.timm_networks import describe
 
-        return describe(found[1])
+        return describe(match[1])
     if name.startswith(OWN):
         from core.models.python_source import opened
 
@@ -169,7 +169,7 @@ def backbone(name: str) -> Backbone:
 
 def own_name(name: str, names: Sequence[tuple[str, str]]) -> str:
     """A published tensor's name in this project (`fc.weight` → `head.weight`)."""
-    for published, own in names:
+    for published, ours in names:
         if name.startswith(published):
-            return own + name.removeprefix(published)
+            return ours + name.removeprefix(published)
     return name

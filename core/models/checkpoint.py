@@ -124,10 +124,10 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
 def content_hash(folder: Path) -> str:
     """SHA-256 of what a checkpoint is: its weights file and its architecture (not its versions)."""
     architecture = _read_architecture(folder)
-    kept = {name: architecture[name] for name in ("network", "classes", "preprocess", "diff")}
+    content = {name: architecture[name] for name in ("network", "classes", "preprocess", "diff")}
     if architecture.get("constraints"):
-        kept["constraints"] = architecture["constraints"]
-    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+        content["constraints"] = architecture["constraints"]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     digest.update((folder / WEIGHTS).read_bytes())
     return digest.hexdigest()
 
@@ -158,16 +158,16 @@ def _reference(network: BackboneSettings, classes: int, size: int) -> ImageClass
 def _read_architecture(folder: Path) -> dict[str, Any]:
     try:
         architecture = json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8"))
-        found = architecture["format"]
+        format_number = architecture["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EspalierError(
             f"Expected a checkpoint (architecture.json and weights.safetensors) in {folder}, found none that can be read.",
             "Pick a stage's checkpoint folder.",
             repr(error),
         ) from error
-    if found != FORMAT:
+    if format_number != FORMAT:
         raise EspalierError(
-            f"The checkpoint in {folder} has format {found}; this version of Espalier reads format {FORMAT}.",
+            f"The checkpoint in {folder} has format {format_number}; this version of Espalier reads format {FORMAT}.",
             "Open it with the version that wrote it, or a newer one.",
         )
     return dict(architecture)

@@ -52,9 +52,9 @@ class SharedPattern:
 
     def __init__(self, values: Tensor):
         flat = values.detach().reshape(-1)
-        found, self._group, self._count = torch.unique(flat, return_inverse=True, return_counts=True)
+        values, self._group, self._count = torch.unique(flat, return_inverse=True, return_counts=True)
         self._first = self._group.argsort(stable=True)[self._count.cumsum(0) - self._count]
-        self._zero = found == 0
+        self._zero = values == 0
 
     def tie_gradient(self, gradient: Tensor) -> None:
         flat = gradient.reshape(-1).double()
@@ -74,18 +74,18 @@ class SharedPattern:
 class Keeper:
     """Keeps the patterns of a network's parameters; its methods are hooks of the training loop."""
 
-    kept: list[tuple[nn.Parameter, Pattern]]
+    patterns: list[tuple[nn.Parameter, Pattern]]
 
     def after_backward(self, model: nn.Module) -> None:
         """Before the optimiser sees the gradients: momentum never collects what may not change."""
-        for parameter, pattern in self.kept:
+        for parameter, pattern in self.patterns:
             if parameter.grad is not None:
                 pattern.tie_gradient(parameter.grad)
 
     @torch.no_grad()
     def after_step(self, model: nn.Module) -> None:
         """After each optimiser step: rounding and weight decay cannot break a pattern either."""
-        for parameter, pattern in self.kept:
+        for parameter, pattern in self.patterns:
             pattern.tie_values(parameter)
 
 
@@ -102,10 +102,10 @@ def keeper(model: nn.Module) -> Keeper | None:
         "sparse": SparsePattern,
         "shared": SharedPattern,
     }
-    kept: list[tuple[nn.Parameter, Pattern]] = [
+    patterns: list[tuple[nn.Parameter, Pattern]] = [
         (parameters[name], kinds[kind](parameters[name])) for name, kind in constraints.items()
     ]
-    return Keeper(kept) if kept else None
+    return Keeper(patterns) if patterns else None
 
 
 def constrain(model: nn.Module, names: Iterable[str], kind: Kind) -> None:

@@ -25,13 +25,13 @@ def weights_here(arguments: dict[str, Any], progress: Callable[[float, str], Non
     """Job: every backbone with ImageNet weights; `weights` lists id, title, path and bytes (0: not here)."""
     from core.models.weights import imagenet_file
 
-    found = []
-    for known in BACKBONES.values():
-        if known.imagenet:
-            path = imagenet_file(known)
+    listed = []
+    for entry in BACKBONES.values():
+        if entry.imagenet:
+            path = imagenet_file(entry)
             size = path.stat().st_size if path.is_file() else 0
-            found.append({"id": known.id, "title": known.title, "path": str(path), "bytes": size})
-    return {"weights": found}
+            listed.append({"id": entry.id, "title": entry.title, "path": str(path), "bytes": size})
+    return {"weights": listed}
 
 
 def fetch_weights(arguments: dict[str, Any], progress: Callable[[float, str], None]) -> dict[str, Any]:
@@ -44,24 +44,24 @@ def fetch_weights(arguments: dict[str, Any], progress: Callable[[float, str], No
     """
     from core.models.weights import download_imagenet, imagenet_file, imagenet_url
 
-    wanted = backbone(arguments["backbone"])
-    site_policy().allow_download(f"the ImageNet weights of {wanted.title}")
-    folder = imagenet_file(wanted).parent
+    network = backbone(arguments["backbone"])
+    site_policy().allow_download(f"the ImageNet weights of {network.title}")
+    folder = imagenet_file(network).parent
     folder.mkdir(parents=True, exist_ok=True)
     before = set(folder.rglob("*"))
-    total, ended = _size_there(imagenet_url(wanted)), threading.Event()
+    total, ended = _size_there(imagenet_url(network)), threading.Event()
 
     def tell() -> None:
         while not ended.wait(_LOOK_SECONDS):
             received = _received(folder, before)
             share = min(1.0, received / total) if total else 0.0
             of = f" of {total / 1e6:.0f}" if total else ""
-            progress(share, f"Downloading {wanted.title}: {received / 1e6:.0f}{of} MB")
+            progress(share, f"Downloading {network.title}: {received / 1e6:.0f}{of} MB")
 
     teller = threading.Thread(target=tell, daemon=True)
     teller.start()
     try:
-        path = download_imagenet(wanted)
+        path = download_imagenet(network)
     finally:
         ended.set()
         teller.join()

@@ -1,4 +1,4 @@
-"""What is known beforehand of what a source or a stage leaves. Readable without torch.
+"""Forecasts of the network that a source or a stage leaves. Readable without torch.
 
 Sources and stages forecast with these; `core.whatif` asks them. It stands below surgery, so what a pruning
 chose from (`core.surgery.prunable_groups.PrunableGroups`) is opaque here.
@@ -112,7 +112,7 @@ class StageForecast:
 
 
 @dataclass(slots=True)
-class Recent:
+class RecentCache:
     """The last few things made, by key."""
 
     entries: OrderedDict[str, Any] = field(default_factory=OrderedDict)

@@ -28,5 +28,5 @@ class NetworkFacts:
             return self.title, self.blocks
         if self.network is None or self.network.backbone not in BACKBONES:
             return None
-        found = BACKBONES[self.network.backbone]
-        return found.title, found.blocks
+        backbone = BACKBONES[self.network.backbone]
+        return backbone.title, backbone.blocks

@@ -77,9 +77,9 @@ def python_network(settings: BackboneSettings, classes: int, image_size: int, na
     images = torch.randn(2, 3, image_size, image_size, generator=torch.Generator().manual_seed(_SEED))
     logits, path = _try(network, images, title)
     if not isinstance(logits, Tensor) or logits.shape != (2, classes):
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        received = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise EspalierError(
-            f"{title} gave {found} for two images, expected logits of shape (2, {classes}).",
+            f"{title} gave {received} for two images, expected logits of shape (2, {classes}).",
             "Return the logits alone, one for every class.",
         )
     if not path:
@@ -112,7 +112,7 @@ def _try(network: nn.Module, images: Tensor, title: str) -> tuple[Tensor, str]:
         if isinstance(module, nn.Linear) and path
     ]
     try:
-        given = network.eval()(images)
+        logits = network.eval()(images)
     except Exception as error:
         raise EspalierError(
             f"{title} stopped on two images of {images.shape[-1]} px: {type(error).__name__}: {error}.",
@@ -122,6 +122,6 @@ def _try(network: nn.Module, images: Tensor, title: str) -> tuple[Tensor, str]:
     finally:
         for hook in hooks:
             hook.remove()
-    last = [path for path, features, output in calls if output is given and features.ndim == 2]
+    last = [path for path, features, output in calls if output is logits and features.ndim == 2]
     once = [path for path in last if [called for called, *_ in calls].count(path) == 1]
-    return given, once[0] if once else ""
+    return logits, once[0] if once else ""

@@ -137,8 +137,8 @@ class PythonNetwork:
 
     def call(self) -> dict[str, Any]:
         """All but the code, as JSON data."""
-        kept = {name: value for name, value in asdict(self).items() if name != "code"}
-        return json.loads(json.dumps(kept))
+        settings = {name: value for name, value in asdict(self).items() if name != "code"}
+        return json.loads(json.dumps(settings))
 
     def backbone(self) -> Backbone:
         """The network as an entry of the catalogue."""
@@ -161,10 +161,10 @@ def open_python(settings: PythonSettings, base: Path, trusted: TrustList) -> Bac
     """
     path = resolved(settings.path, base)
     code = _read(path)
-    found = hashlib.sha256(code).hexdigest()
-    if settings.trusted_sha256 not in ("", found):
+    digest = hashlib.sha256(code).hexdigest()
+    if settings.trusted_sha256 not in ("", digest):
         raise EspalierError(
-            f"{path} is not the file that this pipeline was made with: its SHA-256 is {found}, "
+            f"{path} is not the file that this pipeline was made with: its SHA-256 is {digest}, "
             f"expected {settings.trusted_sha256}.",
             "Put the former file back, or take its hash out of the settings if you want the new one.",
         )

@@ -129,20 +129,24 @@ def fit_positions(model: nn.Module, state: dict[str, Tensor]) -> list[str]:
         A sentence where that was needed.
     """
     notes = []
-    for name, own in model.named_parameters():
-        given = state.get(name)
-        if not name.endswith("pos_embed") or given is None or given.shape == own.shape:
+    for name, parameter in model.named_parameters():
+        stored = state.get(name)
+        if not name.endswith("pos_embed") or stored is None or stored.shape == parameter.shape:
             continue
         network = model.get_submodule(name.rpartition(".")[0])
-        if given.ndim != own.ndim or given.shape[-1] != own.shape[-1] or not hasattr(network, "patch_embed"):
+        if (
+            stored.ndim != parameter.ndim
+            or stored.shape[-1] != parameter.shape[-1]
+            or not hasattr(network, "patch_embed")
+        ):
             continue
         from timm.layers import resample_abs_pos_embed
 
         grid = network.patch_embed.grid_size
-        prefix = own.shape[1] - grid[0] * grid[1]
-        state[name] = resample_abs_pos_embed(given, list(grid), num_prefix_tokens=prefix)
+        prefix = parameter.shape[1] - grid[0] * grid[1]
+        state[name] = resample_abs_pos_embed(stored, list(grid), num_prefix_tokens=prefix)
         notes.append(
-            f"The position embeddings were resampled from {given.shape[1]} to {own.shape[1]} tokens, "
+            f"The position embeddings were resampled from {stored.shape[1]} to {parameter.shape[1]} tokens, "
             "because the images have another size than those the weights were made with."
         )
     return notes
@@ -159,9 +163,9 @@ def imagenet_file(backbone: Backbone) -> Path:
     if not backbone.imagenet:
         raise EspalierError(f"{backbone.title} has no ImageNet weights.", "Choose random weights or a file.")
     package, _, inside = backbone.package.partition("/")
-    found = importlib.util.find_spec(package) if package else None
-    if found is not None and found.submodule_search_locations:
-        return Path(found.submodule_search_locations[0]) / inside
+    spec = importlib.util.find_spec(package) if package else None
+    if spec is not None and spec.submodule_search_locations:
+        return Path(spec.submodule_search_locations[0]) / inside
     name = backbone.imagenet.split("/")[1] + ".safetensors" if _on_hub(backbone) else imagenet_url(backbone)
     return Path(torch.hub.get_dir()) / "checkpoints" / name.rsplit("/", 1)[-1]
 

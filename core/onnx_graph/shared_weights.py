@@ -35,15 +35,15 @@ def compact(model: "onnx.ModelProto") -> Compacted:
     from onnx import TensorProto, helper, numpy_helper
 
     opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    kept, nodes, before, after = [], [], 0, 0
+    initialisers, nodes, before, after = [], [], 0, 0
     for tensor in model.graph.initializer:
         array = numpy_helper.to_array(tensor)
         stored = _stored(tensor.name, array, opset) if array.dtype == "float32" and array.ndim else []
         size = sum(len(part.raw_data) for part in stored)
         if not stored or size + _OVERHEAD >= array.nbytes:
-            kept.append(tensor)
+            initialisers.append(tensor)
             continue
-        kept += stored
+        initialisers += stored
         codebook, indices = (part.name for part in stored)
         cast = f"{tensor.name}.cast"
         nodes += [
@@ -51,7 +51,7 @@ def compact(model: "onnx.ModelProto") -> Compacted:
             helper.make_node("Gather", [codebook, cast], [tensor.name], f"{tensor.name}.gather"),
         ]
         before, after = before + array.nbytes, after + size
-    _replace(model.graph.initializer, kept)
+    _replace(model.graph.initializer, initialisers)
     _replace(model.graph.node, [*nodes, *model.graph.node])
     return Compacted(len(nodes) // 2, before, after)
 

@@ -1,1 +1,1 @@
-"""What is told and kept of a run: events, progress, metrics, reports."""
+"""What is reported and stored of a run: events, progress, metrics, reports."""

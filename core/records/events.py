@@ -145,10 +145,10 @@ def event_from(record: Mapping[str, Any]) -> Event | None:
     kind = _KINDS.get(str(record.get("event")))
     if kind is None:
         return None
-    known = {item.name for item in fields(kind)}
+    names = {item.name for item in fields(kind)}
     values = {
         name: tuple(value) if isinstance(value, list) and name in ("stages", "names") else value
         for name, value in record.items()
-        if name in known
+        if name in names
     }
     return kind(**values)

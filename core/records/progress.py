@@ -22,22 +22,22 @@ class Meter:
         self._index, self._fraction = 0, 0.0
         self._worked = 0.0  # work really done in this process, not taken from the cache
         self._from: float | None = None  # fraction of the stage where this process took it up
-        self._start = self._told = time.monotonic()
+        self._start = self._reported = time.monotonic()
         self._stage_start = self._start
 
     def begin(self, index: int) -> None:
         """Stage `index` begins."""
         self._index, self._fraction, self._from = index, 0.0, None
         self._stage_start = time.monotonic()
-        self._tell()
+        self._report()
 
     def update(self, fraction: float) -> None:
         """`fraction` of the stage is done."""
         self._fraction = max(self._fraction, min(fraction, 1.0))
         if self._from is None:
             self._from = self._fraction
-        if time.monotonic() - self._told >= _EVERY_SECONDS:
-            self._tell()
+        if time.monotonic() - self._reported >= _EVERY_SECONDS:
+            self._report()
 
     def end(self, cached: bool) -> None:
         """The stage is done; `cached` work does not count towards the speed."""
@@ -46,10 +46,10 @@ class Meter:
         else:
             self._start += time.monotonic() - self._stage_start
         self._fraction = 1.0
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
-        now = self._told = time.monotonic()
+    def _report(self) -> None:
+        now = self._reported = time.monotonic()
         work = self.work[self._index]
         done = sum(self.work[: self._index]) + work * self._fraction
         fresh = self._worked + work * (self._fraction - (self._from or 0.0)) * (self._fraction < 1.0)

@@ -21,7 +21,7 @@ from core.data.inspection import Applied
 from core.data.preprocess import Normalisation, Preprocess, make_preprocess, resolve_normalisation
 from core.data.settings import DataSettings
 from core.machine.child import Child
-from core.models.forecast import Forecast, Network, Recent, StageForecast, TimedNetwork
+from core.models.forecast import Forecast, Network, RecentCache, StageForecast, TimedNetwork
 from core.models.network_facts import NetworkFacts
 from core.models.settings import BackboneSettings
 from core.records.events import Listener, Note
@@ -100,7 +100,7 @@ class ForecastContext:
     data: ImageData | str
     data_settings: DataSettings
     seeds: tuple[int, ...]
-    recent: Recent
+    recent: RecentCache
     counted: Callable[[str, Callable[[], Network], Callable[[], TimedNetwork]], StageForecast]
 
     def unknown(self, remark: str = "Known after the run.") -> StageForecast:

@@ -32,7 +32,7 @@ from core.training.settings import TrainingSettings
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from core.training.distillation import Pair
+    from core.training.distillation import FeaturePair
     from core.training.loop import Losses, LossFunction
 
 
@@ -195,7 +195,7 @@ class Distil(ModelStage[DistilParams]):
 
 def _pairs(
     model: "nn.Module", teacher: "nn.Module", settings: DistilParams, context: StageContext
-) -> "list[Pair]":
+) -> "list[FeaturePair]":
     """The layers that hints and attention compare; none where both are off."""
     import torch
 
@@ -216,7 +216,7 @@ def _pairs(
 
 
 def _loss(
-    settings: DistilParams, teacher: "nn.Module", pairs: "Sequence[Pair]", adapters: "nn.ModuleList"
+    settings: DistilParams, teacher: "nn.Module", pairs: "Sequence[FeaturePair]", adapters: "nn.ModuleList"
 ) -> "LossFunction":
     """The weighted parts by name; a part whose weight is 0 is not computed."""
     import torch
@@ -254,7 +254,7 @@ def _structure(
     settings: DistilParams,
     learned: "dict[str, Tensor]",
     taught: "dict[str, Tensor]",
-    pairs: "Sequence[Pair]",
+    pairs: "Sequence[FeaturePair]",
     adapters: "nn.ModuleList",
 ) -> "dict[str, Tensor]":
     """The weighted feature- and relation-based parts, from the layers' outputs by path."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from core.models.forecast import Forecast, Network, Recent, StageForecast
+from core.models.forecast import Forecast, Network, RecentCache, StageForecast
 
 if TYPE_CHECKING:
     from core.surgery.prunable_groups import Milliseconds
@@ -25,7 +25,7 @@ class ForecastContext:
             machine has not timed the layers of this network.
     """
 
-    recent: Recent
+    recent: RecentCache
     layer_times: "Callable[[], Milliseconds | None]"
 
 

@@ -63,8 +63,8 @@ def _attention(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return functional.normalize(_pooled(energy, size).flatten(1))
 
 
-def _common_size(one: Tensor, other: Tensor) -> tuple[int, int]:
-    return min(one.shape[2], other.shape[2]), min(one.shape[3], other.shape[3])
+def _common_size(first: Tensor, second: Tensor) -> tuple[int, int]:
+    return min(first.shape[2], second.shape[2]), min(first.shape[3], second.shape[3])
 
 
 def _pooled(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -136,7 +136,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class FeaturePair:
     """A student's layer and the teacher's layer that it learns from."""
 
     student: Layer
@@ -157,7 +157,7 @@ def _size(layer: Layer) -> str:
 
 def layer_pairs(
     student: nn.Module, teacher: nn.Module, images: Tensor, named: Sequence[tuple[str, str]] = ()
-) -> list[Pair]:
+) -> list[FeaturePair]:
     """The layers whose maps are compared, from the images to the head.
 
     Without names: the last map before each change of resolution and the last map of all, in both
@@ -175,11 +175,11 @@ def layer_pairs(
     learns, teaches = feature_layers(student, images), feature_layers(teacher, images)
     if named:
         return [
-            Pair(_named(first, "student", learns), _named(second, "teacher", teaches))
+            FeaturePair(_named(first, "student", learns), _named(second, "teacher", teaches))
             for first, second in named
         ]
     ends = zip(reversed(_trunk(learns)), reversed(_trunk(teaches)), strict=False)
-    pairs = [Pair(*layers) for layers in ends][::-1]
+    pairs = [FeaturePair(*layers) for layers in ends][::-1]
     if not pairs:
         raise EspalierError(
             "Expected feature maps in the bodies of student and teacher, found none in one of them.",
@@ -202,11 +202,11 @@ def feature_layers(network: nn.Module, images: Tensor) -> Layers:
     layers: dict[str, Layer | None] = {}
 
     def see(path: str, inputs: tuple[object, ...], output: object) -> None:
-        taken = inputs[0] if inputs else None
-        if path in layers or not _is_map(output, len(images)) or not _is_map(taken, len(images)):
+        layer_input = inputs[0] if inputs else None
+        if path in layers or not _is_map(output, len(images)) or not _is_map(layer_input, len(images)):
             layers[path] = None
         else:
-            area = taken.shape[2] * taken.shape[3]
+            area = layer_input.shape[2] * layer_input.shape[3]
             layers[path] = Layer(path, output.shape[1], (output.shape[2], output.shape[3]), area)
 
     with _watched(dict(classifier_of(network).named_modules()), see):
@@ -240,11 +240,11 @@ def _trunk(layers: Layers) -> list[Layer]:
         if layer is not None:
             last.pop(layer.size, None)
             last[layer.size] = layer
-    found = list(last.values())
+    maps = list(last.values())
     return [
         layer
-        for index, layer in enumerate(found)
-        if all(layer.area > later.area for later in found[index + 1 :])
+        for index, layer in enumerate(maps)
+        if all(layer.area > later.area for later in maps[index + 1 :])
     ]
 
 
@@ -257,7 +257,9 @@ def _one_after_the_other(layers: Layers, path: str) -> Iterator[Layer]:
     for name, layer in layers.items():
         if layer is None or _enclosing(name, layers, path) != path:
             continue
-        inside = [inner for other, inner in layers.items() if other.startswith(f"{name}.") and inner]
+        inside = [
+            inner for inner_path, inner in layers.items() if inner_path.startswith(f"{name}.") and inner
+        ]
         if any(layer.area < inner.area < layer.input_area for inner in inside):
             yield from _one_after_the_other(layers, name)
         yield layer
@@ -304,7 +306,7 @@ def _watched(
             handle.remove()
 
 
-def make_adapters(pairs: Sequence[Pair], seed: int) -> nn.ModuleList:
+def make_adapters(pairs: Sequence[FeaturePair], seed: int) -> nn.ModuleList:
     """For each pair, a 1×1 convolution from the student's channels to the teacher's.
 
     The same seed makes the same weights, and no other draw is disturbed. FitNets' regressor is a

@@ -234,11 +234,11 @@ class _Loop:
         self.seconds = 0.0
         self.cut_at: int | None = None
         self._pending: list[tuple[dict[str, Tensor], Tensor, int]] = []
-        self._mark = self._saved = self._told = time.monotonic()
+        self._mark = self._saved = self._reported = time.monotonic()
 
     def run(self) -> TrainingResult:
         self._restore()
-        self._mark = self._saved = self._told = time.monotonic()
+        self._mark = self._saved = self._reported = time.monotonic()
         self._emit(
             TrainingStarted(
                 self.context.stage, self.epoch, self.settings.epochs, self.training.steps, self.precision.name
@@ -334,9 +334,9 @@ class _Loop:
 
     def _report(self) -> None:
         now = time.monotonic()
-        if now - self._told >= _EVENT_SECONDS:
+        if now - self._reported >= _EVENT_SECONDS:
             losses, images = self._collect()
-            elapsed, self._told = now - self._told, now
+            elapsed, self._reported = now - self._reported, now
             steps = (self.epoch - 1) * self.training.steps + self.step
             self._emit(StepDone(self.context.stage, self.epoch, steps, losses, images / elapsed))
             self.context.on_fraction(steps / (self.settings.epochs * self.training.steps))

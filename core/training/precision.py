@@ -34,9 +34,9 @@ class Precision:
     sentence: str
 
 
-def resolve_precision(wanted: str, device: str) -> Precision:
+def resolve_precision(choice: str, device: str) -> Precision:
     """What "mixed" means on this device; "auto" without a trial is the same."""
-    if wanted == "float32":
+    if choice == "float32":
         return Precision("float32", None, False, "Trained in float32.")
     if device.startswith("cuda"):
         return Precision("float16", torch.float16, True, "Trained in float16 with gradient scaling (CUDA).")
@@ -121,7 +121,7 @@ def try_precisions(
         Stopped: when a person asked to stop.
     """
     device = images.device.type
-    kinds = [resolve_precision(wanted, device) for wanted in ("float32", "mixed")]
+    kinds = [resolve_precision(choice, device) for choice in ("float32", "mixed")]
     network = copy.deepcopy(model).train()
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     rule = optimiser(parameters)
@@ -136,15 +136,15 @@ def try_precisions(
         rule.step()
         return time.perf_counter() - started
 
-    taken: dict[str, list[float]] = {kind.name: [] for kind in kinds}
+    times: dict[str, list[float]] = {kind.name: [] for kind in kinds}
     with isolated_rng():
         for kind in kinds:  # the first step of each prepares its kernels
             seconds(kind)
         started = time.perf_counter()
         for number in range(_ROUNDS):
             for kind in kinds if number % 2 else reversed(kinds):
-                taken[kind.name].append(seconds(kind))
+                times[kind.name].append(seconds(kind))
             if number and time.perf_counter() - started > _SECONDS:
                 break
     plain, reduced = kinds
-    return PrecisionTrial(reduced.name, *(statistics.median(taken[kind.name]) for kind in (plain, reduced)))
+    return PrecisionTrial(reduced.name, *(statistics.median(times[kind.name]) for kind in (plain, reduced)))

@@ -11,7 +11,7 @@ from core.common.keys import make_key
 from core.data.image_data import ImageData
 from core.data.store import open_data
 from core.document.pipeline import Pipeline
-from core.models.forecast import Forecast, Recent, StageForecast
+from core.models.forecast import Forecast, RecentCache, StageForecast
 from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.whatif.latency import Latencies, Unmeasured
@@ -26,7 +26,7 @@ class WhatIf:
 
     def __init__(self, home: Home):
         self._home = home
-        self._recent = Recent()
+        self._recent = RecentCache()
         self._latencies = Latencies(Measurements(home.cache / "measurements"))
         self._sources = Sources(self._recent, self._latencies)
         self._stages = Stages(self._recent, self._latencies)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.document.pipeline import Pipeline, SourceNode
-from core.models.forecast import Forecast, Network, Recent, StageForecast, TimedNetwork
+from core.models.forecast import Forecast, Network, RecentCache, StageForecast, TimedNetwork
 from core.sources.base import ForecastContext
 from core.whatif.latency import Latencies, build_of
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Sources:
     """Answers for sources."""
 
-    def __init__(self, recent: Recent, latencies: Latencies):
+    def __init__(self, recent: RecentCache, latencies: Latencies):
         self._recent, self._latencies = recent, latencies
 
     def known(self, node: SourceNode, pipeline: Pipeline, base: Path, data: ImageData | str) -> StageForecast:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from core.common.errors import EspalierError
 from core.common.keys import make_key
 from core.document.pipeline import StageNode
-from core.models.forecast import Forecast, Recent, StageForecast
+from core.models.forecast import Forecast, RecentCache, StageForecast
 from core.stages.base import DeploymentStage
 from core.stages.forecast import ForecastContext
 from core.surgery.prunable_groups import Milliseconds
@@ -15,7 +15,7 @@ from core.whatif.latency import Latencies
 class Stages:
     """Answers for stages."""
 
-    def __init__(self, recent: Recent, latencies: Latencies):
+    def __init__(self, recent: RecentCache, latencies: Latencies):
         self._recent, self._latencies = recent, latencies
 
     def known(self, node: StageNode, given: StageForecast) -> StageForecast:

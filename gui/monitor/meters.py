@@ -84,7 +84,7 @@ class Meters(QWidget):
         self._show(
             "cpu", sample.cpu, tr("{cpu:.0f} % of {cores} threads", cpu=sample.cpu, cores=sample.cores)
         )
-        own = tr("{own:.1f} GB of it Espalier's", own=sample.own / 1e9)
+        own = tr("{own:.1f} GB of it Espalier's", own=sample.program / 1e9)
         self._show("memory", *_memory(sample.used, sample.total), own)
         for index, gpu in enumerate(sample.gpus):
             many = f" {index}" if len(sample.gpus) > 1 else ""

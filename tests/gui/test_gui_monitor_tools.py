@@ -119,7 +119,7 @@ class FakeNvml:
 def test_a_sample_of_this_machine() -> None:
     sample = Sampler(FakeNvml()).sample()
     assert 0 <= sample.cpu <= 100 and sample.cores >= 1
-    assert 0 < sample.own < sample.total and 0 < sample.used < sample.total
+    assert 0 < sample.program < sample.total and 0 < sample.used < sample.total
     assert sample.gpus == (Gpu("Test GPU", 33.0, 4_000_000_000, 8_000_000_000),)
 
 

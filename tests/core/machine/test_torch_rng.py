@@ -1,4 +1,4 @@
-"""The running stream of draws: the same seed gives the same numbers, whatever other threads draw."""
+"""The global random generator: the same seed gives the same numbers, whatever other threads draw."""
 
 import threading
 from pathlib import Path
@@ -16,7 +16,7 @@ def test_the_stream_goes_on_as_if_nothing_was_drawn() -> None:
     torch.manual_seed(5)
     with isolated_rng(1):
         first = torch.rand(3)
-        with isolated_rng(2):  # within one thread it is lent again
+        with isolated_rng(2):  # one thread may hold it again
             torch.rand(3)
     assert torch.equal(torch.rand(3), expected)
     with isolated_rng(1):
