@@ -288,7 +288,7 @@ class _Export:
             for number in range(budget.blocks):
                 self._tell(_VERIFIED + (_TIMED - _VERIFIED) * number / budget.blocks, "Measuring latency")
                 result = child.call(jobs.time_block, arguments, self.control)
-                blocks.append(Block.told(result))
+                blocks.append(Block.from_answer(result))
                 batch = int(result["batch"])
         return latency(Timing(blocks, [], 0.0, wide=False), f"{self.kind.runtime}, 1 thread", batch)
 

@@ -1,4 +1,4 @@
-"""ImageNet weights on a person's click: which are here, and fetching one with progress.
+"""ImageNet weights, downloaded when a person asks for them: which are here, and fetching one with progress.
 
 The library that downloads cannot be stopped, so a process does it (`core.machine.child`), which can. Jobs of
 the tool child, with plain data in and out.

@@ -140,13 +140,13 @@ def count_graph(model: "onnx.ModelProto", input_size: int) -> dict[str, Any]:
     nodes, uncounted = [], []
     claimed: set[str] = set()
     for node in model.graph.node:
-        own = [name for name in graph.weights_of(node) if name not in claimed]
-        claimed.update(own)
+        weights = [name for name in graph.weights_of(node) if name not in claimed]
+        claimed.update(weights)
         macs, reason = graph.macs(node)
         if reason:
             uncounted.append([node.name, reason])
-        if own or macs:
-            nodes.append(graph.described(node, own, macs))
+        if weights or macs:
+            nodes.append(graph.described(node, weights, macs))
     return {
         "params": sum(node["params"] for node in nodes),
         "nonzero_params": sum(node["nonzero_params"] for node in nodes),
@@ -201,15 +201,15 @@ class _Graph:
         """
         if node.op_type in _TRANSPARENT:
             return []
-        found = []
+        weights = []
         for name in node.input:
             origin = self.origin(name) if name else None
-            if origin is None or origin in self._scales or origin in found:
+            if origin is None or origin in self._scales or origin in weights:
                 continue
             array = self.constants[origin]
             if array.ndim and array.dtype.kind in "fiuV" and array.dtype not in ("int64", "uint64"):
-                found.append(origin)
-        return found
+                weights.append(origin)
+        return weights
 
     def macs(self, node: "onnx.NodeProto") -> tuple[int, str]:
         """The node's MACs for one image, and why they are unknown where they are."""
@@ -229,21 +229,21 @@ class _Graph:
         first, second = (node.input[index] for index in _PRODUCTS[node.op_type])
         if self.origin(first) is None and self.origin(second) is None:
             return 0, "a product of two activations"
-        left, output = self.shapes.get(first), self.shapes.get(node.output[0])
-        if left is None or output is None:
+        first_shape, output = self.shapes.get(first), self.shapes.get(node.output[0])
+        if first_shape is None or output is None:
             return 0, "its shape is not known from the graph"
         across = any(each.name == "transA" and each.i for each in node.attribute)
-        return math.prod(output) * left[-2 if across else -1], ""
+        return math.prod(output) * first_shape[-2 if across else -1], ""
 
-    def described(self, node: "onnx.NodeProto", own: list[str], macs: int) -> dict[str, Any]:
+    def described(self, node: "onnx.NodeProto", weights: list[str], macs: int) -> dict[str, Any]:
         """A node's line in the list."""
-        params = sum(self.constants[name].size for name in own)
+        params = sum(self.constants[name].size for name in weights)
         return {
             "name": node.name,
-            "layer": own[0].rpartition(".")[0] if own else "",
+            "layer": weights[0].rpartition(".")[0] if weights else "",
             "op": node.op_type,
             "params": params,
-            "nonzero_params": sum(self._nonzero(name) for name in own),
+            "nonzero_params": sum(self._nonzero(name) for name in weights),
             "macs": macs,
             "output": list(self.shapes.get(node.output[0], ())),
         }
@@ -278,9 +278,9 @@ def _shapes(model: "onnx.ModelProto", input_size: int) -> dict[str, _Shape]:
     for entry in fixed.graph.output:
         entry.type.tensor_type.ClearField("shape")
     inferred = onnx.shape_inference.infer_shapes(fixed, data_prop=True).graph
-    found: dict[str, _Shape] = {}
+    shapes: dict[str, _Shape] = {}
     for entry in (*inferred.input, *inferred.value_info, *inferred.output):
         sizes = entry.type.tensor_type.shape.dim
         if all(dimension.HasField("dim_value") for dimension in sizes):
-            found[entry.name] = tuple(dimension.dim_value for dimension in sizes)
-    return found
+            shapes[entry.name] = tuple(dimension.dim_value for dimension in sizes)
+    return shapes

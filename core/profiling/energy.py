@@ -50,7 +50,7 @@ class Counter:
 
 def counters(folder: Path = COUNTERS) -> list[Counter]:
     """The packages' counters that this process may read."""
-    found = []
+    readable = []
     for path in sorted(folder.glob("intel-rapl:*")):
         if path.name.count(":") != 1:
             continue  # a part of a package, counted with it
@@ -60,8 +60,8 @@ def counters(folder: Path = COUNTERS) -> list[Counter]:
         except (OSError, ValueError) as error:
             _log.debug("The energy counter %s cannot be read: %s", path, in_a_line(error))
             continue
-        found.append(counter)
-    return found
+        readable.append(counter)
+    return readable
 
 
 def energy(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def energy(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, A
     Args (as plain data): model, runtime, device, precision, sample or shape as for
         `core.profiling.session.time_block`.
 
-    Returns: joules (an image), watts, idle_watts, images, how (who counted); empty where nobody can.
+    Returns: joules (an image), watts, idle_watts, images, how (what counted); empty where nothing does.
     """
     from core.profiling.session import bound, chosen, opened, timed_runs, warm_up
 
@@ -95,17 +95,17 @@ def energy(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, A
 
 
 def _reading(work: Callable[[], object], gpu: int | None) -> Reading | None:
-    """The energy of the GPU, or of the processor, while `work` is done; None where nobody counts it."""
+    """The energy of the GPU, or of the processor, while `work` is done; None where it is not counted."""
     if gpu is not None:
         return energy_of(work, gpu)
-    found = counters()
-    if not found:
+    available = counters()
+    if not available:
         return None
-    before = [counter.read() for counter in found]
+    before = [counter.read() for counter in available]
     started = time.perf_counter()
     work()
     seconds = time.perf_counter() - started
-    joules = sum(counter.since(then) for counter, then in zip(found, before, strict=True))
+    joules = sum(counter.since(then) for counter, then in zip(available, before, strict=True))
     return Reading(joules, seconds, "the processor's own counter (RAPL, whole package), one thread")
 
 

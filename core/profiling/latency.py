@@ -20,8 +20,8 @@ from core.machine.jobs import ProgressCallback
 from core.profiling import PROTOCOL_VERSION, session
 from core.profiling.counting import weigh
 from core.profiling.energy import energy, measured
-from core.profiling.pace import Memory, pace_of
-from core.profiling.protocol import Bench, Budget, Timing, measure
+from core.profiling.pace import MeasurementStore, pace_of
+from core.profiling.protocol import Benchmark, Budget, Timing, measure
 from core.profiling.runtimes import DEFAULT, RUNTIMES
 from core.profiling.statistics import LEVEL, Interval, differs, median_interval
 from core.records.reports import Metric
@@ -43,7 +43,7 @@ def make_sample(path: Path, size: int, channels: int = 3) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MeasuringProcess:
-    """How the process that measures is kept: where it writes what it says, who stops it, who is told how far it is."""
+    """The measuring process: its log file, what stops it and its progress callback."""
 
     log: Path | None = None
     control: RunControl | None = None
@@ -57,7 +57,7 @@ def profile_artefact(
     process: MeasuringProcess = MeasuringProcess(),
     budget: Budget | None = None,
     prepare: dict[str, Any] | None = None,
-    measurements: Memory | None = None,
+    measurements: MeasurementStore | None = None,
 ) -> tuple[dict[str, Metric], dict[str, Metric]]:
     """Measure an ONNX file, and how it compares with a baseline.
 
@@ -85,30 +85,30 @@ def profile_artefact(
     with Child("measure", log) as child, tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
         tell(0.0, "Measuring latency")
         pace = pace_of(measurements, Path(scratch), child, control) if measurements else None
-        bench = Bench(child, model, baseline, {"sample": str(sample)}, budget, control, pace=pace)
-        headline = bench.blocks(1, 1, fresh=True)
+        benchmark = Benchmark(child, model, baseline, {"sample": str(sample)}, budget, control, pace=pace)
+        headline = benchmark.blocks(1, 1, fresh=True)
         begun = measure(headline, baseline is not None, budget.first_half())
         metrics: dict[str, Metric] = {}
         ratios: dict[str, Metric] = {}
         if prepare:
-            metrics["latency_ms_prepared"] = prepared(bench, prepare, _BESIDE)
+            metrics["latency_ms_prepared"] = prepared(benchmark, prepare, _BESIDE)
         if cores > 1:
             tell(0.5, f"Measuring latency on {cores} cores")
-            several = measure(bench.blocks(cores, 1), False, budget.beside()).at(begun.pace)
-            metrics["latency_ms_all_cores"] = latency(several, bench.words(cores))
+            several = measure(benchmark.blocks(cores, 1), False, budget.beside()).at(begun.pace)
+            metrics["latency_ms_all_cores"] = latency(several, benchmark.words(cores))
         tell(0.6, "Measuring throughput")
         try:
-            block, compare = bench.blocks(cores, BATCH), baseline is not None
+            block, compare = benchmark.blocks(cores, BATCH), baseline is not None
             batches = measure(block, compare, budget.beside()).at(begun.pace)
-            metrics["throughput"] = throughput(batches, bench.words(cores), BATCH)
+            metrics["throughput"] = throughput(batches, benchmark.words(cores), BATCH)
             ratios |= change("throughput", batches)
         except EspalierError as error:  # a fixed batch size, or too little memory for a batch
             metrics["throughput"] = Metric(value=None, unit="images/s", how=str(error))
-        if reading := bench.call(energy):
+        if reading := benchmark.call(energy):
             metrics |= measured(reading)
         tell(0.7, "Measuring latency once more")
         single = measure(headline, baseline is not None, budget, begun)
-        metrics = latency_metrics(single, bench.words(1)) | metrics
+        metrics = latency_metrics(single, benchmark.words(1)) | metrics
         ratios = change("latency_ms", single) | ratios
         metrics["weights_mb"] = weights(child, model, control)
     tell(0.85, "Measuring memory")
@@ -141,19 +141,19 @@ def profile_checkpoint(
         Stopped: a person asked to stop.
     """
     tell = on_progress or (lambda fraction, text: None)
-    bench = Bench(
+    benchmark = Benchmark(
         child, checkpoint, None, {}, budget, control, RUNTIMES["pytorch"], device=device, precision=precision
     )
     tell(0.1, "Measuring PyTorch, batch 1")
-    metrics = {"latency_ms": latency(measure(bench.blocks(1, 1), False, budget), bench.words(1))}
-    if bench.on_gpu:
-        metrics["memory_mb"] = device_memory(bench)
-        if reading := bench.call(energy):
+    metrics = {"latency_ms": latency(measure(benchmark.blocks(1, 1), False, budget), benchmark.words(1))}
+    if benchmark.on_gpu:
+        metrics["memory_mb"] = device_memory(benchmark)
+        if reading := benchmark.call(energy):
             metrics |= measured(reading)
     tell(0.5, f"Measuring PyTorch, batch {BATCH}")
-    batches = measure(bench.blocks(1, BATCH), False, budget.beside())
-    metrics["throughput"] = throughput(batches, bench.words(1), BATCH)
-    bench.call(session.release)
+    batches = measure(benchmark.blocks(1, BATCH), False, budget.beside())
+    metrics["throughput"] = throughput(batches, benchmark.words(1), BATCH)
+    benchmark.call(session.release)
     tell(1.0, "Measured PyTorch")
     return metrics
 
@@ -175,23 +175,23 @@ def latency(timing: Timing, runtime: str, batch: int = 1, scope: str = "") -> Me
     """The median over sessions of the median time of one batch, milliseconds.
 
     Args:
-        runtime: `Bench.words`. scope: what is timed, where it is not the model only.
+        runtime: `Benchmark.words`. scope: what is timed, where it is not the model only.
     """
     how = f"{runtime}, batch {batch}{scope}; median of {timing.runs} runs in {len(timing.candidate)} sessions"
     interval = timing.interval
     return _metric(interval, 1e3, interval.value, "ms", timing.runs, how + _paced(timing) + _scatter(timing))
 
 
-def prepared(bench: Bench, prepare: dict[str, Any], budget: Budget, threads: int = 1) -> Metric:
+def prepared(benchmark: Benchmark, prepare: dict[str, Any], budget: Budget, threads: int = 1) -> Metric:
     """The latency of one image that begins at the decoded image in memory."""
-    block = replace(bench, budget=budget).blocks(threads, 1, prepare)
+    block = replace(benchmark, budget=budget).blocks(threads, 1, prepare)
     timing = measure(block, False, budget)
     height, width = prepare["image"]
     scope = (
         f", with preprocessing: from a decoded image of {width} × {height} pixels in memory on, resized and "
         "normalised with Pillow and NumPy"
     )
-    return latency(timing, bench.words(threads), 1, scope)
+    return latency(timing, benchmark.words(threads), 1, scope)
 
 
 def throughput(timing: Timing, runtime: str, batch: int) -> Metric:
@@ -270,33 +270,31 @@ def measure_memory(
     """Peak resident memory of a fresh inference process above an empty one, one thread, in MB.
 
     Args:
-        images: see `core.profiling.protocol.Bench`.
+        images: see `core.profiling.protocol.Benchmark`.
 
     Raises:
         EspalierError: when the file cannot be opened.
         Stopped: a person asked to stop.
     """
-    chosen, found = RUNTIMES[runtime], []
+    chosen, peaks = RUNTIMES[runtime], []
     for _ in range(processes):
         with Child(chosen.child, log) as child:
-            bench = Bench(child, model, images=images, control=control, runtime=chosen)
-            result = bench.call(session.memory, batch=batch)
-        found.append((result["after"] - result["before"]) / 1e6)
-    interval = median_interval(found)
-    how = (
-        f"{bench.words(1)}, batch {batch}; peak above an empty process, median of {processes} fresh processes"
-    )
+            benchmark = Benchmark(child, model, images=images, control=control, runtime=chosen)
+            result = benchmark.call(session.memory, batch=batch)
+        peaks.append((result["after"] - result["before"]) / 1e6)
+    interval = median_interval(peaks)
+    how = f"{benchmark.words(1)}, batch {batch}; peak above an empty process, median of {processes} fresh processes"
     return _metric(interval, 1.0, interval.value, "MB", processes, how)
 
 
-def device_memory(bench: Bench) -> Metric:
-    """Peak memory of the GPU in the blocks that a bench has timed."""
-    how = f"{bench.words(1)}, batch 1; peak on the GPU, weights included"
-    if bench.device_bytes is None:
+def device_memory(benchmark: Benchmark) -> Metric:
+    """Peak memory of the GPU in the blocks that a benchmark has timed."""
+    how = f"{benchmark.words(1)}, batch 1; peak on the GPU, weights included"
+    if benchmark.device_bytes is None:
         return Metric(
             value=None, unit="MB", how="not available: nobody counts this process's memory on the GPU"
         )
-    return Metric(value=bench.device_bytes / 1e6, unit="MB", n=1, how=how)
+    return Metric(value=benchmark.device_bytes / 1e6, unit="MB", n=1, how=how)
 
 
 def size(model: Path) -> Metric:
@@ -306,5 +304,5 @@ def size(model: Path) -> Metric:
 
 def weights(child: Child, model: Path, control: RunControl | None) -> Metric:
     """Of the weights in an ONNX file, as they are stored."""
-    found = child.call(weigh, {"model": str(model)}, control)
-    return Metric(value=found["weight_bytes"] / 1e6, unit="MB", n=1, how="bytes of the file's initialisers")
+    weighed = child.call(weigh, {"model": str(model)}, control)
+    return Metric(value=weighed["weight_bytes"] / 1e6, unit="MB", n=1, how="bytes of the file's initialisers")

@@ -30,11 +30,11 @@ Kind = Literal["conv", "depthwise", "linear"]
 
 BLOCKS = (1, 4, 8, 16)  # channels that kernels compute together
 ALIGNED = 4  # blocked convolutions take multiples of this in
-_FEWEST = 4  # networks that a table rests on at least
+_FEWEST = 4  # networks that a table is fitted to at least
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredNetwork:
     """One network whose layers were timed.
 
     Attributes:
@@ -68,7 +68,7 @@ class LatencyTable:
         layers: coefficients of each layer's terms. rest: of what is no layer. whole: of the sum.
         baseline: milliseconds of the network at its full width.
         error: median share by which a network that was left out was missed; worst: the largest.
-        networks: how many the table rests on.
+        networks: how many the table was fitted to.
     """
 
     areas: dict[str, int]
@@ -89,15 +89,15 @@ class LatencyTable:
 
     def layer(self, path: str, shape: Shape) -> float:
         """Milliseconds of one layer at some width."""
-        known = self._seen.get((path, shape))
-        if known is None:
+        milliseconds = self._seen.get((path, shape))
+        if milliseconds is None:
             terms = _terms(self.kinds[path], shape, self.block)
-            known = sum(a * b for a, b in zip(terms, self.layers[path], strict=True))
-            self._seen[path, shape] = known
-        return known
+            milliseconds = sum(a * b for a, b in zip(terms, self.layers[path], strict=True))
+            self._seen[path, shape] = milliseconds
+        return milliseconds
 
     def predict(self, shapes: Shapes) -> Prediction:
-        """How long a network of these layers takes; `shapes` as in `Measured`.
+        """How long a network of these layers takes; `shapes` as in `MeasuredNetwork`.
 
         Raises:
             KeyError: when a layer is not in the table.
@@ -117,12 +117,14 @@ class LatencyTable:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "LatencyTable":
         """As `as_plain` gave it."""
-        layers = {path: tuple(found) for path, found in plain["layers"].items()}
+        layers = {path: tuple(coefficients) for path, coefficients in plain["layers"].items()}
         tuples = {name: tuple(plain[name]) for name in ("rest", "whole")}
         return cls(**{**plain, "layers": layers, **tuples})
 
 
-def fit(measured: Sequence[Measured], areas: Mapping[str, int], kinds: Mapping[str, Kind]) -> LatencyTable:
+def fit(
+    networks: Sequence[MeasuredNetwork], areas: Mapping[str, int], kinds: Mapping[str, Kind]
+) -> LatencyTable:
     """The table that explains these networks best; the first of them is the one at full width.
 
     Args:
@@ -131,55 +133,56 @@ def fit(measured: Sequence[Measured], areas: Mapping[str, int], kinds: Mapping[s
     Raises:
         ValueError: with fewer networks than a table rests on.
     """
-    if len(measured) < _FEWEST:
-        raise ValueError(f"a table rests on {_FEWEST} networks at least, there are {len(measured)}")
-    known = [path for path in kinds if all(path in each.layers for each in measured)]
-    areas = {path: areas[path] for path in known}
-    kinds = {path: kinds[path] for path in known}
-    found = min(
-        (_fitted(measured, areas, kinds, block) for block in BLOCKS), key=lambda t: _scatter(t, measured)
+    if len(networks) < _FEWEST:
+        raise ValueError(f"a table rests on {_FEWEST} networks at least, there are {len(networks)}")
+    paths = [path for path in kinds if all(path in each.layers for each in networks)]
+    areas = {path: areas[path] for path in paths}
+    kinds = {path: kinds[path] for path in paths}
+    table = min(
+        (_fitted(networks, areas, kinds, block) for block in BLOCKS), key=lambda t: _scatter(t, networks)
     )
     missed = []
-    for index, left_out in enumerate(measured[1:], 1):
-        others = [*measured[:index], *measured[index + 1 :]]
-        guess = _fitted(others, areas, kinds, found.block).predict(_of(left_out, kinds)).milliseconds
+    for index, left_out in enumerate(networks[1:], 1):
+        others = [*networks[:index], *networks[index + 1 :]]
+        guess = _fitted(others, areas, kinds, table.block).predict(_of(left_out, kinds)).milliseconds
         missed.append(abs(guess / left_out.milliseconds - 1))
-    found.error, found.worst, found.networks = float(np.median(missed)), max(missed), len(measured)
-    return found
+    table.error, table.worst, table.networks = float(np.median(missed)), max(missed), len(networks)
+    return table
 
 
 def _fitted(
-    measured: Sequence[Measured], areas: Mapping[str, int], kinds: Mapping[str, Kind], block: int
+    networks: Sequence[MeasuredNetwork], areas: Mapping[str, int], kinds: Mapping[str, Kind], block: int
 ) -> LatencyTable:
     layers = {
         path: _shares(
-            [_terms(kind, each.shapes[path], block) for each in measured],
-            [each.layers[path] for each in measured],
+            [_terms(kind, network.shapes[path], block) for network in networks],
+            [network.layers[path] for network in networks],
         )
         for path, kind in kinds.items()
     }
     rest = _shares(
-        [_rest_terms(_of(each, kinds), areas, kinds) for each in measured], [each.rest for each in measured]
+        [_rest_terms(_of(network, kinds), areas, kinds) for network in networks],
+        [network.rest for network in networks],
     )
-    table = LatencyTable(dict(areas), dict(kinds), block, layers, rest, (0.0, 1.0), measured[0].milliseconds)
-    sums = [table.predict(_of(each, kinds)).milliseconds for each in measured]
-    table.whole = _shares([(1.0, each) for each in sums], [each.milliseconds for each in measured])
+    table = LatencyTable(dict(areas), dict(kinds), block, layers, rest, (0.0, 1.0), networks[0].milliseconds)
+    sums = [table.predict(_of(network, kinds)).milliseconds for network in networks]
+    table.whole = _shares([(1.0, total) for total in sums], [network.milliseconds for network in networks])
     return table
 
 
-def _of(measured: Measured, kinds: Mapping[str, Kind]) -> dict[str, Shape]:
-    return {path: measured.shapes[path] for path in kinds}
+def _of(network: MeasuredNetwork, kinds: Mapping[str, Kind]) -> dict[str, Shape]:
+    return {path: network.shapes[path] for path in kinds}
 
 
-def _scatter(table: LatencyTable, measured: Sequence[Measured]) -> float:
+def _scatter(table: LatencyTable, networks: Sequence[MeasuredNetwork]) -> float:
     """How badly the layers' times are explained: root mean square of relative errors, heavy layers first."""
-    found = total = 0.0
-    for each in measured:
-        for path, seconds in each.layers.items():
+    squares = total = 0.0
+    for network in networks:
+        for path, seconds in network.layers.items():
             if path in table.layers:
-                off = table.layer(path, each.shapes[path]) / max(seconds, 1e-9) - 1
-                found, total = found + seconds * off * off, total + seconds
-    return float((found / max(total, 1e-12)) ** 0.5)
+                off = table.layer(path, network.shapes[path]) / max(seconds, 1e-9) - 1
+                squares, total = squares + seconds * off * off, total + seconds
+    return float((squares / max(total, 1e-12)) ** 0.5)
 
 
 def padded(channels: int, block: int) -> int:
@@ -189,27 +192,27 @@ def padded(channels: int, block: int) -> int:
 
 def _terms(kind: Kind, shape: Shape, block: int) -> tuple[float, ...]:
     """What a layer's time is a weighted sum of."""
-    given, made = shape[1], shape[0]
-    wide, deep = padded(made, block), padded(given, block)
+    inputs, outputs = shape[1], shape[0]
+    wide, deep = padded(outputs, block), padded(inputs, block)
     if kind == "linear":
-        return 1.0, float(made * given), float(made), float(given)
+        return 1.0, float(outputs * inputs), float(outputs), float(inputs)
     if kind == "depthwise":
-        odd = made % ALIGNED != 0
-        return 1.0, float(0 if odd else wide), float(made if odd else 0)
-    if given % ALIGNED and given > ALIGNED:
-        return 1.0, 0.0, 0.0, 0.0, 1.0, float(made * given)
+        odd = outputs % ALIGNED != 0
+        return 1.0, float(0 if odd else wide), float(outputs if odd else 0)
+    if inputs % ALIGNED and inputs > ALIGNED:
+        return 1.0, 0.0, 0.0, 0.0, 1.0, float(outputs * inputs)
     return 1.0, float(wide * deep), float(wide), float(deep), 0.0, 0.0
 
 
 def _rest_terms(shapes: Shapes, areas: Mapping[str, int], kinds: Mapping[str, Kind]) -> tuple[float, ...]:
     """What the time between the layers is a weighted sum of: values moved, and moved into another layout."""
     values = sum(shape[0] * areas[path] for path, shape in shapes.items())
-    other = sum(
+    unaligned = sum(
         shape[1] * areas[path]
         for path, shape in shapes.items()
         if kinds[path] == "conv" and shape[1] % ALIGNED and shape[1] > ALIGNED
     )
-    return 1.0, float(values), float(other)
+    return 1.0, float(values), float(unaligned)
 
 
 def _dot(a: Sequence[float], b: Sequence[float]) -> float:
@@ -218,18 +221,18 @@ def _dot(a: Sequence[float], b: Sequence[float]) -> float:
 
 def _shares(rows: Iterable[Sequence[float]], times: Sequence[float]) -> tuple[float, ...]:
     """Non-negative coefficients with the smallest relative errors."""
-    matrix, wanted = np.asarray(list(rows), float), np.maximum(np.asarray(times, float), 1e-9)
+    matrix, target = np.asarray(list(rows), float), np.maximum(np.asarray(times, float), 1e-9)
     scale = np.maximum(np.abs(matrix).max(0), 1e-12)
-    found = non_negative(matrix / scale / wanted[:, None], np.ones(len(wanted)))
-    return tuple(float(value) for value in found / scale)
+    scaled = non_negative(matrix / scale / target[:, None], np.ones(len(target)))
+    return tuple(float(value) for value in scaled / scale)
 
 
-def non_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """x ≥ 0 [n] with the smallest |matrix · x − wanted|, for matrix [m, n] and wanted [m]."""
+def non_negative(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """x ≥ 0 [n] with the smallest |matrix · x − target|, for matrix [m, n] and target [m]."""
     n = matrix.shape[1]
     x, free = np.zeros(n), np.zeros(n, bool)
     for _ in range(6 * n):
-        slope = matrix.T @ (wanted - matrix @ x)
+        slope = matrix.T @ (target - matrix @ x)
         slope[free] = -np.inf
         best = int(np.argmax(slope))
         if free.all() or slope[best] <= 1e-10:
@@ -237,7 +240,7 @@ def non_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         free[best] = True
         while True:
             trial = np.zeros(n)
-            trial[free] = np.linalg.lstsq(matrix[:, free], wanted, rcond=None)[0]
+            trial[free] = np.linalg.lstsq(matrix[:, free], target, rcond=None)[0]
             below = free & (trial <= 0)
             if not below.any():
                 x = trial

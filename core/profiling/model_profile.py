@@ -33,8 +33,8 @@ from core.profiling.latency import (
     throughput,
     weights,
 )
-from core.profiling.pace import Memory, Pace, pace_of
-from core.profiling.protocol import Bench, Budget, measure
+from core.profiling.pace import MeasurementStore, Pace, pace_of
+from core.profiling.protocol import Benchmark, Budget, measure
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime
 from core.profiling.runtimes.base import count_threads
 from core.profiling.throughput import BATCHES, Grid, measure_grid
@@ -71,7 +71,7 @@ class Request:
         threads, batches: every pair of them; without both: one image on one thread, on all cores, and batches
             of 32 on all cores.
         size: pixels a side, for models that take any.
-        core_watts: power of one busy core, for energy where nobody counts it.
+        core_watts: power of one busy core, for energy where it is not counted.
     """
 
     subject: Subject
@@ -94,7 +94,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ProfileRow:
     """Figures of one number of threads and one batch size; `change` is against the other model."""
 
     threads: int
@@ -116,7 +116,7 @@ class RuntimeProfile:
     id: str
     label: str
     missing: str = ""
-    lines: list[Line] = field(default_factory=list)
+    lines: list[ProfileRow] = field(default_factory=list)
     metrics: dict[str, Metric] = field(default_factory=dict)
     grid: Grid | None = None
 
@@ -155,7 +155,7 @@ def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def profile_model(
     request: Request,
-    measurements: Memory | None = None,
+    measurements: MeasurementStore | None = None,
     control: RunControl | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> ModelProfile:
@@ -179,7 +179,7 @@ class _Job:
     def __init__(
         self,
         request: Request,
-        measurements: Memory | None,
+        measurements: MeasurementStore | None,
         control: RunControl | None,
         tell: ProgressCallback,
         stack: ExitStack,
@@ -193,33 +193,35 @@ class _Job:
     def run(self) -> ModelProfile:
         request = self.request
         chosen = [RUNTIMES[name] for name in request.runtimes]
-        reasons = {each.id: self._reason(each) for each in chosen}
+        reasons = {runtime.id: self._reason(runtime) for runtime in chosen}
         if all(reasons.values()):
             raise EspalierError(
                 f"None of the runtimes can run {request.subject.name} here.", " ".join(reasons.values())
             )
         shape, fixed, preprocess = self._described()
-        found = []
-        for index, each in enumerate(chosen):
+        profiles = []
+        for index, runtime in enumerate(chosen):
             start, share = index / len(chosen), 1 / len(chosen)
 
-            def told(part: float, text: str, start: float = start, share: float = share) -> None:
+            def report(part: float, text: str, start: float = start, share: float = share) -> None:
                 self._tell(0.95 * (start + share * part), text)
 
-            profile = RuntimeProfile(each.id, each.label, reasons[each.id])
+            profile = RuntimeProfile(runtime.id, runtime.label, reasons[runtime.id])
             if not profile.missing:
                 try:
-                    self._measure(each, profile, shape, fixed, preprocess, told)
+                    self._measure(runtime, profile, shape, fixed, preprocess, report)
                 except EspalierError as error:
                     if len(chosen) == 1:
                         raise
-                    profile = RuntimeProfile(each.id, each.label, f"{error.message} {error.advice}".strip())
-            found.append(profile)
+                    profile = RuntimeProfile(
+                        runtime.id, runtime.label, f"{error.message} {error.advice}".strip()
+                    )
+            profiles.append(profile)
         self._tell(0.95, "Counting")
         against = request.against.name if request.against else ""
         facts, layers = self._facts(shape), self._layers(shape)
         self._tell(1.0, "Measured")
-        return ModelProfile(request.subject.name, against, shape, facts, found, layers, fingerprint())
+        return ModelProfile(request.subject.name, against, shape, facts, profiles, layers, fingerprint())
 
     @cached_property
     def _pace(self) -> Pace | None:
@@ -239,8 +241,8 @@ class _Job:
         for subject in (self.request.subject, self.request.against):
             if subject is not None and subject.path(runtime) is None:
                 kinds = {"onnx": "an ONNX file", "checkpoint": "a checkpoint"}
-                wanted = kinds.pop(runtime.takes)
-                return f"{runtime.label} runs {wanted}; of {subject.name} there is only {', '.join(kinds.values())}."
+                required = kinds.pop(runtime.takes)
+                return f"{runtime.label} runs {required}; of {subject.name} there is only {', '.join(kinds.values())}."
         arguments = {"runtimes": [runtime.id]}
         answer = self._child(runtime.child).call(session.missing, arguments, self.control)
         return str(answer["missing"][runtime.id])
@@ -251,14 +253,14 @@ class _Job:
         runtime = RUNTIMES[DEFAULT if subject.onnx else "pytorch"]
         path = subject.path(runtime)
         assert path is not None
-        bench = Bench(self._child(runtime.child), path, control=self.control, runtime=runtime)
-        told = bench.call(session.describe)
-        batch, *sides = told["shape"]
+        benchmark = Benchmark(self._child(runtime.child), path, control=self.control, runtime=runtime)
+        description = benchmark.call(session.describe)
+        batch, *sides = description["shape"]
         shape = [side or self.request.size for side in sides]
         if sides[0] is None and sides[2] not in (1, 3):  # [c, h, w] with all of them open
             shape[0] = 3
-        if "preprocess" in told["about"]:
-            return shape, batch, json.loads(told["about"]["preprocess"])
+        if "preprocess" in description["about"]:
+            return shape, batch, json.loads(description["about"]["preprocess"])
         if shape[0] == 3 and shape[1] == shape[2]:
             return shape, batch, Preprocess(shape[1], 3, *IMAGENET).as_dict()
         return shape, batch, None
@@ -273,23 +275,27 @@ class _Job:
         tell: ProgressCallback,
     ) -> None:
         request = self.request
-        model, other = (
+        model, baseline = (
             each.path(runtime) if each is not None else None for each in (request.subject, request.against)
         )
         assert model is not None
         images = {"shape": shape}
-        bench = Bench(self._child(runtime.child), model, other, images, request.budget, self.control, runtime)
-        if not bench.on_gpu:
-            bench.pace = self._pace
+        benchmark = Benchmark(
+            self._child(runtime.child), model, baseline, images, request.budget, self.control, runtime
+        )
+        if not benchmark.on_gpu:
+            benchmark.pace = self._pace
         pairs = list(dict.fromkeys((t, fixed or b) for t, b in request.pairs()))
         for index, (threads, batch) in enumerate(pairs):
             tell(0.6 * index / len(pairs), f"{runtime.label}: batch {batch}, {count_threads(threads)}")
-            profile.lines.append(self._line(bench, threads, batch))
+            profile.lines.append(self._line(benchmark, threads, batch))
         tell(0.6, f"{runtime.label}: energy and memory")
-        profile.metrics = self._beside(bench, profile.lines[0], preprocess if fixed in (None, 1) else None)
+        profile.metrics = self._beside(
+            benchmark, profile.lines[0], preprocess if fixed in (None, 1) else None
+        )
         profile.metrics["memory_mb"] = (
-            device_memory(bench)
-            if bench.on_gpu
+            device_memory(benchmark)
+            if benchmark.on_gpu
             else measure_memory(
                 model, images, None, self.control, request.budget.memory_processes, runtime.id, fixed or 1
             )
@@ -297,45 +303,49 @@ class _Job:
         if request.grid:
             batches = [fixed] if fixed else request.batches or BATCHES
             counts = request.threads or _powers(usable_cores())
-            told = lambda part, text: tell(0.7 + 0.3 * part, f"{runtime.label}: {text}")  # noqa: E731
-            profile.grid = measure_grid(replace(bench, pace=None), batches, counts, told)
-        bench.call(session.release)
+            report = lambda part, text: tell(0.7 + 0.3 * part, f"{runtime.label}: {text}")  # noqa: E731
+            profile.grid = measure_grid(replace(benchmark, pace=None), batches, counts, report)
+        benchmark.call(session.release)
 
-    def _line(self, bench: Bench, threads: int, batch: int) -> Line:
-        block, compare = bench.blocks(threads, batch, fresh=True), bench.baseline is not None
+    def _line(self, benchmark: Benchmark, threads: int, batch: int) -> ProfileRow:
+        block, compare = benchmark.blocks(threads, batch, fresh=True), benchmark.baseline is not None
         timing = measure(block, compare, self.request.budget)
-        if bench.pace is not None:  # the processor's pace is not a GPU's
+        if benchmark.pace is not None:  # the processor's pace is not a GPU's
             timing = timing.at(self._last_pace)
             self._last_pace = timing.pace
-        metrics = latency_metrics(timing, bench.words(threads), batch)
-        metrics["throughput"] = throughput(timing, bench.words(threads), batch)
-        return Line(threads, batch, metrics, {**change("latency_ms", timing), **change("throughput", timing)})
+        metrics = latency_metrics(timing, benchmark.words(threads), batch)
+        metrics["throughput"] = throughput(timing, benchmark.words(threads), batch)
+        return ProfileRow(
+            threads, batch, metrics, {**change("latency_ms", timing), **change("throughput", timing)}
+        )
 
-    def _beside(self, bench: Bench, headline: Line, preprocess: dict[str, Any] | None) -> dict[str, Metric]:
+    def _beside(
+        self, benchmark: Benchmark, headline: ProfileRow, preprocess: dict[str, Any] | None
+    ) -> dict[str, Metric]:
         """Energy, the figure with preprocessing, and how long it takes until the first answer."""
         request, threads = self.request, headline.threads
-        found = {
+        metrics = {
             "ready_s": Metric(
-                value=bench.ready_seconds,
+                value=benchmark.ready_seconds,
                 unit="s",
                 n=1,
                 how="from opening the model to its first answer, at most",
             )
         }
-        reading = bench.call(energy) if headline.batch == 1 else {}
-        on_gpu = bench.on_gpu
+        reading = benchmark.call(energy) if headline.batch == 1 else {}
+        on_gpu = benchmark.on_gpu
         if reading:
-            found |= measured(reading)
+            metrics |= measured(reading)
         elif headline.batch == 1 and threads == 1 and not on_gpu:
-            found |= estimated(headline.metrics["latency_ms"], request.core_watts)
+            metrics |= estimated(headline.metrics["latency_ms"], request.core_watts)
         else:
             why = "not available: no energy counter can be read, and a power is stated for one image on one thread only"
-            found["energy_mj"] = Metric(value=None, unit="mJ", how=why)
-        found["latency_ms_prepared"] = self._prepared(bench, threads, preprocess, on_gpu)
-        return found
+            metrics["energy_mj"] = Metric(value=None, unit="mJ", how=why)
+        metrics["latency_ms_prepared"] = self._prepared(benchmark, threads, preprocess, on_gpu)
+        return metrics
 
     def _prepared(
-        self, bench: Bench, threads: int, preprocess: dict[str, Any] | None, on_gpu: bool
+        self, benchmark: Benchmark, threads: int, preprocess: dict[str, Any] | None, on_gpu: bool
     ) -> Metric:
         """The latency that begins at a decoded image in memory."""
         if preprocess is None or on_gpu:
@@ -347,7 +357,7 @@ class _Job:
             return Metric(value=None, unit="ms", how=f"not available: {why}")
         height, width = _PHOTO if preprocess["size"] > _SMALL else (preprocess["size"],) * 2
         prepare = {"image": [height, width], "preprocess": preprocess}
-        return prepared(bench, prepare, self.request.budget, threads)
+        return prepared(benchmark, prepare, self.request.budget, threads)
 
     def _facts(self, shape: list[int]) -> dict[str, Metric]:
         """What lies in the file: size, weights, parameters, MACs."""

@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 _VERSION = 1  # of the reference
 _SIDE, _CHANNELS, _BLOCKS = 32, 16, 5
-# The usual time: of so many sessions within two seconds the one at this quantile; processors rev up for a second.
+# The usual time: of so many sessions within two seconds the one at this quantile; processors raise their clock for a second.
 _SESSION = {"threads": 1, "runs": 20, "seconds": 0.1, "limit": 1.0, "warm_limit": 0.1}
 _SESSIONS, _SHARE = 12, 0.25
 
 
-class Memory(Protocol):
+class MeasurementStore(Protocol):
     """Measurements of this machine, by what was measured (`core.runs.cache.Measurements`)."""
 
     def remembered(
@@ -66,7 +66,9 @@ class Pace:
         return {"reference": str(self.reference), "usual": self.usual}
 
 
-def pace_of(measurements: Memory, folder: Path, child: "Child", control: "RunControl | None" = None) -> Pace:
+def pace_of(
+    measurements: MeasurementStore, folder: Path, child: "Child", control: "RunControl | None" = None
+) -> Pace:
     """This machine's pace.
 
     Args:
@@ -81,16 +83,16 @@ def pace_of(measurements: Memory, folder: Path, child: "Child", control: "RunCon
 
     def session() -> float:
         arguments = {"model": str(path), "runtime": DEFAULT, **_SESSION}
-        told = child.call(time_block, arguments, control)
-        return float(np.median(told["seconds"]))
+        block = child.call(time_block, arguments, control)
+        return float(np.median(block["seconds"]))
 
     def take() -> dict[str, Any]:
         """The faster sessions: a machine that is disturbed while the time is taken would look fast ever after."""
-        found = [session() for _ in range(_SESSIONS)]
-        return {"seconds": float(np.quantile(found, _SHARE))}
+        seconds = [session() for _ in range(_SESSIONS)]
+        return {"seconds": float(np.quantile(seconds, _SHARE))}
 
-    known, _ = measurements.remembered({"pace": _VERSION}, take)
-    return Pace(path, known["seconds"])
+    usual, _ = measurements.remembered({"pace": _VERSION}, take)
+    return Pace(path, usual["seconds"])
 
 
 def write(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -105,9 +107,9 @@ def write(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, An
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []
 
-    def convolved(entry: str, given: int, scale: float) -> str:
+    def convolved(entry: str, inputs: int, scale: float) -> str:
         name = f"sum{len(weights)}"
-        values = numbers.standard_normal((_CHANNELS, given, 3, 3)) * scale / np.sqrt(9 * given)
+        values = numbers.standard_normal((_CHANNELS, inputs, 3, 3)) * scale / np.sqrt(9 * inputs)
         weights.append(numpy_helper.from_array(values.astype(np.float32), f"weight{len(weights)}"))
         nodes.append(helper.make_node("Conv", [entry, weights[-1].name], [name], pads=[1, 1, 1, 1]))
         return name

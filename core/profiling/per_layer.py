@@ -197,21 +197,23 @@ def _medians(events: list[dict[str, Any]], inputs: dict[str, tuple[str, ...]]) -
             name = event["name"].removesuffix(_EVENT)
             times.setdefault(name, []).append(event["dur"] / 1e3)
             about.setdefault(name, event["args"])
-    found = []
+    kernels = []
     for name, all_times in times.items():
-        each = all_times[_WARM_RUNS:] or all_times
+        counted = all_times[_WARM_RUNS:] or all_times
         types = tuple(next(iter(entry), "") for entry in about[name].get("input_type_shape", []))
         moved = sum(int(about[name].get(part, 0)) for part in _MOVED)
-        found.append(Kernel(name, about[name]["op_name"], median(each), types, inputs.get(name, ()), moved))
-    return found
+        kernels.append(
+            Kernel(name, about[name]["op_name"], median(counted), types, inputs.get(name, ()), moved)
+        )
+    return kernels
 
 
 def _stored(model: "onnx.ModelProto") -> dict[str, int]:
     """Bytes that each weight takes in the file; a shared one is stored as codebook and indices."""
-    found: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
     for tensor in model.graph.initializer:
-        found[tensor.name.removesuffix(".codebook").removesuffix(".indices")] += stored_bytes(tensor)
-    return dict(found)
+        sizes[tensor.name.removesuffix(".codebook").removesuffix(".indices")] += stored_bytes(tensor)
+    return dict(sizes)
 
 
 # From kernels to layers
@@ -246,8 +248,8 @@ class _Graph:
 
         A product of a foreign file, whose weight has no name of its own and no module, goes by the node's name.
         """
-        told = self.counted.get(node.name, {}).get("layer", "")
-        return told or module_of(node) or (node.name if node.name in self.counted else TOP)
+        counted_layer = self.counted.get(node.name, {}).get("layer", "")
+        return counted_layer or module_of(node) or (node.name if node.name in self.counted else TOP)
 
     def anchor(self, kernel: Kernel) -> "onnx.NodeProto | None":
         """The node of the file that a kernel mostly stands for."""
@@ -256,9 +258,9 @@ class _Graph:
                 return self.owners[name]
         name = _BEFORE.sub("", kernel.name)
         while name:
-            found = self.by_name.get(name) or self.producers.get(name)
-            if found is not None:
-                return self._weighted_before(found)
+            producer = self.by_name.get(name) or self.producers.get(name)
+            if producer is not None:
+                return self._weighted_before(producer)
             shorter = _ADDED.sub("", name)
             if shorter == name:
                 return None
@@ -316,8 +318,8 @@ class _Graph:
             return f"{word} {sides}", f"{weight[1] * groups} → {weight[0]}{grouped}{step}"
         if len(weight) == 2:
             across = "transB" in attributes and attributes["transB"].i
-            given, made = (weight[1], weight[0]) if across else weight
-            return "Linear", f"{given} → {made}"
+            inputs, outputs = (weight[1], weight[0]) if across else weight
+            return "Linear", f"{inputs} → {outputs}"
         return node.op_type, "×".join(str(side) for side in weight)
 
 

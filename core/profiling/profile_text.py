@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from core.common.text_tables import aligned
-from core.profiling.model_profile import Line, ModelProfile, RuntimeProfile
+from core.profiling.model_profile import ModelProfile, ProfileRow, RuntimeProfile
 from core.profiling.runtimes.base import count_threads
 from core.profiling.throughput import Grid
 from core.records.reports import Metric
@@ -25,15 +25,19 @@ _HEADINGS = (
 
 def as_text(profile: ModelProfile) -> str:
     """Everything that was measured, to be read."""
-    ran = [each for each in profile.runtimes if not each.missing]
+    ran = [runtime for runtime in profile.runtimes if not runtime.missing]
     parts = [
         _head(profile),
-        aligned(_HEADINGS, [_row(each, line) for each in ran for line in each.lines]),
+        aligned(_HEADINGS, [_row(runtime, line) for runtime in ran for line in runtime.lines]),
         "\n".join(_uncertain(ran)),
-        *(_beside(each) for each in ran),
-        "\n".join(f"{each.label}: not measured. {each.missing}" for each in profile.runtimes if each.missing),
-        *(_comparison(profile, each) for each in ran if profile.against),
-        *(_grid(each.label, each.grid) for each in ran if each.grid is not None),
+        *(_beside(runtime) for runtime in ran),
+        "\n".join(
+            f"{runtime.label}: not measured. {runtime.missing}"
+            for runtime in profile.runtimes
+            if runtime.missing
+        ),
+        *(_comparison(profile, runtime) for runtime in ran if profile.against),
+        *(_grid(runtime.label, runtime.grid) for runtime in ran if runtime.grid is not None),
         _layers(profile.layers) if profile.layers else "",
         _machine(profile.machine),
     ]
@@ -55,7 +59,7 @@ def _head(profile: ModelProfile) -> str:
     return "\n".join(lines)
 
 
-def _row(runtime: RuntimeProfile, line: Line) -> list[str]:
+def _row(runtime: RuntimeProfile, line: ProfileRow) -> list[str]:
     latency, first = line.metrics["latency_ms"], line is runtime.lines[0]
     ready = runtime.metrics.get("ready_s")
     return [
@@ -135,15 +139,15 @@ def _grid(label: str, grid: Grid) -> str:
     rows, reasons = [], []
     for batch in sorted({cell.batch for cell in grid.cells}):
         row = [str(batch)]
-        for each in threads:
-            cell = cells[batch, each]
+        for count in threads:
+            cell = cells[batch, count]
             if cell.throughput.value is None:
-                reasons.append(f"Batch {batch}, {count_threads(each)}: {cell.throughput.how}")
+                reasons.append(f"Batch {batch}, {count_threads(count)}: {cell.throughput.how}")
             mark = "" if grid.sweet is None else " ★" if cell is grid.sweet else "  "
             row += [_rate(cell.throughput) + mark, _figure(cell.latency_ms)]
         rows.append(row)
     headings = ["Batch"] + [
-        text for each in threads for text in (f"Images/s, {count_threads(each)}", "ms a batch")
+        text for count in threads for text in (f"Images/s, {count_threads(count)}", "ms a batch")
     ]
     lines = [f"Throughput in {label}", aligned(headings, rows, left=0), *reasons]
     if sweet := grid.sweet:
@@ -162,7 +166,7 @@ def _rate(metric: Metric) -> str:
     return f"{metric.value:.0f} [{metric.low:.0f} … {metric.high:.0f}]"
 
 
-def _layers(found: dict[str, Any]) -> str:
+def _layers(layers: dict[str, Any]) -> str:
     headings = (
         "Layer",
         "Type",
@@ -175,7 +179,7 @@ def _layers(found: dict[str, Any]) -> str:
         "Moved kB",
         "Ran in",
     )
-    total = found["total_ms"] or 1.0
+    total = layers["total_ms"] or 1.0
     rows = [
         [
             layer["layer"],
@@ -189,15 +193,15 @@ def _layers(found: dict[str, Any]) -> str:
             f"{layer['moved_bytes'] / 1e3:.1f}" if layer["moved_bytes"] else "–",
             layer["precision"] + (" (fallback)" if layer["fallback"] else ""),
         ]
-        for layer in found["layers"]
+        for layer in layers["layers"]
     ]
     lines = [
-        f"Layers in ONNX Runtime on the CPU, 1 thread: {total:.4f} ms in all, medians of {found['runs']} runs; its profiler "
+        f"Layers in ONNX Runtime on the CPU, 1 thread: {total:.4f} ms in all, medians of {layers['runs']} runs; its profiler "
         "adds some microseconds to each",
         aligned(headings, rows, left=3),
     ]
-    if found["fallbacks"]:
-        names = ", ".join(found["fallbacks"])
+    if layers["fallbacks"]:
+        names = ", ".join(layers["fallbacks"])
         lines.append(f"Computed in floating point although the file is quantized: {names}")
     return "\n".join(lines)
 

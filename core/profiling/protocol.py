@@ -88,7 +88,7 @@ class Block:
     pace: float | None = None
 
     @classmethod
-    def told(cls, answer: Mapping[str, Any]) -> "Block":
+    def from_answer(cls, answer: Mapping[str, Any]) -> "Block":
         """As `core.profiling.session.timed` answers."""
         return cls([float(seconds) for seconds in answer["seconds"]], answer["pace"])
 
@@ -159,7 +159,7 @@ class Timing:
 
 
 @dataclass(slots=True)
-class Bench:
+class Benchmark:
     """A model in a runtime, what it is compared with, and how long a block lasts.
 
     Attributes:
@@ -223,7 +223,7 @@ class Bench:
             if which == "candidate":
                 self.device_bytes = max(self.device_bytes or 0, result["device"] or 0) or None
                 self.ready_seconds = max(self.ready_seconds, result["open_seconds"])
-            return Block.told(result)
+            return Block.from_answer(result)
 
         return block
 

@@ -47,7 +47,7 @@ _WINDOW = 5  # runs whose median is compared with the window before it
 _WARM_SECONDS = 0.03  # at least this long
 _WARM_LIMIT = 1.0  # and not longer than this, once it ran twice
 _WARM_AGREEMENT = 0.03
-_TURN = 0.005  # seconds of a model's runs between two looks at the reference
+_TURN = 0.005  # seconds of a model's runs between two runs of the reference
 _REFERENCE_RUNS = 4
 
 
@@ -168,13 +168,13 @@ def chosen(arguments: dict[str, Any]) -> tuple[Runtime, Settings]:
     Raises:
         EspalierError: there is no such runtime.
     """
-    found = runtime(arguments.get("runtime", DEFAULT))
-    wanted = Settings(
+    selected = runtime(arguments.get("runtime", DEFAULT))
+    settings = Settings(
         int(arguments.get("threads", 1)),
         arguments.get("device", "cpu"),
         arguments.get("precision", "float32"),
     )
-    return found, found.settings(wanted)
+    return selected, selected.settings(settings)
 
 
 @contextmanager
@@ -184,8 +184,8 @@ def opened(arguments: dict[str, Any]) -> Iterator[Session]:
     Raises:
         EspalierError: when the model cannot be opened.
     """
-    found, settings = chosen(arguments)
-    with found.open(Path(arguments["model"]), settings) as session:
+    selected, settings = chosen(arguments)
+    with selected.open(Path(arguments["model"]), settings) as session:
         yield session
 
 
@@ -259,16 +259,16 @@ def timed_runs(
     After `limit` seconds it ends with what it has, once that is `least` runs.
     """
     clock = time.perf_counter
-    found: list[float] = []
+    times: list[float] = []
     started = clock()
     while True:
         before = clock()
         run()
         after = clock()
-        found.append(after - before)
+        times.append(after - before)
         spent = after - started
-        if (len(found) >= runs and spent >= seconds) or (len(found) >= least and spent >= limit):
-            return found
+        if (len(times) >= runs and spent >= seconds) or (len(times) >= least and spent >= limit):
+            return times
 
 
 def paced_runs(
@@ -289,7 +289,7 @@ def paced_runs(
 
     Returns: seconds of each run × pace around it, and the median pace as a share of the usual.
     """
-    found: list[float] = []
+    times: list[float] = []
     paces: list[float] = []
     spent = 0.0
 
@@ -298,15 +298,15 @@ def paced_runs(
         return median(timed_runs(reference, _REFERENCE_RUNS, 0.0, math.inf))
 
     before = beside()
-    while not ((len(found) >= runs and spent >= seconds) or (len(found) >= 5 and spent >= limit)):
-        if found and found[-1] < _TURN / 4:
+    while not ((len(times) >= runs and spent >= seconds) or (len(times) >= 5 and spent >= limit)):
+        if times and times[-1] < _TURN / 4:
             run()
         turn = timed_runs(run, 1, _TURN, math.inf)
         after = beside()
         paces.append(2 * usual / (before + after))
-        found += [paces[-1] * each for each in turn]
+        times += [paces[-1] * each for each in turn]
         spent, before = spent + sum(turn), after
-    return found, median(paces)
+    return times, median(paces)
 
 
 def reset_peak() -> None:

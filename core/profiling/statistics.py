@@ -97,11 +97,11 @@ def t_quantile(probability: float, freedom: int) -> float:
     """
     if not 0.5 <= probability < 1 or freedom < 1:
         raise ValueError(f"Expected 0.5…1 and at least 1, received {probability} and {freedom}.")
-    wanted = 2 * probability - 1
+    within = 2 * probability - 1
     low, high = 0.0, math.pi / 2  # of the angle; t = tan(angle) * sqrt(freedom)
     for _ in range(100):
         middle = (low + high) / 2
-        low, high = (middle, high) if _t_within(middle, freedom) < wanted else (low, middle)
+        low, high = (middle, high) if _t_within(middle, freedom) < within else (low, middle)
     return math.tan(low) * math.sqrt(freedom)
 
 

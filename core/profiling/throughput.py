@@ -1,8 +1,8 @@
-"""Throughput over batch sizes and thread counts, and where it is had most cheaply.
+"""Throughput over batch sizes and thread counts, and the smallest of them that reach it.
 
 All cells take turns, round after round and each second round backwards, so that a machine that
 becomes slower meanwhile does so for all of them. The *sweet spot* is the smallest amount of work in flight (images
-in a batch × threads, then fewer threads) whose throughput cannot be told from the best one's: their
+in a batch × threads, then fewer threads) whose throughput cannot be distinguished from the best one's: their
 intervals overlap. Larger batches there only wait longer, and more threads only take more of the processor.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from core.common.errors import EspalierError
 from core.machine.jobs import ProgressCallback
 from core.profiling.latency import throughput
-from core.profiling.protocol import Bench, Block, Timing
+from core.profiling.protocol import Benchmark, Block, Timing
 from core.records.reports import Metric
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -40,9 +40,9 @@ class Grid:
 
 
 def measure_grid(
-    bench: Bench, batches: Sequence[int], threads: Sequence[int], progress: ProgressCallback
+    benchmark: Benchmark, batches: Sequence[int], threads: Sequence[int], progress: ProgressCallback
 ) -> Grid:
-    """Measure every pair of batch size and threads, as many rounds as the bench's budget has blocks.
+    """Measure every pair of batch size and threads, as many rounds as the benchmark's budget has blocks.
 
     A pair that cannot run (a fixed batch size, too little memory) has no value and says why.
 
@@ -51,39 +51,39 @@ def measure_grid(
     """
     timed: dict[tuple[int, int], list[Block]] = {(b, t): [] for b in batches for t in threads}
     refused: dict[tuple[int, int], str] = {}
-    started, rounds = time.monotonic(), bench.budget.blocks
+    started, rounds = time.monotonic(), benchmark.budget.blocks
     for number in range(rounds):
         for place, pair in enumerate(list(timed)[:: -1 if number % 2 else 1]):
             if pair in refused:
                 continue
             try:
-                timed[pair].append(bench.blocks(pair[1], pair[0])("candidate"))
+                timed[pair].append(benchmark.blocks(pair[1], pair[0])("candidate"))
             except EspalierError as error:
                 refused[pair] = str(error)
             progress((number + (place + 1) / len(timed)) / rounds, "Measuring batch sizes and threads")
         if number + 1 >= _FEW_ROUNDS and time.monotonic() - started >= _SECONDS:
             break
-    cells = tuple(_cell(bench, pair, timed[pair], refused.get(pair, "")) for pair in timed)
+    cells = tuple(_cell(benchmark, pair, timed[pair], refused.get(pair, "")) for pair in timed)
     return Grid(cells, sweet_spot(cells))
 
 
-def _cell(bench: Bench, pair: tuple[int, int], blocks: list[Block], refused: str) -> Cell:
+def _cell(benchmark: Benchmark, pair: tuple[int, int], blocks: list[Block], refused: str) -> Cell:
     batch, threads = pair
     if refused:
         return Cell(batch, threads, Metric(value=None, unit="images/s", how=refused), None)
     timing = Timing(blocks, [], 0.0, False)
-    found = throughput(timing, bench.words(threads), batch)
-    return Cell(batch, threads, found, 1e3 * timing.interval.value)
+    rate = throughput(timing, benchmark.words(threads), batch)
+    return Cell(batch, threads, rate, 1e3 * timing.interval.value)
 
 
 def sweet_spot(cells: Sequence[Cell]) -> Cell | None:
-    """The cell with the least work in flight whose throughput cannot be told from the best one's."""
+    """The cell with the least work in flight whose throughput cannot be distinguished from the best one's."""
     working = [cell for cell in cells if cell.throughput.value is not None]
     if not working:
         return None
     best = max(working, key=lambda cell: cell.throughput.value or 0.0)
-    floor = best.throughput.low if best.throughput.low is not None else best.throughput.value
+    lowest = best.throughput.low if best.throughput.low is not None else best.throughput.value
     as_good = [
-        cell for cell in working if (cell.throughput.high or cell.throughput.value or 0.0) >= (floor or 0.0)
+        cell for cell in working if (cell.throughput.high or cell.throughput.value or 0.0) >= (lowest or 0.0)
     ]
     return min(as_good, key=lambda cell: (cell.batch * cell.threads, cell.threads))

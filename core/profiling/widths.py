@@ -1,7 +1,7 @@
 """Networks of one build at other widths, made from one exported file and timed; a job of the measuring child.
 
 How long a network takes does not depend on its weights, only on their shapes. So the exported file
-is written again with random weights of the wanted shapes: that takes a fraction of a second, where
+is written again with random weights of the requested shapes: that takes a fraction of a second, where
 cutting and exporting the network takes ten. ONNX only; no torch. `s` pixels a side.
 """
 
@@ -76,8 +76,8 @@ def time_widths(arguments: dict[str, Any], progress: ProgressCallback) -> dict[s
 
 def _milliseconds(file: Path, sample: Path) -> float:
     """Of the whole network, without a profiler."""
-    asked = {"model": str(file), "sample": str(sample), "threads": 1, **_BLOCK}
-    return 1e3 * float(np.median(time_block(asked, lambda done, text: None)["seconds"]))
+    arguments = {"model": str(file), "sample": str(sample), "threads": 1, **_BLOCK}
+    return 1e3 * float(np.median(time_block(arguments, lambda done, text: None)["seconds"]))
 
 
 def _times(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -104,40 +104,40 @@ def resized(model: "onnx.ModelProto", shapes: Mapping[str, Sequence[int]]) -> "o
     import onnx
     from onnx import numpy_helper
 
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    del made.graph.value_info[:]
-    tensors = {tensor.name: tensor for tensor in made.graph.initializer}
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]
+    tensors = {tensor.name: tensor for tensor in copy.graph.initializer}
     before = {name: tuple(tensor.dims) for name, tensor in tensors.items()}
-    shapes = {**shapes, **_turned(made, shapes, before)}
+    shapes = {**shapes, **_turned(copy, shapes, before)}
     numbers = np.random.default_rng(0)
     for name, tensor in tensors.items():
         shape = _shape_of(name, before[name], shapes)
         if shape != before[name]:
             tensor.CopyFrom(numpy_helper.from_array(_values(shape, name, numbers), name))
-    _regroup(made, before)
-    _free_reshapes(made, tensors)
-    return made
+    _regroup(copy, before)
+    _free_reshapes(copy, tensors)
+    return copy
 
 
 def _turned(
     model: "onnx.ModelProto", shapes: Mapping[str, Sequence[int]], before: Mapping[str, tuple[int, ...]]
 ) -> dict[str, tuple[int, ...]]:
     """Shapes of linear layers' weights that the exporter wrote as [in, out], by their name in the file."""
-    found: dict[str, tuple[int, ...]] = {}
-    seen = set(before)
+    turned: dict[str, tuple[int, ...]] = {}
+    present = set(before)
     for node in model.graph.node:
         name = f"{module_of(node)}.weight"
         if node.op_type == "MatMul" and node.input[1] in before and name in shapes and name not in before:
-            found[node.input[1]] = tuple(shapes[name])[::-1]
-            seen.add(name)
-    strange = [name for name, shape in shapes.items() if len(shape) > 1 and name not in seen]
+            turned[node.input[1]] = tuple(shapes[name])[::-1]
+            present.add(name)
+    strange = [name for name, shape in shapes.items() if len(shape) > 1 and name not in present]
     if strange:
         raise EspalierError(
             f"Expected the file to hold {strange[0]} as the network does; its layers cannot be given other widths.",
             "The latency of this network is known after the run.",
         )
-    return found
+    return turned
 
 
 def _shape_of(name: str, before: tuple[int, ...], shapes: Mapping[str, Sequence[int]]) -> tuple[int, ...]:

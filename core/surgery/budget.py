@@ -144,8 +144,8 @@ class Plan:
     """What goes.
 
     Attributes:
-        kept: channels that stay in each group, by path.
-        gone: the units that go from each group, by path; the least important ones.
+        kept_channels: that stay in each group, by path.
+        removed_units: of each group, by path; the least important ones.
         params: of the network afterwards.
         macs: of the network afterwards, for one image.
         deviation: by how much a budget is missed, as a share of the baseline; 0 for a ratio.
@@ -223,7 +223,7 @@ def _unknown(pattern: str, groups: Sequence[ChannelGroup], paths: list[str]) -> 
 
 
 def kept_units(units: int, target: float, multiple: int) -> int:
-    """Units that stay: the multiple nearest to `wanted` (halves up), at least one, or all of them."""
+    """Units that stay: the multiple nearest to `target` (halves up), at least one, or all of them."""
     nearest = max(multiple, multiple * math.floor(target / multiple + 0.5))
     return units if units - target <= abs(nearest - target) else min(units, nearest)
 

@@ -129,9 +129,9 @@ def choose_redundant(scores: list[Tensor], sparsity: float, round_to: int) -> li
             bundles.append((mean, layer, start, end))
             start, end = end, end + round_to
     masks = [torch.zeros(len(score), dtype=torch.bool) for score in scores]
-    wanted, chosen = sparsity * sum(len(score) for score in scores), 0
+    target, chosen = sparsity * sum(len(score) for score in scores), 0
     for _, layer, start, end in sorted(bundles):
-        if abs(chosen + end - start - wanted) > abs(wanted - chosen):
+        if abs(chosen + end - start - target) > abs(target - chosen):
             continue
         masks[layer][orders[layer][start:end].cpu()] = True
         chosen += end - start

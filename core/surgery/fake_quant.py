@@ -3,7 +3,7 @@
 Weights of convolutions and linear layers are rounded to signed 8 bits per output channel, the tensors
 that they read, and those that convolutions write, to unsigned 8 bits per tensor; gradients pass
 straight through inside the range. The network's own modules and parameters stay as they are:
-rounding hangs on hooks and comes off again.
+rounding is added by hooks and removed again.
 
 Batch norm is not folded while training: its factor belongs to an output channel, and so does a
 weight's scale, so the integers of the folded and of the unfolded weights are the same.
@@ -88,7 +88,7 @@ class _Value:
 
 
 class Simulation:
-    """Rounding that hangs on a network.
+    """Rounding added to a network by hooks.
 
     Attributes:
         ends: by layer's path, what it reads ("in") and, for convolutions, what it writes after its batch
@@ -98,7 +98,7 @@ class Simulation:
     """
 
     def __init__(self, model: nn.Module, images: Tensor):
-        """Hang rounding on every convolution and linear layer of `model`.
+        """Add rounding to every convolution and linear layer of `model`.
 
         Args:
             images: float32 [b, c, s, s]; one pass in evaluation mode shows which tensor goes where.
@@ -196,14 +196,14 @@ class _Trace:
 
     Attributes:
         calls: by path, how often a module is called.
-        read: by call, the tensor that it reads; given: the one that it gives.
+        read: by call, the tensor that it reads; outputs: the one that it gives.
     """
 
     def __init__(self, model: nn.Module, images: Tensor):
         self.modules = dict(model.named_modules())
         self.calls: Counter[str] = Counter()
         self.read: dict[Call, _Value] = {}
-        self.given: dict[Call, _Value] = {}
+        self.outputs: dict[Call, _Value] = {}
         self._values: dict[tuple[int, int], _Value] = {}
         self._alive: list[Tensor] = []  # keeps the tensors referenced: an id is unique only as long
         handles = [handle for path, module in self.modules.items() for handle in self._watch(path, module)]
@@ -222,11 +222,11 @@ class _Trace:
 
         None where something else of the network's lies in between.
         """
-        value = self.given.get((path, 0))
+        value = self.outputs.get((path, 0))
         for kinds in (_NORMS, _RECTIFIERS):
             readers = value.read_by if value is not None else []
             if len(readers) == 1 and isinstance(self.modules[readers[0][0]], kinds):
-                value = self.given.get(readers[0])
+                value = self.outputs.get(readers[0])
         if value is None:
             return None
         return value if self.in_chain(value) else None
@@ -255,8 +255,8 @@ class _Trace:
             call = (path, self.calls[path])
             self.calls[path] += 1
             if isinstance(output, Tensor):
-                self.given[call] = self._value(output)
-                self.given[call].given_by.append(call)
+                self.outputs[call] = self._value(output)
+                self.outputs[call].given_by.append(call)
 
         return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 

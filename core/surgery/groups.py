@@ -91,7 +91,7 @@ class ChannelGroup:
     macs: int
     kind: tuple[str, ...]
     _model: nn.Module = field(repr=False)
-    _shadow: "_Shadow" = field(repr=False)
+    _meta_copy: "_MetaCopy" = field(repr=False)
 
     @property
     def units(self) -> int:
@@ -104,7 +104,9 @@ class ChannelGroup:
         Groups of the same call of `channel_groups` can be pruned one after the other.
         """
         gone = set(units)
-        self._shadow.cut(self.path, [c for c in range(self.channels) if c % self.units in gone], self._model)
+        self._meta_copy.cut(
+            self.path, [c for c in range(self.channels) if c % self.units in gone], self._model
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,9 @@ class Counts:
 
 def count(model: nn.Module, size: int) -> Counts:
     """Count a network for images of `size` pixels, without computing anything."""
-    shadow = _empty_copy(model)
-    uses = _run(shadow, size)
-    weights = dict(shadow.named_parameters())
+    meta_copy = _empty_copy(model)
+    uses = _run(meta_copy, size)
+    weights = dict(meta_copy.named_parameters())
     macs = sum(weights[f"{path}.weight"].numel() * times for path, times in uses.items())
     return Counts(sum(weight.numel() for weight in weights.values()), macs)
 
@@ -149,11 +151,11 @@ def channel_groups(
     """
     if scope == "whole-groups":
         unfold_shortcuts(model)
-    shadow = _Shadow(model, size)
+    meta_copy = _MetaCopy(model, size)
     groups: list[ChannelGroup] = []
     skipped: list[tuple[str, str]] = []
-    for leader, cut in shadow.widths():
-        group, reason = _described(model, shadow, leader, cut)
+    for leader, cut in meta_copy.widths():
+        group, reason = _described(model, meta_copy, leader, cut)
         reason = reason or _outside(model, group, blocks, scope, prune_fem)
         if reason:
             skipped.append((leader, reason))
@@ -183,13 +185,13 @@ def _empty_copy(model: nn.Module) -> nn.Module:
     for tensor in chain(model.parameters(), model.buffers()):
         empty = torch.empty_like(tensor, device="meta", memory_format=torch.contiguous_format)
         memo[id(tensor)] = nn.Parameter(empty) if isinstance(tensor, nn.Parameter) else empty
-    shadow = copy.deepcopy(model, memo).eval()
-    for module in shadow.modules():
+    meta_copy = copy.deepcopy(model, memo).eval()
+    for module in meta_copy.modules():
         if type(module) is nn.BatchNorm2d:
             module.forward = partial(_normed, module)
         elif type(module) in _ACTIVATIONS:
             module.forward = _unchanged
-    return shadow
+    return meta_copy
 
 
 def _unchanged(image: Tensor) -> Tensor:
@@ -215,7 +217,7 @@ class _Same(torch.autograd.Function):
         return torch.empty_like(image)
 
 
-def _run(shadow: nn.Module, size: int) -> dict[str, int]:
+def _run(meta_copy: nn.Module, size: int) -> dict[str, int]:
     """Uses of every weight for one image, by the layer's path, in the order of computation."""
     uses: dict[str, int] = {}
 
@@ -225,17 +227,17 @@ def _run(shadow: nn.Module, size: int) -> dict[str, int]:
 
     hooks = [
         module.register_forward_hook(lambda module, inputs, output, path=path: hook(path, module, output))
-        for path, module in shadow.named_modules()
+        for path, module in meta_copy.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     ]
     with torch.no_grad():
-        shadow(torch.empty(1, 3, size, size, device="meta"))
+        meta_copy(torch.empty(1, 3, size, size, device="meta"))
     for handle in hooks:
         handle.remove()
     return uses
 
 
-class _Shadow:
+class _MetaCopy:
     """A network without numbers and torch-pruning's graph of it, kept in step with the real one."""
 
     def __init__(self, model: nn.Module, size: int):
@@ -303,32 +305,32 @@ class _Shadow:
             dep.handler(model.get_submodule(self.paths[target]), indices)
 
 
-def _described(model: nn.Module, shadow: _Shadow, leader: str, cut: Any) -> tuple[ChannelGroup, str]:
+def _described(model: nn.Module, meta_copy: _MetaCopy, leader: str, cut: Any) -> tuple[ChannelGroup, str]:
     """torch-pruning's group in our words, and "" or why it cannot be pruned."""
-    channels = int(shadow.graph.get_out_channels(shadow.model.get_submodule(leader)))
-    bundle, reason = _bundle(shadow, cut, channels)
+    channels = int(meta_copy.graph.get_out_channels(meta_copy.model.get_submodule(leader)))
+    bundle, reason = _bundle(meta_copy, cut, channels)
     slices: list[Slice] = []
     members: list[str] = [leader]
     for item in cut:
         target = item.dep.target.module
         if isinstance(target, nn.Parameter):
-            name = shadow.graph._param_to_name[target]
+            name = meta_copy.graph._param_to_name[target]
             path, parts = name.rpartition(".")[0], [(name, "scales", item.dep.target.pruning_dim)]
-        elif target in shadow.paths:
-            path = shadow.paths[target]
-            reads = not shadow.graph.is_out_channel_pruning_fn(item.dep.handler)
+        elif target in meta_copy.paths:
+            path = meta_copy.paths[target]
+            reads = not meta_copy.graph.is_out_channel_pruning_fn(item.dep.handler)
             parts = [(f"{path}.{name}", role, axis) for name, role, axis in _parts(target, reads)]
             if not parts and any(True for _ in target.parameters(recurse=False)):
                 reason = reason or f"shared with {path}, a {type(target).__name__}, which cannot be cut"
         else:
             continue
         members.append(path)
-        slices += [_slice(shadow, item, channels // bundle, path, part) for part in parts]
-    params, macs = _per_unit(shadow.model, slices, channels // bundle)
-    kind = tuple(sorted(f"{type(shadow.model.get_submodule(s.layer)).__name__} {s.role}" for s in slices))
+        slices += [_slice(meta_copy, item, channels // bundle, path, part) for part in parts]
+    params, macs = _per_unit(meta_copy.model, slices, channels // bundle)
+    kind = tuple(sorted(f"{type(meta_copy.model.get_submodule(s.layer)).__name__} {s.role}" for s in slices))
     group = ChannelGroup(
         leader, tuple(dict.fromkeys(members)), channels, bundle, tuple(slices), params, macs, kind,
-        model, shadow,
+        model, meta_copy,
     )  # fmt: skip
     return group, reason
 
@@ -345,7 +347,7 @@ def _parts(module: nn.Module, reads: bool) -> list[tuple[str, Role, int]]:
     return [part for part in parts if getattr(module, part[0]) is not None]
 
 
-def _slice(shadow: _Shadow, item: Any, units: int, path: str, part: tuple[str, Any, int]) -> Slice:
+def _slice(meta_copy: _MetaCopy, item: Any, units: int, path: str, part: tuple[str, Any, int]) -> Slice:
     """The part (name, role, axis) of the layer at `path` that one step of torch-pruning's group cuts."""
     (name, role, axis), module = part, item.dep.target.module
     pairs = torch.tensor([item.idxs, item.root_idxs])  # [2, p]
@@ -354,11 +356,11 @@ def _slice(shadow: _Shadow, item: Any, units: int, path: str, part: tuple[str, A
         pairs[0] %= module.in_channels // module.groups  # each group of filters sees its own part
         pairs = pairs.unique(dim=1)
     positions, channels = pairs[:, pairs[0].argsort(stable=True)]
-    uses = shadow.uses.get(path, 0) if name == f"{path}.weight" and module in shadow.paths else 0
+    uses = meta_copy.uses.get(path, 0) if name == f"{path}.weight" and module in meta_copy.paths else 0
     return Slice(name, path, role, axis, positions, channels, uses)
 
 
-def _bundle(shadow: _Shadow, cut: Any, channels: int) -> tuple[int, str]:
+def _bundle(meta_copy: _MetaCopy, cut: Any, channels: int) -> tuple[int, str]:
     """Channels that have to go in step because of grouped layers, and "" or why they cannot."""
     bundle = 1
     for item in cut:
@@ -369,7 +371,10 @@ def _bundle(shadow: _Shadow, cut: Any, channels: int) -> tuple[int, str]:
         elif isinstance(module, nn.GroupNorm):
             groups = module.num_groups
         if groups > 1 and item.idxs != item.root_idxs:
-            return 1, f"joined with other channels in {shadow.paths[module]}, which works in {groups} groups"
+            return (
+                1,
+                f"joined with other channels in {meta_copy.paths[module]}, which works in {groups} groups",
+            )
         bundle = math.lcm(bundle, groups)
     if channels % bundle:
         return 1, f"{channels} channels cannot go in step through layers in {bundle} groups"
@@ -435,11 +440,11 @@ def _broken(model: nn.Module, size: int, groups: list[ChannelGroup]) -> list[str
 
 
 def _runs_without_first(model: nn.Module, size: int, groups: list[ChannelGroup]) -> bool:
-    shadow = _Shadow(model, size)
+    meta_copy = _MetaCopy(model, size)
     try:
         for group in groups:
-            shadow.cut(group.path, range(0, group.channels, group.units))
-        _run(shadow.model, size)
+            meta_copy.cut(group.path, range(0, group.channels, group.units))
+        _run(meta_copy.model, size)
     except Exception as error:  # whatever a layer says about shapes that do not fit
         _log.debug(
             "Channels of %s cannot go: %s", ", ".join(group.path for group in groups), in_a_line(error)

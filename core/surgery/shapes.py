@@ -73,7 +73,7 @@ def cut(
     fem: bool,
     kept_channels: Mapping[str, int],
 ) -> ImageClassifier:
-    """A copy with `kept` channels in each group; which ones go makes no difference to the shape.
+    """A copy with `kept_channels` in each group; which ones go makes no difference to the shape.
 
     Args: size, blocks, scope, fem: as in `channel_groups`.
     """
@@ -100,7 +100,7 @@ def zeroed(model: ImageClassifier) -> ImageClassifier:
 
 
 def filled(model: ImageClassifier) -> ImageClassifier:
-    """A copy with random weights, and statistics of a network that has seen nothing."""
+    """A copy with random weights, and batch norm statistics as they are at the start."""
     network = zeroed(model)
     numbers = torch.Generator().manual_seed(0)
     for parameter in network.parameters():

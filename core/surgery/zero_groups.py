@@ -1,4 +1,4 @@
-"""Zero-invariant groups: values that, all at zero, silence a channel, which then can be taken out.
+"""Zero-invariant groups: values that, all at zero, make a channel zero, which then can be taken out.
 
 Source: OTO, Chen et al. 2021, arXiv 2107.07467, section 3; over the dependency graph as in OTOv2,
 arXiv 2303.06862, and OTOv3, arXiv 2312.09411. The group of a channel is everything that writes,

@@ -18,9 +18,9 @@ from core.deploy.export import export_onnx
 from core.machine.child import Child
 from core.machine.jobs import ProgressCallback
 from core.models.forecast import TimedNetwork
-from core.profiling.latency_table import Kind, LatencyTable, Measured, fit
-from core.profiling.pace import Memory
-from core.profiling.protocol import Bench, Budget, Timing, measure
+from core.profiling.latency_table import Kind, LatencyTable, MeasuredNetwork, fit
+from core.profiling.pace import MeasurementStore
+from core.profiling.protocol import Benchmark, Budget, Timing, measure
 from core.profiling.widths import time_widths
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class NetworkTimer:
     def __init__(
         self,
         tool: Child,
-        memory: Memory,
+        memory: MeasurementStore,
         scratch: Path,
         control: RunControl | None = None,
         log: Path | None = None,
@@ -129,7 +129,7 @@ class NetworkTimer:
             )
         file.unlink()
         measured = [
-            Measured(costs.layers(kept), each["layers"], each["rest"], each["milliseconds"])
+            MeasuredNetwork(costs.layers(kept), each["layers"], each["rest"], each["milliseconds"])
             for kept, each in zip(chosen, told["networks"], strict=True)
         ]
         shapes = costs.layers({})
@@ -148,8 +148,8 @@ class NetworkTimer:
             shape: of an image, [c, s, s].
         """
         with Child("measure", self._log) as child:
-            bench = Bench(child, candidate, baseline, {"shape": list(shape)}, _COMPARE, self.control)
-            return measure(bench.blocks(1, 1), True, _COMPARE)
+            benchmark = Benchmark(child, candidate, baseline, {"shape": list(shape)}, _COMPARE, self.control)
+            return measure(benchmark.blocks(1, 1), True, _COMPARE)
 
 
 def widths(groups: "Sequence[ChannelGroup]") -> list[dict[str, int]]:

@@ -83,7 +83,7 @@ def ratio(run: RunFolder, stage: str, against: Literal["eager", "float"], budget
         def block(which: Literal["baseline", "candidate"]) -> Block:
             if which == "baseline" and against == "eager":
                 with torch.inference_mode():
-                    return Block.told(timed(lambda: model(image), lasting))
+                    return Block.from_answer(timed(lambda: model(image), lasting))
             asked = {
                 "model": str(files[which]),
                 "sample": str(sample),
@@ -91,7 +91,7 @@ def ratio(run: RunFolder, stage: str, against: Literal["eager", "float"], budget
                 "batch": 1,
                 **lasting,
             }
-            return Block.told(child.call(time_block, asked))
+            return Block.from_answer(child.call(time_block, asked))
 
         found = measure(block, True, budget)
     return median_interval(

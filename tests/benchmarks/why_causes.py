@@ -44,7 +44,7 @@ from core.document.fixes import fix_for_cause
 from core.document.pipeline import Pipeline
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint, usable_cores
-from core.profiling.protocol import Bench, Budget, measure
+from core.profiling.protocol import Benchmark, Budget, measure
 from core.records.reports import Cause, StageReport
 from core.runs.run_folder import RunFolder
 
@@ -160,9 +160,9 @@ def threads(run: RunFolder, verdict: Verdict) -> None:
     plain, cores = report(run, "plain"), usable_cores()
     assert plain.main is not None
     with Child("measure") as child:
-        bench = Bench(child, run.folder / plain.main.path, budget=replace(Budget(), seconds=8.0))
+        benchmark = Benchmark(child, run.folder / plain.main.path, budget=replace(Budget(), seconds=8.0))
         timed = {
-            count: 1e3 * measure(bench.blocks(count, 1), False, bench.budget).interval.value
+            count: 1e3 * measure(benchmark.blocks(count, 1), False, benchmark.budget).interval.value
             for count in range(1, cores + 2)
         }
         graph = {"layers": [], "rows": [], "activations": "", "total_ms": None}
@@ -173,7 +173,7 @@ def threads(run: RunFolder, verdict: Verdict) -> None:
             return
         best = int(cause.evidence["best_threads"])
         again = [
-            1e3 * measure(bench.blocks(count, 1), False, bench.budget).interval.value
+            1e3 * measure(benchmark.blocks(count, 1), False, benchmark.budget).interval.value
             for count in (cores + 1, best, best, cores + 1)
         ]
     ratio = (again[1] + again[2]) / (again[0] + again[3])

@@ -136,11 +136,11 @@ def count_threads(count: int) -> str:
     return f"{count} thread{'' if count == 1 else 's'}"
 
 
-def no_images(found: Iterable[object]) -> EspalierError:
-    """The error of a model with other inputs than one of images; `found` are those it has."""
+def no_images(inputs: Iterable[object]) -> EspalierError:
+    """The error of a model with other inputs than one of images; `inputs` are those it has."""
     return EspalierError(
         "Expected a model with one input of images [batch, channels, height, width], received "
-        f"{', '.join(str(each) for each in found)}.",
+        f"{', '.join(str(each) for each in inputs)}.",
         "Only image classifiers can be measured.",
     )
 

@@ -48,16 +48,18 @@ def options(threads: int) -> "ort.SessionOptions":
     """The settings of every session that is timed."""
     import onnxruntime as ort
 
-    made = ort.SessionOptions()
-    made.intra_op_num_threads = threads
-    made.inter_op_num_threads = 1
-    made.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    made.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    made.log_severity_level = 3
-    return made
+    session_options = ort.SessionOptions()
+    session_options.intra_op_num_threads = threads
+    session_options.inter_op_num_threads = 1
+    session_options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    session_options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    session_options.log_severity_level = 3
+    return session_options
 
 
-def opened(model: Path, made: "ort.SessionOptions", providers: list[Any]) -> "ort.InferenceSession":
+def opened(
+    model: Path, session_options: "ort.SessionOptions", providers: list[Any]
+) -> "ort.InferenceSession":
     """ONNX Runtime's own session.
 
     Raises:
@@ -66,7 +68,7 @@ def opened(model: Path, made: "ort.SessionOptions", providers: list[Any]) -> "or
     import onnxruntime as ort
 
     try:
-        return ort.InferenceSession(model, made, providers=providers)
+        return ort.InferenceSession(model, session_options, providers=providers)
     except Exception as error:
         raise EspalierError(
             f"ONNX Runtime could not open {model.name} to measure it.",

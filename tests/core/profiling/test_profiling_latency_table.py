@@ -9,7 +9,7 @@ import pytest
 from core.profiling.latency_table import (
     Kind,
     LatencyTable,
-    Measured,
+    MeasuredNetwork,
     Shape,
     fit,
     non_negative,
@@ -27,7 +27,7 @@ def shapes(inner: int, stream: int) -> dict[str, Shape]:
     }  # fmt: skip
 
 
-def longhand(widths: dict[str, Shape], noise: float = 1.0) -> Measured:
+def longhand(widths: dict[str, Shape], noise: float = 1.0) -> MeasuredNetwork:
     """Times of a machine that computes 16 channels together, and moves values otherwise."""
 
     def blocks(channels: int) -> int:
@@ -43,10 +43,10 @@ def longhand(widths: dict[str, Shape], noise: float = 1.0) -> Measured:
             times[path] = 0.005 + 2e-6 * blocks(made) * blocks(given) + 1e-5 * blocks(made)
     rest = 0.01 + 1e-6 * sum(shape[0] * AREAS[path] for path, shape in widths.items())
     times = {path: noise * seconds for path, seconds in times.items()}
-    return Measured(widths, times, rest, 0.05 + 1.02 * (sum(times.values()) + rest))
+    return MeasuredNetwork(widths, times, rest, 0.05 + 1.02 * (sum(times.values()) + rest))
 
 
-def networks() -> list[Measured]:
+def networks() -> list[MeasuredNetwork]:
     pairs = [
         (128, 64),
         (96, 48),

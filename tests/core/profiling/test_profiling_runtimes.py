@@ -20,7 +20,7 @@ from core.models.catalogue import BACKBONES
 from core.models.checkpoint import Checkpoint, save_checkpoint
 from core.models.settings import BackboneSettings
 from core.profiling.latency import profile_checkpoint
-from core.profiling.protocol import Bench, Budget, measure
+from core.profiling.protocol import Benchmark, Budget, measure
 from core.profiling.runtimes import RUNTIMES, Settings, runtime
 from core.profiling.runtimes.base import as_input
 from core.profiling.session import memory, missing, noise
@@ -228,9 +228,9 @@ def test_images_as_a_models_element_type():
 def test_a_bench_counts_what_a_block_reports(tmp_path):
     path = onnx_files.write(tmp_path / "small.onnx", width=4, size=8)
     with Child("measure") as child:
-        bench = Bench(child, path, images={"shape": [3, 8, 8]}, budget=QUICK)
+        benchmark = Benchmark(child, path, images={"shape": [3, 8, 8]}, budget=QUICK)
         prepare = {"image": [20, 30], "preprocess": Preprocess(8).as_dict()}
-        timing = measure(bench.blocks(1, 1), False, QUICK)
-        prepared = measure(bench.blocks(1, 1, prepare), False, QUICK)
-    assert timing.runs == 10 and bench.ready_seconds > 0 and bench.device_bytes is None
+        timing = measure(benchmark.blocks(1, 1), False, QUICK)
+        prepared = measure(benchmark.blocks(1, 1, prepare), False, QUICK)
+    assert timing.runs == 10 and benchmark.ready_seconds > 0 and benchmark.device_bytes is None
     assert prepared.interval.value > timing.interval.value

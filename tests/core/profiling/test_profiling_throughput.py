@@ -3,7 +3,7 @@
 import onnx_files
 
 from core.machine.child import Child
-from core.profiling.protocol import Bench, Budget
+from core.profiling.protocol import Benchmark, Budget
 from core.profiling.throughput import Cell, measure_grid, sweet_spot
 from core.records.reports import Metric
 
@@ -29,8 +29,8 @@ def test_what_cannot_run_is_no_sweet_spot():
 def test_a_grid_of_a_model_with_a_fixed_batch_size(tmp_path):
     path, told = onnx_files.write(tmp_path / "fixed.onnx", batch=1, size=8, width=4), []
     with Child("measure") as child:
-        bench = Bench(child, path, budget=Budget(blocks=8, runs=5, block_seconds=0.0))
-        grid = measure_grid(bench, (1, 2), (1, 2), lambda part, text: told.append(part))
+        benchmark = Benchmark(child, path, budget=Budget(blocks=8, runs=5, block_seconds=0.0))
+        grid = measure_grid(benchmark, (1, 2), (1, 2), lambda part, text: told.append(part))
     assert [(each.batch, each.threads) for each in grid.cells] == [(1, 1), (1, 2), (2, 1), (2, 2)]
     assert all("takes images of shape" in each.throughput.how for each in grid.cells[2:])
     assert grid.sweet is not None and grid.sweet.batch == 1 and told == sorted(told)
