@@ -125,7 +125,7 @@ def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict
     """
     from core.deploy.quantization.calibration import collect_ranges, draw
     from core.deploy.quantization.graph import layers_of, prepare
-    from core.deploy.quantization.qdq import OP_TYPES, Numbers, resolve_activations
+    from core.deploy.quantization.qdq import OP_TYPES, NumberFormat, resolve_activations
     from core.deploy.quantization.sensitivity import UNITS, LayerTrials, sensitivities
     from core.deploy.quantization.sessions import run
 
@@ -139,7 +139,7 @@ def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict
         prepared, sample, OP_TYPES, "minmax", 100.0, lambda done, text: progress(0.3 * done, text)
     )
     blocks = list(draw(prepared, arguments, "validation", images, 0).blocks())
-    numbers = Numbers(resolve_activations("auto"), False)
+    numbers = NumberFormat(resolve_activations("auto"), False)
     trials = LayerTrials(prepared, layers, ranges, numbers, blocks, run(prepared, blocks, threads), threads)
     ranking = sensitivities(
         trials, "alone", measure, layers, lambda done, text: progress(0.3 + 0.7 * done, text)

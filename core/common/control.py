@@ -73,9 +73,9 @@ class RunControl:
 
     def take_finish_stage(self) -> bool:
         """Whether a person asked to finish this stage; asking once answers one stage."""
-        asked = self._finish_stage.is_set()
+        requested = self._finish_stage.is_set()
         self._finish_stage.clear()
-        return asked
+        return requested
 
     def on_stop(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` when `stop` is asked for (at once if it was); returns the unsubscriber.

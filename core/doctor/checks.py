@@ -25,7 +25,7 @@ from core.common.errors import EspalierError
 from core.common.full_disk import file_system_of, over_the_network
 from core.machine.child import Child, Kind
 from core.machine.jobs import Job
-from core.machine.optional_packages import absent, extra
+from core.machine.optional_packages import extra, reason_absent
 
 _log = logging.getLogger(__name__)
 
@@ -167,12 +167,12 @@ def _gpu_counters() -> Check:
     """Who counts a GPU's energy and memory."""
     from core.machine import nvidia as nvml
 
-    name, found = "GPU counters", nvml.through()
+    name, found = "GPU counters", nvml.gpu_interface()
     if not found:
         return Check(name, "absent", "no NVIDIA GPU answers")
     if found == "NVML":
         return Check(name, "good", "energy and memory are counted through NVML")
-    reason = absent("NVML's Python module", "pynvml", extra("nvml"))
+    reason = reason_absent("NVML's Python module", "pynvml", extra("nvml"))
     return Check(name, "warning", f"power is read through nvidia-smi. {reason}")
 
 

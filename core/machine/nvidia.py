@@ -55,7 +55,7 @@ class Reading:
     how: str
 
 
-def through() -> str:
+def gpu_interface() -> str:
     """Through what the GPUs are read: "NVML" or "nvidia-smi"; empty where the driver shows no GPU."""
     library = _nvml()
     if library is not None:
@@ -65,7 +65,7 @@ def through() -> str:
 
 def present() -> bool:
     """Whether the driver shows a GPU."""
-    return bool(through())
+    return bool(gpu_interface())
 
 
 def process_bytes(number: int = 0) -> int | None:

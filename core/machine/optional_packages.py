@@ -11,7 +11,7 @@ def not_packaged(label: str) -> str:
     return ""
 
 
-def absent(label: str, module: str, requirement: str) -> str:
+def reason_absent(label: str, module: str, requirement: str) -> str:
     """That a module is not there and what brings it, in words; empty where it is there.
 
     Args:

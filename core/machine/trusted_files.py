@@ -22,7 +22,7 @@ _NAME = "trusted.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Trusted:
+class TrustedFile:
     """A file on the list: its SHA-256, the name that it had, and since when it is trusted (ISO 8601)."""
 
     digest: str
@@ -63,14 +63,14 @@ class TrustList:
         self._write({**self._read(), digest: {"file": path.name, "since": now}})
         return digest
 
-    def entries(self) -> list[Trusted]:
+    def entries(self) -> list[TrustedFile]:
         """All files on the list, by name.
 
         Raises:
             EspalierError: when the list cannot be read.
         """
         files = [
-            Trusted(digest, str(about.get("file", "")), str(about.get("since", "")))
+            TrustedFile(digest, str(about.get("file", "")), str(about.get("since", "")))
             for digest, about in self._read().items()
         ]
         return sorted(files, key=lambda one: (one.file.casefold(), one.since))

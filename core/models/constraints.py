@@ -71,7 +71,7 @@ class SharedPattern:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
+class ConstraintKeeper:
     """Keeps the patterns of a network's parameters; its methods are hooks of the training loop."""
 
     patterns: list[tuple[nn.Parameter, Pattern]]
@@ -89,7 +89,7 @@ class Keeper:
             pattern.tie_values(parameter)
 
 
-def keeper(model: nn.Module) -> Keeper | None:
+def constraint_keeper(model: nn.Module) -> ConstraintKeeper | None:
     """Keeps `model`'s constraints as its weights show them now; None where it has none.
 
     Names of parameters that surgery has taken away are forgotten.
@@ -105,7 +105,7 @@ def keeper(model: nn.Module) -> Keeper | None:
     patterns: list[tuple[nn.Parameter, Pattern]] = [
         (parameters[name], kinds[kind](parameters[name])) for name, kind in constraints.items()
     ]
-    return Keeper(patterns) if patterns else None
+    return ConstraintKeeper(patterns) if patterns else None
 
 
 def constrain(model: nn.Module, names: Iterable[str], kind: Kind) -> None:

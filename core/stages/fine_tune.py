@@ -82,10 +82,10 @@ def run_training(
 
 def _keeping_constraints(model: "nn.Module", hooks: "Hooks | None") -> "Hooks | None":
     """The hooks, and after them what keeps the network's zeros and shared values as they are now."""
-    from core.models.constraints import keeper
+    from core.models.constraints import constraint_keeper
     from core.training.loop import Hooks
 
-    keep = keeper(model)
+    keep = constraint_keeper(model)
     if keep is None:
         return hooks
     given = hooks or Hooks()

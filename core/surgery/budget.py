@@ -353,7 +353,7 @@ def _walk(
     steps = [larger]
     for index in sorted(changing, key=lost):
         steps.append([*steps[-1][:index], smaller[index], *steps[-1][index + 1 :]])
-    return min(steps, key=lambda kept: abs(deviation(kept)))
+    return min(steps, key=lambda step: abs(deviation(step)))
 
 
 def _polish(

@@ -103,7 +103,7 @@ class PrunableGroups:
             predicted: milliseconds of one image from the shapes of the layers' weights, by path.
         """
         before = predicted(self.costs.layers(self.start.channels))
-        return lambda kept: predicted(self.costs.layers(kept)) / before
+        return lambda channels: predicted(self.costs.layers(channels)) / before
 
     def _budget(self, settings: Any, done: float, latency: "Cost | None") -> "Budget":
         from core.surgery.budget import Budget

@@ -90,8 +90,8 @@ class PrecisionTrial:
             times = self.float32_seconds / self.reduced_seconds
             return f"Trained in {self.reduced}: {times:.1f} times faster than float32 here ({steps})."
         times = self.reduced_seconds / self.float32_seconds
-        found = f"{times:.1f} times slower" if times >= _NOTICEABLE else "about as fast"
-        return f"Trained in float32: {self.reduced} was {found} here ({steps})."
+        comparison = f"{times:.1f} times slower" if times >= _NOTICEABLE else "about as fast"
+        return f"Trained in float32: {self.reduced} was {comparison} here ({steps})."
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

@@ -12,7 +12,7 @@ from core.data.preprocess import Preprocess
 from core.deploy.formats.base import FormatSettings, OpenedModel, Subject
 from core.deploy.formats.onnx_file import OnnxFile
 from core.machine.jobs import ProgressCallback, RunJob
-from core.machine.optional_packages import absent, extra
+from core.machine.optional_packages import extra, reason_absent
 from core.profiling.runtimes.openvino import computing
 
 _SECTION = "espalier"
@@ -27,7 +27,7 @@ class OpenVinoIr(OnnxFile):
 
     def reason_against(self, subject: Subject, settings: FormatSettings) -> str:
         """Needs the library, and its reader (2026.4) drops the smoothing of ONNX's Resize without a word."""
-        if reason := absent("OpenVINO", "openvino", extra("openvino")):
+        if reason := reason_absent("OpenVINO", "openvino", extra("openvino")):
             return reason
         if settings.preprocessing:
             return (

@@ -22,7 +22,7 @@ from core.deploy.quantization.graph import (
 )
 from core.deploy.quantization.qdq import (
     OP_TYPES,
-    Numbers,
+    NumberFormat,
     counts,
     integer_parameters,
     is_quantized,
@@ -52,7 +52,7 @@ class CalibratedGraph:
     layers: list[Layer]
     sample: Sample
     ranges: Ranges
-    numbers: Numbers
+    numbers: NumberFormat
     float_layers: dict[str, str]
     corrects: bool
     notes: list[str]
@@ -134,7 +134,7 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
     original, model = onnx.load(source), prepare(source)
     layers = layers_of(model)
     float_layers = matching(layers, arguments.get("keep", ()))
-    numbers = Numbers(
+    numbers = NumberFormat(
         resolve_activations(arguments["activations"]),
         bool(arguments.get("seven_bits")),
         arguments.get("scales", "channel"),
@@ -165,7 +165,7 @@ def wants_correction(choice: str, model: "onnx.ModelProto") -> bool:
     )  # fmt: skip
 
 
-def machine_sentence(numbers: Numbers) -> str:
+def machine_sentence(numbers: NumberFormat) -> str:
     """What this processor has for 8-bit arithmetic, and what that means for the file."""
     from core.machine.fingerprint import fingerprint
 

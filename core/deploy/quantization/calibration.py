@@ -168,7 +168,7 @@ def collect_ranges(
         )
         done = 0
         for block in sample.blocks():
-            calibrator.collect_data(_Once(entry, block))
+            calibrator.collect_data(_OneBlock(entry, block))
             done += len(block)
             progress(done / len(sample), f"Calibrating: {done} of {len(sample)} images")
         measured = calibrator.compute_data()
@@ -185,7 +185,7 @@ def collect_ranges(
     return ranges
 
 
-class _Once:
+class _OneBlock:
     """One block of images as ONNX Runtime's calibrators read it."""
 
     def __init__(self, entry: str, block: np.ndarray):

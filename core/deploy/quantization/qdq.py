@@ -42,7 +42,7 @@ _FLOAT_ANSWERS = ["Gemm", "MatMul"]
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class NumberFormat:
     """Which integers stand for the numbers.
 
     Attributes:
@@ -67,7 +67,7 @@ def quantized(
     prepared: "onnx.ModelProto",
     layers: list[Layer],
     ranges: "Ranges",
-    numbers: Numbers,
+    numbers: NumberFormat,
     keep: Collection[str] = (),
     only: Collection[str] | None = None,
 ) -> "onnx.ModelProto":

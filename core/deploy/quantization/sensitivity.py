@@ -23,7 +23,7 @@ import numpy as np
 
 from core.deploy.quantization.calibration import Ranges
 from core.deploy.quantization.graph import Layer
-from core.deploy.quantization.qdq import Numbers, quantized
+from core.deploy.quantization.qdq import NumberFormat, quantized
 from core.deploy.quantization.sessions import agreement, divergence, run, sqnr
 from core.machine.jobs import ProgressCallback
 
@@ -49,7 +49,7 @@ class LayerTrials:
     prepared: "onnx.ModelProto"
     layers: list[Layer]
     ranges: Ranges
-    numbers: Numbers
+    numbers: NumberFormat
     blocks: list[np.ndarray]
     reference: np.ndarray
     threads: int = 0

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from core.common.errors import EspalierError
-from core.machine.optional_packages import absent, extra
+from core.machine.optional_packages import extra, reason_absent
 
 Run = Callable[[], object]
 """One run on the images that it was bound to; gives something that holds the logits [b, classes]."""
@@ -93,7 +93,7 @@ class Runtime(ABC):
 
     def missing(self) -> str:
         """Why this runtime cannot run here, in words; empty where it can. Asked in the child."""
-        return absent(self.label, self.module, extra(self.extra) if self.extra else self.package)
+        return reason_absent(self.label, self.module, extra(self.extra) if self.extra else self.package)
 
     def load(self) -> None:
         """Load the library; its own weight is not a model's."""

@@ -16,7 +16,7 @@ from core.deploy.quantization import bias, equalise
 from core.deploy.quantization.calibrated import calibrated, resolve_activations
 from core.deploy.quantization.calibration import draw
 from core.deploy.quantization.graph import array_of, layers_of, node_called, prepare
-from core.deploy.quantization.qdq import Numbers, is_quantized, quantized
+from core.deploy.quantization.qdq import NumberFormat, is_quantized, quantized
 from core.deploy.quantization.sessions import sqnr
 from core.deploy.quantization.static import quantize
 
@@ -137,7 +137,7 @@ def test_signed_activations_and_seven_bits(given, ground, tmp_path):
 
 def test_bias_correction_takes_the_mean_error_out(ground):
     model = bias.with_biases(ground.model, ground.layers)
-    numbers, names = Numbers(), [layer.raw for layer in ground.layers]
+    numbers, names = NumberFormat(), [layer.raw for layer in ground.layers]
     made_, blocks = quantized(model, ground.layers, ground.ranges, numbers), list(ground.sample.blocks())
     wanted = bias.channel_means(model, names, blocks)
 

@@ -14,7 +14,7 @@ from core.commands import main as cli
 from core.common.errors import EspalierError
 from core.doctor import checks as doctor
 from core.doctor.checks import Check, Examination, examine
-from core.machine.optional_packages import absent, extra
+from core.machine.optional_packages import extra, reason_absent
 from core.profiling.runtimes import RUNTIMES
 
 
@@ -93,7 +93,7 @@ def test_a_runtime_that_is_there_and_does_not_load_is_a_warning(monkeypatch, tmp
 
 def test_the_installed_program_says_that_it_carries_no_openvino(monkeypatch):
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    reason = absent("OpenVINO", "no_such_module", extra("openvino"))
+    reason = reason_absent("OpenVINO", "no_such_module", extra("openvino"))
     assert reason == "OpenVINO is not part of the installed program; run Espalier from its sources."
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from core.common.control import RunControl
 from core.common.errors import Stopped
-from core.models.constraints import SharedPattern, SparsePattern, constrain, keeper
+from core.models.constraints import SharedPattern, SparsePattern, constrain, constraint_keeper
 from core.stages.fine_tune import run_training
 from core.training.loop import Hooks
 from core.training.settings import TrainingSettings
@@ -129,10 +129,10 @@ def test_patterns_do_not_depend_on_the_memory_format():
 def test_names_that_surgery_took_away_are_forgotten():
     model = patterned()
     model.body.layer1[0] = nn.Identity()
-    assert keeper(model) is not None
+    assert constraint_keeper(model) is not None
     assert model.constraints == {SHARED: "shared"}
     model.body.layer3[0] = nn.Identity()
-    assert keeper(model) is None and model.constraints == {}
+    assert constraint_keeper(model) is None and model.constraints == {}
 
 
 def test_shared_weights_stay_shared_when_they_are_pruned():
