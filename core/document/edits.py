@@ -19,11 +19,11 @@ def find_node(pipeline: Pipeline, id: str) -> SourceNode | StageNode:
 
 def titles(pipeline: Pipeline) -> dict[str, str]:
     """What people call every source and stage, by id."""
-    found = {node.id: node.title for node in pipeline.stages}
+    names = {node.id: node.title for node in pipeline.stages}
     for source in pipeline.sources:
         word = source.source.title
-        found[source.id] = source.name or (word if len(pipeline.sources) == 1 else f"{word} {source.id}")
-    return found
+        names[source.id] = source.name or (word if len(pipeline.sources) == 1 else f"{word} {source.id}")
+    return names
 
 
 def set_source_kind(pipeline: Pipeline, id: str, kind: str) -> Pipeline:
@@ -74,8 +74,8 @@ def set_kind(pipeline: Pipeline, id: str, kind: str, settings: Mapping[str, Any]
 def set_data(pipeline: Pipeline, path: tuple[str, ...], value: Any, unset: bool = False) -> Pipeline:
     """Set (or unset) one setting of the data section."""
     content = pipeline.as_dict()
-    now = changed(content.get("data", {}), DataSettings, path, value, unset)
-    put(content, "data", now or None)
+    data = changed(content.get("data", {}), DataSettings, path, value, unset)
+    put(content, "data", data or None)
     return Pipeline.parse(content)
 
 
@@ -120,9 +120,9 @@ def changed(
         inner = result.get(name)
         if inner is None:
             inner = field.group_defaults()
-        own = field.group_defaults()
-        if unset and len(rest) == 1 and rest[0] in own:
-            value, unset = own[rest[0]], False
+        defaults = field.group_defaults()
+        if unset and len(rest) == 1 and rest[0] in defaults:
+            value, unset = defaults[rest[0]], False
         inner = changed(inner, field.group, rest, value, unset)
         result[name] = inner
         if inner == field.group_defaults():

@@ -36,9 +36,9 @@ def fix_for(pipeline: Pipeline, problem: Problem) -> Fix | None:
     """
     best, fewest = None, len(documents.check(pipeline))
     for words, changed in _candidates(pipeline, problem):
-        left = documents.check(changed)
-        if len(left) < fewest and problem.message not in {found.message for found in left}:
-            best, fewest = Fix(words, changed), len(left)
+        remaining = documents.check(changed)
+        if len(remaining) < fewest and problem.message not in {other.message for other in remaining}:
+            best, fewest = Fix(words, changed), len(remaining)
         if best is not None and fewest == 0:
             break
     return best
@@ -49,18 +49,18 @@ def fix_for_cause(pipeline: Pipeline, cause: Cause) -> Fix | None:
 
     A stage whose settings are so already needs no change.
     """
-    wanted = cause.fix
-    if wanted is None or wanted.stage not in pipeline.stage_ids:
+    fix = cause.fix
+    if fix is None or fix.stage not in pipeline.stage_ids:
         return None
-    if wanted.kind:
-        changed = edits.set_kind(pipeline, wanted.stage, wanted.kind, wanted.settings)
+    if fix.kind:
+        changed = edits.set_kind(pipeline, fix.stage, fix.kind, fix.settings)
     else:
-        node, changed = pipeline.stage(wanted.stage), pipeline
-        for name, value in wanted.settings.items():
+        node, changed = pipeline.stage(fix.stage), pipeline
+        for name, value in fix.settings.items():
             if name not in node.stage.Settings.model_fields:
                 return None
             changed = edits.set_setting(changed, node.id, (name,), value)
-    words = f"{wanted.words} in '{pipeline.stage(wanted.stage).title}'"
+    words = f"{fix.words} in '{pipeline.stage(fix.stage).title}'"
     return Fix(words, changed) if changed != pipeline else None
 
 
@@ -135,30 +135,30 @@ def _order(pipeline: Pipeline, node: StageNode) -> Iterator[tuple[str, Pipeline]
             stage_tree.branch_from(pipeline, node.id, source.id),
         )
     index = pipeline.stage_ids.index(node.id)
-    for other in pipeline.stages[index - 1 : index]:
-        yield f"Continue '{other.title}'", stage_tree.set_parent(pipeline, node.id, other.id)
+    for neighbour in pipeline.stages[index - 1 : index]:
+        yield f"Continue '{neighbour.title}'", stage_tree.set_parent(pipeline, node.id, neighbour.id)
 
 
 def _with_training(pipeline: Pipeline, node: StageNode) -> Pipeline:
     source = pipeline.root(node).id
-    made, id = stage_tree.add_stage(pipeline, Train.id, source, branch=True)
-    made = edits.set_setting(made, id, ("training", "epochs"), 0)
-    made = edits.rename(made, id, "Exported as it is")
-    return stage_tree.branch_from(made, node.id, id)
+    edited, id = stage_tree.add_stage(pipeline, Train.id, source, branch=True)
+    edited = edits.set_setting(edited, id, ("training", "epochs"), 0)
+    edited = edits.rename(edited, id, "Exported as it is")
+    return stage_tree.branch_from(edited, node.id, id)
 
 
 def _teachers(pipeline: Pipeline, node: StageNode, path: tuple[str, ...]) -> Iterator[tuple[str, Pipeline]]:
-    before = pipeline.stages[: pipeline.stage_ids.index(node.id)]
-    for other in before:
-        if other.enabled and not isinstance(other.stage, DeploymentStage):
+    earlier = pipeline.stages[: pipeline.stage_ids.index(node.id)]
+    for candidate in earlier:
+        if candidate.enabled and not isinstance(candidate.stage, DeploymentStage):
             yield (
-                f"Choose '{other.title}'",
-                edits.set_setting(pipeline, node.id, path, other.id),
+                f"Choose '{candidate.title}'",
+                edits.set_setting(pipeline, node.id, path, candidate.id),
             )
 
 
 def _declared(model: type, path: tuple[str, ...]) -> ParameterDeclaration | None:
-    found = next((field for field in declarations(model) if field.name == path[0]), None)
-    if found is None or len(path) == 1:
-        return found
-    return _declared(found.group, path[1:]) if found.group is not None else None
+    declaration = next((field for field in declarations(model) if field.name == path[0]), None)
+    if declaration is None or len(path) == 1:
+        return declaration
+    return _declared(declaration.group, path[1:]) if declaration.group is not None else None

@@ -24,7 +24,7 @@ _EXTRAS = (("map_fem.", "map"), ("fem.", "pooled"))
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxLook:
+class OnnxDescription:
     """What an ONNX file says of itself: whether it was made by Espalier, and its input's side in pixels."""
 
     described: bool
@@ -40,7 +40,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class WeightsLook:
+class WeightsDescription:
     """What is known of a weights file.
 
     Attributes:
@@ -69,11 +69,11 @@ class WeightsLook:
         )
 
 
-def onnx_pipeline(path: Path, found: OnnxLook, data: DataSettings) -> Pipeline:
+def onnx_pipeline(path: Path, about: OnnxDescription, data: DataSettings) -> Pipeline:
     """Measure the file as it is, then quantize it."""
     settings: dict[str, Any] = {"path": str(path)}
-    if not found.described and found.size is not None:
-        settings["image_size"] = found.size
+    if not about.described and about.size is not None:
+        settings["image_size"] = about.size
     stages = [{"id": "given", "kind": AsGiven.id, "name": "As given"}]
     stages.append({"id": "int8", "kind": QuantizeStatic.id, "name": "INT8"})
     return _pipeline(path, {"id": "network", "kind": "onnx", "settings": settings}, stages, data)
@@ -122,7 +122,7 @@ def _pipeline(
     )
 
 
-def look_into_onnx(path: Path) -> OnnxLook:
+def describe_onnx(path: Path) -> OnnxDescription:
     """Read the head of an ONNX file.
 
     Raises:
@@ -143,12 +143,12 @@ def look_into_onnx(path: Path) -> OnnxLook:
     inputs = [entry for entry in model.graph.input if entry.name not in weights]
     shape = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim] if inputs else []
     side = shape[-1] if len(shape) == 4 and shape[-1] == shape[-2] else 0
-    return OnnxLook(described, side or None)
+    return OnnxDescription(described, side or None)
 
 
-def look_into_weights(
+def describe_weights(
     path: Path, control: RunControl, say: Callable[[str], None], count_classes: Callable[[], int | None]
-) -> WeightsLook:
+) -> WeightsDescription:
     """Compare the tensors' names and shapes with those of every backbone; imports torch.
 
     Args:
@@ -162,17 +162,17 @@ def look_into_weights(
 
     say(f"Reading {path.name}")
     state = read_state(path)
-    found: list[tuple[Match, int | None]] = []
+    ranked: list[tuple[Match, int | None]] = []
     for chosen in BACKBONES.values():
         control.checkpoint()
         say(f"Comparing {path.name} with {chosen.title}")
-        found.append(_compare(chosen, state))
-    found.sort(key=lambda pair: -pair[0].share)
+        ranked.append(_compare(chosen, state))
+    ranked.sort(key=lambda pair: -pair[0].share)
     names = [name for name in state if name.startswith(("fem.", "map_fem."))]
     fem = next((place for prefix, place in _EXTRAS if any(name.startswith(prefix) for name in names)), "none")
-    matches = tuple(match for match, _ in found if match.share > 0)
+    matches = tuple(match for match, _ in ranked if match.share > 0)
     say("Opening the data set")
-    return WeightsLook(len(state), matches, found[0][1], count_classes(), fem)
+    return WeightsDescription(len(state), matches, ranked[0][1], count_classes(), fem)
 
 
 def _compare(chosen: Backbone, state: dict[str, Any]) -> tuple[Match, int | None]:
@@ -182,15 +182,15 @@ def _compare(chosen: Backbone, state: dict[str, Any]) -> tuple[Match, int | None
     from core.models.weights import own_names
 
     with torch.device("meta"):
-        wanted = chosen.build(BackboneSettings(backbone=chosen.id), 10).state_dict()
-    given = own_names(state, chosen)
-    expected = {name: tensor.shape for name, tensor in wanted.items() if not _ignored(name, chosen)}
-    received = {name: tensor.shape for name, tensor in given.items() if not _ignored(name, chosen)}
+        expected_state = chosen.build(BackboneSettings(backbone=chosen.id), 10).state_dict()
+    own_state = own_names(state, chosen)
+    expected = {name: tensor.shape for name, tensor in expected_state.items() if not _ignored(name, chosen)}
+    received = {name: tensor.shape for name, tensor in own_state.items() if not _ignored(name, chosen)}
     fitting = sum(expected.get(name) == shape for name, shape in received.items())
     share = fitting / max(len(expected), len(received), 1)
     last = [
         tensor
-        for name, tensor in given.items()
+        for name, tensor in own_state.items()
         if name.startswith(chosen.classifier) and name.endswith("bias")
     ]
     return Match(chosen.id, share), int(last[-1].shape[0]) if last else None

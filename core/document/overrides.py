@@ -32,17 +32,17 @@ def targets(pipeline: Pipeline, scan: ScanKind, after: str) -> list[Target]:
     ids = list(pipeline.stage_ids)
     start = ids.index(after) if after in ids else -1
     order = [*pipeline.stages[start + 1 :], *pipeline.stages[: start + 1]]
-    found = [
+    stage_targets = [
         Target(node.id, node.title, node.stage.overrides[scan])
         for node in order
         if scan in node.stage.overrides
     ]
-    fresh = next((stage for stage in STAGES.values() if scan in stage.overrides), None)
-    if fresh is not None:
+    stage_class = next((stage for stage in STAGES.values() if scan in stage.overrides), None)
+    if stage_class is not None:
         place = f" after '{pipeline.stage(after).title}'" if start >= 0 else " at the end"
-        title = f"A new stage '{fresh.title}'{place}"
-        found.append(Target("", title, fresh.overrides[scan], fresh.id))
-    return found
+        title = f"A new stage '{stage_class.title}'{place}"
+        stage_targets.append(Target("", title, stage_class.overrides[scan], stage_class.id))
+    return stage_targets
 
 
 def with_override(

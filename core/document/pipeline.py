@@ -181,10 +181,10 @@ class Pipeline(Params):
 
     def parent(self, node: StageNode) -> str:
         """Id of the stage or source that `node` continues; disabled stages are passed through."""
-        wanted = self.written_parent(node)
-        if wanted in self.stage_ids and not self.stage(wanted).enabled:
-            return self.parent(self.stage(wanted))
-        return wanted
+        parent = self.written_parent(node)
+        if parent in self.stage_ids and not self.stage(parent).enabled:
+            return self.parent(self.stage(parent))
+        return parent
 
     def chain(self, node: StageNode) -> list[StageNode]:
         """The active stages before `node`, from its source on."""
@@ -285,11 +285,11 @@ def validate(content: Any) -> tuple[list[Problem], Pipeline | None]:
                 f"Expected a mapping with keys such as 'espalier', 'name', 'stages'; received {kind_of(content)}."
             )
         ], None
-    found = content.get("espalier")
-    if found != FORMAT or isinstance(found, bool):
+    version = content.get("espalier")
+    if version != FORMAT or isinstance(version, bool):
         return [Problem(
-            f"Expected 'espalier: {FORMAT}' (the format's version), received {found!r}.",
-            "A newer version of Espalier may have written this file." if isinstance(found, int) else "Add the line at the top.",
+            f"Expected 'espalier: {FORMAT}' (the format's version), received {version!r}.",
+            "A newer version of Espalier may have written this file." if isinstance(version, int) else "Add the line at the top.",
             ("espalier",) if "espalier" in content else (),
         )], None  # fmt: skip
     try:
@@ -339,21 +339,21 @@ def _check_settings(pipeline: Pipeline) -> Iterator[Problem]:
 
 
 def _check_references(pipeline: Pipeline) -> Iterator[Problem]:
-    known: set[str] = set()
+    earlier_ids: set[str] = set()
     for group, nodes in (("sources", pipeline.sources), ("stages", pipeline.stages)):
         for index, node in enumerate(nodes):
-            if node.id in known:
+            if node.id in earlier_ids:
                 yield Problem(
                     f"The id {node.id!r} is used twice.",
                     "Give every source and stage its own id.",
                     (group, index, "id"),
                 )
-            if isinstance(node, StageNode) and node.from_ and node.from_ not in known:
+            if isinstance(node, StageNode) and node.from_ and node.from_ not in earlier_ids:
                 yield Problem(
                     f"Expected the id of a source or of a stage further up, received {node.from_!r}.",
-                    f"Choose one of: {', '.join(sorted(known))}.", (group, index, "from"),
+                    f"Choose one of: {', '.join(sorted(earlier_ids))}.", (group, index, "from"),
                 )  # fmt: skip
-            known.add(node.id)
+            earlier_ids.add(node.id)
     if not pipeline.active:
         yield Problem("Every stage is switched off.", "Switch at least one on.", ("stages",))
     ids = {node.id for node in pipeline.active}

@@ -30,13 +30,13 @@ class Recipe:
 @cache
 def recipes() -> tuple[Recipe, ...]:
     """All of them, the Quick tour first, the others by id; read without checking them."""
-    found = []
+    listed = []
     for path in sorted(FOLDER.glob("*.yaml"), key=lambda path: (path != FIRST, path.name)):
         content = yaml.parse(path.read_text(encoding="utf-8")).content
         if isinstance(content, dict):
             about = " ".join(str(content.get("about", "")).split())
-            found.append(Recipe(path.stem, str(content.get("name", path.stem)), about, path))
-    return tuple(found)
+            listed.append(Recipe(path.stem, str(content.get("name", path.stem)), about, path))
+    return tuple(listed)
 
 
 def pipeline_file(text: str) -> Path:

@@ -61,9 +61,9 @@ def _sources() -> Iterator[str]:
 
 def _networks() -> str:
     lines = ["| `backbone` | | made for | from |", "|---|---|---|---|"]
-    for each in BACKBONES.values():
+    for backbone in BACKBONES.values():
         lines.append(
-            f"| `{each.id}` | {each.title}: {each.help} | {each.image_size} px | {each.smallest} px |"
+            f"| `{backbone.id}` | {backbone.title}: {backbone.help} | {backbone.image_size} px | {backbone.smallest} px |"
         )
     return "\n".join(lines)
 
@@ -98,16 +98,16 @@ def _rows(model: type[Params], prefix: str, default: BaseModel | None) -> Iterat
             yield from _rows(field.group, f"{name}.", group_default)
         else:
             value = field.default if default is None else getattr(default, field.name)
-            shown = "to be given" if field.required and default is None else _default(value)
-            yield f"| `{name}` | {shown} | {_bounds(field)} | {_cell(field)} |"
+            default_text = "to be given" if field.required and default is None else _default(value)
+            yield f"| `{name}` | {default_text} | {_bounds(field)} | {_cell(field)} |"
 
 
 def _differences(default: BaseModel | None) -> str:
     if default is None:
         return ""
-    usual = TrainingSettings()
-    own = [f"{n}: {_shown(v)}" for n, v in default if v != getattr(usual, n)]
-    return f"`{{{', '.join(own)}}}`" if own else "as there"
+    base = TrainingSettings()
+    differing = [f"{n}: {_shown(v)}" for n, v in default if v != getattr(base, n)]
+    return f"`{{{', '.join(differing)}}}`" if differing else "as there"
 
 
 def _cell(field: ParameterDeclaration) -> str:

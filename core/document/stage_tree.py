@@ -64,14 +64,14 @@ def remove_stage(pipeline: Pipeline, id: str) -> Pipeline:
         raise RefusedEdit("A pipeline needs at least one stage.")
     content, index = pipeline.as_dict(), pipeline.stage_ids.index(id)
     parents = _parents(pipeline)
-    wanted = {
+    new_parents = {
         child: parents[id] if parent == id else parent for child, parent in parents.items() if child != id
     }
     del content["stages"][index]
     for key in ("baseline", "final"):
         if content.get(key) == id:
             del content[key]
-    return _linked(content, wanted)
+    return _linked(content, new_parents)
 
 
 def duplicate_stage(pipeline: Pipeline, id: str) -> tuple[Pipeline, str]:
@@ -154,15 +154,17 @@ def move_after(pipeline: Pipeline, id: str, after: str) -> Pipeline:
         return pipeline
     content = pipeline.as_dict()
     entry = content["stages"].pop(pipeline.stage_ids.index(id))
-    wanted = {child: parents[id] if parent == id else parent for child, parent in parents.items()}
-    rest = _linked({**content, "stages": content["stages"]}, {c: p for c, p in wanted.items() if c != id})
-    child = _next_in_chain(rest, after)
-    content = rest.as_dict()
-    content["stages"].insert(_place_behind(rest, after), entry)
-    wanted[id] = after
+    new_parents = {child: parents[id] if parent == id else parent for child, parent in parents.items()}
+    without = _linked(
+        {**content, "stages": content["stages"]}, {c: p for c, p in new_parents.items() if c != id}
+    )
+    child = _next_in_chain(without, after)
+    content = without.as_dict()
+    content["stages"].insert(_place_behind(without, after), entry)
+    new_parents[id] = after
     if child:
-        wanted[child] = id
-    return _sorted(content, wanted)
+        new_parents[child] = id
+    return _sorted(content, new_parents)
 
 
 def branch_from(pipeline: Pipeline, id: str, parent: str) -> Pipeline:
@@ -178,11 +180,11 @@ def branch_from(pipeline: Pipeline, id: str, parent: str) -> Pipeline:
 
 def descendants(pipeline: Pipeline, id: str) -> tuple[str, ...]:
     """The stages that continue a source or stage, directly or not, in the order of the file."""
-    parents, found = _parents(pipeline), {id}
+    parents, members = _parents(pipeline), {id}
     for child in pipeline.stage_ids:
-        if parents[child] in found:
-            found.add(child)
-    return tuple(child for child in pipeline.stage_ids if child in found - {id})
+        if parents[child] in members:
+            members.add(child)
+    return tuple(child for child in pipeline.stage_ids if child in members - {id})
 
 
 def set_parent(pipeline: Pipeline, id: str, parent: str) -> Pipeline:
@@ -204,8 +206,8 @@ def _linked(content: dict[str, Any], parents: Mapping[str, str]) -> Pipeline:
     """The document with every `from` as `parents` says, written only where it is not the one before."""
     before = content["sources"][0]["id"]
     for entry in content["stages"]:
-        wanted = parents[entry["id"]]
-        put(entry, "from", wanted if wanted != before else None)
+        parent = parents[entry["id"]]
+        put(entry, "from", parent if parent != before else None)
         before = entry["id"]
     return Pipeline.parse(content)
 
@@ -255,16 +257,16 @@ def _sorted(content: dict[str, Any], parents: Mapping[str, str]) -> Pipeline:
     """The document with its stages in an order in which each comes after what it continues and refers to."""
     waiting = list(content["stages"])
     ids = {entry["id"] for entry in waiting}
-    ready = {entry["id"] for entry in content["sources"]}
-    done: list[dict[str, Any]] = []
+    placed_ids = {entry["id"] for entry in content["sources"]}
+    ordered: list[dict[str, Any]] = []
     while waiting:
-        free = [entry for entry in waiting if parents[entry["id"]] in ready]
-        informed = [entry for entry in free if _referred(entry) & ids <= ready]
+        free = [entry for entry in waiting if parents[entry["id"]] in placed_ids]
+        informed = [entry for entry in free if _referred(entry) & ids <= placed_ids]
         entry = (informed or free)[0]
         waiting.remove(entry)
-        ready.add(entry["id"])
-        done.append(entry)
-    return _linked({**content, "stages": done}, parents)
+        placed_ids.add(entry["id"])
+        ordered.append(entry)
+    return _linked({**content, "stages": ordered}, parents)
 
 
 def _referred(entry: Mapping[str, Any]) -> set[str]:

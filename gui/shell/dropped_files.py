@@ -80,8 +80,8 @@ class DroppedFiles(QObject):
 
         def look(control: RunControl, say: Say) -> Any:
             if kind == "onnx":
-                return from_model.look_into_onnx(path)
-            return from_model.look_into_weights(
+                return from_model.describe_onnx(path)
+            return from_model.describe_weights(
                 path, control, say, lambda: _count_classes(data, cache, base, control)
             )
 
@@ -90,7 +90,7 @@ class DroppedFiles(QObject):
 
     def _looked(self, found: Any) -> None:
         path = self._path
-        if isinstance(found, from_model.OnnxLook):
+        if isinstance(found, from_model.OnnxDescription):
             self._open(from_model.onnx_pipeline(path, found, self._data()), path)
             return
         dialog = BackboneDialog(self._window, path, found)

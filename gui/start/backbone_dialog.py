@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
-from core.document.from_model import WeightsLook
+from core.document.from_model import WeightsDescription
 from core.models.catalogue import BACKBONES
 from gui.base import theme
 from gui.base.translation import tr
@@ -22,7 +22,7 @@ from gui.widgets.buttons import text
 class BackboneDialog(QDialog):
     """Accepted when a person wants the pipeline; then `backbone` and `fresh_head` say how."""
 
-    def __init__(self, parent: QWidget | None, path: Path, found: WeightsLook):
+    def __init__(self, parent: QWidget | None, path: Path, found: WeightsDescription):
         super().__init__(parent)
         theme.style(self)
         self.setObjectName("backbone-dialog")
@@ -90,7 +90,7 @@ class BackboneDialog(QDialog):
         return self.fresh.isChecked()
 
 
-def in_words(found: WeightsLook) -> str:
+def in_words(found: WeightsDescription) -> str:
     """What the comparison says."""
     if found.sure:
         return tr(
@@ -110,7 +110,7 @@ def in_words(found: WeightsLook) -> str:
     )
 
 
-def classes_in_words(found: WeightsLook) -> str:
+def classes_in_words(found: WeightsDescription) -> str:
     """How the classifier and the data set fit together."""
     if found.classes is None:
         return tr("The classes that it was trained for could not be told from the file.")

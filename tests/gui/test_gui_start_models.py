@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from model_files import onnx_file
 
-from core.document.from_model import Match, WeightsLook
+from core.document.from_model import Match, WeightsDescription
 from core.models.catalogue import BACKBONES
 from gui.shell.main_window import MainWindow
 from gui.start.backbone_dialog import BackboneDialog, classes_in_words, in_words
@@ -61,8 +61,8 @@ def test_a_file_that_is_no_model_is_explained(
     assert said == ["broken.onnx cannot be read as an ONNX file."]
 
 
-def look(share: float, classes: int | None, data: int | None) -> WeightsLook:
-    return WeightsLook(10, (Match("resnet18", share),) if share else (), classes, data)
+def look(share: float, classes: int | None, data: int | None) -> WeightsDescription:
+    return WeightsDescription(10, (Match("resnet18", share),) if share else (), classes, data)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def look(share: float, classes: int | None, data: int | None) -> WeightsLook:
     ],
 )
 def test_the_dialog_says_what_is_known(
-    qtbot: Any, found: WeightsLook, words: str, count: str, fresh: bool
+    qtbot: Any, found: WeightsDescription, words: str, count: str, fresh: bool
 ) -> None:
     assert words in in_words(found) and count in classes_in_words(found)
     dialog = BackboneDialog(None, Path("x.pth"), found)

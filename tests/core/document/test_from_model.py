@@ -8,13 +8,13 @@ from core.common.control import RunControl
 from core.data.settings import DataSettings
 from core.document import from_model
 from core.document import pipeline as documents
-from core.document.from_model import Match, OnnxLook, look_into_onnx, look_into_weights
+from core.document.from_model import Match, OnnxDescription, describe_onnx, describe_weights
 from core.stages.catalogue import STAGES
 
 
 def test_weights_are_recognised(weights: Path, few_backbones: None) -> None:
     said: list[str] = []
-    found = look_into_weights(weights, RunControl(), said.append, lambda: 10)
+    found = describe_weights(weights, RunControl(), said.append, lambda: 10)
     assert found.matches[0] == Match("resnet20", 1.0) and found.sure
     # ResNet-32 has the same names and shapes for the first blocks of each stage, and twelve more convolutions.
     assert found.matches[1].backbone == "resnet32" and 0.5 < found.matches[1].share < 0.7
@@ -23,14 +23,14 @@ def test_weights_are_recognised(weights: Path, few_backbones: None) -> None:
 
 
 def test_an_onnx_file_says_its_size(tmp_path: Path) -> None:
-    assert look_into_onnx(onnx_file(tmp_path / "a.onnx")) == OnnxLook(False, 24)
-    assert look_into_onnx(onnx_file(tmp_path / "b.onnx", 32, True)) == OnnxLook(True, 32)
+    assert describe_onnx(onnx_file(tmp_path / "a.onnx")) == OnnxDescription(False, 24)
+    assert describe_onnx(onnx_file(tmp_path / "b.onnx", 32, True)) == OnnxDescription(True, 32)
 
 
 def test_made_pipelines_have_no_problem() -> None:
     data = DataSettings(image_size=64)
     made = [
-        from_model.onnx_pipeline(Path("/m/net.onnx"), OnnxLook(False, 24), data),
+        from_model.onnx_pipeline(Path("/m/net.onnx"), OnnxDescription(False, 24), data),
         from_model.checkpoint_pipeline(Path("/m/folder"), data),
         from_model.weights_pipeline(Path("/m/w.pth"), "resnet20", False, "none", data),
         from_model.weights_pipeline(Path("/m/w.pth"), "resnet20", True, "pooled", data),
