@@ -71,7 +71,7 @@ def _plain(line: Any, found: Any) -> dict[str, Any]:
         "run": str(line.folder), "name": line.name, "pipeline": line.pipeline, "status": line.status,
         "started": line.started, "seconds": line.seconds, "top1": found.top1, "latency_ms": found.latency_ms,
         "size_mb": found.size_mb, "tags": list(line.tags), "notes": line.notes, "elsewhere": line.elsewhere,
-        "here": line.here,
+        "here": line.this_machine,
     }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class StageRunner:
         """See to it that the stage's folder holds its result; True when it came from the cache."""
         key = stage_key(self.context.pipeline, node.id, seed)
         folder = self.context.run.stage_folder(key)
-        if folder.made:
+        if folder.complete:
             return False  # finished in this run before it was stopped
         given = self.inputs.given(node, seed)
         node, say = self.settled(node, seed, given)

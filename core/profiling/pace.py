@@ -45,7 +45,7 @@ _SESSIONS, _SHARE = 12, 0.25
 class MeasurementStore(Protocol):
     """Measurements of this machine, by what was measured (`core.runs.cache.Measurements`)."""
 
-    def remembered(
+    def get_or_measure(
         self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]
     ) -> tuple[dict[str, Any], bool]: ...
 
@@ -91,7 +91,7 @@ def pace_of(
         seconds = [session() for _ in range(_SESSIONS)]
         return {"seconds": float(np.quantile(seconds, _SHARE))}
 
-    usual, _ = measurements.remembered({"pace": _VERSION}, take)
+    usual, _ = measurements.get_or_measure({"pace": _VERSION}, take)
     return Pace(path, usual["seconds"])
 
 

@@ -68,22 +68,22 @@ class Measurements:
     def __init__(self, folder: Path):
         self._store = Store(folder)
 
-    def known(self, key: dict[str, Any]) -> dict[str, Any] | None:
+    def get(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """The measurement, when this machine has made it by the protocol of today."""
         entry = self._store.get(self._name(key))
         if entry is None:
             return None
-        found: dict[str, Any] = json.loads((entry / "measurement.json").read_text(encoding="utf-8"))
-        return found
+        measurement: dict[str, Any] = json.loads((entry / "measurement.json").read_text(encoding="utf-8"))
+        return measurement
 
-    def remembered(
+    def get_or_measure(
         self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]
     ) -> tuple[dict[str, Any], bool]:
         """The measurement, made now unless it is known, and whether it was known."""
-        found = self.known(key)
-        if found is not None:
+        stored = self.get(key)
+        if stored is not None:
             _log.debug("A measurement is known: %s.", self._name(key)[:12])
-            return found, True
+            return stored, True
         _log.debug("A measurement is not known and is taken: %s.", self._name(key)[:12])
         plain = measure()
         with tempfile.TemporaryDirectory(prefix="espalier-") as scratch:

@@ -84,7 +84,7 @@ class EventTail:
             return []
         whole = content[: content.rfind(b"\n") + 1]
         self._offset += len(whole)
-        found = []
+        records = []
         for line in whole.splitlines():
             try:
                 record = json.loads(line)
@@ -92,5 +92,5 @@ class EventTail:
                 continue
             if record.get("number", 0) > self._number:
                 self._number = record["number"]
-                found.append(record)
-        return found
+                records.append(record)
+        return records

@@ -31,5 +31,5 @@ def final_figures(folder: Path) -> FinalFigures:
         report = run.report(stage_key(pipeline, pipeline.final_id, pipeline.axes.seed[0]))
     except (EspalierError, OSError, ValueError):  # comparing says what is wrong with it
         return FinalFigures()
-    found = {name: report.metric(name) if report else None for name in FinalFigures.__slots__}
-    return FinalFigures(**{name: metric.value for name, metric in found.items() if metric is not None})
+    metrics = {name: report.metric(name) if report else None for name in FinalFigures.__slots__}
+    return FinalFigures(**{name: metric.value for name, metric in metrics.items() if metric is not None})

@@ -40,7 +40,7 @@ def heat_map(node: StageNode, grid: Grid, points: list[Point]) -> HeatMap:
 
 def write_grid(run: RunFolder, node: StageNode, grid: Grid, points: list[Point]) -> None:
     """`grid.json`, `grid.csv` and `grid.svg` in the run folder."""
-    shown = heat_map(node, grid, points)
+    picture = heat_map(node, grid, points)
     plain = {
         "stage": node.id,
         "images": grid.images,
@@ -51,8 +51,8 @@ def write_grid(run: RunFolder, node: StageNode, grid: Grid, points: list[Point])
         ],
     }  # fmt: skip
     write_atomically(run.folder / "grid.json", json.dumps(plain, indent=1))
-    write_atomically(run.folder / "grid.csv", shown.as_csv())
-    write_atomically(run.folder / "grid.svg", shown.as_svg())
+    write_atomically(run.folder / "grid.csv", picture.as_csv())
+    write_atomically(run.folder / "grid.svg", picture.as_svg())
 
 
 def read_grid(run: RunFolder) -> HeatMap | None:

@@ -29,10 +29,10 @@ def index_run(home: Home, run: RunFolder) -> None:
             database.execute(
                 "CREATE TABLE metrics (folder TEXT, stage TEXT, seed INTEGER, artefact TEXT, metric TEXT, value REAL, unit TEXT)"
             )
-            for each in find_runs(home):
-                what = f"The index leaves {each.folder} out"  # comparing says what is wrong with it
-                with passed_over(_log, what, EspalierError, ValueError, KeyError, OSError):
-                    _index(database, each)
+            for indexed in find_runs(home):
+                omission = f"The index leaves {indexed.folder} out"  # comparing says what is wrong with it
+                with passed_over(_log, omission, EspalierError, ValueError, KeyError, OSError):
+                    _index(database, indexed)
         _index(database, run)
 
 

@@ -42,7 +42,7 @@ class RunLine:
         status: a key of `STATUS_WORDS`.
         started: seconds since 1970; 0 where unknown.
         elsewhere: it lies outside the home and is not written to.
-        here: it was computed on this machine.
+        this_machine: it was computed on this machine.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class RunLine:
     started: float
     seconds: float | None
     elsewhere: bool = False
-    here: bool = True
+    this_machine: bool = True
 
     @property
     def when(self) -> str:
@@ -70,16 +70,16 @@ class RecipeLine:
     """One recipe.
 
     Attributes:
-        last: how long it took last time on this machine, in words.
+        last_duration: how long it took last time on this machine, in words.
     """
 
     recipe: Recipe
-    last: str
+    last_duration: str
 
     @property
     def timed(self) -> bool:
         """Whether it was completed on this machine."""
-        return self.last != NEVER
+        return self.last_duration != NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def list_runs(home: Home) -> list[RunLine]:
 
 def _line(run: RunFolder, machine: Mapping[str, Any]) -> RunLine:
     info = run.info
-    own = info.machine or machine
+    run_machine = info.machine or machine
     return RunLine(
         run.folder,
         name=info.name or run.name,
@@ -124,7 +124,7 @@ def _line(run: RunFolder, machine: Mapping[str, Any]) -> RunLine:
         status=run.status,
         started=info.started,
         seconds=info.seconds,
-        here=all(own.get(key) == machine.get(key) for key in _SAME_MACHINE),
+        this_machine=all(run_machine.get(key) == machine.get(key) for key in _SAME_MACHINE),
     )
 
 
@@ -139,13 +139,15 @@ def _elsewhere_line(folder: Path, entry: Mapping[str, Any]) -> RunLine:
         _log.debug("A run from elsewhere is not there: %s", error.message)
     return RunLine(
         folder, str(entry.get("name", folder.name)), pipeline, tuple(entry.get("tags", ())),
-        str(entry.get("notes", "")), status, started, seconds, elsewhere=True, here=False,
+        str(entry.get("notes", "")), status, started, seconds, elsewhere=True, this_machine=False,
     )  # fmt: skip
 
 
 def last_time(name: str, runs: Iterable[RunLine]) -> str:
     """How long a recipe took last time on this machine; a time that is mostly the cache's is passed over."""
-    complete = [line for line in runs if line.here and line.pipeline == name and line.status == "completed"]
+    complete = [
+        line for line in runs if line.this_machine and line.pipeline == name and line.status == "completed"
+    ]
     for line in complete[:_LOOKED_AT]:
         cached = cached_stages(line.folder)
         if line.seconds is not None and cached is not None and not cached:

@@ -44,5 +44,5 @@ def open_document(path: Path) -> OpenedDocument:
             f"Expected a pipeline file or a run folder, found nothing at {path}.", "Check the path."
         )
     pipeline = documents.load(path)
-    own = path.resolve().parent != recipes.FOLDER
-    return OpenedDocument(pipeline, path if own else None, path.resolve().parent)
+    bundled = path.resolve().parent == recipes.FOLDER
+    return OpenedDocument(pipeline, None if bundled else path, path.resolve().parent)

@@ -84,10 +84,10 @@ class RunFolder:
             EspalierError: when it is none, or was written by a newer version.
         """
         run = cls(folder)
-        found = run._read_info().get("format")
-        if found != FORMAT:
+        received = run._read_info().get("format")
+        if received != FORMAT:
             raise EspalierError(
-                f"The run in {folder} has format {found}; this version of Espalier reads format {FORMAT}.",
+                f"The run in {folder} has format {received}; this version of Espalier reads format {FORMAT}.",
                 "Open it with the version that wrote it, or a newer one.",
             )
         return run
@@ -205,9 +205,9 @@ class RunFolder:
         """`status` of run.json, but "interrupted" where the process is gone that was to write how it ended,
         and "paused" while a run that goes on is held."""
         info = self.info
-        said: str = info.status
-        if said != "running":
-            return said
+        recorded: str = info.status
+        if recorded != "running":
+            return recorded
         if not self.active:
             return "interrupted"
         return "paused" if info.paused else "running"
@@ -237,19 +237,19 @@ class RunFolder:
         Raises:
             EspalierError: when there is no such stage, or it is not finished.
         """
-        found = self.report(key)
-        if found is None:
+        report = self.report(key)
+        if report is None:
             finished = ", ".join(each.key for each in self.reports()) or "none yet"
             raise EspalierError(
                 f"Expected a finished stage of {self.name}, received {key!r}.", f"Finished: {finished}."
             )
-        return found
+        return report
 
     def reports(self) -> list[StageReport]:
         """All finished stages in the order of the pipeline, seed after seed."""
         pipeline = self.pipeline
-        found = [self.report(key) for key in stage_keys(pipeline)]
-        return [report for report in found if report is not None]
+        reports = [self.report(key) for key in stage_keys(pipeline)]
+        return [report for report in reports if report is not None]
 
 
 def is_run(folder: Path) -> bool:
@@ -272,10 +272,10 @@ def running_runs(home: Home) -> list[RunFolder]:
 
 def unfinished_run(home: Home, pipeline: Pipeline) -> RunFolder | None:
     """The newest run of exactly this document that is not completed."""
-    wanted = documents.dumps(pipeline)
+    document = documents.dumps(pipeline)
     for run in find_runs(home):
         info = run.info
-        if info.document == wanted and info.status != "completed":
+        if info.document == document and info.status != "completed":
             return run
     return None
 
@@ -291,9 +291,9 @@ def resolve_run(text: str, home: Home) -> RunFolder:
     fitting = [run for run in find_runs(home) if run.name.startswith(text)]
     if len(fitting) != 1:
         names = ", ".join(run.name for run in (fitting or find_runs(home))[:5]) or "there are none yet"
-        found = "several" if fitting else "none"
+        count = "several" if fitting else "none"
         raise EspalierError(
-            f"Expected a run's folder or name, found {found} for {text!r}.", f"Runs: {names}."
+            f"Expected a run's folder or name, found {count} for {text!r}.", f"Runs: {names}."
         )
     return RunFolder.open(fitting[0].folder)
 

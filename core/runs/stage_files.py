@@ -66,17 +66,17 @@ class StageFile:
     def network(self) -> Path | None:
         """The network that the file stands for: this stage's, or the nearest before it."""
         for key in (self.key, *self.parents):
-            if (found := self.run.stage_folder(key).network) is not None:
-                return found
+            if (checkpoint := self.run.stage_folder(key).network) is not None:
+                return checkpoint
         return None
 
     @property
     def float_file(self) -> Path | None:
         """The float32 file that the network was exported to; None where there is none."""
         for key in (self.key, *self.parents):
-            found = self.run.stage_folder(key).artefacts.float32
-            if found.is_file():
-                return found
+            exported = self.run.stage_folder(key).artefacts.float32
+            if exported.is_file():
+                return exported
         return None
 
     @property
@@ -146,18 +146,18 @@ def subjects_of(run: RunFolder) -> list[StageFile]:
     """
     pipeline, reports = run.pipeline, run.reports()
     sources = {report.key: report.source for report in reports}
-    found = []
+    files = []
     for report in reports:
         parents, key = [], report.source
         while key in sources and key not in parents:
             parents.append(key)
             key = sources[key]
-        found += [
+        files += [
             StageFile(run.folder, report.key, artefact.id, run, pipeline, report, artefact, tuple(parents))
             for artefact in report.artefacts
             if (run.folder / artefact.path).is_file()
         ]
-    return found
+    return files
 
 
 def find(subjects: Sequence[StageFile], key: str, artefact_id: str = "") -> StageFile | None:
@@ -192,9 +192,9 @@ def check_files(subjects: Sequence[StageFile]) -> None:
     Raises:
         EspalierError: when one is gone.
     """
-    for each in subjects:
-        if not each.file.is_file():
+    for subject in subjects:
+        if not subject.file.is_file():
             raise EspalierError(
-                f"The file of {each.title!r} is gone: {each.file}.",
+                f"The file of {subject.title!r} is gone: {subject.file}.",
                 "Run the pipeline again; its stages come from the cache.",
             )

@@ -55,7 +55,7 @@ class StageFolder:
         return self.path / "result.json"
 
     @property
-    def made(self) -> bool:
+    def complete(self) -> bool:
         """Whether the stage has made its network or file."""
         return self.outcome_file.is_file()
 

@@ -65,11 +65,11 @@ def used(home: Home, control: RunControl | None = None) -> list[StorageUse]:
     Raises:
         Stopped: when a person does not want to wait for it.
     """
-    found = []
+    uses = []
     for kind in KINDS:
         sizes = [size for folder in _folders(home, kind) for size in _sizes(folder, control)]
-        found.append(StorageUse(kind, sum(sizes), len(sizes)))
-    return found
+        uses.append(StorageUse(kind, sum(sizes), len(sizes)))
+    return uses
 
 
 def clear(home: Home, kind: str, control: RunControl | None = None) -> int:
@@ -78,13 +78,13 @@ def clear(home: Home, kind: str, control: RunControl | None = None) -> int:
     Raises:
         EspalierError: when a run goes on that may need it, or the disk refuses.
     """
-    wanted = next(each for each in KINDS if each.id == kind)
-    if not wanted.clear:
-        raise EspalierError(f"{wanted.title} cannot be cleared away here.", "Delete single runs at Start.")
+    storage = next(each for each in KINDS if each.id == kind)
+    if not storage.clear:
+        raise EspalierError(f"{storage.title} cannot be cleared away here.", "Delete single runs at Start.")
     if kind != "trash":
         _nothing_runs(home)
     freed = 0
-    for folder in _folders(home, wanted):
+    for folder in _folders(home, storage):
         size = sum(_sizes(folder, control))
         try:
             shutil.rmtree(folder)
@@ -102,8 +102,10 @@ def clear(home: Home, kind: str, control: RunControl | None = None) -> int:
 def _folders(home: Home, kind: Kind) -> list[Path]:
     folders = [home.folder / name for name in kind.folders]
     if kind.id == "cache" and home.cache.is_dir():
-        named = {home.folder / name for each in KINDS for name in each.folders}
-        folders += sorted(path for path in home.cache.iterdir() if path.is_dir() and path not in named)
+        known_folders = {home.folder / name for each in KINDS for name in each.folders}
+        folders += sorted(
+            path for path in home.cache.iterdir() if path.is_dir() and path not in known_folders
+        )
     return folders
 
 

@@ -34,12 +34,12 @@ class TimingDecisions:
         Args:
             key: everything but the machine that the decision depends on.
         """
-        known: dict[str, Any] = (
+        decisions: dict[str, Any] = (
             json.loads(self._file.read_text(encoding="utf-8")) if self._file.is_file() else {}
         )
-        if stage not in known:
-            known[stage], cached = self._memory.remembered(key(), decide)
+        if stage not in decisions:
+            decisions[stage], cached = self._memory.get_or_measure(key(), decide)
             how = "as this machine decided before" if cached else "by timing, now"
             _log.info("Settled for %s %s (%s).", stage, how, self._file.name)
-            write_atomically(self._file, json.dumps(known, indent=1))
-        return dict(known[stage])
+            write_atomically(self._file, json.dumps(decisions, indent=1))
+        return dict(decisions[stage])

@@ -87,7 +87,7 @@ def restore(home: Home, deleted: Deleted) -> Path:
 
 def trashed(home: Home) -> list[Deleted]:
     """What lies in the trash, last deleted first."""
-    found = []
+    deleted = []
     folder = home.folder / "trash"
     for place in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
@@ -95,8 +95,8 @@ def trashed(home: Home) -> list[Deleted]:
         except EspalierError as error:
             _log.debug("Something in the trash is no run: %s", error.message)
             continue
-        found.append(Deleted(place, info.name or place.name, info.deleted or 0.0))
-    return sorted(found, key=lambda one: -one.at)
+        deleted.append(Deleted(place, info.name or place.name, info.deleted or 0.0))
+    return sorted(deleted, key=lambda one: -one.at)
 
 
 def empty_trash(home: Home, days: float = KEPT_DAYS) -> None:

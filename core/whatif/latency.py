@@ -56,7 +56,7 @@ class Latencies:
             return None
         key = make_key(build.key)
         if key not in self._tables:
-            plain = self.memory.known(build.key)
+            plain = self.memory.get(build.key)
             if plain is None:
                 self.missing[key] = Unmeasured(key, build)
                 return None

@@ -100,7 +100,7 @@ class NetworkTimer:
             EspalierError: when the network cannot be exported or given other widths.
             Stopped: a person asked to stop.
         """
-        plain, _ = self.memory.remembered(
+        plain, _ = self.memory.get_or_measure(
             table_key(subject.model, subject.preprocess.size),
             lambda: self._timed(subject, on_progress).as_plain(),
         )

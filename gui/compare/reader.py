@@ -34,7 +34,12 @@ def entries(home: Home) -> list[Entry]:
     """The runs of this home and those from elsewhere, newest first; read from their `run.json` alone."""
     found = []
     for line in list_runs(home):
-        parts = [line.when, status_word(line.status), *line.tags, "" if line.here else tr("another machine")]
+        parts = [
+            line.when,
+            status_word(line.status),
+            *line.tags,
+            "" if line.this_machine else tr("another machine"),
+        ]
         about = " · ".join(part for part in parts if part)
         words = " ".join([line.folder.name, line.name, line.pipeline, about, line.notes])
         found.append(Entry(str(line.folder), line.name, about, words.casefold()))

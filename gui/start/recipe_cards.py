@@ -51,9 +51,9 @@ class RecipeModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return line.recipe.name
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{line.recipe.about}\n\n{line.last}."
+            return f"{line.recipe.about}\n\n{line.last_duration}."
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{line.recipe.name}. {line.recipe.about} {line.last}."
+            return f"{line.recipe.name}. {line.recipe.about} {line.last_duration}."
         return None
 
 
@@ -106,7 +106,9 @@ class RecipeDelegate(QStyledItemDelegate):
         icon = theme.pixmap("done" if known else "waiting", "accent" if known else "muted", 16, ratio)
         painter.drawPixmap(inside.left(), top + (high - 16) // 2, icon)
         painter.setPen(QColor(c.text if known else c.muted))
-        words = painter.fontMetrics().elidedText(line.last, Qt.TextElideMode.ElideRight, inside.width() - 22)
+        words = painter.fontMetrics().elidedText(
+            line.last_duration, Qt.TextElideMode.ElideRight, inside.width() - 22
+        )
         painter.drawText(QRect(inside.left() + 22, top, inside.width() - 22, high), 0, words)
 
     def _about_height(self, words: str, font: QFont, width: int) -> int:

@@ -110,9 +110,9 @@ def test_a_recipe_tells_how_long_it_took_here(
             path.write_text(json.dumps({**json.loads(path.read_text()), "cached": True}))
     window.go("start")
     cards = window.start.view.recipes.recipes
-    qtbot.waitUntil(lambda: cards.rowCount() > 0 and "Took" in cards.lines[0].last, timeout=10_000)
-    assert cards.lines[0].last.startswith("Took 2 min 48 s on this machine, ")
-    assert cards.lines[1].last == "Not completed on this machine yet"
+    qtbot.waitUntil(lambda: cards.rowCount() > 0 and "Took" in cards.lines[0].last_duration, timeout=10_000)
+    assert cards.lines[0].last_duration.startswith("Took 2 min 48 s on this machine, ")
+    assert cards.lines[1].last_duration == "Not completed on this machine yet"
 
 
 def test_the_search_looks_everywhere(start: MainWindow, runs: list[RunFolder], qtbot: Any) -> None:

@@ -158,7 +158,7 @@ def test_a_decision_is_taken_from_the_run_and_then_from_the_machine(tmp_path: Pa
         "error": 0.05,
     }  # fmt: skip
     name = {"latency target": 1, "of": "key"}
-    Measurements(around.home.cache / "measurements").remembered(name, lambda: plain)
+    Measurements(around.home.cache / "measurements").get_or_measure(name, lambda: plain)
     settled, found = LatencyTargets(around).settled(node, 42, given, unwanted, lambda: "key")
     assert found is not None and found.chosen == one
     assert settled.settings["own_ratios"] == "body.layer1.0.conv1=0.250000"

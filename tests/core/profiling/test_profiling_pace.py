@@ -48,7 +48,7 @@ def test_the_reference_computes_what_it_says(taken):
 def test_latencies_are_given_at_that_pace(taken, tmp_path):
     """The reference itself takes its usual time by definition, however fast the machine is at the moment."""
     first, known = taken[0], Measurements(tmp_path / "measurements")
-    known.remembered({"pace": 1}, lambda: {"seconds": 3.0})
+    known.get_or_measure({"pace": 1}, lambda: {"seconds": 3.0})
     make_sample(tmp_path / "sample.npy", 32)
     budget = Budget(blocks=8, most_blocks=8, seconds=0.0, memory_processes=1)
     metrics, _ = profile_artefact(

@@ -274,8 +274,8 @@ def test_measurements_are_made_once_on_a_machine(tmp_path: Path) -> None:
         made.append(1)
         return {"ms": [1.5, None]}
 
-    assert memory.known({"file": "a"}) is None
-    assert memory.remembered({"file": "a"}, measure) == ({"ms": [1.5, None]}, False)
-    assert Measurements(tmp_path).remembered({"file": "a"}, measure) == ({"ms": [1.5, None]}, True)
-    assert memory.known({"file": "a"}) == {"ms": [1.5, None]} and memory.known({"file": "b"}) is None
+    assert memory.get({"file": "a"}) is None
+    assert memory.get_or_measure({"file": "a"}, measure) == ({"ms": [1.5, None]}, False)
+    assert Measurements(tmp_path).get_or_measure({"file": "a"}, measure) == ({"ms": [1.5, None]}, True)
+    assert memory.get({"file": "a"}) == {"ms": [1.5, None]} and memory.get({"file": "b"}) is None
     assert len(made) == 1

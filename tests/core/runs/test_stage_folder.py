@@ -21,7 +21,7 @@ def test_who_lies_where_in_a_stages_folder(tmp_path):
 
 def test_what_is_there_and_what_is_not(tmp_path):
     folder = StageFolder(tmp_path / "fp32")
-    assert (folder.network, folder.deployed_file, folder.report, folder.made) == (None, None, None, False)
+    assert (folder.network, folder.deployed_file, folder.report, folder.complete) == (None, None, None, False)
     folder.checkpoint.mkdir(parents=True)
     assert folder.network is None  # an empty folder is no network
     (folder.checkpoint / ARCHITECTURE).write_text("{}")
@@ -29,4 +29,4 @@ def test_what_is_there_and_what_is_not(tmp_path):
     folder.deployed_as("int8").touch()
     folder.write_outcome(StageOutcome(training_seconds=1.0, params=2, nonzero_params=1))
     assert folder.network == folder.checkpoint and folder.deployed_file == folder.deployed_as("int8")
-    assert folder.made and folder.outcome.params == 2
+    assert folder.complete and folder.outcome.params == 2

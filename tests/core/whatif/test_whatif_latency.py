@@ -24,7 +24,7 @@ def measured(home: Home, what_if: WhatIf) -> None:
     kinds: dict[str, Kind] = dict.fromkeys(shapes, "linear")
     layers = dict.fromkeys(shapes, (0.0, 1e-4, 0.0, 0.0))
     table = LatencyTable(dict.fromkeys(shapes, 1), kinds, 1, layers, (0.1, 0.0, 0.0), (0.0, 1.0), 1.0, 0.07)
-    Measurements(home.cache / "measurements").remembered(missing.build.key, table.as_plain)
+    Measurements(home.cache / "measurements").get_or_measure(missing.build.key, table.as_plain)
 
 
 def longhand(widths: dict[int, int]) -> float:
