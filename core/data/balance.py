@@ -33,10 +33,10 @@ def epoch_order(labels: np.ndarray, balance: Balance, seed: int, key: str, epoch
     """
     if balance == "weighted":
         return _weighted(labels, derive_seed(seed, key, "balance", epoch))
-    shown = np.arange(len(labels))
+    order = np.arange(len(labels))
     if balance == "fill-up":
-        shown = np.concatenate([shown, *_repeats(labels, seed, key, epoch)])
-    return shown[shuffled(len(shown), derive_seed(seed, key, "order", epoch))]
+        order = np.concatenate([order, *_repeats(labels, seed, key, epoch)])
+    return order[shuffled(len(order), derive_seed(seed, key, "order", epoch))]
 
 
 def _repeats(labels: np.ndarray, seed: int, key: str, epoch: int) -> list[np.ndarray]:

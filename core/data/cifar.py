@@ -105,24 +105,24 @@ def _locate_folder(folder: Path, kind: _Kind) -> Located:
 
 def _open_archive(path: Path) -> Contents:
     """The archive is read once from beginning to end; nothing is unpacked to the disk."""
-    wanted = {name for kind in _KINDS for name in kind.files}
-    found: dict[str, bytes] = {}
+    known_names = {name for kind in _KINDS for name in kind.files}
+    contents: dict[str, bytes] = {}
     try:
         with tarfile.open(path) as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
-                file = archive.extractfile(member) if member.isfile() and name in wanted else None
+                file = archive.extractfile(member) if member.isfile() and name in known_names else None
                 if file is not None and member.size <= LARGEST_MEMBER:
-                    found[name] = file.read()
+                    contents[name] = file.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise EspalierError(
             f"Expected CIFAR's .tar.gz archive, but {path.name} cannot be read as one: {error}.",
             "Copy or download it again.",
         ) from error
     for kind in _KINDS:
-        if kind.meta in found:
-            _check_complete(kind, found, path)
-            return _contents(kind, found.pop)  # each file once, so that its memory is free again
+        if kind.meta in contents:
+            _check_complete(kind, contents, path)
+            return _contents(kind, contents.pop)  # each file once, so that its memory is free again
     raise EspalierError(
         f"Expected the file batches.meta (CIFAR-10) or meta (CIFAR-100) in {path.name}, received an archive "
         "without them.",
@@ -130,11 +130,11 @@ def _open_archive(path: Path) -> Contents:
     )
 
 
-def _check_complete(kind: _Kind, found: Sequence[str] | dict[str, bytes], place: Path) -> None:
-    missing = [name for name in kind.files if name not in found]
+def _check_complete(kind: _Kind, names: Sequence[str] | dict[str, bytes], path: Path) -> None:
+    missing = [name for name in kind.files if name not in names]
     if missing:
         raise EspalierError(
-            f"Expected all files of {kind.title} in {place}, but {', '.join(missing)} "
+            f"Expected all files of {kind.title} in {path}, but {', '.join(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} missing.",
             _ADVICE,
         )

@@ -56,37 +56,38 @@ def _locate_file(path: Path) -> Located:
     text = read_text(Tree(str(folder), (), opener, ()), path.name)
     rows = _read_rows(text, path.name, posixpath.normpath)
     stamps: list[Stamp] = [stamp(path)]
-    there: list[NamedImage] = []
+    images: list[NamedImage] = []
     problems = list(rows.problems)
     for image in rows.images:
         try:
             stamps.append(stamp(folder / image.name, image.name))
-            there.append(image)
+            images.append(image)
         except FileNotFoundError:
             problems.append((image.name, "missing"))
         except (OSError, ValueError) as error:  # a ValueError where the path holds a zero byte
             problems.append((image.name, f"cannot be read: {error}"))
-    found = _Rows(tuple(there), tuple(problems))
+    readable = _Rows(tuple(images), tuple(problems))
     return Located(
-        path.stem, str(path), tuple(stamps), lambda: _contents(found, str(path), opener), resizes=True
+        path.stem, str(path), tuple(stamps), lambda: _contents(readable, str(path), opener), resizes=True
     )
 
 
 def _zip_contents(tree: Tree) -> Contents:
     lists = [name for name in tree.names if name.casefold().endswith(_ENDINGS) and not is_litter(name)]
     if len(lists) != 1:
-        found = f"{len(lists)} ({', '.join(lists[:4])})" if lists else "none"
+        received = f"{len(lists)} ({', '.join(lists[:4])})" if lists else "none"
         raise EspalierError(
-            f"Expected one CSV file in {tree.place}, received {found}.", "Put one CSV file into the zip file."
+            f"Expected one CSV file in {tree.place}, received {received}.",
+            "Put one CSV file into the zip file.",
         )
-    known = set(tree.names)
+    names = set(tree.names)
     folder = posixpath.dirname(lists[0])
 
     def inside(name: str) -> str:
         place = posixpath.normpath(posixpath.join(folder, name))
         if name.startswith("/") or re.match(r"[A-Za-z]:", name) or place.split("/")[0] == "..":
             raise _Unusable("ignored: its path leads out of the zip file")
-        if place not in known:
+        if place not in names:
             raise _Unusable("missing")
         return place
 

@@ -66,20 +66,20 @@ def decode(file: BinaryIO, plan: Plan) -> Decoded:
         Undecodable: the file is damaged, too large, encrypted or of an unknown kind.
         Misfit: another size, or colour where the plan says grey.
     """
-    picture, animated = _open(file, (plan.width, plan.height) if not plan.own else None)
+    picture, animated = _open(file, (plan.width, plan.height) if not plan.keep_size else None)
     shape = Shape(picture.height, picture.width, picture.mode == "L")
     if plan.channels == 1 and not shape.grey:
         raise Misfit(shape)
-    if plan.own and (shape.height, shape.width) != (plan.height, plan.width):
+    if plan.keep_size and (shape.height, shape.width) != (plan.height, plan.width):
         raise Misfit(shape)
     if plan.channels == 3 and shape.grey:
         picture = picture.convert("RGB")
-    if not plan.own:
+    if not plan.keep_size:
         picture = _make_square(picture, plan)
     return Decoded(np.asarray(picture).reshape(plan.height, plan.width, plan.channels), animated)
 
 
-def look(file: BinaryIO) -> Shape:
+def read_shape(file: BinaryIO) -> Shape:
     """Size and kind of an image, by decoding it.
 
     Raises:
@@ -89,7 +89,7 @@ def look(file: BinaryIO) -> Shape:
     return Shape(picture.height, picture.width, picture.mode == "L")
 
 
-def _open(file: BinaryIO, wanted: tuple[int, int] | None) -> tuple[Image.Image, bool]:
+def _open(file: BinaryIO, target_size: tuple[int, int] | None) -> tuple[Image.Image, bool]:
     """The upright image in mode L or RGB, and whether it is the first of several.
 
     JPEG files are decoded near the wanted size (fast).
@@ -102,8 +102,8 @@ def _open(file: BinaryIO, wanted: tuple[int, int] | None) -> tuple[Image.Image, 
         _check_pixels(picture)
         # The second picture in a camera's MPO file is a preview or another view of the first.
         animated = bool(getattr(picture, "is_animated", False)) and picture.format != "MPO"
-        if wanted is not None:
-            picture.draft(None, (2 * wanted[0], 2 * wanted[1]))
+        if target_size is not None:
+            picture.draft(None, (2 * target_size[0], 2 * target_size[1]))
         picture.load()
         return _to_plain_mode(_upright(picture)), animated
     except Undecodable:

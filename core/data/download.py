@@ -136,19 +136,21 @@ def download(
             f"Expected one of the public data sets {', '.join(PUBLIC_SETS)}, received '{name}'.",
             "Download others yourself and give their path.",
         )
-    wanted = PUBLIC_SETS[name]
-    site_policy().allow_download(wanted.title)
-    done = 0
-    for file in wanted.files:
+    public_set = PUBLIC_SETS[name]
+    site_policy().allow_download(public_set.title)
+    bytes_before = 0
+    for file in public_set.files:
 
-        def report(received: int, before: int = done) -> None:
-            share = (before + received) / wanted.size
-            on_progress(share, f"Downloading {wanted.title}: {share:.0%} of {wanted.size / 1e6:.1f} MB")
+        def report(received: int, before: int = bytes_before) -> None:
+            share = (before + received) / public_set.size
+            on_progress(
+                share, f"Downloading {public_set.title}: {share:.0%} of {public_set.size / 1e6:.1f} MB"
+            )
 
-        _fetch(file, folder / wanted.folder / file.name, control or RunControl(), report)
-        done += file.size
-        report(0, done)
-    return wanted.path(folder)
+        _fetch(file, folder / public_set.folder / file.name, control or RunControl(), report)
+        bytes_before += file.size
+        report(0, bytes_before)
+    return public_set.path(folder)
 
 
 def _fetch(file: PublicFile, target: Path, control: RunControl, report: Callable[[int], None]) -> None:
@@ -189,9 +191,11 @@ def _receive(
 def _check_arrived(file: PublicFile, received: int, sha256: str) -> None:
     if (received, sha256) == (file.size, file.sha256):
         return
-    what = "other content" if received == file.size else f"{received}{' or more' * (received > file.size)}"
+    received_text = (
+        "other content" if received == file.size else f"{received}{' or more' * (received > file.size)}"
+    )
     raise EspalierError(
-        f"Expected the {file.size} bytes of {file.name} as published, received {what}; the file was thrown away.",
+        f"Expected the {file.size} bytes of {file.name} as published, received {received_text}; the file was thrown away.",
         "Try again later; where it happens again, the file on the server was changed, or something stands "
         "between.",
     )

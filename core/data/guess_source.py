@@ -58,12 +58,12 @@ def _guess_folder(path: Path) -> tuple[str, Path]:
 
 def _has_class_folders(path: Path) -> bool:
     """Whether at least two folders here hold images, or hold folders."""
-    found = 0
+    folders = 0
     for folder in path.iterdir():
         if folder.is_dir() and not folder.name.startswith("."):
             inside = (entry for _, entry in zip(range(_LOOKED_AT), folder.iterdir(), strict=False))
-            found += any(entry.is_dir() or entry.suffix.casefold() in IMAGE_ENDINGS for entry in inside)
-    return found > 1
+            folders += any(entry.is_dir() or entry.suffix.casefold() in IMAGE_ENDINGS for entry in inside)
+    return folders > 1
 
 
 def _guess_zip(path: Path) -> str:

@@ -47,11 +47,11 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
         raise EspalierError(
             f"Expected an IDX header of {head} bytes in {path.name}, received {len(data)} bytes.", _ADVICE
         )
-    found, *shape = struct.unpack(f">{head // 4}I", data[:head])
-    if found != magic:
+    received_magic, *shape = struct.unpack(f">{head // 4}I", data[:head])
+    if received_magic != magic:
         raise EspalierError(
             f"Expected magic number {magic} ({'images' if magic == IMAGES_MAGIC else 'labels'}) in "
-            f"{path.name}, received {found}.",
+            f"{path.name}, received {received_magic}.",
             "Check that image and label files are not swapped or renamed.",
         )
     expected = math.prod(shape)

@@ -58,12 +58,12 @@ class Applied:
     Attributes:
         network: what people call the network.
         normalisation: mean and deviation for three channels.
-        wanted: what its weights were trained with; None for random weights, or where unknown.
+        trained_with: what its weights were trained with; None for random weights, or where unknown.
     """
 
     network: str
     normalisation: Normalisation
-    wanted: Normalisation | None = None
+    trained_with: Normalisation | None = None
 
 
 def inspect_data(
@@ -105,19 +105,19 @@ def check_normalisation(data: ImageData, applied: Applied) -> Finding:
     own_mean, own_std = (np.array(values * (3 // len(values))) for values in (data.mean, data.std))
     shift, spread = (own_mean - mean) / std, own_std / std
     evidence = f"After it, the training images have mean {_list(shift)} and deviation {_list(spread)}."
-    wanted = applied.wanted
-    if wanted is not None and not np.allclose(applied.normalisation, wanted, atol=0.02):
+    expected = applied.trained_with
+    if expected is not None and not np.allclose(applied.normalisation, expected, atol=0.02):
         return Finding(
             "normalisation",
             "warning",
             f"{applied.network}: its weights were trained with another normalisation.",
-            f"Trained with mean {_list(wanted[0])} and deviation {_list(wanted[1])}; the settings apply mean "
+            f"Trained with mean {_list(expected[0])} and deviation {_list(expected[1])}; the settings apply mean "
             f"{_list(mean)} and deviation {_list(std)}.",
             "Set Normalisation to “auto”.",
         )
     if _outside(shift, spread, _OFF_MEAN, _OFF_STD):
         far = _outside(shift, spread, _FAR_MEAN, _FAR_STD)
-        trained = wanted is not None
+        trained = expected is not None
         return Finding(
             "normalisation",
             "warning" if far and not trained else "note",
@@ -252,11 +252,11 @@ def check_duplicates(data: ImageData, pixels: Pixels) -> list[Finding]:
     torn = [rows for rows in alike if len({int(data.labels[row]) for row in rows}) > 1]
     findings = []
     if leaks:
-        held = [row for rows in leaks for row in rows if split_of[row] != "train"]
+        held_out = [row for rows in leaks for row in rows if split_of[row] != "train"]
         findings.append(Finding(
-            "duplicates", _grave(len(held), data), f"{_images(len(held))} of validation or test {_are(len(held))} in training, too.",
+            "duplicates", _grave(len(held_out), data), f"{_images(len(held_out))} of validation or test {_are(len(held_out))} in training, too.",
             "Pixel for pixel the same: "
-            + ", ".join(f"{count} in {name}" for name, count in sorted(Counter(split_of[r] for r in held).items()))
+            + ", ".join(f"{count} in {name}" for name, count in sorted(Counter(split_of[r] for r in held_out).items()))
             + ".",
             "Accuracy on them shows memory, not learning. Remove the copies and open the data again.",
             images=_examples(leaks),
@@ -285,8 +285,8 @@ def _leaks(splits: set[str]) -> bool:
 
 def _grave(count: int, data: ImageData) -> Level:
     """A handful among thousands changes no figure; one in two hundred does."""
-    held = sum(len(data.splits[name]) for name in SPLITS[1:])
-    return "warning" if count > 0.005 * held else "note"
+    held_out = sum(len(data.splits[name]) for name in SPLITS[1:])
+    return "warning" if count > 0.005 * held_out else "note"
 
 
 def _torn_evidence(data: ImageData, rows: Sequence[int]) -> str:
@@ -354,8 +354,8 @@ def _outside(shift: np.ndarray, spread: np.ndarray, most: float, within: tuple[f
 
 
 def _list(values: Iterable[float]) -> str:
-    shown = [f"{value:.2f}".replace("-", "−").replace("−0.00", "0.00") for value in values]
-    return shown[0] if len(set(shown)) == 1 else f"({', '.join(shown)})"
+    texts = [f"{value:.2f}".replace("-", "−").replace("−0.00", "0.00") for value in values]
+    return texts[0] if len(set(texts)) == 1 else f"({', '.join(texts)})"
 
 
 def _examples(groups: Sequence[Sequence[int]]) -> tuple[int, ...]:

@@ -90,13 +90,13 @@ def lay_out(names: Iterable[str], place: str) -> Layout:
     Raises:
         EspalierError: no images, no class folders, or fewer than two classes.
     """
-    kept = [name for name in names if not is_litter(name)]
-    images = [name for name in kept if PurePosixPath(name).suffix.casefold() in IMAGE_ENDINGS]
+    data_files = [name for name in names if not is_litter(name)]
+    images = [name for name in data_files if PurePosixPath(name).suffix.casefold() in IMAGE_ENDINGS]
     if not images:
-        found = f"{len(kept)} files of other kinds" if kept else "no files"
-        raise EspalierError(f"Expected images in {place}, received {found}.", _ADVICE)
+        received = f"{len(data_files)} files of other kinds" if data_files else "no files"
+        raise EspalierError(f"Expected images in {place}, received {received}.", _ADVICE)
     files = _unwrap([_File(name, tuple(name.split("/"))) for name in sorted(images)])
-    notes = _other_files_notes(kept)
+    notes = _other_files_notes(data_files)
     if _has_splits(files):
         return _split_layout(files, place, notes)
     return _class_layout(files, place, notes)
@@ -116,9 +116,9 @@ def arrange(images: Sequence[NamedImage], place: str, advice: str, notes: Sequen
         for image in images
         if image.class_name in index
     ]
-    found = [*notes, *_unknown_class_notes(images, trained), *_absent_class_notes(placed, classes)]
+    all_notes = [*notes, *_unknown_class_notes(images, trained), *_absent_class_notes(placed, classes)]
     placed.sort(key=lambda image: (image.membership, image.label))
-    return Layout(classes, tuple(placed), tuple(found))
+    return Layout(classes, tuple(placed), tuple(all_notes))
 
 
 def _unwrap(files: list[_File]) -> list[_File]:
@@ -174,8 +174,8 @@ def _check_classes(names: set[str], place: str, advice: str) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _other_files_notes(kept: Sequence[str]) -> list[str]:
-    endings = Counter(PurePosixPath(name).suffix.casefold() or "no ending" for name in kept)
+def _other_files_notes(files: Sequence[str]) -> list[str]:
+    endings = Counter(PurePosixPath(name).suffix.casefold() or "no ending" for name in files)
     others = sorted((ending, count) for ending, count in endings.items() if ending not in IMAGE_ENDINGS)
     if not others:
         return []
@@ -188,8 +188,8 @@ def _left_out(count: int, where: str) -> list[str]:
     return [f"{_images(count)} {where} and left out."] if count else []
 
 
-def _unknown_class_notes(images: Sequence[NamedImage], known: set[str]) -> list[str]:
-    unknown = Counter(image.class_name for image in images if image.class_name not in known)
+def _unknown_class_notes(images: Sequence[NamedImage], trained: set[str]) -> list[str]:
+    unknown = Counter(image.class_name for image in images if image.class_name not in trained)
     if not unknown:
         return []
     names = ", ".join(f"'{name}'" for name in sorted(unknown)[:8])

@@ -127,10 +127,10 @@ class Preprocess:
         Raises:
             EspalierError: a value is missing, unknown or impossible.
         """
-        known = set(cls.__dataclass_fields__)
-        if set(plain) != known:
+        names = set(cls.__dataclass_fields__)
+        if set(plain) != names:
             raise EspalierError(
-                f"Expected the preprocessing values {', '.join(sorted(known))}, received {', '.join(sorted(plain))}."
+                f"Expected the preprocessing values {', '.join(sorted(names))}, received {', '.join(sorted(plain))}."
             )
         try:
             mean, std = (tuple(float(value) for value in plain[name]) for name in ("mean", "std"))

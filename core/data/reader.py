@@ -10,7 +10,7 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.data.decode import Misfit, Shape, Undecodable, decode, look
+from core.data.decode import Misfit, Shape, Undecodable, decode, read_shape
 from core.data.layout import PlacedImage
 from core.data.source import PICTURE_SIDE, Block, Plan, PlanBroken, Problem
 
@@ -34,7 +34,7 @@ def make_plan(shapes: set[Shape], image_size: int | None, resize: str) -> Plan:
         if keeps_own_size(height, width, image_size):
             return Plan(height, width, channels)
     side = image_size or PICTURE_SIDE
-    return Plan(side, side, channels, own=False, resize=resize)
+    return Plan(side, side, channels, keep_size=False, resize=resize)
 
 
 def keeps_own_size(height: int, width: int, image_size: int | None) -> bool:
@@ -102,7 +102,7 @@ class FilePictures:
     def _decode_block(self, first: int, last: int, plan: Plan, control: RunControl) -> Block:
         """Runs on a thread of the pool; gives up early where a person asked to stop."""
         arrays: list[np.ndarray] = []
-        kept: list[PlacedImage] = []
+        readable: list[PlacedImage] = []
         problems: list[Problem] = []
         animated: list[str] = []
         for image in self._images[first:last]:
@@ -112,7 +112,7 @@ class FilePictures:
                 with self._opener(image.name) as file:
                     decoded = decode(file, plan)
                 arrays.append(decoded.pixels)
-                kept.append(image)
+                readable.append(image)
                 if decoded.animated:
                     animated.append(image.name)
             except (Misfit, MemoryError):
@@ -122,8 +122,8 @@ class FilePictures:
         empty = np.zeros((0, plan.height, plan.width, plan.channels), np.uint8)
         return Block(
             images=np.stack(arrays) if arrays else empty,
-            labels=np.array([image.label for image in kept], np.int64),
-            membership=np.array([image.membership for image in kept], np.int8),
+            labels=np.array([image.label for image in readable], np.int64),
+            membership=np.array([image.membership for image in readable], np.int8),
             problems=tuple(problems),
             animated=tuple(animated),
             done=min(last, len(self._images)),
@@ -134,7 +134,7 @@ class FilePictures:
         control.checkpoint()
         try:
             with self._opener(self._images[index].name) as file:
-                self._shapes.add(look(file))
+                self._shapes.add(read_shape(file))
         except Exception:
             return  # `read` names it, with the reason.
 

@@ -25,14 +25,14 @@ class Plan:
     """How images are stored.
 
     Attributes:
-        own: the images keep the size they have; otherwise each is made a square while decoding.
+        keep_size: the images keep the size they have; otherwise each is made a square while decoding.
         resize: "crop" or "stretch"; says how, where they are made square.
     """
 
     height: int
     width: int
     channels: int
-    own: bool = True
+    keep_size: bool = True
     resize: str = "crop"
 
 

@@ -36,15 +36,15 @@ def draw_splits(
         if np.any(belongs == split):
             continue
         pool = np.flatnonzero(belongs == TRAIN)
-        held = _hold_out(labels[pool], fraction, derive_seed(seed, SPLITS[split]))
-        if not held.any():
+        held_out = _hold_out(labels[pool], fraction, derive_seed(seed, SPLITS[split]))
+        if not held_out.any():
             raise EspalierError(
                 f"Expected images to spare for the {SPLITS[split]} split, received classes of too few images.",
                 "Add images, so that every class has at least three, or bring the splits as folders "
                 "train, validation and test.",
             )
-        belongs[pool[held]] = split
-        notes.append(_drawn_note(SPLITS[split], int(held.sum()), fraction, seed))
+        belongs[pool[held_out]] = split
+        notes.append(_drawn_note(SPLITS[split], int(held_out.sum()), fraction, seed))
     return {name: np.flatnonzero(belongs == code).astype(np.int64) for code, name in enumerate(SPLITS)}, notes
 
 
@@ -62,9 +62,9 @@ def limit(indices: np.ndarray, labels: np.ndarray, count: int | None, seed: int)
     """
     if count is None or count >= len(indices):
         return indices
-    own = labels[indices]
-    ranks = ranks_within(own, derive_seed(seed, "limit"))
-    chosen = np.lexsort((own, ranks))[:count]
+    subset_labels = labels[indices]
+    ranks = ranks_within(subset_labels, derive_seed(seed, "limit"))
+    chosen = np.lexsort((subset_labels, ranks))[:count]
     return np.sort(indices[chosen])
 
 

@@ -62,16 +62,16 @@ def _silent(fraction: float, text: str) -> None:
 def _place(source: DataSource, path: str, base: Path | None) -> Path:
     if source.path_kind == "none":
         return Path.cwd()
-    wanted = "folder or a file" if source.path_kind == "file or folder" else source.path_kind
+    kind = "folder or a file" if source.path_kind == "file or folder" else source.path_kind
     if not path.strip():
         raise EspalierError(
-            f"Expected the path of a {wanted} for the data set '{source.title}', received none.",
+            f"Expected the path of a {kind} for the data set '{source.title}', received none.",
             "Choose where the images are.",
         )
     place = settings_path(path, base or Path.cwd())
     if not place.exists():
         raise EspalierError(
-            f"Expected a {wanted} at {place}, received a path that does not exist.",
+            f"Expected a {kind} at {place}, received a path that does not exist.",
             "Check the spelling, and that the drive is connected.",
         )
     return place
@@ -109,7 +109,7 @@ def _decode(
             except PlanBroken as broken:
                 plan = broken.plan
                 continue
-            name = _key(source, located, "own" if plan.own else _square(plan.height, plan.resize))
+            name = _key(source, located, "own" if plan.keep_size else _square(plan.height, plan.resize))
             return writer.publish(name, contents.classes, contents.problems, contents.notes)
 
 

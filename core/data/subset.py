@@ -49,11 +49,11 @@ def long_tailed(indices: np.ndarray, labels: np.ndarray, ratio: float, seed: int
 
     Returns: sorted int64, a part of `indices`; all of them for a ratio of 1.
     """
-    own = labels[indices]
-    last = int(own.max()) if len(own) else 0
-    if ratio <= 1 or last == 0:
+    subset_labels = labels[indices]
+    largest_label = int(subset_labels.max()) if len(subset_labels) else 0
+    if ratio <= 1 or largest_label == 0:
         return indices
-    counts = np.bincount(own)
-    shares = ratio ** (-np.arange(last + 1) / last)
+    counts = np.bincount(subset_labels)
+    shares = ratio ** (-np.arange(largest_label + 1) / largest_label)
     quota = np.maximum(1, np.floor(counts * shares + 0.5).astype(np.int64))
-    return indices[ranks_within(own, derive_seed(seed, "long tail")) < quota[own]]
+    return indices[ranks_within(subset_labels, derive_seed(seed, "long tail")) < quota[subset_labels]]

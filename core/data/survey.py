@@ -1,4 +1,4 @@
-"""One look over the images and the files of a data set: hashes, extremes, colours, shapes.
+"""One pass over the images and the files of a data set: hashes, extremes, colours, shapes.
 
 `k` used images of `h` × `w` pixels with `c` channels; what it means is said in `core.data.inspection`.
 """
@@ -16,7 +16,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
 from core.data.catalogue import find_source
-from core.data.decode import Shape, look
+from core.data.decode import Shape, read_shape
 from core.data.image_data import ImageData
 from core.data.layout import Layout, lay_out
 from core.data.reader import FilePictures
@@ -113,11 +113,11 @@ def file_listing(settings: DataSettings, base: Path) -> tuple[Tree, Layout] | No
     """The image files of a folder or zip; None for other sources, or where they cannot be listed."""
     if not find_source(settings.source).image_files:
         return None
-    found: list[tuple[Tree, Layout]] = []
+    listings: list[tuple[Tree, Layout]] = []
 
     def contents(tree: Tree) -> Contents:
         layout = lay_out(tree.names, tree.place)
-        found.append((tree, layout))
+        listings.append((tree, layout))
         return Contents(layout.classes, FilePictures(layout.images, tree.open))
 
     try:
@@ -125,7 +125,7 @@ def file_listing(settings: DataSettings, base: Path) -> tuple[Tree, Layout] | No
     except EspalierError as error:
         _log.debug("The image files are not surveyed: %s", error.message)
         return None
-    return found[0]
+    return listings[0]
 
 
 def file_names(data: ImageData, layout: Layout) -> tuple[str, ...]:
@@ -137,17 +137,17 @@ def file_names(data: ImageData, layout: Layout) -> tuple[str, ...]:
 
 def file_shapes(tree: Tree, layout: Layout, control: RunControl, most: int = 2000) -> list[tuple[int, Shape]]:
     """Label and shape of at most `most` image files, as many of each class; only headers are read."""
-    each = max(4, most // len(layout.classes))
+    per_class = max(4, most // len(layout.classes))
     by_class: defaultdict[int, list[str]] = defaultdict(list)
     for placed in layout.images:
         by_class[placed.label].append(placed.name)
     shapes = []
     for label, names in by_class.items():
-        for name in names[:: max(1, len(names) // each)][:each]:
+        for name in names[:: max(1, len(names) // per_class)][:per_class]:
             control.checkpoint()
             try:
                 with tree.open(name) as file:
-                    shapes.append((label, look(file)))
+                    shapes.append((label, read_shape(file)))
             except Exception as error:  # named among the files that cannot be read
                 _log.debug("The header of %s cannot be read: %s", name, in_a_line(error))
     return shapes

@@ -45,18 +45,18 @@ def locate(path: Path) -> Located:
 def _contents(tree: Tree) -> Contents:
     """What lies below the folder that holds wnids.txt; it may itself lie in one folder."""
     top = _top(tree)
-    known = set(tree.names)
+    names = set(tree.names)
     for name in (WNIDS, ANNOTATIONS):
-        if top + name not in known:
+        if top + name not in names:
             raise EspalierError(f"Expected the file {name} in {tree.place}, received none.", _ADVICE)
     wnids = frozenset(read_text(tree, top + WNIDS).split())
     validation = dict(_annotated(read_text(tree, top + ANNOTATIONS)))
     images = [*_training(tree, top), *_validation(tree, top, validation)]
-    wanted = [image for image in images if image.class_name in wnids]
-    layout = arrange(wanted, tree.place, _ADVICE, [NOTE])
+    trained = [image for image in images if image.class_name in wnids]
+    layout = arrange(trained, tree.place, _ADVICE, [NOTE])
     problems = (*tree.problems, *_problems(images, wnids, top, validation))
     notes = [*layout.notes, *_empty_classes(layout, wnids)]
-    if top + WORDS in known:
+    if top + WORDS in names:
         classes = _class_names(layout.classes, read_text(tree, top + WORDS))
     else:
         classes = layout.classes

@@ -83,13 +83,13 @@ def _walk(folder: Path) -> tuple[list[Stamp], list[Problem]]:
     """Every file below, sorted by name; links are followed, but no folder is entered twice."""
     stamps: list[Stamp] = []
     problems: list[Problem] = []
-    seen: set[str] = set()
+    visited: set[str] = set()
 
     def enter(place: str, prefix: str) -> None:
         real = os.path.realpath(place)
-        if real in seen:
+        if real in visited:
             return
-        seen.add(real)
+        visited.add(real)
         with os.scandir(place) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 if not is_litter(entry.name):

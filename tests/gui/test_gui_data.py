@@ -284,13 +284,13 @@ def test_what_networks_normalise_with(tmp_path: Path, folder: Path, window: Main
     pipeline = window.document.pipeline
     data = open_data(DataSettings(source="folder", path=str(folder)), tmp_path / "cache")
     one = applied_to(pipeline, data)[0]
-    assert one.normalisation[0] == pytest.approx(data.mean) and one.wanted is None
+    assert one.normalisation[0] == pytest.approx(data.mean) and one.trained_with is None
     lite = edits.set_setting(pipeline, "network", ("backbone",), "efficientnet-lite0")
     lite = edits.set_setting(lite, "network", ("weights",), "imagenet")
     wrong = edits.set_data(lite, ("normalisation",), "imagenet")
-    assert applied_to(lite, data)[0].normalisation == applied_to(lite, data)[0].wanted
+    assert applied_to(lite, data)[0].normalisation == applied_to(lite, data)[0].trained_with
     assert applied_to(wrong, data)[0].normalisation[0] == (0.485, 0.456, 0.406)
-    assert applied_to(wrong, data)[0].wanted == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert applied_to(wrong, data)[0].trained_with == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 def test_the_verdict_counts() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.decode import Misfit, Shape, Undecodable, decode, look
+from core.data.decode import Misfit, Shape, Undecodable, decode, read_shape
 from core.data.source import Plan
 
 
@@ -53,7 +53,7 @@ def tiff(bits: int, photometric: int, strip: bytes) -> io.BytesIO:
 
 def pixel(picture: Image.Image, kind: str = "PNG", **options: object) -> list[int]:
     file = saved(picture, kind, **options)
-    channels = 1 if look(file).grey else 3
+    channels = 1 if read_shape(file).grey else 3
     file.seek(0)
     return pixels(file, own(picture, channels))[0, 0].tolist()
 
@@ -124,10 +124,10 @@ def test_16_bit_grey_whose_zero_is_white():
 
 def test_pixels_without_a_known_range_are_refused():
     with pytest.raises(Undecodable, match="floating-point pixels, whose brightness range is not known"):
-        look(saved(flat("F", 0.5), "TIFF"))
+        read_shape(saved(flat("F", 0.5), "TIFF"))
     for value in (100, 70000):
         with pytest.raises(Undecodable, match="32-bit or signed pixels, whose brightness range is not known"):
-            look(saved(flat("I", value), "TIFF"))
+            read_shape(saved(flat("I", value), "TIFF"))
 
 
 def test_orientation_is_applied():
@@ -135,7 +135,7 @@ def test_orientation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate by 90° clockwise to show it
     file = saved(Image.fromarray(values), "PNG", exif=exif)
-    assert look(file) == Shape(4, 3, True)
+    assert read_shape(file) == Shape(4, 3, True)
     file.seek(0)
     assert np.array_equal(pixels(file, Plan(4, 3, 1))[..., 0], np.rot90(values, -1))
 
@@ -169,7 +169,7 @@ def test_every_orientation_in_every_format(kind, orientation):
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_damaged_orientation_leaves_the_image_as_it_is():
     file = saved(flat("RGB", (9, 9, 9)), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
-    assert look(file) == Shape(3, 4, False)
+    assert read_shape(file) == Shape(3, 4, False)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
@@ -202,14 +202,14 @@ def test_an_image_of_one_pixel(kind):
     file = saved(flat("RGB", (255, 255, 255), (1, 1)), kind, **options)
     assert pixels(file, Plan(1, 1, 3)).tolist() == [[[255, 255, 255]]]
     file.seek(0)
-    assert pixels(file, Plan(8, 8, 3, own=False)).tolist() == [[[255, 255, 255]] * 8] * 8
+    assert pixels(file, Plan(8, 8, 3, keep_size=False)).tolist() == [[[255, 255, 255]] * 8] * 8
 
 
 @pytest.mark.parametrize("size", [(2000, 1), (1, 2000), (3000, 40), (41, 3001), (2, 3)])
 @pytest.mark.parametrize("resize", ["crop", "stretch"])
 def test_any_shape_becomes_a_square(size, resize):
     values = np.linspace(0, 255, size[0] * size[1]).reshape(size[1], size[0]).astype(np.uint8)
-    decoded = pixels(saved(Image.fromarray(values)), Plan(16, 16, 1, own=False, resize=resize))
+    decoded = pixels(saved(Image.fromarray(values)), Plan(16, 16, 1, keep_size=False, resize=resize))
     assert decoded.shape == (16, 16, 1)
     # A ramp's mean is its middle, cut or whole.
     assert decoded.mean() == pytest.approx(127.5, abs=4)
@@ -235,11 +235,11 @@ def halves(kind: str = "PNG") -> io.BytesIO:
 
 
 def test_crop_keeps_the_centre_and_stretch_keeps_all():
-    cropped = pixels(halves(), Plan(10, 10, 1, own=False, resize="crop"))
+    cropped = pixels(halves(), Plan(10, 10, 1, keep_size=False, resize="crop"))
     whole = Image.open(halves()).resize((30, 10), Image.Resampling.BILINEAR)
     assert np.array_equal(cropped[..., 0], np.asarray(whole)[:, 10:20])
     assert cropped[:, 1:-1].min() == 255
-    stretched = pixels(halves(), Plan(12, 12, 1, own=False, resize="stretch"))[..., 0]
+    stretched = pixels(halves(), Plan(12, 12, 1, keep_size=False, resize="stretch"))[..., 0]
     assert stretched[:, 0].max() == 0 and stretched[:, 6].min() == 255
     assert stretched.mean() == pytest.approx(255 / 3, abs=1)
 
@@ -247,13 +247,13 @@ def test_crop_keeps_the_centre_and_stretch_keeps_all():
 def test_resizing_is_antialiased():
     stripes = np.zeros((64, 64), np.uint8)
     stripes[:, ::2] = 255
-    decoded = pixels(saved(Image.fromarray(stripes)), Plan(8, 8, 1, own=False))
+    decoded = pixels(saved(Image.fromarray(stripes)), Plan(8, 8, 1, keep_size=False))
     assert np.abs(decoded[:, 1:-1].astype(int) - 128).max() <= 2
 
 
 def test_large_jpegs_are_decoded_near_the_wanted_size_to_the_same_image(pictures):
     large = Image.fromarray(pictures[0]).resize((672, 672), Image.Resampling.BICUBIC)
-    small = pixels(saved(large, "JPEG", quality=95), Plan(56, 56, 1, own=False))[..., 0]
+    small = pixels(saved(large, "JPEG", quality=95), Plan(56, 56, 1, keep_size=False))[..., 0]
     longhand = np.asarray(large.resize((56, 56), Image.Resampling.BILINEAR))
     assert np.abs(small.astype(int) - longhand).mean() < 2
 
@@ -263,18 +263,18 @@ def test_too_many_pixels_are_refused_before_decoding(monkeypatch):
     file = saved(flat("L", 0, (100, 50)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4_000)
     with pytest.raises(Undecodable, match=r"^0.005 million pixels, more than the limit of 0.004 million$"):
-        look(file)
+        read_shape(file)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2_000)
     file.seek(0)
     with pytest.raises(Undecodable, match=r"^far more pixels than the limit of 0.002 million$"):
-        look(file)
+        read_shape(file)
 
 
 def test_damaged_files_have_a_reason():
     with pytest.raises(Undecodable, match="not a known image format, or damaged at its beginning"):
-        look(io.BytesIO(b"nothing like an image"))
+        read_shape(io.BytesIO(b"nothing like an image"))
     with pytest.raises(Undecodable, match="empty: the file has 0 bytes"):
-        look(io.BytesIO())
+        read_shape(io.BytesIO())
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
@@ -283,6 +283,6 @@ def test_truncated_files_are_refused_in_every_format(kind):
     whole = saved(Image.fromarray(noise), kind).getvalue()
     for share in (0.5, 0.9):
         with pytest.raises(Undecodable, match=r"damaged: (image file is truncated|could not create decoder)"):
-            look(io.BytesIO(whole[: int(len(whole) * share)]))
+            read_shape(io.BytesIO(whole[: int(len(whole) * share)]))
         with pytest.raises(Undecodable):
-            pixels(io.BytesIO(whole[: int(len(whole) * share)]), Plan(8, 8, 3, own=False))
+            pixels(io.BytesIO(whole[: int(len(whole) * share)]), Plan(8, 8, 3, keep_size=False))

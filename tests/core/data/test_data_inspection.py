@@ -69,12 +69,12 @@ def test_a_dark_data_set_is_far_from_imagenets_statistics() -> None:
     # (0.05 - 0.485) / 0.229 = -1.90, (0.05 - 0.456) / 0.224 = -1.81, (0.05 - 0.406) / 0.225 = -1.58
     assert "mean (−1.90, −1.81, −1.58)" in finding.evidence
     assert finding.level == "warning" and finding.sure == "likely" and "“dataset”" in finding.advice
-    kept = check_normalisation(dark, Applied("Net", IMAGENET, wanted=IMAGENET))
+    kept = check_normalisation(dark, Applied("Net", IMAGENET, trained_with=IMAGENET))
     assert kept.level == "note" and "keep it" in kept.advice
 
 
 def test_another_normalisation_than_the_weights_were_trained_with_is_certain() -> None:
-    finding = check_normalisation(plain(), Applied("Lite", IMAGENET, wanted=HALF))
+    finding = check_normalisation(plain(), Applied("Lite", IMAGENET, trained_with=HALF))
     assert finding.level == "warning" and finding.sure == "certain"
     assert finding.title == "Lite: its weights were trained with another normalisation."
     assert "Trained with mean 0.50 and deviation 0.50" in finding.evidence
