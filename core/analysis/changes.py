@@ -70,9 +70,9 @@ def inverted(change: Metric) -> Metric:
     if change.value is None:
         return change
     if change.unit == "points":
-        value, low, high = (None if each is None else -each for _, each in _three(change))
+        value, low, high = (None if bound is None else -bound for _, bound in _three(change))
     else:
-        value, low, high = (None if not each else 1 / each for _, each in _three(change))
+        value, low, high = (None if not bound else 1 / bound for _, bound in _three(change))
     how = f"the other way round: {change.how}" if change.how else ""
     return change.model_copy(update={"value": value, "low": high, "high": low, "how": how})
 
@@ -84,20 +84,20 @@ def changes(artefact: Artefact, baseline: StageReport) -> dict[str, Metric]:
     from those pairs, with its interval.
     """
     result: dict[str, Metric] = {}
-    before = baseline.main.metrics if baseline.main else {}
+    baseline_metrics = baseline.main.metrics if baseline.main else {}
     for name, metric in artefact.metrics.items():
         if not _has_change(name, metric):
             continue
         paired = artefact.change.get(name)
-        found = stated(paired) if paired is not None else _plain(name, before.get(name), metric)
-        if found is not None:
-            result[name] = found
+        change = stated(paired) if paired is not None else _plain(name, baseline_metrics.get(name), metric)
+        if change is not None:
+            result[name] = change
     return result
 
 
-def not_alternated(artefact: Artefact, found: dict[str, Metric]) -> frozenset[str]:
+def not_alternated(artefact: Artefact, changes: dict[str, Metric]) -> frozenset[str]:
     """The times among `found` that were not measured in alternation with the run's own baseline."""
-    return frozenset(name for name in found if name in TIMED and name not in artefact.change)
+    return frozenset(name for name in changes if name in TIMED and name not in artefact.change)
 
 
 def against(row: "Row", base: "Row") -> tuple[dict[str, Metric], frozenset[str]]:
@@ -109,19 +109,19 @@ def against(row: "Row", base: "Row") -> tuple[dict[str, Metric], frozenset[str]]
         return {}, frozenset()
     pairs = _same_seeds(row, base)
     if pairs:
-        each = [against(mine, theirs) for mine, theirs in pairs]
-        found = means([changed for changed, _ in each])
-        return found, frozenset().union(*(loose for _, loose in each)) & found.keys()
+        by_seed = [against(mine, theirs) for mine, theirs in pairs]
+        averaged = means([changed for changed, _ in by_seed])
+        return averaged, frozenset().union(*(loose for _, loose in by_seed)) & averaged.keys()
     result: dict[str, Metric] = {}
     loose = set()
     for name, metric in row.metrics.items():
         if not _has_change(name, metric) or not _comparable(name, row, base):
             continue
-        measured = _measured(name, row, base)
-        found_one = measured or _plain(name, base.metrics.get(name), metric)
-        if found_one is not None:
-            result[name] = found_one
-            loose |= {name} if measured is None and name in TIMED and not _same_file(row, base) else set()
+        paired = _measured(name, row, base)
+        change = paired or _plain(name, base.metrics.get(name), metric)
+        if change is not None:
+            result[name] = change
+            loose |= {name} if paired is None and name in TIMED and not _same_file(row, base) else set()
     return result, frozenset(loose)
 
 
@@ -132,7 +132,7 @@ def conditions_differ(row: "Row", base: "Row") -> bool:
 
 def images_differ(row: "Row", base: "Row") -> bool:
     """Whether two rows are known to be judged on different test images."""
-    mine, theirs = (each.origin.images if each.origin else "" for each in (row, base))
+    mine, theirs = (one.origin.images if one.origin else "" for one in (row, base))
     return bool(mine and theirs) and mine != theirs
 
 
@@ -159,9 +159,9 @@ def _measured(name: str, row: "Row", base: "Row") -> Metric | None:
         return stated(inverted(theirs.change[name]))
     images = row.origin.images if row.origin else ""
     if images and base.origin is not None and images == base.origin.images:
-        before, after = (each.right.get(name) for each in (base, row))
-        if before is not None and after is not None and len(before) == len(after):
-            return paired_change(before, after)
+        base_right, row_right = (each.right.get(name) for each in (base, row))
+        if base_right is not None and row_right is not None and len(base_right) == len(row_right):
+            return paired_change(base_right, row_right)
     return None
 
 

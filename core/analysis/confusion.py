@@ -46,11 +46,11 @@ class Answers:
     @cached_property
     def confidence(self) -> Floats:
         """The probability (softmax) of the first answer, 0…1."""
-        found = np.empty(len(self.logits))
-        for start in range(0, len(found), _BLOCK):
+        probabilities = np.empty(len(self.logits))
+        for start in range(0, len(probabilities), _BLOCK):
             block = self.logits[start : start + _BLOCK].astype(np.float64)
-            found[start : start + _BLOCK] = 1.0 / np.exp(block - block.max(1, keepdims=True)).sum(1)
-        return found
+            probabilities[start : start + _BLOCK] = 1.0 / np.exp(block - block.max(1, keepdims=True)).sum(1)
+        return probabilities
 
     @cached_property
     def counts(self) -> Ints:
@@ -94,19 +94,19 @@ def read_answers(
         EspalierError: when they cannot be read or do not fit the classes.
     """
     try:
-        found, true = np.load(logits, allow_pickle=False), np.load(labels, allow_pickle=False)
+        scores, true = np.load(logits, allow_pickle=False), np.load(labels, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise EspalierError(
             f"The answers of this file on the test images cannot be read: {logits}.",
             "Run the pipeline again; finished stages come from the cache.",
             str(error),
         ) from error
-    if found.ndim != 2 or len(found) != len(true) or found.shape[1] != len(classes):
+    if scores.ndim != 2 or len(scores) != len(true) or scores.shape[1] != len(classes):
         raise EspalierError(
-            f"Expected {len(true)} answers with {len(classes)} classes, {logits.name} holds {list(found.shape)}.",
+            f"Expected {len(true)} answers with {len(classes)} classes, {logits.name} holds {list(scores.shape)}.",
             "The file was changed; run its stage again.",
         )
-    return Answers(found if order is None else found[:, order], true.astype(np.int64), classes, images)
+    return Answers(scores if order is None else scores[:, order], true.astype(np.int64), classes, images)
 
 
 def check_same_images(first: Answers, second: Answers) -> None:
@@ -138,18 +138,18 @@ def row_percent(counts: Ints) -> Floats:
 def class_figures(answers: Answers) -> list[ClassFigures]:
     """Figures of every class, in the order of the classes."""
     counts = answers.counts
-    found = []
+    figures = []
     for label, name in enumerate(answers.classes):
-        hits, images, told = (
+        hits, images, answered = (
             int(counts[label, label]),
             int(counts[label].sum()),
             int(counts[:, label].sum()),
         )
         recall = 100.0 * hits / images if images else None
-        precision = 100.0 * hits / told if told else None
-        f1 = 200.0 * hits / (images + told) if images + told else None
-        found.append(ClassFigures(label, name, images, recall, precision, f1))
-    return found
+        precision = 100.0 * hits / answered if answered else None
+        f1 = 200.0 * hits / (images + answered) if images + answered else None
+        figures.append(ClassFigures(label, name, images, recall, precision, f1))
+    return figures
 
 
 def cell(answers: Answers, true: int, guess: int) -> Ints:

@@ -25,7 +25,7 @@ ALONE: tuple[Kind, ...] = ("mistakes", "all")  # what one model by itself can be
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class AnswerPair:
     """Two models on the same test images; `before` is None where there is only one model.
 
     Raises:
@@ -46,18 +46,18 @@ class Pair:
 
     def mask(self, kind: Kind) -> np.ndarray:
         """Which images [n] are of this kind."""
-        now = self.after.right
+        right_after = self.after.right
         if kind == "mistakes":
-            return ~now
+            return ~right_after
         if kind == "all" or self.before is None:
-            return np.ones(len(now), bool)
-        then = self.before.right
+            return np.ones(len(right_after), bool)
+        right_before = self.before.right
         if kind == "lost":
-            return np.asarray(then & ~now)
+            return np.asarray(right_before & ~right_after)
         if kind == "won":
-            return np.asarray(~then & now)
+            return np.asarray(~right_before & right_after)
         if kind == "both-wrong":
-            return np.asarray(~then & ~now)
+            return np.asarray(~right_before & ~right_after)
         return np.asarray(self.before.guesses != self.after.guesses)
 
     def count(self, kind: Kind) -> int:
@@ -79,8 +79,8 @@ class Pair:
             mask = mask & (self.after.guesses == guess)
         if guess_before is not None and self.before is not None:
             mask = mask & (self.before.guesses == guess_before)
-        found = np.flatnonzero(mask)
-        return found[np.argsort(-self.after.confidence[found], kind="stable")]
+        matches = np.flatnonzero(mask)
+        return matches[np.argsort(-self.after.confidence[matches], kind="stable")]
 
     @property
     def sentence(self) -> str:

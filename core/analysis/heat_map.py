@@ -48,8 +48,8 @@ class HeatMap:
 
     def as_svg(self) -> str:
         """A picture with every figure written in its cell; darker is higher."""
-        known = [value for row in self.cells for value in row if value is not None]
-        low, high = (min(known), max(known)) if known else (0.0, 1.0)
+        values = [value for row in self.cells for value in row if value is not None]
+        low, high = (min(values), max(values)) if values else (0.0, 1.0)
         width = _LEFT + _CELL_WIDTH * len(self.columns) + 16
         height = _TOP + _CELL_HEIGHT * len(self.rows) + 16
         parts = [

@@ -129,10 +129,10 @@ def of_files(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     else:
         values = []
         for number, model in enumerate(models):
-            told = f"Activations of {layer}"
-            progress(number / len(models), told)
-            found, images = _activations(model, layer, arguments)
-            values.append(found)
+            words = f"Activations of {layer}"
+            progress(number / len(models), words)
+            activations, images = _activations(model, layer, arguments)
+            values.append(activations)
     return {"histograms": [asdict(each) for each in histograms(values)], "images": images}
 
 
@@ -153,11 +153,11 @@ def _node(model: "onnx.ModelProto", layer: str) -> tuple["onnx.NodeProto", str]:
     """
     from core.profiling.counting import count_graph
 
-    counted = {entry["name"]: entry["layer"] for entry in count_graph(model, 32)["nodes"]}
+    layer_of_node = {entry["name"]: entry["layer"] for entry in count_graph(model, 32)["nodes"]}
     constants = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
     producers = {name: node for node in model.graph.node for name in node.output}
     for node in model.graph.node:
-        if node.name not in counted or layer not in (counted[node.name], module_of(node)):
+        if node.name not in layer_of_node or layer not in (layer_of_node[node.name], module_of(node)):
             continue
         for name in node.input:
             origin = name

@@ -84,7 +84,7 @@ class Content:
     """
 
     title: str
-    made: str
+    byline: str
     rows: Sequence[Row]
     kinds: Sequence[MetricKind]
     axes: tuple[str, str]
@@ -98,7 +98,7 @@ class Content:
 
 def html_report(content: Content) -> str:
     """The whole page."""
-    parts = [f"<h1>{escape(content.title)}</h1>", f'<p class="muted">{escape(content.made)}</p>']
+    parts = [f"<h1>{escape(content.title)}</h1>", f'<p class="muted">{escape(content.byline)}</p>']
     parts += [f'<div class="warning">⚠ {escape(warning)}</div>' for warning in content.warnings]
     parts += _comparison(content)
     plot = pareto_plot(content.rows, *content.axes)
@@ -197,8 +197,8 @@ def _run(run: RunPart, several: bool) -> list[str]:
 
 
 def _grid(grid: HeatMap) -> str:
-    known = [value for row in grid.cells for value in row if value is not None]
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    values = [value for row in grid.cells for value in row if value is not None]
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
     head = "".join(f"<th>{escape(name)}</th>" for name in grid.columns)
     corner = f"{escape(grid.row_name)} ↓ · {escape(grid.column_name)} →"
     lines = [f'<div class="card"><table><thead><tr><th>{corner}</th>{head}</tr></thead><tbody>']

@@ -135,12 +135,12 @@ def read_shapes(checkpoint: Path) -> dict[str, Shape]:
 
     try:
         with safe_open(checkpoint / WEIGHTS, framework="np") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise EspalierError(
             f"The weights in {checkpoint} cannot be read.", "Run the stage again.", str(error)
         ) from error
-    return dict(sorted(found.items(), key=lambda entry: _natural(entry[0])))
+    return dict(sorted(shapes.items(), key=lambda entry: _natural(entry[0])))
 
 
 def read_layers(checkpoint: Path, zeros: bool = False) -> list[Layer]:
@@ -156,16 +156,23 @@ def read_layers(checkpoint: Path, zeros: bool = False) -> list[Layer]:
 
 def layers_of(shapes: Mapping[str, Shape], nonzero: Mapping[str, int] | None = None) -> list[Layer]:
     """The layers among named shapes."""
-    found = []
+    layers = []
     for name, shape in shapes.items():
         if len(shape) < 2 or not name.endswith("weight"):
             continue
         path = name.removesuffix(".weight")
         bias = shapes.get(f"{path}.bias", ())
         params = math.prod(shape) + (math.prod(bias) if bias else 0)
-        held = nonzero.get(name) if nonzero else None
-        found.append(Layer(path, shape, params, None if held is None else held + params - math.prod(shape)))
-    return found
+        nonzero_weights = nonzero.get(name) if nonzero else None
+        layers.append(
+            Layer(
+                path,
+                shape,
+                params,
+                None if nonzero_weights is None else nonzero_weights + params - math.prod(shape),
+            )
+        )
+    return layers
 
 
 def difference(before: Path, after: Path) -> Difference:
@@ -186,26 +193,28 @@ def count(shapes: Mapping[str, Shape]) -> int:
 
 def compare(old: list[Layer], new: list[Layer]) -> list[Change]:
     """Layer by layer in the order of before; added layers follow at the end."""
-    news = {layer.path: layer for layer in new}
+    new_by_path = {layer.path: layer for layer in new}
     used: set[str] = set()
     changes: list[Change] = []
     dropped: dict[str, list[Layer]] = {}
     for layer in old:
-        now = news.get(layer.path)
-        factors = [each for each in new if each.path.startswith(f"{layer.path}.")]
-        if now is not None:
+        successor = new_by_path.get(layer.path)
+        factors = [factor for factor in new if factor.path.startswith(f"{layer.path}.")]
+        if successor is not None:
             used.add(layer.path)
-            changes.append(_changed(layer, now))
+            changes.append(_changed(layer, successor))
         elif factors:
-            used.update(each.path for each in factors)
+            used.update(factor.path for factor in factors)
             changes.append(_factorised(layer, factors))
         else:
-            block = _vanished(layer.path, news)
+            block = _vanished(layer.path, new_by_path)
             if block not in dropped:
                 dropped[block] = []
                 changes.append(Change(block, "dropped", "", "", "", 0, 0))
             dropped[block].append(layer)
-    changes = [_dropped(each, dropped[each.path]) if each.path in dropped else each for each in changes]
+    changes = [
+        _dropped(change, dropped[change.path]) if change.path in dropped else change for change in changes
+    ]
     return changes + [
         Change(layer.path, "added", layer.type, "", layer.shape, 0, layer.params)
         for layer in new
@@ -247,12 +256,12 @@ def _factorised(old: Layer, factors: list[Layer]) -> Change:
     return Change(old.path, "factorised", old.type, old.shape, ",  ".join(parts), old.params, params)
 
 
-def _vanished(path: str, news: Mapping[str, Layer]) -> str:
+def _vanished(path: str, new_by_path: Mapping[str, Layer]) -> str:
     """The largest block around `path` of which nothing is left."""
     parts = path.split(".")
     for end in range(1, len(parts)):
         block = ".".join(parts[:end])
-        if not any(name == block or name.startswith(f"{block}.") for name in news):
+        if not any(name == block or name.startswith(f"{block}.") for name in new_by_path):
             return block
     return path
 

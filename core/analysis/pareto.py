@@ -15,13 +15,13 @@ def front(rows: Sequence[Row], first: str, second: str) -> list[int]:
     a direction, less counts as better. Rows without one of the figures are left out.
     """
     points = [(index, *point) for index, row in enumerate(rows) if (point := _costs(row, first, second))]
-    found, best = [], float("inf")
+    indices, best = [], float("inf")
     last: tuple[float, float] | None = None
     for index, one, two in sorted(points, key=lambda point: (point[1], point[2], point[0])):
         if two < best or (one, two) == last:
-            found.append(index)
+            indices.append(index)
             best, last = two, (one, two)
-    return sorted(found, key=lambda index: (_value(rows[index], first) or 0.0, index))
+    return sorted(indices, key=lambda index: (_value(rows[index], first) or 0.0, index))
 
 
 def fits(row: Row, limits: Limits) -> bool:

@@ -44,9 +44,9 @@ class LayerSensitivity:
     members: tuple[str, ...]
     top1: Mapping[float, float]
 
-    def loss(self, share: float, whole: float) -> float:
+    def loss(self, share: float, baseline: float) -> float:
         """Points of accuracy that a share costs."""
-        return whole - self.top1[share]
+        return baseline - self.top1[share]
 
 
 def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -87,24 +87,29 @@ def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
             "Choose whole groups.",
             "\n".join(f"{path}: {reason}" for path, reason in skipped),
         )
-    whole = _top1(loaded.model, batches)
+    baseline = _top1(loaded.model, batches)
     shares = [float(share) for share in arguments.get("shares", SHARES)]
     layers, steps = [], len(groups) * len(shares)
     for number, group in enumerate(groups):
-        found = []
-        for place, share in enumerate(shares):
-            done = number * len(shares) + place
+        accuracies = []
+        for position, share in enumerate(shares):
+            done = number * len(shares) + position
             progress(0.05 + 0.95 * done / steps, f"{group.path}: {number + 1} of {len(groups)} layers")
-            gone = least_important(scores[group.path], share)
-            with at_zero(loaded.model, group, gone):
-                found.append([share, _top1(loaded.model, batches)])
+            removed = least_important(scores[group.path], share)
+            with at_zero(loaded.model, group, removed):
+                accuracies.append([share, _top1(loaded.model, batches)])
         layers.append(
-            {"path": group.path, "channels": group.channels, "members": list(group.members), "top1": found}
+            {
+                "path": group.path,
+                "channels": group.channels,
+                "members": list(group.members),
+                "top1": accuracies,
+            }
         )
     progress(1.0, "Scanned")
     count = sum(len(labels) for _, labels in batches)
     return {
-        "top1": whole,
+        "top1": baseline,
         "images": count,
         "layers": layers,
         "skipped": [[path, reason] for path, reason in skipped],
@@ -160,27 +165,29 @@ def read_scan(result: Mapping[str, Any]) -> list[LayerSensitivity]:
     """The layers of `prune_scan`'s result, in the network's order."""
     return [
         LayerSensitivity(
-            each["path"],
-            int(each["channels"]),
-            tuple(each["members"]),
-            {float(share): float(top1) for share, top1 in each["top1"]},
+            layer["path"],
+            int(layer["channels"]),
+            tuple(layer["members"]),
+            {float(share): float(top1) for share, top1 in layer["top1"]},
         )
-        for each in result["layers"]
+        for layer in result["layers"]
     ]
 
 
-def suggested_ratios(layers: Iterable[LayerSensitivity], whole: float, most_loss: float) -> dict[str, float]:
+def suggested_ratios(
+    layers: Iterable[LayerSensitivity], baseline: float, most_loss: float
+) -> dict[str, float]:
     """For each layer the largest share whose loss alone stays within `most_loss` points.
 
     Between two shares that were measured the loss is taken to grow evenly; 0 protects the layer.
     """
-    return {layer.path: _largest(layer, whole, most_loss) for layer in layers}
+    return {layer.path: _largest(layer, baseline, most_loss) for layer in layers}
 
 
-def _largest(layer: LayerSensitivity, whole: float, most_loss: float) -> float:
+def _largest(layer: LayerSensitivity, baseline: float, most_loss: float) -> float:
     before, loss_before = 0.0, 0.0
     for share in sorted(layer.top1):
-        loss = layer.loss(share, whole)
+        loss = layer.loss(share, baseline)
         if loss > most_loss:
             part = (most_loss - loss_before) / (loss - loss_before) if loss > loss_before else 0.0
             return math.floor(100 * (before + part * (share - before))) / 100
@@ -212,20 +219,20 @@ def at_zero(model: "nn.Module", group: "ChannelGroup", units: list[int]) -> Iter
     """The network with these units of a group at zero; as it was afterwards."""
     import torch
 
-    gone = torch.tensor(units, dtype=torch.int64)
-    kept: dict[str, Tensor] = {}
+    zeroed = torch.tensor(units, dtype=torch.int64)
+    originals: dict[str, Tensor] = {}
     with torch.no_grad():
         for part in group.slices:
             parameter = model.get_parameter(part.name)
-            kept.setdefault(part.name, parameter.detach().clone())
-            places = part.positions[torch.isin(part.channels, gone)]
+            originals.setdefault(part.name, parameter.detach().clone())
+            places = part.positions[torch.isin(part.channels, zeroed)]
             parameter.index_fill_(part.axis, places.to(parameter.device), 0.0)
     try:
         yield
     finally:
         with torch.no_grad():
-            for name, before in kept.items():
-                model.get_parameter(name).copy_(before)
+            for name, original in originals.items():
+                model.get_parameter(name).copy_(original)
 
 
 def _validation(loaded: "Checkpoint", arguments: Mapping[str, Any]) -> list[tuple["Tensor", "Tensor"]]:

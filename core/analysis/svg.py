@@ -121,15 +121,15 @@ def ticks(low: float, high: float, count: int = 6) -> list[float]:
 
 def _names(spots: Mapping[int, tuple[str, float, float]]) -> list[str]:
     """Names beside the points, the first ones first, where there is room; others have their tooltip."""
-    taken = [(x - 6, y - 6, x + 6, y + 6) for _, x, y in spots.values()]
+    occupied = [(x - 6, y - 6, x + 6, y + 6) for _, x, y in spots.values()]
     parts = []
     for name, x, y in list(spots.values())[:_NAMED]:
         wide = _LETTER * len(name)
         for left, middle in ((x + 9, y - 8), (x + 9, y + 10), (x - 9 - wide, y - 8), (x - 9 - wide, y + 10)):
             box = (left, middle - 7, left + wide, middle + 7)
             inside = box[0] > _LEFT and box[2] < _WIDTH - _RIGHT and box[1] > 0
-            if inside and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
+            if inside and not any(_overlap(box, other) for other in occupied):
+                occupied.append(box)
                 parts.append(f'<text class="name" x="{left:.1f}" y="{middle + 4:.1f}">{escape(name)}</text>')
                 break
     return parts

@@ -66,14 +66,14 @@ def table_rows(
 def _paired_where_possible(rows: Sequence[Row]) -> list[Row]:
     """Accuracies that the run did not pair (a stage before the baseline) are paired now."""
     bases = {row.file: row for row in rows}
-    done = []
+    paired_rows = []
     for row in rows:
         base = bases.get(row.reference)
         if base is not None and row.artefact is not None and set(row.right) - row.artefact.change.keys():
             change, loose = against(row, base)
             row = replace(row, change=change, loose=loose)
-        done.append(row)
-    return done
+        paired_rows.append(row)
+    return paired_rows
 
 
 def _mean_rows(rows: Sequence[Row]) -> list[Row]:
@@ -82,19 +82,19 @@ def _mean_rows(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         if row.report is not None and row.artefact is not None:
             groups.setdefault((row.report.id, row.artefact.id), []).append(row)
-    found = []
+    mean_rows = []
     for same in groups.values():
         if len(same) > 1:
             label = same[0].label.replace(f" · seed {same[0].report.seed}" if same[0].report else "", "")
             change = {} if same[0].baseline else means([row.change for row in same])
-            found.append(
+            mean_rows.append(
                 Row(
                     f"{label} · mean of {len(same)} seeds", means([row.metrics for row in same]), change,
                     same[0].baseline, origin=same[0].origin, members=tuple(same),
                     loose=frozenset().union(*(row.loose for row in same)) & change.keys(),
                 )
             )  # fmt: skip
-    return found
+    return mean_rows
 
 
 def pinned(rows: Sequence[Row], id: str) -> list[Row]:
@@ -102,11 +102,11 @@ def pinned(rows: Sequence[Row], id: str) -> list[Row]:
     base = next((row for row in rows if row.id == id), None)
     if base is None:
         return list(rows)
-    done = []
+    compared_rows = []
     for row in rows:
         change, loose = against(row, base)
-        done.append(replace(row, change=change, loose=loose, baseline=row.id == id))
-    return done
+        compared_rows.append(replace(row, change=change, loose=loose, baseline=row.id == id))
+    return compared_rows
 
 
 def by_run(rows: Sequence[Row]) -> list[Row]:
@@ -122,12 +122,12 @@ def columns_with_values(rows: Sequence[Row], columns: Sequence[str] = TABLE_COLU
     top5 joins top1 where it is there; the stored size joins the size where compressing a file
     saves much more than float weights allow: zeros and shared weights.
     """
-    wanted = list(columns)
-    if "top1" in wanted and "top5" not in wanted:
-        wanted.insert(wanted.index("top1") + 1, "top5")
-    if "size_mb" in wanted and "stored_mb" not in wanted and any(_packs_well(row) for row in rows):
-        wanted.insert(wanted.index("size_mb") + 1, "stored_mb")
-    return [METRICS[name] for name in wanted if any(row.metrics.get(name) is not None for row in rows)]
+    names = list(columns)
+    if "top1" in names and "top5" not in names:
+        names.insert(names.index("top1") + 1, "top5")
+    if "size_mb" in names and "stored_mb" not in names and any(_packs_well(row) for row in rows):
+        names.insert(names.index("size_mb") + 1, "stored_mb")
+    return [METRICS[name] for name in names if any(row.metrics.get(name) is not None for row in rows)]
 
 
 def _packs_well(row: Row) -> bool:

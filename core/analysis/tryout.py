@@ -19,7 +19,7 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.data.decode import Misfit, Undecodable, decode, look
+from core.data.decode import Misfit, Undecodable, decode, read_shape
 from core.data.layout import IMAGE_ENDINGS, is_litter
 from core.data.preprocess import LUMA, Preprocess
 from core.data.source import Plan
@@ -81,10 +81,10 @@ class Tally:
     @classmethod
     def of(cls, trials: Iterable[Trial]) -> "Tally":
         """The tally of all of them."""
-        made = cls()
+        tally = cls()
         for trial in trials:
-            made.add(trial)
-        return made
+            tally.add(trial)
+        return tally
 
     def add(self, trial: Trial) -> None:
         """Count one more."""
@@ -94,7 +94,9 @@ class Tally:
         self.tried += 1
         self.agreeing += bool(trial.agree)
         self.seconds = self.seconds or [0.0] * len(trial.answers)
-        self.seconds = [total + one.seconds for total, one in zip(self.seconds, trial.answers, strict=True)]
+        self.seconds = [
+            total + answer.seconds for total, answer in zip(self.seconds, trial.answers, strict=True)
+        ]
 
     def mean_seconds(self, model: int) -> float | None:
         """Running average of a model's time; None before its first image."""
@@ -123,12 +125,14 @@ class Tryout:
             Stopped: a person asked to stop.
         """
         arguments = {"models": [str(model) for model in models], "image": str(image)}
-        told = self._child.call(classify, arguments, control)
+        reply = self._child.call(classify, arguments, control)
         answers = tuple(
-            Answer(tuple((str(name), float(share)) for name, share in one["best"]), float(one["seconds"]))
-            for one in told["answers"]
+            Answer(
+                tuple((str(name), float(share)) for name, share in answer["best"]), float(answer["seconds"])
+            )
+            for answer in reply["answers"]
         )
-        return Trial(answers, told["width"], told["height"], tuple(told["notes"]), told["problem"])
+        return Trial(answers, reply["width"], reply["height"], tuple(reply["notes"]), reply["problem"])
 
     def close(self) -> None:
         """End the process; an image under way is given up."""
@@ -145,19 +149,19 @@ def images_below(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise EspalierError(f"{place} is not there any more.", "Choose another image or folder.")
-    found: list[Path] = []
+    image_files: list[Path] = []
     for folder, folders, files in os.walk(place):
         folders[:] = sorted(name for name in folders if not is_litter(name))
         images = (name for name in sorted(files) if Path(name).suffix.casefold() in IMAGE_ENDINGS)
-        found += [Path(folder, name) for name in images if not is_litter(name)]
-        if len(found) >= MOST_IMAGES:
-            return found[:MOST_IMAGES]
-    if not found:
+        image_files += [Path(folder, name) for name in images if not is_litter(name)]
+        if len(image_files) >= MOST_IMAGES:
+            return image_files[:MOST_IMAGES]
+    if not image_files:
         raise EspalierError(
             f"The folder {place.name} holds no images.",
             f"Choose one with {', '.join(sorted(IMAGE_ENDINGS)[:6])} or other image files.",
         )
-    return found
+    return image_files
 
 
 def preview(image: Path, side: int) -> np.ndarray:
@@ -168,11 +172,11 @@ def preview(image: Path, side: int) -> np.ndarray:
     """
     try:
         with image.open("rb") as file:
-            shape = look(file)
+            shape = read_shape(file)
             scale = min(1.0, side / max(shape.width, shape.height))
             width, height = (max(1, round(scale * each)) for each in (shape.width, shape.height))
             file.seek(0)
-            return decode(file, Plan(height, width, 3, own=False, resize="stretch")).pixels
+            return decode(file, Plan(height, width, 3, keep_size=False, resize="stretch")).pixels
     except (OSError, Undecodable) as error:
         raise EspalierError(f"{image.name} cannot be read: {error}.", "Choose another image.") from error
 
@@ -216,7 +220,7 @@ def classify(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
 def _opened(files: list[Path]) -> list[_Model]:
     """Open what is not open yet, and close what is not wanted any more."""
-    wanted = []
+    keys = []
     for file in files:
         try:
             about = file.stat()
@@ -224,13 +228,13 @@ def _opened(files: list[Path]) -> list[_Model]:
             raise EspalierError(
                 f"The model {file.name} is gone: {file}.", "Choose another model, or run its pipeline again."
             ) from error
-        wanted.append((str(file), about.st_size, about.st_mtime_ns))
-    for key in set(_open) - set(wanted):
+        keys.append((str(file), about.st_size, about.st_mtime_ns))
+    for key in set(_open) - set(keys):
         del _open[key]
-    for file, key in zip(files, wanted, strict=True):
+    for file, key in zip(files, keys, strict=True):
         if key not in _open:
             _open[key] = _load(file)
-    return [_open[key] for key in wanted]
+    return [_open[key] for key in keys]
 
 
 def _load(file: Path) -> _Model:
@@ -255,9 +259,9 @@ def _answer(model: _Model, batch: np.ndarray) -> dict[str, Any]:
         logits = model.run(batch)
         seconds.append(time.perf_counter() - before)
     shares = softmax(logits[0])
-    first = np.argsort(-shares, kind="stable")[:BEST]
+    top = np.argsort(-shares, kind="stable")[:BEST]
     names = model.classes or tuple(f"class {number}" for number in range(len(shares)))
-    return {"best": [[names[label], float(shares[label])] for label in first], "seconds": median(seconds)}
+    return {"best": [[names[label], float(shares[label])] for label in top], "seconds": median(seconds)}
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -278,11 +282,11 @@ def network_input(pixels: np.ndarray, prepare: Preprocess) -> np.ndarray:
 
 def _inputs(image: Path, prepares: Sequence[Preprocess]) -> list[np.ndarray]:
     """The image as each network takes it; decoded once for networks that take it alike."""
-    made: dict[Preprocess, np.ndarray] = {}
+    inputs: dict[Preprocess, np.ndarray] = {}
     for prepare in prepares:
-        if prepare not in made:
-            made[prepare] = network_input(_pixels(image, prepare), prepare)
-    return [made[prepare] for prepare in prepares]
+        if prepare not in inputs:
+            inputs[prepare] = network_input(_pixels(image, prepare), prepare)
+    return [inputs[prepare] for prepare in prepares]
 
 
 def _pixels(image: Path, prepare: Preprocess) -> np.ndarray:
@@ -296,7 +300,7 @@ def _pixels(image: Path, prepare: Preprocess) -> np.ndarray:
 
 
 def _decoded(file: Any, prepare: Preprocess, channels: int) -> np.ndarray:
-    plan = Plan(prepare.size, prepare.size, channels, own=False, resize=prepare.resize)
+    plan = Plan(prepare.size, prepare.size, channels, keep_size=False, resize=prepare.resize)
     return decode(file, plan).pixels
 
 

@@ -114,14 +114,14 @@ def _change_lines(kind: MetricKind, change: Metric, paired: bool) -> list[str]:
         level = f"{change.level * 100:g} % interval" if change.level else "interval"
         words += f", {level} {change.low:+.4g} to {change.high:+.4g} {change.unit}"
     lines = [words + (f", n = {change.n}" if change.n is not None else "")]
-    said = {
+    sentence = {
         "better": "Better than the baseline.",
         "worse": "Worse than the baseline.",
         "same": "No measurable difference.",
     }.get(verdict(kind, change), "")
-    if not said and change.low is None and kind.id not in EXACT:
-        said = "Its uncertainty is not known: the difference may be chance."
-    lines += [said] if said else []
+    if not sentence and change.low is None and kind.id not in EXACT:
+        sentence = "Its uncertainty is not known: the difference may be chance."
+    lines += [sentence] if sentence else []
     lines += [change.how] if change.how else []
     return lines + ([] if paired else [f"{NOT_PAIRED_MEANS}."])
 

@@ -134,14 +134,14 @@ def read_report(path: Path) -> ComparedRun:
     Raises:
         EspalierError: when it is no such report.
     """
-    found = read_device_report(path)
-    stage = found.stage_report()
+    report = read_device_report(path)
+    stage = report.stage_report()
     return ComparedRun(
-        folder=str(path.resolve()), name=path.stem, title=f"{found.bundle.name}, {path.stem}",
-        about=f"Measured on {found.device.processor} with {found.bundle.run}'s {found.bundle.stage}",
-        started=found.made, status="measured", device=found.latency_ms.provider, machine=found.machine,
+        folder=str(path.resolve()), name=path.stem, title=f"{report.bundle.name}, {path.stem}",
+        about=f"Measured on {report.device.processor} with {report.bundle.run}'s {report.bundle.stage}",
+        started=report.made, status="measured", device=report.latency_ms.provider, machine=report.machine,
         baseline="", final=stage.id, total=1, reports=[stage], papers=[], notes=[], settings="{}",
-        images=found.bundle.images.id, right={f"{stage.key}/{stage.headline}": {"top1": _packed(found.right)}},
+        images=report.bundle.images.id, right={f"{stage.key}/{stage.headline}": {"top1": _packed(report.right)}},
     )  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def from_parts(
 ) -> ComparedRun:
     """The same from what was read already; without `predictions` no two files can be paired."""
     info = run.info
-    found = ComparedRun(
+    compared = ComparedRun(
         folder=str(run.folder), name=run.name, title=info.name or pipeline.name, about=pipeline.about,
         started=info.started, status=run.status, device=info.device, machine=info.machine,
         baseline=pipeline.baseline_id, final=pipeline.final_id, total=len(stage_keys(pipeline)),
@@ -160,8 +160,8 @@ def from_parts(
         grid=read_grid(run),
     )  # fmt: skip
     if predictions:
-        found.images, found.right = _predictions(run, pipeline, found.reports)
-    return found
+        compared.images, compared.right = _predictions(run, pipeline, compared.reports)
+    return compared
 
 
 def run_labels(runs: Sequence[ComparedRun]) -> dict[str, str]:
@@ -232,23 +232,23 @@ class _Index:
         if folder.is_file():
             return read_report(folder)
         stamp, key = _stamp(folder), str(folder.resolve())
-        kept = self._get(key, stamp)
-        if kept is not None:
-            return kept
-        found = read_run(RunFolder.open(folder))
+        stored = self._get(key, stamp)
+        if stored is not None:
+            return stored
+        compared = read_run(RunFolder.open(folder))
         if self._database is not None:
             insert = "INSERT OR REPLACE INTO compared VALUES (?, ?, ?)"
-            values = (key, stamp, found.model_dump_json())
+            values = (key, stamp, compared.model_dump_json())
             self._try(lambda: self._database and self._database.execute(insert, values))
-        return found
+        return compared
 
     def _get(self, key: str, stamp: str) -> ComparedRun | None:
         if self._database is None:
             return None
         query = "SELECT content FROM compared WHERE folder = ? AND stamp = ?"
-        found = self._try(lambda: self._database and self._database.execute(query, (key, stamp)).fetchone())
+        row = self._try(lambda: self._database and self._database.execute(query, (key, stamp)).fetchone())
         try:
-            return ComparedRun.model_validate_json(found[0]) if found else None
+            return ComparedRun.model_validate_json(row[0]) if row else None
         except ValidationError:
             _log.debug("The index has %s in another form; the run is read anew.", key)
             return None
@@ -281,7 +281,7 @@ def _predictions(
     run: RunFolder, pipeline: Pipeline, reports: Sequence[StageReport]
 ) -> tuple[str, dict[str, dict[str, str]]]:
     """What identifies the test images, and which of them every file answered right."""
-    labels_hash, found = "", {}
+    labels_hash, right_answers = "", {}
     for report in reports:
         for artefact in report.artefacts:
             file = run.folder / artefact.path
@@ -289,7 +289,7 @@ def _predictions(
             labels = around.labels
             right = _right(around.logits(file.stem), labels)
             if right:
-                found[f"{report.key}/{artefact.id}"] = right
+                right_answers[f"{report.key}/{artefact.id}"] = right
                 labels_hash = labels_hash or hashlib.sha256(labels.read_bytes()).hexdigest()
     if not labels_hash:
         return "", {}
@@ -297,7 +297,7 @@ def _predictions(
     if data.get("path"):
         data["path"] = str(settings_path(data["path"], run.base))
     text = json.dumps([data, labels_hash], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest(), found
+    return hashlib.sha256(text.encode()).hexdigest(), right_answers
 
 
 def _right(logits_file: Path, labels_file: Path) -> dict[str, str]:
@@ -309,11 +309,11 @@ def _right(logits_file: Path, labels_file: Path) -> dict[str, str]:
     if logits.ndim != 2 or len(logits) != len(labels):
         return {}
     guesses = np.concatenate([part.argmax(1) for part in _blocks(logits)])
-    found = {"top1": _packed(guesses == labels)}
+    bits = {"top1": _packed(guesses == labels)}
     if logits.shape[1] >= TOP5_FROM:
         best = np.concatenate([np.argpartition(part, -5, axis=1)[:, -5:] for part in _blocks(logits)])
-        found["top5"] = _packed((best == labels[:, None]).any(1))
-    return found
+        bits["top5"] = _packed((best == labels[:, None]).any(1))
+    return bits
 
 
 def _blocks(logits: NDArray[np.float32]) -> list[NDArray[np.float32]]:

@@ -154,20 +154,20 @@ class DeviceReport(_Strict):
         )  # fmt: skip
 
     def _metrics(self) -> dict[str, Metric]:
-        found, times = self.accuracy, self.latency_ms
+        accuracy, times = self.accuracy, self.latency_ms
         where = f"on {self.device.processor}"
-        low, high = wilson(found.right.count("1"), found.images)
-        part = f"{found.images} of the {self.bundle.images.of} test images"
+        low, high = wilson(accuracy.right.count("1"), accuracy.images)
+        part = f"{accuracy.images} of the {self.bundle.images.of} test images"
         metrics = {
             "top1": Metric(
-                value=found.top1, unit="%", low=low, high=high, level=0.95, n=found.images,
+                value=accuracy.top1, unit="%", low=low, high=high, level=0.95, n=accuracy.images,
                 how=f"ONNX Runtime {where}, on {part}",
             ),
             "agreement": Metric(
-                value=found.agreement, unit="%", n=found.images, how=f"top-1 here and where it was exported, {part}"
+                value=accuracy.agreement, unit="%", n=accuracy.images, how=f"top-1 here and where it was exported, {part}"
             ),
             "max_logit_difference": Metric(
-                value=found.max_logit_difference, n=found.images, how=f"here and where it was exported, {part}"
+                value=accuracy.max_logit_difference, n=accuracy.images, how=f"here and where it was exported, {part}"
             ),
             "size_mb": Metric(value=self.bundle.bytes / 1e6, unit="MB", n=1, how="size of the file"),
         }  # fmt: skip
@@ -195,14 +195,14 @@ class DeviceReport(_Strict):
         }
 
     def _verification(self) -> Verification:
-        found = self.accuracy
+        accuracy = self.accuracy
         sentence = (
-            f"{found.agreement:.2f} % of {found.images} packed images keep the class that the file gave where it "
-            f"was exported, largest logit difference {found.max_logit_difference:.2g}."
+            f"{accuracy.agreement:.2f} % of {accuracy.images} packed images keep the class that the file gave where it "
+            f"was exported, largest logit difference {accuracy.max_logit_difference:.2g}."
         )
         return Verification(
-            images=found.images, agreement=found.agreement, explained_agreement=found.agreement,
-            max_logit_difference=found.max_logit_difference, limit=None, good=True, sentence=sentence,
+            images=accuracy.images, agreement=accuracy.agreement, explained_agreement=accuracy.agreement,
+            max_logit_difference=accuracy.max_logit_difference, limit=None, good=True, sentence=sentence,
         )  # fmt: skip
 
     def _remarks(self) -> list[str]:

@@ -65,7 +65,7 @@ def as_html(
     return html_report(
         Content(
             title=title(runs),
-            made=f"Made with Espalier on {time.strftime('%d %B %Y, %H:%M')}",
+            byline=f"Made with Espalier on {time.strftime('%d %B %Y, %H:%M')}",
             rows=rows, kinds=kinds, axes=axes,
             runs=[_run(run, labels[run.folder], index < _CURVES) for index, run in enumerate(runs)],
             warnings=warnings(runs),
@@ -123,8 +123,8 @@ def pin_of(text: str, runs: Sequence[ComparedRun]) -> str:
 
 def warnings(runs: Sequence[ComparedRun]) -> list[str]:
     """What has to be known before runs are compared, in sentences."""
-    found = [MIXED] if mixed_conditions(runs) else []
-    return found + ([MIXED_IMAGES] if mixed_images(runs) else [])
+    sentences = [MIXED] if mixed_conditions(runs) else []
+    return sentences + ([MIXED_IMAGES] if mixed_images(runs) else [])
 
 
 def title(runs: Sequence[ComparedRun]) -> str:

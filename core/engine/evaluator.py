@@ -17,7 +17,7 @@ import numpy as np
 
 from core.analysis.accuracy import accuracy_metrics, paired_change
 from core.analysis.why import ChainStage, Evidence, explain
-from core.analysis.why.graph import look as look_at_graph
+from core.analysis.why.graph import examine_graph
 from core.common.errors import EspalierError
 from core.common.files import deflated_bytes, sha256_of
 from core.common.keys import make_key
@@ -208,7 +208,7 @@ class Evaluator:
             )  # fmt: skip
             return {name: metric.model_dump() for name, metric in metrics.items()}
 
-        plain, cached = self._measurements.remembered(key, measure)
+        plain, cached = self._measurements.get_or_measure(key, measure)
         metrics = {name: Metric.model_validate(metric) for name, metric in plain.items()}
         labels, logits = np.load(folder.artefacts.labels), np.load(folder.artefacts.network_logits)
         return {**accuracy_metrics(logits, labels, f"PyTorch on {self.context.device}"), **metrics}, cached
@@ -241,7 +241,7 @@ class Evaluator:
             "baseline": base.sha256 if base and against else "",
             "image": list(self.data.size),
         }
-        plain, cached = self._measurements.remembered(key, measure)
+        plain, cached = self._measurements.get_or_measure(key, measure)
         metrics, change = (
             {name: Metric.model_validate(metric) for name, metric in plain[part].items()}
             for part in ("metrics", "change")
@@ -255,9 +255,9 @@ class Evaluator:
             self.emit(PhaseStarted(report.key, "measure", "Looking for the reasons"))
             arguments = {"model": str(made.path), "input_size": made.facts["input_size"] or self.data.size[0]}
             with Child("measure", self.run.folder / "measure.log") as child:
-                return child.call(look_at_graph, arguments, self.control)
+                return child.call(examine_graph, arguments, self.control)
 
-        graph, _ = self._measurements.remembered({"why": _WHY_VERSION, "file": made.sha256}, look)
+        graph, _ = self._measurements.get_or_measure({"why": _WHY_VERSION, "file": made.sha256}, look)
         node = self.pipeline.stage(report.id)
         machine, chain = fingerprint(), [*self.pipeline.chain(node), node]
         timed = {

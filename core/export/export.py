@@ -194,19 +194,19 @@ class _Export:
         scratch.mkdir(parents=True)
         try:
             with _folder_beside(self.target, self.kind) as folder:
-                return self._made(folder, scratch)
+                return self._export(folder, scratch)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _made(self, folder: Path, scratch: Path) -> ExportResult:
+    def _export(self, folder: Path, scratch: Path) -> ExportResult:
         path = folder / ("model.onnx" if self.kind.bundle else self.target.name)
         self._write(path)
         answers = self._answers(path, scratch)
         rungs = self._ladder(answers)
-        last = rungs[-1]
-        if not last.good or last.network is None:
+        final = rungs[-1]
+        if not final.good or final.network is None:
             raise EspalierError(
-                f"The exported file does not agree with the network. {last.sentence}",
+                f"The exported file does not agree with the network. {final.sentence}",
                 "Nothing was written; choose another format or other settings, or run the stage again.",
             )
         metrics = dict(self.subject.artefact.metrics)
@@ -215,22 +215,31 @@ class _Export:
         self._tell(_TIMED, "Writing")
         size = sum(_bytes(part) for part in self.kind.parts(path))
         digest = sha256_of(self.kind.model_of(path))
-        exported = Exported(self.kind, self.settings, last, metrics.get("latency_ms"), digest, size)
+        exported = Exported(self.kind, self.settings, final, metrics.get("latency_ms"), digest, size)
         card = card_of(self.run_folder, self.subject.report, self.subject.artefact, rungs, exported)
         if self.kind.bundle:
-            written = [self._packed(path, folder, answers, digest, last, card)]
+            files = [self._packed(path, folder, answers, digest, final, card)]
         else:
-            written = list(self.kind.parts(path))
+            files = list(self.kind.parts(path))
         if self.settings.card and not self.kind.bundle:
-            written.append(folder / f"{self.target.stem}.md")
-            written[-1].write_text(card, encoding="utf-8")
+            files.append(folder / f"{self.target.stem}.md")
+            files[-1].write_text(card, encoding="utf-8")
         self._tell(1.0, "Exported")  # the last moment to stop: from here on something lies at the target
-        files = tuple(_placed(part, self.target.parent) for part in written)
-        total = sum(_bytes(file) for file in files[: 1 if self.kind.bundle else len(self.kind.parts(path))])
-        top1 = last.top1.value
+        placed = tuple(_placed(file, self.target.parent) for file in files)
+        total = sum(_bytes(file) for file in placed[: 1 if self.kind.bundle else len(self.kind.parts(path))])
+        top1 = final.top1.value
         assert top1 is not None  # of at least one image
         return ExportResult(
-            self.target, total, digest, top1, last.network, metrics, files, tuple(rungs), card, self._notes()
+            self.target,
+            total,
+            digest,
+            top1,
+            final.network,
+            metrics,
+            placed,
+            tuple(rungs),
+            card,
+            self._notes(),
         )
 
     @property
@@ -293,7 +302,7 @@ class _Export:
         return latency(Timing(blocks, [], 0.0, wide=False), f"{self.kind.runtime}, 1 thread", batch)
 
     def _packed(
-        self, model: Path, folder: Path, answers: _Answers, digest: str, last: Rung, card: str
+        self, model: Path, folder: Path, answers: _Answers, digest: str, final: Rung, card: str
     ) -> Path:
         """The archive, with a part of the test images and what the file answered to them here."""
         run, report = self.run_folder, self.subject.report
@@ -309,18 +318,18 @@ class _Export:
         return archive
 
     def _notes(self) -> tuple[str, ...]:
-        found = []
+        notes = []
         if self.settings.preprocessing:
-            found.append(
+            notes.append(
                 "Takes images as bytes (red, green, blue) of any size. ONNX Runtime makes them smaller as the "
                 "training did; other runtimes may leave out the smoothing."
             )
         if self.settings.batch:
             count = self.settings.batch
-            found.append(f"Takes exactly {count} image{'s' if count > 1 else ''} in a call.")
+            notes.append(f"Takes exactly {count} image{'s' if count > 1 else ''} in a call.")
         if self.subject.checkpoint is None and self.subject.precision not in ("float32", "given", "float16"):
-            found.append("Quantized: other processors may round otherwise; measure it where it will run.")
-        return tuple(found)
+            notes.append("Quantized: other processors may round otherwise; measure it where it will run.")
+        return tuple(notes)
 
     @property
     def _log(self) -> Path:
@@ -346,11 +355,11 @@ def _find(run: RunFolder, stage_key: str, artefact_id: str) -> tuple[StageReport
         EspalierError: when there is no such stage or file.
     """
     report = run.finished(stage_key)
-    artefact = next((each for each in report.artefacts if each.id == (artefact_id or report.headline)), None)
+    artefact = next((file for file in report.artefacts if file.id == (artefact_id or report.headline)), None)
     if artefact is None:
         raise EspalierError(
             f"The stage {stage_key!r} has no file {artefact_id!r}.",
-            f"It has: {', '.join(each.id for each in report.artefacts)}.",
+            f"It has: {', '.join(file.id for file in report.artefacts)}.",
         )
     if not (run.folder / artefact.path).is_file():
         raise EspalierError(
@@ -379,7 +388,7 @@ def _steps(run: RunFolder, report: StageReport, artefact: Artefact) -> tuple[lis
         )
         return [], np.zeros(0, np.int64)
     steps = []
-    for each, file in [*_before(run, report, artefact), (report, artefact)]:
+    for stage_report, file in [*_files_before(run, report, artefact), (report, artefact)]:
         path = run.folder / file.path
         try:
             logits = np.load(ArtefactFolder.around(path).logits(path.stem))
@@ -387,30 +396,32 @@ def _steps(run: RunFolder, report: StageReport, artefact: Artefact) -> tuple[lis
             _log.debug("A rung of the ladder is left out: %s", in_a_line(error))
             continue
         if logits.shape == network.shape:
-            label = f"{each.name}: {file.label}"
-            steps.append(Step(f"{each.key}/{file.id}", label, file.precision, _ONNX_RUNTIME, logits))
-    given = steps[0].precision == "given" if steps else False
+            label = f"{stage_report.name}: {file.label}"
+            steps.append(Step(f"{stage_report.key}/{file.id}", label, file.precision, _ONNX_RUNTIME, logits))
+    from_given_file = steps[0].precision == "given" if steps else False
     first = (
         Step("given", "The given ONNX file", "given", _ONNX_RUNTIME, network)
-        if given or not _has_network(run, report)
+        if from_given_file or not _has_network(run, report)
         else Step("pytorch", "PyTorch network", "float32", "PyTorch", network)
     )
     return [first, *steps], labels
 
 
-def _before(run: RunFolder, report: StageReport, artefact: Artefact) -> list[tuple[StageReport, Artefact]]:
+def _files_before(
+    run: RunFolder, report: StageReport, artefact: Artefact
+) -> list[tuple[StageReport, Artefact]]:
     """The files that `artefact` was made from, the float export first."""
     if run.stage_folder(report.key).network is not None:
-        float32 = next((each for each in report.artefacts if each.id == "float32"), None)
+        float32 = next((file for file in report.artefacts if file.id == "float32"), None)
         return [(report, float32)] if float32 is not None and float32.id != artefact.id else []
     pipeline = run.pipeline
     parent = pipeline.parent(pipeline.stage(report.id))
     if parent not in pipeline.stage_ids:
         return []
-    before = run.report(stage_key(pipeline, parent, report.seed))
-    if before is None or before.main is None:
+    parent_report = run.report(stage_key(pipeline, parent, report.seed))
+    if parent_report is None or parent_report.main is None:
         return []
-    return [*_before(run, before, before.main), (before, before.main)]
+    return [*_files_before(run, parent_report, parent_report.main), (parent_report, parent_report.main)]
 
 
 def _has_network(run: RunFolder, report: StageReport) -> bool:
@@ -449,5 +460,5 @@ def _placed(part: Path, folder: Path) -> Path:
 
 def _bytes(path: Path) -> int:
     if path.is_dir():
-        return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return path.stat().st_size

@@ -42,13 +42,13 @@ class Exported:
     """What is known of the file that was written.
 
     Attributes:
-        last: the ladder's last rung. latency: as measured on the file, or as in the run.
+        rung: the last of the ladder. latency: as measured on the file, or as in the run.
         sha256, bytes: of the model's file.
     """
 
     kind: "Format"
     settings: "ExportSettings"
-    last: Rung
+    rung: Rung
     latency: Metric | None
     sha256: str
     bytes: int
@@ -164,8 +164,8 @@ def _figures(artefact: Artefact, exported: Exported | None) -> str:
         if name in METRICS and name not in _OPERATIONS and metric.value is not None
     ]
     if exported is not None:
-        last, latency = exported.last, exported.latency
-        rows.append(("Top-1 of the exported file", value_in_full(last.top1), last.runtime))
+        rung, latency = exported.rung, exported.latency
+        rows.append(("Top-1 of the exported file", value_in_full(rung.top1), rung.runtime))
         if latency is not None and exported.settings.latency:
             rows.append(("Latency of the exported file", value_in_full(latency), latency.how))
     return markdown(("Figure", "Value", "Where it comes from"), rows, left=3)

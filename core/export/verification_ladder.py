@@ -91,17 +91,17 @@ def _step(before: Step, step: Step) -> Verification:
     A copy of a quantized or half precision file, in the same precision, has to answer like that
     file, by the rule for half precision: other kernels may round it otherwise.
     """
-    found = compare_logits(before.logits, step.logits, precision=step.precision)
-    if before.precision != step.precision or step.precision in _FLOAT or not found.good:
-        return found
+    verification = compare_logits(before.logits, step.logits, precision=step.precision)
+    if before.precision != step.precision or step.precision in _FLOAT or not verification.good:
+        return verification
     limit = HALF_RELATIVE_LIMIT * float(np.abs(before.logits).max())
-    good = found.agreement >= HALF_AGREEMENT or found.max_logit_difference <= limit
+    good = verification.agreement >= HALF_AGREEMENT or verification.max_logit_difference <= limit
     sentence = (
-        f"{'Answers' if good else 'Does not answer'} like {before.label}: {found.agreement:.2f} % of "
-        f"{found.images} images keep their class, largest logit difference {found.max_logit_difference:.2g} "
+        f"{'Answers' if good else 'Does not answer'} like {before.label}: {verification.agreement:.2f} % of "
+        f"{verification.images} images keep their class, largest logit difference {verification.max_logit_difference:.2g} "
         f"(the rule asks for {HALF_AGREEMENT:g} % or differences up to {limit:.2g})."
     )
-    return found.model_copy(update={"limit": limit, "good": good, "sentence": sentence})
+    return verification.model_copy(update={"limit": limit, "good": good, "sentence": sentence})
 
 
 _HEAD = (

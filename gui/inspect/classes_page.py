@@ -4,7 +4,7 @@ from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
 from core.analysis.confusion import ClassFigures, class_figures, row_percent
-from core.analysis.flips import Pair
+from core.analysis.flips import AnswerPair
 from gui.base.translation import tr
 from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.confusion_view import ConfusionView
@@ -22,7 +22,7 @@ class ClassesPage(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._pair: Pair | None = None
+        self._pair: AnswerPair | None = None
         self.which = self._choice("confusion-model", tr("Whose answers"))
         self.unit = self._choice("confusion-unit", tr("Unit of the cells"))
         for words, name in ((tr("Images"), "counts"), (tr("Percent of the row"), "percent")):
@@ -61,7 +61,7 @@ class ClassesPage(QWidget):
         box.activated.connect(lambda _index: self._fill())
         return box
 
-    def show_pair(self, pair: Pair, name: str, other: str) -> None:
+    def show_pair(self, pair: AnswerPair, name: str, other: str) -> None:
         """Show the answers of a model, and of the one that it is compared with."""
         self._pair = pair
         before = self.which.currentData()
@@ -103,7 +103,7 @@ class ClassesPage(QWidget):
         self.words.setText(words)
         self._fill_classes(pair)
 
-    def _fill_classes(self, pair: Pair) -> None:
+    def _fill_classes(self, pair: AnswerPair) -> None:
         now = class_figures(pair.after)
         before = class_figures(pair.before) if pair.before is not None else None
         columns = [

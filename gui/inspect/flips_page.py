@@ -5,7 +5,7 @@ from typing import Any
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
-from core.analysis.flips import KINDS, Kind, Pair
+from core.analysis.flips import KINDS, AnswerPair, Kind
 from core.data.image_data import ImageData
 from gui.base.translation import tr
 from gui.inspect.gallery import FlipsGallery
@@ -27,7 +27,7 @@ class FlipsPage(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._pair: Pair | None = None
+        self._pair: AnswerPair | None = None
         self._names = ("", "")
         self.kind = self._choice("flips-kind", tr("Which images"))
         self.true = self._choice("flips-class", tr("True class"))
@@ -105,7 +105,7 @@ class FlipsPage(QWidget):
         self.words.setText("")
         self._side.hide()
 
-    def show_pair(self, pair: Pair, name: str, other: str) -> None:
+    def show_pair(self, pair: AnswerPair, name: str, other: str) -> None:
         """Show the answers of a model, and of the one that it is compared with."""
         self._pair, self._names = pair, (name, other)
         self.gallery.cards.show_pair(pair)

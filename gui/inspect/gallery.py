@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.analysis.confusion import Answers
-from core.analysis.flips import Pair
+from core.analysis.flips import AnswerPair
 from core.data.image_data import ImageData
 from gui.base import theme
 from gui.base.translation import tr
@@ -33,13 +33,13 @@ class FlipsModel(QAbstractListModel):
     def __init__(self) -> None:
         super().__init__()
         self.images: np.ndarray = np.zeros(0, np.int64)
-        self.pair: Pair | None = None
+        self.pair: AnswerPair | None = None
         self.data_: ImageData | None = None
         self.ratio = 1.0
         self._shown = 0
         self._thumbs: Pictures | None = None
 
-    def show_pair(self, pair: Pair | None) -> None:
+    def show_pair(self, pair: AnswerPair | None) -> None:
         self.pair = pair
         self.show_images(np.zeros(0, np.int64))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from core.analysis.flips import Pair
+from core.analysis.flips import AnswerPair
 from core.analysis.histograms import Histogram, histograms, of_files, weights_of_checkpoint
 from core.analysis.layers import Difference, difference, read_layers
 from core.analysis.sensitivity import LayerSensitivity, prune_scan, quantize_scan, read_scan
@@ -75,9 +75,9 @@ class Distribution:
     source: str
 
 
-def read_pair(model: StageFile, other: StageFile | None, home: Home) -> Pair:
+def read_pair(model: StageFile, other: StageFile | None, home: Home) -> AnswerPair:
     """The answers of one or two models on the same test images."""
-    pair = Pair(model.answers(home), other.answers(home) if other is not None else None)
+    pair = AnswerPair(model.answers(home), other.answers(home) if other is not None else None)
     for answers in (pair.after, pair.before):
         if answers is not None:  # computed here, not when the window asks for them
             _ = answers.counts, answers.confidence, answers.right

@@ -27,8 +27,8 @@ CAUSES: tuple[Callable[[Evidence], Cause | None], ...] = (
 
 def explain(evidence: Evidence) -> Why:
     """The figures against the stage before, and every cause that the evidence supports."""
-    found = (cause(evidence) for cause in CAUSES)
-    return Why(headline=_headline(evidence), causes=tuple(cause for cause in found if cause is not None))
+    causes = (cause(evidence) for cause in CAUSES)
+    return Why(headline=_headline(evidence), causes=tuple(cause for cause in causes if cause is not None))
 
 
 def _headline(evidence: Evidence) -> str:

@@ -25,10 +25,12 @@ def odd_channels(evidence: Evidence) -> Cause | None:
     rounded = evidence.graph.get("rounded")
     if rounded is None:
         behind = macs is not None and latency is not None and macs <= 0.97 and latency >= _BEHIND * macs
-        shown = "the latency fell less than the MACs" if behind else ""
+        observation = "the latency fell less than the MACs" if behind else ""
     else:
-        shown = f"rounded up the same network takes {rounded:.0%} of the time" if rounded <= _GAIN else ""
-    if not shown:
+        observation = (
+            f"rounded up the same network takes {rounded:.0%} of the time" if rounded <= _GAIN else ""
+        )
+    if not observation:
         return None
     names = {layer["layer"] for layer in odd}
     time = sum(row["ms"] or 0.0 for row in evidence.graph["rows"] if row["layer"] in names)
@@ -41,7 +43,7 @@ def odd_channels(evidence: Evidence) -> Cause | None:
         id="odd-channels",
         sentence=(
             f"{len(odd)} of {len(convolutions)} convolutions have channel counts that are not multiples of {_MULTIPLE}, "
-            f"and {shown}: their kernels compute whole blocks all the same, or leave the fast form."
+            f"and {observation}: their kernels compute whole blocks all the same, or leave the fast form."
         ),
         advice="Round the channels that stay to multiples of 8.",
         evidence=figures,

@@ -33,7 +33,7 @@ class Evidence:
         report: the stage. before: the stage that it continues, or the baseline where it continues a source;
             None where there is none to compare with.
         chain: the stages from the source to this one.
-        graph: of the file, as `core.analysis.why.graph.look` gives it.
+        graph: of the file, as `core.analysis.why.graph.examine_graph` gives it.
         instructions: of the processor.
         threads: milliseconds of one image by the number of threads.
     """
@@ -53,13 +53,13 @@ class Evidence:
     def ratio(self, name: str) -> float | None:
         """The figure / that of the stage before; of the latency as measured in turns with the baseline."""
         if name == "latency_ms" and self.before is not None:
-            own, other = _in_turns(self.report), _in_turns(self.before)
-            if own:
-                return own / (other or 1.0)
-        now, old = self.value(name), self.before.metric(name) if self.before is not None else None
-        if now is None or old is None or not old.value:
+            ours, theirs = _in_turns(self.report), _in_turns(self.before)
+            if ours:
+                return ours / (theirs or 1.0)
+        new, old = self.value(name), self.before.metric(name) if self.before is not None else None
+        if new is None or old is None or not old.value:
             return None
-        return now / old.value
+        return new / old.value
 
     @property
     def unchanged(self) -> bool:
@@ -73,8 +73,8 @@ class Evidence:
 
     def difference(self, name: str) -> float | None:
         """The figure − that of the stage before."""
-        now, old = self.value(name), self.before.metric(name) if self.before is not None else None
-        return None if now is None or old is None or old.value is None else now - old.value
+        new, old = self.value(name), self.before.metric(name) if self.before is not None else None
+        return None if new is None or old is None or old.value is None else new - old.value
 
     def can_cause(self, cause: str) -> bool:
         """Whether the stage itself, not one before it, can be behind a cause."""
@@ -87,8 +87,12 @@ class Evidence:
         Args:
             figures: the cause's evidence.
         """
-        told = next((told for told in reversed(self.chain) if cause in told.stage.causes), None)
-        return None if told is None else told.stage.fix(cause, told.settings, figures, told.id)
+        chain_stage = next((entry for entry in reversed(self.chain) if cause in entry.stage.causes), None)
+        return (
+            None
+            if chain_stage is None
+            else chain_stage.stage.fix(cause, chain_stage.settings, figures, chain_stage.id)
+        )
 
     @property
     def convolutions(self) -> list[Mapping[str, Any]]:

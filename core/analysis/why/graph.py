@@ -21,8 +21,8 @@ _FEW = 7  # the largest integer of 4 bits
 _STORING = ("DequantizeLinear", "QuantizeLinear", "Transpose", "Cast", "Identity")
 
 
-def look(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Job: look at a file and time its layers.
+def examine_graph(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: read the graph of a file and time its layers.
 
     Args (as plain data): model, .onnx file; input_size, pixels a side.
 
@@ -40,7 +40,7 @@ def look(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any
     from core.analysis.why.rounding import MULTIPLE, rounded_up
     from core.profiling.per_layer import profile
 
-    told = profile(arguments, progress)
+    profiled = profile(arguments, progress)
     model = onnx.load(Path(arguments["model"]))
     layers, activations = list(_layers(model)), _activations(model)
     odd = any(layer["made"] % MULTIPLE for layer in layers if layer["kind"] != "linear") and not activations
@@ -53,9 +53,9 @@ def look(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any
                 name: row[name]
                 for name in ("layer", "type", "params", "macs", "ms", "precision", "fallback", "kernels")
             }
-            for row in told["layers"]
+            for row in profiled["layers"]
         ],
-        "total_ms": told["total_ms"],
+        "total_ms": profiled["total_ms"],
     }
 
 
@@ -99,9 +99,9 @@ def _activations(model: "onnx.ModelProto") -> str:
 
     kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     words = {onnx.TensorProto.INT8: "int8", onnx.TensorProto.UINT8: "uint8"}
-    found = Counter(
+    counts = Counter(
         words[kinds[node.input[2]]]
         for node in model.graph.node
         if node.op_type == "QuantizeLinear" and len(node.input) > 2 and kinds.get(node.input[2]) in words
     )
-    return found.most_common(1)[0][0] if found else ""
+    return counts.most_common(1)[0][0] if counts else ""

@@ -46,18 +46,18 @@ def scales_per_tensor(evidence: Evidence) -> Cause | None:
         layer for layer in evidence.graph["layers"] if layer["kind"] == "depthwise" and layer["scales"]
     ]
     coarse = [layer for layer in depthwise if layer["scales"] == "tensor"]
-    made, faint = (sum(layer[name] for layer in coarse) for name in ("made", "faint"))
-    if not coarse or faint < _FAINT_SHARE * made:
+    channels, faint = (sum(layer[name] for layer in coarse) for name in ("made", "faint"))
+    if not coarse or faint < _FAINT_SHARE * channels:
         return None
     figures = {
-        "per_tensor": len(coarse), "depthwise": len(depthwise), "faint_channels": faint, "channels": made,
+        "per_tensor": len(coarse), "depthwise": len(depthwise), "faint_channels": faint, "channels": channels,
         "top1_difference": evidence.difference("top1"),
     }  # fmt: skip
     return Cause(
         id="per-tensor-depthwise",
         sentence=(
             f"{len(coarse)} of {len(depthwise)} depthwise layers have one scale for all their channels, which leaves "
-            f"{faint / made:.0%} of these channels at most 4 of 8 bits: small weights are rounded away."
+            f"{faint / channels:.0%} of these channels at most 4 of 8 bits: small weights are rounded away."
         ),
         advice="Use a scale for every channel.",
         evidence=figures,
@@ -68,22 +68,22 @@ def scales_per_tensor(evidence: Evidence) -> Cause | None:
 def float_fallback(evidence: Evidence) -> Cause | None:
     """Operations that compute in float although the rest is integers, and what converting costs."""
     rows, total = evidence.graph["rows"], max(evidence.graph["total_ms"] or 0.0, 1e-9)
-    left = [row for row in rows if row["fallback"]]
-    time = sum(row["ms"] or 0.0 for row in left)
+    fallbacks = [row for row in rows if row["fallback"]]
+    time = sum(row["ms"] or 0.0 for row in fallbacks)
     if not evidence.quantized or time < _FALLBACK_TIME * total:
         return None
-    weighted = [row for row in left if row["macs"]]
-    known = [row for row in rows if row["macs"]]
-    share = 1 - len(weighted) / max(len(known), 1)
+    weighted = [row for row in fallbacks if row["macs"]]
+    computing = [row for row in rows if row["macs"]]
+    share = 1 - len(weighted) / max(len(computing), 1)
     names = [
         row["layer"] if row["macs"] else row["kernels"][0]
-        for row in sorted(left, key=lambda r: -(r["ms"] or 0))
+        for row in sorted(fallbacks, key=lambda r: -(r["ms"] or 0))
     ]
     names = list(dict.fromkeys(names))
     more = f" and {len(names) - _NAMED} others" if len(names) > _NAMED else ""
     verb = "run" if len(names) > 1 else "runs"
     figures = {
-        "fallback_layers": len(weighted), "fallback_operations": len(left) - len(weighted),
+        "fallback_layers": len(weighted), "fallback_operations": len(fallbacks) - len(weighted),
         "share_of_time": time / total, "integer_share": share,
     }  # fmt: skip
     return Cause(

@@ -1,6 +1,6 @@
 """What rounding would bring: the same network with every number of channels rounded up, timed in turns.
 
-A part of the measuring child's look at a file. More channels can only cost time by their work; where the
+Runs in the measuring child. More channels can only cost time by their work; where the
 rounded network is faster all the same, its channel counts are what slows the file down.
 """
 
@@ -37,27 +37,27 @@ def rounded_up(file: Path, size: int) -> float | None:
         return None
     channels = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value or 3
     with tempfile.TemporaryDirectory(prefix="espalier-") as folder:
-        other, sample = Path(folder) / "rounded.onnx", Path(folder) / "sample.npy"
+        rounded, sample = Path(folder) / "rounded.onnx", Path(folder) / "sample.npy"
         np.save(sample, noise((channels, size, size)))
         try:
-            onnx.save(resized(model, shapes), other)
-            pairs = [_pair(file, other, sample, swap=bool(turn % 2)) for turn in range(_PAIRS)]
+            onnx.save(resized(model, shapes), rounded)
+            pairs = [_pair(file, rounded, sample, swap=bool(turn % 2)) for turn in range(_PAIRS)]
         except EspalierError:  # a graph whose other constants hold numbers of channels too
             return None
     return float(np.median([late / early for early, late in pairs]))
 
 
-def _pair(file: Path, other: Path, sample: Path, swap: bool) -> tuple[float, float]:
+def _pair(file: Path, rounded: Path, sample: Path, swap: bool) -> tuple[float, float]:
     """Seconds of one image: of the file, and of the other."""
 
     def seconds(model: Path) -> float:
-        asked: dict[str, Any] = {"model": str(model), "sample": str(sample), **_BLOCK}
-        return float(np.median(time_block(asked, lambda done, text: None)["seconds"]))
+        timing: dict[str, Any] = {"model": str(model), "sample": str(sample), **_BLOCK}
+        return float(np.median(time_block(timing, lambda done, text: None)["seconds"]))
 
     if swap:
-        late = seconds(other)
+        late = seconds(rounded)
         return seconds(file), late
-    return seconds(file), seconds(other)
+    return seconds(file), seconds(rounded)
 
 
 def wider(model: "onnx.ModelProto") -> dict[str, tuple[int, ...]]:
@@ -72,12 +72,12 @@ def wider(model: "onnx.ModelProto") -> dict[str, tuple[int, ...]]:
     for node in model.graph.node:
         if node.op_type not in ("Conv", "Gemm") or node.input[1] not in tensors:
             continue
-        made, given, *sides = tensors[node.input[1]]
+        outputs, inputs, *sides = tensors[node.input[1]]
         groups = next((entry.i for entry in node.attribute if entry.name == "group"), 1)
-        if groups > 1 and given > 1:
+        if groups > 1 and inputs > 1:
             return {}
-        wide = made if node.output[0] in answers else up(made)
-        deep = given if given <= _IMAGE else up(given)
+        wide = outputs if node.output[0] in answers else up(outputs)
+        deep = inputs if inputs <= _IMAGE else up(inputs)
         shapes[node.input[1]] = (wide, deep, *sides)
         if len(node.input) > 2 and node.input[2] in tensors:
             shapes[node.input[2]] = (wide,)

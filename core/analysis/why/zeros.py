@@ -13,12 +13,14 @@ def mask_not_cut(evidence: Evidence) -> Cause | None:
     if not params or nonzero is None or macs is None or macs < 0.99:
         return None
     share = 1 - nonzero / params
-    made = sum(layer["made"] for layer in evidence.graph["layers"])
-    whole = sum(layer["zeros"] for layer in evidence.graph["layers"])
+    total = sum(layer["made"] for layer in evidence.graph["layers"])
+    zero_channels = sum(layer["zeros"] for layer in evidence.graph["layers"])
     if share < _ZEROS:
         return None
-    figures = {"zeros": share, "latency_ratio": latency, "zero_channels": whole, "channels": made}
-    channels = f" {whole} of {made} channels are zero altogether and could be cut." if whole else ""
+    figures = {"zeros": share, "latency_ratio": latency, "zero_channels": zero_channels, "channels": total}
+    channels = (
+        f" {zero_channels} of {total} channels are zero altogether and could be cut." if zero_channels else ""
+    )
     return Cause(
         id="mask-not-cut",
         sentence=(

@@ -13,7 +13,7 @@ from core.analysis.confusion import (
     read_answers,
     row_percent,
 )
-from core.analysis.flips import Pair
+from core.analysis.flips import AnswerPair
 from core.common.errors import EspalierError
 
 CLASSES = ("ant", "bee", "cat")
@@ -64,7 +64,7 @@ def test_the_images_of_a_cell_come_most_confident_first() -> None:
 
 def test_flips_are_what_changed_from_right_to_wrong_and_back() -> None:
     sure = [3.0, 3.0, 1.0, 3.0, 3.0, 5.0, 3.0, 3.0, 2.0, 3.0]
-    pair = Pair(answers(AFTER, sure), answers(BEFORE))
+    pair = AnswerPair(answers(AFTER, sure), answers(BEFORE))
     assert pair.images("lost").tolist() == [5, 8, 2]  # by the confidence of the wrong answer
     assert pair.images("won").tolist() == [3, 9]
     assert pair.images("both-wrong").tolist() == [6]
@@ -80,7 +80,7 @@ def test_flips_are_what_changed_from_right_to_wrong_and_back() -> None:
 
 
 def test_one_model_alone_has_mistakes_only() -> None:
-    pair = Pair(answers(AFTER))
+    pair = AnswerPair(answers(AFTER))
     assert pair.kinds == ("mistakes", "all") and pair.count("mistakes") == 4
     assert pair.sentence == "6 of 10 test images are right."
 
@@ -88,12 +88,12 @@ def test_one_model_alone_has_mistakes_only() -> None:
 def test_models_of_other_images_or_classes_are_refused() -> None:
     other = Answers(answers(AFTER).logits, LABELS[::-1].copy(), CLASSES)
     with pytest.raises(EspalierError, match=r"tested on different images \(10 and 10\)"):
-        Pair(other, answers(BEFORE))
+        AnswerPair(other, answers(BEFORE))
     with pytest.raises(EspalierError, match="different images"):
         check_same_images(answers(AFTER, images="a"), answers(BEFORE, images="b"))
     renamed = Answers(answers(AFTER).logits, LABELS, ("ant", "bee", "dog"))
     with pytest.raises(EspalierError, match="different classes, among them cat, dog"):
-        Pair(renamed, answers(BEFORE))
+        AnswerPair(renamed, answers(BEFORE))
 
 
 def test_answers_are_read_and_checked(tmp_path: Path) -> None:

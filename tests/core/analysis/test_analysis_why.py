@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from core.analysis import why
 from core.analysis.report import why_lines
 from core.analysis.why import CAUSES, ChainStage, Evidence, explain
-from core.analysis.why.graph import look
+from core.analysis.why.graph import examine_graph
 from core.document import pipeline as documents
 from core.document.fixes import fix_for_cause
 from core.records.reports import Artefact, Cause, Fix, Metric, StageReport, Why
@@ -344,7 +344,7 @@ def test_a_graph_tells_its_channels_zeros_scales_and_activations(
     tmp_path: Path, scales: np.ndarray, kind: type, word: str
 ) -> None:
     quantized_file(tmp_path / "f.onnx", scales, lambda value: np.asarray(value, kind))
-    found = look({"model": str(tmp_path / "f.onnx"), "input_size": 8}, lambda done, text: None)
+    found = examine_graph({"model": str(tmp_path / "f.onnx"), "input_size": 8}, lambda done, text: None)
     assert found["layers"] == [
         layer("deep", 4, 4, "depthwise", scales=word, faint=2 if word == "tensor" else 0),
         layer("mix", 4, 6, zeros=2),
