@@ -1,7 +1,7 @@
-"""What made a thing, as a key, and the stores that are asked by it.
+"""Caches by key.
 
-A model's key is everything that made it. A measurement's key is the file's hash, the machine and
-the protocol. Entries are folders, written beside and renamed, so that a kill leaves none half.
+A model's key is everything that it was computed from. A measurement's key is the file's hash, the machine and
+the protocol. Entries are folders, written under a temporary name and renamed, so that a kill leaves none incomplete.
 """
 
 import json
@@ -51,7 +51,7 @@ class Store:
             shutil.rmtree(part, ignore_errors=True)
 
     def copy_to(self, key: str, target: Path) -> bool:
-        """Lay a copy of the entry at `target`; False when there is none."""
+        """Copy the entry to `target`; False when there is none."""
         entry = self.get(key)
         if entry is None:
             return False
@@ -69,7 +69,7 @@ class Measurements:
         self._store = Store(folder)
 
     def get(self, key: dict[str, Any]) -> dict[str, Any] | None:
-        """The measurement, when this machine has made it by the protocol of today."""
+        """The measurement, when this machine has made it with the present version of the protocol."""
         entry = self._store.get(self._name(key))
         if entry is None:
             return None

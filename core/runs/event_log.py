@@ -24,10 +24,10 @@ class EventLog:
         self._lock = threading.Lock()
 
     def record(self, event: Event) -> None:
-        """Append an event with its number and time; a line cut short by a kill is mended first."""
+        """Append an event with its number and time; an incomplete last line of a killed run is removed first."""
         with self._lock:
             if self._file is None:
-                self._number = self._mend()
+                self._number = self._remove_incomplete()
                 self._file = self.path.open("a", encoding="utf-8")
             self._number += 1
             line = json.dumps({"number": self._number, "time": round(time.time(), 3), **event.as_dict()})
@@ -51,7 +51,7 @@ class EventLog:
                     _log.debug("The last line of %s is cut short.", self.path)
                     return
 
-    def _mend(self) -> int:
+    def _remove_incomplete(self) -> int:
         """Number of the last whole event; a broken tail is cut off."""
         if not self.path.is_file():
             return 0
@@ -73,10 +73,10 @@ class EventTail:
         self._offset = 0
 
     def read(self) -> list[dict[str, Any]]:
-        """The new whole lines in their JSON form, in order; each event once, also when the file was mended."""
+        """The new whole lines in their JSON form, in order; each event once, also after an incomplete line was removed."""
         try:
             with self.path.open("rb") as file:
-                if file.seek(0, 2) < self._offset:  # mended: written anew without a broken tail
+                if file.seek(0, 2) < self._offset:  # written anew without an incomplete line
                     self._offset = 0
                 file.seek(self._offset)
                 content = file.read()

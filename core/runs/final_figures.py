@@ -24,12 +24,12 @@ class FinalFigures:
 
 
 def final_figures(folder: Path) -> FinalFigures:
-    """What the run in `folder` came to so far; reads its pipeline and one report."""
+    """The figures of the run in `folder` so far; reads its pipeline and one report."""
     try:
         run = RunFolder(folder)
         pipeline = run.pipeline
         report = run.report(stage_key(pipeline, pipeline.final_id, pipeline.axes.seed[0]))
-    except (EspalierError, OSError, ValueError):  # comparing says what is wrong with it
+    except (EspalierError, OSError, ValueError):  # Compare reports the fault
         return FinalFigures()
     metrics = {name: report.metric(name) if report else None for name in FinalFigures.__slots__}
     return FinalFigures(**{name: metric.value for name, metric in metrics.items() if metric is not None})

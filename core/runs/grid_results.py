@@ -1,4 +1,4 @@
-"""What a grid of settings found, as it lies in the run folder: `grid.json`, `grid.csv`, `grid.svg`."""
+"""The results of a grid of settings, in the run folder: `grid.json`, `grid.csv`, `grid.svg`."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from core.runs.run_folder import RunFolder
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One combination of settings and what came of it; top1 in percent, on the grid's images."""
+    """One combination of settings and its result; top1 in percent, on the grid's images."""
 
     settings: dict[str, Any]
     top1: float

@@ -30,7 +30,7 @@ def index_run(home: Home, run: RunFolder) -> None:
                 "CREATE TABLE metrics (folder TEXT, stage TEXT, seed INTEGER, artefact TEXT, metric TEXT, value REAL, unit TEXT)"
             )
             for indexed in find_runs(home):
-                omission = f"The index leaves {indexed.folder} out"  # comparing says what is wrong with it
+                omission = f"The index leaves {indexed.folder} out"  # Compare reports the fault
                 with passed_over(_log, omission, EspalierError, ValueError, KeyError, OSError):
                     _index(database, indexed)
         _index(database, run)

@@ -226,7 +226,7 @@ def annotate(home: Home, line: RunLine, name: str, tags: Sequence[str], notes: s
 
 
 def register(home: Home, folder: Path) -> bool:
-    """Remember a run folder from elsewhere; False when it is among the person's runs anyway.
+    """Add a run folder from elsewhere to the list; False when it is among the person's runs anyway.
 
     Raises:
         EspalierError: when it is no run folder, or the list cannot be written.
@@ -244,16 +244,16 @@ def register(home: Home, folder: Path) -> bool:
     return True
 
 
-def forget(home: Home, folder: Path) -> dict[str, Any]:
-    """Take a run from elsewhere off the list; what the list knew of it."""
+def remove_entry(home: Home, folder: Path) -> dict[str, Any]:
+    """Take a run from elsewhere off the list; returns its entry."""
     registry = _registry(home)
     entry = registry.pop(str(folder), {})
     _write_registry(home, registry)
     return entry
 
 
-def remember(home: Home, folder: Path, entry: dict[str, Any]) -> None:
-    """Put back what `forget` took away."""
+def add_entry(home: Home, folder: Path, entry: dict[str, Any]) -> None:
+    """Put a removed entry back."""
     _write_registry(home, {**_registry(home), str(folder): entry})
 
 

@@ -1,4 +1,4 @@
-"""What a file or folder is that a person drags into the window or names, told from its name and content."""
+"""What a file or folder is that a person drags into the window or names, by its name and content."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ WEIGHTS = (".pth", ".pt", ".th", ".bin", ".safetensors")
 
 
 def path_kind(path: Path) -> Kind:
-    """The kind of what lies at `path`; empty for what cannot be opened."""
+    """The kind of file or folder at `path`; empty for what cannot be opened."""
     suffix = path.suffix.casefold()
     if path.is_dir():
         if is_run(path):

@@ -98,7 +98,7 @@ class RunFolder:
 
     @property
     def info(self) -> RunInfo:
-        """What run.json says.
+        """The content of run.json.
 
         Raises:
             EspalierError: when there is none, or it is no such file.

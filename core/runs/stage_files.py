@@ -64,7 +64,7 @@ class StageFile:
 
     @property
     def network(self) -> Path | None:
-        """The network that the file stands for: this stage's, or the nearest before it."""
+        """The network that the file was exported from: this stage's, or the nearest before it."""
         for key in (self.key, *self.parents):
             if (checkpoint := self.run.stage_folder(key).network) is not None:
                 return checkpoint

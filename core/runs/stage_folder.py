@@ -1,4 +1,4 @@
-"""Who lies where in a stage's folder of a run.
+"""The files in a stage's folder of a run.
 
 `result.json` and `checkpoint/` (a network), `deployed/` (a file that the stage made itself), or both;
 `artefacts/` (the files that can be deployed, with their predictions); `report.json`.
@@ -51,7 +51,7 @@ class StageFolder:
 
     @property
     def outcome_file(self) -> Path:
-        """Written last of what the stage makes: it marks that as whole."""
+        """Written last: it marks the stage as complete."""
         return self.path / "result.json"
 
     @property
@@ -61,11 +61,11 @@ class StageFolder:
 
     @property
     def outcome(self) -> StageOutcome:
-        """What the stage said of what it made."""
+        """The outcome that the stage recorded."""
         return StageOutcome.read(self.outcome_file)
 
     def write_outcome(self, outcome: StageOutcome) -> None:
-        """Say that the stage is made."""
+        """Record the outcome; the stage is then complete."""
         outcome.write(self.outcome_file)
 
     @property

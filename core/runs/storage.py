@@ -1,4 +1,4 @@
-"""What lies in a person's folder, how much room it takes, and clearing away what can be made again."""
+"""The disk space that runs and caches take, and clearing what can be computed again."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of thing that is kept.
+    """One kind of stored data.
 
     Attributes:
         about: what it is, and what losing it costs.

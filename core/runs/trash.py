@@ -10,7 +10,7 @@ from typing import Any
 
 from core.common.errors import EspalierError
 from core.runs.home import Home
-from core.runs.library import RunLine, forget, remember
+from core.runs.library import RunLine, add_entry, remove_entry
 from core.runs.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class Deleted:
     """A run that can be put back.
 
     Attributes:
-        folder: where it lies now; a run from elsewhere is only off the list and lies where it was.
+        folder: its present path; a run from elsewhere is only taken off the list and keeps its path.
         entry: what the list knew of a run from elsewhere.
     """
 
@@ -45,7 +45,7 @@ def delete(home: Home, lines: Sequence[RunLine]) -> list[Deleted]:
 def _delete(home: Home, line: RunLine) -> Deleted:
     now = time.time()
     if line.elsewhere:
-        return Deleted(line.folder, line.name, now, forget(home, line.folder))
+        return Deleted(line.folder, line.name, now, remove_entry(home, line.folder))
     run = RunFolder.open(line.folder)
     with run.locked():
         run.update_info(deleted=now)
@@ -62,13 +62,13 @@ def _delete(home: Home, line: RunLine) -> Deleted:
 
 
 def restore(home: Home, deleted: Deleted) -> Path:
-    """Put a run back; where it lies then.
+    """Put a run back; returns its path.
 
     Raises:
         EspalierError: when its place is taken, or the trash was emptied.
     """
     if deleted.entry is not None:
-        remember(home, deleted.folder, deleted.entry)
+        add_entry(home, deleted.folder, deleted.entry)
         return deleted.folder
     target = home.runs / deleted.folder.name
     try:
@@ -86,7 +86,7 @@ def restore(home: Home, deleted: Deleted) -> Path:
 
 
 def trashed(home: Home) -> list[Deleted]:
-    """What lies in the trash, last deleted first."""
+    """The runs in the trash, last deleted first."""
     deleted = []
     folder = home.folder / "trash"
     for place in sorted(folder.iterdir()) if folder.is_dir() else ():
