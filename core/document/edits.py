@@ -61,7 +61,7 @@ def set_setting(
     """Set (or unset) one setting of a source or stage; `path` leads through nested groups."""
     node = find_node(pipeline, id)
     kind = settings_class(node)
-    return pipeline.with_settings(id, changed(node.settings, kind, path, value, unset))
+    return pipeline.with_settings(id, with_value(node.settings, kind, path, value, unset))
 
 
 def set_kind(pipeline: Pipeline, id: str, kind: str, settings: Mapping[str, Any]) -> Pipeline:
@@ -74,7 +74,7 @@ def set_kind(pipeline: Pipeline, id: str, kind: str, settings: Mapping[str, Any]
 def set_data(pipeline: Pipeline, path: tuple[str, ...], value: Any, unset: bool = False) -> Pipeline:
     """Set (or unset) one setting of the data section."""
     content = pipeline.as_dict()
-    data = changed(content.get("data", {}), DataSettings, path, value, unset)
+    data = with_value(content.get("data", {}), DataSettings, path, value, unset)
     put(content, "data", data or None)
     return Pipeline.parse(content)
 
@@ -108,7 +108,7 @@ def with_absolute_paths(pipeline: Pipeline, base: Path) -> Pipeline:
     return Pipeline.parse(content)
 
 
-def changed(
+def with_value(
     settings: Mapping[str, Any], kind: type[Params], path: tuple[str, ...], value: Any, unset: bool
 ) -> dict[str, Any]:
     """Plain settings with one value set or unset; a group that was not written yet keeps its own defaults."""
@@ -123,7 +123,7 @@ def changed(
         defaults = field.group_defaults()
         if unset and len(rest) == 1 and rest[0] in defaults:
             value, unset = defaults[rest[0]], False
-        inner = changed(inner, field.group, rest, value, unset)
+        inner = with_value(inner, field.group, rest, value, unset)
         result[name] = inner
         if inner == field.group_defaults():
             del result[name]

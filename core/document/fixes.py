@@ -1,4 +1,4 @@
-"""What mends a problem by itself, as an edit that a person can take with one click.
+"""Edits that solve a problem, offered for one click.
 
 Nothing here repeats a rule: candidates are tried on the document, and one is offered only when the
 checker then finds this problem no more and no other in its place.
@@ -81,22 +81,22 @@ def _candidates(pipeline: Pipeline, problem: Problem) -> Iterator[tuple[str, Pip
             edits.set_data(pipeline, path, None, unset=True),
         )
     elif len(place) > 2 and place[0] in ("sources", "stages") and isinstance(place[1], int):
-        yield from _in_node(pipeline, str(place[0]), place[1], place[2:])
+        yield from _node_candidates(pipeline, str(place[0]), place[1], place[2:])
 
 
-def _in_node(
+def _node_candidates(
     pipeline: Pipeline, group: str, index: int, inside: tuple[str | int, ...]
 ) -> Iterator[tuple[str, Pipeline]]:
     if group == "stages" and inside[0] in ("kind", "from"):
-        yield from _order(pipeline, pipeline.stages[index])
+        yield from _order_changes(pipeline, pipeline.stages[index])
     if inside[0] != "settings" or len(inside) < 2:
         return
     node = (pipeline.sources if group == "sources" else pipeline.stages)[index]
     path = tuple(str(part) for part in inside[1:])
     if isinstance(node, StageNode) and path[0] in stage_tree.references(node.kind):
-        yield from _teachers(pipeline, node, path)
+        yield from _teacher_choices(pipeline, node, path)
         return
-    field = _declared(settings_class(node), path)
+    field = _declaration(settings_class(node), path)
     if field is None:
         return
     if field.kind == "choice":
@@ -112,8 +112,8 @@ def _in_node(
         )
 
 
-def _order(pipeline: Pipeline, node: StageNode) -> Iterator[tuple[str, Pipeline]]:
-    """Before a stage that it cannot follow; beside it; behind a training that exports the network."""
+def _order_changes(pipeline: Pipeline, node: StageNode) -> Iterator[tuple[str, Pipeline]]:
+    """Move the stage before one that it cannot follow, branch off before that, or insert a training that exports."""
     chain = pipeline.chain(node)
     for before in reversed(chain):
         yield (
@@ -147,7 +147,9 @@ def _with_training(pipeline: Pipeline, node: StageNode) -> Pipeline:
     return stage_tree.branch_from(edited, node.id, id)
 
 
-def _teachers(pipeline: Pipeline, node: StageNode, path: tuple[str, ...]) -> Iterator[tuple[str, Pipeline]]:
+def _teacher_choices(
+    pipeline: Pipeline, node: StageNode, path: tuple[str, ...]
+) -> Iterator[tuple[str, Pipeline]]:
     earlier = pipeline.stages[: pipeline.stage_ids.index(node.id)]
     for candidate in earlier:
         if candidate.enabled and not isinstance(candidate.stage, DeploymentStage):
@@ -157,8 +159,8 @@ def _teachers(pipeline: Pipeline, node: StageNode, path: tuple[str, ...]) -> Ite
             )
 
 
-def _declared(model: type, path: tuple[str, ...]) -> ParameterDeclaration | None:
+def _declaration(model: type, path: tuple[str, ...]) -> ParameterDeclaration | None:
     declaration = next((field for field in declarations(model) if field.name == path[0]), None)
     if declaration is None or len(path) == 1:
         return declaration
-    return _declared(declaration.group, path[1:]) if declaration.group is not None else None
+    return _declaration(declaration.group, path[1:]) if declaration.group is not None else None

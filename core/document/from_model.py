@@ -1,6 +1,6 @@
 """Pipelines that start from a model file, and guessing which backbone a weights file is of.
 
-The pipeline takes over a data set that is given, such as that of the document that is open.
+The pipeline takes a data set as argument, such as that of the open document.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ _EXTRAS = (("map_fem.", "map"), ("fem.", "pooled"))
 
 @dataclass(frozen=True, slots=True)
 class OnnxDescription:
-    """What an ONNX file says of itself: whether it was made by Espalier, and its input's side in pixels."""
+    """The metadata of an ONNX file: whether it was made by Espalier, and its input's side in pixels."""
 
     described: bool
     size: int | None
@@ -41,7 +41,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class WeightsDescription:
-    """What is known of a weights file.
+    """The properties of a weights file.
 
     Attributes:
         matches: backbones, the best first.
@@ -152,7 +152,7 @@ def describe_weights(
     """Compare the tensors' names and shapes with those of every backbone; imports torch.
 
     Args:
-        count_classes: tells how many classes the data set has.
+        count_classes: the number of classes of the data set.
 
     Raises:
         EspalierError: when the file is no weights file.

@@ -98,7 +98,7 @@ class PaperRow(Params):
 
 
 class PaperTable(Params):
-    """A paper's own figures, kept beside the results. Keys of `values` are metric ids."""
+    """A paper's own figures, kept with the results. Keys of `values` are metric ids."""
 
     source: str
     setting: str = ""
@@ -209,7 +209,7 @@ class Pipeline(Params):
         return self.final or self.active[-1].id
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data as it stands in the file: only what was set."""
+        """Plain data as in the file: only what was set."""
         content = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
         return {"espalier": FORMAT, **content}
 

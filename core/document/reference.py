@@ -1,4 +1,4 @@
-"""The reference of everything that a pipeline file can say, written from the declarations.
+"""The reference of everything that a pipeline file can contain, generated from the declarations.
 
 `espalier reference` prints it; `docs/reference.md` is that text, and a test holds the two equal.
 """

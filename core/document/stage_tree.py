@@ -1,4 +1,4 @@
-"""Changes of what continues what, as functions from a pipeline to the next.
+"""Changes of the order of the stages, as functions from a pipeline to the next.
 
 A chain stays what it looks like: removing or moving a stage keeps what the others continue.
 """
@@ -34,11 +34,11 @@ def add_stage(pipeline: Pipeline, kind: str, after: str = "", branch: bool = Fal
             continues the new one. Empty: at the end.
         branch: start a second continuation instead, and leave the others as they are. So does
             a stage on the exported file where a stage on the network follows; and where nothing
-            can follow `after`, the stage continues what stands before it.
+            can follow `after`, the stage continues the one before it.
     """
     content = pipeline.as_dict()
     new: dict[str, Any] = {
-        "id": _free(kind, _ids(pipeline)),
+        "id": _free_id(kind, _ids(pipeline)),
         "kind": kind,
         "name": _free_name(pipeline, STAGES[kind].title),
     }
@@ -47,15 +47,15 @@ def add_stage(pipeline: Pipeline, kind: str, after: str = "", branch: bool = Fal
         new["settings"] = settings
     after = _fitting_parent(pipeline, kind, after or pipeline.stages[-1].id)
     parents = {**_parents(pipeline), new["id"]: after}
-    if branch or _parts_ways(pipeline, kind, after):
-        index = _end_of(pipeline, after)
+    if branch or _must_branch(pipeline, kind, after):
+        index = _index_after_descendants(pipeline, after)
     else:
-        index = _place_behind(pipeline, after)
+        index = _index_behind(pipeline, after)
         child = _next_in_chain(pipeline, after)
         if child:
             parents[child] = new["id"]
     content["stages"].insert(index, new)
-    return _linked(content, parents), new["id"]
+    return _with_parents(content, parents), new["id"]
 
 
 def remove_stage(pipeline: Pipeline, id: str) -> Pipeline:
@@ -71,7 +71,7 @@ def remove_stage(pipeline: Pipeline, id: str) -> Pipeline:
     for key in ("baseline", "final"):
         if content.get(key) == id:
             del content[key]
-    return _linked(content, new_parents)
+    return _with_parents(content, new_parents)
 
 
 def duplicate_stage(pipeline: Pipeline, id: str) -> tuple[Pipeline, str]:
@@ -79,10 +79,10 @@ def duplicate_stage(pipeline: Pipeline, id: str) -> tuple[Pipeline, str]:
     content, index = pipeline.as_dict(), pipeline.stage_ids.index(id)
     parents = _parents(pipeline)
     copy = dict(content["stages"][index])
-    copy["id"] = _free(id, _ids(pipeline))
+    copy["id"] = _free_id(id, _ids(pipeline))
     copy["name"] = _free_name(pipeline, pipeline.stages[index].title)
     content["stages"].insert(index + 1, copy)
-    return _linked(content, {**parents, copy["id"]: parents[id]}), copy["id"]
+    return _with_parents(content, {**parents, copy["id"]: parents[id]}), copy["id"]
 
 
 def duplicate_source(pipeline: Pipeline, id: str) -> tuple[Pipeline, str]:
@@ -90,17 +90,17 @@ def duplicate_source(pipeline: Pipeline, id: str) -> tuple[Pipeline, str]:
     content = pipeline.as_dict()
     index = [source.id for source in pipeline.sources].index(id)
     copy = dict(content["sources"][index])
-    copy["id"] = _free(id, _ids(pipeline))
+    copy["id"] = _free_id(id, _ids(pipeline))
     copy["name"] = _free_name(pipeline, titles(pipeline)[id])
     content["sources"].insert(index + 1, copy)
-    return _linked(content, _parents(pipeline)), copy["id"]
+    return _with_parents(content, _parents(pipeline)), copy["id"]
 
 
 def add_source(pipeline: Pipeline, kind: str) -> tuple[Pipeline, str]:
     """A new source behind the others, and its id."""
     content = pipeline.as_dict()
     new: dict[str, Any] = {
-        "id": _free(kind, _ids(pipeline)),
+        "id": _free_id(kind, _ids(pipeline)),
         "kind": kind,
         "name": _free_name(pipeline, SOURCE_KINDS[kind].title),
     }
@@ -108,7 +108,7 @@ def add_source(pipeline: Pipeline, kind: str) -> tuple[Pipeline, str]:
     if blank:
         new["settings"] = blank
     content["sources"].append(new)
-    return _linked(content, _parents(pipeline)), new["id"]
+    return _with_parents(content, _parents(pipeline)), new["id"]
 
 
 def remove_source(pipeline: Pipeline, id: str) -> Pipeline:
@@ -119,7 +119,7 @@ def remove_source(pipeline: Pipeline, id: str) -> Pipeline:
     content = pipeline.as_dict()
     content["sources"] = [entry for entry in content["sources"] if entry["id"] != id]
     parents = {child: others[0] if parent == id else parent for child, parent in _parents(pipeline).items()}
-    return _linked(content, parents)
+    return _with_parents(content, parents)
 
 
 def can_move(pipeline: Pipeline, id: str, by: int) -> bool:
@@ -136,11 +136,11 @@ def move_stage(pipeline: Pipeline, id: str, by: int) -> Pipeline:
     parents = _parents(pipeline)
     stages[first], stages[first + 1] = lower, upper
     if parents[lower["id"]] != upper["id"]:
-        return _linked(content, parents)
+        return _with_parents(content, parents)
     parents[lower["id"]], parents[upper["id"]] = parents[upper["id"]], lower["id"]
     if first + 2 < len(stages) and parents[stages[first + 2]["id"]] == lower["id"]:
         parents[stages[first + 2]["id"]] = upper["id"]
-    return _linked(content, parents)
+    return _with_parents(content, parents)
 
 
 def move_after(pipeline: Pipeline, id: str, after: str) -> Pipeline:
@@ -155,12 +155,12 @@ def move_after(pipeline: Pipeline, id: str, after: str) -> Pipeline:
     content = pipeline.as_dict()
     entry = content["stages"].pop(pipeline.stage_ids.index(id))
     new_parents = {child: parents[id] if parent == id else parent for child, parent in parents.items()}
-    without = _linked(
+    without = _with_parents(
         {**content, "stages": content["stages"]}, {c: p for c, p in new_parents.items() if c != id}
     )
     child = _next_in_chain(without, after)
     content = without.as_dict()
-    content["stages"].insert(_place_behind(without, after), entry)
+    content["stages"].insert(_index_behind(without, after), entry)
     new_parents[id] = after
     if child:
         new_parents[child] = id
@@ -189,7 +189,7 @@ def descendants(pipeline: Pipeline, id: str) -> tuple[str, ...]:
 
 def set_parent(pipeline: Pipeline, id: str, parent: str) -> Pipeline:
     """Let a stage continue `parent`."""
-    return _linked(pipeline.as_dict(), {**_parents(pipeline), id: parent})
+    return _with_parents(pipeline.as_dict(), {**_parents(pipeline), id: parent})
 
 
 def possible_parents(pipeline: Pipeline, id: str) -> tuple[str, ...]:
@@ -202,7 +202,7 @@ def _parents(pipeline: Pipeline) -> dict[str, str]:
     return {node.id: pipeline.written_parent(node) for node in pipeline.stages}
 
 
-def _linked(content: dict[str, Any], parents: Mapping[str, str]) -> Pipeline:
+def _with_parents(content: dict[str, Any], parents: Mapping[str, str]) -> Pipeline:
     """The document with every `from` as `parents` says, written only where it is not the one before."""
     before = content["sources"][0]["id"]
     for entry in content["stages"]:
@@ -220,7 +220,7 @@ def _fitting_parent(pipeline: Pipeline, kind: str, after: str) -> str:
     return after
 
 
-def _parts_ways(pipeline: Pipeline, kind: str, after: str) -> bool:
+def _must_branch(pipeline: Pipeline, kind: str, after: str) -> bool:
     """Whether a stage of this kind cannot stand between `after` and what follows it."""
     child = _next_in_chain(pipeline, after)
     return bool(child) and not _follows(pipeline.stage(child).kind, kind)
@@ -239,7 +239,7 @@ def _next_in_chain(pipeline: Pipeline, id: str) -> str:
     return next((child for child, parent in _parents(pipeline).items() if parent == id), "")
 
 
-def _place_behind(pipeline: Pipeline, id: str) -> int:
+def _index_behind(pipeline: Pipeline, id: str) -> int:
     """Index of a stage right behind a source or stage."""
     if id in pipeline.stage_ids:
         return pipeline.stage_ids.index(id) + 1
@@ -247,7 +247,7 @@ def _place_behind(pipeline: Pipeline, id: str) -> int:
     return pipeline.stage_ids.index(child) if child else len(pipeline.stages)
 
 
-def _end_of(pipeline: Pipeline, id: str) -> int:
+def _index_after_descendants(pipeline: Pipeline, id: str) -> int:
     """Index behind all that continues a source or stage."""
     last = ([id] if id in pipeline.stage_ids else []) + list(descendants(pipeline, id))
     return pipeline.stage_ids.index(last[-1]) + 1 if last else len(pipeline.stages)
@@ -261,15 +261,15 @@ def _sorted(content: dict[str, Any], parents: Mapping[str, str]) -> Pipeline:
     ordered: list[dict[str, Any]] = []
     while waiting:
         free = [entry for entry in waiting if parents[entry["id"]] in placed_ids]
-        informed = [entry for entry in free if _referred(entry) & ids <= placed_ids]
+        informed = [entry for entry in free if _referenced_ids(entry) & ids <= placed_ids]
         entry = (informed or free)[0]
         waiting.remove(entry)
         placed_ids.add(entry["id"])
         ordered.append(entry)
-    return _linked({**content, "stages": ordered}, parents)
+    return _with_parents({**content, "stages": ordered}, parents)
 
 
-def _referred(entry: Mapping[str, Any]) -> set[str]:
+def _referenced_ids(entry: Mapping[str, Any]) -> set[str]:
     """Ids that a stage's settings name."""
     names = references(entry["kind"]) if entry["kind"] in STAGES else ()
     return {str(entry.get("settings", {}).get(name, "")) for name in names}
@@ -284,7 +284,7 @@ def _ids(pipeline: Pipeline) -> set[str]:
     return {node.id for node in (*pipeline.sources, *pipeline.stages)}
 
 
-def _free(stem: str, taken: set[str]) -> str:
+def _free_id(stem: str, taken: set[str]) -> str:
     stem = stem[:50]
     if stem not in taken:
         return stem

@@ -62,7 +62,7 @@ def test_a_value_set_in_the_widget_arrives_in_the_parameters(
     settings: dict[str, Any] = {}
 
     def take(path: tuple[str, ...], value: Any, unset: bool) -> None:
-        settings.update(edits.changed(settings, model, path, value, unset))
+        settings.update(edits.with_value(settings, model, path, value, unset))
 
     form.edited.connect(take)
     for where, field in leaves(model):
@@ -186,9 +186,9 @@ def test_reset_is_offered_only_where_the_value_differs(qtbot: Any, theme: Theme)
 def test_a_group_keeps_its_own_defaults_when_one_of_its_values_is_set() -> None:
     model = STAGES["prune-channels"].Settings
     own = model.parse({}).training.weight_decay  # type: ignore[attr-defined]
-    settings = edits.changed({}, model, ("training", "epochs"), 3, False)
+    settings = edits.with_value({}, model, ("training", "epochs"), 3, False)
     assert model.parse(settings).training.weight_decay == own  # type: ignore[attr-defined]
-    assert edits.changed(settings, model, ("training", "epochs"), None, True) == {}
+    assert edits.with_value(settings, model, ("training", "epochs"), None, True) == {}
 
 
 def test_a_problem_is_shown_at_its_field(qtbot: Any, theme: Theme) -> None:
