@@ -1,4 +1,4 @@
-"""What it takes to open a data set, in this process or in a child that is told of it in plain data."""
+"""The arguments for opening a data set, in this process or, as plain data, in a child process."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

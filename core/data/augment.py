@@ -174,7 +174,7 @@ def _mix_in_place(batch: Tensor, other: Tensor, factor: Tensor) -> None:
 
 
 def _factor(values: Tensor, batch: Tensor) -> Tensor:
-    """[b] on the CPU to [b, 1, 1, 1] beside the batch."""
+    """[b] on the CPU to [b, 1, 1, 1] on the batch's device."""
     return values.to(batch.device, batch.dtype)[:, None, None, None]
 
 

@@ -22,7 +22,7 @@ from core.data.settings import Augmentation, Balance
 
 @dataclass(frozen=True, slots=True)
 class BatchForm:
-    """How batches lie in memory: images in each, and the device that they are on."""
+    """Size and device of the batches."""
 
     size: int
     device: str | torch.device = "cpu"

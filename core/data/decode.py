@@ -50,7 +50,7 @@ class Shape:
 
 
 class Misfit(Exception):
-    """The image is not as the plan expects; `shape` says how it is."""
+    """The image is not as the plan expects; `shape` is its actual shape."""
 
     def __init__(self, shape: Shape):
         super().__init__(str(shape))
@@ -92,7 +92,7 @@ def read_shape(file: BinaryIO) -> Shape:
 def _open(file: BinaryIO, target_size: tuple[int, int] | None) -> tuple[Image.Image, bool]:
     """The upright image in mode L or RGB, and whether it is the first of several.
 
-    JPEG files are decoded near the wanted size (fast).
+    JPEG files are decoded near the target size (fast).
     """
     if not file.read(1):
         raise Undecodable("empty: the file has 0 bytes")

@@ -122,7 +122,7 @@ def download(
 
     Args:
         name: a key of `PUBLIC_SETS`.
-        on_progress: told the received share (0…1) and a sentence.
+        on_progress: called with the received share (0…1) and a sentence.
 
     Returns: what to give as the path in the data settings, with the set's `source`.
 
@@ -165,7 +165,7 @@ def _fetch(file: PublicFile, target: Path, control: RunControl, report: Callable
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-    except OSError as error:  # of this disk; the network's are told by `_chunks`
+    except OSError as error:  # of this disk; `_chunks` reports those of the network
         raise EspalierError(
             f"Expected to write {target}, but that failed: {error.strerror or error}.",
             "Check the free space and the permissions there, or choose another folder.",

@@ -1,4 +1,4 @@
-"""Decoded images on disk: a folder an entry, written beside and renamed, checked when opened.
+"""Decoded images on disk: one folder per entry, written under a temporary name and renamed, checked when opened.
 
 An entry holds `images.npy` (uint8 [n, h, w, c], opened as a memory map), `rows.npz` (label,
 membership and pixel sums of every image) and `entry.json` (classes, problems, notes, checksums).
@@ -252,7 +252,7 @@ def remove_abandoned(cache: Path) -> None:
 
 
 def cache_error(cache: Path, error: OSError) -> EspalierError:
-    """What a person is told when the cache folder does not work."""
+    """The message for a cache folder that cannot be used."""
     return EspalierError(
         f"Expected to write decoded images to {cache}, but that failed: {error.strerror or error}.",
         "Check the free space and the permissions there, or choose another cache folder.",

@@ -1,4 +1,4 @@
-"""Which kind of data set lies at a place that a person dropped or picked."""
+"""Guesses the kind of data set at a path that a person dropped or picked."""
 
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ _LOOKED_AT = 2000
 
 
 def may_be_data(path: Path) -> bool:
-    """Whether a dragged thing may be a data set; looks at its name only."""
+    """Whether a dragged path may be a data set, by its name only."""
     return path.is_dir() or path.name.casefold().endswith((*_LISTS, *_ARCHIVES, ".zip"))
 
 

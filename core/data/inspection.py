@@ -1,7 +1,7 @@
 """A look at a data set before an afternoon is spent on it: what is suspicious, and how sure that is.
 
 Every check gives a `Finding`, also where all is well, so that a person sees what was looked at.
-Statistics are held against the normalisation that will be applied; pictures are compared by a hash
+Statistics are compared with the normalisation that will be applied; pictures are compared by a hash
 of their decoded pixels; the rest are counts. `k` used images of `h` × `w` pixels with `c` channels.
 """
 
@@ -254,7 +254,7 @@ def check_duplicates(data: ImageData, pixels: Pixels) -> list[Finding]:
     if leaks:
         held_out = [row for rows in leaks for row in rows if split_of[row] != "train"]
         findings.append(Finding(
-            "duplicates", _grave(len(held_out), data), f"{_images(len(held_out))} of validation or test {_are(len(held_out))} in training, too.",
+            "duplicates", _duplicate_level(len(held_out), data), f"{_images(len(held_out))} of validation or test {_are(len(held_out))} in training, too.",
             "Pixel for pixel the same: "
             + ", ".join(f"{count} in {name}" for name, count in sorted(Counter(split_of[r] for r in held_out).items()))
             + ".",
@@ -263,7 +263,7 @@ def check_duplicates(data: ImageData, pixels: Pixels) -> list[Finding]:
         ))  # fmt: skip
     if torn:
         findings.append(Finding(
-            "contradictions", _grave(len(torn), data), f"{_pictures(len(torn))} in several classes at once.",
+            "contradictions", _duplicate_level(len(torn), data), f"{_pictures(len(torn))} in several classes at once.",
             _torn_evidence(data, torn[0]), "Decide on one class and remove the other copies.", images=_examples(torn),
         ))  # fmt: skip
     within = sum(len(rows) - 1 for rows in alike)
@@ -283,7 +283,7 @@ def _leaks(splits: set[str]) -> bool:
     return "train" in splits and len(splits) > 1
 
 
-def _grave(count: int, data: ImageData) -> Level:
+def _duplicate_level(count: int, data: ImageData) -> Level:
     """A handful among thousands changes no figure; one in two hundred does."""
     held_out = sum(len(data.splits[name]) for name in SPLITS[1:])
     return "warning" if count > 0.005 * held_out else "note"

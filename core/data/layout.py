@@ -1,4 +1,4 @@
-"""What the folders of an image data set mean, told from the files' names alone.
+"""Classes and splits of an image data set, read from the files' names alone.
 
 Two layouts are known: a folder per class, and folders train, validation (val, valid) and test
 that each hold a folder per class. Folders and zip files are read alike.

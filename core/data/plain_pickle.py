@@ -21,7 +21,7 @@ _NDARRAY = "ndarray"
 
 
 def read_pickle(data: bytes, name: str) -> Any:
-    """What a pickle of lists, dicts, text, numbers and uint8 arrays holds.
+    """The content of a pickle of lists, dicts, text, numbers and uint8 arrays holds.
 
     Text of Python 2 comes as bytes. An array comes as a read-only view of its bytes.
 
@@ -58,7 +58,7 @@ class _Reader(pickle.Unpickler):
 
 
 class _Array:
-    """Stands for an ndarray until its state has arrived."""
+    """A placeholder for an ndarray until its state is read."""
 
     __slots__ = ("values",)
 
@@ -70,7 +70,7 @@ class _Array:
 
 
 class _Kind:
-    """Stands for the one dtype there is, bytes; its state says nothing more."""
+    """A placeholder for the only dtype, bytes; its state is not needed."""
 
     __slots__ = ()
 

@@ -24,7 +24,7 @@ LARGEST_BLOCK = 64
 def make_plan(shapes: set[Shape], image_size: int | None, resize: str) -> Plan:
     """How to store images of these shapes.
 
-    Their own size is kept if it is one and not larger than the wanted one; otherwise they are
+    Their own size is kept if it is one and not larger than the requested one; otherwise they are
     made square: `image_size`, or 224 where it is None. One channel only if all are grey.
     """
     channels = 1 if all(shape.grey for shape in shapes) else 3
@@ -53,7 +53,7 @@ class FilePictures:
         self._resize = "crop"
 
     def plan(self, image_size: int | None, resize: str, control: RunControl) -> Plan:
-        """A guess from a few images, spread over all; `read` finds out whether it holds.
+        """A guess from a few images, spread over all; `read` checks it on all.
 
         Raises:
             EspalierError: not one of all images can be decoded.

@@ -18,7 +18,7 @@ FILE = "fashion-mnist-sample.npz"
 
 
 def sample_folder() -> Path:
-    """Where the bundled sample lies, in a checkout as in an installed program."""
+    """Path of the bundled sample, in a checkout as in an installed program."""
     return RESOURCES / "data" / "fashion-mnist-sample"
 
 

@@ -1,4 +1,4 @@
-"""What a data source is, and what it hands to the store: a listing first, pixels later.
+"""Data sources: they list the files of a data set first and read its pixels later, for `core.data.store`.
 
 `n` images of `h` × `w` pixels with `c` channels (1 grey, 3 colour), all uint8.
 """
@@ -25,8 +25,8 @@ class Plan:
     """How images are stored.
 
     Attributes:
-        keep_size: the images keep the size they have; otherwise each is made a square while decoding.
-        resize: "crop" or "stretch"; says how, where they are made square.
+        keep_size: the images keep their size; otherwise each is made a square while decoding.
+        resize: "crop" or "stretch": how they are made square.
     """
 
     height: int
@@ -76,14 +76,14 @@ class Pictures(Protocol):
         """All images, as the plan says.
 
         Raises:
-            PlanBroken: an image does not fit; read again with the plan that it carries.
+            PlanBroken: an image does not fit; read again with its `plan`.
             Stopped: a person asked to stop.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What lies at a place: classes and images, and what was left out."""
+    """The contents of a data set: classes and images, and what was left out."""
 
     classes: tuple[str, ...]
     pictures: Pictures
@@ -93,13 +93,13 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A place that holds a data set, listed but not read.
+    """A data set whose files are listed, but not read.
 
     Attributes:
         stamps: name, bytes and modification time (ns) of every file: when they are the same,
             the decoded images are.
         open: reads the listing's meaning; may take seconds for large archives.
-        resizes: images larger than the wanted size are made smaller while decoding.
+        resizes: images larger than the requested size are made smaller while decoding.
     """
 
     title: str

@@ -41,7 +41,7 @@ def open_data(
         cache: folder for decoded images; made where it is missing. Several processes may use it.
         base: folder that a relative path starts from; the current one where it is None.
         control: stops or pauses the decoding.
-        progress: told the decoded share (0…1) and a sentence.
+        progress: called with the decoded share (0…1) and a sentence.
 
     Raises:
         EspalierError: the place, its files or the cache are not as they have to be.

@@ -1,6 +1,6 @@
 """One pass over the images and the files of a data set: hashes, extremes, colours, shapes.
 
-`k` used images of `h` × `w` pixels with `c` channels; what it means is said in `core.data.inspection`.
+`k` used images of `h` × `w` pixels with `c` channels; `core.data.inspection` draws the conclusions.
 """
 
 import hashlib

@@ -43,7 +43,7 @@ def locate(path: Path) -> Located:
 
 
 def _contents(tree: Tree) -> Contents:
-    """What lies below the folder that holds wnids.txt; it may itself lie in one folder."""
+    """The contents of the folder that holds wnids.txt, which may be inside one outer folder."""
     top = _top(tree)
     names = set(tree.names)
     for name in (WNIDS, ANNOTATIONS):

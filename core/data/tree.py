@@ -22,7 +22,7 @@ LARGEST_ENTRY = 512_000_000
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Files below a place, whatever they mean.
+    """The files below a folder or in a zip file, not interpreted yet.
 
     Attributes:
         names: sorted, with "/" between folders.
@@ -37,7 +37,7 @@ class Tree:
 
 
 def locate_tree(path: Path, contents: Callable[[Tree], Contents]) -> Located:
-    """List a folder, or look at a zip file; `contents` says later what the files mean.
+    """List a folder, or look at a zip file; `contents` interprets the files later.
 
     Raises:
         EspalierError: neither a folder nor a file, or it cannot be read.
