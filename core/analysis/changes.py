@@ -1,6 +1,6 @@
 """What changed from one file to another, and whether the measurements can tell.
 
-In the order of their worth: what was measured in pairs (accuracy on the same images, times in
+In order of precision: what was measured in pairs (accuracy on the same images, times in
 alternating blocks), the difference of two figures with the interval that follows from theirs, and
 the plain difference of counted figures.
 """
@@ -53,13 +53,16 @@ def ratio(old: Metric, new: Metric) -> Metric:
     )  # fmt: skip
 
 
-def stated(change: Metric) -> Metric:
+def as_percent(change: Metric) -> Metric:
     """A ratio (candidate / baseline) as a change in percent; points stay as they are."""
     if change.unit == "points" or change.value is None:
         return change
     return change.model_copy(
         update={
-            **{name: None if value is None else 100.0 * (value - 1) for name, value in _three(change)},
+            **{
+                name: None if value is None else 100.0 * (value - 1)
+                for name, value in _value_and_bounds(change)
+            },
             "unit": "%",
         }
     )
@@ -70,9 +73,9 @@ def inverted(change: Metric) -> Metric:
     if change.value is None:
         return change
     if change.unit == "points":
-        value, low, high = (None if bound is None else -bound for _, bound in _three(change))
+        value, low, high = (None if bound is None else -bound for _, bound in _value_and_bounds(change))
     else:
-        value, low, high = (None if not bound else 1 / bound for _, bound in _three(change))
+        value, low, high = (None if not bound else 1 / bound for _, bound in _value_and_bounds(change))
     how = f"the other way round: {change.how}" if change.how else ""
     return change.model_copy(update={"value": value, "low": high, "high": low, "how": how})
 
@@ -89,7 +92,9 @@ def changes(artefact: Artefact, baseline: StageReport) -> dict[str, Metric]:
         if not _has_change(name, metric):
             continue
         paired = artefact.change.get(name)
-        change = stated(paired) if paired is not None else _plain(name, baseline_metrics.get(name), metric)
+        change = (
+            as_percent(paired) if paired is not None else _plain(name, baseline_metrics.get(name), metric)
+        )
         if change is not None:
             result[name] = change
     return result
@@ -154,9 +159,9 @@ def _measured(name: str, row: "Row", base: "Row") -> Metric | None:
     if mine is None or theirs is None:
         return None
     if name in mine.change and row.reference == base.file:
-        return stated(mine.change[name])
+        return as_percent(mine.change[name])
     if name in theirs.change and base.reference == row.file:
-        return stated(inverted(theirs.change[name]))
+        return as_percent(inverted(theirs.change[name]))
     images = row.origin.images if row.origin else ""
     if images and base.origin is not None and images == base.origin.images:
         base_right, row_right = (each.right.get(name) for each in (base, row))
@@ -201,5 +206,5 @@ def _percent(log: float | None) -> float | None:
     return None if log is None else 100.0 * (math.exp(log) - 1)
 
 
-def _three(change: Metric) -> list[tuple[str, float | None]]:
+def _value_and_bounds(change: Metric) -> list[tuple[str, float | None]]:
     return [("value", change.value), ("low", change.low), ("high", change.high)]

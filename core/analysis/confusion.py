@@ -85,7 +85,7 @@ class ClassFigures:
 def read_answers(
     logits: Path, labels: Path, classes: tuple[str, ...], images: str = "", order: Any = None
 ) -> Answers:
-    """The answers that a stage left beside its files.
+    """The answers that a stage saved with its files.
 
     Args:
         order: for each class the column of its logit, where the file has another order.
@@ -110,7 +110,7 @@ def read_answers(
 
 
 def check_same_images(first: Answers, second: Answers) -> None:
-    """See to it that two models answered the same images.
+    """Check that two models answered the same images.
 
     Raises:
         EspalierError: when they did not; the message says in what they differ.

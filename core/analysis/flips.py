@@ -1,4 +1,4 @@
-"""The images on which two models part: right before and wrong after, and the reverse.
+"""Images that two models answer differently: right before and wrong after, and the reverse.
 
 An equal accuracy can hide many of them: compression trades images that were right for others that were wrong.
 NumPy only.
@@ -21,7 +21,7 @@ KINDS: dict[Kind, str] = {
     "mistakes": "Wrong now",
     "all": "All test images",
 }
-ALONE: tuple[Kind, ...] = ("mistakes", "all")  # what one model by itself can be asked for
+ALONE: tuple[Kind, ...] = ("mistakes", "all")  # the kinds for a single model
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class AnswerPair:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """What can be asked for."""
+        """The available kinds."""
         return tuple(KINDS) if self.before is not None else ALONE
 
     def mask(self, kind: Kind) -> np.ndarray:
@@ -84,7 +84,7 @@ class AnswerPair:
 
     @property
     def sentence(self) -> str:
-        """How many answers the difference in accuracy is made of."""
+        """The number of lost and won images behind the difference in accuracy."""
         n = len(self.after.labels)
         if self.before is None:
             return f"{int(self.after.right.sum())} of {n} test images are right."

@@ -15,9 +15,9 @@ from core.analysis.svg import pareto_plot
 from core.analysis.wording import (  # fmt: skip
     NOT_PAIRED_MEANS,
     change_text,
+    format_metric,
     heading,
     provenance,
-    shown,
     value_in_full,
     verdict,
 )
@@ -62,7 +62,7 @@ summary { cursor: pointer; color: var(--muted); padding: 6px 0; } li { margin: 3
 
 @dataclass(frozen=True, slots=True)
 class RunPart:
-    """What the page says of one run: plots of its curves, notes stage by stage, its grid."""
+    """The page's section on one run: plots of its curves, notes stage by stage, its grid."""
 
     title: str
     about: str
@@ -152,7 +152,7 @@ def _cell(row: Row, kind: MetricKind) -> str:
     metric, change, paired = row.metrics.get(kind.id), row.change.get(kind.id), kind.id not in row.loose
     text = change_text(change, paired)
     below = f'<span class="change {verdict(kind, change)}">{escape(text)}</span>' if text else ""
-    return f'<td title="{escape(provenance(kind, metric, change, paired))}">{shown(kind, metric)}{below}</td>'
+    return f'<td title="{escape(provenance(kind, metric, change, paired))}">{format_metric(kind, metric)}{below}</td>'
 
 
 def _settings(names: Sequence[str], rows: Sequence[SettingRow]) -> list[str]:

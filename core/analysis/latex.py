@@ -10,9 +10,9 @@ from core.analysis.rows import Row
 from core.analysis.wording import (  # fmt: skip
     NOT_PAIRED,
     NOT_PAIRED_MEANS,
+    format_metric,
     heading,
     measurable,
-    shown,
     unit_of_change,
 )
 from core.records.metrics import MetricKind
@@ -69,12 +69,12 @@ def _name(row: Row) -> str:
 def _cell(row: Row, kind: MetricKind, change: bool) -> str:
     if change:
         return _change(row.change.get(kind.id), kind.id in row.loose)
-    figure, _, spread = shown(kind, row.metrics.get(kind.id)).partition(" ± ")
+    figure, _, spread = format_metric(kind, row.metrics.get(kind.id)).partition(" ± ")
     return _split(figure, f" ± {spread}" if spread else "")
 
 
 def _change(change: Metric | None, loose: bool) -> str:
-    """A change without its unit, which stands in the heading."""
+    """A change without its unit; the heading has it."""
     if change is None or change.value is None:
         return "&"
     digits = 2 if change.unit == "points" else 1

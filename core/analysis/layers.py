@@ -1,4 +1,4 @@
-"""A network's layers from its checkpoint, and what one checkpoint has that another has not.
+"""A network's layers from its checkpoint, and the differences between two checkpoints.
 
 Reads the weights' names and shapes alone (and, where zeros are asked for, the weights): no torch, no network is
 built. Layers are modules with a weight of at least two dimensions; norms and other vectors count with the
@@ -36,7 +36,7 @@ class Layer:
     """One layer.
 
     Attributes:
-        params: of its weight and bias. nonzero: those that are not zero; None where nobody looked.
+        params: of its weight and bias. nonzero: those that are not zero; None where they were not counted.
         groups: of a convolution, as far as the shapes tell: 1, or as many as channels (depthwise).
     """
 
@@ -100,7 +100,7 @@ class Difference:
 
     @property
     def sentence(self) -> str:
-        """What became of the layers, counted."""
+        """How many layers were changed in which way."""
         counts: dict[Kind, int] = {}
         for change in self.changes:
             counts[change.kind] = counts.get(change.kind, 0) + 1
@@ -110,7 +110,7 @@ class Difference:
 
 
 def read_architecture(checkpoint: Path) -> dict[str, Any]:
-    """What a checkpoint folder says of itself: network, classes, preprocess, diff, constraints, facts.
+    """The description in a checkpoint folder: network, classes, preprocess, diff, constraints, facts.
 
     Raises:
         EspalierError: when there is none that can be read.
@@ -257,7 +257,7 @@ def _factorised(old: Layer, factors: list[Layer]) -> Change:
 
 
 def _vanished(path: str, new_by_path: Mapping[str, Layer]) -> str:
-    """The largest block around `path` of which nothing is left."""
+    """The largest block around `path` without a remaining layer."""
     parts = path.split(".")
     for end in range(1, len(parts)):
         block = ".".join(parts[:end])

@@ -1,4 +1,4 @@
-"""The report of a run as Markdown, from what its folder holds; and the paper's rows for tables."""
+"""The report of a run as Markdown, from the files in its folder; and the paper's rows for tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -96,7 +96,7 @@ def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
             done = number * len(shares) + position
             progress(0.05 + 0.95 * done / steps, f"{group.path}: {number + 1} of {len(groups)} layers")
             removed = least_important(scores[group.path], share)
-            with at_zero(loaded.model, group, removed):
+            with zeroed_units(loaded.model, group, removed):
                 accuracies.append([share, _top1(loaded.model, batches)])
         layers.append(
             {
@@ -158,7 +158,7 @@ def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict
     }
 
 
-# What a person does with a scan
+# From a scan to settings
 
 
 def read_scan(result: Mapping[str, Any]) -> list[LayerSensitivity]:
@@ -215,7 +215,7 @@ def least_important(scores: "Tensor", share: float) -> list[int]:
 
 
 @contextmanager
-def at_zero(model: "nn.Module", group: "ChannelGroup", units: list[int]) -> Iterator[None]:
+def zeroed_units(model: "nn.Module", group: "ChannelGroup", units: list[int]) -> Iterator[None]:
     """The network with these units of a group at zero; as it was afterwards."""
     import torch
 

@@ -11,7 +11,7 @@ from html import escape
 
 from core.analysis.pareto import front
 from core.analysis.rows import Row
-from core.analysis.wording import heading, shown
+from core.analysis.wording import format_metric, heading
 from core.records.metrics import METRICS, MetricKind
 
 _WIDTH, _HEIGHT = 760, 400
@@ -120,7 +120,7 @@ def ticks(low: float, high: float, count: int = 6) -> list[float]:
 
 
 def _names(spots: Mapping[int, tuple[str, float, float]]) -> list[str]:
-    """Names beside the points, the first ones first, where there is room; others have their tooltip."""
+    """Names next to the points, the first ones first, where there is room; others have their tooltip."""
     occupied = [(x - 6, y - 6, x + 6, y + 6) for _, x, y in spots.values()]
     parts = []
     for name, x, y in list(spots.values())[:_NAMED]:
@@ -151,7 +151,7 @@ def _point(frame: _Frame, row: Row, first: MetricKind, second: MetricKind, best:
         (_, y1), (_, y2) = frame.at(across, low), frame.at(across, high)
         parts.append(f'<line class="spread" x1="{x}" y1="{y1}" x2="{x}" y2="{y2}"/>')
     run = [row.origin.run] if row.origin else []
-    tip = "\n".join([row.label, *run, *(f"{heading(k)}: {shown(k, row.metrics.get(k.id))}" for k in (first, second))])  # fmt: skip
+    tip = "\n".join([row.label, *run, *(f"{heading(k)}: {format_metric(k, row.metrics.get(k.id))}" for k in (first, second))])  # fmt: skip
     kind = "point best" if best else "point"
     parts.append(f'<circle class="{kind}" cx="{x}" cy="{y}" r="5"><title>{escape(tip)}</title></circle>')
     return parts

@@ -1,4 +1,4 @@
-"""The comparison table: one row per deployable file, one column per metric, changes beside.
+"""The comparison table: one row per deployable file, one column per metric, with the changes.
 
 The terminal, the reports, CSV and the window all show these rows; nobody else makes them.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from core.analysis.changes import against, changes, not_alternated
 from core.analysis.rows import Origin, Row, file_id, row_id
 from core.analysis.seeds import means
-from core.analysis.wording import heading, shown, shown_change
+from core.analysis.wording import format_change, format_metric, heading
 from core.common import text_tables as tables
 from core.records.metrics import METRICS, TABLE_COLUMNS, MetricKind
 from core.records.reports import Metric, StageReport
@@ -144,7 +144,7 @@ def as_text(
     lines = []
     for row in rows:
         label = row.label + (" (baseline)" if row.baseline else "")
-        lines.append([label, *(shown(kind, row.metrics.get(kind.id)) for kind in kinds)])
+        lines.append([label, *(format_metric(kind, row.metrics.get(kind.id)) for kind in kinds)])
         if row.change:
             lines.append(["  change", *(change_of(row, kind.id) for kind in kinds)])
     return tables.aligned(["Stage", *(heading(kind) for kind in kinds)], lines)
@@ -152,7 +152,7 @@ def as_text(
 
 def change_of(row: Row, name: str) -> str:
     """A row's change of one metric, for a table."""
-    return shown_change(row.change.get(name), name not in row.loose)
+    return format_change(row.change.get(name), name not in row.loose)
 
 
 def as_markdown(
@@ -165,7 +165,7 @@ def as_markdown(
         cells = []
         for kind in kinds:
             change = change_of(row, kind.id).translate(_NO_BRACKETS)
-            cells.append(shown(kind, row.metrics.get(kind.id)) + (f" ({change})" if change else ""))
+            cells.append(format_metric(kind, row.metrics.get(kind.id)) + (f" ({change})" if change else ""))
         lines.append([f"**{row.label}** (baseline)" if row.baseline else row.label, *cells])
     return tables.markdown(["Stage", *(heading(kind) for kind in kinds)], lines)
 

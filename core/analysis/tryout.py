@@ -71,7 +71,7 @@ class Trial:
 
 @dataclass(slots=True)
 class Tally:
-    """What can be said of many trials."""
+    """Counts and times over many trials."""
 
     tried: int = 0
     agreeing: int = 0
@@ -219,7 +219,7 @@ def classify(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
 
 def _opened(files: list[Path]) -> list[_Model]:
-    """Open what is not open yet, and close what is not wanted any more."""
+    """Open what is not open yet, and close the others."""
     keys = []
     for file in files:
         try:
@@ -315,7 +315,7 @@ def _about(image: Path, side: int) -> dict[str, Any]:
             frames = int(getattr(picture, "n_frames", 1)) if picture.format != "MPO" else 1
             transparent = picture.has_transparency_data
     except Exception:
-        return {}  # decoding says why
+        return {}  # decoding reports the reason
     notes = []
     if min(width, height) < side:
         notes.append(f"It has only {width} × {height} pixels and is enlarged to {side} × {side}.")

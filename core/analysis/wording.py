@@ -48,7 +48,7 @@ def heading(kind: MetricKind) -> str:
     return f"{kind.label} [{unit}]" if unit else kind.label
 
 
-def shown(kind: MetricKind, metric: Metric | None) -> str:
+def format_metric(kind: MetricKind, metric: Metric | None) -> str:
     """A metric's value for a table, without its unit; "—" where there is none."""
     if metric is None or metric.value is None:
         return "—"
@@ -58,7 +58,7 @@ def shown(kind: MetricKind, metric: Metric | None) -> str:
     return text
 
 
-def shown_change(change: Metric | None, paired: bool = True) -> str:
+def format_change(change: Metric | None, paired: bool = True) -> str:
     """A change for a table: "+1.2 points", "−34.0 %", "≈" where no difference is measurable.
 
     Args:
@@ -73,8 +73,8 @@ def shown_change(change: Metric | None, paired: bool = True) -> str:
 
 
 def change_text(change: Metric | None, paired: bool = True) -> str:
-    """A change with an arrow for its direction: "▼ −34.0 %"; "≈" stands where nothing is measurable."""
-    text = shown_change(change, paired)
+    """A change with an arrow for its direction: "▼ −34.0 %"; "≈" where no difference is measurable."""
+    text = format_change(change, paired)
     if not text or change is None or change.value is None or text.startswith("≈"):
         return text
     if rounds_to_nothing(change):
@@ -109,7 +109,7 @@ def value_in_full(metric: Metric) -> str:
 
 
 def _change_lines(kind: MetricKind, change: Metric, paired: bool) -> list[str]:
-    words = f"Change against the baseline: {shown_change(change)}"
+    words = f"Change against the baseline: {format_change(change)}"
     if change.low is not None and change.high is not None:
         level = f"{change.level * 100:g} % interval" if change.level else "interval"
         words += f", {level} {change.low:+.4g} to {change.high:+.4g} {change.unit}"

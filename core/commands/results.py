@@ -14,7 +14,7 @@ from core.common.errors import EspalierError
 def compare(options: argparse.Namespace) -> int:
     from core.analysis.table import pinned
     from core.comparison.compared_runs import all_rows, read_report, read_run
-    from core.comparison.report import as_format, columns_of, pin_of, warnings, write
+    from core.comparison.report import as_format, baseline_row_id, columns_of, warnings, write
     from core.runs.home import Home
     from core.runs.run_folder import resolve_run
 
@@ -24,7 +24,7 @@ def compare(options: argparse.Namespace) -> int:
     ]
     rows = all_rows(runs)
     if options.baseline:
-        rows = pinned(rows, pin_of(options.baseline, runs))
+        rows = pinned(rows, baseline_row_id(options.baseline, runs))
     for warning in warnings(runs):
         say(f"Warning: {warning}")
     kinds = columns_of(options.columns, rows)

@@ -1,4 +1,4 @@
-"""Runs as they are compared: read once, kept in the index beside the runs, turned into rows.
+"""Runs as they are compared: read once, kept in the index next to the runs, turned into rows.
 
 What is kept can be made again from the run folder at any time; it is used only while the files
 that it was made from are the same.
@@ -205,7 +205,7 @@ def read_all(home: Home, folders: Sequence[Path]) -> Iterator[ComparedRun | Espa
 
 
 class _Index:
-    """Runs kept in the index beside the runs; without a usable index everything is read anew."""
+    """Runs kept in the index next to the run folders; without a usable index everything is read anew."""
 
     def __init__(self, home: Home):
         self._path = home.index
@@ -287,7 +287,7 @@ def _predictions(
             file = run.folder / artefact.path
             around = ArtefactFolder.around(file)
             labels = around.labels
-            right = _right(around.logits(file.stem), labels)
+            right = _correct_answers(around.logits(file.stem), labels)
             if right:
                 right_answers[f"{report.key}/{artefact.id}"] = right
                 labels_hash = labels_hash or hashlib.sha256(labels.read_bytes()).hexdigest()
@@ -300,7 +300,7 @@ def _predictions(
     return hashlib.sha256(text.encode()).hexdigest(), right_answers
 
 
-def _right(logits_file: Path, labels_file: Path) -> dict[str, str]:
+def _correct_answers(logits_file: Path, labels_file: Path) -> dict[str, str]:
     """Packed correctness by metric id; empty where the predictions are missing."""
     try:
         logits, labels = np.load(logits_file, mmap_mode="r"), np.load(labels_file)

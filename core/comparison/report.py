@@ -104,7 +104,7 @@ def columns_of(text: str | None, rows: Sequence[Row]) -> list[MetricKind]:
     return [METRICS[name] for name in names]
 
 
-def pin_of(text: str, runs: Sequence[ComparedRun]) -> str:
+def baseline_row_id(text: str, runs: Sequence[ComparedRun]) -> str:
     """The id of the row that `STAGE` or `RUN:STAGE` means.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Hands a finished stage out of a run in any of the formats, and proves the file against the network.
+"""Exports a finished stage of a run in any of the formats, and verifies the file against the network.
 
 The file is written beside its target, opened again in a fresh process, and answers the test images;
 only a file that keeps the limits on the whole way from the network (`core.export.verification_ladder`) takes its place.
@@ -63,7 +63,7 @@ _VERIFIED, _TIMED = 0.7, 0.95  # shares of an export's time
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What lies at `path` now, verified there.
+    """The exported file at `path`, verified.
 
     Attributes:
         bytes, sha256: of `files` together, and of the file that was verified (in an archive: the model).
@@ -106,7 +106,7 @@ def ladder_of(run: RunFolder, stage_key: str, artefact_id: str = "") -> list[Run
         EspalierError: when there is no such stage or file.
     """
     report, artefact = _find(run, stage_key, artefact_id)
-    steps, labels = _steps(run, report, artefact)
+    steps, labels = _ladder_steps(run, report, artefact)
     return ladder(steps, labels) if steps else []
 
 
@@ -213,7 +213,7 @@ class _Export:
         if self.settings.latency:
             metrics["latency_ms"] = self._latency(path, answers)
         self._tell(_TIMED, "Writing")
-        size = sum(_bytes(part) for part in self.kind.parts(path))
+        size = sum(_size_in_bytes(part) for part in self.kind.parts(path))
         digest = sha256_of(self.kind.model_of(path))
         exported = Exported(self.kind, self.settings, final, metrics.get("latency_ms"), digest, size)
         card = card_of(self.run_folder, self.subject.report, self.subject.artefact, rungs, exported)
@@ -224,9 +224,11 @@ class _Export:
         if self.settings.card and not self.kind.bundle:
             files.append(folder / f"{self.target.stem}.md")
             files[-1].write_text(card, encoding="utf-8")
-        self._tell(1.0, "Exported")  # the last moment to stop: from here on something lies at the target
+        self._tell(1.0, "Exported")  # the last point to stop: from here on files are at the target
         placed = tuple(_placed(file, self.target.parent) for file in files)
-        total = sum(_bytes(file) for file in placed[: 1 if self.kind.bundle else len(self.kind.parts(path))])
+        total = sum(
+            _size_in_bytes(file) for file in placed[: 1 if self.kind.bundle else len(self.kind.parts(path))]
+        )
         top1 = final.top1.value
         assert top1 is not None  # of at least one image
         return ExportResult(
@@ -255,7 +257,7 @@ class _Export:
             )  # fmt: skip
 
     def _answers(self, path: Path, scratch: Path) -> _Answers:
-        """Open the file in a process that has not seen it, and ask it about every test image."""
+        """Open the file in a fresh process and predict every test image."""
         files = {name: str(scratch / f"{name}.npy") for name in ("logits", "labels", "sample")}
         arguments = {
             **self._access.as_plain(), **files, "format": self.kind.id, "path": str(path),
@@ -271,7 +273,7 @@ class _Export:
 
     def _ladder(self, answers: _Answers) -> list[Rung]:
         artefact = self.subject.artefact
-        steps, _ = _steps(self.run_folder, self.subject.report, artefact)
+        steps, _ = _ladder_steps(self.run_folder, self.subject.report, artefact)
         if not steps:
             raise EspalierError(
                 "The run no longer holds the network's answers, which the file is held against.",
@@ -374,7 +376,9 @@ def _subject(run: RunFolder, report: StageReport, artefact: Artefact) -> Subject
     return Subject(report, artefact, run.folder / artefact.path, network)
 
 
-def _steps(run: RunFolder, report: StageReport, artefact: Artefact) -> tuple[list[Step], NDArray[np.int64]]:
+def _ladder_steps(
+    run: RunFolder, report: StageReport, artefact: Artefact
+) -> tuple[list[Step], NDArray[np.int64]]:
     """The network and the files on the way to `artefact`, with their answers; empty where one is missing.
 
     A file that a stage made from the file before has that file, and those before it, as rungs.
@@ -458,7 +462,7 @@ def _placed(part: Path, folder: Path) -> Path:
     return place
 
 
-def _bytes(path: Path) -> int:
+def _size_in_bytes(path: Path) -> int:
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return path.stat().st_size

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout
 
 from core.analysis.pareto import front
 from core.analysis.rows import Row
-from core.analysis.wording import heading, shown
+from core.analysis.wording import format_metric, heading
 from core.records.metrics import METRICS, MetricKind
 from gui.base import theme
 from gui.base.translation import tr
@@ -205,7 +205,7 @@ class ParetoPlot(QFrame):
 
     def _tip(self, x: float, y: float, data: Row) -> str:
         lines = [data.label] + ([data.origin.run] if data.origin else [])
-        return "\n".join([*lines, *(f"{heading(kind)}: {shown(kind, data.metrics.get(kind.id))}" for kind in self._axes)])  # fmt: skip
+        return "\n".join([*lines, *(f"{heading(kind)}: {format_metric(kind, data.metrics.get(kind.id))}" for kind in self._axes)])  # fmt: skip
 
     def _clicked(self, _item: Any, points: Sequence[Any], _event: Any) -> None:
         if len(points):

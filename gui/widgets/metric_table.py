@@ -17,7 +17,15 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.analysis.rows import Row
 from core.analysis.table import columns_with_values
-from core.analysis.wording import change_text, heading, measurable, provenance, shown, shown_change, verdict
+from core.analysis.wording import (
+    change_text,
+    format_change,
+    format_metric,
+    heading,
+    measurable,
+    provenance,
+    verdict,
+)
 from core.records.metrics import METRICS, TABLE_COLUMNS, MetricKind
 from core.stages.catalogue import remark_on
 from gui.base.translation import tr
@@ -135,7 +143,7 @@ class MetricModel(QAbstractTableModel):
         kind = self.kinds[index.column() - 1]
         metric, change, paired = row.metrics.get(kind.id), row.change.get(kind.id), kind.id not in row.loose
         if role == Qt.ItemDataRole.DisplayRole:
-            return shown(kind, metric)
+            return format_metric(kind, metric)
         if role == CHANGE:
             return change_text(change, paired)
         if role == VERDICT:
@@ -144,7 +152,9 @@ class MetricModel(QAbstractTableModel):
             return provenance(kind, metric, change, paired)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             words = {"same": tr("no measurable difference")}.get(verdict(kind, change), verdict(kind, change))
-            return f"{kind.label}: {shown(kind, metric)} {shown_change(change, paired)} {words}".strip()
+            return (
+                f"{kind.label}: {format_metric(kind, metric)} {format_change(change, paired)} {words}".strip()
+            )
         return None
 
     def _label(self, row: Row, role: int) -> Any:

@@ -1,4 +1,4 @@
-"""Causes that lie in the number of channels."""
+"""Causes in the numbers of channels."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the causes are found on: the figures of a stage and of the one before it, its graph, the machine."""
+"""The data that causes are derived from: the figures of a stage and of the one before it, its graph, the machine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class Evidence:
     def ratio(self, name: str) -> float | None:
         """The figure / that of the stage before; of the latency as measured in turns with the baseline."""
         if name == "latency_ms" and self.before is not None:
-            ours, theirs = _in_turns(self.report), _in_turns(self.before)
+            ours, theirs = _latency_against_baseline(self.report), _latency_against_baseline(self.before)
             if ours:
                 return ours / (theirs or 1.0)
         new, old = self.value(name), self.before.metric(name) if self.before is not None else None
@@ -105,7 +105,7 @@ class Evidence:
         return bool(self.graph["activations"])
 
 
-def _in_turns(report: StageReport) -> float | None:
+def _latency_against_baseline(report: StageReport) -> float | None:
     """The latency / the baseline's, from alternating sessions; None for the baseline itself."""
     change = report.main.change.get("latency_ms") if report.main is not None else None
     return change.value if change is not None else None

@@ -1,4 +1,4 @@
-"""What a file's graph says about its speed; a job of the measuring child.
+"""Properties of a file's graph that explain its speed; a job of the measuring child.
 
 ONNX only. Of every layer its channels, its zero channels and the scales of its weights; of the whole the
 number format of its activations; and, measured, what each layer takes and computes in.

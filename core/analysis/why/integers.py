@@ -1,9 +1,9 @@
-"""Causes that lie in how a file computes with integers."""
+"""Causes in the integer arithmetic of a file."""
 
 from core.analysis.why.evidence import VNNI, Evidence
 from core.records.reports import Cause
 
-_FALLBACK_TIME = 0.05  # of the time: less is not worth a sentence
+_FALLBACK_TIME = 0.05  # of the time: less is not reported
 _FAINT_SHARE = 0.05  # of the channels
 _NAMED = 4
 

@@ -1,4 +1,4 @@
-"""What rounding would bring: the same network with every number of channels rounded up, timed in turns.
+"""The gain of rounding: the same network with every number of channels rounded up, timed in turns.
 
 Runs in the measuring child. More channels can only cost time by their work; where the
 rounded network is faster all the same, its channel counts are what slows the file down.
@@ -32,7 +32,7 @@ def rounded_up(file: Path, size: int) -> float | None:
     import onnx
 
     model = onnx.load(file)
-    shapes = wider(model)
+    shapes = rounded_shapes(model)
     if not shapes:
         return None
     channels = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value or 3
@@ -60,7 +60,7 @@ def _pair(file: Path, rounded: Path, sample: Path, swap: bool) -> tuple[float, f
     return seconds(file), seconds(rounded)
 
 
-def wider(model: "onnx.ModelProto") -> dict[str, tuple[int, ...]]:
+def rounded_shapes(model: "onnx.ModelProto") -> dict[str, tuple[int, ...]]:
     """By name, the shapes of weights and biases with every number of channels rounded up.
 
     Empty where there is nothing to round or the graph has grouped convolutions, whose channels go in step.
@@ -76,14 +76,14 @@ def wider(model: "onnx.ModelProto") -> dict[str, tuple[int, ...]]:
         groups = next((entry.i for entry in node.attribute if entry.name == "group"), 1)
         if groups > 1 and inputs > 1:
             return {}
-        wide = outputs if node.output[0] in answers else up(outputs)
-        deep = inputs if inputs <= _IMAGE else up(inputs)
-        shapes[node.input[1]] = (wide, deep, *sides)
+        rounded_outputs = outputs if node.output[0] in answers else round_up(outputs)
+        rounded_inputs = inputs if inputs <= _IMAGE else round_up(inputs)
+        shapes[node.input[1]] = (rounded_outputs, rounded_inputs, *sides)
         if len(node.input) > 2 and node.input[2] in tensors:
-            shapes[node.input[2]] = (wide,)
+            shapes[node.input[2]] = (rounded_outputs,)
     return shapes if any(shapes[name] != tensors[name] for name in shapes) else {}
 
 
-def up(channels: int) -> int:
+def round_up(channels: int) -> int:
     """The next multiple of 8."""
     return -(-channels // MULTIPLE) * MULTIPLE

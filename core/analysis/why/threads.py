@@ -1,4 +1,4 @@
-"""Causes that lie in how many threads compute."""
+"""Causes in the number of threads."""
 
 from core.analysis.why.evidence import Evidence
 from core.records.reports import Cause

@@ -1,9 +1,9 @@
-"""Causes that lie in weights that are there and do nothing."""
+"""Causes in weights that are zero."""
 
 from core.analysis.why.evidence import Evidence
 from core.records.reports import Cause
 
-_ZEROS = 0.1  # share of zeros from which they are worth a sentence
+_ZEROS = 0.1  # smallest share of zeros that is reported
 
 
 def mask_not_cut(evidence: Evidence) -> Cause | None:

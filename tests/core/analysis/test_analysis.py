@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from core.analysis.accuracy import accuracy_metrics, confusion_matrix, paired_change, wilson
-from core.analysis.table import as_csv, as_markdown, as_text, changes, shown, shown_change, table_rows
+from core.analysis.table import (
+    as_csv,
+    as_markdown,
+    as_text,
+    changes,
+    format_change,
+    format_metric,
+    table_rows,
+)
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 
@@ -82,7 +90,7 @@ def test_top5_counts_the_five_best_from_20_classes_on():
     ],
 )
 def test_changes_in_words(change, text):
-    assert shown_change(change) == text
+    assert format_change(change) == text
 
 
 @pytest.mark.parametrize(
@@ -90,7 +98,7 @@ def test_changes_in_words(change, text):
     [("top1", 91.234, "91.23"), ("params", 1234567, "1.235"), ("throughput", 12345.6, "12\u202f345.6"), ("top1", None, "—")],
 )  # fmt: skip
 def test_values_in_words(name, value, text):
-    assert shown(METRICS[name], Metric(value=value)) == text
+    assert format_metric(METRICS[name], Metric(value=value)) == text
 
 
 def report(id: str, seed: int = 42, change: dict[str, Metric] | None = None, **values: float) -> StageReport:

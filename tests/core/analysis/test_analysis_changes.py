@@ -6,7 +6,7 @@ import pytest
 from core.analysis.changes import against, changes, difference, inverted, ratio
 from core.analysis.rows import Origin, Row
 from core.analysis.table import by_run, pinned, table_rows
-from core.analysis.wording import change_text, provenance, shown_change, verdict
+from core.analysis.wording import change_text, format_change, provenance, verdict
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 
@@ -71,7 +71,7 @@ def test_a_pinned_row_uses_what_was_measured_in_pairs_either_way():
     assert a.change["latency_ms"].value == pytest.approx(100.0) and a.change["latency_ms"].n == 8
     assert not a.loose
     assert c.change["latency_ms"].value == 0 and c.loose == {"latency_ms"}
-    assert c.change["size_mb"].value == pytest.approx(-20) and shown_change(c.change["size_mb"]) == "−20.0 %"
+    assert c.change["size_mb"].value == pytest.approx(-20) and format_change(c.change["size_mb"]) == "−20.0 %"
     assert change_text(a.change["latency_ms"]) == "▲ +100.0 %"
 
 

@@ -11,7 +11,6 @@ from small_stages import NETWORK, SETTINGS, small_data, small_network
 from core.analysis.histograms import of_files
 from core.analysis.sensitivity import (
     LayerSensitivity,
-    at_zero,
     least_important,
     most_sensitive,
     prune_scan,
@@ -19,6 +18,7 @@ from core.analysis.sensitivity import (
     ratios_text,
     read_scan,
     suggested_ratios,
+    zeroed_units,
 )
 from core.common.errors import EspalierError
 from core.data.preprocess import make_preprocess
@@ -62,7 +62,7 @@ def test_zeros_compute_what_the_pruned_network_computes(scope: str) -> None:
     image = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         whole = model(image)
-        with at_zero(model, group, gone):
+        with zeroed_units(model, group, gone):
             zeros = model(image)
         assert torch.equal(model(image), whole)  # as it was afterwards
         group.prune(gone)

@@ -6,14 +6,14 @@ import pytest
 
 from core.analysis.heat_map import HeatMap
 from core.analysis.seeds import mean_of
-from core.analysis.table import shown, table_rows
+from core.analysis.table import format_metric, table_rows
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 
 
 def test_r1s_published_seeds_give_its_published_mean():
     mean = mean_of([Metric(value=value, unit="%", how="test") for value in (80.42, 80.53, 80.52)])
-    assert shown(METRICS["top1"], mean) == "80.49 ± 0.06"
+    assert format_metric(METRICS["top1"], mean) == "80.49 ± 0.06"
     half = 4.302652729911275 * mean.deviation / math.sqrt(3)  # t quantile 0.975, 2 degrees of freedom
     assert mean.high == pytest.approx(mean.value + half) and mean.low == pytest.approx(mean.value - half)
     assert mean.n == 3 and mean.how == "mean of 3 seeds; each: test"
@@ -40,9 +40,11 @@ def test_means_stand_above_the_single_seeds():
         "a · mean of 2 seeds", "b · mean of 2 seeds", "a · seed 1", "b · seed 1", "a · seed 2", "b · seed 2",
     ]  # fmt: skip
     assert rows[0].baseline and not rows[0].change
-    assert shown(METRICS["top1"], rows[1].metrics["top1"]) == "83.00 ± 2.83"
+    assert format_metric(METRICS["top1"], rows[1].metrics["top1"]) == "83.00 ± 2.83"
     assert rows[1].change["top1"].value == pytest.approx(2.0)  # changes of 1 and 3 points, seed by seed
-    assert shown(METRICS["params"], rows[0].metrics["params"]) == "0.001"  # equal for all: no deviation
+    assert (
+        format_metric(METRICS["params"], rows[0].metrics["params"]) == "0.001"
+    )  # equal for all: no deviation
 
 
 def test_one_seed_has_no_means():

@@ -16,7 +16,7 @@ from core.comparison.compared_runs import (
     read_run,
     run_labels,
 )
-from core.comparison.report import as_format, as_html, columns_of, pin_of, title, write
+from core.comparison.report import as_format, as_html, baseline_row_id, columns_of, title, write
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.records.metrics import METRICS
@@ -178,10 +178,10 @@ def test_reports_in_every_format(home: Home, tmp_path: Path):
 
 def test_a_baseline_is_found_by_its_name(home: Home):
     runs = [read_run(made(home)), read_run(made(home, "two"))]
-    assert pin_of("pruned", runs) == f"{runs[0].folder}|pruned|float32"
-    assert pin_of("two:pruned", runs) == f"{runs[1].folder}|pruned|float32"
+    assert baseline_row_id("pruned", runs) == f"{runs[0].folder}|pruned|float32"
+    assert baseline_row_id("two:pruned", runs) == f"{runs[1].folder}|pruned|float32"
     with pytest.raises(EspalierError, match="Expected a stage of these runs"):
-        pin_of("nothing", runs)
+        baseline_row_id("nothing", runs)
 
 
 def test_columns_are_chosen_by_their_ids(home: Home):
