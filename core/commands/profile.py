@@ -82,6 +82,6 @@ def _stage(name: str, key: str) -> "Subject":
     from core.runs.run_folder import resolve_run
 
     run = resolve_run(name, Home.default())
-    main = run.finished(key).main
+    main = run.finished_report(key).main
     assert main is not None  # a finished stage has files
     return Subject(f"{run.name}:{key}", run.folder / main.path, run.stage_folder(key).network)

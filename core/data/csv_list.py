@@ -92,8 +92,8 @@ def _zip_contents(tree: Tree) -> Contents:
         return place
 
     rows = _read_rows(read_text(tree, lists[0]), lists[0], inside)
-    found_rows = _Rows(rows.images, (*tree.problems, *rows.problems))
-    return _contents(found_rows, tree.place, tree.open)
+    all_rows = _Rows(rows.images, (*tree.problems, *rows.problems))
+    return _contents(all_rows, tree.place, tree.open)
 
 
 def _contents(rows: _Rows, place: str, opener: Opener) -> Contents:

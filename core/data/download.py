@@ -95,8 +95,8 @@ _FASHION_TERMS = (
 )
 
 PUBLIC_SETS: dict[str, PublicSet] = {
-    each.id: each
-    for each in (
+    public_set.id: public_set
+    for public_set in (
         PublicSet("cifar-10", "CIFAR-10", "cifar", (_CIFAR_10,), _KRIZ_TERMS),
         PublicSet("cifar-100", "CIFAR-100", "cifar", (_CIFAR_100,), _KRIZ_TERMS),
         PublicSet(

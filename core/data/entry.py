@@ -260,7 +260,7 @@ def cache_error(cache: Path, error: OSError) -> EspalierError:
 
 
 def _discard(folder: Path) -> None:
-    """Remove an entry; moved aside first, so that nobody opens half of it."""
+    """Remove an entry; renamed first, so that no process opens it while it is incomplete."""
     aside = folder.with_name(f".{uuid.uuid4().hex}.partial")
     try:
         folder.rename(aside)

@@ -1,7 +1,7 @@
 """Which stage may follow which, in one place: the order rules of a chain.
 
-Every stage says what it does to the thing it is given (`Stage.effect`). A rule looks at one stage
-and at one that came before it, and says in words what would break and what mends it.
+Every stage declares its effect on its input (`Stage.effect`). A rule compares one stage with one
+before it, and gives a sentence on what would break and one on what to do.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """Changes of the order of the stages, as functions from a pipeline to the next.
 
-A chain stays what it looks like: removing or moving a stage keeps what the others continue.
+Removing or moving a stage keeps the order of the other stages of its chain.
 """
 
 from collections.abc import Mapping

@@ -356,7 +356,7 @@ def _find(run: RunFolder, stage_key: str, artefact_id: str) -> tuple[StageReport
     Raises:
         EspalierError: when there is no such stage or file.
     """
-    report = run.finished(stage_key)
+    report = run.finished_report(stage_key)
     artefact = next((file for file in report.artefacts if file.id == (artefact_id or report.headline)), None)
     if artefact is None:
         raise EspalierError(

@@ -4,7 +4,7 @@ A run is a folder: `pipeline.yaml` (every setting written out), `run.json` (mach
 status), `events.jsonl` (numbered), what was settled by timing (`precision_trials.json`,
 `latency_targets.json`), `inputs/` (weights and teachers from outside, copied), `sources/`,
 `stages/<key>/` (checkpoint, artefacts, predictions, report), `report.md`, and the final model. The
-index beside the runs (`core.runs.index`) is made from them.
+index next to the runs (`core.runs.index`) is made from them.
 """
 
 import json
@@ -186,9 +186,9 @@ class RunFolder:
 
     @property
     def active(self) -> bool:
-        """Whether a process works in the folder now: it holds the lock as long as it lives."""
+        """Whether a process works in the folder now: it holds the lock until it ends."""
         path = Path(self._lock.lock_file)
-        if not path.is_file():  # looking must not write into a folder that may be somebody else's
+        if not path.is_file():  # a check must not write into a folder that may belong to another person
             return False
         probe = FileLock(path)
         try:
@@ -202,8 +202,8 @@ class RunFolder:
 
     @property
     def status(self) -> str:
-        """`status` of run.json, but "interrupted" where the process is gone that was to write how it ended,
-        and "paused" while a run that goes on is held."""
+        """`status` of run.json, but "interrupted" where the process ended without writing a final status,
+        and "paused" while a running run is paused."""
         info = self.info
         recorded: str = info.status
         if recorded != "running":
@@ -231,15 +231,15 @@ class RunFolder:
         """The report of a finished stage, or None."""
         return self.stage_folder(key).report
 
-    def finished(self, key: str) -> StageReport:
-        """The report of a stage that a person named.
+    def finished_report(self, key: str) -> StageReport:
+        """The report of a stage by its key.
 
         Raises:
             EspalierError: when there is no such stage, or it is not finished.
         """
         report = self.report(key)
         if report is None:
-            finished = ", ".join(each.key for each in self.reports()) or "none yet"
+            finished = ", ".join(other.key for other in self.reports()) or "none yet"
             raise EspalierError(
                 f"Expected a finished stage of {self.name}, received {key!r}.", f"Finished: {finished}."
             )

@@ -162,35 +162,35 @@ def subjects_of(run: RunFolder) -> list[StageFile]:
 
 def find(subjects: Sequence[StageFile], key: str, artefact_id: str = "") -> StageFile | None:
     """The file of a stage; its main one where none is named."""
-    same = [each for each in subjects if each.key == key]
-    return next((each for each in same if each.artefact_id == (artefact_id or each.report.headline)), None)
+    same = [file for file in subjects if file.key == key]
+    return next((file for file in same if file.artefact_id == (artefact_id or file.report.headline)), None)
 
 
 def final(subjects: Sequence[StageFile]) -> StageFile | None:
     """The main file of the pipeline's result; of the last finished stage where that is not there yet."""
-    mains = [each for each in subjects if each.artefact_id == each.report.headline]
-    results = [each for each in mains if each.report.id == each.pipeline.final_id]
+    mains = [file for file in subjects if file.artefact_id == file.report.headline]
+    results = [file for file in mains if file.report.id == file.pipeline.final_id]
     best = results or mains
     return best[-1] if best else None
 
 
 def counterpart(subject: StageFile, subjects: Sequence[StageFile]) -> StageFile | None:
-    """What a file is compared with at first: the stage before it, or else the baseline."""
+    """The file to compare with by default: the stage before it, or else the baseline."""
     if subject.artefact_id != subject.report.headline:
         return find(subjects, subject.key)
-    before = find(subjects, subject.report.source)
-    if before is not None:
-        return before
-    same_seed = [each for each in subjects if each.report.seed == subject.report.seed]
-    baseline = next((each for each in same_seed if each.report.id == each.pipeline.baseline_id), None)
+    earlier = find(subjects, subject.report.source)
+    if earlier is not None:
+        return earlier
+    same_seed = [file for file in subjects if file.report.seed == subject.report.seed]
+    baseline = next((file for file in same_seed if file.report.id == file.pipeline.baseline_id), None)
     return baseline if baseline != subject else None
 
 
 def check_files(subjects: Sequence[StageFile]) -> None:
-    """See to it that files are still there.
+    """Check that the files still exist.
 
     Raises:
-        EspalierError: when one is gone.
+        EspalierError: when one is missing.
     """
     for subject in subjects:
         if not subject.file.is_file():

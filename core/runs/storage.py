@@ -78,7 +78,7 @@ def clear(home: Home, kind: str, control: RunControl | None = None) -> int:
     Raises:
         EspalierError: when a run goes on that may need it, or the disk refuses.
     """
-    storage = next(each for each in KINDS if each.id == kind)
+    storage = next(known for known in KINDS if known.id == kind)
     if not storage.clear:
         raise EspalierError(f"{storage.title} cannot be cleared away here.", "Delete single runs at Start.")
     if kind != "trash":
@@ -102,7 +102,7 @@ def clear(home: Home, kind: str, control: RunControl | None = None) -> int:
 def _folders(home: Home, kind: Kind) -> list[Path]:
     folders = [home.folder / name for name in kind.folders]
     if kind.id == "cache" and home.cache.is_dir():
-        known_folders = {home.folder / name for each in KINDS for name in each.folders}
+        known_folders = {home.folder / name for known in KINDS for name in known.folders}
         folders += sorted(
             path for path in home.cache.iterdir() if path.is_dir() and path not in known_folders
         )

@@ -75,7 +75,7 @@ def test_runs_are_listed_with_all_that_was_written_of_them(before: Before) -> No
 def test_reports_say_what_they_said(before: Before, name: str) -> None:
     run = RunFolder.open(before.home.runs / name)
     for key in STAGES[name]:
-        report, plain = run.finished(key), raw(run.folder / "stages" / key / "report.json")
+        report, plain = run.finished_report(key), raw(run.folder / "stages" / key / "report.json")
         assert not lost(plain, json.loads(report.model_dump_json())), "an entry has another name or value now"
 
 
@@ -114,7 +114,7 @@ def test_a_stage_is_exported_and_verified(
     out = tmp_path / "model.onnx"
     assert main(["export", "whole", "--stage", "int8", "--out", str(out)]) == 0
     assert main(["verify", str(out), "--data", "idx", "--path", str(before.work / "shapes")]) == 0
-    top1 = RunFolder.open(before.home.runs / "whole").finished("int8").metric("top1")
+    top1 = RunFolder.open(before.home.runs / "whole").finished_report("int8").metric("top1")
     assert top1 is not None
     assert capsys.readouterr().out.strip().splitlines()[-1].startswith(f"{out}: top-1 {top1.value:.2f} %")
 
@@ -130,7 +130,7 @@ def test_a_stopped_run_is_resumed_and_completes(before: Before, monkeypatch: pyt
     assert run is not None and run.name == "stopped"
     trained = epochs(run)
     measured = (
-        run.finished("fp32").artefacts[0].metrics
+        run.finished_report("fp32").artefacts[0].metrics
     )  # measuring anew takes long, and is not what is asked here
     monkeypatch.setattr("core.engine.evaluator.profile_checkpoint", lambda *rest: {})
     monkeypatch.setattr("core.engine.evaluator.profile_artefact", lambda *rest, **more: (measured, {}))
@@ -160,7 +160,9 @@ def test_every_cache_entry_is_found_again(before: Before, name: str, monkeypatch
         then, now = (run.folder / "stages" / key for run in (first, again))
         for part in ("artefacts/made.json", "result.json"):
             assert (now / part).read_bytes() == (then / part).read_bytes()
-        assert again.finished(key).metric("latency_ms") == first.finished(key).metric("latency_ms")
+        assert again.finished_report(key).metric("latency_ms") == first.finished_report(key).metric(
+            "latency_ms"
+        )
 
 
 def test_decoded_images_are_read(before: Before) -> None:
