@@ -94,19 +94,21 @@ def read_answers(
         EspalierError: when they cannot be read or do not fit the classes.
     """
     try:
-        scores, true = np.load(logits, allow_pickle=False), np.load(labels, allow_pickle=False)
+        predicted, true = np.load(logits, allow_pickle=False), np.load(labels, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise EspalierError(
             f"The answers of this file on the test images cannot be read: {logits}.",
             "Run the pipeline again; finished stages come from the cache.",
             str(error),
         ) from error
-    if scores.ndim != 2 or len(scores) != len(true) or scores.shape[1] != len(classes):
+    if predicted.ndim != 2 or len(predicted) != len(true) or predicted.shape[1] != len(classes):
         raise EspalierError(
-            f"Expected {len(true)} answers with {len(classes)} classes, {logits.name} holds {list(scores.shape)}.",
+            f"Expected {len(true)} answers with {len(classes)} classes, {logits.name} holds {list(predicted.shape)}.",
             "The file was changed; run its stage again.",
         )
-    return Answers(scores if order is None else scores[:, order], true.astype(np.int64), classes, images)
+    return Answers(
+        predicted if order is None else predicted[:, order], true.astype(np.int64), classes, images
+    )
 
 
 def check_same_images(first: Answers, second: Answers) -> None:

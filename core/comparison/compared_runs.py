@@ -1,7 +1,7 @@
-"""Runs as they are compared: read once, kept in the index next to the runs, turned into rows.
+"""Runs for a comparison: read once, stored in the index next to the runs, turned into rows.
 
-What is kept can be made again from the run folder at any time; it is used only while the files
-that it was made from are the same.
+A stored entry can be computed again from the run folder at any time; it is used only while the files
+that it was computed from are unchanged.
 """
 
 import base64
@@ -48,13 +48,13 @@ _CONDITIONS = ("processor", "instructions", "physical_cores", "logical_cores", "
 
 
 class ComparedRun(BaseModel):
-    """What a comparison needs of one run.
+    """The data of one run that a comparison needs.
 
     Attributes:
         total: how many stages the run has when it is finished.
         reports: finished stages, without their curves and facts.
-        settings: by stage id, every setting from the data to the stage itself; as JSON, read when
-            it is asked for.
+        settings: by stage id, every setting from the data to the stage itself; as JSON, parsed on
+            demand.
         images: what identifies the test images; "" where predictions are missing.
         right: by "stage key/artefact id" and metric, which test images were answered right, packed.
     """
@@ -98,11 +98,11 @@ class ComparedRun(BaseModel):
     def rows(self, label: str = "") -> list[Row]:
         """One row a file, changes against the run's own baseline; `label` is the run's short name."""
         origin = Origin(self.folder, label or self.title, self.conditions, self.images)
-        right = {key: _Right(of) for key, of in self.right.items()}
+        right = {key: _UnpackedOnDemand(of) for key, of in self.right.items()}
         return table_rows(self.reports, self.baseline, origin, right)
 
     def settings_of(self, report: StageReport) -> list[Line]:
-        """Everything that was set for a stage, and where it ran."""
+        """All settings of a stage, and the machine that it ran on."""
         versions = self.machine.get("versions") or {}
         run = [
             *([] if report.kind == "device" else [Line("Run", "Seed", str(report.seed))]),
@@ -330,8 +330,8 @@ def _unpacked(text: str) -> NDArray[np.bool_]:
     return np.unpackbits(bits, count=int(count)).astype(bool)
 
 
-class _Right(Mapping[str, NDArray[np.bool_]]):
-    """Correctness by metric id, unpacked when it is asked for: most rows are never paired."""
+class _UnpackedOnDemand(Mapping[str, NDArray[np.bool_]]):
+    """Correctness by metric id, unpacked on demand: most rows are never paired."""
 
     def __init__(self, packed: Mapping[str, str]):
         self._packed = packed
