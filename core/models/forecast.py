@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Sure = Literal["exact", "about", "unknown"]
 
-KEPT = 96  # answers, networks and groups of channels that are remembered
+_CAPACITY = 96  # forecasts, networks and groups of channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,6 @@ class RecentCache:
         if key not in self.entries:
             self.entries[key] = make()
         self.entries.move_to_end(key)
-        while len(self.entries) > KEPT:
+        while len(self.entries) > _CAPACITY:
             self.entries.popitem(last=False)
         return self.entries[key]

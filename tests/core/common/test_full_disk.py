@@ -14,18 +14,18 @@ from core.common.full_disk import file_system_of, full_disk, over_the_network
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_the_systems_own_error(number):
-    told = full_disk(OSError(number, "whatever", "/home/ann/model.onnx"))
-    assert told is not None
-    assert told.message == "The disk or your quota on it is full while writing /home/ann/model.onnx."
-    assert "go on with the run" in told.advice
+    problem = full_disk(OSError(number, "whatever", "/home/ann/model.onnx"))
+    assert problem is not None
+    assert problem.message == "The disk or your quota on it is full while writing /home/ann/model.onnx."
+    assert "go on with the run" in problem.advice
 
 
 def test_a_librarys_error_with_the_systems_words():
-    told = full_disk(
+    problem = full_disk(
         RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
     )
-    assert told is not None and told.message == "The disk or your quota on it is full."
-    assert "os error 28" in told.details
+    assert problem is not None and problem.message == "The disk or your quota on it is full."
+    assert "os error 28" in problem.details
 
 
 def test_an_error_that_was_caused_by_a_full_disk():

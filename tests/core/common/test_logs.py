@@ -80,12 +80,12 @@ def test_several_processes_write_whole_lines_into_one_file(tmp_path: Path) -> No
     command = [sys.executable, "-c", _WRITER, str(tmp_path)]
     writers = [subprocess.Popen([*command, name], cwd=Path(logs.__file__).parents[2]) for name in "abc"]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
-    told = [
+    messages = [
         line
         for path in tmp_path.glob(f"{LOG_NAME}*")
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
-    words = Counter(line.rpartition(": ")[2] for line in told)
+    words = Counter(line.rpartition(": ")[2] for line in messages)
     assert words == Counter({f"{name}-{number}": 1 for name in "abc" for number in range(200)})
 
 

@@ -53,21 +53,21 @@ def classes(tmp_path_factory) -> tuple[str, ...]:
 @pytest.mark.slow
 def test_a_checkpoint_becomes_verified_files(tmp_path, classes):
     save(tmp_path / "checkpoint", classes)
-    told: list[float] = []
+    fractions: list[float] = []
     with Child("tool", tmp_path / "tool.log") as tool:
-        made = make_artefacts(
-            ToolCalls(tool, None, lambda fraction, text: told.append(fraction)), tmp_path / "checkpoint",
+        artefacts = make_artefacts(
+            ToolCalls(tool, None, lambda fraction, text: fractions.append(fraction)), tmp_path / "checkpoint",
             ArtefactFolder(tmp_path / "out"), access(tmp_path, 1), half=True,
         )  # fmt: skip
-        single, half = made
+        single, half = artefacts
         assert (single.id, half.id) == ("float32", "float16")
         assert single.verification.good and single.verification.max_logit_difference < 1e-4
         assert half.verification.good and half.bytes < single.bytes
-        for each in made:
+        for each in artefacts:
             assert each.sha256 == sha256_of(each.path) and each.bytes == each.path.stat().st_size
             assert np.load(each.logits).shape == (60, 10) and np.load(each.labels).shape == (60,)
         assert np.load(single.reference).shape == (60, 10)
-        assert told == sorted(told) and told[-1] == pytest.approx(1.0)
+        assert fractions == sorted(fractions) and fractions[-1] == pytest.approx(1.0)
         check = verify_onnx(ToolCalls(tool), single.path, access(tmp_path), tmp_path / "check")
         right = np.load(single.logits).argmax(1) == np.load(single.labels)
         assert check.top1 == pytest.approx(100 * right.mean()) and check.n == 60
@@ -96,11 +96,11 @@ def test_a_half_precision_file_that_overflows_is_put_aside(tmp_path, classes):
     save(tmp_path / "checkpoint", classes, spoil=True)
     refused: list[EspalierError] = []
     with Child("tool", tmp_path / "tool.log") as tool:
-        made = make_artefacts(
+        artefacts = make_artefacts(
             ToolCalls(tool), tmp_path / "checkpoint", ArtefactFolder(tmp_path / "out"), access(tmp_path),
             half=True, on_refused=refused.append,
         )  # fmt: skip
-    assert [each.id for each in made] == ["float32"]
+    assert [each.id for each in artefacts] == ["float32"]
     assert "does not agree" in refused[0].message and "not a finite number" in refused[0].message
     assert "float16.rejected.onnx" in refused[0].advice
     assert (tmp_path / "out" / "float16.rejected.onnx").exists()

@@ -30,7 +30,7 @@ def quiet(fraction: float, text: str) -> None:
 def network() -> "torch.nn.Module":
     nn = torch.nn
     torch.manual_seed(4)
-    made = nn.Sequential(
+    layers = nn.Sequential(
         nn.Conv2d(3, 24, 3, padding=1, bias=False),
         nn.BatchNorm2d(24),
         nn.ReLU6(),
@@ -42,8 +42,8 @@ def network() -> "torch.nn.Module":
     )
     with torch.no_grad():
         for _ in range(5):
-            made(torch.randn(16, 3, 12, 12))  # running statistics that are not 0 and 1
-    return made.eval()
+            layers(torch.randn(16, 3, 12, 12))  # running statistics that are not 0 and 1
+    return layers.eval()
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,13 @@ from core.deploy.quantization.sessions import sqnr
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
+def job_arguments(tmp_path_factory):
     return write_small(tmp_path_factory.mktemp("float"))
 
 
-def made(given, tmp_path, **settings):
+def quantized_file(job_arguments, tmp_path, **settings):
     target = tmp_path / "int8.onnx"
-    return target, quantize({**given, "target": str(target), "scope": "all", **settings}, quiet)
+    return target, quantize({**job_arguments, "target": str(target), "scope": "all", **settings}, quiet)
 
 
 def test_integers_by_hand():
@@ -37,31 +37,31 @@ def test_integers_by_hand():
     assert scale.shape == (1, 3, 1, 1)
 
 
-def test_convolutions_and_products_become_integers(given, tmp_path):
-    target, told = made(given, tmp_path)
+def test_convolutions_and_products_become_integers(job_arguments, tmp_path):
+    target, report = quantized_file(job_arguments, tmp_path)
     model = onnx.load(target)
     types = [node.op_type for node in model.graph.node]
     assert types.count("ConvInteger") == 5 and types.count("MatMulInteger") == 1
     assert not {"Conv", "Gemm", "MatMul"} & set(types)
     assert types.count("DynamicQuantizeLinear") == 6  # one for each tensor that layers read
-    assert told["quantized"] == {"Conv": 5, "Gemm": 1} and told["skipped"] == []
-    assert told["int8_parameters"] == 16 * 27 + 16 * 9 + 16 * 16 + 24 * 16 * 9 + 24 * 8 + 40
+    assert report["quantized"] == {"Conv": 5, "Gemm": 1} and report["skipped"] == []
+    assert report["int8_parameters"] == 16 * 27 + 16 * 9 + 16 * 16 + 24 * 16 * 9 + 24 * 8 + 40
     assert metadata_of(model)["precision"] == "int8" and metadata_of(model)["run"] == "r1"
-    assert sqnr(logits(Path(given["source"])), logits(target)) > 30
+    assert sqnr(logits(Path(job_arguments["source"])), logits(target)) > 30
 
 
-def test_the_linear_scope_leaves_convolutions_exactly_as_they_are(given, tmp_path):
-    target, told = made(given, tmp_path, scope="linear")
-    model, source = onnx.load(target), onnx.load(given["source"])
-    assert told["quantized"] == {"Gemm": 1} and len(told["skipped"]) == 5
-    assert told["skipped"][0] == ("stem", "a convolution, outside the scope 'linear'")
+def test_the_linear_scope_leaves_convolutions_exactly_as_they_are(job_arguments, tmp_path):
+    target, report = quantized_file(job_arguments, tmp_path, scope="linear")
+    model, source = onnx.load(target), onnx.load(job_arguments["source"])
+    assert report["quantized"] == {"Gemm": 1} and len(report["skipped"]) == 5
+    assert report["skipped"][0] == ("stem", "a convolution, outside the scope 'linear'")
     for name in ("mix.weight", "depthwise.weight"):
         assert np.array_equal(array_of(model, name), array_of(source, name))
 
 
-def test_a_product_by_hand(given, tmp_path):
+def test_a_product_by_hand(job_arguments, tmp_path):
     """The last layer's answer from its input: both rounded as ONNX says."""
-    target, _ = made(given, tmp_path, scope="linear")
+    target, _ = quantized_file(job_arguments, tmp_path, scope="linear")
     import torch
 
     model, kept = small(), []
@@ -82,9 +82,9 @@ def test_a_product_by_hand(given, tmp_path):
     )
 
 
-def test_kept_layers_say_so(given, tmp_path):
-    _, told = made(given, tmp_path, keep=["head"])
-    assert told["skipped"] == [("head", "kept in float by 'head'")]
+def test_kept_layers_say_so(job_arguments, tmp_path):
+    _, report = quantized_file(job_arguments, tmp_path, keep=["head"])
+    assert report["skipped"] == [("head", "kept in float by 'head'")]
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +106,8 @@ def transformer(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("cautious", [False, True])
 def test_half_precision_opens_and_answers(transformer, tmp_path, cautious):
     target = tmp_path / "float16.onnx"
-    told = half.convert({"source": str(transformer), "target": str(target), "cautious": cautious}, quiet)
-    assert told == {"kept": {"Gelu": 1, "LayerNormalization": 1} if cautious else {}}
+    report = half.convert({"source": str(transformer), "target": str(target), "cautious": cautious}, quiet)
+    assert report == {"kept": {"Gelu": 1, "LayerNormalization": 1} if cautious else {}}
     assert half.answers({"path": str(target), "threads": 1}, quiet) == {"finite": True}
     model = onnx.load(target)
     assert metadata_of(model)["precision"] == "float16"

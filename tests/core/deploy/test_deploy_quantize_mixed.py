@@ -22,7 +22,7 @@ SETTINGS = DataSettings(image_size=12, train_images=200, validation_images=100, 
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
+def job_arguments(tmp_path_factory):
     """A file for the sample data set's ten classes, with its data."""
     from torch import nn
 
@@ -66,19 +66,19 @@ def test_the_most_sensitive_comes_first(way, measure, first):
     ("most", "enough"), [(10, 0), (10, 1), (10, 4), (10, 10), (10, 11), (0, 3), (57, 23)]
 )
 def test_the_fewest_layers_are_found_by_halving(most, enough):
-    asked = []
+    counts_tried = []
 
-    def outcome(kept: int) -> Outcome:
-        asked.append(kept)
-        return Outcome(kept, 90.0, float(kept < enough), 99.0, onnx.ModelProto())
+    def outcome(float_layers: int) -> Outcome:
+        counts_tried.append(float_layers)
+        return Outcome(float_layers, 90.0, float(float_layers < enough), 99.0, onnx.ModelProto())
 
     tried = fewest(most, outcome, lambda found: found.lost == 0)
     assert tried[0].float_layers == 0 and tried[-1].float_layers == min(enough, most)
-    assert len(set(asked)) <= 2 + np.ceil(np.log2(max(most, 2)))
+    assert len(set(counts_tried)) <= 2 + np.ceil(np.log2(max(most, 2)))
 
 
-def test_a_ranking_and_its_confirmation(given):
-    graph = calibrated(given, quiet)
+def test_a_ranking_and_its_confirmation(job_arguments):
+    graph = calibrated(job_arguments, quiet)
     blocks = list(graph.sample.blocks())
     trials = LayerTrials(
         graph.model, graph.layers, graph.ranges, graph.numbers, blocks, run(graph.model, blocks, 1), 1
@@ -96,9 +96,9 @@ def test_a_ranking_and_its_confirmation(given):
     assert gains[order[0]] > 0 and gains[order[0]] > confirm(trials, order[-1:])[order[-1]]
 
 
-def test_one_layer_alone_by_hand(given):
+def test_one_layer_alone_by_hand(job_arguments):
     """The last layer's input and weights rounded, all else in float."""
-    graph = calibrated(given, quiet)
+    graph = calibrated(job_arguments, quiet)
     blocks = list(graph.sample.blocks())
     trials = LayerTrials(
         graph.model, graph.layers, graph.ranges, graph.numbers, blocks, np.zeros((64, 10)), 1
@@ -119,65 +119,74 @@ def test_one_layer_alone_by_hand(given):
     assert np.abs(trials.alone("head") - run(graph.model, blocks, 1)).max() > 0
 
 
-def test_a_loose_budget_keeps_nothing_in_float(given, tmp_path):
-    told = quantize({**given, "target": str(tmp_path / "mixed.onnx")}, quiet)
-    assert told["kept"] == [] and told["met"] and told["quantized_layers"] == 6
-    assert told["tried"] == [{"kept": 0, "top1": told["int8_top1"], "agreement": told["int8_agreement"]}]
-    assert told["validation_images"] == 100 and len(told["left_out"]) == len(told["left_out_least"]) == 2
-
-
-def test_a_strict_budget_gives_layers_back(given, tmp_path):
-    target = tmp_path / "mixed.onnx"
-    told = quantize({**given, "target": str(target), "min_agreement": 100.0, "max_loss": 0.0}, quiet)
-    ranking = [name for name, _ in told["ranking"]]
-    assert told["met"] and told["mixed_agreement"] == 100.0 and told["mixed_top1"] == told["float_top1"]
-    assert told["kept"] == ranking[: len(told["kept"])]
-    reasons = dict(told["skipped"])
-    assert [reasons[name] for name in told["kept"]] == [
-        f"number {n + 1} in sensitivity" for n in range(len(told["kept"]))
+def test_a_loose_budget_keeps_nothing_in_float(job_arguments, tmp_path):
+    report = quantize({**job_arguments, "target": str(tmp_path / "mixed.onnx")}, quiet)
+    assert report["kept"] == [] and report["met"] and report["quantized_layers"] == 6
+    assert report["tried"] == [
+        {"kept": 0, "top1": report["int8_top1"], "agreement": report["int8_agreement"]}
     ]
-    assert told["quantized_layers"] == 6 - len(told["kept"])
-
-
-def test_a_budget_out_of_reach_is_said(given, tmp_path):
-    told = quantize(
-        {**given, "target": str(tmp_path / "m.onnx"), "min_agreement": 100.0, "most_kept": 0.0}, quiet
-    )
-    assert told["kept"] == [] and told["met"] == (
-        told["int8_agreement"] == 100.0 and told["int8_top1"] >= told["float_top1"]
+    assert (
+        report["validation_images"] == 100 and len(report["left_out"]) == len(report["left_out_least"]) == 2
     )
 
 
-def test_kept_layers_can_be_stored_as_halves(given, tmp_path):
+def test_a_strict_budget_gives_layers_back(job_arguments, tmp_path):
+    target = tmp_path / "mixed.onnx"
+    report = quantize(
+        {**job_arguments, "target": str(target), "min_agreement": 100.0, "max_loss": 0.0}, quiet
+    )
+    ranking = [name for name, _ in report["ranking"]]
+    assert (
+        report["met"] and report["mixed_agreement"] == 100.0 and report["mixed_top1"] == report["float_top1"]
+    )
+    assert report["kept"] == ranking[: len(report["kept"])]
+    reasons = dict(report["skipped"])
+    assert [reasons[name] for name in report["kept"]] == [
+        f"number {n + 1} in sensitivity" for n in range(len(report["kept"]))
+    ]
+    assert report["quantized_layers"] == 6 - len(report["kept"])
+
+
+def test_a_budget_out_of_reach_is_said(job_arguments, tmp_path):
+    report = quantize(
+        {**job_arguments, "target": str(tmp_path / "m.onnx"), "min_agreement": 100.0, "most_kept": 0.0}, quiet
+    )
+    assert report["kept"] == [] and report["met"] == (
+        report["int8_agreement"] == 100.0 and report["int8_top1"] >= report["float_top1"]
+    )
+
+
+def test_kept_layers_can_be_stored_as_halves(job_arguments, tmp_path):
     """Half the bytes for the kept layers, and the same answers as rounding their weights to halves."""
     files = {}
     for kept_as in ("float32", "float16"):
         files[kept_as] = tmp_path / f"{kept_as}.onnx"
         settings = {"keep": ["clipped", "head"], "kept_as": kept_as, "target": str(files[kept_as])}
-        told = quantize({**given, **settings}, quiet)
-        assert told["skipped"][0] == ("clipped", "kept in float by 'clipped'")
+        report = quantize({**job_arguments, **settings}, quiet)
+        assert report["skipped"][0] == ("clipped", "kept in float by 'clipped'")
     whole, halved = (onnx.load(files[name]) for name in ("float32", "float16"))
-    found = {tensor.name: tensor for tensor in halved.graph.initializer}
+    tensors = {tensor.name: tensor for tensor in halved.graph.initializer}
     assert (
-        found["clipped.weight_half"].data_type == onnx.TensorProto.FLOAT16 and "clipped.weight" not in found
+        tensors["clipped.weight_half"].data_type == onnx.TensorProto.FLOAT16
+        and "clipped.weight" not in tensors
     )
     saved = files["float32"].stat().st_size - files["float16"].stat().st_size
     assert saved > 24 * 16 * 9 * 2 * 0.8
     rounded = onnx.ModelProto()
     rounded.CopyFrom(whole)
     for tensor in rounded.graph.initializer:
-        if f"{tensor.name}_half" in found:
+        if f"{tensor.name}_half" in tensors:
             values = onnx.numpy_helper.to_array(tensor).astype(np.float16).astype(np.float32)
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
     np.testing.assert_allclose(logits(files["float16"]), logits(rounded), rtol=1e-4, atol=1e-5)
 
 
-def test_other_classes_are_refused(given, tmp_path):
+def test_other_classes_are_refused(job_arguments, tmp_path):
     from core.deploy.export import annotate, metadata_of
 
-    model = onnx.load(given["source"])
+    model = onnx.load(job_arguments["source"])
     annotate(model, {**metadata_of(model), "classes": '["a", "b"]'})
     path = Path(tmp_path / "other.onnx")
     onnx.save(model, path)
     with pytest.raises(EspalierError, match="The file and the data set have different classes, among them"):
-        quantize({**given, "source": str(path), "target": str(tmp_path / "m.onnx")}, quiet)
+        quantize({**job_arguments, "source": str(path), "target": str(tmp_path / "m.onnx")}, quiet)

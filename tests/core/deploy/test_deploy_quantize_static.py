@@ -24,19 +24,19 @@ ALL = {"stem", "depthwise", "mix", "clipped", "narrow", "head"}
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
+def job_arguments(tmp_path_factory):
     return write_small(tmp_path_factory.mktemp("float"))
 
 
 @pytest.fixture(scope="module")
-def ground(given):
-    return calibrated(given, quiet)
+def calibrated_graph(job_arguments):
+    return calibrated(job_arguments, quiet)
 
 
-def made(given, tmp_path, **settings):
+def quantized_file(job_arguments, tmp_path, **settings):
     target = tmp_path / "int8.onnx"
-    told = quantize({**given, "target": str(target), **settings}, quiet)
-    return target, told
+    report = quantize({**job_arguments, "target": str(target), **settings}, quiet)
+    return target, report
 
 
 def weights(model, layer):
@@ -47,17 +47,17 @@ def weights(model, layer):
     return [array_of(model, entry) for entry in node.input]
 
 
-def test_layers_are_named_as_in_the_network(ground):
-    assert {layer.name for layer in ground.layers} == ALL
-    by = {layer.name: layer for layer in ground.layers}
+def test_layers_are_named_as_in_the_network(calibrated_graph):
+    assert {layer.name for layer in calibrated_graph.layers} == ALL
+    by = {layer.name: layer for layer in calibrated_graph.layers}
     assert len(by["depthwise"].nodes) == 2 and len(by["mix"].nodes) == 1  # with its Relu; an addition follows
     assert by["depthwise"].parameters == 16 * 9 + 16 and by["head"].parameters == 8 * 5 + 5
 
 
-def test_integers_and_scales_by_hand(given, ground, tmp_path):
-    model = onnx.load(made(given, tmp_path)[0])
-    for layer in ground.layers:
-        values = array_of(ground.model, layer.weight)
+def test_integers_and_scales_by_hand(job_arguments, calibrated_graph, tmp_path):
+    model = onnx.load(quantized_file(job_arguments, tmp_path)[0])
+    for layer in calibrated_graph.layers:
+        values = array_of(calibrated_graph.model, layer.weight)
         integers, scale, zero = weights(model, layer)
         largest = np.abs(values.reshape(len(values), -1)).max(1)  # convolutions and Gemm: one row a channel
         np.testing.assert_allclose(scale, largest / 127, rtol=1e-5)
@@ -65,7 +65,7 @@ def test_integers_and_scales_by_hand(given, ground, tmp_path):
         assert np.abs(integers - values / scale.reshape(shape)).max() <= 0.5 + 1e-3
         assert not zero.any() and integers.dtype == np.int8
     pixels = PREPROCESS(images()).numpy()
-    low, high = ground.ranges["images"]
+    low, high = calibrated_graph.ranges["images"]
     assert (low, high) == (pytest.approx(pixels.min()), pytest.approx(pixels.max()))
     [entry] = [
         node for node in model.graph.node if node.op_type == "QuantizeLinear" and node.input[0] == "images"
@@ -75,27 +75,29 @@ def test_integers_and_scales_by_hand(given, ground, tmp_path):
     assert int(zero) == round(-low / float(scale))
 
 
-def test_the_file_keeps_what_it_says_and_answers_alike(given, tmp_path):
-    target, told = made(given, tmp_path)
+def test_the_file_keeps_what_it_says_and_answers_alike(job_arguments, tmp_path):
+    target, report = quantized_file(job_arguments, tmp_path)
     metadata = metadata_of(onnx.load(target))
     assert (metadata["precision"], metadata["run"]) == ("int8", "r1") and "gnat" in metadata["classes"]
     assert not any(name.startswith("onnx.") for name in metadata)
-    assert told["quantized"] == {"Add": 1, "Conv": 5, "Gemm": 1} and told["quantized_layers"] == 6
+    assert report["quantized"] == {"Add": 1, "Conv": 5, "Gemm": 1} and report["quantized_layers"] == 6
     assert (
-        told["int8_parameters"]
-        == told["parameters"]
+        report["int8_parameters"]
+        == report["parameters"]
         == sum((16 * 27 + 16, 16 * 9 + 16, 16 * 16 + 16, 24 * 16 * 9 + 24, 24 * 8 + 8, 45))
     )
-    assert sqnr(logits(tmp_path / given["source"]), logits(target)) > 25
-    assert "activations are unsigned 8-bit" in told["notes"][0]
+    assert sqnr(logits(tmp_path / job_arguments["source"]), logits(target)) > 25
+    assert "activations are unsigned 8-bit" in report["notes"][0]
 
 
 @pytest.mark.parametrize("method", ["percentile", "entropy"])
-def test_other_calibrations_stay_inside_the_extremes(given, ground, method):
-    ranges = calibrated({**given, "method": method, "percentile": 95.0}, quiet).ranges
-    assert ranges.keys() == ground.ranges.keys()
+def test_other_calibrations_stay_inside_the_extremes(job_arguments, calibrated_graph, method):
+    ranges = calibrated({**job_arguments, "method": method, "percentile": 95.0}, quiet).ranges
+    assert ranges.keys() == calibrated_graph.ranges.keys()
     for name, (low, high) in ranges.items():
-        assert ground.ranges[name][0] - 1e-5 <= low <= high <= ground.ranges[name][1] + 1e-5
+        assert (
+            calibrated_graph.ranges[name][0] - 1e-5 <= low <= high <= calibrated_graph.ranges[name][1] + 1e-5
+        )
     if method == "percentile":
         values = PREPROCESS(images()).numpy()
         low, high = ranges["images"]
@@ -103,72 +105,84 @@ def test_other_calibrations_stay_inside_the_extremes(given, ground, method):
         assert inside == pytest.approx(0.95, abs=0.02)
 
 
-def test_a_kept_layer_is_not_rounded_behind_our_back(given, tmp_path):
+def test_a_kept_layer_is_not_rounded_behind_our_back(job_arguments, tmp_path):
     """ONNX Runtime quantizes float weights between quantized tensors per tensor, unless it is kept from it."""
-    target, told = made(given, tmp_path, keep=["depth*"])
-    assert ("depthwise", "kept in float by 'depth*'") in told["skipped"] and told["quantized_layers"] == 5
+    target, report = quantized_file(job_arguments, tmp_path, keep=["depth*"])
+    assert ("depthwise", "kept in float by 'depth*'") in report["skipped"] and report["quantized_layers"] == 5
     assert sqnr(logits(target, optimise=False), logits(target)) > 35
-    assert sqnr(logits(tmp_path / given["source"]), logits(target)) > 25
+    assert sqnr(logits(tmp_path / job_arguments["source"]), logits(target)) > 25
 
 
-def test_a_pattern_without_a_layer_is_refused(given, tmp_path):
+def test_a_pattern_without_a_layer_is_refused(job_arguments, tmp_path):
     with pytest.raises(EspalierError) as caught:
-        made(given, tmp_path, keep=["body.*"])
+        quantized_file(job_arguments, tmp_path, keep=["body.*"])
     assert caught.value.message == "Expected names of layers to keep in float, 'body.*' matches none."
     assert caught.value.advice == "Names look like stem, depthwise, mix, clipped; * stands for any text."
 
 
-def test_a_quantized_file_is_refused(given, tmp_path):
-    target, _ = made(given, tmp_path)
+def test_a_quantized_file_is_refused(job_arguments, tmp_path):
+    target, _ = quantized_file(job_arguments, tmp_path)
     with pytest.raises(
         EspalierError, match=r"received int8\.onnx, which is quantized already \(DequantizeLinear"
     ):
-        quantize({**given, "source": str(target), "target": str(tmp_path / "again.onnx")}, quiet)
+        quantize({**job_arguments, "source": str(target), "target": str(tmp_path / "again.onnx")}, quiet)
 
 
-def test_signed_activations_and_seven_bits(given, ground, tmp_path):
-    model = onnx.load(made(given, tmp_path, activations="int8", seven_bits=True)[0])
+def test_signed_activations_and_seven_bits(job_arguments, calibrated_graph, tmp_path):
+    model = onnx.load(quantized_file(job_arguments, tmp_path, activations="int8", seven_bits=True)[0])
     zeros = {node.input[2] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     assert {array_of(model, name).dtype for name in zeros} == {np.dtype(np.int8)}
-    for layer in ground.layers:
+    for layer in calibrated_graph.layers:
         assert np.abs(weights(model, layer)[0].astype(int)).max() <= 64
     assert resolve_activations("int8") == "int8" and resolve_activations("auto") in ("uint8", "int8")
 
 
-def test_bias_correction_takes_the_mean_error_out(ground):
-    model = bias.with_biases(ground.model, ground.layers)
-    numbers, names = NumberFormat(), [layer.raw for layer in ground.layers]
-    made_, blocks = quantized(model, ground.layers, ground.ranges, numbers), list(ground.sample.blocks())
-    wanted = bias.channel_means(model, names, blocks)
+def test_bias_correction_takes_the_mean_error_out(calibrated_graph):
+    model = bias.with_biases(calibrated_graph.model, calibrated_graph.layers)
+    numbers, names = NumberFormat(), [layer.raw for layer in calibrated_graph.layers]
+    made_, blocks = (
+        quantized(model, calibrated_graph.layers, calibrated_graph.ranges, numbers),
+        list(calibrated_graph.sample.blocks()),
+    )
+    float_means = bias.channel_means(model, names, blocks)
 
     def errors():
-        found = []
-        for layer in ground.layers:
+        differences = []
+        for layer in calibrated_graph.layers:
             name = node_called(made_, layer.node).output[0]
             [mean] = bias.channel_means(made_, [name], blocks).values()
-            found.append(float(np.abs(mean - wanted[layer.raw]).mean()))
-        return np.array(found)
+            differences.append(float(np.abs(mean - float_means[layer.raw]).mean()))
+        return np.array(differences)
 
     before = errors()
-    said = bias.correct(made_, model, ground.layers, is_quantized(made_, ground.layers), ground.sample, quiet)
+    said = bias.correct(
+        made_,
+        model,
+        calibrated_graph.layers,
+        is_quantized(made_, calibrated_graph.layers),
+        calibrated_graph.sample,
+        quiet,
+    )
     assert said == "The biases of 6 layers were corrected on 40 calibration images."
     after = errors()
     assert (after < before).all() and after.sum() < 0.2 * before.sum()
 
 
-def test_channel_means_by_hand(ground):
-    [means] = bias.channel_means(ground.model, ["images"], list(ground.sample.blocks())).values()
+def test_channel_means_by_hand(calibrated_graph):
+    [means] = bias.channel_means(
+        calibrated_graph.model, ["images"], list(calibrated_graph.sample.blocks())
+    ).values()
     np.testing.assert_allclose(means, PREPROCESS(images()).numpy().mean((0, 2, 3)), rtol=1e-5)
 
 
-def test_equalised_layers_answer_the_same_with_channels_of_like_range(ground):
-    model, said = equalise.equalised(ground.model, ground.layers)
+def test_equalised_layers_answer_the_same_with_channels_of_like_range(calibrated_graph):
+    model, said = equalise.equalised(calibrated_graph.model, calibrated_graph.layers)
     assert said.startswith("Equalised: 1 pair of neighbouring convolutions; not 1 with a ReLU6")
-    np.testing.assert_allclose(logits(model), logits(ground.model), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(logits(model), logits(calibrated_graph.model), rtol=1e-3, atol=1e-4)
     by = {layer.name: layer for layer in layers_of(model)}
     depthwise, mix = (array_of(model, by[name].weight) for name in ("depthwise", "mix"))
     np.testing.assert_allclose(np.abs(depthwise).max((1, 2, 3)), np.abs(mix).max((0, 2, 3)), rtol=1e-2)
-    spread = np.abs(array_of(ground.model, by["depthwise"].weight)).max((1, 2, 3))
+    spread = np.abs(array_of(calibrated_graph.model, by["depthwise"].weight)).max((1, 2, 3))
     assert spread.max() / spread.min() > 100 > 10 * np.ptp(np.log10(np.abs(depthwise).max((1, 2, 3))))
 
 
@@ -180,10 +194,10 @@ def test_channels_that_a_grouped_convolution_reads():
     assert scaled[:, :, 0, 0].tolist() == [[0, 10], [2, 30], [400, 5000], [600, 7000]]
 
 
-def test_calibration_images_are_training_images_evenly_over_the_classes(given, tmp_path):
+def test_calibration_images_are_training_images_evenly_over_the_classes(job_arguments, tmp_path):
     settings = DataSettings(image_size=12, train_images=200, validation_images=50, test_images=50)
     data = open_data(settings, tmp_path)
-    model = prepare_for(data.classes, given)
+    model = prepare_for(data.classes, job_arguments)
     arguments = {"data": settings.model_dump(mode="json"), "data_cache": str(tmp_path)}
     sample = draw(model, arguments, "train", 50, 3)
     assert set(sample.rows) <= set(data.split("train")) and len(sample) == 50
@@ -195,11 +209,11 @@ def test_calibration_images_are_training_images_evenly_over_the_classes(given, t
     assert draw(model, arguments, "train", 50, 3).rows.tolist() == sample.rows.tolist()
     assert draw(model, arguments, "train", 50, 4).rows.tolist() != sample.rows.tolist()
     with pytest.raises(EspalierError, match="The file and the data set have different classes"):
-        draw(prepare(Path(given["source"])), arguments, "train", 50, 3)
+        draw(prepare(Path(job_arguments["source"])), arguments, "train", 50, 3)
 
 
-def prepare_for(classes, given):
+def prepare_for(classes, job_arguments):
     """The file as if it were made for these classes, in the opposite order."""
-    model = onnx.load(given["source"])
+    model = onnx.load(job_arguments["source"])
     annotate(model, {**metadata_of(model), "classes": json.dumps(list(reversed(classes)))})
     return model

@@ -67,11 +67,13 @@ def call(child: Child, job: str, **arguments):
 
 
 def test_a_job_gets_its_arguments_and_tells_its_progress(child):
-    told = []
-    answer = child.call(trial_jobs.echo, {"a": [1, "ä", None]}, on_progress=lambda *each: told.append(each))
+    reports = []
+    answer = child.call(
+        trial_jobs.echo, {"a": [1, "ä", None]}, on_progress=lambda *each: reports.append(each)
+    )
     assert answer["arguments"] == {"a": [1, "ä", None]}
     assert answer["pid"] != os.getpid()
-    assert told == [(0.25, "a quarter"), (1.0, "all")]
+    assert reports == [(0.25, "a quarter"), (1.0, "all")]
 
 
 def test_one_process_serves_call_after_call(child):

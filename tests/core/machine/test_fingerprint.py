@@ -17,13 +17,13 @@ X86 = "processor\t: 0\nmodel name\t: Some CPU @ 3GHz\nflags\t\t: fpu avx2 avx512
 
 
 def test_the_fingerprint_is_plain_and_steady():
-    found = fingerprint()
-    assert json.loads(json.dumps(found)) == found == fingerprint()
-    assert found["python"] == platform.python_version()
-    assert 1 <= found["physical_cores"] <= found["logical_cores"] <= (os.cpu_count() or 1)
-    assert found["versions"]["onnxruntime"] and found["memory_bytes"] > 1e8 and found["processor"]
-    assert fingerprint_hash() == fingerprint_hash(found)
-    assert fingerprint_hash({**found, "python": "2.7"}) != fingerprint_hash(found)
+    machine = fingerprint()
+    assert json.loads(json.dumps(machine)) == machine == fingerprint()
+    assert machine["python"] == platform.python_version()
+    assert 1 <= machine["physical_cores"] <= machine["logical_cores"] <= (os.cpu_count() or 1)
+    assert machine["versions"]["onnxruntime"] and machine["memory_bytes"] > 1e8 and machine["processor"]
+    assert fingerprint_hash() == fingerprint_hash(machine)
+    assert fingerprint_hash({**machine, "python": "2.7"}) != fingerprint_hash(machine)
 
 
 def test_cpuinfo_is_read():

@@ -28,7 +28,7 @@ def module_of(path: Path) -> str:
 
 def jobs() -> list[str]:
     """Every public function of `core` that takes (arguments, progress), as text."""
-    found = []
+    functions = []
     for path in FILES:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
@@ -37,14 +37,14 @@ def jobs() -> list[str]:
                     names == ["arguments", "progress"]
                     and ast.unparse(node.returns or node) == "dict[str, Any]"
                 ):
-                    found.append(f"{module_of(path)}:{node.name}")
-    return found
+                    functions.append(f"{module_of(path)}:{node.name}")
+    return functions
 
 
 @cache
-def given() -> set[str]:
+def jobs_in_calls() -> set[str]:
     """The functions that are handed to a child somewhere, by their name alone."""
-    found: set[str] = set()
+    names: set[str] = set()
     aliases: dict[str, str] = {}
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -55,14 +55,14 @@ def given() -> set[str]:
                     node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 )
                 if name in GIVEN:
-                    found |= {
+                    names |= {
                         each.attr if isinstance(each, ast.Attribute) else each.id
                         for each in node.args[:2]
                         if isinstance(each, ast.Attribute | ast.Name)
                     }
             if isinstance(node, ast.Return) and isinstance(node.value, ast.Name):
-                found.add(node.value.id)  # a format's own job
-    return {aliases.get(name, name) for name in found}
+                names.add(node.value.id)  # a format's own job
+    return {aliases.get(name, name) for name in names}
 
 
 def test_the_jobs_are_found():
@@ -80,15 +80,15 @@ def test_a_job_travels_by_its_name_and_is_asked_for_somewhere(name: str):
     job = getattr(importlib.import_module(module), function)
     assert name_of(job) == name and job_named(name) is job
     assert list(inspect.signature(job).parameters) == ["arguments", "progress"]
-    assert function in given(), f"nobody asks for {name}"
+    assert function in jobs_in_calls(), f"nobody asks for {name}"
 
 
 def test_no_job_is_given_as_text():
     text = re.compile(r"[\"'](?:core(?:\.\w+)+|\{\w+\}):\w+[\"']")
-    told = {
+    texts = {
         path.relative_to(ROOT).as_posix() for path in FILES if text.search(path.read_text(encoding="utf-8"))
     }
-    assert told <= {
+    assert texts <= {
         "core/models/architecture.py",
         "core/machine/jobs.py",
     }  # types by name, and what a name looks like

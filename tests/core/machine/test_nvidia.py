@@ -55,10 +55,10 @@ def driver(monkeypatch: pytest.MonkeyPatch):
     """Install a fake NVML; nothing is remembered from other tests."""
 
     def install(counts: bool = True) -> FakeNvml:
-        made = FakeNvml(counts)
-        monkeypatch.setitem(sys.modules, "pynvml", made)
+        library = FakeNvml(counts)
+        monkeypatch.setitem(sys.modules, "pynvml", library)
         nvml._nvml.cache_clear()
-        return made
+        return library
 
     yield install
     nvml._nvml.cache_clear()
@@ -82,10 +82,10 @@ def nvidia_smi(folder: Path, answer: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_cards_own_counter_is_read_before_and_after(driver):
     library = driver()
-    found = nvml.energy_of(lambda: time.sleep(0.05))
-    assert found is not None and found.seconds >= 0.05
-    assert found.joules == pytest.approx(50 * found.seconds, rel=0.05)
-    assert "counter (NVML, whole card)" in found.how and library.asked == ["init", "card 0", "card 0"]
+    reading = nvml.energy_of(lambda: time.sleep(0.05))
+    assert reading is not None and reading.seconds >= 0.05
+    assert reading.joules == pytest.approx(50 * reading.seconds, rel=0.05)
+    assert "counter (NVML, whole card)" in reading.how and library.asked == ["init", "card 0", "card 0"]
 
 
 def test_a_card_without_counter_has_its_power_summed_up(driver):

@@ -57,7 +57,9 @@ def prune(model: nn.Module, size: int, scope: str) -> None:
     assert inner
 
 
-def kept(folder, size: int = 32, name: str = "resnet20", scope: str = "", **settings: object) -> Checkpoint:
+def saved_checkpoint(
+    folder, size: int = 32, name: str = "resnet20", scope: str = "", **settings: object
+) -> Checkpoint:
     """A checkpoint in `folder`, pruned when a scope is given."""
     model, network = make(name, **settings)
     if scope:
@@ -82,7 +84,7 @@ FEM = {"fem": {"place": "pooled"}}
     ],
 )
 def test_what_is_loaded_is_what_was_saved(tmp_path, name, size, settings, scope):
-    saved = kept(tmp_path / "c", size, name, scope, **settings)
+    saved = saved_checkpoint(tmp_path / "c", size, name, scope, **settings)
     loaded = load_checkpoint(tmp_path / "c")
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -101,8 +103,8 @@ def test_what_is_loaded_is_what_was_saved(tmp_path, name, size, settings, scope)
 
 
 def test_only_changed_modules_stand_in_the_diff(tmp_path):
-    kept(tmp_path / "plain")
-    kept(tmp_path / "pruned", scope="block-internal")
+    saved_checkpoint(tmp_path / "plain")
+    saved_checkpoint(tmp_path / "pruned", scope="block-internal")
     plain, pruned = (
         json.loads((tmp_path / name / "architecture.json").read_text())["diff"]
         for name in ("plain", "pruned")
@@ -121,7 +123,7 @@ def test_only_changed_modules_stand_in_the_diff(tmp_path):
 
 def test_checkpoints_of_the_first_version_still_load(tmp_path):
     """It wrote every changed module with its constructor's arguments."""
-    saved = kept(tmp_path / "c", scope="whole-groups").model
+    saved = saved_checkpoint(tmp_path / "c", scope="whole-groups").model
     path = tmp_path / "c/architecture.json"
     architecture = json.loads(path.read_text())
     architecture["diff"] = {path: first_form(saved.get_submodule(path)) for path in architecture["diff"]}
@@ -146,7 +148,7 @@ def first_form(module: nn.Module) -> dict[str, object]:
 
 
 def test_changed_weights_are_refused(tmp_path):
-    kept(tmp_path / "c")
+    saved_checkpoint(tmp_path / "c")
     tensors = load_file(tmp_path / "c/weights.safetensors")
     tensors["head.bias"] += 1
     save_file(tensors, tmp_path / "c/weights.safetensors")
@@ -159,12 +161,12 @@ def test_changed_weights_are_refused(tmp_path):
 
 @pytest.mark.parametrize("damage", ["missing", "shape", "cut", "type"])
 def test_files_that_do_not_fit_together_are_refused(tmp_path, damage):
-    kept(tmp_path / "c", scope="block-internal")
+    saved_checkpoint(tmp_path / "c", scope="block-internal")
     weights, architecture = tmp_path / "c/weights.safetensors", tmp_path / "c/architecture.json"
     if damage == "cut":
         weights.write_bytes(weights.read_bytes()[:5000])
     elif damage == "type":
-        kept(tmp_path / "c", scope="whole-groups")  # its shortcuts are convolutions
+        saved_checkpoint(tmp_path / "c", scope="whole-groups")  # its shortcuts are convolutions
         text = architecture.read_text()
         assert '"Conv2d"' in text
         architecture.write_text(text.replace('"Conv2d"', '"Transformer"'))
@@ -177,7 +179,7 @@ def test_files_that_do_not_fit_together_are_refused(tmp_path, damage):
 
 
 def test_a_newer_format_is_refused(tmp_path):
-    kept(tmp_path / "c")
+    saved_checkpoint(tmp_path / "c")
     path = tmp_path / "c/architecture.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
     with pytest.raises(EspalierError) as caught:
@@ -197,11 +199,11 @@ def test_folders_that_are_no_checkpoint_are_refused(tmp_path, content):
 
 
 def test_a_second_save_replaces_the_first_and_leaves_nothing_beside(tmp_path):
-    kept(tmp_path / "c")
+    saved_checkpoint(tmp_path / "c")
     first = content_hash(tmp_path / "c")
-    kept(tmp_path / "c")
+    saved_checkpoint(tmp_path / "c")
     assert content_hash(tmp_path / "c") == first  # the same network
-    kept(tmp_path / "c", scope="block-internal")
+    saved_checkpoint(tmp_path / "c", scope="block-internal")
     assert content_hash(tmp_path / "c") != first
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 

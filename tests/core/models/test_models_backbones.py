@@ -107,13 +107,13 @@ def test_the_smallest_image_leaves_something(item, noise):
 def test_feature_enhancement_fits_every_family(name, place, noise):
     model = make(name, size=32, fem={"place": place}).eval()
     enhanced = model.fem if place == "pooled" else model.map_fem
-    seen = []
+    places = []
     enhanced.register_forward_hook(
-        lambda module, inputs, output: seen.append((inputs[0].shape, output.shape))
+        lambda module, inputs, output: places.append((inputs[0].shape, output.shape))
     )
     with torch.no_grad():
         assert model(noise(32)).shape == (2, 5)
-    [(given, made)] = seen
+    [(given, made)] = places
     assert given == made and len(given) == (2 if place == "pooled" else 4)
 
 
@@ -194,11 +194,11 @@ def test_names_that_there_are_not_bring_the_nearest():
 
 
 def test_what_timm_says_of_a_network_is_taken_over():
-    found = backbone("timm:tf_efficientnet_lite4")
-    assert (found.image_size, found.normalisation) == (380, ((0.5,) * 3, (0.5,) * 3))
-    assert found.imagenet == "timm/tf_efficientnet_lite4.in1k"
-    assert "InvertedResidual" in found.blocks
-    assert found.title == "tf_efficientnet_lite4 (timm)"
+    described = backbone("timm:tf_efficientnet_lite4")
+    assert (described.image_size, described.normalisation) == (380, ((0.5,) * 3, (0.5,) * 3))
+    assert described.imagenet == "timm/tf_efficientnet_lite4.in1k"
+    assert "InvertedResidual" in described.blocks
+    assert described.title == "tf_efficientnet_lite4 (timm)"
     assert backbone("timm:mixer_s16_224").help.endswith("timm has no others.")
 
 

@@ -156,20 +156,20 @@ def test_timms_weights_are_fetched_in_its_way_and_then_load(downloads, monkeypat
     from safetensors.torch import save_file
 
     network = import_timm().create_model("convnext_atto")
-    asked = []
+    requests = []
 
     def fetch(repository: str, file: str, local_dir: str) -> str:
-        asked.append((repository, file))
+        requests.append((repository, file))
         save_file(network.state_dict(), Path(local_dir) / file)
         return str(Path(local_dir) / file)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
     path = download_imagenet(backbone("timm-convnext-atto"))
-    assert asked == [("timm/convnext_atto.d2_in1k", "model.safetensors")]
+    assert requests == [("timm/convnext_atto.d2_in1k", "model.safetensors")]
     assert (
         [found.name for found in downloads.iterdir()] == [path.name] == ["convnext_atto.d2_in1k.safetensors"]
     )
-    assert download_imagenet(backbone("timm-convnext-atto")) == path and len(asked) == 1
+    assert download_imagenet(backbone("timm-convnext-atto")) == path and len(requests) == 1
     settings = BackboneSettings(backbone="timm-convnext-atto", weights="imagenet")
     model, notes = build_network(settings, 5, Path(), seed=1)
     assert notes == ["The classifier starts fresh."]

@@ -46,14 +46,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_against_another_with_everything(small, tmp_path):
-    other = onnx_files.write(tmp_path / "other.onnx", width=512, size=8)  # some hundred times the work
-    told: list[float] = []
-    found = profile_model(
-        Request(Subject("small", small), Subject("other", other), threads=(1,), batches=(1, 4), per_layer=True,
+    baseline = onnx_files.write(tmp_path / "other.onnx", width=512, size=8)  # some hundred times the work
+    fractions: list[float] = []
+    measured = profile_model(
+        Request(Subject("small", small), Subject("other", baseline), threads=(1,), batches=(1, 4), per_layer=True,
                 grid=True, budget=QUICK),
-        on_progress=lambda part, text: told.append(part),
+        on_progress=lambda part, text: fractions.append(part),
     )  # fmt: skip
-    [runtime] = found.runtimes
+    [runtime] = measured.runtimes
     assert [(line.threads, line.batch) for line in runtime.lines] == [(1, 1), (1, 4)]
     first = runtime.lines[0]
     assert {"latency_ms", "latency_ms_p90", "latency_ms_p99", "throughput"} == set(first.metrics)
@@ -62,22 +62,22 @@ def test_a_model_against_another_with_everything(small, tmp_path):
     prepared = runtime.metrics["latency_ms_prepared"]
     assert prepared.value > 0 and "resized and normalised" in prepared.how
     weights = 4 * (4 * 27 + 4 + 4 * 36 + 5 * 4 + 5) + 16  # bytes of float32, and of the shape of two int64
-    assert found.facts["weights_mb"].value == pytest.approx(weights / 1e6)
-    assert found.facts["macs"].value == 16 * 4 * 27 + 16 * 4 * 36 + 20
-    assert [layer["layer"] for layer in found.layers["layers"] if layer["params"]] == [
+    assert measured.facts["weights_mb"].value == pytest.approx(weights / 1e6)
+    assert measured.facts["macs"].value == 16 * 4 * 27 + 16 * 4 * 36 + 20
+    assert [layer["layer"] for layer in measured.layers["layers"] if layer["params"]] == [
         "stem",
         "block1",
         "head",
     ]
     assert runtime.grid is not None and {cell.batch for cell in runtime.grid.cells} == {1, 4}
-    assert told == sorted(told) and told[-1] == 1.0
-    plain = json.loads(json.dumps(found.as_dict()))
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    plain = json.loads(json.dumps(measured.as_dict()))
     assert (
         plain["input"] == "random"
         and plain["runtimes"][0]["lines"][1]["metrics"]["latency_ms"]["unit"] == "ms"
     )
     assert plain["runtimes"][0]["grid"]["sweet"]["batch"] in (1, 4)
-    text = as_text(found)
+    text = as_text(measured)
     for part in (
         "small against other",
         "★ Batches of",
@@ -86,7 +86,7 @@ def test_a_model_against_another_with_everything(small, tmp_path):
         "With preprocessing",
     ):
         assert part in text
-    assert text.splitlines()[-1].strip().startswith("GPU: ") and found.machine["processor"] in text
+    assert text.splitlines()[-1].strip().startswith("GPU: ") and measured.machine["processor"] in text
 
 
 def test_a_file_that_espalier_did_not_make(tmp_path):
@@ -105,11 +105,11 @@ def test_runtimes_that_cannot_run_it_are_named(small, tmp_path):
     request = Request(
         Subject("small", small), runtimes=("onnxruntime", "pytorch"), threads=(1,), budget=QUICK
     )
-    found = profile_model(request)
-    assert [bool(each.missing) for each in found.runtimes] == [False, True]
+    measured = profile_model(request)
+    assert [bool(each.missing) for each in measured.runtimes] == [False, True]
     assert (
         "PyTorch: not measured. PyTorch runs a checkpoint; of small there is only an ONNX file."
-        in as_text(found)
+        in as_text(measured)
     )
     with pytest.raises(EspalierError, match="None of the runtimes can run small here"):
         profile_model(Request(Subject("small", small), runtimes=("pytorch",), budget=QUICK))

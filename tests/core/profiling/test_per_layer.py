@@ -37,8 +37,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_layer_of_the_network_is_timed_and_counted(exported: Path) -> None:
-    found = profile({"model": str(exported), "input_size": 16}, quiet)
-    layers = {layer["layer"]: layer for layer in found["layers"]}
+    report = profile({"model": str(exported), "input_size": 16}, quiet)
+    layers = {layer["layer"]: layer for layer in report["layers"]}
     weighted = [name for name, layer in layers.items() if layer["params"]]
     assert weighted[:3] == ["body.conv1", "body.layer1.0.conv1", "body.layer1.0.conv2"]
     assert weighted[-1] == "head" and len(weighted) == 20
@@ -48,21 +48,21 @@ def test_every_layer_of_the_network_is_timed_and_counted(exported: Path) -> None
     assert (strided["shape"], strided["output"]) == ("16 → 32, stride 2", [32, 8, 8])
     assert (layers["head"]["type"], layers["head"]["shape"]) == ("Linear", "64 → 10")
     counted = count({"model": str(exported), "input_size": 16}, quiet)
-    assert sum(layer["params"] for layer in found["layers"]) == counted["params"]
-    assert sum(layer["macs"] for layer in found["layers"]) == counted["macs"]
-    assert found["runs"] >= 10 and found["total_ms"] == pytest.approx(
-        sum(layer["ms"] or 0 for layer in found["layers"])
+    assert sum(layer["params"] for layer in report["layers"]) == counted["params"]
+    assert sum(layer["macs"] for layer in report["layers"]) == counted["macs"]
+    assert report["runs"] >= 10 and report["total_ms"] == pytest.approx(
+        sum(layer["ms"] or 0 for layer in report["layers"])
     )
-    assert not found["quantized"] and not found["fallbacks"]
+    assert not report["quantized"] and not report["fallbacks"]
 
 
 def test_half_precision_says_what_it_was_computed_in(exported: Path, tmp_path: Path) -> None:
     half = tmp_path / "float16.onnx"
     to_half({"source": str(exported), "target": str(half)}, quiet)
-    found = profile({"model": str(half), "input_size": 16}, quiet)
-    layers = {layer["layer"]: layer for layer in found["layers"]}
+    report = profile({"model": str(half), "input_size": 16}, quiet)
+    layers = {layer["layer"]: layer for layer in report["layers"]}
     assert layers["body.layer1.0.conv1"]["ms"] is not None  # traced back through inserted casts
-    ran = {layer["precision"] for layer in found["layers"] if layer["macs"]}
+    ran = {layer["precision"] for layer in report["layers"] if layer["macs"]}
     assert (
         ran <= {"float16", "float32"} and len([layer for layer in layers.values() if layer["params"]]) == 20
     )
@@ -136,9 +136,9 @@ def test_products_keep_their_module_through_quantization(tmp_path: Path) -> None
 
 
 def test_counting_alone_runs_nothing(exported: Path) -> None:
-    found = profile({"model": str(exported), "input_size": 16, "measure": False}, quiet)
-    assert found["total_ms"] is None and found["runs"] == 0
-    assert len(found["layers"]) == 20 and all(layer["ms"] is None for layer in found["layers"])
+    report = profile({"model": str(exported), "input_size": 16, "measure": False}, quiet)
+    assert report["total_ms"] is None and report["runs"] == 0
+    assert len(report["layers"]) == 20 and all(layer["ms"] is None for layer in report["layers"])
 
 
 def quantized_and_float(path: Path) -> None:
@@ -171,10 +171,10 @@ def quantized_and_float(path: Path) -> None:
 def test_a_float_layer_among_integers_is_named(tmp_path: Path) -> None:
     quantized_and_float(tmp_path / "mixed.onnx")
     with Child("measure") as child:  # as the window does it: without torch
-        found = child.call(profile, {"model": str(tmp_path / "mixed.onnx"), "input_size": 8})
-    layers = {layer["layer"]: layer for layer in found["layers"]}
+        report = child.call(profile, {"model": str(tmp_path / "mixed.onnx"), "input_size": 8})
+    layers = {layer["layer"]: layer for layer in report["layers"]}
     assert (layers["one"]["precision"], layers["two"]["precision"]) == ("int8", "float32")
-    assert found["quantized"] and found["fallbacks"] == ["two"]
+    assert report["quantized"] and report["fallbacks"] == ["two"]
     assert layers["two"]["fallback"] and not layers["one"]["fallback"]
 
 

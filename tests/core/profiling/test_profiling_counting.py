@@ -17,18 +17,18 @@ def quiet(fraction: float, text: str) -> None:
 
 def test_a_convolutional_network_against_longhand(tmp_path):
     path = onnx_files.write(tmp_path / "small.onnx", width=16, size=16)
-    found = count({"model": str(path), "input_size": 16}, quiet)
+    counted = count({"model": str(path), "input_size": 16}, quiet)
     stem, block, head = 16 * 3 * 9 + 16, 16 * 16 * 9, 5 * 16 + 5
-    assert found["params"] == stem + block + head
-    assert found["nonzero_params"] == stem + block + head - 5  # the head's bias is zero
+    assert counted["params"] == stem + block + head
+    assert counted["nonzero_params"] == stem + block + head - 5  # the head's bias is zero
     stem_macs, block_macs, head_macs = 8 * 8 * 16 * 27, 8 * 8 * 16 * 144, 5 * 16
-    assert found["macs"] == stem_macs + block_macs + head_macs
-    assert [(n["name"], n["layer"], n["macs"], n["params"]) for n in found["nodes"]] == [
+    assert counted["macs"] == stem_macs + block_macs + head_macs
+    assert [(n["name"], n["layer"], n["macs"], n["params"]) for n in counted["nodes"]] == [
         ("stem", "stem", stem_macs, stem),
         ("block1", "block1", block_macs, block),
         ("head", "head", head_macs, head),
     ]
-    assert found["nodes"][0]["output"] == [1, 16, 8, 8] and found["uncounted"] == []
+    assert counted["nodes"][0]["output"] == [1, 16, 8, 8] and counted["uncounted"] == []
 
 
 def test_groups_shared_weights_and_bounds():
@@ -49,10 +49,10 @@ def test_groups_shared_weights_and_bounds():
         node("ReduceMean", ["d", "axes"], ["e"], "mean", keepdims=0),
         node("MatMul", ["e", "fc"], ["logits"], "fc"),
     ]
-    found = count_graph(onnx_files.model(nodes, weights, 10, 4), 10)
-    assert found["params"] == 54 + 18 + 24  # the bounds are not weights, w counts once
-    assert found["nonzero_params"] == 54 + 18 + 12
-    assert found["macs"] == 100 * 6 * 3 + 2 * 100 * 6 * 9 + 6 * 4
+    counted = count_graph(onnx_files.model(nodes, weights, 10, 4), 10)
+    assert counted["params"] == 54 + 18 + 24  # the bounds are not weights, w counts once
+    assert counted["nonzero_params"] == 54 + 18 + 12
+    assert counted["macs"] == 100 * 6 * 3 + 2 * 100 * 6 * 9 + 6 * 4
 
 
 def test_products_of_activations_and_transposed_convolutions():
@@ -65,9 +65,9 @@ def test_products_of_activations_and_transposed_convolutions():
         node("MatMul", ["flat", "turned"], ["scores"], "scores"),
         node("ReduceMean", ["scores"], ["logits"], "mean", keepdims=0),
     ]
-    found = count_graph(onnx_files.model(nodes, weights, 10, 4, batch=1), 10)
-    assert found["macs"] == 3 * 10 * 10 * 4 * 2 * 2
-    assert found["uncounted"] == [["scores", "a product of two activations"]]
+    counted = count_graph(onnx_files.model(nodes, weights, 10, 4, batch=1), 10)
+    assert counted["macs"] == 3 * 10 * 10 * 4 * 2 * 2
+    assert counted["uncounted"] == [["scores", "a product of two activations"]]
 
 
 def test_a_quantized_graph_counts_weights_and_not_scales(tmp_path):
@@ -106,8 +106,8 @@ def test_a_weight_at_its_zero_point_is_zero():
         node("Conv", ["images", "w"], ["a"], "conv"),
         node("Reshape", ["a", "shape"], ["logits"], "flatten"),
     ]
-    found = count_graph(onnx_files.model(nodes, weights, 2, 12), 2)
-    assert (found["params"], found["nonzero_params"], found["macs"]) == (9, 3, 4 * 3 * 3)
+    counted = count_graph(onnx_files.model(nodes, weights, 2, 12), 2)
+    assert (counted["params"], counted["nonzero_params"], counted["macs"]) == (9, 3, 4 * 3 * 3)
 
 
 def test_weights_weigh_what_is_stored(tmp_path):
@@ -184,13 +184,13 @@ def test_an_exported_network_against_torch_pruning(tmp_path):
 
     network = residual(torch)
     export_module(network, Preprocess(64), tmp_path / "network.onnx", {})
-    found = count({"model": str(tmp_path / "network.onnx"), "input_size": 64}, quiet)
+    counted = count({"model": str(tmp_path / "network.onnx"), "input_size": 64}, quiet)
     macs, params, per_layer, _ = counter(network, torch.zeros(1, 3, 64, 64), layer_wise=True)
-    assert found["macs"] == pytest.approx(macs, rel=0.01)
+    assert counted["macs"] == pytest.approx(macs, rel=0.01)
     assert count_parameters(network)["params"] == params
     # Layer by layer for what has weights; torch-pruning adds biases to its MACs.
     layers = {name: module for name, module in network.named_modules() if per_layer.get(module)}
-    ours = {node["layer"]: node["macs"] for node in found["nodes"] if node["macs"]}
+    ours = {node["layer"]: node["macs"] for node in counted["nodes"] if node["macs"]}
     kinds = (torch.nn.Conv2d, torch.nn.Linear)
     theirs = {name: per_layer[module] for name, module in layers.items() if isinstance(module, kinds)}
     assert ours.keys() == theirs.keys()
@@ -198,4 +198,4 @@ def test_an_exported_network_against_torch_pruning(tmp_path):
         bias = layers[name].bias is not None
         assert ours[name] == pytest.approx(value, rel=0.05 if bias else 1e-9), name
     folded = sum(2 * m.num_features for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    assert params - folded <= found["params"] <= params  # factors vanish, offsets may become biases
+    assert params - folded <= counted["params"] <= params  # factors vanish, offsets may become biases

@@ -35,24 +35,24 @@ def test_a_counter_that_starts_again_goes_on(tmp_path):
 
 
 def test_a_reading_as_metrics():
-    found = measured({"joules": 0.002, "watts": 20.0, "idle_watts": 8.0, "images": 500, "how": "RAPL"})
-    assert found["energy_mj"].value == pytest.approx(2.0) and found["energy_mj"].unit == "mJ"
-    assert found["power_w"].value == 20.0
+    metrics = measured({"joules": 0.002, "watts": 20.0, "idle_watts": 8.0, "images": 500, "how": "RAPL"})
+    assert metrics["energy_mj"].value == pytest.approx(2.0) and metrics["energy_mj"].unit == "mJ"
+    assert metrics["power_w"].value == 20.0
     assert (
-        found["energy_mj"].how.startswith("measured: RAPL, batch 1")
-        and "idle before it 8.0 W" in found["energy_mj"].how
+        metrics["energy_mj"].how.startswith("measured: RAPL, batch 1")
+        and "idle before it 8.0 W" in metrics["energy_mj"].how
     )
 
 
 def test_an_estimate_is_latency_times_the_stated_power():
-    found = estimated(Metric(value=0.5, low=0.4, high=0.6, level=0.99, n=30, unit="ms"), 12.0)
-    assert (found["energy_mj"].value, found["energy_mj"].low, found["energy_mj"].high) == pytest.approx(
+    metrics = estimated(Metric(value=0.5, low=0.4, high=0.6, level=0.99, n=30, unit="ms"), 12.0)
+    assert (metrics["energy_mj"].value, metrics["energy_mj"].low, metrics["energy_mj"].high) == pytest.approx(
         (6.0, 4.8, 7.2)
     )
-    assert found["energy_mj"].how.startswith("estimated: ") and "12 W" in found["energy_mj"].how
-    assert found["power_w"].how == "stated, not measured"
+    assert metrics["energy_mj"].how.startswith("estimated: ") and "12 W" in metrics["energy_mj"].how
+    assert metrics["power_w"].how == "stated, not measured"
 
 
 def test_without_a_latency_there_is_none():
-    found = estimated(Metric(value=None, unit="ms"), 10.0)["energy_mj"]
-    assert found.value is None and found.how.startswith("not available")
+    metrics = estimated(Metric(value=None, unit="ms"), 10.0)["energy_mj"]
+    assert metrics.value is None and metrics.how.startswith("not available")

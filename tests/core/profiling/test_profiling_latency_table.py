@@ -34,13 +34,13 @@ def longhand(widths: dict[str, Shape], noise: float = 1.0) -> MeasuredNetwork:
         return -(-channels // 16) * 16
 
     times = {}
-    for path, (made, given, *_) in widths.items():
+    for path, (outputs, inputs, *_) in widths.items():
         if KINDS[path] == "linear":
-            times[path] = 0.001 + 1e-6 * made * given
+            times[path] = 0.001 + 1e-6 * outputs * inputs
         elif KINDS[path] == "depthwise":
-            times[path] = 0.002 + 1e-4 * blocks(made)
+            times[path] = 0.002 + 1e-4 * blocks(outputs)
         else:
-            times[path] = 0.005 + 2e-6 * blocks(made) * blocks(given) + 1e-5 * blocks(made)
+            times[path] = 0.005 + 2e-6 * blocks(outputs) * blocks(inputs) + 1e-5 * blocks(outputs)
     rest = 0.01 + 1e-6 * sum(shape[0] * AREAS[path] for path, shape in widths.items())
     times = {path: noise * seconds for path, seconds in times.items()}
     return MeasuredNetwork(widths, times, rest, 0.05 + 1.02 * (sum(times.values()) + rest))
@@ -66,10 +66,10 @@ def test_a_table_gives_back_the_times_that_it_was_made_from_and_others_of_the_sa
     table = fit(networks(), AREAS, KINDS)
     assert table.block == 16 and table.networks == 10 and table.error < 1e-6
     for inner, stream in itertools.product((20, 44, 76, 128), (12, 36, 64)):
-        wanted = longhand(shapes(inner, stream))
+        expected = longhand(shapes(inner, stream))
         found = table.predict(shapes(inner, stream))
-        assert found.milliseconds == pytest.approx(wanted.milliseconds, rel=1e-6)
-        assert table.layer("b", (stream, inner, 1, 1)) == pytest.approx(wanted.layers["b"], rel=1e-6)
+        assert found.milliseconds == pytest.approx(expected.milliseconds, rel=1e-6)
+        assert table.layer("b", (stream, inner, 1, 1)) == pytest.approx(expected.layers["b"], rel=1e-6)
 
 
 def test_the_error_is_that_of_networks_that_were_left_out() -> None:
@@ -104,14 +104,14 @@ def test_non_negative_least_squares_against_all_subsets() -> None:
     """The best of all ways to leave columns out whose solution is not negative (Lawson and Hanson 1974)."""
     numbers = np.random.default_rng(5)
     for _ in range(20):
-        matrix, wanted = numbers.standard_normal((8, 4)), numbers.standard_normal(8)
-        best = float(wanted @ wanted)
+        matrix, expected = numbers.standard_normal((8, 4)), numbers.standard_normal(8)
+        best = float(expected @ expected)
         for count in range(1, 5):
             for columns in itertools.combinations(range(4), count):
-                trial = np.linalg.lstsq(matrix[:, columns], wanted, rcond=None)[0]
+                trial = np.linalg.lstsq(matrix[:, columns], expected, rcond=None)[0]
                 if (trial >= 0).all():
-                    off = wanted - matrix[:, columns] @ trial
+                    off = expected - matrix[:, columns] @ trial
                     best = min(best, float(off @ off))
-        found = non_negative(matrix, wanted)
-        off = wanted - matrix @ found
+        found = non_negative(matrix, expected)
+        off = expected - matrix @ found
         assert (found >= 0).all() and float(off @ off) == pytest.approx(best, rel=1e-9)

@@ -19,11 +19,11 @@ from core.runs.cache import Measurements
 def taken(tmp_path_factory):
     """A machine whose pace is taken twice."""
     folder = tmp_path_factory.mktemp("pace")
-    known = Measurements(folder / "measurements")
+    measurements = Measurements(folder / "measurements")
     with Child("measure", folder / "log") as child:
-        first = pace_of(known, folder, child)
+        first = pace_of(measurements, folder, child)
         written = first.reference.read_bytes()
-        return first, pace_of(known, folder, child), written
+        return first, pace_of(measurements, folder, child), written
 
 
 def test_the_usual_time_is_taken_once(taken):
@@ -47,12 +47,12 @@ def test_the_reference_computes_what_it_says(taken):
 
 def test_latencies_are_given_at_that_pace(taken, tmp_path):
     """The reference itself takes its usual time by definition, however fast the machine is at the moment."""
-    first, known = taken[0], Measurements(tmp_path / "measurements")
-    known.get_or_measure({"pace": 1}, lambda: {"seconds": 3.0})
+    first, measurements = taken[0], Measurements(tmp_path / "measurements")
+    measurements.get_or_measure({"pace": 1}, lambda: {"seconds": 3.0})
     make_sample(tmp_path / "sample.npy", 32)
     budget = Budget(blocks=8, most_blocks=8, seconds=0.0, memory_processes=1)
     metrics, _ = profile_artefact(
-        first.reference, None, tmp_path / "sample.npy", budget=budget, measurements=known
+        first.reference, None, tmp_path / "sample.npy", budget=budget, measurements=measurements
     )
     assert metrics["latency_ms"].value == pytest.approx(3000, rel=0.3)
     assert "at the machine's usual pace, it ran at" in metrics["latency_ms"].how

@@ -180,13 +180,13 @@ def test_autocast_computes_in_its_precision(checkpoint):
 
 @pytest.mark.slow
 def test_figures_of_a_checkpoint(checkpoint):
-    told: list[float] = []
+    fractions: list[float] = []
     with Child("tool") as child:
         metrics = profile_checkpoint(
-            child, checkpoint, precision="bfloat16", on_progress=lambda part, text: told.append(part), budget=QUICK
+            child, checkpoint, precision="bfloat16", on_progress=lambda part, text: fractions.append(part), budget=QUICK
         )  # fmt: skip
         peak = child.call(memory, {"model": str(checkpoint), "runtime": "pytorch", "threads": 1})
-    assert set(metrics) == {"latency_ms", "throughput"} and told[-1] == 1.0
+    assert set(metrics) == {"latency_ms", "throughput"} and fractions[-1] == 1.0
     latency, throughput = metrics["latency_ms"], metrics["throughput"]
     assert latency.low <= latency.value <= latency.high and throughput.value > 0
     assert "PyTorch" in latency.how and "the CPU, 1 thread, bfloat16 autocast, batch 1" in latency.how

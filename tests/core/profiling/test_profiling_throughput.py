@@ -27,12 +27,12 @@ def test_what_cannot_run_is_no_sweet_spot():
 
 
 def test_a_grid_of_a_model_with_a_fixed_batch_size(tmp_path):
-    path, told = onnx_files.write(tmp_path / "fixed.onnx", batch=1, size=8, width=4), []
+    path, fractions = onnx_files.write(tmp_path / "fixed.onnx", batch=1, size=8, width=4), []
     with Child("measure") as child:
         benchmark = Benchmark(child, path, budget=Budget(blocks=8, runs=5, block_seconds=0.0))
-        grid = measure_grid(benchmark, (1, 2), (1, 2), lambda part, text: told.append(part))
+        grid = measure_grid(benchmark, (1, 2), (1, 2), lambda part, text: fractions.append(part))
     assert [(each.batch, each.threads) for each in grid.cells] == [(1, 1), (1, 2), (2, 1), (2, 2)]
     assert all("takes images of shape" in each.throughput.how for each in grid.cells[2:])
-    assert grid.sweet is not None and grid.sweet.batch == 1 and told == sorted(told)
+    assert grid.sweet is not None and grid.sweet.batch == 1 and fractions == sorted(fractions)
     first = grid.cells[0].throughput
     assert first.low <= first.value <= first.high and first.level == 0.99

@@ -52,13 +52,13 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_parameters_get_their_shapes_and_the_file_runs(file: Path, tmp_path: Path) -> None:
-    made = resized(onnx.load(file), NARROW)
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in made.graph.initializer}
+    narrowed = resized(onnx.load(file), NARROW)
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in narrowed.graph.initializer}
     assert shapes["a.weight"] == (5, 3, 3, 3) and shapes["deep.weight"] == (5, 1, 3, 3)
     assert (5, 7) in shapes.values() and 12 not in {side for shape in shapes.values() for side in shape}
-    groups = [entry.i for node in made.graph.node for entry in node.attribute if entry.name == "group"]
+    groups = [entry.i for node in narrowed.graph.node for entry in node.attribute if entry.name == "group"]
     assert groups == [1, 5]
-    onnx.save(made, tmp_path / "narrow.onnx")
+    onnx.save(narrowed, tmp_path / "narrow.onnx")
     session = ort.InferenceSession(tmp_path / "narrow.onnx", providers=["CPUExecutionProvider"])
     [logits] = session.run(None, {"images": np.ones((1, 3, 8, 8), np.float32)})
     assert logits.shape == (1, 5) and np.isfinite(logits).all()
@@ -77,9 +77,11 @@ def test_a_parameter_that_is_not_in_the_file_is_refused(file: Path) -> None:
 
 @pytest.mark.slow
 def test_layers_are_timed_at_every_width(file: Path) -> None:
-    told = time_widths({"model": str(file), "input_size": 8, "widths": [{}, NARROW]}, lambda done, text: None)
-    assert len(told["networks"]) == 2
-    for network in told["networks"]:
+    report = time_widths(
+        {"model": str(file), "input_size": 8, "widths": [{}, NARROW]}, lambda done, text: None
+    )
+    assert len(report["networks"]) == 2
+    for network in report["networks"]:
         assert {"a", "deep", "mix", "head"} <= set(network["layers"])
         assert all(ms >= 0 for ms in network["layers"].values()) and network["milliseconds"] > 0
-    assert told["values"] == {"a": 512, "deep": 512, "mix": 768, "head": 5}
+    assert report["values"] == {"a": 512, "deep": 512, "mix": 768, "head": 5}

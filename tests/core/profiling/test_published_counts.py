@@ -68,17 +68,17 @@ def counted(model: nn.Module, size: int, folder: Path) -> dict:
 def test_against_timm_and_torch_pruning(name, there, size, millions, gmacs, tmp_path):
     counter = pytest.importorskip("torch_pruning").utils.count_ops_and_params
     model = built(name, size)
-    found = counted(model, size, tmp_path)
+    counts = counted(model, size, tmp_path)
     assert abs(count_parameters(model)["params"] / 1e6 - millions) <= HALF_A_DIGIT + 1e-9
-    assert found["uncounted"] == []
-    ours = (found["macs"] + norms(model, size)) / 1e9
+    assert counts["uncounted"] == []
+    ours = (counts["macs"] + norms(model, size)) / 1e9
     assert abs(ours - gmacs) <= 0.01 * gmacs + HALF_A_DIGIT, ours
     # torch-pruning adds biases, and knows the plain classes alone (not timm's padded convolution)
     _, params, per_layer, _ = counter(model, torch.zeros(1, 3, size, size), layer_wise=True)
     assert params == count_parameters(model)["params"]
     theirs = sum(per_layer[module] for module in model.modules() if type(module) in (nn.Conv2d, nn.Linear))
     padded = {path for path, module in model.named_modules() if type(module).__name__ == "Conv2dSame"}
-    same = sum(node["macs"] for node in found["nodes"] if node["layer"] not in padded)
+    same = sum(node["macs"] for node in counts["nodes"] if node["layer"] not in padded)
     assert same == pytest.approx(theirs, rel=0.01)
 
 
@@ -86,10 +86,10 @@ def test_against_timm_and_torch_pruning(name, there, size, millions, gmacs, tmp_
 def test_a_transformer_is_published_with_its_attention(tmp_path):
     name, _, size, millions, gmacs = VIT_TINY
     model = built(name, size)
-    found = counted(model, size, tmp_path)
+    counts = counted(model, size, tmp_path)
     assert abs(count_parameters(model)["params"] / 1e6 - millions) <= HALF_A_DIGIT + 1e-9
     blocks, tokens, width = 12, 14 * 14 + 1, 192
-    assert len(found["uncounted"]) == 2 * blocks  # scores, and their product with the values
+    assert len(counts["uncounted"]) == 2 * blocks  # scores, and their product with the values
     attention = blocks * 2 * tokens * tokens * width
-    ours = (found["macs"] + attention + norms(model, size)) / 1e9
+    ours = (counts["macs"] + attention + norms(model, size)) / 1e9
     assert math.isclose(ours, gmacs, rel_tol=0.01, abs_tol=HALF_A_DIGIT)

@@ -10,7 +10,7 @@ from core.records.progress import Meter
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Progress]:
+def progress_after(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Progress]:
     """A run of two stages of 100 and 300 units; gives what is said after the first has got to these fractions.
 
     Each (second, fraction) sets the clock and tells the meter.
@@ -32,12 +32,14 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Progress]:
     return after
 
 
-def test_the_rate_so_far_says_how_long_the_rest_takes(told: Callable[..., Progress]) -> None:
-    last = told((0.1, 0.0), (10.0, 0.5))  # 50 units in 10 s: 5 a second
+def test_the_rate_so_far_says_how_long_the_rest_takes(progress_after: Callable[..., Progress]) -> None:
+    last = progress_after((0.1, 0.0), (10.0, 0.5))  # 50 units in 10 s: 5 a second
     assert (last.stage_fraction, last.run_fraction) == (0.5, 0.125)
     assert last.stage_seconds_left == pytest.approx(10) and last.run_seconds_left == pytest.approx(70)
 
 
-def test_what_was_there_before_does_not_count_towards_the_speed(told: Callable[..., Progress]) -> None:
-    last = told((0.1, 0.6), (10.0, 0.8))  # a training that goes on at 60 %: 20 units in 10 s
+def test_what_was_there_before_does_not_count_towards_the_speed(
+    progress_after: Callable[..., Progress],
+) -> None:
+    last = progress_after((0.1, 0.6), (10.0, 0.8))  # a training that goes on at 60 %: 20 units in 10 s
     assert last.stage_seconds_left == pytest.approx(10) and last.run_seconds_left == pytest.approx(160)

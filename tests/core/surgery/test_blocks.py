@@ -63,12 +63,12 @@ def backbone(name: str) -> nn.Module:
 def network(name: str = "resnet20") -> nn.Module:
     """With batch norms that are not at their start."""
     torch.manual_seed(2)
-    made = NETWORKS[name][0]()
-    for module in made.modules():
+    built = NETWORKS[name][0]()
+    for module in built.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.weight.data.uniform_(0.5, 1.5)
             module.bias.data.normal_(0, 0.1)
-    return made.eval()
+    return built.eval()
 
 
 def images(count: int = 3, size: int = 32) -> torch.Tensor:
@@ -138,22 +138,22 @@ def test_stages_are_runs_of_one_shape():
 def test_the_weight_magnitude_by_hand():
     model = network("resnet20")
     blocks = find_blocks(model, ("BasicBlock",), 16)
-    found = block_importance(model, blocks, "weight-magnitude", [])
+    importance = block_importance(model, blocks, "weight-magnitude", [])
     for block in blocks:
         module = model.get_submodule(block.path)
         weights = np.concatenate([
             module.conv1.weight.detach().numpy().ravel(), module.conv2.weight.detach().numpy().ravel()
         ])  # fmt: skip
-        assert found[block.path] == pytest.approx(np.abs(weights).mean(), rel=1e-5)
+        assert importance[block.path] == pytest.approx(np.abs(weights).mean(), rel=1e-5)
 
 
 def outputs(model: nn.Module, block: nn.Module, batch: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    seen = []
-    hook = block.register_forward_hook(lambda module, inputs, output: seen.append((inputs[0], output)))
+    collected = []
+    hook = block.register_forward_hook(lambda module, inputs, output: collected.append((inputs[0], output)))
     with torch.no_grad():
         model(batch)
     hook.remove()
-    [(given, output)] = seen
+    [(given, output)] = collected
     return given.numpy(), output.numpy()
 
 
@@ -163,23 +163,23 @@ def test_the_feature_map_rank_by_hand():
     model.body.layer2[1].bn2.weight.data.zero_()
     blocks = find_blocks(model, ("BasicBlock",), 16)
     batches = [images(3, 16), images(5, 16)[:1] * 0.5]
-    found = block_importance(model, blocks, "feature-map-rank", batches)
+    importance = block_importance(model, blocks, "feature-map-rank", batches)
     for block in blocks[2:6]:
         _, maps = outputs(model, model.get_submodule(block.path), torch.cat(batches))
         ranks = [np.linalg.matrix_rank(map) for image in maps for map in image]
-        assert found[block.path] == pytest.approx(np.mean(ranks) / maps.shape[-1], rel=1e-3)
+        assert importance[block.path] == pytest.approx(np.mean(ranks) / maps.shape[-1], rel=1e-3)
 
 
 def test_the_input_similarity_by_hand():
     model = network("resnet20")
     blocks = [block for block in find_blocks(model, ("BasicBlock",), 16) if not block.reason]
-    found = block_importance(model, blocks, "input-similarity", [images(2, 16), images(3, 16)[2:]])
+    importance = block_importance(model, blocks, "input-similarity", [images(2, 16), images(3, 16)[2:]])
     for block in blocks:
         given, output = outputs(model, model.get_submodule(block.path), images(3, 16))
         cosines = [
             (x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum()) for x, y in zip(given, output, strict=True)
         ]
-        assert found[block.path] == pytest.approx(1 - np.mean(cosines), rel=1e-3, abs=1e-6)
+        assert importance[block.path] == pytest.approx(1 - np.mean(cosines), rel=1e-3, abs=1e-6)
 
 
 def test_a_block_that_does_nothing_has_no_input_similarity_importance():

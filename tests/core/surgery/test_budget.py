@@ -54,8 +54,8 @@ def planned(
     return groups, plan(groups, scores or ascending(groups), CostModel(model, groups, SIZE), request)
 
 
-def macs(costs: CostModel, kept: KeptChannels) -> float:
-    return costs.count(kept).macs
+def macs(costs: CostModel, channels: KeptChannels) -> float:
+    return costs.count(channels).macs
 
 
 def macs_budget(model: ImageClassifier, costs: CostModel, share: float) -> Budget:

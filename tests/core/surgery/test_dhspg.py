@@ -12,13 +12,13 @@ from core.surgery.dhspg import DHSPG, LayerGroups, choose_redundant, half_space_
 
 def step_by_hand(x: np.ndarray, stepped: np.ndarray, lr: float, epsilon: float) -> np.ndarray:
     """One group through the penalised step and the half-space projection, in scalars."""
-    taken = x - stepped
+    step = x - stepped
     norm = np.sqrt(sum(value * value for value in x))
-    inner = sum(a * b for a, b in zip(x, taken, strict=True))
+    inner = sum(a * b for a, b in zip(x, step, strict=True))
     shrink = lr * 1e-3
     if inner < 0:
         lower = -inner / norm
-        upper = -sum(value * value for value in taken) * norm / inner
+        upper = -sum(value * value for value in step) * norm / inner
         shrink = max(1.1 * lower, shrink)
         if shrink >= upper:
             shrink = (lower + upper) / 2
@@ -48,13 +48,13 @@ def test_the_half_space_step_by_hand(x, taken, epsilon):
 def test_the_raised_penalty_shrinks_the_group_and_still_descends():
     random = torch.Generator().manual_seed(3)
     before = torch.randn(200, 7, generator=random, dtype=torch.float64)
-    taken = torch.randn(200, 7, generator=random, dtype=torch.float64) * 0.05
-    growing = (before * taken).sum(1) < 0
-    found = half_space_step(before, before - taken, 0.1, 0.0)
+    steps = torch.randn(200, 7, generator=random, dtype=torch.float64) * 0.05
+    growing = (before * steps).sum(1) < 0
+    found = half_space_step(before, before - steps, 0.1, 0.0)
     moved = before - found
     assert int(growing.sum()) > 50
     assert bool(((before * moved).sum(1) > 0)[growing].all())  # towards the origin
-    assert bool(((taken * moved).sum(1) > 0)[growing].all())  # along the base step
+    assert bool(((steps * moved).sum(1) > 0)[growing].all())  # along the base step
 
 
 def test_salience_is_low_for_small_groups_whose_step_leads_to_zero():
@@ -66,10 +66,10 @@ def test_salience_is_low_for_small_groups_whose_step_leads_to_zero():
 
 def test_within_its_layer_the_scale_of_a_layer_does_not_count():
     random = torch.Generator().manual_seed(4)
-    before, taken = torch.randn(6, 5, generator=random), torch.randn(6, 5, generator=random)
-    first, second = salience([(before, taken), (before * 100, taken)], within_layer=True)
+    before, steps = torch.randn(6, 5, generator=random), torch.randn(6, 5, generator=random)
+    first, second = salience([(before, steps), (before * 100, steps)], within_layer=True)
     torch.testing.assert_close(first, second)
-    first, second = salience([(before, taken), (before * 100, taken)], within_layer=False)
+    first, second = salience([(before, steps), (before * 100, steps)], within_layer=False)
     assert float(second.mean()) > float(first.mean()) + 1
 
 
@@ -133,10 +133,10 @@ def test_the_target_is_reached_to_the_group_at_the_step(base, sparsity, gone):
     assert int(zero_groups(model).sum()) == 0 and optimiser.redundant is None
     advance(model, optimiser, x, y, 10)
     assert int(zero_groups(model).sum()) == gone and optimiser.reached
-    kept = model.weight[~zero_groups(model)].clone()
+    remaining = model.weight[~zero_groups(model)].clone()
     advance(model, optimiser, x, y, 10)
     assert int(zero_groups(model).sum()) == gone
-    assert not torch.equal(model.weight[~zero_groups(model)], kept)  # the others train on
+    assert not torch.equal(model.weight[~zero_groups(model)], remaining)  # the others train on
     assert torch.equal(zero_groups(model).nonzero().flatten(), optimiser.redundant[0])
 
 

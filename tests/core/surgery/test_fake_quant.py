@@ -168,11 +168,11 @@ def test_the_simulation_answers_like_the_file(images, tmp_path: Path):
         exact = model(batch).numpy()
     np.save(tmp_path / "images.npy", pixels)
     export_module(model, preprocess, tmp_path / "f.onnx", describe(("a",) * 5, preprocess, "float32", {}))
-    told = quantize({
+    report = quantize({
         "source": str(tmp_path / "f.onnx"), "target": str(tmp_path / "q.onnx"), "images": str(tmp_path / "images.npy"),
         "images_count": 24, "seed": 0, "method": "minmax", "percentile": 100.0, "activations": "uint8", "learned": learned,
     }, lambda done, text: None)  # fmt: skip
-    assert len(told["notes"]) == 1  # every learned range found its place
+    assert len(report["notes"]) == 1  # every learned range found its place
     assert set(learned) == {
         name for name, module in model.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))
     }

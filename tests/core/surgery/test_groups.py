@@ -192,8 +192,8 @@ class Grouped(nn.Module):
         self.second = nn.Conv2d(8, 16, 3, padding=1, groups=4)
         self.last = nn.Conv2d(16, 5, 1)
 
-    def forward(self, given: Tensor) -> Tensor:
-        return self.last(self.second(self.first(given).relu()).relu())
+    def forward(self, features: Tensor) -> Tensor:
+        return self.last(self.second(self.first(features).relu()).relu())
 
 
 def test_channels_of_grouped_convolutions_go_in_step():
@@ -228,11 +228,11 @@ class Attention(nn.Module):
         self.mix = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
 
-    def forward(self, given: Tensor) -> Tensor:
-        tokens = given.flatten(2).transpose(1, 2)  # [b, c, h, w] -> [b, h·w, c]
-        query, key, value = self.mix(tokens).reshape(len(given), -1, 3, given.shape[1]).unbind(2)
+    def forward(self, features: Tensor) -> Tensor:
+        tokens = features.flatten(2).transpose(1, 2)  # [b, c, h, w] -> [b, h·w, c]
+        query, key, value = self.mix(tokens).reshape(len(features), -1, 3, features.shape[1]).unbind(2)
         mixed = nn.functional.scaled_dot_product_attention(query, key, value)
-        return given + self.out(mixed).transpose(1, 2).reshape(given.shape)
+        return features + self.out(mixed).transpose(1, 2).reshape(features.shape)
 
 
 def test_attention_is_left_alone_and_named():
@@ -273,8 +273,8 @@ class Untraceable(nn.Module):
         super().__init__()
         self.convolution = nn.Conv2d(3, 4, 1)
 
-    def forward(self, given: Tensor) -> Tensor:
-        output = self.convolution(given)
+    def forward(self, features: Tensor) -> Tensor:
+        output = self.convolution(features)
         return output if float(output.detach().sum()) > 0 else -output
 
 

@@ -40,10 +40,10 @@ def scores(
     model: ImageClassifier, criterion: Criterion, batches: list | tuple = (), seed: int = 0
 ) -> dict[str, np.ndarray]:
     groups, _ = channel_groups(model, 6, ())
-    found, missing = importances(model, groups, criterion, seed, batches)
+    by_path, missing = importances(model, groups, criterion, seed, batches)
     assert model.training and not missing
     assert all(parameter.grad is None for parameter in model.parameters())
-    return {path: values.numpy() for path, values in found.items()}
+    return {path: values.numpy() for path, values in by_path.items()}
 
 
 def parts(model: ImageClassifier) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -102,10 +102,10 @@ def gradients(model: ImageClassifier, images: Tensor, labels: Tensor) -> dict[st
     model.eval()
     model.zero_grad()
     functional.cross_entropy(model(images), labels).backward()
-    found = {name: p.grad.double().numpy().copy() for name, p in model.named_parameters()}
+    by_name = {name: p.grad.double().numpy().copy() for name, p in model.named_parameters()}
     model.zero_grad()
     model.train()
-    return found
+    return by_name
 
 
 def values(model: ImageClassifier) -> dict[str, np.ndarray]:
@@ -162,12 +162,12 @@ def test_hessian(model, batches):
 
 def test_feature_map_rank_and_groups_without_maps(model, batches):
     groups, _ = channel_groups(model, 6, ())
-    found, missing = importances(model, groups, "feature-map-rank", 0, batches)
+    by_path, missing = importances(model, groups, "feature-map-rank", 0, batches)
     model.eval()
     with torch.no_grad():
         maps = torch.cat([model.body[:3](images) for images, _ in batches]).numpy()  # [6, 4, 6, 6]
     expected = [np.mean([np.linalg.matrix_rank(image[c]) for image in maps]) for c in CHANNELS]
-    assert found["body.0"].numpy() == pytest.approx(expected)
+    assert by_path["body.0"].numpy() == pytest.approx(expected)
     assert len(set(expected)) > 1
     assert missing == {
         "body.3": "no layer reads these channels as feature maps, whose rank is their importance"
@@ -182,8 +182,8 @@ class Bundles(nn.Module):
         self.first = nn.Conv2d(3, 8, 1)
         self.second = nn.Conv2d(8, 4, 1, groups=2)
 
-    def forward(self, given: Tensor) -> Tensor:
-        return self.second(self.first(given))
+    def forward(self, features: Tensor) -> Tensor:
+        return self.second(self.first(features))
 
 
 def bundled() -> tuple[ImageClassifier, ChannelGroup]:
@@ -196,11 +196,11 @@ def test_a_bundle_counts_all_its_channels():
     model, group = bundled()
     assert (group.units, group.bundle) == (4, 2)
     first, second = (layer.weight.detach().abs().numpy() for layer in (model.body.first, model.body.second))
-    found, _ = importances(model, [group], "l1")
+    by_path, _ = importances(model, [group], "l1")
     expected = [
         (first[[unit, unit + 4]].sum() + second[:, unit].sum()) / 2 for unit in range(4)
     ]  # both groups of filters read the same place of their own part
-    assert found["body.first"].numpy() == pytest.approx(expected, rel=1e-5)
+    assert by_path["body.first"].numpy() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_bundles_rank_is_the_mean_of_its_maps():
@@ -212,7 +212,7 @@ def test_a_bundles_rank_is_the_mean_of_its_maps():
 
 
 def test_importances_are_compared_by_their_share_of_the_mean():
-    given = {"a": torch.tensor([1.0, 3.0]), "b": torch.tensor([10.0, 30.0]), "zero": torch.zeros(2)}
-    found = comparable(given, "l1")
+    unscaled = {"a": torch.tensor([1.0, 3.0]), "b": torch.tensor([10.0, 30.0]), "zero": torch.zeros(2)}
+    found = comparable(unscaled, "l1")
     assert found["a"].tolist() == found["b"].tolist() == [0.5, 1.5] and found["zero"].tolist() == [0, 0]
-    assert comparable(given, "lamp") is given
+    assert comparable(unscaled, "lamp") is unscaled

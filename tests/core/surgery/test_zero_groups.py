@@ -33,10 +33,10 @@ def torchvision_convnext() -> ImageClassifier:
 def timm_convnext() -> ImageClassifier:
     import timm
 
-    made = timm.create_model(
+    body = timm.create_model(
         "convnext_atto", depths=(1, 1, 2, 1), dims=(8, 16, 24, 32), num_classes=0, ls_init_value=0.5
     )
-    return classifier(_Features(made), 32)
+    return classifier(_Features(body), 32)
 
 
 class _Features(nn.Module):

@@ -167,10 +167,10 @@ def test_a_network_is_followed_along_its_trunk_and_matched_from_the_end(name, pa
         model, student = network(name, 64), network()
         images = torch.zeros(2, 3, 64, 64)
         same = layer_pairs(model, model, images)
-        other = layer_pairs(student, model, images)
+        pairs_across = layer_pairs(student, model, images)
     assert [pair.teacher.path for pair in same] == [pair.student.path for pair in same] == paths
-    assert [pair.teacher.path for pair in other] == paths[-3:]
-    assert [pair.student.path for pair in other] == ["body.layer1", "body.layer2", "body"]
+    assert [pair.teacher.path for pair in pairs_across] == paths[-3:]
+    assert [pair.student.path for pair in pairs_across] == ["body.layer1", "body.layer2", "body"]
 
 
 class Turned(nn.Module):

@@ -63,8 +63,8 @@ def fit(
     return train(model, training, validation, how, context, **more)
 
 
-def same(one: nn.Module, other: nn.Module) -> bool:
-    a, b = one.state_dict(), other.state_dict()
+def same(first: nn.Module, second: nn.Module) -> bool:
+    a, b = first.state_dict(), second.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
@@ -116,19 +116,19 @@ def test_the_warm_up_rises_and_the_schedule_starts_behind_it(schedule, epoch, ex
     [("adamax", torch.optim.Adamax), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)],
 )  # fmt: skip
 def test_the_settings_name_the_optimiser(name, kind):
-    made = make_optimiser(
+    optimiser = make_optimiser(
         [nn.Parameter(torch.ones(1))], settings(optimiser=name, learning_rate=0.03, weight_decay=0.2)
     )
-    assert type(made) is kind
-    assert (made.defaults["lr"], made.defaults["weight_decay"]) == (0.03, 0.2)
+    assert type(optimiser) is kind
+    assert (optimiser.defaults["lr"], optimiser.defaults["weight_decay"]) == (0.03, 0.2)
 
 
 def test_the_loss_is_the_smoothed_cross_entropy():
     logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]])
-    found = cross_entropy(0.3)(nn.Identity(), logits, torch.tensor([0, 1]))
+    losses = cross_entropy(0.3)(nn.Identity(), logits, torch.tensor([0, 1]))
     log_p = logits - logits.exp().sum(1, keepdim=True).log()
     targets = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])
-    assert float(found.parts["cross_entropy"]) == pytest.approx(float(-(targets * log_p).sum(1).mean()))
+    assert float(losses.parts["cross_entropy"]) == pytest.approx(float(-(targets * log_p).sum(1).mean()))
 
 
 def test_one_epoch_is_the_steps_written_out(data):
@@ -279,15 +279,15 @@ def test_a_resumed_channels_last_network_takes_the_steps_of_the_plain_optimiser(
     with pytest.raises(Stopped):
         fit(resumed, data, how, state=state, control=control, hooks=stopping_after(control, 3))
     resumed = network(norm=False).to(memory_format=torch.channels_last)
-    made = []
+    optimisers = []
 
     def watched(parameters: list[nn.Parameter], how: TrainingSettings) -> torch.optim.Optimizer:
-        made.append(make_optimiser(parameters, how))
-        return made[-1]
+        optimisers.append(make_optimiser(parameters, how))
+        return optimisers[-1]
 
     fit(resumed, data, how, state=state, hooks=Hooks(optimiser=watched))
-    assert made[0].defaults["fused"]
-    assert made[0].state[resumed[0].weight]["exp_avg"].stride() == resumed[0].weight.stride()
+    assert optimisers[0].defaults["fused"]
+    assert optimisers[0].state[resumed[0].weight]["exp_avg"].stride() == resumed[0].weight.stride()
     for entry, tensor in plain.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[entry], tensor, rtol=1e-4, atol=1e-5)
 
