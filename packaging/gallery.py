@@ -91,7 +91,7 @@ class Gallery:
         done = QEventLoop()
         self.window.session.run_ended.connect(done.quit)
         self.window.session.stage_done.connect(self._at_half_time)
-        self.window.steering.start()
+        self.window.run_controller.start()
         QTimer.singleShot(_RUN_LIMIT_MS, done.quit)
         done.exec()
         self.window.session.stage_done.disconnect(self._at_half_time)
@@ -162,11 +162,11 @@ class Gallery:
     def inspection(self) -> None:
         """Every tab of the Inspector, on the first stage that changed the network's channels."""
         window, place = self.window, self.window.inspect
-        subjects = window.steering.results.reports if window.steering.results else []
+        subjects = window.run_controller.results.reports if window.run_controller.results else []
         pruned = next((report.key for report in subjects if report.kind == "prune-channels"), "")
-        if window.steering.results is None or not subjects:
+        if window.run_controller.results is None or not subjects:
             return
-        window.inspect_file(window.steering.results.run.folder, pruned or subjects[-1].key)
+        window.inspect_file(window.run_controller.results.run.folder, pruned or subjects[-1].key)
         if not place.view.sensitivity.scan:
             place.view.go("sensitivity")
             place.view.sensitivity.start.click()
@@ -212,12 +212,12 @@ class Gallery:
         """What opens beside the window: settings, and the guide at the monitor."""
         window = self.window
         for page in ("General", "Computing"):
-            dialog = window.aids.show_settings(page)
+            dialog = window.dialogs.show_settings(page)
             wait(800)
             self.take(f"settings-{page.lower()}", dialog)
             dialog.close()
         window.go("monitor")
-        help = window.aids.show_guide()
+        help = window.dialogs.show_guide()
         self.take("help", help)
         help.close()
 
@@ -228,7 +228,7 @@ class Gallery:
         window.document.apply(edits.set_enabled(branched, before.stages[1].id, False), "Branch")
         window.go("pipeline")
         window.editor.select("stage", id)
-        self.until_idle(window.outlook)
+        self.until_idle(window.forecasts)
         self.take("pipeline-branches")
         window.document.apply(
             edits.set_setting(before, before.stages[-1].id, ("teacher",), "nobody"), "Break"
@@ -242,7 +242,7 @@ class Gallery:
         """A stage dragged onto a card, a grid over a setting, and the check before a run."""
         window, editor, before = self.window, self.window.editor, self.window.document.pipeline
         window.go("pipeline")
-        self.until_idle(window.outlook)
+        self.until_idle(window.forecasts)
         baseline = editor.model.row_of("stage", before.stages[0].id)
         place = editor.list.visualRect(editor.model.index(baseline)).center()
         carried, action = QMimeData(), Qt.DropAction.CopyAction
@@ -259,11 +259,11 @@ class Gallery:
             editor.select("pipeline")
             self.take("pipeline-grid")
             window.document.undo_stack.undo()
-        window.before.check(window.session.options())
-        self.until_idle(window.jobs)
-        if window.before.dialog is not None:
-            self.take("pipeline-check", window.before.dialog)
-            window.before.dialog.reject()
+        window.check_before_run.check(window.session.options())
+        self.until_idle(window.startup_jobs)
+        if window.check_before_run.dialog is not None:
+            self.take("pipeline-check", window.check_before_run.dialog)
+            window.check_before_run.dialog.reject()
 
 
 def with_palette(pixels: np.ndarray) -> Image.Image:
@@ -318,8 +318,8 @@ def main() -> int:
         window.show()
         window.warm_up()
         gallery = Gallery(window, arguments.out)
-        gallery.until_idle(window.jobs)
-        gallery.until_idle(window.outlook)
+        gallery.until_idle(window.startup_jobs)
+        gallery.until_idle(window.forecasts)
         if arguments.run is None:
             gallery.run()
         gallery.in_both_themes(gallery.start)
@@ -333,7 +333,7 @@ def main() -> int:
         gallery.in_both_themes(gallery.problems)
         gallery.in_both_themes(gallery.editing)
         window.document.undo_stack.setClean()
-        while window.jobs.warmer.running or window.reader.worker.running:
+        while window.startup_jobs.warmer.running or window.run_reader.worker.running:
             wait(50)
         window.close()
     write_page(arguments.out)

@@ -111,12 +111,12 @@ class RandomHands:
         until = time.monotonic() + 120
         while self.window.isVisible():
             if time.monotonic() > until:
-                busy = [worker.title for worker in self.window.leaving._busy()]
+                busy = [worker.title for worker in self.window.closing._busy()]
                 raise Stuck(f"the window does not close: {busy}, {QApplication.activeModalWidget()}")
             modal = QApplication.activePopupWidget() or QApplication.activeModalWidget()
             if modal is not None:
                 modal.close()
-            elif not self.window.leaving.going:
+            elif not self.window.closing.going:
                 self._acting = True
                 self.window.close()
                 self._acting = False

@@ -46,7 +46,7 @@ def entries(home: Home) -> list[Entry]:
     return found
 
 
-class Reader(QObject):
+class RunReader(QObject):
     """Lists runs, and reads those that are compared; a newer wish replaces one that is under way.
 
     The list is read anew each time that it is opened and when a run has ended: a status is of now.

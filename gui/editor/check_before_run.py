@@ -30,9 +30,9 @@ class CheckBeforeRun(QObject):
     go_wanted = Signal(object)
     said = Signal(str)
 
-    def __init__(self, window: QWidget, document: Document, outlook: Forecasts, home: Home, worker: Worker):
+    def __init__(self, window: QWidget, document: Document, forecasts: Forecasts, home: Home, worker: Worker):
         super().__init__(window)
-        self._window, self._document, self._outlook = window, document, outlook
+        self._window, self._document, self._forecasts = window, document, forecasts
         self.checking = Checking(worker, home, self)
         self.dialog: CheckDialog | None = None
         self._then_run = self._run_next = False
@@ -50,7 +50,7 @@ class CheckBeforeRun(QObject):
         """Start the run, after the check where it is wanted and this document has not passed it."""
         if self.checking.worker.running:
             return
-        if not self.every_time or self._outlook.checked == self._passed_as(options):
+        if not self.every_time or self._forecasts.checked == self._passed_as(options):
             self.ready.emit()
             return
         self.check(options, then_run=True)
@@ -78,10 +78,10 @@ class CheckBeforeRun(QObject):
 
     def _found(self, found: CheckResult) -> None:
         if found.preflight.passed:
-            self._outlook.checked = self._text
+            self._forecasts.checked = self._text
         if found.estimate is not None:
             times = {stage.id: stage.seconds for stage in found.estimate.stages}
-            self._outlook.show_times(self._text.partition("\n")[2], times)
+            self._forecasts.show_times(self._text.partition("\n")[2], times)
             self.said.emit(found.estimate.lines()[-1])
         if self.dialog is None:
             return

@@ -39,7 +39,7 @@ class Forecasts(QObject):
         self.worker.happened.connect(self._take)
         self.worker.ended.connect(self._ended)
         self.worker.failed.connect(self._failed)
-        self.forecasts: dict[str, Forecast] = {}
+        self.by_stage: dict[str, Forecast] = {}
         self.times: dict[str, float] = {}
         self.checked = ""  # the text of the document whose check found nothing
         self._measured = ""  # the text of the document that `times` belong to
@@ -91,8 +91,8 @@ class Forecasts(QObject):
         if self._document.problems:
             self._rest.stop()
             self._asked = ""
-            if self.forecasts:
-                self.forecasts = {}
+            if self.by_stage:
+                self.by_stage = {}
                 self.changed.emit()
             return
         self._rest.start()
@@ -118,12 +118,12 @@ class Forecasts(QObject):
     def _take(self, forecasts: list[Any]) -> None:
         if self._document.text != self._asked:
             return
-        self.forecasts = {**self.forecasts, **{forecast.id: forecast for forecast in forecasts}}
+        self.by_stage = {**self.by_stage, **{forecast.id: forecast for forecast in forecasts}}
         self.changed.emit()
 
     def _ended(self) -> None:
         ids = {node.id for node in (*self._document.pipeline.sources, *self._document.pipeline.stages)}
-        self.forecasts = {id: forecast for id, forecast in self.forecasts.items() if id in ids}
+        self.by_stage = {id: forecast for id, forecast in self.by_stage.items() if id in ids}
         self.changed.emit()
         if self._again:
             self._again = False
@@ -156,5 +156,5 @@ class Forecasts(QObject):
 
     def _failed(self, failure: Failure) -> None:
         """Counts are a help: where they cannot be had, the strip says why, and no dialog stands in the way."""
-        self.forecasts, self.failure = {}, failure.message
+        self.by_stage, self.failure = {}, failure.message
         self._memory.clear()

@@ -58,7 +58,7 @@ class Panel(QWidget):
         if self.form is not None:
             self.form.show_problems(problems, fixes)
 
-    def show_outlook(
+    def show_forecast(
         self, now: Forecast | None, before: Forecast | None, seconds: float | None, otherwise: str
     ) -> None:
         """Show what the stage would leave."""
@@ -73,7 +73,7 @@ class Panel(QWidget):
 
 
 class NodePanel(Panel):
-    """A source or a stage: name, kind, what it continues, its outlook, its settings.
+    """A source or a stage: name, kind, what it continues, its forecast, its settings.
 
     Args:
         checkpoints: asked for networks of finished runs, where one can start from or learn from them.
@@ -196,7 +196,7 @@ class NodePanel(Panel):
             self.mend.setText(fixes[mendable[0]])
             self.mend.setIcon(theme.icon("mend"))
 
-    def show_outlook(
+    def show_forecast(
         self, now: Forecast | None, before: Forecast | None, seconds: float | None, otherwise: str
     ) -> None:
         self.strip.show_forecast(now, before, seconds, otherwise)

@@ -35,7 +35,7 @@ class EditorView(QWidget):
     """Edits a `Document`.
 
     Args:
-        outlook: what is known of the document before it runs.
+        forecasts: what is known of the document before it runs.
         checkpoints: networks of finished runs, asked for when a panel offers them.
 
     Signals:
@@ -50,12 +50,12 @@ class EditorView(QWidget):
         run_action: QAction,
         check_action: QAction,
         resume_action: QAction,
-        outlook: Forecasts,
+        forecasts: Forecasts,
         checkpoints: Callable[[], Sequence[Option]] = lambda: (),
     ):
         super().__init__()
         self.setObjectName("place-pipeline")
-        self.document, self.outlook, self._checkpoints = document, outlook, checkpoints
+        self.document, self.forecasts, self._checkpoints = document, forecasts, checkpoints
         self._panels: dict[tuple[str, str, str], Panel] = {}
         self.model = CardModel()
         self.header = Header(
@@ -90,7 +90,7 @@ class EditorView(QWidget):
         layout.addWidget(self._body(), 1)
         layout.addWidget(self.strip)
         document.changed.connect(self.refresh)
-        outlook.changed.connect(self._show_outlook)
+        forecasts.changed.connect(self._show_forecast)
         self._show_cards()
         self.select("stage", document.pipeline.stages[0].id)
         self.list.selectionModel().currentChanged.connect(self._selected)  # its form comes with `retheme`
@@ -155,28 +155,28 @@ class EditorView(QWidget):
         QTimer.singleShot(0, self.list, lambda: self.list.scrollTo(self.list.currentIndex()))
 
     def _show_cards(self) -> None:
-        outlook = self.outlook
+        forecasts = self.forecasts
         self.model.show_document(
-            self.document.pipeline, self.document.problems, outlook.forecasts, outlook.times
+            self.document.pipeline, self.document.problems, forecasts.by_stage, forecasts.times
         )
 
-    def _show_outlook(self) -> None:
+    def _show_forecast(self) -> None:
         """Counts or times are other than before; the document is not."""
         self._show_cards()
         self._show_figures()
 
     def _show_figures(self) -> None:
-        chosen, outlook = self.selected, self.outlook
+        chosen, forecasts = self.selected, self.forecasts
         if self.panel is None or chosen is None:
             return
-        now = outlook.forecasts.get(chosen.id)
-        before = outlook.forecasts.get(now.before) if now is not None else None
-        otherwise = outlook.failure or (tr("Counting …") if outlook.waiting else "")
+        now = forecasts.by_stage.get(chosen.id)
+        before = forecasts.by_stage.get(now.before) if now is not None else None
+        otherwise = forecasts.failure or (tr("Counting …") if forecasts.waiting else "")
         if self.document.problems:
             otherwise = tr("Counted when the problems are solved.")
         elif chosen.kind == "stage" and not chosen.enabled:
             otherwise = tr("Switched off.")
-        self.panel.show_outlook(now, before, outlook.times.get(chosen.id), otherwise)
+        self.panel.show_forecast(now, before, forecasts.times.get(chosen.id), otherwise)
 
     def _show_panel(self) -> None:
         chosen = self.selected

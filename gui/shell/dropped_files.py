@@ -37,11 +37,16 @@ class DroppedFiles(QObject):
     data_dropped = Signal(object)
 
     def __init__(
-        self, window: QWidget, document: Document, desk: DocumentFiles, home: Home, messages: Messages
+        self,
+        window: QWidget,
+        document: Document,
+        document_files: DocumentFiles,
+        home: Home,
+        messages: Messages,
     ):
         super().__init__(window)
-        self._window, self._document, self._desk, self._home, self._messages = (
-            window, document, desk, home, messages,
+        self._window, self._document, self._document_files, self._home, self._messages = (
+            window, document, document_files, home, messages,
         )  # fmt: skip
         self.ask_with: Callable[[BackboneDialog], bool] = lambda dialog: bool(dialog.exec())
         self.looker = Worker(self)
@@ -69,7 +74,7 @@ class DroppedFiles(QObject):
         elif kind == "checkpoint":
             self._open(from_model.checkpoint_pipeline(path, self._data()), path)
         else:
-            self._desk.open_path(path)
+            self._document_files.open_path(path)
 
     def _look_into(self, path: Path, kind: str) -> None:
         if self.looker.running:
@@ -104,7 +109,7 @@ class DroppedFiles(QObject):
         return edits.with_absolute_paths(self._document.pipeline, self._document.base).data
 
     def _open(self, pipeline: Pipeline, path: Path) -> None:
-        if not self._desk.may_leave():
+        if not self._document_files.may_leave():
             return
         opened = OpenedDocument(pipeline, None, path.parent)
         self._document.open(opened.pipeline, opened.path, opened.base)

@@ -19,7 +19,7 @@ from gui.base.document import Document
 from gui.base.messages import Messages
 from gui.base.theme import Theme, style
 from gui.base.translation import tr
-from gui.compare.reader import Reader
+from gui.compare.reader import RunReader
 from gui.compare.view import CompareView
 from gui.data.place import DataPlace
 from gui.editor.check_before_run import CheckBeforeRun
@@ -41,7 +41,7 @@ from gui.shell.dropped_files import DroppedFiles
 from gui.shell.places import Places
 from gui.shell.run_actions import show_run_state
 from gui.shell.run_controller import RunController
-from gui.shell.startup_jobs import Jobs
+from gui.shell.startup_jobs import StartupJobs
 from gui.shell.status_bar import Status
 from gui.start.place import StartPlace
 from gui.tryout.place import TryoutPlace
@@ -59,12 +59,14 @@ class MainWindow(QMainWindow):
         self.messages = Messages(self)
         self.document = Document(opened.pipeline, opened.path, opened.base)
         self.session = Session(home, self)
-        self.aids = Dialogs(self, home, theme, self.messages, lambda: self.places.current)
-        self.session.options = self.aids.settings.options
+        self.dialogs = Dialogs(self, home, theme, self.messages, lambda: self.places.current)
+        self.session.options = self.dialogs.settings.options
         self.actions_ = make_actions(self)
         self.status = Status(self)
-        self.desk = DocumentFiles(self, self.document, self.messages, self.show_opened, self.status.say)
-        self.dropped = DroppedFiles(self, self.document, self.desk, home, self.messages)
+        self.document_files = DocumentFiles(
+            self, self.document, self.messages, self.show_opened, self.status.say
+        )
+        self.dropped_files = DroppedFiles(self, self.document, self.document_files, home, self.messages)
         self._make_places()
         self._make_work()
         self._wire_actions()
@@ -74,7 +76,7 @@ class MainWindow(QMainWindow):
         shape.restore(self)
         self.go("pipeline")
         if opened.run is not None:
-            self.steering.show(opened.run, replay=True)
+            self.run_controller.show(opened.run, replay=True)
         self._update()
 
     # making
@@ -84,13 +86,13 @@ class MainWindow(QMainWindow):
         a, document, home, messages = self.actions_, self.document, self.home, self.messages
         self.start = StartPlace(home, a, messages, self)
         self.data = DataPlace(document, home, messages, self)
-        self.outlook = Forecasts(document, home, self)
+        self.forecasts = Forecasts(document, home, self)
         self.editor = EditorView(
-            document, a.run, a.check, a.resume_run, self.outlook, partial(finished_networks, home)
+            document, a.run, a.check, a.resume_run, self.forecasts, partial(finished_networks, home)
         )
         self.monitor = MonitorView(a.run, a.resume_run, a.pause, a.finish, a.stop)
         self.compare = CompareView(a.open_run, a.run)
-        self.reader = Reader(home, self)
+        self.run_reader = RunReader(home, self)
         self.inspect = InspectPlace(home, document, a, messages, self)
         self.export = ExportPlace(a, messages, self)
         self.tryout = TryoutPlace(home, a, messages, self)
@@ -108,70 +110,78 @@ class MainWindow(QMainWindow):
     def _make_work(self) -> None:
         """What runs beside the window, and what ends it when the window closes."""
         document, session, messages = self.document, self.session, self.messages
-        self.conductor = QueueRunner(session, self.aids.settings, messages, Notifications(self), self)
-        self.monitor.attach_queue(self.conductor.queue, self.conductor.start_next)
-        self.jobs = Jobs(self.home, messages, self)
-        self.before = CheckBeforeRun(self, document, self.outlook, self.home, self.jobs.estimator)
-        self.steering = RunController(
-            self, document, session, self.conductor, self.before, self.places, messages
+        self.queue_runner = QueueRunner(session, self.dialogs.settings, messages, Notifications(self), self)
+        self.monitor.attach_queue(self.queue_runner.queue, self.queue_runner.start_next)
+        self.startup_jobs = StartupJobs(self.home, messages, self)
+        self.check_before_run = CheckBeforeRun(
+            self, document, self.forecasts, self.home, self.startup_jobs.estimator
         )
-        self.leaving = Closing(
-            self, session, messages, self.desk.may_leave, self.status.say,
-            lambda: len(self.conductor.queue.entries),
+        self.run_controller = RunController(
+            self, document, session, self.queue_runner, self.check_before_run, self.places, messages
+        )
+        self.closing = Closing(
+            self, session, messages, self.document_files.may_leave, self.status.say,
+            lambda: len(self.queue_runner.queue.entries),
         )  # fmt: skip
 
     # wiring
 
     def _wire_actions(self) -> None:
-        a, desk, steering, aids = self.actions_, self.desk, self.steering, self.aids
+        a, files, runs, dialogs = self.actions_, self.document_files, self.run_controller, self.dialogs
         for action, slot in (
-            (a.open, desk.open_file), (a.open_run, steering.open), (a.save, desk.save),
-            (a.save_as, desk.save_as), (a.quit, self.close), (a.run, steering.run),
-            (a.resume_run, steering.resume), (a.pause, steering.pause), (a.stop, steering.stop),
-            (a.finish, steering.finish_stage), (a.check, steering.check), (a.about, aids.show_about),
-            (a.settings, aids.show_settings), (a.guide, aids.show_guide),
-            (a.reference, aids.show_reference), (a.doctor, aids.check_installation),
+            (a.open, files.open_file), (a.open_run, runs.open), (a.save, files.save),
+            (a.save_as, files.save_as), (a.quit, self.close), (a.run, runs.run),
+            (a.resume_run, runs.resume), (a.pause, runs.pause), (a.stop, runs.stop),
+            (a.finish, runs.finish_stage), (a.check, runs.check), (a.about, dialogs.show_about),
+            (a.settings, dialogs.show_settings), (a.guide, dialogs.show_guide),
+            (a.reference, dialogs.show_reference), (a.doctor, dialogs.check_installation),
         ):  # fmt: skip
             action.triggered.connect(lambda _checked=False, slot=slot: slot())
         self.menu_bar = self.menuBar()  # kept: styled parts are known by reference
         style(self.menu_bar)
         make_menus(
-            self, a, recipes.recipes(), desk.open_path, self.go, self.theme,
+            self, a, recipes.recipes(), files.open_path, self.go, self.theme,
             (self.editor.commands.undo, self.editor.commands.redo),
         )  # fmt: skip
         self.theme.changed.connect(self._retheme)
 
     def _wire_places(self) -> None:
         """From place to place."""
-        self.start.path_chosen.connect(self.desk.open_path)
-        self.dropped.made.connect(self.show_opened)
-        self.dropped.data_dropped.connect(self._take_data)
+        self.start.path_chosen.connect(self.document_files.open_path)
+        self.dropped_files.made.connect(self.show_opened)
+        self.dropped_files.data_dropped.connect(self._take_data)
         self.data.settings_wanted.connect(lambda: self._edit("data"))
         self.inspect.edited.connect(lambda id: self._edit("stage", id))
-        self.reader.attach(self.compare)
-        self.compare.run_chosen.connect(self.steering.choose)
+        self.run_reader.attach(self.compare)
+        self.compare.run_chosen.connect(self.run_controller.choose)
         self.compare.table.inspect_wanted.connect(self._inspect_row)
         self.compare.panes.notes.mend_wanted.connect(self._mend)
         self.monitor.stages.inspect_wanted.connect(self._inspect_stage)
-        for speaker in (self.places, self.reader, self.dropped, self.steering, self.conductor):
-            speaker.said.connect(self.status.say)
+        for part in (
+            self.places,
+            self.run_reader,
+            self.dropped_files,
+            self.run_controller,
+            self.queue_runner,
+        ):
+            part.said.connect(self.status.say)
 
     def _wire_work(self) -> None:
-        session, jobs, conductor = self.session, self.jobs, self.conductor
-        for changing in (self.document, session, conductor.queue):
-            changing.changed.connect(self._update)
-        for timing in (self.inspect, self.tryout, self.outlook):
-            session.running_changed.connect(timing.set_running)
-        session.run_ended.connect(lambda _how: self.reader.list_runs())
-        session.run_ended.connect(self.leaving.run_ended)
-        self.steering.shown.connect(self._show_results)
-        self.steering.problem_wanted.connect(self._go_to)
-        self.reader.failed.connect(self.messages.failure)
-        self.aids.settings.changed.connect(self._settings_changed)
-        jobs.warmer.completed.connect(lambda _words: self.outlook.start(measures=True))
+        session, jobs, queue_runner = self.session, self.startup_jobs, self.queue_runner
+        for part in (self.document, session, queue_runner.queue):
+            part.changed.connect(self._update)
+        for measuring in (self.inspect, self.tryout, self.forecasts):
+            session.running_changed.connect(measuring.set_running)
+        session.run_ended.connect(lambda _how: self.run_reader.list_runs())
+        session.run_ended.connect(self.closing.run_ended)
+        self.run_controller.shown.connect(self._show_results)
+        self.run_controller.problem_wanted.connect(self._go_to)
+        self.run_reader.failed.connect(self.messages.failure)
+        self.dialogs.settings.changed.connect(self._settings_changed)
+        jobs.warmer.completed.connect(lambda _words: self.forecasts.start(measures=True))
         jobs.device_found.connect(self.status.show_device)
         jobs.running_found.connect(self._attach)
-        conductor.awake.changed.connect(lambda: self.status.show_awake(conductor.awake.words))
+        queue_runner.awake.changed.connect(lambda: self.status.show_awake(queue_runner.awake.words))
 
     # showing
 
@@ -180,12 +190,12 @@ class MainWindow(QMainWindow):
         self.places.go(place)
 
     def _refresh_compare(self) -> None:
-        self.reader.refresh(self.compare.chosen.folders)
-        self.reader.list_runs()
+        self.run_reader.refresh(self.compare.chosen.folders)
+        self.run_reader.list_runs()
 
     def _retheme(self) -> None:
         self.actions_.retheme(self.session.paused)
-        self.aids.retheme()
+        self.dialogs.retheme()
         show_theme(self, self.theme.choice)
         self.places.retheme()
 
@@ -209,8 +219,8 @@ class MainWindow(QMainWindow):
         """Show what was opened: a run with its results and curves, a pipeline in the editor."""
         self.editor.select("stage", opened.pipeline.stages[0].id)
         if opened.run is not None:
-            self.steering.show(opened.run, replay=True)
-            results = self.steering.results
+            self.run_controller.show(opened.run, replay=True)
+            results = self.run_controller.results
             self.go("compare" if results is not None and results.reports else "monitor")
         else:
             self.go("pipeline")
@@ -251,13 +261,13 @@ class MainWindow(QMainWindow):
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
-        if self.dropped.takes(paths):
+        if self.dropped_files.takes(paths):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
         path = Path(event.mimeData().urls()[0].toLocalFile())
-        QTimer.singleShot(0, self, lambda: self.dropped.take(path))
+        QTimer.singleShot(0, self, lambda: self.dropped_files.take(path))
 
     def _take_data(self, path: Path) -> None:
         self.go("data")
@@ -267,17 +277,17 @@ class MainWindow(QMainWindow):
 
     def warm_up(self) -> None:
         """What can wait until the window is visible; a window that is closed by then needs none of it."""
-        if self.leaving.going:
+        if self.closing.going:
             return
-        self.jobs.warm_up(self.session.options())
-        self.jobs.find_running()
+        self.startup_jobs.warm_up(self.session.options())
+        self.startup_jobs.find_running()
         self.session.look_for_unfinished(self.document.pipeline)
 
     def _attach(self, run: RunFolder) -> None:
         """Follow a run that goes on; a window that was opened without a document of its own shows it."""
-        if self.session.steered != "idle" or self.leaving.going:
+        if self.session.steered != "idle" or self.closing.going:
             return
-        self.steering.show(run, replay=True)
+        self.run_controller.show(run, replay=True)
         if self.document.path is None:
             self.go("monitor")
         self.status.say(tr("Following {run}, which goes on.", run=run.name))
@@ -285,13 +295,13 @@ class MainWindow(QMainWindow):
     def _settings_changed(self) -> None:
         """The next run, and what the status bar says of the device, take the new settings."""
         if self.isVisible():
-            self.jobs.warm_up(self.session.options())
+            self.startup_jobs.warm_up(self.session.options())
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Leave only when a person agrees and no work is left."""
-        if self.leaving.may_close():
+        if self.closing.may_close():
             shape.remember(self)
-            self.aids.close()
+            self.dialogs.close()
             self.tryout.close()
             event.accept()
         else:

@@ -1,4 +1,4 @@
-"""What a person does with runs: check, start, pause, finish a stage, open one from before."""
+"""What a person does with runs: check, start, pause, finish a stage, open an earlier one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,27 +44,32 @@ class RunController(QObject):
         window: QWidget,
         document: Document,
         session: Session,
-        conductor: QueueRunner,
-        before: CheckBeforeRun,
+        queue_runner: QueueRunner,
+        check_before_run: CheckBeforeRun,
         places: Places,
         messages: Messages,
     ):
         super().__init__(window)
         self._window, self._document, self._session = window, document, session
-        self._conductor, self._before, self._places, self._messages = conductor, before, places, messages
+        self._queue_runner, self._check_before_run, self._places, self._messages = (
+            queue_runner,
+            check_before_run,
+            places,
+            messages,
+        )
         self.results: Results | None = None
         session.stage_done.connect(self._stage_done)
         session.run_ended.connect(self._run_ended)
         session.failed.connect(messages.failure)
-        conductor.started.connect(lambda: self.show(session.run))
-        before.ready.connect(self.start)
-        before.go_wanted.connect(self.problem_wanted)
-        before.said.connect(self.said)
+        queue_runner.started.connect(lambda: self.show(session.run))
+        check_before_run.ready.connect(self.start)
+        check_before_run.go_wanted.connect(self.problem_wanted)
+        check_before_run.said.connect(self.said)
 
     def run(self) -> None:
         """Check the document where that is wanted, and run it; while a run goes on, offer to queue it."""
         if self._session.steered == "idle":
-            self._before.run(self._session.options())
+            self._check_before_run.run(self._session.options())
         else:
             self.start()
 
@@ -72,7 +77,7 @@ class RunController(QObject):
         """Run the document as it is now, unchecked; while a run goes on, offer to queue it."""
         pipeline, base = self._document.pipeline, self._document.base
         if self._session.steered != "idle":
-            self._conductor.offer_to_queue(pipeline, base)
+            self._queue_runner.offer_to_queue(pipeline, base)
         else:
             self._begin(lambda: self._session.start(pipeline, base))
 
@@ -113,7 +118,7 @@ class RunController(QObject):
             self.problem_wanted.emit(problems[0])
             self.said.emit(tr("See the problems below the list."))
         else:
-            self._before.check(self._session.options())
+            self._check_before_run.check(self._session.options())
 
     # showing
 
@@ -158,6 +163,6 @@ class RunController(QObject):
 
     def _run_ended(self, how: str) -> None:
         self._stage_done()
-        if how == "completed" and self._places.current == "monitor" and not self._conductor.queue.entries:
+        if how == "completed" and self._places.current == "monitor" and not self._queue_runner.queue.entries:
             self._places.go("compare")
         self.said.emit(tr(_ENDS[how]))

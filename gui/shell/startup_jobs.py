@@ -12,7 +12,7 @@ from gui.base.translation import tr
 from gui.base.worker import Failure, Say, Worker
 
 
-class Jobs(QObject):
+class StartupJobs(QObject):
     """Owns a worker for each of them.
 
     Signals:

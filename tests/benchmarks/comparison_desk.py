@@ -90,7 +90,7 @@ def opened(window: MainWindow, rows: int) -> float:
     loop, started = QEventLoop(), time.perf_counter()
 
     def look() -> None:
-        if window.compare.model.rowCount() >= rows and not window.reader.worker.running:
+        if window.compare.model.rowCount() >= rows and not window.run_reader.worker.running:
             window.compare.table.viewport().repaint()
             loop.quit()
 

@@ -72,7 +72,7 @@ def wait_for_changes(backbone: str, changes: int) -> float:
     window.go("pipeline")
     window.editor.select("stage", "pruned")
     started = time.perf_counter()
-    window.outlook.start()
+    window.forecasts.start()
     wait_until(window, "")
     first = time.perf_counter() - started
     waits = []
@@ -90,7 +90,7 @@ def wait_for_changes(backbone: str, changes: int) -> float:
     )
     assert " ms" in window.editor.model.cards[-1].facts
     window.document.undo_stack.setClean()
-    assert window.outlook.worker.close(10)
+    assert window.forecasts.worker.close(10)
     window.close()
     return max(waits)
 

@@ -64,7 +64,7 @@ def run(window: MainWindow, number: int) -> None:
     loop, ends = QEventLoop(), []
     window.session.run_ended.connect(ends.append)
     window.session.run_ended.connect(loop.quit)
-    window.steering.start()
+    window.run_controller.start()
     loop.exec()
     window.session.run_ended.disconnect(ends.append)
     window.session.run_ended.disconnect(loop.quit)

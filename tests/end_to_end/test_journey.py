@@ -128,7 +128,7 @@ def check_and_run(hands: Hands, window: MainWindow) -> None:
     assert not hands.shown("check-dialog"), [label.text() for label in dialog.findChildren(QLabel)]
     hands.wait(lambda: window.session.steered == "running")
     assert window.places.current == "monitor"
-    assert window.outlook.times, "the check timed the stages"
+    assert window.forecasts.times, "the check timed the stages"
     assert not hands.shown("button-run") or hands.find("button-run").text() == "Queue run"
 
 

@@ -126,7 +126,7 @@ def run_to_the_end(qtbot: Any, window: MainWindow) -> None:
     qtbot.waitUntil(lambda: window.session.steered == "idle", timeout=120_000)
     window.document.apply(documents.loads(TINY), "The tiny pipeline")
     with qtbot.waitSignal(window.session.run_ended, timeout=600_000) as ended:
-        window.steering.start()
+        window.run_controller.start()
     assert ended.args == ["completed"], window.session.state.done
 
 

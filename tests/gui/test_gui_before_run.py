@@ -124,10 +124,10 @@ def test_a_grid_is_made_and_changed_in_the_form(qtbot: Any, tree: MainWindow) ->
 
 
 def test_counts_follow_a_ratio(qtbot: Any, tree: MainWindow) -> None:
-    outlook, editor = tree.outlook, tree.editor
-    outlook.start()
+    forecasts, editor = tree.forecasts, tree.editor
+    forecasts.start()
     editor.select("stage", "small")
-    qtbot.waitUntil(lambda: "more" in outlook.forecasts and not outlook.waiting, timeout=30_000)
+    qtbot.waitUntil(lambda: "more" in forecasts.by_stage and not forecasts.waiting, timeout=30_000)
     panel = editor.panel
     figure = panel.findChild(QLabel, "forecast-params")  # type: ignore[union-attr]
     assert figure.text() == "199 k" and figure.toolTip() == "199,258"
@@ -142,19 +142,19 @@ def test_counts_follow_a_ratio(qtbot: Any, tree: MainWindow) -> None:
     qtbot.waitUntil(lambda: figure.text().startswith("≈ "), timeout=5000)
     tree.document.apply(edits.set_setting(tree.document.pipeline, "small", ("budget",), 5.0), "break")
     assert figure.text() == "–" and "when the problems are solved" in panel.strip.remark.text()  # type: ignore[union-attr]
-    qtbot.waitUntil(lambda: not outlook.waiting, timeout=5000)
+    qtbot.waitUntil(lambda: not forecasts.waiting, timeout=5000)
 
 
 def test_only_the_last_question_is_answered(qtbot: Any, tree: MainWindow) -> None:
-    tree.outlook.start()
+    tree.forecasts.start()
     for ratio in (0.2, 0.35, 0.45, 0.7):
         tree.document.apply(
             edits.set_setting(tree.document.pipeline, "small", ("ratio",), ratio), "Change", "m"
         )
         qtbot.wait(15)
-    qtbot.waitUntil(lambda: "more" in tree.outlook.forecasts and not tree.outlook.waiting, timeout=30_000)
+    qtbot.waitUntil(lambda: "more" in tree.forecasts.by_stage and not tree.forecasts.waiting, timeout=30_000)
     alone = {f.id: f for f in WhatIf(tree.home).forecasts(tree.document.pipeline, Path())}
-    assert tree.outlook.forecasts == alone and alone["small"].params == 72250
+    assert tree.forecasts.by_stage == alone and alone["small"].params == 72250
 
 
 @pytest.mark.slow
@@ -164,16 +164,16 @@ def test_run_is_checked_first_and_leads_to_the_setting(qtbot: Any, tree: MainWin
     tree.document.apply(tree.document.pipeline.with_settings("small", impossible), "too small")
     tree.go("compare")
     tree.actions_.run.trigger()
-    dialog = tree.before.dialog
+    dialog = tree.check_before_run.dialog
     assert dialog is not None and dialog.isVisible() and tree.session.steered == "idle"
     assert dialog.run_button.text() == "Skip and run"
-    qtbot.waitUntil(lambda: not tree.before.checking.worker.running, timeout=60_000)
+    qtbot.waitUntil(lambda: not tree.check_before_run.checking.worker.running, timeout=60_000)
     assert dialog.heading.text() == "1 problem found" and dialog.run_button.text() == "Run all the same"
     link = dialog.findChild(QPushButton, "check-problem-0")
     assert link.text() == "Go to Small › Size"
     qtbot.mouseClick(link, Qt.MouseButton.LeftButton)
     assert tree.places.current == "pipeline" and tree.editor.selected.id == "small"  # type: ignore[union-attr]
-    assert tree.before.dialog is None and tree.session.steered == "idle"
+    assert tree.check_before_run.dialog is None and tree.session.steered == "idle"
 
 
 @pytest.mark.slow
@@ -182,29 +182,29 @@ def test_a_check_that_passes_shows_times_and_starts_the_run(
 ) -> None:
     QSettings().setValue("check-before-run", "true")
     started: list[bool] = []
-    tree.before.ready.disconnect()
-    tree.before.ready.connect(lambda: started.append(True))
+    tree.check_before_run.ready.disconnect()
+    tree.check_before_run.ready.connect(lambda: started.append(True))
     tree.actions_.run.trigger()
     qtbot.waitUntil(lambda: bool(started), timeout=90_000)
-    assert set(tree.outlook.times) == {"base", "small", "more"}
+    assert set(tree.forecasts.times) == {"base", "small", "more"}
     assert all(card.time for card in tree.editor.model.cards if card.kind == "stage")
     assert "on cpu" in tree.status.phase.whole
     tree.actions_.run.trigger()  # this document has passed: no second check
-    assert started == [True, True] and tree.before.dialog is None
+    assert started == [True, True] and tree.check_before_run.dialog is None
     tree.document.apply(edits.set_setting(tree.document.pipeline, "small", ("ratio",), 0.5), "Change")
-    assert tree.outlook.times == {}
+    assert tree.forecasts.times == {}
 
 
 def test_the_check_can_be_skipped_for_good(qtbot: Any, tree: MainWindow) -> None:
     QSettings().setValue("check-before-run", "true")
     started: list[bool] = []
-    tree.before.ready.disconnect()
-    tree.before.ready.connect(lambda: started.append(True))
+    tree.check_before_run.ready.disconnect()
+    tree.check_before_run.ready.connect(lambda: started.append(True))
     tree.actions_.run.trigger()
-    dialog = tree.before.dialog
+    dialog = tree.check_before_run.dialog
     assert dialog is not None
     dialog.every_time.setChecked(False)
     qtbot.mouseClick(dialog.run_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bool(started), timeout=60_000)
     tree.actions_.run.trigger()
-    assert started == [True, True] and tree.before.dialog is None
+    assert started == [True, True] and tree.check_before_run.dialog is None

@@ -18,7 +18,7 @@ from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from gui.base.theme import Theme
 from gui.compare import saving
-from gui.compare.reader import Reader
+from gui.compare.reader import RunReader
 from gui.compare.view import CompareView
 from gui.runs.run_results import read_results
 from gui.widgets.metric_cells import CHANGE, LABEL_BELOW, VERDICT
@@ -248,7 +248,7 @@ def add_predictions(*runs: RunFolder) -> None:
 @pytest.fixture
 def reader(view: CompareView, home: Home, run: RunFolder, other: RunFolder) -> Any:
     add_predictions(run, other)
-    made = Reader(home)
+    made = RunReader(home)
     made.attach(view)
     made.refresh(view.chosen.folders)
     made.list_runs()
@@ -270,7 +270,7 @@ def tick(qtbot: QtBot, view: CompareView, words: str) -> None:
 
 
 def test_runs_are_searched_ticked_compared_and_remembered(
-    qtbot: QtBot, view: CompareView, reader: Reader, other: RunFolder
+    qtbot: QtBot, view: CompareView, reader: RunReader, other: RunFolder
 ) -> None:
     qtbot.waitUntil(lambda: view.runs.list.list.model().rowCount() == 2)
     tick(qtbot, view, "second")
@@ -283,7 +283,7 @@ def test_runs_are_searched_ticked_compared_and_remembered(
 
 
 def test_accuracies_of_two_runs_are_paired_image_by_image(
-    qtbot: QtBot, view: CompareView, reader: Reader
+    qtbot: QtBot, view: CompareView, reader: RunReader
 ) -> None:
     qtbot.waitUntil(lambda: view.runs.list.list.model().rowCount() == 2)
     tick(qtbot, view, "second")
@@ -298,7 +298,7 @@ def test_accuracies_of_two_runs_are_paired_image_by_image(
 
 
 def test_times_of_other_machines_are_warned_of_and_not_compared(
-    qtbot: QtBot, view: CompareView, reader: Reader, other: RunFolder
+    qtbot: QtBot, view: CompareView, reader: RunReader, other: RunFolder
 ) -> None:
     other.update_info(machine={"processor": "another"})
     qtbot.waitUntil(lambda: view.runs.list.list.model().rowCount() == 2)
@@ -313,7 +313,9 @@ def test_times_of_other_machines_are_warned_of_and_not_compared(
     assert "no change of time or memory" in view.warning.text()
 
 
-def test_enter_shows_one_run_alone(qtbot: QtBot, view: CompareView, reader: Reader, other: RunFolder) -> None:
+def test_enter_shows_one_run_alone(
+    qtbot: QtBot, view: CompareView, reader: RunReader, other: RunFolder
+) -> None:
     qtbot.waitUntil(lambda: view.runs.list.list.model().rowCount() == 2)
     qtbot.mouseClick(view.runs, LEFT)
     qtbot.keyClicks(view.runs.list.search, "second")
@@ -324,7 +326,7 @@ def test_enter_shows_one_run_alone(qtbot: QtBot, view: CompareView, reader: Read
 
 
 def test_the_list_says_what_a_run_does_now(
-    qtbot: QtBot, view: CompareView, reader: Reader, other: RunFolder
+    qtbot: QtBot, view: CompareView, reader: RunReader, other: RunFolder
 ) -> None:
     def says(words: str) -> bool:
         model = view.runs.list._model
@@ -346,7 +348,7 @@ def test_the_list_says_what_a_run_does_now(
 
 
 def test_a_run_that_is_gone_is_told_and_left_out(
-    qtbot: QtBot, view: CompareView, reader: Reader, home: Home
+    qtbot: QtBot, view: CompareView, reader: RunReader, home: Home
 ) -> None:
     qtbot.waitUntil(lambda: not reader.worker.running)
     said: list[str] = []
@@ -367,7 +369,7 @@ def test_a_run_that_is_gone_is_told_and_left_out(
     ],
 )
 def test_a_report_is_saved(
-    qtbot: QtBot, view: CompareView, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot, view: CompareView, reader: RunReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     name: str, words: str,
 ) -> None:  # fmt: skip
     target = tmp_path / name
@@ -381,7 +383,7 @@ def test_a_report_is_saved(
 
 
 def test_a_report_that_cannot_be_written_is_told(
-    qtbot: QtBot, view: CompareView, reader: Reader, tmp_path: Path
+    qtbot: QtBot, view: CompareView, reader: RunReader, tmp_path: Path
 ) -> None:
     with qtbot.waitSignal(reader.failed) as signal:
         view.save.wanted.emit(tmp_path / "nowhere" / "page.html", "html")

@@ -65,7 +65,7 @@ def shown(window: MainWindow, qtbot: Any) -> MainWindow:
 @pytest.fixture
 def animals(window: MainWindow, folder: Path, qtbot: Any) -> MainWindow:
     """The window at Data, on the folder, as dropped into the window."""
-    window.dropped.take(folder)
+    window.dropped_files.take(folder)
     qtbot.waitUntil(lambda: window.data.view.header.title.text() == "animals", timeout=30_000)
     ready(window, qtbot)
     return window
@@ -247,7 +247,7 @@ def test_what_cannot_be_opened_is_explained_and_tried_again(
 ) -> None:
     place = tmp_path / "later"
     place.mkdir()
-    window.dropped.take(place)
+    window.dropped_files.take(place)
     view = window.data.view
     qtbot.waitUntil(lambda: view.empty.title.text().startswith("Expected images in"), timeout=30_000)
     for number in range(12):

@@ -23,7 +23,7 @@ def test_anchors_as_code_hosts_make_them() -> None:
 
 
 def test_every_link_inside_the_guide_leads_somewhere(window: MainWindow) -> None:
-    help = window.aids.show_guide()
+    help = window.dialogs.show_guide()
     known = {one.anchor for one in help.page.headings}
     wanted = set(re.findall(r"\]\(#([\w-]+)\)", guide.read(guide.GUIDE)))
     assert wanted and wanted <= known
@@ -45,7 +45,7 @@ def test_code_takes_the_ground_of_the_theme(window: MainWindow) -> None:
 def test_f1_opens_the_part_about_this_place(qtbot: Any, window: MainWindow, place: str) -> None:
     window.go(place)
     window.actions_.guide.trigger()
-    help = window.aids._help
+    help = window.dialogs._help
     assert help is not None and help.isVisible() and help.page.section() == place
     assert help.contents.currentItem().text(0).lower().startswith(place)
     help.close()
@@ -57,7 +57,7 @@ def test_f1_is_the_key(window: MainWindow) -> None:
 
 def test_search_back_and_forward(qtbot: Any, window: MainWindow) -> None:
     window.go("monitor")
-    help = window.aids.show_guide()
+    help = window.dialogs.show_guide()
     help.page.anchorClicked.emit(QUrl("#stopping-and-resuming"))
     assert help.page.section() == "stopping-and-resuming"
     qtbot.mouseClick(help.buttons["back"], Qt.MouseButton.LeftButton)
@@ -75,7 +75,7 @@ def test_search_back_and_forward(qtbot: Any, window: MainWindow) -> None:
 
 
 def test_the_reference_is_the_running_programs(window: MainWindow) -> None:
-    help = window.aids.show_reference()
+    help = window.dialogs.show_reference()
     titles = [one.title for one in help.page.headings]
     assert "Training" in titles and any(title.startswith("distil") for title in titles)
     assert "batch_size" in help.page.toPlainText() and "<part>" not in titles
@@ -89,7 +89,7 @@ def test_the_check_says_what_is_wrong_first(
         Check("Memory", "good", "16 GB"), Check("Display", "warning", "none", "Get one."), Check("torch", "bad", "broken", "Install it."),
     ))  # fmt: skip
     monkeypatch.setattr("gui.help.doctor.examine", lambda say: say("Memory") or found)
-    dialog = window.aids.check_installation()
+    dialog = window.dialogs.check_installation()
     assert isinstance(dialog, DoctorDialog)
     qtbot.waitUntil(lambda: dialog.table.rowCount() == 3, timeout=5000)
     assert dialog.heading.text() == "1 of 3 checks found something that will not work."
@@ -104,7 +104,7 @@ def test_the_check_says_what_is_wrong_first(
 
 
 def test_versions_can_be_copied(qtbot: Any, window: MainWindow) -> None:
-    about = window.aids.show_about()
+    about = window.dialogs.show_about()
     qtbot.mouseClick(about.findChild(object, "copy-versions"), Qt.MouseButton.LeftButton)
     text = QGuiApplication.clipboard().text()
     assert text.startswith("Espalier ") and "torch " in text and "Qt " in text

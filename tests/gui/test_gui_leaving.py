@@ -73,16 +73,16 @@ def test_ctrl_c_in_the_terminal_closes_the_window() -> None:
 def test_nothing_starts_in_a_window_that_is_closing(
     window: MainWindow, tiny: Pipeline, home: Home, tmp_path: Path
 ) -> None:
-    window.conductor.queue.add(tiny, tmp_path)
+    window.queue_runner.queue.add(tiny, tmp_path)
     event = QCloseEvent()
     window.closeEvent(event)
     assert event.isAccepted()
     window.warm_up()
     window.start.refresh()
-    window.conductor.start_next()
-    window.steering.start()
+    window.queue_runner.start_next()
+    window.run_controller.start()
     assert not any(worker.running for worker in window.findChildren(Worker))
-    assert len(window.conductor.queue.entries) == 1
+    assert len(window.queue_runner.queue.entries) == 1
     assert not home.runs.is_dir() or not any(home.runs.iterdir())
 
 

@@ -258,17 +258,17 @@ def test_a_queued_run_starts_by_itself(
     window = tiny_window
     window.messages.ask_with = lambda dialog: dialog.deleteLater() or "Add to the queue"  # type: ignore[func-returns-value]
     work("forever")
-    window.steering.start()
+    window.run_controller.start()
     qtbot.waitUntil(lambda: training(window), timeout=SOON)
     first = window.session.run.folder
-    window.steering.start()
+    window.run_controller.start()
     pane = window.monitor.queue
     assert pane is not None and pane.isVisible() and pane.list.item(0).text() == "1.  Tiny"
     assert not pane.start.isVisible()
     work("nothing")
     window.actions_.stop.trigger()
     qtbot.waitUntil(lambda: window.session.steered == "idle", timeout=SOON)
-    assert pane.start.isEnabled() and len(window.conductor.queue.entries) == 1  # who stops wants it quiet
+    assert pane.start.isEnabled() and len(window.queue_runner.queue.entries) == 1  # who stops wants it quiet
     with qtbot.waitSignal(window.session.run_ended, timeout=SOON) as signal:
         qtbot.mouseClick(pane.start, Qt.MouseButton.LeftButton)
     assert signal.args == ["completed"] and window.session.run.folder != first
@@ -284,10 +284,10 @@ def test_the_next_run_follows_a_completed_one(
     work("nothing")
     window.session.run_ended.connect(ended.append)
     for _ in range(2):
-        window.conductor.queue.add(window.document.pipeline, window.document.base)
-    window.conductor.start_next()
+        window.queue_runner.queue.add(window.document.pipeline, window.document.base)
+    window.queue_runner.start_next()
     qtbot.waitUntil(lambda: ended == ["completed", "completed"], timeout=SOON)
-    assert not window.conductor.queue.entries
+    assert not window.queue_runner.queue.entries
 
 
 def test_quit_when_it_is_done(
@@ -298,7 +298,7 @@ def test_quit_when_it_is_done(
     window = tiny_window
     window.messages.ask_with = lambda dialog: dialog.deleteLater() or "Quit when it is done"  # type: ignore[func-returns-value]
     work("until_told")
-    window.steering.start()
+    window.run_controller.start()
     qtbot.waitUntil(lambda: training(window), timeout=SOON)
     window.close()
     assert window.isVisible() and window.session.steered == "running"

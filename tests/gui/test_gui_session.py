@@ -174,7 +174,7 @@ def test_an_interrupted_run_opens_as_interrupted(
     os.kill(process_of(tiny_window), signal.SIGKILL)
     qtbot.waitUntil(lambda: not run.active, timeout=SOON)
     other = make_window()
-    other.steering.show(RunFolder.open(run.folder), replay=True)
+    other.run_controller.show(RunFolder.open(run.folder), replay=True)
     assert other.session.steered == "idle" and not other.monitor.left.isVisible()
     assert [stage.status for stage in other.session.state.stages.values()] == [
         "interrupted",

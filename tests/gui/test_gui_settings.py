@@ -24,7 +24,7 @@ from gui.shell.main_window import MainWindow
 
 @pytest.fixture
 def dialog(qtbot: Any, window: MainWindow) -> SettingsDialog:
-    made = window.aids.show_settings()
+    made = window.dialogs.show_settings()
     qtbot.waitExposed(made)
     return made
 
@@ -86,7 +86,7 @@ def test_a_change_counts_at_once_and_is_remembered(
     assert window.session.options() == {"device": "auto", "threads": 2}
     dialog.show_page("General")
     dialog.awake.click()
-    assert not window.aids.settings.keep_awake and window.aids.settings.notify
+    assert not window.dialogs.settings.keep_awake and window.dialogs.settings.notify
 
 
 def test_theme_in_the_settings_and_in_the_menu_agree(window: MainWindow, dialog: SettingsDialog) -> None:
@@ -97,9 +97,9 @@ def test_theme_in_the_settings_and_in_the_menu_agree(window: MainWindow, dialog:
 
 
 def test_a_policy_limits_the_threads(qtbot: Any, window: MainWindow) -> None:
-    aids = window.aids
+    dialogs = window.dialogs
     made = SettingsDialog(
-        window, aids.settings, window.theme, aids.jobs, window.messages, Policy(threads=4, device="cpu")
+        window, dialogs.settings, window.theme, dialogs.jobs, window.messages, Policy(threads=4, device="cpu")
     )
     assert made.threads.maximum() == 4
     made.deleteLater()
@@ -115,7 +115,7 @@ def test_clearing_asks_and_adds_up_again(qtbot: Any, window: MainWindow, home: H
         return "Clear caches"
 
     window.messages.ask_with = answer
-    made = window.aids.show_settings("Storage")
+    made = window.dialogs.show_settings("Storage")
     page = made.storage
     qtbot.waitUntil(lambda: page.sizes["runs"].text() != "…", timeout=5000)
     assert page.buttons["cache"].isEnabled() and page.folder.text() == str(home.folder)
@@ -134,8 +134,8 @@ def test_a_data_set_is_fetched_with_progress_and_cancel(
             control.checkpoint()
 
     monkeypatch.setattr("core.data.download.download", download)
-    monkeypatch.setattr(window.aids.jobs, "list_weights", lambda: None)
-    page = window.aids.show_settings("Downloads").downloads
+    monkeypatch.setattr(window.dialogs.jobs, "list_weights", lambda: None)
+    page = window.dialogs.show_settings("Downloads").downloads
     page.folder.setText(str(tmp_path))
     qtbot.mouseClick(page.buttons["set-cifar-10"], Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: page.words.whole == "Downloading CIFAR-10: 25 %", timeout=5000)
@@ -148,9 +148,9 @@ def test_a_data_set_is_fetched_with_progress_and_cancel(
 
 
 def test_weights_say_whether_they_are_here(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(window.aids.jobs, "list_weights", lambda: None)
-    page = window.aids.show_settings("Downloads").downloads
-    window.aids.jobs.weights_found.emit([
+    monkeypatch.setattr(window.dialogs.jobs, "list_weights", lambda: None)
+    page = window.dialogs.show_settings("Downloads").downloads
+    window.dialogs.jobs.weights_found.emit([
         {"id": "resnet50", "title": "ResNet-50", "path": "/w/a.pth", "bytes": 102_000_000},
         {"id": "resnet18", "title": "ResNet-18", "path": "/w/b.pth", "bytes": 0},
     ])  # fmt: skip
@@ -163,7 +163,7 @@ def test_trust_can_be_taken_back(qtbot: Any, window: MainWindow, tmp_path: Path)
     file = tmp_path / "own_net.py"
     file.write_text("x = 1")
     TrustList.default().trust(file)
-    page = window.aids.show_settings("Trusted files").trust
+    page = window.dialogs.show_settings("Trusted files").trust
     assert page.tree.topLevelItem(0).text(0) == "own_net.py" and not page.off.isEnabled()
     page.tree.setCurrentItem(page.tree.topLevelItem(0))
     qtbot.mouseClick(page.off, Qt.MouseButton.LeftButton)

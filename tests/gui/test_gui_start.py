@@ -268,7 +268,7 @@ def test_a_run_from_elsewhere_that_was_opened_can_be_compared(
     picker = start.compare.runs.list
     qtbot.waitUntil(lambda: picker._model.rowCount() == 4, timeout=10_000)
     assert picker.count.text() == "1 of 4 compared"
-    start.steering.choose(runs[0].folder)
+    start.run_controller.choose(runs[0].folder)
     place = next(n for n in range(4) if picker._model.item(n).toolTip() == str(away))
     picker._toggle(picker._proxy.index(place, 0))
     qtbot.waitUntil(lambda: start.compare.runs.text() == "Runs: 2")

@@ -109,18 +109,18 @@ class Missing:
 def test_nothing_is_measured_while_a_run_goes_on_or_before_it_is_allowed(
     window: MainWindow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outlook, started = window.outlook, []
-    monkeypatch.setattr(outlook.measurer, "start", lambda title, job: started.append(title))
-    outlook._memory.append(type("Asked", (), {"unmeasured": [Missing()]})())
-    outlook._measure()
+    forecasts, started = window.forecasts, []
+    monkeypatch.setattr(forecasts.measurer, "start", lambda title, job: started.append(title))
+    forecasts._memory.append(type("Asked", (), {"unmeasured": [Missing()]})())
+    forecasts._measure()
     assert started == []  # nobody has allowed it
-    outlook.measures = True
-    outlook.set_running(True)
-    outlook._measure()
+    forecasts.measures = True
+    forecasts.set_running(True)
+    forecasts._measure()
     assert started == []
-    outlook.set_running(False)
+    forecasts.set_running(False)
     assert started == ["measuring how fast this machine is"]
-    outlook._measured_machine(["k"])
-    outlook._rest.stop()
-    outlook._measure()
+    forecasts._measured_machine(["k"])
+    forecasts._rest.stop()
+    forecasts._measure()
     assert len(started) == 1  # what could not be measured is not tried again

@@ -108,7 +108,7 @@ def test_every_place_can_be_reached(window: MainWindow) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", recipes.recipes(), ids=lambda recipe: recipe.path.stem)
 def test_every_recipe_opens_without_a_problem(window: MainWindow, recipe: recipes.Recipe) -> None:
-    window.desk.open_path(recipe.path)
+    window.document_files.open_path(recipe.path)
     assert window.document.pipeline.name == recipe.name and not window.document.problems
     assert window.document.path is None
     for row in range(window.editor.model.rowCount()):
@@ -211,9 +211,9 @@ def test_a_file_name_is_proposed_and_completed(
 
     monkeypatch.setattr("gui.shell.document_files.QFileDialog.getSaveFileName", choose)
     window.document.apply(edits.set_key(window.document.pipeline, "name", "Half / INT8: v2"), "rename")
-    assert window.desk.save_as() and proposed == ["half-int8-v2.espalier.yaml"]
+    assert window.document_files.save_as() and proposed == ["half-int8-v2.espalier.yaml"]
     assert documents.load(tmp_path / "mine.espalier.yaml").name == "Half / INT8: v2"
-    assert window.desk.save_as() and proposed[1] == "mine.espalier.yaml"
+    assert window.document_files.save_as() and proposed[1] == "mine.espalier.yaml"
 
 
 def test_a_pipeline_is_saved_and_opened_again(
@@ -224,7 +224,7 @@ def test_a_pipeline_is_saved_and_opened_again(
         "gui.shell.document_files.QFileDialog.getSaveFileName", lambda *_args: (str(target), "")
     )
     window.document.apply(edits.set_key(window.document.pipeline, "name", "Mine"), "rename")
-    assert window.desk.save()
+    assert window.document_files.save()
     assert documents.load(target).name == "Mine"
     assert window.windowTitle() == "mine.yaml[*] — Espalier" and not window.document.modified
 
@@ -245,7 +245,7 @@ def test_unsaved_changes_are_asked_about(
     monkeypatch.setattr("gui.shell.document_files.QFileDialog.getSaveFileName", lambda *_args: ("", ""))
     window.messages.ask_with = reply
     window.document.apply(edits.set_key(window.document.pipeline, "name", "Changed"), "rename")
-    window.desk.open_path(recipes.FOLDER / "r1-resnet50.yaml")
+    window.document_files.open_path(recipes.FOLDER / "r1-resnet50.yaml")
     assert len(asked) == 1 and "not saved" in asked[0]
     assert (window.document.pipeline.name != "Changed") == opened
 
@@ -258,7 +258,7 @@ def test_what_cannot_be_opened_is_said(
     broken = tmp_path / "broken.yaml"
     broken.write_text("espalier: 1\nname: x\nstages: 3\n", encoding="utf-8")
     for path in (broken, tmp_path / "nothing.yaml", tmp_path):
-        window.desk.open_path(path)
+        window.document_files.open_path(path)
     assert len(said) == 3 and "line" in said[0][2] and window.document.pipeline.name == "Quick tour"
 
 

@@ -49,7 +49,7 @@ def in_settings(dialog: SettingsDialog) -> Iterator[tuple[str, ...]]:
 
 @pytest.fixture
 def ways(window: MainWindow, qtbot: Any) -> set[tuple[str, ...]]:
-    dialog = window.aids.show_settings()
+    dialog = window.dialogs.show_settings()
     found = {*in_menus(window.menuBar()), *in_settings(dialog)}
     dialog.close()
     return found
