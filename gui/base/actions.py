@@ -78,13 +78,13 @@ def make_actions(window: QMainWindow) -> Actions:
     """All actions, with texts, shortcuts and tooltips; none is connected yet."""
 
     def action(name: str, text: str, tip: str, shortcut: str | QKeySequence.StandardKey = "") -> QAction:
-        made = QAction(text, window)
-        made.setObjectName(name)
-        made.setToolTip(tip)
-        made.setStatusTip(tip)
+        action = QAction(text, window)
+        action.setObjectName(name)
+        action.setToolTip(tip)
+        action.setStatusTip(tip)
         if shortcut:
-            made.setShortcut(QKeySequence(shortcut))
-        return made
+            action.setShortcut(QKeySequence(shortcut))
+        return action
 
     standard = QKeySequence.StandardKey
     return Actions(

@@ -139,10 +139,12 @@ class Messages:
         """An expected failure."""
         return self.failure(failure(error), tr("This did not work"))
 
-    def failure(self, found: Failure, title: str = "") -> MessageDialog:
+    def failure(self, failure: Failure, title: str = "") -> MessageDialog:
         """A job's failure; what nobody foresaw gets the crash dialog's title."""
-        title = title or (tr("This did not work") if found.expected else tr("Something unexpected happened"))
-        return self._open("error", title, found.message, found.advice, found.details)
+        title = title or (
+            tr("This did not work") if failure.expected else tr("Something unexpected happened")
+        )
+        return self._open("error", title, failure.message, failure.advice, failure.details)
 
     def inform(self, title: str, message: str, advice: str = "", details: str = "") -> MessageDialog:
         """Something to know."""

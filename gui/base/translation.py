@@ -15,8 +15,8 @@ LANGUAGES = RESOURCES / "languages"
 
 def tr(text: str, /, **words: object) -> str:
     """`text` in the person's language, with `words` in the places that it names: `tr("Saved {name}.", name=…)`."""
-    said = QCoreApplication.translate("", text)
-    return said.format(**words) if words else said
+    translated = QCoreApplication.translate("", text)
+    return translated.format(**words) if words else translated
 
 
 def QT_TR_NOOP(text: str) -> str:
@@ -26,11 +26,11 @@ def QT_TR_NOOP(text: str) -> str:
 
 def speak(app: QCoreApplication, locale: QLocale | None = None, folder: Path = LANGUAGES) -> bool:
     """Speak the person's language where there is a translation; Qt's own dialogs follow."""
-    wanted, own = locale or QLocale(), QTranslator(app)
-    if not own.load(wanted, "espalier", "_", str(folder)):
+    language, translator = locale or QLocale(), QTranslator(app)
+    if not translator.load(language, "espalier", "_", str(folder)):
         return False
-    app.installTranslator(own)
+    app.installTranslator(translator)
     qt = QTranslator(app)
-    if qt.load(wanted, "qtbase", "_", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
+    if qt.load(language, "qtbase", "_", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
         app.installTranslator(qt)
     return True

@@ -163,7 +163,7 @@ class _Thread(QThread):
         self.setStackSize(_STACK)
         self._job, self._control = job, control
         self._lock = threading.Lock()
-        self._said: list[Any] = []
+        self._items: list[Any] = []
         self.outcome: _Outcome | None = None
 
     def run(self) -> None:
@@ -180,16 +180,16 @@ class _Thread(QThread):
 
     def _say(self, item: Any) -> None:
         with self._lock:
-            first = not self._said
-            self._said.append(item)
+            first = not self._items
+            self._items.append(item)
         if first:
             self.woken.emit()
 
     def take(self) -> list[Any]:
         """What was said since the last call."""
         with self._lock:
-            said, self._said = self._said, []
-        return said
+            items, self._items = self._items, []
+        return items
 
 
 def give_memory_back() -> None:

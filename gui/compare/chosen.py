@@ -17,7 +17,7 @@ class ChosenRuns:
     def __init__(self, ticked: Sequence[str], remember: Callable[[list[str]], None]):
         self.current = ""
         self._ticked, self._remember = list(ticked), remember
-        self._known: dict[str, ComparedRun] = {}
+        self._read_runs: dict[str, ComparedRun] = {}
 
     @property
     def folders(self) -> list[str]:
@@ -26,24 +26,24 @@ class ChosenRuns:
 
     def runs(self) -> list[ComparedRun]:
         """Those that are known by now and have something to compare."""
-        known = [self._known[folder] for folder in self.folders if folder in self._known]
-        return [run for run in known if run.reports or run.folder == self.current]
+        read_runs = [self._read_runs[folder] for folder in self.folders if folder in self._read_runs]
+        return [run for run in read_runs if run.reports or run.folder == self.current]
 
     def show_results(self, results: Results | None) -> None:
         """Make this the current run; who answered which image right follows when it is read."""
         self.current = str(results.run.folder) if results else ""
         if results is None:
             return
-        kept = self._known.get(self.current)
+        previous = self._read_runs.get(self.current)
         fresh = from_parts(results.run, results.pipeline, results.reports, predictions=False)
-        if kept is not None and kept.reports == fresh.reports:
-            fresh.images, fresh.right = kept.images, kept.right
+        if previous is not None and previous.reports == fresh.reports:
+            fresh.images, fresh.right = previous.images, previous.right
         self.take([fresh])
 
     def take(self, runs: Sequence[ComparedRun]) -> None:
         """Know these runs; those that are no longer compared are forgotten."""
-        known = {**self._known, **{run.folder: run for run in runs}}
-        self._known = {folder: known[folder] for folder in self.folders if folder in known}
+        read_runs = {**self._read_runs, **{run.folder: run for run in runs}}
+        self._read_runs = {folder: read_runs[folder] for folder in self.folders if folder in read_runs}
 
     def tick(self, folder: str, on: bool) -> None:
         """Compare a run, or no longer."""

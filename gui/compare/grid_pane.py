@@ -34,8 +34,8 @@ class HeatModel(QAbstractTableModel):
     def show_map(self, shown: HeatMap | None) -> None:
         self.beginResetModel()
         self.map = shown
-        known = [value for row in shown.cells for value in row if value is not None] if shown else []
-        self._low, self._high = (min(known), max(known)) if known else (0.0, 0.0)
+        values = [value for row in shown.cells for value in row if value is not None] if shown else []
+        self._low, self._high = (min(values), max(values)) if values else (0.0, 0.0)
         self.endResetModel()
 
     _low = _high = 0.0

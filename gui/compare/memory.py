@@ -9,14 +9,14 @@ from PySide6.QtCore import QSettings
 
 from core.common.logs import in_a_line
 from core.records.metrics import METRICS
-from gui.compare.state import LABEL, DeskState
+from gui.compare.state import LABEL, ComparisonState
 
 _log = logging.getLogger(__name__)
 
 _KEY = "compare/"
 
 
-def recall(state: DeskState) -> None:
+def recall(state: ComparisonState) -> None:
     """Set columns, order, pin and axes as they were left; what is unknown by now is passed over."""
     columns = _read("columns")
     if isinstance(columns, list):
@@ -31,7 +31,7 @@ def recall(state: DeskState) -> None:
     state.pin = pin if isinstance(pin, str) else ""
 
 
-def remember(state: DeskState, names: Collection[str]) -> None:
+def remember(state: ComparisonState, names: Collection[str]) -> None:
     """Keep those of columns, order, pin and axes that are named."""
     for name in names:
         _write(name, getattr(state, name))
@@ -39,8 +39,8 @@ def remember(state: DeskState, names: Collection[str]) -> None:
 
 def recall_runs() -> list[str]:
     """The folders that were chosen."""
-    found = _read("runs")
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+    folders = _read("runs")
+    return [each for each in folders if isinstance(each, str)] if isinstance(folders, list) else []
 
 
 def remember_runs(folders: list[str]) -> None:
@@ -49,8 +49,8 @@ def remember_runs(folders: list[str]) -> None:
 
 def recall_widths() -> dict[str, int]:
     """Widths of columns that were dragged, by metric id."""
-    found = _read("widths")
-    return {name: width for name, width in found.items() if isinstance(width, int)} if isinstance(found, dict) else {}  # fmt: skip
+    widths = _read("widths")
+    return {name: width for name, width in widths.items() if isinstance(width, int)} if isinstance(widths, dict) else {}  # fmt: skip
 
 
 def remember_widths(widths: dict[str, int]) -> None:

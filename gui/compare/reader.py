@@ -21,7 +21,7 @@ _PATIENCE = 0.4  # seconds without anything to see
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RunEntry:
     """One run to choose; `words` is what a search looks through."""
 
     folder: str
@@ -30,9 +30,9 @@ class Entry:
     words: str
 
 
-def entries(home: Home) -> list[Entry]:
+def entries(home: Home) -> list[RunEntry]:
     """The runs of this home and those from elsewhere, newest first; read from their `run.json` alone."""
-    found = []
+    listed = []
     for line in list_runs(home):
         parts = [
             line.when,
@@ -42,8 +42,8 @@ def entries(home: Home) -> list[Entry]:
         ]
         about = " · ".join(part for part in parts if part)
         words = " ".join([line.folder.name, line.name, line.pipeline, about, line.notes])
-        found.append(Entry(str(line.folder), line.name, about, words.casefold()))
-    return found
+        listed.append(RunEntry(str(line.folder), line.name, about, words.casefold()))
+    return listed
 
 
 class RunReader(QObject):
@@ -52,22 +52,22 @@ class RunReader(QObject):
     The list is read anew each time that it is opened and when a run has ended: a status is of now.
 
     Signals:
-        listed: every `Entry`.
+        listed: every `RunEntry`.
         read: the `ComparedRun`s that were wished for, in their order, as far as they are read.
-        said: a sentence for the status bar.
+        status_message: a sentence for the status bar.
         failed: a `Failure`.
     """
 
     listed = Signal(list)
     read = Signal(list)
-    said = Signal(str)
+    status_message = Signal(str)
     failed = Signal(object)
 
     def __init__(self, home: Home, parent: QObject | None = None):
         super().__init__(parent)
         self._home = home
         self.worker, self.lister, self.writer = Worker(self), Worker(self), Worker(self)
-        self._wished: list[str] = []
+        self._requested: list[str] = []
         self._again = self._list_again = self._shown = False
         self._started = 0.0
         self._runs: list[ComparedRun] = []
@@ -77,7 +77,9 @@ class RunReader(QObject):
         self.lister.completed.connect(self.listed.emit)
         self.lister.ended.connect(self._lister_ended)
         self.lister.failed.connect(self.failed.emit)
-        self.writer.completed.connect(lambda path: self.said.emit(tr("Written to {path}.", path=path)))
+        self.writer.completed.connect(
+            lambda path: self.status_message.emit(tr("Written to {path}.", path=path))
+        )
         self.writer.failed.connect(self.failed.emit)
 
     def attach(self, view: Any) -> None:
@@ -102,7 +104,7 @@ class RunReader(QObject):
 
     def refresh(self, folders: Sequence[str]) -> None:
         """Read these runs."""
-        self._wished = list(folders)
+        self._requested = list(folders)
         if self.worker.running:
             self._again = True
             self.worker.stop()
@@ -119,19 +121,19 @@ class RunReader(QObject):
             return path
 
         if self.writer.running:
-            self.said.emit(tr("A report is being written already."))
+            self.status_message.emit(tr("A report is being written already."))
         else:
             self.writer.start(tr("the report"), job)
 
     def _start(self) -> None:
-        home, folders = self._home, [Path(each) for each in self._wished]
+        home, folders = self._home, [Path(folder) for folder in self._requested]
         self._again, self._runs = False, []
         self._shown, self._started = False, time.monotonic()
 
         def job(control: RunControl, say: Say) -> None:
-            for found in read_all(home, folders):
+            for run in read_all(home, folders):
                 control.checkpoint()
-                say(found)
+                say(run)
 
         self.worker.start(tr("reading runs"), job)
 
@@ -142,7 +144,7 @@ class RunReader(QObject):
             if isinstance(item, ComparedRun):
                 self._runs.append(item)
             elif isinstance(item, EspalierError):
-                self.said.emit(str(item))
+                self.status_message.emit(str(item))
         if early and self._runs and not self._again:
             self._shown = True
             self.read.emit(list(self._runs))
@@ -150,5 +152,5 @@ class RunReader(QObject):
     def _ended(self) -> None:
         if self._again:
             self._start()
-        elif self._runs or not self._wished:
+        elif self._runs or not self._requested:
             self.read.emit(list(self._runs))

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from gui.base import theme
 from gui.base.translation import tr
-from gui.compare.reader import Entry
+from gui.compare.reader import RunEntry
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
 
@@ -42,7 +42,7 @@ class RunList(QFrame):
         super().__init__(parent, Qt.WindowType.Popup)
         self.setObjectName("run-list")
         self.setProperty("role", "popup")
-        self._entries: list[Entry] = []
+        self._entries: list[RunEntry] = []
         self._model = QStandardItemModel(self)
         self._proxy = QSortFilterProxyModel(self)
         self._proxy.setSourceModel(self._model)
@@ -77,7 +77,7 @@ class RunList(QFrame):
         layout.addLayout(foot)
         self.resize(_WIDTH, _HEIGHT)
 
-    def show_entries(self, entries: Sequence[Entry]) -> None:
+    def show_entries(self, entries: Sequence[RunEntry]) -> None:
         """Offer these runs; nothing moves below a person's hands where they are as before."""
         if list(entries) == self._entries:
             return

@@ -12,7 +12,7 @@ from core.comparison.report import as_format, as_html
 from core.records.metrics import MetricKind
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
-from gui.compare.state import DeskState
+from gui.compare.state import ComparisonState
 
 NAMES = {"csv": "CSV", "markdown": "Markdown", "latex": "LaTeX"}
 _COPIES = (("csv", QT_TR_NOOP("As CS&V, every metric"), ""), ("markdown", QT_TR_NOOP("As &Markdown"), "Ctrl+Shift+C"), ("latex", QT_TR_NOOP("As &LaTeX"), ""))  # fmt: skip
@@ -68,9 +68,9 @@ class SaveButton(QPushButton):
         start = str(Path.home() / "comparison.html")
         chosen, kind = ask_for_file(self, start)
         if chosen:
-            given = next((form for form, suffix in _SUFFIXES.items() if chosen.endswith(suffix)), "")
-            form = given or _FILES.get(kind, "html")
-            self.wanted.emit(Path(chosen if given else f"{chosen}{_SUFFIXES[form]}"), form)
+            typed_format = next((form for form, suffix in _SUFFIXES.items() if chosen.endswith(suffix)), "")
+            form = typed_format or _FILES.get(kind, "html")
+            self.wanted.emit(Path(chosen if typed_format else f"{chosen}{_SUFFIXES[form]}"), form)
 
 
 def ask_for_file(parent: QWidget, start: str) -> tuple[str, str]:
@@ -78,7 +78,7 @@ def ask_for_file(parent: QWidget, start: str) -> tuple[str, str]:
     return QFileDialog.getSaveFileName(parent, tr("Save the report"), start, ";;".join(map(tr, _FILES)))
 
 
-def text_of(state: DeskState, rows: list[Row], kinds: list[MetricKind], form: str) -> Callable[[], str]:
+def text_of(state: ComparisonState, rows: list[Row], kinds: list[MetricKind], form: str) -> Callable[[], str]:
     """A function that makes the text of what is shown now, to be called wherever there is time."""
     runs, axes, limits = list(state.runs), state.axes, dict(state.limits)
     shown_rows, shown_kinds = list(rows), list(kinds)

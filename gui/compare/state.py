@@ -17,7 +17,7 @@ LABEL = "label"  # sorts by the first column
 
 
 @dataclass(slots=True)
-class DeskState:
+class ComparisonState:
     """Runs, and how a person wants to see them.
 
     Attributes:
@@ -38,58 +38,60 @@ class DeskState:
     order: tuple[str, bool] = ("", False)
     limits: dict[str, float] = field(default_factory=dict)
     axes: tuple[str, str] = ("latency_ms", "top1")
-    _own: list[Row] = field(default_factory=list)
-    _made: dict[str, tuple[ComparedRun, str, list[Row]]] = field(default_factory=dict)
+    _plain_rows: list[Row] = field(default_factory=list)
+    _cached_rows: dict[str, tuple[ComparedRun, str, list[Row]]] = field(default_factory=dict)
     _pinned: tuple[str, list[Row]] = ("", [])
 
     def show_runs(self, runs: Sequence[ComparedRun]) -> None:
         """Compare these runs."""
         self.runs = list(runs)
         labels = run_labels(self.runs)
-        made = {run.folder: self._rows_of(run, labels[run.folder]) for run in self.runs}
-        self._made = {run.folder: (run, labels[run.folder], made[run.folder]) for run in self.runs}
-        self._own = [row for rows in made.values() for row in rows]
+        rows_by_run = {run.folder: self._rows_of(run, labels[run.folder]) for run in self.runs}
+        self._cached_rows = {
+            run.folder: (run, labels[run.folder], rows_by_run[run.folder]) for run in self.runs
+        }
+        self._plain_rows = [row for rows in rows_by_run.values() for row in rows]
         self._pinned = ("", [])
 
     def _rows_of(self, run: ComparedRun, label: str) -> list[Row]:
         """A run's rows, made once for as long as nothing of it changes."""
-        kept = self._made.get(run.folder)
-        return kept[2] if kept and kept[0] is run and kept[1] == label else run.rows(label)
+        previous = self._cached_rows.get(run.folder)
+        return previous[2] if previous and previous[0] is run and previous[1] == label else run.rows(label)
 
     @property
     def rows(self) -> list[Row]:
         """Every row, compared with the pinned one."""
         if not self.pin:
-            return self._own
+            return self._plain_rows
         if self._pinned[0] != self.pin:
-            self._pinned = (self.pin, pinned(self._own, self.pin))
+            self._pinned = (self.pin, pinned(self._plain_rows, self.pin))
         return self._pinned[1]
 
     @property
     def base(self) -> Row | None:
         """The pinned row, where it is among the rows."""
-        return next((row for row in self._own if self.pin and row.id == self.pin), None)
+        return next((row for row in self._plain_rows if self.pin and row.id == self.pin), None)
 
     def visible(self) -> list[Row]:
         """The rows that are shown, in order; a pinned row stands first."""
-        rows = [row for row in self.rows if row.id not in self.hidden and self._found(row)]
+        rows = [row for row in self.rows if row.id not in self.hidden and self._matches_search(row)]
         name, descending = self.order
         if name:
-            known = [row for row in rows if _key(row, name) is not None]
-            known.sort(key=lambda row: _key(row, name), reverse=descending)  # type: ignore[arg-type, return-value]
-            rows = known + [row for row in rows if _key(row, name) is None]
+            measured = [row for row in rows if _key(row, name) is not None]
+            measured.sort(key=lambda row: _key(row, name), reverse=descending)  # type: ignore[arg-type, return-value]
+            rows = measured + [row for row in rows if _key(row, name) is None]
             rows.sort(key=lambda row: row.id != self.pin)
         return rows
 
     def available(self) -> list[MetricKind]:
         """Every column that has a value somewhere."""
-        there = {name for row in self._own for name in row.metrics}
+        there = {name for row in self._plain_rows for name in row.metrics}
         return [kind for kind in METRICS.values() if kind.id in there]
 
     def kinds(self) -> list[MetricKind]:
         """The columns that are shown."""
         if self.columns is None:
-            return columns_with_values(self._own)
+            return columns_with_values(self._plain_rows)
         there = {kind.id for kind in self.available()}
         return [METRICS[name] for name in self.columns if name in there]
 
@@ -115,38 +117,40 @@ class DeskState:
 
     def warnings(self) -> list[str]:
         """What a person has to know before comparing, in sentences."""
-        found = []
+        sentences = []
         rows, base = self.rows, self.base
         others = [row for row in rows if base is not None and row.id != base.id]
         if base is not None and any(conditions_differ(row, base) for row in others):
-            found.append(
+            sentences.append(
                 tr(
                     "Some rows were measured on another machine or runtime than the baseline: "
                     "no change of time or memory is stated for them."
                 )
             )
         elif base is None and mixed_conditions(self.runs):
-            found.append(MIXED)
+            sentences.append(MIXED)
         if base is not None and any(images_differ(row, base) for row in others):
-            found.append(tr("Some rows were judged on other test images: no change of accuracy is stated."))
+            sentences.append(
+                tr("Some rows were judged on other test images: no change of accuracy is stated.")
+            )
         elif base is None and mixed_images(self.runs):
-            found.append(MIXED_IMAGES)
-        return found
+            sentences.append(MIXED_IMAGES)
+        return sentences
 
     def compared_stages(self, rows: Collection[Row]) -> list[tuple[ComparedRun, StageReport, str]]:
         """The stages of these rows, each once, with a name to put above their settings."""
         several = len({row.origin.folder for row in rows if row.origin}) > 1
-        found: dict[tuple[str, str], tuple[ComparedRun, StageReport, str]] = {}
+        stages: dict[tuple[str, str], tuple[ComparedRun, StageReport, str]] = {}
         for row in rows:
             run, report = self.run_of(row), row.report
             if run is None or report is None or row.origin is None:
                 continue
             seed = tr(" · seed {seed}", seed=report.seed) if "@" in report.key else ""
             name = f"{report.name}{seed}" + (f"\n{row.origin.run}" if several else "")
-            found.setdefault((run.folder, report.key), (run, report, name))
-        return list(found.values())
+            stages.setdefault((run.folder, report.key), (run, report, name))
+        return list(stages.values())
 
-    def _found(self, row: Row) -> bool:
+    def _matches_search(self, row: Row) -> bool:
         if not self.words.strip():
             return True
         parts = [row.label, row.artefact.label if row.artefact else "", row.origin.run if row.origin else ""]

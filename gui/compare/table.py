@@ -78,9 +78,9 @@ class ComparisonTable(MetricTable):
         for place in places:
             selection.select(self.metrics.index(place, 0), self.metrics.index(place, last))
         if places:
-            here = self.metrics.index(places[0], max(self.currentIndex().column(), 0))
-            self.selectionModel().setCurrentIndex(here, QItemSelectionModel.SelectionFlag.NoUpdate)
-            self.scrollTo(here)
+            current = self.metrics.index(places[0], max(self.currentIndex().column(), 0))
+            self.selectionModel().setCurrentIndex(current, QItemSelectionModel.SelectionFlag.NoUpdate)
+            self.scrollTo(current)
         self.selectionModel().select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
 
     def show_order(self, name: str, descending: bool) -> None:

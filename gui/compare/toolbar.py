@@ -5,7 +5,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 from gui.base import theme
 from gui.base.translation import tr
 from gui.compare.columns import ColumnButton, ColumnMenu
-from gui.compare.state import DeskState
+from gui.compare.state import ComparisonState
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.search_box import SearchBox
 
@@ -35,7 +35,7 @@ class Toolbar(QWidget):
         row.addWidget(self.unpin)
         row.addWidget(self.unhide)
 
-    def show_state(self, state: DeskState) -> None:
+    def show_state(self, state: ComparisonState) -> None:
         """The pinned row by its name, and how many rows are hidden."""
         base = state.base
         several = base is not None and base.origin is not None and len(state.runs) > 1

@@ -15,10 +15,10 @@ from gui.compare.chosen import ChosenRuns
 from gui.compare.columns import ColumnMenu
 from gui.compare.panes import Panes
 from gui.compare.pareto_plot import ParetoPlot
-from gui.compare.reader import Entry
+from gui.compare.reader import RunEntry
 from gui.compare.run_picker import RunButton
 from gui.compare.saving import NAMES, CopyButton, SaveButton, text_of
-from gui.compare.state import DeskState
+from gui.compare.state import ComparisonState
 from gui.compare.table import ComparisonTable
 from gui.compare.toolbar import Toolbar
 from gui.compare.wording import about, legend, title
@@ -28,27 +28,27 @@ from gui.widgets.metric_table import MetricModel
 
 
 class CompareView(QWidget):
-    """Shows a `DeskState`.
+    """Shows a `ComparisonState`.
 
     Signals:
         wanted: folders of the runs to read.
         list_wanted: the list of runs is opened, and shall be as they are now.
         run_chosen: the folder of the one run to show.
         write_wanted: a file, and a function that makes its text.
-        said: a sentence for the status bar.
+        status_message: a sentence for the status bar.
     """
 
     wanted = Signal(list)
     list_wanted = Signal()
     run_chosen = Signal(object)
     write_wanted = Signal(object, object)
-    said = Signal(str)
+    status_message = Signal(str)
 
     def __init__(self, open_run: QAction, run: QAction):
         super().__init__()
         self.setObjectName("place-compare")
         self.results: Results | None = None
-        self.state = DeskState()
+        self.state = ComparisonState()
         memory.recall(self.state)
         self.chosen = ChosenRuns(memory.recall_runs(), memory.remember_runs)
         self.model = MetricModel()
@@ -157,7 +157,7 @@ class CompareView(QWidget):
         self.chosen.take(runs)
         self._show_runs()
 
-    def show_entries(self, entries: Sequence[Entry]) -> None:
+    def show_entries(self, entries: Sequence[RunEntry]) -> None:
         """Offer these runs."""
         self.runs.list.show_entries(entries)
         self.runs.show_ticked(self.chosen.folders)
@@ -268,7 +268,7 @@ class CompareView(QWidget):
     def _copy(self, form: str) -> None:
         words = text_of(self.state, self.model.rows, self.model.kinds, form)()
         QGuiApplication.clipboard().setText(words)
-        self.said.emit(tr("The table is in the clipboard as {names}.", names=NAMES[form]))
+        self.status_message.emit(tr("The table is in the clipboard as {names}.", names=NAMES[form]))
 
     def _save(self, path: Path, form: str) -> None:
         self.write_wanted.emit(path, text_of(self.state, self.model.rows, self.model.kinds, form))

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from core.analysis.rows import Row
 from core.analysis.wording import NOT_PAIRED, measurable
 from gui.base.translation import tr
-from gui.compare.state import DeskState
+from gui.compare.state import ComparisonState
 from gui.runs.run_results import Results
 
 
-def title(state: DeskState) -> str:
+def title(state: ComparisonState) -> str:
     """What is compared."""
     names = list(dict.fromkeys(run.title for run in state.runs))
     if not names:
@@ -19,7 +19,7 @@ def title(state: DeskState) -> str:
     return tr("{runs} runs of {pipelines} pipelines", runs=len(state.runs), pipelines=len(names))
 
 
-def about(state: DeskState, results: Results | None) -> str:
+def about(state: ComparisonState, results: Results | None) -> str:
     """One line below the title."""
     if not state.runs:
         return tr("Every figure is measured on the exported file itself.")
@@ -41,8 +41,8 @@ def about(state: DeskState, results: Results | None) -> str:
 
 def legend(rows: Sequence[Row]) -> str:
     """What the signs in the table mean, as far as they stand there."""
-    found = [change for row in rows for change in row.change.values()]
-    parts = [tr("≈ no measurable difference")] if any(not measurable(change) for change in found) else []
+    changes = [change for row in rows for change in row.change.values()]
+    parts = [tr("≈ no measurable difference")] if any(not measurable(change) for change in changes) else []
     if any(row.loose for row in rows):
         parts.append(
             tr("{not_paired} ratio of medians that were not measured in alternation", not_paired=NOT_PAIRED)

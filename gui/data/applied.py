@@ -11,8 +11,8 @@ def applied_to(pipeline: Pipeline, data: ImageData) -> list[Applied]:
 
     May import timm, where a backbone is timm's: not for the window's thread.
     """
-    found = [_applied(node, pipeline, data) for node in pipeline.sources]
-    return [one for one in found if one is not None]
+    applied = [_applied(node, pipeline, data) for node in pipeline.sources]
+    return [one for one in applied if one is not None]
 
 
 def _applied(node: SourceNode, pipeline: Pipeline, data: ImageData) -> Applied | None:

@@ -41,14 +41,14 @@ class PreviewGrid(QWidget):
         super().__init__()
         self.setObjectName("augmentation-grid")
         self.setAccessibleName(tr("Original images, and augmented ones below each"))
-        self.made: Augmented | None = None
+        self.samples: Augmented | None = None
 
-    def show_images(self, made: Augmented) -> None:
-        self.made = made
+    def show_images(self, samples: Augmented) -> None:
+        self.samples = samples
         self.update()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        if self.made is None:
+        if self.samples is None:
             return
         c, painter = theme.colours(), QPainter(self)
         font = QFont(self.font())
@@ -60,8 +60,8 @@ class PreviewGrid(QWidget):
             where = QRect(0, line * (side + _GAP), _LABEL, side)
             words = tr("Augmented {line}", line=line) if line else tr("Original")
             painter.drawText(where, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, words)
-            for column, original in enumerate(self.made.originals):
-                pixels = self.made.variants[column][line - 1] if line else original
+            for column, original in enumerate(self.samples.originals):
+                pixels = self.samples.variants[column][line - 1] if line else original
                 picture = fitted(pixels, side, self.devicePixelRatioF())
                 painter.drawPixmap(_LABEL + column * (side + _GAP), where.top(), picture)
 
@@ -126,9 +126,9 @@ class AugmentationPane(QWidget):
         self._waiting.advice.setText(advice)
         self._stack.setCurrentIndex(0)
 
-    def show_images(self, made: Augmented) -> None:
+    def show_images(self, samples: Augmented) -> None:
         """Show these."""
-        self.grid.show_images(made)
+        self.grid.show_images(samples)
         self._stack.setCurrentIndex(1)
 
     def retheme(self) -> None:

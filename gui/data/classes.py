@@ -93,12 +93,12 @@ class ClassModel(QAbstractTableModel):
             return label
         if column == 0:
             name = tr("All classes") if label == ALL else self._names[label]
-            wanted = (
+            name_roles = (
                 Qt.ItemDataRole.DisplayRole,
                 Qt.ItemDataRole.ToolTipRole,
                 Qt.ItemDataRole.AccessibleTextRole,
             )
-            return name if role in wanted else None
+            return name if role in name_roles else None
         counts = self._counts[:, column - 1]
         count = int(counts.sum() if label == ALL else counts[label])
         if role == Qt.ItemDataRole.DisplayRole:
@@ -121,17 +121,17 @@ class ClassModel(QAbstractTableModel):
         self.sorted = (column, order)
         self.layoutAboutToBeChanged.emit()
         before = self.persistentIndexList()
-        kept = [self.label(index.row()) for index in before]
-        found = list(range(len(self._names)))
+        labels = [self.label(index.row()) for index in before]
+        ordered = list(range(len(self._names)))
         if column > 0:
-            found.sort(key=lambda label: int(self._counts[label, column - 1]))
-        self._order = found if order == Qt.SortOrder.AscendingOrder else found[::-1]
+            ordered.sort(key=lambda label: int(self._counts[label, column - 1]))
+        self._order = ordered if order == Qt.SortOrder.AscendingOrder else ordered[::-1]
         rows = {label: row + 1 for row, label in enumerate(self._order)}
         self.changePersistentIndexList(
             before,
             [
                 self.index(rows.get(label, 0), index.column())
-                for index, label in zip(before, kept, strict=True)
+                for index, label in zip(before, labels, strict=True)
             ],
         )
         self.layoutChanged.emit()

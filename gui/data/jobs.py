@@ -91,14 +91,14 @@ def augment_job(data: ImageData, settings: DataSettings, shift: int, roll: int) 
     batch = make_preprocess(settings, data).to_unit(
         np.stack([np.asarray(data.images[row]) for row in chosen])
     )
-    made = []
+    augmented = []
     for variant in range(VARIANTS):
         generator = torch.Generator().manual_seed(derive_seed("preview", roll, variant))
-        made.append(_pictures(augment(batch, settings.augmentation, generator)))
+        augmented.append(_pictures(augment(batch, settings.augmentation, generator)))
     return Augmented(
         tuple(int(row) for row in chosen),
         _pictures(batch),
-        [list(column) for column in zip(*made, strict=True)],
+        [list(column) for column in zip(*augmented, strict=True)],
     )
 
 

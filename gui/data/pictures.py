@@ -8,7 +8,7 @@ from PySide6.QtGui import QImage, QPixmap
 
 from core.data.image_data import ImageData
 
-_KEPT = 600
+_MOST_PIXMAPS = 600
 
 
 def image_of(pixels: np.ndarray) -> QImage:
@@ -21,12 +21,14 @@ def image_of(pixels: np.ndarray) -> QImage:
 
 def fitted(pixels: np.ndarray, side: int, ratio: float = 1.0) -> QPixmap:
     """At most `side` logical pixels; what is enlarged shows its pixels, what is made smaller is smoothed."""
-    image, wanted = image_of(pixels), round(side * ratio)
-    smaller = max(image.width(), image.height()) > wanted
+    image, pixels_side = image_of(pixels), round(side * ratio)
+    smaller = max(image.width(), image.height()) > pixels_side
     how = Qt.TransformationMode.SmoothTransformation if smaller else Qt.TransformationMode.FastTransformation
-    made = QPixmap.fromImage(image.scaled(wanted, wanted, Qt.AspectRatioMode.KeepAspectRatio, how))
-    made.setDevicePixelRatio(ratio)
-    return made
+    picture = QPixmap.fromImage(
+        image.scaled(pixels_side, pixels_side, Qt.AspectRatioMode.KeepAspectRatio, how)
+    )
+    picture.setDevicePixelRatio(ratio)
+    return picture
 
 
 class Pictures:
@@ -34,13 +36,13 @@ class Pictures:
 
     def __init__(self, data: ImageData, side: int):
         self._data, self._side = data, side
-        self._made: OrderedDict[tuple[int, float], QPixmap] = OrderedDict()
+        self._pixmaps: OrderedDict[tuple[int, float], QPixmap] = OrderedDict()
 
     def of(self, row: int, ratio: float) -> QPixmap:
         key = (row, ratio)
-        if key not in self._made:
-            self._made[key] = fitted(np.asarray(self._data.images[row]), self._side, ratio)
-            if len(self._made) > _KEPT:
-                self._made.popitem(last=False)
-        self._made.move_to_end(key)
-        return self._made[key]
+        if key not in self._pixmaps:
+            self._pixmaps[key] = fitted(np.asarray(self._data.images[row]), self._side, ratio)
+            if len(self._pixmaps) > _MOST_PIXMAPS:
+                self._pixmaps.popitem(last=False)
+        self._pixmaps.move_to_end(key)
+        return self._pixmaps[key]

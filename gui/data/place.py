@@ -28,11 +28,11 @@ class DataPlace(QObject):
     """Everything is computed from the document; work of before is stopped when the document is other.
 
     Signals:
-        said: a sentence for the status bar.
+        status_message: a sentence for the status bar.
         settings_wanted: the data section of the document shall be shown for editing.
     """
 
-    said = Signal(str)
+    status_message = Signal(str)
     settings_wanted = Signal()
 
     def __init__(self, document: Document, home: Home, messages: Messages, parent: QObject):
@@ -40,9 +40,9 @@ class DataPlace(QObject):
         self.document, self.home, self.messages = document, home, messages
         self.view = DataView()
         self.data: ImageData | None = None
-        self._opened = self._wanted = self._refused = self._opening_key = ""
+        self._opened_key = self._wanted_key = self._refused_key = self._opening_key = ""
         self._checked = ResultCache({})
-        self._check_key = self._checking_key = self._drawn = ""
+        self._check_key = self._checking_key = self._drawn_key = ""
         self._shift = self._roll = 0
         self.guesser, self.opener, self.checker, self.augmenter = (Worker(self) for _ in range(4))
         self._connect()
@@ -59,19 +59,21 @@ class DataPlace(QObject):
         view.augmentation.roll_wanted.connect(lambda: self._redraw(0, 1))
         view.augmentation.others_wanted.connect(lambda: self._redraw(1, 0))
         self.document.changed.connect(self._document_changed)
-        self.guesser.completed.connect(lambda found: self._choose(*found))
+        self.guesser.completed.connect(lambda guess: self._choose(*guess))
         self.guesser.failed.connect(self.messages.failure)
-        self.opener.happened.connect(lambda said: view.show_opening(*said[-1]))
+        self.opener.happened.connect(lambda reports: view.show_opening(*reports[-1]))
         self.opener.completed.connect(self._show)
         self.opener.failed.connect(self._not_opened)
         self.opener.stopped.connect(self._stopped)
-        self.opener.ended.connect(self._look_again)
-        self.checker.happened.connect(lambda said: view.show_checking(*said[-1]))
+        self.opener.ended.connect(self._refresh_if_changed)
+        self.checker.happened.connect(lambda reports: view.show_checking(*reports[-1]))
         self.checker.completed.connect(self._show_checked)
-        self.checker.failed.connect(lambda found: view.check.show_findings([], found.message))
+        self.checker.failed.connect(lambda failure: view.check.show_findings([], failure.message))
         self.checker.ended.connect(self._check)
         self.augmenter.completed.connect(view.augmentation.show_images)
-        self.augmenter.failed.connect(lambda found: view.augmentation.show_busy(found.message, found.advice))
+        self.augmenter.failed.connect(
+            lambda failure: view.augmentation.show_busy(failure.message, failure.advice)
+        )
         self.augmenter.ended.connect(self._draw)
 
     # choosing
@@ -86,34 +88,34 @@ class DataPlace(QObject):
         pipeline = edits.set_data(self.document.pipeline, ("source",), source)
         pipeline = edits.set_data(pipeline, ("path",), str(path) if path else None, path is None)
         pipeline = edits.set_data(pipeline, ("classes",), None, True)
-        self._refused = ""
+        self._refused_key = ""
         self.document.apply(pipeline, tr("Choose data"))
         if self.view.isVisible():
-            self.look()
+            self.refresh()
         chosen = SOURCES[source].title + (f", {path.name}" if path else "")
-        self.said.emit(tr("The pipeline's data set: {chosen}.", chosen=chosen))
+        self.status_message.emit(tr("The pipeline's data set: {chosen}.", chosen=chosen))
 
     # opening
 
     def _seen(self) -> None:
         """Coming back tries again what could not be opened."""
-        self._refused = ""
-        self.look()
+        self._refused_key = ""
+        self.refresh()
 
     def _document_changed(self) -> None:
         if self.view.isVisible():
-            self.look()
+            self.refresh()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Open the document's data set unless it is open; bring check and preview up to date."""
         settings, base = self.document.pipeline.data, self.document.base
-        key = self._wanted = _key(settings, base)
+        key = self._wanted_key = _key(settings, base)
         if self.opener.running:
             if key != self._opening_key:
                 self.opener.stop()
-        elif key == self._opened:
+        elif key == self._opened_key:
             self._shown()
-        elif key != self._refused:
+        elif key != self._refused_key:
             self._open(key, settings, base)
 
     def _open(self, key: str, settings: DataSettings, base: Path) -> None:
@@ -136,16 +138,16 @@ class DataPlace(QObject):
         self.view.show_opening(0.0, tr("Listing the images"))
         self.opener.start(tr("opening the data set"), job)
 
-    def _look_again(self) -> None:
+    def _refresh_if_changed(self) -> None:
         """The document became another one while its data was being opened."""
-        if self._wanted != self._opening_key and self.view.isVisible():
-            self.look()
+        if self._wanted_key != self._opening_key and self.view.isVisible():
+            self.refresh()
 
     def _show(self, data: ImageData) -> None:
-        self.data, self._opened, self._refused = data, self._opening_key, ""
-        self._drawn = self._check_key = ""
+        self.data, self._opened_key, self._refused_key = data, self._opening_key, ""
+        self._drawn_key = self._check_key = ""
         self._shift = self._roll = 0
-        if self._opened == self._wanted:
+        if self._opened_key == self._wanted_key:
             self.view.show_data(data, self.document.pipeline.data.path)
             self._shown()
 
@@ -157,12 +159,12 @@ class DataPlace(QObject):
         self._draw()
 
     def _not_opened(self, failure: Failure) -> None:
-        self._refused = self._opening_key
+        self._refused_key = self._opening_key
         self.view.show_empty(failure.message, failure.advice)
 
     def _stopped(self) -> None:
-        if self._wanted == self._opening_key:
-            self._refused = self._opening_key
+        if self._wanted_key == self._opening_key:
+            self._refused_key = self._opening_key
             self.view.show_empty(
                 tr("Not opened"), tr("Opening was cancelled. Choose the data again to open it.")
             )
@@ -171,7 +173,7 @@ class DataPlace(QObject):
 
     def _check(self) -> None:
         """Check the open data against the document as it is now; answers are kept."""
-        if self.data is None or self._opened != self._wanted:
+        if self.data is None or self._opened_key != self._wanted_key:
             return
         pipeline, data, base = self.document.pipeline, self.data, self.document.base
         key = _check_key(pipeline, data)
@@ -204,15 +206,19 @@ class DataPlace(QObject):
     def _draw(self) -> None:
         """Draw the preview when it is in view and not the one that is wanted."""
         data, settings = self.data, self.document.pipeline.data
-        if data is None or self._opened != self._wanted or self.view.tabs.currentIndex() != AUGMENTATION:
+        if (
+            data is None
+            or self._opened_key != self._wanted_key
+            or self.view.tabs.currentIndex() != AUGMENTATION
+        ):
             return
         shift, roll = self._shift, self._roll
-        key = f"{self._opened}/{settings.model_dump_json()}/{shift}/{roll}"
-        if key == self._drawn or self.augmenter.running:
+        key = f"{self._opened_key}/{settings.model_dump_json()}/{shift}/{roll}"
+        if key == self._drawn_key or self.augmenter.running:
             return
-        if not self._drawn:
+        if not self._drawn_key:
             self.view.augmentation.show_busy(tr("Drawing …"))
-        self._drawn = key
+        self._drawn_key = key
         self.augmenter.start(
             tr("the augmentation preview"),
             lambda _control, _say: jobs.augment_job(data, settings, shift, roll),

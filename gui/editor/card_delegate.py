@@ -32,7 +32,7 @@ class CardDelegate(QStyledItemDelegate):
         painter.setPen(QPen(QColor(border), 1.5 if selected or card.problems else 1))
         painter.setBrush(QColor(c.selection if selected else c.surface if card.enabled else c.window))
         painter.drawRoundedRect(QRectF(box).adjusted(0.75, 0.75, -0.75, -0.75), 8, 8)
-        self._tree(painter, option.rect, index.row() - 2, model.lanes)
+        self._tree(painter, option.rect, index.row() - 2, model.branch_lines)
         ratio = painter.device().devicePixelRatio() if painter.device() else 1
         colour = "bad" if card.problems else "accent" if card.enabled else "muted"
         painter.drawPixmap(box.left() + 12, box.center().y() - 11, theme.pixmap(card.icon, colour, 22, ratio))
@@ -79,17 +79,17 @@ class CardDelegate(QStyledItemDelegate):
             corner = rect.topLeft()
             painter.drawPolyline([corner + QPointF(x, y) for x, y in ((4.5, 9.2), (7.6, 12.2), (13.2, 5.8))])
 
-    def _tree(self, painter: QPainter, rect: QRect, row: int, lanes: BranchLines) -> None:
+    def _tree(self, painter: QPainter, rect: QRect, row: int, branch_lines: BranchLines) -> None:
         if row < 0:
             return
         c = theme.colours()
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(QColor(c.strong_border), 1.6))
-        for edge in lanes.edges:
+        for edge in branch_lines.edges:
             self._edge(painter, rect, row, edge)
         painter.setPen(QPen(QColor(c.window), 2))
         painter.setBrush(QColor(c.accent))
-        painter.drawEllipse(QPointF(self._x(rect, lanes.lane[row]), self._y(rect)), 5.5, 5.5)
+        painter.drawEllipse(QPointF(self._x(rect, branch_lines.lane[row]), self._y(rect)), 5.5, 5.5)
 
     def _edge(self, painter: QPainter, rect: QRect, row: int, edge: Edge) -> None:
         x, y = self._x(rect, edge.lane), self._y(rect)
@@ -112,12 +112,12 @@ class CardDelegate(QStyledItemDelegate):
             return False
         if isinstance(event, QMouseEvent):
             inside = self._check_rect(self.box_of(option.rect, index)).adjusted(-8, -8, 8, 8)
-            wanted = event.type() == QEvent.Type.MouseButtonRelease and inside.contains(
+            toggles = event.type() == QEvent.Type.MouseButtonRelease and inside.contains(
                 event.position().toPoint()
             )
         else:
-            wanted = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Space
-        if not wanted:
+            toggles = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Space
+        if not toggles:
             return False
         card = model.cards[index.row()]
         now = Qt.CheckState.Unchecked if card.enabled else Qt.CheckState.Checked
@@ -127,7 +127,7 @@ class CardDelegate(QStyledItemDelegate):
         """The card's own rectangle inside its row."""
         model = index.model()
         assert isinstance(model, CardModel)
-        gutter = self.LEFT + self.LANE * model.lanes.count + 4
+        gutter = self.LEFT + self.LANE * model.branch_lines.count + 4
         return rect.adjusted(gutter, 0, -2, -self.GAP)
 
     def _check_rect(self, box: QRect) -> QRect:

@@ -27,7 +27,7 @@ _EDGE = 0.3  # of a card's height at either side: there a card lands between, in
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
+class DropPosition:
     """Where a dragged card would land.
 
     Attributes:
@@ -47,15 +47,15 @@ class CardList(QListView):
     """A list view of `CardModel`.
 
     Signals:
-        landed: a `Landing` that `allowed` accepts.
+        dropped: a `DropPosition` that `allowed` accepts.
     """
 
-    landed = Signal(object)
+    dropped = Signal(object)
 
-    def __init__(self, model: CardModel, allowed: Callable[[Landing], bool]):
+    def __init__(self, model: CardModel, allowed: Callable[[DropPosition], bool]):
         super().__init__()
         self._cards, self._allowed = model, allowed
-        self.landing: Landing | None = None
+        self.drop: DropPosition | None = None
         self.setObjectName("cards")
         self.setProperty("role", "cards")
         self.setAccessibleName(tr("Data, networks and stages"))
@@ -80,8 +80,8 @@ class CardList(QListView):
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         super().dragMoveEvent(event)  # scrolls at the edges
-        self._show(self._landing_at(event.position().toPoint(), _carried(event)))
-        if self.landing is not None:
+        self._show(self._drop_at(event.position().toPoint(), _carried(event)))
+        if self.drop is not None:
             event.acceptProposedAction()
         else:
             event.ignore()
@@ -91,28 +91,28 @@ class CardList(QListView):
         self._show(None)
 
     def dropEvent(self, event: QDropEvent) -> None:
-        landing = self._landing_at(event.position().toPoint(), _carried(event))
+        drop = self._drop_at(event.position().toPoint(), _carried(event))
         self._show(None)
         self.setState(QAbstractItemView.State.NoState)
-        if landing is None:
+        if drop is None:
             event.ignore()
             return
         event.setDropAction(Qt.DropAction.CopyAction)  # the document moves cards, not the view
         event.accept()
-        self.landed.emit(landing)
+        self.dropped.emit(drop)
 
-    def _landing_at(self, place: QPoint, what: str) -> Landing | None:
+    def _drop_at(self, place: QPoint, what: str) -> DropPosition | None:
         cards = self._cards.cards
         if not what or not cards:
             return None
         if what.startswith("source:"):
             last = max(n for n, card in enumerate(cards) if card.kind == "source")
-            return Landing(what, "", False, last)
+            return DropPosition(what, "", False, last)
         row, branch = self._place(place)
         if not 0 <= row < len(cards) or cards[row].kind not in ("source", "stage"):
             return None
-        landing = Landing(what, cards[row].id, branch, row)
-        return landing if self._allowed(landing) else None
+        drop = DropPosition(what, cards[row].id, branch, row)
+        return drop if self._allowed(drop) else None
 
     def _place(self, place: QPoint) -> tuple[int, bool]:
         """The row that a card would follow, and whether as a branch."""
@@ -125,22 +125,22 @@ class CardList(QListView):
             return index.row() - 1, False
         return index.row(), part <= 1 - _EDGE
 
-    def _show(self, landing: Landing | None) -> None:
-        if landing != self.landing:
-            self.landing = landing
+    def _show(self, drop: DropPosition | None) -> None:
+        if drop != self.drop:
+            self.drop = drop
             self.viewport().update()
 
     # the mark
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
-        if self.landing is None:
+        if self.drop is None:
             return
-        index = self._cards.index(self.landing.row)
+        index = self._cards.index(self.drop.row)
         box = self._painter.box_of(self.visualRect(index), index)
         painter = QPainter(self.viewport())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self.landing.branch:
+        if self.drop.branch:
             self._mark_branch(painter, box)
         else:
             self._mark_gap(painter, box)

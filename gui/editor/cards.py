@@ -126,7 +126,7 @@ class CardModel(QAbstractListModel):
     def __init__(self) -> None:
         super().__init__()
         self.cards: list[Card] = []
-        self.lanes = BranchLines((), ())
+        self.branch_lines = BranchLines((), ())
 
     def show_document(
         self,
@@ -136,14 +136,14 @@ class CardModel(QAbstractListModel):
         times: Mapping[str, float] | None = None,
     ) -> None:
         """As `cards`."""
-        rows, lanes = cards(pipeline, problems, forecasts, times)
+        rows, branch_lines = cards(pipeline, problems, forecasts, times)
         same = [(card.kind, card.id) for card in rows] == [(card.kind, card.id) for card in self.cards]
         if same:
-            self.cards, self.lanes = rows, lanes
+            self.cards, self.branch_lines = rows, branch_lines
             self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
         else:
             self.beginResetModel()
-            self.cards, self.lanes = rows, lanes
+            self.cards, self.branch_lines = rows, branch_lines
             self.endResetModel()
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008

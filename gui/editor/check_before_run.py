@@ -23,12 +23,12 @@ class CheckBeforeRun(QObject):
     Signals:
         ready: the run may start.
         go_wanted: the problem that a person wants to see.
-        said: a sentence for the status bar.
+        status_message: a sentence for the status bar.
     """
 
     ready = Signal()
     go_wanted = Signal(object)
-    said = Signal(str)
+    status_message = Signal(str)
 
     def __init__(self, window: QWidget, document: Document, forecasts: Forecasts, home: Home, worker: Worker):
         super().__init__(window)
@@ -38,7 +38,7 @@ class CheckBeforeRun(QObject):
         self._then_run = self._run_next = False
         self._text = ""
         worker.failed.connect(self._failed)
-        self.checking.found.connect(self._found)
+        self.checking.checked.connect(self._check_done)
         self.checking.ended.connect(self._ended)
 
     @property
@@ -76,17 +76,17 @@ class CheckBeforeRun(QObject):
     def _passed_as(self, options: Mapping[str, Any]) -> str:
         return f"{dict(options)}\n{self._document.text}"
 
-    def _found(self, found: CheckResult) -> None:
-        if found.preflight.passed:
+    def _check_done(self, result: CheckResult) -> None:
+        if result.preflight.passed:
             self._forecasts.checked = self._text
-        if found.estimate is not None:
-            times = {stage.id: stage.seconds for stage in found.estimate.stages}
+        if result.estimate is not None:
+            times = {stage.id: stage.seconds for stage in result.estimate.stages}
             self._forecasts.show_times(self._text.partition("\n")[2], times)
-            self.said.emit(found.estimate.lines()[-1])
+            self.status_message.emit(result.estimate.lines()[-1])
         if self.dialog is None:
             return
-        self.dialog.show_found(found.preflight, found.estimate)
-        if found.preflight.passed and self._then_run:
+        self.dialog.show_result(result.preflight, result.estimate)
+        if result.preflight.passed and self._then_run:
             self._run_next = True
             self.dialog.accept()
 

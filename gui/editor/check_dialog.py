@@ -159,7 +159,7 @@ class CheckDialog(QDialog):
             words = tr("See below") if trial.problem is not None else trial.sentence
             self._sign(trial.id, trial.state, words)
 
-    def show_found(self, flight: Preflight, cost: Estimate | None) -> None:
+    def show_result(self, flight: Preflight, cost: Estimate | None) -> None:
         """The outcome."""
         self._over = True
         self.bar.hide()

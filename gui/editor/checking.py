@@ -32,20 +32,20 @@ class Checking(QObject):
     Signals:
         progressed: done part 0…1 and a sentence.
         tried: the `Trial` of a stage.
-        found: the `CheckResult`.
+        checked: the `CheckResult`.
         ended: the worker is free again, whatever came of it.
     """
 
     progressed = Signal(float, str)
     tried = Signal(object)
-    found = Signal(object)
+    checked = Signal(object)
     ended = Signal()
 
     def __init__(self, worker: Worker, home: Home, parent: QObject | None = None):
         super().__init__(parent)
         self.worker, self._home = worker, home
         worker.happened.connect(self._take)
-        worker.completed.connect(self.found)
+        worker.completed.connect(self.checked)
         worker.ended.connect(self.ended)
 
     def start(self, pipeline: Pipeline, base: Path, options: Mapping[str, Any]) -> None:
@@ -77,10 +77,10 @@ class Checking(QObject):
         """Give the check up."""
         self.worker.stop()
 
-    def _take(self, said: list[Any]) -> None:
-        for item in said:
+    def _take(self, reports: list[Any]) -> None:
+        for item in reports:
             if isinstance(item, Trial):
                 self.tried.emit(item)
-        steps = [item for item in said if not isinstance(item, Trial)]
+        steps = [item for item in reports if not isinstance(item, Trial)]
         if steps:
             self.progressed.emit(*steps[-1])

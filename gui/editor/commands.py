@@ -15,7 +15,7 @@ from core.stages.catalogue import STAGES
 from gui.base import theme
 from gui.base.document import Document
 from gui.base.translation import tr
-from gui.editor.card_list import Landing
+from gui.editor.card_list import DropPosition
 from gui.editor.cards import Card
 
 _ICONS = {
@@ -34,11 +34,11 @@ class StageCommands(QObject):
     """The actions of the chain, its toolbar and its menus.
 
     Signals:
-        said: a sentence for the status bar.
+        status_message: a sentence for the status bar.
         rename_wanted: the selected card's name is to be edited.
     """
 
-    said = Signal(str)
+    status_message = Signal(str)
     rename_wanted = Signal()
 
     def __init__(
@@ -209,32 +209,32 @@ class StageCommands(QObject):
         else:
             self._add_source(kind)
 
-    def land(self, landing: Landing) -> None:
+    def drop(self, drop: DropPosition) -> None:
         """Do what a drop means."""
-        verb, _, name = landing.what.partition(":")
+        verb, _, name = drop.what.partition(":")
         if verb == "source":
             self._add_source(name)
         elif verb == "stage":
-            self._add_stage(name, landing.after, landing.branch)
+            self._add_stage(name, drop.after, drop.branch)
         else:
-            place = stage_tree.branch_from if landing.branch else stage_tree.move_after
+            place = stage_tree.branch_from if drop.branch else stage_tree.move_after
             self._document.apply(
-                place(self._document.pipeline, name, landing.after),
+                place(self._document.pipeline, name, drop.after),
                 tr("Move {title}", title=self._title(name)),
             )
             self._select("stage", name)
 
-    def may_land(self, landing: Landing) -> bool:
+    def may_drop(self, drop: DropPosition) -> bool:
         """Whether a drop there would change something that can be changed."""
-        verb, _, name = landing.what.partition(":")
+        verb, _, name = drop.what.partition(":")
         pipeline = self._document.pipeline
         if verb != "move":
             return True
-        if name not in pipeline.stage_ids or name == landing.after:
+        if name not in pipeline.stage_ids or name == drop.after:
             return False
-        if pipeline.written_parent(pipeline.stage(name)) == landing.after:
+        if pipeline.written_parent(pipeline.stage(name)) == drop.after:
             return False
-        return not (landing.branch and landing.after in stage_tree.descendants(pipeline, name))
+        return not (drop.branch and drop.after in stage_tree.descendants(pipeline, name))
 
     def _add_stage(self, kind: str, after: str, branch: bool) -> None:
         pipeline, id = stage_tree.add_stage(self._document.pipeline, kind, after, branch)
@@ -245,7 +245,7 @@ class StageCommands(QObject):
         pipeline, id = stage_tree.add_source(self._document.pipeline, kind)
         self._document.apply(pipeline, tr("Add {source}", source=SOURCE_KINDS[kind].title))
         self._select("source", id)
-        self.said.emit(tr("Drag a stage onto the new source, or let one continue it, to use it."))
+        self.status_message.emit(tr("Drag a stage onto the new source, or let one continue it, to use it."))
 
     def toggle(self, id: str, enabled: bool) -> None:
         """Switch a stage on or off."""
@@ -267,10 +267,10 @@ class StageCommands(QObject):
         try:
             changed = remove(pipeline, card.id)
         except stage_tree.RefusedEdit as refused:
-            self.said.emit(str(refused))
+            self.status_message.emit(str(refused))
             return
         self._document.apply(changed, tr("Remove {title}", title=title))
-        self.said.emit(tr("{title} was removed; Undo brings it back.", title=title))
+        self.status_message.emit(tr("{title} was removed; Undo brings it back.", title=title))
 
     def _duplicate(self) -> None:
         card = self._selected()
@@ -295,8 +295,8 @@ class StageCommands(QObject):
         nodes = pipeline.sources if card.kind == "source" else pipeline.stages
         index = [node.id for node in nodes].index(card.id)
         mine = [p for p in self._document.problems if p.place[:2] == (f"{card.kind}s", index)]
-        found = [fix for fix in map(self.fix, mine) if fix is not None]
-        return list({fix.words: fix for fix in found}.values())
+        fixes_of_card = [fix for fix in map(self.fix, mine) if fix is not None]
+        return list({fix.words: fix for fix in fixes_of_card}.values())
 
     def fix(self, problem: Problem) -> Fix | None:
         """What mends a problem by itself."""
@@ -306,11 +306,13 @@ class StageCommands(QObject):
         """Take what removes a cause of a stage's figures, where this document has that stage."""
         fix = fix_for_cause(self._document.pipeline, cause)
         if fix is None:
-            self.said.emit(tr("Nothing to change: this pipeline has no such stage, or is set so already."))
+            self.status_message.emit(
+                tr("Nothing to change: this pipeline has no such stage, or is set so already.")
+            )
         else:
             self.mend(fix)
 
     def mend(self, fix: Fix) -> None:
         """Take a fix."""
         self._document.apply(fix.pipeline, fix.words)
-        self.said.emit(tr("Done: {words}. Undo takes it back.", words=fix.words))
+        self.status_message.emit(tr("Done: {words}. Undo takes it back.", words=fix.words))

@@ -44,10 +44,10 @@ def facts(forecast: Forecast | None) -> str:
         short_size(forecast.bytes) if forecast.bytes is not None else "",
         f"≈ {short_latency(forecast.latency_ms)}" if forecast.latency_ms is not None else "",
     ]
-    said = " · ".join(part for part in parts if part)
-    if not said:
+    figures = " · ".join(part for part in parts if part)
+    if not figures:
         return tr("Counted by the run")
-    return f"≈ {said}" if forecast.sure == "about" else said
+    return f"≈ {figures}" if forecast.sure == "about" else figures
 
 
 def _three(value: float) -> str:

@@ -186,12 +186,12 @@ def _around(field: ParameterDeclaration) -> list[Any]:
     if field.kind == "bool":
         return [False, True]
     step, default = field.step or 1, field.default if field.default is not None else field.low or 1
-    found = [round(default + by * 2 * step, 6) for by in (-1, 0, 1)]
+    values = [round(default + by * 2 * step, 6) for by in (-1, 0, 1)]
     low = -1e15 if field.low is None else field.low
     high = 1e15 if field.high is None else field.high
     inside = [
         v
-        for v in found
+        for v in values
         if (low < v or (v == low and not field.open_low))
         and (v < high or (v == high and not field.open_high))
     ]

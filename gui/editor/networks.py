@@ -19,11 +19,11 @@ _RUNS = 12
 
 def finished_networks(home: Home) -> list[Option]:
     """Checkpoints of the newest runs' stages, newest run first."""
-    found: list[Option] = []
+    networks: list[Option] = []
     for run in find_runs(home)[:_RUNS]:
         checkpoints = tuple(stage.network for stage in run.stage_folders() if stage.network is not None)
-        found += _of_run(run.folder, checkpoints)
-    return found
+        networks += _of_run(run.folder, checkpoints)
+    return networks
 
 
 @lru_cache(maxsize=64)

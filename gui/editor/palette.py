@@ -40,7 +40,7 @@ _SOURCES = QT_TR_NOOP("Start from")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PaletteEntry:
     """One thing that can be added; a heading has no `key`.
 
     Attributes:
@@ -53,28 +53,28 @@ class Entry:
     icon: str = ""
 
 
-def entries(wanted: str = "") -> list[Entry]:
+def entries(search: str = "") -> list[PaletteEntry]:
     """All stages and sources under their purposes, or those that a search fits."""
-    groups: dict[str, list[Entry]] = {}
+    groups: dict[str, list[PaletteEntry]] = {}
     for stage in STAGES.values():
         groups.setdefault(stage.group, []).append(
-            Entry(f"stage:{stage.id}", stage.title, stage.help, stage.icon)
+            PaletteEntry(f"stage:{stage.id}", stage.title, stage.help, stage.icon)
         )
     groups[tr(_SOURCES)] = [
-        Entry(f"source:{source.id}", source.title, source.help, source.icon)
+        PaletteEntry(f"source:{source.id}", source.title, source.help, source.icon)
         for source in SOURCE_KINDS.values()
     ]
-    found: list[Entry] = []
+    matches: list[PaletteEntry] = []
     for group, members in groups.items():
-        fitting = [entry for entry in members if _fits(entry, group, wanted)]
+        fitting = [entry for entry in members if _fits(entry, group, search)]
         if fitting:
-            found += [Entry("", group), *fitting]
-    return found
+            matches += [PaletteEntry("", group), *fitting]
+    return matches
 
 
-def _fits(entry: Entry, group: str, wanted: str) -> bool:
+def _fits(entry: PaletteEntry, group: str, search: str) -> bool:
     words = f"{entry.title} {entry.help} {group} {entry.key}".lower()
-    return all(word in words for word in wanted.lower().split())
+    return all(word in words for word in search.lower().split())
 
 
 class PaletteModel(QAbstractListModel):
@@ -84,9 +84,9 @@ class PaletteModel(QAbstractListModel):
         super().__init__()
         self.entries = entries()
 
-    def search(self, wanted: str) -> None:
+    def search(self, words: str) -> None:
         self.beginResetModel()
-        self.entries = entries(wanted)
+        self.entries = entries(words)
         self.endResetModel()
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
@@ -174,18 +174,18 @@ class Palette(QWidget):
         self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.search.selectAll()
 
-    def _searched(self, wanted: str) -> None:
-        self.model.search(wanted)
-        found = next((n for n, entry in enumerate(self.model.entries) if entry.key), -1)
+    def _searched(self, words: str) -> None:
+        self.model.search(words)
+        first = next((n for n, entry in enumerate(self.model.entries) if entry.key), -1)
         self.nothing.setText(
             tr(
                 "No stage is called or does “{strip}”. Try another word, or clear the search.",
-                strip=wanted.strip(),
+                strip=words.strip(),
             )
         )
-        self.nothing.setVisible(found < 0)
-        if found >= 0 and wanted.strip():
-            self.list.setCurrentIndex(self.model.index(found))
+        self.nothing.setVisible(first < 0)
+        if first >= 0 and words.strip():
+            self.list.setCurrentIndex(self.model.index(first))
 
     def _activated(self, index: QModelIndex) -> None:
         key = self.model.entries[index.row()].key
@@ -251,7 +251,7 @@ class _EntryDelegate(QStyledItemDelegate):
             painter.setBrush(QColor(c.selection if selected else c.hover))
             painter.drawRoundedRect(option.rect.adjusted(1, 1, -2, -1), 6, 6)
 
-    def _entry(self, painter: QPainter, option: QStyleOptionViewItem, entry: Entry) -> None:
+    def _entry(self, painter: QPainter, option: QStyleOptionViewItem, entry: PaletteEntry) -> None:
         c, rect = theme.colours(), option.rect
         ratio = painter.device().devicePixelRatio() if painter.device() else 1
         painter.drawPixmap(

@@ -186,14 +186,14 @@ class NodePanel(Panel):
     def show_fixes(self, problems: Mapping[Where, str], fixes: Mapping[Where, str]) -> None:
         assert self.form is not None
         self.form.show_problems(problems, fixes)
-        own = [where for where in problems if not self.form.has(where)]
-        self.notice.setText("\n".join(f"⚠ {problems[where]}" for where in own))
-        self.notice.setVisible(bool(own))
-        mendable = [where for where in own if where in fixes]
-        self._mendable = mendable[0] if mendable else ()
-        self.mend.setVisible(bool(mendable))
-        if mendable:
-            self.mend.setText(fixes[mendable[0]])
+        node_problems = [where for where in problems if not self.form.has(where)]
+        self.notice.setText("\n".join(f"⚠ {problems[where]}" for where in node_problems))
+        self.notice.setVisible(bool(node_problems))
+        fixable = [where for where in node_problems if where in fixes]
+        self._mendable = fixable[0] if fixable else ()
+        self.mend.setVisible(bool(fixable))
+        if fixable:
+            self.mend.setText(fixes[fixable[0]])
             self.mend.setIcon(theme.icon("mend"))
 
     def show_forecast(

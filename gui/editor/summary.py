@@ -29,7 +29,7 @@ def pipeline_summary(pipeline: Pipeline) -> str:
 
 def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
     """ "ratio 0.3 · block-internal · 2 epochs": the first settings, and the others that were set."""
-    names = {other.id: other.title for other in pipeline.stages}
+    names = {stage.id: stage.title for stage in pipeline.stages}
     teachers = references(node.kind)
     fields, parts = declarations(node.stage.Settings), []
     values = {field.name: value_at(node.settings, field) for field in fields}

@@ -39,10 +39,10 @@ class EditorView(QWidget):
         checkpoints: networks of finished runs, asked for when a panel offers them.
 
     Signals:
-        said: a sentence for the status bar.
+        status_message: a sentence for the status bar.
     """
 
-    said = Signal(str)
+    status_message = Signal(str)
 
     def __init__(
         self,
@@ -64,11 +64,11 @@ class EditorView(QWidget):
             ActionButton(resume_action),
             ActionButton(run_action, primary=True),
         )
-        self.list = CardList(self.model, lambda landing: self.commands.may_land(landing))
+        self.list = CardList(self.model, lambda drop: self.commands.may_drop(drop))
         self.commands = StageCommands(document, self.list, lambda: self.selected, self.select)
-        self.commands.said.connect(self.said)
+        self.commands.status_message.connect(self.status_message)
         self.commands.rename_wanted.connect(self._rename)
-        self.list.landed.connect(self.commands.land)
+        self.list.dropped.connect(self.commands.drop)
         self.model.toggled.connect(self.commands.toggle)
         self.palette_ = Palette()
         self.palette_.chosen.connect(self.commands.add_entry)
@@ -147,8 +147,8 @@ class EditorView(QWidget):
         self.header.show_texts(pipeline.name, pipeline.about)
         self._show_cards()
         if self.selected is None and self.model.cards:
-            found = self.model.row_of(before.kind, before.id) if before else -1
-            self._select_row(found if found >= 0 else max(0, min(row, len(self.model.cards) - 1)))
+            place = self.model.row_of(before.kind, before.id) if before else -1
+            self._select_row(place if place >= 0 else max(0, min(row, len(self.model.cards) - 1)))
         self.strip.show_problems(self.document.problems, pipeline)
         self._show_panel()
         self.commands.update_enabled()
@@ -230,12 +230,12 @@ class EditorView(QWidget):
 
     def _problems_of(self, chosen: Card) -> dict[Where, Problem]:
         place = _place(self.document.pipeline, chosen)
-        found: dict[Where, Problem] = {}
+        problems: dict[Where, Problem] = {}
         for problem in self.document.problems:
             if problem.place[: len(place)] == place:
                 where = tuple(str(part) for part in problem.place[len(place) :] if part != "settings")
-                found[where] = problem
-        return found
+                problems[where] = problem
+        return problems
 
     def select(self, kind: str, id: str = "") -> None:
         """Select a card."""

@@ -175,9 +175,9 @@ def _top1(rung: "Rung") -> str:
     return f"{top1.value:.2f} %\n± {(top1.high - top1.low) / 2:.1f}"
 
 
-def _agreement(found: Verification | None) -> str:
-    return "—" if found is None else f"{found.agreement:.2f} %"
+def _agreement(verification: Verification | None) -> str:
+    return "—" if verification is None else f"{verification.agreement:.2f} %"
 
 
-def _difference(found: Verification | None) -> str:
-    return "—" if found is None else f"{found.max_logit_difference:.2g}"
+def _difference(verification: Verification | None) -> str:
+    return "—" if verification is None else f"{verification.max_logit_difference:.2g}"

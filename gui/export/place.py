@@ -39,10 +39,10 @@ class ExportPlace(QObject):
     """Owns the view and the workers behind it.
 
     Signals:
-        said: a sentence for the status bar.
+        status_message: a sentence for the status bar.
     """
 
-    said = Signal(str)
+    status_message = Signal(str)
 
     def __init__(self, actions: Actions, messages: Messages, parent: QObject):
         super().__init__(parent)
@@ -99,7 +99,7 @@ class ExportPlace(QObject):
     def _final(self, rows: list[Row]) -> int:
         """The row of the pipeline's result; the last one where that is not there yet."""
         assert self.results is not None
-        found = [
+        finals = [
             number
             for number, row in enumerate(rows)
             if row.report is not None
@@ -107,7 +107,7 @@ class ExportPlace(QObject):
             and row.report.id == self.results.pipeline.final_id
             and row.artefact.id == row.report.headline
         ]
-        return found[0] if found else len(rows) - 1
+        return finals[0] if finals else len(rows) - 1
 
     def _chosen(self) -> tuple[RunFolder, StageReport, Artefact] | None:
         """The run, stage and file of the row that is chosen; None where there is none."""
@@ -122,19 +122,19 @@ class ExportPlace(QObject):
         self._suggest()
         if (chosen := self._chosen()) is not None:
             run, report, artefact = chosen
-            self.view.show_known([], "", pending=False)
+            self.view.show_rungs([], "", pending=False)
             job = partial(read_known, run, report.key, artefact.id)
             self.reader.ask(self._request(), tr("reading the verification"), job)
             self.view.offer_formats(self._possible())
             self.view.show_settings(self.settings)
         self._update()
 
-    def _read(self, request: Any, known: RunResults) -> None:
+    def _read(self, request: Any, results: RunResults) -> None:
         if request == self._request() and self.result is None:
-            self.view.show_known(known.rungs, known.card, pending=True)
+            self.view.show_rungs(results.rungs, results.card, pending=True)
 
     def _not_read(self, _request: Any, failure: Failure) -> None:
-        self.view.show_known([], f"{failure.message}\n\n{failure.advice}", pending=False)
+        self.view.show_rungs([], f"{failure.message}\n\n{failure.advice}", pending=False)
 
     def _request(self) -> tuple[Path, str, str] | None:
         chosen = self._chosen()
@@ -157,8 +157,8 @@ class ExportPlace(QObject):
         _, report, artefact = chosen
         suggested = exporting.suggested_name(report, artefact, self.settings)
         suffix = FORMATS[self.settings.format].suffix
-        own = Path(self._own_name)
-        name = own.name.removesuffix(own.suffix) + suffix if self._own_name else suggested
+        typed = Path(self._own_name)
+        name = typed.name.removesuffix(typed.suffix) + suffix if self._own_name else suggested
         self.view.show_target(str(self._folder / name))
 
     def _target_typed(self, text: str) -> None:
@@ -198,15 +198,15 @@ class ExportPlace(QObject):
     def _exported(self, result: ExportResult) -> None:
         self._busy, self.result = "", result
         self.view.verdict.show_result(result)
-        self.view.show_known(result.ladder, result.card or tr(_KEEPS_CARD), pending=False)
+        self.view.show_rungs(result.ladder, result.card or tr(_KEEPS_CARD), pending=False)
         self.view.tabs.setCurrentIndex(0)
         self._update()
-        self.said.emit(tr("Exported to {path}.", path=result.path))
+        self.status_message.emit(tr("Exported to {path}.", path=result.path))
 
     def _stopped(self) -> None:
         self._busy = ""
         self._update()
-        self.said.emit(tr("The export was stopped; nothing was written."))
+        self.status_message.emit(tr("The export was stopped; nothing was written."))
 
     def _failed(self, failure: Failure) -> None:
         self._busy = ""

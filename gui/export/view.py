@@ -115,12 +115,12 @@ class ExportView(QWidget):
         inner = QVBoxLayout(page)
         inner.setContentsMargins(14, 12, 14, 12)
         inner.setSpacing(10)
-        said = QHBoxLayout(self.reason_card)
-        said.setContentsMargins(12, 9, 12, 9)
-        said.setSpacing(10)
+        reason_row = QHBoxLayout(self.reason_card)
+        reason_row.setContentsMargins(12, 9, 12, 9)
+        reason_row.setSpacing(10)
         self._reason_icon = QLabel()
-        said.addWidget(self._reason_icon, 0, Qt.AlignmentFlag.AlignTop)
-        said.addWidget(self.reason, 1)
+        reason_row.addWidget(self._reason_icon, 0, Qt.AlignmentFlag.AlignTop)
+        reason_row.addWidget(self.reason, 1)
         inner.addWidget(self.reason_card)
         inner.addWidget(self.form)
         inner.addStretch(1)
@@ -239,7 +239,7 @@ class ExportView(QWidget):
             busy or missing or tr("What is there already is only replaced when the new file is good.")
         )
 
-    def show_known(self, rungs: Sequence[Any], markdown: str, pending: bool) -> None:
+    def show_rungs(self, rungs: Sequence[Any], markdown: str, pending: bool) -> None:
         """Show the ladder (`pending`: the export is still to come) and the model card."""
         self.ladder.show_rungs(rungs, pending)
         self.model_card.show_text(markdown)
@@ -278,7 +278,9 @@ def _options(possible: Sequence[str]) -> list[Option]:
     """Every format by its title; those that cannot hold the file are crossed out."""
     return [
         Option(
-            each.id, each.title if each.id in possible else f"✕ {each.title}", f"{each.title}: {each.help}"
+            format.id,
+            format.title if format.id in possible else f"✕ {format.title}",
+            f"{format.title}: {format.help}",
         )
-        for each in FORMATS.values()
+        for format in FORMATS.values()
     ]

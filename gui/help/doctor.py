@@ -40,7 +40,7 @@ class DoctorDialog(QDialog):
         self.setWindowTitle(tr("Check this installation"))
         self.resize(860, 560)
         self._worker = worker
-        self.found: Examination | None = None
+        self.examination: Examination | None = None
         self.heading = text(tr("Checking …"), "heading")
         self.heading.setObjectName("doctor-heading")
         self.now = text("", "muted")
@@ -84,7 +84,7 @@ class DoctorDialog(QDialog):
     def _start(self) -> None:
         worker = self._worker
         worker.happened.connect(self._say)
-        worker.completed.connect(self.show_found)
+        worker.completed.connect(self.show_examination)
         worker.stopped.connect(self.reject)
         worker.failed.connect(self._failed)
         self.finished.connect(lambda _result: self._leave())
@@ -95,7 +95,7 @@ class DoctorDialog(QDialog):
         worker = self._worker
         worker.stop()
         for signal, slot in (
-            (worker.happened, self._say), (worker.completed, self.show_found),
+            (worker.happened, self._say), (worker.completed, self.show_examination),
             (worker.stopped, self.reject), (worker.failed, self._failed),
         ):  # fmt: skip
             signal.disconnect(slot)
@@ -103,22 +103,22 @@ class DoctorDialog(QDialog):
     def _say(self, names: list[str]) -> None:
         self.now.setText(tr("Looking at: {names}", names=names[-1]))
 
-    def _failed(self, found: Failure) -> None:
-        self.heading.setText(found.message)
-        self.now.setText(found.advice)
+    def _failed(self, failure: Failure) -> None:
+        self.heading.setText(failure.message)
+        self.now.setText(failure.advice)
         self.bar.hide()
 
-    def show_found(self, found: Examination) -> None:
+    def show_examination(self, examination: Examination) -> None:
         """Show the checks, the bad ones first."""
-        self.found = found
+        self.examination = examination
         self.bar.hide()
         self.now.hide()
-        bad, limited = (sum(c.state == state for c in found.checks) for state in ("bad", "warning"))
+        bad, limited = (sum(c.state == state for c in examination.checks) for state in ("bad", "warning"))
         self.heading.setText(
             tr(
                 "{bad} of {count} checks found something that will not work.",
                 bad=bad,
-                count=len(found.checks),
+                count=len(examination.checks),
             )
             if bad
             else tr("Everything works; checks that found a limit: {count}.", count=limited)
@@ -126,7 +126,7 @@ class DoctorDialog(QDialog):
             else tr("Everything works.")
         )
         order = {"bad": 0, "warning": 1, "good": 2, "absent": 3}
-        checks = sorted(found.checks, key=lambda check: order[check.state])
+        checks = sorted(examination.checks, key=lambda check: order[check.state])
         self.table.setRowCount(len(checks))
         for row, check in enumerate(checks):
             icon, colour, words = _WORDS[check.state]
@@ -143,8 +143,8 @@ class DoctorDialog(QDialog):
         self.copy.setEnabled(True)
 
     def _copy(self) -> None:
-        if self.found is not None:
-            QGuiApplication.clipboard().setText(self.found.as_text())
+        if self.examination is not None:
+            QGuiApplication.clipboard().setText(self.examination.as_text())
 
 
 def _job(control: RunControl, say: Say) -> Any:

@@ -49,22 +49,22 @@ def read(name: str) -> str:
 
 def slug(title: str) -> str:
     """The anchor of a heading, as code hosts make it."""
-    kept = re.sub(r"[^\w\- ]", "", title.strip().lower())
-    return kept.replace(" ", "-")
+    letters = re.sub(r"[^\w\- ]", "", title.strip().lower())
+    return letters.replace(" ", "-")
 
 
 def anchors(titles: list[str]) -> list[str]:
     """Anchors of a document's headings; one that comes again gets a number."""
     seen: dict[str, int] = {}
-    found = []
+    names = []
     for title in titles:
-        made = slug(title)
-        again = seen.get(made, 0)
-        seen[made] = again + 1
-        found.append(f"{made}-{again}" if again else made)
-    return found
+        name = slug(title)
+        again = seen.get(name, 0)
+        seen[name] = again + 1
+        names.append(f"{name}-{again}" if again else name)
+    return names
 
 
-def section_for(place: str, known: list[str]) -> str:
+def section_for(place: str, anchors: list[str]) -> str:
     """The anchor to open for a place of the window; "" opens the beginning."""
-    return next((anchor for anchor in SECTIONS.get(place, ()) if anchor in known), "")
+    return next((anchor for anchor in SECTIONS.get(place, ()) if anchor in anchors), "")

@@ -80,11 +80,11 @@ class Page(QTextBrowser):
 
     def go_to(self, anchor: str) -> bool:
         """Put a heading at the top; False when there is none of that name."""
-        found = next((one for one in self.headings if one.anchor == anchor), None)
-        if found is None:
+        heading = next((one for one in self.headings if one.anchor == anchor), None)
+        if heading is None:
             return False
         cursor = QTextCursor(self.document())
-        cursor.setPosition(found.position)
+        cursor.setPosition(heading.position)
         self.setTextCursor(cursor)
         bar = self.verticalScrollBar()
         bar.setValue(bar.value() + self.cursorRect(cursor).top() - _AIR)
@@ -99,14 +99,14 @@ class Page(QTextBrowser):
     def mark(self, words: str) -> int:
         """Mark `words` everywhere; how often they occur."""
         c, marks = theme.colours(), []
-        look = QTextCharFormat()
-        look.setBackground(QColor(c.warning_surface))
-        look.setForeground(QColor(c.text))
-        look.setFontUnderline(True)
+        highlight = QTextCharFormat()
+        highlight.setBackground(QColor(c.warning_surface))
+        highlight.setForeground(QColor(c.text))
+        highlight.setFontUnderline(True)
         cursor = self.document().find(words) if words else QTextCursor()
         while not cursor.isNull():
             one = QTextEdit.ExtraSelection()
-            one.cursor, one.format = cursor, look
+            one.cursor, one.format = cursor, highlight
             marks.append(one)
             cursor = self.document().find(words, cursor)
         self.setExtraSelections(marks)
@@ -119,16 +119,16 @@ class Page(QTextBrowser):
         return url.path().rpartition("/")[2] or self.name, url.fragment()
 
     def _headings(self) -> None:
-        found = []
+        blocks = []
         block = self.document().begin()
         while block.isValid():
             if level := block.blockFormat().headingLevel():
-                found.append((level, block.text(), block.position()))
+                blocks.append((level, block.text(), block.position()))
             block = block.next()
-        made = guide.anchors([title for _level, title, _position in found])
+        names = guide.anchors([title for _level, title, _position in blocks])
         self.headings = [
             Heading(level, title, anchor, position)
-            for (level, title, position), anchor in zip(found, made, strict=True)
+            for (level, title, position), anchor in zip(blocks, names, strict=True)
         ]
 
     def _dress(self, c: theme.Colours) -> None:
@@ -137,16 +137,16 @@ class Page(QTextBrowser):
             if isinstance(frame, QTextTable):
                 if all(_blank(frame, column) for column in range(frame.columns())):
                     frame.removeRows(0, 1)  # Markdown wants a heading, even where there is none
-                look = QTextTableFormat(frame.format())
-                look.setBorder(1)
-                look.setBorderBrush(QColor(c.border))
-                look.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
-                look.setBorderCollapse(True)
-                look.setCellPadding(6)
-                look.setHeaderRowCount(0)
-                look.setTopMargin(6)
-                look.setBottomMargin(10)
-                frame.setFormat(look)
+                format = QTextTableFormat(frame.format())
+                format.setBorder(1)
+                format.setBorderBrush(QColor(c.border))
+                format.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+                format.setBorderCollapse(True)
+                format.setCellPadding(6)
+                format.setHeaderRowCount(0)
+                format.setTopMargin(6)
+                format.setBottomMargin(10)
+                frame.setFormat(format)
         block = self.document().begin()
         while block.isValid():
             self._dress_block(block, c)
@@ -165,15 +165,15 @@ class Page(QTextBrowser):
             if piece.charFormat().fontFixedPitch():
                 pieces.append((piece.position(), piece.length()))
             iterator += 1
-        look = QTextCharFormat()
-        look.setBackground(QColor(c.hover))
-        look.setFontFamilies(["DejaVu Sans Mono", "Consolas", "Menlo", "monospace"])
-        look.setFontStyleHint(QFont.StyleHint.Monospace)
+        format = QTextCharFormat()
+        format.setBackground(QColor(c.hover))
+        format.setFontFamilies(["DejaVu Sans Mono", "Consolas", "Menlo", "monospace"])
+        format.setFontStyleHint(QFont.StyleHint.Monospace)
         for position, length in pieces:
             cursor = QTextCursor(self.document())
             cursor.setPosition(position)
             cursor.setPosition(position + length, QTextCursor.MoveMode.KeepAnchor)
-            cursor.mergeCharFormat(look)
+            cursor.mergeCharFormat(format)
 
 
 def _blank(table: QTextTable, column: int) -> bool:

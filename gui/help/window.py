@@ -88,8 +88,8 @@ class HelpWindow(QWidget):
         self.search.setFixedWidth(240)
         self.search.textChanged.connect(self._search)
         self.search.returnPressed.connect(self.find_next)
-        self.found: QLabel = text("", "muted")
-        self.found.setObjectName("help-found")
+        self.match_count: QLabel = text("", "muted")
+        self.match_count.setObjectName("help-found")
         for key, slot in (
             (QKeySequence.StandardKey.Find, self._start_search),
             (QKeySequence.StandardKey.FindNext, self.find_next),
@@ -98,7 +98,7 @@ class HelpWindow(QWidget):
             QShortcut(QKeySequence(key), self).activated.connect(slot)
         row.addWidget(self.which)
         row.addStretch(1)
-        row.addWidget(self.found)
+        row.addWidget(self.match_count)
         row.addWidget(self.search)
         return row
 
@@ -152,7 +152,7 @@ class HelpWindow(QWidget):
             item.setData(0, Qt.ItemDataRole.UserRole, one.anchor)
             above = next((parents[level] for level in range(one.level - 1, 0, -1) if level in parents), None)
             self.contents.addTopLevelItem(item) if above is None else above.addChild(item)
-            parents = {level: made for level, made in parents.items() if level < one.level}
+            parents = {level: item_above for level, item_above in parents.items() if level < one.level}
             parents[one.level] = item
         self._search()
 
@@ -179,7 +179,7 @@ class HelpWindow(QWidget):
     def _search(self) -> None:
         words = self.search.text().strip()
         count = self.page.mark(words)
-        self.found.setText(tr("Found: {count}", count=count) if words else "")
+        self.match_count.setText(tr("Found: {count}", count=count) if words else "")
         if count and not self.page.textCursor().hasSelection():
             self.page.find(words)
 

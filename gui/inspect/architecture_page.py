@@ -22,7 +22,7 @@ class ArchitecturePage(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._found: Difference | None = None
+        self._difference: Difference | None = None
         self._shown: list[Change] = []
         self.words = ElidedLabel()
         self.words.setObjectName("architecture-words")
@@ -50,15 +50,15 @@ class ArchitecturePage(QWidget):
 
     def show_nothing(self, title: str, advice: str) -> None:
         """Say why there is no difference to show."""
-        self._found = None
+        self._difference = None
         self.empty.title.setText(title)
         self.empty.advice.setText(advice)
         self._stack.setCurrentIndex(0)
 
-    def show_difference(self, found: Difference) -> None:
+    def show_difference(self, difference: Difference) -> None:
         """Show a difference; a network like the other says so."""
-        self._found = found
-        if all(change.kind == "same" for change in found.changes):
+        self._difference = difference
+        if all(change.kind == "same" for change in difference.changes):
             self.show_nothing(
                 tr("The same architecture"),
                 tr(
@@ -67,7 +67,7 @@ class ArchitecturePage(QWidget):
                 ),
             )
             return
-        self.words.setText(found.sentence)
+        self.words.setText(difference.sentence)
         self._stack.setCurrentIndex(1)
         self._fill()
 
@@ -75,11 +75,11 @@ class ArchitecturePage(QWidget):
         self.table.viewport().update()
 
     def _fill(self) -> None:
-        if self._found is None:
+        if self._difference is None:
             return
-        changes = self._found.changes
-        self._shown = [each for each in changes if each.kind != "same" or not self.only.isChecked()]
-        largest = max((each.params_before for each in changes), default=1) or 1
+        changes = self._difference.changes
+        self._shown = [change for change in changes if change.kind != "same" or not self.only.isChecked()]
+        largest = max((change.params_before for change in changes), default=1) or 1
         columns = (
             Column(tr("Layer"), tr("Its path in the network"), False, True),
             Column(tr("Type"), tr("What it computes"), False),
@@ -90,7 +90,7 @@ class ArchitecturePage(QWidget):
             Column(tr("Parameters after"), tr("Of its weight and bias")),
             Column(tr("Left"), tr("Parameters after as a share of those before")),
         )
-        self.table.show_rows(columns, [_cells(each, largest) for each in self._shown])
+        self.table.show_rows(columns, [_cells(change, largest) for change in self._shown])
 
     def _open(self) -> None:
         row = self.table.current()

@@ -61,7 +61,7 @@ class ClassesPage(QWidget):
         box.activated.connect(lambda _index: self._fill())
         return box
 
-    def show_pair(self, pair: AnswerPair, name: str, other: str) -> None:
+    def show_pair(self, pair: AnswerPair, name: str, reference: str) -> None:
         """Show the answers of a model, and of the one that it is compared with."""
         self._pair = pair
         before = self.which.currentData()
@@ -69,8 +69,10 @@ class ClassesPage(QWidget):
             self.which.clear()
             self.which.addItem(name, tr("after"))
             if pair.before is not None:
-                self.which.addItem(other, tr("before"))
-                self.which.addItem(tr("Difference: {name} − {other}", name=name, other=other), "difference")
+                self.which.addItem(reference, tr("before"))
+                self.which.addItem(
+                    tr("Difference: {name} − {other}", name=name, other=reference), "difference"
+                )
             self.which.setCurrentIndex(max(0, self.which.findData(before)))
         self._fill()
 

@@ -112,18 +112,18 @@ class DistributionsPage(QWidget):
 
     def show_names(self, names: Sequence[str], keep: str = "") -> None:
         """Offer these layers; `keep` (or the one before) stays chosen where it is among them."""
-        wanted = keep or self.layer
+        layer = keep or self.layer
         self.names = list(names)
         self._fill(self.search.text())
-        self.choose(wanted if wanted in self.names else (self.names[0] if self.names else ""))
+        self.choose(layer if layer in self.names else (self.names[0] if self.names else ""))
 
     def choose(self, layer: str) -> None:
         """Choose a layer and ask for it."""
         if layer and not self.layers.findItems(layer, Qt.MatchFlag.MatchExactly):
             self.search.clear()
         with QSignalBlocker(self.layers):
-            found = self.layers.findItems(layer, Qt.MatchFlag.MatchExactly) if layer else []
-            self.layers.setCurrentRow(self.layers.row(found[0]) if found else -1)
+            matches = self.layers.findItems(layer, Qt.MatchFlag.MatchExactly) if layer else []
+            self.layers.setCurrentRow(self.layers.row(matches[0]) if matches else -1)
         self.ask()
 
     def ask(self) -> None:
@@ -134,10 +134,10 @@ class DistributionsPage(QWidget):
             self._stack.setCurrentIndex(0)
             self.source.setText("")
 
-    def show_distribution(self, found: Distribution, names: Sequence[str]) -> None:
+    def show_distribution(self, distribution: Distribution, names: Sequence[str]) -> None:
         """Show histograms; `names` says of what, in the same order."""
-        self.source.setText(found.source + ".")
-        self.plot.show_histograms(list(zip(names, found.histograms, strict=True)))
+        self.source.setText(distribution.source + ".")
+        self.plot.show_histograms(list(zip(names, distribution.histograms, strict=True)))
         self._stack.setCurrentIndex(1)
 
     def retheme(self) -> None:
@@ -148,6 +148,6 @@ class DistributionsPage(QWidget):
         with QSignalBlocker(self.layers):
             self.layers.clear()
             self.layers.addItems([name for name in self.names if words.strip().lower() in name.lower()])
-            found = self.layers.findItems(chosen, Qt.MatchFlag.MatchExactly) if chosen else []
-            if found:
-                self.layers.setCurrentItem(found[0])
+            matches = self.layers.findItems(chosen, Qt.MatchFlag.MatchExactly) if chosen else []
+            if matches:
+                self.layers.setCurrentItem(matches[0])

@@ -10,7 +10,7 @@ from core.data.image_data import ImageData
 from gui.base.translation import tr
 from gui.inspect.gallery import FlipsGallery
 from gui.inspect.progress_line import ProgressLine
-from gui.inspect.top_five import EnlargedFlip, Look
+from gui.inspect.top_five import EnlargedFlip, FlipDetails
 from gui.widgets.buttons import ElidedLabel, Empty, card
 
 _SIDE = 150
@@ -39,9 +39,9 @@ class FlipsPage(QWidget):
         self.working = ProgressLine("flips", tr("Progress of opening the images"))
         self.working.stop_wanted.connect(self.stop_wanted)
         self.gallery = FlipsGallery()
-        self.gallery.looked_at.connect(self._look)
+        self.gallery.looked_at.connect(self._show_image)
         self.gallery.enlarge.connect(self._enlarge)
-        self.look = Look("flip", _SIDE)
+        self.details = FlipDetails("flip", _SIDE)
         self.empty = Empty(
             "flips", tr("No such image"), tr("No test image fits these filters; choose others.")
         )
@@ -82,7 +82,7 @@ class FlipsPage(QWidget):
         page.setProperty("role", "page")
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 4, 0)
-        column.addWidget(self.look)
+        column.addWidget(self.details)
         scroll.setWidget(page)
         inside.addWidget(scroll)
         side.setFixedWidth(316)
@@ -105,16 +105,16 @@ class FlipsPage(QWidget):
         self.words.setText("")
         self._side.hide()
 
-    def show_pair(self, pair: AnswerPair, name: str, other: str) -> None:
+    def show_pair(self, pair: AnswerPair, name: str, reference: str) -> None:
         """Show the answers of a model, and of the one that it is compared with."""
-        self._pair, self._names = pair, (name, other)
+        self._pair, self._names = pair, (name, reference)
         self.gallery.cards.show_pair(pair)
-        kept = self.kind.currentData()
+        chosen = self.kind.currentData()
         with QSignalBlocker(self.kind):
             self.kind.clear()
             for kind in pair.kinds:
                 self.kind.addItem(f"{KINDS[kind]} ({pair.count(kind)})", kind)
-            self.kind.setCurrentIndex(max(0, self.kind.findData(kept)))
+            self.kind.setCurrentIndex(max(0, self.kind.findData(chosen)))
         for box, words in (
             (self.true, tr("All classes")),
             (self.was, tr("Any answer before")),
@@ -137,7 +137,7 @@ class FlipsPage(QWidget):
     def show_data(self, data: ImageData | None) -> None:
         """Where the pictures come from."""
         self.gallery.cards.show_data(data)
-        self._look(self._image())
+        self._show_image(self._image())
 
     def show_cell(self, true: int, guess: int, before: bool) -> None:
         """Show the images of one cell of a confusion matrix."""
@@ -150,7 +150,7 @@ class FlipsPage(QWidget):
 
     def retheme(self) -> None:
         self.gallery.viewport().update()
-        self.look.update()
+        self.details.update()
 
     def _fill(self) -> None:
         pair = self._pair
@@ -171,9 +171,9 @@ class FlipsPage(QWidget):
         row = self.gallery.currentIndex().row()
         return int(self.gallery.cards.images[row]) if 0 <= row < len(self.gallery.cards.images) else -1
 
-    def _look(self, image: int) -> None:
+    def _show_image(self, image: int) -> None:
         if image >= 0:
-            self.look.show_image(self.gallery.cards, image, *self._names)
+            self.details.show_image(self.gallery.cards, image, *self._names)
 
     def _enlarge(self, row: int) -> None:
         dialog = EnlargedFlip(self, self.gallery.cards, row, *self._names)

@@ -53,7 +53,7 @@ class LayersPage(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._found: dict[str, Any] | None = None
+        self._profile: dict[str, Any] | None = None
         self._stored, self._sensitivity = "", None  # type: tuple[str, Sensitivity | None]
         self._reasons: dict[str, str] = {}
         self.paths: list[str] = []
@@ -88,14 +88,14 @@ class LayersPage(QWidget):
 
     def clear(self) -> None:
         """Nothing is known yet."""
-        self._found = None
+        self._profile = None
         self.paths = []
         self.table.show_rows((), ())
         self.words.setText("")
 
     def show_layers(
         self,
-        found: dict[str, Any],
+        profile: dict[str, Any],
         stored: str,
         sensitivity: Sensitivity | None,
         reasons: Mapping[str, str] | None = None,
@@ -106,9 +106,9 @@ class LayersPage(QWidget):
             stored: the precision that the file is stored in.
             reasons: why the stage left layers alone, by their path.
         """
-        self._found, self._stored, self._sensitivity = found, stored, sensitivity
+        self._profile, self._stored, self._sensitivity = profile, stored, sensitivity
         self._reasons = dict(reasons or {})
-        layers = found["layers"]
+        layers = profile["layers"]
         self.paths = [layer["layer"] for layer in layers]
         largest = {
             name: max((layer[name] or 0 for layer in layers), default=0) or 1
@@ -118,12 +118,12 @@ class LayersPage(QWidget):
         for layer in layers:
             cells.append(self._cells(layer, largest))
         self.table.show_rows(columns, cells)
-        self.words.setText(summary(found, stored))
+        self.words.setText(summary(profile, stored))
 
     def show_sensitivity(self, sensitivity: Sensitivity | None) -> None:
         """Show (or take away) the column of sensitivities."""
-        if self._found is not None:
-            self.show_layers(self._found, self._stored, sensitivity, self._reasons)
+        if self._profile is not None:
+            self.show_layers(self._profile, self._stored, sensitivity, self._reasons)
 
     def allow_measuring(self, reason: str) -> None:
         """Measuring can be asked for, unless there is a reason against it."""
@@ -197,7 +197,7 @@ class LayersPage(QWidget):
 
     def _open(self) -> None:
         row = self.table.current()
-        if row >= 0 and self._found is not None and self._found["layers"][row]["params"]:
+        if row >= 0 and self._profile is not None and self._profile["layers"][row]["params"]:
             self.layer_wanted.emit(self.paths[row])
 
 
@@ -211,28 +211,28 @@ def _listed(kernels: Sequence[str]) -> str:
     return " + ".join(f"{kernels.count(name)} × {name}" if kernels.count(name) > 1 else name for name in dict.fromkeys(kernels))  # fmt: skip
 
 
-def summary(found: dict[str, Any], stored: str) -> str:
+def summary(profile: dict[str, Any], stored: str) -> str:
     """What the table adds up to, and what a person would not expect."""
     parts = []
-    layers = found["layers"]
-    if found["total_ms"] is not None:
-        many = found["threads"] > 1
-        threads = tr("{count} threads", count=found["threads"]) if many else tr("1 thread")
+    layers = profile["layers"]
+    if profile["total_ms"] is not None:
+        many = profile["threads"] > 1
+        threads = tr("{count} threads", count=profile["threads"]) if many else tr("1 thread")
         parts.append(
             tr(
                 "{ms:.3f} ms in all, {runs} runs, {threads}",
-                ms=found["total_ms"],
-                runs=found["runs"],
+                ms=profile["total_ms"],
+                runs=profile["runs"],
                 threads=threads,
             )
         )
-    if found["fallbacks"]:
+    if profile["fallbacks"]:
         weighted = sum(1 for layer in layers if layer["macs"])
-        names = ", ".join(found["fallbacks"][:3]) + (", …" if len(found["fallbacks"]) > 3 else "")
+        names = ", ".join(profile["fallbacks"][:3]) + (", …" if len(profile["fallbacks"]) > 3 else "")
         parts.append(
             tr(
                 "⚠ {count} of {weighted} layers compute in float: {names}",
-                count=len(found["fallbacks"]),
+                count=len(profile["fallbacks"]),
                 weighted=weighted,
                 names=names,
             )

@@ -33,11 +33,11 @@ class InspectPlace(QObject):
     """Owns the view and the workers behind it.
 
     Signals:
-        said: a sentence for the status bar.
+        status_message: a sentence for the status bar.
         edited: the id of a stage of the open pipeline that took an override.
     """
 
-    said = Signal(str)
+    status_message = Signal(str)
     edited = Signal(str)
 
     def __init__(self, home: Home, document: Document, actions: Actions, messages: Messages, parent: QObject):
@@ -45,10 +45,10 @@ class InspectPlace(QObject):
         self.view = view = InspectView(actions.open_run, actions.run)
         self._home, self._messages = home, messages
         self.model: StageFile | None = None
-        self.other: StageFile | None = None
+        self.reference: StageFile | None = None
         self._following: Path | None = None
-        self._shelf = RunFiles(messages)
-        self._known = ResultCache({"answers": 1, "images": 1})
+        self._run_files = RunFiles(messages)
+        self._results = ResultCache({"answers": 1, "images": 1})
         self._filled: dict[str, Hashable] = {}
         self._running = False
         self.reader, self.measurer, self.sampler, self.opener = (
@@ -58,7 +58,7 @@ class InspectPlace(QObject):
             LatestJob(self),
         )
         self.scanning = Scanning(view.sensitivity, home, document, messages, self)
-        self._lanes = {
+        self._progress_lines = {
             self.reader: None, self.measurer: view.layers.working, self.sampler: view.distributions.working,
             self.opener: view.flips.working,
         }  # fmt: skip
@@ -66,14 +66,14 @@ class InspectPlace(QObject):
 
     def _connect(self) -> None:
         view = self.view
-        for lane, line in self._lanes.items():
-            lane.done.connect(self._take)
-            lane.failed.connect(self._not_done)
+        for worker, line in self._progress_lines.items():
+            worker.done.connect(self._take)
+            worker.failed.connect(self._not_done)
             if line is not None:
-                lane.moved.connect(line.show_progress)
-                lane.changed.connect(partial(_follow, lane, line))
-                line.stop_wanted.connect(lane.stop)
-        for picker, choose in ((view.model, self._choose_model), (view.other, self._choose_other)):
+                worker.moved.connect(line.show_progress)
+                worker.changed.connect(partial(_follow, worker, line))
+                line.stop_wanted.connect(worker.stop)
+        for picker, choose in ((view.model, self._choose_model), (view.reference, self._choose_reference)):
             picker.chosen.connect(choose)
             picker.run_chosen.connect(partial(self._choose_run, picker))
         view.swap_wanted.connect(self._swap)
@@ -81,8 +81,8 @@ class InspectPlace(QObject):
         view.layers.measure_wanted.connect(self._measure_again)
         view.layers.stop_wanted.connect(self.measurer.stop)
         view.distributions.wanted.connect(self._distribution)
-        self.scanning.known.connect(self._scanned)
-        self.scanning.said.connect(self.said)
+        self.scanning.scanned.connect(self._scanned)
+        self.scanning.status_message.connect(self.status_message)
         self.scanning.edited.connect(self.edited)
 
     def retheme(self) -> None:
@@ -93,7 +93,7 @@ class InspectPlace(QObject):
     def open(self, folder: Path, key: str = "", artefact_id: str = "") -> bool:
         """Look at a stage's file (the result where no stage is named); False when there is none."""
         self._following = None
-        subjects = self._shelf.read(folder)
+        subjects = self._run_files.read(folder)
         chosen = find(subjects, key, artefact_id) if key else final(subjects)
         if chosen is None:
             return False
@@ -102,7 +102,7 @@ class InspectPlace(QObject):
 
     def show_run(self, run: RunFolder) -> None:
         """Another run is shown in the window: look at its result when the place comes to the front."""
-        self._shelf.forget(run.folder)
+        self._run_files.forget(run.folder)
         if self.model is None or self.model.folder != run.folder:
             self._following = run.folder
         if self.view.isVisible():
@@ -125,12 +125,12 @@ class InspectPlace(QObject):
             self._fill()
 
     def _choose_run(self, picker: Any, folder: Path) -> None:
-        chosen = final(self._shelf.read(folder))
+        chosen = final(self._run_files.read(folder))
         if chosen is None:
-            self.said.emit(tr("This run has no finished stage yet."))
+            self.status_message.emit(tr("This run has no finished stage yet."))
             self._offer()
         elif picker is self.view.model:
-            self._show(chosen, self.other)
+            self._show(chosen, self.reference)
         else:
             self._show(self.model, chosen)
 
@@ -138,20 +138,22 @@ class InspectPlace(QObject):
         if chosen is not None:
             self._show(
                 chosen,
-                self.other if self.other != chosen else counterpart(chosen, self._shelf.of(chosen.folder)),
+                self.reference
+                if self.reference != chosen
+                else counterpart(chosen, self._run_files.of(chosen.folder)),
             )
 
-    def _choose_other(self, chosen: StageFile | None) -> None:
+    def _choose_reference(self, chosen: StageFile | None) -> None:
         self._show(self.model, chosen if chosen != self.model else None)
 
     def _swap(self) -> None:
-        if self.model is not None and self.other is not None:
-            self._show(self.other, self.model)
+        if self.model is not None and self.reference is not None:
+            self._show(self.reference, self.model)
 
-    def _show(self, model: StageFile | None, other: StageFile | None) -> None:
-        self.model, self.other = model, other
+    def _show(self, model: StageFile | None, reference: StageFile | None) -> None:
+        self.model, self.reference = model, reference
         self._filled.clear()
-        self.view.show_chosen(model, other)
+        self.view.show_chosen(model, reference)
         self.scanning.show(model)
         self._offer()
         self._fill()
@@ -159,23 +161,23 @@ class InspectPlace(QObject):
     def _offer(self) -> None:
         """What can be chosen."""
         entries = runs_to_inspect(self._home)
-        for picker, chosen in ((self.view.model, self.model), (self.view.other, self.other)):
+        for picker, chosen in ((self.view.model, self.model), (self.view.reference, self.reference)):
             shown = chosen or self.model
             folder = shown.folder if shown is not None else None
             picker.show_runs(entries, folder, shown.pipeline.name if shown is not None else "")
-            subjects = self._shelf.of(shown.folder) if shown is not None else []
-            if picker is self.view.other:
-                subjects = [each for each in subjects if each != self.model]
+            subjects = self._run_files.of(shown.folder) if shown is not None else []
+            if picker is self.view.reference:
+                subjects = [subject for subject in subjects if subject != self.model]
             picker.show_subjects(subjects, chosen)
 
     # filling the tabs
 
     def _fill(self) -> None:
         """Fill the tab in front, unless it shows these models already."""
-        model, other, tab = self.model, self.other, self.view.tab
+        model, reference, tab = self.model, self.reference, self.view.tab
         if model is None or tab == "sensitivity" or not self.view.isVisible():
             return
-        state = (model, other, self._running if tab == "layers" else None)
+        state = (model, reference, self._running if tab == "layers" else None)
         if self._filled.get(tab) == state:
             return
         self._filled[tab] = state
@@ -184,21 +186,21 @@ class InspectPlace(QObject):
             "distributions": self._fill_distributions,
             "classes": self._fill_answers, "flips": self._fill_answers,
         }[tab]  # fmt: skip
-        fill(model, other)
+        fill(model, reference)
 
-    def _ask(self, lane: LatestJob, request: tuple[Hashable, ...], title: str, job: Any) -> None:
+    def _ask(self, worker: LatestJob, request: tuple[Hashable, ...], title: str, job: Any) -> None:
         """Show what is known already, or do the work."""
-        if request in self._known:
-            self._take(request, self._known[request])
+        if request in self._results:
+            self._take(request, self._results[request])
         else:
-            lane.ask(request, title, job)
+            worker.ask(request, title, job)
 
     def _fill_layers(self, model: StageFile, _other: StageFile | None) -> None:
         measure = not self._running
         request = ("layers", model, measure)
-        if not measure and ("layers", model, True) in self._known:
+        if not measure and ("layers", model, True) in self._results:
             request = ("layers", model, True)
-        if request not in self._known:
+        if request not in self._results:
             self.view.layers.clear()
         self._ask(
             self.measurer, request, tr("measuring layers"), partial(work.measure_layers, model, measure)
@@ -206,69 +208,74 @@ class InspectPlace(QObject):
 
     def _measure_again(self) -> None:
         if self.model is not None:
-            self._known.forget(("layers", self.model, True))
+            self._results.forget(("layers", self.model, True))
             self._filled.pop("layers", None)
             self._fill()
 
-    def _fill_architecture(self, model: StageFile, other: StageFile | None) -> None:
-        if other is None:
+    def _fill_architecture(self, model: StageFile, reference: StageFile | None) -> None:
+        if reference is None:
             self.view.architecture.show_nothing(
                 tr("Nothing to compare with"),
                 tr("Choose another stage behind 'against' to see what changed in the network."),
             )
             return
-        request = ("architecture", model, other)
+        request = ("architecture", model, reference)
         self._ask(
-            self.reader, request, tr("reading networks"), lambda _c, _s: work.read_difference(model, other)
+            self.reader,
+            request,
+            tr("reading networks"),
+            lambda _c, _s: work.read_difference(model, reference),
         )
 
-    def _fill_distributions(self, model: StageFile, other: StageFile | None) -> None:
+    def _fill_distributions(self, model: StageFile, reference: StageFile | None) -> None:
         page = self.view.distributions
         try:
-            names = work.layer_names(model, other)
+            names = work.layer_names(model, reference)
         except EspalierError as error:
             self._messages.error(error)
             names = []
-        measured = self._known.get(("layers", model, True)) or self._known.get(("layers", model, False))
+        measured = self._results.get(("layers", model, True)) or self._results.get(("layers", model, False))
         if not names and measured is not None:
             names = [layer["layer"] for layer in measured["layers"] if layer["params"]]
         page.show_names(names)
 
     def _distribution(self, what: Any, layer: str) -> None:
-        subjects = tuple(each for each in (self.model, self.other) if each is not None)
+        subjects = tuple(subject for subject in (self.model, self.reference) if subject is not None)
         if subjects:
             job = partial(work.distribution, what, layer, subjects, self._home)
             self._ask(
                 self.sampler, ("distribution", what, layer, subjects), tr("reading {layer}", layer=layer), job
             )
 
-    def _fill_answers(self, model: StageFile, other: StageFile | None) -> None:
-        request = ("answers", model, other)
-        if request not in self._known:
+    def _fill_answers(self, model: StageFile, reference: StageFile | None) -> None:
+        request = ("answers", model, reference)
+        if request not in self._results:
             self.view.classes.clear()
             self.view.flips.clear()
         self._ask(
             self.reader,
             request,
             tr("reading answers"),
-            lambda _c, _s: work.read_pair(model, other, self._home),
+            lambda _c, _s: work.read_pair(model, reference, self._home),
         )
         if self.view.tab == "flips":
             images = ("images", model.images)
-            self.view.flips.show_data(self._known.get(images))
+            self.view.flips.show_data(self._results.get(images))
             self._ask(self.opener, images, tr("opening images"), partial(work.open_images, model, self._home))
 
     # taking results
 
     def _take(self, request: Any, result: Any) -> None:
         """Keep a result, and show it where it is still wanted."""
-        self._known[request] = result
+        self._results[request] = result
         kind, view = request[0], self.view
         if kind == "images":
             view.flips.show_data(result)
         elif kind == "distribution":
-            if request[3] == tuple(each for each in (self.model, self.other) if each is not None):
-                view.distributions.show_distribution(result, [each.short for each in request[3]])
+            if request[3] == tuple(
+                subject for subject in (self.model, self.reference) if subject is not None
+            ):
+                view.distributions.show_distribution(result, [subject.short for subject in request[3]])
         elif request[1] != self.model:
             return
         elif kind == "layers":
@@ -278,7 +285,7 @@ class InspectPlace(QObject):
                 self.scanning.sensitivity(request[1]),
                 dict(request[1].report.skipped),
             )
-        elif request[2] != self.other:
+        elif request[2] != self.reference:
             return
         elif kind == "architecture":
             view.architecture.show_difference(result)
@@ -286,7 +293,7 @@ class InspectPlace(QObject):
             names = request[1].short, request[2].short if request[2] is not None else ""
             view.classes.show_pair(result, *names)
             view.flips.show_pair(result, *names)
-            self._filled["classes"] = self._filled["flips"] = (self.model, self.other, None)
+            self._filled["classes"] = self._filled["flips"] = (self.model, self.reference, None)
             if view.tab == "classes":
                 self._filled.pop("flips")  # its images are not open yet
 
@@ -302,7 +309,7 @@ class InspectPlace(QObject):
     def _choose_nothing_after(self, failure: Failure) -> None:
         """Two models that cannot be compared: go on with the one alone, and say why."""
         self._messages.failure(failure)
-        if self.other is not None:
+        if self.reference is not None:
             self._show(self.model, None)
 
     def _scanned(self, model: StageFile) -> None:
@@ -310,9 +317,9 @@ class InspectPlace(QObject):
             self.view.layers.show_sensitivity(self.scanning.sensitivity(model))
 
 
-def _follow(lane: LatestJob, line: ProgressLine) -> None:
-    """Show that a lane works, or that it has ended."""
-    if lane.busy:
-        line.begin(lane.title)
+def _follow(worker: LatestJob, line: ProgressLine) -> None:
+    """Show that a worker works, or that it has ended."""
+    if worker.busy:
+        line.begin(worker.title)
     else:
         line.end()

@@ -14,23 +14,23 @@ class RunFiles:
 
     def __init__(self, messages: Messages):
         self._messages = messages
-        self._kept = ResultCache({})
+        self._cache = ResultCache({})
 
     def of(self, folder: Path) -> list[StageFile]:
         """The files of the run in `folder`."""
-        found: list[StageFile] | None = self._kept.get(("run", folder))
-        return found or self.read(folder)
+        files: list[StageFile] | None = self._cache.get(("run", folder))
+        return files or self.read(folder)
 
     def read(self, folder: Path) -> list[StageFile]:
         """The same, as they are on the disk now."""
         try:
-            found = subjects_of(RunFolder.open(folder))
+            files = subjects_of(RunFolder.open(folder))
         except EspalierError as error:
             self._messages.error(error)
             return []
-        self._kept["run", folder] = found
-        return found
+        self._cache["run", folder] = files
+        return files
 
     def forget(self, folder: Path) -> None:
         """Read this run again when it is asked for."""
-        self._kept.forget(("run", folder))
+        self._cache.forget(("run", folder))

@@ -23,12 +23,12 @@ class Scanning(QObject):
     """Owns the worker behind the `SensitivityPage`.
 
     Signals:
-        known: a model whose sensitivities are known now.
-        said: a sentence for the status bar. edited: the id of a stage that took an override.
+        scanned: a model whose sensitivities are known now.
+        status_message: a sentence for the status bar. edited: the id of a stage that took an override.
     """
 
-    known = Signal(object)
-    said = Signal(str)
+    scanned = Signal(object)
+    status_message = Signal(str)
     edited = Signal(str)
 
     def __init__(
@@ -39,12 +39,12 @@ class Scanning(QObject):
         self._model: StageFile | None = None
         self._busy = ""
         self._latest = ResultCache({})
-        self.lane = LatestJob(self)
-        self.lane.done.connect(self._done)
-        self.lane.failed.connect(lambda _request, failure: messages.failure(failure))
-        self.lane.moved.connect(page.working.show_progress)
-        self.lane.changed.connect(lambda: page.show_busy(self.lane.title if self.lane.busy else ""))
-        page.working.stop_wanted.connect(self.lane.stop)
+        self.job = LatestJob(self)
+        self.job.done.connect(self._done)
+        self.job.failed.connect(lambda _request, failure: messages.failure(failure))
+        self.job.moved.connect(page.working.show_progress)
+        self.job.changed.connect(lambda: page.show_busy(self.job.title if self.job.busy else ""))
+        page.working.stop_wanted.connect(self.job.stop)
         page.scan_wanted.connect(self._scan)
         page.send_wanted.connect(self._send)
         document.changed.connect(self._offer)
@@ -62,32 +62,34 @@ class Scanning(QObject):
 
     def sensitivity(self, model: StageFile) -> Sensitivity | None:
         """What is known of how much the layers matter: a scan's result, or the stage's own ranking."""
-        found = self._latest.get(("scan", model))
-        if isinstance(found, work.PruneScan):
-            shares = sorted({share for layer in found.layers for share in layer.top1})
+        result = self._latest.get(("scan", model))
+        if isinstance(result, work.PruneScan):
+            shares = sorted({share for layer in result.layers for share in layer.top1})
             share = shares[len(shares) // 2]
-            values = {layer.path: layer.loss(share, found.top1) for layer in found.layers}
+            values = {layer.path: layer.loss(share, result.top1) for layer in result.layers}
             source = tr(
                 "Points of validation accuracy lost with {share:.0f} % of its channels at zero",
                 share=100 * share,
             )
             return Sensitivity(values, "points", False, source)
-        if isinstance(found, work.QuantizeScan):
+        if isinstance(result, work.QuantizeScan):
             source = tr("Signal to noise of the logits when only this layer computes with integers")
-            return Sensitivity(dict(found.ranking), found.unit, found.measure != "divergence", source)
+            return Sensitivity(dict(result.ranking), result.unit, result.measure != "divergence", source)
         return _ranked_by_stage(model)
 
     def _scan(self, request: work.ScanRequest) -> None:
         if self._model is not None and not self._busy:
             job = partial(work.scan, self._model, request, self._home)
-            self.lane.ask(("scan", self._model), tr("the sensitivity scan"), job)
+            self.job.ask(("scan", self._model), tr("the sensitivity scan"), job)
 
-    def _done(self, request: Any, found: work.Scan) -> None:
-        self._latest[request] = found
+    def _done(self, request: Any, result: work.Scan) -> None:
+        self._latest[request] = result
         if request[1] == self._model:
-            self._page.show_scan(found)
-        self.said.emit(tr("The sensitivity of every layer is known; it also stands in the layer table."))
-        self.known.emit(request[1])
+            self._page.show_scan(result)
+        self.status_message.emit(
+            tr("The sensitivity of every layer is known; it also stands in the layer table.")
+        )
+        self.scanned.emit(request[1])
 
     def _offer(self) -> None:
         """Stages of the open pipeline that an override can go to."""
@@ -96,14 +98,14 @@ class Scanning(QObject):
 
     def _send(self, target: overrides.Target, text: str) -> None:
         """One edit of the open pipeline, which can be undone."""
-        found = self._latest.get(("scan", self._model))
-        if self._model is None or found is None:
+        result = self._latest.get(("scan", self._model))
+        if self._model is None or result is None:
             return
         pipeline, id = overrides.with_override(
-            self._document.pipeline, target, text, self._model.report.id, found.request.scope
+            self._document.pipeline, target, text, self._model.report.id, result.request.scope
         )
         self._document.apply(pipeline, tr("Take over the sensitivity scan"))
-        self.said.emit(
+        self.status_message.emit(
             tr(
                 "'{title}' has settings for single layers now; Undo takes them back.",
                 title=pipeline.stage(id).title,

@@ -90,15 +90,15 @@ class SensitivityPage(QWidget):
         for widget in (text(tr("Scan for"), "section"), self.kind, self.images, self.start):
             top.addWidget(widget)
         top.addWidget(self.words, 1)
-        found = QWidget()
-        column = QVBoxLayout(found)
+        results = QWidget()
+        column = QVBoxLayout(results)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(10)
         column.addWidget(self.table, 1)
         column.addWidget(self._sending())
         self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
-        self._stack.addWidget(found)
+        self._stack.addWidget(results)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 10, 0, 0)
         layout.setSpacing(8)
@@ -291,6 +291,8 @@ def _quantization(scan: QuantizeScan, count: int) -> tuple[Sequence[Column], lis
     cells = []
     for rank, (name, value) in enumerate(scan.ranking, 1):
         share = (harmless - value) / (harmless - worst) if harmless != worst else 1.0
-        kept = Cell(tr("✓ float"), 1.0) if rank <= count else Cell(tr("INT8"), 0.0)
-        cells.append([Cell(name), Cell(str(rank), rank), Cell(f"{value:.2f}", value, max(0.0, share)), kept])
+        precision = Cell(tr("✓ float"), 1.0) if rank <= count else Cell(tr("INT8"), 0.0)
+        cells.append(
+            [Cell(name), Cell(str(rank), rank), Cell(f"{value:.2f}", value, max(0.0, share)), precision]
+        )
     return columns, cells

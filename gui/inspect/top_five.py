@@ -87,7 +87,7 @@ def _tone(first: bool, true: bool | None) -> str:
     return "good" if true else "bad" if first else ""
 
 
-class Look(QWidget):
+class FlipDetails(QWidget):
     """One image and both models' answers below each other (or beside the picture where `wide`)."""
 
     def __init__(self, name: str, side: int, wide: bool = False):
@@ -120,8 +120,8 @@ class Look(QWidget):
         layout.addLayout(left)
         layout.addLayout(answers, 1)
 
-    def show_image(self, cards: FlipsModel, image: int, name: str, other: str) -> None:
-        """Show an image of the test split; `name` and `other` are the models."""
+    def show_image(self, cards: FlipsModel, image: int, name: str, reference: str) -> None:
+        """Show an image of the test split; `name` and `reference` are the models."""
         pair, pixels = cards.pair, cards.pixels(image)
         if pair is None:
             return
@@ -134,7 +134,7 @@ class Look(QWidget):
         for widget in (self.before_name, self.before):
             widget.setVisible(pair.before is not None)
         if pair.before is not None:
-            self.before_name.setText(tr("Before: {other}", other=other))
+            self.before_name.setText(tr("Before: {other}", other=reference))
             self.before.show_answers(pair.before, image)
 
     def show_pixels(self, pixels: np.ndarray | None) -> None:
@@ -147,14 +147,14 @@ class Look(QWidget):
 class EnlargedFlip(QDialog):
     """An image of the gallery, large; the arrow keys lead to its neighbours."""
 
-    def __init__(self, parent: QWidget, cards: FlipsModel, row: int, name: str, other: str):
+    def __init__(self, parent: QWidget, cards: FlipsModel, row: int, name: str, reference: str):
         super().__init__(parent)
         theme.style(self)
         self.setObjectName("enlarged-flip")
         self.setWindowTitle(tr("Test image"))
-        self._cards, self.row, self._names = cards, row, (name, other)
-        self.look = Look("enlarged-flip", _SIDE, wide=True)
-        self.look.setMinimumWidth(_SIDE + 300)
+        self._cards, self.row, self._names = cards, row, (name, reference)
+        self.details = FlipDetails("enlarged-flip", _SIDE, wide=True)
+        self.details.setMinimumWidth(_SIDE + 300)
         self.place = text("", "muted")
         self.before, self.after, close = (
             QPushButton(tr("Previous")),
@@ -181,7 +181,7 @@ class EnlargedFlip(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 20, 22, 16)
         layout.setSpacing(14)
-        layout.addWidget(self.look, 1)
+        layout.addWidget(self.details, 1)
         layout.addLayout(buttons)
         for key, step in (("Left", -1), ("Up", -1), ("Right", 1), ("Down", 1)):
             QShortcut(QKeySequence(key), self, lambda step=step: self.move_by(step))
@@ -191,7 +191,7 @@ class EnlargedFlip(QDialog):
         """Show the image so many places on, as far as there are images."""
         count = len(self._cards.images)
         self.row = max(0, min(count - 1, self.row + step))
-        self.look.show_image(self._cards, int(self._cards.images[self.row]), *self._names)
+        self.details.show_image(self._cards, int(self._cards.images[self.row]), *self._names)
         self.place.setText(tr("{row} of {count}", row=self.row + 1, count=count))
         self.before.setEnabled(self.row > 0)
         self.after.setEnabled(self.row + 1 < count)

@@ -41,7 +41,7 @@ class InspectView(QWidget):
         super().__init__()
         self.setObjectName("place-inspect")
         self.header = Header(tr("Inspect"), ActionButton(open_run))
-        self.model, self.other = (
+        self.model, self.reference = (
             SubjectPicker("inspect", tr("Model")),
             SubjectPicker("against", "against", True),
         )
@@ -80,7 +80,7 @@ class InspectView(QWidget):
         pickers.setSpacing(10)
         pickers.addWidget(self.model, 1)
         pickers.addWidget(self.swap)
-        pickers.addWidget(self.other, 1)
+        pickers.addWidget(self.reference, 1)
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
@@ -105,14 +105,14 @@ class InspectView(QWidget):
         """Bring a tab to the front."""
         self.tabs.setCurrentIndex([name for name, _ in TABS].index(tab))
 
-    def show_chosen(self, model: StageFile | None, other: StageFile | None) -> None:
+    def show_chosen(self, model: StageFile | None, reference: StageFile | None) -> None:
         """Show what is looked at; nothing shows what to do next."""
         self._stack.setCurrentIndex(0 if model is None else 1)
-        self.swap.setEnabled(model is not None and other is not None)
+        self.swap.setEnabled(model is not None and reference is not None)
         if model is None:
             self.header.show_texts(tr("Inspect"), tr("Look into any finished stage of any run."))
         else:
-            against = tr(" against {name}", name=other.short) if other is not None else ""
+            against = tr(" against {name}", name=reference.short) if reference is not None else ""
             self.header.show_texts(
                 tr("Inspect · {short}{against}", short=model.short, against=against),
                 f"{model.pipeline.name} · {model.run.name}",

@@ -75,24 +75,24 @@ class Distribution:
     source: str
 
 
-def read_pair(model: StageFile, other: StageFile | None, home: Home) -> AnswerPair:
+def read_pair(model: StageFile, reference: StageFile | None, home: Home) -> AnswerPair:
     """The answers of one or two models on the same test images."""
-    pair = AnswerPair(model.answers(home), other.answers(home) if other is not None else None)
+    pair = AnswerPair(model.answers(home), reference.answers(home) if reference is not None else None)
     for answers in (pair.after, pair.before):
         if answers is not None:  # computed here, not when the window asks for them
             _ = answers.counts, answers.confidence, answers.right
     return pair
 
 
-def read_difference(model: StageFile, other: StageFile) -> Difference:
-    """How the architecture of `other` became that of `model`.
+def read_difference(model: StageFile, reference: StageFile) -> Difference:
+    """How the architecture of `reference` became that of `model`.
 
     Raises:
         EspalierError: when one of them has no network.
     """
-    before, after = other.network, model.network
+    before, after = reference.network, model.network
     if before is None or after is None:
-        named = other if before is None else model
+        named = reference if before is None else model
         raise EspalierError(
             f"'{named.short}' has no network whose architecture could be read: it was made from a file.",
             "Choose a stage that has a network.",
@@ -100,13 +100,17 @@ def read_difference(model: StageFile, other: StageFile) -> Difference:
     return difference(before, after)
 
 
-def layer_names(model: StageFile, other: StageFile | None) -> list[str]:
+def layer_names(model: StageFile, reference: StageFile | None) -> list[str]:
     """Layers with weights that both have; of what has no network, all that the other has."""
-    networks = [each.network for each in (model, other) if each is not None and each.network is not None]
-    found = [[layer.path for layer in read_layers(network)] for network in networks]
-    if not found:
+    networks = [
+        subject.network
+        for subject in (model, reference)
+        if subject is not None and subject.network is not None
+    ]
+    names_by_network = [[layer.path for layer in read_layers(network)] for network in networks]
+    if not names_by_network:
         return []
-    return [path for path in found[0] if all(path in names for names in found)]
+    return [path for path in names_by_network[0] if all(path in names for names in names_by_network)]
 
 
 def measure_layers(subject: StageFile, measure: bool, control: RunControl, say: Say) -> dict[str, Any]:
@@ -121,32 +125,34 @@ def distribution(
     what: What, layer: str, subjects: tuple[StageFile, ...], home: Home, control: RunControl, say: Say
 ) -> Distribution:
     """Histograms of a layer's weights or activations over common bins."""
-    checkpoints = [each.checkpoint for each in subjects]
-    floats = all(each.artefact.precision == "float32" for each in subjects)
+    checkpoints = [subject.checkpoint for subject in subjects]
+    floats = all(subject.artefact.precision == "float32" for subject in subjects)
     if what == "weights" and floats and all(checkpoints):
-        arrays = [weights_of_checkpoint(each, layer) for each in checkpoints if each is not None]
+        arrays = [
+            weights_of_checkpoint(checkpoint, layer) for checkpoint in checkpoints if checkpoint is not None
+        ]
         return Distribution(
             histograms(arrays), tr("Weights of the network, before batch norms are folded in")
         )
     check_files(subjects)
     arguments = {
         "what": what,
-        "files": [str(each.file) for each in subjects],
+        "files": [str(subject.file) for subject in subjects],
         "layer": layer,
         "count": ACTIVATION_IMAGES,
         **subjects[0].access(home).as_plain(),
     }
     with Child("tool") as child:
-        told = child.call(of_files, arguments, control, lambda part, words: say((part, words)))
+        result = child.call(of_files, arguments, control, lambda part, words: say((part, words)))
     words = (
         tr("Weights of the exported files as they compute, batch norms folded in")
         if what == "weights"
         else tr(
             "What the layer gives on {told} validation images, before its activation function",
-            told=told["images"],
+            told=result["images"],
         )
     )
-    return Distribution([Histogram(**each) for each in told["histograms"]], words)
+    return Distribution([Histogram(**histogram) for histogram in result["histograms"]], words)
 
 
 def scan(subject: StageFile, request: ScanRequest, home: Home, control: RunControl, say: Say) -> Scan:
@@ -164,13 +170,17 @@ def scan(subject: StageFile, request: ScanRequest, home: Home, control: RunContr
             return child.call(job, {**arguments, **more}, control, lambda part, words: say((part, words)))
 
         if request.kind == "prune":
-            told = call(prune_scan, checkpoint=str(place), scope=request.scope)
+            result = call(prune_scan, checkpoint=str(place), scope=request.scope)
             return PruneScan(
-                request, read_scan(told), float(told["top1"]), int(told["images"]), len(told["skipped"])
+                request,
+                read_scan(result),
+                float(result["top1"]),
+                int(result["images"]),
+                len(result["skipped"]),
             )
-        told = call(quantize_scan, file=str(place))
-    ranking = [(str(name), float(value)) for name, value in told["ranking"]]
-    return QuantizeScan(request, ranking, told["measure"], told["unit"], int(told["images"]))
+        result = call(quantize_scan, file=str(place))
+    ranking = [(str(name), float(value)) for name, value in result["ranking"]]
+    return QuantizeScan(request, ranking, result["measure"], result["unit"], int(result["images"]))
 
 
 def open_images(subject: StageFile, home: Home, control: RunControl, say: Say) -> ImageData:

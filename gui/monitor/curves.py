@@ -9,16 +9,16 @@ from gui.monitor.smoothing import smoothed
 from gui.monitor.timeline import AXES, Axis, Timeline
 from gui.runs.run_state import RunState
 from gui.widgets.buttons import text
-from gui.widgets.curve_plot import CurvePlot, Look
+from gui.widgets.curve_plot import CurvePlot, CurveStyle
 
 _LOSS = {
-    "step_loss": Look(QT_TR_NOOP("training, every few steps"), 0, 1.0, faint=True),
-    "train_loss": Look(QT_TR_NOOP("training"), 0, dots=True),
-    "val_loss": Look(QT_TR_NOOP("validation"), 1, dots=True),
+    "step_loss": CurveStyle(QT_TR_NOOP("training, every few steps"), 0, 1.0, faint=True),
+    "train_loss": CurveStyle(QT_TR_NOOP("training"), 0, dots=True),
+    "val_loss": CurveStyle(QT_TR_NOOP("validation"), 1, dots=True),
 }
 _TOP1 = {
-    "train_top1": Look(QT_TR_NOOP("training"), 0, dots=True),
-    "val_top1": Look(QT_TR_NOOP("validation"), 1, dots=True),
+    "train_top1": CurveStyle(QT_TR_NOOP("training"), 0, dots=True),
+    "val_top1": CurveStyle(QT_TR_NOOP("validation"), 1, dots=True),
 }
 _BUTTONS = (
     ("zoom-out", "zoom-out", QT_TR_NOOP("Zoom out  (−)")),
@@ -101,7 +101,7 @@ class Curves(QWidget):
         self._drawn, self._state = shape, state
         self._timeline = line = Timeline(state, axis)
         parts = {
-            name: Look(_words(name), 2 + index, 1.5, dashed=True)
+            name: CurveStyle(_words(name), 2 + index, 1.5, dashed=True)
             for index, name in enumerate(state.part_names())
         }
         self._draw(self.loss, {**_LOSS, **parts}, line)
@@ -126,13 +126,13 @@ class Curves(QWidget):
         for plot in self.plots:
             plot.retheme()
 
-    def _draw(self, plot: CurvePlot, looks: dict[str, Look], line: Timeline) -> None:
+    def _draw(self, plot: CurvePlot, styles: dict[str, CurveStyle], line: Timeline) -> None:
         drawn = []
         weight = self.smoothing.value() / 100
-        for name, look in looks.items():
+        for name, style in styles.items():
             x, y = line.curve(name)
             if len(x):
-                plot.show_curve(name, look, x, smoothed(y, weight), y if weight else None)
+                plot.show_curve(name, style, x, smoothed(y, weight), y if weight else None)
                 drawn.append(name)
         plot.keep_only(drawn)
 

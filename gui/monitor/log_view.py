@@ -114,9 +114,9 @@ class LogView(QWidget):
         self._append(self._lines[-_LINES:])
 
     def _fits(self, line: LogLine) -> bool:
-        wanted = self.search.text().strip().casefold()
+        search = self.search.text().strip().casefold()
         words = f"{self._names.get(line.stage, '')}: {line.text}".casefold()
-        return _RANK.get(line.level, 0) >= self.level.currentIndex() and wanted in words
+        return _RANK.get(line.level, 0) >= self.level.currentIndex() and search in words
 
     def _append(self, lines: Sequence[LogLine]) -> None:
         c = theme.colours()
@@ -144,19 +144,19 @@ class LogView(QWidget):
 
     def _mark(self) -> None:
         """Mark the words that are searched for."""
-        wanted, marks = self.search.text().strip(), []
+        search, marks = self.search.text().strip(), []
         c = theme.colours()
-        look = QTextCharFormat()
-        look.setBackground(QColor(c.warning_surface))
-        look.setForeground(QColor(c.text))
-        look.setFontUnderline(True)
+        highlight = QTextCharFormat()
+        highlight.setBackground(QColor(c.warning_surface))
+        highlight.setForeground(QColor(c.text))
+        highlight.setFontUnderline(True)
         pattern = QRegularExpression(
-            QRegularExpression.escape(wanted), QRegularExpression.PatternOption.CaseInsensitiveOption
+            QRegularExpression.escape(search), QRegularExpression.PatternOption.CaseInsensitiveOption
         )
-        cursor = self.text.document().find(pattern) if wanted else QTextCursor()
+        cursor = self.text.document().find(pattern) if search else QTextCursor()
         while not cursor.isNull():
             mark = QTextEdit.ExtraSelection()
-            mark.cursor, mark.format = cursor, look
+            mark.cursor, mark.format = cursor, highlight
             marks.append(mark)
             cursor = self.text.document().find(pattern, cursor)
         self.text.setExtraSelections(marks)

@@ -30,7 +30,7 @@ class Sampling(QObject):
         if self._ended is None:
             self._ended = threading.Event()
             threading.Thread(
-                target=self._look, args=(self._ended,), name="espalier-meters", daemon=True
+                target=self._sample_until, args=(self._ended,), name="espalier-meters", daemon=True
             ).start()
 
     def stop(self) -> None:
@@ -39,7 +39,7 @@ class Sampling(QObject):
             self._ended.set()
             self._ended = None
 
-    def _look(self, ended: threading.Event) -> None:
+    def _sample_until(self, ended: threading.Event) -> None:
         sampler = Sampler()
         wait = 0.3
         while not ended.wait(wait):

@@ -50,7 +50,7 @@ class Timeline:
 
     def best(self) -> list[tuple[float, float, str]]:
         """Place, value and words of every stage's best epoch."""
-        found = []
+        points = []
         for key, stage in self._state.stages.items():
             if stage.best_epoch:
                 step, time = np.array([stage.best_step]), np.array([stage.best_time])
@@ -61,8 +61,8 @@ class Timeline:
                     best_epoch=stage.best_epoch,
                     best_value=stage.best_value,
                 )
-                found.append((x, stage.best_value, words))
-        return found
+                points.append((x, stage.best_value, words))
+        return points
 
     def where(self, x: float) -> str:
         """The place `x` in words: the stage, and the step, epoch or time inside it."""

@@ -31,11 +31,11 @@ class QueueRunner(QObject):
 
     Signals:
         started: a waiting run has started by itself.
-        said: a sentence for the status bar.
+        status_message: a sentence for the status bar.
     """
 
     started = Signal()
-    said = Signal(str)
+    status_message = Signal(str)
 
     def __init__(
         self,
@@ -78,7 +78,9 @@ class QueueRunner(QObject):
             self.start_next_after(pipeline, base)
             return
         count = self.queue.add(pipeline, base)
-        self.said.emit(tr("“{name}” waits; runs in the queue: {count}.", name=pipeline.name, count=count))
+        self.status_message.emit(
+            tr("“{name}” waits; runs in the queue: {count}.", name=pipeline.name, count=count)
+        )
 
     def start_next_after(self, pipeline: Pipeline, base: Path) -> None:
         """Queue `pipeline` and start whatever is first."""
@@ -98,7 +100,7 @@ class QueueRunner(QObject):
             self._messages.error(error)
             return
         self.started.emit()
-        self.said.emit(tr("Started “{name}” from the queue.", name=first.pipeline.name))
+        self.status_message.emit(tr("Started “{name}” from the queue.", name=first.pipeline.name))
 
     def _follow(self) -> None:
         if self._session.steered in ("running", "paused") and self._settings.keep_awake:

@@ -24,7 +24,7 @@ _KEY = "queue"
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedRun:
     """A pipeline as it was when it was queued, and where its relative paths start."""
 
     pipeline: Pipeline
@@ -42,48 +42,48 @@ class RunQueue(QObject):
 
     def __init__(self, parent: QObject | None = None):
         super().__init__(parent)
-        self.entries: list[Waiting] = _remembered()
+        self.entries: list[QueuedRun] = _remembered()
 
     def add(self, pipeline: Pipeline, base: Path) -> int:
         """Put a run at the end; how many wait now."""
-        self.entries.append(Waiting(pipeline, base))
-        self._told()
+        self.entries.append(QueuedRun(pipeline, base))
+        self._store()
         return len(self.entries)
 
     def remove(self, index: int) -> None:
         self.entries.pop(index)
-        self._told()
+        self._store()
 
     def move(self, index: int, by: int) -> int:
         """Move an entry up (−1) or down (1); where it is then."""
         target = min(max(0, index + by), len(self.entries) - 1)
         self.entries.insert(target, self.entries.pop(index))
-        self._told()
+        self._store()
         return target
 
-    def take_first(self) -> Waiting | None:
+    def take_first(self) -> QueuedRun | None:
         """The next one, which waits no longer."""
         if not self.entries:
             return None
         first = self.entries.pop(0)
-        self._told()
+        self._store()
         return first
 
-    def _told(self) -> None:
-        kept = [[documents.dumps(one.pipeline), str(one.base)] for one in self.entries]
-        QSettings().setValue(_KEY, json.dumps(kept))
+    def _store(self) -> None:
+        entries = [[documents.dumps(one.pipeline), str(one.base)] for one in self.entries]
+        QSettings().setValue(_KEY, json.dumps(entries))
         self.changed.emit()
 
 
-def _remembered() -> list[Waiting]:
+def _remembered() -> list[QueuedRun]:
     """What waited when the window was closed; what cannot be read any more is left out."""
-    found = []
+    waiting = []
     try:
         for content, base in json.loads(str(QSettings().value(_KEY, "[]"))):
-            found.append(Waiting(documents.loads(content), Path(base)))
+            waiting.append(QueuedRun(documents.loads(content), Path(base)))
     except (ValueError, TypeError, EspalierError) as error:
         _log.warning("What waited in the queue cannot all be read: %s", in_a_line(error))
-    return found
+    return waiting
 
 
 class QueuePane(QWidget):

@@ -109,10 +109,10 @@ class Session(QObject):
 
     def look_for_unfinished(self, pipeline: Pipeline) -> None:
         """Remember the newest run of exactly this document that is not completed."""
-        found = None
+        run = None
         with passed_over(_log, "A folder is no run to go on with", EspalierError):
-            found = unfinished_run(self.home, pipeline)
-        self._unfinished = (documents.dumps(pipeline), found) if found else None
+            run = unfinished_run(self.home, pipeline)
+        self._unfinished = (documents.dumps(pipeline), run) if run else None
         self.changed.emit()
 
     def resumable(self, text: str) -> RunFolder | None:
@@ -140,10 +140,10 @@ class Session(QObject):
         """Let the stage that trains end after this epoch."""
         self.worker.control.finish_stage()
 
-    def _start(self, run: RunFolder, state: RunState, known: int) -> None:
-        """Start the run's process; the first `known` events are in `state` already."""
+    def _start(self, run: RunFolder, state: RunState, last_event: int) -> None:
+        """Start the run's process; the first `last_event` events are in `state` already."""
         options = Options(**self.options())
-        self._follow(run, state, start_run(run, self.home, options, stay=True, after=known))
+        self._follow(run, state, start_run(run, self.home, options, stay=True, after=last_event))
 
     def _follow(self, run: RunFolder, state: RunState, follower: RunFollower) -> None:
         self.run, self.state, self._unfinished = run, state, None
@@ -163,8 +163,8 @@ class Session(QObject):
 
     def _take(self, batch: list[ToldEvent]) -> None:
         finished = self._finished()
-        for told in batch:
-            self.state.take(told.event, told.time)
+        for line in batch:
+            self.state.take(line.event, line.time)
         self.changed.emit()
         if self._finished() != finished:
             self.stage_done.emit()

@@ -136,10 +136,10 @@ class RunState:
 
     def part_names(self) -> list[str]:
         """Names of the loss parts of stages that have several, in the order of their appearance."""
-        found: dict[str, None] = {}
+        names: dict[str, None] = {}
         for stage in self.stages.values():
-            found |= dict.fromkeys(stage.parts)
-        return list(found)
+            names |= dict.fromkeys(stage.parts)
+        return list(names)
 
     def _on_runstarted(self, event: events.RunStarted) -> None:
         self.run, self.folder, self.pipeline = event.run, event.folder, event.pipeline
@@ -204,10 +204,10 @@ class RunState:
     def _on_trainingstarted(self, event: events.TrainingStarted) -> None:
         stage = self._stage(event.stage)
         stage.epoch, stage.epochs, stage.steps_per_epoch = event.epoch, event.epochs, event.steps_per_epoch
-        kept = (event.epoch - 1) * event.steps_per_epoch
+        finished_steps = (event.epoch - 1) * event.steps_per_epoch
         for name, series in stage.series.items():
             if name != "step_loss":
-                series.cut(kept)
+                series.cut(finished_steps)
         stage.length = max(
             [series.steps[-1] for series in stage.series.values() if series.steps], default=0.0
         )
@@ -265,8 +265,8 @@ class RunState:
 
     def _add_history(self, stage: StageState, history: Iterable[Mapping[str, float]]) -> None:
         """The curves of a cached stage, epoch by epoch."""
-        known = [other.steps_per_epoch for other in self.stages.values() if other.steps_per_epoch]
-        per_epoch = known[0] if known else _CACHED_STEPS
+        lengths = [other.steps_per_epoch for other in self.stages.values() if other.steps_per_epoch]
+        per_epoch = lengths[0] if lengths else _CACHED_STEPS
         seconds = 0.0
         for metrics in history:
             epoch = int(metrics.get("epoch", 0))
@@ -299,6 +299,6 @@ class RunState:
 
 def merged(batch: list[Any]) -> list[Any]:
     """A batch of `ToldEvent`s without the progress that later progress of the same batch outdates."""
-    progress = [isinstance(told.event, events.Progress) for told in batch]
+    progress = [isinstance(item.event, events.Progress) for item in batch]
     last = max((index for index, is_progress in enumerate(progress) if is_progress), default=-1)
-    return [told for index, told in enumerate(batch) if index == last or not progress[index]]
+    return [item for index, item in enumerate(batch) if index == last or not progress[index]]

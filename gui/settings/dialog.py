@@ -93,9 +93,9 @@ class SettingsDialog(QDialog):
 
     def show_page(self, title: str) -> None:
         """Open a page by its title."""
-        found = self.list.findItems(tr(title), Qt.MatchFlag.MatchExactly)
-        if found:
-            self.list.setCurrentItem(found[0])
+        items = self.list.findItems(tr(title), Qt.MatchFlag.MatchExactly)
+        if items:
+            self.list.setCurrentItem(items[0])
 
     def _go(self, row: int) -> None:
         self.stack.setCurrentIndex(row)

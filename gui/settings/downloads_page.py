@@ -119,10 +119,10 @@ class DownloadsPage(Page):
             grid.addWidget(button, number, 2)
         return frame
 
-    def _show_weights(self, found: list[dict[str, Any]]) -> None:
+    def _show_weights(self, weights: list[dict[str, Any]]) -> None:
         self.looking.hide()
-        self._weights = {one["id"]: one for one in found}
-        self._below.addWidget(self._rows([(f"weights-{one['id']}", one["title"], "") for one in found]))
+        self._weights = {one["id"]: one for one in weights}
+        self._below.addWidget(self._rows([(f"weights-{one['id']}", one["title"], "") for one in weights]))
         for id in self._weights:
             self.buttons[f"weights-{id}"].clicked.connect(lambda _=False, id=id: self._fetch_weights(id))
         self._enable()
@@ -132,12 +132,12 @@ class DownloadsPage(Page):
         self.box.setVisible(busy)
         self.cancel.setEnabled(busy and not self._jobs.downloads.control.stopping)
         for id, button in self.buttons.items():
-            here = id.startswith("weights-") and self._weights[id.removeprefix("weights-")]["bytes"]
-            button.setVisible(not here)
+            downloaded = id.startswith("weights-") and self._weights[id.removeprefix("weights-")]["bytes"]
+            button.setVisible(not downloaded)
             button.setEnabled(not busy and (id.startswith("weights-") or bool(self.folder.text().strip())))
             if id.startswith("weights-"):
                 self.states[id].setText(
-                    tr("✓ on this machine, {size}", size=size(here)) if here else tr("not here")
+                    tr("✓ on this machine, {size}", size=size(downloaded)) if downloaded else tr("not here")
                 )
 
     def _choose(self) -> None:

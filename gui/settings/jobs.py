@@ -37,8 +37,8 @@ class SettingsJobs(QObject):
         self.home = home
         self.storage, self.downloads, self.lister = Worker(self), Worker(self), Worker(self)
         self.storage.completed.connect(self._storage_done)
-        self.lister.completed.connect(lambda found: self.weights_found.emit(found["weights"]))
-        self.downloads.happened.connect(lambda said: self.progress.emit(*said[-1]))
+        self.lister.completed.connect(lambda listed: self.weights_found.emit(listed["weights"]))
+        self.downloads.happened.connect(lambda reports: self.progress.emit(*reports[-1]))
         self.downloads.completed.connect(lambda done: self.downloaded.emit(*done))
         for worker in self.workers:
             worker.failed.connect(self._failed)
@@ -117,11 +117,11 @@ class SettingsJobs(QObject):
             worker.start(title, job)
             self.changed.emit()
 
-    def _storage_done(self, found: Any) -> None:
-        if isinstance(found, list):
-            self.measured.emit(found)
+    def _storage_done(self, result: Any) -> None:
+        if isinstance(result, list):
+            self.measured.emit(result)
         else:
-            self.cleared.emit(*found)
+            self.cleared.emit(*result)
             self.measure()
 
     def _failed(self, failure: Failure) -> None:

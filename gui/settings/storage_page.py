@@ -20,7 +20,7 @@ class StoragePage(Page):
     def __init__(self, jobs: SettingsJobs, messages: Messages):
         super().__init__("storage", tr("Storage"))
         self._jobs, self._messages = jobs, messages
-        self._found: dict[str, StorageUse] = {}
+        self._uses: dict[str, StorageUse] = {}
         self.folder = QLineEdit(str(jobs.home.folder))
         self.folder.setObjectName("storage-folder")
         self.folder.setAccessibleName(tr("Storage folder"))
@@ -84,24 +84,24 @@ class StoragePage(Page):
         """Add it up again."""
         self._jobs.measure()
 
-    def _show(self, found: list[StorageUse]) -> None:
-        self._found = {one.kind.id: one for one in found}
-        for one in found:
+    def _show(self, uses: list[StorageUse]) -> None:
+        self._uses = {one.kind.id: one for one in uses}
+        for one in uses:
             self.sizes[one.kind.id].setText(size(one.bytes))
             self.sizes[one.kind.id].setToolTip(tr("{files} files", files=one.files))
-        self.total.setText(tr("Together {size}", size=size(sum(one.bytes for one in found))))
+        self.total.setText(tr("Together {size}", size=size(sum(one.bytes for one in uses))))
         self._enable()
 
     def _enable(self) -> None:
         busy = self._jobs.storage.running
         for id, button in self.buttons.items():
-            known = self._found.get(id)
-            button.setEnabled(not busy and known is not None and known.bytes > 0)
-        if busy and not self._found:
+            use = self._uses.get(id)
+            button.setEnabled(not busy and use is not None and use.bytes > 0)
+        if busy and not self._uses:
             self.total.setText(tr("Adding up …"))
 
     def _clear(self, id: str) -> None:
-        one = self._found[id]
+        one = self._uses[id]
         answer = self._messages.question(
             one.kind.clear,
             tr("Remove {size} in {files} files for good?", size=size(one.bytes), files=one.files),

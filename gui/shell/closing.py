@@ -82,14 +82,14 @@ class Closing(QObject):
         """What a person wants to become of the run; "" where the window stays for now."""
         waiting = self._waiting()
         more = tr("Runs in the queue, which is kept: {count}.", count=waiting) if waiting else ""
-        kept = tr(
+        explanation = tr(
             "It can go on without the window, which follows it again when it is opened. Stopping keeps every "
             "finished epoch; Resume run goes on with it next time."
         )
         answer = self._messages.question(
             tr("A run is going on"),
             tr("A run is going on. What should happen to it?"),
-            f"{kept} {more}".strip(),
+            f"{explanation} {more}".strip(),
             (LEAVE, STOP, LATER, CANCEL),
         )
         self.after_run = answer == LATER and self._may_leave()

@@ -27,13 +27,13 @@ class DroppedFiles(QObject):
     """Pipelines and runs are opened, models become pipelines, everything else is taken as data.
 
     Signals:
-        said: a sentence for the status bar.
-        made: a pipeline was made from a model and is open.
+        status_message: a sentence for the status bar.
+        pipeline_made: a pipeline was made from a model and is open.
         data_dropped: a folder or file to take as the data set.
     """
 
-    said = Signal(str)
-    made = Signal(object)
+    status_message = Signal(str)
+    pipeline_made = Signal(object)
     data_dropped = Signal(object)
 
     def __init__(
@@ -49,11 +49,11 @@ class DroppedFiles(QObject):
             window, document, document_files, home, messages,
         )  # fmt: skip
         self.ask_with: Callable[[BackboneDialog], bool] = lambda dialog: bool(dialog.exec())
-        self.looker = Worker(self)
+        self.inspector = Worker(self)
         self._path = Path()
-        self.looker.happened.connect(lambda said: self.said.emit(f"{said[-1]} …"))
-        self.looker.completed.connect(self._looked)
-        self.looker.failed.connect(messages.failure)
+        self.inspector.happened.connect(lambda steps: self.status_message.emit(f"{steps[-1]} …"))
+        self.inspector.completed.connect(self._inspected)
+        self.inspector.failed.connect(messages.failure)
 
     def takes(self, paths: Sequence[Path]) -> bool:
         """Whether these, dragged over the window, can be dropped."""
@@ -70,38 +70,38 @@ class DroppedFiles(QObject):
         if kind == "data":
             self.data_dropped.emit(path)
         elif kind in ("onnx", "weights"):
-            self._look_into(path, kind)
+            self._inspect(path, kind)
         elif kind == "checkpoint":
             self._open(from_model.checkpoint_pipeline(path, self._data()), path)
         else:
             self._document_files.open_path(path)
 
-    def _look_into(self, path: Path, kind: str) -> None:
-        if self.looker.running:
-            self.said.emit(tr("Still busy with {name}.", name=self._path.name))
+    def _inspect(self, path: Path, kind: str) -> None:
+        if self.inspector.running:
+            self.status_message.emit(tr("Still busy with {name}.", name=self._path.name))
             return
         self._path = path
         data, base, cache = self._document.pipeline.data, self._document.base, self._home.data
 
-        def look(control: RunControl, say: Say) -> Any:
+        def job(control: RunControl, say: Say) -> Any:
             if kind == "onnx":
                 return from_model.describe_onnx(path)
             return from_model.describe_weights(
                 path, control, say, lambda: _count_classes(data, cache, base, control)
             )
 
-        self.said.emit(tr("Looking into {name} …", name=path.name))
-        self.looker.start(tr("looking into {name}", name=path.name), look)
+        self.status_message.emit(tr("Looking into {name} …", name=path.name))
+        self.inspector.start(tr("looking into {name}", name=path.name), job)
 
-    def _looked(self, found: Any) -> None:
+    def _inspected(self, contents: Any) -> None:
         path = self._path
-        if isinstance(found, from_model.OnnxDescription):
-            self._open(from_model.onnx_pipeline(path, found, self._data()), path)
+        if isinstance(contents, from_model.OnnxDescription):
+            self._open(from_model.onnx_pipeline(path, contents, self._data()), path)
             return
-        dialog = BackboneDialog(self._window, path, found)
+        dialog = BackboneDialog(self._window, path, contents)
         if self.ask_with(dialog):
             backbone, fresh = dialog.backbone, dialog.fresh_head
-            self._open(from_model.weights_pipeline(path, backbone, fresh, found.fem, self._data()), path)
+            self._open(from_model.weights_pipeline(path, backbone, fresh, contents.fem, self._data()), path)
         dialog.deleteLater()
 
     def _data(self) -> DataSettings:
@@ -113,8 +113,8 @@ class DroppedFiles(QObject):
             return
         opened = OpenedDocument(pipeline, None, path.parent)
         self._document.open(opened.pipeline, opened.path, opened.base)
-        self.made.emit(opened)
-        self.said.emit(
+        self.pipeline_made.emit(opened)
+        self.status_message.emit(
             tr("A pipeline that starts from {name}, on the data set that was open.", name=path.name)
         )
 

@@ -148,7 +148,7 @@ class MainWindow(QMainWindow):
     def _wire_places(self) -> None:
         """From place to place."""
         self.start.path_chosen.connect(self.document_files.open_path)
-        self.dropped_files.made.connect(self.show_opened)
+        self.dropped_files.pipeline_made.connect(self.show_opened)
         self.dropped_files.data_dropped.connect(self._take_data)
         self.data.settings_wanted.connect(lambda: self._edit("data"))
         self.inspect.edited.connect(lambda id: self._edit("stage", id))
@@ -164,7 +164,7 @@ class MainWindow(QMainWindow):
             self.run_controller,
             self.queue_runner,
         ):
-            part.said.connect(self.status.say)
+            part.status_message.connect(self.status.say)
 
     def _wire_work(self) -> None:
         session, jobs, queue_runner = self.session, self.startup_jobs, self.queue_runner

@@ -14,10 +14,10 @@ class Places(QWidget):
     """Shows one place at a time.
 
     Signals:
-        said: a sentence for the status bar, from any place.
+        status_message: a sentence for the status bar, from any place.
     """
 
-    said = Signal(str)
+    status_message = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Places(QWidget):
 
         Args:
             keeper: who keeps the view, where it does not keep itself. It has a `retheme` and may have
-                a signal `said`.
+                a signal `status_message`.
             shown: called whenever the place comes to the front.
         """
         keeper = view if keeper is None else keeper
@@ -51,8 +51,8 @@ class Places(QWidget):
         theme.style(view)
         self.stack.addWidget(view)
         self._keepers[name] = keeper
-        if hasattr(keeper, "said"):
-            keeper.said.connect(self.said)
+        if hasattr(keeper, "status_message"):
+            keeper.status_message.connect(self.status_message)
         if shown is not None:
             self._shown[name] = shown
 

@@ -32,12 +32,12 @@ class RunController(QObject):
     Signals:
         shown: the `Results` that every place is to show; again after each stage of the run under way.
         problem_wanted: the `Problem` that a person is to see.
-        said: a sentence for the status bar.
+        status_message: a sentence for the status bar.
     """
 
     shown = Signal(object)
     problem_wanted = Signal(object)
-    said = Signal(str)
+    status_message = Signal(str)
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class RunController(QObject):
         queue_runner.started.connect(lambda: self.show(session.run))
         check_before_run.ready.connect(self.start)
         check_before_run.go_wanted.connect(self.problem_wanted)
-        check_before_run.said.connect(self.said)
+        check_before_run.status_message.connect(self.status_message)
 
     def run(self) -> None:
         """Check the document where that is wanted, and run it; while a run goes on, offer to queue it."""
@@ -109,14 +109,14 @@ class RunController(QObject):
     def finish_stage(self) -> None:
         """Let the stage that trains end after this epoch."""
         self._session.finish_stage()
-        self.said.emit(tr("This stage's training ends soon; its best epoch is kept."))
+        self.status_message.emit(tr("This stage's training ends soon; its best epoch is kept."))
 
     def check(self) -> None:
         """Lead to the first problem; where there is none, try every stage and estimate the cost."""
         problems: list[Problem] = self._document.problems
         if problems:
             self.problem_wanted.emit(problems[0])
-            self.said.emit(tr("See the problems below the list."))
+            self.status_message.emit(tr("See the problems below the list."))
         else:
             self._check_before_run.check(self._session.options())
 
@@ -154,7 +154,9 @@ class RunController(QObject):
     def _remember(self, folder: Path) -> None:
         """The lists of runs know a run from elsewhere once it was opened."""
         if register(self._session.home, folder):
-            self.said.emit(tr("A run from elsewhere: it stays where it lies, and is listed under Start."))
+            self.status_message.emit(
+                tr("A run from elsewhere: it stays where it lies, and is listed under Start.")
+            )
 
     def _stage_done(self) -> None:
         shown = self.results.run.folder if self.results else None
@@ -165,4 +167,4 @@ class RunController(QObject):
         self._stage_done()
         if how == "completed" and self._places.current == "monitor" and not self._queue_runner.queue.entries:
             self._places.go("compare")
-        self.said.emit(tr(_ENDS[how]))
+        self.status_message.emit(tr(_ENDS[how]))

@@ -27,7 +27,7 @@ class StartupJobs(QObject):
         super().__init__(parent)
         self._home = home
         self.warmer, self.finder, self.estimator = Worker(self), Worker(self), Worker(self)
-        self.finder.completed.connect(self._found)
+        self.finder.completed.connect(self._take_running)
         self.finder.failed.connect(messages.failure)
         self._messages = messages
         self.warmer.completed.connect(self.device_found.emit)
@@ -39,10 +39,10 @@ class StartupJobs(QObject):
         def job(_control: RunControl, _say: Say) -> str:
             from core.engine.options import Options
 
-            found = Options(**options).resolved()
-            if found.device != "cpu":
-                return tr("GPU · {device}", device=found.device)
-            return tr("Processor · threads: {count}", count=found.threads)
+            machine = Options(**options).resolved()
+            if machine.device != "cpu":
+                return tr("GPU · {device}", device=machine.device)
+            return tr("Processor · threads: {count}", count=machine.threads)
 
         if not self.warmer.running:
             self.warmer.start(tr("loading PyTorch"), job)
@@ -54,7 +54,7 @@ class StartupJobs(QObject):
                 tr("looking for runs that go on"), lambda _control, _say: running_runs(self._home)
             )
 
-    def _found(self, runs: list[RunFolder]) -> None:
+    def _take_running(self, runs: list[RunFolder]) -> None:
         if runs:
             self.running_found.emit(runs[0])
 

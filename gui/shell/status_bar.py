@@ -28,7 +28,7 @@ class Status:
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
         self.progress.setFixedWidth(150)
-        self._said = self._usual = ""
+        self._message = self._usual = ""
         self._timer = QTimer(window)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._forget)
@@ -42,7 +42,7 @@ class Status:
 
     def say(self, sentence: str) -> None:
         """A sentence for a few seconds."""
-        self._said = sentence
+        self._message = sentence
         self.phase.setText(sentence)
         self._timer.start(_MESSAGE_MS)
 
@@ -57,7 +57,7 @@ class Status:
             f"{state.fraction * 100:.0f} % · {words or time_left(state.seconds_left) or tr('estimating …')}"
         )
         self._usual = self._words(session, modified, problems)
-        self.phase.setText(self._said or self._usual)
+        self.phase.setText(self._message or self._usual)
 
     def _words(self, session: Session, modified: bool, problems: int) -> str:
         state = session.state
@@ -73,7 +73,7 @@ class Status:
         return tr("Ready to run · unsaved changes") if modified else tr("Ready to run")
 
     def _forget(self) -> None:
-        self._said = ""
+        self._message = ""
         self.phase.setText(self._usual)
 
     def show_awake(self, words: str) -> None:

@@ -22,18 +22,18 @@ from gui.widgets.buttons import text
 class BackboneDialog(QDialog):
     """Accepted when a person wants the pipeline; then `backbone` and `fresh_head` say how."""
 
-    def __init__(self, parent: QWidget | None, path: Path, found: WeightsDescription):
+    def __init__(self, parent: QWidget | None, path: Path, weights: WeightsDescription):
         super().__init__(parent)
         theme.style(self)
         self.setObjectName("backbone-dialog")
         self.setWindowTitle(tr("A pipeline from weights"))
         self.setMinimumWidth(520)
-        self.found = found
+        self.weights = weights
         self.box = QComboBox()
         self.box.setObjectName("dropped-backbone")
         self.box.setAccessibleName(tr("Backbone"))
-        shares = {match.backbone: match.share for match in found.matches}
-        ordered = [match.backbone for match in found.matches]
+        shares = {match.backbone: match.share for match in weights.matches}
+        ordered = [match.backbone for match in weights.matches]
         for id in [*ordered, *(id for id in BACKBONES if id not in shares)]:
             fits = tr(" · {shares:.0f} % of the tensors fit", shares=shares[id] * 100) if id in shares else ""
             self.box.addItem(BACKBONES[id].title + fits, id)
@@ -42,21 +42,21 @@ class BackboneDialog(QDialog):
         self.help.setObjectName("dropped-help")
         self.fresh = QCheckBox(tr("Start with a new classifier"))
         self.fresh.setObjectName("dropped-fresh-head")
-        self.fresh.setChecked(found.fresh_head)
+        self.fresh.setChecked(weights.fresh_head)
         label = text(tr("Backbone"), "section")
         label.setBuddy(self.box)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 20, 22, 18)
         layout.setSpacing(10)
         layout.addWidget(text(tr("Which network is {name}?", name=path.name), "heading", wrap=True))
-        layout.addWidget(text(in_words(found), "", wrap=True))
+        layout.addWidget(text(in_words(weights), "", wrap=True))
         layout.addSpacing(4)
         layout.addWidget(label)
         layout.addWidget(self.box)
         layout.addWidget(self.help)
         layout.addSpacing(4)
         layout.addWidget(self.fresh)
-        layout.addWidget(text(classes_in_words(found), "muted", wrap=True))
+        layout.addWidget(text(classes_in_words(weights), "muted", wrap=True))
         layout.addSpacing(6)
         layout.addLayout(self._buttons())
         self._say()
@@ -90,16 +90,16 @@ class BackboneDialog(QDialog):
         return self.fresh.isChecked()
 
 
-def in_words(found: WeightsDescription) -> str:
+def in_words(weights: WeightsDescription) -> str:
     """What the comparison says."""
-    if found.sure:
+    if weights.sure:
         return tr(
             "Every one of its {tensors} tensors fits {title} by name and shape.",
-            tensors=found.tensors,
-            title=BACKBONES[found.matches[0].backbone].title,
+            tensors=weights.tensors,
+            title=BACKBONES[weights.matches[0].backbone].title,
         )
-    if found.matches and found.matches[0].share > 0.5:
-        title, share = BACKBONES[found.matches[0].backbone].title, found.matches[0].share
+    if weights.matches and weights.matches[0].share > 0.5:
+        title, share = BACKBONES[weights.matches[0].backbone].title, weights.matches[0].share
         return tr(
             "It comes nearest to {title}: {share:.0f} % of its tensors fit by name and shape.",
             title=title,
@@ -110,20 +110,21 @@ def in_words(found: WeightsDescription) -> str:
     )
 
 
-def classes_in_words(found: WeightsDescription) -> str:
+def classes_in_words(weights: WeightsDescription) -> str:
     """How the classifier and the data set fit together."""
-    if found.classes is None:
+    if weights.classes is None:
         return tr("The classes that it was trained for could not be told from the file.")
-    if found.data_classes is None:
+    if weights.data_classes is None:
         return tr(
-            "It tells {classes} classes apart. The open data set could not be counted.", classes=found.classes
+            "It tells {classes} classes apart. The open data set could not be counted.",
+            classes=weights.classes,
         )
-    if found.classes == found.data_classes:
+    if weights.classes == weights.data_classes:
         return tr(
-            "It tells {classes} classes apart, as many as the open data set has.", classes=found.classes
+            "It tells {classes} classes apart, as many as the open data set has.", classes=weights.classes
         )
     return tr(
         "It tells {classes} classes apart, the open data set has {data_classes}.",
-        classes=found.classes,
-        data_classes=found.data_classes,
+        classes=weights.classes,
+        data_classes=weights.data_classes,
     )

@@ -25,11 +25,11 @@ class StartPlace(QObject):
     """Lists are read beside the window, each time the place comes into view.
 
     Signals:
-        said: a sentence for the status bar.
+        status_message: a sentence for the status bar.
         path_chosen: a pipeline file or a run folder to open.
     """
 
-    said = Signal(str)
+    status_message = Signal(str)
     path_chosen = Signal(object)
 
     def __init__(self, home: Home, actions: Actions, messages: Messages, parent: QObject):
@@ -69,10 +69,10 @@ class StartPlace(QObject):
 
         self.lister.start(tr("reading the runs"), job)
 
-    def _show(self, found: tuple[Library, list[Deleted]]) -> None:
+    def _show(self, library: tuple[Library, list[Deleted]]) -> None:
         if not self._again:  # what was read is of before the last change
-            self.view.show_library(found[0])
-            self.view.show_deleted(self._last, found[1])
+            self.view.show_library(library[0])
+            self.view.show_deleted(self._last, library[1])
 
     def _ended(self) -> None:
         if self._again and not self.lister.control.stopping:
@@ -108,7 +108,7 @@ class StartPlace(QObject):
 
         def work() -> None:
             folders.extend(trash.restore(self.home, one) for one in deleted)
-            self.said.emit(tr("Put back: {names}.", names=", ".join(one.name for one in deleted)))
+            self.status_message.emit(tr("Put back: {names}.", names=", ".join(one.name for one in deleted)))
 
         self._try(work)
         self._last = [one for one in self._last if one not in deleted]

@@ -99,13 +99,13 @@ class RecipeDelegate(QStyledItemDelegate):
         painter.restore()
 
     def _last(self, painter: QPainter, inside: QRect, line: RecipeLine, high: int) -> None:
-        known = line.timed
+        timed = line.timed
         c = theme.colours()
         ratio = painter.device().devicePixelRatio() if painter.device() else 1
         top = inside.bottom() - high + 1
-        icon = theme.pixmap("done" if known else "waiting", "accent" if known else "muted", 16, ratio)
+        icon = theme.pixmap("done" if timed else "waiting", "accent" if timed else "muted", 16, ratio)
         painter.drawPixmap(inside.left(), top + (high - 16) // 2, icon)
-        painter.setPen(QColor(c.text if known else c.muted))
+        painter.setPen(QColor(c.text if timed else c.muted))
         words = painter.fontMetrics().elidedText(
             line.last_duration, Qt.TextElideMode.ElideRight, inside.width() - 22
         )

@@ -181,11 +181,11 @@ class RunTable(QTableView):
         self._keeping(lambda: self.runs.sort(column, order))
 
     def _keeping(self, change: Any) -> None:
-        kept = {line.folder for line in self.chosen()}
+        chosen = {line.folder for line in self.chosen()}
         change()
         flags = self.selectionModel().SelectionFlag.Select | self.selectionModel().SelectionFlag.Rows
         for row, line in enumerate(self.runs.lines):
-            if line.folder in kept:
+            if line.folder in chosen:
                 self.selectionModel().select(self.runs.index(row, 0), flags)
         self.choice_changed.emit()
 

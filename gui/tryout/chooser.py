@@ -61,7 +61,7 @@ class Chooser(QObject):
             result = final(subjects)
             if result is not None:
                 baseline = find(subjects, result.pipeline.baseline_id) or subjects[0]
-                models = [Model.of(each) for each in dict.fromkeys((baseline, result))]
+                models = [Model.of(artefact) for artefact in dict.fromkeys((baseline, result))]
                 self._choose(models[0], models[1] if len(models) > 1 else None)
                 return
         self._offer()
@@ -100,8 +100,8 @@ class Chooser(QObject):
             subject = model.subject if model is not None else None
             shown = subject.folder if subject is not None else model.file if model is not None else None
             if shown is None:  # nothing chosen: offer the other model's run
-                other = next((each.subject for each in self.models if each and each.subject), None)
-                shown = other.folder if other is not None else None
+                first = next((each.subject for each in self.models if each and each.subject), None)
+                shown = first.folder if first is not None else None
             name = subject.pipeline.name if subject is not None else model.title if model is not None else ""
             picker.show_runs(entries, shown, name)
             picker.show_subjects(

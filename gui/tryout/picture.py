@@ -61,9 +61,9 @@ class Picture(QFrame):
             else Qt.TransformationMode.FastTransformation
         )
         scaled = image.scaled(width, height, Qt.AspectRatioMode.KeepAspectRatio, how)
-        made = QPixmap.fromImage(scaled)
-        made.setDevicePixelRatio(ratio)
-        self.picture.setPixmap(made)
+        pixmap = QPixmap.fromImage(scaled)
+        pixmap.setDevicePixelRatio(ratio)
+        self.picture.setPixmap(pixmap)
 
     def show_nothing(self) -> None:
         """The image cannot be shown."""

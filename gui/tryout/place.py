@@ -20,7 +20,7 @@ from gui.tryout import work
 from gui.tryout.chooser import Chooser
 from gui.tryout.sources import Camera, FrameSource, why_no_camera
 from gui.tryout.view import TryoutView
-from gui.tryout.work import Item, Latest, Live, Tried
+from gui.tryout.work import Item, LatestFrame, TriedFrame, TriedImage
 
 _BUSY = QT_TR_NOOP(
     "A run is going on; trying images would disturb its measurements. It can be done when the run has ended."
@@ -32,10 +32,10 @@ class TryoutPlace(QObject):
     """Owns the view, the list of images and the child that keeps the models open.
 
     Signals:
-        said: a sentence for the status bar.
+        status_message: a sentence for the status bar.
     """
 
-    said = Signal(str)
+    status_message = Signal(str)
 
     def __init__(self, home: Home, actions: Actions, messages: Messages, parent: QObject):
         super().__init__(parent)
@@ -47,8 +47,8 @@ class TryoutPlace(QObject):
         self._tryout: Tryout | None = None
         self.tally = Tally()
         self.source: FrameSource | None = None
-        self._frames, self._since = Latest(), 0.0
-        self.finder, self.asker, self.opener = Worker(self), Worker(self), LatestJob(self)
+        self._frames, self._since = LatestFrame(), 0.0
+        self.finder, self.predictor, self.opener = Worker(self), Worker(self), LatestJob(self)
         self._connect()
         self._update()
 
@@ -61,14 +61,14 @@ class TryoutPlace(QObject):
         view.picture_given.connect(self.try_picture)
         view.camera_wanted.connect(self._camera)
         view.clear_wanted.connect(self.clear)
-        view.refused.connect(self.said)
+        view.refused.connect(self.status_message)
         view.table.chosen.connect(self._look_at)
         view.working.stop_wanted.connect(self._stop_list)
-        self.finder.completed.connect(self._found)
+        self.finder.completed.connect(self._add_items)
         self.finder.failed.connect(self._messages.failure)
-        self.asker.happened.connect(self._take)
-        self.asker.failed.connect(self._not_done)
-        self.asker.ended.connect(self._asked)
+        self.predictor.happened.connect(self._take)
+        self.predictor.failed.connect(self._not_done)
+        self.predictor.ended.connect(self._predictor_ended)
         self.opener.done.connect(self._opened)
         self.opener.failed.connect(lambda _item, _failure: self.view.picture.show_nothing())
 
@@ -97,8 +97,8 @@ class TryoutPlace(QObject):
         for card, model in zip(self.view.answers, self.chooser.models, strict=True):
             card.show_model(model.title if model is not None else "")
         self._update()
-        if self.asker.running:
-            self.asker.stop()
+        if self.predictor.running:
+            self.predictor.stop()
         else:
             self._go_on()
         if self.view.table.rows.rowCount():
@@ -110,7 +110,7 @@ class TryoutPlace(QObject):
         """Try image files and whole folders."""
         self._camera(False)
         if self.finder.running:
-            self.said.emit(tr("Still looking for images."))
+            self.status_message.emit(tr("Still looking for images."))
             return
         self.finder.start(tr("looking for images"), partial(work.find_images, places))
 
@@ -118,12 +118,12 @@ class TryoutPlace(QObject):
         """Try pixels that are in no file."""
         self._camera(False)
         self._pasted += 1
-        self._found([Item(f"{tr(_PASTED)} {self._pasted}", picture.copy())])
+        self._add_items([Item(f"{tr(_PASTED)} {self._pasted}", picture.copy())])
 
     def clear(self) -> None:
         """Forget all images."""
         self._round += 1
-        self.asker.stop()
+        self.predictor.stop()
         self.tally = Tally()
         self.view.table.rows.clear()
         self.view.only.setChecked(False)
@@ -133,8 +133,8 @@ class TryoutPlace(QObject):
         """Whether a run goes on; nothing is timed meanwhile, and the child gives its memory back."""
         self._running = running
         if running:
-            self.asker.stop()
-            if not self.asker.running:
+            self.predictor.stop()
+            if not self.predictor.running:
                 self.close()
         self._update()
         self._go_on()
@@ -146,7 +146,7 @@ class TryoutPlace(QObject):
         if tryout is not None:
             tryout.close()
 
-    def _found(self, items: list[Item]) -> None:
+    def _add_items(self, items: list[Item]) -> None:
         rows = self.view.table.rows
         first = rows.rowCount()
         rows.add(items)
@@ -157,38 +157,38 @@ class TryoutPlace(QObject):
     def _stop_list(self) -> None:
         """Leave out what has not been tried yet."""
         self._round += 1
-        self.asker.stop()
+        self.predictor.stop()
         self.view.table.rows.keep_tried()
         self._update()
-        self.said.emit(tr("Stopped; images that were not tried are left out."))
+        self.status_message.emit(tr("Stopped; images that were not tried are left out."))
 
     def _go_on(self) -> None:
         """Ask the models about what is waiting, unless something goes on already."""
-        if self.asker.running or self._running or not self.chooser.files:
+        if self.predictor.running or self._running or not self.chooser.files:
             return
         self._tryout = self._tryout or Tryout()
         if self.source is not None:
             job = partial(work.try_frames, self._tryout, self.chooser.files, self._frames, self._round)
-            self.asker.start(tr("trying the camera"), job)
+            self.predictor.start(tr("trying the camera"), job)
             return
         waiting = self.view.table.rows.waiting
         if waiting:
             if len(waiting) > 1:
                 self.view.working.begin(tr("Trying {count} images", count=len(waiting)))
             job = partial(work.try_items, self._tryout, self.chooser.files, waiting, self._round)
-            self.asker.start(tr("trying images"), job)
+            self.predictor.start(tr("trying images"), job)
 
-    def _take(self, batch: list[Tried | Live]) -> None:
+    def _take(self, batch: list[TriedImage | TriedFrame]) -> None:
         """Answers came in; the newest is shown, all are counted."""
         rows, live = self.view.table.rows, None
-        for each in batch:
-            if each.round != self._round:
+        for answer in batch:
+            if answer.round != self._round:
                 continue
-            if isinstance(each, Live):
-                live = each
+            if isinstance(answer, TriedFrame):
+                live = answer
             else:
-                rows.set_trial(each.row, each.trial)
-            self.tally.add(each.trial)
+                rows.set_trial(answer.row, answer.trial)
+            self.tally.add(answer.trial)
         if live is not None:
             self.view.picture.show_pixels(live.frame)
             self.view.show_trial(live.trial, self.chooser.places)
@@ -201,7 +201,7 @@ class TryoutPlace(QObject):
         )
         self._show_tally()
 
-    def _asked(self) -> None:
+    def _predictor_ended(self) -> None:
         self.view.working.end()
         if self._running:
             self.close()
@@ -242,8 +242,8 @@ class TryoutPlace(QObject):
         source.failed.connect(self._no_pictures)
         self.view.picture.show_name(tr("Camera"))
         self.view.show_trial(None, self.chooser.places)
-        if self.asker.running:
-            self.asker.stop()
+        if self.predictor.running:
+            self.predictor.stop()
         self._update()
         source.start()
         self._go_on()
@@ -256,7 +256,7 @@ class TryoutPlace(QObject):
             source.stop()
             source.deleteLater()
             self._round += 1
-            self.asker.stop()
+            self.predictor.stop()
             self.tally = Tally.of(self.view.table.rows.done)
             self._update()
             self._look_at(self.view.table.current())
@@ -280,5 +280,5 @@ class TryoutPlace(QObject):
         total = self.tally.tried if live else self.view.table.rows.rowCount()
         self.view.show_tally(self.tally, total, rate)
         for card, place in zip(self.view.answers, self.chooser.places, strict=True):
-            known = place is not None and self.tally.tried > 0
-            card.show_mean(self.tally.mean_seconds(place) if known and place is not None else None)
+            tried = place is not None and self.tally.tried > 0
+            card.show_mean(self.tally.mean_seconds(place) if tried and place is not None else None)

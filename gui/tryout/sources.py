@@ -25,8 +25,8 @@ def paths_in(mime: QMimeData) -> list[Path]:
 
 def picture_in(mime: QMimeData) -> QImage | None:
     """The pixels of a drag or of the clipboard; None where there are none."""
-    found = mime.imageData() if mime.hasImage() else None
-    return found if isinstance(found, QImage) and not found.isNull() else None
+    image = mime.imageData() if mime.hasImage() else None
+    return image if isinstance(image, QImage) and not image.isNull() else None
 
 
 class FrameSource(QObject):

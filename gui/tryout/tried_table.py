@@ -77,9 +77,9 @@ class TriedModel(QAbstractTableModel):
 
     def keep_tried(self) -> None:
         """Forget the images that no model has seen."""
-        kept = [row for row, trial in enumerate(self.trials) if trial is not None]
+        tried = [row for row, trial in enumerate(self.trials) if trial is not None]
         self.beginResetModel()
-        self.items, self.trials = [self.items[row] for row in kept], [self.trials[row] for row in kept]
+        self.items, self.trials = [self.items[row] for row in tried], [self.trials[row] for row in tried]
         self.endResetModel()
 
     def clear(self) -> None:

@@ -111,28 +111,28 @@ class TryoutView(QWidget):
 
     @staticmethod
     def _button(name: str, icon: str, words: str, tip: str) -> QPushButton:
-        made = QPushButton(words)
-        made.setObjectName(f"tryout-{name}")
-        made.setAccessibleName(words.strip("…") or tip)
-        made.setToolTip(tip)
-        made.setProperty("icon_name", icon)
-        return made
+        button = QPushButton(words)
+        button.setObjectName(f"tryout-{name}")
+        button.setAccessibleName(words.strip("…") or tip)
+        button.setToolTip(tip)
+        button.setProperty("icon_name", icon)
+        return button
 
     @staticmethod
     def _tool(name: str, icon: str, label: str, tip: str) -> QToolButton:
-        made = QToolButton()
-        made.setObjectName(f"tryout-{name}")
-        made.setAccessibleName(label)
-        made.setToolTip(tip)
-        made.setProperty("icon_name", icon)
-        made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        return made
+        button = QToolButton()
+        button.setObjectName(f"tryout-{name}")
+        button.setAccessibleName(label)
+        button.setToolTip(tip)
+        button.setProperty("icon_name", icon)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        return button
 
     def _file_tool(self, number: int) -> QToolButton:
         tip = tr("{role}: choose an ONNX file that Espalier made", role=tr(ROLES[number]))
-        made = self._tool(f"file-{number + 1}", "file", tip, tip)
-        made.clicked.connect(lambda: self._choose_file(number))
-        return made
+        button = self._tool(f"file-{number + 1}", "file", tip, tip)
+        button.clicked.connect(lambda: self._choose_file(number))
+        return button
 
     def _build(self) -> None:
         chosen = QHBoxLayout()
@@ -146,8 +146,8 @@ class TryoutView(QWidget):
                 chosen.addWidget(self.swap)
         cards = QHBoxLayout()
         cards.setSpacing(12)
-        for each in self.answers:
-            cards.addWidget(each, 1)
+        for answer in self.answers:
+            cards.addWidget(answer, 1)
         right = QVBoxLayout()
         right.setSpacing(10)
         right.addWidget(self.verdict)
@@ -235,9 +235,11 @@ class TryoutView(QWidget):
     def show_trial(self, trial: Trial | None, places: Sequence[int | None]) -> None:
         """Show an image's answers; `places` say where each model's stands in the trial."""
         words = tr("Waiting for its turn …") if trial is None else tr("No answer")
-        for each, place in zip(self.answers, places, strict=True):
+        for answer_card, place in zip(self.answers, places, strict=True):
             shown = trial is not None and place is not None and not trial.problem
-            each.show_answer(trial.answers[place] if shown and trial and place is not None else None, words)
+            answer_card.show_answer(
+                trial.answers[place] if shown and trial and place is not None else None, words
+            )
         size = (
             tr("{width} × {height} pixels. ", width=trial.width, height=trial.height)
             if trial is not None and trial.width

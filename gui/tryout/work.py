@@ -43,7 +43,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TriedImage:
     """What came of an image.
 
     Attributes:
@@ -57,15 +57,15 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Live:
-    """What came of a camera's picture, in the round as for `Tried`."""
+class TriedFrame:
+    """What came of a camera's picture, in the round as for `TriedImage`."""
 
     round: int
     frame: QImage
     trial: Trial
 
 
-class Latest:
+class LatestFrame:
     """Hands over the newest of many pictures: what came meanwhile and was not taken is dropped."""
 
     def __init__(self) -> None:
@@ -107,12 +107,12 @@ def find_images(places: Sequence[Path], _control: RunControl, _say: Say) -> list
     Raises:
         EspalierError: when a place is gone or a folder holds none.
     """
-    found = []
+    items = []
     for place in places:
         for image in images_below(place):
             name = image.relative_to(place).as_posix() if image != place else image.name
-            found.append(Item(name, image))
-    return found
+            items.append(Item(name, image))
+    return items
 
 
 def open_picture(item: Item, _control: RunControl, _say: Say) -> np.ndarray | QImage:
@@ -128,24 +128,24 @@ def try_items(
     control: RunControl,
     say: Say,
 ) -> None:
-    """Try images one after the other; each is said as `Tried` when it is done."""
+    """Try images one after the other; each is reported as `TriedImage` when it is done."""
     with tempfile.TemporaryDirectory(prefix="espalier-tryout-") as scratch:
         for row, item in items:
             control.checkpoint()
             image = item.source
             if isinstance(image, QImage):
                 image = _written(image, Path(scratch))
-            say(Tried(round, row, tryout.classify(models, image, control)))
+            say(TriedImage(round, row, tryout.classify(models, image, control)))
 
 
 def try_frames(
-    tryout: Tryout, models: Sequence[Path], frames: Latest, round: int, control: RunControl, say: Say
+    tryout: Tryout, models: Sequence[Path], frames: LatestFrame, round: int, control: RunControl, say: Say
 ) -> None:
-    """Try a camera's pictures until a person stops; each is said as `Live`."""
+    """Try a camera's pictures until a person stops; each is reported as `TriedFrame`."""
     with tempfile.TemporaryDirectory(prefix="espalier-tryout-") as scratch:
         while True:
             frame = frames.take(control)
-            say(Live(round, frame, tryout.classify(models, _written(frame, Path(scratch)), control)))
+            say(TriedFrame(round, frame, tryout.classify(models, _written(frame, Path(scratch)), control)))
 
 
 def _written(image: QImage, folder: Path) -> Path:

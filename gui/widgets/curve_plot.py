@@ -26,7 +26,7 @@ _SMOOTH_POINTS = 20_000  # drawn with smooth edges; more of them lie closer than
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CurveStyle:
     """How a curve is drawn: a place in the theme's series of colours, width, dots, dashes."""
 
     label: str
@@ -39,7 +39,7 @@ class Look:
 
 @dataclass(slots=True)
 class _Curve:
-    look: Look
+    style: CurveStyle
     line: pg.PlotDataItem
     behind: pg.PlotDataItem
 
@@ -111,11 +111,11 @@ class CurvePlot(QWidget):
     # what is drawn
 
     def show_curve(
-        self, name: str, look: Look, x: np.ndarray, y: np.ndarray, raw: np.ndarray | None = None
+        self, name: str, style: CurveStyle, x: np.ndarray, y: np.ndarray, raw: np.ndarray | None = None
     ) -> None:
         """Show (or change) a curve; NaN in `y` makes a gap. `raw` is drawn faintly behind it."""
         if name not in self._curves:
-            made = _Curve(look, *(self._new_item(z) for z in (1, 0)))
+            made = _Curve(style, *(self._new_item(z) for z in (1, 0)))
             self._curves[name] = made
             self._paint(made)
             self._show_or_hide(name)
@@ -229,29 +229,29 @@ class CurvePlot(QWidget):
             self.cross.hide()
             self.readout.hide()
             return
-        found = self._values_at(x)
+        values = self._values_at(x)
         self.cross.setValue(x)
         self.cross.show()
         top = self.box.mapFromView(QPointF(x, self.box.viewRange()[1][1]))
         at = QPointF(self.plot.mapFromScene(self.box.mapToScene(top)))
         at.setY(self.plot.height() / 2)
-        self.readout.say(where(x), found, at, self.plot)
-        said = ", ".join(f"{words} {value}" for words, (value, _colour) in found.items())
-        self.setAccessibleDescription(f"{where(x)}: {said}")
+        self.readout.say(where(x), values, at, self.plot)
+        sentence = ", ".join(f"{words} {value}" for words, (value, _colour) in values.items())
+        self.setAccessibleDescription(f"{where(x)}: {sentence}")
 
     def _values_at(self, x: float) -> dict[str, tuple[str, str]]:
-        found = {}
+        values = {}
         bounds, series = [place for place, _words in self._bounds], theme.colours().series
         for name, curve in self._curves.items():
             if name in self._hidden:
                 continue
             value, raw = (self._value(item, x, bounds) for item in (curve.line, curve.behind))
             if value is not None:
-                said = self._number(value) + (
+                figure = self._number(value) + (
                     tr(" (raw {number})", number=self._number(raw)) if raw is not None else ""
                 )
-                found[tr(curve.look.label)] = (said, series[curve.look.colour % len(series)])
-        return found
+                values[tr(curve.style.label)] = (figure, series[curve.style.colour % len(series)])
+        return values
 
     def _value(self, item: pg.PlotDataItem, x: float, bounds: Sequence[float]) -> float | None:
         places, values = item.getOriginalDataset()
@@ -309,22 +309,22 @@ class CurvePlot(QWidget):
         c, ratio = theme.colours(), self.devicePixelRatioF()
         entries = []
         for name, curve in self._curves.items():
-            look = curve.look
-            colour = c.series[look.colour % len(c.series)]
-            entries.append((name, tr(look.label), sign(colour, look.dashed, look.dots, ratio)))
+            style = curve.style
+            colour = c.series[style.colour % len(c.series)]
+            entries.append((name, tr(style.label), sign(colour, style.dashed, style.dots, ratio)))
         if self._points:
             entries.append((_BEST, tr("best epoch"), star(c.warning, ratio)))
         self.legend.show_entries(entries, self._hidden)
 
     def _paint(self, curve: _Curve) -> None:
-        look, series = curve.look, theme.colours().series
-        colour = QColor(series[look.colour % len(series)])
+        style, series = curve.style, theme.colours().series
+        colour = QColor(series[style.colour % len(series)])
         curve.behind.setPen(pg.mkPen(_towards_ground(colour, 0.3), width=1))
-        if look.faint:
+        if style.faint:
             colour = _towards_ground(colour, 0.55)
-        style = Qt.PenStyle.DashLine if look.dashed else Qt.PenStyle.SolidLine
-        curve.line.setPen(pg.mkPen(colour, width=look.width, style=style))
-        if look.dots:
+        pen_style = Qt.PenStyle.DashLine if style.dashed else Qt.PenStyle.SolidLine
+        curve.line.setPen(pg.mkPen(colour, width=style.width, style=pen_style))
+        if style.dots:
             curve.line.setSymbol("o")
             curve.line.setSymbolSize(6)
             curve.line.setSymbolBrush(pg.mkBrush(colour))
@@ -339,4 +339,4 @@ def _towards_ground(colour: QColor, share: float) -> QColor:
         (colour.green(), ground.green()),
         (colour.blue(), ground.blue()),
     )
-    return QColor(*(round(own * share + below * (1 - share)) for own, below in pairs))
+    return QColor(*(round(channel * share + below * (1 - share)) for channel, below in pairs))

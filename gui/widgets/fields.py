@@ -243,10 +243,10 @@ class ChoiceField(Field):
 
     def _typed(self) -> None:
         words = self.box.currentText().strip()
-        known = next((o.value for o in self._options if words in (o.title, o.value)), words)
-        if known and known != self._shown:
-            self.show_value(known)
-            self.changed.emit(known)
+        value = next((o.value for o in self._options if words in (o.title, o.value)), words)
+        if value and value != self._shown:
+            self.show_value(value)
+            self.changed.emit(value)
 
     def sentence(self) -> str:
         return next((option.help for option in self._options if option.value == self.value()), "")

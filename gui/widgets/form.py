@@ -95,9 +95,9 @@ class Form(QWidget):
         grid.setColumnMinimumWidth(0, LABEL_WIDTH - INDENT * len(self._where))
         grid.setColumnStretch(1, 1)
         for index, field in enumerate(fields):
-            made = make_field(field, options.get(field.name), field.name in self._folders)
+            control = make_field(field, options.get(field.name), field.name in self._folders)
             where = (*self._where, field.name)
-            row = _Row(field, made, where, self.edited.emit, self.mend_wanted.emit)
+            row = _Row(field, control, where, self.edited.emit, self.mend_wanted.emit)
             row.add_to(grid, index)
             self.rows[field.name] = row
         return page

@@ -99,7 +99,7 @@ class MetricModel(QAbstractTableModel):
 
     def _reorder(self, rows: Sequence[Row]) -> None:
         """The same rows in another order or with other changes: selection and scrolling stay."""
-        other = {id(row) for row in rows} != {id(row) for row in self.rows}
+        changed = {id(row) for row in rows} != {id(row) for row in self.rows}
         self.layoutAboutToBeChanged.emit()
         place = {row.id: number for number, row in enumerate(rows)}
         before = self.persistentIndexList()
@@ -107,7 +107,7 @@ class MetricModel(QAbstractTableModel):
         self.rows = list(rows)
         self.changePersistentIndexList(before, after)
         self.layoutChanged.emit()
-        if other:  # other changes below the figures can need more room
+        if changed:  # other changes below the figures can need more room
             self._all_changed()
 
     def _all_changed(self) -> None:
@@ -265,8 +265,8 @@ class MetricTable(QTableView):
         share = min(_SHARE, free // (count + 1)) if count > 1 and free > 0 else 0
         for column in range(count):
             extra = share if column else max(0, free - share * (count - 1))
-            kept = self.own_widths.get(self._name(column))
-            self.setColumnWidth(column, kept or widths[column] + extra)
+            chosen = self.own_widths.get(self._name(column))
+            self.setColumnWidth(column, chosen or widths[column] + extra)
 
     def _heading_width(self, column: int) -> int:
         words = str(self.metrics.headerData(column, Qt.Orientation.Horizontal))

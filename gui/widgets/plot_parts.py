@@ -63,8 +63,8 @@ class TimeAxis(pg.AxisItem):
     def tickSpacing(self, low: float, high: float, size: float) -> Any:
         if not self.clock:
             return super().tickSpacing(low, high, size)
-        wanted = (high - low) / max(2.0, size / 110)
-        major = next((step for step in _TICKS if step >= wanted), _TICKS[-1] * max(1, round(wanted / 86400)))
+        least = (high - low) / max(2.0, size / 110)
+        major = next((step for step in _TICKS if step >= least), _TICKS[-1] * max(1, round(least / 86400)))
         return [(major, 0)]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
@@ -91,8 +91,8 @@ def value_at(x: np.ndarray, y: np.ndarray, place: float, bounds: Sequence[float]
         return None
     middle = int(np.searchsorted(x, place))
     near = [i for i in range(max(0, middle - 2), min(len(x), middle + 3)) if np.isfinite(y[i])]
-    own = max(0, bisect_left(bounds, place) - 1)
-    near = [i for i in near if max(0, bisect_left(bounds, float(x[i])) - 1) == own]
+    segment = max(0, bisect_left(bounds, place) - 1)
+    near = [i for i in near if max(0, bisect_left(bounds, float(x[i])) - 1) == segment]
     if not near:
         return None
     return float(y[min(near, key=lambda i: abs(x[i] - place))])

@@ -57,8 +57,8 @@ def drop(cards: CardList, what: str, mime: str, place: QPoint) -> bool:
     QApplication.sendEvent(cards.viewport(), move)
     if not move.isAccepted():
         return False
-    assert cards.landing is not None
+    assert cards.drop is not None
     dropped = QDropEvent(QPointF(place), action, carried, buttons, none)
     QApplication.sendEvent(cards.viewport(), dropped)
-    assert cards.landing is None
+    assert cards.drop is None
     return dropped.isAccepted()

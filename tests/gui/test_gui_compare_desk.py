@@ -352,7 +352,7 @@ def test_a_run_that_is_gone_is_told_and_left_out(
 ) -> None:
     qtbot.waitUntil(lambda: not reader.worker.running)
     said: list[str] = []
-    reader.said.connect(said.append)
+    reader.status_message.connect(said.append)
     view.chosen.tick(str(home.runs / "gone"), True)
     reader.refresh(view.chosen.folders)
     qtbot.waitUntil(lambda: bool(said))
@@ -376,7 +376,7 @@ def test_a_report_is_saved(
     monkeypatch.setattr(
         saving, "ask_for_file", lambda parent, start: (str(target), "Web page, standalone (*.html)")
     )
-    with qtbot.waitSignal(reader.said) as signal:
+    with qtbot.waitSignal(reader.status_message) as signal:
         qtbot.mouseClick(view.save, LEFT)
     written = target if target.suffix else target.with_suffix(".html")
     assert str(written) in signal.args[0] and words in written.read_text(encoding="utf-8")

@@ -198,12 +198,12 @@ def test_augmented_images_stand_below_the_originals(animals: MainWindow, qtbot: 
     view = animals.data.view
     view.tabs.setCurrentIndex(AUGMENTATION)
     grid = view.augmentation.grid
-    qtbot.waitUntil(lambda: grid.isVisible() and grid.made is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: grid.isVisible() and grid.samples is not None, timeout=60_000)
     assert view.augmentation.words.text().startswith("Horizontal flip · Rotation ±15° · Brightness ±0.2")
 
     def grab(line: int) -> bytes:
-        assert grid.made is not None
-        return (grid.made.variants[0][line - 1] if line else grid.made.originals[0]).tobytes()
+        assert grid.samples is not None
+        return (grid.samples.variants[0][line - 1] if line else grid.samples.originals[0]).tobytes()
 
     original, changed = grab(0), grab(1)
     assert original != changed

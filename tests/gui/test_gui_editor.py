@@ -135,10 +135,10 @@ def test_the_mouse_begins_a_drag_and_shows_where_it_would_land(qtbot: Any, tree:
         QApplication.sendEvent(
             cards.viewport(), kind(place, action, carried, button, Qt.KeyboardModifier.NoModifier)
         )
-    assert cards.landing is not None and (cards.landing.after, cards.landing.branch) == ("small", True)
+    assert cards.drop is not None and (cards.drop.after, cards.drop.branch) == ("small", True)
     assert cards.viewport().grab().toImage() != before
     QApplication.sendEvent(cards.viewport(), QDragLeaveEvent())
-    assert cards.landing is None and cards.viewport().grab().toImage() == before
+    assert cards.drop is None and cards.viewport().grab().toImage() == before
 
 
 # the keyboard and the menus

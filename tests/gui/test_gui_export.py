@@ -180,7 +180,7 @@ def test_an_export_that_ends_otherwise(
     said: list[Any] = []
     heard: list[str] = []
     monkeypatch.setattr(ready.messages, "_open", lambda *words: said.append(words))
-    ready.export.said.connect(heard.append)
+    ready.export.status_message.connect(heard.append)
     ready.export.view.target.setText(str(tmp_path / "model.onnx"))
     with qtbot.waitSignal(ready.export.exporter.ended, timeout=5000):
         ready.export.view.button.click()

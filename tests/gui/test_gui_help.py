@@ -66,11 +66,11 @@ def test_search_back_and_forward(qtbot: Any, window: MainWindow) -> None:
     assert help.page.section() == "stopping-and-resuming"
     qtbot.keyClicks(help.search, "latency")
     count = len(re.findall("latency", help.page.toPlainText(), re.IGNORECASE))
-    assert help.found.text() == f"Found: {count}"
+    assert help.match_count.text() == f"Found: {count}"
     qtbot.keyClick(help.search, Qt.Key.Key_Return)
     assert help.page.textCursor().selectedText().lower() == "latency"
     help.search.setText("no such word anywhere")
-    assert help.found.text() == "Found: 0"
+    assert help.match_count.text() == "Found: 0"
     help.close()
 
 

@@ -29,7 +29,7 @@ def test_the_result_is_looked_at_first_against_the_stage_before_it(
     assert [place.view.model.files.itemText(n) for n in range(3)] == [
         "FP32 · ONNX float32", "Pruned · ONNX float32", "Quantized · ONNX float32",
     ]  # fmt: skip
-    assert place.view.other.files.currentText() == "Pruned · ONNX float32"
+    assert place.view.reference.files.currentText() == "Pruned · ONNX float32"
     assert place.view.model.runs.currentText().endswith(" · Small")
 
 
@@ -40,10 +40,10 @@ def test_models_can_be_chosen_and_swapped(qtbot: Any, place: InspectPlace, opene
     qtbot.mouseClick(place.view.swap, Qt.MouseButton.LeftButton)
     done(qtbot, place)
     assert place.view.header.title.text() == "Inspect · FP32 against Pruned"
-    files = place.view.other.files
+    files = place.view.reference.files
     files.setCurrentIndex(0)
     files.activated.emit(0)
-    assert place.other is None and not place.view.swap.isEnabled()
+    assert place.reference is None and not place.view.swap.isEnabled()
     done(qtbot, place)
     assert place.view.architecture.empty.title.text() == "Nothing to compare with"
 
@@ -181,9 +181,9 @@ def test_flips_are_the_very_images(qtbot: Any, place: InspectPlace, opened: Path
     assert cards.data_ is not None and cards.index(0).data(Qt.ItemDataRole.DecorationRole) is not None
     lines = [words for words, _ in cards.lines(2)]
     assert lines[0].startswith("is ") and lines[1].startswith("✓ was ") and lines[2].startswith("✖ now ")
-    assert len(page.look.after.shown) == 5 and len(page.look.before.shown) == 5
-    assert page.look.caption.whole.endswith("test image 2")
-    assert page.look.before.shown[0][2] and not page.look.after.shown[0][2]  # true then, not now
+    assert len(page.details.after.shown) == 5 and len(page.details.before.shown) == 5
+    assert page.details.caption.whole.endswith("test image 2")
+    assert page.details.before.shown[0][2] and not page.details.after.shown[0][2]  # true then, not now
     page.kind.setCurrentIndex(1)
     page.kind.activated.emit(1)
     assert cards.images.tolist() == [30]
@@ -203,8 +203,8 @@ def test_an_image_can_be_enlarged_and_arrows_lead_on(qtbot: Any, place: InspectP
     dialog = page.findChild(EnlargedFlip)
     assert dialog is not None and dialog.place.text() == "1 of 3" and not dialog.before.isEnabled()
     qtbot.mouseClick(dialog.after, Qt.MouseButton.LeftButton)
-    assert dialog.place.text() == "2 of 3" and dialog.look.caption.whole.endswith("test image 1")
-    assert dialog.look.before_name.whole == "Before: FP32"
+    assert dialog.place.text() == "2 of 3" and dialog.details.caption.whole.endswith("test image 1")
+    assert dialog.details.before_name.whole == "Before: FP32"
     dialog.close()
 
 
@@ -223,10 +223,10 @@ def test_models_of_other_images_are_not_compared(
         place.view.go("classes")
         place.open(opened, "pruned")
         done(qtbot, place)
-        place._choose_run(place.view.other, other.folder)
+        place._choose_run(place.view.reference, other.folder)
         done(qtbot, place)
         assert "tested on different images (20 and 40)" in place._messages.said[0]  # type: ignore[attr-defined]
-        assert place.other is None and place.view.classes.which.count() == 1
+        assert place.reference is None and place.view.classes.which.count() == 1
     finally:
         import shutil
 

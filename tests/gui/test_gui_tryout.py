@@ -189,7 +189,7 @@ def test_a_picture_is_pasted(qtbot: Any, place: TryoutPlace) -> None:
     done(qtbot, place)
     assert firsts(place) == ["blue", "red"] and place.view.picture.caption.whole == "Pasted image 1"
     said: list[str] = []
-    place.said.connect(said.append)
+    place.status_message.connect(said.append)
     QGuiApplication.clipboard().setText("no image")
     place.view.paste.click()
     assert said == ["The clipboard holds no image."]
@@ -253,7 +253,7 @@ def test_while_a_run_goes_on_nothing_is_timed(qtbot: Any, place: TryoutPlace, im
     place.set_running(True)
     assert not place.view.images.isEnabled() and "disturb" in place.view.header.about.whole
     said: list[str] = []
-    place.said.connect(said.append)
+    place.status_message.connect(said.append)
     drop(place.view, images / "red.png")
     assert "disturb" in said[0] and place.view.table.rows.rowCount() == 0
     place.set_running(False)

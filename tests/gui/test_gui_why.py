@@ -77,7 +77,7 @@ def test_the_button_changes_the_pipeline_and_undo_takes_it_back(qtbot: Any, wind
 
 def test_a_stage_that_is_not_in_the_pipeline_is_said_not_to_be(window: MainWindow) -> None:
     said: list[str] = []
-    window.editor.commands.said.connect(said.append)
+    window.editor.commands.status_message.connect(said.append)
     strange = ODD.model_copy(update={"fix": Fix(words="w", stage="elsewhere", settings={"round_to": 8})})
     window._mend(strange)
     assert said == ["Nothing to change: this pipeline has no such stage, or is set so already."]
