@@ -140,7 +140,7 @@ class Messages:
         return self.failure(failure(error), tr("This did not work"))
 
     def failure(self, failure: Failure, title: str = "") -> MessageDialog:
-        """A job's failure; what nobody foresaw gets the crash dialog's title."""
+        """A job's failure; an unexpected one gets the crash dialog's title."""
         title = title or (
             tr("This did not work") if failure.expected else tr("Something unexpected happened")
         )

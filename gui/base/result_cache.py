@@ -1,4 +1,4 @@
-"""Results that are worth keeping while a person goes to and fro, but not for ever (no Qt)."""
+"""The newest results, kept so that going back to them is immediate (no Qt)."""
 
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
@@ -34,5 +34,5 @@ class ResultCache:
         return same.get(request)
 
     def forget(self, request: tuple[Any, ...]) -> None:
-        """Do without this result."""
+        """Drop this result."""
         self._results.get(request[0], OrderedDict()).pop(request, None)

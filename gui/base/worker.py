@@ -1,7 +1,7 @@
 """The one bridge between long work and the window.
 
-A `Worker` runs a Qt-free job on its own thread. What the job says comes back in batches on the
-window's thread, however fast it speaks; then exactly one of `completed`, `failed` and `stopped`
+A `Worker` runs a Qt-free job on its own thread. What the job reports comes back in batches on the
+window's thread, however fast it does; then exactly one of `completed`, `failed` and `stopped`
 follows, on every path, a `RuntimeError` included. Connect first, then `start`.
 """
 
@@ -33,7 +33,7 @@ _C_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job failed, for people; `expected` is False for what nobody foresaw."""
+    """Why a job failed, for people; `expected` is False for an error of the program itself."""
 
     message: str
     advice: str
@@ -51,7 +51,7 @@ class Worker(QObject):
     """One job at a time on its own thread.
 
     Signals:
-        happened: what the job said since the last batch, in order; the last is never lost.
+        happened: what the job reported since the last batch, in order; the last is never lost.
         completed: the job's result.
         failed: a `Failure`.
         stopped: a person asked to stop.
@@ -153,7 +153,7 @@ class Worker(QObject):
 
 
 class _Thread(QThread):
-    """The thread of one job; keeps what it said and how it ended."""
+    """The thread of one job; keeps what it reported and how it ended."""
 
     woken = Signal()
     over = Signal(object)
@@ -186,7 +186,7 @@ class _Thread(QThread):
             self.woken.emit()
 
     def take(self) -> list[Any]:
-        """What was said since the last call."""
+        """What was reported since the last call."""
         with self._lock:
             items, self._items = self._items, []
         return items

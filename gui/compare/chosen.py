@@ -7,7 +7,7 @@ from gui.runs.run_results import Results
 
 
 class ChosenRuns:
-    """Keeps what is known of them.
+    """Keeps what was read of them.
 
     Args:
         ticked: folders from the last session.
@@ -41,7 +41,7 @@ class ChosenRuns:
         self.take([fresh])
 
     def take(self, runs: Sequence[ComparedRun]) -> None:
-        """Know these runs; those that are no longer compared are forgotten."""
+        """Keep these runs; those that are no longer compared are dropped."""
         read_runs = {**self._read_runs, **{run.folder: run for run in runs}}
         self._read_runs = {folder: read_runs[folder] for folder in self.folders if folder in read_runs}
 

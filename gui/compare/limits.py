@@ -87,7 +87,7 @@ class LimitsPane(QScrollArea):
 
 
 class _Limit:
-    """The widgets of one limit; the slider's loose end means no limit."""
+    """The widgets of one limit; the end of the slider means no limit."""
 
     def __init__(self, kind: MetricKind, changed: Callable[[str, float | None], None]):
         self.kind, self._changed = kind, changed
@@ -122,7 +122,7 @@ class _Limit:
             self.field.setText("" if limit is None else self._words(limit))
 
     def _position(self, limit: float) -> int:
-        """Loose limits stand at `_STEPS`, whichever way is better."""
+        """No limit stands at `_STEPS`, whichever way is better."""
         share = (limit - self._low) / (self._high - self._low)
         share = 1 - share if self.kind.better == "higher" else share
         return round(min(max(share, 0.0), 1.0) * _STEPS)

@@ -1,4 +1,4 @@
-"""What has to be known of the figures: why they are so, notes, verification, layers left alone."""
+"""What to know about the figures: why they are so, notes, verification, layers left alone."""
 
 from collections.abc import Sequence
 from html import escape

@@ -16,7 +16,7 @@ from gui.compare.settings_pane import SettingsPane
 _LIMITS, _SETTINGS, _NOTES, _PAPER, _GRID = range(5)
 
 
-class Panes(QFrame):
+class SidePanes(QFrame):
     """Shows one of them at a time."""
 
     def __init__(self) -> None:

@@ -148,7 +148,7 @@ class ParetoPlot(QFrame):
         self._naming.start(0)
 
     def _draw_points(self, x: MetricKind, y: MetricKind, best: Collection[str]) -> None:
-        """Few looks for many points: a look is made once."""
+        """Many points share few styles: each style is made once."""
         looks: dict[tuple[bool, ...], dict[str, Any]] = {}
         spots = []
         for row in self._rows:

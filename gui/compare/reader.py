@@ -1,4 +1,4 @@
-"""Lists and reads runs for the comparison desk beside the window, and writes its reports."""
+"""Lists and reads runs for the comparison desk on workers, and writes its reports."""
 
 import time
 from collections.abc import Sequence
@@ -47,13 +47,13 @@ def entries(home: Home) -> list[RunEntry]:
 
 
 class RunReader(QObject):
-    """Lists runs, and reads those that are compared; a newer wish replaces one that is under way.
+    """Lists runs, and reads those that are compared; a newer request replaces the one under way.
 
     The list is read anew each time that it is opened and when a run has ended: a status is of now.
 
     Signals:
         listed: every `RunEntry`.
-        read: the `ComparedRun`s that were wished for, in their order, as far as they are read.
+        read: the `ComparedRun`s that were asked for, in their order, as far as they are read.
         status_message: a sentence for the status bar.
         failed: a `Failure`.
     """
@@ -83,7 +83,7 @@ class RunReader(QObject):
         self.writer.failed.connect(self.failed.emit)
 
     def attach(self, view: Any) -> None:
-        """Serve a `CompareView`."""
+        """Connect to a `CompareView`."""
         view.wanted.connect(self.refresh)
         view.list_wanted.connect(self.list_runs)
         view.write_wanted.connect(self.write)
@@ -92,7 +92,7 @@ class RunReader(QObject):
 
     def list_runs(self) -> None:
         """List all runs, as they are now."""
-        if self.lister.running:  # what it reads may be of before
+        if self.lister.running:  # the list under way may be out of date
             self._list_again = True
             return
         home, self._list_again = self._home, False

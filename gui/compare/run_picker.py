@@ -78,7 +78,7 @@ class RunList(QFrame):
         self.resize(_WIDTH, _HEIGHT)
 
     def show_entries(self, entries: Sequence[RunEntry]) -> None:
-        """Offer these runs; nothing moves below a person's hands where they are as before."""
+        """Offer these runs; a list that is as before is left as it is."""
         if list(entries) == self._entries:
             return
         self._entries = list(entries)

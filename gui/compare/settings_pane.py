@@ -73,7 +73,7 @@ class SettingsModel(QAbstractTableModel):
 
 
 class SettingsPane(QWidget):
-    """Signals: wanted (the pane became visible or its switch was turned; it wants its stages)."""
+    """Signals: wanted (the pane became visible or its switch was turned, and needs its stages)."""
 
     wanted = Signal()
 

@@ -14,7 +14,7 @@ from gui.widgets.metric_table import MetricModel, MetricTable
 
 
 class ComparisonTable(MetricTable):
-    """Emits what a person wants; the desk decides.
+    """Emits what a person asks for; `CompareView` decides.
 
     Signals:
         sort_wanted: the id of a metric (or `LABEL`).
@@ -128,7 +128,7 @@ class ComparisonTable(MetricTable):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.viewport().mapToGlobal(place))
 
-    pinned = ""  # the id that the desk has pinned
+    pinned = ""  # the id of the pinned row
 
     def _is_pin(self, row: Row) -> bool:
         return bool(self.pinned) and row.id == self.pinned
@@ -155,7 +155,7 @@ class ComparisonTable(MetricTable):
         return self.metrics.kinds[section - 1].id if section else LABEL
 
     def _moved(self) -> None:
-        """Tell the new order, and lay the sections as they were: the model will bring the order."""
+        """Emit the new order, and put the sections back: the model will bring the order."""
         header = self.horizontalHeader()
         order = sorted(range(1, self.metrics.columnCount()), key=header.visualIndex)
         names = [self._metric(section) for section in order]

@@ -11,7 +11,7 @@ from gui.widgets.search_box import SearchBox
 
 
 class Toolbar(QWidget):
-    """Its widgets speak for themselves; the desk listens to them."""
+    """The widgets; `CompareView` connects to their signals."""
 
     def __init__(self, menu: ColumnMenu):
         super().__init__()

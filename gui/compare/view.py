@@ -13,7 +13,7 @@ from gui.base.translation import tr
 from gui.compare import memory
 from gui.compare.chosen import ChosenRuns
 from gui.compare.columns import ColumnMenu
-from gui.compare.panes import Panes
+from gui.compare.panes import SidePanes
 from gui.compare.pareto_plot import ParetoPlot
 from gui.compare.reader import RunEntry
 from gui.compare.run_picker import RunButton
@@ -23,7 +23,7 @@ from gui.compare.table import ComparisonTable
 from gui.compare.toolbar import Toolbar
 from gui.compare.wording import about, legend, title
 from gui.runs.run_results import Results
-from gui.widgets.buttons import ActionButton, ElidedLabel, Empty, Header, card, text
+from gui.widgets.buttons import ActionButton, ElidedLabel, EmptyState, Header, card, text
 from gui.widgets.metric_table import MetricModel
 
 
@@ -56,11 +56,11 @@ class CompareView(QWidget):
         self.table.own_widths = memory.recall_widths()
         self.columns_menu = ColumnMenu()
         self.tools = Toolbar(self.columns_menu)
-        self.plot, self.panes = ParetoPlot(), Panes()
+        self.plot, self.panes = ParetoPlot(), SidePanes()
         self.runs = RunButton(ActionButton(open_run))
         self.copy, self.save = CopyButton(), SaveButton()
         self.header = Header(tr("Compare"), self.runs, self.copy, self.save)
-        self.empty = Empty(
+        self.empty = EmptyState(
             "compare",
             tr("Nothing to compare yet"),
             tr(

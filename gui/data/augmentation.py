@@ -16,7 +16,7 @@ from gui.base import theme
 from gui.base.translation import tr
 from gui.data.jobs import SHOWN, VARIANTS, Augmented
 from gui.data.pictures import fitted
-from gui.widgets.buttons import Empty, text
+from gui.widgets.buttons import EmptyState, text
 
 _SIDE, _GAP, _LABEL = 120, 8, 92
 
@@ -100,7 +100,7 @@ class AugmentationPane(QWidget):
         buttons.addStretch(1)
         buttons.addWidget(self.change)
         self.grid = PreviewGrid()
-        self._waiting = Empty("augmentation", tr("Drawing …"), "")
+        self._waiting = EmptyState("augmentation", tr("Drawing …"), "")
         self._stack = QStackedWidget()
         self._stack.addWidget(self._waiting)
         self._stack.addWidget(self.grid)

@@ -1,4 +1,4 @@
-"""What the Data place does beside the window: opening, checking, augmenting (no Qt, no torch until called)."""
+"""What the Data place does on workers: opening, checking, augmenting (no Qt, no torch until called)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Augmented:
 
 
 def open_job(settings: DataSettings, cache: Path, base: Path, control: RunControl, say: Say) -> ImageData:
-    """Open the data set; progress is said as (fraction, sentence)."""
+    """Open the data set; progress is reported as (fraction, sentence)."""
     from core.data.store import open_data
 
     return open_data(settings, cache, base, control, lambda part, words: say((part, words)))

@@ -31,7 +31,7 @@ def fitted(pixels: np.ndarray, side: int, ratio: float = 1.0) -> QPixmap:
     return picture
 
 
-class Pictures:
+class PixmapCache:
     """Small pictures of a data set's images, made when they are asked for and kept for a while."""
 
     def __init__(self, data: ImageData, side: int):

@@ -1,4 +1,4 @@
-"""Keeps the Data place in step with the document: opens, checks and augments beside the window."""
+"""Keeps the Data place up to date with the document: opens, checks and augments on workers."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ _NOT_FOR_OPENING = {"augmentation", "normalisation", "balance"}
 
 
 class DataPlace(QObject):
-    """Everything is computed from the document; work of before is stopped when the document is other.
+    """Everything is computed from the document; work under way is stopped when the document has changed.
 
     Signals:
         status_message: a sentence for the status bar.
@@ -98,7 +98,7 @@ class DataPlace(QObject):
     # opening
 
     def _seen(self) -> None:
-        """Coming back tries again what could not be opened."""
+        """Try again what could not be opened."""
         self._refused_key = ""
         self.refresh()
 
@@ -139,7 +139,7 @@ class DataPlace(QObject):
         self.opener.start(tr("opening the data set"), job)
 
     def _refresh_if_changed(self) -> None:
-        """The document became another one while its data was being opened."""
+        """The document may have changed while its data was being opened."""
         if self._wanted_key != self._opening_key and self.view.isVisible():
             self.refresh()
 

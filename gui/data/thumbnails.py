@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QAbstractItemView, QListView
 from core.data.image_data import ImageData
 from gui.base.translation import tr
 from gui.data.classes import ALL, SPLIT_TITLES
-from gui.data.pictures import Pictures
+from gui.data.pictures import PixmapCache
 
 Index = QModelIndex | QPersistentModelIndex
 SIDE = 84
@@ -40,14 +40,14 @@ class ThumbnailModel(QAbstractListModel):
         super().__init__()
         self.rows: Rows = ()
         self._shown = 0
-        self._thumbs: Pictures | None = None
+        self._thumbs: PixmapCache | None = None
         self._data: ImageData | None = None
         self._names: Sequence[str] = ()
         self.ratio = 1.0
 
     def show_data(self, data: ImageData | None) -> None:
         self._data, self._names = data, ()
-        self._thumbs = Pictures(data, SIDE) if data else None
+        self._thumbs = PixmapCache(data, SIDE) if data else None
         self.show_rows(())
 
     def show_names(self, names: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ from gui.data.findings import FindingsPane
 from gui.data.gallery import Gallery
 from gui.data.jobs import DataCheck
 from gui.data.left_out import LeftOutPane
-from gui.widgets.buttons import Empty, Header, card
+from gui.widgets.buttons import EmptyState, Header, card
 
 EMPTY, OPENING, SHOWN = range(3)
 IMAGES, AUGMENTATION, CHECK, FILES = range(4)
@@ -62,7 +62,9 @@ class DataView(QWidget):
         self.settings.setToolTip(tr("Splits, image size, normalisation and augmentation"))
         self.settings.clicked.connect(self.settings_wanted)
         self.header = Header(tr("Data"), self.settings, self.choose)
-        self.empty = Empty("data", "", "", self._choose_button("data-choose-empty", tr("Choose data"), True))
+        self.empty = EmptyState(
+            "data", "", "", self._choose_button("data-choose-empty", tr("Choose data"), True)
+        )
         self.classes, self.gallery = ClassTable(), Gallery()
         self.augmentation, self.check, self.files = AugmentationPane(), FindingsPane(), LeftOutPane()
         self.classes.selectionModel().currentRowChanged.connect(self._class_chosen)
@@ -96,7 +98,7 @@ class DataView(QWidget):
         stop = QPushButton(tr("Cancel"))
         stop.setObjectName("data-cancel")
         stop.clicked.connect(self.stop_wanted)
-        self.opening = Empty("data-opening", tr("Opening the data set …"), "", stop)
+        self.opening = EmptyState("data-opening", tr("Opening the data set …"), "", stop)
         self.bar = QProgressBar()
         self.bar.setObjectName("data-progress")
         self.bar.setAccessibleName(tr("Progress of opening the data set"))
@@ -150,7 +152,7 @@ class DataView(QWidget):
         return self._stack.currentIndex() == SHOWN
 
     def show_empty(self, title: str, advice: str) -> None:
-        """Nothing is open: what is the matter, and what to do."""
+        """Nothing is open: why, and what to do."""
         self.header.show_texts(tr("Data"), "")
         self.empty.title.setText(title)
         self.empty.advice.setText(advice)

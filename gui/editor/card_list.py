@@ -1,4 +1,4 @@
-"""The chain as a list that cards are dragged in: shows where a card would land, and says where it did."""
+"""The chain as a list that cards are dragged in: shows where a card would be dropped, and emits where it was."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,12 +23,14 @@ from gui.editor.card_delegate import CardDelegate
 from gui.editor.cards import MOVED, CardModel
 from gui.editor.palette import NEW
 
-_EDGE = 0.3  # of a card's height at either side: there a card lands between, in the middle it branches
+_EDGE = (
+    0.3  # of a card's height at either side: there a card is dropped between two, in the middle it branches
+)
 
 
 @dataclass(frozen=True, slots=True)
 class DropPosition:
-    """Where a dragged card would land.
+    """Where a dragged card would be dropped.
 
     Attributes:
         what: "stage:train", "source:onnx" from the palette, or "move:ID" of a card.

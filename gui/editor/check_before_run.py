@@ -1,4 +1,4 @@
-"""Leads from "Run" and "Check" through the check to the run."""
+"""Runs the check for "Run" and "Check", then starts the run."""
 
 from collections.abc import Mapping
 from pathlib import Path

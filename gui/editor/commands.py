@@ -303,7 +303,7 @@ class StageCommands(QObject):
         return fix_for(self._document.pipeline, problem)
 
     def mend_cause(self, cause: Cause) -> None:
-        """Take what removes a cause of a stage's figures, where this document has that stage."""
+        """Apply the fix of a cause of a stage's figures, where this document has that stage."""
         fix = fix_for_cause(self._document.pipeline, cause)
         if fix is None:
             self.status_message.emit(
@@ -313,6 +313,6 @@ class StageCommands(QObject):
             self.mend(fix)
 
     def mend(self, fix: Fix) -> None:
-        """Take a fix."""
+        """Apply a fix."""
         self._document.apply(fix.pipeline, fix.words)
         self.status_message.emit(tr("Done: {words}. Undo takes it back.", words=fix.words))

@@ -4,8 +4,7 @@ Counts are asked for whenever the document changes; only the last question is an
 the outcome of a check hold for the document that they were measured on and go when it changes.
 
 Latencies are predicted from layer times. Where this machine has not measured those of a network yet, that
-is done beside the window, once, in processes of their own; never while a run goes on, whose figures it
-would disturb.
+is done once, in processes of their own; never while a run goes on, whose figures it would disturb.
 """
 
 from pathlib import Path
@@ -24,7 +23,7 @@ _REST_MS = 25  # between the last change and the question
 
 
 class Forecasts(QObject):
-    """Asks on its own worker, once `start` was called: the heavy imports wait for the window.
+    """Computes on its own worker, once `start` was called: the heavy imports come after the window.
 
     Signals:
         changed: forecasts, times or the outcome of a check are other than before.
@@ -51,7 +50,7 @@ class Forecasts(QObject):
         self.measurer.ended.connect(self.changed)
         self.measures = False  # whether this machine may be measured
         self._tried: set[str] = set()  # networks whose layers could not be timed
-        self._asked = ""
+        self._asked_text = ""
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MS)
@@ -86,11 +85,11 @@ class Forecasts(QObject):
         if self.times and self._measured != text:
             self.times = {}
             self.changed.emit()
-        if not self._started or text == self._asked:
+        if not self._started or text == self._asked_text:
             return
         if self._document.problems:
             self._rest.stop()
-            self._asked = ""
+            self._asked_text = ""
             if self.by_stage:
                 self.by_stage = {}
                 self.changed.emit()
@@ -103,7 +102,7 @@ class Forecasts(QObject):
             self.worker.stop()
             return
         pipeline, base, home, memory = self._document.pipeline, self._document.base, self._home, self._memory
-        self._asked, self.failure = self._document.text, ""
+        self._asked_text, self.failure = self._document.text, ""
 
         def job(control: RunControl, say: Say) -> None:
             from core.whatif import WhatIf
@@ -116,7 +115,7 @@ class Forecasts(QObject):
         self.worker.start(tr("counting what the stages would leave"), job)
 
     def _take(self, forecasts: list[Any]) -> None:
-        if self._document.text != self._asked:
+        if self._document.text != self._asked_text:
             return
         self.by_stage = {**self.by_stage, **{forecast.id: forecast for forecast in forecasts}}
         self.changed.emit()
@@ -151,10 +150,10 @@ class Forecasts(QObject):
     def _measured_machine(self, keys: list[str]) -> None:
         """Ask again: there are predictions now, or there will be none."""
         self._tried |= set(keys)
-        self._asked = ""
+        self._asked_text = ""
         self._rest.start()
 
     def _failed(self, failure: Failure) -> None:
-        """Counts are a help: where they cannot be had, the strip says why, and no dialog stands in the way."""
+        """Counts are optional: where they cannot be computed, the strip says why, and no dialog opens."""
         self.by_stage, self.failure = {}, failure.message
         self._memory.clear()

@@ -123,7 +123,7 @@ class GridEditor(QWidget):
         self.problem.setText(f"⚠ {words}" if words else "")
         self.rows.setRowVisible(self.problem, bool(words))
 
-    # telling
+    # editing
 
     def _fields(self) -> list[ParameterDeclaration]:
         """Settings of the chosen stage that a grid can vary."""

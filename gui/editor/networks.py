@@ -28,7 +28,7 @@ def finished_networks(home: Home) -> list[Option]:
 
 @lru_cache(maxsize=64)
 def _of_run(folder: Path, checkpoints: tuple[Path, ...]) -> list[Option]:
-    """Asked again only when a stage has finished: reading a run's document takes some milliseconds."""
+    """Cached until a stage has finished: reading a run's document takes some milliseconds."""
     run = RunFolder(folder)
     try:
         info, pipeline = run.info, run.pipeline

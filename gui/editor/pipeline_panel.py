@@ -148,7 +148,7 @@ class PipelinePanel(Panel):
 
 
 class _AboutEdit(QPlainTextEdit):
-    """A few lines of text that say when the cursor leaves them."""
+    """A few lines of text; `left` is emitted when the cursor leaves them."""
 
     left = Signal()
 

@@ -161,7 +161,7 @@ class EditorView(QWidget):
         )
 
     def _show_forecast(self) -> None:
-        """Counts or times are other than before; the document is not."""
+        """Counts or times have changed; the document has not."""
         self._show_cards()
         self._show_figures()
 
@@ -186,7 +186,7 @@ class EditorView(QWidget):
         kind = next((n.kind for n in (*pipeline.sources, *pipeline.stages) if n.id == chosen.id), "")
         key = (chosen.kind, chosen.id, kind)
         panel = self._panels.pop(key, None) or self._make_panel(chosen)
-        self._panels[key] = panel  # the last in use stands last
+        self._panels[key] = panel  # most recently used last
         if len(self._panels) > _MOST_PANELS:
             self._panels.pop(next(iter(self._panels))).deleteLater()
         if self.panel is not panel:
@@ -221,7 +221,7 @@ class EditorView(QWidget):
             self.panel.rename()
 
     def _mend(self, where: Where) -> None:
-        """Take what mends a problem of the selected card."""
+        """Apply the fix of a problem of the selected card."""
         chosen = self.selected
         problem = self._problems_of(chosen).get(where) if chosen is not None else None
         fix = self.commands.fix(problem) if problem is not None else None

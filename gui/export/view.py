@@ -29,9 +29,9 @@ from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.export.ladder_view import LadderView
 from gui.export.verdict import VerdictCard
-from gui.help.page import Page
+from gui.help.page import DocumentPage
 from gui.runs.run_results import Results
-from gui.widgets.buttons import ActionButton, Empty, Header, card, text
+from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.fields import Option
 from gui.widgets.form import Form
 from gui.widgets.metric_table import MetricModel, MetricTable
@@ -43,7 +43,7 @@ _ROWS = 3  # of the table that are seen at once
 
 
 class ExportView(QWidget):
-    """Shows what can be exported and how it went; who decides and exports is the `ExportPlace`.
+    """Shows what can be exported and how it went; the `ExportPlace` decides and exports.
 
     Signals:
         row_chosen: another row is chosen.
@@ -70,13 +70,13 @@ class ExportView(QWidget):
         self.form.edited.connect(self.settings_edited)
         self.reason_card, self.reason = card("notice"), text("", "", wrap=True)
         self.reason.setObjectName("export-reason")
-        self.ladder, self.model_card, self.verdict = LadderView(), Page(), VerdictCard()
+        self.ladder, self.model_card, self.verdict = LadderView(), DocumentPage(), VerdictCard()
         self.model_card.setObjectName("export-model-card")
         self.model_card.setAccessibleName(tr("Model card"))
         self.tabs = QTabWidget()
         self.tabs.setObjectName("export-tabs")
         self.tabs.setAccessibleName(tr("What is known of the file"))
-        self.empty = Empty(
+        self.empty = EmptyState(
             "export",
             tr("Nothing to export yet"),
             tr(

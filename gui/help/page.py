@@ -36,8 +36,8 @@ class Heading:
     position: int
 
 
-class Page(QTextBrowser):
-    """Shows a document; links are told by `anchorClicked`, nothing is followed by itself."""
+class DocumentPage(QTextBrowser):
+    """Shows a document; a click on a link only emits `anchorClicked`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class Page(QTextBrowser):
         ]
 
     def _dress(self, c: theme.Colours) -> None:
-        """Tables with thin lines and room, code on a ground of its own."""
+        """Tables with thin lines and room, code on a background of its own."""
         for frame in self.document().rootFrame().childFrames():
             if isinstance(frame, QTextTable):
                 if all(_blank(frame, column) for column in range(frame.columns())):

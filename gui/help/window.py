@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.help import guide
-from gui.help.page import Page
+from gui.help.page import DocumentPage
 from gui.widgets.buttons import text
 from gui.widgets.search_box import SearchBox
 
@@ -37,7 +37,7 @@ class HelpWindow(QWidget):
         self.setWindowTitle(tr("Help — Espalier"))
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.resize(980, 720)
-        self.page = Page()
+        self.page = DocumentPage()
         self._history: list[tuple[str, str]] = []
         self._at = -1
         self.contents = QTreeWidget()

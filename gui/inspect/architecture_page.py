@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QStackedLayout, QVBoxLayou
 from core.analysis.layers import WORDS, Change, Difference
 from gui.base.translation import tr
 from gui.inspect.bar_table import BarTable, Cell, Column
-from gui.widgets.buttons import ElidedLabel, Empty
+from gui.widgets.buttons import ElidedLabel, EmptyState
 
 _TONES = {"dropped": "bad", "factorised": "info", "added": "info"}
 
@@ -32,7 +32,7 @@ class ArchitecturePage(QWidget):
         self.only.toggled.connect(lambda _on: self._fill())
         self.table = BarTable("architecture", tr("Layers before and after"))
         self.table.doubleClicked.connect(lambda _index: self._open())
-        self.empty = Empty("architecture", "", "")
+        self.empty = EmptyState("architecture", "", "")
         top = QHBoxLayout()
         top.setSpacing(10)
         top.addWidget(self.words, 1)

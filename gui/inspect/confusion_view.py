@@ -1,4 +1,4 @@
-"""The confusion matrix as a grid: figures in cells whose ground is the deeper the more images they hold."""
+"""The confusion matrix as a grid: figures in cells whose background is the deeper the more images they hold."""
 
 from typing import Any
 

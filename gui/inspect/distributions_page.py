@@ -18,7 +18,7 @@ from gui.base.translation import tr
 from gui.inspect.histogram_plot import HistogramPlot
 from gui.inspect.progress_line import ProgressLine
 from gui.inspect.work import Distribution
-from gui.widgets.buttons import ElidedLabel, Empty, card
+from gui.widgets.buttons import ElidedLabel, EmptyState, card
 from gui.widgets.search_box import SearchBox
 
 
@@ -60,7 +60,7 @@ class DistributionsPage(QWidget):
         self.working.stop_wanted.connect(self.stop_wanted)
         self.plot = HistogramPlot()
         self.logarithmic.toggled.connect(self.plot.set_logarithmic)
-        self.empty = Empty(
+        self.empty = EmptyState(
             "distribution",
             tr("Choose a layer"),
             tr(

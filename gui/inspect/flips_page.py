@@ -11,7 +11,7 @@ from gui.base.translation import tr
 from gui.inspect.gallery import FlipsGallery
 from gui.inspect.progress_line import ProgressLine
 from gui.inspect.top_five import EnlargedFlip, FlipDetails
-from gui.widgets.buttons import ElidedLabel, Empty, card
+from gui.widgets.buttons import ElidedLabel, EmptyState, card
 
 _SIDE = 150
 
@@ -42,7 +42,7 @@ class FlipsPage(QWidget):
         self.gallery.looked_at.connect(self._show_image)
         self.gallery.enlarge.connect(self._enlarge)
         self.details = FlipDetails("flip", _SIDE)
-        self.empty = Empty(
+        self.empty = EmptyState(
             "flips", tr("No such image"), tr("No test image fits these filters; choose others.")
         )
         layout = QVBoxLayout(self)

@@ -18,7 +18,7 @@ from core.analysis.flips import AnswerPair
 from core.data.image_data import ImageData
 from gui.base import theme
 from gui.base.translation import tr
-from gui.data.pictures import Pictures
+from gui.data.pictures import PixmapCache
 
 Index = QModelIndex | QPersistentModelIndex
 SIDE = 96
@@ -37,7 +37,7 @@ class FlipsModel(QAbstractListModel):
         self.data_: ImageData | None = None
         self.ratio = 1.0
         self._shown = 0
-        self._thumbs: Pictures | None = None
+        self._thumbs: PixmapCache | None = None
 
     def show_pair(self, pair: AnswerPair | None) -> None:
         self.pair = pair
@@ -46,7 +46,7 @@ class FlipsModel(QAbstractListModel):
     def show_data(self, data: ImageData | None) -> None:
         """Where the pictures come from; None while they are being opened."""
         self.data_ = data
-        self._thumbs = Pictures(data, SIDE) if data is not None else None
+        self._thumbs = PixmapCache(data, SIDE) if data is not None else None
         if self._shown:
             self.dataChanged.emit(self.index(0), self.index(self._shown - 1))
 

@@ -1,4 +1,4 @@
-"""The layer table: what every layer of the exported file is, holds, computes and costs."""
+"""The layer table: type, parameters, MACs and time of every layer of the exported file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the Inspector looks at now, and who fills its tabs: each when it comes to the front."""
+"""The models that the Inspector shows, and the workers that fill its tabs: each tab when it is opened."""
 
 from collections.abc import Hashable
 from functools import partial
@@ -101,7 +101,7 @@ class InspectPlace(QObject):
         return True
 
     def show_run(self, run: RunFolder) -> None:
-        """Another run is shown in the window: look at its result when the place comes to the front."""
+        """Another run is shown in the window: show its result when the place is opened."""
         self._run_files.forget(run.folder)
         if self.model is None or self.model.folder != run.folder:
             self._following = run.folder
@@ -109,7 +109,7 @@ class InspectPlace(QObject):
             self.refresh()
 
     def refresh(self) -> None:
-        """The place came to the front."""
+        """The place was opened."""
         following, self._following = self._following, None
         if following is None or not self.open(following):
             self._offer()
@@ -173,7 +173,7 @@ class InspectPlace(QObject):
     # filling the tabs
 
     def _fill(self) -> None:
-        """Fill the tab in front, unless it shows these models already."""
+        """Fill the current tab, unless it shows these models already."""
         model, reference, tab = self.model, self.reference, self.view.tab
         if model is None or tab == "sensitivity" or not self.view.isVisible():
             return

@@ -1,4 +1,4 @@
-"""Which layers a network can spare: a scan, its table, and a way into the editor."""
+"""Which layers matter least: a sensitivity scan, its table, and a way into the editor."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.picker import ElidedBox
 from gui.inspect.progress_line import ProgressLine
 from gui.inspect.work import PruneScan, QuantizeScan, Scan, ScanRequest
-from gui.widgets.buttons import ElidedLabel, Empty, card, text
+from gui.widgets.buttons import ElidedLabel, EmptyState, card, text
 
 _KINDS = (
     (QT_TR_NOOP("Pruning, inside of blocks"), ("prune", "block-internal")),
@@ -76,7 +76,7 @@ class SensitivityPage(QWidget):
         self.words = ElidedLabel()
         self.words.setObjectName("scan-words")
         self.table = BarTable("scan", tr("Sensitivity of every layer"))
-        self.empty = Empty("scan", tr("Which layers can this network spare?"), tr(_EMPTY))
+        self.empty = EmptyState("scan", tr("Which layers can this network spare?"), tr(_EMPTY))
         self.empty.setContentsMargins(220, 0, 220, 0)
         self._build()
         self._reason = self._busy = ""

@@ -1,4 +1,4 @@
-"""The Inspector: a model and what it is compared with above, what can be known of them in tabs below."""
+"""The Inspector: a model and what it is compared with above, what is known of them in tabs below."""
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction
@@ -14,7 +14,7 @@ from gui.inspect.flips_page import FlipsPage
 from gui.inspect.layers_page import LayersPage
 from gui.inspect.picker import SubjectPicker
 from gui.inspect.sensitivity_page import SensitivityPage
-from gui.widgets.buttons import ActionButton, Empty, Header
+from gui.widgets.buttons import ActionButton, EmptyState, Header
 
 TABS = (
     ("layers", QT_TR_NOOP("Layers")),
@@ -27,10 +27,10 @@ TABS = (
 
 
 class InspectView(QWidget):
-    """Builds the tabs; who fills them is the `InspectPlace`.
+    """Builds the tabs; the `InspectPlace` fills them.
 
     Signals:
-        tab_shown: the name of the tab in front.
+        tab_shown: the name of the current tab.
         swap_wanted: the two models change places.
     """
 
@@ -62,7 +62,7 @@ class InspectView(QWidget):
         for page in (self.layers, self.architecture):
             page.layer_wanted.connect(self.show_layer)
         self.classes.cell_chosen.connect(self._show_cell)
-        self.empty = Empty(
+        self.empty = EmptyState(
             "inspect",
             tr("Nothing to inspect yet"),
             tr(
@@ -98,11 +98,11 @@ class InspectView(QWidget):
 
     @property
     def tab(self) -> str:
-        """The name of the tab in front."""
+        """The name of the current tab."""
         return TABS[self.tabs.currentIndex()][0]
 
     def go(self, tab: str) -> None:
-        """Bring a tab to the front."""
+        """Open a tab."""
         self.tabs.setCurrentIndex([name for name, _ in TABS].index(tab))
 
     def show_chosen(self, model: StageFile | None, reference: StageFile | None) -> None:

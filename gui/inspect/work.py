@@ -1,4 +1,4 @@
-"""What the Inspector does beside the window: reading, measuring, scanning (no widgets, no torch in this process)."""
+"""What the Inspector does on workers: reading, measuring, scanning (no widgets, no torch in this process)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

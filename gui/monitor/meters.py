@@ -18,7 +18,7 @@ PERIOD = 2.0
 
 
 class Sampling(QObject):
-    """Looks at the machine every two seconds on a thread of its own, from `start` to `stop`."""
+    """Samples the machine every two seconds on a thread of its own, from `start` to `stop`."""
 
     sampled = Signal(object)
 
@@ -80,7 +80,7 @@ class Meters(QWidget):
             self._follow()
 
     def show_sample(self, sample: Sample) -> None:
-        """Show one look at the machine."""
+        """Show one sample of the machine."""
         self._show(
             "cpu", sample.cpu, tr("{cpu:.0f} % of {cores} threads", cpu=sample.cpu, cores=sample.cores)
         )

@@ -1,4 +1,4 @@
-"""The monitor: curves, the run's stages, progress, queue, log, load; buttons that steer the run."""
+"""The monitor: curves, the run's stages, progress, queue, log, load; buttons that control the run."""
 
 from collections.abc import Callable
 
@@ -22,14 +22,14 @@ from gui.monitor.meters import Meters
 from gui.monitor.stage_table import StageTable
 from gui.runs.run_queue import QueuePane, RunQueue
 from gui.runs.run_state import RunState
-from gui.widgets.buttons import ActionButton, Empty, Header, card, text
+from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.throttle import Throttle
 
 _REDRAW_MS = 100
 
 
 class MonitorView(QWidget):
-    """Shows a `RunState` that somebody else keeps up to date."""
+    """Shows a `RunState` that the session keeps up to date."""
 
     def __init__(self, run: QAction, resume: QAction, pause: QAction, finish: QAction, stop: QAction):
         super().__init__()
@@ -50,7 +50,7 @@ class MonitorView(QWidget):
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.percent, self.left = text(), text("", "muted")
-        self.empty = Empty(
+        self.empty = EmptyState(
             "monitor",
             tr("No run yet"),
             tr(

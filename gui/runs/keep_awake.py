@@ -31,7 +31,7 @@ class SleepBlocker(Protocol):
     """One way to keep a computer awake."""
 
     def hold(self, done: Callable[[bool], None]) -> None:
-        """Ask for it; `done` is told whether it was granted."""
+        """Ask for it; `done` is called with whether it was granted."""
 
     def release(self) -> None:
         """Take it back."""
@@ -53,7 +53,7 @@ class KeepAwake(QObject):
         super().__init__(parent)
         self._ways = list(platform_ways() if ways is None else ways)
         self._held: SleepBlocker | None = None
-        self._wanted = False
+        self._requested = False
         self.words = ""
 
     @property
@@ -63,13 +63,13 @@ class KeepAwake(QObject):
 
     def hold(self) -> None:
         """Keep the computer awake from now on, if it can be done."""
-        if not self._wanted:
-            self._wanted = True
+        if not self._requested:
+            self._requested = True
             self._try(0)
 
     def release(self) -> None:
         """Let it sleep again."""
-        self._wanted = False
+        self._requested = False
         if self._held is not None:
             self._held.release()
             self._held = None
@@ -84,7 +84,7 @@ class KeepAwake(QObject):
         way = self._ways[index]
 
         def done(granted: bool) -> None:
-            if not self._wanted:
+            if not self._requested:
                 if granted:
                     way.release()
             elif granted:
@@ -147,8 +147,8 @@ class Command:
 class ScreenSaver:
     """The desktop's service on the session bus.
 
-    The question goes over a connection of its own, and closing that takes it back: every service
-    forgets those who leave, while Python's numbers do not have the type that `UnInhibit` wants.
+    The request goes over a connection of its own, and closing that takes it back: every service
+    drops the requests of a closed connection, while Python's numbers do not have the type that `UnInhibit` takes.
     """
 
     _SERVICE = ("org.freedesktop.ScreenSaver", "/org/freedesktop/ScreenSaver", "org.freedesktop.ScreenSaver")

@@ -1,4 +1,4 @@
-"""A notification of the system when a run has ended and its window is not in front."""
+"""A notification of the system when a run has ended and its window is not active."""
 
 import shutil
 import sys
@@ -20,7 +20,7 @@ _PROGRAMS = (
 
 
 class Notifications(QObject):
-    """Tells the system; on Linux by its own programs, elsewhere by an icon in the tray that goes away again."""
+    """Notifies through the system; on Linux by its own programs, elsewhere by an icon in the tray that goes away again."""
 
     def __init__(self, window: QWidget):
         super().__init__(window)

@@ -1,4 +1,4 @@
-"""What goes on around a run: the queue, the computer that stays awake, the notification at the end."""
+"""What accompanies a run: the queue, the computer that stays awake, the notification at the end."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ class QueueRunner(QObject):
         )
         if answer != ADD:
             return
-        if self._session.steered == "idle":  # it ended while the question stood
+        if self._session.steered == "idle":  # it ended while the question was open
             self.start_next_after(pipeline, base)
             return
         count = self.queue.add(pipeline, base)

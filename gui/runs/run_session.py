@@ -1,4 +1,4 @@
-"""One run at a time: starts its process or attaches to it, steers it, keeps the picture of it.
+"""One run at a time: starts its process or attaches to it, steers it, keeps its state.
 
 A run works in a process of its own, which goes on when the window closes; the worker's thread follows
 it. The window's state is computed from here and from the document; nothing stores "enabled".
@@ -102,7 +102,7 @@ class Session(QObject):
         self.changed.emit()
 
     def leave(self) -> None:
-        """Stop following the run, which goes on; `run_ended` is not told."""
+        """Stop following the run, which goes on; `run_ended` is not emitted."""
         self._left = True
         if self._follower is not None:
             self._follower.leave()

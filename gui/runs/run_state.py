@@ -15,7 +15,7 @@ from core.records.events import Event, event_from
 from gui.base.translation import tr
 
 Status = Literal["waiting", "running", "paused", "done", "cached", "failed", "stopped", "interrupted"]
-_CACHED_STEPS = 100  # width of an epoch of a cached stage before any stage has told its own
+_CACHED_STEPS = 100  # width of an epoch of a cached stage before any stage's own is known
 
 
 def _numbers() -> "array[float]":
@@ -31,7 +31,7 @@ class Series:
     times: "array[float]" = field(default_factory=_numbers)
 
     def add(self, step: float, value: float, time: float = 0.0) -> None:
-        while self.steps and self.steps[-1] >= step:  # a resumed epoch is told again
+        while self.steps and self.steps[-1] >= step:  # a resumed epoch is reported again
             self._pop()
         self.steps.append(step)
         self.values.append(value)
@@ -98,7 +98,7 @@ class LogLine:
 
 
 class RunState:
-    """Reads events and holds the run's picture.
+    """Reads events and holds what is known of the run.
 
     Attributes:
         version: raised with every event that changes a curve.
@@ -165,7 +165,7 @@ class RunState:
         self.log.append(LogLine("info", "", tr("Paused") if event.paused else tr("Going on")))
 
     def interrupt(self) -> None:
-        """The process of the run is gone without having told an end."""
+        """The process of the run is gone without having reported an end."""
         self.seconds_left, self.measuring, self.training = None, False, False
         self.phase = tr("Interrupted; every finished epoch is kept")
         for stage in self.stages.values():

@@ -21,7 +21,7 @@ from gui.base.translation import QT_TR_NOOP, tr
 from gui.settings.downloads_page import DownloadsPage
 from gui.settings.jobs import SettingsJobs
 from gui.settings.log_row import LogRow
-from gui.settings.parts import Page, choice
+from gui.settings.parts import SettingsPage, choice
 from gui.settings.storage_page import StoragePage
 from gui.settings.store import DEVICES, LEAST_WATTS, MOST_THREADS, MOST_WATTS, Settings
 from gui.settings.trust_page import TrustPage
@@ -103,8 +103,8 @@ class SettingsDialog(QDialog):
         if isinstance(page, StoragePage | DownloadsPage | TrustPage):
             page.refresh()
 
-    def _general(self, jobs: SettingsJobs) -> Page:
-        page, settings = Page("general", tr("General")), self._settings
+    def _general(self, jobs: SettingsJobs) -> SettingsPage:
+        page, settings = SettingsPage("general", tr("General")), self._settings
         self.theme = choice("theme", _THEMES, self._theme.choice)
         self.theme.currentIndexChanged.connect(lambda: self._theme.choose(self.theme.currentData()))
         page.row(
@@ -133,9 +133,9 @@ class SettingsDialog(QDialog):
         page.end()
         return page
 
-    def _computing(self) -> Page:
+    def _computing(self) -> SettingsPage:
         settings, policy = self._settings, self._policy
-        page = Page("computing", tr("Computing"), _rules(policy))
+        page = SettingsPage("computing", tr("Computing"), _rules(policy))
         self.device = choice("device", DEVICES, settings.device)
         self.device.currentIndexChanged.connect(
             lambda: settings.set("compute/device", self.device.currentData())

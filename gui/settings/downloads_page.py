@@ -20,13 +20,13 @@ from core.common.paths import resolved
 from core.data.download import PUBLIC_SETS
 from gui.base.translation import tr
 from gui.settings.jobs import SettingsJobs
-from gui.settings.parts import Page, size
+from gui.settings.parts import SettingsPage, size
 from gui.widgets.buttons import ElidedLabel, card, text
 
 _FOLDER = "downloads/folder"
 
 
-class DownloadsPage(Page):
+class DownloadsPage(SettingsPage):
     """A row a thing with a button; one download at a time, with progress and cancel."""
 
     def __init__(self, jobs: SettingsJobs):

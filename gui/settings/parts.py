@@ -7,7 +7,7 @@ from gui.base.translation import tr
 from gui.widgets.buttons import text
 
 
-class Page(QScrollArea):
+class SettingsPage(QScrollArea):
     """A heading and rows of label, widget and help."""
 
     def __init__(self, name: str, title: str, about: str = ""):

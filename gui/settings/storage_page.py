@@ -8,13 +8,13 @@ from core.runs.storage import KINDS, StorageUse
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.settings.jobs import SettingsJobs
-from gui.settings.parts import Page, size
+from gui.settings.parts import SettingsPage, size
 from gui.widgets.buttons import card, text
 
 CANCEL = QT_TR_NOOP("Cancel")
 
 
-class StoragePage(Page):
+class StoragePage(SettingsPage):
     """One row a kind; a button where it can be cleared away, which asks before it does."""
 
     def __init__(self, jobs: SettingsJobs, messages: Messages):

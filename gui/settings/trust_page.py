@@ -6,11 +6,11 @@ from core.common.errors import EspalierError
 from core.machine.trusted_files import TrustList
 from gui.base.messages import Messages
 from gui.base.translation import tr
-from gui.settings.parts import Page
+from gui.settings.parts import SettingsPage
 from gui.widgets.buttons import text
 
 
-class TrustPage(Page):
+class TrustPage(SettingsPage):
     """Name, since when, and the beginning of the content's hash."""
 
     def __init__(self, messages: Messages):

@@ -65,7 +65,7 @@ class Closing(QObject):
         return False
 
     def _set_going(self, going: bool) -> None:
-        """From now on nothing starts: a timer that fires late would leave its work behind."""
+        """From now on nothing starts: a timer that fires late would start work that nobody ends."""
         self.going = going
         for worker in self._workers():
             worker.retired = going
@@ -94,7 +94,7 @@ class Closing(QObject):
         )
         self.after_run = answer == LATER and self._may_leave()
         if self.after_run:
-            if not self._run.worker.running:  # it ended while the question stood
+            if not self._run.worker.running:  # it ended while the question was open
                 return STOP
             self._say(tr("The window closes when every run is done; closing it again asks again."))
         return answer if answer != LATER else ""

@@ -23,7 +23,7 @@ class Dialogs(QObject):
     """Makes them when they are first wanted; their workers outlive them.
 
     Args:
-        place: tells which place a person is in; the guide opens there.
+        place: the place a person is in; the guide opens there.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Dialogs(QObject):
             self._help.retheme()
 
     def close(self) -> None:
-        """What stands beside the main window goes with it."""
+        """Close the help window with the main window."""
         if self._help is not None:
             self._help.close()
 

@@ -19,7 +19,7 @@ _ENDING = ".espalier.yaml"  # names the file's kind; any other YAML ending is ke
 
 
 class DocumentFiles:
-    """Brings documents in and out of the window.
+    """Opens and saves the window's document.
 
     Args:
         opened: called with what was opened, after the document has been replaced.

@@ -1,4 +1,4 @@
-"""Whatever is dragged into the window ends here: it is told apart and brought to its place."""
+"""Files dropped on the window: recognised by kind, and opened where they belong."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,13 +59,13 @@ class DroppedFiles(QObject):
         """Whether these, dragged over the window, can be dropped."""
         taken = len(paths) == 1 and bool(path_kind(paths[0]))
         if taken:
-            for kind in (QLineEdit, QPlainTextEdit, QTextEdit):  # these would write the path down
+            for kind in (QLineEdit, QPlainTextEdit, QTextEdit):  # these would insert the path as text
                 for field in self._window.findChildren(kind):
                     field.setAcceptDrops(False)
         return taken
 
     def take(self, path: Path) -> None:
-        """Bring a dropped thing to its place."""
+        """Open a dropped file by its kind."""
         kind = path_kind(path)
         if kind == "data":
             self.data_dropped.emit(path)

@@ -42,13 +42,13 @@ from gui.shell.places import Places
 from gui.shell.run_actions import show_run_state
 from gui.shell.run_controller import RunController
 from gui.shell.startup_jobs import StartupJobs
-from gui.shell.status_bar import Status
+from gui.shell.status_bar import StatusBar
 from gui.start.place import StartPlace
 from gui.tryout.place import TryoutPlace
 
 
 class MainWindow(QMainWindow):
-    """Everything that a person sees; long work is the session's and the workers'."""
+    """Everything that a person sees; long work belongs to the session and the workers."""
 
     def __init__(self, opened: OpenedDocument, home: Home, theme: Theme):
         super().__init__()
@@ -62,7 +62,7 @@ class MainWindow(QMainWindow):
         self.dialogs = Dialogs(self, home, theme, self.messages, lambda: self.places.current)
         self.session.options = self.dialogs.settings.options
         self.actions_ = make_actions(self)
-        self.status = Status(self)
+        self.status = StatusBar(self)
         self.document_files = DocumentFiles(
             self, self.document, self.messages, self.show_opened, self.status.say
         )
@@ -108,7 +108,7 @@ class MainWindow(QMainWindow):
         self.places.add("tryout", self.tryout.view, self.tryout, shown=self.tryout.refresh)
 
     def _make_work(self) -> None:
-        """What runs beside the window, and what ends it when the window closes."""
+        """What works in the background, and what ends it when the window closes."""
         document, session, messages = self.document, self.session, self.messages
         self.queue_runner = QueueRunner(session, self.dialogs.settings, messages, Notifications(self), self)
         self.monitor.attach_queue(self.queue_runner.queue, self.queue_runner.start_next)
@@ -146,7 +146,7 @@ class MainWindow(QMainWindow):
         self.theme.changed.connect(self._retheme)
 
     def _wire_places(self) -> None:
-        """From place to place."""
+        """Connect the places with each other."""
         self.start.path_chosen.connect(self.document_files.open_path)
         self.dropped_files.pipeline_made.connect(self.show_opened)
         self.dropped_files.data_dropped.connect(self._take_data)
@@ -228,12 +228,12 @@ class MainWindow(QMainWindow):
         self.status.say(tr("Opened {name}.", name=opened.pipeline.name))
 
     def _edit(self, kind: str, id: str = "") -> None:
-        """Lead to a card of the pipeline."""
+        """Open a card of the pipeline."""
         self.go("pipeline")
         self.editor.select(kind, id)
 
     def _mend(self, cause: Cause) -> None:
-        """Change the pipeline so that a cause of a stage's figures goes."""
+        """Change the pipeline so that a cause of a stage's figures is removed."""
         if cause.fix is not None:
             self._edit("stage", cause.fix.stage)
             self.editor.commands.mend_cause(cause)

@@ -24,7 +24,7 @@ class Places(QWidget):
         self.rail, self.stack = Rail(), QStackedWidget()
         theme.style(self.rail)
         self.views: dict[str, QWidget] = {}
-        self._keepers: dict[str, Any] = {}
+        self._owners: dict[str, Any] = {}
         self._stale: set[str] = set()
         self._turn = QTimer(self)
         self._turn.timeout.connect(self._take_turn)
@@ -37,28 +37,28 @@ class Places(QWidget):
         layout.addWidget(self.stack, 1)
 
     def add(
-        self, name: str, view: QWidget, keeper: Any = None, shown: Callable[[], None] | None = None
+        self, name: str, view: QWidget, owner: Any = None, shown: Callable[[], None] | None = None
     ) -> None:
         """Make a place of `view`, under a name from `actions.PLACES`.
 
         Args:
-            keeper: who keeps the view, where it does not keep itself. It has a `retheme` and may have
+            owner: the object that owns the view, where there is one. It has a `retheme` and may have
                 a signal `status_message`.
-            shown: called whenever the place comes to the front.
+            shown: called whenever the place is opened.
         """
-        keeper = view if keeper is None else keeper
+        owner = view if owner is None else owner
         self.views[name] = view
         theme.style(view)
         self.stack.addWidget(view)
-        self._keepers[name] = keeper
-        if hasattr(keeper, "status_message"):
-            keeper.status_message.connect(self.status_message)
+        self._owners[name] = owner
+        if hasattr(owner, "status_message"):
+            owner.status_message.connect(self.status_message)
         if shown is not None:
             self._shown[name] = shown
 
     @property
     def current(self) -> str:
-        """The name of the place in front."""
+        """The name of the current place."""
         front = self.stack.currentWidget()
         return next((name for name, view in self.views.items() if view is front), "")
 
@@ -72,7 +72,7 @@ class Places(QWidget):
             self._shown[name]()
 
     def retheme(self) -> None:
-        """Take icons and colours of the theme: the place in front now, the others one by one or when they are shown."""
+        """Take icons and colours of the theme: the current place now, the others one by one or when they are shown."""
         self.rail.retheme()
         self._stale = set(self.views)
         self._refresh(self.current)
@@ -81,7 +81,7 @@ class Places(QWidget):
     def _refresh(self, name: str) -> None:
         if name in self._stale:
             self._stale.remove(name)
-            self._keepers[name].retheme()
+            self._owners[name].retheme()
 
     def _take_turn(self) -> None:
         """Refresh one place; the window's other events come between two."""

@@ -7,7 +7,7 @@ from gui.runs.run_session import Session
 
 
 def show_run_state(a: Actions, session: Session, document: Document) -> None:
-    """Enable, name and explain the actions that check, start and steer a run."""
+    """Enable, name and explain the actions that check, start and control a run."""
     steered, problems = session.steered, document.problems
     resumable = session.resumable(document.text) is not None
     a.run.setEnabled(not problems)

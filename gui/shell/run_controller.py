@@ -27,7 +27,7 @@ _ENDS = {
 
 
 class RunController(QObject):
-    """Leads from the window's actions to the session, and from the session to what is shown.
+    """Connects the window's actions with the session, and the session with what is shown.
 
     Signals:
         shown: the `Results` that every place is to show; again after each stage of the run under way.
@@ -112,7 +112,7 @@ class RunController(QObject):
         self.status_message.emit(tr("This stage's training ends soon; its best epoch is kept."))
 
     def check(self) -> None:
-        """Lead to the first problem; where there is none, try every stage and estimate the cost."""
+        """Go to the first problem; where there is none, try every stage and estimate the cost."""
         problems: list[Problem] = self._document.problems
         if problems:
             self.problem_wanted.emit(problems[0])

@@ -12,7 +12,7 @@ from gui.widgets.buttons import ElidedLabel
 _MESSAGE_MS = 8000
 
 
-class Status:
+class StatusBar:
     """Fills a window's status bar."""
 
     def __init__(self, window: QMainWindow):

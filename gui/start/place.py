@@ -1,4 +1,4 @@
-"""Keeps the Start place in step with the disk: lists, annotates, deletes, puts back."""
+"""Keeps the Start place up to date with the disk: lists, annotates, deletes, puts back."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ DELETE, KEEP = QT_TR_NOOP("Delete for good"), QT_TR_NOOP("Keep them")
 
 
 class StartPlace(QObject):
-    """Lists are read beside the window, each time the place comes into view.
+    """Lists are read on a worker, each time the place comes into view.
 
     Signals:
         status_message: a sentence for the status bar.
@@ -70,7 +70,7 @@ class StartPlace(QObject):
         self.lister.start(tr("reading the runs"), job)
 
     def _show(self, library: tuple[Library, list[Deleted]]) -> None:
-        if not self._again:  # what was read is of before the last change
+        if not self._again:  # what was read is older than the last change
             self.view.show_library(library[0])
             self.view.show_deleted(self._last, library[1])
 

@@ -22,7 +22,7 @@ _PAUSE_MS = 600
 
 
 class RunDetails(QFrame):
-    """Shows one run; what a person writes is told when they pause or go elsewhere.
+    """Shows one run; what a person writes is emitted when they pause or leave the field.
 
     Signals:
         edited: the run as it was, and its new name, tags and notes.
@@ -138,12 +138,12 @@ class RunDetails(QFrame):
         return self.name.text().strip(), parse_tags(self.tags.text()), self.notes.toPlainText()
 
     def flush(self) -> None:
-        """Tell at once what was written."""
+        """Emit at once what was written."""
         self._timer.stop()
         line = self.line
         if line is not None and self._written() != (line.name, line.tags, line.notes):
             name, tags, notes = self._written()
-            self.line = replace(line, name=name, tags=tags, notes=notes)  # told once, whoever asks next
+            self.line = replace(line, name=name, tags=tags, notes=notes)  # emitted once
             self.edited.emit(line, name, tags, notes)
 
     def retheme(self) -> None:

@@ -23,7 +23,7 @@ from gui.base.translation import tr
 from gui.start.recipe_cards import RecipeCards
 from gui.start.run_details import RunDetails
 from gui.start.run_table import RunTable
-from gui.widgets.buttons import ActionButton, Empty, Header, card, text
+from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.search_box import SearchBox
 
 _SEARCH_MS = 120
@@ -108,7 +108,7 @@ class StartView(QWidget):
         top.addWidget(text(tr("Runs"), "heading"))
         top.addWidget(self.search, 1)
         top.addWidget(self.trash)
-        self.empty = Empty("runs", "", "")
+        self.empty = EmptyState("runs", "", "")
         frame = card()
         inside = QVBoxLayout(frame)
         inside.setContentsMargins(1, 1, 1, 1)

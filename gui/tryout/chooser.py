@@ -13,10 +13,10 @@ from core.runs.stage_files import StageFile, final, find, runs_to_inspect
 from gui.base.messages import Messages
 from gui.inspect.picker import SubjectPicker
 from gui.inspect.run_files import RunFiles
-from gui.tryout.work import Model
+from gui.tryout.work import ModelFile
 
 
-class Chooser(QObject):
+class ModelChooser(QObject):
     """Fills the two pickers and keeps what was chosen in them.
 
     Signals:
@@ -28,7 +28,7 @@ class Chooser(QObject):
     def __init__(self, pickers: Sequence[SubjectPicker], home: Home, messages: Messages, parent: QObject):
         super().__init__(parent)
         self._pickers, self._home = pickers, home
-        self.models: tuple[Model | None, Model | None] = (None, None)
+        self.models: tuple[ModelFile | None, ModelFile | None] = (None, None)
         self._shelf = RunFiles(messages)
         self._following: RunFolder | None = None
         self._followed = Path()
@@ -61,14 +61,14 @@ class Chooser(QObject):
             result = final(subjects)
             if result is not None:
                 baseline = find(subjects, result.pipeline.baseline_id) or subjects[0]
-                models = [Model.of(artefact) for artefact in dict.fromkeys((baseline, result))]
+                models = [ModelFile.of(artefact) for artefact in dict.fromkeys((baseline, result))]
                 self._choose(models[0], models[1] if len(models) > 1 else None)
                 return
         self._offer()
 
     def choose_file(self, number: int, file: Path) -> None:
         """Take an ONNX file as the baseline (0) or the compressed model (1)."""
-        self._replace(number, Model(file.name, file))
+        self._replace(number, ModelFile(file.name, file))
 
     def swap(self) -> None:
         """The two models change places."""
@@ -77,18 +77,18 @@ class Chooser(QObject):
     def _choose_run(self, number: int, folder: Any) -> None:
         chosen = final(self._shelf.of(Path(folder))) if Path(folder).is_dir() else None
         if chosen is not None:
-            self._replace(number, Model.of(chosen))
+            self._replace(number, ModelFile.of(chosen))
         else:
             self._offer()
 
     def _choose_subject(self, number: int, chosen: StageFile | None) -> None:
-        self._replace(number, Model.of(chosen) if chosen is not None else None)
+        self._replace(number, ModelFile.of(chosen) if chosen is not None else None)
 
-    def _replace(self, number: int, model: Model | None) -> None:
+    def _replace(self, number: int, model: ModelFile | None) -> None:
         first, second = self.models
         self._choose(model if number == 0 else first, model if number == 1 else second)
 
-    def _choose(self, first: Model | None, second: Model | None) -> None:
+    def _choose(self, first: ModelFile | None, second: ModelFile | None) -> None:
         self.models = (first, second)
         self._offer()
         self.changed.emit()

@@ -12,7 +12,7 @@ from gui.widgets.buttons import ElidedLabel, text
 _SIDE = 208
 
 
-class Picture(QFrame):
+class PictureCard(QFrame):
     """The card on the left of the answers."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What is tried now, on which models, and who asks them."""
+"""What is tried now, on which models, and the workers that classify."""
 
 import time
 from functools import partial
@@ -17,10 +17,10 @@ from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Failure, Worker
 from gui.tryout import work
-from gui.tryout.chooser import Chooser
+from gui.tryout.chooser import ModelChooser
 from gui.tryout.sources import Camera, FrameSource, why_no_camera
 from gui.tryout.view import TryoutView
-from gui.tryout.work import Item, LatestFrame, TriedFrame, TriedImage
+from gui.tryout.work import LatestFrame, TriedFrame, TriedImage, TryoutImage
 
 _BUSY = QT_TR_NOOP(
     "A run is going on; trying images would disturb its measurements. It can be done when the run has ended."
@@ -29,7 +29,7 @@ _PASTED = QT_TR_NOOP("Pasted image")
 
 
 class TryoutPlace(QObject):
-    """Owns the view, the list of images and the child that keeps the models open.
+    """Owns the view, the list of images and the child process that keeps the models open.
 
     Signals:
         status_message: a sentence for the status bar.
@@ -41,7 +41,7 @@ class TryoutPlace(QObject):
         super().__init__(parent)
         self._messages = messages
         self.view = TryoutView(actions.open_run, actions.run, why_no_camera())
-        self.chooser = Chooser(self.view.pickers, home, messages, self)
+        self.chooser = ModelChooser(self.view.pickers, home, messages, self)
         self._round = self._pasted = 0
         self._running = False
         self._tryout: Tryout | None = None
@@ -78,13 +78,13 @@ class TryoutPlace(QObject):
     # models
 
     def show_run(self, run: RunFolder) -> None:
-        """Another run is shown in the window: its models are taken when the place comes to the front."""
+        """Another run is shown in the window: its models are taken when the place is opened."""
         self.chooser.show_run(run)
         if self.view.isVisible():
             self.chooser.refresh()
 
     def refresh(self) -> None:
-        """The place came to the front."""
+        """The place was opened."""
         self.chooser.refresh()
 
     def _models_changed(self) -> None:
@@ -118,7 +118,7 @@ class TryoutPlace(QObject):
         """Try pixels that are in no file."""
         self._camera(False)
         self._pasted += 1
-        self._add_items([Item(f"{tr(_PASTED)} {self._pasted}", picture.copy())])
+        self._add_items([TryoutImage(f"{tr(_PASTED)} {self._pasted}", picture.copy())])
 
     def clear(self) -> None:
         """Forget all images."""
@@ -130,7 +130,7 @@ class TryoutPlace(QObject):
         self._update()
 
     def set_running(self, running: bool) -> None:
-        """Whether a run goes on; nothing is timed meanwhile, and the child gives its memory back."""
+        """Whether a run goes on; nothing is timed meanwhile, and the child process ends to free its memory."""
         self._running = running
         if running:
             self.predictor.stop()
@@ -146,7 +146,7 @@ class TryoutPlace(QObject):
         if tryout is not None:
             tryout.close()
 
-    def _add_items(self, items: list[Item]) -> None:
+    def _add_items(self, items: list[TryoutImage]) -> None:
         rows = self.view.table.rows
         first = rows.rowCount()
         rows.add(items)
@@ -163,7 +163,7 @@ class TryoutPlace(QObject):
         self.status_message.emit(tr("Stopped; images that were not tried are left out."))
 
     def _go_on(self) -> None:
-        """Ask the models about what is waiting, unless something goes on already."""
+        """Classify what is waiting, unless something goes on already."""
         if self.predictor.running or self._running or not self.chooser.files:
             return
         self._tryout = self._tryout or Tryout()
@@ -208,13 +208,13 @@ class TryoutPlace(QObject):
         self._go_on()
 
     def _not_done(self, failure: Failure) -> None:
-        """A model cannot be used: say why, and go on without asking it again and again."""
+        """A model cannot be used: say why, and do not try it again."""
         self._camera(False)
         self.view.table.rows.keep_tried()
         self._update()
         self._messages.failure(failure)
 
-    # looking
+    # the current image
 
     def _look_at(self, row: int) -> None:
         if row < 0 or self.source is not None:

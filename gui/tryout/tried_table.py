@@ -1,4 +1,4 @@
-"""The images that were tried, as a list to step through: what each model said, and whether they agree."""
+"""The images that were tried, as a list to step through: each model's answer, and whether they agree."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from core.analysis.tryout import Trial
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.tryout.answers import milliseconds
-from gui.tryout.work import Item
+from gui.tryout.work import TryoutImage
 from gui.widgets.tables import SortedTable
 
 Index = QModelIndex | QPersistentModelIndex
@@ -41,12 +41,12 @@ class TriedModel(QAbstractTableModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.items: list[Item] = []
+        self.items: list[TryoutImage] = []
         self.trials: list[Trial | None] = []
         self.places: tuple[int | None, int | None] = (0, 1)
 
     @property
-    def waiting(self) -> list[tuple[int, Item]]:
+    def waiting(self) -> list[tuple[int, TryoutImage]]:
         """Images that no model has seen yet, with their rows."""
         return [(row, self.items[row]) for row, trial in enumerate(self.trials) if trial is None]
 
@@ -61,7 +61,7 @@ class TriedModel(QAbstractTableModel):
         self.trials = [None] * len(self.items)
         self.endResetModel()
 
-    def add(self, items: Sequence[Item]) -> None:
+    def add(self, items: Sequence[TryoutImage]) -> None:
         """Append images."""
         if items:
             first = len(self.items)

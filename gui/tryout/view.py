@@ -25,11 +25,11 @@ from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.picker import SubjectPicker
 from gui.inspect.progress_line import ProgressLine
 from gui.tryout.answers import AnswerCard
-from gui.tryout.picture import Picture
+from gui.tryout.picture import PictureCard
 from gui.tryout.sources import paths_in, picture_in
 from gui.tryout.tried_table import TriedTable
 from gui.tryout.verdict import VerdictLine, in_words
-from gui.widgets.buttons import ActionButton, Empty, Header, card, text
+from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 
 ROLES = (QT_TR_NOOP("Baseline"), QT_TR_NOOP("Compressed"))
 _TIMING = QT_TR_NOOP(
@@ -46,7 +46,7 @@ _NO_IMAGE = QT_TR_NOOP(
 
 
 class TryoutView(QWidget):
-    """Builds the place; who asks the models is the `TryoutPlace`.
+    """Builds the place; the `TryoutPlace` classifies.
 
     Signals:
         places_chosen: images and folders to try, as paths.
@@ -88,7 +88,7 @@ class TryoutView(QWidget):
         )
         self.files = tuple(self._file_tool(number) for number in (0, 1))
         self.swap = self._tool("swap", "swap", tr("Swap the two models"), tr("Swap the two models"))
-        self.picture = Picture()
+        self.picture = PictureCard()
         self.answers = (AnswerCard("first", tr(ROLES[0])), AnswerCard("second", tr(ROLES[1])))
         self.table = TriedTable()
         self.verdict = VerdictLine()
@@ -97,12 +97,12 @@ class TryoutView(QWidget):
         self.only = QCheckBox(tr("Only where they differ"))
         self.only.setObjectName("tryout-only-differing")
         self.working = ProgressLine("tryout", tr("Progress of trying the images"))
-        self.no_model = Empty(
+        self.no_model = EmptyState(
             "tryout", tr("Nothing to try yet"), tr(_NO_MODEL), ActionButton(run, primary=True)
         )
         self.choose = self._button("choose", "tryout", tr("Choose images…"), tr("Choose images to try"))
         self.choose.setProperty("primary", True)
-        self.no_image = Empty("tryout-images", tr("Drop images here"), tr(_NO_IMAGE), self.choose)
+        self.no_image = EmptyState("tryout-images", tr("Drop images here"), tr(_NO_IMAGE), self.choose)
         self._drop_icon = QLabel()
         self._build()
         self._connect()

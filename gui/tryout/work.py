@@ -1,4 +1,4 @@
-"""What the Try-out place does beside the window: finding images, opening them, asking the models."""
+"""What the Try-out place does on workers: finding images, opening them, classifying them."""
 
 import tempfile
 import threading
@@ -21,7 +21,7 @@ PREVIEW = 640
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelFile:
     """A file to try: a stage's of a run, or one from anywhere."""
 
     title: str
@@ -29,13 +29,13 @@ class Model:
     subject: StageFile | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, subject: StageFile) -> "Model":
+    def of(cls, subject: StageFile) -> "ModelFile":
         """A stage's file."""
         return cls(subject.short, subject.file, subject)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Item:
+class TryoutImage:
     """An image to try: a file, or pixels from the clipboard."""
 
     name: str
@@ -66,7 +66,7 @@ class TriedFrame:
 
 
 class LatestFrame:
-    """Hands over the newest of many pictures: what came meanwhile and was not taken is dropped."""
+    """Passes on the newest of many pictures: older ones that were not taken are dropped."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -101,7 +101,7 @@ class LatestFrame:
             self._changed.notify()
 
 
-def find_images(places: Sequence[Path], _control: RunControl, _say: Say) -> list[Item]:
+def find_images(places: Sequence[Path], _control: RunControl, _say: Say) -> list[TryoutImage]:
     """Every image file at or below some places.
 
     Raises:
@@ -111,11 +111,11 @@ def find_images(places: Sequence[Path], _control: RunControl, _say: Say) -> list
     for place in places:
         for image in images_below(place):
             name = image.relative_to(place).as_posix() if image != place else image.name
-            items.append(Item(name, image))
+            items.append(TryoutImage(name, image))
     return items
 
 
-def open_picture(item: Item, _control: RunControl, _say: Say) -> np.ndarray | QImage:
+def open_picture(item: TryoutImage, _control: RunControl, _say: Say) -> np.ndarray | QImage:
     """An image for the screen."""
     return item.source if isinstance(item.source, QImage) else preview(item.source, PREVIEW)
 
@@ -123,7 +123,7 @@ def open_picture(item: Item, _control: RunControl, _say: Say) -> np.ndarray | QI
 def try_items(
     tryout: Tryout,
     models: Sequence[Path],
-    items: Sequence[tuple[int, Item]],
+    items: Sequence[tuple[int, TryoutImage]],
     round: int,
     control: RunControl,
     say: Say,

@@ -114,7 +114,7 @@ def text(words: str = "", role: str = "", wrap: bool = False) -> QLabel:
     return label
 
 
-class Empty(QWidget):
+class EmptyState(QWidget):
     """What an empty place says: what would be here, and what to do next."""
 
     def __init__(self, name: str, title: str, advice: str, button: QWidget | None = None):

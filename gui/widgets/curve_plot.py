@@ -1,6 +1,6 @@
 """Curves over one time line, with boundaries between stages, marked points and a crosshair.
 
-Points are kept by who draws; this widget shows arrays. Curves are down-sampled by their peaks
+The caller keeps the points; this widget shows arrays. Curves are down-sampled by their peaks
 and clipped to what is visible, so that a million points stay cheap.
 """
 
@@ -115,9 +115,9 @@ class CurvePlot(QWidget):
     ) -> None:
         """Show (or change) a curve; NaN in `y` makes a gap. `raw` is drawn faintly behind it."""
         if name not in self._curves:
-            made = _Curve(style, *(self._new_item(z) for z in (1, 0)))
-            self._curves[name] = made
-            self._paint(made)
+            new_curve = _Curve(style, *(self._new_item(z) for z in (1, 0)))
+            self._curves[name] = new_curve
+            self._paint(new_curve)
             self._show_or_hide(name)
             self._rebuild_legend()
         curve = self._curves[name]

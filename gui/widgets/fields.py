@@ -1,4 +1,4 @@
-"""One editor per kind of parameter. Each shows a value, and tells when a person changed it.
+"""One editor per kind of parameter. Each shows a value, and emits when a person changed it.
 
 No bound is written here: spin boxes take theirs from the declaration.
 """
@@ -178,7 +178,7 @@ class ShareField(FloatField):
         self._follow(self.box.value())
 
     def _fit(self) -> None:
-        """The slider gives way to a long number."""
+        """Make room for a long number; the slider gets the rest."""
         self.box.setFixedWidth(max(_SHARE_BOX, self.box.width_for(self.box.text())))
 
     def _follow(self, value: float) -> None:

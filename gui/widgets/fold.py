@@ -1,4 +1,4 @@
-"""A heading that opens and closes what stands below it."""
+"""A heading that opens and closes what is below it."""
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QToolButton, QWidget
@@ -7,7 +7,7 @@ from gui.base import theme
 
 
 class Fold(QWidget):
-    """A heading that opens and closes what stands below it."""
+    """A heading that opens and closes what is below it."""
 
     def __init__(self, title: str, help: str, inside: QWidget, opened: bool = False):
         super().__init__()

@@ -1,6 +1,6 @@
 """A form made only from a declaration: labels, help, units, bounds and choices come from `core`.
 
-The form shows plain settings as they stand in the file and tells which one a person changed; it
+The form shows plain settings as they stand in the file and emits which one a person changed; it
 keeps nothing itself.
 """
 

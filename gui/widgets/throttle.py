@@ -37,7 +37,7 @@ class Throttle(QObject):
             self._timer.start(round(self._every - rested) + 1)
 
     def hold(self) -> None:
-        """Stand still until `release`."""
+        """Draw nothing until `release`."""
         self._missed = self._missed or self._timer.isActive()
         self._timer.stop()
         self._held = True

@@ -83,7 +83,7 @@ SHOWS = {
     "setPlaceholderText": (0,), "setAccessibleDescription": (0,), "setSpecialValueText": (0,), "setTabText": (1,),
     "addTab": (1,), "addItem": (0,), "addMenu": (0,), "addSection": (0,), "addAction": (0, 1), "QLabel": (0,),
     "QPushButton": (0,), "QCheckBox": (0,), "QAction": (0,), "text": (0,), "ElidedLabel": (0,), "LinkLabel": (0,),
-    "Empty": (1, 2), "Fold": (0, 1), "SearchBox": (1, 2), "ProgressLine": (1,), "inform": (0, 1, 2),
+    "EmptyState": (1, 2), "Fold": (0, 1), "SearchBox": (1, 2), "ProgressLine": (1,), "inform": (0, 1, 2),
     "question": (0, 1, 2), "status_message.emit": (0,), "apply": (1,), "_button": (2, 3), "_action": (1,), "Header": (0,),
 }  # fmt: skip
 
