@@ -18,7 +18,7 @@ from core.runs.home import Home
 from core.runs.open_document import open_document
 from gui.base.messages import install_crash_hook
 from gui.base.theme import Theme, app_icon
-from gui.base.translation import speak
+from gui.base.translation import install_language
 from gui.settings.store import Settings
 from gui.shell.main_window import MainWindow
 
@@ -55,7 +55,7 @@ def make_application() -> QApplication:
     app.setApplicationDisplayName("Espalier")
     app.setDesktopFileName("espalier")
     app.setWindowIcon(app_icon())
-    speak(app)
+    install_language(app)
     return app
 
 

@@ -116,7 +116,7 @@ class RandomHands:
             modal = QApplication.activePopupWidget() or QApplication.activeModalWidget()
             if modal is not None:
                 modal.close()
-            elif not self.window.closing.going:
+            elif not self.window.closing.is_closing:
                 self._acting = True
                 self.window.close()
                 self._acting = False

@@ -24,8 +24,8 @@ def QT_TR_NOOP(text: str) -> str:
     return text
 
 
-def speak(app: QCoreApplication, locale: QLocale | None = None, folder: Path = LANGUAGES) -> bool:
-    """Speak the person's language where there is a translation; Qt's own dialogs follow."""
+def install_language(app: QCoreApplication, locale: QLocale | None = None, folder: Path = LANGUAGES) -> bool:
+    """Use the person's language where there is a translation; Qt's own dialogs follow."""
     language, translator = locale or QLocale(), QTranslator(app)
     if not translator.load(language, "espalier", "_", str(folder)):
         return False

@@ -25,7 +25,7 @@ from gui.base.translation import tr
 from gui.editor.forecast_strip import ForecastStrip
 from gui.widgets.buttons import line, text
 from gui.widgets.fields import ChoiceField, Option
-from gui.widgets.form import FIELD_WIDTH, LABEL_WIDTH, Form, Where
+from gui.widgets.form import FIELD_WIDTH, LABEL_WIDTH, Form, SettingPath
 from gui.widgets.path_fields import PathField
 
 
@@ -49,11 +49,11 @@ class Panel(QWidget):
         self.column.setSpacing(10)
         self.form: Form | None = None
 
-    def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[Where, str]) -> None:
+    def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[SettingPath, str]) -> None:
         """Show the document's current state."""
         raise NotImplementedError
 
-    def show_fixes(self, problems: Mapping[Where, str], fixes: Mapping[Where, str]) -> None:
+    def show_fixes(self, problems: Mapping[SettingPath, str], fixes: Mapping[SettingPath, str]) -> None:
         """Show problems again, with buttons in the words of what mends them."""
         if self.form is not None:
             self.form.show_problems(problems, fixes)
@@ -66,7 +66,7 @@ class Panel(QWidget):
     def rename(self) -> None:
         """Put the cursor into the name."""
 
-    def focus(self, where: Where) -> None:
+    def focus(self, where: SettingPath) -> None:
         """Put the cursor into a setting."""
         if self.form is not None:
             self.form.focus(where)
@@ -105,7 +105,7 @@ class NodePanel(Panel):
         self.mend.setProperty("role", "mend")
         self.mend.hide()
         self.mend.clicked.connect(lambda: self.mend_wanted.emit(self._mendable))
-        self._mendable: Where = ()
+        self._mendable: SettingPath = ()
         self.column.addWidget(self.mend, 0, Qt.AlignmentFlag.AlignLeft)
         self.parent_box: QComboBox | None = None
         self.kind_box: QComboBox | None = None
@@ -164,7 +164,7 @@ class NodePanel(Panel):
         )
         return _labelled(tr("Continues"), self.parent_box, help)
 
-    def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[Where, str]) -> None:
+    def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[SettingPath, str]) -> None:
         self.pipeline = pipeline
         node = edits.find_node(pipeline, self.id)
         names = edits.titles(pipeline)
@@ -174,8 +174,8 @@ class NodePanel(Panel):
             self.parent_box.clear()
             for parent in stage_tree.possible_parents(pipeline, self.id):
                 self.parent_box.addItem(names[parent], parent)
-            wanted = pipeline.written_parent(node)
-            self.parent_box.setCurrentIndex(self.parent_box.findData(wanted))
+            continued = pipeline.written_parent(node)
+            self.parent_box.setCurrentIndex(self.parent_box.findData(continued))
         assert self.form is not None
         for field in self.teachers:
             self._offer_teachers(pipeline, node, field, names)
@@ -183,7 +183,7 @@ class NodePanel(Panel):
         self.form.show_settings(node.settings)
         self.show_fixes(problems, {})
 
-    def show_fixes(self, problems: Mapping[Where, str], fixes: Mapping[Where, str]) -> None:
+    def show_fixes(self, problems: Mapping[SettingPath, str], fixes: Mapping[SettingPath, str]) -> None:
         assert self.form is not None
         self.form.show_problems(problems, fixes)
         node_problems = [where for where in problems if not self.form.has(where)]
@@ -228,7 +228,7 @@ class NodePanel(Panel):
             stage_tree.set_parent(self.pipeline, self.id, chosen), tr("Continue another stage"), ""
         )
 
-    def _edited(self, where: Where, value: object, unset: bool) -> None:
+    def _edited(self, where: SettingPath, value: object, unset: bool) -> None:
         assert self.pipeline is not None
         changed = edits.set_setting(self.pipeline, self.id, where, value, unset)
         self.edited.emit(
@@ -249,7 +249,7 @@ class DataPanel(Panel):
         self.column.addStretch(1)
         self._shown = ""
 
-    def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[Where, str]) -> None:
+    def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[SettingPath, str]) -> None:
         self.pipeline = pipeline
         assert self.form is not None
         source = SOURCES.get(pipeline.data.source)
@@ -267,7 +267,7 @@ class DataPanel(Panel):
         self.form.show_settings(pipeline.as_dict().get("data", {}))
         self.form.show_problems(problems)
 
-    def _edited(self, where: Where, value: object, unset: bool) -> None:
+    def _edited(self, where: SettingPath, value: object, unset: bool) -> None:
         assert self.pipeline is not None
         changed = edits.set_data(self.pipeline, where, value, unset)
         self.edited.emit(

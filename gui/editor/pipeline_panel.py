@@ -13,7 +13,7 @@ from gui.base.translation import tr
 from gui.editor.grid_panel import GridEditor, problem_of
 from gui.editor.panels import Panel
 from gui.widgets.buttons import line, text
-from gui.widgets.form import LABEL_WIDTH, Where
+from gui.widgets.form import LABEL_WIDTH, SettingPath
 
 
 class PipelinePanel(Panel):
@@ -71,7 +71,7 @@ class PipelinePanel(Panel):
         self.column.addWidget(self.notes)
         self.column.addStretch(1)
 
-    def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[Where, str]) -> None:
+    def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[SettingPath, str]) -> None:
         self.pipeline = pipeline
         if not self.name.hasFocus():
             self.name.setText(pipeline.name)

@@ -26,7 +26,7 @@ from gui.editor.pipeline_panel import PipelinePanel
 from gui.editor.problems import ProblemStrip
 from gui.widgets.buttons import ActionButton, Header, card
 from gui.widgets.fields import Option
-from gui.widgets.form import Where
+from gui.widgets.form import SettingPath
 
 _MOST_PANELS = 16  # that are kept: a form has hundreds of widgets
 
@@ -220,7 +220,7 @@ class EditorView(QWidget):
         if self.panel is not None:
             self.panel.rename()
 
-    def _mend(self, where: Where) -> None:
+    def _mend(self, where: SettingPath) -> None:
         """Apply the fix of a problem of the selected card."""
         chosen = self.selected
         problem = self._problems_of(chosen).get(where) if chosen is not None else None
@@ -228,9 +228,9 @@ class EditorView(QWidget):
         if fix is not None:
             self.commands.mend(fix)
 
-    def _problems_of(self, chosen: Card) -> dict[Where, Problem]:
+    def _problems_of(self, chosen: Card) -> dict[SettingPath, Problem]:
         place = _place(self.document.pipeline, chosen)
-        problems: dict[Where, Problem] = {}
+        problems: dict[SettingPath, Problem] = {}
         for problem in self.document.problems:
             if problem.place[: len(place)] == place:
                 where = tuple(str(part) for part in problem.place[len(place) :] if part != "settings")

@@ -20,7 +20,7 @@ from core.runs.stage_files import StageFile, check_files
 from gui.base.translation import tr
 
 Say = Callable[[Any], None]
-What = Literal["weights", "activations"]
+ValueKind = Literal["weights", "activations"]
 ACTIVATION_IMAGES = 32
 
 
@@ -122,7 +122,7 @@ def measure_layers(subject: StageFile, measure: bool, control: RunControl, say: 
 
 
 def distribution(
-    what: What, layer: str, subjects: tuple[StageFile, ...], home: Home, control: RunControl, say: Say
+    what: ValueKind, layer: str, subjects: tuple[StageFile, ...], home: Home, control: RunControl, say: Say
 ) -> Distribution:
     """Histograms of a layer's weights or activations over common bins."""
     checkpoints = [subject.checkpoint for subject in subjects]

@@ -38,7 +38,7 @@ class Closing(QObject):
         super().__init__(window)
         self._window, self._run, self._messages = window, run, messages
         self._may_leave, self._say, self._waiting = may_leave, say, waiting
-        self.going = self.after_run = False
+        self.is_closing = self.after_run = False
         self._limit = QTimer(self)
         self._limit.setSingleShot(True)
         self._limit.setInterval(_LIMIT_MS)
@@ -46,7 +46,7 @@ class Closing(QObject):
 
     def may_close(self) -> bool:
         """True when nothing is left to ask or to wait for."""
-        if not self.going:
+        if not self.is_closing:
             answer = self._ask_about_run() if self._run.worker.running else STOP
             if answer not in (LEAVE, STOP) or not self._may_leave():
                 return False
@@ -64,11 +64,11 @@ class Closing(QObject):
         self._limit.start()
         return False
 
-    def _set_going(self, going: bool) -> None:
+    def _set_going(self, is_closing: bool) -> None:
         """From now on nothing starts: a timer that fires late would start work that nobody ends."""
-        self.going = going
+        self.is_closing = is_closing
         for worker in self._workers():
-            worker.retired = going
+            worker.retired = is_closing
 
     def run_ended(self, how: str) -> None:
         """Close the window if that was wanted after the run; one that failed stays to be read."""
@@ -106,7 +106,7 @@ class Closing(QObject):
         return [worker for worker in self._workers() if worker.running]
 
     def _ended(self) -> None:
-        if self.going and not self._busy():
+        if self.is_closing and not self._busy():
             QTimer.singleShot(0, self._window, self._window.close)
 
     def _still_busy(self) -> None:

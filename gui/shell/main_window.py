@@ -33,7 +33,7 @@ from gui.runs.notifications import Notifications
 from gui.runs.queue_runner import QueueRunner
 from gui.runs.run_results import Results
 from gui.runs.run_session import Session
-from gui.shell import window_geometry as shape
+from gui.shell import window_geometry
 from gui.shell.closing import Closing
 from gui.shell.dialogs import Dialogs
 from gui.shell.document_files import DocumentFiles
@@ -73,7 +73,7 @@ class MainWindow(QMainWindow):
         self._wire_places()
         self._wire_work()
         self._retheme()
-        shape.restore(self)
+        window_geometry.restore(self)
         self.go("pipeline")
         if opened.run is not None:
             self.run_controller.show(opened.run, replay=True)
@@ -178,7 +178,7 @@ class MainWindow(QMainWindow):
         self.run_controller.problem_wanted.connect(self._go_to)
         self.run_reader.failed.connect(self.messages.failure)
         self.dialogs.settings.changed.connect(self._settings_changed)
-        jobs.warmer.completed.connect(lambda _words: self.forecasts.start(measures=True))
+        jobs.torch_loader.completed.connect(lambda _words: self.forecasts.start(measures=True))
         jobs.device_found.connect(self.status.show_device)
         jobs.running_found.connect(self._attach)
         queue_runner.awake.changed.connect(lambda: self.status.show_awake(queue_runner.awake.words))
@@ -277,7 +277,7 @@ class MainWindow(QMainWindow):
 
     def warm_up(self) -> None:
         """What can wait until the window is visible; a window that is closed by then needs none of it."""
-        if self.closing.going:
+        if self.closing.is_closing:
             return
         self.startup_jobs.warm_up(self.session.options())
         self.startup_jobs.find_running()
@@ -285,7 +285,7 @@ class MainWindow(QMainWindow):
 
     def _attach(self, run: RunFolder) -> None:
         """Follow a run that goes on; a window that was opened without a document of its own shows it."""
-        if self.session.steered != "idle" or self.closing.going:
+        if self.session.steered != "idle" or self.closing.is_closing:
             return
         self.run_controller.show(run, replay=True)
         if self.document.path is None:
@@ -300,7 +300,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Leave only when a person agrees and no work is left."""
         if self.closing.may_close():
-            shape.remember(self)
+            window_geometry.remember(self)
             self.dialogs.close()
             self.tryout.close()
             event.accept()

@@ -26,12 +26,12 @@ class StartupJobs(QObject):
     def __init__(self, home: Home, messages: Messages, parent: QObject):
         super().__init__(parent)
         self._home = home
-        self.warmer, self.finder, self.estimator = Worker(self), Worker(self), Worker(self)
-        self.finder.completed.connect(self._take_running)
-        self.finder.failed.connect(messages.failure)
+        self.torch_loader, self.run_finder, self.estimator = Worker(self), Worker(self), Worker(self)
+        self.run_finder.completed.connect(self._take_running)
+        self.run_finder.failed.connect(messages.failure)
         self._messages = messages
-        self.warmer.completed.connect(self.device_found.emit)
-        self.warmer.failed.connect(self._not_warm)
+        self.torch_loader.completed.connect(self.device_found.emit)
+        self.torch_loader.failed.connect(self._not_loaded)
 
     def warm_up(self, options: dict[str, Any]) -> None:
         """Load PyTorch beside the visible window, and say which device it found."""
@@ -44,13 +44,13 @@ class StartupJobs(QObject):
                 return tr("GPU · {device}", device=machine.device)
             return tr("Processor · threads: {count}", count=machine.threads)
 
-        if not self.warmer.running:
-            self.warmer.start(tr("loading PyTorch"), job)
+        if not self.torch_loader.running:
+            self.torch_loader.start(tr("loading PyTorch"), job)
 
     def find_running(self) -> None:
         """Look for runs that go on: a window that was closed has left one, or another window follows it."""
-        if not self.finder.running:
-            self.finder.start(
+        if not self.run_finder.running:
+            self.run_finder.start(
                 tr("looking for runs that go on"), lambda _control, _say: running_runs(self._home)
             )
 
@@ -58,6 +58,6 @@ class StartupJobs(QObject):
         if runs:
             self.running_found.emit(runs[0])
 
-    def _not_warm(self, failure: Failure) -> None:
+    def _not_loaded(self, failure: Failure) -> None:
         self.device_found.emit(tr("Engine not available"))
         self._messages.failure(failure)

@@ -48,7 +48,7 @@ class TryoutPlace(QObject):
         self.tally = Tally()
         self.source: FrameSource | None = None
         self._frames, self._since = LatestFrame(), 0.0
-        self.finder, self.predictor, self.opener = Worker(self), Worker(self), LatestJob(self)
+        self.image_finder, self.predictor, self.opener = Worker(self), Worker(self), LatestJob(self)
         self._connect()
         self._update()
 
@@ -64,8 +64,8 @@ class TryoutPlace(QObject):
         view.refused.connect(self.status_message)
         view.table.chosen.connect(self._look_at)
         view.working.stop_wanted.connect(self._stop_list)
-        self.finder.completed.connect(self._add_items)
-        self.finder.failed.connect(self._messages.failure)
+        self.image_finder.completed.connect(self._add_items)
+        self.image_finder.failed.connect(self._messages.failure)
         self.predictor.happened.connect(self._take)
         self.predictor.failed.connect(self._not_done)
         self.predictor.ended.connect(self._predictor_ended)
@@ -109,10 +109,10 @@ class TryoutPlace(QObject):
     def try_places(self, places: list[Path]) -> None:
         """Try image files and whole folders."""
         self._camera(False)
-        if self.finder.running:
+        if self.image_finder.running:
             self.status_message.emit(tr("Still looking for images."))
             return
-        self.finder.start(tr("looking for images"), partial(work.find_images, places))
+        self.image_finder.start(tr("looking for images"), partial(work.find_images, places))
 
     def try_picture(self, picture: QImage) -> None:
         """Try pixels that are in no file."""

@@ -29,7 +29,7 @@ from gui.widgets.fold import Fold, keep_space
 from gui.widgets.path_fields import PathField, ReferenceField, make_field
 
 Options = Mapping[str, Sequence[Option]]
-Where = tuple[str, ...]
+SettingPath = tuple[str, ...]
 
 LABEL_WIDTH = 140
 INDENT = 18
@@ -57,7 +57,7 @@ class Form(QWidget):
         self,
         model: type[Params],
         options: Options | None = None,
-        where: Where = (),
+        where: SettingPath = (),
         folders: Collection[str] = (),
     ):
         super().__init__()
@@ -139,7 +139,9 @@ class Form(QWidget):
             fold.note.setText(tr("{count} seldom changed", count=count))
             fold.setVisible(bool(count))
 
-    def show_problems(self, problems: Mapping[Where, str], fixes: Mapping[Where, str] | None = None) -> None:
+    def show_problems(
+        self, problems: Mapping[SettingPath, str], fixes: Mapping[SettingPath, str] | None = None
+    ) -> None:
         """Show sentences at their fields, and buttons with the words of fixes; paths start in this form."""
         fixes = fixes or {}
         for name, row in self.rows.items():
@@ -152,7 +154,7 @@ class Form(QWidget):
             if inner:
                 self._folds[name].button.setChecked(True)
 
-    def has(self, where: Where) -> bool:
+    def has(self, where: SettingPath) -> bool:
         """Whether a setting has a row here."""
         if len(where) > 1:
             return where[0] in self.groups and self.groups[where[0]].has(where[1:])
@@ -170,11 +172,11 @@ class Form(QWidget):
         if isinstance(field, ChoiceField):
             field.set_options(options)
 
-    def field(self, where: Where) -> Field:
+    def field(self, where: SettingPath) -> Field:
         """The editor of a setting; the path starts in this form."""
         return self.groups[where[0]].field(where[1:]) if len(where) > 1 else self.rows[where[0]].field
 
-    def focus(self, where: Where) -> None:
+    def focus(self, where: SettingPath) -> None:
         """Open what hides a setting and put the cursor into it."""
         if not where:
             return
@@ -193,9 +195,9 @@ class _Row:
         self,
         declaration: ParameterDeclaration,
         field: Field,
-        where: Where,
-        edited: Callable[[Where, Any, bool], None],
-        mend: Callable[[Where], None],
+        where: SettingPath,
+        edited: Callable[[SettingPath, Any, bool], None],
+        mend: Callable[[SettingPath], None],
     ):
         self.declaration = declaration
         self.field = field

@@ -14,7 +14,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication, QPushButton
 
 from gui.base.messages import MessageDialog
-from gui.base.translation import speak, tr
+from gui.base.translation import install_language, tr
 from gui.shell.document_files import CANCEL, LEAVE, SAVE
 
 TS = """<?xml version="1.0" encoding="utf-8"?><!DOCTYPE TS>
@@ -68,8 +68,8 @@ def test_a_translation_is_loaded_from_its_file(qapp: QApplication, tmp_path: Pat
         pytest.skip("pyside6-lrelease is not installed here")
     subprocess.run([tool, tmp_path / "espalier_de.ts"], check=True, capture_output=True, timeout=60)
     assert tr("Saved {name}.", name="x") == "Saved x."
-    assert not speak(qapp, QLocale("fr"), tmp_path)
-    assert speak(qapp, QLocale("de"), tmp_path)
+    assert not install_language(qapp, QLocale("fr"), tmp_path)
+    assert install_language(qapp, QLocale("de"), tmp_path)
     try:
         assert tr("Saved {name}.", name="x") == "x ist gesichert."
     finally:
