@@ -19,7 +19,8 @@ def list_recipes(options: argparse.Namespace) -> int:
 
 
 def data(options: argparse.Namespace) -> int:
-    from core.data.download import PUBLIC_SETS, download
+    from core.data.download import download
+    from core.data.public_sets import PUBLIC_SETS
 
     if options.name is None:
         for each in PUBLIC_SETS.values():

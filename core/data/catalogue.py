@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from core.common.errors import EspalierError
 from core.data import cifar, csv_list, folder, idx, sample, tiny_imagenet
-from core.data.download import PUBLIC_SETS
+from core.data.public_sets import PUBLIC_SETS
 from core.data.source import DataSource
 
 _FASHION_TERMS = PUBLIC_SETS["fashion-mnist"].terms

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.common.paths import resolved
-from core.data.download import PUBLIC_SETS
+from core.data.public_sets import PUBLIC_SETS
 from gui.base.translation import tr
 from gui.settings.jobs import SettingsJobs
 from gui.settings.parts import SettingsPage, size

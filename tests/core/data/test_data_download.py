@@ -15,7 +15,8 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.data import download as module
 from core.data.catalogue import SOURCES
-from core.data.download import CHUNK, PUBLIC_SETS, PublicFile, PublicSet, download
+from core.data.download import CHUNK, download
+from core.data.public_sets import PUBLIC_SETS, PublicFile, PublicSet
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 2 * CHUNK + 100, np.uint8).tobytes()
 
