@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     attach.add_argument("run", help="run folder or name")
     attach.add_argument(
         "--do",
-        dest="wish",
+        dest="command",
         choices=("pause", "resume", "stop", "finish-stage"),
         help="ask the run for this instead",
     )

@@ -1,4 +1,4 @@
-"""What the command line offers beside runs: recipes, data sets, weights, trust, reference, coverage, doctor."""
+"""The other commands: recipes, data sets, weights, trust, reference, coverage, doctor."""
 
 import argparse
 import json
@@ -23,9 +23,9 @@ def data(options: argparse.Namespace) -> int:
     from core.data.public_sets import PUBLIC_SETS
 
     if options.name is None:
-        for each in PUBLIC_SETS.values():
+        for data_set in PUBLIC_SETS.values():
             print(
-                f"{each.id}: {each.title}, {sum(file.size for file in each.files) / 1e6:.0f} MB\n    {each.terms}"
+                f"{data_set.id}: {data_set.title}, {sum(file.size for file in data_set.files) / 1e6:.0f} MB\n    {data_set.terms}"
             )
         return 0
     control = RunControl()
@@ -65,9 +65,9 @@ def weights(options: argparse.Namespace) -> int:
 def doctor(options: argparse.Namespace) -> int:
     from core.doctor.checks import examine
 
-    found = examine(lambda name: say(f"Checking: {name}"))
-    print(json.dumps(found.as_dict(), indent=1) if options.json else found.as_text())
-    return 0 if found.good else 1
+    examination = examine(lambda name: say(f"Checking: {name}"))
+    print(json.dumps(examination.as_dict(), indent=1) if options.json else examination.as_text())
+    return 0 if examination.good else 1
 
 
 def coverage(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`espalier profile`: how fast, how large and how hungry a model is, in one or all runtimes."""
+"""`espalier profile`: a model's latency, throughput, memory, energy and size, in one or all runtimes."""
 
 import argparse
 import json
@@ -37,24 +37,24 @@ def profile(options: argparse.Namespace) -> int:
     )  # fmt: skip
     control = RunControl()
     stop_on_interrupt(control)
-    told: list[str] = []
+    messages: list[str] = []
 
-    def tell(part: float, text: str) -> None:
-        if not told or told[-1] != text:
-            told.append(text)
+    def on_progress(part: float, text: str) -> None:
+        if not messages or messages[-1] != text:
+            messages.append(text)
             say(f"{100 * part:3.0f} %  {text}")
 
     measurements = Measurements(Home.default().cache / "measurements")
-    found = profile_model(request, measurements, control, tell)
+    model_profile = profile_model(request, measurements, control, on_progress)
     if options.json:
-        sys.stdout.write(json.dumps(found.as_dict(), indent=1) + "\n")
+        sys.stdout.write(json.dumps(model_profile.as_dict(), indent=1) + "\n")
     else:
-        print(as_text(found))
+        print(as_text(model_profile))
     return 0
 
 
 def subject_of(text: str) -> "Subject":
-    """What a person named: an ONNX file, a checkpoint's folder, or a stage as RUN:STAGE.
+    """The model named by `text`: an ONNX file, a checkpoint's folder, or a stage as RUN:STAGE.
 
     Raises:
         EspalierError: when it is none of them.

@@ -1,4 +1,4 @@
-"""`espalier compare`, `export` and `verify`: what finished runs and files have to show."""
+"""`espalier compare`, `export` and `verify`: results of finished runs and of files."""
 
 import argparse
 import sys

@@ -48,17 +48,22 @@ def show(options: argparse.Namespace) -> int:
 
     words = " ".join(options.find)
     lines = [line for line in list_runs(Home.default()) if matches(line, words)]
-    figures = [final_figures(line.folder) for line in lines]
+    all_figures = [final_figures(line.folder) for line in lines]
     if options.json:
-        print(json.dumps([_plain(line, found) for line, found in zip(lines, figures, strict=True)], indent=1))
+        print(
+            json.dumps(
+                [_plain(line, figures) for line, figures in zip(lines, all_figures, strict=True)],
+                indent=1,
+            )
+        )
     elif lines:
         rows = [
             (
                 str(line.folder) if line.elsewhere else line.folder.name, line.name, ", ".join(line.tags),
                 STATUS_WORDS[line.status], line.when,
-                _number(found.top1, 2), _number(found.latency_ms, 3), _number(found.size_mb, 3),
+                _number(figures.top1, 2), _number(figures.latency_ms, 3), _number(figures.size_mb, 3),
             )
-            for line, found in zip(lines, figures, strict=True)
+            for line, figures in zip(lines, all_figures, strict=True)
         ]  # fmt: skip
         print(aligned(_HEAD, rows, _WORDS))
     else:
@@ -66,11 +71,11 @@ def show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _plain(line: Any, found: Any) -> dict[str, Any]:
+def _plain(line: Any, figures: Any) -> dict[str, Any]:
     return {
         "run": str(line.folder), "name": line.name, "pipeline": line.pipeline, "status": line.status,
-        "started": line.started, "seconds": line.seconds, "top1": found.top1, "latency_ms": found.latency_ms,
-        "size_mb": found.size_mb, "tags": list(line.tags), "notes": line.notes, "elsewhere": line.elsewhere,
+        "started": line.started, "seconds": line.seconds, "top1": figures.top1, "latency_ms": figures.latency_ms,
+        "size_mb": figures.size_mb, "tags": list(line.tags), "notes": line.notes, "elsewhere": line.elsewhere,
         "here": line.this_machine,
     }  # fmt: skip
 
@@ -95,14 +100,14 @@ def tag_run(options: argparse.Namespace) -> int:
 
     home = Home.default()
     line = find_line(home, options.run)
-    given = parse_tags(",".join(options.tags))
-    others = tuple(tag for tag in line.tags if tag not in given)
-    if options.remove and (missing := [tag for tag in given if tag not in line.tags]):
+    tags_named = parse_tags(",".join(options.tags))
+    others = tuple(tag for tag in line.tags if tag not in tags_named)
+    if options.remove and (missing := [tag for tag in tags_named if tag not in line.tags]):
         raise EspalierError(
             f"The run {line.folder.name} has no tag {missing[0]!r}.",
             f"Tags: {', '.join(line.tags) or 'none'}.",
         )
-    tags = others if options.remove else (*line.tags, *(tag for tag in given if tag not in line.tags))
+    tags = others if options.remove else (*line.tags, *(tag for tag in tags_named if tag not in line.tags))
     changed = annotate(home, line, line.name, tags, line.notes)
     print(f"{line.folder.name}: {', '.join(changed.tags) or 'no tags'}")
     return 0
@@ -115,7 +120,7 @@ def delete_runs(options: argparse.Namespace) -> int:
 
     home = Home.default()
     lines = {line.folder: line for line in (find_line(home, text) for text in options.runs)}
-    for line in lines.values():  # one by one: what comes before a failure is told
+    for line in lines.values():  # one by one: what is deleted before a failure is printed
         delete(home, [line])
         if line.elsewhere:
             print(f"{line.folder}: off the list, with the name, tags and notes given here; the folder stays.")
@@ -135,7 +140,7 @@ def restore_runs(options: argparse.Namespace) -> int:
 
     home = Home.default()
     if not options.runs:
-        rows = [(each.folder.name, each.name, date_and_time(each.at)) for each in trashed(home)]
+        rows = [(entry.folder.name, entry.name, date_and_time(entry.at)) for entry in trashed(home)]
         print(aligned(("Run", "Name", "Deleted"), rows, 3)) if rows else say("The trash is empty.")
         return 0
     for text in options.runs:
@@ -153,12 +158,14 @@ def _one(deleted: Sequence[Any], text: str) -> Any:
     Raises:
         EspalierError: when none or several are called so.
     """
-    exact = [each for each in deleted if each.folder.name == text]
-    fitting = exact or [each for each in deleted if each.folder.name.startswith(text) or each.name == text]
-    if len(fitting) != 1:
-        names = ", ".join(each.folder.name for each in (fitting or deleted)[:5]) or "it is empty"
+    exact = [entry for entry in deleted if entry.folder.name == text]
+    candidates = exact or [
+        entry for entry in deleted if entry.folder.name.startswith(text) or entry.name == text
+    ]
+    if len(candidates) != 1:
+        names = ", ".join(entry.folder.name for entry in (candidates or deleted)[:5]) or "it is empty"
         raise EspalierError(
-            f"Expected one run of the trash, found {'several' if fitting else 'none'} for {text!r}.",
+            f"Expected one run of the trash, found {'several' if candidates else 'none'} for {text!r}.",
             f"In the trash: {names}.",
         )
-    return fitting[0]
+    return candidates[0]

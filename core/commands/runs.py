@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from core.commands.terminal import Narrator, say
+from core.commands.terminal import EventPrinter, say
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.document.stage_keys import stage_keys
@@ -42,12 +42,12 @@ def run(options: argparse.Namespace) -> int:
     home = Home.default()
     machine = machine_options(options)
     run = _open_run(options, home)
-    known = sum(1 for _ in run.events())
-    return _follow(start_run(run, home, machine, options.stay, known), options)
+    event_count = sum(1 for _ in run.events())
+    return _follow(start_run(run, home, machine, options.stay, event_count), options)
 
 
 def attach(options: argparse.Namespace) -> int:
-    """Follow a run that goes on in another process, or ask it for something."""
+    """Follow a run in another process, or send it a command."""
     from core.engine.run_follower import RunFollower, send
     from core.runs.home import Home
     from core.runs.run_folder import resolve_run
@@ -58,21 +58,21 @@ def attach(options: argparse.Namespace) -> int:
             f"Expected a run that goes on, {run.name} does not: it is {run.status}.",
             f"espalier run {shlex.quote(str(run.folder))} --resume goes on with a run that was not completed.",
         )
-    if options.wish is not None:
-        send(run, options.wish.replace("-", "_"))
+    if options.command is not None:
+        send(run, options.command.replace("-", "_"))
         return 0
     options.stay = True
     return _follow(RunFollower(run), options)
 
 
 def _follow(follower: Any, options: argparse.Namespace) -> int:
-    """Tell what a run says until it ends or is left; the exit status."""
+    """Print a run's events until it ends or is detached from; the exit status."""
     run, stay = follower.run, options.stay
     control = RunControl()
-    interrupted = stop_on_interrupt(control, follower.leave if stay else None)
+    interrupted = stop_on_interrupt(control, follower.detach if stay else None)
     try:
-        with Narrator() as narrator:
-            done = follower.follow(control, lambda told: narrator(told.event))
+        with EventPrinter() as printer:
+            done = follower.follow(control, lambda timed_event: printer(timed_event.event))
     except KeyboardInterrupt:
         follower.kill()
         raise
@@ -108,34 +108,34 @@ def _open_run(options: argparse.Namespace, home: Any) -> Any:
     if options.resume:
         if options.out and is_run(options.out):
             return RunFolder.open(options.out)
-        found = None if options.out else unfinished_run(home, pipeline)
-        if found:
-            return found
+        unfinished = None if options.out else unfinished_run(home, pipeline)
+        if unfinished:
+            return unfinished
         say("There is no unfinished run of this pipeline; starting a new one.")
     return RunFolder.create(pipeline, file.resolve().parent, home, options.out)
 
 
-def stop_on_interrupt(control: RunControl, leave: Callable[[], None] | None = None) -> list[int]:
-    """Ctrl+C asks the work to stop; a second one ends the process at once.
+def stop_on_interrupt(control: RunControl, detach: Callable[[], None] | None = None) -> list[int]:
+    """Ctrl+C stops the work; a second one ends the process at once.
 
     Args:
-        leave: called instead of stopping, where the work goes on without this process.
+        detach: called instead of stopping, where the work goes on without this process.
     """
-    seen: list[int] = []
+    signals: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if seen:
+        if signals:
             raise KeyboardInterrupt
-        seen.append(number)
-        if leave is not None:
-            leave()
+        signals.append(number)
+        if detach is not None:
+            detach()
             return
         say("Stopping; press Ctrl+C again to end at once.")
         control.stop()
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
-    return seen
+    return signals
 
 
 def run_as_json(run: Any, keys: list[str]) -> dict[str, Any]:
@@ -211,26 +211,26 @@ def check(options: argparse.Namespace) -> int:
     from core.engine.cost_estimate import estimate
     from core.runs.home import Home
 
-    found = estimate(
+    cost = estimate(
         pipeline,
         file.resolve().parent,
         Home.default(),
         machine_options(options),
         lambda done, text: say(text),
     )
-    for line in found.lines():
+    for line in cost.lines():
         print(line)
     return 0
 
 
 def _preflight(options: argparse.Namespace, pipeline: Any, base: Path) -> bool:
-    """Try every stage on a few images; whether all came through."""
+    """Try every stage on a few images; whether all passed."""
     from core.engine.preflight import Watcher, preflight
     from core.runs.home import Home
 
     control = RunControl()
     stop_on_interrupt(control)
-    found = preflight(
+    outcome = preflight(
         pipeline,
         base,
         Home.default(),
@@ -238,6 +238,6 @@ def _preflight(options: argparse.Namespace, pipeline: Any, base: Path) -> bool:
         control,
         Watcher(lambda done, text: say(text)),
     )
-    for line in found.lines():
+    for line in outcome.lines():
         print(line)
-    return found.passed
+    return outcome.passed

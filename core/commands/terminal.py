@@ -15,8 +15,8 @@ def say(text: str) -> None:
     _console.print(text, markup=False, soft_wrap=True)
 
 
-class Narrator:
-    """Listens to a run's events and tells them; use as a context so that the bars go away."""
+class EventPrinter:
+    """Prints a run's events and shows progress bars; a context manager, which removes the bars at its end."""
 
     def __init__(self) -> None:
         self._bars = Progress(
@@ -26,7 +26,7 @@ class Narrator:
         self._run: TaskID | None = None
         self._stage: TaskID | None = None
 
-    def __enter__(self) -> "Narrator":
+    def __enter__(self) -> "EventPrinter":
         self._bars.start()
         return self
 

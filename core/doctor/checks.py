@@ -1,6 +1,6 @@
 """Checks an installation: libraries, processes, devices, storage, display. A report for people and for bug reports.
 
-Every check answers in one line and never raises: the report is wanted most where much is broken.
+Every check gives one line and never raises: the report is needed most where much is broken.
 Libraries are loaded in child processes, so that a crash in one of them is a line of the report too.
 """
 
@@ -49,7 +49,7 @@ _OTHER_LIBRARIES = ("PySide6-Essentials", "pyqtgraph", "pydantic", "pillow", "sa
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """The outcome of one check.
 
     Attributes:
         name: what, in a word or two.
@@ -94,28 +94,28 @@ class Examination:
 
 
 def examine(say: Callable[[str], None] = lambda name: None) -> Examination:
-    """Look at everything; takes some seconds, most of them loading PyTorch.
+    """Run all checks; takes some seconds, most of them loading PyTorch.
 
     Args:
-        say: told the name of every check before it begins.
+        say: called with the name of every check before it begins.
     """
     checks: list[Check] = []
-    for name, look in _CHECKS:
+    for name, check_of in _CHECKS:
         say(name)
-        checks += _guarded(name, look)
+        checks += _guarded(name, check_of)
     return Examination(tuple(checks))
 
 
-def _guarded(name: str, look: Callable[[], Check | list[Check]]) -> list[Check]:
-    """What `look` found; what it raised, as a bad check."""
+def _guarded(name: str, run_check: Callable[[], Check | list[Check]]) -> list[Check]:
+    """The checks that `run_check` returns; an exception becomes a bad check."""
     try:
-        found = look()
+        result = run_check()
     except EspalierError as error:
         last = error.details.strip().splitlines()[-1:]
         return [Check(name, "bad", " ".join([error.message, *last]), error.advice)]
     except Exception as error:
         return [Check(name, "bad", f"could not be checked: {type(error).__name__}: {error}")]
-    return found if isinstance(found, list) else [found]
+    return result if isinstance(result, list) else [result]
 
 
 def _program() -> Check:
@@ -133,10 +133,10 @@ def _system() -> Check:
 def _processor() -> Check:
     from core.machine.fingerprint import fingerprint
 
-    found = fingerprint()
-    instructions = found["instructions"]
+    machine = fingerprint()
+    instructions = machine["instructions"]
     words = (
-        f"{found['processor']}, {found['physical_cores']} cores ({found['logical_cores']} threads); "
+        f"{machine['processor']}, {machine['physical_cores']} cores ({machine['logical_cores']} threads); "
         f"{' '.join(instructions) or 'instruction sets unknown'}"
     )
     if instructions and platform.machine() in ("x86_64", "AMD64") and "avx2" not in instructions:
@@ -147,45 +147,45 @@ def _processor() -> Check:
 def _memory() -> Check:
     import psutil
 
-    found = psutil.virtual_memory()
-    words = f"{found.total / 1e9:.1f} GB, {found.available / 1e9:.1f} GB free"
-    if found.available < _LITTLE_MEMORY:
+    memory = psutil.virtual_memory()
+    words = f"{memory.total / 1e9:.1f} GB, {memory.available / 1e9:.1f} GB free"
+    if memory.available < _LITTLE_MEMORY:
         return Check("Memory", "warning", words, "Close other programs before training large networks.")
     return Check("Memory", "good", words)
 
 
 def _tool() -> list[Check]:
     """The process for PyTorch: its libraries and devices."""
-    found, seconds = _ask("tool", load_libraries, {"names": list(_TORCH_LIBRARIES)})
+    answer, seconds = _ask("tool", load_libraries, {"names": list(_TORCH_LIBRARIES)})
     checks = [Check("Tool process", "good", f"starts and loads its libraries in {seconds:.1f} s")]
-    checks += [_library(name, found["libraries"][name]) for name in _TORCH_LIBRARIES]
-    names = ", ".join(found["devices"]) or "none that PyTorch can use; training runs on the processor"
+    checks += [_library(name, answer["libraries"][name]) for name in _TORCH_LIBRARIES]
+    names = ", ".join(answer["devices"]) or "none that PyTorch can use; training runs on the processor"
     return [*checks, Check("GPU", "good", names), _gpu_counters()]
 
 
 def _gpu_counters() -> Check:
-    """Who counts a GPU's energy and memory."""
+    """What a GPU's energy and memory are read through."""
     from core.machine import nvidia as nvml
 
-    name, found = "GPU counters", nvml.gpu_interface()
-    if not found:
+    name, source = "GPU counters", nvml.gpu_interface()
+    if not source:
         return Check(name, "absent", "no NVIDIA GPU answers")
-    if found == "NVML":
+    if source == "NVML":
         return Check(name, "good", "energy and memory are counted through NVML")
     reason = reason_absent("NVML's Python module", "pynvml", extra("nvml"))
     return Check(name, "warning", f"power is read through nvidia-smi. {reason}")
 
 
 def _runtimes() -> list[Check]:
-    """What models can be measured in."""
+    """The runtimes that models can be measured in."""
     from core.profiling.runtimes import RUNTIMES
 
     kinds: tuple[Kind, ...] = ("measure", "tool")
-    found: dict[str, dict[str, str]] = {}
+    answers: dict[str, dict[str, str]] = {}
     for kind in kinds:
-        names = [each.id for each in RUNTIMES.values() if each.child == kind]
-        found |= _ask(kind, load_runtimes, {"names": names})[0]["runtimes"]
-    return [_runtime(each.label, found[each.id]) for each in RUNTIMES.values()]
+        names = [runtime.id for runtime in RUNTIMES.values() if runtime.child == kind]
+        answers |= _ask(kind, load_runtimes, {"names": names})[0]["runtimes"]
+    return [_runtime(runtime.label, answers[runtime.id]) for runtime in RUNTIMES.values()]
 
 
 def _runtime(label: str, answer: dict[str, str]) -> Check:
@@ -204,7 +204,7 @@ def load_runtimes(arguments: dict[str, Any], progress: Callable[[float, str], No
     """
     from core.profiling.runtimes import runtime
 
-    found = {}
+    answers = {}
     for name in arguments["names"]:
         chosen, error = runtime(name), ""
         missing = chosen.missing()
@@ -213,15 +213,15 @@ def load_runtimes(arguments: dict[str, Any], progress: Callable[[float, str], No
                 chosen.load()
             except Exception as reason:  # a library that does not load raises anything
                 error = _in_a_line(reason)
-        found[name] = {"missing": missing, "error": error, "version": _version(chosen.package)}
-    return {"runtimes": found}
+        answers[name] = {"missing": missing, "error": error, "version": _version(chosen.package)}
+    return {"runtimes": answers}
 
 
 def _measuring() -> list[Check]:
     """The process that measures: ONNX Runtime without PyTorch."""
-    found, seconds = _ask("measure", load_libraries, {"names": list(_MEASURING_LIBRARIES)})
+    answer, seconds = _ask("measure", load_libraries, {"names": list(_MEASURING_LIBRARIES)})
     checks = [Check("Measuring process", "good", f"starts and loads its libraries in {seconds:.1f} s")]
-    return checks + [_library(name, found["libraries"][name]) for name in _MEASURING_LIBRARIES]
+    return checks + [_library(name, answer["libraries"][name]) for name in _MEASURING_LIBRARIES]
 
 
 def _ask(kind: Kind, job: Job, arguments: dict[str, Any]) -> tuple[dict[str, Any], float]:
@@ -269,11 +269,11 @@ def _devices() -> list[str]:
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    found = []
+    names = []
     for index in range(count):
-        about = torch.cuda.get_device_properties(index)
-        found.append(f"cuda:{index} {about.name} with {about.total_memory / 1e9:.1f} GB")
-    return found
+        properties = torch.cuda.get_device_properties(index)
+        names.append(f"cuda:{index} {properties.name} with {properties.total_memory / 1e9:.1f} GB")
+    return names
 
 
 def _version(name: str) -> str:
@@ -357,8 +357,8 @@ def _policy() -> Check:
     rules = site_policy()
     if rules == Policy():
         return Check("Site policy", "good", f"none ({system_path()})")
-    said = ", ".join(f"{name}: {value}" for name, value in rules.model_dump(exclude_unset=True).items())
-    return Check("Site policy", "good", f"{system_path()}: {said}")
+    settings = ", ".join(f"{name}: {value}" for name, value in rules.model_dump(exclude_unset=True).items())
+    return Check("Site policy", "good", f"{system_path()}: {settings}")
 
 
 def _storage() -> list[Check]:
@@ -367,11 +367,11 @@ def _storage() -> list[Check]:
 
     folder = Home.default().folder
     folder.mkdir(parents=True, exist_ok=True)
-    return [_use(folder), _space("Space for runs", folder)]
+    return [_check_storage(folder), _space("Space for runs", folder)]
 
 
 def _log_file() -> Check:
-    """Where everything is noted down, and how much."""
+    """Where the log file is, and its size."""
     from core.common.logs import LOG_NAME
     from core.runs.home import Home
 
@@ -380,15 +380,15 @@ def _log_file() -> Check:
     return Check("Log file", "good", f"{path} ({size})")
 
 
-def _use(folder: Path) -> Check:
+def _check_storage(folder: Path) -> Check:
     """Write, rename, lock and index in a folder of our own below `folder`, which is removed again."""
     from filelock import FileLock
 
     system = file_system_of(folder)
-    far = " over the network" if over_the_network(system) else ""
+    network_note = " over the network" if over_the_network(system) else ""
     try:
-        with tempfile.TemporaryDirectory(prefix=".doctor-", dir=folder) as made:
-            trial = Path(made)
+        with tempfile.TemporaryDirectory(prefix=".doctor-", dir=folder) as trial_folder:
+            trial = Path(trial_folder)
             (trial / "part").write_bytes(os.urandom(1_000_000))
             (trial / "part").replace(trial / "whole")
             with FileLock(trial / "lock", timeout=0):
@@ -400,10 +400,10 @@ def _use(folder: Path) -> Check:
     except (OSError, NotImplementedError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         return Check(
-            "Storage", "bad", f"{folder} ({system}{far}) cannot be used: {reason}",
+            "Storage", "bad", f"{folder} ({system}{network_note}) cannot be used: {reason}",
             "Free some space there, or name another folder in ESPALIER_HOME.",
         )  # fmt: skip
-    return Check("Storage", "good", f"{folder} ({system}{far}): can be written, locked and indexed")
+    return Check("Storage", "good", f"{folder} ({system}{network_note}): can be written, locked and indexed")
 
 
 def _space(name: str, folder: Path) -> Check:
@@ -423,7 +423,7 @@ def _temporary() -> Check:
 
 
 def _bundled() -> Check:
-    """The recipes and the data set that come along."""
+    """The recipes and the data set that are installed with the program."""
     from core.data.sample import locate
     from core.document.recipes import recipes
 

@@ -115,16 +115,16 @@ def measure_steps(arguments: dict[str, Any], progress: Callable[[float, str], No
     pipeline, data = documents.loads(arguments["pipeline"]), access.open()
     stages = []
     with tempfile.TemporaryDirectory(prefix="espalier-trial-") as scratch:
-        trial = _Trial(pipeline, data, Path(arguments["base"]), arguments["device"], Path(scratch))
+        timer = _StepTimer(pipeline, data, Path(arguments["base"]), arguments["device"], Path(scratch))
         for index, node in enumerate(pipeline.active):
             progress(index / len(pipeline.active), f"Measuring a few steps of {node.title}")
-            stages.append(trial.stage(node))
+            stages.append(timer.stage(node))
     cuda = arguments["device"].startswith("cuda")
     memory = torch.cuda.max_memory_allocated() / 1e6 if cuda else peak_bytes() / 1e6
     return json.loads(json.dumps({"stages": stages, "memory_mb": memory}))
 
 
-class _Trial:
+class _StepTimer:
     """The networks of a pipeline, untrained, and how long their steps take."""
 
     def __init__(self, pipeline: Pipeline, data: Any, base: Path, device: str, scratch: Path):
@@ -151,26 +151,26 @@ class _Trial:
             else settings.model_copy(update={"training": training.model_copy(update={"epochs": 0})})
         )
         context = self._context(node, network, preprocess)
-        half = stage.half_artefact
+        half_artefact = stage.half_artefact
         model = stage.run(model, untrained, context).model
         self.models[node.id] = (copy.deepcopy(model), network, preprocess)
         size_mb = sum(p.numel() for p in model.parameters()) * 4 / 1e6
         labels, test = self.data.labels[self.data.split("train")], len(self.data.split("test"))
         images = epoch_images(labels, self.pipeline.data.balance)
-        per_image, around, steps = 0.0, 0.0, 0
+        per_image, per_epoch, steps = 0.0, 0.0, 0
         if training is not None:
-            one = training.model_copy(update={"epochs": 1, "patience": 0})
+            one_epoch = training.model_copy(update={"epochs": 1, "patience": 0})
             steps = _STEPS
-            per_image, around = min(
-                self._seconds(model, with_precision(one, precision), context)
+            per_image, per_epoch = min(
+                self._seconds(model, with_precision(one_epoch, precision), context)
                 for precision in self._precisions(stage.precision(settings))
             )
-        validation = len(self.data.split("validation")) * FORWARD_SHARE * per_image
+        validation_seconds = len(self.data.split("validation")) * FORWARD_SHARE * per_image
         epochs = stage.epochs(settings)
-        files = 2 if half else 1
-        answering = test * FORWARD_SHARE * per_image
-        seconds = epochs * (images * per_image + validation + around)
-        seconds += answering + _PYTORCH_SECONDS + files * (answering + _MEASURING_SECONDS)
+        files = 2 if half_artefact else 1
+        test_seconds = test * FORWARD_SHARE * per_image
+        seconds = epochs * (images * per_image + validation_seconds + per_epoch)
+        seconds += test_seconds + _PYTORCH_SECONDS + files * (test_seconds + _MEASURING_SECONDS)
         if self.device.startswith("cuda"):
             torch.cuda.synchronize()
         return {
@@ -197,11 +197,13 @@ class _Trial:
             "steps": 0,
         }
 
-    def _precisions(self, wanted: str) -> tuple[str, ...]:
+    def _precisions(self, precision: str) -> tuple[str, ...]:
         """What a stage may train in: either where the run will try which is faster."""
         from core.training.precision import undecided
 
-        return ("float32", "mixed") if wanted == "auto" and undecided(self.device) else (wanted or "float32",)
+        if precision == "auto" and undecided(self.device):
+            return ("float32", "mixed")
+        return (precision or "float32",)
 
     def _seconds(self, model: Any, settings: Any, context: Any) -> tuple[float, float]:
         """Seconds of training per image, and once an epoch beside it."""

@@ -9,8 +9,8 @@ how much accuracy a method costs; `tests/benchmarks` does.
 
 A quantized file answers otherwise on purpose. It counts as working from `_LEAST_SIGNAL` dB of signal to
 noise on, in what of its logits differs from image to image: answers that are the same for all images have
-0 dB, another network's about −3. An untrained network would be no witness: it tells images apart by so
-little that rounding drowns it.
+0 dB, another network's about −3. An untrained network would prove nothing: its logits differ so little
+between images that rounding exceeds the difference.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -64,8 +64,8 @@ class Method:
 
 def methods() -> dict[str, Method]:
     """The rows by id: what every stage of the catalogue says (`Stage.coverage`), in its order."""
-    found = [Method(stage, case) for stage in STAGES.values() for case in stage.coverage()]
-    return {method.id: method for method in found}
+    rows = [Method(stage, case) for stage in STAGES.values() for case in stage.coverage()]
+    return {method.id: method for method in rows}
 
 
 BACKBONES = (
@@ -115,14 +115,16 @@ def coverage(
         EspalierError: for a method or backbone that there is not.
         Stopped: a person asked to stop.
     """
-    known = methods()
-    for unknown in (name for name in chosen if name not in known):
+    by_id = methods()
+    for unknown in (name for name in chosen if name not in by_id):
         raise EspalierError(
-            f"Expected the name of a method, received {unknown!r}.", f"Choose among: {', '.join(known)}."
+            f"Expected the name of a method, received {unknown!r}.", f"Choose among: {', '.join(by_id)}."
         )
     cells: list[Cell] = []
     for name in backbones:
-        cells += _Column(backbone(name), [known[id] for id in chosen], on_cell).tried(home, options, control)
+        cells += _Column(backbone(name), [by_id[id] for id in chosen], on_cell).try_all(
+            home, options, control
+        )
     return cells
 
 
@@ -132,8 +134,9 @@ def document(network: Backbone, methods: Sequence[Method]) -> Pipeline:
     Images are small where the catalogue says how small they may be. Batch norms take their statistics from the
     last step alone: MobileNetV3's own momentum of 0.01 needs hundreds.
     """
-    small = -(-max(_SIZE, network.smallest) // network.multiple) * network.multiple
-    size = small if network.id in CATALOGUE else network.image_size  # others do not say what they can take
+    size = network.image_size
+    if network.id in CATALOGUE:  # others do not say what they can take
+        size = -(-max(_SIZE, network.smallest) // network.multiple) * network.multiple
     stages: list[dict[str, Any]] = [{"id": TRAINED, "kind": Train.id, "settings": {"training": _LEARNING}}]
     for method in methods:
         settings = dict(method.case.settings)
@@ -159,27 +162,29 @@ class _Column:
     _faults: dict[str, str] = field(default_factory=dict)
     _signals: dict[str, float] = field(default_factory=dict)
 
-    def tried(self, home: Home, options: Options, control: RunControl | None) -> list[Cell]:
+    def try_all(self, home: Home, options: Options, control: RunControl | None) -> list[Cell]:
         """All cells, in the order of the methods."""
         for method in self.methods:
             if problems := documents.check(document(self.network, [method])):
-                self._tell(Cell(self.network.id, method.id, "pointless", _words(problems[0])))
-        left = [method for method in self.methods if method.id not in self.cells]
-        if left:
-            flight = preflight(
-                document(self.network, left), Path(), home, options, control,
-                Watcher(on_trial=self._heard, on_made=self._witness), {TRAINED: _STEPS},
+                self._add_cell(Cell(self.network.id, method.id, "pointless", _words(problems[0])))
+        untried = [method for method in self.methods if method.id not in self.cells]
+        if untried:
+            outcome = preflight(
+                document(self.network, untried), Path(), home, options, control,
+                Watcher(on_trial=self._on_trial, on_made=self._check_made), {TRAINED: _STEPS},
             )  # fmt: skip
-            why = self._faults.get(TRAINED) or "".join(_words(problem) for problem in flight.problems[:1])
-            for method in (method for method in left if method.id not in self.cells):
-                self._tell(Cell(self.network.id, method.id, "fails", f"The network cannot be tried. {why}"))
+            reason = self._faults.get(TRAINED) or "".join(_words(problem) for problem in outcome.problems[:1])
+            for method in (method for method in untried if method.id not in self.cells):
+                self._add_cell(
+                    Cell(self.network.id, method.id, "fails", f"The network cannot be tried. {reason}")
+                )
         return [self.cells[method.id] for method in self.methods]
 
-    def _tell(self, cell: Cell) -> None:
+    def _add_cell(self, cell: Cell) -> None:
         self.cells[cell.method] = cell
         self.on_cell(cell)
 
-    def _heard(self, trial: Trial) -> None:
+    def _on_trial(self, trial: Trial) -> None:
         if trial.id == TRAINED or trial.state == "skipped" or TRAINED in self._faults:
             return
         reason = self._faults.get(trial.id, "") or ("" if trial.problem is None else _words(trial.problem))
@@ -187,25 +192,25 @@ class _Column:
         if trial.id in self._faults or trial.fault:
             state = "fails"
         signal = self._signals.get(trial.id)
-        self._tell(Cell(self.network.id, trial.id, state, reason, trial.seconds, signal))
+        self._add_cell(Cell(self.network.id, trial.id, state, reason, trial.seconds, signal))
 
-    def _witness(self, node: StageNode, folder: StageFolder, files: Sequence[VerifiedArtefact]) -> None:
-        """Look at what a stage left for what a rehearsal does not ask."""
+    def _check_made(self, node: StageNode, folder: StageFolder, files: Sequence[VerifiedArtefact]) -> None:
+        """Note faults that a rehearsal does not look for: nothing trained, nothing saved, a noisy file."""
         outcome = folder.outcome
-        now = {"params": outcome.params, "nonzero_params": outcome.nonzero_params, "bytes": files[0].bytes}
+        sizes = {"params": outcome.params, "nonzero_params": outcome.nonzero_params, "bytes": files[0].bytes}
         if isinstance(node.stage, ModelStage) and (fault := _untrained(outcome.history)):
             self._faults[node.id] = fault
         elif isinstance(node.stage, ModelStage) and node.stage.half_artefact and len(files) < 2:
             self._faults[node.id] = "No float16 file came of it."
         if node.id == TRAINED:
-            self._before = now
+            self._before = sizes
             return
         saves = next(method.case.saves for method in self.methods if method.id == node.id)
-        if saves and not now[saves] < self._before[saves]:
-            self._faults[node.id] = f"It ran and saved nothing: {now[saves]} {saves} as before."
-        for made in files:
-            if made.precision not in _UNQUANTIZED:
-                reference, logits = np.load(made.reference), np.load(made.logits)
+        if saves and not sizes[saves] < self._before[saves]:
+            self._faults[node.id] = f"It ran and saved nothing: {sizes[saves]} {saves} as before."
+        for artefact in files:
+            if artefact.precision not in _UNQUANTIZED:
+                reference, logits = np.load(artefact.reference), np.load(artefact.logits)
                 signal = sqnr(reference - reference.mean(0), logits - logits.mean(0))
                 self._signals[node.id] = signal
                 if signal < _LEAST_SIGNAL:
@@ -230,18 +235,21 @@ def as_markdown(cells: Sequence[Cell]) -> str:
     """The table with its numbered reasons, and what a cell means."""
     backbones = list(dict.fromkeys(cell.backbone for cell in cells))
     reasons = list(dict.fromkeys(cell.reason for cell in cells if cell.reason))
-    found = {(cell.method, cell.backbone): cell for cell in cells}
-    known = methods()
-    chosen = [known[name] for name in dict.fromkeys(cell.method for cell in cells)]
+    by_method_and_backbone = {(cell.method, cell.backbone): cell for cell in cells}
+    by_id = methods()
+    chosen = [by_id[name] for name in dict.fromkeys(cell.method for cell in cells)]
 
     def table(names: Sequence[str]) -> str:
         rows = [
-            [each.case.title, *(_shown(found[each.id, name], reasons) for name in names)] for each in chosen
+            [method.case.title, *(_shown(by_method_and_backbone[method.id, name], reasons) for name in names)]
+            for method in chosen
         ]
         return markdown(["", *(backbone(name).title for name in names)], rows, others=":-:")
 
     parts = [backbones[start : start + _ABREAST] for start in range(0, len(backbones), _ABREAST)]
-    settings = [[each.case.title, f"`{each.stage.id}`", _spelled(each.case.settings)] for each in chosen]
+    settings = [
+        [method.case.title, f"`{method.stage.id}`", _spelled(method.case.settings)] for method in chosen
+    ]
     return "\n".join([
         "# What works on what",
         "",

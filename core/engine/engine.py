@@ -1,8 +1,8 @@
 """Runs a pipeline: stage after stage, cached, resumable; says what happens through events.
 
 For each stage: look in the run folder, then in the cache; otherwise run it. The result is a
-checkpoint; `evaluation` makes files of it, verifies and measures them; the report is written
-and told. Killed at any moment, a run goes on with the epoch under way and ends with the same
+checkpoint; `Evaluator` makes files of it, verifies and measures them; the report is written and
+sent as an event. Killed at any moment, a run resumes in the epoch under way and ends with the same
 weights, bit for bit on a CPU with the same number of threads.
 """
 
@@ -59,7 +59,7 @@ class Engine:
     """One run of one pipeline in one run folder.
 
     Args:
-        listeners: told every event, on the thread that runs; the run folder records them too.
+        listeners: called with every event, on the thread of the run; the run folder records them too.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Engine:
                 self.folder.update_info(status=done.status, seconds=seconds, message=done.message)
                 self._index()
                 self._emit(done)
-        except (EspalierError, OSError) as error:  # an OSError: the disk took not even the last event
+        except (EspalierError, OSError) as error:  # an OSError: not even the last event could be written
             done = (
                 RunDone("failed", error.message, error.advice, error.details)
                 if isinstance(error, EspalierError)
@@ -156,7 +156,7 @@ class Engine:
                 self.folder, self.home, self.pipeline, self.data, self.options.device, self.options.threads,
                 self.control, self._emit, tool, self.options.core_watts,
             )  # fmt: skip
-            self.maker, self.evaluator = StageRunner(context), Evaluator(context)
+            self.runner, self.evaluator = StageRunner(context), Evaluator(context)
             jobs = [(node, seed) for seed in self.pipeline.axes.seed for node in self.pipeline.active]
             for index, (node, seed) in enumerate(jobs):
                 self.control.checkpoint()
@@ -164,18 +164,18 @@ class Engine:
             self._write_results()
 
     def _check_networks(self) -> None:
-        """Ask the stages for problems that only building a source's network tells, before the first one trains.
+        """Collect the stages' problems that only a built network shows, before the first stage trains.
 
         Raises:
             EspalierError: the first problem.
         """
-        known: dict[str, NetworkFacts | None] = {}
+        facts_of_source: dict[str, NetworkFacts | None] = {}
         for node in self.pipeline.active:
             root = self.pipeline.root(node)
-            if root.id not in known:
+            if root.id not in facts_of_source:
                 size = self.pipeline.data.image_size or self.data.size[0]
-                known[root.id] = root.source.facts_when_built(root.parameters, size)
-            facts = known[root.id]
+                facts_of_source[root.id] = root.source.facts_when_built(root.parameters, size)
+            facts = facts_of_source[root.id]
             for problem in node.stage.check(node.parameters, facts) if facts is not None else []:
                 raise EspalierError(f"{node.title}: {problem.message}", problem.advice)
 
@@ -197,9 +197,9 @@ class Engine:
         grid = self._grid(node, self.pipeline.axes.seed[0])
         points = len(combinations_of(grid)) if grid else 0
         labels = self.data.labels[self.data.split("train")]
-        training = node.stage.epochs(node.parameters) * epoch_images(labels, self.pipeline.data.balance)
-        judging = points * (training + (grid.images * FORWARD_SHARE if grid else 0))
-        return training + judging + len(self.data.split("test")) + _EVALUATION_WORK
+        training_work = node.stage.epochs(node.parameters) * epoch_images(labels, self.pipeline.data.balance)
+        grid_work = points * (training_work + (grid.images * FORWARD_SHARE if grid else 0))
+        return training_work + grid_work + len(self.data.split("test")) + _EVALUATION_WORK
 
     def _run_stage(self, index: int, total: int, node: StageNode, seed: int) -> None:
         started = time.monotonic()
@@ -210,11 +210,15 @@ class Engine:
         if report is None:
             share = self._training_share(node)
             grid = self._grid(node, seed)
-            own = share * self._own_share(node, grid)
-            cached = self.maker.make(node, seed, lambda fraction: self.meter.update(fraction * own))
+            own_share = share * self._own_share(node, grid)
+            cached = self.runner.make(node, seed, lambda fraction: self.meter.update(fraction * own_share))
             if grid is not None:
                 run_grid(
-                    self.maker, node, grid, seed, lambda done: self.meter.update(own + done * (share - own))
+                    self.runner,
+                    node,
+                    grid,
+                    seed,
+                    lambda grid_fraction: self.meter.update(own_share + grid_fraction * (share - own_share)),
                 )
             report = self._report(node, seed, key, started, cached)
         self.meter.end(report.cached)
@@ -223,8 +227,8 @@ class Engine:
     def _grid(self, node: StageNode, seed: int) -> Grid | None:
         """The grid that is tried at this stage; with several seeds only for the first."""
         grid = self.pipeline.axes.grid
-        here = grid is not None and grid.stage == node.id and seed == self.pipeline.axes.seed[0]
-        return grid if here else None
+        applies = grid is not None and grid.stage == node.id and seed == self.pipeline.axes.seed[0]
+        return grid if applies else None
 
     def _own_share(self, node: StageNode, grid: Grid | None) -> float:
         """The part of the stage's work that is not its grid."""
@@ -248,7 +252,7 @@ class Engine:
         report.notes += root.source.warnings(root.parameters, len(self.data.split("train")))
         share = self._training_share(node)
         measured_cached = self.evaluator.evaluate(
-            report, folder, outcome, self.maker.inputs.given(node, seed), node.stage,
+            report, folder, outcome, self.runner.inputs.stage_input(node, seed), node.stage,
             lambda fraction: self.meter.update(share + (1 - share) * fraction),
         )  # fmt: skip
         report.cached = cached and measured_cached

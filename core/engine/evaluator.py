@@ -62,7 +62,7 @@ class Evaluator:
         report: StageReport,
         folder: StageFolder,
         outcome: StageOutcome,
-        given: StageInput,
+        stage_input: StageInput,
         stage: Stage,
         on_fraction: Callable[[float], None],
     ) -> bool:
@@ -70,26 +70,28 @@ class Evaluator:
 
         Args:
             folder: the stage's folder with its checkpoint or its own file.
-            given: what the stage continued.
+            stage_input: what the stage continued.
 
         Raises:
             EspalierError: when the exported file does not agree with the network.
         """
-        files, cached = self.obtain(report, folder, outcome, given, stage, _from(on_fraction, 0.0, _FILES))
+        files, cached = self.obtain(
+            report, folder, outcome, stage_input, stage, _from(on_fraction, 0.0, _FILES)
+        )
         if outcome.deployed is None:
-            told = _from(on_fraction, _FILES, _EAGER)
-            report.pytorch, eager_cached = self._eager(report, folder, stage, told)
+            on_part_fraction = _from(on_fraction, _FILES, _EAGER)
+            report.pytorch, eager_cached = self._eager(report, folder, stage, on_part_fraction)
             cached = cached and eager_cached
         report.notes += files.notes
         report.headline = files.artefacts[0].id
         base = self._baseline(report, files)
         share = _MEASURE / len(files.artefacts)
-        for index, made in enumerate(files.artefacts):
-            self.emit(PhaseStarted(report.key, "measure", f"Measuring {made.label}"))
-            told = _from(on_fraction, _FILES + _EAGER + index * share, share)
-            measured, change, measured_cached = self._measure(made, base, told)
+        for index, artefact in enumerate(files.artefacts):
+            self.emit(PhaseStarted(report.key, "measure", f"Measuring {artefact.label}"))
+            on_part_fraction = _from(on_fraction, _FILES + _EAGER + index * share, share)
+            measured, change, measured_cached = self._measure(artefact, base, on_part_fraction)
             cached = cached and measured_cached
-            report.artefacts.append(self._artefact(report, made, files, outcome, measured, change, base))
+            report.artefacts.append(self._artefact(report, artefact, files, outcome, measured, change, base))
         self._compare(report)
         try:
             report.why = self._why(report, files.artefacts[0])
@@ -103,13 +105,13 @@ class Evaluator:
         report: StageReport,
         folder: StageFolder,
         outcome: StageOutcome,
-        given: StageInput,
+        stage_input: StageInput,
         stage: Stage,
         on_fraction: Callable[[float], None],
     ) -> tuple[ArtefactRecord, bool]:
         """The stage's files, verified, and whether they came from the cache; arguments as of `evaluate`."""
         if outcome.deployed is not None:
-            return self._obtain_deployed(report, folder, outcome.deployed, given, on_fraction)
+            return self._obtain_deployed(report, folder, outcome.deployed, stage_input, on_fraction)
         half = isinstance(stage, ModelStage) and stage.half_artefact
         return self._obtain_files(report, folder, half, on_fraction)
 
@@ -131,11 +133,11 @@ class Evaluator:
         self.emit(PhaseStarted(report.key, "export", "Exporting and verifying"))
         target.path.mkdir(exist_ok=True)
         refused: list[str] = []
-        made = make_artefacts(
+        artefacts = make_artefacts(
             self._tool(on_fraction), folder.checkpoint, target, self.context.access, half, self.context.device,
             on_refused=lambda error: refused.append(f"No float16 file: {error.message}"),
         )  # fmt: skip
-        files = ArtefactRecord(made, self._count(made[0]), refused)
+        files = ArtefactRecord(artefacts, self._count(artefacts[0]), refused)
         files.write(target)
         self._files.put(key, target.path)
         return files, False
@@ -145,7 +147,7 @@ class Evaluator:
         report: StageReport,
         folder: StageFolder,
         deployed: OwnFile,
-        given: StageInput,
+        stage_input: StageInput,
         on_fraction: Callable[[float], None],
     ) -> tuple[ArtefactRecord, bool]:
         """The file that the stage made itself, held against the float network that it stands for.
@@ -156,10 +158,10 @@ class Evaluator:
         if target.record.is_file():
             return ArtefactRecord.read(target), False
         file, checkpoint = folder.deployed_as(deployed.precision), folder.network
-        of = given.logits if checkpoint is None else checkpoint / WEIGHTS
-        assert of is not None
+        reference = stage_input.logits if checkpoint is None else checkpoint / WEIGHTS
+        assert reference is not None
         key = make_key({
-            "files": _FILES_VERSION, "file": sha256_of(file), "of": sha256_of(of), "data": self.data.fingerprint,
+            "files": _FILES_VERSION, "file": sha256_of(file), "of": sha256_of(reference), "data": self.data.fingerprint,
             "label": deployed.label, "onnxruntime": version("onnxruntime"),
         })  # fmt: skip
         if self._files.copy_to(key, target.path):
@@ -168,23 +170,23 @@ class Evaluator:
         self.emit(PhaseStarted(report.key, "verify", "Verifying the file"))
         target.path.mkdir(exist_ok=True)
         if checkpoint is None:
-            shutil.copyfile(of, target.network_logits)
-        made = adopt_artefact(
+            shutil.copyfile(reference, target.network_logits)
+        artefact = adopt_artefact(
             self._tool(on_fraction), file, deployed.label, target, self.context.access, checkpoint
         )
-        files = ArtefactRecord([made], self._count(made))
+        files = ArtefactRecord([artefact], self._count(artefact))
         files.write(target)
         self._files.put(key, target.path)
         return files, False
 
     def _tool(self, on_fraction: Callable[[float], None]) -> ToolCalls:
-        """The tool child; making and verifying files is most of the work that `on_fraction` is told of."""
+        """The tool child; making and verifying files is most of the work whose progress `on_fraction` receives."""
         return ToolCalls(self.context.tool, self.control, lambda done, text: on_fraction(0.9 * done))
 
-    def _count(self, made: VerifiedArtefact) -> dict[str, Any]:
+    def _count(self, artefact: VerifiedArtefact) -> dict[str, Any]:
         """Parameters and MACs of the graph that is deployed."""
-        size = made.facts["input_size"] or self.data.size[0]
-        arguments = {"model": str(made.path), "input_size": size}
+        size = artefact.facts["input_size"] or self.data.size[0]
+        arguments = {"model": str(artefact.path), "input_size": size}
         return self.context.tool.call(count, arguments, self.control)
 
     def _eager(
@@ -214,21 +216,21 @@ class Evaluator:
         return {**accuracy_metrics(logits, labels, f"PyTorch on {self.context.device}"), **metrics}, cached
 
     def _measure(
-        self, made: VerifiedArtefact, base: "_Base | None", on_fraction: Callable[[float], None]
+        self, artefact: VerifiedArtefact, base: "_BaselineFile | None", on_fraction: Callable[[float], None]
     ) -> tuple[dict[str, Metric], dict[str, Metric], bool]:
         """Latency, throughput, memory and size of a file, and their ratios to the baseline's."""
-        against = None if base is None or base.file == made.path else base.file
+        baseline_file = None if base is None or base.file == artefact.path else base.file
 
         def measure() -> dict[str, Any]:
-            sample = self._sample(made)
+            sample = self._sample(artefact)
             metrics, change = profile_artefact(
-                made.path,
-                against,
+                artefact.path,
+                baseline_file,
                 sample,
                 MeasuringProcess(
                     self.run.folder / "measure.log", self.control, lambda done, text: on_fraction(done)
                 ),
-                prepare={"image": list(self.data.size), "preprocess": made.facts["preprocess"]},
+                prepare={"image": list(self.data.size), "preprocess": artefact.facts["preprocess"]},
                 measurements=self._measurements,
             )
             return {
@@ -237,8 +239,8 @@ class Evaluator:
             }
 
         key = {
-            "file": made.sha256,
-            "baseline": base.sha256 if base and against else "",
+            "file": artefact.sha256,
+            "baseline": base.sha256 if base and baseline_file else "",
             "image": list(self.data.size),
         }
         plain, cached = self._measurements.get_or_measure(key, measure)
@@ -248,16 +250,21 @@ class Evaluator:
         )
         return metrics, change, cached
 
-    def _why(self, report: StageReport, made: VerifiedArtefact) -> Why:
+    def _why(self, report: StageReport, artefact: VerifiedArtefact) -> Why:
         """The reasons for the headline file's figures, from its graph and from times of its layers."""
 
-        def look() -> dict[str, Any]:
+        def measure_graph() -> dict[str, Any]:
             self.emit(PhaseStarted(report.key, "measure", "Looking for the reasons"))
-            arguments = {"model": str(made.path), "input_size": made.facts["input_size"] or self.data.size[0]}
+            arguments = {
+                "model": str(artefact.path),
+                "input_size": artefact.facts["input_size"] or self.data.size[0],
+            }
             with Child("measure", self.run.folder / "measure.log") as child:
                 return child.call(examine_graph, arguments, self.control)
 
-        graph, _ = self._measurements.get_or_measure({"why": _WHY_VERSION, "file": made.sha256}, look)
+        graph, _ = self._measurements.get_or_measure(
+            {"why": _WHY_VERSION, "file": artefact.sha256}, measure_graph
+        )
         node = self.pipeline.stage(report.id)
         machine, chain = fingerprint(), [*self.pipeline.chain(node), node]
         timed = {
@@ -267,7 +274,7 @@ class Evaluator:
         return explain(
             Evidence(
                 report, None if report.id == self.pipeline.baseline_id else self._before(report),
-                [ChainStage(each.id, each.kind, each.parameters.model_dump(mode="json")) for each in chain],
+                [ChainStage(stage.id, stage.kind, stage.parameters.model_dump(mode="json")) for stage in chain],
                 graph, frozenset(machine["instructions"]),
                 {threads: metric.value for threads, metric in timed.items() if metric and metric.value},
             )
@@ -278,34 +285,36 @@ class Evaluator:
         before = self.run.report(report.source) if report.source in stage_keys(self.pipeline) else None
         return before or self._reference(report)
 
-    def _sample(self, made: VerifiedArtefact) -> Path:
+    def _sample(self, artefact: VerifiedArtefact) -> Path:
         """One preprocessed test image as .npy, float32 [1, 3, s, s]."""
         from core.data.preprocess import Preprocess
 
         index = self.data.split("test")[:1]
         path = self.run.scratch / "sample.npy"
         path.parent.mkdir(exist_ok=True)
-        prepare = Preprocess.from_dict(made.facts["preprocess"])
+        prepare = Preprocess.from_dict(artefact.facts["preprocess"])
         np.save(path, prepare(np.asarray(self.data.images[index])).numpy())
         return path
 
     def _artefact(
         self,
         report: StageReport,
-        made: VerifiedArtefact,
+        artefact: VerifiedArtefact,
         files: ArtefactRecord,
         outcome: StageOutcome,
         measured: dict[str, Metric],
         change: dict[str, Metric],
-        base: "_Base | None",
+        base: "_BaselineFile | None",
     ) -> Artefact:
-        logits, labels = np.load(made.logits), np.load(made.labels)
+        logits, labels = np.load(artefact.logits), np.load(artefact.labels)
         right = logits.argmax(1) == labels
         metrics = accuracy_metrics(logits, labels, _RUNTIME) | measured
         if "energy_mj" not in metrics:
             metrics |= estimated(metrics["latency_ms"], self.context.core_watts)
         metrics["stored_mb"] = Metric(
-            value=deflated_bytes(made.path) / 1e6, unit="MB", how="size of the file, deflated (zlib, level 6)"
+            value=deflated_bytes(artefact.path) / 1e6,
+            unit="MB",
+            how="size of the file, deflated (zlib, level 6)",
         )
         how = "counted on the network"
         metrics["params"] = Metric(value=outcome.params, how=how)
@@ -318,34 +327,36 @@ class Evaluator:
             value=outcome.training_seconds, unit="s", how=f"training on {self.context.device}"
         )
         metrics["agreement"] = Metric(
-            value=made.verification.agreement,
+            value=artefact.verification.agreement,
             unit="%",
-            n=made.verification.images,
+            n=artefact.verification.images,
             how="top-1 of file and PyTorch network",
         )
         metrics["max_logit_difference"] = Metric(
-            value=made.verification.max_logit_difference,
-            n=made.verification.images,
+            value=artefact.verification.max_logit_difference,
+            n=artefact.verification.images,
             how="file against PyTorch network",
         )
-        if base is not None and base.file != made.path:
+        if base is not None and base.file != artefact.path:
             change = {**change, "top1": paired_change(base.right, right)}
         else:
             change = {}
         return Artefact(
-            id=made.id, label=made.label, precision=made.precision, path=str(made.path.relative_to(self.run.folder)), sha256=made.sha256,
-            bytes=made.bytes, verification=made.verification, metrics=metrics, change=change,
+            id=artefact.id, label=artefact.label, precision=artefact.precision, path=str(artefact.path.relative_to(self.run.folder)), sha256=artefact.sha256,
+            bytes=artefact.bytes, verification=artefact.verification, metrics=metrics, change=change,
         )  # fmt: skip
 
-    def _baseline(self, report: StageReport, files: ArtefactRecord) -> "_Base | None":
+    def _baseline(self, report: StageReport, files: ArtefactRecord) -> "_BaselineFile | None":
         """The baseline's headline file, when it is there already or is this stage."""
-        other = self._reference(report)
-        if other is None:
+        baseline = self._reference(report)
+        if baseline is None:
             return None
-        if other is not report:
-            files = ArtefactRecord.read(self.run.stage_folder(other.key).artefacts)
-        made = files.artefacts[0]
-        return _Base(made.path, made.sha256, np.load(made.logits).argmax(1) == np.load(made.labels))
+        if baseline is not report:
+            files = ArtefactRecord.read(self.run.stage_folder(baseline.key).artefacts)
+        artefact = files.artefacts[0]
+        return _BaselineFile(
+            artefact.path, artefact.sha256, np.load(artefact.logits).argmax(1) == np.load(artefact.labels)
+        )
 
     def _reference(self, report: StageReport) -> StageReport | None:
         """The baseline's report, of the same seed; None where it comes later."""
@@ -367,27 +378,28 @@ class Evaluator:
             return
         params, memory = baseline.metric("params"), baseline.metric("memory_mb")
         for artefact in report.artefacts:
-            own = artefact.metrics
+            metrics = artefact.metrics
             if params and params.value:
                 artefact.metrics["compression_ratio"] = Metric(
-                    value=params.value / float(own["params"].value or 1),
+                    value=params.value / float(metrics["params"].value or 1),
                     unit="×",
                     how="parameters of the baseline / parameters",
                 )
-            if memory and memory.value and own.get("memory_mb") and own["memory_mb"].value is not None:
-                saved = 100.0 * (memory.value - own["memory_mb"].value) / memory.value
+            remaining = metrics.get("memory_mb")
+            if memory and memory.value and remaining and remaining.value is not None:
+                saved = 100.0 * (memory.value - remaining.value) / memory.value
                 artefact.metrics["memory_reduction"] = Metric(
                     value=saved, unit="%", how="(M_baseline − M) / M_baseline of the inference process"
                 )
 
 
 def _from(on_fraction: Callable[[float], None], start: float, share: float) -> Callable[[float], None]:
-    """Tell the done part of a share that begins at `start`."""
+    """Progress (0…1) of a part of the work, scaled to the `share` of the whole that begins at `start`."""
     return lambda done: on_fraction(start + share * done)
 
 
 @dataclass(frozen=True, slots=True)
-class _Base:
+class _BaselineFile:
     """The baseline's headline file and, per test image, whether it is right [n]."""
 
     file: Path

@@ -22,24 +22,24 @@ from core.stages.base import ModelStage
 
 
 def run_grid(
-    maker: StageRunner, node: StageNode, grid: Grid, seed: int, on_fraction: Callable[[float], None]
+    runner: StageRunner, node: StageNode, grid: Grid, seed: int, on_fraction: Callable[[float], None]
 ) -> list[Point]:
     """Run every point of the grid, from the cache where it was run before, and write the tables.
 
     Raises:
         Stopped: a person asked to stop; finished points are kept.
     """
-    store = Store(maker.context.home.cache / "grid")
-    node, _ = maker.settled(node, seed, maker.inputs.given(node, seed))
+    store = Store(runner.context.home.cache / "grid")
+    node, _ = runner.settled(node, seed, runner.inputs.stage_input(node, seed))
     points, combinations = [], combinations_of(grid)
     for index, settings in enumerate(combinations):
-        maker.context.control.checkpoint()
+        runner.context.control.checkpoint()
         text = ", ".join(f"{name} {value}" for name, value in settings.items())
-        maker.context.emit(PhaseStarted(node.id, "grid", f"{index + 1} of {len(combinations)}: {text}"))
+        runner.context.emit(PhaseStarted(node.id, "grid", f"{index + 1} of {len(combinations)}: {text}"))
         changed = node.model_copy(update={"settings": {**node.settings, **settings}})
-        points.append(_point(maker, store, changed, grid, seed, settings))
+        points.append(_point(runner, store, changed, grid, seed, settings))
         on_fraction((index + 1) / len(combinations))
-    write_grid(maker.context.run, node, grid, points)
+    write_grid(runner.context.run, node, grid, points)
     return points
 
 
@@ -50,23 +50,23 @@ def combinations_of(grid: Grid) -> list[dict[str, Any]]:
 
 
 def _point(
-    maker: StageRunner, store: Store, node: StageNode, grid: Grid, seed: int, settings: dict[str, Any]
+    runner: StageRunner, store: Store, node: StageNode, grid: Grid, seed: int, settings: dict[str, Any]
 ) -> Point:
-    given = maker.inputs.given(node, seed)
-    key = make_key({"point": maker.cache_key(node, seed, given), "images": grid.images})
+    stage_input = runner.inputs.stage_input(node, seed)
+    key = make_key({"point": runner.cache_key(node, seed, stage_input), "images": grid.images})
     entry = store.get(key)
     if entry is None:
-        scratch = maker.context.run.scratch / "grid"
+        scratch = runner.context.run.scratch / "grid"
         scratch.mkdir(parents=True, exist_ok=True)
-        found = _run_point(maker, node, grid, seed, key)
-        write_atomically(scratch / "point.json", json.dumps(found))
+        result = _run_point(runner, node, grid, seed, key)
+        write_atomically(scratch / "point.json", json.dumps(result))
         store.put(key, scratch)
     else:
-        found = json.loads((entry / "point.json").read_text(encoding="utf-8"))
-    return Point(settings, **found)
+        result = json.loads((entry / "point.json").read_text(encoding="utf-8"))
+    return Point(settings, **result)
 
 
-def _run_point(maker: StageRunner, node: StageNode, grid: Grid, seed: int, key: str) -> dict[str, Any]:
+def _run_point(runner: StageRunner, node: StageNode, grid: Grid, seed: int, key: str) -> dict[str, Any]:
     import torch
 
     from core.data.batches import Batches, BatchForm, Draws
@@ -75,12 +75,12 @@ def _run_point(maker: StageRunner, node: StageNode, grid: Grid, seed: int, key: 
     from core.training.loop import evaluate
     from core.training.precision import resolve_precision
 
-    run_context, given = maker.context, maker.inputs.given(node, seed)
-    assert isinstance(node.stage, ModelStage) and given.checkpoint is not None
+    run_context, stage_input = runner.context, runner.inputs.stage_input(node, seed)
+    assert isinstance(node.stage, ModelStage) and stage_input.checkpoint is not None
     scratch = run_context.run.scratch / f"{node.id}-point"
     scratch.mkdir(parents=True, exist_ok=True)
-    context = maker.model_context(node, seed, given, key, scratch, lambda fraction: None)
-    model = node.stage.run(load_checkpoint(given.checkpoint).model, node.parameters, context).model
+    context = runner.model_context(node, seed, stage_input, key, scratch, lambda fraction: None)
+    model = node.stage.run(load_checkpoint(stage_input.checkpoint).model, node.parameters, context).model
     splits = {**run_context.data.splits, "validation": run_context.data.split("validation")[: grid.images]}
     batches = Batches(
         replace(run_context.data, splits=splits), "validation", context.preprocess,

@@ -2,10 +2,10 @@
 
 A stage may be asked for a share of the latency (`Stage.latency_target`). A table of layer times
 (`core.profiling.latency_table`) says which widths should meet it; the network at these widths is
-exported and timed against the network before, in alternating sessions; where it misses, the table is
-corrected by what was measured and asked again. What is found are the ratios of all layers. They take the
-place of the target in the stage's settings, and so enter its cache key; a run that goes on, and
-another run of the same stage on this machine, do not measure again.
+exported and timed against the network before, in alternating sessions; where it misses, the aim is
+corrected by the measurement and the search repeats. The result is a ratio for every layer. The ratios
+replace the target in the stage's settings, and so enter its cache key; a resumed run, and another run
+of the same stage on this machine, do not measure again.
 """
 
 import copy
@@ -70,9 +70,8 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class LatencyFound:
-    """What was settled.
-
+class LatencyDecision:
+    """The widths that were decided on.
     Attributes:
         ratios: the share of channels that goes, by the leading layer of each group.
         wanted: share of the latency that was to stay. chosen: the try that is taken.
@@ -86,9 +85,9 @@ class LatencyFound:
     error: float = 0.0
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> "LatencyFound":
+    def from_plain(cls, plain: dict[str, Any]) -> "LatencyDecision":
         """As `asdict` gave it."""
-        tries = [Attempt(**each) for each in plain["tries"]]
+        tries = [Attempt(**attempt) for attempt in plain["tries"]]
         return cls(**{**plain, "chosen": Attempt(**plain["chosen"]), "tries": tries})
 
     @property
@@ -96,8 +95,8 @@ class LatencyFound:
         """Whether the latency is as close as the stage promises."""
         return abs(self.chosen.measured / self.wanted - 1) <= TOLERANCE
 
-    def tell(self, result: "StageResult") -> None:
-        """Say in the stage's result what was asked, predicted and measured."""
+    def write_to(self, result: "StageResult") -> None:
+        """Add what was requested, predicted and measured to the stage's result."""
         chosen, count = self.chosen, len(self.tries)
         span = f" ({chosen.low:.1%} to {chosen.high:.1%})" if chosen.low and chosen.high else ""
         unsure = (
@@ -105,7 +104,7 @@ class LatencyFound:
             if chosen.width > TOLERANCE
             else ""
         )
-        said = (
+        summary = (
             f"{chosen.measured:.1%} of the latency before is left{span}, measured on the exported file; "
             f"{self.wanted:.1%} was asked for, the table of layer times predicted {chosen.predicted:.1%}. "
             f"{'One network was' if count == 1 else f'{count} networks were'} exported and timed.{unsure}"
@@ -114,12 +113,12 @@ class LatencyFound:
             f" That is more than {TOLERANCE:.0%} off: between these widths and the next ones that the "
             "rounding allows there is nothing closer. A smaller rounding or a wider scope may help."
         )
-        result.notes.append(said if self.met else said + missed)
+        result.notes.append(summary if self.met else summary + missed)
         result.facts["latency"] = asdict(self)
 
 
 class LatencyTargets:
-    """What one run has settled."""
+    """The latency decisions of one run."""
 
     def __init__(self, context: RunContext):
         self.context = context
@@ -130,10 +129,10 @@ class LatencyTargets:
         self,
         node: StageNode,
         seed: int,
-        given: StageInput,
+        stage_input: StageInput,
         context: Callable[[], StageContext],
         key: Callable[[], str],
-    ) -> tuple[StageNode, LatencyFound | None]:
+    ) -> tuple[StageNode, LatencyDecision | None]:
         """The stage with ratios in place of a latency, and how they were found; else as it is.
 
         Args:
@@ -145,30 +144,30 @@ class LatencyTargets:
             Stopped: a person asked to stop.
         """
         target = node.stage.latency_target(node.parameters)
-        if target is None or not self.context.times or given.checkpoint is None:
+        if target is None or not self.context.times or stage_input.checkpoint is None:
             return node, None
         stage = stage_key(self.context.pipeline, node.id, seed)
-        taken = self._decisions.taken(
+        plain = self._decisions.taken(
             stage,
             lambda: {"latency target": _VERSION, "of": key()},
-            lambda: asdict(self._search(stage, target, given, context())),
+            lambda: asdict(self._search(stage, target, stage_input, context())),
         )
-        found = LatencyFound.from_plain(taken)
-        settings = target.settled(found.ratios).model_dump(mode="json")
-        return node.model_copy(update={"settings": settings}), found
+        decision = LatencyDecision.from_plain(plain)
+        settings = target.settled(decision.ratios).model_dump(mode="json")
+        return node.model_copy(update={"settings": settings}), decision
 
     def _search(
-        self, key: str, target: LatencyTarget, given: StageInput, context: StageContext
-    ) -> LatencyFound:
+        self, key: str, target: LatencyTarget, stage_input: StageInput, context: StageContext
+    ) -> LatencyDecision:
         from core.models.catalogue import backbone
         from core.models.checkpoint import load_checkpoint
         from core.models.forecast import TimedNetwork
         from core.whatif.network_timer import NetworkTimer
 
-        assert given.checkpoint is not None
+        assert stage_input.checkpoint is not None
         run = self.context
         run.emit(PhaseStarted(key, "measure", "Measuring how long the layers take"))
-        model = load_checkpoint(given.checkpoint).model
+        model = load_checkpoint(stage_input.checkpoint).model
         subject = TimedNetwork(
             model,
             context.network,
@@ -184,7 +183,7 @@ class LatencyTargets:
             run.run.folder / "measure.log",
         )
         return search(
-            subject, target, target.look(copy.deepcopy(model), context), timer,
+            subject, target, target.prunable(copy.deepcopy(model), context), timer,
             lambda text: run.emit(PhaseStarted(key, "measure", text)),
         )  # fmt: skip
 
@@ -194,8 +193,8 @@ def search(
     target: LatencyTarget,
     prunable: PrunableGroups,
     timer: "NetworkTimer",
-    say: Callable[[str], None] = lambda text: None,
-) -> LatencyFound:
+    on_phase: Callable[[str], None] = lambda text: None,
+) -> LatencyDecision:
     """Predict, export, measure, correct; the closest of a few tries.
 
     Args:
@@ -208,14 +207,14 @@ def search(
     from core.whatif.network_timer import unfolded
 
     table = timer.table(replace(subject, model=unfolded(subject.model)))
-    whole = prunable.latency_share(table.milliseconds)
-    say("Exporting the network before")
+    latency_share = prunable.latency_share(table.milliseconds)
+    on_phase("Exporting the network before")
     size, before = subject.preprocess.size, timer.exported(subject, "before")
     tries: dict[tuple[int, ...], tuple[Attempt, Plan]] = {}
     aim = target.share
     for number in range(1, _TRIES + 1):
         try:
-            plan = target.plan(prunable, min(max(aim, 0.01), 0.99), whole)
+            plan = target.plan(prunable, min(max(aim, 0.01), 0.99), latency_share)
         except EspalierError:
             if not tries:
                 raise
@@ -223,21 +222,21 @@ def search(
         widths = tuple(plan.kept_channels.values())
         if widths in tries:
             break
-        say(f"Measuring a network of these widths, try {number}")
+        on_phase(f"Measuring a network of these widths, try {number}")
         after = timer.exported(narrowed(subject, target, plan.kept_channels), "after")
         ratio = timer.compare(before, after, (subject.preprocess.channels, size, size)).ratio
         assert ratio is not None
-        tries[widths] = Attempt(whole(plan.kept_channels), ratio.value, ratio.low, ratio.high), plan
-        found = tries[widths][0]
-        likely = found.estimate(table.error)
-        if abs(likely / target.share - 1) <= _CLOSE:
+        tries[widths] = Attempt(latency_share(plan.kept_channels), ratio.value, ratio.low, ratio.high), plan
+        attempt = tries[widths][0]
+        likely_share = attempt.estimate(table.error)
+        if abs(likely_share / target.share - 1) <= _CLOSE:
             break
-        aim = target.share * found.predicted / likely
-    made = list(tries.values())
-    chosen, plan = min(made, key=lambda each: abs(each[0].estimate(table.error) / target.share - 1))
+        aim = target.share * attempt.predicted / likely_share
+    attempts = list(tries.values())
+    chosen, plan = min(attempts, key=lambda pair: abs(pair[0].estimate(table.error) / target.share - 1))
     channels = prunable.start.channels
     ratios = {path: 1 - kept / channels[path] for path, kept in plan.kept_channels.items()}
-    return LatencyFound(ratios, target.share, chosen, [each for each, _ in made], table.error)
+    return LatencyDecision(ratios, target.share, chosen, [tried for tried, _ in attempts], table.error)
 
 
 def narrowed(subject: "TimedNetwork", target: LatencyTarget, kept: dict[str, int]) -> "TimedNetwork":

@@ -9,7 +9,7 @@ from core.profiling.energy import CORE_WATTS
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What belongs to the machine and not to the pipeline.
+    """Options of a run that belong to the machine and not to the pipeline.
 
     Attributes:
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".

@@ -1,8 +1,8 @@
 """Which precision trains a stage: tried before it runs where its setting says "auto", and written down.
 
-What is found becomes part of the stage's settings before they enter its cache key. It stands in
-the run folder (`precision_trials.json`, by the stage's id, the same for every seed), so that a run
-which goes on keeps it, and in the cache, so that another run of the same stage decides the same.
+The decision becomes part of the stage's settings before they enter its cache key. It is stored in
+the run folder (`precision_trials.json`, by the stage's id, the same for every seed), so that a resumed
+run keeps it, and in the cache, so that another run of the same stage decides the same.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ _VERSION = 1
 
 
 class PrecisionChoices:
-    """What one run has decided."""
+    """The precision decisions of one run."""
 
     def __init__(self, context: RunContext):
         self.context = context
@@ -32,36 +32,38 @@ class PrecisionChoices:
         )
 
     def settled(
-        self, node: StageNode, seed: int, given: StageInput
+        self, node: StageNode, seed: int, stage_input: StageInput
     ) -> "tuple[StageNode, PrecisionTrial | None]":
         """The stage with its precision decided, and the trial that decided, if there was one.
 
         Raises:
             Stopped: a person asked to stop during the trial.
         """
-        if node.stage.precision(node.parameters) != "auto" or given.checkpoint is None:
+        if node.stage.precision(node.parameters) != "auto" or stage_input.checkpoint is None:
             return node, None
         from core.training.precision import PrecisionTrial, undecided
 
         if not undecided(self.context.device) or not self.context.times:
             return _in_precision(node, "mixed"), None
-        taken = self._decisions.taken(
-            node.id, lambda: self._key(node, given), lambda: self._try(node, seed, given).as_dict()
+        plain = self._decisions.taken(
+            node.id,
+            lambda: self._key(node, stage_input),
+            lambda: self._try(node, seed, stage_input).as_dict(),
         )
-        trial = PrecisionTrial(**taken)
+        trial = PrecisionTrial(**plain)
         return _in_precision(node, trial.chosen), trial
 
-    def _key(self, node: StageNode, given: StageInput) -> dict[str, Any]:
+    def _key(self, node: StageNode, stage_input: StageInput) -> dict[str, Any]:
         """What the speed of the stage's training depends on, besides the machine."""
         from core.models.checkpoint import content_hash
 
         return {
             "precision trial": _VERSION, "stage": node.kind, "settings": node.parameters.model_dump(mode="json"),
-            "input": content_hash(given.checkpoint) if given.checkpoint else "",
-            "preprocess": given.preprocess.as_dict() if given.preprocess else {}, "threads": self.context.threads,
+            "input": content_hash(stage_input.checkpoint) if stage_input.checkpoint else "",
+            "preprocess": stage_input.preprocess.as_dict() if stage_input.preprocess else {}, "threads": self.context.threads,
         }  # fmt: skip
 
-    def _try(self, node: StageNode, seed: int, given: StageInput) -> "PrecisionTrial":
+    def _try(self, node: StageNode, seed: int, stage_input: StageInput) -> "PrecisionTrial":
         """Train a few steps of a copy of the stage's network in either precision."""
         import torch
 
@@ -71,13 +73,15 @@ class PrecisionChoices:
         from core.training.precision import try_precisions
 
         context, training = self.context, node.stage.training(node.parameters)
-        assert given.checkpoint is not None and given.preprocess is not None and training is not None
+        assert (
+            stage_input.checkpoint is not None and stage_input.preprocess is not None and training is not None
+        )
         key = stage_key(context.pipeline, node.id, seed)
         context.emit(PhaseStarted(key, "trial", "Trying which precision is faster"))
-        model = load_checkpoint(given.checkpoint).model
+        model = load_checkpoint(stage_input.checkpoint).model
         model.to(context.device, memory_format=torch.channels_last)
         batches = Batches(
-            context.data, "train", given.preprocess, BatchForm(training.batch_size, context.device, channels_last=True),
+            context.data, "train", stage_input.preprocess, BatchForm(training.batch_size, context.device, channels_last=True),
             Draws(seed, f"{key}/trial"), context.pipeline.data.augmentation,
         )  # fmt: skip
         images, labels = next(batches.epoch(1))
@@ -86,8 +90,8 @@ class PrecisionChoices:
         )
 
 
-def tell(result: "StageResult", trial: "PrecisionTrial") -> None:
-    """Say in a trained stage's result how its precision was chosen."""
+def add_trial_note(result: "StageResult", trial: "PrecisionTrial") -> None:
+    """Add to a trained stage's result how its precision was chosen."""
     from core.training.precision import resolve_precision
 
     if "trained_in" not in result.facts:

@@ -1,4 +1,4 @@
-"""A rehearsal: a handful of images through the whole chain, so that a run does not die at its last stage.
+"""A rehearsal: a few images through the whole chain, so that a run does not fail at its last stage.
 
 Every stage is made by the code that makes it in a run (`core.engine.stage_runner`): the real network and weights,
 the real settings, but few images, one training epoch of a step or two, and one batch wherever a stage
@@ -44,7 +44,7 @@ from core.runs.stage_folder import StageFolder
 
 Progress = Callable[[float, str], None]
 Place = tuple[str | int, ...]
-Witness = Callable[
+MadeListener = Callable[
     [StageNode, StageFolder, Sequence[VerifiedArtefact]], None
 ]  # a stage, its folder, its verified files
 
@@ -56,13 +56,13 @@ _STEPS = 2  # prunings of an iterative stage
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How one stage came through.
+    """The outcome of the rehearsal for one stage.
 
     Attributes:
         state: "passed", "failed", or "skipped" where a stage that it needs failed.
         files: names of the files that were exported, opened and verified.
         problem: why it failed; its place points into the document.
-        fault: whether nobody foresaw that failure.
+        fault: whether the failure is a defect of the program and not a refusal in words.
     """
 
     id: str
@@ -103,14 +103,14 @@ class Preflight:
     def lines(self) -> list[str]:
         """The outcome in words."""
         shown = [f"  {trial.name}: {trial.sentence}" for trial in self.trials]
-        found = len(self.problems)
-        words = f"{found} problem{'s' if found > 1 else ''} found" if found else "Every stage passed"
+        count = len(self.problems)
+        words = f"{count} problem{'s' if count > 1 else ''} found" if count else "Every stage passed"
         return [*(f"  {problem}" for problem in self.general), *shown, f"{words}, in {self.seconds:.0f} s."]
 
 
 @dataclass(frozen=True, slots=True)
-class _Aside(Home):
-    """A home that goes away afterwards, but for the decoded data, which are the real home's."""
+class _TemporaryHome(Home):
+    """A home in a temporary folder; its decoded data are those of the real home."""
 
     real: Home
 
@@ -121,17 +121,17 @@ class _Aside(Home):
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Who is told of a pre-flight.
+    """Callbacks of a pre-flight.
 
     Attributes:
-        on_progress: told the done share (0…1) and a sentence.
-        on_trial: told how each stage came through, one after the other.
-        on_made: shown what a stage that came through has left, while it is there.
+        on_progress: called with the done share (0…1) and a sentence.
+        on_trial: called with the outcome of each stage, one after the other.
+        on_made: called with the results of a stage that passed, while its files exist.
     """
 
     on_progress: Progress = lambda fraction, text: None
     on_trial: Callable[[Trial], None] = lambda trial: None
-    on_made: Witness = lambda node, folder, files: None
+    on_made: MadeListener = lambda node, folder, files: None
 
 
 def preflight(
@@ -143,7 +143,7 @@ def preflight(
     watcher: Watcher = Watcher(),
     longer: Mapping[str, int] = MappingProxyType({}),
 ) -> Preflight:
-    """Push a handful of images through every active stage.
+    """Run every active stage on a few images.
 
     Args:
         longer: stages by id that train more than one epoch, and how many.
@@ -160,7 +160,7 @@ def preflight(
     folder = Path(tempfile.mkdtemp(prefix="espalier-preflight-"))
     try:
         trials, general = _Rehearsal(
-            small(pipeline, options.device, longer), base, _Aside(folder, home), options, control,
+            reduced(pipeline, options.device, longer), base, _TemporaryHome(folder, home), options, control,
             watcher,
         ).run()  # fmt: skip
     finally:
@@ -168,7 +168,7 @@ def preflight(
     return Preflight(trials, time.monotonic() - started, general)
 
 
-def small(
+def reduced(
     pipeline: Pipeline, device: str = "cpu", longer: Mapping[str, int] = MappingProxyType({})
 ) -> Pipeline:
     """The same chain on few images, with as little training as every stage allows, `longer` apart."""
@@ -211,13 +211,13 @@ def _cap(field: ParameterDeclaration, value: float, batch: int | None) -> float:
 class _Evaluator(Evaluator):
     """Makes and verifies a stage's files as a run does, and times nothing."""
 
-    def files_of(self, node: StageNode, maker: StageRunner, seed: int) -> list[VerifiedArtefact]:
+    def files_of(self, node: StageNode, runner: StageRunner, seed: int) -> list[VerifiedArtefact]:
         """The files that agree with the network."""
         key = stage_key(self.pipeline, node.id, seed)
         folder = self.run.stage_folder(key)
         report = StageReport(key=key, id=node.id, source="", seed=seed, name=node.title, kind=node.kind)
         files, _ = self.obtain(
-            report, folder, folder.outcome, maker.inputs.given(node, seed), node.stage, _silent
+            report, folder, folder.outcome, runner.inputs.stage_input(node, seed), node.stage, _silent
         )
         return files.artefacts
 
@@ -228,7 +228,7 @@ class _Rehearsal:
 
     pipeline: Pipeline
     base: Path
-    home: _Aside
+    home: _TemporaryHome
     options: Options
     control: RunControl
     watcher: Watcher
@@ -249,12 +249,12 @@ class _Rehearsal:
         with Child("tool", self.home.folder / "tool.log") as tool, reproducible(self.options.threads):
             context = RunContext(
                 run, self.home, self.pipeline, data, self.options.device, self.options.threads, self.control,
-                self._heard, tool, self.options.core_watts, times=False,
+                self._on_event, tool, self.options.core_watts, times=False,
             )  # fmt: skip
             return self._stages(StageRunner(context), _Evaluator(context))
 
     def _stages(
-        self, maker: StageRunner, evaluator: _Evaluator
+        self, runner: StageRunner, evaluator: _Evaluator
     ) -> tuple[tuple[Trial, ...], tuple[Problem, ...]]:
         trials: dict[str, Trial] = {}
         general: dict[str, Problem] = {}
@@ -264,35 +264,35 @@ class _Rehearsal:
             self.watcher.on_progress(self._fraction, node.title)
             source = self.pipeline.root(node)
             if source.id not in general and self.pipeline.parent(node) == source.id:
-                problem = self._source_problem(maker, node)
+                problem = self._source_problem(runner, node)
                 if problem is not None:
                     general[source.id] = problem
             needs = {self.pipeline.parent(node), *node.stage.references(node.parameters).values()}
-            stuck = source.id in general or any(
+            blocked = source.id in general or any(
                 trials[need].state != "passed" for need in needs if need in trials
             )
             trials[node.id] = (
-                Trial(node.id, node.title, "skipped") if stuck else self._trial(maker, evaluator, node)
+                Trial(node.id, node.title, "skipped") if blocked else self._trial(runner, evaluator, node)
             )
             self.watcher.on_trial(trials[node.id])
         return tuple(trials.values()), tuple(general.values())
 
-    def _source_problem(self, maker: StageRunner, node: StageNode) -> Problem | None:
+    def _source_problem(self, runner: StageRunner, node: StageNode) -> Problem | None:
         source = self.pipeline.root(node)
         place: Place = ("sources", self.pipeline.sources.index(source))
         try:
-            maker.inputs.given(node, self.pipeline.axes.seed[0])
+            runner.inputs.stage_input(node, self.pipeline.axes.seed[0])
         except EspalierError as error:
             return Problem(error.message, error.advice, named_field(source, error, place))
         return None
 
-    def _trial(self, maker: StageRunner, evaluator: _Evaluator, node: StageNode) -> Trial:
+    def _trial(self, runner: StageRunner, evaluator: _Evaluator, node: StageNode) -> Trial:
         seed, started = self.pipeline.axes.seed[0], time.monotonic()
         place: Place = ("stages", self.pipeline.stage_ids.index(node.id))
         try:
-            maker.make(node, seed, _silent)
+            runner.make(node, seed, _silent)
             self.watcher.on_progress(self._fraction, f"{node.title}: exporting and verifying")
-            files = evaluator.files_of(node, maker, seed)
+            files = evaluator.files_of(node, runner, seed)
             self.watcher.on_made(
                 node, evaluator.run.stage_folder(stage_key(self.pipeline, node.id, seed)), files
             )
@@ -311,11 +311,11 @@ class _Rehearsal:
             problem = Problem(f"Something unexpected stopped this stage: {error}", "", place)
             fault = True
         else:
-            labels = tuple(made.label for made in files)
+            labels = tuple(artefact.label for artefact in files)
             return Trial(node.id, node.title, "passed", time.monotonic() - started, labels)
         return Trial(node.id, node.title, "failed", time.monotonic() - started, problem=problem, fault=fault)
 
-    def _heard(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, PhaseStarted):
             self.watcher.on_progress(
                 self._fraction, f"{self._stage}: {event.text[:1].lower()}{event.text[1:]}"
@@ -332,12 +332,12 @@ def named_field(node: Node, error: EspalierError, place: Place) -> Place:
     data = re.search(r"\bdata\.([a-z_]+)", words)
     if data is not None:
         return ("data", data[1])
-    found: list[tuple[int, Place]] = []
+    matches: list[tuple[int, Place]] = []
     for path, label in _labels(node.parameters):
         match = re.search(rf"(?<!\w){re.escape(label)}(?!\w)", words, re.IGNORECASE)
         if match is not None:
-            found.append((match.start(), path))
-    return (*place, "settings", *min(found)[1]) if found else place
+            matches.append((match.start(), path))
+    return (*place, "settings", *min(matches)[1]) if matches else place
 
 
 def _labels(parameters: Params, where: Place = ()) -> Iterator[tuple[Place, str]]:
@@ -352,4 +352,4 @@ def _labels(parameters: Params, where: Place = ()) -> Iterator[tuple[Place, str]
 
 
 def _silent(fraction: float) -> None:
-    """Progress inside a stage is too short to be told."""
+    """Progress inside a stage is not reported: a rehearsed stage is too short."""

@@ -1,7 +1,6 @@
-"""Starts the process of a run, or finds it at work, and follows it: events come back, wishes go there.
+"""Starts the process of a run, or finds it at work, and follows it: reads its events, sends it commands.
 
-Any number of followers may watch one run. A follower that ends leaves the run alone unless it was told
-to stop it.
+Any number of followers may watch one run. A follower that ends does not stop the run unless it was asked to.
 """
 
 import json
@@ -27,13 +26,13 @@ from core.runs.run_folder import RunFolder
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
-_LOOK_SECONDS = 0.5  # between two looks whether a process that somebody else started still lives
+_LIVENESS_SECONDS = 0.5  # between two checks whether a process that somebody else started is alive
 _TAIL_BYTES = 6000
 
 
 @dataclass(frozen=True, slots=True)
-class ToldEvent:
-    """An event as a follower hears of it; `time` in seconds since 1970."""
+class TimedEvent:
+    """An event with the time at which it was recorded, in seconds since 1970."""
 
     event: Event
     time: float
@@ -52,34 +51,36 @@ class RunFollower:
         self._tail = EventTail(run.folder / "events.jsonl", after)
         self._log_start = _size(run.folder / LOG)
         self._answer: list[bytes] = []
-        self._left = threading.Event()
-        self._looked = 0.0
+        self._detached = threading.Event()
+        self._liveness_checked = 0.0
         self._sent_pause = self._sent_stop = False
         self._done: RunDone | None = None
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Stop following; the run goes on. `follow` returns None."""
-        self._left.set()
+        self._detached.set()
 
-    def follow(self, control: RunControl, listener: Callable[[ToldEvent], None]) -> RunDone | None:
-        """Tell every event until the run has ended; how it ended, None when it was left.
+    def follow(self, control: RunControl, listener: Callable[[TimedEvent], None]) -> RunDone | None:
+        """Pass every event to `listener` until the run has ended; how it ended, None after `detach`.
 
         Args:
             control: pause, go on, stop and finish-this-stage are passed on to the run.
 
         Raises:
-            EspalierError: when the process of the run died without a word.
+            EspalierError: when the process of the run ended without recording how.
         """
         if self.process is not None:
             threading.Thread(target=self._listen, name="run answer", daemon=True).start()
-        while not self._left.is_set():
-            alive = self._alive()  # asked before reading, so that nothing said before the end is missed
-            self._tell_new(control, listener)
+        while not self._detached.is_set():
+            alive = (
+                self._alive()
+            )  # checked before reading, so that no event recorded before the end is missed
+            self._pass_events(control, listener)
             if not alive:
-                return self._done or self._answered(listener)
+                return self._done or self._final_answer(listener)
             if self._done is None:
-                self._pass_on(control)
-            self._left.wait(_POLL_SECONDS)
+                self._send_commands(control)
+            self._detached.wait(_POLL_SECONDS)
         return None
 
     def kill(self) -> None:
@@ -88,7 +89,7 @@ class RunFollower:
             kill_tree(self.process)
             self.process.wait()
 
-    def _tell_new(self, control: RunControl, listener: Callable[[ToldEvent], None]) -> None:
+    def _pass_events(self, control: RunControl, listener: Callable[[TimedEvent], None]) -> None:
         for record in self._tail.read():
             event = event_from(record)
             if event is None:
@@ -97,21 +98,21 @@ class RunFollower:
                 self._sent_pause = event.paused
                 (control.pause if event.paused else control.resume)()
             self._done = event if isinstance(event, RunDone) else None
-            listener(ToldEvent(event, float(record.get("time", 0.0))))
+            listener(TimedEvent(event, float(record.get("time", 0.0))))
 
     def _alive(self) -> bool:
         if self.process is not None:
             return self.process.poll() is None
         now = time.monotonic()
-        if self._done is None and now - self._looked < _LOOK_SECONDS:
+        if self._done is None and now - self._liveness_checked < _LIVENESS_SECONDS:
             return True
-        self._looked = now
+        self._liveness_checked = now
         return self.run.active
 
-    def _pass_on(self, control: RunControl) -> None:
-        """Hand what was asked of `control` since the last time to the run's process."""
+    def _send_commands(self, control: RunControl) -> None:
+        """Send what was requested through `control` since the last call to the run's process."""
         stopping = control.stopping
-        if self._left.is_set():  # whoever leaves may stop the control then: that stops no run
+        if self._detached.is_set():  # after `detach` a stop of the control is not meant for the run
             return
         if stopping:
             if not self._sent_stop:
@@ -125,17 +126,17 @@ class RunFollower:
             send(self.run, "pause" if control.paused else "resume")
 
     def _listen(self) -> None:
-        """Keep what the process says on its standard output, so that it never waits for a reader."""
+        """Read the process's standard output, so that it never blocks on a full pipe."""
         assert self.process is not None and self.process.stdout is not None
         with passed_over(_log, "The answer of a run's process was not heard", OSError, ValueError):
             self._answer += self.process.stdout.readlines()
 
-    def _answered(self, listener: Callable[[ToldEvent], None]) -> RunDone:
+    def _final_answer(self, listener: Callable[[TimedEvent], None]) -> RunDone:
         """How a run ended that recorded no end: what its process answered, or that it died."""
         with passed_over(_log, "A run's process left no answer", IndexError, ValueError):
             event = event_from(json.loads(self._answer[-1]))
             if isinstance(event, RunDone):
-                listener(ToldEvent(event, time.time()))
+                listener(TimedEvent(event, time.time()))
                 return event
         code = self.process.returncode if self.process is not None else None
         how, advice = exit_in_words(code) if code is not None else ("it is gone", _NOTHING_LOST)
@@ -199,18 +200,18 @@ def program() -> list[str]:
     return own_program("core.engine.run_process", RUN_FLAG)
 
 
-def send(run: RunFolder, what: str) -> None:
-    """Ask the process of a run for something: "pause", "resume", "stop" or "finish_stage".
+def send(run: RunFolder, command: str) -> None:
+    """Send a command to the process of a run: "pause", "resume", "stop" or "finish_stage".
 
     Raises:
         EspalierError: when the run folder cannot be written to.
     """
     try:
         with (run.folder / CONTROL).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"do": what}) + "\n")
+            file.write(json.dumps({"do": command}) + "\n")
     except OSError as error:
         raise EspalierError(
-            f"The run in {run.folder} cannot be asked to {what.replace('_', ' ')}: {error.strerror or error}.",
+            f"The run in {run.folder} cannot be asked to {command.replace('_', ' ')}: {error.strerror or error}.",
             "Free some space, or ask for the right to write into the run folder.",
         ) from error
 

@@ -1,14 +1,14 @@
 """The process that a run works in; the window, the command line and a cluster start the same one.
 
-It is given a run folder and holds it locked as long as it lives. What happens goes to the folder's
-`events.jsonl`; what a person asks for (pause, go on, stop, finish the stage) comes from the folder's
-`control.jsonl`, to which anybody who follows the run may append a line. So watchers come and go, and
-the process neither knows nor waits for them. What libraries print goes to `run.log`.
+It takes a run folder and keeps it locked until it ends. Events go to the folder's `events.jsonl`;
+commands (pause, resume, stop, finish the stage) come from the folder's `control.jsonl`, to which every
+follower of the run may append a line. Followers may start and end at any time; the process does not
+depend on them. What libraries print goes to `run.log`.
 
-Its last line on standard output is its `RunDone`, for whoever started it and is still there: a
-run that could not take its folder has nowhere else to say why.
+Its last line on standard output is its `RunDone`, for the program that started it: a run that could
+not lock its folder cannot record the reason there.
 
-Unless it is told to stay, it stops when its standard input closes, as it does when its parent dies.
+Unless `stay` is set, it stops when its standard input closes, as it does when its parent ends.
 """
 
 import faulthandler
@@ -37,7 +37,9 @@ _log = logging.getLogger(__name__)
 CONTROL = "control.jsonl"
 LOG = "run.log"
 _POLL_SECONDS = 0.1
-_LOCK_SECONDS = 5.0  # others look for a moment whether the run goes on; one that was stopped may still end
+_LOCK_SECONDS = (
+    5.0  # another process may hold the lock briefly to check it, or a stopped run may still be ending
+)
 
 
 class ControlReader:
@@ -76,18 +78,18 @@ class ControlReader:
                 with passed_over(_log, "A line of the control file is no wish", ValueError, AttributeError):
                     self._do(json.loads(line).get("do"))
 
-    def _do(self, what: Any) -> None:
-        if what == "stop":
+    def _do(self, command: Any) -> None:
+        if command == "stop":
             self._control.stop()
-        elif what == "finish_stage":
+        elif command == "finish_stage":
             self._control.finish_stage()
-        elif what in ("pause", "resume") and not self._control.stopping:
-            (self._control.pause if what == "pause" else self._control.resume)()
+        elif command in ("pause", "resume") and not self._control.stopping:
+            (self._control.pause if command == "pause" else self._control.resume)()
             with passed_over(
                 _log, "A pause could not be written down", EspalierError, OSError
             ):  # the disk is full
-                self._run.update_info(paused=what == "pause")
-                self._run.record(RunPaused(what == "pause"))
+                self._run.update_info(paused=command == "pause")
+                self._run.record(RunPaused(command == "pause"))
 
 
 def work(run: RunFolder, home: Home, options: "Options", control: RunControl) -> RunDone:

@@ -65,7 +65,7 @@ class StageInputs:
         self.context = context
         self.run, self.pipeline, self.data = context.run, context.pipeline, context.data
 
-    def given(self, node: StageNode, seed: int) -> StageInput:
+    def stage_input(self, node: StageNode, seed: int) -> StageInput:
         """What `node` continues: the stage before it, or its source.
 
         A deployment stage continues the float32 export of a network, or the file before it.
@@ -97,17 +97,17 @@ class StageInputs:
         from core.models.checkpoint import load_checkpoint
         from core.training.distillation import Translated
 
-        other = load_checkpoint(self.reference_folder(reference, seed), device)
-        if sorted(other.classes) != sorted(self.data.classes):
+        checkpoint = load_checkpoint(self.reference_folder(reference, seed), device)
+        if sorted(checkpoint.classes) != sorted(self.data.classes):
             raise EspalierError(
-                f"The network {reference!r} was trained on other classes ({', '.join(other.classes[:4])}, …) "
+                f"The network {reference!r} was trained on other classes ({', '.join(checkpoint.classes[:4])}, …) "
                 f"than the data set has ({', '.join(self.data.classes[:4])}, …).",
                 "Choose a teacher that was trained on the same classes.",
             )
-        if (other.preprocess, other.classes) == (preprocess, self.data.classes):
-            return other.model
-        order = [other.classes.index(name) for name in self.data.classes]
-        return Translated(other.model, preprocess, other.preprocess, order)
+        if (checkpoint.preprocess, checkpoint.classes) == (preprocess, self.data.classes):
+            return checkpoint.model
+        order = [checkpoint.classes.index(name) for name in self.data.classes]
+        return Translated(checkpoint.model, preprocess, checkpoint.preprocess, order)
 
     def pin(self, path: Path) -> Path:
         """A copy in `inputs/` of a file or folder from outside, named by where it lies.

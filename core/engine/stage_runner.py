@@ -1,7 +1,7 @@
-"""Makes what a stage leaves: a network, or a file; taken from the cache where it was made before.
+"""Makes a stage's result, a network or a file; taken from the cache where it was made before.
 
-What lies where in a stage's folder: `core.runs.stage_folder`. Both a network and a file come of
-quantization-aware training.
+The layout of a stage's folder is in `core.runs.stage_folder`. Quantization-aware training gives both
+a network and a file.
 """
 
 import logging
@@ -18,7 +18,7 @@ from core.common.keys import make_key
 from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
 from core.engine.latency_search import LatencyTargets
-from core.engine.precision_choice import PrecisionChoices, tell
+from core.engine.precision_choice import PrecisionChoices, add_trial_note
 from core.engine.stage_inputs import RunContext, StageInputs
 from core.profiling.counting import count
 from core.records.stage_outcome import OwnFile, StageOutcome
@@ -42,66 +42,66 @@ class StageRunner:
         self._store = Store(context.home.cache / "models")
 
     def make(self, node: StageNode, seed: int, on_fraction: Callable[[float], None]) -> bool:
-        """See to it that the stage's folder holds its result; True when it came from the cache."""
+        """Put the stage's result into its folder; True when it came from the cache."""
         key = stage_key(self.context.pipeline, node.id, seed)
         folder = self.context.run.stage_folder(key)
         if folder.complete:
             return False  # finished in this run before it was stopped
-        given = self.inputs.given(node, seed)
-        node, say = self.settled(node, seed, given)
-        cache_key = self.cache_key(node, seed, given)
+        stage_input = self.inputs.stage_input(node, seed)
+        node, add_notes = self.settled(node, seed, stage_input)
+        cache_key = self.cache_key(node, seed, stage_input)
         if self._store.copy_to(cache_key, folder.path):
             _log.info("Stage %s comes from the cache (%s).", key, cache_key[:12])
             return True
         _log.info("Stage %s is not in the cache (%s) and is made.", key, cache_key[:12])
         scratch = self.context.run.scratch / key
-        made = StageFolder(scratch / "made")
-        shutil.rmtree(made.path, ignore_errors=True)
-        made.path.mkdir(parents=True)
+        new_folder = StageFolder(scratch / "made")
+        shutil.rmtree(new_folder.path, ignore_errors=True)
+        new_folder.path.mkdir(parents=True)
         if isinstance(node.stage, ModelStage):
-            context = self.model_context(node, seed, given, cache_key, scratch, on_fraction)
-            cut_at = self._make_network(node, given, context, made, say)
+            context = self.model_context(node, seed, stage_input, cache_key, scratch, on_fraction)
+            cut_at = self._make_network(node, stage_input, context, new_folder, add_notes)
             if cut_at is not None:  # a person's "finish now" is part of what made this result
                 cache_key = make_key({"key": cache_key, "cut_at": cut_at})
         else:
-            self._make_file(node, seed, given, cache_key, scratch, made, on_fraction)
-        self._move_in(made, folder)
+            self._make_file(node, seed, stage_input, cache_key, scratch, new_folder, on_fraction)
+        self._move_in(new_folder, folder)
         self._store.put(cache_key, folder.path)
         shutil.rmtree(scratch, ignore_errors=True)
         return False
 
     def settled(
-        self, node: StageNode, seed: int, given: StageInput
+        self, node: StageNode, seed: int, stage_input: StageInput
     ) -> tuple[StageNode, Callable[[StageResult], None]]:
         """The stage with the decisions that depend on timing taken, as they enter its key.
 
-        Returns: the stage, and what says in its result how they were taken.
+        Returns: the stage, and a function that adds to its result how they were taken.
         """
-        asked = node
-        node, trial = self._precisions.settled(node, seed, given)
+        undecided = node
+        node, trial = self._precisions.settled(node, seed, stage_input)
         scratch = self.context.run.scratch / f"{node.id}-settling"
 
         def context() -> StageContext:
             scratch.mkdir(parents=True, exist_ok=True)
-            key = self.cache_key(asked, seed, given)
-            return self.model_context(node, seed, given, key, scratch, lambda fraction: None)
+            key = self.cache_key(undecided, seed, stage_input)
+            return self.model_context(node, seed, stage_input, key, scratch, lambda fraction: None)
 
-        node, found = self._latency_targets.settled(
-            node, seed, given, context, lambda: self.cache_key(asked, seed, given)
+        node, latency = self._latency_targets.settled(
+            node, seed, stage_input, context, lambda: self.cache_key(undecided, seed, stage_input)
         )
         shutil.rmtree(scratch, ignore_errors=True)
 
-        def say(result: StageResult) -> None:
+        def add_notes(result: StageResult) -> None:
             if trial is not None:
-                tell(result, trial)
-            if found is not None:
-                found.tell(result)
+                add_trial_note(result, trial)
+            if latency is not None:
+                latency.write_to(result)
 
-        return node, say
+        return node, add_notes
 
-    def _move_in(self, made: StageFolder, folder: StageFolder) -> None:
+    def _move_in(self, new_folder: StageFolder, folder: StageFolder) -> None:
         folder.path.mkdir(parents=True, exist_ok=True)
-        for new, place in zip(made.parts, folder.parts, strict=True):
+        for new, place in zip(new_folder.parts, folder.parts, strict=True):
             if place.is_dir():
                 shutil.rmtree(place)
             if new.exists():
@@ -111,7 +111,7 @@ class StageRunner:
         self,
         node: StageNode,
         seed: int,
-        given: StageInput,
+        stage_input: StageInput,
         cache_key: str,
         scratch: Path,
         on_fraction: Callable[[float], None],
@@ -120,16 +120,16 @@ class StageRunner:
         from core.models.checkpoint import network_of
 
         context = self.context
-        if given.checkpoint is None or given.preprocess is None:
+        if stage_input.checkpoint is None or stage_input.preprocess is None:
             raise EspalierError(
                 f"The stage {node.id!r} changes a network, and there is only a file before it.",
                 "Put it before the stages that work on the exported file.",
             )
-        preprocess = given.preprocess
+        preprocess = stage_input.preprocess
         data = context.pipeline.data
         return StageContext(
             stage=stage_key(context.pipeline, node.id, seed), seed=seed, key=cache_key, device=context.device,
-            network=network_of(given.checkpoint), data=context.data, preprocess=preprocess,
+            network=network_of(stage_input.checkpoint), data=context.data, preprocess=preprocess,
             augmentation=data.augmentation, balance=data.balance, scratch=scratch, control=context.control,
             emit=context.emit, on_fraction=on_fraction,
             reference=lambda reference: self.inputs.reference(reference, seed, preprocess, context.device),
@@ -138,28 +138,28 @@ class StageRunner:
     def _make_network(
         self,
         node: StageNode,
-        given: StageInput,
+        stage_input: StageInput,
         context: StageContext,
-        made: StageFolder,
-        say: Callable[[StageResult], None],
+        new_folder: StageFolder,
+        add_notes: Callable[[StageResult], None],
     ) -> int | None:
         from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
         from core.profiling.counting import count_parameters
 
-        assert given.checkpoint is not None and isinstance(node.stage, ModelStage)
-        model = load_checkpoint(given.checkpoint).model
+        assert stage_input.checkpoint is not None and isinstance(node.stage, ModelStage)
+        model = load_checkpoint(stage_input.checkpoint).model
         context.control.take_finish_stage()  # asked when the stage before had done its last step
         result = node.stage.run(model, node.parameters, context)
-        say(result)
+        add_notes(result)
         facts = {"stage": node.id, "kind": node.kind, "key": context.key, **result.facts}
         checkpoint = Checkpoint(
             result.model.cpu(), context.network, context.preprocess, self.context.data.classes, facts
         )
-        save_checkpoint(made.checkpoint, checkpoint)
-        made.write_outcome(StageOutcome(
+        save_checkpoint(new_folder.checkpoint, checkpoint)
+        new_folder.write_outcome(StageOutcome(
             notes=result.notes, skipped=result.skipped, facts=result.facts, history=result.history,
             training_seconds=result.training_seconds, **count_parameters(checkpoint.model),
-            deployed=_take_file(result.deployed, made) if result.deployed is not None else None,
+            deployed=_take_file(result.deployed, new_folder) if result.deployed is not None else None,
         ))  # fmt: skip
         return result.cut_at
 
@@ -167,14 +167,14 @@ class StageRunner:
         self,
         node: StageNode,
         seed: int,
-        given: StageInput,
+        stage_input: StageInput,
         cache_key: str,
         scratch: Path,
-        made: StageFolder,
+        new_folder: StageFolder,
         on_fraction: Callable[[float], None],
     ) -> None:
         run = self.context
-        assert given.file is not None and isinstance(node.stage, DeploymentStage)
+        assert stage_input.file is not None and isinstance(node.stage, DeploymentStage)
         started = time.monotonic()
         context = DeployContext(
             stage=stage_key(run.pipeline, node.id, seed), seed=seed, key=cache_key, target=scratch / "file.onnx",
@@ -184,15 +184,15 @@ class StageRunner:
                 job, arguments, run.control, lambda done, text: on_fraction(done)
             ),
         )  # fmt: skip
-        result = node.stage.deploy(given.file, node.parameters, context)
-        before = self._parameters_before(node, seed, given)
-        made.write_outcome(StageOutcome(
+        result = node.stage.deploy(stage_input.file, node.parameters, context)
+        before = self._parameters_before(node, seed, stage_input)
+        new_folder.write_outcome(StageOutcome(
             notes=result.notes, skipped=result.skipped, facts=result.facts,
             training_seconds=result.seconds or time.monotonic() - started,
-            params=before["params"], nonzero_params=before["nonzero_params"], deployed=_take_file(result.file, made),
+            params=before["params"], nonzero_params=before["nonzero_params"], deployed=_take_file(result.file, new_folder),
         ))  # fmt: skip
 
-    def _parameters_before(self, node: StageNode, seed: int, given: StageInput) -> dict[str, int]:
+    def _parameters_before(self, node: StageNode, seed: int, stage_input: StageInput) -> dict[str, int]:
         """Parameters of the network that a file stands for: quantization removes none.
 
         Counted on the file where a person gave no more than the file.
@@ -201,11 +201,11 @@ class StageRunner:
         if parent in self.context.pipeline.stage_ids:
             before = self.context.run.stage_folder(stage_key(self.context.pipeline, parent, seed)).outcome
             return {"params": before.params, "nonzero_params": before.nonzero_params}
-        arguments = {"model": str(given.file), "input_size": self.context.data.size[0]}
+        arguments = {"model": str(stage_input.file), "input_size": self.context.data.size[0]}
         counted = self.context.tool.call(count, arguments, self.context.control)
         return counted
 
-    def cache_key(self, node: StageNode, seed: int, given: StageInput) -> str:
+    def cache_key(self, node: StageNode, seed: int, stage_input: StageInput) -> str:
         """Everything that makes a stage's result what it is, hashed."""
         context, parameters = self.context, node.parameters
         references = node.stage.references(parameters)
@@ -218,14 +218,14 @@ class StageRunner:
             "seed": seed,
             "threads": context.threads,
             **(
-                self._network_parts(node, seed, given, references)
+                self._network_parts(node, seed, stage_input, references)
                 if isinstance(node.stage, ModelStage)
-                else self._file_parts(given)
+                else self._file_parts(stage_input)
             ),
         })  # fmt: skip
 
     def _network_parts(
-        self, node: StageNode, seed: int, given: StageInput, references: dict[str, str]
+        self, node: StageNode, seed: int, stage_input: StageInput, references: dict[str, str]
     ) -> dict[str, Any]:
         import torch
 
@@ -234,12 +234,12 @@ class StageRunner:
 
         context = self.context
         return {
-            "input": content_hash(given.checkpoint) if given.checkpoint else "",
+            "input": content_hash(stage_input.checkpoint) if stage_input.checkpoint else "",
             "references": {
                 name: content_hash(self.inputs.reference_folder(value, seed))
                 for name, value in references.items()
             },
-            "preprocess": given.preprocess.as_dict() if given.preprocess else {},
+            "preprocess": stage_input.preprocess.as_dict() if stage_input.preprocess else {},
             "augmentation": context.pipeline.data.augmentation.model_dump(mode="json"),
             "balance": context.pipeline.data.balance,
             "device": context.device.split(":")[0],
@@ -247,16 +247,16 @@ class StageRunner:
             "torch": torch.__version__,
         }
 
-    def _file_parts(self, given: StageInput) -> dict[str, Any]:
-        assert given.file is not None
+    def _file_parts(self, stage_input: StageInput) -> dict[str, Any]:
+        assert stage_input.file is not None
         return {
-            "input": sha256_of(given.file),
+            "input": sha256_of(stage_input.file),
             **{name: version(name) for name in ("onnx", "onnxruntime")},
         }
 
 
-def _take_file(file: DeployedFile, made: StageFolder) -> OwnFile:
+def _take_file(file: DeployedFile, new_folder: StageFolder) -> OwnFile:
     """Move a stage's file to where it stays; its name is its precision."""
-    made.deployed.mkdir(exist_ok=True)
-    file.path.replace(made.deployed_as(file.precision))
+    new_folder.deployed.mkdir(exist_ok=True)
+    file.path.replace(new_folder.deployed_as(file.precision))
     return OwnFile(precision=file.precision, label=file.label)

@@ -20,7 +20,7 @@ from core.sources.base import ForecastContext, NetworkSource, Offer, Offers, Ope
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
 
-_FEW_IMAGES = 20_000  # a large network from random weights on fewer images learns next to nothing
+_FEW_IMAGES = 20_000  # on fewer images a large network from random weights learns almost nothing
 
 
 class BackboneSource(NetworkSource[BackboneSettings]):
@@ -70,16 +70,16 @@ class BackboneSource(NetworkSource[BackboneSettings]):
         return OpenedNetwork(model, shape_of(settings), preprocess, notes)
 
     def forecast(self, settings: BackboneSettings, context: ForecastContext) -> StageForecast:
-        known = settings.weights != "random" or len(context.seeds) == 1
-        return forecast_of(settings, context, known)
+        weights_known = settings.weights != "random" or len(context.seeds) == 1
+        return forecast_of(settings, context, weights_known)
 
     def applied(
         self, name: str, settings: BackboneSettings, data_settings: DataSettings, data: ImageData
     ) -> Applied | None:
-        wanted = self.normalisation(settings)
-        used = resolve_normalisation(data_settings.normalisation, data, wanted)
-        known = wanted if settings.weights == "imagenet" else None
-        return Applied(name or backbone(settings.backbone).title, used, known)
+        published = self.normalisation(settings)
+        normalisation = resolve_normalisation(data_settings.normalisation, data, published)
+        trained_with = published if settings.weights == "imagenet" else None
+        return Applied(name or backbone(settings.backbone).title, normalisation, trained_with)
 
     def summary(self, settings: Mapping[str, Any]) -> list[str]:
         """Backbone, feature enhancement, weights."""
@@ -107,8 +107,10 @@ class BackboneSource(NetworkSource[BackboneSettings]):
         return super().licence(settings)
 
     def offers(self) -> dict[str, Offers]:
-        known = tuple(Offer(each.id, each.title, each.help) for each in BACKBONES.values())
-        return {"backbone": Offers(known, "Choose a backbone, or type timm:NAME for any classifier of timm")}
+        backbones = tuple(Offer(entry.id, entry.title, entry.help) for entry in BACKBONES.values())
+        return {
+            "backbone": Offers(backbones, "Choose a backbone, or type timm:NAME for any classifier of timm")
+        }
 
 
 def shape_of(settings: BackboneSettings) -> BackboneSettings:
@@ -116,11 +118,11 @@ def shape_of(settings: BackboneSettings) -> BackboneSettings:
     return settings.model_copy(update={"weights": "random", "weights_file": "", "fresh_head": False})
 
 
-def forecast_of(settings: BackboneSettings, context: ForecastContext, known: bool) -> StageForecast:
+def forecast_of(settings: BackboneSettings, context: ForecastContext, weights_known: bool) -> StageForecast:
     """Of a network that its backbone's factory makes.
 
     Args:
-        known: the weights that `settings` name are those that the run starts from.
+        weights_known: the weights that `settings` name are those that the run starts from.
 
     Raises:
         EspalierError: when it cannot be made.
@@ -133,9 +135,9 @@ def forecast_of(settings: BackboneSettings, context: ForecastContext, known: boo
     chosen, size = backbone(settings.backbone), context.data_settings.image_size or min(data.size)
     chosen.check_size(size)
     classes, base, seed, shape = len(data.classes), context.base, context.seeds[0], shape_of(settings)
-    key = make_key({"shape": shape.model_dump(mode="json"), "classes": classes, "size": size})
-    own = make_key({
-        "network": key, "from": settings.model_dump(mode="json"), "seed": seed, "base": str(base),
+    network_key = make_key({"shape": shape.model_dump(mode="json"), "classes": classes, "size": size})
+    source_key = make_key({
+        "network": network_key, "from": settings.model_dump(mode="json"), "seed": seed, "base": str(base),
     })  # fmt: skip
 
     def weights() -> "ImageClassifier":
@@ -143,11 +145,11 @@ def forecast_of(settings: BackboneSettings, context: ForecastContext, known: boo
 
     def make() -> Network:
         model, _ = build_network(shape, classes, base, seed, size)
-        return Network(model.to("meta"), size, chosen.blocks, weights if known else None)
+        return Network(model.to("meta"), size, chosen.blocks, weights if weights_known else None)
 
     def timed() -> TimedNetwork:
         model, _ = build_network(shape, classes, base, seed, size)
         prepare = make_preprocess(context.data_settings, data, None)
         return TimedNetwork(model.eval(), shape, prepare, data.classes, chosen.blocks)
 
-    return context.counted(own, lambda: context.recent.get(f"network {own}", make), timed)
+    return context.counted(source_key, lambda: context.recent.get(f"network {source_key}", make), timed)

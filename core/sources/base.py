@@ -1,8 +1,8 @@
-"""What every kind of source is and is given. Readable without torch; sources import it inside their methods.
+"""The base classes of sources and their contexts. Readable without torch; sources import it inside methods.
 
-Two families. A *network source* opens a PyTorch network: it says how, and the rest follows. A *file source*
-names an ONNX file, which deployment stages continue. A kind that says no more than that works everywhere: what
-it would leave is then known after the run.
+Two families. A *network source* opens a PyTorch network: it implements `open`, and the rest follows. A *file
+source* names an ONNX file, which deployment stages continue. A kind that implements no more than that works
+everywhere; its figures are then known after the run.
 """
 
 from abc import ABC, abstractmethod
@@ -51,7 +51,7 @@ class StageInput:
 
 @dataclass(frozen=True, slots=True)
 class OpenContext:
-    """What a source is given to open its network.
+    """The inputs for opening a source's network.
 
     Attributes:
         base: the folder that relative paths start from.
@@ -66,7 +66,7 @@ class OpenContext:
 
 @dataclass(frozen=True, slots=True)
 class MakeContext(OpenContext):
-    """What a source is given in a run.
+    """The inputs of a source in a run.
 
     Attributes:
         id: the source's. folder: of the run's sources, where it leaves what it makes.
@@ -86,13 +86,13 @@ class MakeContext(OpenContext):
 
 @dataclass(frozen=True, slots=True)
 class ForecastContext:
-    """What a source is given to say beforehand what it would give.
+    """The inputs of a source's forecast.
 
     Attributes:
         data: the images, or why they are not known yet.
-        recent: what was made for the last answers, by key.
-        counted: gives the forecast of a network that can be made: what it is made from, hashed; the network
-            without numbers; the network to be timed.
+        recent: a cache of recent results, by key.
+        counted: gives the forecast of a network that can be built, from: the hash of what it is built from; a
+            function that builds it without weights; a function that builds it to be timed.
     """
 
     id: str
@@ -134,13 +134,13 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """Known values of a setting that takes others too.
+    """Values that a form offers for a setting that takes others too.
 
     Attributes:
-        others: what a person can do instead, in a sentence.
+        others: a sentence on what else can be entered.
     """
 
-    known: tuple[Offer, ...]
+    values: tuple[Offer, ...]
     others: str
 
 
@@ -181,9 +181,9 @@ class Source(ABC, Generic[S]):
         return NetworkFacts(None, image_size=image_size)
 
     def facts_when_built(self, settings: S, image_size: int) -> NetworkFacts | None:
-        """What only building the network tells; None where `facts` tells it all.
+        """Facts that need the built network; None where `facts` is complete.
 
-        A run asks before its first stage.
+        A run checks them before its first stage.
         """
         return None
 
@@ -263,8 +263,10 @@ class NetworkSource(Source[S]):
         return StageInput(preprocess_of(folder), folder)
 
     def applied(self, name: str, settings: S, data_settings: DataSettings, data: ImageData) -> Applied | None:
-        wanted = self.normalisation(settings)
-        return Applied(name or self.title, resolve_normalisation(data_settings.normalisation, data, wanted))
+        published = self.normalisation(settings)
+        return Applied(
+            name or self.title, resolve_normalisation(data_settings.normalisation, data, published)
+        )
 
     def prepare(self, settings: S, context: OpenContext) -> Preprocess:
         """How images are prepared for the network."""
@@ -287,7 +289,7 @@ class FileSource(Source[S]):
         return None
 
     def make(self, settings: S, context: MakeContext) -> StageInput:
-        """The file, with its own answers as what later files are held against."""
+        """The file, with its own logits as the reference for later files."""
         from core.deploy.artefact_folder import ArtefactFolder
         from core.deploy.artefacts import ToolCalls, verify_onnx
 
@@ -295,8 +297,8 @@ class FileSource(Source[S]):
         folder = context.folder / context.id
         folder.mkdir(parents=True, exist_ok=True)
         prepare = self.preprocess(settings)
-        if prepare is not None:  # from here on the file says it itself
-            file = _described(file, folder / "described.onnx", prepare, context)
+        if prepare is not None:  # the copy's metadata say how images are prepared
+            file = _copy_with_preprocessing(file, folder / "described.onnx", prepare, context)
         logits = ArtefactFolder(folder).logits(file.stem)
         if not logits.is_file():
             verify_onnx(ToolCalls(context.tool, context.control), file, context.access, folder)
@@ -313,10 +315,10 @@ class FileSource(Source[S]):
             return context.unknown(context.data)
         else:
             size = min(context.data.size)
-        found = count({"model": str(file), "input_size": size}, lambda done, text: None)
+        counts = count({"model": str(file), "input_size": size}, lambda done, text: None)
         forecast = Forecast(
-            context.id, "", found["params"], found["macs"], file.stat().st_size,
-            "unknown" if found["uncounted"] else "exact",
+            context.id, "", counts["params"], counts["macs"], file.stat().st_size,
+            "unknown" if counts["uncounted"] else "exact",
         )  # fmt: skip
         return StageForecast(forecast, f"file {file}")
 
@@ -325,8 +327,8 @@ class FileSource(Source[S]):
         return Applied(name or self.title, (prepare.mean, prepare.std)) if prepare else None
 
 
-def _described(file: Path, target: Path, prepare: Preprocess, context: MakeContext) -> Path:
-    """A copy of the file that says itself how images are prepared."""
+def _copy_with_preprocessing(file: Path, target: Path, prepare: Preprocess, context: MakeContext) -> Path:
+    """A copy of the file with how images are prepared in its metadata."""
     from core.deploy.export import described_copy
 
     if not target.is_file():

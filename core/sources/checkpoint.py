@@ -46,8 +46,8 @@ class CheckpointSource(NetworkSource[CheckpointSettings]):
     checkpoint_setting = "path"
 
     def open(self, settings: CheckpointSettings, context: OpenContext) -> OpenedNetwork:
-        found = _loaded(checkpoint_at(settings.path, context.base), settings, context.data)
-        return OpenedNetwork(found.model, found.network, found.preprocess)
+        checkpoint = _loaded(checkpoint_at(settings.path, context.base), settings, context.data)
+        return OpenedNetwork(checkpoint.model, checkpoint.network, checkpoint.preprocess)
 
     def make(self, settings: CheckpointSettings, context: MakeContext) -> StageInput:
         """The copy in the run folder is the network itself."""
@@ -63,17 +63,23 @@ class CheckpointSource(NetworkSource[CheckpointSettings]):
         key = content_hash(folder)
 
         def make() -> Network:
-            found = load_checkpoint(folder)
+            checkpoint = load_checkpoint(folder)
             return Network(
-                found.model.to("meta"),
-                found.input_size,
-                _blocks(found),
+                checkpoint.model.to("meta"),
+                checkpoint.input_size,
+                _blocks(checkpoint),
                 lambda: load_checkpoint(folder).model,
             )
 
         def timed() -> TimedNetwork:
-            found = load_checkpoint(folder)
-            return TimedNetwork(found.model, found.network, found.preprocess, found.classes, _blocks(found))
+            checkpoint = load_checkpoint(folder)
+            return TimedNetwork(
+                checkpoint.model,
+                checkpoint.network,
+                checkpoint.preprocess,
+                checkpoint.classes,
+                _blocks(checkpoint),
+            )
 
         return context.counted(key, lambda: context.recent.get(f"network {key}", make), timed)
 
@@ -84,8 +90,8 @@ class CheckpointSource(NetworkSource[CheckpointSettings]):
         return None
 
 
-def _blocks(found: "Checkpoint") -> tuple[str, ...]:
-    return backbone(found.network.backbone).blocks
+def _blocks(checkpoint: "Checkpoint") -> tuple[str, ...]:
+    return backbone(checkpoint.network.backbone).blocks
 
 
 def _loaded(folder: Path, settings: CheckpointSettings, data: ImageData) -> "Checkpoint":
@@ -96,11 +102,11 @@ def _loaded(folder: Path, settings: CheckpointSettings, data: ImageData) -> "Che
     """
     from core.models.checkpoint import load_checkpoint
 
-    found = load_checkpoint(folder)
-    if found.classes != data.classes:
+    checkpoint = load_checkpoint(folder)
+    if checkpoint.classes != data.classes:
         raise EspalierError(
-            f"The checkpoint {settings.path} was made for other classes ({', '.join(found.classes[:4])}, …) "
+            f"The checkpoint {settings.path} was made for other classes ({', '.join(checkpoint.classes[:4])}, …) "
             f"than the data set has ({', '.join(data.classes[:4])}, …).",
             "Choose the data set that it was trained on.",
         )
-    return found
+    return checkpoint

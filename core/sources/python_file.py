@@ -51,4 +51,6 @@ class PythonFileSource(NetworkSource[PythonSettings]):
     def forecast(self, settings: PythonSettings, context: ForecastContext) -> StageForecast:
         if isinstance(context.data, str):
             return context.unknown(context.data)
-        return forecast_of(open_python(settings, context.base, TrustList.default()), context, known=False)
+        return forecast_of(
+            open_python(settings, context.base, TrustList.default()), context, weights_known=False
+        )

@@ -27,9 +27,9 @@ class AsGiven(DeploymentStage[AsGivenParams]):
     keeps_shape = True
 
     def forecast(
-        self, settings: AsGivenParams, same: Forecast, given: StageForecast, context: ForecastContext
+        self, settings: AsGivenParams, unchanged: Forecast, previous: StageForecast, context: ForecastContext
     ) -> StageForecast:
-        return StageForecast(same, given.key, layers=given.layers)
+        return StageForecast(unchanged, previous.key, layers=previous.layers)
 
     def coverage(self) -> tuple[CoverageCase, ...]:
         return ()  # it compresses nothing

@@ -4,9 +4,9 @@ Two families. A *model stage* takes a PyTorch network and returns a new one. A *
 takes an ONNX file and writes a new one, in the tool child. Neither keeps state between runs.
 Readable without torch; stages import it inside `run` and `forecast`.
 
-Whatever others want to know of a stage (forecasts, tables, causes, the window, coverage) they ask the
-stage; nobody looks at its kind. Every answer has a default here, so that a new stage gives `run` or `deploy`
-and what it knows better.
+Everything that depends on the technique (forecasts, remarks in tables, fixes, coverage) is a method of the
+stage; no other code branches on its kind. Every such method has a default here, so that a new stage
+implements `run` or `deploy` and overrides only what differs.
 """
 
 from abc import ABC, abstractmethod
@@ -44,7 +44,7 @@ class Stage(ABC, Generic[S]):
         id: stable name in pipeline files.
         version: raised when the same settings give another result; part of the cache key.
         group: heading in the palette. icon: its picture there and on its card.
-        effect: what it does to what it is given; `core.document.order_rules` orders stages by it. "weights" trains;
+        effect: what it does to its input; `core.document.order_rules` orders stages by it. "weights" trains;
             "structure" removes channels or layers; "ranks" splits layers into factors; "zeros" and
             "codebook" leave constraints; "quantized" trains on the INT8 grid; "file" goes on to
             the exported file, "as-given" leaves it as it is.
@@ -66,7 +66,7 @@ class Stage(ABC, Generic[S]):
     overrides: ClassVar[Mapping[ScanKind, str]] = MappingProxyType({})
     causes: ClassVar[tuple[str, ...]] = ()
 
-    def check(self, settings: S, given: NetworkFacts) -> list[Problem]:
+    def check(self, settings: S, facts: NetworkFacts) -> list[Problem]:
         """Everything that would stop this stage, found before work starts."""
         return []
 
@@ -99,22 +99,22 @@ class Stage(ABC, Generic[S]):
         return None
 
     def bytes_per_weight(self, settings: S) -> tuple[int, int] | None:
-        """What a convolution's and a linear layer's weight take in its file; None: the run can tell."""
+        """Bytes of a convolution's and of a linear layer's weight in its file; None: unknown until the run."""
         return None
 
     def forecast(
-        self, settings: S, same: Forecast, given: StageForecast, context: ForecastContext
+        self, settings: S, unchanged: Forecast, previous: StageForecast, context: ForecastContext
     ) -> StageForecast:
-        """What it would leave, from what is known before it; unless it says more, only the run can tell.
+        """What it would give, from the forecast before it; by default unknown until the run.
 
         Args:
-            same: what is known before, as if this stage changed nothing. Parameters are known in it.
-            given: what is known before. Its network is there for a model stage.
+            unchanged: the forecast if this stage changed nothing. Its parameters are known.
+            previous: the forecast before the stage. It holds a network where this is a model stage.
 
         Raises:
             EspalierError: when the settings cannot be met.
         """
-        return unknown(same)
+        return unknown(unchanged)
 
     def remark(self, facts: Mapping[str, Any]) -> str:
         """What stands beside its name in tables, by the facts in its report; empty ones where a report keeps none."""
@@ -159,17 +159,21 @@ class ModelStage(Stage[S]):
         return None if self.effect in ("quantized", "codebook") else FLOAT32
 
     def forecast(
-        self, settings: S, same: Forecast, given: StageForecast, context: ForecastContext
+        self, settings: S, unchanged: Forecast, previous: StageForecast, context: ForecastContext
     ) -> StageForecast:
-        """The same network where it keeps the shape; else only the run can tell."""
+        """The same network where it keeps the shape; else unknown until the run."""
         if not self.keeps_shape:
-            return unknown(same)
+            return unknown(unchanged)
         if self.half_artefact:
-            same = replace(same, remark="A float16 file of half the size comes beside it.")
+            unchanged = replace(unchanged, remark="A float16 file of half the size comes beside it.")
         in_file = self.bytes_per_weight(settings)
         if in_file != FLOAT32:
-            same = stored(same, given, in_file)
-        after = replace(given, forecast=same) if self.leaves_weights(settings) else trained(same, given)
+            unchanged = stored(unchanged, previous, in_file)
+        after = (
+            replace(previous, forecast=unchanged)
+            if self.leaves_weights(settings)
+            else trained(unchanged, previous)
+        )
         return after if in_file == FLOAT32 else replace(after, layers=None)
 
 
@@ -183,9 +187,9 @@ class DeploymentStage(Stage[S]):
         """Write `context.target` from the ONNX file `source`, which stays as it is."""
 
     def forecast(
-        self, settings: S, same: Forecast, given: StageForecast, context: ForecastContext
+        self, settings: S, unchanged: Forecast, previous: StageForecast, context: ForecastContext
     ) -> StageForecast:
-        """The same network, stored otherwise, where it keeps the shape; else only the run can tell."""
+        """The same network, stored otherwise, where it keeps the shape; else unknown until the run."""
         if not self.keeps_shape:
-            return unknown(same)
-        return StageForecast(stored(same, given, self.bytes_per_weight(settings)), given.key)
+            return unknown(unchanged)
+        return StageForecast(stored(unchanged, previous, self.bytes_per_weight(settings)), previous.key)

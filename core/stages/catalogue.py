@@ -46,5 +46,5 @@ if len(STAGES) != len(_ALL):
 
 
 def remark_on(kind: str, facts: Mapping[str, Any]) -> str:
-    """What stands beside a stage's name in tables, by its report; "" for what is no stage of the catalogue."""
+    """The remark beside a stage's name in tables, from its report's facts; "" for an unknown kind."""
     return STAGES[kind].remark(facts) if kind in STAGES else ""

@@ -1,4 +1,4 @@
-"""What a running stage is given. Readable without torch."""
+"""The inputs of a running stage. Readable without torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """What a running stage is given.
+    """The inputs of a running model stage.
 
     Attributes:
-        key: what made the result, hashed; seeds every draw together with `seed`.
+        key: hash of everything that the result depends on; with `seed` it seeds every random draw.
         scratch: folder for resume states; emptied when the stage is done.
         reference: loads another network by the reference in a setting (a teacher).
-        on_fraction: told the done part of the stage's own work, 0…1.
+        on_fraction: called with the done part of the stage's own work, 0…1.
         balance: `DataSettings.balance`, for the training images.
     """
 
@@ -61,7 +61,7 @@ class StageContext:
 
 @dataclass(frozen=True, slots=True)
 class DeployContext:
-    """What a running deployment stage is given.
+    """The inputs of a running deployment stage.
 
     Attributes:
         target: the .onnx file to write.

@@ -154,7 +154,7 @@ class Distil(ModelStage[DistilParams]):
             CoverageCase("distil-relation", "Distillation, relation", {**taught, **relations}),
         )
 
-    def check(self, settings: DistilParams, given: NetworkFacts) -> list[Problem]:
+    def check(self, settings: DistilParams, facts: NetworkFacts) -> list[Problem]:
         problems = []
         weights = ("alpha", "hints", "attention", "rkd_distance", "rkd_angle")
         if not any(getattr(settings, name) for name in weights):

@@ -107,7 +107,7 @@ class Candidate:
 
     path: str
     method: str
-    ways: "Factorisation"
+    factorisation: "Factorisation"
     places: "Places"
     params: int
     macs: int
@@ -116,11 +116,11 @@ class Candidate:
         """The ranks that keep `energy`."""
         from core.surgery.low_rank import rank_for
 
-        return tuple(rank_for(kept, energy, multiple) for kept in self.ways.energy)
+        return tuple(rank_for(kept, energy, multiple) for kept in self.factorisation.energy)
 
     def costs(self, energy: float, multiple: int) -> tuple[int, int] | None:
         """Parameters and MACs of the factors; None where either is no smaller than the layer's."""
-        params, macs = self.ways.costs(self.ranks(energy, multiple), self.places)
+        params, macs = self.factorisation.costs(self.ranks(energy, multiple), self.places)
         return (params, macs) if params < self.params and macs < self.macs else None
 
 
@@ -137,15 +137,19 @@ class Factorise(ModelStage[FactoriseParams]):
         return settings.training.epochs
 
     def forecast(
-        self, settings: FactoriseParams, same: Forecast, given: StageForecast, context: ForecastContext
+        self,
+        settings: FactoriseParams,
+        unchanged: Forecast,
+        previous: StageForecast,
+        context: ForecastContext,
     ) -> StageForecast:
         if settings.choose == "budget":
             return unknown(
-                same,
+                unchanged,
                 f"About {settings.budget:.0%} of the parameters of the layers in question stay; "
                 "their ranks follow from the trained weights.",
             )
-        return unknown(same, "The ranks follow from the trained weights: known after the run.")
+        return unknown(unchanged, "The ranks follow from the trained weights: known after the run.")
 
     def coverage(self) -> tuple[CoverageCase, ...]:
         spatial = {"budget": 0.5, "convolutions": "spatial"}
@@ -176,23 +180,23 @@ def factorise_network(
         Layers replaced: `path`, `method`, `ranks` and `full` ones, `params` and `macs` [before,
         after], `energy` kept; layers left alone with the reason; notes.
     """
-    found, skipped = _candidates(model.cpu(), size, settings, context)
-    energy = settings.energy if settings.choose == "energy" else _meet(found, settings)
+    candidates, skipped = _candidates(model.cpu(), size, settings, context)
+    energy = settings.energy if settings.choose == "energy" else _energy_for_budget(candidates, settings)
     rows = []
-    for candidate in found:
+    for candidate in candidates:
         ranks, costs = candidate.ranks(energy, settings.round_to), candidate.costs(energy, settings.round_to)
         if costs is None:
             skipped.append((candidate.path, _no_gain(candidate, ranks)))
             continue
         parent, _, name = candidate.path.rpartition(".")
-        model.get_submodule(parent).register_module(name, candidate.ways.factors(ranks))
+        model.get_submodule(parent).register_module(name, candidate.factorisation.factors(ranks))
         rows.append({
             "path": candidate.path, "method": candidate.method, "ranks": list(ranks),
-            "full": [len(kept) for kept in candidate.ways.energy],
+            "full": [len(kept) for kept in candidate.factorisation.energy],
             "params": [candidate.params, costs[0]], "macs": [candidate.macs, costs[1]],
-            "energy": min(float(kept[rank - 1]) for kept, rank in zip(candidate.ways.energy, ranks, strict=True)),
+            "energy": min(float(kept[rank - 1]) for kept, rank in zip(candidate.factorisation.energy, ranks, strict=True)),
         })  # fmt: skip
-    return rows, skipped, _notes(rows, found, settings)
+    return rows, skipped, _notes(rows, candidates, settings)
 
 
 def _candidates(
@@ -204,11 +208,11 @@ def _candidates(
     from core.surgery.low_rank import Tucker, TwoFactors, costs_of, find_places, reason_against
 
     layers, skipped = weight_layers(model, settings.protected, settings.first_layer)
-    places = find_places(model, list(layers), size)
-    found = []
+    layer_places = find_places(model, list(layers), size)
+    candidates = []
     for path, layer in layers.items():
         context.control.checkpoint()
-        if path not in places:
+        if path not in layer_places:
             reason = "the network does not use it"
         elif path.partition(".")[0] == "head" and not settings.classifier:
             reason = "part of the classifier, which these settings leave whole"
@@ -221,44 +225,46 @@ def _candidates(
             continue
         large = isinstance(layer, nn.Conv2d) and max(layer.kernel_size) > 1
         method = settings.convolutions if large else "svd"
-        ways = Tucker(layer) if method == "tucker" else TwoFactors(layer)
-        found.append(Candidate(path, method, ways, places[path], *costs_of(layer, places[path])))
-    return found, skipped
+        factorisation = Tucker(layer) if method == "tucker" else TwoFactors(layer)
+        candidates.append(
+            Candidate(path, method, factorisation, layer_places[path], *costs_of(layer, layer_places[path]))
+        )
+    return candidates, skipped
 
 
-def _meet(found: list[Candidate], settings: FactoriseParams) -> float:
+def _energy_for_budget(candidates: list[Candidate], settings: FactoriseParams) -> float:
     """The largest energy whose factors, with the layers that stay, are within the budget of parameters.
 
     The number of parameters never falls where the energy rises, so halving an interval finds it.
     """
-    budget = settings.budget * sum(candidate.params for candidate in found)
+    budget = settings.budget * sum(candidate.params for candidate in candidates)
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _params_at(found, middle, settings) <= budget else (low, middle)
+        low, high = (middle, high) if _params_at(candidates, middle, settings) <= budget else (low, middle)
     return low
 
 
-def _params_at(found: list[Candidate], energy: float, settings: FactoriseParams) -> int:
-    costs = [(candidate, candidate.costs(energy, settings.round_to)) for candidate in found]
+def _params_at(candidates: list[Candidate], energy: float, settings: FactoriseParams) -> int:
+    costs = [(candidate, candidate.costs(energy, settings.round_to)) for candidate in candidates]
     return sum(candidate.params if cost is None else cost[0] for candidate, cost in costs)
 
 
 def _no_gain(candidate: Candidate, ranks: "Ranks") -> str:
-    params, macs = candidate.ways.costs(ranks, candidate.places)
+    params, macs = candidate.factorisation.costs(ranks, candidate.places)
     full = " and ".join(
-        f"{rank} of {len(kept)}" for rank, kept in zip(ranks, candidate.ways.energy, strict=True)
+        f"{rank} of {len(kept)}" for rank, kept in zip(ranks, candidate.factorisation.energy, strict=True)
     )
     if params >= candidate.params:
         return f"rank {full}: {params} parameters in place of {candidate.params}, no fewer"
     return f"rank {full}: {macs} MACs in place of {candidate.macs}, no fewer"
 
 
-def _notes(rows: list[dict[str, Any]], found: list[Candidate], settings: FactoriseParams) -> list[str]:
-    before = sum(candidate.params for candidate in found)
+def _notes(rows: list[dict[str, Any]], candidates: list[Candidate], settings: FactoriseParams) -> list[str]:
+    before = sum(candidate.params for candidate in candidates)
     after = before - sum(row["params"][0] - row["params"][1] for row in rows)
     notes = [
-        f"{len(rows)} of {len(found)} layers factorised: {before} parameters became {after} "
+        f"{len(rows)} of {len(candidates)} layers factorised: {before} parameters became {after} "
         f"({100 * after / max(before, 1):.1f} %).",
     ]
     if rows:

@@ -81,27 +81,27 @@ def run_training(
 
 
 def _keeping_constraints(model: "nn.Module", hooks: "Hooks | None") -> "Hooks | None":
-    """The hooks, and after them what keeps the network's zeros and shared values as they are now."""
+    """The hooks, followed by those that keep the network's zeros and shared values as they are now."""
     from core.models.constraints import constraint_keeper
     from core.training.loop import Hooks
 
     keep = constraint_keeper(model)
     if keep is None:
         return hooks
-    given = hooks or Hooks()
+    stage_hooks = hooks or Hooks()
     return replace(
-        given,
-        after_backward=_one_after_the_other(given.after_backward, keep.after_backward),
-        after_step=_one_after_the_other(given.after_step, keep.after_step),
+        stage_hooks,
+        after_backward=_call_both(stage_hooks.after_backward, keep.after_backward),
+        after_step=_call_both(stage_hooks.after_step, keep.after_step),
     )
 
 
-def _one_after_the_other(
-    first: Callable[["nn.Module"], None] | None, second: Callable[["nn.Module"], None]
+def _call_both(
+    first_hook: Callable[["nn.Module"], None] | None, second_hook: Callable[["nn.Module"], None]
 ) -> Callable[["nn.Module"], None]:
     def both(model: "nn.Module") -> None:
-        if first is not None:
-            first(model)
-        second(model)
+        if first_hook is not None:
+            first_hook(model)
+        second_hook(model)
 
     return both

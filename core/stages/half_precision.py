@@ -67,9 +67,9 @@ class HalfPrecision(DeploymentStage[HalfPrecisionParams]):
         from core.deploy.quantization.half import answers, convert
 
         files = {"source": str(source), "target": str(context.target), "cautious": cautious}
-        kept = context.job(convert, files)["kept"]
+        kept_operators = context.job(convert, files)["kept"]
         if result is not None:
-            result.facts["kept"] = kept
-            result.skipped += [(f"{count} × {op}", "kept in float32") for op, count in kept.items()]
+            result.facts["kept"] = kept_operators
+            result.skipped += [(f"{count} × {op}", "kept in float32") for op, count in kept_operators.items()]
         arguments = {**context.data.as_plain(), "path": str(context.target)}
         return bool(context.job(answers, arguments)["finite"])

@@ -1,7 +1,7 @@
-"""A latency that decides how many channels stay: the stage says what it asks, the engine measures.
+"""A latency that decides how many channels stay: the stage declares the target, the engine measures.
 
-`core.engine.latency_search` looks for the widths before the stage runs; what it finds takes the target's
-place in the stage's settings, and so enters its cache key. Readable without torch.
+`core.engine.latency_search` searches the widths before the stage runs; they replace the target in the
+stage's settings, and so enter its cache key. Readable without torch.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LatencyTarget:
-    """What a stage with these settings asks.
+    """The target of a stage with these settings, and the functions that the search for it needs.
 
     Attributes:
         share: of the latency before that is to stay.
-        look: what can go from a network of a run, which it may change.
+        prunable: what can go from a network of a run, which it may change.
         plan: what goes from it, so that another share is left of a cost.
         cut: a network without numbers, the side of its images in pixels, the class names of its residual
             blocks and the channels that each group keeps → the network with so many.
@@ -31,7 +31,7 @@ class LatencyTarget:
     """
 
     share: float
-    look: "Callable[[ImageClassifier, StageContext], PrunableGroups]"
+    prunable: "Callable[[ImageClassifier, StageContext], PrunableGroups]"
     plan: "Callable[[PrunableGroups, float, Cost], Plan]"
     cut: "Callable[[ImageClassifier, int, tuple[str, ...], Mapping[str, int]], ImageClassifier]"
     settled: Callable[[Mapping[str, float]], Params]

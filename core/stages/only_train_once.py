@@ -124,20 +124,26 @@ class OnlyTrainOnce(ModelStage[OnlyTrainOnceParams]):
         return settings.training.epochs
 
     def forecast(
-        self, settings: OnlyTrainOnceParams, same: Forecast, given: StageForecast, context: ForecastContext
+        self,
+        settings: OnlyTrainOnceParams,
+        unchanged: Forecast,
+        previous: StageForecast,
+        context: ForecastContext,
     ) -> StageForecast:
         if not settings.training.epochs:
-            return replace(given, forecast=same)
+            return replace(previous, forecast=unchanged)
         share = f"{settings.target_group_sparsity:.0%}"
-        return unknown(same, f"About {share} of the channels go; which layers lose them, training decides.")
+        return unknown(
+            unchanged, f"About {share} of the channels go; which layers lose them, training decides."
+        )
 
     def coverage(self) -> tuple[CoverageCase, ...]:
         settings = {"target_group_sparsity": 0.3, "warm_up": 0.0}
         return (CoverageCase("only-train-once", "Only-Train-Once", settings, "params"),)
 
-    def check(self, settings: OnlyTrainOnceParams, given: NetworkFacts) -> list[Problem]:
-        taken = settings.warm_up + settings.projection
-        if taken <= _LONGEST:
+    def check(self, settings: OnlyTrainOnceParams, facts: NetworkFacts) -> list[Problem]:
+        both_phases = settings.warm_up + settings.projection
+        if both_phases <= _LONGEST:
             return []
         return [Problem(
             f"Expected warm-up and projection to take at most {_LONGEST:g} of the training together, "
@@ -159,19 +165,22 @@ class OnlyTrainOnce(ModelStage[OnlyTrainOnceParams]):
         images = _images(context)
         full, before = _logits(model, images), count(model, context.preprocess.size)
         zeros = remove_zero_channels(model, groups)
-        apart = _compared(full, _logits(model, images))
+        difference = _largest_difference(full, _logits(model, images))
         model.to(context.device)
         layers = [_row(group, channels) for group, channels in zip(groups, zeros, strict=True)]
-        channels, gone = sum(group.units for group in groups), sum(len(each) for each in zeros)
+        channels, zero_count = (
+            sum(group.units for group in groups),
+            sum(len(channels_at_zero) for channels_at_zero in zeros),
+        )
         result.facts |= {
-            "layers": layers, "groups": channels, "zero_groups": gone, "group_sparsity": gone / channels,
-            "max_logit_difference": apart, "full_params": before.params, "full_macs": before.macs,
+            "layers": layers, "groups": channels, "zero_groups": zero_count, "group_sparsity": zero_count / channels,
+            "max_logit_difference": difference, "full_params": before.params, "full_macs": before.macs,
             "steps_to_target": optimiser.end,
         }  # fmt: skip
         result.notes.append(
-            f"{gone} of {channels} channels went to zero ({gone / channels:.1%}, asked for "
+            f"{zero_count} of {channels} channels went to zero ({zero_count / channels:.1%}, asked for "
             f"{settings.target_group_sparsity:.1%}) and were taken out; full and slim network differ by "
-            f"at most {apart:.1g} in a logit."
+            f"at most {difference:.1g} in a logit."
         )
         return result
 
@@ -193,21 +202,21 @@ def _groups(
 
     size = context.preprocess.size
     blocks = backbone(context.network.backbone).blocks
-    found, skipped = channel_groups(model, size, blocks, settings.scope)
-    groups, others = zero_invariant(model, size, found)
-    skipped += others
+    candidate_groups, skipped = channel_groups(model, size, blocks, settings.scope)
+    groups, rejected = zero_invariant(model, size, candidate_groups)
+    skipped += rejected
     if not groups:
         reasons = "; ".join(sorted({reason for _, reason in skipped})) or "it has no hidden channels"
         raise EspalierError(
             f"This network has no channels that can go without a trace: {reasons}.",
             "Choose another scope, or prune channels by their norm instead.",
         )
-    alike = [torch.zeros(group.units) for group in groups]
-    wanted, round_to = settings.target_group_sparsity, settings.round_to
-    if not any(bool(mask.any()) for mask in choose_redundant(alike, wanted, round_to)):
+    equal_scores = [torch.zeros(group.units) for group in groups]
+    sparsity, round_to = settings.target_group_sparsity, settings.round_to
+    if not any(bool(mask.any()) for mask in choose_redundant(equal_scores, sparsity, round_to)):
         widest = max(group.units for group in groups)
         raise EspalierError(
-            f"A group sparsity of {wanted:g} takes no channel out of {sum(len(each) for each in alike)} "
+            f"A group sparsity of {sparsity:g} takes no channel out of {sum(len(scores) for scores in equal_scores)} "
             f"(the widest layer has {widest}) when multiples of {round_to} stay.",
             "Raise the group sparsity, or lower 'Round to'.",
         )
@@ -217,32 +226,32 @@ def _groups(
 def _train(
     result: StageResult, groups: "list[ChannelGroup]", settings: OnlyTrainOnceParams, context: StageContext
 ) -> "DHSPG":
-    """Train until the redundant groups are zero and on; the optimiser knows which they are."""
+    """Train until the redundant groups are zero, and to the end; the optimiser holds which they are."""
     from core.surgery.dhspg import DHSPG
     from core.surgery.zero_groups import layer_groups
     from core.training.loop import Hooks, make_optimiser
 
-    model, made = result.model, list["DHSPG"]()
+    model, optimisers = result.model, list["DHSPG"]()
     total = settings.training.epochs * _steps(settings, context)
     start = round(settings.warm_up * total)
     end = max(start + 1, round((settings.warm_up + settings.projection) * total))
 
     def optimiser(parameters: "list[nn.Parameter]", training: TrainingSettings) -> "DHSPG":
         layers = [layer_groups(model, group) for group in groups]
-        made.append(DHSPG(
+        optimisers.append(DHSPG(
             make_optimiser(parameters, training), layers, settings.target_group_sparsity, range(start, end),
             settings.round_to, settings.epsilon, settings.compare == "layer",
         ))  # fmt: skip
-        return made[-1]
+        return optimisers[-1]
 
-    hooks = Hooks(optimiser=optimiser, eligible=lambda: made[-1].reached)
+    hooks = Hooks(optimiser=optimiser, eligible=lambda: optimisers[-1].reached)
     result.add_training(run_training(model, settings.training, context, hooks=hooks))
-    if not made[-1].reached:
-        made[-1].finish()
+    if not optimisers[-1].reached:
+        optimisers[-1].finish()
         result.notes.append(
             "Training ended before all redundant channels had reached zero; the rest were put there at once."
         )
-    return made[-1]
+    return optimisers[-1]
 
 
 def _steps(settings: OnlyTrainOnceParams, context: StageContext) -> int:
@@ -270,19 +279,19 @@ def _logits(model: "nn.Module", images: "Tensor") -> "Tensor":
         return model.cpu().eval()(images)
 
 
-def _compared(full: "Tensor", slim: "Tensor") -> float:
+def _largest_difference(full: "Tensor", slim: "Tensor") -> float:
     """The largest difference of a logit.
 
     Raises:
         EspalierError: when it is more than rounding explains.
     """
-    apart = float((full - slim).abs().max())
-    if not apart <= _TOLERANCE * max(1.0, float(full.abs().max())):
+    difference = float((full - slim).abs().max())
+    if not difference <= _TOLERANCE * max(1.0, float(full.abs().max())):
         raise EspalierError(
-            f"The slim network gives other answers than the full one with its zeros (largest difference {apart:.2g}).",
+            f"The slim network gives other answers than the full one with its zeros (largest difference {difference:.2g}).",
             "Choose the scope 'block-internal', and please report this network.",
         )
-    return apart
+    return difference
 
 
 def _row(group: "ChannelGroup", zeros: list[int]) -> dict[str, Any]:

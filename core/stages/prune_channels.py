@@ -224,7 +224,7 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
     def epochs(self, settings: PruneChannelsParams) -> float:
         return (settings.steps - 1) * settings.step_epochs + settings.training.epochs
 
-    def check(self, settings: PruneChannelsParams, given: NetworkFacts) -> list[Problem]:
+    def check(self, settings: PruneChannelsParams, facts: NetworkFacts) -> list[Problem]:
         from core.models.catalogue import BACKBONES
 
         problems = []
@@ -232,15 +232,15 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
             own_ratios(settings.own_ratios)
         except EspalierError as error:
             problems.append(Problem(error.message, error.advice, ("own_ratios",)))
-        known = given.structure()
-        if settings.scope == "block-internal" and known is not None and not known[1]:
+        structure = facts.structure()
+        if settings.scope == "block-internal" and structure is not None and not structure[1]:
             problems.append(Problem(
-                f"{known[0]} has no residual blocks to prune inside of.",
+                f"{structure[0]} has no residual blocks to prune inside of.",
                 "Choose the scope 'whole-groups'.", ("scope",),
             ))  # fmt: skip
-        if given.network is None or given.network.backbone not in BACKBONES:
+        if facts.network is None or facts.network.backbone not in BACKBONES:
             return problems
-        chosen = BACKBONES[given.network.backbone]
+        chosen = BACKBONES[facts.network.backbone]
         if settings.importance == "batch-norm" and set(chosen.blocks) & set(_LAYER_NORM_BLOCKS):
             problems.append(Problem(
                 f"{chosen.title} has layer norms and no batch norms, whose scales the importance 'batch-norm' ranks by.",
@@ -249,12 +249,16 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
         return problems
 
     def forecast(
-        self, settings: PruneChannelsParams, same: Forecast, given: StageForecast, context: ForecastContext
+        self,
+        settings: PruneChannelsParams,
+        unchanged: Forecast,
+        previous: StageForecast,
+        context: ForecastContext,
     ) -> StageForecast:
-        return forecast_pruning(settings, same, given, context)
+        return forecast_pruning(settings, unchanged, previous, context)
 
     def latency_target(self, settings: PruneChannelsParams) -> LatencyTarget | None:
-        """With the target 'latency'; what is found becomes the ratio of every layer."""
+        """With the target 'latency'; the search replaces it by a ratio for every layer."""
         if settings.target != "latency":
             return None
 
@@ -269,11 +273,11 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
             return cut(shape, size, blocks, settings.scope, settings.prune_fem, kept)
 
         def settled(ratios: Mapping[str, float]) -> PruneChannelsParams:
-            own = ", ".join(f"{path}={ratio:.6f}" for path, ratio in ratios.items())
-            return settings.model_copy(update={"target": "ratio", "own_ratios": own})
+            own_ratios = ", ".join(f"{path}={ratio:.6f}" for path, ratio in ratios.items())
+            return settings.model_copy(update={"target": "ratio", "own_ratios": own_ratios})
 
         return LatencyTarget(
-            settings.latency, lambda model, run: look_in(model, settings, run), plan, cut, settled
+            settings.latency, lambda model, run: prunable_in_run(model, settings, run), plan, cut, settled
         )
 
     def fix(self, cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:
@@ -293,11 +297,11 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
         result = StageResult(model)
         total, start = max(self.epochs(settings), 1), None
         share = settings.step_epochs / total
-        between = settings.training.model_copy(update={"epochs": settings.step_epochs})
+        training_between = settings.training.model_copy(update={"epochs": settings.step_epochs})
         for step in range(1, settings.steps):
             start = _prune(model, settings, context, step, start)[0].start
             part = context.part((step - 1) * share, share)
-            result.add_training(run_training(model, between, part, phase=f"step-{step}"))
+            result.add_training(run_training(model, training_between, part, phase=f"step-{step}"))
             if result.cut_at is not None:  # a person wants the result now
                 break
         _report(result, settings, *_prune(model, settings, context, settings.steps, start))
@@ -315,14 +319,14 @@ def _prune(
     from core.surgery.budget import apply
 
     context.phase("prune", "Pruning channels")
-    prunable = look_in(model, settings, context, step, start)
-    chosen = prunable.plan(settings, step / settings.steps)
-    apply(prunable.groups, chosen)
+    prunable = prunable_in_run(model, settings, context, step, start)
+    plan = prunable.plan(settings, step / settings.steps)
+    apply(prunable.groups, plan)
     recalibrate(model, context, settings.batch_norm_batches, settings.training.batch_size)
-    return prunable, chosen
+    return prunable, plan
 
 
-def look_in(
+def prunable_in_run(
     model: "ImageClassifier",
     settings: PruneChannelsParams,
     context: StageContext,

@@ -20,43 +20,45 @@ _MEASURING = "Which widths meet a latency is known once this machine has been me
 
 
 def forecast_pruning(
-    settings: Any, same: Forecast, given: StageForecast, context: ForecastContext
+    settings: Any, unchanged: Forecast, previous: StageForecast, context: ForecastContext
 ) -> StageForecast:
-    """As `Stage.forecast`. Exact where the plan does not depend on weights that nobody knows yet."""
-    exact = _exact(settings, given)
-    prunable, asked = _prunable_groups(settings, given, context, exact)
+    """As `Stage.forecast`. Exact where the plan does not depend on weights that are not trained yet."""
+    exact = _exact(settings, previous)
+    prunable, ranking_key = _prunable_groups(settings, previous, context, exact)
     latency: Cost | None = None
     if settings.target == "latency":
         milliseconds = context.layer_times()
         if milliseconds is None:
             return StageForecast(
-                Forecast(same.id, same.before, measuring=given.build is not None, remark=_MEASURING)
+                Forecast(
+                    unchanged.id, unchanged.before, measuring=previous.build is not None, remark=_MEASURING
+                )
             )
         latency = prunable.latency_share(milliseconds)
     prunable, plan = _planned(settings, prunable, latency)
-    besides = (same.bytes or 0) - 4 * (same.params or 0)
-    known = replace(
-        same, params=plan.params, macs=plan.macs, bytes=4 * plan.params + besides,
-        sure=same.sure if exact else "about", remark="" if exact else _why_about(settings),
+    other_bytes = (unchanged.bytes or 0) - 4 * (unchanged.params or 0)
+    forecast = replace(
+        unchanged, params=plan.params, macs=plan.macs, bytes=4 * plan.params + other_bytes,
+        sure=unchanged.sure if exact else "about", remark="" if exact else _why_about(settings),
     )  # fmt: skip
-    return _after(settings, known, given, context, (prunable, plan, asked))
+    return _after(settings, forecast, previous, context, (prunable, plan, ranking_key))
 
 
-def _exact(settings: Any, given: StageForecast) -> bool:
-    """Whether the plan will be the run's: it follows from the settings alone, or from weights that are there."""
-    return _even(settings) or _reads_weights(settings, given)
+def _exact(settings: Any, previous: StageForecast) -> bool:
+    """Whether the run will make the same plan: it depends on the settings alone, or on weights that exist."""
+    return _uniform_ratio(settings) or _reads_weights(settings, previous)
 
 
-def _even(settings: Any) -> bool:
+def _uniform_ratio(settings: Any) -> bool:
     return bool(settings.ranking == "uniform" and settings.target == "ratio")
 
 
-def _reads_weights(settings: Any, given: StageForecast) -> bool:
+def _reads_weights(settings: Any, previous: StageForecast) -> bool:
     """Whether the weights that the run will rank by can be read now."""
     on_images = settings.importance in (*_ON_IMAGES, "feature-map-rank", "random")
-    if _even(settings) or on_images or settings.steps > 1 or not given.fresh:
+    if _uniform_ratio(settings) or on_images or settings.steps > 1 or not previous.fresh:
         return False
-    return network_of(given).weights is not None
+    return network_of(previous).weights is not None
 
 
 def _planned(settings: Any, prunable: PrunableGroups, latency: Cost | None) -> "tuple[PrunableGroups, Plan]":
@@ -71,57 +73,59 @@ def _planned(settings: Any, prunable: PrunableGroups, latency: Cost | None) -> "
 
 def _after(
     settings: Any,
-    known: Forecast,
-    given: StageForecast,
+    forecast: Forecast,
+    previous: StageForecast,
     context: ForecastContext,
-    chosen: "tuple[PrunableGroups, Plan, str]",
+    plan_and_key: "tuple[PrunableGroups, Plan, str]",
 ) -> StageForecast:
     """The forecast, and the network that later stages would receive."""
     from core.surgery.groups import Counts
 
-    prunable, plan, asked = chosen
+    prunable, plan, ranking_key = plan_and_key
     kept = plan.kept_channels
-    key = make_key({"before": given.key, "kept": kept})
+    key = make_key({"before": previous.key, "kept": kept})
 
     def make() -> Network:
         from core.surgery.shapes import cut
 
-        old = network_of(given)
-        model = cut(old.model, old.size, old.blocks, settings.scope, settings.prune_fem, kept)
-        return replace(old, model=model, weights=None)
+        network = network_of(previous)
+        model = cut(network.model, network.size, network.blocks, settings.scope, settings.prune_fem, kept)
+        return replace(network, model=model, weights=None)
 
     after = replace(_narrower(prunable, plan), start=OriginalSize(Counts(plan.params, plan.macs), kept))
     return StageForecast(
-        known, key, False, lambda: context.recent.get(f"network {key}", make), {asked: after},
+        forecast, key, False, lambda: context.recent.get(f"network {key}", make), {ranking_key: after},
         layers=lambda: prunable.costs.layers(kept),
     )  # fmt: skip
 
 
 def _prunable_groups(
-    settings: Any, given: StageForecast, context: ForecastContext, exact: bool
+    settings: Any, previous: StageForecast, context: ForecastContext, exact: bool
 ) -> tuple[PrunableGroups, str]:
-    """What can go, and what was asked: found once for a network, a scope and an importance."""
+    """The prunable channels and the key of their ranking; cached per network, scope and importance."""
     from core.surgery.shapes import blank_images, even_scores, zeroed
 
-    weights = network_of(given).weights if exact and not _even(settings) else None
+    weights = network_of(previous).weights if exact and not _uniform_ratio(settings) else None
     importance = "l1" if settings.importance in _ON_IMAGES else settings.importance
-    alike = importance if weights or importance in _PARTIAL else "l1"
-    asked = make_key({"scope": settings.scope, "fem": settings.prune_fem, "importance": alike})
-    if asked in given.widths:
-        return cast("PrunableGroups", given.widths[asked]), asked
+    importance_used = importance if weights or importance in _PARTIAL else "l1"
+    ranking_key = make_key(
+        {"scope": settings.scope, "fem": settings.prune_fem, "importance": importance_used}
+    )
+    if ranking_key in previous.widths:
+        return cast("PrunableGroups", previous.widths[ranking_key]), ranking_key
 
     def find() -> PrunableGroups:
-        shape = network_of(given)
+        shape = network_of(previous)
         model = weights() if weights else zeroed(shape.model)
-        wanted = settings.model_copy(update={"importance": alike})
-        found = find_prunable_groups(
-            model, shape.size, wanted, shape.blocks, batches=blank_images(shape.size)
+        forecast_settings = settings.model_copy(update={"importance": importance_used})
+        prunable = find_prunable_groups(
+            model, shape.size, forecast_settings, shape.blocks, batches=blank_images(shape.size)
         )
-        model.to("meta")  # groups name parameters; nobody asks for their numbers again
-        return found if weights else replace(found, scores=even_scores(found.groups))
+        model.to("meta")  # groups hold parameters, whose values are no longer needed
+        return prunable if weights else replace(prunable, scores=even_scores(prunable.groups))
 
-    key = make_key({"network": given.key, "asked": asked, "weights": weights is not None})
-    return cast("PrunableGroups", context.recent.get(f"prospect {key}", find)), asked
+    key = make_key({"network": previous.key, "asked": ranking_key, "weights": weights is not None})
+    return cast("PrunableGroups", context.recent.get(f"prospect {key}", find)), ranking_key
 
 
 def _narrower(prunable: PrunableGroups, plan: "Plan") -> PrunableGroups:

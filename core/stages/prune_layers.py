@@ -122,8 +122,8 @@ class PruneLayers(ModelStage[PruneLayersParams]):
     def epochs(self, settings: PruneLayersParams) -> float:
         return settings.training.epochs
 
-    def check(self, settings: PruneLayersParams, given: NetworkFacts) -> list[Problem]:
-        return blocks_missing(given)
+    def check(self, settings: PruneLayersParams, facts: NetworkFacts) -> list[Problem]:
+        return blocks_missing(facts)
 
     def run(self, model: "nn.Module", settings: PruneLayersParams, context: StageContext) -> StageResult:
         from core.surgery.batch_norm import recalibrate
@@ -143,7 +143,7 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         result = StageResult(
             model,
             skipped=[(block.path, block.reason) for block in blocks if block.reason],
-            facts={"blocks": described(blocks, importance, dropped)},
+            facts={"blocks": block_rows(blocks, importance, dropped)},
         )
         result.notes.append(f"{len(dropped)} of {len(blocks)} residual blocks dropped: {', '.join(dropped)}.")
         recalibrate(model, context, settings.batch_norm_batches)
@@ -154,7 +154,11 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         return (CoverageCase("layers", "Layer pruning", {"share": 0.3}, "params"),)
 
     def forecast(
-        self, settings: PruneLayersParams, same: Forecast, given: StageForecast, context: ForecastContext
+        self,
+        settings: PruneLayersParams,
+        unchanged: Forecast,
+        previous: StageForecast,
+        context: ForecastContext,
     ) -> StageForecast:
         """Blocks of one stage of the network are often alike: then the counts are known beforehand."""
         from core.surgery.blocks import drop_blocks, find_blocks, removal_order
@@ -162,9 +166,9 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         from core.surgery.groups import count
         from core.surgery.shapes import filled, float32_bytes
 
-        shape = network_of(given)
+        shape = network_of(previous)
         blocks = context.recent.get(
-            f"blocks {given.key}", lambda: find_blocks(filled(shape.model), shape.blocks, shape.size)
+            f"blocks {previous.key}", lambda: find_blocks(filled(shape.model), shape.blocks, shape.size)
         )
         sizes = {
             block.path: float(sum(p.numel() for p in shape.model.get_submodule(block.path).parameters()))
@@ -173,22 +177,22 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         smallest = removal_order(blocks, sizes, settings.keep_one)
         largest = removal_order(blocks, {path: -size for path, size in sizes.items()}, settings.keep_one)
         dropped = self.dropped(settings, blocks, smallest)
-        found = []
+        outcomes = []
         for order in (smallest, largest):
             model = copy.deepcopy(shape.model)
             drop_blocks(model, order[:dropped])
-            found.append((count(model, shape.size), model))
-        (most, model), (least, _) = found
+            outcomes.append((count(model, shape.size), model))
+        (most, model), (least, _) = outcomes
         words = f"{dropped} of {len(blocks)} residual blocks go"
         if most != least:
             remark = f"{words}; which ones, training decides: {least.params:,} to {most.params:,} parameters are left."
-            return unknown(same, remark)
-        key = make_key({"before": given.key, "dropped": smallest[:dropped]})
-        known = replace(
-            same, params=most.params, macs=most.macs, bytes=float32_bytes(model), remark=f"{words}."
+            return unknown(unchanged, remark)
+        key = make_key({"before": previous.key, "dropped": smallest[:dropped]})
+        forecast = replace(
+            unchanged, params=most.params, macs=most.macs, bytes=float32_bytes(model), remark=f"{words}."
         )
         after = replace(shape, model=model, weights=None)
-        return StageForecast(known, key, False, lambda: after, layers=lambda: layer_shapes(model))
+        return StageForecast(forecast, key, False, lambda: after, layers=lambda: layer_shapes(model))
 
     def dropped(self, settings: PruneLayersParams, blocks: "list[Block]", order: list[str]) -> int:
         """How many blocks go, of those that can in this order.
@@ -209,17 +213,17 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         return settings.count
 
 
-def blocks_missing(given: NetworkFacts) -> list[Problem]:
+def blocks_missing(facts: NetworkFacts) -> list[Problem]:
     """The problem of a network without residual blocks, if it has none."""
-    found = given.structure()
-    if found is None or found[1]:
+    structure = facts.structure()
+    if structure is None or structure[1]:
         return []
-    known = " that are known by name" if given.blocks is not None else ""
-    own = given.network is None  # a person's file, whose blocks they name
+    qualifier = " that are known by name" if facts.blocks is not None else ""
+    own_file = facts.network is None  # a person's file, whose blocks they name
     return [Problem(
-        f"{found[0]} has no residual blocks{known}, and without a shortcut nothing can take a dropped layer's place.",
+        f"{structure[0]} has no residual blocks{qualifier}, and without a shortcut nothing can take a dropped layer's place.",
         "Name their classes under 'Residual blocks' in its source, or prune channels instead."
-        if own else "Prune its channels instead, or choose a residual backbone.",
+        if own_file else "Prune its channels instead, or choose a residual backbone.",
     )]  # fmt: skip
 
 
@@ -249,7 +253,7 @@ def rank_blocks(
             "Remove this stage, or prune channels instead.",
         )
     droppable = [block for block in blocks if not block.reason]
-    images = (seen for seen, _ in training_batches(context, "blocks", batches, BATCH))
+    images = (batch_images for batch_images, _ in training_batches(context, "blocks", batches, BATCH))
     importance = block_importance(model, droppable, criterion, images)
     if compare == "stage":
         importance = relative_to_stage(droppable, importance)
@@ -265,7 +269,7 @@ def rank_blocks(
     return blocks, order, importance
 
 
-def described(
+def block_rows(
     blocks: "list[Block]", importance: dict[str, float], dropped: list[str]
 ) -> list[dict[str, Any]]:
     """The blocks as plain data, for reports."""

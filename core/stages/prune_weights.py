@@ -110,7 +110,7 @@ class PruneWeights(ModelStage[PruneWeightsParams]):
     def epochs(self, settings: PruneWeightsParams) -> float:
         return (settings.steps - 1) * settings.step_epochs + settings.training.epochs
 
-    def check(self, settings: PruneWeightsParams, given: NetworkFacts) -> list[Problem]:
+    def check(self, settings: PruneWeightsParams, facts: NetworkFacts) -> list[Problem]:
         if settings.linear_amount == settings.convolution_amount == 0:
             return [Problem(
                 "Expected an amount above 0 for linear layers or convolutions, received 0 for both.",
@@ -119,27 +119,33 @@ class PruneWeights(ModelStage[PruneWeightsParams]):
         return []
 
     def forecast(
-        self, settings: PruneWeightsParams, same: Forecast, given: StageForecast, context: ForecastContext
+        self,
+        settings: PruneWeightsParams,
+        unchanged: Forecast,
+        previous: StageForecast,
+        context: ForecastContext,
     ) -> StageForecast:
         """How many weights become zero, as the run counts them."""
         from core.surgery.layers import weight_layers
         from core.surgery.shapes import zeros_of
 
-        layers, _ = weight_layers(network_of(given).model, settings.protected, settings.first_layer)
-        together = settings.ranking == "global"
-        zeros = zeros_of(layers.values(), settings.convolution_amount, settings.linear_amount, together)
+        layers, _ = weight_layers(network_of(previous).model, settings.protected, settings.first_layer)
+        ranked_together = settings.ranking == "global"
+        zeros = zeros_of(
+            layers.values(), settings.convolution_amount, settings.linear_amount, ranked_together
+        )
         words = f"{zeros:,} weights become zero. They are stored and computed like any other number."
-        return trained(replace(same, remark=words), given)
+        return trained(replace(unchanged, remark=words), previous)
 
     def fix(self, cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:
         """Channels in place of weights: as many as are zero altogether, else the same share."""
-        whole, made = figures["zero_channels"], figures["channels"]
-        share = whole / made if whole > 0.05 * made else figures["zeros"]
-        wanted = {
+        zero_channels, channels = figures["zero_channels"], figures["channels"]
+        share = zero_channels / channels if zero_channels > 0.05 * channels else figures["zeros"]
+        new_settings = {
             "ratio": min(max(round(share, 2), 0.05), 0.9),
             "training": dict(settings["training"]),
         }
-        return Fix(words="Cut channels instead", stage=id, kind="prune-channels", settings=wanted)
+        return Fix(words="Cut channels instead", stage=id, kind="prune-channels", settings=new_settings)
 
     def coverage(self) -> tuple[CoverageCase, ...]:
         return (CoverageCase("weights", "Unstructured pruning", saves="nonzero_params"),)
@@ -199,8 +205,8 @@ def prune_layers(
             for path, layer in layers.items()
             if isinstance(layer, kind)
         }
-        together = [list(scores)] if settings.ranking == "global" else [[path] for path in scores]
-        for paths in together:
+        compared = [list(scores)] if settings.ranking == "global" else [[path] for path in scores]
+        for paths in compared:
             _zero_lowest([(layers[path].weight, scores[path]) for path in paths], share * amount)
 
 
@@ -221,12 +227,14 @@ def _zero_lowest(ranked: list[tuple["Tensor", "Tensor"]], amount: float) -> None
 
     if not ranked:
         return
-    scores = torch.cat([found for _, found in ranked])
+    scores = torch.cat([layer_scores for _, layer_scores in ranked])
     gone = torch.zeros(len(scores), dtype=torch.bool)
     gone[scores.argsort(stable=True)[: round(amount * len(scores))]] = True
     with torch.no_grad():
-        for (weight, _), own in zip(ranked, gone.split([len(found) for _, found in ranked]), strict=True):
-            weight.masked_fill_(own.view(weight.shape), 0)
+        for (weight, _), mask in zip(
+            ranked, gone.split([len(layer_scores) for _, layer_scores in ranked]), strict=True
+        ):
+            weight.masked_fill_(mask.view(weight.shape), 0)
 
 
 def _training_after(step: int, settings: PruneWeightsParams) -> TrainingSettings:

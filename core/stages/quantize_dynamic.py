@@ -13,7 +13,7 @@ from core.stages.base import DeploymentStage
 from core.stages.context import DeployContext
 from core.stages.coverage_case import CoverageCase
 from core.stages.forecast import FLOAT32, INT8
-from core.stages.quantize_static import KEPT_IN_FLOAT, patterns, take_over
+from core.stages.quantize_static import KEPT_IN_FLOAT, add_report, patterns
 from core.stages.result import DeployedFile, DeployResult
 
 
@@ -58,7 +58,7 @@ class QuantizeDynamic(DeploymentStage[QuantizeDynamicParams]):
         from core.deploy.quantization.dynamic import quantize
 
         context.phase("quantize", "Quantizing")
-        told = context.job(
+        report = context.job(
             quantize,
             {
                 "source": str(source), "target": str(context.target), "scope": settings.scope,
@@ -66,10 +66,10 @@ class QuantizeDynamic(DeploymentStage[QuantizeDynamicParams]):
             },
         )  # fmt: skip
         result = DeployResult(DeployedFile(context.target, "int8", "ONNX INT8, dynamic"))
-        take_over(result, told)
+        add_report(result, report)
         result.notes.append(
             "Integers count as parameters here. R2's 95 % fewer parameters after this step is a counting artefact."
         )
-        if not told["quantized_layers"]:
+        if not report["quantized_layers"]:
             result.notes.append("Nothing was quantized: the network has no layer in this scope.")
         return result

@@ -13,7 +13,7 @@ from core.records.reports import Fix
 from core.stages.base import DeploymentStage
 from core.stages.context import DeployContext
 from core.stages.coverage_case import CoverageCase
-from core.stages.quantize_static import KEPT_IN_FLOAT, IntegerParams, integer_fix, take_over
+from core.stages.quantize_static import KEPT_IN_FLOAT, IntegerParams, add_report, integer_fix
 from core.stages.result import DeployedFile, DeployResult
 
 _CONFIRMED = 5
@@ -114,7 +114,7 @@ class QuantizeMixed(DeploymentStage[QuantizeMixedParams]):
 
         context.phase("sensitivity", "Measuring each layer's sensitivity")
         names = ("max_loss", "min_agreement", "most_kept", "kept_as", "way", "measure", "sensitivity_images")
-        told = context.job(
+        report = context.job(
             quantize,
             {
                 **context.data.as_plain(), **settings.arguments(), **{name: getattr(settings, name) for name in names},
@@ -122,24 +122,26 @@ class QuantizeMixed(DeploymentStage[QuantizeMixedParams]):
             },
         )  # fmt: skip
         result = DeployResult(DeployedFile(context.target, "mixed", "ONNX INT8, mixed"))
-        take_over(result, told)
-        result.notes += _notes(told)
+        add_report(result, report)
+        result.notes += _notes(report)
         return result
 
 
-def _notes(told: dict[str, Any]) -> list[str]:
-    budget = "The budget holds" if told["met"] else "The budget is missed"
-    lost = told["float_top1"] - told["mixed_top1"]
+def _notes(report: dict[str, Any]) -> list[str]:
+    budget = "The budget holds" if report["met"] else "The budget is missed"
+    lost = report["float_top1"] - report["mixed_top1"]
     notes = [
-        f"{budget}: {len(told['kept'])} layers stay float; on {told['validation_images']} validation images "
-        f"{lost:+.2f} points are lost ({told['float_top1'] - told['int8_top1']:+.2f} with none in float), and "
-        f"{told['mixed_agreement']:.2f} % keep their class ({told['int8_agreement']:.2f} %)."
+        f"{budget}: {len(report['kept'])} layers stay float; on {report['validation_images']} validation images "
+        f"{lost:+.2f} points are lost ({report['float_top1'] - report['int8_top1']:+.2f} with none in float), and "
+        f"{report['mixed_agreement']:.2f} % keep their class ({report['int8_agreement']:.2f} %)."
     ]
-    if told["left_out"]:
-        gains = ", ".join(f"{name} {gain:+.2f} dB" for name, gain in told["left_out"].items())
-        most, least = (sum(told[name].values()) / len(told[name]) for name in ("left_out", "left_out_least"))
+    if report["left_out"]:
+        gains = ", ".join(f"{name} {gain:+.2f} dB" for name, gain in report["left_out"].items())
+        most, least = (
+            sum(report[name].values()) / len(report[name]) for name in ("left_out", "left_out_least")
+        )
         notes.append(
-            f"Leaving layers out of all-INT8 in turn: the {len(told['left_out'])} most sensitive gain {most:+.2f} dB "
+            f"Leaving layers out of all-INT8 in turn: the {len(report['left_out'])} most sensitive gain {most:+.2f} dB "
             f"on average ({gains}), as many of the least sensitive {least:+.2f} dB."
         )
     return notes

@@ -162,7 +162,7 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
         from core.deploy.quantization.static import quantize
 
         context.phase("quantize", "Calibrating and quantizing")
-        told = context.job(
+        report = context.job(
             quantize,
             {
                 **context.data.as_plain(), **settings.arguments(), "equalise": settings.equalise, "scales": settings.scales,
@@ -170,7 +170,7 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
             },
         )  # fmt: skip
         result = DeployResult(DeployedFile(context.target, "int8", "ONNX INT8, static"))
-        take_over(result, told)
+        add_report(result, report)
         return result
 
 
@@ -179,15 +179,15 @@ def patterns(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def take_over(result: DeployResult, told: dict[str, Any]) -> None:
+def add_report(result: DeployResult, report: dict[str, Any]) -> None:
     """What a quantization job reports, as the stage's result."""
     result.notes.append(
-        f"{told['quantized_layers']} of {told['layers']} layers are integers, with "
-        f"{100 * told['int8_parameters'] / max(told['parameters'], 1):.1f} % of the parameters. "
+        f"{report['quantized_layers']} of {report['layers']} layers are integers, with "
+        f"{100 * report['int8_parameters'] / max(report['parameters'], 1):.1f} % of the parameters. "
         "Quantization removes no parameter; each takes 1 byte instead of 4."
     )
-    result.notes += told.get("notes", [])
-    result.skipped += [(str(name), str(reason)) for name, reason in told["skipped"]]
-    result.facts |= {name: value for name, value in told.items() if name not in ("notes", "skipped")}
-    seconds = told["seconds"]
+    result.notes += report.get("notes", [])
+    result.skipped += [(str(name), str(reason)) for name, reason in report["skipped"]]
+    result.facts |= {name: value for name, value in report.items() if name not in ("notes", "skipped")}
+    seconds = report["seconds"]
     result.seconds += sum(seconds.values()) if isinstance(seconds, dict) else seconds

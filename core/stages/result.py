@@ -1,4 +1,4 @@
-"""What a stage gives back. Readable without torch."""
+"""The result of a stage. Readable without torch."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ class DeployedFile:
 
     Attributes:
         precision: id of the artefact: "int8", "float16", "mixed".
-        label: what tables call it: "ONNX INT8, static".
+        label: its name in tables: "ONNX INT8, static".
     """
 
     path: Path
@@ -26,7 +26,7 @@ class DeployedFile:
 
 @dataclass(slots=True)
 class DeployResult:
-    """What a deployment stage gave.
+    """The result of a deployment stage.
 
     Attributes:
         skipped: layers left alone, each with the reason.
@@ -43,7 +43,7 @@ class DeployResult:
 
 @dataclass(slots=True)
 class StageResult:
-    """What a stage gave.
+    """The result of a stage.
 
     Attributes:
         skipped: layers left alone, each with the reason.
@@ -63,7 +63,7 @@ class StageResult:
     deployed: "DeployedFile | None" = None
 
     def add_training(self, training: "TrainingResult") -> None:
-        """Take over what a training phase reported."""
+        """Add the report of a training phase."""
         self.history += training.history
         self.training_seconds += training.seconds
         self.cut_at = training.cut_at if training.cut_at is not None else self.cut_at

@@ -32,7 +32,7 @@ from core.stages.coverage_case import CoverageCase
 from core.stages.fine_tune import batch_norm_batches, run_training
 from core.stages.forecast import ForecastContext
 from core.stages.prune_channels import PruneChannelsParams
-from core.stages.prune_layers import BATCH, blocks_missing, described, importance_batches, rank_blocks
+from core.stages.prune_layers import BATCH, block_rows, blocks_missing, importance_batches, rank_blocks
 from core.stages.result import StageResult
 from core.surgery.prunable_groups import OriginalSize, PrunableGroups, find_prunable_groups
 from core.training.settings import TrainingSettings
@@ -112,15 +112,19 @@ class ScaleDown(ModelStage[ScaleDownParams]):
     def epochs(self, settings: ScaleDownParams) -> float:
         return settings.training.epochs
 
-    def check(self, settings: ScaleDownParams, given: NetworkFacts) -> list[Problem]:
-        return blocks_missing(given)
+    def check(self, settings: ScaleDownParams, facts: NetworkFacts) -> list[Problem]:
+        return blocks_missing(facts)
 
     def forecast(
-        self, settings: ScaleDownParams, same: Forecast, given: StageForecast, context: ForecastContext
+        self,
+        settings: ScaleDownParams,
+        unchanged: Forecast,
+        previous: StageForecast,
+        context: ForecastContext,
     ) -> StageForecast:
-        macs = round(settings.budget * (same.macs or 0))
+        macs = round(settings.budget * (unchanged.macs or 0))
         remark = "The budget of MACs is met within about 1 %; the parameters depend on which blocks go."
-        return StageForecast(Forecast(same.id, same.before, None, macs, None, "about", remark))
+        return StageForecast(Forecast(unchanged.id, unchanged.before, None, macs, None, "about", remark))
 
     def coverage(self) -> tuple[CoverageCase, ...]:
         return (CoverageCase("scale-down", "Scaling down depth and width", {"budget": 0.6}, "params"),)
@@ -136,7 +140,7 @@ class ScaleDown(ModelStage[ScaleDownParams]):
         blocks, order, importance = rank_blocks(
             model, context, settings.importance, "stage", settings.importance_batches, settings.keep_one
         )
-        candidates = _Candidates(model, len(blocks), order, start, settings, context)
+        candidates = _ScaledNetworks(model, len(blocks), order, start, settings, context)
         phi = largest_phi(candidates.macs, settings.budget * start.counts.macs, settings.width_base)
         dropped = order[: candidates.dropped(phi)]
         drop_blocks(model, dropped)
@@ -146,7 +150,7 @@ class ScaleDown(ModelStage[ScaleDownParams]):
         recalibrate(model, context, settings.batch_norm_batches)
         result = StageResult(model, skipped=[(block.path, block.reason) for block in blocks if block.reason])
         result.skipped += prunable.skipped
-        result.facts |= {"blocks": described(blocks, importance, dropped)}
+        result.facts |= {"blocks": block_rows(blocks, importance, dropped)}
         _report(result, phi, prunable, plan, settings)
         result.add_training(run_training(model, settings.training, context, phase="fine-tune"))
         return result
@@ -157,18 +161,18 @@ def scaled(phi: float, settings: ScaleDownParams) -> tuple[float, float]:
     return settings.depth_base**-phi, settings.width_base**-phi
 
 
-def largest_phi(macs: Callable[[float], float], wanted: float, width_base: float) -> float:
+def largest_phi(macs: Callable[[float], float], target: float, width_base: float) -> float:
     """The largest coefficient whose MACs are not below `wanted`; `macs` falls as it rises."""
     low, high = 0.0, math.log(1 / _NARROWEST) / math.log(width_base)
-    if macs(high) >= wanted:
+    if macs(high) >= target:
         return high
     for _ in range(25):
         middle = (low + high) / 2
-        low, high = (middle, high) if macs(middle) >= wanted else (low, middle)
+        low, high = (middle, high) if macs(middle) >= target else (low, middle)
     return low
 
 
-class _Candidates:
+class _ScaledNetworks:
     """Counts networks of any coefficient; the network itself stays as it is."""
 
     def __init__(
@@ -195,14 +199,14 @@ class _Candidates:
 
         self._context.control.checkpoint()
         _, width = scaled(phi, self._settings)
-        prunable = self._without(self.dropped(phi))
-        kept = {
+        prunable = self._prunable_after(self.dropped(phi))
+        kept_channels = {
             group.path: kept_units(group.units, group.units * width, self._settings.round_to) * group.bundle
             for group in prunable.groups
         }
-        return prunable.costs.count(kept).macs
+        return prunable.costs.count(kept_channels).macs
 
-    def _without(self, blocks: int) -> PrunableGroups:
+    def _prunable_after(self, blocks: int) -> PrunableGroups:
         from core.models.catalogue import backbone
         from core.surgery.blocks import drop_blocks
 

@@ -73,18 +73,22 @@ class ShareWeights(ModelStage[ShareWeightsParams]):
         return settings.training.epochs
 
     def forecast(
-        self, settings: ShareWeightsParams, same: Forecast, given: StageForecast, context: ForecastContext
+        self,
+        settings: ShareWeightsParams,
+        unchanged: Forecast,
+        previous: StageForecast,
+        context: ForecastContext,
     ) -> StageForecast:
         """The file holds indices in place of weights; its runtime writes them out, so no latency is predicted."""
         from core.surgery.layers import weight_layers
         from core.surgery.shapes import float32_bytes, shared_bytes
 
-        model = network_of(given).model
+        model = network_of(previous).model
         layers, _ = weight_layers(model, settings.protected, settings.first_layer)
         saved, sharing = shared_bytes(layers.values(), settings.convolution_bits, settings.linear_bits)
         remark = f"{sharing:,} weights are stored as small indices; parameters and MACs stay as they are."
-        known = replace(same, bytes=float32_bytes(model) - saved, remark=remark)
-        return replace(trained(known, given), layers=None)
+        shared = replace(unchanged, bytes=float32_bytes(model) - saved, remark=remark)
+        return replace(trained(shared, previous), layers=None)
 
     def coverage(self) -> tuple[CoverageCase, ...]:
         return (CoverageCase("sharing", "Weight sharing", saves="bytes"),)
@@ -131,14 +135,20 @@ def share_layers(
         with torch.no_grad():
             before = weight.detach().clone()
             zeros = before == 0 if f"{path}.weight" in model.constraints else torch.zeros_like(before).bool()
-            kept = int(zeros.sum())
-            weight[~zeros] = shared_values(before[~zeros], size - (kept > 0))
+            zero_count = int(zeros.sum())
+            weight[~zeros] = shared_values(before[~zeros], size - (zero_count > 0))
             error = (weight - before).double().square().sum() / before.double().square().sum().clamp(
                 min=1e-300
             )
         values = len(weight.detach().unique())
         rows.append(
-            {"path": path, "weights": weight.numel(), "values": values, "zeros": kept, "error": float(error)}
+            {
+                "path": path,
+                "weights": weight.numel(),
+                "values": values,
+                "zeros": zero_count,
+                "error": float(error),
+            }
         )
     return rows, skipped
 

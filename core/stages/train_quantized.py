@@ -183,7 +183,7 @@ def _write(result: StageResult, learned: dict[str, Any], rows: "np.ndarray", con
     with Child("tool", folder / "tool.log") as tool:
         exported = {"checkpoint": str(folder / "checkpoint"), "target": str(source)}
         tool.call(export_onnx, exported, context.control)
-        told = tool.call(
+        report = tool.call(
             quantize,
             {
                 "source": str(source), "target": str(target), "images": str(folder / "images.npy"),
@@ -192,8 +192,8 @@ def _write(result: StageResult, learned: dict[str, Any], rows: "np.ndarray", con
             },
             context.control,
         )  # fmt: skip
-    result.notes += told["notes"]
-    result.skipped += [(str(name), str(reason)) for name, reason in told["skipped"]]
+    result.notes += report["notes"]
+    result.skipped += [(str(name), str(reason)) for name, reason in report["skipped"]]
     names = ("quantized", "layers", "quantized_layers", "parameters", "int8_parameters", "activations")
-    result.facts |= {name: told[name] for name in names}
+    result.facts |= {name: report[name] for name in names}
     result.deployed = DeployedFile(target, "int8", "ONNX INT8, trained")

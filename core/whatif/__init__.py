@@ -1,12 +1,12 @@
 """What each stage would leave, before anything runs: parameters, MACs, the file's size, the latency.
 
-Structured pruning is asked the very question that the run asks (`core.surgery.budget.plan`), on a
-network without numbers, so the counts are those of the run wherever they follow from the settings
-alone. Where they follow from weights that are not trained yet, the answer is marked "about" (channels
-ranked across layers, budgets) or is left out with the reason (which blocks, which ranks).
+Structured pruning is planned by the function that the run uses (`core.surgery.budget.plan`), on a
+network without weights (meta tensors), so the counts are those of the run wherever they follow from
+the settings alone. Where they depend on weights that are not trained yet, the forecast is marked "about"
+(channels ranked across layers, budgets) or is left out with the reason (which blocks, which ranks).
 
-Networks, groups of channels and answers are kept by what made them: moving a slider asks for a new
-plan only, which costs milliseconds.
+Networks, groups of channels and forecasts are cached by their inputs: moving a slider needs a new plan
+only, which takes milliseconds.
 
 Bytes are of the headline file: four a parameter (norms folded into the convolutions before them),
 fewer where a stage stores them shorter, and what a graph takes besides. The latency is a prediction from

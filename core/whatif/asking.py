@@ -1,4 +1,4 @@
-"""Asks of a document what every source and stage would leave."""
+"""Forecasts for a document: what every source and stage would give."""
 
 import time
 from collections.abc import Iterator
@@ -15,21 +15,23 @@ from core.models.forecast import Forecast, RecentCache, StageForecast
 from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.whatif.latency import Latencies, Unmeasured
-from core.whatif.sources import Sources
-from core.whatif.stages import Stages
+from core.whatif.sources import SourceForecasts
+from core.whatif.stages import StageForecasts
 
-_PATIENCE = 3.0  # seconds of decoding after which the counts wait for someone else to read the data
+_PATIENCE = (
+    3.0  # seconds of decoding, after which the counts wait until pre-flight or a run has read the data
+)
 
 
 class WhatIf:
-    """Answers for one window or command; remembers what it has looked at. One thread at a time."""
+    """Forecasts for one window or command; remembers recent ones. One thread at a time."""
 
     def __init__(self, home: Home):
         self._home = home
         self._recent = RecentCache()
         self._latencies = Latencies(Measurements(home.cache / "measurements"))
-        self._sources = Sources(self._recent, self._latencies)
-        self._stages = Stages(self._recent, self._latencies)
+        self._source_forecasts = SourceForecasts(self._recent, self._latencies)
+        self._stage_forecasts = StageForecasts(self._recent, self._latencies)
 
     @property
     def unmeasured(self) -> list[Unmeasured]:
@@ -45,24 +47,24 @@ class WhatIf:
             pipeline: without broken rules.
 
         Raises:
-            Stopped: a newer question makes this one superfluous.
+            Stopped: newer forecasts were requested.
         """
         from core.machine.torch_rng import isolated_rng
 
         control = control or RunControl()
         self._latencies.missing.clear()
-        found: dict[str, StageForecast] = {}
+        forecasts: dict[str, StageForecast] = {}
         data = self._data(pipeline, base)
         for source in pipeline.sources:
             control.checkpoint()
             with isolated_rng():  # new layers draw weights, perhaps beside a run that trains
-                found[source.id] = self._sources.known(source, pipeline, base, data)
-            yield found[source.id].forecast
+                forecasts[source.id] = self._source_forecasts.forecast(source, pipeline, base, data)
+            yield forecasts[source.id].forecast
         for node in pipeline.active:
             control.checkpoint()
             with isolated_rng():
-                found[node.id] = self._stages.known(node, found[pipeline.parent(node)])
-            yield found[node.id].forecast
+                forecasts[node.id] = self._stage_forecasts.forecast(node, forecasts[pipeline.parent(node)])
+            yield forecasts[node.id].forecast
 
     def _data(self, pipeline: Pipeline, base: Path) -> ImageData | str:
         """The data set, or why the number of classes is not known yet."""
@@ -80,7 +82,7 @@ class WhatIf:
         try:
             return cast("ImageData", self._recent.get(key, opened))
         except _TakesLong:
-            return "StageForecast after the data set has been read for the first time: Pre-flight and Run read it."
+            return "Known after the data set has been read for the first time: Pre-flight and Run read it."
         except EspalierError as error:
             return error.message
 

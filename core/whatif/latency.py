@@ -63,10 +63,10 @@ class Latencies:
             self._tables[key] = LatencyTable.from_plain(plain)
         return self._tables[key]
 
-    def told(
+    def with_latency(
         self, forecast: Forecast, build: Build | None, layers: Callable[[], dict[str, Shape]] | None
     ) -> Forecast:
-        """A forecast without a latency, and that of a float32 network of these layers as far as it is known."""
+        """The forecast with the latency of a float32 network of these layers, as far as it is known."""
         if build is None or layers is None:
             return forecast
         table = self.table(build)
@@ -75,8 +75,8 @@ class Latencies:
         shapes = layers()
         if not table.knows(shapes):
             return forecast
-        found = table.predict(shapes)
-        return replace(forecast, latency_ms=found.milliseconds, latency_error=found.error)
+        prediction = table.predict(shapes)
+        return replace(forecast, latency_ms=prediction.milliseconds, latency_error=prediction.error)
 
 
 def measure(
@@ -92,17 +92,17 @@ def measure(
     Raises:
         Stopped: a person asked to stop; what was finished is kept.
     """
-    tell = on_progress or (lambda done, text: None)
+    report_progress = on_progress or (lambda done, text: None)
     refused = []
     with tempfile.TemporaryDirectory(prefix="espalier-") as folder, Child("tool") as tool:
         timer = NetworkTimer(tool, Measurements(home.cache / "measurements"), Path(folder), control)
-        for number, one in enumerate(missing):
+        for number, unmeasured in enumerate(missing):
 
             def part(done: float, text: str, number: int = number) -> None:
-                tell((number + done) / len(missing), text)
+                report_progress((number + done) / len(missing), text)
 
             try:
-                timer.table(one.build.timed(), part)
+                timer.table(unmeasured.build.timed(), part)
             except EspalierError as error:
                 refused.append(error.message)
     return refused

@@ -51,10 +51,10 @@ def unfolded(model: "ImageClassifier") -> "ImageClassifier":
     from core.machine.torch_rng import isolated_rng
     from core.surgery.groups import unfold_shortcuts
 
-    made = copy.deepcopy(model)
+    unfolded_model = copy.deepcopy(model)
     with isolated_rng():  # new layers draw weights
-        unfold_shortcuts(made)
-    return made
+        unfold_shortcuts(unfolded_model)
+    return unfolded_model
 
 
 class NetworkTimer:
@@ -111,32 +111,39 @@ class NetworkTimer:
         from core.surgery.groups import channel_groups
         from core.surgery.shapes import filled
 
-        tell, size = on_progress or (lambda done, text: None), subject.preprocess.size
+        report_progress, size = on_progress or (lambda done, text: None), subject.preprocess.size
         groups, _ = channel_groups(subject.model, size, subject.blocks, "whole-groups")
-        costs, chosen = CostModel(subject.model, groups, size), widths(groups)
-        tell(0.0, "Exporting the network")  # with random weights: the exporter merges what is equal
+        costs, widths_of_networks = CostModel(subject.model, groups, size), widths(groups)
+        report_progress(
+            0.0, "Exporting the network"
+        )  # with random weights: the exporter merges what is equal
         file = self.exported(replace(subject, model=filled(subject.model)), "table")
-        tell(0.2, "Timing the layers")
+        report_progress(0.2, "Timing the layers")
         with Child("measure", self._log) as child:
             arguments = {
-                "model": str(file), "input_size": size, "widths": [costs.shapes(kept) if kept else {} for kept in chosen],
+                "model": str(file), "input_size": size, "widths": [costs.shapes(kept_channels) if kept_channels else {} for kept_channels in widths_of_networks],
             }  # fmt: skip
-            told = child.call(
+            times = child.call(
                 time_widths,
                 arguments,
                 self.control,
-                lambda done, text: tell(0.2 + 0.8 * done, text),
+                lambda done, text: report_progress(0.2 + 0.8 * done, text),
             )
         file.unlink()
         measured = [
-            MeasuredNetwork(costs.layers(kept), each["layers"], each["rest"], each["milliseconds"])
-            for kept, each in zip(chosen, told["networks"], strict=True)
+            MeasuredNetwork(
+                costs.layers(kept_channels),
+                network_times["layers"],
+                network_times["rest"],
+                network_times["milliseconds"],
+            )
+            for kept_channels, network_times in zip(widths_of_networks, times["networks"], strict=True)
         ]
         shapes = costs.layers({})
         areas = {
-            path: max(1, told["values"][path] // shape[0])
+            path: max(1, times["values"][path] // shape[0])
             for path, shape in shapes.items()
-            if path in told["values"]
+            if path in times["values"]
         }
         kinds = {path: kind for path, kind in _kinds(subject.model).items() if path in areas}
         return fit(measured, areas, kinds)
@@ -154,30 +161,32 @@ class NetworkTimer:
 
 def widths(groups: "Sequence[ChannelGroup]") -> list[dict[str, int]]:
     """Channels that stay in each group, for the networks that a table is made from; the first keeps all."""
-    numbers = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
 
-    def at(share: float, group: "ChannelGroup", step: int) -> int:
+    def channels_at(share: float, group: "ChannelGroup", step: int) -> int:
         step = step if step == 1 else 4 if group.channels < _NARROW else 8
         units = max(1, round(share * group.channels / step)) * step
         return min(group.channels, -(-units // group.bundle) * group.bundle)
 
-    chosen: list[dict[str, int]] = [{}]
-    chosen += [{group.path: at(share, group, 8) for group in groups} for share in _SHARES]
-    chosen += [
-        {group.path: at(numbers.uniform(0.2, 1.0), group, 8) for group in groups} for _ in range(_MIXED)
+    kept_channels: list[dict[str, int]] = [{}]
+    kept_channels += [{group.path: channels_at(share, group, 8) for group in groups} for share in _SHARES]
+    kept_channels += [
+        {group.path: channels_at(rng.uniform(0.2, 1.0), group, 8) for group in groups} for _ in range(_MIXED)
     ]
-    chosen += [{group.path: at(numbers.uniform(0.3, 1.0), group, 1) for group in groups} for _ in range(_ODD)]
-    return chosen
+    kept_channels += [
+        {group.path: channels_at(rng.uniform(0.3, 1.0), group, 1) for group in groups} for _ in range(_ODD)
+    ]
+    return kept_channels
 
 
 def _kinds(model: "nn.Module") -> dict[str, Kind]:
     from torch import nn
 
-    found: dict[str, Kind] = {}
+    kinds: dict[str, Kind] = {}
     for path, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
             depthwise = module.groups > 1 and module.weight.shape[1] == 1
-            found[path] = "depthwise" if depthwise else "conv"
+            kinds[path] = "depthwise" if depthwise else "conv"
         elif isinstance(module, nn.Linear):
-            found[path] = "linear"
-    return found
+            kinds[path] = "linear"
+    return kinds

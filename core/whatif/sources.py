@@ -1,4 +1,4 @@
-"""What is known of the networks and files that a pipeline starts from."""
+"""Forecasts for the networks and files that a pipeline starts from."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from core.surgery.groups import Counts
 
 
-class Sources:
-    """Answers for sources."""
+class SourceForecasts:
+    """Forecasts for sources."""
 
     def __init__(self, recent: RecentCache, latencies: Latencies):
         self._recent, self._latencies = recent, latencies
 
-    def known(self, node: SourceNode, pipeline: Pipeline, base: Path, data: ImageData | str) -> StageForecast:
+    def forecast(
+        self, node: SourceNode, pipeline: Pipeline, base: Path, data: ImageData | str
+    ) -> StageForecast:
         """What a source of a pipeline would give."""
 
         def counted(
@@ -46,12 +48,12 @@ class Sources:
         from core.surgery.shapes import float32_bytes
 
         def counted() -> "tuple[Counts, int]":
-            made = network()
-            return count(made.model, made.size), float32_bytes(made.model)
+            built = network()
+            return count(built.model, built.size), float32_bytes(built.model)
 
         counts, size = self._recent.get(f"counts {key}", counted)
         build = self._recent.get(f"build {key}", lambda: build_of(network().model, network().size, timed))
         layers = self._recent.get(f"layers {key}", lambda: layer_shapes(network().model))
         forecast = Forecast(id, "", counts.params, counts.macs, size, "exact")
-        told = self._latencies.told(forecast, build, lambda: layers)
+        told = self._latencies.with_latency(forecast, build, lambda: layers)
         return StageForecast(told, key, True, network, build=build, layers=lambda: layers)

@@ -130,7 +130,7 @@ class NodePanel(Panel):
         options |= {name: self._checkpoints for name in folders if name not in options}
         offers = source.offers() if source is not None else {}
         for name, offered in offers.items():
-            options[name] = [Option(each.value, each.title, each.help) for each in offered.known]
+            options[name] = [Option(each.value, each.title, each.help) for each in offered.values]
         form = Form(settings_class(node), options, folders=folders)
         for name, offered in offers.items():
             names = form.field((name,))

@@ -17,7 +17,7 @@ from core.common.logs import passed_over
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.engine.options import Options
-from core.engine.run_follower import RunFollower, ToldEvent, start_run
+from core.engine.run_follower import RunFollower, TimedEvent, start_run
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, unfinished_run
 from gui.base.translation import tr
@@ -105,7 +105,7 @@ class Session(QObject):
         """Stop following the run, which goes on; `run_ended` is not emitted."""
         self._left = True
         if self._follower is not None:
-            self._follower.leave()
+            self._follower.detach()
 
     def look_for_unfinished(self, pipeline: Pipeline) -> None:
         """Remember the newest run of exactly this document that is not completed."""
@@ -161,7 +161,7 @@ class Session(QObject):
         self.running_changed.emit(self.worker.running)
         self.changed.emit()
 
-    def _take(self, batch: list[ToldEvent]) -> None:
+    def _take(self, batch: list[TimedEvent]) -> None:
         finished = self._finished()
         for line in batch:
             self.state.take(line.event, line.time)

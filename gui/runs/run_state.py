@@ -298,7 +298,7 @@ class RunState:
 
 
 def merged(batch: list[Any]) -> list[Any]:
-    """A batch of `ToldEvent`s without the progress that later progress of the same batch outdates."""
+    """A batch of `TimedEvent`s without the progress that later progress of the same batch outdates."""
     progress = [isinstance(item.event, events.Progress) for item in batch]
     last = max((index for index, is_progress in enumerate(progress) if is_progress), default=-1)
     return [item for index, item in enumerate(batch) if index == last or not progress[index]]

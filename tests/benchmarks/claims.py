@@ -14,12 +14,12 @@ import numpy as np
 
 from core.analysis.accuracy import paired_change
 from core.analysis.table import as_text, table_rows
-from core.commands.terminal import Narrator
+from core.commands.terminal import EventPrinter
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.engine.engine import Engine
 from core.engine.options import Options
-from core.engine.preflight import small
+from core.engine.preflight import reduced
 from core.machine.fingerprint import fingerprint
 from core.records.reports import Metric, StageReport
 from core.runs.home import Home
@@ -66,8 +66,8 @@ def finished(pipeline: Pipeline, arguments: argparse.Namespace) -> RunFolder:
         raise SystemExit("\n".join(str(problem) for problem in problems))
     home = Home.default()
     run = RunFolder.create(pipeline, Path.cwd(), home)
-    with Narrator() as narrator:
-        done = Engine(run, home, Options("cpu", arguments.threads), None, narrator).run()
+    with EventPrinter() as printer:
+        done = Engine(run, home, Options("cpu", arguments.threads), None, printer).run()
     if done.status != "completed":
         raise SystemExit(f"{done.message} {done.advice}\n{done.details}")
     print(
@@ -78,7 +78,7 @@ def finished(pipeline: Pipeline, arguments: argparse.Namespace) -> RunFolder:
 
 def quick(pipeline: Pipeline) -> Pipeline:
     """The same pipeline on a few hundred images, one epoch a stage and at most two seeds."""
-    little = small(pipeline)
+    little = reduced(pipeline)
     axes = pipeline.axes.model_copy(update={"seed": pipeline.axes.seed[:2]})
     return little.model_copy(update={"data": little.data.model_copy(update=_FEW), "axes": axes})
 

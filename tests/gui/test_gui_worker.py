@@ -11,7 +11,7 @@ import pytest
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.engine.run_follower import ToldEvent
+from core.engine.run_follower import TimedEvent
 from core.records import events
 from gui.base.worker import Failure, Say, Worker
 from gui.runs.run_state import merged
@@ -138,8 +138,8 @@ def test_a_second_job_is_refused_while_one_runs_and_welcome_afterwards(qtbot: An
 
 
 def test_merging_keeps_the_last_progress_and_everything_else() -> None:
-    progress = [ToldEvent(events.Progress("a", n / 10, n / 20, None, None), n) for n in range(5)]
-    step = ToldEvent(events.StepDone("a", 1, 3, {"loss": 1.0}, 10.0), 1.5)
+    progress = [TimedEvent(events.Progress("a", n / 10, n / 20, None, None), n) for n in range(5)]
+    step = TimedEvent(events.StepDone("a", 1, 3, {"loss": 1.0}, 10.0), 1.5)
     assert merged([progress[0], step, progress[1], progress[2]]) == [step, progress[2]]
     assert merged([step]) == [step]
 

@@ -57,8 +57,8 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def test_the_parts_of_a_network_stages_key(maker: StageRunner, hashed: list[dict[str, Any]]):
     node = maker.context.pipeline.stage("fp32")
-    given = maker.inputs.given(node, 0)
-    key = maker.cache_key(node, 0, given)
+    stage_input = maker.inputs.stage_input(node, 0)
+    key = maker.cache_key(node, 0, stage_input)
     (parts,) = hashed
     assert list(parts) == [
         "stage", "version", "settings", "data", "seed", "threads",
@@ -67,7 +67,7 @@ def test_the_parts_of_a_network_stages_key(maker: StageRunner, hashed: list[dict
     assert parts["stage"] == "train" and parts["version"] == node.stage.version and parts["seed"] == 0
     assert parts["settings"] == node.parameters.model_dump(mode="json")
     assert parts["data"] == maker.context.data.fingerprint and parts["threads"] == 1
-    assert given.preprocess is not None and parts["preprocess"] == given.preprocess.as_dict()
+    assert stage_input.preprocess is not None and parts["preprocess"] == stage_input.preprocess.as_dict()
     assert parts["augmentation"] == maker.context.pipeline.data.augmentation.model_dump(mode="json")
     assert (parts["references"], parts["device"], parts["torch"]) == ({}, "cpu", torch.__version__)
     assert key == make_key(json.loads(json.dumps(parts)))  # plain data: hashed alike when read from a file
@@ -77,9 +77,9 @@ def test_a_teacher_enters_by_its_bytes_and_not_by_its_name(
     maker: StageRunner, hashed: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ):
     node = maker.context.pipeline.stage("student")
-    given = maker.inputs.given(node, 0)
-    monkeypatch.setattr(maker.inputs, "reference_folder", lambda reference, seed: given.checkpoint)
-    maker.cache_key(node, 0, given)
+    stage_input = maker.inputs.stage_input(node, 0)
+    monkeypatch.setattr(maker.inputs, "reference_folder", lambda reference, seed: stage_input.checkpoint)
+    maker.cache_key(node, 0, stage_input)
     assert "teacher" not in hashed[0]["settings"]
     assert hashed[0]["references"] == {"teacher": hashed[0]["input"]}
 

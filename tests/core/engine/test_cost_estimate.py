@@ -6,7 +6,7 @@ import pytest
 
 from core.common.control import RunControl
 from core.document import pipeline as documents
-from core.engine.cost_estimate import Estimate, _Trial, estimate
+from core.engine.cost_estimate import Estimate, _StepTimer, estimate
 from core.engine.options import Options
 from core.runs.home import Home
 
@@ -56,6 +56,6 @@ def test_more_epochs_take_longer_and_the_network_says_the_disk(cost: Estimate) -
     ],
 )
 def test_what_comes_once_an_epoch_is_not_charged_to_its_images(epoch, wanted, monkeypatch):
-    monkeypatch.setattr(_Trial, "_epoch", lambda trial, model, settings, context, steps: epoch(steps))
-    trial = _Trial(documents.loads(PIPELINE), None, Path(), "cpu", Path())
+    monkeypatch.setattr(_StepTimer, "_epoch", lambda trial, model, settings, context, steps: epoch(steps))
+    trial = _StepTimer(documents.loads(PIPELINE), None, Path(), "cpu", Path())
     assert trial._seconds(None, None, None) == pytest.approx(wanted)

@@ -10,7 +10,7 @@ import pytest
 from small_stages import NETWORK, document, small_data, small_network, stage_context
 
 from core.common.control import RunControl
-from core.engine.latency_search import TOLERANCE, Attempt, LatencyFound, LatencyTargets, narrowed, search
+from core.engine.latency_search import TOLERANCE, Attempt, LatencyDecision, LatencyTargets, narrowed, search
 from core.engine.stage_inputs import RunContext
 from core.machine.child import Child
 from core.models.catalogue import backbone
@@ -98,7 +98,7 @@ def test_what_was_found_gives_the_stage_the_same_widths() -> None:
     channels = prunable.start.channels
     ratios = {path: 1 - left / channels[path] for path, left in kept.items()}
     one = Attempt(0.6, 0.61, 0.60, 0.62)
-    found = LatencyFound(ratios, 0.6, one, [one], 0.05)
+    found = LatencyDecision(ratios, 0.6, one, [one], 0.05)
     settled = target(asked).settled(found.ratios)
     assert settled.target == "ratio" and PruneChannelsParams.parse(settled.model_dump(mode="json")) == settled
     again = find_prunable_groups(small_network(), 16, settled, BLOCKS).plan(settled)
@@ -107,16 +107,16 @@ def test_what_was_found_gives_the_stage_the_same_widths() -> None:
 
 def test_the_outcome_is_said_with_its_figures() -> None:
     result, one = StageResult(small_network()), Attempt(0.5, 0.512, 0.508, 0.516)
-    met = LatencyFound({"body.conv1": 0.5}, 0.5, one, [one], 0.04)
-    met.tell(result)
+    met = LatencyDecision({"body.conv1": 0.5}, 0.5, one, [one], 0.04)
+    met.write_to(result)
     assert met.met and result.notes == [
         "51.2% of the latency before is left (50.8% to 51.6%), measured on the exported file; 50.0% was asked for, "
         "the table of layer times predicted 50.0%. One network was exported and timed."
     ]
     assert result.facts["latency"]["chosen"]["measured"] == 0.512
     far = Attempt(0.5, 0.5 * (1 + TOLERANCE) + 0.01, None, None)
-    missed = LatencyFound({}, 0.5, far, [one, far], 0.04)
-    missed.tell(result)
+    missed = LatencyDecision({}, 0.5, far, [one, far], 0.04)
+    missed.write_to(result)
     assert not missed.met and "That is more than 5% off" in result.notes[-1]
     assert "2 networks were exported" in result.notes[-1]
 
@@ -128,7 +128,7 @@ def test_an_uncertain_measurement_is_drawn_towards_the_prediction() -> None:
     trust = 0.074**2 / (0.074**2 + (0.4 / 2.58) ** 2)
     assert blurred.estimate(0.05) == pytest.approx(0.6 * (0.5 / 0.6) ** trust)
     result = StageResult(small_network())
-    LatencyFound({}, 0.5, blurred, [blurred], 0.05).tell(result)
+    LatencyDecision({}, 0.5, blurred, [blurred], 0.05).write_to(result)
     assert result.notes[0].endswith("The machine was busy: the figure is uncertain to ±40%.")
 
 

@@ -11,7 +11,7 @@ from core.common.errors import EspalierError, Stopped
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.engine.options import Options
-from core.engine.preflight import Preflight, Trial, Watcher, named_field, preflight, small
+from core.engine.preflight import Preflight, Trial, Watcher, named_field, preflight, reduced
 from core.runs.home import Home
 
 ONE = Options("cpu", 1)
@@ -48,7 +48,7 @@ def tried(text: str, home: Home) -> Preflight:
 
 def test_the_small_pipeline_asks_for_little_and_stays_the_same_chain() -> None:
     pipeline = documents.loads(CHAIN)
-    little = small(pipeline)
+    little = reduced(pipeline)
     assert little.stage_ids == pipeline.stage_ids
     assert (little.data.train_images, little.data.validation_images, little.data.test_images) == (32, 16, 16)
     training = little.stage("fp32").settings["training"]
@@ -65,13 +65,13 @@ def test_the_small_pipeline_asks_for_little_and_stays_the_same_chain() -> None:
 
 
 def test_on_a_gpu_the_stages_own_batches_are_tried() -> None:
-    little = small(documents.loads(CHAIN), "cuda")
+    little = reduced(documents.loads(CHAIN), "cuda")
     assert little.stage("fp32").settings["training"]["batch_size"] == 512
     assert little.data.train_images == 512
 
 
 def test_a_stage_trains_longer_where_one_step_would_say_nothing() -> None:
-    little = small(documents.loads(CHAIN), longer={"fp32": 12})
+    little = reduced(documents.loads(CHAIN), longer={"fp32": 12})
     assert little.stage("fp32").settings["training"]["epochs"] == 12
     assert little.stage("pruned").settings["step_epochs"] == 1
 

@@ -102,7 +102,7 @@ def test_a_watcher_that_comes_later_hears_everything_from_the_beginning(run, hom
     second = Watcher(RunFollower(run))
     wait(lambda: len(second.epochs()) == 2)
     assert second.heard == first.heard
-    second.follower.leave()
+    second.follower.detach()
     assert second.end().done is None
     assert run.active and run.status == "running"
     first.control.stop()
@@ -199,7 +199,7 @@ def test_a_run_ends_with_its_parent_unless_it_stays(run, home, work, stay):
 
 def test_attach_follows_a_run_to_its_end(run, home, work, capsys):
     work("until_told")
-    Watcher(start_run(run, home, Options("cpu", 1), stay=True)).follower.leave()
+    Watcher(start_run(run, home, Options("cpu", 1), stay=True)).follower.detach()
     wait(lambda: any(event.get("event") == "EpochDone" for event in run.events()))
     assert main(["attach", str(run.folder), "--do", "pause"]) == 0
     wait(lambda: run.status == "paused")

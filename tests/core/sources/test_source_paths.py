@@ -19,7 +19,7 @@ from core.data.settings import DataSettings
 from core.data.store import open_data
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.engine.cost_estimate import _Trial
+from core.engine.cost_estimate import _StepTimer
 from core.engine.options import Options
 from core.engine.preflight import preflight
 from core.engine.stage_inputs import RunContext, StageInputs
@@ -82,7 +82,7 @@ def everywhere(text: str, person: Path, home: Home) -> tuple[str, int | None]:
     node = pipeline.active[0]
     scratch = home.folder / "scratch"
     scratch.mkdir(parents=True)
-    trial = _Trial(pipeline, data, person, "cpu", scratch).stage(node)
+    trial = _StepTimer(pipeline, data, person, "cpu", scratch).stage(node)
     assert trial["disk_mb"] > 0
     return _continued(pipeline, person, home), found.params
 
@@ -94,14 +94,14 @@ def _continued(pipeline: Pipeline, person: Path, home: Home) -> str:
             run, home, pipeline, data, "cpu", 1, RunControl(), lambda event: None, tool, 5.0, times=False
         )
         inputs, node = StageInputs(context), pipeline.active[0]
-        given = inputs.given(node, 42)
+        stage_input = inputs.stage_input(node, 42)
         named = list(node.stage.references(node.parameters).values())
         if named:
             return content_hash(inputs.reference_folder(named[0], 42))
-    if given.checkpoint is not None:
-        return content_hash(given.checkpoint)
-    assert given.file is not None
-    return given.file.name.partition("-")[2]
+    if stage_input.checkpoint is not None:
+        return content_hash(stage_input.checkpoint)
+    assert stage_input.file is not None
+    return stage_input.file.name.partition("-")[2]
 
 
 def _filled(places: tuple[str, ...], name: str, person: Path) -> list[str]:

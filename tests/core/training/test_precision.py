@@ -16,7 +16,7 @@ from core.common.errors import Stopped
 from core.data.store import open_data
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.engine.precision_choice import PrecisionChoices, tell
+from core.engine.precision_choice import PrecisionChoices, add_trial_note
 from core.engine.stage_inputs import RunContext, StageInputs
 from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
@@ -106,7 +106,7 @@ def test_the_trial_is_said(seconds, chosen, sentence):
         nn.Identity(), [resolve_precision(chosen, "cpu").sentence, "More."], facts={"trained_in": "x"}
     )
     if chosen == "float32" or undecided("cpu"):
-        tell(result, trial)
+        add_trial_note(result, trial)
         assert result.notes == [sentence, "More."]
         assert PrecisionTrial(**result.facts["precision_trial"]) == trial
 
@@ -142,7 +142,7 @@ class Bench:
 
 def settled(context: RunContext, id: str = "mixed", seed: int = 0) -> tuple[Any, PrecisionTrial | None]:
     node = context.pipeline.stage(id)
-    found, trial = PrecisionChoices(context).settled(node, seed, StageInputs(context).given(node, seed))
+    found, trial = PrecisionChoices(context).settled(node, seed, StageInputs(context).stage_input(node, seed))
     return found, trial
 
 
@@ -180,10 +180,10 @@ def test_a_written_decision_is_followed_and_enters_the_key(bench, seconds, chose
     keys = []
     for run in (context, bench.context(pipeline(chosen))):
         node, _ = StageRunner(run).settled(
-            run.pipeline.stage("mixed"), 0, maker.inputs.given(run.pipeline.stage("mixed"), 0)
+            run.pipeline.stage("mixed"), 0, maker.inputs.stage_input(run.pipeline.stage("mixed"), 0)
         )
         assert node.parameters.precision == chosen
-        keys.append(maker.cache_key(node, 0, maker.inputs.given(node, 0)))
+        keys.append(maker.cache_key(node, 0, maker.inputs.stage_input(node, 0)))
     assert keys[0] == keys[1] and bench.trials == 0
 
 
