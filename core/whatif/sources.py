@@ -55,5 +55,5 @@ class SourceForecasts:
         build = self._recent.get(f"build {key}", lambda: build_of(network().model, network().size, timed))
         layers = self._recent.get(f"layers {key}", lambda: layer_shapes(network().model))
         forecast = Forecast(id, "", counts.params, counts.macs, size, "exact")
-        told = self._latencies.with_latency(forecast, build, lambda: layers)
-        return StageForecast(told, key, True, network, build=build, layers=lambda: layers)
+        with_latency = self._latencies.with_latency(forecast, build, lambda: layers)
+        return StageForecast(with_latency, key, True, network, build=build, layers=lambda: layers)

@@ -23,21 +23,21 @@ def home(own_home: Path) -> Home:
 @pytest.fixture
 def runs(home: Home, tmp_path: Path) -> list[RunFolder]:
     """A complete run and, a day later, a stopped one."""
-    made = [made_run(documents.loads(TINY), home, tmp_path, stages) for stages in (3, 1)]
-    for number, (run, word) in enumerate(zip(made, ("whole", "part"), strict=True)):
+    runs = [made_run(documents.loads(TINY), home, tmp_path, stages) for stages in (3, 1)]
+    for number, (run, word) in enumerate(zip(runs, ("whole", "part"), strict=True)):
         folder = run.folder.rename(home.runs / f"2026-{word}")
-        made[number] = RunFolder(folder)
-        made[number].update_info(started=1_790_000_000 + number * 86_400, seconds=60.0)
-    return made
+        runs[number] = RunFolder(folder)
+        runs[number].update_info(started=1_790_000_000 + number * 86_400, seconds=60.0)
+    return runs
 
 
-def told(capsys: Any, *arguments: str) -> str:
+def output_of(capsys: Any, *arguments: str) -> str:
     assert main(["runs", *arguments]) == 0
     return str(capsys.readouterr().out)
 
 
 def test_runs_are_listed_with_their_result(runs: list[RunFolder], capsys: Any) -> None:
-    head, _rule, first, second = told(capsys).splitlines()
+    head, _rule, first, second = output_of(capsys).splitlines()
     assert head.split()[:4] == ["Run", "Name", "Tags", "Status"]
     assert first.startswith("2026-part") and "Stopped" in first and first.split()[-3:] == ["–", "–", "–"]
     assert second.startswith("2026-whole") and "Complete" in second
@@ -45,15 +45,15 @@ def test_runs_are_listed_with_their_result(runs: list[RunFolder], capsys: Any) -
 
 
 def test_the_list_as_json(runs: list[RunFolder], capsys: Any) -> None:
-    part, whole = json.loads(told(capsys, "--json"))
+    part, whole = json.loads(output_of(capsys, "--json"))
     assert whole["run"] == str(runs[0].folder) and whole["status"] == "completed"
     assert (whole["top1"], whole["latency_ms"], whole["size_mb"]) == (76.0, 0.66, 2.0)
     assert part["status"] == "stopped" and part["top1"] is None and part["tags"] == []
-    assert json.loads(told(capsys, "--find", "nowhere", "--json")) == []
+    assert json.loads(output_of(capsys, "--find", "nowhere", "--json")) == []
 
 
 def test_words_choose_runs(runs: list[RunFolder], capsys: Any) -> None:
-    assert "2026-part" not in told(capsys, "--find", "complete", "TINY")
+    assert "2026-part" not in output_of(capsys, "--find", "complete", "TINY")
     assert main(["runs", "--find", "nowhere"]) == 0
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err == "No run fits.\n"
@@ -62,15 +62,15 @@ def test_words_choose_runs(runs: list[RunFolder], capsys: Any) -> None:
 def test_a_run_whose_process_died_is_interrupted(runs: list[RunFolder], capsys: Any) -> None:
     runs[0].update_info(status="running")
     with runs[0].locked():
-        assert "Running" in told(capsys)
-    assert "Interrupted" in told(capsys)
+        assert "Running" in output_of(capsys)
+    assert "Interrupted" in output_of(capsys)
 
 
 def test_a_run_gets_a_name_and_tags(runs: list[RunFolder], capsys: Any) -> None:
-    assert told(capsys, "rename", "2026-whole", "Best so far") == "2026-whole: Best so far\n"
-    assert told(capsys, "tag", "Best so far", "paper", "to show") == "2026-whole: paper, to show\n"
-    assert told(capsys, "tag", "2026-w", "paper", "new") == "2026-whole: paper, to show, new\n"
-    assert told(capsys, "tag", "2026-w", "paper", "--remove") == "2026-whole: to show, new\n"
+    assert output_of(capsys, "rename", "2026-whole", "Best so far") == "2026-whole: Best so far\n"
+    assert output_of(capsys, "tag", "Best so far", "paper", "to show") == "2026-whole: paper, to show\n"
+    assert output_of(capsys, "tag", "2026-w", "paper", "new") == "2026-whole: paper, to show, new\n"
+    assert output_of(capsys, "tag", "2026-w", "paper", "--remove") == "2026-whole: to show, new\n"
     info = runs[0].info
     assert (info.name, info.pipeline_name, info.tags) == ("Best so far", "Tiny", ("to show", "new"))
     assert main(["runs", "tag", "2026-w", "paper", "--remove"]) == 2
@@ -83,8 +83,8 @@ def test_a_deleted_run_can_be_put_back(runs: list[RunFolder], home: Home, capsys
     assert "2026-whole: in the trash for 30 days." in captured.out
     assert "espalier runs restore 2026-whole" in captured.err
     assert list_runs(home) == []
-    assert len(told(capsys, "restore").splitlines()) == 4
-    assert told(capsys, "restore", "2026-whole", "2026-p").count("back among the runs") == 2
+    assert len(output_of(capsys, "restore").splitlines()) == 4
+    assert output_of(capsys, "restore", "2026-whole", "2026-p").count("back among the runs") == 2
     assert {line.folder.name for line in list_runs(home)} == {"2026-whole", "2026-part"}
     assert main(["runs", "restore", "2026-whole"]) == 2
     assert "Expected one run of the trash, found none" in capsys.readouterr().err
@@ -101,10 +101,10 @@ def test_a_run_from_elsewhere_only_leaves_the_list(
 ) -> None:
     away = tmp_path / "stick"
     shutil.copytree(runs[0].folder, away)
-    assert "on the list" in told(capsys, "restore", str(away))
-    assert told(capsys, "tag", str(away), "theirs") == "stick: theirs\n"
-    assert str(away) in told(capsys, "--find", "theirs")
-    assert "off the list" in told(capsys, "delete", str(away))
+    assert "on the list" in output_of(capsys, "restore", str(away))
+    assert output_of(capsys, "tag", str(away), "theirs") == "stick: theirs\n"
+    assert str(away) in output_of(capsys, "--find", "theirs")
+    assert "off the list" in output_of(capsys, "delete", str(away))
     assert away.is_dir() and RunFolder(away).info.tags == () and len(list_runs(home)) == 2
 
 

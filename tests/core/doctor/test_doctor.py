@@ -19,18 +19,18 @@ from core.profiling.runtimes import RUNTIMES
 
 
 def named(checks: list[Check], name: str) -> Check:
-    (found,) = [check for check in checks if check.name == name]
-    return found
+    (match,) = [check for check in checks if check.name == name]
+    return match
 
 
 def test_the_report_is_text_and_data():
-    found = Examination((
+    examination = Examination((
         Check("One", "good", "there"),
         Check("Second", "warning", "slow", "Wait."),
         Check("Third", "bad", "missing", "Install it."),
     ))  # fmt: skip
-    assert not found.good
-    assert found.as_text().splitlines() == [
+    assert not examination.good
+    assert examination.as_text().splitlines() == [
         "good    One     there",
         "warning Second  slow",
         "                → Wait.",
@@ -39,10 +39,10 @@ def test_the_report_is_text_and_data():
         "",
         "3 checks, 1 bad, 1 with a warning.",
     ]
-    assert found.as_dict()["checks"][1] == {
+    assert examination.as_dict()["checks"][1] == {
         "name": "Second", "state": "warning", "found": "slow", "advice": "Wait.",
     }  # fmt: skip
-    assert Examination(found.checks[:2]).good
+    assert Examination(examination.checks[:2]).good
 
 
 def test_what_a_check_raises_becomes_a_line():
@@ -75,7 +75,7 @@ def test_a_library_that_does_not_load_is_named():
 
 def test_every_runtime_says_whether_it_works(own_home):
     checks = {check.name: check for check in doctor._runtimes()}
-    assert list(checks) == [f"Runtime: {each.label}" for each in RUNTIMES.values()]
+    assert list(checks) == [f"Runtime: {runtime.label}" for runtime in RUNTIMES.values()]
     assert checks["Runtime: ONNX Runtime"] == Check("Runtime: ONNX Runtime", "good", version("onnxruntime"))
     if not find_spec("openvino"):
         reason = 'OpenVINO is not installed (pip install "espalier[openvino]").'
@@ -171,7 +171,7 @@ def test_the_command_line_prints_it(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_this_installation_is_good(own_home):
-    found = examine()
-    assert found.good, found.as_text()
-    assert named(list(found.checks), "Espalier").found.startswith(core.__version__)
+    examination = examine()
+    assert examination.good, examination.as_text()
+    assert named(list(examination.checks), "Espalier").found.startswith(core.__version__)
     assert Path(core.__file__).is_file()

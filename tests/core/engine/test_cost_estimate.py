@@ -49,13 +49,13 @@ def test_more_epochs_take_longer_and_the_network_says_the_disk(cost: Estimate) -
 
 
 @pytest.mark.parametrize(
-    ("epoch", "wanted"),
+    ("epoch", "expected"),
     [
         (lambda steps: (16 * steps, 0.5 + 16 * steps * 0.01), (0.01, 0.5)),
         (lambda steps: (12, 0.6), (0.05, 0.0)),  # all images fit into the first step
     ],
 )
-def test_what_comes_once_an_epoch_is_not_charged_to_its_images(epoch, wanted, monkeypatch):
-    monkeypatch.setattr(_StepTimer, "_epoch", lambda trial, model, settings, context, steps: epoch(steps))
-    trial = _StepTimer(documents.loads(PIPELINE), None, Path(), "cpu", Path())
-    assert trial._seconds(None, None, None) == pytest.approx(wanted)
+def test_what_comes_once_an_epoch_is_not_charged_to_its_images(epoch, expected, monkeypatch):
+    monkeypatch.setattr(_StepTimer, "_epoch", lambda timer, model, settings, context, steps: epoch(steps))
+    timer = _StepTimer(documents.loads(PIPELINE), None, Path(), "cpu", Path())
+    assert timer._seconds(None, None, None) == pytest.approx(expected)

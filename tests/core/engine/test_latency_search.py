@@ -35,16 +35,16 @@ from core.whatif.network_timer import NetworkTimer, table_key, unfolded, widths
 BLOCKS = ("BasicBlock",)
 
 
-def target(asked: PruneChannelsParams) -> LatencyTarget:
-    found = PruneChannels().latency_target(asked)
-    assert found is not None
-    return found
+def target(pruning: PruneChannelsParams) -> LatencyTarget:
+    latency_target = PruneChannels().latency_target(pruning)
+    assert latency_target is not None
+    return latency_target
 
 
 def settings(**changes: object) -> PruneChannelsParams:
     training = {"epochs": 0, "batch_size": 50}
-    given = {"target": "latency", "latency": 0.6, "batch_norm_batches": 0, "training": training}
-    return PruneChannelsParams.parse(given | changes)
+    defaults = {"target": "latency", "latency": 0.6, "batch_norm_batches": 0, "training": training}
+    return PruneChannelsParams.parse(defaults | changes)
 
 
 def like_macs(prunable: PrunableGroups) -> LatencyTable:
@@ -58,20 +58,20 @@ def like_macs(prunable: PrunableGroups) -> LatencyTable:
 def test_a_plan_meets_the_latency_that_a_table_predicts() -> None:
     prunable = find_prunable_groups(small_network(), 16, settings(round_to=1, scope="whole-groups"), BLOCKS)
     share = prunable.latency_share(like_macs(prunable).milliseconds)
-    for wanted in (0.8, 0.5, 0.3):
-        asked = settings(latency=wanted, round_to=1, scope="whole-groups")
-        kept = prunable.plan(asked, latency=share).kept_channels
-        weights = sum(o * i for o, i, *_ in prunable.costs.layers(kept).values())
+    for share_left in (0.8, 0.5, 0.3):
+        pruning = settings(latency=share_left, round_to=1, scope="whole-groups")
+        kept_channels = prunable.plan(pruning, latency=share).kept_channels
+        weights = sum(o * i for o, i, *_ in prunable.costs.layers(kept_channels).values())
         before = sum(o * i for o, i, *_ in prunable.costs.layers({}).values())
-        assert share(kept) == pytest.approx(weights / before)
-        assert share(kept) == pytest.approx(wanted, abs=0.01)
+        assert share(kept_channels) == pytest.approx(weights / before)
+        assert share(kept_channels) == pytest.approx(share_left, abs=0.01)
 
 
 def test_shapes_of_the_cost_model_are_those_of_the_cut_network() -> None:
-    wanted = settings(target="ratio", ratio=0.4, scope="whole-groups")
+    pruning = settings(target="ratio", ratio=0.4, scope="whole-groups")
     model = small_network()
-    prunable = find_prunable_groups(model, 16, wanted, BLOCKS)
-    plan = prunable.plan(wanted)
+    prunable = find_prunable_groups(model, 16, pruning, BLOCKS)
+    plan = prunable.plan(pruning)
     for group in prunable.groups:
         group.prune(plan.removed_units[group.path])
     assert prunable.costs.layers(plan.kept_channels) == layer_shapes(model)
@@ -84,25 +84,25 @@ def test_without_a_bench_macs_stand_for_the_latency(tmp_path: Path) -> None:
     """A rehearsal: nothing is timed, and the chain behind gets a network of about the right shape."""
     context = stage_context(small_data(tmp_path / "data"), tmp_path)
     before = count(small_network(), 16).macs
-    asked = settings(scope="whole-groups", round_to=1)
-    left = PruneChannels().run(small_network(), asked, context)
+    pruning = settings(scope="whole-groups", round_to=1)
+    left = PruneChannels().run(small_network(), pruning, context)
     assert left.facts["macs"] / before == pytest.approx(0.6, abs=0.01)
 
 
 def test_what_was_found_gives_the_stage_the_same_widths() -> None:
-    asked = settings(scope="whole-groups", round_to=4)
-    prunable = find_prunable_groups(small_network(), 16, asked, BLOCKS)
-    kept = prunable.plan(
-        asked, latency=prunable.latency_share(like_macs(prunable).milliseconds)
+    pruning = settings(scope="whole-groups", round_to=4)
+    prunable = find_prunable_groups(small_network(), 16, pruning, BLOCKS)
+    kept_channels = prunable.plan(
+        pruning, latency=prunable.latency_share(like_macs(prunable).milliseconds)
     ).kept_channels
     channels = prunable.start.channels
-    ratios = {path: 1 - left / channels[path] for path, left in kept.items()}
+    ratios = {path: 1 - left / channels[path] for path, left in kept_channels.items()}
     one = Attempt(0.6, 0.61, 0.60, 0.62)
-    found = LatencyDecision(ratios, 0.6, one, [one], 0.05)
-    settled = target(asked).settled(found.ratios)
+    decision = LatencyDecision(ratios, 0.6, one, [one], 0.05)
+    settled = target(pruning).settled(decision.ratios)
     assert settled.target == "ratio" and PruneChannelsParams.parse(settled.model_dump(mode="json")) == settled
     again = find_prunable_groups(small_network(), 16, settled, BLOCKS).plan(settled)
-    assert again.kept_channels == kept
+    assert again.kept_channels == kept_channels
 
 
 def test_the_outcome_is_said_with_its_figures() -> None:
@@ -151,7 +151,7 @@ def unwanted() -> Any:
 
 def test_a_decision_is_taken_from_the_run_and_then_from_the_machine(tmp_path: Path) -> None:
     around = surroundings(tmp_path)
-    node, given = around.pipeline.stage("pruned"), StageInput(None, checkpoint=tmp_path)
+    node, stage_input = around.pipeline.stage("pruned"), StageInput(None, checkpoint=tmp_path)
     one = Attempt(0.6, 0.61, 0.60, 0.62)
     plain = {
         "ratios": {"body.layer1.0.conv1": 0.25}, "wanted": 0.6, "chosen": asdict(one), "tries": [asdict(one)],
@@ -159,32 +159,35 @@ def test_a_decision_is_taken_from_the_run_and_then_from_the_machine(tmp_path: Pa
     }  # fmt: skip
     name = {"latency target": 1, "of": "key"}
     Measurements(around.home.cache / "measurements").get_or_measure(name, lambda: plain)
-    settled, found = LatencyTargets(around).settled(node, 42, given, unwanted, lambda: "key")
-    assert found is not None and found.chosen == one
+    settled, decision = LatencyTargets(around).settled(node, 42, stage_input, unwanted, lambda: "key")
+    assert decision is not None and decision.chosen == one
     assert settled.settings["own_ratios"] == "body.layer1.0.conv1=0.250000"
     written = around.run.folder / "latency_targets.json"
     assert json.loads(written.read_text())["pruned"] == plain
-    again, _ = LatencyTargets(around).settled(node, 42, given, unwanted, unwanted)
+    again, _ = LatencyTargets(around).settled(node, 42, stage_input, unwanted, unwanted)
     assert again == settled
 
 
 def test_a_rehearsal_and_other_targets_settle_nothing(tmp_path: Path) -> None:
     around = surroundings(tmp_path, times=False)
-    node, given = around.pipeline.stage("pruned"), StageInput(None, checkpoint=tmp_path)
-    assert LatencyTargets(around).settled(node, 42, given, unwanted, unwanted) == (node, None)
+    node, stage_input = around.pipeline.stage("pruned"), StageInput(None, checkpoint=tmp_path)
+    assert LatencyTargets(around).settled(node, 42, stage_input, unwanted, unwanted) == (node, None)
     around = surroundings(tmp_path / "other")
     ratio = around.pipeline.with_settings("pruned", {"ratio": 0.3}).stage("pruned")
-    assert LatencyTargets(around).settled(ratio, 42, given, unwanted, unwanted) == (ratio, None)
+    assert LatencyTargets(around).settled(ratio, 42, stage_input, unwanted, unwanted) == (ratio, None)
 
 
 def test_widths_of_a_table_spread_over_what_can_go() -> None:
     prunable = find_prunable_groups(small_network(), 16, settings(scope="whole-groups"), BLOCKS)
     chosen = widths(prunable.groups)
     assert chosen[0] == {} and len(chosen) == 16
-    for kept in chosen[1:]:
+    for kept_channels in chosen[1:]:
         for group in prunable.groups:
-            assert 1 <= kept[group.path] <= group.channels and kept[group.path] % group.bundle == 0
-    assert all(left % 4 == 0 for kept in chosen[1:-4] for left in kept.values())
+            assert (
+                1 <= kept_channels[group.path] <= group.channels
+                and kept_channels[group.path] % group.bundle == 0
+            )
+    assert all(left % 4 == 0 for kept_channels in chosen[1:-4] for left in kept_channels.values())
     assert any(left % 4 for left in chosen[-1].values())
 
 
@@ -206,20 +209,20 @@ def test_a_searched_network_really_takes_the_latency(tmp_path: Path) -> None:
     subject = TimedNetwork(
         small_network(), NETWORK, context.preprocess, data.classes, backbone("resnet20").blocks
     )
-    asked = settings(latency=0.6, scope="whole-groups", round_to=4)
+    pruning = settings(latency=0.6, scope="whole-groups", round_to=4)
     with Child("tool") as tool:
         timer = NetworkTimer(tool, Measurements(tmp_path / "measurements"), tmp_path / "timed")
-        found = search(
-            subject, target(asked), find_prunable_groups(small_network(), 16, asked, BLOCKS), timer
+        decision = search(
+            subject, target(pruning), find_prunable_groups(small_network(), 16, pruning, BLOCKS), timer
         )
-        kept = (
-            find_prunable_groups(small_network(), 16, asked, BLOCKS)
-            .plan(target(asked).settled(found.ratios))
+        kept_channels = (
+            find_prunable_groups(small_network(), 16, pruning, BLOCKS)
+            .plan(target(pruning).settled(decision.ratios))
             .kept_channels
         )
         before = timer.exported(subject, "one")
         ratio = timer.compare(
-            before, timer.exported(narrowed(subject, target(asked), kept), "two"), (3, 16, 16)
+            before, timer.exported(narrowed(subject, target(pruning), kept_channels), "two"), (3, 16, 16)
         ).ratio
-    assert ratio is not None and ratio.value == pytest.approx(found.chosen.measured, rel=0.1)
-    assert ratio.value < 0.75 and found.error < 0.5
+    assert ratio is not None and ratio.value == pytest.approx(decision.chosen.measured, rel=0.1)
+    assert ratio.value < 0.75 and decision.error < 0.5

@@ -80,57 +80,57 @@ def test_a_stage_trains_longer_where_one_step_would_say_nothing() -> None:
 def test_a_chain_goes_through_to_its_last_file(home: Home) -> None:
     before = set(Path(tempfile.gettempdir()).glob("espalier-preflight-*"))
     heard: list[str] = []
-    told: list[Trial] = []
-    found = preflight(
+    trials: list[Trial] = []
+    outcome = preflight(
         documents.loads(CHAIN), home.folder.parent, home, ONE,
-        None, Watcher(lambda done, words: heard.append(words), told.append),
+        None, Watcher(lambda done, words: heard.append(words), trials.append),
     )  # fmt: skip
-    assert found.passed, found.lines()
-    assert [(t.id, t.state, t.files) for t in found.trials] == [
+    assert outcome.passed, outcome.lines()
+    assert [(t.id, t.state, t.files) for t in outcome.trials] == [
         ("fp32", "passed", ("ONNX float32",)),
         ("pruned", "passed", ("ONNX float32",)),
         ("int8", "passed", ("ONNX INT8, static",)),
     ]
-    assert tuple(told) == found.trials
+    assert tuple(trials) == outcome.trials
     assert "Pruned: pruning channels" in heard and "INT8: exporting and verifying" in heard
-    assert found.lines()[-1].startswith("Every stage passed, in ")
+    assert outcome.lines()[-1].startswith("Every stage passed, in ")
     assert not home.runs.exists() and home.data.is_dir()
     assert set(Path(tempfile.gettempdir()).glob("espalier-preflight-*")) == before
 
 
 @pytest.mark.slow
 def test_a_stage_that_fails_is_named_and_other_branches_are_tried(home: Home) -> None:
-    found = tried(BROKEN, home)
-    assert [trial.state for trial in found.trials] == ["failed", "skipped", "passed"]
-    problem = found.trials[0].problem
+    outcome = tried(BROKEN, home)
+    assert [trial.state for trial in outcome.trials] == ["failed", "skipped", "passed"]
+    problem = outcome.trials[0].problem
     assert problem is not None and "cannot go lower than" in problem.message
     assert problem.place == ("stages", 0, "settings", "size_mb")
-    assert found.problems == (problem,)
-    assert found.trials[1].sentence == "Not tried: a stage that it needs failed."
-    assert found.lines()[-1].startswith("1 problem found, in ")
+    assert outcome.problems == (problem,)
+    assert outcome.trials[1].sentence == "Not tried: a stage that it needs failed."
+    assert outcome.lines()[-1].startswith("1 problem found, in ")
 
 
 def test_a_source_that_cannot_be_read_is_named(home: Home) -> None:
     pipeline = documents.loads(BROKEN).with_settings("net", {"weights": "file", "weights_file": "gone.pth"})
     pipeline = pipeline.with_settings("impossible", {})
-    found = preflight(pipeline, home.folder.parent, home, ONE)
-    assert [trial.state for trial in found.trials] == ["skipped"] * 3
-    assert len(found.problems) == 1 and "gone.pth" in found.problems[0].message
-    assert found.problems[0].place[:2] == ("sources", 0)
+    outcome = preflight(pipeline, home.folder.parent, home, ONE)
+    assert [trial.state for trial in outcome.trials] == ["skipped"] * 3
+    assert len(outcome.problems) == 1 and "gone.pth" in outcome.problems[0].message
+    assert outcome.problems[0].place[:2] == ("sources", 0)
 
 
 def test_data_that_is_not_there_is_named(home: Home) -> None:
     pipeline = documents.loads(BROKEN)
     data = pipeline.data.model_copy(update={"source": "folder", "path": "nowhere"})
     missing = pipeline.model_copy(update={"data": data})
-    found = preflight(missing, home.folder.parent, home, ONE)
-    assert found.problems[0].place == ("data", "path") and not found.passed
+    outcome = preflight(missing, home.folder.parent, home, ONE)
+    assert outcome.problems[0].place == ("data", "path") and not outcome.passed
 
 
 def test_broken_rules_are_reported_without_trying(home: Home) -> None:
     pipeline = Pipeline.parse({**documents.loads(BROKEN).as_dict(), "baseline": "nobody"})
-    found = preflight(pipeline, home.folder.parent, home, ONE)
-    assert found.trials == () and found.problems[0].place == ("baseline",)
+    outcome = preflight(pipeline, home.folder.parent, home, ONE)
+    assert outcome.trials == () and outcome.problems[0].place == ("baseline",)
 
 
 def test_a_person_can_stop_it(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

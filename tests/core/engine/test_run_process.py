@@ -54,8 +54,8 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[
             process.kill()
 
 
-class Watcher:
-    """Follows on a thread of its own and keeps what it hears."""
+class FollowedRun:
+    """Follows a run on a thread of its own and records its events."""
 
     def __init__(self, follower: RunFollower):
         self.follower, self.control = follower, RunControl()
@@ -67,11 +67,13 @@ class Watcher:
 
     def _follow(self) -> None:
         try:
-            self.done = self.follower.follow(self.control, lambda told: self.heard.append(told.event))
+            self.done = self.follower.follow(
+                self.control, lambda timed_event: self.heard.append(timed_event.event)
+            )
         except EspalierError as error:
             self.error = error
 
-    def end(self, seconds: float = 20) -> "Watcher":
+    def end(self, seconds: float = 20) -> "FollowedRun":
         self._thread.join(seconds)
         assert not self._thread.is_alive()
         return self
@@ -89,7 +91,7 @@ def wait(until: Callable[[], object], seconds: float = 20) -> None:
 
 def test_events_come_back_and_the_end_with_them(run, home, work):
     work("nothing")
-    watcher = Watcher(start_run(run, home, Options("cpu", 1), stay=False)).end()
+    watcher = FollowedRun(start_run(run, home, Options("cpu", 1), stay=False)).end()
     assert watcher.done == RunDone("completed", "All stages are done.")
     assert isinstance(watcher.heard[0], RunStarted) and watcher.heard[-1] == watcher.done
     assert run.status == "completed" and not (run.folder / CONTROL).exists()
@@ -97,9 +99,9 @@ def test_events_come_back_and_the_end_with_them(run, home, work):
 
 def test_a_watcher_that_comes_later_hears_everything_from_the_beginning(run, home, work):
     work("forever")
-    first = Watcher(start_run(run, home, Options("cpu", 1), stay=True))
+    first = FollowedRun(start_run(run, home, Options("cpu", 1), stay=True))
     wait(lambda: len(first.epochs()) == 2)
-    second = Watcher(RunFollower(run))
+    second = FollowedRun(RunFollower(run))
     wait(lambda: len(second.epochs()) == 2)
     assert second.heard == first.heard
     second.follower.detach()
@@ -111,7 +113,7 @@ def test_a_watcher_that_comes_later_hears_everything_from_the_beginning(run, hom
 
 def test_any_watcher_holds_the_run_and_all_know(run, home, work):
     work("forever")
-    first = Watcher(start_run(run, home, Options("cpu", 1), stay=True))
+    first = FollowedRun(start_run(run, home, Options("cpu", 1), stay=True))
     wait(first.epochs)
     send(run, "pause")
     wait(lambda: first.control.paused)
@@ -125,9 +127,9 @@ def test_any_watcher_holds_the_run_and_all_know(run, home, work):
 
 def test_a_killed_process_is_interrupted_for_all_within_two_seconds(run, home, work):
     work("forever")
-    first = Watcher(start_run(run, home, Options("cpu", 1), stay=True))
+    first = FollowedRun(start_run(run, home, Options("cpu", 1), stay=True))
     wait(first.epochs)
-    second = Watcher(RunFollower(run))
+    second = FollowedRun(RunFollower(run))
     wait(second.epochs)
     os.kill(run.info.process["pid"], signal.SIGKILL)
     assert "SIGKILL" in first.end(2).error.message
@@ -137,24 +139,24 @@ def test_a_killed_process_is_interrupted_for_all_within_two_seconds(run, home, w
 
 def test_a_run_that_another_process_holds_says_so(run, home, work, monkeypatch):
     work("forever")
-    first = Watcher(start_run(run, home, Options("cpu", 1), stay=True))
+    first = FollowedRun(start_run(run, home, Options("cpu", 1), stay=True))
     wait(first.epochs)
-    second = Watcher(start_run(run, home, Options("cpu", 1), stay=True, after=100)).end(30)
+    second = FollowedRun(start_run(run, home, Options("cpu", 1), stay=True, after=100)).end(30)
     assert second.done.status == "failed" and "being written by another process" in second.done.message
     assert run.active
     first.control.stop()
     first.end()
 
 
-def test_wishes_for_a_process_before_this_one_are_forgotten(run, home, work):
+def test_commands_for_an_earlier_process_are_dropped(run, home, work):
     work("nothing")
     send(run, "stop")
-    assert Watcher(start_run(run, home, Options("cpu", 1), stay=True)).end().done.status == "completed"
+    assert FollowedRun(start_run(run, home, Options("cpu", 1), stay=True)).end().done.status == "completed"
 
 
 def test_lines_that_mean_nothing_are_passed_over(run, home, work):
     work("forever")
-    watcher = Watcher(start_run(run, home, Options("cpu", 1), stay=True))
+    watcher = FollowedRun(start_run(run, home, Options("cpu", 1), stay=True))
     wait(watcher.epochs)
     with (run.folder / CONTROL).open("a") as file:
         file.write('nonsense\n[1]\n{"do": "dance"}\n{"do": ["stop"]}\n')
@@ -199,15 +201,15 @@ def test_a_run_ends_with_its_parent_unless_it_stays(run, home, work, stay):
 
 def test_attach_follows_a_run_to_its_end(run, home, work, capsys):
     work("until_told")
-    Watcher(start_run(run, home, Options("cpu", 1), stay=True)).follower.detach()
+    FollowedRun(start_run(run, home, Options("cpu", 1), stay=True)).follower.detach()
     wait(lambda: any(event.get("event") == "EpochDone" for event in run.events()))
     assert main(["attach", str(run.folder), "--do", "pause"]) == 0
     wait(lambda: run.status == "paused")
     assert main(["attach", str(run.folder), "--do", "resume"]) == 0
     (run.folder / "enough").touch()
     assert main(["attach", str(run.folder), "--json"]) == 0
-    said = capsys.readouterr()
-    assert json.loads(said.out)["status"] == "completed" and "epoch 2/9" in said.err
+    output = capsys.readouterr()
+    assert json.loads(output.out)["status"] == "completed" and "epoch 2/9" in output.err
 
 
 def test_attach_refuses_a_run_that_does_not_go_on(run, work, capsys):

@@ -84,8 +84,8 @@ def test_the_editor_adds_it_names_it_and_takes_it_in_place_of_another() -> None:
     assert edits.titles(pipeline)["net"] == "Scaled network"
     added, id = stage_tree.add_source(pipeline, "scaled")
     assert added.source(id).title == "Scaled network 2"
-    other = edits.set_source_kind(pipeline, "net", "backbone")
-    assert edits.set_source_kind(other, "net", "scaled").source("net").kind == "scaled"
+    changed = edits.set_source_kind(pipeline, "net", "backbone")
+    assert edits.set_source_kind(changed, "net", "scaled").source("net").kind == "scaled"
     assert [field.name for field in declarations(SOURCE_KINDS["scaled"].Settings)] == ["scale"]
     assert pipeline.source("net").source.summary({"scale": 2.0}) == ["Scale: 2.0"]
 
@@ -96,10 +96,13 @@ def test_its_family_decides_what_may_follow() -> None:
 
 
 def test_what_if_knows_nothing_of_it_before_the_run(tmp_path: Path) -> None:
-    found = {each.id: each for each in WhatIf(Home(tmp_path)).forecasts(documents.loads(TEXT), tmp_path)}
+    forecasts = {
+        forecast.id: forecast
+        for forecast in WhatIf(Home(tmp_path)).forecasts(documents.loads(TEXT), tmp_path)
+    }
     for id in ("net", "fp32", "half"):
-        assert (found[id].params, found[id].macs, found[id].bytes) == (None, None, None), id
-        assert found[id].remark == "Known after the run." and not found[id].impossible, id
+        assert (forecasts[id].params, forecasts[id].macs, forecasts[id].bytes) == (None, None, None), id
+        assert forecasts[id].remark == "Known after the run." and not forecasts[id].impossible, id
 
 
 def test_the_check_tries_it_and_measures_its_steps(tmp_path: Path) -> None:
@@ -120,8 +123,8 @@ def test_the_inspection_of_data_knows_how_its_images_are_normalised(tmp_path: Pa
 def test_a_run_starts_from_it_and_reports_it(finished: RunFolder) -> None:
     started = load_checkpoint(finished.folder / "sources" / "net@42")
     assert started.network.backbone == "resnet20"
-    said = [event.get("text") for event in finished.events()]
-    assert "The classifier was scaled by 2." in said
+    texts = [event.get("text") for event in finished.events()]
+    assert "The classifier was scaled by 2." in texts
     fp32, half = finished.report("fp32"), finished.report("half")
     assert fp32 is not None and half is not None and half.main is not None
     assert [row.label for row in table_rows(finished.reports(), "fp32")] == ["fp32", "half"]
@@ -132,8 +135,8 @@ def test_comparison_and_model_card_name_it(finished: RunFolder) -> None:
     run = read_run(finished)
     [row, _] = all_rows([run])
     assert row.report is not None
-    told = [(line.group, line.label, line.value) for line in run.settings_of(row.report)]
-    assert ("Network", "Scale", "2") in told
+    lines = [(line.group, line.label, line.value) for line in run.settings_of(row.report)]
+    assert ("Network", "Scale", "2") in lines
     card = model_card(finished, "fp32")
     assert "net (scaled)" in card and "its licence is not known to Espalier" in card
     assert ladder_of(finished, "half")[0].label == "PyTorch network"

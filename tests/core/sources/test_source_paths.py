@@ -76,15 +76,15 @@ def everywhere(text: str, person: Path, home: Home) -> tuple[str, int | None]:
     """What the run continues from, hashed, and what-if's parameters, of a document that passes its check."""
     pipeline = documents.loads(HEAD + text)
     assert documents.check(pipeline) == []
-    found = next(iter(WhatIf(home).forecasts(pipeline, person)))
-    assert not found.impossible, found.remark
+    forecast = next(iter(WhatIf(home).forecasts(pipeline, person)))
+    assert not forecast.impossible, forecast.remark
     data = open_data(pipeline.data, home.data, person)
     node = pipeline.active[0]
     scratch = home.folder / "scratch"
     scratch.mkdir(parents=True)
     trial = _StepTimer(pipeline, data, person, "cpu", scratch).stage(node)
     assert trial["disk_mb"] > 0
-    return _continued(pipeline, person, home), found.params
+    return _continued(pipeline, person, home), forecast.params
 
 
 def _continued(pipeline: Pipeline, person: Path, home: Home) -> str:
@@ -134,13 +134,13 @@ def _documents(kind: str, person: Path) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["checkpoint", "weights", "python", "onnx", "teacher"])
 def test_every_spelling_names_the_same_thing_everywhere(kind: str, person: Path, tmp_path: Path) -> None:
-    found = [
+    results = [
         everywhere(text, person, Home(tmp_path / str(number)))
         for number, text in enumerate(_documents(kind, person))
     ]
     if kind == "python":  # its copy in the run, whose name stands in its key, is named by where it lies
-        found = [("", params) for _, params in found]
-    assert len(set(found)) == 1 and found[0][1]
+        results = [("", params) for _, params in results]
+    assert len(set(results)) == 1 and results[0][1]
 
 
 @pytest.mark.slow
@@ -160,16 +160,16 @@ def test_the_rehearsal_takes_what_the_run_takes(person: Path, tmp_path: Path) ->
     teacher = f"teacher: ~/run/stages/fp32, {stage}"
     stages.append(f"{{id: st, kind: distil, from: plain, settings: {{{teacher}}}}}")
     text = f"sources: [{', '.join(sources)}]\nstages: [{', '.join(stages)}]\n"
-    found = preflight(documents.loads(HEAD + text), person, Home(tmp_path / "home"), Options("cpu", 1))
-    assert found.problems == ()
+    outcome = preflight(documents.loads(HEAD + text), person, Home(tmp_path / "home"), Options("cpu", 1))
+    assert outcome.problems == ()
 
 
 def test_a_path_to_nothing_is_refused_with_the_same_place(person: Path, tmp_path: Path) -> None:
     pipeline = documents.loads(HEAD + SOURCE % ("onnx", "path: ~/none.onnx", "as-given", ""))
-    wanted = f"Expected a file or folder at {person}/none.onnx, found none."
-    assert next(iter(WhatIf(Home(tmp_path)).forecasts(pipeline, person))).remark == wanted
+    message = f"Expected a file or folder at {person}/none.onnx, found none."
+    assert next(iter(WhatIf(Home(tmp_path)).forecasts(pipeline, person))).remark == message
     [problem] = preflight(pipeline, person, Home(tmp_path / "home"), Options("cpu", 1)).problems
-    assert problem.message == wanted
+    assert problem.message == message
 
 
 @pytest.mark.parametrize("place", PLACES)

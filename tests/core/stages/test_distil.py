@@ -76,8 +76,8 @@ def hooks(model: nn.Module) -> list[str]:
     return [path for path, m in model.named_modules() if m._forward_hooks or m._forward_pre_hooks]
 
 
-def same(one: nn.Module, other: nn.Module) -> bool:
-    a, b = one.state_dict(), other.state_dict()
+def same(first: nn.Module, second: nn.Module) -> bool:
+    a, b = first.state_dict(), second.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
@@ -160,25 +160,25 @@ def test_a_part_with_weight_0_is_not_there(on, data, tmp_path, monkeypatch):
     )
     assert adapted == [3 if on == "hints" else 0]
     assert ("layer_pairs" in result.facts) == maps
-    found = {name for name in PARTS if f"train_{name}" in result.history[0]}
-    assert found == ({"distillation"} if on == "alpha" else {"cross_entropy", on})
+    parts = {name for name in PARTS if f"train_{name}" in result.history[0]}
+    assert parts == ({"distillation"} if on == "alpha" else {"cross_entropy", on})
 
 
 def test_student_and_adapters_learn_and_the_teacher_does_not(data, tmp_path, monkeypatch):
-    made: list[nn.ModuleList] = []
+    adapters_made: list[nn.ModuleList] = []
     monkeypatch.setattr(
         "core.training.distillation.make_adapters",
-        lambda pairs, seed: made.append(make_adapters(pairs, seed)) or made[0],
+        lambda pairs, seed: adapters_made.append(make_adapters(pairs, seed)) or adapters_made[0],
     )
     teacher, untouched = network("resnet32", seed=9).train(), network("resnet32", seed=9)
     result = distil(network(), teacher, settings(alpha=1.0, hints=1.0, rkd_angle=1.0), data, tmp_path)
     assert same(teacher, untouched), "weights or batch statistics of the teacher moved"
     assert not any(module.training for module in teacher.modules())
     assert all(p.grad is None and not p.requires_grad for p in teacher.parameters())
-    for name, parameter in [*result.model.named_parameters(), *made[0].named_parameters()]:
+    for name, parameter in [*result.model.named_parameters(), *adapters_made[0].named_parameters()]:
         assert parameter.grad is not None and float(parameter.grad.abs().sum()) > 0, name
     pairs = layer_pairs(network(), untouched, torch.zeros(2, 3, 16, 16))
-    assert not same(made[0], make_adapters(pairs, derive_seed(1, "k", "adapters")))
+    assert not same(adapters_made[0], make_adapters(pairs, derive_seed(1, "k", "adapters")))
     assert hooks(teacher) == hooks(result.model) == []
 
 
@@ -207,10 +207,10 @@ def test_a_student_of_another_shape_learns_and_its_checkpoint_is_only_its_own(st
     teacher = network(seed=9)
     result = distil(student(), teacher, settings(**ALL), data, tmp_path)
     assert all(math.isfinite(result.history[0][f"train_{name}"]) for name in PARTS)
-    made = result.model.eval().to(memory_format=torch.contiguous_format)
-    assert made.state_dict().keys() == student().state_dict().keys()
-    assert not same(made, student()) and hooks(made) == hooks(teacher) == []
-    name = "resnet20" if "layer1" in dict(made.body.named_children()) else "plain-cnn-tiny"
+    student_model = result.model.eval().to(memory_format=torch.contiguous_format)
+    assert student_model.state_dict().keys() == student().state_dict().keys()
+    assert not same(student_model, student()) and hooks(student_model) == hooks(teacher) == []
+    name = "resnet20" if "layer1" in dict(student_model.body.named_children()) else "plain-cnn-tiny"
     assert reloads(result, data, tmp_path, BackboneSettings(backbone=name))
 
 

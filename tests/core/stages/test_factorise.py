@@ -65,7 +65,7 @@ CONVOLUTIONS = [
 def test_at_full_rank_the_factors_compute_the_same(way, arguments):
     layer = nn.Conv2d(6, 10, **arguments)
     ways = way(layer)
-    factors = ways.factors(tuple(len(kept) for kept in ways.energy))
+    factors = ways.factors(tuple(len(energy) for energy in ways.energy))
     torch.testing.assert_close(
         answers(factors, 2, 6, 13, 12), answers(layer, 2, 6, 13, 12), rtol=1e-4, atol=1e-5
     )
@@ -78,10 +78,10 @@ def test_a_convolution_of_low_tucker_rank_is_found_exactly(arguments):
         core = torch.randn(4, 3, *layer.kernel_size)
         layer.weight.copy_(torch.einsum("sryx,ir,os->oiyx", core, torch.randn(6, 3), torch.randn(10, 4)))
     ways = Tucker(layer)
-    ranks = tuple(rank_for(kept, 1 - 1e-9, 1) for kept in ways.energy)
+    ranks = tuple(rank_for(energy, 1 - 1e-9, 1) for energy in ways.energy)
     assert ranks == (3, 4)
     factors = ways.factors(ranks)
-    assert [made.out_channels for made in factors] == [3, 4, 10]
+    assert [factor.out_channels for factor in factors] == [3, 4, 10]
     torch.testing.assert_close(
         answers(factors, 2, 6, 13, 12), answers(layer, 2, 6, 13, 12), rtol=1e-3, atol=1e-3
     )
@@ -126,31 +126,31 @@ def test_the_spatial_error_is_the_tail_too():
     layer = nn.Conv2d(5, 7, (3, 4), bias=False)
     weight = layer.weight.detach()
     tail = torch.linalg.svdvals(weight.permute(1, 2, 3, 0).reshape(15, 28).double())[6:]
-    found = composed(TwoFactors(layer).factors((6,)), 5, (3, 4))
-    assert found.shape == weight.shape
-    assert float((found - weight).square().sum()) == pytest.approx(float(tail.square().sum()), rel=1e-3)
+    product = composed(TwoFactors(layer).factors((6,)), 5, (3, 4))
+    assert product.shape == weight.shape
+    assert float((product - weight).square().sum()) == pytest.approx(float(tail.square().sum()), rel=1e-3)
 
 
 def test_the_tucker_error_is_what_its_two_bases_leave_out():
     layer = nn.Conv2d(8, 12, 3, bias=False)
     weight = layer.weight.detach()
-    found = composed(Tucker(layer).factors((5, 7)), 8, (3, 3))
+    product = composed(Tucker(layer).factors((5, 7)), 8, (3, 3))
     inner = torch.linalg.svd(weight.transpose(0, 1).flatten(1))[0][:, :5]
     outer = torch.linalg.svd(weight.flatten(1))[0][:, :7]
     expected = torch.einsum("oiyx,ir,jr,os,ps->pjyx", weight, inner, inner, outer, outer)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(product, expected, rtol=1e-4, atol=1e-5)
     tails = sum(
         float(torch.linalg.svdvals(unfolding)[rank:].square().sum())
         for unfolding, rank in ((weight.transpose(0, 1).flatten(1), 5), (weight.flatten(1), 7))
     )
-    assert 0 < float((found - weight).square().sum()) <= tails
+    assert 0 < float((product - weight).square().sum()) <= tails
 
 
 def test_ranks_keep_the_energy_and_are_rounded_up():
-    kept = torch.tensor([9.0, 4, 2, 1, 0, 0], dtype=torch.float64).cumsum(0) / 16
-    assert [rank_for(kept, share, 1) for share in (0.5, 9 / 16, 0.57, 0.93, 1.0)] == [1, 1, 2, 3, 4]
-    assert [rank_for(kept, 0.57, multiple) for multiple in (2, 4, 8)] == [2, 4, 6]
-    assert rank_for(kept, 0.0, 1) == 1
+    energy = torch.tensor([9.0, 4, 2, 1, 0, 0], dtype=torch.float64).cumsum(0) / 16
+    assert [rank_for(energy, share, 1) for share in (0.5, 9 / 16, 0.57, 0.93, 1.0)] == [1, 1, 2, 3, 4]
+    assert [rank_for(energy, 0.57, multiple) for multiple in (2, 4, 8)] == [2, 4, 6]
+    assert rank_for(energy, 0.0, 1) == 1
 
 
 @pytest.mark.parametrize("way", [TwoFactors, Tucker])
@@ -163,9 +163,9 @@ def test_costs_by_counting_the_factors(way, arguments):
         factors = way(layer).factors(ranks)
         macs = 0
         values = torch.zeros(1, 6, *places.input)
-        for made in factors:
-            values = made(values)
-            macs += made.weight.numel() * values.shape[2] * values.shape[3]
+        for factor in factors:
+            values = factor(values)
+            macs += factor.weight.numel() * values.shape[2] * values.shape[3]
         assert tuple(values.shape[2:]) == places.output
         params = sum(parameter.numel() for parameter in factors.parameters())
         assert way(layer).costs(ranks, places) == (params, macs)
@@ -190,7 +190,7 @@ def test_padding_like_tensorflows():
     for layer in (plain, Conv2dSame(6, 10, 1, stride=2), Conv2dSame(6, 10, (1, 5), dilation=2)):
         for way in (Tucker, TwoFactors):
             ways = way(layer)
-            factors = ways.factors(tuple(len(kept) for kept in ways.energy))
+            factors = ways.factors(tuple(len(energy) for energy in ways.energy))
             torch.testing.assert_close(
                 answers(factors, 2, 6, 9, 9), answers(layer, 2, 6, 9, 9), rtol=1e-4, atol=1e-5
             )
@@ -259,8 +259,8 @@ def test_ranks_by_energy_keep_it_in_every_layer(data, tmp_path):
 
 
 def test_an_energy_that_saves_nothing_leaves_the_network_and_says_so(data, tmp_path):
-    said: list[object] = []
-    context = replace(stage_context(data, tmp_path), emit=said.append)
+    events: list[object] = []
+    context = replace(stage_context(data, tmp_path), emit=events.append)
     how = STAGE.Settings.parse({"choose": "energy", "energy": 1.0, "training": {"epochs": 0}})
     result = STAGE.run(small_network(), how, context)
     assert result.facts["layers"] == []
@@ -269,7 +269,7 @@ def test_an_energy_that_saves_nothing_leaves_the_network_and_says_so(data, tmp_p
         for a, b in zip(result.model.parameters(), small_network().parameters(), strict=True)
     )
     assert "No layer became smaller; the network is what it was." in [
-        getattr(event, "text", "") for event in said
+        getattr(event, "text", "") for event in events
     ]
     assert dict(result.skipped)["body.layer3.0.conv2"] == (
         "rank 64 of 64 and 64 of 64: 36864 parameters in place of 36864, no fewer"
@@ -298,8 +298,8 @@ def test_factors_are_trained_saved_reloaded_and_exported(data, tmp_path):
     result = factorise(data, tmp_path, epochs=1, classifier=True, round_to=4)
     model, images = result.model, torch.randn(3, 3, 16, 16)
     row = next(row for row in result.facts["layers"] if row["path"] == "body.layer3.1.conv1")
-    before, after = (made.model.get_submodule(row["path"]) for made in (untrained, result))
-    assert [type(made) for made in after] == [nn.Conv2d] * 3
+    before, after = (stage_result.model.get_submodule(row["path"]) for stage_result in (untrained, result))
+    assert [type(factor) for factor in after] == [nn.Conv2d] * 3
     assert all(not torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
     preprocess = stage_context(data, tmp_path).preprocess
     save_checkpoint(tmp_path / "c", Checkpoint(model, NETWORK, preprocess, data.classes, {}))

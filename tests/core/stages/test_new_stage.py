@@ -84,9 +84,12 @@ def test_its_family_decides_what_may_follow() -> None:
 
 
 def test_what_if_knows_nothing_of_it_before_the_run(tmp_path: Path) -> None:
-    found = {each.id: each for each in WhatIf(Home(tmp_path)).forecasts(documents.loads(TEXT), tmp_path)}
-    assert found["fp32"].params is not None
-    rounded, named = found["rounded"], found["named"]
+    forecasts = {
+        forecast.id: forecast
+        for forecast in WhatIf(Home(tmp_path)).forecasts(documents.loads(TEXT), tmp_path)
+    }
+    assert forecasts["fp32"].params is not None
+    rounded, named = forecasts["rounded"], forecasts["named"]
     assert (rounded.params, rounded.macs, rounded.bytes, rounded.latency_ms) == (None,) * 4
     assert rounded.remark == "Known after the run." and rounded.sure == "unknown"
     assert (named.params, named.macs, named.bytes) == (None,) * 3 and not named.impossible
@@ -94,17 +97,22 @@ def test_what_if_knows_nothing_of_it_before_the_run(tmp_path: Path) -> None:
 
 def test_a_file_stage_behind_a_known_network_is_not_forecast_as_unchanged(tmp_path: Path) -> None:
     text = TEXT.replace("id: named, kind: name-file", "id: named, kind: name-file, from: fp32")
-    found = {each.id: each for each in WhatIf(Home(tmp_path)).forecasts(documents.loads(text), tmp_path)}
-    assert (found["named"].params, found["named"].bytes) == (None, None)
-    assert found["named"].remark == "Known after the run."
+    forecasts = {
+        forecast.id: forecast
+        for forecast in WhatIf(Home(tmp_path)).forecasts(documents.loads(text), tmp_path)
+    }
+    assert (forecasts["named"].params, forecasts["named"].bytes) == (None, None)
+    assert forecasts["named"].remark == "Known after the run."
 
 
 def test_the_estimate_measures_it(tmp_path: Path) -> None:
-    found = {
-        each.id: each
-        for each in estimate(documents.loads(TEXT), tmp_path, Home(tmp_path / "home"), ONE).stages
+    estimates = {
+        stage.id: stage
+        for stage in estimate(documents.loads(TEXT), tmp_path, Home(tmp_path / "home"), ONE).stages
     }
-    assert found["rounded"].steps > 0 and found["rounded"].seconds > 0 and found["named"].seconds > 0
+    assert (
+        estimates["rounded"].steps > 0 and estimates["rounded"].seconds > 0 and estimates["named"].seconds > 0
+    )
 
 
 def test_a_run_reports_what_it_did(finished: RunFolder) -> None:
@@ -124,16 +132,18 @@ def test_the_comparison_shows_its_row_and_its_settings(finished: RunFolder) -> N
     assert "named" in as_format("table", [run], rows)
     page = as_format("html", [run], rows)
     assert "The file is named." in page and "Weights take 25 values a layer." in page
-    told = [(line.group, line.label, line.value) for line in run.settings_of(rows[1].report)]
-    assert ("Round weights", "Levels", "12") in told
-    own = table_rows(finished.reports(), "fp32")
-    assert [row.label for row in own] == ["fp32", "rounded · 12 levels", "named"]
+    lines = [(line.group, line.label, line.value) for line in run.settings_of(rows[1].report)]
+    assert ("Round weights", "Levels", "12") in lines
+    rows_of_run = table_rows(finished.reports(), "fp32")
+    assert [row.label for row in rows_of_run] == ["fp32", "rounded · 12 levels", "named"]
 
 
 def test_the_inspector_compares_its_layers_and_offers_it_what_a_scan_found(finished: RunFolder) -> None:
     before, after = (finished.stage_folder(key).checkpoint for key in ("fp32", "rounded"))
-    found = difference(before, after)
-    assert found.params_before == found.params_after and any(change.zeros > 0.05 for change in found.changes)
+    comparison = difference(before, after)
+    assert comparison.params_before == comparison.params_after and any(
+        change.zeros > 0.05 for change in comparison.changes
+    )
     pipeline = documents.loads(TEXT)
     targets = overrides.targets(pipeline, "quantize", "fp32")
     assert [(target.id, target.field) for target in targets[:-1]] == [("rounded", "exact")]
@@ -148,9 +158,18 @@ def test_causes_carry_its_own_change() -> None:
             "nonzero_params": Metric(value=nonzero),
             "macs": Metric(value=5.0),
         }
-        made = Artefact(id="f", label="F", precision="float32", path="", sha256="", bytes=1, metrics=metrics)
+        artefact = Artefact(
+            id="f", label="F", precision="float32", path="", sha256="", bytes=1, metrics=metrics
+        )
         return StageReport(
-            key="r", id="r", source="", seed=1, name="R", kind="round-weights", headline="f", artefacts=[made]
+            key="r",
+            id="r",
+            source="",
+            seed=1,
+            name="R",
+            kind="round-weights",
+            headline="f",
+            artefacts=[artefact],
         )
 
     graph = {"layers": [{"layer": "a", "kind": "conv", "given": 8, "made": 8, "zeros": 0, "scales": "", "faint": 0}],
@@ -163,9 +182,9 @@ def test_causes_carry_its_own_change() -> None:
 
 
 def test_coverage_has_a_row_for_each_and_finds_that_they_work(tmp_path: Path) -> None:
-    found = methods()
-    assert found["round-weights"].case.title == "Round weights" and "name-file" in found
-    text = documents.dumps(document(backbone("plain-cnn-tiny"), [found["round-weights"]]))
+    rows = methods()
+    assert rows["round-weights"].case.title == "Round weights" and "name-file" in rows
+    text = documents.dumps(document(backbone("plain-cnn-tiny"), [rows["round-weights"]]))
     assert "kind: round-weights" in text
     cells = coverage(("plain-cnn-tiny",), ("round-weights", "name-file"), Home(tmp_path), ONE)
     assert [cell.state for cell in cells] == ["works", "works"], [cell.sentence for cell in cells]

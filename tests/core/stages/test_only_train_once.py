@@ -96,9 +96,9 @@ def test_resumed_it_ends_with_the_same_weights(batches, data, tmp_path):
 
 
 def test_finished_by_hand_before_the_target_it_is_slim_all_the_same(data, tmp_path):
-    given = stage_context(data, tmp_path)
-    given.control.finish_stage()
-    result = OnlyTrainOnce().run(small_network(), settings(), given)
+    context = stage_context(data, tmp_path)
+    context.control.finish_stage()
+    result = OnlyTrainOnce().run(small_network(), settings(), context)
     assert result.facts["zero_groups"] == 224 and result.cut_at == 1
     assert any("Training ended before" in note for note in result.notes)
 

@@ -44,9 +44,9 @@ def settings(epochs: int = 0, **changes: object) -> PruneChannelsParams:
 
 def prune(model: nn.Module, size: int = 16, **changes: object) -> tuple[Plan, dict[str, str]]:
     """Cut without training; the plan, and why groups stay."""
-    wanted = settings(**changes)
-    prunable = find_prunable_groups(model, size, wanted, ("BasicBlock", "InvertedResidual"))
-    chosen = prunable.plan(wanted)
+    pruning = settings(**changes)
+    prunable = find_prunable_groups(model, size, pruning, ("BasicBlock", "InvertedResidual"))
+    chosen = prunable.plan(pruning)
     apply(prunable.groups, chosen)
     return chosen, dict(prunable.skipped)
 
@@ -222,10 +222,10 @@ def test_batch_norms_are_estimated_again_unless_switched_off(context):
 def test_budgets_are_shares_of_the_network_as_given(context, target, fact, ranking):
     """Shortcuts are written as convolutions on the way; they count against the budget."""
     before = count(small_network(), 16)
-    wanted = settings(
+    pruning = settings(
         target=target, budget=0.4, size_mb=0.4 * before.params * 4 / 1e6, scope="whole-groups", ranking=ranking
     )  # fmt: skip
-    result = PruneChannels().run(small_network(), wanted, context)
+    result = PruneChannels().run(small_network(), pruning, context)
     left = getattr(count(result.model, 16), fact) / getattr(before, fact)
     assert left == pytest.approx(0.4, abs=0.01)
     assert result.facts["budget_missed_by"] == pytest.approx(left - 0.4)
@@ -233,22 +233,22 @@ def test_budgets_are_shares_of_the_network_as_given(context, target, fact, ranki
 
 
 def test_a_budget_that_rounding_misses_is_said(context):
-    wanted = settings(target="macs", budget=0.95, round_to=16, own_ratios="body.layer[23]*=0")
+    pruning = settings(target="macs", budget=0.95, round_to=16, own_ratios="body.layer[23]*=0")
     with pytest.raises(EspalierError) as caught:
-        PruneChannels().run(small_network(), wanted, context)
+        PruneChannels().run(small_network(), pruning, context)
     assert caught.value.message.startswith(
         "Expected a budget of MACs that these settings can reach, received 95.0%"
     )
-    wanted = settings(target="parameters", budget=0.9, round_to=16)
-    result = PruneChannels().run(small_network(), wanted, context)
+    pruning = settings(target="parameters", budget=0.9, round_to=16)
+    result = PruneChannels().run(small_network(), pruning, context)
     off = result.facts["budget_missed_by"]
     assert 0.01 < abs(off) < 0.03
     assert f"The budget was missed by {off:+.1%} of the network:" in result.notes[-1]
 
 
 def test_own_ratios_protect_and_override(context):
-    wanted = settings(own_ratios="body.layer1.*=0, body.layer3.2.conv1=0.75")
-    result = PruneChannels().run(small_network(), wanted, context)
+    pruning = settings(own_ratios="body.layer1.*=0, body.layer3.2.conv1=0.75")
+    result = PruneChannels().run(small_network(), pruning, context)
     after = {row["path"]: row["after"] for row in result.facts["layers"]}
     assert not any(path.startswith("body.layer1") for path in after)
     assert after["body.layer3.2.conv1"] == 16 and after["body.layer3.1.conv1"] == 32
@@ -264,8 +264,8 @@ def test_own_ratios_protect_and_override(context):
 @pytest.mark.slow
 @pytest.mark.parametrize("importance", ["taylor", "hessian", "feature-map-rank", "lamp", "fpgm", "random"])
 def test_every_importance_is_repeatable_and_its_own(context, importance):
-    wanted = settings(importance=importance, importance_batches=1)
-    first, again = (PruneChannels().run(small_network(), wanted, context).model for _ in range(2))
+    pruning = settings(importance=importance, importance_batches=1)
+    first, again = (PruneChannels().run(small_network(), pruning, context).model for _ in range(2))
     magnitude = PruneChannels().run(small_network(), settings(), context).model
     weights = [model.body.layer3[0].conv1.weight for model in (first, again, magnitude)]
     assert torch.equal(weights[0], weights[1])
@@ -285,24 +285,24 @@ def test_several_prunings_end_where_one_does_and_train_between(data, tmp_path):
     events: list[Event] = []
     fractions: list[float] = []
     where = replace(stage_context(data, tmp_path), emit=events.append, on_fraction=fractions.append)
-    wanted = settings(epochs=2, steps=3, step_epochs=1)
-    result = PruneChannels().run(small_network(), wanted, where)
+    pruning = settings(epochs=2, steps=3, step_epochs=1)
+    result = PruneChannels().run(small_network(), pruning, where)
     at_once = PruneChannels().run(small_network(), settings(), where)
     assert [(row["before"], row["after"]) for row in result.facts["layers"]] == [
         (row["before"], row["after"]) for row in at_once.facts["layers"]
     ]
     assert result.facts["params"] == at_once.facts["params"]
     assert len(result.history) == sum(isinstance(event, EpochDone) for event in events) == 4
-    assert PruneChannels().epochs(wanted) == 4
+    assert PruneChannels().epochs(pruning) == 4
     assert fractions == sorted(fractions) and fractions[-1] <= 1
 
 
 @pytest.mark.parametrize("ranking", ["uniform", "global"])
 def test_several_prunings_meet_the_budget_of_the_first_network(context, ranking):
-    wanted = settings(
+    pruning = settings(
         target="macs", budget=0.5, steps=2, step_epochs=1, scope="whole-groups", ranking=ranking
     )
-    result = PruneChannels().run(small_network(), wanted, context)
+    result = PruneChannels().run(small_network(), pruning, context)
     assert count(result.model, 16).macs / count(small_network(), 16).macs == pytest.approx(0.5, abs=0.01)
 
 
@@ -326,9 +326,9 @@ def test_a_run_in_which_nothing_can_go_is_refused(context):
 @pytest.mark.slow
 def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_network(data, tmp_path):
     """Stopped in the second training, after two of three prunings."""
-    wanted = settings(epochs=1, steps=3, importance="taylor", importance_batches=1, ranking="global")
+    pruning = settings(epochs=1, steps=3, importance="taylor", importance_batches=1, ranking="global")
     (tmp_path / "whole").mkdir()
-    whole = PruneChannels().run(small_network(), wanted, stage_context(data, tmp_path / "whole"))
+    whole = PruneChannels().run(small_network(), pruning, stage_context(data, tmp_path / "whole"))
     control, done = RunControl(), []
 
     def stop(event: Event) -> None:
@@ -339,10 +339,10 @@ def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_network(data, tmp_
     (tmp_path / "cut").mkdir()
     with pytest.raises(Stopped):
         PruneChannels().run(
-            small_network(), wanted, replace(stage_context(data, tmp_path / "cut", control), emit=stop)
+            small_network(), pruning, replace(stage_context(data, tmp_path / "cut", control), emit=stop)
         )
     assert sum(done) == 1
-    resumed = PruneChannels().run(small_network(), wanted, stage_context(data, tmp_path / "cut"))
+    resumed = PruneChannels().run(small_network(), pruning, stage_context(data, tmp_path / "cut"))
     assert (
         resumed.facts["layers"] == whole.facts["layers"] and len(resumed.history) == len(whole.history) == 3
     )

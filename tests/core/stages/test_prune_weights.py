@@ -93,8 +93,8 @@ def test_gradual_pruning_only_ever_adds_zeros(criterion, data, tmp_path):
 
 
 def test_gradual_pruning_trains_between_and_reaches_the_amounts(data, tmp_path):
-    told: list[float] = []
-    context = replace(stage_context(data, tmp_path), on_fraction=told.append)
+    fractions: list[float] = []
+    context = replace(stage_context(data, tmp_path), on_fraction=fractions.append)
     how = settings(
         steps=3, step_epochs=1, linear_amount=0.5, convolution_amount=0.8,
         training={"epochs": 2, "batch_size": 50, "learning_rate": 0.01},
@@ -104,8 +104,8 @@ def test_gradual_pruning_trains_between_and_reaches_the_amounts(data, tmp_path):
     for path, layer in layers_of(result.model).items():
         amount = 0.5 if isinstance(layer, nn.Linear) else 0.8
         assert int((layer.weight == 0).sum()) == round(amount * layer.weight.numel()), path
-    assert told == sorted(told) and told[-1] == 1.0
-    assert {round(fraction, 6) for fraction in told} >= {0.25, 0.5, 0.75, 1.0}
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    assert {round(fraction, 6) for fraction in fractions} >= {0.25, 0.5, 0.75, 1.0}
 
 
 def test_zeros_of_an_earlier_pruning_count(data, tmp_path):

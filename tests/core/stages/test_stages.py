@@ -93,14 +93,14 @@ def test_a_stage_runs_and_its_network_can_be_saved_and_reloaded(stage, data, tmp
         assert parameter.requires_grad, name
         assert parameter.grad is not None and bool(parameter.grad.isfinite().all()), name
         assert bool(parameter.isfinite().all()), name
-    made = result.model.eval().to(memory_format=torch.contiguous_format)  # as it is loaded
-    assert torch.equal(made.head.weight, before["head.weight"]) != improved
+    network = result.model.eval().to(memory_format=torch.contiguous_format)  # as it is loaded
+    assert torch.equal(network.head.weight, before["head.weight"]) != improved
     images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(3))
     preprocess = make_preprocess(SETTINGS, data)
-    save_checkpoint(tmp_path / "c", Checkpoint(made, NETWORK, preprocess, data.classes, result.facts))
+    save_checkpoint(tmp_path / "c", Checkpoint(network, NETWORK, preprocess, data.classes, result.facts))
     loaded = load_checkpoint(tmp_path / "c")
     with torch.no_grad():
-        logits = made(images)
+        logits = network(images)
         assert logits.shape == (4, 10) and bool(logits.isfinite().all())
         assert torch.equal(loaded.model(images), logits)
     assert loaded.facts == result.facts
@@ -141,8 +141,8 @@ def exported(data, tmp_path_factory) -> Path:
 def in_this_process(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """A job of the tool child, which gets and gives plain data only."""
     plain = json.loads(json.dumps(arguments))
-    made = job_named(name_of(job))(plain, lambda done, text: None)
-    return json.loads(json.dumps(made))
+    answer = job_named(name_of(job))(plain, lambda done, text: None)
+    return json.loads(json.dumps(answer))
 
 
 def deploy_context(tmp_path: Path, cache: Path, job: Any = in_this_process) -> DeployContext:
@@ -162,9 +162,9 @@ def test_a_deployment_stage_writes_a_file_that_answers(stage, exported, data, tm
     assert sha256_of(exported) == before
     predictor, source = onnx_predictor(context.target, 1), onnx_predictor(exported, 1)
     images = data.images[data.split("test")[:32]]
-    logits, wanted = predictor.network(images), source.network(images)
+    logits, expected = predictor.network(images), source.network(images)
     assert logits.shape == (32, 10) and np.isfinite(logits).all()
-    assert (logits.argmax(1) == wanted.argmax(1)).mean() > 0.8
+    assert (logits.argmax(1) == expected.argmax(1)).mean() > 0.8
     assert predictor.classes == data.classes and predictor.preprocess == source.preprocess
     assert predictor.facts["run"] == "r"
     json.dumps([result.facts, result.notes, result.skipped])

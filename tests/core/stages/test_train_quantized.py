@@ -111,14 +111,14 @@ def test_zeros_of_a_pruned_network_stay(data, rows, tmp_path):
 def test_the_file_computes_what_was_trained(data, tmp_path):
     """The whole stage: its file is integers throughout, and answers like the float record it leaves."""
     stage = STAGES["train-quantized"]
-    given = TrainQuantizedParams(images=50, training=settings(epochs=1))
-    assert stage.check(given, NetworkFacts(NETWORK)) == [] and stage.epochs(given) > 1
+    parameters = TrainQuantizedParams(images=50, training=settings(epochs=1))
+    assert stage.check(parameters, NetworkFacts(NETWORK)) == [] and stage.epochs(parameters) > 1
     context = stage_context(data, tmp_path)
-    result = stage.run(small_network(), given, context)
+    result = stage.run(small_network(), parameters, context)
     assert result.deployed is not None and result.deployed.path.name == "int8.onnx"
     assert result.facts["quantized"] == {"Add": 9, "Conv": 19, "Gemm": 1}
     images = context.preprocess(np.asarray(data.images[data.split("test")]))
     with torch.no_grad():
-        wanted = result.model.eval()(images).numpy()
+        expected = result.model.eval()(images).numpy()
     answers = run(onnx.load(result.deployed.path), [images.numpy()], 1)
-    assert sqnr(wanted, answers) > 15 and (answers.argmax(1) == wanted.argmax(1)).mean() > 0.85
+    assert sqnr(expected, answers) > 15 and (answers.argmax(1) == expected.argmax(1)).mean() > 0.85

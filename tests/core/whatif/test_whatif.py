@@ -25,13 +25,13 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-def asked(pipeline: Pipeline, home: Home, what_if: WhatIf | None = None) -> dict[str, Forecast]:
+def forecasts_of(pipeline: Pipeline, home: Home, what_if: WhatIf | None = None) -> dict[str, Forecast]:
     return {f.id: f for f in (what_if or WhatIf(home)).forecasts(pipeline, Path())}
 
 
 def run_stages(pipeline: Pipeline, tmp_path: Path) -> dict[str, tuple[int, int]]:
     """What the stages themselves leave, one after the other, without training."""
-    data, found = small_data(tmp_path / "data"), {}
+    data, counts = small_data(tmp_path / "data"), {}
     model, _ = build_network(BackboneSettings(backbone="resnet20"), 10, Path(), 42, 16)
     for node in pipeline.active:
         settings = node.parameters
@@ -41,8 +41,8 @@ def run_stages(pipeline: Pipeline, tmp_path: Path) -> dict[str, tuple[int, int]]
         )
         context = stage_context(data, tmp_path)
         model = node.stage.run(model, untrained, context).model
-        found[node.id] = (count_parameters(model)["params"], count(model, SETTINGS.image_size or 0).macs)
-    return found
+        counts[node.id] = (count_parameters(model)["params"], count(model, SETTINGS.image_size or 0).macs)
+    return counts
 
 
 @pytest.mark.slow
@@ -60,12 +60,12 @@ def test_a_ratio_gives_what_the_run_gives(settings: str, home: Home, tmp_path: P
     pipeline = document(
         "id: fp32, kind: train", f"id: pruned, kind: prune-channels, settings: {{{settings}}}"
     )
-    found = asked(pipeline, home)
-    given = run_stages(pipeline, tmp_path)
+    forecasts = forecasts_of(pipeline, home)
+    expected = run_stages(pipeline, tmp_path)
     for id in ("fp32", "pruned"):
-        assert (found[id].params, found[id].macs) == given[id]
-        assert found[id].sure == "exact"
-    assert found["net"].params == 269722
+        assert (forecasts[id].params, forecasts[id].macs) == expected[id]
+        assert forecasts[id].sure == "exact"
+    assert forecasts["net"].params == 269722
 
 
 @pytest.mark.slow
@@ -75,15 +75,17 @@ def test_two_prunings_after_each_other_are_exact_too(home: Home, tmp_path: Path)
         "id: between, kind: train", "id: twice, kind: prune-channels, settings: {ratio: 0.5, round_to: 4}",
         "id: wide, kind: prune-channels, settings: {ratio: 0.2, scope: whole-groups}",
     )  # fmt: skip
-    found = asked(pipeline, home)
-    given = run_stages(pipeline, tmp_path)
-    assert {id: (found[id].params, found[id].macs) for id in given} == given
-    assert {found[id].sure for id in given} == {"exact"}
+    forecasts = forecasts_of(pipeline, home)
+    expected = run_stages(pipeline, tmp_path)
+    assert {id: (forecasts[id].params, forecasts[id].macs) for id in expected} == expected
+    assert {forecasts[id].sure for id in expected} == {"exact"}
 
 
 def test_several_prunings_of_one_stage_reach_the_same_ratio(home: Home) -> None:
-    at_once = asked(document("id: p, kind: prune-channels, settings: {ratio: 0.5}"), home)["p"]
-    in_steps = asked(document("id: p, kind: prune-channels, settings: {ratio: 0.5, steps: 4}"), home)["p"]
+    at_once = forecasts_of(document("id: p, kind: prune-channels, settings: {ratio: 0.5}"), home)["p"]
+    in_steps = forecasts_of(document("id: p, kind: prune-channels, settings: {ratio: 0.5, steps: 4}"), home)[
+        "p"
+    ]
     assert (at_once.params, at_once.macs) == (in_steps.params, in_steps.macs)
 
 
@@ -93,24 +95,24 @@ def test_a_budget_is_exact_on_weights_that_are_there_and_about_after_training(
 ) -> None:
     budget = "kind: prune-channels, settings: {target: macs, budget: 0.5, round_to: 4}"
     fresh = document(f"id: p, {budget}")
-    found = asked(fresh, home)["p"]
-    assert (found.params, found.macs) == run_stages(fresh, tmp_path)["p"]
-    assert found.sure == "exact" and found.remark == ""
-    trained = asked(document("id: fp32, kind: train", f"id: p, {budget}"), home)["p"]
+    forecast = forecasts_of(fresh, home)["p"]
+    assert (forecast.params, forecast.macs) == run_stages(fresh, tmp_path)["p"]
+    assert forecast.sure == "exact" and forecast.remark == ""
+    trained = forecasts_of(document("id: fp32, kind: train", f"id: p, {budget}"), home)["p"]
     assert trained.sure == "about" and "depends on the trained weights" in trained.remark
-    assert trained.macs is not None and found.macs is not None
-    assert abs(trained.macs - found.macs) < 0.03 * found.macs
+    assert trained.macs is not None and forecast.macs is not None
+    assert abs(trained.macs - forecast.macs) < 0.03 * forecast.macs
 
 
 def test_a_budget_out_of_reach_is_said_before_the_run(home: Home) -> None:
     stages = ("id: p, kind: prune-channels, settings: {target: size, size_mb: 0.01}", "id: t, kind: train")
-    found = asked(document(*stages), home)
-    assert found["p"].impossible and "cannot go lower than" in found["p"].remark
-    assert found["t"].params is None and found["t"].remark == "Known when the stage before it is."
+    forecasts = forecasts_of(document(*stages), home)
+    assert forecasts["p"].impossible and "cannot go lower than" in forecasts["p"].remark
+    assert forecasts["t"].params is None and forecasts["t"].remark == "Known when the stage before it is."
 
 
 def test_what_only_the_run_knows_is_left_out_with_the_reason(home: Home) -> None:
-    found = asked(document(
+    forecasts = forecasts_of(document(
         "id: fp32, kind: train",
         "id: layers, kind: prune-layers, from: fp32, settings: {share: 0.3}",
         "id: after, kind: train",
@@ -118,36 +120,40 @@ def test_what_only_the_run_knows_is_left_out_with_the_reason(home: Home) -> None
         "id: once, kind: only-train-once, from: fp32",
         "id: down, kind: scale-down, from: fp32, settings: {budget: 0.4}",
     ), home)  # fmt: skip
-    assert found["layers"].params is None
-    assert found["layers"].remark == (
+    assert forecasts["layers"].params is None
+    assert forecasts["layers"].remark == (
         "2 of 9 residual blocks go; which ones, training decides: 121,754 to 260,378 parameters are left."
     )
-    assert found["after"].params is None and "training decides" in found["after"].remark
-    assert found["ranks"].params is None and "ranks follow" in found["ranks"].remark
-    assert found["once"].params is None and "About 50% of the channels" in found["once"].remark
-    assert found["down"].params is None and found["down"].macs == round(0.4 * 10138240)
+    assert forecasts["after"].params is None and "training decides" in forecasts["after"].remark
+    assert forecasts["ranks"].params is None and "ranks follow" in forecasts["ranks"].remark
+    assert forecasts["once"].params is None and "About 50% of the channels" in forecasts["once"].remark
+    assert forecasts["down"].params is None and forecasts["down"].macs == round(0.4 * 10138240)
 
 
 def test_constraints_and_storage_leave_the_counts(home: Home) -> None:
-    found = asked(document(
+    forecasts = forecasts_of(document(
         "id: fp32, kind: train",
         "id: sparse, kind: prune-weights, from: fp32, settings: {linear_amount: 0.5, convolution_amount: 0.5}",
         "id: shared, kind: share-weights, from: fp32, settings: {linear_bits: 4, convolution_bits: 8}",
         "id: int8, kind: quantize-static, from: fp32",
         "id: half, kind: half-precision, from: fp32",
     ), home)  # fmt: skip
-    fp32 = found["fp32"]
+    fp32 = forecasts["fp32"]
     for id in ("sparse", "shared", "int8", "half"):
-        assert (found[id].params, found[id].macs, found[id].sure) == (fp32.params, fp32.macs, "exact")
+        assert (forecasts[id].params, forecasts[id].macs, forecasts[id].sure) == (
+            fp32.params,
+            fp32.macs,
+            "exact",
+        )
     # all weights but the first layer's 16 * 3 * 9, half of each layer
-    assert found["sparse"].remark.startswith("133,952 weights become zero.")
+    assert forecasts["sparse"].remark.startswith("133,952 weights become zero.")
     assert fp32.bytes is not None
     weights = 269722 - 2 * 688 - 10  # without the norms' scales and shifts and the classifier's biases
-    assert found["int8"].bytes == fp32.bytes - 3 * weights
-    assert found["half"].bytes == fp32.bytes - 2 * weights
+    assert forecasts["int8"].bytes == fp32.bytes - 3 * weights
+    assert forecasts["half"].bytes == fp32.bytes - 2 * weights
     # 267,264 weights of 18 convolutions as bytes, 640 of the classifier as half bytes, and their values
     saved = 3 * 267264 - 18 * 4 * 256 + 4 * 640 - 320 - 4 * 16
-    assert found["shared"].bytes == fp32.bytes - saved
+    assert forecasts["shared"].bytes == fp32.bytes - saved
 
 
 def test_the_estimated_file_is_close_to_the_exported_one(home: Home) -> None:
@@ -159,8 +165,8 @@ data: {source: fashion-mnist-sample, image_size: 28}
 sources: [{id: net, settings: {backbone: resnet20, fem: {place: pooled}}}]
 stages: [{id: fp32, kind: train}]
 """
-    found = asked(documents.loads(text), home)["fp32"]
-    assert found.params == 278196 and found.bytes == pytest.approx(1133744, rel=0.02)
+    forecast = forecasts_of(documents.loads(text), home)["fp32"]
+    assert forecast.params == 278196 and forecast.bytes == pytest.approx(1133744, rel=0.02)
 
 
 def test_another_ratio_costs_milliseconds(home: Home) -> None:
@@ -170,11 +176,11 @@ def test_another_ratio_costs_milliseconds(home: Home) -> None:
         "id: d, kind: train",
     )
     pipeline, what_if = document(*stages), WhatIf(home)
-    asked(pipeline, home, what_if)
+    forecasts_of(pipeline, home, what_if)
     started = time.process_time()
     for ratio in (0.2, 0.25, 0.5, 0.6, 0.7):
-        found = asked(pipeline.with_settings("p", {"ratio": ratio}), home, what_if)
-        assert found["p"].params == found["d"].params
+        forecasts = forecasts_of(pipeline.with_settings("p", {"ratio": ratio}), home, what_if)
+        assert forecasts["p"].params == forecasts["d"].params
     assert (time.process_time() - started) / 5 < 0.1
 
 
@@ -192,9 +198,9 @@ def test_data_that_is_not_there_is_said(home: Home) -> None:
     pipeline = document("id: fp32, kind: train")
     data = pipeline.data.model_copy(update={"source": "folder", "path": "nowhere"})
     missing = pipeline.model_copy(update={"data": data})
-    found = asked(missing, home)
-    assert found["net"].params is None and "does not exist" in found["net"].remark
-    assert found["fp32"].remark == found["net"].remark
+    forecasts = forecasts_of(missing, home)
+    assert forecasts["net"].params is None and "does not exist" in forecasts["net"].remark
+    assert forecasts["fp32"].remark == forecasts["net"].remark
 
 
 def test_no_torch_is_imported_to_name_a_forecast() -> None:
@@ -235,5 +241,5 @@ def test_conditions_are_read_and_checked() -> None:
 
 def test_torch_is_left_as_it_was(home: Home) -> None:
     before = torch.random.get_rng_state()
-    asked(document("id: p, kind: prune-channels, settings: {ratio: 0.3}"), home)
+    forecasts_of(document("id: p, kind: prune-channels, settings: {ratio: 0.3}"), home)
     assert torch.equal(before, torch.random.get_rng_state())

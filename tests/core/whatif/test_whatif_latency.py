@@ -13,7 +13,7 @@ from core.runs.home import Home
 from core.whatif import Forecast, WhatIf
 
 
-def asked(pipeline: Pipeline, what_if: WhatIf) -> dict[str, Forecast]:
+def forecasts_of(pipeline: Pipeline, what_if: WhatIf) -> dict[str, Forecast]:
     return {forecast.id: forecast for forecast in what_if.forecasts(pipeline, Path())}
 
 
@@ -44,9 +44,9 @@ def home(tmp_path: Path) -> Home:
 
 def test_a_machine_that_was_not_measured_is_said_to_be(home: Home) -> None:
     what_if = WhatIf(home)
-    found = asked(document("id: fp32, kind: train", "id: int8, kind: quantize-static"), what_if)
-    assert found["net"].measuring and found["fp32"].measuring and found["net"].latency_ms is None
-    assert not found["int8"].measuring and found["int8"].latency_ms is None
+    forecasts = forecasts_of(document("id: fp32, kind: train", "id: int8, kind: quantize-static"), what_if)
+    assert forecasts["net"].measuring and forecasts["fp32"].measuring and forecasts["net"].latency_ms is None
+    assert not forecasts["int8"].measuring and forecasts["int8"].latency_ms is None
     assert len(what_if.unmeasured) == 1
 
 
@@ -60,15 +60,15 @@ def test_latencies_follow_from_the_table(home: Home) -> None:
         "id: int8, kind: quantize-static, from: half",
         "id: same, kind: as-given, from: half",
     )  # fmt: skip
-    asked(pipeline, what_if)
+    forecasts_of(pipeline, what_if)
     measured(home, what_if)
-    found = asked(pipeline, what_if)
+    forecasts = forecasts_of(pipeline, what_if)
     full, half = longhand({16: 16, 32: 32, 64: 64}), longhand({16: 8, 32: 16, 64: 32})
-    wanted = {"net": full, "fp32": full, "half": half, "taught": half, "sparse": full, "same": half}
-    for id, ms in wanted.items():
-        assert found[id].latency_ms == pytest.approx(ms), id
-        assert found[id].latency_error == 0.07 and not found[id].measuring
-    assert found["int8"].latency_ms is None and found["shared"].latency_ms is None
+    expected = {"net": full, "fp32": full, "half": half, "taught": half, "sparse": full, "same": half}
+    for id, ms in expected.items():
+        assert forecasts[id].latency_ms == pytest.approx(ms), id
+        assert forecasts[id].latency_error == 0.07 and not forecasts[id].measuring
+    assert forecasts["int8"].latency_ms is None and forecasts["shared"].latency_ms is None
     assert what_if.unmeasured == []
 
 
@@ -76,19 +76,19 @@ def test_a_latency_to_reach_is_planned_with_the_table(home: Home) -> None:
     what_if = WhatIf(home)
     settings = "settings: {target: latency, latency: 0.7, round_to: 1}"
     pipeline = document("id: fp32, kind: train", f"id: p, kind: prune-channels, {settings}")
-    waiting = asked(pipeline, what_if)["p"]
+    waiting = forecasts_of(pipeline, what_if)["p"]
     assert (
         waiting.measuring
         and waiting.params is None
         and "once this machine has been measured" in waiting.remark
     )
     measured(home, what_if)
-    found = asked(pipeline, what_if)
-    assert found["p"].latency_ms is not None and found["fp32"].latency_ms is not None
-    assert found["p"].latency_ms / found["fp32"].latency_ms == pytest.approx(0.7, abs=0.01)
-    assert found["p"].sure == "about" and "the run measures and corrects them" in found["p"].remark
+    forecasts = forecasts_of(pipeline, what_if)
+    assert forecasts["p"].latency_ms is not None and forecasts["fp32"].latency_ms is not None
+    assert forecasts["p"].latency_ms / forecasts["fp32"].latency_ms == pytest.approx(0.7, abs=0.01)
+    assert forecasts["p"].sure == "about" and "the run measures and corrects them" in forecasts["p"].remark
     least = pipeline.with_settings("p", {"target": "latency", "latency": 0.05})
-    refused = asked(least, what_if)["p"]
+    refused = forecasts_of(least, what_if)["p"]
     assert (
         refused.impossible and "Expected a budget of latency that these settings can reach" in refused.remark
     )
@@ -97,10 +97,12 @@ def test_a_latency_to_reach_is_planned_with_the_table(home: Home) -> None:
 def test_a_latency_costs_no_time(home: Home) -> None:
     what_if = WhatIf(home)
     pipeline = document("id: fp32, kind: train", "id: p, kind: prune-channels, settings: {ratio: 0.3}")
-    asked(pipeline, what_if)
+    forecasts_of(pipeline, what_if)
     measured(home, what_if)
-    asked(pipeline, what_if)
+    forecasts_of(pipeline, what_if)
     started = time.process_time()
     for ratio in (0.2, 0.25, 0.5, 0.6, 0.7):
-        assert asked(pipeline.with_settings("p", {"ratio": ratio}), what_if)["p"].latency_ms is not None
+        assert (
+            forecasts_of(pipeline.with_settings("p", {"ratio": ratio}), what_if)["p"].latency_ms is not None
+        )
     assert (time.process_time() - started) / 5 < 0.1
