@@ -79,6 +79,7 @@ def test_choosing_a_theme_restyles_and_is_remembered(qtbot: Any, theme: Theme) -
 
 
 def test_the_theme_changes_part_by_part_what_is_visible_first(qapp: Any, window: MainWindow) -> None:
+    window.theme.finish()
     choices = ("dark", "light") if not window.theme.dark else ("light", "dark")
     before = window.places.views["compare"].styleSheet()
     window.theme.choose(choices[0])  # type: ignore[arg-type]
