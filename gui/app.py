@@ -22,7 +22,7 @@ from gui.base.translation import install_language
 from gui.settings.store import Settings
 from gui.shell.main_window import MainWindow
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("gui.app")  # also where it is run as a program
 
 
 def main(argv: Sequence[str] | None = None) -> int:

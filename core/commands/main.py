@@ -19,7 +19,7 @@ from core.deploy.formats.catalogue import FORMATS
 from core.profiling.runtimes import DEFAULT, RUNTIMES
 from core.runs.home import Home
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("core.commands.main")  # also where it is run as a program
 _VERBOSE = "tell everything that is noted down, on stderr and in the log file"
 
 

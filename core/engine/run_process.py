@@ -32,7 +32,7 @@ from core.runs.run_folder import RunFolder
 if TYPE_CHECKING:
     from core.engine.options import Options
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("core.engine.run_process")  # also where it is run as a program
 
 CONTROL = "control.jsonl"
 LOG = "run.log"

@@ -32,7 +32,7 @@ from core.machine.child_server import serve
 from core.machine.jobs import Job, ProgressCallback, name_of, words_of
 from core.machine.processes import CHILD_FLAG, environment, exit_in_words, kill_tree, own_program
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("core.machine.child")  # also where it is run as a program
 
 Kind = Literal["tool", "measure"]
 

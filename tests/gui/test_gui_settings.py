@@ -91,6 +91,7 @@ def test_a_change_counts_at_once_and_is_remembered(
 
 def test_theme_in_the_settings_and_in_the_menu_agree(window: MainWindow, dialog: SettingsDialog) -> None:
     dialog.theme.setCurrentIndex(dialog.theme.findData("dark"))
+    window.theme.finish()
     assert window.theme.choice == "dark"
     assert window.findChild(object, "menu-theme-dark").isChecked()
     dialog.theme.setCurrentIndex(dialog.theme.findData("light"))
