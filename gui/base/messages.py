@@ -53,7 +53,7 @@ class MessageDialog(QDialog):
         theme.style(self)
         self.setObjectName("message")
         self.setWindowTitle(title)
-        self.setMinimumWidth(500)
+        self.setMinimumWidth(560)
         self.chosen = ""
         self.message, self.advice, self.details = message, advice, details
         layout = QVBoxLayout(self)
