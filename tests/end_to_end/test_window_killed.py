@@ -43,7 +43,7 @@ make = app.make_window
 
 def running(*arguments):
     window = make(*arguments)
-    QTimer.singleShot(500, window.steering.start)
+    QTimer.singleShot(500, window.run_controller.start)
     return window
 
 app.make_window = running
@@ -118,7 +118,7 @@ def test_a_killed_run_is_said_within_two_seconds_and_ends_with_the_same_weights(
         window = make_window(OpenedDocument(long, None, tmp_path))
         window.session.home = Home(tmp_path / place)  # nothing comes from the other's cache
         monkeypatch.setattr(window.messages, "_open", lambda *words: None)
-        window.steering.start()
+        window.run_controller.start()
         run = window.session.run
         assert run is not None
         if place == "killed":
