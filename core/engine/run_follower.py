@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.05
 _LIVENESS_SECONDS = 0.5  # between two checks whether a process that somebody else started is alive
 _TAIL_BYTES = 6000
+_ANSWER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class RunFollower:
         self._tail = EventTail(run.folder / "events.jsonl", after)
         self._log_start = _size(run.folder / LOG)
         self._answer: list[bytes] = []
+        self._listener: threading.Thread | None = None
         self._detached = threading.Event()
         self._liveness_checked = 0.0
         self._sent_pause = self._sent_stop = False
@@ -70,11 +72,10 @@ class RunFollower:
             EspalierError: when the process of the run ended without recording how.
         """
         if self.process is not None:
-            threading.Thread(target=self._listen, name="run answer", daemon=True).start()
+            self._listener = threading.Thread(target=self._listen, name="run answer", daemon=True)
+            self._listener.start()
         while not self._detached.is_set():
-            alive = (
-                self._alive()
-            )  # checked before reading, so that no event recorded before the end is missed
+            alive = self._alive()  # before reading, so that no event recorded before the end is missed
             self._pass_events(control, listener)
             if not alive:
                 return self._done or self._final_answer(listener)
@@ -133,6 +134,10 @@ class RunFollower:
 
     def _final_answer(self, listener: Callable[[TimedEvent], None]) -> RunDone:
         """How a run ended that recorded no end: what its process answered, or that it died."""
+        if self._listener is not None:
+            self._listener.join(
+                _ANSWER_SECONDS
+            )  # the process has ended, its last line may still be on the way
         with passed_over(_log, "A run's process left no answer", IndexError, ValueError):
             event = event_from(json.loads(self._answer[-1]))
             if isinstance(event, RunDone):
