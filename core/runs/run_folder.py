@@ -9,6 +9,7 @@ index next to the runs (`core.runs.index`) is made from them.
 
 import json
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ class RunFolder:
         self.folder = folder
         self._log = EventLog(folder / "events.jsonl")
         self._lock = FileLock(folder / ".lock")
+        self._info_lock = threading.Lock()
 
     @classmethod
     def create(cls, pipeline: Pipeline, base: Path, home: Home, folder: Path | None = None) -> "RunFolder":
@@ -111,7 +113,8 @@ class RunFolder:
 
     def update_info(self, **changes: Any) -> None:
         """Change entries of run.json, by the names of `RunInfo`; None takes an entry out, all others stay."""
-        self._write_info(changed(self._read_info(), **changes))
+        with self._info_lock:  # a pause is noted on a thread of its own
+            self._write_info(changed(self._read_info(), **changes))
 
     def _read_info(self) -> dict[str, Any]:
         try:
