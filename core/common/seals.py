@@ -1,0 +1,190 @@
+"""What is stored carries the SHA-256 of its content, and is believed only while that fits.
+
+A JSON document is sealed by an entry `sha256` over all its others; a folder by a `manifest.json`, which is sealed
+itself and names every file below with its size and SHA-256. What has no seal was written by a version before.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.common.errors import EspalierError
+from core.common.files import sha256_of, write_atomically
+
+_log = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+DAMAGED = ".damaged"  # what the name of something set aside ends with
+_SEAL, _FILES = "sha256", "files"
+_SHORTEST = 16  # hexadecimal digits of a shortened seal
+_SETTLED_NS = 2_000_000_000  # a file that changed later may change again within one tick of its clock
+_MOST_KNOWN = 10_000
+_known: dict[str, tuple[tuple[int, ...], str]] = {}
+
+
+class DamagedError(EspalierError):
+    """Something stored does not hold what was written into it.
+
+    Args:
+        path: the file. reason: what is wrong with it, in a few words.
+    """
+
+    def __init__(self, path: Path, reason: str = "it does not hold what was written into it"):
+        super().__init__(
+            f"{path} is damaged: {reason}.",
+            "Go on with its run (espalier run RUN --resume) or run its pipeline again: what is damaged is made again.",
+        )
+        self.path = path
+
+
+def sealed(content: Mapping[str, Any], digits: int = 64) -> dict[str, Any]:
+    """The same with its seal as the last entry, of so many hexadecimal digits."""
+    plain = json.loads(json.dumps({name: value for name, value in content.items() if name != _SEAL}))
+    return {**plain, _SEAL: _digest(plain)[:digits]}
+
+
+def unsealed(content: Any, path: Path) -> dict[str, Any]:
+    """The content of a document without its seal; what never had one is returned as it is.
+
+    Raises:
+        DamagedError: when the seal does not fit, or it is no mapping.
+    """
+    if not isinstance(content, dict):
+        raise DamagedError(path)
+    if _SEAL not in content:
+        return content
+    plain = {name: value for name, value in content.items() if name != _SEAL}
+    seal = content[_SEAL]
+    if not isinstance(seal, str) or len(seal) < _SHORTEST or not _digest(plain).startswith(seal):
+        raise DamagedError(path)
+    return plain
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The content of a JSON document, without its seal.
+
+    Raises:
+        DamagedError: when it does not hold what was written.
+        EspalierError: when it cannot be read.
+    """
+    try:
+        return unsealed(json.loads(path.read_bytes()), path)
+    except OSError as error:
+        raise EspalierError(
+            f"{path} cannot be read: {error.strerror or error}.", "Check that it is there, and your rights."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(path, "it is no whole JSON document") from error
+
+
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON document with its seal, whole or not at all."""
+    write_atomically(path, json.dumps(sealed(content), indent=1))
+
+
+def seal_folder(folder: Path, **about: Any) -> None:
+    """Write the manifest of a folder: every file below it, hidden ones left out, and what else is to be known of it."""
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, _SEAL: digest_of(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / MANIFEST and not path.name.startswith(".")
+    }
+    write_sealed(folder / MANIFEST, {_FILES: files, **about})
+
+
+def manifest_of(folder: Path) -> dict[str, Any] | None:
+    """What the folder's manifest says; None where it has none.
+
+    Raises:
+        DamagedError: when the manifest is damaged.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    manifest = read_sealed(path)
+    if not isinstance(manifest.get(_FILES), dict):
+        raise DamagedError(path)
+    return manifest
+
+
+def check_folder(folder: Path) -> bool:
+    """Hold every file of a folder against its manifest; False where it has none.
+
+    Raises:
+        DamagedError: of the first file that is missing or does not fit.
+    """
+    manifest = manifest_of(folder)
+    if manifest is None:
+        return False
+    for name, expected in manifest[_FILES].items():
+        _check(folder / name, expected)
+    return True
+
+
+def intact(file: Path) -> Path:
+    """The file, held against the manifest of its folder, or of the folder above, where one names it.
+
+    Raises:
+        DamagedError: when it does not fit, or the manifest is damaged.
+    """
+    for folder in (file.parent, file.parent.parent):
+        manifest = manifest_of(folder)
+        expected = manifest and manifest[_FILES].get(file.relative_to(folder).as_posix())
+        if expected:
+            _check(file, expected)
+            break
+    return file
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file or folder, so that it is not taken for whole any more; one set aside before is removed.
+
+    Raises:
+        OSError: when it cannot be renamed.
+    """
+    aside = path.with_name(path.name + DAMAGED)
+    if aside.is_dir() and not aside.is_symlink():
+        shutil.rmtree(aside)
+    else:
+        aside.unlink(missing_ok=True)
+    path.rename(aside)
+    _log.warning("%s is damaged and set aside as %s.", path, aside.name)
+    return aside
+
+
+def digest_of(path: Path) -> str:
+    """The file's SHA-256; computed once in a process while the file stays as it is."""
+    stat = path.stat()
+    identity = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    name = os.fspath(path)
+    known = _known.get(name)
+    if known is not None and known[0] == identity:
+        return known[1]
+    digest = sha256_of(path)
+    if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > _SETTLED_NS:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[name] = identity, digest
+    return digest
+
+
+def _check(file: Path, expected: Mapping[str, Any]) -> None:
+    try:
+        fits = file.stat().st_size == expected["bytes"] and digest_of(file) == expected[_SEAL]
+    except FileNotFoundError as error:
+        raise DamagedError(file, "it is missing") from error
+    except OSError as error:
+        raise DamagedError(file, f"it cannot be read ({error.strerror or error})") from error
+    if not fits:
+        raise DamagedError(file)
+
+
+def _digest(plain: Mapping[str, Any]) -> str:
+    """SHA-256 over the content, whatever its order and layout in the file."""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
