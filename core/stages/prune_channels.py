@@ -113,23 +113,34 @@ class PruneChannelsParams(Params):
         step=0.05,
         when="target=latency",
     )
-    scope: Literal["block-internal", "whole-groups"] = param(
+    scope: Literal["block-internal", "one-per-block", "whole-groups"] = param(
         "block-internal",
         "Scope",
         "Which channels may go.",
         choices={
-            "block-internal": "Only those inside a residual or inverted-residual block (R1).",
+            "block-internal": "All those inside a residual or inverted-residual block.",
+            "one-per-block": "One width of each block, its widest (the nearest reading of R1's counts).",
             "whole-groups": "Every group of coupled layers, the residual stream too.",
         },
     )
     importance: Literal[
-        "l1", "l2", "lamp", "fpgm", "batch-norm", "taylor", "hessian", "feature-map-rank", "random"
+        "l1",
+        "filter-l1",
+        "l2",
+        "lamp",
+        "fpgm",
+        "batch-norm",
+        "taylor",
+        "hessian",
+        "feature-map-rank",
+        "random",
     ] = param(
         "l1",
         "Importance",
         "Which channels matter least.",
         choices={
-            "l1": "Sum of the absolute weights (R1).",
+            "l1": "Sum of the absolute weights that write, scale or read the channel.",
+            "filter-l1": "Sum of the absolute weights of the filter alone (R1).",
             "l2": "Euclidean norm of the weights.",
             "lamp": "Squared norm relative to that of the layer's larger ones; made for ranking across layers.",
             "fpgm": "Distance to the layer's other filters: what others can replace goes.",
@@ -233,7 +244,7 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
         except EspalierError as error:
             problems.append(Problem(error.message, error.advice, ("own_ratios",)))
         structure = facts.structure()
-        if settings.scope == "block-internal" and structure is not None and not structure[1]:
+        if settings.scope != "whole-groups" and structure is not None and not structure[1]:
             problems.append(Problem(
                 f"{structure[0]} has no residual blocks to prune inside of.",
                 "Choose the scope 'whole-groups'.", ("scope",),

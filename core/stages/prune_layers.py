@@ -112,6 +112,7 @@ class PruneLayersParams(Params):
 
 class PruneLayers(ModelStage[PruneLayersParams]):
     id = "prune-layers"
+    version = 2
     title = "Prune layers"
     group = "Pruning"
     icon = "prune"

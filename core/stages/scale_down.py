@@ -100,6 +100,7 @@ class ScaleDownParams(Params):
 
 class ScaleDown(ModelStage[ScaleDownParams]):
     id = "scale-down"
+    version = 2
     title = "Scale down"
     group = "Pruning"
     icon = "prune"

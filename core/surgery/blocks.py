@@ -9,14 +9,16 @@ or whose shortcut computes something. A dropped block becomes `nn.Identity`.
 Shapes: images [b, 3, s, s]; a block's input and output [b, c, h, w], or tokens [b, n, d].
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 Criterion = Literal["weight-magnitude", "feature-map-rank", "input-similarity"]
 
@@ -118,13 +120,15 @@ def block_importance(
 
     * weight-magnitude: mean absolute weight of the block's convolutions and linear layers
       (biases and norms left out). R5's WeightMagnitude.
-    * feature-map-rank: mean over images and channels of the rank of the block's output maps,
-      each divided by the highest rank that a map of its size can have, so that stages with
-      different sizes compare. R5's FeatureMapRank; HRank, Lin et al. 2020, arXiv 2002.10179.
+    * feature-map-rank: mean over images and channels of the rank of the maps that the block adds to
+      its input (its branch before the addition; after it a block that adds nothing would rank as
+      high as its shortcut), each divided by the highest rank that a map of its size can have, so
+      that stages with different sizes compare. After HRank, Lin et al. 2020, arXiv 2002.10179.
     * input-similarity: 1 − the cosine between the block's input and output, mean over images:
       how much it changes what passes through. Men et al. 2024 (ShortGPT), arXiv 2403.03853.
 
-    R5's source is a summary: for a layer we take the mean over its block, the usual definition.
+    What we have of R5 (arXiv 2509.08714) is a summary: for a layer we take the mean over its block, the
+    usual definition.
 
     Args:
         blocks: for the similarity only such as keep the shape.
@@ -134,26 +138,88 @@ def block_importance(
     if criterion == "weight-magnitude":
         return {path: _mean_magnitude(module) for path, module in modules.items()}
     sums = dict.fromkeys(modules, 0.0)
-    measure = _relative_rank if criterion == "feature-map-rank" else _change
-
-    def add(path: str, block_input: Tensor, output: Tensor) -> None:
-        sums[path] += measure(block_input.float(), output.float())
-
-    hooks = [
-        module.register_forward_hook(lambda module, inputs, output, path=path: add(path, inputs[0], output))
-        for path, module in modules.items()
-    ]
     training, images = model.training, 0
+    with ExitStack() as watched:
+        for path, module in modules.items():
+            watched.enter_context(_watch(path, module, criterion, sums))
+        try:
+            model.eval()
+            for batch in batches:
+                model(batch)
+                images += len(batch)
+        finally:
+            model.train(training)
+    return {path: total / max(images, 1) for path, total in sums.items()}
+
+
+@contextmanager
+def _watch(path: str, block: nn.Module, criterion: Criterion, sums: dict[str, float]) -> Iterator[None]:
+    """Add the criterion of every batch that runs through the block to `sums[path]`."""
+    additions: list[_Additions] = []
+
+    def before(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        additions.append(_Additions(inputs[0]))
+        additions[-1].__enter__()
+
+    def after(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        addition = additions.pop()
+        addition.__exit__(None, None, None)
+        if criterion == "feature-map-rank":
+            sums[path] += _relative_rank(addition.branch(output).float())
+        else:
+            sums[path] += _change(addition.block_input.float(), output.float())
+
+    hooks = block.register_forward_pre_hook(before), block.register_forward_hook(after)
     try:
-        model.eval()
-        for batch in batches:
-            model(batch)
-            images += len(batch)
+        yield
     finally:
         for hook in hooks:
             hook.remove()
-        model.train(training)
-    return {path: total / max(images, 1) for path, total in sums.items()}
+        for addition in additions:  # the block ended in an error
+            addition.__exit__(None, None, None)
+
+
+class _Additions(TorchDispatchMode):
+    """Sees what is added to a block's input while the block runs.
+
+    Attributes:
+        block_input: a copy of it (a block may change it in place).
+    """
+
+    def __init__(self, block_input: Tensor):
+        super().__init__()
+        self.block_input = block_input.clone()
+        self._input = block_input
+        self._added: list[Tensor] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in (torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor) and not kwargs:
+            for this, other in (args[:2], args[1::-1]):
+                if isinstance(other, Tensor) and self._is_input(this) and other.shape == this.shape:
+                    self._added.append(other.clone())
+        return func(*args, **(kwargs or {}))
+
+    def _is_input(self, value: Any) -> bool:
+        return (
+            isinstance(value, Tensor)
+            and value.shape == self._input.shape
+            and value.data_ptr() == self._input.data_ptr()
+        )
+
+    def branch(self, output: Tensor) -> Tensor:
+        """What the block adds to its input: seen where one addition makes the output, else the difference.
+
+        A block that changes the shape has no such branch: its output stands for it.
+        """
+        if output.shape != self.block_input.shape:
+            return output
+        for added in self._added:
+            whole = self.block_input + added
+            if torch.equal(output, whole) or torch.equal(output, whole.relu()):
+                return added
+        return output - self.block_input
 
 
 def _mean_magnitude(module: nn.Module) -> float:
@@ -163,10 +229,10 @@ def _mean_magnitude(module: nn.Module) -> float:
     return float(sum(weight.abs().sum() for weight in weights)) / sum(weight.numel() for weight in weights)
 
 
-def _relative_rank(block_input: Tensor, output: Tensor) -> float:
+def _relative_rank(maps: Tensor) -> float:
     """Sum over images of the mean rank of the maps, as a share of the highest possible."""
-    ranks = torch.linalg.matrix_rank(output).float().view(len(output), -1)  # [b, c]; tokens: [b, 1]
-    return float(ranks.mean(1).sum()) / min(output.shape[-2:])
+    ranks = torch.linalg.matrix_rank(maps).float().view(len(maps), -1)  # [b, c]; tokens: [b, 1]
+    return float(ranks.mean(1).sum()) / min(maps.shape[-2:])
 
 
 def _change(block_input: Tensor, output: Tensor) -> float:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 Role = Literal["writes", "scales", "shifts", "reads"]
-Scope = Literal["block-internal", "whole-groups"]
+Scope = Literal["block-internal", "one-per-block", "whole-groups"]
 
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid, nn.SiLU, nn.GELU, nn.Sigmoid, nn.Tanh)
 
@@ -141,7 +141,8 @@ def channel_groups(
     Args:
         size: side of the input images in pixels.
         blocks: class names of the backbone's residual blocks.
-        scope: "block-internal": only channels inside one of these blocks.
+        scope: "block-internal": only channels inside one of these blocks; "one-per-block": of these the
+            widest group of each block alone, of equals the last.
         prune_fem: hidden widths of the Feature Enhancement Module too.
 
     Returns: the groups, and (path, reason) of those left alone.
@@ -161,6 +162,9 @@ def channel_groups(
             skipped.append((leader, reason))
         else:
             groups.append(group)
+    if scope == "one-per-block":
+        groups, second = _widest_of_each_block(model, groups, blocks)
+        skipped += second
     broken = _broken(model, size, groups)
     skipped += [(path, "the network does not run with fewer of these channels") for path in broken]
     return [group for group in groups if group.path not in broken], skipped
@@ -398,13 +402,28 @@ def _outside(
     inside_fem = len(homes) == 1 and any(_is_fem(model, home) for home in homes)
     if inside_fem and not prune_fem:
         return "inside the Feature Enhancement Module, which is not pruned by these settings"
-    if scope == "block-internal" and not inside_fem and (len(homes) > 1 or "" in homes):
-        return "shared by several blocks (residual stream), outside the scope 'block-internal'"
+    if scope != "whole-groups" and not inside_fem and (len(homes) > 1 or "" in homes):
+        return f"shared by several blocks (residual stream), outside the scope {scope!r}"
     writers = {part.layer for part in group.slices if part.role == "writes"}
     attention = {_enclosing(model, path, "Attention") for path in writers}
     if "" not in attention:
         return f"inside the attention layer {min(attention)}, whose channels are split into heads"
     return ""
+
+
+def _widest_of_each_block(
+    model: nn.Module, groups: list[ChannelGroup], blocks: tuple[str, ...]
+) -> tuple[list[ChannelGroup], list[tuple[str, str]]]:
+    """One group a block, the FEM's all; and (path, reason) of the others."""
+    widest: dict[str, ChannelGroup] = {}
+    for group in groups:
+        home = _home(model, group.path, blocks)
+        key = group.path if _is_fem(model, home) else home
+        if key not in widest or group.channels >= widest[key].channels:
+            widest[key] = group
+    kept = {group.path for group in widest.values()}
+    reason = "not its block's widest inner layers, outside the scope 'one-per-block'"
+    return [g for g in groups if g.path in kept], [(g.path, reason) for g in groups if g.path not in kept]
 
 
 def _is_fem(model: nn.Module, home: str) -> bool:

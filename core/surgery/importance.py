@@ -1,4 +1,4 @@
-"""How much each channel of a group matters, by nine criteria; the least important go first.
+"""How much each channel of a group matters, by ten criteria; the least important go first.
 
 Every criterion gives one number per unit of a `ChannelGroup` (a channel, or a bundle of them).
 A group has several layers: the number is the mean over them, as in Fang et al. 2023, arXiv
@@ -17,7 +17,7 @@ from core.data.randomness import derive_seed
 from core.surgery.groups import ChannelGroup, Role, Slice
 
 Criterion = Literal[
-    "l1", "l2", "lamp", "fpgm", "batch-norm", "taylor", "hessian", "feature-map-rank", "random"
+    "l1", "filter-l1", "l2", "lamp", "fpgm", "batch-norm", "taylor", "hessian", "feature-map-rank", "random"
 ]
 Batch = tuple[Tensor, Tensor]
 
@@ -72,14 +72,16 @@ def per_unit(part: Slice, values: Tensor, units: int) -> Tensor:
 
 
 def _magnitude(
-    elementwise: Callable[[Tensor], Tensor], finish: Callable[[Tensor], Tensor]
+    elementwise: Callable[[Tensor], Tensor],
+    finish: Callable[[Tensor], Tensor],
+    roles: tuple[Role, ...] = _WEIGHTS,
 ) -> Callable[..., _Scores]:
     def criterion(model: nn.Module, groups: Sequence[ChannelGroup], *_: object) -> _Scores:
         return {
             group.path: _mean(
                 finish(per_unit(part, elementwise(model.get_parameter(part.name).detach()), group.units))
                 for part in group.slices
-                if part.role in _WEIGHTS
+                if part.role in roles
             )
             for group in groups
         }
@@ -94,6 +96,10 @@ def _mean(parts: Iterable[Tensor]) -> Tensor:
 l1 = _magnitude(torch.abs, lambda sums: sums)
 """Σ|w| of the weights that write, scale or read the channel. Li et al. 2017, arXiv 1608.08710: where
 nothing but the filters differs it ranks as they do."""
+
+filter_l1 = _magnitude(torch.abs, lambda sums: sums, ("writes",))
+"""Σ|w| of the filters that write the channel and of nothing else: the plain norm of Li et al. 2017,
+arXiv 1608.08710, section 3.1, and R1's. Mean over the layers where several write the channel."""
 
 l2 = _magnitude(torch.square, torch.sqrt)
 """√Σw², likewise. He et al. 2018 (soft filter pruning), arXiv 1808.06866."""
@@ -278,6 +284,7 @@ def _layer_sums(group: ChannelGroup, values: dict[str, Tensor]) -> Tensor:
 
 _CRITERIA: dict[Criterion, Callable[..., _Scores]] = {
     "l1": l1,
+    "filter-l1": filter_l1,
     "l2": l2,
     "lamp": lamp,
     "fpgm": fpgm,

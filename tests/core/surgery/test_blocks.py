@@ -158,16 +158,40 @@ def outputs(model: nn.Module, block: nn.Module, batch: torch.Tensor) -> tuple[np
 
 
 def test_the_feature_map_rank_by_hand():
-    """Over two batches of different sizes: every image counts once."""
+    """Of what the block adds to its input; over two batches of different sizes every image counts once."""
     model = network("resnet20")
-    model.body.layer2[1].bn2.weight.data.zero_()
     blocks = find_blocks(model, ("BasicBlock",), 16)
     batches = [images(3, 16), images(5, 16)[:1] * 0.5]
     importance = block_importance(model, blocks, "feature-map-rank", batches)
-    for block in blocks[2:6]:
-        _, maps = outputs(model, model.get_submodule(block.path), torch.cat(batches))
+    for block in blocks[4:6]:
+        _, maps = outputs(model, model.get_submodule(f"{block.path}.bn2"), torch.cat(batches))
         ranks = [np.linalg.matrix_rank(map) for image in maps for map in image]
         assert importance[block.path] == pytest.approx(np.mean(ranks) / maps.shape[-1], rel=1e-3)
+
+
+DEAD = ("body.layer1.3", "body.layer2.5", "body.layer3.7")
+
+
+def test_blocks_that_add_nothing_are_the_first_to_go_by_rank():
+    torch.manual_seed(2)
+    model = backbone("resnet56").eval()
+    for path in DEAD:
+        model.get_submodule(path).bn2.weight.data.zero_()
+        model.get_submodule(path).bn2.bias.data.zero_()
+    blocks = find_blocks(model, ("BasicBlock",), 16)
+    droppable = [block for block in blocks if not block.reason]
+    importance = block_importance(model, droppable, "feature-map-rank", [images(4, 16)])
+    assert {importance[path] for path in DEAD} == {0.0}
+    assert set(removal_order(blocks, importance, keep_one=True)[:3]) == set(DEAD)
+
+
+def test_the_branch_of_a_linear_bottleneck_is_its_last_norm():
+    model = network("mobilenet-v3-large")
+    blocks = [block for block in find_blocks(model, ("InvertedResidual",), 32) if not block.reason]
+    importance = block_importance(model, blocks[:1], "feature-map-rank", [images(2, 32)])
+    _, maps = outputs(model, model.get_submodule(f"{blocks[0].path}.block")[-1], images(2, 32))
+    ranks = [np.linalg.matrix_rank(map) for image in maps for map in image]
+    assert importance[blocks[0].path] == pytest.approx(np.mean(ranks) / maps.shape[-1], rel=1e-3)
 
 
 def test_the_input_similarity_by_hand():

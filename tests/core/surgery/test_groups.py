@@ -175,6 +175,26 @@ def test_the_stream_is_named_after_the_first_layer_that_writes_it():
     assert {"body.layer1.2.conv2", "body.layer2.0.shortcut"} <= set(whole[0].members)
 
 
+def test_one_width_of_each_block():
+    """The widest inside of a block, of equals the last: a bottleneck's 3×3, not what its gates squeeze to."""
+    model = network("mobilenet-v3-small", fem={"place": "pooled"})
+    blocks = BACKBONES["mobilenet-v3-small"].blocks
+    groups, skipped = channel_groups(model, 64, blocks, "one-per-block", prune_fem=True)
+    paths = [group.path for group in groups]
+    inside, _ = channel_groups(model, 64, blocks, "block-internal", prune_fem=True)
+    assert set(paths) < {group.path for group in inside}
+    assert len([path for path in paths if path.startswith("body")]) == 11
+    assert [path for path in paths if "fc1" in path] == [
+        "body.1.block.1.fc1"
+    ]  # this block has no other width
+    reason = "not its block's widest inner layers, outside the scope 'one-per-block'"
+    assert [path for path, why in skipped if why == reason] == [
+        group.path for group in inside if group.path not in paths
+    ]
+    bottlenecks, _ = channel_groups(network("resnet50"), 64, ("Bottleneck",), "one-per-block")
+    assert [group.path.rpartition(".")[2] for group in bottlenecks] == ["conv2"] * 16
+
+
 def test_shortcuts_as_convolutions_are_the_same_function():
     model = network("resnet20")
     before = model(images())

@@ -58,6 +58,16 @@ def test_l1(model):
     assert scores(model, "l1")["body.0"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_plain_norm_of_a_filter(model):
+    """Li et al. 2017: the sum of a filter's absolute weights, and nothing of the norm or of later layers."""
+    writes, _, _ = parts(model)
+    expected = [np.abs(writes[c]).sum() for c in CHANNELS]
+    assert scores(model, "filter-l1")["body.0"] == pytest.approx(expected, rel=1e-5)
+    model.body[1].weight.data.mul_(100)
+    model.body[3].weight.data.mul_(100)
+    assert scores(model, "filter-l1")["body.0"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_l2(model):
     writes, scales, reads = parts(model)
     expected = [
