@@ -33,6 +33,17 @@ class Params(BaseModel):
         """
         return cls.model_validate_json(json.dumps(_completed(cls, content)), strict=True)
 
+    def for_key(self) -> dict[str, Any]:
+        """The values as plain data for a cache key: all but those `added` later that stand at their default."""
+        content = {}
+        for name, field in type(self).model_fields.items():
+            value, extra = getattr(self, name), field.json_schema_extra
+            if isinstance(extra, dict) and extra.get("added") and value == field.default:
+                continue
+            content[name] = value.for_key() if isinstance(value, Params) else None
+        dumped = self.model_dump(mode="json")
+        return {name: dumped[name] if value is None else value for name, value in content.items()}
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Check every `when` against the declaration that it stands in."""
@@ -173,6 +184,7 @@ def param(
     path: str = "",
     advanced: bool = False,
     when: str = "",
+    added: bool = False,
     **bounds: Any,
 ) -> Any:
     """Declare one parameter of a `Params` model.
@@ -189,6 +201,8 @@ def param(
         advanced: hidden in the form until "More" is opened.
         when: the field only matters while this holds of another field: "target=macs|parameters",
             "steps>1", "weights!=random", "image_size" (see `when_of`).
+        added: it came after results had been kept, and its default is what was done before: at its
+            default it enters no cache key.
         bounds: pydantic's `ge`, `gt`, `le`, `lt`, `min_length`, …: the only place of a bound.
     """
     extra: dict[str, Any] = {"unit": unit, "advanced": advanced}
@@ -200,4 +214,6 @@ def param(
         extra["path"] = path
     if when:
         extra["when"] = when
+    if added:
+        extra["added"] = True
     return Field(default, title=label, description=help, json_schema_extra=extra, **bounds)

@@ -58,7 +58,7 @@ class PrecisionChoices:
         from core.models.checkpoint import content_hash
 
         return {
-            "precision trial": _VERSION, "stage": node.kind, "settings": node.parameters.model_dump(mode="json"),
+            "precision trial": _VERSION, "stage": node.kind, "settings": node.parameters.for_key(),
             "input": content_hash(stage_input.checkpoint) if stage_input.checkpoint else "",
             "preprocess": stage_input.preprocess.as_dict() if stage_input.preprocess else {}, "threads": self.context.threads,
         }  # fmt: skip

@@ -209,7 +209,7 @@ class StageRunner:
         """Everything that makes a stage's result what it is, hashed."""
         context, parameters = self.context, node.parameters
         references = node.stage.references(parameters)
-        settings = parameters.model_dump(mode="json")
+        settings = parameters.for_key()
         return make_key({
             "stage": node.kind,
             "version": node.stage.version,

@@ -158,6 +158,27 @@ def make_optimiser(parameters: list[nn.Parameter], settings: TrainingSettings) -
             return torch.optim.SGD(parameters, momentum=0.9, nesterov=True, **batched)
 
 
+def batch_norm_scales(model: nn.Module) -> list[Tensor]:
+    """The scales γ [c] of all batch norms.
+
+    Raises:
+        EspalierError: when the network has none.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    scales = [norm.weight for norm in norms if norm.weight is not None]
+    if not scales:
+        raise EspalierError(
+            "Expected a network with batch norms, whose scales the scale penalty drives to zero; this one has none.",
+            "Set the scale penalty to 0, or choose a network with batch norms.",
+        )
+    return scales
+
+
+def scale_norm(scales: list[Tensor]) -> Tensor:
+    """Σ|γ| over all batch norms: the penalty of network slimming, Liu et al. 2017, arXiv 1708.06519, equation 1."""
+    return torch.stack([scale.abs().sum() for scale in scales]).sum()
+
+
 @torch.no_grad()
 def evaluate(
     model: nn.Module, batches: Batches, precision: Precision, control: RunControl
@@ -224,6 +245,7 @@ class _Loop:
         self.precision = resolve_precision(settings.precision, context.device)
         self.modules = nn.ModuleList([model, *hooks.extra_modules])
         self.parameters = [p for p in self.modules.parameters() if p.requires_grad]
+        self.scales = batch_norm_scales(model) if settings.scale_penalty else []
         self.optimiser = (hooks.optimiser or make_optimiser)(self.parameters, settings)
         self.scaler = torch.amp.GradScaler(context.device.split(":")[0], enabled=self.precision.scaled)
         self.epoch, self.step = 1, 0  # the epoch under way, and steps done in it
@@ -296,7 +318,10 @@ class _Loop:
         self.optimiser.zero_grad(set_to_none=True)
         with isolated_rng(seed), autocast(self.precision, images.device.type):
             losses = self.loss(self.model, images, labels)
-        total = torch.stack(list(losses.parts.values())).sum()
+        parts = dict(losses.parts)
+        if self.scales:
+            parts["scale_penalty"] = self.settings.scale_penalty * scale_norm(self.scales)
+        total = torch.stack(list(parts.values())).sum()
         self.scaler.scale(total).backward()
         self.scaler.unscale_(self.optimiser)
         if self.hooks.after_backward:
@@ -309,8 +334,8 @@ class _Loop:
             self.hooks.after_step(self.model)
         self.step += 1
         right = (losses.logits.detach().argmax(1) == labels).sum()
-        parts = {"loss": total.detach(), **{name: part.detach() for name, part in losses.parts.items()}}
-        self._pending.append((parts, right, len(labels)))
+        numbers = {"loss": total.detach(), **{name: part.detach() for name, part in parts.items()}}
+        self._pending.append((numbers, right, len(labels)))
 
     def _collect(self) -> tuple[dict[str, float], int]:
         """Move finished steps' numbers off the device into the epoch's sums; their means and images."""

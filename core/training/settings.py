@@ -88,6 +88,16 @@ class TrainingSettings(Params):
         le=1000,
         step=0.5,
     )
+    scale_penalty: float = param(
+        0.0,
+        "Scale penalty",
+        "Network slimming: strength of an L1 penalty on the scales of batch norms, which drives some to zero; prune by the importance 'batch-norm' afterwards. 1e-4 is usual; 0 switches it off.",
+        ge=0,
+        le=1,
+        step=0.0001,
+        advanced=True,
+        added=True,
+    )
     patience: int = param(
         15,
         "Patience",

@@ -114,7 +114,7 @@ CASES = {
     ),
     "no choice": (
         "scope: block-internal", "scope: blocks", 16, "stages.1.settings.scope",
-        "Expected 'block-internal' or 'whole-groups', received 'blocks'.",
+        "Expected 'block-internal', 'one-per-block' or 'whole-groups', received 'blocks'.",
     ),
     "duplicate key": (
         "ratio: 0.5", "ratio: 0.5\n      ratio: 0.6", 16, "stages.1.settings.ratio",

@@ -65,7 +65,7 @@ def test_the_parts_of_a_network_stages_key(maker: StageRunner, hashed: list[dict
         "input", "references", "preprocess", "augmentation", "balance", "device", "mixed", "torch",
     ]  # fmt: skip
     assert parts["stage"] == "train" and parts["version"] == node.stage.version and parts["seed"] == 0
-    assert parts["settings"] == node.parameters.model_dump(mode="json")
+    assert parts["settings"] == node.parameters.for_key()
     assert parts["data"] == maker.context.data.fingerprint and parts["threads"] == 1
     assert stage_input.preprocess is not None and parts["preprocess"] == stage_input.preprocess.as_dict()
     assert parts["augmentation"] == maker.context.pipeline.data.augmentation.model_dump(mode="json")
@@ -96,4 +96,4 @@ def test_the_parts_of_a_deployment_stages_key(
         "stage", "version", "settings", "data", "seed", "threads", "input", "onnx", "onnxruntime",
     ]  # fmt: skip
     assert parts["input"] == sha256_of(file) and parts["stage"] == "quantize-static"
-    assert parts["settings"] == node.parameters.model_dump(mode="json")
+    assert parts["settings"] == node.parameters.for_key()

@@ -160,6 +160,24 @@ def test_one_epoch_is_the_steps_written_out(data):
     assert row["learning_rate"] == 0.01 and row["epoch"] == 1.0
 
 
+def test_the_scale_penalty_is_the_sum_of_the_scales_and_pulls_them_by_its_strength(data):
+    """Liu et al. 2017, equation 1: its gradient is λ·sign(γ); with plain descent of one step γ moves by lr·λ more."""
+    how = {"epochs": 1, "batch_size": 200, "optimiser": "sgd", "clip_norm": 0, "weight_decay": 0}
+    plain, slim = network(), network()
+    signs = slim[1].weight.detach().sign()
+    without = fit(plain, data, settings(**how))
+    result = fit(slim, data, settings(**how, scale_penalty=0.5))
+    steps = 1.9 * 0.01 * 0.5  # Nesterov's first step is 1 + 0.9 times the gradient
+    torch.testing.assert_close(plain[1].weight - slim[1].weight, steps * signs, atol=1e-6, rtol=1e-3)
+    assert result.history[0]["train_scale_penalty"] == pytest.approx(0.5 * 8)
+    assert "train_scale_penalty" not in without.history[0]
+
+
+def test_the_scale_penalty_wants_batch_norms(data):
+    with pytest.raises(EspalierError, match="batch norms"):
+        fit(network(norm=False), data, settings(scale_penalty=1e-4))
+
+
 def test_early_stopping_counts_epochs_without_a_better_one(data):
     result = fit(network(norm=False), data, settings(epochs=20, learning_rate=1e-12, patience=2))
     assert len(result.history) == 3 and result.best_epoch == 1
