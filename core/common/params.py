@@ -20,9 +20,9 @@ _WHEN = re.compile(r"([a-z_0-9]+)(?:(!=|=|>)(.+))?")
 
 
 class Params(BaseModel):
-    """Base of every parameter model: immutable, no unknown keys, defaults validated."""
+    """Base of every parameter model: immutable, no unknown keys, finite numbers, defaults validated."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     @classmethod
     def parse(cls, content: Any) -> Self:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from core.common.errors import Problem
+from core.common.shown_text import shortened
 from core.common.yaml import Place
 
 _MANY = 12  # of more choices than this only the nearest are named
@@ -17,7 +18,7 @@ def unknown(received: Any, what: str, choices: Iterable[str], place: Place) -> P
     names = list(choices)
     near = difflib.get_close_matches(str(received), names, n=3, cutoff=0.5) if len(names) > _MANY else []
     advice = f"The nearest are: {', '.join(near)}." if near else f"Choose one of: {', '.join(names)}."
-    return Problem(f"Expected {what}, received {received!r}.", advice, place)
+    return Problem(f"Expected {what}, received {shortened(received)}.", advice, place)
 
 
 def kind_of(value: Any) -> str:
@@ -56,16 +57,20 @@ _TYPES = {
 
 
 def _problem(kind: str, context: dict[str, Any], received: Any, message: str, place: Place) -> Problem:
-    shown = repr(received) if isinstance(received, str | int | float | bool) else kind_of(received)
+    shown = shortened(received) if isinstance(received, str | int | float | bool) else kind_of(received)
     if kind == "extra_forbidden":
         return Problem(
-            f"Expected only known keys, received {place[-1]!r}.", "Check its spelling, or remove it.", place
+            f"Expected only known keys, received {shortened(place[-1])}.",
+            "Check its spelling, or remove it.",
+            place,
         )
     if kind == "missing":
         return Problem(f"Expected the key {place[-1]!r}, received none.", "Add it.", place)
     if kind in _BOUNDS:
         words, key = _BOUNDS[kind]
         return Problem(f"Expected {words} {context[key]}, received {shown}.", "", place)
+    if kind == "finite_number":
+        return Problem(f"Expected a finite number, received {shown}.", "", place)
     if kind == "literal_error":
         return Problem(f"Expected {context['expected']}, received {shown}.", "", place)
     stem = kind.split("_")[0]
@@ -77,5 +82,9 @@ def _problem(kind: str, context: dict[str, Any], received: Any, message: str, pl
         return Problem("Nothing is given here yet.", "Pick it, or type it.", place)
     if kind in ("too_short", "string_too_short"):
         return Problem(f"Expected at least {context['min_length']} here, received {shown}.", "", place)
+    if kind in ("too_long", "string_too_long"):
+        most, actual = context["max_length"], context.get("actual_length")
+        received = f"{actual}" if actual is not None else shown
+        return Problem(f"Expected at most {most} here, received {received}.", "", place)
     message = message.removeprefix("Value error, ")
     return Problem(f"{message[:1].upper()}{message[1:]} (received {shown}).", "", place)

@@ -7,6 +7,7 @@ was received; loading, saving and loading again gives the same document.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -15,16 +16,20 @@ from pydantic import Field, ValidationError, field_validator
 from core.common import yaml
 from core.common.errors import EspalierError, Problem
 from core.common.params import Params
+from core.common.shown_text import shortened, some_of
 from core.common.validation_messages import in_words, kind_of, unknown
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.document.order_rules import ChainLink, order_problems
+from core.models.network_facts import NetworkFacts
 from core.sources.base import FileSource, Source
 from core.sources.catalogue import SOURCE_KINDS
 from core.stages.base import ModelStage, Stage
 from core.stages.catalogue import STAGES
 
 FORMAT = 1
+_PROBLEMS_SHOWN, _MOST_PROBLEMS = 30, 500
+_MOST_STAGES = 1000
 _ID = r"^[a-z0-9][a-z0-9-]*$"
 
 
@@ -33,7 +38,10 @@ class PipelineError(EspalierError):
 
     def __init__(self, problems: list[Problem], name: str = "The pipeline"):
         count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
-        super().__init__(f"{name} has {count}:\n" + "\n".join(f"  {problem}" for problem in problems))
+        lines = [f"  {problem}" for problem in problems[:_PROBLEMS_SHOWN]]
+        if len(problems) > _PROBLEMS_SHOWN:
+            lines.append(f"  and {len(problems) - _PROBLEMS_SHOWN} more.")
+        super().__init__(f"{name} has {count}:\n" + "\n".join(lines))
         self.problems = problems
 
 
@@ -147,8 +155,8 @@ class Pipeline(Params):
     name: str = Field(min_length=1, max_length=120)
     about: str = ""
     data: DataSettings = DataSettings()
-    sources: tuple[SourceNode, ...] = Field(min_length=1)
-    stages: tuple[StageNode, ...] = Field(min_length=1)
+    sources: tuple[SourceNode, ...] = Field(min_length=1, max_length=_MOST_STAGES)
+    stages: tuple[StageNode, ...] = Field(min_length=1, max_length=_MOST_STAGES)
     baseline: str = ""
     final: str = ""
     axes: Axes = Field(default_factory=lambda: Axes(seed=(42,)))
@@ -174,29 +182,37 @@ class Pipeline(Params):
 
     def written_parent(self, node: StageNode) -> str:
         """Id of the stage or source that `node` continues as the file says, a disabled stage included."""
-        if node.from_:
-            return node.from_
-        index = self.stage_ids.index(node.id)
-        return self.stages[index - 1].id if index else self.sources[0].id
+        return node.from_ or self._written_parents()[node.id]
 
     def parent(self, node: StageNode) -> str:
         """Id of the stage or source that `node` continues; disabled stages are passed through."""
-        parent = self.written_parent(node)
-        if parent in self.stage_ids and not self.stage(parent).enabled:
-            return self.parent(self.stage(parent))
-        return parent
+        chain, source = self._upwards(node)
+        return chain[-1].id if chain else source
 
     def chain(self, node: StageNode) -> list[StageNode]:
         """The active stages before `node`, from its source on."""
-        parent = self.parent(node)
-        if parent not in self.stage_ids:
-            return []
-        return [*self.chain(self.stage(parent)), self.stage(parent)]
+        return self._upwards(node)[0]
 
     def root(self, node: StageNode) -> SourceNode:
         """The source at the bottom of the chain of `node`."""
-        parent = self.parent(node)
-        return self.root(self.stage(parent)) if parent in self.stage_ids else self.source(parent)
+        return self.source(self._upwards(node)[1])
+
+    def _written_parents(self) -> dict[str, str]:
+        parents, before = {}, self.sources[0].id
+        for node in self.stages:
+            parents[node.id] = node.from_ or before
+            before = node.id
+        return parents
+
+    def _upwards(self, node: StageNode) -> tuple[list[StageNode], str]:
+        """The active stages before `node`, from the top on, and the id of the source above them."""
+        stages, parents = {one.id: one for one in self.stages}, self._written_parents()
+        chain, id = [], node.from_ or parents[node.id]
+        while id in stages:
+            if stages[id].enabled:
+                chain.append(stages[id])
+            id = parents[id]
+        return chain[::-1], id
 
     @property
     def baseline_id(self) -> str:
@@ -288,7 +304,7 @@ def validate(content: Any) -> tuple[list[Problem], Pipeline | None]:
     version = content.get("espalier")
     if version != FORMAT or isinstance(version, bool):
         return [Problem(
-            f"Expected 'espalier: {FORMAT}' (the format's version), received {version!r}.",
+            f"Expected 'espalier: {FORMAT}' (the format's version), received {shortened(version)}.",
             "A newer version of Espalier may have written this file." if isinstance(version, int) else "Add the line at the top.",
             ("espalier",) if "espalier" in content else (),
         )], None  # fmt: skip
@@ -306,7 +322,7 @@ def check(pipeline: Pipeline) -> list[Problem]:
     if not problems:
         problems += _check_references(pipeline)
     if not problems:
-        problems += [*_check_grid(pipeline), *_check_stages(pipeline)]
+        problems += [*_check_grid(pipeline), *islice(_check_stages(pipeline), _MOST_PROBLEMS)]
     return problems
 
 
@@ -344,14 +360,14 @@ def _check_references(pipeline: Pipeline) -> Iterator[Problem]:
         for index, node in enumerate(nodes):
             if node.id in earlier_ids:
                 yield Problem(
-                    f"The id {node.id!r} is used twice.",
+                    f"The id {shortened(node.id)} is used twice.",
                     "Give every source and stage its own id.",
                     (group, index, "id"),
                 )
             if isinstance(node, StageNode) and node.from_ and node.from_ not in earlier_ids:
                 yield Problem(
-                    f"Expected the id of a source or of a stage further up, received {node.from_!r}.",
-                    f"Choose one of: {', '.join(sorted(earlier_ids))}.", (group, index, "from"),
+                    f"Expected the id of a source or of a stage further up, received {shortened(node.from_)}.",
+                    f"Choose one of: {some_of(sorted(earlier_ids))}.", (group, index, "from"),
                 )  # fmt: skip
             earlier_ids.add(node.id)
     if not pipeline.active:
@@ -360,8 +376,8 @@ def _check_references(pipeline: Pipeline) -> Iterator[Problem]:
     for key, value in (("baseline", pipeline.baseline), ("final", pipeline.final)):
         if value and value not in ids:
             yield Problem(
-                f"Expected the id of an active stage, received {value!r}.",
-                f"Choose one of: {', '.join(sorted(ids))}.",
+                f"Expected the id of an active stage, received {shortened(value)}.",
+                f"Choose one of: {some_of(sorted(ids))}.",
                 (key,),
             )
 
@@ -373,8 +389,8 @@ def _check_grid(pipeline: Pipeline) -> Iterator[Problem]:
     stages = {node.id: node for node in pipeline.active if isinstance(node.stage, ModelStage)}
     if grid.stage not in stages:
         yield Problem(
-            f"Expected the id of an active stage that works on the network, received {grid.stage!r}.",
-            f"Choose one of: {', '.join(stages) or 'none yet'}.",
+            f"Expected the id of an active stage that works on the network, received {shortened(grid.stage)}.",
+            f"Choose one of: {some_of(stages) or 'none yet'}.",
             (*place, "stage"),
         )
         return
@@ -394,37 +410,36 @@ def _check_grid(pipeline: Pipeline) -> Iterator[Problem]:
 
 
 def _check_stages(pipeline: Pipeline) -> Iterator[Problem]:
-    before: list[str] = []
+    facts: dict[str, NetworkFacts] = {}
+    links: dict[str, ChainLink] = {}
     for index, node in enumerate(pipeline.stages):
         place: yaml.Place = ("stages", index, "settings")
         if not node.enabled:
             continue
-        for field_name, reference in node.stage.references(node.parameters).items():
-            if not is_path(reference) and reference not in before:
+        parameters = node.parameters
+        for field_name, reference in node.stage.references(parameters).items():
+            if not is_path(reference) and reference not in links:
                 choices = (
-                    f"Choose one of: {', '.join(before)}; or give a checkpoint folder."
-                    if before
+                    f"Choose one of: {some_of(links)}; or give a checkpoint folder."
+                    if links
                     else "Put a training stage before it."
                 )
                 yield Problem(
-                    f"Expected the id of an active stage further up, received {reference!r}.",
+                    f"Expected the id of an active stage further up, received {shortened(reference)}.",
                     choices,
                     (*place, field_name),
                 )
-        link, chain = _link(node), [_link(earlier) for earlier in pipeline.chain(node)]
+        links[node.id] = ChainLink(node.id, node.title, node.stage)
+        chain = [links[earlier.id] for earlier in pipeline.chain(node)]
         root = pipeline.root(node)
-        for problem in order_problems(link, chain, isinstance(root.source, FileSource)):
+        for problem in order_problems(links[node.id], chain, isinstance(root.source, FileSource)):
             yield Problem(
                 problem.message, problem.advice, ("stages", index, "from" if node.from_ else "kind")
             )
-        facts = root.source.facts(root.parameters, pipeline.data.image_size)
-        for problem in node.stage.check(node.parameters, facts):
+        if root.id not in facts:
+            facts[root.id] = root.source.facts(root.parameters, pipeline.data.image_size)
+        for problem in node.stage.check(parameters, facts[root.id]):
             yield Problem(problem.message, problem.advice, (*place, *problem.place))
-        before.append(node.id)
-
-
-def _link(node: StageNode) -> ChainLink:
-    return ChainLink(node.id, node.title, node.stage)
 
 
 def is_path(reference: str) -> bool:

@@ -1,5 +1,7 @@
 """Pipeline files: they survive loading and saving, and every mistake has its line and its words."""
 
+import time
+
 import pytest
 
 from core.common import yaml
@@ -163,6 +165,17 @@ CASES = {
         "name: Small", "name: !!python/name:os.system x", 2, "name",
         "Expected plain data, received the tag tag:yaml.org,2002:python/name:os.system. Remove the tag.",
     ),
+    "a number that is none": (
+        "ratio: 0.5", "ratio: .nan", 15, "stages.1.settings.ratio", "Expected a finite number, received nan.",
+    ),
+    "a number without end": (
+        "epochs: 2", "weight_decay: .inf", 10, "stages.0.settings.training.weight_decay",
+        "Expected a finite number, received inf.",
+    ),
+    "a long text in place of a number": (
+        "ratio: 0.5", "ratio: " + "x" * 1000, 15, "stages.1.settings.ratio",
+        "Expected a number, received '" + "x" * 119 + "… (1002 characters).",
+    ),
     "the same seed twice": (
         "name: Small", "name: Small\naxes: {seed: [1, 1]}", 3, "axes.seed",
         "The same seed stands here twice (received a list).",
@@ -241,3 +254,26 @@ def test_changes_make_new_documents():
     assert changed.stage("pruned").parameters.ratio == 0.25
     assert pipeline.stage("pruned").parameters.ratio == 0.5
     assert documents.loads(documents.dumps(changed)) == changed
+
+
+def long_chain(stages):
+    lines = (f"  - {{id: s{number}, kind: train}}\n" for number in range(stages))
+    return "espalier: 1\nname: Long\nsources: [{id: network}]\nstages:\n" + "".join(lines)
+
+
+def test_hundreds_of_stages_are_checked_in_seconds():
+    before = time.monotonic()
+    pipeline = documents.loads(long_chain(800))
+    assert time.monotonic() - before < 10  # a second; it was minutes when every stage looked for all others
+    assert len(pipeline.chain(pipeline.stages[-1])) == 799
+
+
+def test_more_stages_than_anybody_runs_are_refused():
+    [(_, place, words)] = found(long_chain(1001))
+    assert (place, words) == ("stages", "Expected at most 1000 here, received 1001.")
+
+
+def test_of_many_problems_the_first_are_shown():
+    with pytest.raises(documents.PipelineError) as caught:
+        documents.loads(long_chain(100).replace("kind: train", "kind: trian"))
+    assert str(caught.value).count("\n") == 31 and str(caught.value).endswith("  and 70 more.")
