@@ -19,7 +19,8 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.data.decode import Misfit, Undecodable, decode, read_shape
+from core.common.regular_files import in_words, open_regular
+from core.data.decode import Misfit, Undecodable, decode, open_image, read_shape
 from core.data.layout import IMAGE_ENDINGS, is_litter
 from core.data.preprocess import LUMA, Preprocess
 from core.data.source import Plan
@@ -171,14 +172,16 @@ def preview(image: Path, side: int) -> np.ndarray:
         EspalierError: when it cannot be read.
     """
     try:
-        with image.open("rb") as file:
+        with open_regular(image) as file:
             shape = read_shape(file)
             scale = min(1.0, side / max(shape.width, shape.height))
             width, height = (max(1, round(scale * each)) for each in (shape.width, shape.height))
             file.seek(0)
             return decode(file, Plan(height, width, 3, keep_size=False, resize="stretch")).pixels
     except (OSError, Undecodable) as error:
-        raise EspalierError(f"{image.name} cannot be read: {error}.", "Choose another image.") from error
+        raise EspalierError(
+            f"{image.name} cannot be read: {in_words(error)}.", "Choose another image."
+        ) from error
 
 
 # what follows runs in the child
@@ -291,7 +294,7 @@ def _inputs(image: Path, prepares: Sequence[Preprocess]) -> list[np.ndarray]:
 
 def _pixels(image: Path, prepare: Preprocess) -> np.ndarray:
     """uint8 [s, s, c]; a network for grey images gets colour ones in three channels."""
-    with image.open("rb") as file:
+    with open_regular(image) as file:
         try:
             return _decoded(file, prepare, prepare.channels)
         except Misfit:
@@ -306,10 +309,8 @@ def _decoded(file: Any, prepare: Preprocess, channels: int) -> np.ndarray:
 
 def _about(image: Path, side: int) -> dict[str, Any]:
     """Width, height and what is odd, from the file's beginning alone."""
-    from PIL import Image
-
     try:
-        with Image.open(image) as picture:
+        with open_regular(image) as file, open_image(file) as picture:
             width, height, kind = picture.width, picture.height, picture.mode
             stored = " ".join(str(part) for tile in picture.tile for part in tile[3:])
             frames = int(getattr(picture, "n_frames", 1)) if picture.format != "MPO" else 1

@@ -5,16 +5,21 @@ Source: https://www.cs.toronto.edu/~kriz/cifar.html. A file is a pickled dict wi
 pickles are read by `core.data.plain_pickle`, which runs nothing. `n` images, `k` classes.
 """
 
+import bz2
+import gzip
+import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.regular_files import Bounded, in_words, open_regular, read_bounded
 from core.data.plain_pickle import read_pickle
 from core.data.source import ArrayPictures, Contents, Located, stamp
 from core.data.splits import TEST, TRAIN
@@ -22,6 +27,11 @@ from core.data.splits import TEST, TRAIN
 LARGEST_MEMBER = 512_000_000
 """Bytes that one file in the archive may have; the largest published one has 155 million."""
 
+LARGEST_ARCHIVE = 1_000_000_000
+"""Bytes that the archive may unpack to; the larger published one has 187 million."""
+_PACKED: tuple[tuple[bytes, Callable[[BinaryIO], Any]], ...] = (
+    (b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open),
+)  # fmt: skip
 _SIDE, _CHANNELS = 32, 3
 _ADVICE = "Choose the folder or the .tar.gz file of the Python version, as published."
 
@@ -92,10 +102,10 @@ def _locate_folder(folder: Path, kind: _Kind) -> Located:
 
     def read(name: str) -> bytes:
         try:
-            return (folder / name).read_bytes()
+            return read_bounded(folder / name, LARGEST_MEMBER)
         except OSError as error:
             raise EspalierError(
-                f"Expected a readable file, but {folder / name} cannot be read: {error.strerror}.",
+                f"Expected a readable file, but {folder / name} cannot be read: {in_words(error)}.",
                 "Check its permissions.",
             ) from error
 
@@ -108,15 +118,22 @@ def _open_archive(path: Path) -> Contents:
     known_names = {name for kind in _KINDS for name in kind.files}
     contents: dict[str, bytes] = {}
     try:
-        with tarfile.open(path) as archive:
+        with ExitStack() as stack:
+            file = stack.enter_context(open_regular(path))
+            start = file.read(8)
+            file.seek(0)
+            for magic, unpacking in _PACKED:
+                if start.startswith(magic):
+                    file = stack.enter_context(unpacking(file))
+            archive = stack.enter_context(tarfile.open(fileobj=Bounded(file, LARGEST_ARCHIVE), mode="r|"))
             for member in archive:
                 name = PurePosixPath(member.name).name
-                file = archive.extractfile(member) if member.isfile() and name in known_names else None
-                if file is not None and member.size <= LARGEST_MEMBER:
-                    contents[name] = file.read()
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+                part = archive.extractfile(member) if member.isfile() and name in known_names else None
+                if part is not None and member.size <= LARGEST_MEMBER:
+                    contents[name] = part.read()
+    except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         raise EspalierError(
-            f"Expected CIFAR's .tar.gz archive, but {path.name} cannot be read as one: {error}.",
+            f"Expected CIFAR's .tar.gz archive, but {path.name} cannot be read as one: {in_words(error)}.",
             "Copy or download it again.",
         ) from error
     for kind in _KINDS:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.common.errors import EspalierError
+from core.common.regular_files import in_words, open_regular
 from core.data.layout import SPLIT_FOLDERS, NamedImage, arrange, is_litter
 from core.data.reader import FilePictures, Opener
 from core.data.source import Contents, Located, Problem, Stamp, stamp
@@ -51,7 +52,7 @@ def _locate_file(path: Path) -> Located:
     folder = path.parent
 
     def opener(name: str) -> BinaryIO:
-        return (folder / name).open("rb")
+        return open_regular(folder / name)
 
     text = read_text(Tree(str(folder), (), opener, ()), path.name)
     rows = _read_rows(text, path.name, posixpath.normpath)
@@ -65,7 +66,7 @@ def _locate_file(path: Path) -> Located:
         except FileNotFoundError:
             problems.append((image.name, "missing"))
         except (OSError, ValueError) as error:  # a ValueError where the path holds a zero byte
-            problems.append((image.name, f"cannot be read: {error}"))
+            problems.append((image.name, f"cannot be read: {in_words(error)}"))
     readable = _Rows(tuple(images), tuple(problems))
     return Located(
         path.stem, str(path), tuple(stamps), lambda: _contents(readable, str(path), opener), resizes=True

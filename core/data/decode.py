@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from core.data.source import Plan
 
@@ -17,6 +17,10 @@ from core.data.source import Plan
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
+FORMATS: tuple[str, ...] = (
+    "JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "AVIF", "TIFF", "PPM", "JPEG2000", "TGA",
+)  # fmt: skip
+"""What is opened, whatever a file is called: formats of pixels. Pillow would hand PostScript to an interpreter."""
 _GREY_MODES = {"1", "L", "LA", "La"}
 _16_BIT_FORMATS = {"PNG", "PPM"}
 """Of these, Pillow opens 16-bit grey as 32-bit integers, in 0…65535."""
@@ -89,6 +93,16 @@ def read_shape(file: BinaryIO) -> Shape:
     return Shape(picture.height, picture.width, picture.mode == "L")
 
 
+def open_image(file: BinaryIO) -> ImageFile.ImageFile:
+    """An image of one of `FORMATS`, not decoded yet: the one place where Pillow opens a file.
+
+    Raises:
+        Exception: of many kinds, where it is none (Pillow's plugins raise almost anything).
+    """
+    Image.init()
+    return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
 def _open(file: BinaryIO, target_size: tuple[int, int] | None) -> tuple[Image.Image, bool]:
     """The upright image in mode L or RGB, and whether it is the first of several.
 
@@ -98,7 +112,7 @@ def _open(file: BinaryIO, target_size: tuple[int, int] | None) -> tuple[Image.Im
         raise Undecodable("empty: the file has 0 bytes")
     file.seek(0)
     try:
-        picture = Image.open(file)
+        picture = open_image(file)
         _check_pixels(picture)
         # The second picture in a camera's MPO file is a preview or another view of the first.
         animated = bool(getattr(picture, "is_animated", False)) and picture.format != "MPO"

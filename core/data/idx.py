@@ -10,10 +10,12 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.regular_files import in_words, open_regular
 from core.data.source import ArrayPictures, Contents, Located, stamp
 from core.data.splits import TEST, TRAIN
 
@@ -22,6 +24,8 @@ FASHION_CLASSES: tuple[str, ...] = (
 )  # fmt: skip
 
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
+LARGEST = 1_000_000_000
+"""Bytes that the images of one file may take; the largest published file has 547 million."""
 _GZIP = b"\x1f\x8b"
 _ADVICE = "Copy the file again from where it came."
 _NAMES = {
@@ -41,27 +45,59 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
     Raises:
         EspalierError: the file cannot be read, is of another kind, or ends too early or too late.
     """
-    data = _read_bytes(path)
-    head = 4 + 4 * (magic & 0xFF)
-    if len(data) < head:
+    try:
+        with _opened(path) as file:
+            return _read(file, path.name, magic)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise EspalierError(
-            f"Expected an IDX header of {head} bytes in {path.name}, received {len(data)} bytes.", _ADVICE
+            f"Expected a complete gzip file, but {path.name} is damaged or cut off.", _ADVICE, str(error)
+        ) from error
+    except OSError as error:
+        raise EspalierError(
+            f"Expected a readable file, but {path} cannot be read: {in_words(error)}.",
+            "Check its permissions.",
+        ) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file's content, unpacked while it is read."""
+    file = open_regular(path)
+    packed = file.read(len(_GZIP)) == _GZIP
+    file.seek(0)
+    return gzip.open(file) if packed else file  # type: ignore[return-value]
+
+
+def _read(file: BinaryIO, name: str, magic: int) -> np.ndarray:
+    """No more than the header announces is read: what a gzip file unpacks to may be without end."""
+    size = 4 + 4 * (magic & 0xFF)
+    head = file.read(size)
+    if len(head) < size:
+        raise EspalierError(
+            f"Expected an IDX header of {size} bytes in {name}, received {len(head)} bytes.", _ADVICE
         )
-    received_magic, *shape = struct.unpack(f">{head // 4}I", data[:head])
+    received_magic, *shape = struct.unpack(f">{size // 4}I", head)
     if received_magic != magic:
         raise EspalierError(
             f"Expected magic number {magic} ({'images' if magic == IMAGES_MAGIC else 'labels'}) in "
-            f"{path.name}, received {received_magic}.",
+            f"{name}, received {received_magic}.",
             "Check that image and label files are not swapped or renamed.",
         )
     expected = math.prod(shape)
-    if len(data) - head != expected:
+    if expected > LARGEST:
         raise EspalierError(
-            f"Expected {expected} bytes after the header of {path.name} ({' × '.join(map(str, shape))}), "
-            f"received {len(data) - head}.",
+            f"Expected at most {LARGEST / 1e6:g} million bytes of images in {name}, its header announces "
+            f"{' × '.join(map(str, shape))}.",
             _ADVICE,
         )
-    return np.frombuffer(data, np.uint8, offset=head).reshape(shape)
+    data = file.read(expected + 1)
+    if len(data) != expected:
+        received = f"{len(data)}" if len(data) < expected else "more"
+        raise EspalierError(
+            f"Expected {expected} bytes after the header of {name} ({' × '.join(map(str, shape))}), "
+            f"received {received}.",
+            _ADVICE,
+        )
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def read_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -175,21 +211,3 @@ def _file(folder: Path, part: str, kind: str) -> Path | None:
             if path.is_file():
                 return path
     return None
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise EspalierError(
-            f"Expected a readable file, but {path} cannot be read: {error.strerror}.",
-            "Check its permissions.",
-        ) from error
-    if not data.startswith(_GZIP):
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error) as error:
-        raise EspalierError(
-            f"Expected a complete gzip file, but {path.name} is damaged or cut off: {error}.", _ADVICE
-        ) from error

@@ -11,6 +11,7 @@ Source of the names: what `pickle.dumps` writes for an ndarray (Python 2 and 3, 
 import io
 import math
 import pickle
+import pickletools
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def read_pickle(data: bytes, name: str) -> Any:
         EspalierError: it refers to anything else, or is damaged.
     """
     try:
+        _check_sizes(data)
         return _resolved(_Reader(io.BytesIO(data), encoding="bytes").load())
     except _Refused as refused:
         raise EspalierError(
@@ -44,6 +46,20 @@ def read_pickle(data: bytes, name: str) -> Any:
             "Copy or download it again.",
             str(error) or type(error).__name__,
         ) from error
+
+
+def _check_sizes(data: bytes) -> None:
+    """Nothing where no instruction announces more than the file can hold: for such numbers memory is taken at once.
+
+    Raises:
+        ValueError: one does, or the instructions do not end.
+    """
+    for instruction, argument, _ in pickletools.genops(data):
+        if instruction.name in ("PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET", "FRAME"):
+            if not isinstance(argument, int) or not 0 <= argument <= len(data):
+                raise ValueError(f"{instruction.name} with {argument}")
+        elif isinstance(argument, int) and argument.bit_length() > 64:
+            raise ValueError("a number of more than 64 bits")
 
 
 class _Refused(Exception):

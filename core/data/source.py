@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from core.common.control import RunControl
+from core.common.regular_files import refuse_others
 
 PathKind = Literal["none", "file", "folder", "file or folder"]
 Problem = tuple[str, str]
@@ -136,8 +137,13 @@ class DataSource:
 
 
 def stamp(path: Path, name: str | None = None) -> Stamp:
-    """A file's name, size in bytes and modification time in nanoseconds."""
+    """A file's name, size in bytes and modification time in nanoseconds.
+
+    Raises:
+        OSError: there is none, or it is no regular file.
+    """
     about = path.stat()
+    refuse_others(about.st_mode, path)
     return (name or path.name, about.st_size, about.st_mtime_ns)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.common.errors import EspalierError
+from core.common.regular_files import Bounded, in_words, open_regular, refuse_others
 from core.data.decode import Undecodable
 from core.data.layout import is_litter
 from core.data.reader import Opener
@@ -18,6 +19,9 @@ from core.data.source import Contents, Located, Problem, Stamp, stamp
 
 LARGEST_ENTRY = 512_000_000
 """Bytes that one image in a zip file may unpack to."""
+_LARGEST_TEXT = 500_000_000
+_LARGEST_UNPACKED, _MOST_UNPACKED = 4_000_000_000, 100
+"""Bytes that all files of a zip file may unpack to; more only up to so many times its own size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ def read_text(tree: Tree, name: str) -> str:
     """
     try:
         with tree.open(name) as file:
-            return file.read().decode("utf-8-sig")
+            return Bounded(file, _LARGEST_TEXT).read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise EspalierError(
             f"Expected text in UTF-8 in {name}, received byte {error.object[error.start]:#04x} at place {error.start}.",
@@ -67,7 +71,7 @@ def read_text(tree: Tree, name: str) -> str:
         ) from error
     except Exception as error:  # Zip files raise many kinds of errors.
         raise EspalierError(
-            f"Expected a readable file {name} in {tree.place}, but it cannot be read: {error}.",
+            f"Expected a readable file {name} in {tree.place}, but it cannot be read: {in_words(error)}.",
             "Copy or download it again.",
         ) from error
 
@@ -75,7 +79,7 @@ def read_text(tree: Tree, name: str) -> str:
 def _locate_folder(folder: Path, contents: Callable[[Tree], Contents]) -> Located:
     stamps, problems = _walk(folder)
     names = tuple(name for name, _, _ in stamps)
-    tree = Tree(str(folder), names, lambda name: (folder / name).open("rb"), tuple(problems))
+    tree = Tree(str(folder), names, lambda name: open_regular(folder / name), tuple(problems))
     return Located(folder.name, str(folder), tuple(stamps), lambda: contents(tree), resizes=True)
 
 
@@ -101,6 +105,7 @@ def _walk(folder: Path) -> tuple[list[Stamp], list[Problem]]:
                 enter(entry.path, name + "/")
             else:
                 about = entry.stat()
+                refuse_others(about.st_mode, entry.path)
                 stamps.append((name, about.st_size, about.st_mtime_ns))
         except OSError as error:
             problems.append((name, f"cannot be read: {error.strerror}"))
@@ -123,6 +128,12 @@ def _open_zip(path: Path) -> Tree:
             "Choose a folder, or copy or download the zip file again.",
         ) from error
     entries, problems = _entries(archive)
+    unpacked, packed = sum(info.file_size for info in entries.values()), path.stat().st_size
+    if unpacked > max(_LARGEST_UNPACKED, _MOST_UNPACKED * packed):
+        raise EspalierError(
+            f"Expected a zip file of images, but {path.name} of {packed / 1e6:.3g} MB unpacks to {unpacked / 1e9:.3g} GB.",
+            "Images cannot be packed so small; choose another file, or unpack it yourself.",
+        )
 
     def opener(name: str) -> BinaryIO:
         return _read_entry(archive, entries[name])

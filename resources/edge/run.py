@@ -35,6 +35,15 @@ from statistics import median
 
 HERE = Path(__file__).resolve().parent
 FORMAT = 1  # of report.json
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "BMP",
+    "GIF",
+    "WEBP",
+    "TIFF",
+    "PPM",
+)  # of pictures; others may be programs (PostScript)
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -149,7 +158,7 @@ class Model:
 def read_picture(path):
     """An image file, upright, as uint8 [h, w, 3] (red, green, blue)."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Trouble("%s cannot be read as an image: %s" % (path, error)) from error

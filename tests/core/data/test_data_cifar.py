@@ -206,3 +206,12 @@ def test_reading_can_be_stopped(tmp_path):
     control.stop()
     with pytest.raises(Stopped):
         next(iter(pictures.read(pictures.plan(None, "crop", control), control)))
+
+
+def test_an_archive_that_unpacks_without_end_is_given_up(tmp_path, cache, monkeypatch):
+    monkeypatch.setattr(cifar_module, "LARGEST_ARCHIVE", 2_000_000)
+    path = archive({"padding": bytes(5_000_000), **cifar10()}, tmp_path / "bomb.tar.gz")
+    with pytest.raises(
+        EspalierError, match=r"cannot be read as one: it holds more than 2 MB, which is the limit"
+    ):
+        opened(path, cache)

@@ -3,11 +3,13 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import core
 from core.data.decode import Misfit, Shape, Undecodable, decode, read_shape
 from core.data.source import Plan
 
@@ -286,3 +288,36 @@ def test_truncated_files_are_refused_in_every_format(kind):
             read_shape(io.BytesIO(whole[: int(len(whole) * share)]))
         with pytest.raises(Undecodable):
             pixels(io.BytesIO(whole[: int(len(whole) * share)]), Plan(8, 8, 3, keep_size=False))
+
+
+NOT_PIXELS = {
+    "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\nshowpage\n%%EOF\n",
+    "a PDF": b"%PDF-1.4\n1 0 obj << /Type /Catalog >> endobj\n",
+    "a Windows metafile": b"\xd7\xcd\xc6\x9a\0\0" + struct.pack("<hhhhH", 0, 0, 28, 28, 72) + bytes(30),
+    "an SVG": b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+    "a FITS table": b"SIMPLE  =                    T" + b" " * 2850,
+}
+
+
+@pytest.mark.parametrize("kind", NOT_PIXELS)
+def test_only_formats_of_pixels_are_opened(kind, monkeypatch):
+    """A file that is called .png may be a program for Ghostscript, to which Pillow would hand it."""
+
+    def started(*arguments: object, **options: object) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr("subprocess.Popen", started)
+    with pytest.raises(Undecodable, match="not a known image format"):
+        read_shape(io.BytesIO(NOT_PIXELS[kind]))
+
+
+def test_nothing_but_decode_opens_images_with_pillow():
+    sources = Path(core.__file__).parents[1]
+    places = [
+        path.relative_to(sources).as_posix()
+        for package in ("core", "gui", "resources")
+        for path in sorted((sources / package).rglob("*.py"))
+        if "Image.open(" in path.read_text(encoding="utf-8")
+    ]
+    assert places == ["core/data/decode.py", "resources/edge/run.py"]
+    assert "formats=FORMATS" in (sources / "resources" / "edge" / "run.py").read_text(encoding="utf-8")

@@ -299,3 +299,27 @@ def test_nothing_readable_and_an_unreadable_class_are_refused(make_folder, open_
         "Expected images, but none of the 6 image files can be decoded; the first is a/000.png. "
         "Check that the files are whole, and that they are images."
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_pipes_and_devices_among_the_images_are_named_and_not_opened(make_folder, open_folder):
+    root = make_folder({"a": 6, "b": 6})
+    os.mkfifo(root / "a" / "pipe.png")
+    (root / "b" / "endless.png").symlink_to("/dev/zero")
+    data = open_folder(root)
+    assert len(data.images) == 12
+    assert dict(data.problems) == {
+        "a/pipe.png": "cannot be read: it is a named pipe, not a file",
+        "b/endless.png": "cannot be read: it is a device, not a file",
+    }
+
+
+def test_a_zip_file_that_unpacks_to_far_more_than_images_do_is_refused(
+    make_folder, open_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tree_module, "_LARGEST_UNPACKED", 100_000)
+    archive = zipped(make_folder({"a": 3, "b": 3}), tmp_path / "small.zip")
+    assert len(open_folder(archive).images) == 6
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("a/bomb.png", bytes(10_000_000))
+    assert "unpacks to 0.01 GB" in message(open_folder, archive)

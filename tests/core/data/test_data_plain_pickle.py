@@ -123,3 +123,17 @@ def test_nothing_else_reads_pickles():
         path.name for path in (core / "data").rglob("*.py") if "import pickle" in path.read_text("utf-8")
     ]
     assert readers == ["plain_pickle.py"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02]r\xff\xff\xff\xff.",  # room for four thousand million remembered values
+        b"\x80\x02\x8b\x00\x00\x00\x7f.",  # a number of two thousand million bytes
+        b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\xff\x7f.",  # a bytearray larger than any memory
+        b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f].",  # a frame likewise
+    ],
+)
+def test_a_few_bytes_that_ask_for_all_memory_are_refused(content):
+    with pytest.raises(EspalierError, match="is damaged"):
+        read_pickle(content, "batch")
