@@ -1,36 +1,180 @@
 """Files: the program's own resources, writing whole or not at all, hashes, compressed size."""
 
 import hashlib
+import logging
 import os
+import shutil
+import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import core
 from core.common.errors import EspalierError
+from core.common.logs import passed_over
+from core.common.parts import part_beside
 
 if TYPE_CHECKING:
     import numpy as np
 
 RESOURCES = Path(core.__file__).resolve().parents[1] / "resources"
 _BLOCK = 1 << 20
+_log = logging.getLogger(__name__)
+
+
+class UnreadableError(OSError):
+    """What was to be copied could not be read; any other error of a copy is about where it goes to."""
 
 
 @contextmanager
 def written_beside(target: Path) -> Iterator[Path]:
-    """A name beside `target` to write to; renamed to `target` at the end, removed on an error.
+    """A name beside `target` to write a file to; on the disk and renamed at the end, removed on an error.
 
     The temporary name ends like the target, for libraries that look at the suffix.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    part = part_beside(target)
     try:
         yield part
+        _sync(part)
         part.replace(target)
+        _sync_folder(target.parent)
     finally:
-        part.unlink(missing_ok=True)
+        with passed_over(_log, f"{part} stays", OSError):
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_beside(target: Path, replace: bool = True) -> Iterator[Path]:
+    """An empty folder to fill, which becomes `target` at the end; removed on an error.
+
+    Args:
+        replace: what is there is removed; else an `OSError` is raised where something is.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = part_beside(target)
+    part.mkdir()
+    try:
+        yield part
+        put_in_place(part, target, replace)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def put_in_place(folder: Path, target: Path, replace: bool = True) -> None:
+    """Rename a whole folder to `target`, once it is on the disk; what is there goes, or stays and is an `OSError`."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            _sync(path)
+    aside = _moved_aside(target) if replace else None
+    try:
+        folder.rename(target)
+    except OSError:
+        if aside is not None:
+            aside.rename(target)
+        raise
+    _sync_folder(target.parent)
+    if aside is not None:
+        _remove(aside)
+
+
+def discard(target: Path) -> None:
+    """Remove a file or folder, renamed first: it never stands there incomplete under its name."""
+    aside = _moved_aside(target)
+    if aside is not None:
+        _remove(aside)
+
+
+def _moved_aside(target: Path) -> Path | None:
+    aside = part_beside(target)
+    try:
+        target.rename(aside)
+    except FileNotFoundError:
+        return None
+    return aside
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file whole or not at all.
+
+    Raises:
+        UnreadableError: when the source cannot be read.
+        OSError: when the target cannot be written.
+    """
+    with written_beside(target) as part:
+        _copy(source, part)
+
+
+def copy_folder(source: Path, target: Path, without: Collection[str] = ()) -> None:
+    """Copy what is in a folder into another that is there; symbolic links are followed. Errors as of `copy_file`.
+
+    Args:
+        without: names at the top that are left out.
+    """
+    try:
+        entries = sorted(path for path in source.iterdir() if path.name not in without)
+        folders = [path for path in entries if path.is_dir()]
+    except OSError as error:
+        raise _unreadable(source, error) from error
+    for path in entries:
+        if path in folders:
+            (target / path.name).mkdir()
+            copy_folder(path, target / path.name)
+        else:
+            _copy(path, target / path.name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        with target.open("wb") as copy:
+            for block in _blocks(source):
+                copy.write(block)
+    except OSError as error:
+        error.filename = error.filename or str(target)  # the system does not say it while writing
+        raise
+
+
+def _blocks(file: Path) -> Iterator[bytes]:
+    try:
+        with file.open("rb") as opened:
+            while block := opened.read(_BLOCK):
+                yield block
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(source: Path, error: OSError) -> UnreadableError:
+    return UnreadableError(error.errno, error.strerror, str(source))
+
+
+def _sync(file: Path) -> None:
+    """Have what was written on the disk, so that a name never outlives a power cut without its content."""
+    number = os.open(file, os.O_RDWR)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The same for names; not every system can."""
+    if sys.platform == "win32":
+        return
+    with passed_over(_log, f"The names in {folder} are not on the disk yet", OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ from core.analysis.svg import Curve, curve_plot
 from core.analysis.table import as_csv, as_markdown, as_text, by_run, columns_with_values
 from core.analysis.wording import NOT_PAIRED_MEANS
 from core.common.errors import EspalierError
+from core.common.files import write_atomically
 from core.comparison.compared_runs import ComparedRun, mixed_conditions, mixed_images, run_labels
 from core.document.pipeline import PaperTable
 from core.records.metrics import METRICS, MetricKind
@@ -146,12 +147,11 @@ def write(path: Path, text: str) -> None:
     Raises:
         EspalierError: when the file cannot be written.
     """
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
+    if not path.parent.is_dir():
         raise EspalierError(
-            f"{path} could not be written: {error.strerror or error}.", "Choose another file."
-        ) from error
+            f"{path} could not be written: there is no folder {path.parent}.", "Choose another file."
+        )
+    write_atomically(path, text)
 
 
 def _limits(limits: Mapping[str, float], fitting: int, total: int) -> str:

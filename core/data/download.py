@@ -13,6 +13,8 @@ from pathlib import Path
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.files import written_beside
+from core.common.parts import remove_abandoned
 from core.data.public_sets import PUBLIC_SETS, PublicFile
 from core.machine.site_policy import site_policy
 
@@ -66,17 +68,14 @@ def download(
 
 
 def _fetch(file: PublicFile, target: Path, control: RunControl, report: Callable[[int], None]) -> None:
-    part = target.with_name(f"{target.name}.part")
     try:
         if target.exists():
             _check_present(file, target)
             return
+        remove_abandoned(target.parent)
         _make_room(file, target.parent)
-        try:
+        with written_beside(target) as part:
             _check_arrived(file, *_receive(file, part, control, report))
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:  # of this disk; `_chunks` reports those of the network
         raise EspalierError(
             f"Expected to write {target}, but that failed: {error.strerror or error}.",

@@ -3,7 +3,6 @@
 Needs no torch: the tool child exports and predicts, this module compares and decides.
 """
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.files import copy_file
 from core.data.access import DataAccess
 from core.deploy.agreement import compare_logits
 from core.deploy.artefact_folder import ArtefactFolder
@@ -143,7 +143,7 @@ def adopt_artefact(
     """
     work = _Work(tool, folder, 2 if checkpoint else 1)
     target = folder.file(file.stem)
-    shutil.copyfile(file, target)
+    copy_file(file, target)
     inputs = {**data.as_plain(), "labels": str(folder.labels)}
     if checkpoint is not None:
         logits = str(folder.network_logits)

@@ -7,7 +7,6 @@ weights, bit for bit on a CPU with the same number of threads.
 """
 
 import logging
-import shutil
 import sqlite3
 import time
 import traceback
@@ -18,8 +17,9 @@ from core.analysis.report import RunTexts, run_report
 from core.analysis.table import table_rows
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
-from core.common.files import write_atomically
+from core.common.files import copy_file, write_atomically
 from core.common.full_disk import full_disk
+from core.common.parts import remove_abandoned
 from core.data.balance import epoch_images
 from core.data.store import open_data
 from core.document.pipeline import Grid, Pipeline, StageNode
@@ -44,14 +44,17 @@ from core.records.events import (
 )
 from core.records.progress import Meter
 from core.records.reports import StageReport
+from core.runs.cache import CacheUser
 from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.run_folder import RunFolder
+from core.runs.storage import tidy
 from core.training.settings import FORWARD_SHARE
 
 _log = logging.getLogger(__name__)
 
+_LEVELS = 4  # of folders in a run folder: stages, a stage, its parts
 _EVALUATION_WORK = 25_000  # images' worth of training: export, measuring
 
 
@@ -75,6 +78,7 @@ class Engine:
         self.options = options or Options()
         self.control = control or RunControl()
         self.listeners = listeners
+        self._stage = ""  # the key of the one under way
 
     def run(self) -> RunDone:
         """Work until completed, stopped or failed; never raises, the last event says how it ended."""
@@ -105,7 +109,7 @@ class Engine:
         """The index may be made anew at any time, so a failure to write it fails no run."""
         try:
             index_run(self.home, self.folder)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             _log.warning("The index was not brought up to date: %s", error)
             text = (
                 f"The index of runs could not be brought up to date ({error}); nothing of this run is lost."
@@ -140,6 +144,7 @@ class Engine:
         self.folder.update_info(
             status="running", machine=fingerprint(), device=self.options.device, threads=self.options.threads
         )
+        self._tidy()
         with ExitStack() as stack:
             stack.enter_context(reproducible(self.options.threads))
             self._emit(PhaseStarted("", "data", "Opening the data set"))
@@ -154,7 +159,7 @@ class Engine:
             tool = stack.enter_context(Child("tool", self.folder.folder / "tool.log"))
             context = RunContext(
                 self.folder, self.home, self.pipeline, self.data, self.options.device, self.options.threads,
-                self.control, self._emit, tool, self.options.core_watts,
+                self.control, self._emit, tool, self.options.core_watts, caches=self._caches(),
             )  # fmt: skip
             self.runner, self.evaluator = StageRunner(context), Evaluator(context)
             jobs = [(node, seed) for seed in self.pipeline.axes.seed for node in self.pipeline.active]
@@ -162,6 +167,11 @@ class Engine:
                 self.control.checkpoint()
                 self._run_stage(index, len(jobs), node, seed)
             self._write_results()
+
+    def _tidy(self) -> None:
+        """Remove what killed processes left half written; nothing of it is needed."""
+        remove_abandoned(self.folder.folder, _LEVELS, ours=True)
+        tidy(self.home)
 
     def _check_networks(self) -> None:
         """Collect the stages' problems that only a built network shows, before the first stage trains.
@@ -190,7 +200,7 @@ class Engine:
         write_atomically(self.folder.folder / "report.md", text)
         final = self.folder.report(stage_key(pipeline, pipeline.final_id, pipeline.axes.seed[0]))
         if final is not None and final.main is not None:
-            shutil.copyfile(self.folder.folder / final.main.path, self.folder.final_model)
+            copy_file(self.folder.folder / final.main.path, self.folder.final_model)
 
     def _work(self, node: StageNode) -> float:
         """Expected work in images passed forward and backward."""
@@ -204,6 +214,7 @@ class Engine:
     def _run_stage(self, index: int, total: int, node: StageNode, seed: int) -> None:
         started = time.monotonic()
         key = stage_key(self.pipeline, node.id, seed)
+        self._stage = key
         self._emit(StageStarted(key, node.title, node.kind, index, total))
         self.meter.begin(index)
         report = self.folder.report(key)
@@ -267,6 +278,16 @@ class Engine:
             named = "; ".join(f"{path}: {reason}" for path, reason in self.data.problems[:5])
             more = f"; and {len(self.data.problems) - 5} more" if len(self.data.problems) > 5 else ""
             self._emit(Note("", "warning", f"{len(self.data.problems)} images were left out: {named}{more}."))
+
+    def _caches(self) -> CacheUser:
+        """How this run uses the caches: it says once what they do not do, and shows when it waits for another run."""
+
+        def wait() -> None:
+            text = "Another run is making this; waiting for its result"
+            self._emit(PhaseStarted(self._stage, "wait", text))
+            self._emit(Note(self._stage, "info", f"{text}."))
+
+        return CacheUser(self.control, lambda text: self._emit(Note("", "warning", text)), wait)
 
     def _emit(self, event: Event) -> None:
         self.folder.record(event)

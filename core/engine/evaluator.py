@@ -6,7 +6,6 @@ same images and in alternating blocks of timed runs.
 """
 
 import logging
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,8 +18,9 @@ from core.analysis.accuracy import accuracy_metrics, paired_change
 from core.analysis.why import ChainStage, Evidence, explain
 from core.analysis.why.graph import examine_graph
 from core.common.errors import EspalierError
-from core.common.files import deflated_bytes, sha256_of
+from core.common.files import copy_file, deflated_bytes, save_array, sha256_of
 from core.common.keys import make_key
+from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.artefact_record import ArtefactRecord
 from core.deploy.artefacts import ToolCalls, VerifiedArtefact, adopt_artefact, make_artefacts
 from core.document.stage_keys import stage_key, stage_keys
@@ -34,7 +34,6 @@ from core.profiling.latency import MeasuringProcess, profile_artefact, profile_c
 from core.records.events import Note, PhaseStarted
 from core.records.reports import Artefact, Metric, StageReport, Why
 from core.records.stage_outcome import OwnFile, StageOutcome
-from core.runs.cache import Measurements, Store
 from core.runs.stage_folder import StageFolder
 from core.sources.base import StageInput
 from core.stages.base import ModelStage, Stage
@@ -54,8 +53,8 @@ class Evaluator:
         self.context = context
         self.run, self.pipeline, self.data = context.run, context.pipeline, context.data
         self.control, self.emit = context.control, context.emit
-        self._files = Store(context.home.cache / "artefacts")
-        self._measurements = Measurements(context.home.cache / "measurements")
+        self._files = context.store("artefacts")
+        self._measurements = context.measurements
 
     def evaluate(
         self,
@@ -127,9 +126,29 @@ class Evaluator:
             "files": _FILES_VERSION, "checkpoint": content_hash(folder.checkpoint), "data": self.data.fingerprint, "half": half,
             "device": self.context.device.split(":")[0], **{name: version(name) for name in ("torch", "onnx", "onnxruntime")},
         })  # fmt: skip
-        if self._files.copy_to(key, target.path):
-            _log.info("The files of %s come from the cache (%s).", report.key, key[:12])
+        if self._from_cache(report, key, target):
             return ArtefactRecord.read(target), True
+        with self._files.making(key):
+            if self._from_cache(report, key, target):
+                return ArtefactRecord.read(target), True
+            return self._make_files(report, folder, half, key, on_fraction), False
+
+    def _from_cache(self, report: StageReport, key: str, target: ArtefactFolder) -> bool:
+        """Whether the files, with how they were verified, were made before."""
+        cached = self._files.copy_to(key, target.path)
+        if cached:
+            _log.info("The files of %s come from the cache (%s).", report.key, key[:12])
+        return cached
+
+    def _make_files(
+        self,
+        report: StageReport,
+        folder: StageFolder,
+        half: bool,
+        key: str,
+        on_fraction: Callable[[float], None],
+    ) -> ArtefactRecord:
+        target = folder.artefacts
         self.emit(PhaseStarted(report.key, "export", "Exporting and verifying"))
         target.path.mkdir(exist_ok=True)
         refused: list[str] = []
@@ -140,7 +159,7 @@ class Evaluator:
         files = ArtefactRecord(artefacts, self._count(artefacts[0]), refused)
         files.write(target)
         self._files.put(key, target.path)
-        return files, False
+        return files
 
     def _obtain_deployed(
         self,
@@ -164,13 +183,12 @@ class Evaluator:
             "files": _FILES_VERSION, "file": sha256_of(file), "of": sha256_of(reference), "data": self.data.fingerprint,
             "label": deployed.label, "onnxruntime": version("onnxruntime"),
         })  # fmt: skip
-        if self._files.copy_to(key, target.path):
-            _log.info("The verification of %s comes from the cache (%s).", report.key, key[:12])
+        if self._from_cache(report, key, target):
             return ArtefactRecord.read(target), True
         self.emit(PhaseStarted(report.key, "verify", "Verifying the file"))
         target.path.mkdir(exist_ok=True)
         if checkpoint is None:
-            shutil.copyfile(reference, target.network_logits)
+            copy_file(reference, target.network_logits)
         artefact = adopt_artefact(
             self._tool(on_fraction), file, deployed.label, target, self.context.access, checkpoint
         )
@@ -291,9 +309,8 @@ class Evaluator:
 
         index = self.data.split("test")[:1]
         path = self.run.scratch / "sample.npy"
-        path.parent.mkdir(exist_ok=True)
         prepare = Preprocess.from_dict(artefact.facts["preprocess"])
-        np.save(path, prepare(np.asarray(self.data.images[index])).numpy())
+        save_array(path, prepare(np.asarray(self.data.images[index])).numpy())
         return path
 
     def _artefact(

@@ -20,6 +20,8 @@ from core.runs.cache import Store
 from core.runs.grid_results import Point, write_grid
 from core.stages.base import ModelStage
 
+_POINT = "point.json"
+
 
 def run_grid(
     runner: StageRunner, node: StageNode, grid: Grid, seed: int, on_fraction: Callable[[float], None]
@@ -29,7 +31,7 @@ def run_grid(
     Raises:
         Stopped: a person asked to stop; finished points are kept.
     """
-    store = Store(runner.context.home.cache / "grid")
+    store = runner.context.store("grid")
     node, _ = runner.settled(node, seed, runner.inputs.stage_input(node, seed))
     points, combinations = [], combinations_of(grid)
     for index, settings in enumerate(combinations):
@@ -54,16 +56,20 @@ def _point(
 ) -> Point:
     stage_input = runner.inputs.stage_input(node, seed)
     key = make_key({"point": runner.cache_key(node, seed, stage_input), "images": grid.images})
-    entry = store.get(key)
-    if entry is None:
-        scratch = runner.context.run.scratch / "grid"
-        scratch.mkdir(parents=True, exist_ok=True)
-        result = _run_point(runner, node, grid, seed, key)
-        write_atomically(scratch / "point.json", json.dumps(result))
-        store.put(key, scratch)
-    else:
-        result = json.loads((entry / "point.json").read_text(encoding="utf-8"))
+    result = _stored_point(store, key)
+    if result is None:
+        with store.making(key):
+            result = _stored_point(store, key)
+            if result is None:
+                result = _run_point(runner, node, grid, seed, key)
+                text = json.dumps(result)
+                store.add(key, lambda folder: write_atomically(folder / _POINT, text))
     return Point(settings, **result)
+
+
+def _stored_point(store: Store, key: str) -> dict[str, Any] | None:
+    entry = store.get(key)
+    return None if entry is None else json.loads((entry / _POINT).read_text(encoding="utf-8"))
 
 
 def _run_point(runner: StageRunner, node: StageNode, grid: Grid, seed: int, key: str) -> dict[str, Any]:

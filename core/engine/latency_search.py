@@ -18,7 +18,6 @@ from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
 from core.engine.stage_inputs import RunContext
 from core.records.events import PhaseStarted
-from core.runs.cache import Measurements
 from core.runs.timing_decisions import TimingDecisions
 from core.sources.base import StageInput
 from core.stages.context import StageContext
@@ -122,7 +121,7 @@ class LatencyTargets:
 
     def __init__(self, context: RunContext):
         self.context = context
-        self._memory = Measurements(context.home.cache / "measurements")
+        self._memory = context.measurements
         self._decisions = TimingDecisions(context.run.folder / "latency_targets.json", self._memory)
 
     def settled(

@@ -11,7 +11,6 @@ from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
 from core.engine.stage_inputs import RunContext
 from core.records.events import PhaseStarted
-from core.runs.cache import Measurements
 from core.runs.timing_decisions import TimingDecisions
 from core.sources.base import StageInput
 
@@ -27,9 +26,7 @@ class PrecisionChoices:
 
     def __init__(self, context: RunContext):
         self.context = context
-        self._decisions = TimingDecisions(
-            context.run.folder / "precision_trials.json", Measurements(context.home.cache / "measurements")
-        )
+        self._decisions = TimingDecisions(context.run.folder / "precision_trials.json", context.measurements)
 
     def settled(
         self, node: StageNode, seed: int, stage_input: StageInput

@@ -5,13 +5,13 @@ that a run goes on with the same files even when the originals change.
 """
 
 import hashlib
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.files import copy_file, copy_folder, folder_beside
 from core.common.paths import existing, resolved
 from core.data.access import DataAccess
 from core.data.image_data import ImageData
@@ -21,6 +21,7 @@ from core.document.stage_keys import stage_key
 from core.machine.child import Child
 from core.models.checkpoint_files import checkpoint_at
 from core.records.events import Listener
+from core.runs.cache import CacheUser, Measurements, Store
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from core.sources.base import MakeContext, StageInput
@@ -37,6 +38,7 @@ class RunContext:
         device: "cpu", "cuda" or "cuda:N". threads: of training and of PyTorch.
         tool: the child that exports, quantizes and predicts.
         core_watts: power of one busy core, for estimates of energy.
+        caches: how this run uses the caches.
         times: whether stages may time networks to decide something; a rehearsal does not.
     """
 
@@ -51,11 +53,21 @@ class RunContext:
     tool: Child
     core_watts: float
     times: bool = True
+    caches: CacheUser = field(default_factory=CacheUser)
 
     @property
     def access(self) -> DataAccess:
         """The data set, as child processes open it."""
         return DataAccess(self.pipeline.data, self.home.data, self.run.base, self.threads)
+
+    def store(self, name: str) -> Store:
+        """One of the caches of stages, by the name of its folder."""
+        return Store(self.home.cache / name, self.caches)
+
+    @property
+    def measurements(self) -> Measurements:
+        """What was measured on this machine."""
+        return Measurements(self.home.cache / "measurements", self.caches)
 
 
 class StageInputs:
@@ -121,13 +133,11 @@ class StageInputs:
             return copy
         existing(path, self.run.base)
         copy = self.run.folder / "inputs" / f"{name}-{original.name}"
-        part = copy.with_name(f".{copy.name}")
-        shutil.rmtree(part, ignore_errors=True)
         if original.is_dir():
-            shutil.copytree(original, part)
+            with folder_beside(copy) as part:
+                copy_folder(original, part)
         else:
-            shutil.copyfile(original, part)
-        part.rename(copy)
+            copy_file(original, copy)
         return copy
 
     def _source(self, node: SourceNode, seed: int) -> StageInput:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.common.errors import EspalierError
-from core.common.files import sha256_of
+from core.common.files import put_in_place, sha256_of
 from core.common.keys import make_key
 from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
@@ -22,7 +22,6 @@ from core.engine.precision_choice import PrecisionChoices, add_trial_note
 from core.engine.stage_inputs import RunContext, StageInputs
 from core.profiling.counting import count
 from core.records.stage_outcome import OwnFile, StageOutcome
-from core.runs.cache import Store
 from core.runs.stage_folder import StageFolder
 from core.sources.base import StageInput
 from core.stages.base import DeploymentStage, ModelStage
@@ -39,7 +38,7 @@ class StageRunner:
         self.context = context
         self.inputs = StageInputs(context)
         self._precisions, self._latency_targets = PrecisionChoices(context), LatencyTargets(context)
-        self._store = Store(context.home.cache / "models")
+        self._store = context.store("models")
 
     def make(self, node: StageNode, seed: int, on_fraction: Callable[[float], None]) -> bool:
         """Put the stage's result into its folder; True when it came from the cache."""
@@ -50,9 +49,32 @@ class StageRunner:
         stage_input = self.inputs.stage_input(node, seed)
         node, add_notes = self.settled(node, seed, stage_input)
         cache_key = self.cache_key(node, seed, stage_input)
-        if self._store.copy_to(cache_key, folder.path):
-            _log.info("Stage %s comes from the cache (%s).", key, cache_key[:12])
+        if self._from_cache(cache_key, folder):
             return True
+        with self._store.making(cache_key):  # another run may be at work on the same
+            if self._from_cache(cache_key, folder):
+                return True
+            self._make(node, seed, stage_input, cache_key, add_notes, on_fraction)
+        return False
+
+    def _from_cache(self, cache_key: str, folder: StageFolder) -> bool:
+        cached = self._store.copy_to(cache_key, folder.path)
+        if cached:
+            _log.info("Stage %s comes from the cache (%s).", folder.path.name, cache_key[:12])
+        return cached
+
+    def _make(
+        self,
+        node: StageNode,
+        seed: int,
+        stage_input: StageInput,
+        cache_key: str,
+        add_notes: Callable[[StageResult], None],
+        on_fraction: Callable[[float], None],
+    ) -> None:
+        """Run the stage, move its result into the run folder and keep it in the cache."""
+        key = stage_key(self.context.pipeline, node.id, seed)
+        folder = self.context.run.stage_folder(key)
         _log.info("Stage %s is not in the cache (%s) and is made.", key, cache_key[:12])
         scratch = self.context.run.scratch / key
         new_folder = StageFolder(scratch / "made")
@@ -65,10 +87,9 @@ class StageRunner:
                 cache_key = make_key({"key": cache_key, "cut_at": cut_at})
         else:
             self._make_file(node, seed, stage_input, cache_key, scratch, new_folder, on_fraction)
-        self._move_in(new_folder, folder)
+        put_in_place(new_folder.path, folder.path)
         self._store.put(cache_key, folder.path)
         shutil.rmtree(scratch, ignore_errors=True)
-        return False
 
     def settled(
         self, node: StageNode, seed: int, stage_input: StageInput
@@ -98,14 +119,6 @@ class StageRunner:
                 latency.write_to(result)
 
         return node, add_notes
-
-    def _move_in(self, new_folder: StageFolder, folder: StageFolder) -> None:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        for new, place in zip(new_folder.parts, folder.parts, strict=True):
-            if place.is_dir():
-                shutil.rmtree(place)
-            if new.exists():
-                new.replace(place)
 
     def model_context(
         self,

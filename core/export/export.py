@@ -6,7 +6,6 @@ only a file that keeps the limits on the whole way from the network (`core.expor
 
 import hashlib
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,8 +18,9 @@ from numpy.typing import NDArray
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.common.files import sha256_of
+from core.common.files import put_in_place, sha256_of
 from core.common.logs import in_a_line
+from core.common.parts import part_beside, remove_abandoned
 from core.data.access import DataAccess
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.bundle import BundleFacts, pack
@@ -189,14 +189,10 @@ class _Export:
 
     def run(self) -> ExportResult:
         """All of it; see `export_stage`."""
-        scratch = self.run_folder.scratch / "export"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        try:
-            with _folder_beside(self.target, self.kind) as folder:
-                return self._export(folder, scratch)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        with _folder_beside(self.target, self.kind) as folder:
+            scratch = folder / ".answers"  # not in the run folder, which may be somebody else's
+            scratch.mkdir()
+            return self._export(folder, scratch)
 
     def _export(self, folder: Path, scratch: Path) -> ExportResult:
         path = folder / ("model.onnx" if self.kind.bundle else self.target.name)
@@ -444,9 +440,10 @@ def _folder_beside(target: Path, kind: Format) -> Iterator[Path]:
     replaced = not kind.suffix and (is_checkpoint(target) or not any(target.glob("*")))
     if target.is_dir() and not replaced:
         raise EspalierError(f"{target} is a folder that holds other things.", "Choose another name.")
-    folder = target.with_name(f".{target.name}.{os.getpid()}.part")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(target.parent)
+    folder = part_beside(target)
+    folder.mkdir()
     try:
         yield folder
     finally:
@@ -456,9 +453,7 @@ def _folder_beside(target: Path, kind: Format) -> Iterator[Path]:
 def _placed(part: Path, folder: Path) -> Path:
     """Move a finished file or folder to where it stays, over an older one."""
     place = folder / part.name
-    if place.is_dir():
-        place.rename(part.with_name(f"{part.name}.before"))  # goes with the folder that `part` is in
-    part.replace(place)
+    put_in_place(part, place)
     return place
 
 

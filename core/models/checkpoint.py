@@ -9,8 +9,6 @@ person's own network holds code, which runs only while that person trusts it (`c
 
 import hashlib
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +20,7 @@ from torch import Tensor, nn
 
 import core
 from core.common.errors import EspalierError
+from core.common.files import folder_beside
 from core.data.preprocess import Preprocess
 from core.machine.torch_rng import isolated_rng
 from core.machine.trusted_files import TrustList
@@ -62,9 +61,7 @@ class Checkpoint:
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write the folder whole or not at all; an older one in its place is replaced."""
     model = checkpoint.model.eval()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with folder_beside(folder) as part:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         save_file(tensors, part / WEIGHTS)
         architecture = {
@@ -84,11 +81,6 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         (part / ARCHITECTURE).write_text(json.dumps(architecture, indent=1), encoding="utf-8")
         if checkpoint.network.backbone.startswith(OWN):
             keep_copy(checkpoint.network.backbone, part)
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.replace(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:

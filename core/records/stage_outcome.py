@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.common.files import write_atomically
+
 
 class OwnFile(BaseModel):
     """A file that a stage made itself, in its `deployed` folder.
@@ -48,7 +50,7 @@ class StageOutcome(BaseModel):
         content = self.model_dump()
         if self.deployed is None:
             del content["deployed"]
-        path.write_text(json.dumps(content), encoding="utf-8")
+        write_atomically(path, json.dumps(content))
 
     @classmethod
     def read(cls, path: Path) -> "StageOutcome":

@@ -2,61 +2,174 @@
 
 A model's key is everything that it was computed from. A measurement's key is the file's hash, the machine and
 the protocol. Entries are folders, written under a temporary name and renamed, so that a kill leaves none incomplete.
+A cache that cannot be read or written fails nobody: its user is told once and goes on without.
 """
 
 import json
 import logging
-import shutil
-import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from core.common.control import RunControl
+from core.common.files import UnreadableError, copy_folder, discard, folder_beside
 from core.common.keys import make_key
+from core.common.logs import in_a_line, passed_over
 from core.machine.fingerprint import fingerprint_hash
 from core.profiling import PROTOCOL_VERSION
 
 _log = logging.getLogger(__name__)
 
+COMPLETE = "complete"
+_MEASUREMENT = "measurement.json"
+_POLL_SECONDS = 0.5
+_FOR_ALL = 0o666  # a lock file in a home that several people share
+
+
+class CacheUser:
+    """Whoever uses caches, such as a run: is told once of trouble, and can stop waiting.
+
+    Args:
+        control: of who waits while another process makes an entry; without it nobody is waited for.
+        say: told in a sentence when a cache cannot be read or written.
+        on_wait: called when waiting for another process begins.
+    """
+
+    def __init__(
+        self,
+        control: RunControl | None = None,
+        say: Callable[[str], None] = lambda text: None,
+        on_wait: Callable[[], None] = lambda: None,
+    ):
+        self.control, self.on_wait = control, on_wait
+        self._say = say
+        self._said: set[str] = set()
+
+    def trouble(self, kind: str, text: str, error: Exception) -> None:
+        """Say what a cache does not do, once for each kind."""
+        _log.warning("%s %s", text, in_a_line(error))
+        if kind not in self._said:
+            self._said.add(kind)
+            self._say(text)
+
 
 class Store:
     """Folders by key below one folder."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, user: CacheUser | None = None):
         self.folder = folder
+        self.user = user or CacheUser()
 
     def get(self, key: str) -> Path | None:
         """The entry's folder, or None."""
         path = self._path(key)
-        return path if (path / "complete").is_file() else None
+        try:
+            return path if (path / COMPLETE).is_file() else None
+        except OSError as error:
+            self._cannot_be_read(error)
+            return None
 
     def put(self, key: str, source: Path) -> None:
         """Keep a copy of `source`; an entry that is there already stays."""
+        self.add(key, lambda folder: copy_folder(source, folder))
+
+    def add(self, key: str, write: Callable[[Path], None]) -> None:
+        """Keep what `write` puts into an empty folder; an entry that is there already stays."""
         if self.get(key):
             return
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
         try:
-            shutil.copytree(source, part, dirs_exist_ok=True)
-            (part / "complete").touch()
-            if path.exists():
-                shutil.rmtree(path, ignore_errors=True)
-            part.rename(path)
-        except OSError:
-            if not self.get(key):
-                raise
-            _log.debug("Another process was faster to keep %s.", key[:12])
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            if path.exists():  # without the mark of a whole one
+                discard(path)
+            with folder_beside(path, replace=False) as part:
+                write(part)
+                (part / COMPLETE).touch()
+        except UnreadableError:
+            raise
+        except OSError as error:
+            if self.get(key):
+                _log.debug("Another process was faster to keep %s.", key[:12])
+                return
+            reason = error.strerror or error
+            self.user.trouble(
+                "write",
+                f"The cache in {self.folder.parent} takes nothing ({reason}): the work goes on without it, "
+                "and later runs will make again what is made now.",
+                error,
+            )
 
     def copy_to(self, key: str, target: Path) -> bool:
-        """Copy the entry to `target`; False when there is none."""
+        """Copy the entry to `target`, whole or not at all, in the place of what is there; False when there is none."""
         entry = self.get(key)
         if entry is None:
             return False
-        shutil.copytree(entry, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("complete"))
+        try:
+            with folder_beside(target) as part:
+                copy_folder(entry, part, without={COMPLETE})
+        except UnreadableError as error:
+            self._cannot_be_read(error)
+            return False
         return True
+
+    @contextmanager
+    def making(self, key: str) -> Iterator[None]:
+        """Only one process at a time makes an entry: others wait here until it has ended, and then look again.
+
+        Nobody waits where files cannot be locked, or where the user has no control to stop it.
+
+        Raises:
+            Stopped: a person asked to stop while waiting.
+        """
+        lock = self._lock(key)
+        if lock is None or not self._acquired(lock):
+            yield
+            return
+        try:
+            yield
+        finally:
+            with passed_over(_log, f"The lock of {key[:12]} stays", OSError):
+                Path(lock.lock_file).unlink()  # who waits notices that its file is gone and makes another
+            lock.release()
+
+    def _lock(self, key: str) -> FileLock | None:
+        if self.user.control is None:
+            return None
+        path = self._path(key)
+        with passed_over(_log, f"Nothing is locked in {self.folder}", OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return FileLock(path.with_name(f".{key}.lock"), mode=_FOR_ALL, fallback_to_soft=False)
+        return None
+
+    def _acquired(self, lock: FileLock) -> bool:
+        """Whether the lock is held now, after waiting; False where files cannot be locked."""
+        assert self.user.control is not None
+        waiting = False
+        while True:
+            self.user.control.checkpoint()
+            try:
+                lock.acquire(timeout=0)
+                return True
+            except Timeout:
+                if not waiting:
+                    waiting = True
+                    _log.info("Waiting for another process: %s.", lock.lock_file)
+                    self.user.on_wait()
+                time.sleep(_POLL_SECONDS)
+            except (OSError, NotImplementedError) as error:
+                _log.debug("%s cannot be locked: %s", lock.lock_file, in_a_line(error))
+                return False
+
+    def _cannot_be_read(self, error: OSError) -> None:
+        self.user.trouble(
+            "read",
+            f"The cache in {self.folder.parent} cannot be read ({error.strerror or error}): "
+            "what is in it is made again.",
+            error,
+        )
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / key
@@ -65,15 +178,15 @@ class Store:
 class Measurements:
     """What was measured on this machine, as plain data, by what was measured."""
 
-    def __init__(self, folder: Path):
-        self._store = Store(folder)
+    def __init__(self, folder: Path, user: CacheUser | None = None):
+        self._store = Store(folder, user)
 
     def get(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """The measurement, when this machine has made it with the present version of the protocol."""
         entry = self._store.get(self._name(key))
         if entry is None:
             return None
-        measurement: dict[str, Any] = json.loads((entry / "measurement.json").read_text(encoding="utf-8"))
+        measurement: dict[str, Any] = json.loads((entry / _MEASUREMENT).read_text(encoding="utf-8"))
         return measurement
 
     def get_or_measure(
@@ -82,15 +195,22 @@ class Measurements:
         """The measurement, made now unless it is known, and whether it was known."""
         stored = self.get(key)
         if stored is not None:
-            _log.debug("A measurement is known: %s.", self._name(key)[:12])
             return stored, True
-        _log.debug("A measurement is not known and is taken: %s.", self._name(key)[:12])
-        plain = measure()
-        with tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
-            (Path(scratch) / "measurement.json").write_text(json.dumps(plain), encoding="utf-8")
-            self._store.put(self._name(key), Path(scratch))
+        name = self._name(key)
+        with self._store.making(name):
+            stored = self.get(key)  # another process may have measured it meanwhile
+            if stored is not None:
+                return stored, True
+            _log.debug("A measurement is not known and is taken: %s.", name[:12])
+            plain = measure()
+            text = json.dumps(plain)
+            self._store.add(name, lambda folder: _write(folder / _MEASUREMENT, text))
         return plain, False
 
     @staticmethod
     def _name(key: dict[str, Any]) -> str:
         return make_key({**key, "machine": fingerprint_hash(), "protocol": PROTOCOL_VERSION})
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -7,11 +7,14 @@ status), `events.jsonl` (numbered), what was settled by timing (`precision_trial
 index next to the runs (`core.runs.index`) is made from them.
 """
 
+import itertools
 import json
+import logging
+import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,8 +23,10 @@ from filelock import FileLock, Timeout
 
 import core
 from core.common.errors import EspalierError
-from core.common.files import write_atomically
+from core.common.files import folder_beside, write_atomically
 from core.common.full_disk import full_disk
+from core.common.logs import in_a_line, passed_over
+from core.common.parts import is_part, remove_abandoned
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.document.stage_keys import stage_keys
@@ -33,6 +38,10 @@ from core.runs.home import Home
 from core.runs.stage_folder import StageFolder
 
 INFO_FILE = "run.json"
+_PIPELINE = "pipeline.yaml"
+_LOCK = ".lock"
+_SKELETON = ("stages", "sources", "inputs", "scratch")
+_log = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -41,7 +50,7 @@ class RunFolder:
     def __init__(self, folder: Path):
         self.folder = folder
         self._log = EventLog(folder / "events.jsonl")
-        self._lock = FileLock(folder / ".lock")
+        self._lock = FileLock(folder / _LOCK)
         self._info_lock = threading.Lock()
 
     @classmethod
@@ -55,28 +64,26 @@ class RunFolder:
         Raises:
             EspalierError: when the folder holds something already or cannot be made.
         """
-        if folder is None:
-            slug = re.sub(r"[^a-z0-9]+", "-", pipeline.name.lower()).strip("-")[:40] or "run"
-            folder = _free(home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}")
-        elif folder.exists() and any(folder.iterdir()):
-            raise EspalierError(
-                f"Expected an empty or new folder for the run, {folder} holds files already.",
-                "Choose another folder, or go on with the run in it by --resume.",
-            )
+
+        def fill(place: Path) -> None:
+            for name in _SKELETON:
+                (place / name).mkdir(exist_ok=True)
+            write_atomically(place / _PIPELINE, documents.dumps(pipeline.resolved()))
+            cls(place)._write_info(changed(
+                {}, format=FORMAT, espalier=core.__version__, name=pipeline.name, base=str(base.resolve()),
+                started=time.time(), status="new", document=documents.dumps(pipeline),
+            ))  # fmt: skip
+
+        slug = re.sub(r"[^a-z0-9]+", "-", pipeline.name.lower()).strip("-")[:40] or "run"
+        wanted = folder or home.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}"
         try:
-            for name in ("stages", "sources", "inputs", "scratch"):
-                (folder / name).mkdir(parents=True, exist_ok=True)
+            made = _made_under_a_free_name(wanted, fill) if folder is None else _made_at(wanted, fill)
         except OSError as error:
-            raise EspalierError(
-                f"The run folder {folder} cannot be made: {error.strerror}.", "Choose another folder."
+            raise full_disk(error) or EspalierError(
+                f"The run folder {wanted} cannot be made: {error.strerror or error}.",
+                "Choose another folder.",
             ) from error
-        run = cls(folder)
-        write_atomically(folder / "pipeline.yaml", documents.dumps(pipeline.resolved()))
-        run._write_info(changed(
-            {}, format=FORMAT, espalier=core.__version__, name=pipeline.name, base=str(base.resolve()),
-            started=time.time(), status="new", document=documents.dumps(pipeline),
-        ))  # fmt: skip
-        return run
+        return cls(made)
 
     @classmethod
     def open(cls, folder: Path) -> "RunFolder":
@@ -119,7 +126,7 @@ class RunFolder:
     def _read_info(self) -> dict[str, Any]:
         try:
             return dict(json.loads((self.folder / INFO_FILE).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise self._no_run(error) from error
 
     def _write_info(self, content: dict[str, Any]) -> None:
@@ -140,7 +147,7 @@ class RunFolder:
     @property
     def pipeline(self) -> Pipeline:
         """The document as it was run, every setting written out."""
-        return documents.load(self.folder / "pipeline.yaml")
+        return documents.load(self.folder / _PIPELINE)
 
     def stage_folder(self, key: str) -> StageFolder:
         """The folder of a stage, which may not be there yet."""
@@ -257,7 +264,11 @@ class RunFolder:
 
 def is_run(folder: Path) -> bool:
     """Whether a run was made in the folder."""
-    return (folder / INFO_FILE).is_file()
+    try:
+        return (folder / INFO_FILE).is_file() and not is_part(folder.name)
+    except OSError as error:
+        _log.debug("%s cannot be looked at: %s", folder, in_a_line(error))
+        return False
 
 
 def find_runs(home: Home) -> list[RunFolder]:
@@ -277,9 +288,10 @@ def unfinished_run(home: Home, pipeline: Pipeline) -> RunFolder | None:
     """The newest run of exactly this document that is not completed."""
     document = documents.dumps(pipeline)
     for run in find_runs(home):
-        info = run.info
-        if info.document == document and info.status != "completed":
-            return run
+        with passed_over(_log, f"{run.folder} is not looked at", EspalierError):
+            info = run.info
+            if info.document == document and info.status != "completed":
+                return run
     return None
 
 
@@ -301,9 +313,58 @@ def resolve_run(text: str, home: Home) -> RunFolder:
     return RunFolder.open(fitting[0].folder)
 
 
-def _free(folder: Path) -> Path:
-    number, free = 1, folder
-    while free.exists():
-        number += 1
-        free = folder.with_name(f"{folder.name}-{number}")
-    return free
+def _made_under_a_free_name(wanted: Path, fill: Callable[[Path], None]) -> Path:
+    """A whole new folder, of the wanted name or the next that nobody has, also when several ask at once."""
+    for number in itertools.count(1):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        if os.path.lexists(folder):
+            continue
+        try:
+            with folder_beside(folder, replace=False) as part:
+                fill(part)
+            return folder
+        except OSError:
+            if not folder.exists():
+                raise
+            _log.debug("Another process took the name %s.", folder.name)
+    raise AssertionError("unreachable")
+
+
+def _made_at(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """The folder that a person named, which is new, empty, or was left by a process that ended while it made it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _held_while_made(folder):
+        if not _is_free(folder):
+            raise EspalierError(
+                f"Expected an empty or new folder for the run, {folder} holds files already.",
+                "Choose another folder, or go on with the run in it by --resume.",
+            )
+        remove_abandoned(folder, ours=True)
+        fill(folder)
+    return folder
+
+
+@contextmanager
+def _held_while_made(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise EspalierError(
+            f"Another process makes a run in {folder}.", "Choose another folder for this one."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether nothing is lost when a run is made in the folder: what a run begins with is all there is."""
+    begun = all((folder / name).is_dir() for name in _SKELETON)  # else the pipeline file is a person's own
+    for path in folder.iterdir():
+        if path.name in _SKELETON and path.is_dir() and not any(path.iterdir()):
+            continue
+        if path.name != _LOCK and not is_part(path.name) and not (begun and path.name == _PIPELINE):
+            return False
+    return True

@@ -69,11 +69,6 @@ class StageFolder:
         outcome.write(self.outcome_file)
 
     @property
-    def parts(self) -> tuple[Path, ...]:
-        """What the stage makes itself, in the order in which it is moved in."""
-        return self.checkpoint, self.deployed, self.outcome_file
-
-    @property
     def report_file(self) -> Path:
         """The finished stage's report."""
         return self.path / "report.json"

@@ -12,9 +12,12 @@ from filelock import FileLock, Timeout
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
+from core.common.parts import remove_abandoned
 from core.runs.home import Home
 
 _log = logging.getLogger(__name__)
+
+_LEVELS = 2  # of folders in the cache above an entry: its kind, and the beginning of its key
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,12 @@ def clear(home: Home, kind: str, control: RunControl | None = None) -> int:
             ) from error
         freed += size
     return freed
+
+
+def tidy(home: Home) -> None:
+    """Remove what killed processes left half written in the home; what others are writing stays."""
+    for folder, levels in ((home.folder, 0), (home.runs, 0), (home.logs, 0), (home.cache, _LEVELS)):
+        remove_abandoned(folder, levels, ours=True)
 
 
 def _folders(home: Home, kind: Kind) -> list[Path]:

@@ -1,8 +1,8 @@
 """Measures an ONNX file as it is: the baseline of a pipeline that starts from one."""
 
-import shutil
 from pathlib import Path
 
+from core.common.files import copy_file
 from core.common.params import Params
 from core.models.forecast import Forecast, StageForecast
 from core.stages.base import DeploymentStage
@@ -36,5 +36,5 @@ class AsGiven(DeploymentStage[AsGivenParams]):
 
     def deploy(self, source: Path, settings: AsGivenParams, context: DeployContext) -> DeployResult:
         context.phase("copy", "Taking the file as it is")
-        shutil.copyfile(source, context.target)
+        copy_file(source, context.target)
         return DeployResult(DeployedFile(context.target, "given", "ONNX as given"))

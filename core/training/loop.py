@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.files import written_beside
 from core.data.batches import Batches
 from core.data.randomness import derive_seed
 from core.machine.torch_rng import isolated_rng
@@ -415,9 +416,8 @@ class _Loop:
             "best_epoch": self.best_epoch, "sums": self.sums, "history": self.history,
             "seconds": self.seconds, "cut_at": self.cut_at,
         }  # fmt: skip
-        temporary = self.context.state.with_suffix(".part")
-        torch.save(state, temporary)
-        temporary.replace(self.context.state)
+        with written_beside(self.context.state) as part:
+            torch.save(state, part)
         self._saved = time.monotonic()
 
     def _restore(self) -> None:

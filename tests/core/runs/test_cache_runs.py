@@ -4,20 +4,24 @@ import json
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.common.errors import EspalierError
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.common.keys import make_key
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.document.stage_keys import stage_keys
 from core.records.events import Note
 from core.records.reports import Artefact, Metric, StageReport
-from core.runs.cache import Measurements, Store
+from core.runs.cache import CacheUser, Measurements, Store
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.run_folder import RunFolder, find_runs, resolve_run, unfinished_run
@@ -112,6 +116,92 @@ def test_a_half_written_entry_is_none_and_is_replaced(tmp_path):
     assert (store.get(key) / "checkpoint/w.bin").read_text() == "whole"
 
 
+def test_a_copy_is_whole_or_not_there(tmp_path):
+    said: list[str] = []
+    store, key = Store(tmp_path / "store", CacheUser(say=said.append)), make_key({})
+    store.put(key, made(tmp_path / "made"))
+    weights = store.get(key) / "checkpoint" / "w.bin"
+    weights.unlink()
+    weights.symlink_to(tmp_path / "gone")  # cannot be read, when the file before it is copied already
+    for _ in range(2):
+        assert not store.copy_to(key, tmp_path / "run" / "copy")
+    assert list((tmp_path / "run").iterdir()) == []
+    assert said == [
+        f"The cache in {tmp_path} cannot be read (No such file or directory): what is in it is made again."
+    ]
+
+
+def test_a_copy_takes_the_place_of_a_half_one(tmp_path):
+    store, key = Store(tmp_path / "store"), make_key({})
+    store.put(key, made(tmp_path / "made"))
+    half = tmp_path / "run" / "copy"
+    (half / "deployed").mkdir(parents=True)
+    assert store.copy_to(key, half)
+    assert files(half) == files(tmp_path / "made") and list(half.parent.iterdir()) == [half]
+
+
+def test_a_cache_that_takes_nothing_is_gone_without(tmp_path):
+    said: list[str] = []
+    (tmp_path / "home").write_text("a file where the folder was to be")
+    user = CacheUser(RunControl(), said.append)
+    store = Store(tmp_path / "home" / "models", user)
+    with store.making(make_key({})):
+        store.put(make_key({}), made(tmp_path / "made"))
+    assert not store.copy_to(make_key({}), tmp_path / "copy")
+    memory = Measurements(tmp_path / "home" / "measurements", user)
+    assert memory.get_or_measure({"file": "a"}, lambda: {"ms": 1}) == ({"ms": 1}, False)
+    assert len(said) == 1 and said[0].startswith(f"The cache in {tmp_path / 'home'} takes nothing (Not a dir")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from core.common.control import RunControl
+from core.runs.cache import CacheUser, Store
+with Store(Path(sys.argv[1]), CacheUser(RunControl())).making(sys.argv[2]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_makes_an_entry_and_the_next_takes_it(tmp_path):
+    key, begun, waited = make_key({}), threading.Event(), threading.Event()
+
+    def first() -> None:
+        store = Store(tmp_path / "store", CacheUser(RunControl()))
+        with store.making(key):
+            begun.set()
+            assert waited.wait(10)
+            store.put(key, made(tmp_path / "made"))
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(10)
+    store = Store(tmp_path / "store", CacheUser(RunControl(), on_wait=waited.set))
+    with store.making(key):
+        assert store.get(key) is not None
+    thread.join()
+    assert [path.name for path in (tmp_path / "store" / key[:2]).iterdir()] == [key]  # and no lock
+
+
+def test_who_waits_takes_over_after_a_kill_and_can_be_stopped(tmp_path):
+    key, control = make_key({}), RunControl()
+    command = [sys.executable, "-c", HOLD, str(tmp_path), key]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(Stopped),
+            Store(tmp_path, CacheUser(control, on_wait=control.stop)).making(key),
+        ):
+            raise AssertionError("made at the same time as another process")
+        with Store(tmp_path, CacheUser(RunControl(), on_wait=holder.kill)).making(key):
+            assert Store(tmp_path).get(key) is None
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
 # Run folders
 
 
@@ -129,6 +219,38 @@ def test_two_runs_in_one_second_have_their_own_folders(pipeline, home, tmp_path)
     one, two, three = (RunFolder.create(pipeline, tmp_path, home) for _ in range(3))
     assert len({one.folder, two.folder, three.folder}) == 3
     assert len(find_runs(home)) == 3
+
+
+def test_runs_started_at_once_have_their_own_folders(pipeline, home, tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda *_: "20261128-120000")
+    together = threading.Barrier(8)
+
+    def create(number: int) -> Path:
+        together.wait()
+        own = pipeline.model_copy(update={"about": f"number {number}"})
+        run = RunFolder.create(own, tmp_path, home)
+        assert run.pipeline.about == f"number {number}"
+        return run.folder
+
+    with ThreadPoolExecutor(8) as threads:
+        folders = set(threads.map(create, range(8)))
+    assert len(folders) == 8 and set(home.runs.iterdir()) == folders
+
+
+def test_a_folder_left_half_made_is_taken(pipeline, home, tmp_path):
+    folder = tmp_path / "mine"
+    for name in ("stages", "sources", "inputs", "scratch"):
+        (folder / name).mkdir(parents=True)
+    (folder / ".pipeline.1.part.yaml").touch()
+    (folder / "pipeline.yaml").write_text("espa")
+    assert RunFolder.create(pipeline, tmp_path, home, folder).pipeline == pipeline.resolved()
+
+
+def test_a_persons_own_file_is_no_half_made_run(pipeline, home, tmp_path):
+    (tmp_path / "pipeline.yaml").write_text("espalier: 1")
+    with pytest.raises(EspalierError, match="holds files already"):
+        RunFolder.create(pipeline, tmp_path, home, tmp_path)
+    assert (tmp_path / "pipeline.yaml").read_text() == "espalier: 1"
 
 
 def test_a_folder_with_files_is_refused(pipeline, home, tmp_path):
@@ -245,8 +367,10 @@ def test_the_index_can_be_deleted_and_made_anew(run, pipeline, home, tmp_path):
     assert (index_rows(home, "runs"), index_rows(home, "metrics")) == (runs, metrics)
 
 
-def test_the_unfinished_run_of_this_very_document_is_found(run, pipeline, home):
-    assert unfinished_run(home, pipeline).folder == run.folder
+def test_the_unfinished_run_of_this_very_document_is_found(run, pipeline, home, tmp_path):
+    damaged = RunFolder.create(pipeline, tmp_path, home)
+    (damaged.folder / "run.json").write_text('{"form')
+    assert unfinished_run(home, pipeline).folder == run.folder  # the other blocks nobody
     assert unfinished_run(home, pipeline.with_settings("pruned", {"ratio": 0.4})) is None
     run.update_info(status="completed")
     assert unfinished_run(home, pipeline) is None

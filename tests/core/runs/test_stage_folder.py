@@ -12,11 +12,6 @@ def test_who_lies_where_in_a_stages_folder(tmp_path):
         "artefacts/pytorch.logits.npy": folder.artefacts.network_logits, "artefacts/made.json": folder.artefacts.record,
     }  # fmt: skip
     assert {path.relative_to(tmp_path).as_posix() for path in places.values()} == set(places)
-    assert [part.name for part in folder.parts] == [
-        "checkpoint",
-        "deployed",
-        "result.json",
-    ]  # the mark comes last
 
 
 def test_what_is_there_and_what_is_not(tmp_path):
