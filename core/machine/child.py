@@ -4,9 +4,9 @@ A `Child` runs named jobs in a process of its own: the *tool* kind (torch: expor
 quantization, predictions) and the *measure* kind (ONNX Runtime and NumPy only; an import of
 torch is refused there). Both receive file paths, never modules.
 
-Protocol, one JSON object a line. To the child: ``{id, job, arguments}``. From it:
-``{id, taken}``, then ``{id, progress, text}`` any number of times, then ``{id, result}`` or
-``{id, error: {message, advice, details}}``. Libraries print on standard output, so the child
+Protocol, one JSON object a line. To the child: ``{id, job, arguments}``, and ``{id, stop}`` where a job is to end by
+itself. From it: ``{id, taken}``, then ``{id, progress, text}`` and ``{id, part}`` any number of times, then
+``{id, result}``, ``{id, stopped}`` or ``{id, error: {message, advice, details}}``. Libraries print on standard output, so the child
 keeps the protocol on a private copy of it and points the public one at standard error, which
 goes to a log. The child exits when its input closes, so it never outlives the program.
 
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn
@@ -29,7 +30,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError, Fault, Stopped
 from core.common.logs import passed_over
 from core.machine.child_server import serve
-from core.machine.jobs import Job, ProgressCallback, name_of, words_of
+from core.machine.jobs import Job, PartCallback, ProgressCallback, name_of, words_of
 from core.machine.processes import CHILD_FLAG, environment, exit_in_words, kill_tree, own_program
 
 _log = logging.getLogger("core.machine.child")  # also where it is run as a program
@@ -51,6 +52,8 @@ class Child:
             file until `close`.
         threads: sets OMP_NUM_THREADS and its like for the process; None leaves them alone.
         env: further environment variables for the process.
+        patience: seconds that a job which is asked to stop has to end by itself; then, or at once where it is
+            0, the process is killed.
     """
 
     def __init__(
@@ -60,8 +63,9 @@ class Child:
         *,
         threads: int | None = None,
         env: Mapping[str, str] | None = None,
+        patience: float = 0.0,
     ) -> None:
-        self.kind = kind
+        self.kind, self._patience = kind, patience
         self._env = environment(threads, env)
         self._temporary = log is None
         self._log = log if log is not None else _temporary_log()
@@ -92,31 +96,35 @@ class Child:
         control: RunControl | None = None,
         on_progress: ProgressCallback | None = None,
         timeout: float | None = None,
+        on_part: PartCallback | None = None,
     ) -> dict[str, Any]:
         """Run `job` with `arguments` (plain data) and return its result.
 
         Args:
             job: a public function at the top of a module of `core`.
-            control: stopping it kills the process; the next call starts a fresh one.
+            control: stopping it ends the job, after `patience` the process; the next call starts a fresh one.
             on_progress: called with (fraction 0…1, sentence) in the calling thread.
             timeout: seconds after which the process is killed.
+            on_part: called with each part of the answer that the job sends beforehand, in the calling thread.
 
         Raises:
             EspalierError: the job's own error, a crash or a timeout.
             Stopped: a person asked to stop, or the child was closed meanwhile.
         """
-        name = name_of(job)
-        request = {"job": name, "arguments": dict(arguments)}
+        request = {"job": name_of(job), "arguments": dict(arguments)}
+        listeners = _Listeners(on_progress, on_part)
         with self._busy:
             if self._closed:
                 raise RuntimeError("The child process was closed; make a new Child.")
             if control is not None:
                 control.checkpoint()
             try:
-                reply = self._guarded(name, request, control, on_progress, timeout)
+                reply = self._guarded(request, control, listeners, timeout)
             except _DiedIdleError:
                 _log.warning("A %s process died between two jobs and is replaced.", self.kind)
-                reply = self._guarded(name, request, control, on_progress, timeout)
+                reply = self._guarded(request, control, listeners, timeout)
+        if "stopped" in reply:
+            raise Stopped
         if "error" in reply:
             error = reply["error"]
             kind = Fault if error.pop("fault") else EspalierError
@@ -160,10 +168,9 @@ class Child:
 
     def _guarded(
         self,
-        job: str,
         request: dict[str, Any],
         control: RunControl | None,
-        on_progress: ProgressCallback | None,
+        listeners: "_Listeners",
         timeout: float | None,
     ) -> dict[str, Any]:
         """One exchange, ended early by the person's stop, the timeout or `close`.
@@ -173,17 +180,28 @@ class Child:
         """
         process = self._started()
         self._next_id += 1
-        exchange = _Exchange(self._next_id, job, request, self._log)
+        exchange = _Exchange(self._next_id, request, self._log)
         killer = _Killer(process)
         self._killer = killer
-        timer = threading.Timer(timeout, killer, ["timeout"]) if timeout is not None else None
-        forget = control.on_stop(lambda: killer("stopped")) if control is not None else None
+        timers = [threading.Timer(timeout, killer, ["timeout"])] if timeout is not None else []
+
+        def stop() -> None:
+            if self._patience and exchange.ask_to_stop(process):
+                timers.append(threading.Timer(self._patience, killer, ["stopped"]))
+                timers[-1].daemon = True
+                timers[-1].start()
+            else:
+                killer("stopped")
+
+        forget = None
         try:
-            if timer is not None:
+            for timer in timers:
                 timer.start()
             if self._closed:
                 killer("closed")
-            reply = exchange.run(process, on_progress)
+            exchange.send(process)
+            forget = control.on_stop(stop) if control is not None else None
+            reply = exchange.run(process, listeners)
             self._served = True
             return reply
         except _EndedError:
@@ -204,11 +222,11 @@ class Child:
             killer("abandoned")
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
-                timer.join()
             if forget is not None:
                 forget()
+            for timer in timers:
+                timer.cancel()
+                timer.join()
             killer.finish()
             self._killer = None
             if killer.reason:
@@ -246,6 +264,20 @@ class _DiedIdleError(Exception):
     """The process died between two calls; a fresh one can take the request."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Listeners:
+    """The functions of a caller that are told what a job says before its result."""
+
+    on_progress: ProgressCallback | None
+    on_part: PartCallback | None
+
+    def take(self, reply: dict[str, Any]) -> None:
+        if "progress" in reply and self.on_progress is not None:
+            self.on_progress(float(reply["progress"]), str(reply["text"]))
+        elif "part" in reply and self.on_part is not None:
+            self.on_part(reply["part"])
+
+
 class _Killer:
     """Kills one process for one call, and remembers the first reason."""
 
@@ -270,26 +302,43 @@ class _Killer:
 class _Exchange:
     """One request and its answers, and what an error says when the process dies instead."""
 
-    def __init__(self, number: int, job: str, request: dict[str, Any], log: Path) -> None:
+    def __init__(self, number: int, request: dict[str, Any], log: Path) -> None:
         self.number = number
-        self.doing = words_of(job)
+        self.doing = words_of(request["job"])
         self._request = json.dumps({"id": number, **request}).encode() + b"\n"
         self._log = log
         self.taken = False
         self._log_start = log.stat().st_size if log.exists() else 0
 
-    def run(self, process: subprocess.Popen[bytes], on_progress: ProgressCallback | None) -> dict[str, Any]:
-        """Send the request and read until its result or error.
+    def send(self, process: subprocess.Popen[bytes]) -> None:
+        """Send the request.
 
         Raises:
-            _EndedError: when the process ended instead.
+            _EndedError: when the process has ended.
         """
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
         try:
             process.stdin.write(self._request)
             process.stdin.flush()
         except OSError:
             raise _EndedError from None
+
+    def ask_to_stop(self, process: subprocess.Popen[bytes]) -> bool:
+        """Ask the job to end by itself; False when the process cannot be reached."""
+        assert process.stdin is not None
+        with passed_over(_log, "A process that is to stop has ended", OSError, ValueError):
+            process.stdin.write(json.dumps({"id": self.number, "stop": True}).encode() + b"\n")
+            process.stdin.flush()
+            return True
+        return False
+
+    def run(self, process: subprocess.Popen[bytes], listeners: _Listeners) -> dict[str, Any]:
+        """Read until the result, the error, or that the job stopped.
+
+        Raises:
+            _EndedError: when the process ended instead.
+        """
+        assert process.stdout is not None
         for line in process.stdout:
             if not line.endswith(b"\n"):
                 break
@@ -297,10 +346,9 @@ class _Exchange:
             if reply["id"] != self.number:
                 continue
             self.taken = True
-            if "result" in reply or "error" in reply:
+            if reply.keys() & {"result", "error", "stopped"}:
                 return reply
-            if "progress" in reply and on_progress is not None:
-                on_progress(float(reply["progress"]), str(reply["text"]))
+            listeners.take(reply)
         raise _EndedError
 
     def log_tail(self) -> str:

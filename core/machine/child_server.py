@@ -13,10 +13,11 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from core.common.errors import EspalierError, Fault
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Fault, Stopped
 from core.common.full_disk import full_disk
 from core.common.logs import log_to_standard_error
-from core.machine.jobs import job_named, words_of
+from core.machine.jobs import JobContext, job_named, words_of
 from core.machine.processes import MEMORY_ADVICE
 
 _PROGRESS_SECONDS = 0.03
@@ -29,7 +30,8 @@ def serve(allow_torch: bool) -> NoReturn:
     if not allow_torch:
         sys.meta_path.insert(0, _NoTorch())
     requests, replies = _private_channels()
-    incoming: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    incoming: queue.SimpleQueue[tuple[dict[str, Any], RunControl]] = queue.SimpleQueue()
+    controls: dict[int, RunControl] = {}
 
     def send(message: dict[str, Any]) -> None:
         replies.write(json.dumps(message).encode() + b"\n")
@@ -37,12 +39,21 @@ def serve(allow_torch: bool) -> NoReturn:
 
     def listen() -> None:
         for line in requests:
-            incoming.put(line)
+            message = json.loads(line)
+            if "stop" in message:
+                control = controls.get(message["id"])
+                if control is not None:
+                    control.stop()
+            else:
+                control = controls[message["id"]] = RunControl()
+                incoming.put((message, control))
         _leave()
 
     threading.Thread(target=listen, name="requests", daemon=True).start()
     while True:
-        _serve(json.loads(incoming.get()), send)
+        request, control = incoming.get()
+        _serve(request, control, send)
+        del controls[request["id"]]
 
 
 def _private_channels() -> tuple[Any, Any]:
@@ -71,8 +82,8 @@ class _NoTorch(importlib.abc.MetaPathFinder):
             raise ImportError("The measuring process does not load torch.")
 
 
-def _serve(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
-    """Run one request and send its result or its error."""
+def _serve(request: dict[str, Any], control: RunControl, send: Callable[[dict[str, Any]], None]) -> None:
+    """Run one request and send its result, its error, or that it stopped."""
     number, job = request["id"], request["job"]
     last = 0.0
 
@@ -83,10 +94,13 @@ def _serve(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> N
             last = now
             send({"id": number, "progress": float(fraction), "text": text})
 
+    context = JobContext(progress, lambda part: send({"id": number, "part": part}), control)
     send({"id": number, "taken": True})
     try:
-        reply = {"id": number, "result": job_named(job)(request["arguments"], progress)}
+        reply = {"id": number, "result": job_named(job)(request["arguments"], context)}
         json.dumps(reply)
+    except Stopped:
+        reply = {"id": number, "stopped": True}
     except Exception as error:
         reply = {"id": number, "error": _error_in_words(error, job)}
     send(reply)

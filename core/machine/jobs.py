@@ -1,18 +1,42 @@
 """Jobs: functions of `core` that another process runs; callers pass the function, the processes its name as text.
 
 A job is ``def job(arguments: dict, progress: Callable[[float, str], None]) -> dict``: plain data in,
-plain data out. Its module must import nothing heavy (torch, ONNX, ONNX Runtime) before it is called,
+plain data out. What it is given as `progress` is a `JobContext`, by which a job can also send parts of its answer
+and be stopped. Its module must import nothing heavy (torch, ONNX, ONNX Runtime) before it is called,
 for the caller imports it, too.
 """
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from core.common.control import RunControl
 from core.common.errors import EspalierError
 
 ProgressCallback = Callable[[float, str], None]
-Job = Callable[[dict[str, Any], ProgressCallback], dict[str, Any]]
+PartCallback = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What a job has beside its arguments; calling it reports progress (fraction 0…1, sentence).
+
+    Attributes:
+        send_part: sends a part of the answer, plain data, before the whole is there.
+        control: stopped when the caller no longer wants the answer. A job that looks at it is given time to
+            end by itself (`core.machine.child.Child`, `patience`).
+    """
+
+    on_progress: ProgressCallback = lambda fraction, text: None
+    send_part: PartCallback = lambda part: None
+    control: RunControl = field(default_factory=RunControl)
+
+    def __call__(self, fraction: float, text: str) -> None:
+        self.on_progress(fraction, text)
+
+
+Job = Callable[[dict[str, Any], JobContext], dict[str, Any]]
 RunJob = Callable[[Job, Mapping[str, Any]], dict[str, Any]]  # runs a job in a child, with arguments
 
 

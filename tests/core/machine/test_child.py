@@ -198,6 +198,33 @@ def test_stopping_kills_native_work_at_once(child, job, arguments):
     assert call(child, "echo")["pid"] != pid
 
 
+def test_a_job_sends_parts_and_ends_by_itself_within_the_patience(tmp_path):
+    control, parts = RunControl(), []
+
+    def take(part: dict[str, int]) -> None:
+        parts.append(part["number"])
+        if len(parts) == 5:
+            control.stop()
+
+    with make(patience=10) as child:
+        pid = call(child, "echo")["pid"]
+        with pytest.raises(Stopped):
+            child.call(
+                trial_jobs.count_until_stopped, {"file": str(tmp_path / "tidy")}, control, on_part=take
+            )
+        assert parts[:5] == list(range(5)) and (tmp_path / "tidy").is_file()
+        assert call(child, "echo")["pid"] == pid, "the process is kept"
+
+
+def test_a_job_that_does_not_end_within_the_patience_is_killed():
+    control = RunControl()
+    with make(patience=0.3) as child:
+        pid = call(child, "echo")["pid"]
+        with pytest.raises(Stopped):
+            child.call(trial_jobs.sleep, {"seconds": 60}, control, lambda *_: control.stop())
+        assert gone(pid)
+
+
 def test_a_stop_asked_before_starts_nothing(child):
     control = RunControl()
     control.stop()

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from core.common.errors import EspalierError
+from core.machine.jobs import JobContext
 
 Progress = Callable[[float, str], None]
 
@@ -106,4 +108,15 @@ def grandchild(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 def _hidden(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    return {}
+
+
+def count_until_stopped(arguments: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """Sends numbers; ends by itself when it is asked to, and leaves a file behind."""
+    for number in range(10_000):
+        context.send_part({"number": number})
+        time.sleep(0.01)
+        if context.control.stopping:
+            Path(arguments["file"]).touch()
+        context.control.checkpoint()
     return {}
