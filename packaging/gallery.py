@@ -333,7 +333,7 @@ def main() -> int:
         gallery.in_both_themes(gallery.problems)
         gallery.in_both_themes(gallery.editing)
         window.document.undo_stack.setClean()
-        while window.startup_jobs.torch_loader.running or window.run_reader.worker.running:
+        while window.startup_jobs.tool_starter.running or window.run_reader.worker.running:
             wait(50)
         window.close()
     write_page(arguments.out)

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 from core.document import pipeline as documents
 from core.document import recipes
 from core.document.pipeline import Pipeline
+from core.machine.child import Child
 from core.runs.home import Home
 from core.runs.open_document import OpenedDocument, open_document
 from gui.app import make_application
@@ -131,13 +132,20 @@ def theme(qapp: QApplication) -> Theme:
     return Theme(qapp)
 
 
+@pytest.fixture(scope="session")
+def tool() -> Iterator[Child]:
+    """The tool process of all windows: each of its own would load PyTorch again."""
+    with Child("tool", patience=10) as child:
+        yield child
+
+
 @pytest.fixture
-def make_window(qtbot: Any, theme: Theme, home: Home) -> Iterator[Callable[..., MainWindow]]:
+def make_window(qtbot: Any, theme: Theme, home: Home, tool: Child) -> Iterator[Callable[..., MainWindow]]:
     """Makes windows that are closed, workers and all, when the test ends."""
     made: list[MainWindow] = []
 
     def make(opened: OpenedDocument | None = None) -> MainWindow:
-        window = MainWindow(opened or open_document(recipes.FIRST), home, theme)
+        window = MainWindow(opened or open_document(recipes.FIRST), home, theme, tool)
         window.messages.ask_with = lambda dialog: dialog.deleteLater() or ""  # type: ignore[func-returns-value]
         made.append(window)
         window.show()

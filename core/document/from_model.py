@@ -4,14 +4,17 @@ The pipeline takes a data set as argument, such as that of the open document.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.data.access import DataAccess
 from core.data.settings import DataSettings
 from core.document.pipeline import Pipeline
+from core.machine.child import Child
+from core.machine.jobs import JobContext
 from core.models.backbone import Backbone
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
@@ -173,6 +176,34 @@ def describe_weights(
     matches = tuple(match for match, _ in ranked if match.share > 0)
     say("Opening the data set")
     return WeightsDescription(len(state), matches, ranked[0][1], count_classes(), fem)
+
+
+def weights_description(arguments: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """Job of the tool child: `describe_weights` as plain data.
+
+    Args (as plain data): path of the weights file; those of `DataAccess.as_plain`.
+    """
+    access = DataAccess.from_plain(arguments)
+
+    def count_classes() -> int | None:
+        try:
+            return len(access.open(context.control).classes)
+        except EspalierError:
+            return None
+
+    path = Path(arguments["path"])
+    return asdict(
+        describe_weights(path, context.control, lambda words: context(0.0, words), count_classes)
+    )  # fmt: skip
+
+
+def described_by(
+    tool: Child, path: Path, access: DataAccess, control: RunControl, say: Callable[[str], None]
+) -> WeightsDescription:
+    """What `describe_weights` gives, found by a tool process."""
+    arguments = {**access.as_plain(), "path": str(path)}
+    plain = tool.call(weights_description, arguments, control, lambda _done, words: say(words))
+    return WeightsDescription(**{**plain, "matches": tuple(Match(**match) for match in plain["matches"])})
 
 
 def _compare(chosen: Backbone, state: dict[str, Any]) -> tuple[Match, int | None]:

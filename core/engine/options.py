@@ -1,8 +1,10 @@
 """What a run takes from the machine and not from the pipeline."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from core.common.errors import EspalierError
+from core.machine.jobs import JobContext
 from core.machine.site_policy import site_policy
 from core.profiling.energy import CORE_WATTS
 
@@ -40,3 +42,8 @@ class Options:
                 "Expected an NVIDIA GPU, PyTorch finds none.", "Choose the device 'cpu', or check the driver."
             )
         return replace(self, device=device, threads=threads)
+
+
+def resolve(arguments: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """Job of the tool child: `Options` as plain data, with the device and the threads decided."""
+    return asdict(Options(**arguments).resolved())

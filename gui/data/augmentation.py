@@ -11,10 +11,11 @@ from PySide6.QtWidgets import (
 )
 
 from core.common.declarations import declarations
+from core.data.preview import SHOWN, VARIANTS
 from core.data.settings import Augmentation
 from gui.base import theme
 from gui.base.translation import tr
-from gui.data.jobs import SHOWN, VARIANTS, Augmented
+from gui.data.jobs import Augmented
 from gui.data.pictures import fitted
 from gui.widgets.buttons import EmptyState, text
 

@@ -6,12 +6,14 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from core.common.control import RunControl
+from core.data.access import DataAccess
 from core.data.catalogue import SOURCES
 from core.data.guess_source import guess_source
 from core.data.image_data import ImageData
 from core.data.settings import DataSettings
 from core.document import edits
 from core.document.pipeline import Pipeline
+from core.machine.child import Child
 from core.runs.home import Home
 from gui.base.document import Document
 from gui.base.messages import Messages
@@ -27,6 +29,9 @@ _NOT_FOR_OPENING = {"augmentation", "normalisation", "balance"}
 class DataPlace(QObject):
     """Everything is computed from the document; work under way is stopped when the document has changed.
 
+    Args:
+        tool: the window's tool process.
+
     Signals:
         status_message: a sentence for the status bar.
         settings_wanted: the data section of the document shall be shown for editing.
@@ -35,9 +40,10 @@ class DataPlace(QObject):
     status_message = Signal(str)
     settings_wanted = Signal()
 
-    def __init__(self, document: Document, home: Home, messages: Messages, parent: QObject):
+    def __init__(self, document: Document, home: Home, tool: Child, messages: Messages, parent: QObject):
         super().__init__(parent)
         self.document, self.home, self.messages = document, home, messages
+        self._tool = tool
         self.view = DataView()
         self.data: ImageData | None = None
         self._opened_key = self._wanted_key = self._refused_key = self._opening_key = ""
@@ -175,7 +181,7 @@ class DataPlace(QObject):
         """Check the open data against the document as it is now; answers are kept."""
         if self.data is None or self._opened_key != self._wanted_key:
             return
-        pipeline, data, base = self.document.pipeline, self.data, self.document.base
+        pipeline, data, access, tool = self.document.pipeline, self.data, self._access(), self._tool
         key = _check_key(pipeline, data)
         if key == self._check_key:
             return
@@ -189,7 +195,7 @@ class DataPlace(QObject):
             self.view.show_checking(0.0, tr("Looking at the images …"))
             self.checker.start(
                 tr("checking the data"),
-                lambda control, say: jobs.check_job(pipeline, data, base, control, say),
+                lambda control, say: jobs.check_job(pipeline, data, access, tool, control, say),
             )
 
     def _show_checked(self, checked: jobs.DataCheck) -> None:
@@ -212,7 +218,7 @@ class DataPlace(QObject):
             or self.view.tabs.currentIndex() != AUGMENTATION
         ):
             return
-        shift, roll = self._shift, self._roll
+        access, tool, shift, roll = self._access(), self._tool, self._shift, self._roll
         key = f"{self._opened_key}/{settings.model_dump_json()}/{shift}/{roll}"
         if key == self._drawn_key or self.augmenter.running:
             return
@@ -221,8 +227,11 @@ class DataPlace(QObject):
         self._drawn_key = key
         self.augmenter.start(
             tr("the augmentation preview"),
-            lambda _control, _say: jobs.augment_job(data, settings, shift, roll),
+            lambda control, _say: jobs.augment_job(access, tool, shift, roll, control),
         )
+
+    def _access(self) -> DataAccess:
+        return DataAccess(self.document.pipeline.data, self.home.data, self.document.base)
 
     def retheme(self) -> None:
         self.view.retheme()

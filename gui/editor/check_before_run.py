@@ -7,11 +7,12 @@ from typing import Any
 from PySide6.QtCore import QObject, QSettings, Signal
 from PySide6.QtWidgets import QWidget
 
+from core.engine.document_check import CheckResult
 from core.runs.home import Home
 from gui.base.document import Document
 from gui.base.worker import Failure, Worker
 from gui.editor.check_dialog import CheckDialog
-from gui.editor.checking import Checking, CheckResult
+from gui.editor.checking import Checking
 from gui.editor.forecasts import Forecasts
 
 _KEY = "check-before-run"

@@ -1,7 +1,6 @@
 """The check of a document: a pre-flight through every stage, then an estimate, on the given worker."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +8,11 @@ from PySide6.QtCore import QObject, Signal
 
 from core.common.control import RunControl
 from core.document.pipeline import Pipeline
-from core.engine.cost_estimate import Estimate
-from core.engine.preflight import Preflight, Trial
+from core.engine.document_check import CheckResult, check_document
+from core.engine.preflight import Trial, Watcher
 from core.runs.home import Home
 from gui.base.translation import tr
 from gui.base.worker import Say, Worker
-
-_PREFLIGHT = 0.7  # share of the progress bar
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What a check found; no estimate where the pre-flight failed."""
-
-    preflight: Preflight
-    estimate: Estimate | None
 
 
 class Checking(QObject):
@@ -53,23 +42,8 @@ class Checking(QObject):
         home = self._home
 
         def job(control: RunControl, say: Say) -> CheckResult:
-            from core.engine.cost_estimate import estimate
-            from core.engine.options import Options
-            from core.engine.preflight import Watcher, preflight
-
-            machine = Options(**options)
-            flight = preflight(
-                pipeline, base, home, machine, control,
-                Watcher(lambda done, words: say((done * _PREFLIGHT, words)), say),
-            )  # fmt: skip
-            if not flight.passed:
-                return CheckResult(flight, None)
-            share = 1 - _PREFLIGHT
-            cost = estimate(
-                pipeline, base, home, machine,
-                lambda done, words: say((_PREFLIGHT + done * share, words)), control,
-            )  # fmt: skip
-            return CheckResult(flight, cost)
+            watcher = Watcher(lambda done, words: say((done, words)), say)
+            return check_document(pipeline, base, home, options, control, watcher)
 
         self.worker.start(tr("the check"), job)
 

@@ -1,6 +1,7 @@
 """What is known of a document before it runs: counts of every stage, times, the outcome of a check.
 
-Counts are asked for whenever the document changes; only the last question is answered. Times and
+Counts are asked for whenever the document changes, in the window's tool process: counting needs PyTorch, which would
+make the window stand still. Only the last question is answered. Times and
 the outcome of a check hold for the document that they were measured on and go when it changes.
 
 Latencies are predicted from layer times. Where this machine has not measured those of a network yet, that
@@ -13,17 +14,22 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.common.control import RunControl
+from core.machine.child import Child
 from core.runs.home import Home
-from core.whatif import Forecast
+from core.whatif import Forecast, jobs
 from gui.base.document import Document
 from gui.base.translation import tr
 from gui.base.worker import Failure, Say, Worker
 
 _REST_MS = 25  # between the last change and the question
+_PATIENCE = 10.0  # seconds for the measurement of a layer to end
 
 
 class Forecasts(QObject):
-    """Computes on its own worker, once `start` was called: the heavy imports come after the window.
+    """Asks on its own worker, once `start` was called.
+
+    Args:
+        tool: the window's tool process.
 
     Signals:
         changed: forecasts, times or the outcome of a check are other than before.
@@ -31,11 +37,12 @@ class Forecasts(QObject):
 
     changed = Signal()
 
-    def __init__(self, document: Document, home: Home, parent: QObject | None = None):
+    def __init__(self, document: Document, home: Home, tool: Child, parent: QObject | None = None):
         super().__init__(parent)
-        self._document, self._home = document, home
+        self._document, self._home, self._tool = document, home, tool
         self.worker = Worker(self)
         self.worker.happened.connect(self._take)
+        self.worker.completed.connect(self._counted)
         self.worker.ended.connect(self._ended)
         self.worker.failed.connect(self._failed)
         self.by_stage: dict[str, Forecast] = {}
@@ -43,7 +50,7 @@ class Forecasts(QObject):
         self.checked = ""  # the text of the document whose check found nothing
         self._measured = ""  # the text of the document that `times` belong to
         self.failure = ""  # why there are no forecasts
-        self._memory: list[Any] = []  # the WhatIf, made by the first job
+        self._unmeasured: list[str] = []  # networks that the last answers lack layer times of
         self._started = self._again = self._running = False
         self.measurer = Worker(self)
         self.measurer.completed.connect(self._measured_machine)
@@ -101,24 +108,27 @@ class Forecasts(QObject):
             self._again = True
             self.worker.stop()
             return
-        pipeline, base, home, memory = self._document.pipeline, self._document.base, self._home, self._memory
+        request, tool = self._request(), self._tool
         self._asked_text, self.failure = self._document.text, ""
 
-        def job(control: RunControl, say: Say) -> None:
-            from core.whatif import WhatIf
-
-            if not memory:
-                memory.append(WhatIf(home))
-            for forecast in memory[0].forecasts(pipeline, Path(base), control):
-                say(forecast)
+        def job(control: RunControl, say: Say) -> Any:
+            return tool.call(
+                jobs.forecast, request, control, on_part=lambda part: say(Forecast(**part))
+            )  # fmt: skip
 
         self.worker.start(tr("counting what the stages would leave"), job)
+
+    def _request(self) -> dict[str, Any]:
+        return jobs.request(self._document.pipeline, Path(self._document.base), self._home)
 
     def _take(self, forecasts: list[Any]) -> None:
         if self._document.text != self._asked_text:
             return
         self.by_stage = {**self.by_stage, **{forecast.id: forecast for forecast in forecasts}}
         self.changed.emit()
+
+    def _counted(self, answer: dict[str, Any]) -> None:
+        self._unmeasured = answer["unmeasured"]
 
     def _ended(self) -> None:
         ids = {node.id for node in (*self._document.pipeline.sources, *self._document.pipeline.stages)}
@@ -132,17 +142,15 @@ class Forecasts(QObject):
 
     def _measure(self) -> None:
         """Time the layers of what the last answers could not say a latency for."""
-        missing = self._memory[0].unmeasured if self._memory and not self.worker.running else []
-        missing = [one for one in missing if one.key not in self._tried]
-        if not missing or not self.measures or self._running or self.measurer.running:
+        missing = [key for key in self._unmeasured if key not in self._tried]
+        if not missing or not self.measures or self._running or self.measurer.running or self.waiting:
             return
-        home = self._home
+        request = self._request()
 
         def job(control: RunControl, say: Say) -> list[str]:
-            from core.whatif import measure
-
-            measure(home, missing, control)
-            return [one.key for one in missing]
+            with Child("tool", patience=_PATIENCE) as child:
+                measured = child.call(jobs.measure_layers, request, control)["measured"]
+            return [*missing, *measured]
 
         self.measurer.start(tr("measuring how fast this machine is"), job)
         self.changed.emit()
@@ -156,4 +164,4 @@ class Forecasts(QObject):
     def _failed(self, failure: Failure) -> None:
         """Counts are optional: where they cannot be computed, the strip says why, and no dialog opens."""
         self.by_stage, self.failure = {}, failure.message
-        self._memory.clear()
+        self._unmeasured = []

@@ -8,10 +8,11 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QTextEdit, QWidget
 
 from core.common.control import RunControl
-from core.common.errors import EspalierError
+from core.data.access import DataAccess
 from core.data.settings import DataSettings
 from core.document import edits, from_model
 from core.document.pipeline import Pipeline
+from core.machine.child import Child
 from core.runs.home import Home
 from core.runs.open_document import OpenedDocument
 from core.runs.path_kind import path_kind
@@ -42,12 +43,12 @@ class DroppedFiles(QObject):
         document: Document,
         document_files: DocumentFiles,
         home: Home,
+        tool: Child,
         messages: Messages,
     ):
         super().__init__(window)
-        self._window, self._document, self._document_files, self._home, self._messages = (
-            window, document, document_files, home, messages,
-        )  # fmt: skip
+        self._window, self._document, self._document_files = window, document, document_files
+        self._home, self._tool, self._messages = home, tool, messages
         self.ask_with: Callable[[BackboneDialog], bool] = lambda dialog: bool(dialog.exec())
         self.inspector = Worker(self)
         self._path = Path()
@@ -81,14 +82,13 @@ class DroppedFiles(QObject):
             self.status_message.emit(tr("Still busy with {name}.", name=self._path.name))
             return
         self._path = path
-        data, base, cache = self._document.pipeline.data, self._document.base, self._home.data
+        access = DataAccess(self._document.pipeline.data, self._home.data, self._document.base)
+        tool = self._tool
 
         def job(control: RunControl, say: Say) -> Any:
             if kind == "onnx":
                 return from_model.describe_onnx(path)
-            return from_model.describe_weights(
-                path, control, say, lambda: _count_classes(data, cache, base, control)
-            )
+            return from_model.described_by(tool, path, access, control, say)
 
         self.status_message.emit(tr("Looking into {name} …", name=path.name))
         self.inspector.start(tr("looking into {name}", name=path.name), job)
@@ -117,12 +117,3 @@ class DroppedFiles(QObject):
         self.status_message.emit(
             tr("A pipeline that starts from {name}, on the data set that was open.", name=path.name)
         )
-
-
-def _count_classes(data: DataSettings, cache: Path, base: Path, control: RunControl) -> int | None:
-    from core.data.store import open_data
-
-    try:
-        return len(open_data(data, cache, base, control).classes)
-    except EspalierError:
-        return None

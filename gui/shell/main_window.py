@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QMainWindow
 from core.analysis.rows import Row
 from core.common.errors import Problem
 from core.document import recipes
+from core.machine.child import Child
 from core.records.reports import Cause
 from core.runs.home import Home
 from core.runs.open_document import OpenedDocument
@@ -46,16 +47,20 @@ from gui.shell.status_bar import StatusBar
 from gui.start.place import StartPlace
 from gui.tryout.place import TryoutPlace
 
+_PATIENCE = 5.0  # seconds for work that is no longer wanted to end, so that the tool process is kept
+
 
 class MainWindow(QMainWindow):
     """Everything that a person sees; long work belongs to the session and the workers."""
 
-    def __init__(self, opened: OpenedDocument, home: Home, theme: Theme):
+    def __init__(self, opened: OpenedDocument, home: Home, theme: Theme, tool: Child | None = None):
+        """PyTorch works in the process `tool` (one of the window's own unless given): here it would hold up the window."""
         super().__init__()
         self.setObjectName("main-window")
         self.setMinimumSize(1080, 680)
         self.setAcceptDrops(True)
         self.theme, self.home = theme, home
+        self.tool, self._owns_tool = tool or Child("tool", patience=_PATIENCE), tool is None
         self.messages = Messages(self)
         self.document = Document(opened.pipeline, opened.path, opened.base)
         self.session = Session(home, self)
@@ -66,7 +71,9 @@ class MainWindow(QMainWindow):
         self.document_files = DocumentFiles(
             self, self.document, self.messages, self.show_opened, self.status.say
         )
-        self.dropped_files = DroppedFiles(self, self.document, self.document_files, home, self.messages)
+        self.dropped_files = DroppedFiles(
+            self, self.document, self.document_files, home, self.tool, self.messages
+        )
         self._make_places()
         self._make_work()
         self._wire_actions()
@@ -85,8 +92,8 @@ class MainWindow(QMainWindow):
         """Every place, in the rail's order; its title stands in `actions.PLACES`."""
         a, document, home, messages = self.actions_, self.document, self.home, self.messages
         self.start = StartPlace(home, a, messages, self)
-        self.data = DataPlace(document, home, messages, self)
-        self.forecasts = Forecasts(document, home, self)
+        self.data = DataPlace(document, home, self.tool, messages, self)
+        self.forecasts = Forecasts(document, home, self.tool, self)
         self.editor = EditorView(
             document, a.run, a.check, a.resume_run, self.forecasts, partial(finished_networks, home)
         )
@@ -112,7 +119,7 @@ class MainWindow(QMainWindow):
         document, session, messages = self.document, self.session, self.messages
         self.queue_runner = QueueRunner(session, self.dialogs.settings, messages, Notifications(self), self)
         self.monitor.attach_queue(self.queue_runner.queue, self.queue_runner.start_next)
-        self.startup_jobs = StartupJobs(self.home, messages, self)
+        self.startup_jobs = StartupJobs(self.home, self.tool, messages, self)
         self.check_before_run = CheckBeforeRun(
             self, document, self.forecasts, self.home, self.startup_jobs.estimator
         )
@@ -178,7 +185,7 @@ class MainWindow(QMainWindow):
         self.run_controller.problem_wanted.connect(self._go_to)
         self.run_reader.failed.connect(self.messages.failure)
         self.dialogs.settings.changed.connect(self._settings_changed)
-        jobs.torch_loader.completed.connect(lambda _words: self.forecasts.start(measures=True))
+        jobs.tool_starter.completed.connect(lambda _words: self.forecasts.start(measures=True))
         jobs.device_found.connect(self.status.show_device)
         jobs.running_found.connect(self._attach)
         queue_runner.awake.changed.connect(lambda: self.status.show_awake(queue_runner.awake.words))
@@ -303,6 +310,8 @@ class MainWindow(QMainWindow):
             window_geometry.remember(self)
             self.dialogs.close()
             self.tryout.close()
+            if self._owns_tool:
+                self.tool.close()
             event.accept()
         else:
             event.ignore()

@@ -107,7 +107,7 @@ def main() -> int:
         window.show()
         window.warm_up()
         loop = QEventLoop()
-        window.startup_jobs.torch_loader.ended.connect(loop.quit)
+        window.startup_jobs.tool_starter.ended.connect(loop.quit)
         loop.exec()
         ticks, themes = Ticks(window), Themes(window)
         window.session.run_ended.connect(loop.quit)

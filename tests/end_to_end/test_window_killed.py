@@ -18,6 +18,7 @@ from window_fixtures import (  # noqa: F401
     qapp,
     theme,
     tiny,
+    tool,
 )
 
 from core.common.files import sha256_of

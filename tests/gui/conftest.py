@@ -2,7 +2,7 @@
 
 from editing import tree  # noqa: F401
 from inspecting import finished, opened, place  # noqa: F401
-from model_files import few_backbones, weights  # noqa: F401
+from model_files import weights  # noqa: F401
 from window_fixtures import (  # noqa: F401
     fresh_folders,
     home,
@@ -12,5 +12,6 @@ from window_fixtures import (  # noqa: F401
     theme,
     tiny,
     tiny_window,
+    tool,
     window,
 )

@@ -10,14 +10,15 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QPushButton
 
 from core.common.control import RunControl
+from core.data.access import DataAccess
 from core.data.inspection import Finding
+from core.data.preview import SHOWN
 from core.data.settings import Augmentation, DataSettings
 from core.data.splits import SPLITS
-from core.data.store import open_data
 from core.document import edits
+from core.machine.child import Child
 from gui.base.worker import Worker
 from gui.data import jobs
-from gui.data.applied import applied_to
 from gui.data.augmentation import in_words
 from gui.data.classes import ALL, ClassModel
 from gui.data.enlarged import EnlargedImage
@@ -222,11 +223,11 @@ def test_augmentation_is_said_in_words() -> None:
     assert in_words(off.model_copy(update={"shift": 4})) == "Random shift ±4\u00a0px"
 
 
-def test_augment_job_is_repeatable(folder: Path, tmp_path: Path) -> None:
-    settings = DataSettings(source="folder", path=str(folder))
-    data = open_data(settings, tmp_path / "cache")
-    first, again, other = (jobs.augment_job(data, settings, 0, roll) for roll in (0, 0, 1))
-    assert first.rows == again.rows == other.rows and len(first.rows) == jobs.SHOWN
+def test_augment_job_is_repeatable(folder: Path, tmp_path: Path, tool: Child) -> None:
+    access = DataAccess(DataSettings(source="folder", path=str(folder)), tmp_path / "cache")
+    data = access.open()
+    first, again, other = (jobs.augment_job(access, tool, 0, roll, RunControl()) for roll in (0, 0, 1))
+    assert first.rows == again.rows == other.rows and len(first.rows) == SHOWN
     assert all(np.array_equal(a, b) for a, b in zip(first.variants[0], again.variants[0], strict=True))
     assert not np.array_equal(first.variants[0][0], other.variants[0][0])
     assert np.array_equal(first.originals[0], np.asarray(data.images[first.rows[0]]))
@@ -278,19 +279,6 @@ def test_data_settings_lead_to_the_editor(shown: MainWindow, qtbot: Any) -> None
     qtbot.mouseClick(shown.data.view.settings, LEFT)
     assert shown.places.current == "pipeline"
     assert shown.editor.selected is not None and shown.editor.selected.kind == "data"
-
-
-def test_what_networks_normalise_with(tmp_path: Path, folder: Path, window: MainWindow) -> None:
-    pipeline = window.document.pipeline
-    data = open_data(DataSettings(source="folder", path=str(folder)), tmp_path / "cache")
-    one = applied_to(pipeline, data)[0]
-    assert one.normalisation[0] == pytest.approx(data.mean) and one.trained_with is None
-    lite = edits.set_setting(pipeline, "network", ("backbone",), "efficientnet-lite0")
-    lite = edits.set_setting(lite, "network", ("weights",), "imagenet")
-    wrong = edits.set_data(lite, ("normalisation",), "imagenet")
-    assert applied_to(lite, data)[0].normalisation == applied_to(lite, data)[0].trained_with
-    assert applied_to(wrong, data)[0].normalisation[0] == (0.485, 0.456, 0.406)
-    assert applied_to(wrong, data)[0].trained_with == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 def test_the_verdict_counts() -> None:

@@ -21,9 +21,7 @@ def test_a_dropped_onnx_file_starts_a_pipeline(window: MainWindow, tmp_path: Pat
     assert window.places.current == "pipeline"
 
 
-def test_dropped_weights_ask_for_the_backbone(
-    window: MainWindow, weights: Path, few_backbones: None, qtbot: Any
-) -> None:
+def test_dropped_weights_ask_for_the_backbone(window: MainWindow, weights: Path, qtbot: Any) -> None:
     shown: list[tuple[str, bool]] = []
 
     def agree(dialog: BackboneDialog) -> bool:
@@ -39,9 +37,7 @@ def test_dropped_weights_ask_for_the_backbone(
     assert settings["fresh_head"] is True and not window.document.problems
 
 
-def test_saying_no_changes_nothing(
-    window: MainWindow, weights: Path, few_backbones: None, qtbot: Any
-) -> None:
+def test_saying_no_changes_nothing(window: MainWindow, weights: Path, qtbot: Any) -> None:
     before = window.document.text
     window.dropped_files.ask_with = lambda _dialog: False
     with qtbot.waitSignal(window.dropped_files.inspector.ended, timeout=60_000):

@@ -100,18 +100,12 @@ def test_a_predicted_latency_is_marked_as_one(qtbot: Any) -> None:
     assert facts(now).endswith("· ≈ 12.3 ms") and short_latency(0.456) == "0.46 ms"
 
 
-class Missing:
-    """What a what-if would say to lack."""
-
-    key = "k"
-
-
 def test_nothing_is_measured_while_a_run_goes_on_or_before_it_is_allowed(
     window: MainWindow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forecasts, started = window.forecasts, []
     monkeypatch.setattr(forecasts.measurer, "start", lambda title, job: started.append(title))
-    forecasts._memory.append(type("Asked", (), {"unmeasured": [Missing()]})())
+    forecasts._counted({"unmeasured": ["k"]})
     forecasts._measure()
     assert started == []  # nobody has allowed it
     forecasts.measures = True
