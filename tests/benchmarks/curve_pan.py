@@ -24,7 +24,7 @@ import numpy as np
 from gui.app import make_application
 from gui.base.theme import Theme
 from gui.monitor.smoothing import smoothed
-from gui.widgets.curve_plot import CurvePlot, Look
+from gui.widgets.curve_plot import CurvePlot, CurveStyle
 
 _FRAMES, _WARM, _LIMIT_MS = 120, 3, 1000 / 30
 
@@ -42,7 +42,7 @@ def main() -> int:
     began = time.perf_counter()
     average = smoothed(raw, 0.9)
     print(f"{points} points; smoothing them took {(time.perf_counter() - began) * 1000:.0f} ms")
-    plot.show_curve("loss", Look("training", 0), x, average, raw)
+    plot.show_curve("loss", CurveStyle("training", 0), x, average, raw)
     app.processEvents()
     good = True
     for words, share in (("the whole run", 1.0), ("a tenth of it", 0.1)):

@@ -5,6 +5,9 @@ What a person sees is asserted: texts, what is enabled, files.
 # ruff: noqa: F401, F811 (fixtures are imported by name)
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +72,19 @@ def test_from_the_data_to_the_exported_model(
     try_out(hands, window, tmp_path)
     window.close()
     hands.wait(lambda: not window.isVisible(), 30)
+
+
+@pytest.mark.slow
+def test_on_the_whole_journey_the_window_never_loads_pytorch() -> None:
+    """Loading it would make the window stand still; its processes have it."""
+    tests = Path(__file__).parents[1]
+    path = os.pathsep.join(str(place) for place in (tests, tests.parent))
+    journey = f"{__file__}::{test_from_the_data_to_the_exported_model.__name__}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no_torch", "-m", "slow", journey],
+        env={**os.environ, "PYTHONPATH": path}, cwd=tests.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:]
 
 
 def choose_data(hands: Hands, window: MainWindow) -> None:
