@@ -25,7 +25,6 @@ from core.common.errors import EspalierError
 from core.common.full_disk import file_system_of, over_the_network
 from core.machine.child import Child, Kind
 from core.machine.jobs import Job
-from core.machine.optional_packages import extra, reason_absent
 
 _log = logging.getLogger(__name__)
 
@@ -165,15 +164,16 @@ def _tool() -> list[Check]:
 
 def _gpu_counters() -> Check:
     """What a GPU's energy and memory are read through."""
-    from core.machine import nvidia as nvml
+    from core.machine.nvidia import gpu_interface
 
-    name, source = "GPU counters", nvml.gpu_interface()
+    name, source = "GPU counters", gpu_interface()
     if not source:
         return Check(name, "absent", "no NVIDIA GPU answers")
     if source == "NVML":
         return Check(name, "good", "energy and memory are counted through NVML")
-    reason = reason_absent("NVML's Python module", "pynvml", extra("nvml"))
-    return Check(name, "warning", f"power is read through nvidia-smi. {reason}")
+    return Check(
+        name, "warning", "power is read through nvidia-smi", "Install the driver's library NVML, which counts energy."
+    )  # fmt: skip
 
 
 def _runtimes() -> list[Check]:

@@ -5,12 +5,12 @@ Where NVIDIA's driver does not answer there are simply no GPUs.
 
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 import psutil
 
 from core.common.logs import passed_over
 from core.machine.nvidia import Gpu, GpuLoads
+from core.machine.nvml import Nvml
 
 _log = logging.getLogger(__name__)
 
@@ -37,10 +37,10 @@ class Sampler:
     """Samples the machine; the first CPU load is 0, as there is nothing before it.
 
     Args:
-        library: NVML; None loads the system's.
+        library: NVML; None takes the system's.
     """
 
-    def __init__(self, library: Any = None):
+    def __init__(self, library: Nvml | None = None):
         self._process = psutil.Process()
         self._gpus = GpuLoads(library)
         psutil.cpu_percent(None)

@@ -1,33 +1,27 @@
 """What NVIDIA's driver says of its GPUs: energy, power, memory and load.
 
-Energy, power and memory through NVML where its Python module is installed (`nvidia-ml-py`, imported as pynvml; Espalier's extra `nvml`), else by the
-driver's own program nvidia-smi. GPUs of the Volta generation and later count their energy; on others, and with
-nvidia-smi, power is read several times a second and summed up. Both are of the whole card.
-
-Source: NVML API reference, https://docs.nvidia.com/deploy/nvml-api/
+Through the driver's library (`core.machine.nvml`), else by its program nvidia-smi. GPUs of the Volta generation and
+later count their energy; on others, and with nvidia-smi, power is read several times a second and summed up. Both are
+of the whole card.
 """
 
-import ctypes
-import functools
 import logging
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from core.common.logs import in_a_line, passed_over
+from core.common.logs import in_a_line
+from core.machine.nvml import Handle, Nvml, nvml
 
 _log = logging.getLogger(__name__)
 
 _EVERY = 0.02  # seconds between readings of the power
-_LIBRARIES = ("nvml.dll",) if sys.platform == "win32" else ("libnvidia-ml.so.1",)
-_NAME_BYTES = 96
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
 
@@ -57,9 +51,9 @@ class Reading:
 
 def gpu_interface() -> str:
     """Through what the GPUs are read: "NVML" or "nvidia-smi"; empty where the driver shows no GPU."""
-    library = _nvml()
+    library = nvml()
     if library is not None:
-        return "NVML" if library.nvmlDeviceGetCount() else ""
+        return "NVML" if library.count() else ""
     return "nvidia-smi" if _query("name") is not None else ""
 
 
@@ -70,31 +64,28 @@ def present() -> bool:
 
 def process_bytes(number: int = 0) -> int | None:
     """Bytes of device memory that this process holds on its GPU `number`; None where it is unknown."""
-    library = _nvml()
-    if library is None:
-        return None
-    processes = library.nvmlDeviceGetComputeRunningProcesses(_handle(library, number))
-    used = [process.usedGpuMemory for process in processes if process.pid == os.getpid()]
-    return sum(used) if used and None not in used else None
+    library = nvml()
+    gpu = _gpu(library, number) if library is not None else None
+    return library.process_bytes(gpu, os.getpid()) if library is not None and gpu is not None else None
 
 
 def energy_of(work: Callable[[], object], number: int = 0) -> Reading | None:
     """Run `work` and give the energy that GPU `number` took meanwhile; None where it is not counted."""
-    library = _nvml()
-    if library is not None:
-        handle = _handle(library, number)
-        try:
-            before = library.nvmlDeviceGetTotalEnergyConsumption(handle)
-        except library.NVMLError as error:  # before Volta
-            _log.debug("The GPU counts no energy, its power is read: %s", in_a_line(error))
-            return _summed(
-                work, lambda: library.nvmlDeviceGetPowerUsage(handle) / 1e3, "power read through NVML"
-            )
+    library = nvml()
+    gpu = _gpu(library, number) if library is not None else None
+    if library is not None and gpu is not None:
+        before = library.joules(gpu)
+        if before is None:  # before Volta
+            return _summed(work, lambda: library.watts(gpu), "power read through NVML")
         started = time.perf_counter()
         work()
         seconds = time.perf_counter() - started
-        joules = (library.nvmlDeviceGetTotalEnergyConsumption(handle) - before) / 1e3
-        return Reading(joules, seconds, "the GPU's own counter (NVML, whole card)")
+        after = library.joules(gpu)
+        return (
+            Reading(after - before, seconds, "the GPU's own counter (NVML, whole card)")
+            if after is not None
+            else None
+        )
     if _query("power.draw", number) is None:
         return None
     return _summed(work, lambda: _query("power.draw", number), "power read through nvidia-smi")
@@ -130,26 +121,11 @@ def _summed(work: Callable[[], object], watts: Callable[[], float | None], how: 
     return Reading(mean * seconds, seconds, f"{how} {len(readings)} times, whole card")
 
 
-@functools.cache
-def _nvml() -> Any:
-    """NVML's module, started; None where it or the driver is missing."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except Exception as error:  # not installed, no driver, or one that is too old: each has its own error
-        _log.debug("There is no NVML: %s", in_a_line(error))
-        return None
-    return pynvml
-
-
-def _handle(library: Any, number: int) -> Any:
+def _gpu(library: Nvml, number: int) -> Handle | None:
     """The card that is this process's GPU `number`, which CUDA_VISIBLE_DEVICES may have renumbered."""
     visible = [each.strip() for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each.strip()]
     name = visible[number] if number < len(visible) else str(number)
-    if name.isdecimal():
-        return library.nvmlDeviceGetHandleByIndex(int(name))
-    return library.nvmlDeviceGetHandleByUUID(name)
+    return library.gpu(int(name)) if name.isdecimal() else library.gpu_called(name)
 
 
 def _query(what: str, number: int = 0) -> Any:
@@ -174,58 +150,26 @@ def _query(what: str, number: int = 0) -> Any:
         return None
 
 
-class _Utilization(ctypes.Structure):
-    _fields_ = [("gpu", ctypes.c_uint), ("memory", ctypes.c_uint)]
-
-
-class _Memory(ctypes.Structure):
-    _fields_ = [("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong)]
-
-
 class GpuLoads:
-    """Load and memory of all GPUs, from the driver's own library, which is asked directly.
-
-    Needs no Python module and no process of its own, so it can be asked several times a second.
+    """Load and memory of all GPUs; can be asked several times a second.
 
     Args:
-        library: NVML; None loads the system's.
+        library: NVML; None takes the system's.
     """
 
-    def __init__(self, library: Any = None):
-        self._library = library or _load(_LIBRARIES)
-        self._handles: list[tuple[str, ctypes.c_void_p]] = []
-        if self._library is not None:
-            with passed_over(_log, "NVIDIA's library does not list the GPUs", OSError, AttributeError):
-                self._handles = self._find()
+    def __init__(self, library: Nvml | None = None):
+        self._library = library or nvml()
+        self._gpus: list[tuple[str, Handle]] = []
+        for index in range(self._library.count() if self._library is not None else 0):
+            assert self._library is not None
+            if (gpu := self._library.gpu(index)) is not None:
+                self._gpus.append((self._library.name(gpu) or f"GPU {index}", gpu))
 
     def read(self) -> tuple[Gpu, ...]:
         """All GPUs; one that does not answer is left out."""
-        gpus = []
-        for name, handle in self._handles:
-            load, memory = _Utilization(), _Memory()
-            if self._library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)) != 0:
-                continue
-            self._library.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(load))  # 0 % where it is unknown
-            gpus.append(Gpu(name, float(load.gpu), int(memory.used), int(memory.total)))
-        return tuple(gpus)
-
-    def _find(self) -> list[tuple[str, ctypes.c_void_p]]:
-        count = ctypes.c_uint()
-        if self._library.nvmlInit_v2() != 0:
-            return []
-        if self._library.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
-            return []
-        handles = []
-        for index in range(count.value):
-            handle, name = ctypes.c_void_p(), ctypes.create_string_buffer(_NAME_BYTES)
-            if self._library.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(index), ctypes.byref(handle)) == 0:
-                self._library.nvmlDeviceGetName(handle, name, ctypes.c_uint(_NAME_BYTES))
-                handles.append((name.value.decode(errors="replace") or f"GPU {index}", handle))
-        return handles
-
-
-def _load(names: Sequence[str]) -> Any:
-    for name in names:
-        with passed_over(_log, f"{name} is not there", OSError):
-            return ctypes.CDLL(name)
-    return None
+        found = []
+        for name, gpu in self._gpus:
+            assert self._library is not None
+            if (memory := self._library.memory(gpu)) is not None:
+                found.append(Gpu(name, self._library.load(gpu) or 0.0, *memory))
+        return tuple(found)

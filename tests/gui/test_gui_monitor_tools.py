@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_nvml import FakeNvml
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 from test_gui_monitor import epoch, started
@@ -16,6 +17,7 @@ from core.common.durations import clock
 from core.document.pipeline import Pipeline
 from core.machine.load import Sample, Sampler
 from core.machine.nvidia import Gpu
+from core.machine.nvml import Nvml
 from core.records import events
 from gui.base.theme import Theme
 from gui.monitor.log_view import LogView
@@ -90,34 +92,8 @@ def test_the_value_at_a_place_belongs_to_its_stage() -> None:
     assert value_at(np.empty(0), np.empty(0), 1.0, []) is None
 
 
-class FakeNvml:
-    """One GPU, half used, a third busy."""
-
-    def nvmlInit_v2(self) -> int:
-        return 0
-
-    def nvmlDeviceGetCount_v2(self, count: Any) -> int:
-        count._obj.value = 1
-        return 0
-
-    def nvmlDeviceGetHandleByIndex_v2(self, index: Any, handle: Any) -> int:
-        return 0
-
-    def nvmlDeviceGetName(self, handle: Any, name: Any, length: Any) -> int:
-        name.value = b"Test GPU"
-        return 0
-
-    def nvmlDeviceGetUtilizationRates(self, handle: Any, found: Any) -> int:
-        found._obj.gpu = 33
-        return 0
-
-    def nvmlDeviceGetMemoryInfo(self, handle: Any, found: Any) -> int:
-        found._obj.total, found._obj.used = 8_000_000_000, 4_000_000_000
-        return 0
-
-
 def test_a_sample_of_this_machine() -> None:
-    sample = Sampler(FakeNvml()).sample()
+    sample = Sampler(Nvml(FakeNvml())).sample()
     assert 0 <= sample.cpu <= 100 and sample.cores >= 1
     assert 0 < sample.program < sample.total and 0 < sample.used < sample.total
     assert sample.gpus == (Gpu("Test GPU", 33.0, 4_000_000_000, 8_000_000_000),)

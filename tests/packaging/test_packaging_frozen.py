@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="only the Linux package has been built"),
 ]
 
-EXTRAS = {"openvino", "pynvml"}  # Espalier works without them, and its package leaves them out
+EXTRAS = {"openvino"}  # Espalier works without them, and its package leaves them out
 
 PIPELINE = """
 espalier: 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.common.errors import EspalierError
-from core.machine import nvidia as nvml
+from core.machine.nvidia import present, process_bytes
 from core.profiling.runtimes.base import Run, Runtime, Settings, as_input
 from core.profiling.runtimes.onnxruntime_cpu import OnnxSession, opened, options, tried
 
@@ -36,7 +36,7 @@ class OnnxRuntimeCuda(Runtime):
 
         if _PROVIDER not in ort.get_available_providers():
             return "This ONNX Runtime has no CUDA provider (pip install onnxruntime-gpu in its place)."
-        return "" if nvml.present() else "No NVIDIA GPU was found."
+        return "" if present() else "No NVIDIA GPU was found."
 
     def settings(self, settings: Settings) -> Settings:
         return Settings(1, settings.device if settings.gpu is not None else "cuda:0")
@@ -44,7 +44,7 @@ class OnnxRuntimeCuda(Runtime):
     @contextmanager
     def open(self, model: Path, settings: Settings) -> Iterator["CudaSession"]:
         number = self.settings(settings).gpu or 0
-        before = nvml.process_bytes(number)
+        before = process_bytes(number)
         session = opened(model, options(1), [(_PROVIDER, {"device_id": number}), "CPUExecutionProvider"])
         if session.get_providers()[0] != _PROVIDER:
             raise EspalierError(
@@ -82,5 +82,5 @@ class CudaSession(OnnxSession):
 
     def device_peak(self) -> int | None:
         """What this process holds on the GPU now, above what it held before; its arenas do not shrink."""
-        now = nvml.process_bytes(self.gpu)
+        now = process_bytes(self.gpu)
         return None if now is None else now - (self._before or 0)
