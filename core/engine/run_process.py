@@ -75,7 +75,9 @@ class ControlReader:
             whole = content[: content.rfind(b"\n") + 1]
             self._offset += len(whole)
             for line in whole.splitlines():
-                with passed_over(_log, "A line of the control file is no wish", ValueError, AttributeError):
+                with passed_over(
+                    _log, "A line of the control file is no command", ValueError, AttributeError
+                ):
                     self._do(json.loads(line).get("do"))
 
     def _do(self, command: Any) -> None:

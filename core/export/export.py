@@ -4,35 +4,27 @@ The file is written beside its target, opened again in a fresh process, and answ
 only a file that keeps the limits on the whole way from the network (`core.export.verification_ladder`) takes its place.
 """
 
-import hashlib
-import logging
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.common.files import put_in_place, sha256_of
-from core.common.logs import in_a_line
-from core.common.parts import part_beside, remove_abandoned
+from core.common.files import sha256_of
 from core.data.access import DataAccess
-from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.bundle import BundleFacts, pack
 from core.deploy.formats import jobs
 from core.deploy.formats.base import Format, Subject
 from core.deploy.formats.catalogue import FORMATS, format_called
 from core.deploy.formats.settings import ExportSettings
-from core.document.stage_keys import stage_key
 from core.export.model_card import Exported, card_of
+from core.export.placing import folder_beside, placed, size_in_bytes
+from core.export.stage_file import find_file, ladder_steps, origin, subject_of
 from core.export.verification_ladder import Rung, Step, ladder
 from core.machine.child import Child
-from core.models.checkpoint_files import is_checkpoint
 from core.profiling.latency import latency
 from core.profiling.pace import pace_of
 from core.profiling.protocol import Block, Budget, Timing
@@ -40,9 +32,6 @@ from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from core.sources.base import FileSource
-
-_log = logging.getLogger(__name__)
 
 __all__ = [
     "FORMATS",
@@ -57,7 +46,6 @@ __all__ = [
 ]
 
 Say = Callable[[float, str], None]
-_ONNX_RUNTIME = FORMATS["onnx"].runtime
 _VERIFIED, _TIMED = 0.7, 0.95  # shares of an export's time
 
 
@@ -90,7 +78,7 @@ class ExportResult:
 
 def reason_against(run: RunFolder, report: StageReport, artefact: Artefact, settings: ExportSettings) -> str:
     """Why a stage's file cannot be exported like that, in a sentence or two; "" where it can."""
-    return format_called(settings.format).reason_against(_subject(run, report, artefact), settings)
+    return format_called(settings.format).reason_against(subject_of(run, report, artefact), settings)
 
 
 def suggested_name(report: StageReport, artefact: Artefact, settings: ExportSettings) -> str:
@@ -105,8 +93,8 @@ def ladder_of(run: RunFolder, stage_key: str, artefact_id: str = "") -> list[Run
     Raises:
         EspalierError: when there is no such stage or file.
     """
-    report, artefact = _find(run, stage_key, artefact_id)
-    steps, labels = _ladder_steps(run, report, artefact)
+    report, artefact = find_file(run, stage_key, artefact_id)
+    steps, labels = ladder_steps(run, report, artefact)
     return ladder(steps, labels) if steps else []
 
 
@@ -116,7 +104,7 @@ def model_card(run: RunFolder, stage_key: str, artefact_id: str = "") -> str:
     Raises:
         EspalierError: when there is no such stage or file.
     """
-    report, artefact = _find(run, stage_key, artefact_id)
+    report, artefact = find_file(run, stage_key, artefact_id)
     return card_of(run, report, artefact, ladder_of(run, stage_key, artefact_id), None)
 
 
@@ -142,8 +130,8 @@ def export_stage(
         Stopped: a person asked to stop; nothing is left at `target`.
     """
     settings = settings or ExportSettings()
-    report, artefact = _find(run, stage_key, artefact_id)
-    subject = _subject(run, report, artefact)
+    report, artefact = find_file(run, stage_key, artefact_id)
+    subject = subject_of(run, report, artefact)
     kind = format_called(settings.format)
     if reason := kind.reason_against(subject, settings):
         raise EspalierError(f"{report.name} ({artefact.label}) cannot be exported as {kind.title}.", reason)
@@ -189,7 +177,7 @@ class _Export:
 
     def run(self) -> ExportResult:
         """All of it; see `export_stage`."""
-        with _folder_beside(self.target, self.kind) as folder:
+        with folder_beside(self.target, self.kind) as folder:
             scratch = folder / ".answers"  # not in the run folder, which may be somebody else's
             scratch.mkdir()
             return self._export(folder, scratch)
@@ -209,7 +197,7 @@ class _Export:
         if self.settings.latency:
             metrics["latency_ms"] = self._latency(path, answers)
         self._tell(_TIMED, "Writing")
-        size = sum(_size_in_bytes(part) for part in self.kind.parts(path))
+        size = sum(size_in_bytes(part) for part in self.kind.parts(path))
         digest = sha256_of(self.kind.model_of(path))
         exported = Exported(self.kind, self.settings, final, metrics.get("latency_ms"), digest, size)
         card = card_of(self.run_folder, self.subject.report, self.subject.artefact, rungs, exported)
@@ -221,9 +209,9 @@ class _Export:
             files.append(folder / f"{self.target.stem}.md")
             files[-1].write_text(card, encoding="utf-8")
         self._tell(1.0, "Exported")  # the last point to stop: from here on files are at the target
-        placed = tuple(_placed(file, self.target.parent) for file in files)
+        written = tuple(placed(file, self.target.parent) for file in files)
         total = sum(
-            _size_in_bytes(file) for file in placed[: 1 if self.kind.bundle else len(self.kind.parts(path))]
+            size_in_bytes(file) for file in written[: 1 if self.kind.bundle else len(self.kind.parts(path))]
         )
         top1 = final.top1.value
         assert top1 is not None  # of at least one image
@@ -234,7 +222,7 @@ class _Export:
             top1,
             final.network,
             metrics,
-            placed,
+            written,
             tuple(rungs),
             card,
             self._notes(),
@@ -269,7 +257,7 @@ class _Export:
 
     def _ladder(self, answers: _Answers) -> list[Rung]:
         artefact = self.subject.artefact
-        steps, _ = _ladder_steps(self.run_folder, self.subject.report, artefact)
+        steps, _ = ladder_steps(self.run_folder, self.subject.report, artefact)
         if not steps:
             raise EspalierError(
                 "The run no longer holds the network's answers, which the file is held against.",
@@ -338,126 +326,3 @@ class _Export:
             self.control.checkpoint()
         if self.on_progress is not None:
             self.on_progress(fraction, words)
-
-
-def origin(run: RunFolder, report: StageReport) -> Mapping[str, str]:
-    """Where an exported file comes from: SHA-256 of the pipeline as it was run, the run, the stage."""
-    text = (run.folder / "pipeline.yaml").read_bytes()
-    return {"pipeline": hashlib.sha256(text).hexdigest(), "run": run.name, "stage": report.key}
-
-
-def _find(run: RunFolder, stage_key: str, artefact_id: str) -> tuple[StageReport, Artefact]:
-    """A stage's report and file.
-
-    Raises:
-        EspalierError: when there is no such stage or file.
-    """
-    report = run.finished_report(stage_key)
-    artefact = next((file for file in report.artefacts if file.id == (artefact_id or report.headline)), None)
-    if artefact is None:
-        raise EspalierError(
-            f"The stage {stage_key!r} has no file {artefact_id!r}.",
-            f"It has: {', '.join(file.id for file in report.artefacts)}.",
-        )
-    if not (run.folder / artefact.path).is_file():
-        raise EspalierError(
-            f"The file of stage {stage_key!r} is gone: {run.folder / artefact.path}.",
-            "Run the pipeline again; its stages come from the cache.",
-        )
-    return report, artefact
-
-
-def _subject(run: RunFolder, report: StageReport, artefact: Artefact) -> Subject:
-    network = run.stage_folder(report.key).network if artefact.precision == "float32" else None
-    return Subject(report, artefact, run.folder / artefact.path, network)
-
-
-def _ladder_steps(
-    run: RunFolder, report: StageReport, artefact: Artefact
-) -> tuple[list[Step], NDArray[np.int64]]:
-    """The network and the files on the way to `artefact`, with their answers; empty where one is missing.
-
-    A file that a stage made from the file before has that file, and those before it, as rungs.
-    """
-    last = ArtefactFolder.around(run.folder / artefact.path)
-    try:
-        labels, network = np.load(last.labels), np.load(last.network_logits)
-    except (OSError, ValueError) as error:
-        _log.warning(
-            "The stage's own answers are missing, the ladder begins without them: %s", in_a_line(error)
-        )
-        return [], np.zeros(0, np.int64)
-    steps = []
-    for stage_report, file in [*_files_before(run, report, artefact), (report, artefact)]:
-        path = run.folder / file.path
-        try:
-            logits = np.load(ArtefactFolder.around(path).logits(path.stem))
-        except (OSError, ValueError) as error:
-            _log.debug("A rung of the ladder is left out: %s", in_a_line(error))
-            continue
-        if logits.shape == network.shape:
-            label = f"{stage_report.name}: {file.label}"
-            steps.append(Step(f"{stage_report.key}/{file.id}", label, file.precision, _ONNX_RUNTIME, logits))
-    from_given_file = steps[0].precision == "given" if steps else False
-    first = (
-        Step("given", "The given ONNX file", "given", _ONNX_RUNTIME, network)
-        if from_given_file or not _has_network(run, report)
-        else Step("pytorch", "PyTorch network", "float32", "PyTorch", network)
-    )
-    return [first, *steps], labels
-
-
-def _files_before(
-    run: RunFolder, report: StageReport, artefact: Artefact
-) -> list[tuple[StageReport, Artefact]]:
-    """The files that `artefact` was made from, the float export first."""
-    if run.stage_folder(report.key).network is not None:
-        float32 = next((file for file in report.artefacts if file.id == "float32"), None)
-        return [(report, float32)] if float32 is not None and float32.id != artefact.id else []
-    pipeline = run.pipeline
-    parent = pipeline.parent(pipeline.stage(report.id))
-    if parent not in pipeline.stage_ids:
-        return []
-    parent_report = run.report(stage_key(pipeline, parent, report.seed))
-    if parent_report is None or parent_report.main is None:
-        return []
-    return [*_files_before(run, parent_report, parent_report.main), (parent_report, parent_report.main)]
-
-
-def _has_network(run: RunFolder, report: StageReport) -> bool:
-    """Whether the stage's chain begins with a network and not with a person's ONNX file."""
-    pipeline = run.pipeline
-    return not isinstance(pipeline.root(pipeline.stage(report.id)).source, FileSource)
-
-
-@contextmanager
-def _folder_beside(target: Path, kind: Format) -> Iterator[Path]:
-    """An empty folder beside `target` to write in; gone at the end.
-
-    Raises:
-        EspalierError: when `target` is a folder that must not be replaced.
-    """
-    replaced = not kind.suffix and (is_checkpoint(target) or not any(target.glob("*")))
-    if target.is_dir() and not replaced:
-        raise EspalierError(f"{target} is a folder that holds other things.", "Choose another name.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(target.parent)
-    folder = part_beside(target)
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _placed(part: Path, folder: Path) -> Path:
-    """Move a finished file or folder to where it stays, over an older one."""
-    place = folder / part.name
-    put_in_place(part, place)
-    return place
-
-
-def _size_in_bytes(path: Path) -> int:
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return path.stat().st_size
