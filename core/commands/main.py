@@ -14,7 +14,7 @@ import core
 from core.commands import offers, profile, results, run_list, runs
 from core.commands.terminal import say
 from core.common.errors import EspalierError, Stopped
-from core.common.logs import start_logging
+from core.common.logs import LOG_NAME, start_logging
 from core.deploy.formats.catalogue import FORMATS
 from core.profiling.runtimes import DEFAULT, RUNTIMES
 from core.runs.home import Home
@@ -39,6 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (the interpreter flushes it at exit)
+        return 1
+    except Exception as error:
+        _log.error("The command ended by what nobody foresaw.", exc_info=error)
+        say(
+            f"Error: Espalier made a mistake that nobody foresaw ({type(error).__name__}). Please report it with the "
+            f"end of {Home.default().logs / LOG_NAME}, which says where."
+        )
         return 1
 
 

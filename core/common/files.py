@@ -15,6 +15,7 @@ import core
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
 from core.common.parts import part_beside
+from core.common.regular_files import open_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -204,7 +205,7 @@ def save_array(target: Path, array: "np.ndarray") -> None:
 def sha256_of(path: Path) -> str:
     """The file's SHA-256 in hexadecimal."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()

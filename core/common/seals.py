@@ -16,6 +16,7 @@ from typing import Any
 
 from core.common.errors import EspalierError
 from core.common.files import sha256_of, write_atomically
+from core.common.paths import is_inner
 
 _log = logging.getLogger(__name__)
 
@@ -123,6 +124,8 @@ def check_folder(folder: Path) -> bool:
     if manifest is None:
         return False
     for name, expected in manifest[_FILES].items():
+        if not is_inner(name):
+            raise DamagedError(folder / MANIFEST, "it names files outside its folder")
         _check(folder / name, expected)
     return True
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.common.files import write_atomically
 from core.common.logs import in_a_line
+from core.common.paths import inside
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.artefacts import VerifiedArtefact
 from core.records.reports import Verification
@@ -50,7 +51,7 @@ class ArtefactRecord:
         names = {entry.name for entry in fields(VerifiedArtefact)}
         artefacts = []
         for one in plain["made"]:
-            one |= {name: folder.path / one[name] for name in _PATHS} | {
+            one |= {name: inside(folder.path, one[name]) for name in _PATHS} | {
                 "verification": Verification.model_validate(one["verification"])
             }
             artefacts.append(

@@ -21,6 +21,7 @@ from core.machine.processes import RUN_FLAG, environment, exit_in_words, kill_tr
 from core.records.events import Event, RunDone, RunPaused, event_from
 from core.runs.event_log import EventTail
 from core.runs.home import Home
+from core.runs.own_files import check_own_files
 from core.runs.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -175,8 +176,9 @@ def start_run(run: RunFolder, home: Home, options: Options, stay: bool, after: i
         after: number of the last event that is known already.
 
     Raises:
-        EspalierError: when no process can be started.
+        EspalierError: when no process can be started, or the folder holds links that lead elsewhere.
     """
+    check_own_files(run.folder)
     request = {
         "folder": str(run.folder.resolve()), "home": str(home.folder.resolve()), "options": asdict(options), "stay": stay,
     }  # fmt: skip

@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.common.paths import InnerName, InnerPath
+
 
 class Metric(BaseModel):
     """One measured number.
@@ -57,10 +59,10 @@ class Verification(BaseModel):
 class Artefact(BaseModel):
     """A file that can be deployed, and everything measured on that very file."""
 
-    id: str
+    id: InnerName
     label: str
-    precision: str
-    path: str
+    precision: InnerName
+    path: InnerPath
     sha256: str
     bytes: int
     verification: Verification | None = None
@@ -143,15 +145,15 @@ class StageReport(BaseModel):
         why: the reasons for these figures (`core.analysis.why`); None where none were looked for.
     """
 
-    key: str
-    id: str
-    source: str
+    key: InnerName
+    id: InnerName
+    source: InnerName
     seed: int
     name: str
     kind: str
     cached: bool = False
     seconds: float = 0.0
-    headline: str = ""
+    headline: InnerName = ""
     artefacts: list[Artefact] = Field(default_factory=list)
     pytorch: dict[str, Metric] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)

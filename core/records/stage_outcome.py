@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.common.files import write_atomically
+from core.common.paths import InnerName
 
 
 class OwnFile(BaseModel):
@@ -18,7 +19,7 @@ class OwnFile(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    precision: str
+    precision: InnerName
     label: str
 
 

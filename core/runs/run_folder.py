@@ -35,6 +35,7 @@ from core.records.reports import StageReport
 from core.records.run_info import FORMAT, RunInfo, changed
 from core.runs.event_log import EventLog
 from core.runs.home import Home
+from core.runs.own_files import check_own_files
 from core.runs.stage_folder import StageFolder
 
 INFO_FILE = "run.json"
@@ -90,8 +91,9 @@ class RunFolder:
         """An existing run.
 
         Raises:
-            EspalierError: when it is none, or was written by a newer version.
+            EspalierError: when it is none, was written by a newer version, or holds links that lead elsewhere.
         """
+        check_own_files(folder)
         run = cls(folder)
         received = run._read_info().get("format")
         if received != FORMAT:
@@ -177,6 +179,7 @@ class RunFolder:
             EspalierError: when another process holds it.
         """
         try:
+            self._remove_linked_lock()
             self._lock.acquire(timeout=wait)
         except Timeout as error:
             raise EspalierError(
@@ -194,11 +197,19 @@ class RunFolder:
             self.close()
             self._lock.release()
 
+    def _remove_linked_lock(self) -> None:
+        """Locking would empty what a link in the lock's place leads to."""
+        lock = Path(self._lock.lock_file)
+        if lock.is_symlink():
+            lock.unlink()
+
     @property
     def active(self) -> bool:
         """Whether a process works in the folder now: it holds the lock until it ends."""
         path = Path(self._lock.lock_file)
-        if not path.is_file():  # a check must not write into a folder that may belong to another person
+        if (
+            path.is_symlink() or not path.is_file()
+        ):  # a check must not write into a folder that may belong to another person
             return False
         probe = FileLock(path)
         try:

@@ -7,6 +7,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.common.errors import EspalierError
 from core.common.files import write_atomically
 from core.deploy.artefact_folder import ArtefactFolder
 from core.models.checkpoint_files import CHECKPOINT, is_checkpoint
@@ -75,9 +76,22 @@ class StageFolder:
 
     @property
     def report(self) -> StageReport | None:
-        """The report, once the stage is evaluated."""
+        """The report, once the stage is evaluated.
+
+        Raises:
+            EspalierError: when the file is no report, or names files outside the run.
+        """
         file = self.report_file
-        return StageReport.model_validate_json(file.read_bytes()) if file.is_file() else None
+        if not file.is_file():
+            return None
+        try:
+            return StageReport.model_validate_json(file.read_bytes())
+        except ValueError as error:
+            raise EspalierError(
+                f"Expected a stage's report in {file}, received something else.",
+                "Go on with its run (espalier run RUN --resume), which writes it again, or delete the file.",
+                str(error),
+            ) from error
 
     def write_report(self, report: StageReport) -> None:
         """Write the report whole or not at all."""

@@ -46,7 +46,7 @@ def _delete(home: Home, line: RunLine) -> Deleted:
     now = time.time()
     if line.elsewhere:
         return Deleted(line.folder, line.name, now, remove_entry(home, line.folder))
-    run = RunFolder.open(line.folder)
+    run = RunFolder(line.folder)  # also one with links in it: neither renaming nor removing follows them
     with run.locked():
         run.update_info(deleted=now)
     target = home.folder / "trash" / line.folder.name
