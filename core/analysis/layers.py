@@ -5,16 +5,15 @@ built. Layers are modules with a weight of at least two dimensions; norms and ot
 parameters, but are no rows: their width follows the layer before.
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from core.common.errors import EspalierError
-from core.models.checkpoint_files import ARCHITECTURE, WEIGHTS
+from core.models.checkpoint_files import WEIGHTS
 
 Shape = tuple[int, ...]
 Kind = Literal["same", "narrower", "wider", "changed", "factorised", "dropped", "added"]
@@ -107,22 +106,6 @@ class Difference:
         parts = [f"{counts[kind]} {WORDS[kind].lower()}" for kind in WORDS if counts.get(kind)]
         left = 100.0 * self.params_after / self.params_before if self.params_before else 100.0
         return f"{left:.1f} % of the parameters are left. Layers: {', '.join(parts) or 'none'}."
-
-
-def read_architecture(checkpoint: Path) -> dict[str, Any]:
-    """The description in a checkpoint folder: network, classes, preprocess, diff, constraints, facts.
-
-    Raises:
-        EspalierError: when there is none that can be read.
-    """
-    try:
-        return dict(json.loads((checkpoint / ARCHITECTURE).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise EspalierError(
-            f"Expected a checkpoint in {checkpoint}, found none that can be read.",
-            "Run its stage again; finished stages come from the cache.",
-            repr(error),
-        ) from error
 
 
 def read_shapes(checkpoint: Path) -> dict[str, Shape]:

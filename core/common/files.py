@@ -146,7 +146,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _blocks(file: Path) -> Iterator[bytes]:
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             while block := opened.read(_BLOCK):
                 yield block
     except OSError as error:

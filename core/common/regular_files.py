@@ -36,6 +36,16 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     return os.fdopen(number, "rb")
 
 
+def regular(path: Path) -> Path:
+    """The path of a regular file, for libraries that open it themselves.
+
+    Raises:
+        OSError: as `open_regular`.
+    """
+    open_regular(path).close()
+    return path
+
+
 def read_bounded(path: str | os.PathLike[str], most: int) -> bytes:
     """A regular file's content.
 

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from core.common.stand_ins import stand_in
 from core.data.source import Plan
 
 # Pillow warns on standard error about what becomes a problem with a path and a reason here: very
@@ -21,6 +22,7 @@ FORMATS: tuple[str, ...] = (
     "JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "AVIF", "TIFF", "PPM", "JPEG2000", "TGA",
 )  # fmt: skip
 """What is opened, whatever a file is called: formats of pixels. Pillow would hand PostScript to an interpreter."""
+_LOOKED_AT = 256  # bytes
 _GREY_MODES = {"1", "L", "LA", "La"}
 _16_BIT_FORMATS = {"PNG", "PPM"}
 """Of these, Pillow opens 16-bit grey as 32-bit integers, in 0…65535."""
@@ -108,8 +110,11 @@ def _open(file: BinaryIO, target_size: tuple[int, int] | None) -> tuple[Image.Im
 
     JPEG files are decoded near the target size (fast).
     """
-    if not file.read(1):
+    start = file.read(_LOOKED_AT)
+    if not start:
         raise Undecodable("empty: the file has 0 bytes")
+    if words := stand_in(start)[0]:
+        raise Undecodable(f"{words}, not an image")
     file.seek(0)
     try:
         picture = open_image(file)

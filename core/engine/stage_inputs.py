@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.common.files import copy_file, copy_folder, folder_beside
+from core.common.files import copy_file, folder_beside
 from core.common.paths import existing, resolved
+from core.common.stand_ins import refuse_stand_in
 from core.data.access import DataAccess
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess
 from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path
 from core.document.stage_keys import stage_key
 from core.machine.child import Child
-from core.models.checkpoint_files import checkpoint_at
+from core.models.checkpoint_files import checkpoint_at, files_of
 from core.records.events import Listener
 from core.runs.cache import CacheUser, Measurements, Store
 from core.runs.home import Home
@@ -68,6 +69,19 @@ class RunContext:
     def measurements(self) -> Measurements:
         """What was measured on this machine."""
         return Measurements(self.home.cache / "measurements", self.caches)
+
+
+LARGEST_INPUT = 20_000_000_000
+"""Bytes of a file that is copied into a run; the largest published image classifiers have half of it."""
+
+
+def _check_size(file: Path) -> None:
+    size = file.stat().st_size
+    if size > LARGEST_INPUT:
+        raise EspalierError(
+            f"Expected weights or a model of at most {LARGEST_INPUT / 1e9:g} GB, {file} has {size / 1e9:.3g} GB.",
+            "Pick the file again.",
+        )
 
 
 class StageInputs:
@@ -122,10 +136,10 @@ class StageInputs:
         return Translated(checkpoint.model, preprocess, checkpoint.preprocess, order)
 
     def pin(self, path: Path) -> Path:
-        """A copy in `inputs/` of a file or folder from outside, named by where it lies.
+        """A copy in `inputs/` of a file or a checkpoint's folder from outside, named by where it lies.
 
         Raises:
-            EspalierError: when there is nothing at the path.
+            EspalierError: when there is nothing at the path, or something else.
         """
         original = resolved(path, self.run.base)
         name = hashlib.sha256(str(original).encode()).hexdigest()[:12]
@@ -134,9 +148,13 @@ class StageInputs:
         existing(path, self.run.base)
         copy = self.run.folder / "inputs" / f"{name}-{original.name}"
         if original.is_dir():
+            files = files_of(original)  # before anything is copied: it may be any folder
             with folder_beside(copy) as part:
-                copy_folder(original, part)
+                for file in files:
+                    copy_file(file, part / file.name)
         else:
+            refuse_stand_in(original, "a file to start from")
+            _check_size(original)
             copy_file(original, copy)
         return copy
 

@@ -13,6 +13,7 @@ takes nothing but numbers, text, switches and sequences of these.
 """
 
 import importlib
+import math
 from typing import Any
 
 import numpy as np
@@ -70,13 +71,18 @@ def difference(reference: nn.Module, model: nn.Module) -> dict[str, Any]:
     return changes
 
 
-def apply_difference(model: nn.Module, diff: dict[str, Any]) -> None:
+def apply_difference(model: nn.Module, diff: dict[str, Any], most: int = 1 << 40) -> None:
     """Make of a factory's network the one that `diff` describes; changed tensors are left unset.
+
+    Args:
+        most: numbers that its new tensors may have together: as many as the weights file can hold.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError, RuntimeError: when the difference is not
             one that `difference` writes for such a network.
     """
+    if (wanted := _numbers_in(diff)) > most:
+        raise ValueError(f"tensors of {wanted} numbers, and the weights file holds at most {most}")
     for path, entry in diff.items():
         if "type" in entry:
             _place(model, path, _make(entry))
@@ -185,6 +191,19 @@ def _class_of(kind: str) -> type[nn.Module]:
 
 
 # Making
+
+
+def _numbers_in(diff: dict[str, Any]) -> int:
+    """How many numbers the new tensors of a difference have, found without taking memory for them."""
+    count = 0
+    with torch.device("meta"):
+        for entry in diff.values():
+            for shape in entry.get("tensors", {}).values():
+                count += math.prod(abs(side) for side in shape) if shape is not None else 0
+            if "type" in entry:
+                made = _make(entry)
+                count += sum(tensor.numel() for tensor in (*made.parameters(), *made.buffers()))
+    return count
 
 
 def _make(spec: dict[str, Any]) -> nn.Module:

@@ -9,30 +9,33 @@ person's own network holds code, which runs only while that person trusts it (`c
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import core
 from core.common.errors import EspalierError
 from core.common.files import folder_beside
+from core.common.regular_files import regular
+from core.common.validation_messages import in_words
 from core.data.preprocess import Preprocess
 from core.machine.torch_rng import isolated_rng
 from core.machine.trusted_files import TrustList
 from core.models.architecture import apply_difference, difference
 from core.models.backbone import OWN
 from core.models.catalogue import backbone
-from core.models.checkpoint_files import ARCHITECTURE, WEIGHTS
+from core.models.checkpoint_files import ARCHITECTURE, FORMAT, WEIGHTS, read_architecture
 from core.models.classifier import ImageClassifier
 from core.models.python_source import keep_copy, open_copy
 from core.models.settings import BackboneSettings
 
-FORMAT = 1
 _PROBE_SEED = 20_261_121
 _PROBE_TOLERANCE = 1e-3  # of the largest logit: other machines and thread counts round differently
 
@@ -90,14 +93,15 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         EspalierError: when the folder is no checkpoint, was written by a newer version, was
             changed, gives other logits than when it was saved, or holds code that is not trusted.
     """
-    architecture = _read_architecture(folder)
-    network = BackboneSettings.model_validate(architecture["network"])
+    architecture = read_architecture(folder)
+    network = _network(architecture, folder)
     if network.backbone.startswith(OWN):
         open_copy(network.backbone, folder, TrustList.default())
     preprocess = Preprocess.from_dict(architecture["preprocess"])
     model = _reference(network, len(architecture["classes"]), preprocess.size)
     try:
-        apply_difference(model, architecture["diff"])
+        most = regular(folder / WEIGHTS).stat().st_size
+        apply_difference(model, architecture["diff"], most)
         model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
     except Exception as error:
         raise EspalierError(
@@ -115,7 +119,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
 
 def content_hash(folder: Path) -> str:
     """SHA-256 of what a checkpoint is: its weights file and its architecture (not its versions)."""
-    architecture = _read_architecture(folder)
+    architecture = read_architecture(folder)
     content = {name: architecture[name] for name in ("network", "classes", "preprocess", "diff")}
     if architecture.get("constraints"):
         content["constraints"] = architecture["constraints"]
@@ -126,12 +130,12 @@ def content_hash(folder: Path) -> str:
 
 def network_of(folder: Path) -> BackboneSettings:
     """The settings that a checkpoint's network was made from; reads no weights."""
-    return BackboneSettings.model_validate(_read_architecture(folder)["network"])
+    return _network(read_architecture(folder), folder)
 
 
 def preprocess_of(folder: Path) -> Preprocess:
     """How images are prepared for a checkpoint's network; reads no weights."""
-    return Preprocess.from_dict(_read_architecture(folder)["preprocess"])
+    return Preprocess.from_dict(read_architecture(folder)["preprocess"])
 
 
 @torch.no_grad()
@@ -142,31 +146,25 @@ def probe(model: nn.Module, size: int) -> Tensor:
     return model(images.to(device)).float().cpu()
 
 
+def _network(architecture: Mapping[str, Any], folder: Path) -> BackboneSettings:
+    try:
+        return BackboneSettings.model_validate(architecture["network"])
+    except ValidationError as error:
+        first = in_words(error)[0]
+        raise EspalierError(
+            f"{folder / ARCHITECTURE} was changed since it was written: network.{'.'.join(map(str, first.place))}: "
+            f"{first.message}",
+            "Put the former file back, or run its stage again.",
+        ) from error
+
+
 def _reference(network: BackboneSettings, classes: int, size: int) -> ImageClassifier:
     with isolated_rng():
         return backbone(network.backbone).build(network, classes, size)
 
 
-def _read_architecture(folder: Path) -> dict[str, Any]:
-    try:
-        architecture = json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8"))
-        format_number = architecture["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EspalierError(
-            f"Expected a checkpoint (architecture.json and weights.safetensors) in {folder}, found none that can be read.",
-            "Pick a stage's checkpoint folder.",
-            repr(error),
-        ) from error
-    if format_number != FORMAT:
-        raise EspalierError(
-            f"The checkpoint in {folder} has format {format_number}; this version of Espalier reads format {FORMAT}.",
-            "Open it with the version that wrote it, or a newer one.",
-        )
-    return dict(architecture)
-
-
 def _check_probe(folder: Path, now: Tensor, then: Tensor) -> None:
-    allowed = _PROBE_TOLERANCE * max(1.0, float(then.abs().max()))
+    allowed = _PROBE_TOLERANCE * max(1.0, float(now.abs().max()))  # not of `then`, which the file says
     apart = float((now - then).abs().max()) if now.shape == then.shape else float("inf")
     if not apart <= allowed:
         raise EspalierError(

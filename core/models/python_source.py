@@ -23,13 +23,14 @@ from core.common import yaml
 from core.common.errors import EspalierError
 from core.common.params import Params, param
 from core.common.paths import resolved
+from core.common.regular_files import in_words, read_bounded
 from core.data.preprocess import HALF, IMAGENET, Normalisation
 from core.machine.trusted_files import TrustList
 from core.models.backbone import OWN, Backbone
+from core.models.checkpoint_files import CALL, CODE
 from core.models.settings import BackboneSettings
 
-_CODE, _CALL = "network.py", "network.json"
-
+_LARGEST = 16_000_000  # bytes of a Python file
 _IMAGE_SIZE = 224  # px, where nothing says how large the images are
 
 
@@ -247,8 +248,8 @@ def call_factory(name: str, classes: int) -> Any:
 def keep_copy(name: str, folder: Path) -> None:
     """Write the file and the call of an opened network into a checkpoint's folder."""
     network = _opened[name][0]
-    (folder / _CODE).write_bytes(network.code)
-    (folder / _CALL).write_text(json.dumps(network.call(), indent=1), encoding="utf-8")
+    (folder / CODE).write_bytes(network.code)
+    (folder / CALL).write_text(json.dumps(network.call(), indent=1), encoding="utf-8")
 
 
 def open_copy(name: str, folder: Path, trusted: TrustList) -> None:
@@ -257,21 +258,21 @@ def open_copy(name: str, folder: Path, trusted: TrustList) -> None:
     Raises:
         EspalierError: when the copy was changed, or is not trusted.
     """
-    code = _read(folder / _CODE)
+    code = _read(folder / CODE)
     try:
-        call = json.loads((folder / _CALL).read_text(encoding="utf-8"))
+        call = json.loads(read_bounded(folder / CALL, _LARGEST))
         network = PythonNetwork(code, **{**call, "blocks": tuple(call["blocks"])})
         same = network.name == name
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EspalierError(
-            f"Expected {_CALL} in {folder}, found none that can be read.", "", repr(error)
+            f"Expected {CALL} in {folder}, found none that can be read.", "", repr(error)
         ) from error
     if not same:
         raise EspalierError(
             f"The network's code in {folder} was changed after the checkpoint was written.",
             "Run its stage again.",
         )
-    _open(network, folder / _CODE, trusted)
+    _open(network, folder / CODE, trusted)
 
 
 def _open(network: PythonNetwork, path: Path, trusted: TrustList) -> str:
@@ -283,12 +284,11 @@ def _open(network: PythonNetwork, path: Path, trusted: TrustList) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bounded(path, _LARGEST)
     except OSError as error:
         raise EspalierError(
-            f"Expected a Python file at {path}, found none that can be read.",
+            f"Expected a Python file at {path}, found none that can be read: {in_words(error)}.",
             "Pick the file again.",
-            repr(error),
         ) from error
 
 

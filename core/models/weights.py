@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from core.common.errors import EspalierError
+from core.common.regular_files import open_regular
+from core.common.stand_ins import refuse_stand_in
 from core.machine.site_policy import site_policy
 from core.models.backbone import Backbone
 from core.models.catalogue import own_name
@@ -26,13 +28,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise EspalierError(f"Expected a weights file, found none at {path}.", "Pick the file again.")
+    refuse_stand_in(path, "a weights file")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             content = load_file(path)
         else:
+            _check_form(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except EspalierError:
+        raise
     except pickle.UnpicklingError as error:
         raise EspalierError(
             f"{path.name} holds more than weights, and opening it could run code, so it was not opened.",
@@ -41,7 +47,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         ) from error
     except Exception as error:
         raise EspalierError(
-            f"{path.name} cannot be read as a weights file.", "Pick another file.", repr(error)
+            f"{path.name} cannot be read as a weights file: it is cut off, damaged, or of another kind than its ending says.",
+            "Copy or download it again, or pick another file.",
+            repr(error),
         ) from error
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -56,6 +64,20 @@ def read_state(path: Path) -> dict[str, Tensor]:
             "Save the model's state_dict() and pick that file.",
         )
     return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+_FORMS = (b"PK\x03\x04", b"\x80", b"\x8a\x0a")
+"""How torch files begin: a zip archive since 1.6, before that a pickle; very old ones with its magic number."""
+
+
+def _check_form(path: Path) -> None:
+    with open_regular(path) as file:
+        start = file.read(8)
+    if not start.startswith(_FORMS):
+        raise EspalierError(
+            f"Expected a weights file, but {path.name} is none: it begins with neither of the forms that torch writes.",
+            "Pick the file that torch.save or safetensors wrote.",
+        )
 
 
 def own_names(state: dict[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:

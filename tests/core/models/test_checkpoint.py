@@ -12,6 +12,7 @@ from core.data.preprocess import Preprocess
 from core.models.architecture import difference
 from core.models.catalogue import BACKBONES
 from core.models.checkpoint import Checkpoint, content_hash, load_checkpoint, save_checkpoint
+from core.models.checkpoint_files import files_of
 from core.models.cifar_resnet import PadShortcut
 from core.models.settings import BackboneSettings
 from core.models.torchvision_shim import import_torchvision
@@ -221,3 +222,56 @@ def test_the_padding_shortcut_as_a_convolution_is_exact(inputs, outputs, size):
     shortcut = PadShortcut(inputs, outputs)
     images = torch.randn(2, inputs, size, size, generator=torch.Generator().manual_seed(2))
     assert torch.equal(shortcut.as_convolution()(images), shortcut(images))
+
+
+BY_HAND = {
+    "an endless probe": ("probe", [[float("inf")] * 7] * 2),
+    "a probe that is no number": ("probe", [[float("nan")] * 7] * 2),
+    "a huge probe": ("probe", [[1e30] * 7] * 2),
+    "no probe": ("probe", []),
+    "a mean that is no number": ("preprocess", {**Preprocess(32).as_dict(), "mean": [float("nan")] * 3}),
+    "a deviation of nothing": ("preprocess", {**Preprocess(32).as_dict(), "std": [0.0, 1.0, 1.0]}),
+    "a huge side": ("preprocess", {**Preprocess(32).as_dict(), "size": 10**9}),
+    "a mean too few": ("preprocess", {**Preprocess(32).as_dict(), "mean": [0.0]}),
+    "an unknown setting": ("network", {"backbone": "resnet20", "run": "rm"}),
+    "an unknown backbone": ("network", {"backbone": "../../x"}),
+    "no classes": ("classes", []),
+    "classes that are numbers": ("classes", [1] * 7),
+    "a layer larger than any memory": ("diff", {"head": {"type": "Linear", "arguments": {"in_features": 10**7, "out_features": 10**7, "bias": False}}}),
+    "a tensor larger than any memory": ("diff", {"head": {"tensors": {"weight": [10**7, 10**7]}}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BY_HAND)
+def test_an_architecture_edited_by_hand_is_refused_in_a_sentence(tmp_path, case):
+    """Also where the manifest, which would tell any change, is gone."""
+    saved_checkpoint(tmp_path / "c")
+    (tmp_path / "c" / "manifest.json").unlink(missing_ok=True)
+    file = tmp_path / "c" / "architecture.json"
+    name, value = BY_HAND[case]
+    file.write_text(json.dumps({**json.loads(file.read_text()), name: value}))
+    with pytest.raises(EspalierError) as caught:
+        load_checkpoint(tmp_path / "c")
+    assert str(tmp_path) in caught.value.message or "Expected" in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"format": 1' + "9" * 5000 + "}", '"\\ud800"', "\x00"])
+def test_an_architecture_that_json_chokes_on_is_no_checkpoint(tmp_path, text):
+    (tmp_path / "architecture.json").write_text(text)
+    with pytest.raises(EspalierError, match=r"^Expected a checkpoint"):
+        load_checkpoint(tmp_path)
+
+
+def test_only_the_files_of_a_checkpoint_are_its_files(tmp_path):
+    saved_checkpoint(tmp_path / "c")
+    (tmp_path / "c" / "film.mp4").write_bytes(bytes(100))
+    (tmp_path / "c" / ".ssh").mkdir()
+    names = {file.name for file in files_of(tmp_path / "c")}
+    assert (
+        {"architecture.json", "weights.safetensors"}
+        <= names
+        <= {"architecture.json", "weights.safetensors", "manifest.json"}
+    )
+    (tmp_path / "docs").mkdir()
+    with pytest.raises(EspalierError, match=r"^Expected a checkpoint"):
+        files_of(tmp_path / "docs")

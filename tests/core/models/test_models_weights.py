@@ -116,7 +116,9 @@ def test_a_file_with_code_is_refused_and_the_code_not_run(tmp_path):
 
 def test_files_that_are_no_weights_are_refused(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"no weights")
-    with pytest.raises(EspalierError, match=r"^w\.safetensors cannot be read as a weights file\."):
+    with pytest.raises(
+        EspalierError, match=r"^w\.safetensors cannot be read as a weights file: it is cut off, damaged"
+    ):
         read_state(tmp_path / "w.safetensors")
     torch.save([1, 2], tmp_path / "w.pt")
     with pytest.raises(EspalierError, match=r"Expected a state dict .* in w\.pt, received list\."):
@@ -154,3 +156,23 @@ def test_imagenet_weights_that_are_not_here_say_how_to_get_them(tmp_path, monkey
         network(backbone="resnet50", weights="imagenet")
     assert caught.value.message == "The ImageNet weights of ResNet-50 are not on this machine."
     assert caught.value.advice.startswith("Run 'espalier weights resnet50' to download them")
+
+
+STAND_INS = {
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 45678901\n",
+    "a git-annex pointer": b"/annex/objects/SHA256E-s45678901--4d7a.pth\n",
+    "a web page": b"\n<!DOCTYPE html>\n<html><title>Sign in</title></html>",
+    "an XML document": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+    "empty": b"",
+    "none": b"just some words",
+}
+
+
+@pytest.mark.parametrize("kind", STAND_INS)
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_what_stands_in_for_a_weights_file_is_called_what_it_is(kind, name, tmp_path):
+    if (kind, name) == ("none", "w.safetensors"):
+        return  # said by the test above
+    (tmp_path / name).write_bytes(STAND_INS[kind])
+    with pytest.raises(EspalierError, match=rf"^Expected a weights file, but {name} is {kind}"):
+        read_state(tmp_path / name)
