@@ -1,12 +1,12 @@
 """A table of two settings as text, CSV and a picture: rows of the first, columns of the second."""
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 from core.common import text_tables as tables
+from core.common.shown_text import SafeCsv
 
 _CELL_WIDTH, _CELL_HEIGHT, _LEFT, _TOP = 56, 30, 120, 64
 _LOW, _HIGH = (247, 244, 233), (31, 95, 74)  # parchment to the dark green of the icon
@@ -39,7 +39,7 @@ class HeatMap:
     def as_csv(self) -> str:
         """One line per cell: both values and the figure."""
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
+        writer = SafeCsv(text)
         writer.writerow([self.row_name, self.column_name, self.title])
         for name, row in zip(self.rows, self.cells, strict=True):
             for column, value in zip(self.columns, row, strict=True):

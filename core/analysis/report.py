@@ -7,6 +7,7 @@ from typing import Any
 from core.analysis.heat_map import HeatMap
 from core.analysis.rows import Row
 from core.analysis.table import as_markdown
+from core.common.shown_text import plain_markdown
 from core.records.metrics import METRICS, TABLE_COLUMNS
 from core.records.reports import Metric, StageReport
 
@@ -67,7 +68,7 @@ def run_report(
         "## Machine",
         "\n".join(f"- {label}: {_plain(value)}" for label, value in {**machine, "device": device}.items()),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return plain_markdown("\n\n".join(part for part in parts if part) + "\n")
 
 
 def _stage(report: StageReport) -> str:

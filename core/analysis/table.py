@@ -3,7 +3,6 @@
 The terminal, the reports, CSV and the window all show these rows; nobody else makes them.
 """
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from core.analysis.rows import Origin, Row, file_id, row_id
 from core.analysis.seeds import means
 from core.analysis.wording import format_change, format_metric, heading
 from core.common import text_tables as tables
+from core.common.shown_text import SafeCsv
 from core.records.metrics import METRICS, TABLE_COLUMNS, MetricKind
 from core.records.reports import Metric, StageReport
 from core.stages.catalogue import remark_on
@@ -179,7 +179,7 @@ _CSV = (
 def as_csv(rows: Sequence[Row]) -> str:
     """Every metric of every row, full precision, with interval and provenance, one metric per line."""
     text = io.StringIO()
-    writer = csv.writer(text)
+    writer = SafeCsv(text, lineterminator="\r\n")
     writer.writerow(_CSV)
     for row in rows:
         stage, seed = (row.report.id, row.report.seed) if row.report else (row.label, "")

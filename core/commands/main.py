@@ -10,11 +10,14 @@ import os
 import sys
 from pathlib import Path
 
+from pydantic import ValidationError
+
 import core
-from core.commands import offers, profile, results, run_list, runs
-from core.commands.terminal import say
+from core.commands import arguments, offers, profile, results, run_list, runs
+from core.commands.terminal import say, say_details
 from core.common.errors import EspalierError, Stopped
 from core.common.logs import LOG_NAME, start_logging
+from core.common.validation_messages import in_words
 from core.deploy.formats.catalogue import FORMATS
 from core.profiling.runtimes import DEFAULT, RUNTIMES
 from core.runs.home import Home
@@ -23,15 +26,15 @@ _log = logging.getLogger("core.commands.main")  # also where it is run as a prog
 _VERBOSE = "tell everything that is noted down, on stderr and in the log file"
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(words: list[str] | None = None) -> int:
     """Entry point of `espalier`."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(sys.argv[1:] if words is None else words)
     start_logging("command", Home.default().logs, verbose=options.verbose)
     try:
         return int(options.do(options))
     except EspalierError as error:
         say(f"Error: {error}")
+        say_details(error.details)
         _log.warning("The command ended by an error: %s", error, exc_info=error)
         return 2
     except (KeyboardInterrupt, Stopped):
@@ -40,6 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (the interpreter flushes it at exit)
         return 1
+    except ValidationError as error:
+        say("\n".join(f"Error: {problem}" for problem in in_words(error)))
+        return 2
+    except OSError as error:
+        say(f"Error: {error.filename or 'A file'} cannot be used: {error.strerror or error}.")
+        _log.warning("The command ended by an error.", exc_info=error)
+        return 2
     except Exception as error:
         _log.error("The command ended by what nobody foresaw.", exc_info=error)
         say(
@@ -121,10 +131,20 @@ def _parser() -> argparse.ArgumentParser:
         "--data", required=True, help="data set: one of the sources, or a folder or zip of images"
     )
     verify.add_argument("--path", default="", help="folder or file of the data set, where it needs one")
-    verify.add_argument("--size", type=int, help="image size, for files that do not say theirs")
-    verify.add_argument("--mean", type=float, nargs="+", help="mean per channel (or one for all), likewise")
     verify.add_argument(
-        "--std", type=float, nargs="+", help="standard deviation per channel (or one for all), likewise"
+        "--size", type=arguments.whole(1, 4096), help="image size, for files that do not say theirs"
+    )
+    verify.add_argument(
+        "--mean",
+        type=arguments.number(-1000, 1000),
+        nargs="+",
+        help="mean per channel (or one for all), likewise",
+    )
+    verify.add_argument(
+        "--std",
+        type=arguments.number(1e-6, 1000),
+        nargs="+",
+        help="standard deviation per channel (or one for all), likewise",
     )
     verify.set_defaults(do=results.verify)
 
@@ -134,16 +154,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     measure.add_argument("model", help="ONNX file, checkpoint folder, or a run's stage as RUN:STAGE")
     measure.add_argument("--runtime", nargs="+", default=["onnxruntime"], metavar="NAME", help=_runtimes())
-    measure.add_argument("--threads", type=int, nargs="+", default=[], help="numbers of threads")
-    measure.add_argument("--batch", type=int, nargs="+", default=[], help="batch sizes")
+    measure.add_argument(
+        "--threads",
+        type=arguments.whole(1, arguments.MOST_THREADS),
+        nargs="+",
+        default=[],
+        help="numbers of threads",
+    )
+    measure.add_argument("--batch", type=arguments.whole(1, 4096), nargs="+", default=[], help="batch sizes")
     measure.add_argument("--against", metavar="MODEL", help="another model, measured in turns with this one")
-    measure.add_argument("--size", type=int, help="pixels a side, for models that take any size (224)")
+    measure.add_argument(
+        "--size", type=arguments.whole(1, 4096), help="pixels a side, for models that take any size (224)"
+    )
     measure.add_argument("--per-layer", action="store_true", help="time every layer in ONNX Runtime")
     measure.add_argument(
         "--grid", action="store_true", help="throughput over batch sizes and threads, with the sweet spot"
     )
     measure.add_argument(
-        "--core-watts", type=float, help="power of one busy core, where nothing measures energy"
+        "--core-watts",
+        type=arguments.number(0.001, 1000),
+        help="power of one busy core, where nothing measures energy",
     )
     measure.add_argument("--json", action="store_true", help="print everything as one JSON object")
     measure.set_defaults(do=profile.profile)
@@ -190,9 +220,11 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
         choices=tuple(FORMATS),
         help="what to write; without it the end of the file's name decides",
     )
-    parser.add_argument("--opset", type=int, help="ONNX operator set; without it the file's own")
     parser.add_argument(
-        "--batch", type=_batch, default="dynamic", help="images in a call: dynamic, or a number"
+        "--opset", type=arguments.whole(1, 100), help="ONNX operator set; without it the file's own"
+    )
+    parser.add_argument(
+        "--batch", type=arguments.batch, default="dynamic", help="images in a call: dynamic, or a number"
     )
     parser.add_argument(
         "--with-preprocessing",
@@ -203,7 +235,9 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
         "--describe", action="store_true", help="write the pipeline's hash, run and stage into the ONNX file"
     )
     parser.add_argument("--card", action="store_true", help="write the model card beside the file")
-    parser.add_argument("--images", type=int, help="zip: how many test images travel along")
+    parser.add_argument(
+        "--images", type=arguments.whole(1, 1_000_000), help="zip: how many test images travel along"
+    )
     parser.add_argument("--no-latency", action="store_true", help="do not time the exported file")
 
 
@@ -212,16 +246,17 @@ def _runtimes() -> str:
     return f"{', '.join(names)}, or all"
 
 
-def _batch(text: str) -> int | str:
-    return text if text == "dynamic" else int(text)
-
-
 def _machine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--threads", type=int, default=0, help="training threads; 0: one per physical core")
+    parser.add_argument("--device", type=arguments.device, default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--threads",
+        type=arguments.whole(0, arguments.MOST_THREADS),
+        default=0,
+        help="training threads; 0: one per physical core",
+    )
     parser.add_argument(
         "--core-watts",
-        type=float,
+        type=arguments.number(0.001, 1000),
         help="power of one busy core in watts, for energy where the processor's counters cannot be read",
     )
 

@@ -5,7 +5,7 @@ import json
 import sys
 
 from core.commands.runs import stop_on_interrupt
-from core.commands.terminal import say
+from core.commands.terminal import say, show_result
 from core.common.control import RunControl
 
 
@@ -14,7 +14,7 @@ def list_recipes(options: argparse.Namespace) -> int:
 
     for recipe in recipes():
         pipeline = recipe.load()
-        print(f"{recipe.id}: {pipeline.name}\n    {pipeline.about}\n    {recipe.path}")
+        show_result(f"{recipe.id}: {pipeline.name}\n    {pipeline.about}\n    {recipe.path}")
     return 0
 
 
@@ -24,7 +24,7 @@ def data(options: argparse.Namespace) -> int:
 
     if options.name is None:
         for data_set in PUBLIC_SETS.values():
-            print(
+            show_result(
                 f"{data_set.id}: {data_set.title}, {sum(file.size for file in data_set.files) / 1e6:.0f} MB\n    {data_set.terms}"
             )
         return 0
@@ -33,7 +33,7 @@ def data(options: argparse.Namespace) -> int:
     place = download(options.name, options.to, control, lambda done, text: say(text))
     chosen = PUBLIC_SETS[options.name]
     say(chosen.terms)
-    print(f"data:\n  source: {chosen.source}\n  path: {place}")
+    show_result(f"data:\n  source: {chosen.source}\n  path: {place}")
     return 0
 
 
@@ -48,7 +48,7 @@ def trust(options: argparse.Namespace) -> int:
     from core.machine.trusted_files import TrustList
 
     digest = TrustList.default().trust(options.file)
-    print(
+    show_result(
         f"{options.file} is trusted as it is now (SHA-256 {digest}). A changed file has to be trusted again."
     )
     return 0
@@ -58,7 +58,7 @@ def weights(options: argparse.Namespace) -> int:
     from core.models.catalogue import backbone
     from core.models.weights import download_imagenet
 
-    print(download_imagenet(backbone(options.backbone)))
+    show_result(str(download_imagenet(backbone(options.backbone))))
     return 0
 
 
@@ -66,7 +66,7 @@ def doctor(options: argparse.Namespace) -> int:
     from core.doctor.checks import examine
 
     examination = examine(lambda name: say(f"Checking: {name}"))
-    print(json.dumps(examination.as_dict(), indent=1) if options.json else examination.as_text())
+    show_result(json.dumps(examination.as_dict(), indent=1) if options.json else examination.as_text())
     return 0 if examination.good else 1
 
 
@@ -90,5 +90,5 @@ def coverage(options: argparse.Namespace) -> int:
     if options.out:
         write_atomically(options.out, text)
     else:
-        sys.stdout.write(text)
+        show_result(text.removesuffix("\n"))
     return 1 if any(cell.state == "fails" for cell in cells) else 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.commands.runs import stop_on_interrupt
-from core.commands.terminal import say
+from core.commands.terminal import say, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.models.checkpoint_files import is_checkpoint
@@ -49,7 +49,7 @@ def profile(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(json.dumps(model_profile.as_dict(), indent=1) + "\n")
     else:
-        print(as_text(model_profile))
+        show_result(as_text(model_profile))
     return 0
 
 

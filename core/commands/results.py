@@ -1,12 +1,11 @@
 """`espalier compare`, `export` and `verify`: results of finished runs and of files."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from core.commands.runs import stop_on_interrupt
-from core.commands.terminal import say
+from core.commands.terminal import say, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 
@@ -33,7 +32,7 @@ def compare(options: argparse.Namespace) -> int:
         write(options.out, text)
         say(f"Written to {options.out}.")
     else:
-        sys.stdout.write(text)
+        show_result(text.removesuffix("\n"))
     return 0
 
 
@@ -48,18 +47,18 @@ def export(options: argparse.Namespace) -> int:
     control = RunControl()
     stop_on_interrupt(control)
     result = export_stage(run, options.stage, options.artefact, options.out, settings, control)
-    print(
+    show_result(
         f"{result.path}: {result.bytes / 1e6:.3f} MB, top-1 {result.top1:.2f} % on {result.verification.images} test images."
     )
-    print(result.verification.sentence)
+    show_result(result.verification.sentence)
     if settings.latency and result.metrics["latency_ms"].value is not None:
         latency = result.metrics["latency_ms"]
-        print(f"Latency {latency.value:.3f} ms: {latency.how}.")
-    print(f"\n{as_text(result.ladder)}")
+        show_result(f"Latency {latency.value:.3f} ms: {latency.how}.")
+    show_result(f"\n{as_text(result.ladder)}")
     for note in result.notes:
-        print(note)
+        show_result(note)
     for file in result.files[1:]:
-        print(f"Also written: {file}")
+        show_result(f"Also written: {file}")
     return 0
 
 
@@ -116,7 +115,7 @@ def verify(options: argparse.Namespace) -> int:
         check = verify_onnx(
             ToolCalls(tool), options.model.resolve(), access, Path(folder), preprocess=_preprocessing(options)
         )
-    print(f"{options.model}: top-1 {check.top1:.2f} % on {check.n} test images.")
+    show_result(f"{options.model}: top-1 {check.top1:.2f} % on {check.n} test images.")
     return 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.commands.terminal import say
+from core.commands.terminal import say, show_result
 from core.common.errors import EspalierError
 
 _HEAD = ("Run", "Name", "Tags", "Status", "Started", "Top-1 [%]", "Latency [ms]", "Size [MB]")
@@ -50,7 +50,7 @@ def show(options: argparse.Namespace) -> int:
     lines = [line for line in list_runs(Home.default()) if matches(line, words)]
     all_figures = [final_figures(line.folder) for line in lines]
     if options.json:
-        print(
+        show_result(
             json.dumps(
                 [_plain(line, figures) for line, figures in zip(lines, all_figures, strict=True)],
                 indent=1,
@@ -65,7 +65,7 @@ def show(options: argparse.Namespace) -> int:
             )
             for line, figures in zip(lines, all_figures, strict=True)
         ]  # fmt: skip
-        print(aligned(_HEAD, rows, _WORDS))
+        show_result(aligned(_HEAD, rows, _WORDS))
     else:
         say("No run fits." if words else "There are no runs yet.")
     return 0
@@ -90,7 +90,7 @@ def rename_run(options: argparse.Namespace) -> int:
 
     home = Home.default()
     line = find_line(home, options.run)
-    print(f"{line.folder.name}: {annotate(home, line, options.name, line.tags, line.notes).name}")
+    show_result(f"{line.folder.name}: {annotate(home, line, options.name, line.tags, line.notes).name}")
     return 0
 
 
@@ -109,7 +109,7 @@ def tag_run(options: argparse.Namespace) -> int:
         )
     tags = others if options.remove else (*line.tags, *(tag for tag in tags_named if tag not in line.tags))
     changed = annotate(home, line, line.name, tags, line.notes)
-    print(f"{line.folder.name}: {', '.join(changed.tags) or 'no tags'}")
+    show_result(f"{line.folder.name}: {', '.join(changed.tags) or 'no tags'}")
     return 0
 
 
@@ -123,10 +123,12 @@ def delete_runs(options: argparse.Namespace) -> int:
     for line in lines.values():  # one by one: what is deleted before a failure is printed
         delete(home, [line])
         if line.elsewhere:
-            print(f"{line.folder}: off the list, with the name, tags and notes given here; the folder stays.")
+            show_result(
+                f"{line.folder}: off the list, with the name, tags and notes given here; the folder stays."
+            )
             say(f"To list it again: espalier runs restore {line.folder}")
         else:
-            print(f"{line.folder.name}: in the trash for {KEPT_DAYS} days.")
+            show_result(f"{line.folder.name}: in the trash for {KEPT_DAYS} days.")
             say(f"To put it back: espalier runs restore {line.folder.name}")
     return 0
 
@@ -141,14 +143,14 @@ def restore_runs(options: argparse.Namespace) -> int:
     home = Home.default()
     if not options.runs:
         rows = [(entry.folder.name, entry.name, date_and_time(entry.at)) for entry in trashed(home)]
-        print(aligned(("Run", "Name", "Deleted"), rows, 3)) if rows else say("The trash is empty.")
+        show_result(aligned(("Run", "Name", "Deleted"), rows, 3)) if rows else say("The trash is empty.")
         return 0
     for text in options.runs:
         if (Path(text) / "run.json").is_file() and home.folder.resolve() not in Path(text).resolve().parents:
             register(home, Path(text))
-            print(f"{text}: on the list.")
+            show_result(f"{text}: on the list.")
             continue
-        print(f"{restore(home, _one(trashed(home), text)).name}: back among the runs.")
+        show_result(f"{restore(home, _one(trashed(home), text)).name}: back among the runs.")
     return 0
 
 

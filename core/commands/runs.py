@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from core.commands.terminal import EventPrinter, say
+from core.commands.terminal import EventPrinter, say, say_details, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.document.stage_keys import stage_keys
@@ -89,7 +89,7 @@ def _follow(follower: Any, options: argparse.Namespace) -> int:
         return 0
     say(f"{done.message} {done.advice}".strip())
     if done.details and done.status == "failed":
-        say(done.details)
+        say_details(done.details)
     return 130 if done.status == "stopped" else 1
 
 
@@ -186,15 +186,15 @@ def _print_results(run: Any) -> None:
     from core.runs.grid_results import read_grid
 
     pipeline = run.pipeline
-    print(as_text(table_rows(run.reports(), pipeline.baseline_id)))
+    show_result(as_text(table_rows(run.reports(), pipeline.baseline_id)))
     if grid := read_grid(run):
-        print(f"\n{grid.title}\n{grid.as_markdown()}")
+        show_result(f"\n{grid.title}\n{grid.as_markdown()}")
     for paper in pipeline.paper:
-        print(f"\n{paper.source}. {paper.setting}\n{as_text(paper_rows(paper))}")
+        show_result(f"\n{paper.source}. {paper.setting}\n{as_text(paper_rows(paper))}")
     for report in run.reports():
         for note in (*why_lines(report), *report.notes):
             say(f"{report.name}: {note}")
-    print(f"\nModel:  {run.final_model}\nReport: {run.folder / 'report.md'}")
+    show_result(f"\nModel:  {run.final_model}\nReport: {run.folder / 'report.md'}")
 
 
 def check(options: argparse.Namespace) -> int:
@@ -203,7 +203,7 @@ def check(options: argparse.Namespace) -> int:
 
     file = pipeline_file(options.file)
     pipeline = documents.load(file)
-    print(f"{pipeline.name}: {len(pipeline.active)} stages, no broken rules.")
+    show_result(f"{pipeline.name}: {len(pipeline.active)} stages, no broken rules.")
     if options.preflight and not _preflight(options, pipeline, file.resolve().parent):
         return 1
     if options.no_estimate:
@@ -219,7 +219,7 @@ def check(options: argparse.Namespace) -> int:
         lambda done, text: say(text),
     )
     for line in cost.lines():
-        print(line)
+        show_result(line)
     return 0
 
 
@@ -239,5 +239,5 @@ def _preflight(options: argparse.Namespace, pipeline: Any, base: Path) -> bool:
         Watcher(lambda done, text: say(text)),
     )
     for line in outcome.lines():
-        print(line)
+        show_result(line)
     return outcome.passed

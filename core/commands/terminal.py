@@ -4,15 +4,35 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from core.common.durations import time_left
+from core.common.shown_text import harmless
 from core.records import events
 from core.records.events import Event
 
 _console = Console(stderr=True, highlight=False)
+_TRACEBACK = "Traceback (most recent call last)"
+_DETAILS_SHOWN = 12
 
 
 def say(text: str) -> None:
     """One message for a person, on stderr."""
-    _console.print(text, markup=False, soft_wrap=True)
+    _console.print(_printable(text), markup=False, emoji=False, soft_wrap=True)
+
+
+def say_details(details: str) -> None:
+    """The details of an error, where they are words; a traceback stays in the log."""
+    lines = details.strip().splitlines()
+    if lines and not any(line.startswith(_TRACEBACK) for line in lines):
+        say("\n".join(f"    {line}" for line in lines[-_DETAILS_SHOWN:]))
+
+
+def show_result(text: str) -> None:
+    """A line of results, on stdout."""
+    print(_printable(text))
+
+
+def _printable(text: str) -> str:
+    """Text without what a terminal obeys; names of files may hold anything, halves of characters too."""
+    return harmless(text).encode("utf-8", "replace").decode("utf-8")
 
 
 class EventPrinter:
@@ -20,7 +40,8 @@ class EventPrinter:
 
     def __init__(self) -> None:
         self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[note]}"),
+            TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=_console, transient=True, disable=not _console.is_terminal,
         )  # fmt: skip
         self._run: TaskID | None = None
@@ -67,6 +88,7 @@ class EventPrinter:
 
     def _show(self, task: TaskID | None, **fields: object) -> None:
         if task is not None:
+            fields = {name: _printable(one) if isinstance(one, str) else one for name, one in fields.items()}
             self._bars.update(task, **fields)  # type: ignore[arg-type]
 
 

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from core.common.shown_text import harmless
+
 LEVELS = ("warning", "info", "debug")
 LEVEL_VARIABLE = "ESPALIER_LOG_LEVEL"
 LOG_NAME = "espalier.log"
@@ -106,7 +108,7 @@ class SharedFile(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._waiting.append(self.format(record) + "\n")
+            self._waiting.append(harmless(self.format(record)) + "\n")
             if not self._folder_made:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._folder_made = True

@@ -18,6 +18,7 @@ from core.analysis.table import as_csv, as_markdown, as_text, by_run, columns_wi
 from core.analysis.wording import NOT_PAIRED_MEANS
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
+from core.common.shown_text import plain_markdown
 from core.comparison.compared_runs import ComparedRun, mixed_conditions, mixed_images, run_labels
 from core.document.pipeline import PaperTable
 from core.records.metrics import METRICS, MetricKind
@@ -46,7 +47,7 @@ def as_format(
         case "csv":
             return as_csv(rows)
         case "markdown":
-            return as_markdown(labelled, kinds=kinds) + "\n"
+            return plain_markdown(as_markdown(labelled, kinds=kinds) + "\n")
         case "latex":
             return as_latex(labelled, kinds, caption=title(runs), label="tab:comparison")
         case _:

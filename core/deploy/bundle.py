@@ -5,7 +5,6 @@ same for the same data set and number; they are PNG files with their pixels unch
 `n` test images, `k` classes.
 """
 
-import csv
 import hashlib
 import io
 import json
@@ -20,6 +19,7 @@ from PIL import Image
 
 import core
 from core.common.files import RESOURCES
+from core.common.shown_text import SafeCsv
 from core.data.image_data import ImageData
 from core.data.splits import limit
 
@@ -107,9 +107,10 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
 
 def _labels(images: dict[str, bytes], names: list[str]) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = SafeCsv(text)
     writer.writerow(("file", "class"))
-    writer.writerows(zip(images, names, strict=True))
+    for row in zip(images, names, strict=True):
+        writer.writerow(row)
     return text.getvalue().encode()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import core
 from core.analysis.settings_table import Line
 from core.analysis.wording import value_in_full
+from core.common.shown_text import plain_markdown
 from core.common.text_tables import markdown
 from core.comparison.compared_runs import from_parts
 from core.comparison.report import machine_words
@@ -84,7 +85,7 @@ def card_of(
         "## Licences",
         _list(_licences(run, report)),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return plain_markdown("\n\n".join(part for part in parts if part) + "\n")
 
 
 def _summary(run: RunFolder, report: StageReport, artefact: Artefact, exported: Exported | None) -> str:

@@ -81,6 +81,7 @@ class MessageDialog(QDialog):
         texts.setSpacing(8)
         for text, role in ((self.message, "heading"), (self.advice, "")):
             label = QLabel(text)
+            label.setTextFormat(Qt.TextFormat.PlainText)  # it may hold names from files
             label.setProperty("role", role)
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

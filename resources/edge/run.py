@@ -218,11 +218,16 @@ def classify(model, paths):
 # --- Measuring --------------------------------------------------------------------------------------
 
 
+def class_number(classes, cell):
+    """The class that a cell names; an apostrophe before it keeps spreadsheet programs from reading a formula."""
+    return classes.index(cell if cell in classes else cell[1:])
+
+
 def accuracy(model):
     """What the model answers to the packed images: right answers, and agreement with where it was exported."""
     with open(str(HERE / "labels.csv"), encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    labels = [model.bundle["classes"].index(row["class"]) for row in rows]
+    labels = [class_number(model.bundle["classes"], row["class"]) for row in rows]
     expected = np.load(str(HERE / "expected.npy"), allow_pickle=False)
     logits = np.stack([model.answer(model.feed(read_picture(HERE / row["file"]))) for row in rows])
     if not np.isfinite(logits).all():

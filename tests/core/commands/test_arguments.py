@@ -1,0 +1,59 @@
+"""Arguments that make no sense are refused in a sentence with exit status 2."""
+
+import pytest
+
+from core.commands.main import main
+
+BAD = {
+    "an unknown device": (["run", "quick-tour", "--device", "foo"], "expected auto, cpu, cuda or cuda:N, received 'foo'"),
+    "negative threads": (["run", "quick-tour", "--threads", "-3"], "expected a whole number from 0 to 1024, received '-3'"),
+    "threads in words": (["check", "quick-tour", "--threads", "two"], "expected a whole number from 0 to 1024"),
+    "endless threads": (["check", "quick-tour", "--threads", "9" * 5000], "expected a whole number from 0 to 1024"),
+    "no watts": (["check", "quick-tour", "--core-watts", "0"], "expected a number from 0.001 to 1000, received '0'"),
+    "watts that are none": (["check", "quick-tour", "--core-watts", "nan"], "expected a number from 0.001 to 1000"),
+    "a negative size": (["verify", "m.onnx", "--data", "d", "--size", "-4"], "expected a whole number from 1 to 4096"),
+    "an endless mean": (["verify", "m.onnx", "--data", "d", "--mean", "inf"], "expected a number from -1000 to 1000"),
+    "a deviation of nothing": (["verify", "m.onnx", "--data", "d", "--std", "0"], "expected a number from 1e-06 to 1000"),
+    "no batch": (["export", "r", "--stage", "s", "--out", "o", "--batch", "0"], "expected a whole number from 1 to 4096"),
+    "a negative operator set": (["export", "r", "--stage", "s", "--out", "o", "--opset", "-1"], "expected a whole number from 1"),
+    "no threads to measure on": (["profile", "m.onnx", "--threads", "0"], "expected a whole number from 1 to 1024"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_an_argument_that_makes_no_sense_is_refused_in_a_sentence(case, capsys):
+    arguments, words = BAD[case]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and words in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "x" * 5000],
+        ["check", "/dev/zero"],
+        ["compare", "\udcff"],
+        ["attach", "../" * 2000],
+        ["trust", "/dev/zero"],
+    ],
+)
+def test_paths_that_lead_nowhere_end_in_a_sentence(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Error: ") and "Traceback" not in said and "mistake" not in said
+
+
+def test_what_nobody_foresaw_is_a_sentence_and_stands_in_the_log(capsys, tmp_path, monkeypatch):
+    def fail() -> None:
+        raise ZeroDivisionError("division by \x1b[31mzero")
+
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
+    monkeypatch.setattr("core.document.recipes.recipes", fail)
+    assert main(["recipes"]) == 1
+    said = capsys.readouterr().err
+    assert "a mistake that nobody foresaw (ZeroDivisionError)" in said and "Traceback" not in said
+    log = (tmp_path / "logs" / "espalier.log").read_text()
+    assert "Traceback" in log and "\x1b" not in log
