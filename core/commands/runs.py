@@ -97,6 +97,7 @@ def _open_run(options: argparse.Namespace, home: Any) -> Any:
     """The run folder that `espalier run` works in: a new one, or one to go on with."""
     from core.document import pipeline as documents
     from core.document.recipes import pipeline_file
+    from core.runs.resuming import check_same_pipeline
     from core.runs.run_folder import RunFolder, is_run, unfinished_run
 
     if is_run(Path(options.file)):
@@ -107,7 +108,9 @@ def _open_run(options: argparse.Namespace, home: Any) -> Any:
     pipeline = documents.load(file)
     if options.resume:
         if options.out and is_run(options.out):
-            return RunFolder.open(options.out)
+            run = RunFolder.open(options.out)
+            check_same_pipeline(run, pipeline)
+            return run
         unfinished = None if options.out else unfinished_run(home, pipeline)
         if unfinished:
             return unfinished

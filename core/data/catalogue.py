@@ -82,6 +82,7 @@ SOURCES: dict[str, DataSource] = register(
             path_kind="file",
             locate=csv_list.locate,
             file_filter="Lists and zip files (*.csv *.tsv *.txt *.zip)",
+            numbers_by_value=True,
         ),
     )
 )

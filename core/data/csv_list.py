@@ -1,6 +1,7 @@
 """A CSV file that lists images: columns path, label and, where splits are given, split.
 
-The header is required; further columns are ignored. The delimiter is a comma, a semicolon or a
+The header is required. Where no column is called split, one whose values all say splits is taken ("subset",
+"partition", "is_test", …) and a note says so; further columns are ignored. The delimiter is a comma, a semicolon or a
 tab, whichever makes the header's columns. Paths start at the CSV file's folder and may lead out of
 it (images often lie beside the lists). A zip file may hold the CSV file and its images; there no
 path leads out. Quoting as in RFC 4180, by Python's csv module.
@@ -17,9 +18,10 @@ from typing import BinaryIO
 
 from core.common.errors import EspalierError
 from core.common.regular_files import in_words, open_regular
-from core.data.layout import SPLIT_FOLDERS, NamedImage, arrange, is_litter
+from core.data.layout import NamedImage, arrange, is_litter
 from core.data.reader import FilePictures, Opener
 from core.data.source import Contents, Located, Problem, Stamp, stamp
+from core.data.split_columns import SplitColumn, find_split_column
 from core.data.splits import TRAIN
 from core.data.tree import Tree, locate_tree, read_text
 
@@ -33,6 +35,7 @@ class _Rows:
 
     images: tuple[NamedImage, ...]
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
 
 def locate(path: Path) -> Located:
@@ -67,7 +70,7 @@ def _locate_file(path: Path) -> Located:
             problems.append((image.name, "missing"))
         except (OSError, ValueError) as error:  # a ValueError where the path holds a zero byte
             problems.append((image.name, f"cannot be read: {in_words(error)}"))
-    readable = _Rows(tuple(images), tuple(problems))
+    readable = _Rows(tuple(images), tuple(problems), rows.notes)
     return Located(
         path.stem, str(path), tuple(stamps), lambda: _contents(readable, str(path), opener), resizes=True
     )
@@ -93,7 +96,7 @@ def _zip_contents(tree: Tree) -> Contents:
         return place
 
     rows = _read_rows(read_text(tree, lists[0]), lists[0], inside)
-    all_rows = _Rows(rows.images, (*tree.problems, *rows.problems))
+    all_rows = _Rows(rows.images, (*tree.problems, *rows.problems), rows.notes)
     return _contents(all_rows, tree.place, tree.open)
 
 
@@ -105,7 +108,7 @@ def _contents(rows: _Rows, place: str, opener: Opener) -> Contents:
             _ADVICE,
             f"The first row that cannot be used: {first}." if first else "",
         )
-    layout = arrange(rows.images, place, _ADVICE)
+    layout = arrange(rows.images, place, _ADVICE, rows.notes)
     return Contents(layout.classes, FilePictures(layout.images, opener), rows.problems, layout.notes)
 
 
@@ -116,6 +119,7 @@ class _Unusable(Exception):
 def _read_rows(text: str, file: str, resolve: Callable[[str], str]) -> _Rows:
     """The rows as images; `resolve` turns a path into a name, or raises `_Unusable`."""
     columns, rows = _table(text, file)
+    split, notes = find_split_column(columns, [cells for _, cells in rows], ("path", "label"))
     images: dict[str, NamedImage] = {}
     problems: list[Problem] = []
     for line, cells in rows:
@@ -128,7 +132,7 @@ def _read_rows(text: str, file: str, resolve: Callable[[str], str]) -> _Rows:
                     "need quotes?"
                 )
             name = resolve(path) if path else ""
-            image = NamedImage(name, row.get("label", ""), _split(row) if "split" in columns else TRAIN)
+            image = NamedImage(name, row.get("label", ""), _membership(row, split))
             if not image.name or not image.class_name:
                 raise _Unusable("expected a path and a label, received none")
             if image.name in images:
@@ -136,14 +140,17 @@ def _read_rows(text: str, file: str, resolve: Callable[[str], str]) -> _Rows:
             images[image.name] = image
         except _Unusable as reason:
             problems.append((f"line {line}, {path or 'no path'}", str(reason)))
-    return _Rows(tuple(images.values()), tuple(problems))
+    return _Rows(tuple(images.values()), tuple(problems), notes)
 
 
-def _split(row: dict[str, str]) -> int:
-    text = row.get("split", "")
-    if text.casefold() not in SPLIT_FOLDERS:
+def _membership(row: dict[str, str], split: SplitColumn | None) -> int:
+    if split is None:
+        return TRAIN
+    text = row.get(split.name, "")
+    membership = split.membership(text)
+    if membership is None:
         raise _Unusable(f"expected the split train, validation or test, received '{text}'")
-    return SPLIT_FOLDERS[text.casefold()]
+    return membership
 
 
 def _table(text: str, file: str) -> tuple[list[str], list[tuple[int, list[str]]]]:

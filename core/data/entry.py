@@ -22,7 +22,7 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
-from core.data.source import Block, Plan, Problem
+from core.data.source import Block, Plan, Problem, printable
 
 _log = logging.getLogger(__name__)
 
@@ -164,8 +164,8 @@ class EntryWriter:
             about = {
                 "version": VERSION,
                 "classes": list(classes),
-                "problems": [*problems, *self._problems],
-                "notes": [*notes, *_animated_notes(self._animated)],
+                "problems": [(printable(path), reason) for path, reason in (*problems, *self._problems)],
+                "notes": [printable(note) for note in (*notes, *_animated_notes(self._animated))],
                 "content": self._digest.hexdigest(),
                 IMAGES: _checksum(self._folder / IMAGES),
                 ROWS: _checksum(self._folder / ROWS),

@@ -18,5 +18,5 @@ def locate(path: Path) -> Located:
 
 
 def _contents(tree: Tree) -> Contents:
-    layout = lay_out(tree.names, tree.place)
+    layout = lay_out(tree.names, tree.place, tree.links, tree.empty)
     return Contents(layout.classes, FilePictures(layout.images, tree.open), tree.problems, layout.notes)

@@ -1,6 +1,7 @@
 """A data set as the rest of the program sees it: images, labels, splits and what is known of them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ class ImageData:
         problems: images that were left out: path and reason.
         notes: sentences about drawn splits and files that were left out.
         fingerprint: SHA-256 over images, labels, classes and splits; equal data, equal fingerprint.
+        entry: name of its decoded images in the cache. listing: a hash of every file's stamp when it was opened.
     """
 
     title: str
@@ -42,6 +44,14 @@ class ImageData:
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     fingerprint: str
+    entry: str = ""
+    listing: str = ""
+
+    @property
+    def opened(self) -> "Opened":
+        """What identifies it later, and in other processes."""
+        counts = {name: len(rows) for name, rows in self.splits.items()}
+        return Opened(self.title, self.fingerprint, self.entry, self.listing, self.classes, counts)
 
     def split(self, name: str) -> np.ndarray:
         """The indices of a split: sorted int64.
@@ -53,6 +63,21 @@ class ImageData:
             raise EspalierError(f"Expected one of the splits {', '.join(SPLITS)}, received '{name}'.")
         return self.splits[name]
 
+    def check_training_classes(self) -> None:
+        """Refuse classes without a training image.
+
+        Raises:
+            EspalierError: there are some.
+        """
+        counts = self.class_counts("train")
+        missing = [f"'{name}'" for name, count in counts.items() if count == 0]
+        if missing:
+            raise EspalierError(
+                f"Expected at least one training image of every class, received {sum(counts.values())} of "
+                f"{len(counts)} classes: none of {', '.join(missing[:8])}.",
+                "Use more training images, add some to these classes, or leave the classes out.",
+            )
+
     def class_counts(self, split: str) -> dict[str, int]:
         """Images per class in a split, in the order of the classes.
 
@@ -61,6 +86,70 @@ class ImageData:
         """
         counts = np.bincount(self.labels[self.split(split)], minlength=len(self.classes))
         return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A data set as it was when it was opened.
+
+    Attributes:
+        title, fingerprint, entry, listing, classes: as of `ImageData`.
+        images: number of images by split.
+    """
+
+    title: str
+    fingerprint: str
+    entry: str = ""
+    listing: str = ""
+    classes: tuple[str, ...] = ()
+    images: dict[str, int] = field(default_factory=dict)
+
+    def as_plain(self) -> dict[str, Any]:
+        """As plain data (survives JSON)."""
+        return {**asdict(self), "classes": list(self.classes)}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Opened":
+        """From plain data.
+
+        Raises:
+            ValueError: when it is not what `as_plain` gives.
+        """
+        try:
+            classes = tuple(str(name) for name in plain["classes"])
+            images = {str(name): int(count) for name, count in plain["images"].items()}
+            title, fingerprint, entry, listing = (
+                str(plain[name]) for name in ("title", "fingerprint", "entry", "listing")
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no record of an opened data set: {error!r}") from error
+        return cls(title, fingerprint, entry, listing, classes, images)
+
+    def differences(self, data: "ImageData") -> list[str]:
+        """How `data` differs from it, in parts of a sentence; not empty where the fingerprints differ."""
+        now, before = data.classes, self.classes
+        gained, lost = (
+            [name for name in now if name not in before],
+            [name for name in before if name not in now],
+        )
+        parts = [
+            f"{'the class' if len(names) == 1 else f'{len(names)} classes'} {', '.join(names[:4])} {what}"
+            for names, what in ((lost, "gone"), (gained, "new"))
+            if names
+        ]
+        if not parts and now != before:
+            parts.append(
+                f"the classes in another order ({', '.join(now[:4])} instead of {', '.join(before[:4])})"
+            )
+        counts = data.opened.images
+        parts += [
+            f"{counts[name]} {name} images instead of {count}"
+            for name, count in self.images.items()
+            if name in counts and counts[name] != count
+        ]
+        if not parts and data.fingerprint != self.fingerprint:
+            parts.append("other images, or the same ones elsewhere")
+        return parts
 
 
 def summary(data: ImageData) -> dict[str, Any]:

@@ -205,7 +205,13 @@ def check_class_sizes(data: ImageData) -> Finding:
     """Classes of too few images to learn from, or to judge by."""
     train, test = data.class_counts("train"), data.class_counts("test")
     few = [name for name, count in train.items() if count < 10]
+    none = [name for name in few if not train[name]]
     unjudged = [name for name, count in test.items() if count < 5]
+    if none:
+        return Finding(
+            "class-sizes", "warning", f"{_classes(none)} no training images.", ", ".join(none[:_SHOWN]),
+            "A run needs one of every class: use more training images, or leave these classes out under Classes.",
+        )  # fmt: skip
     if few:
         return Finding(
             "class-sizes", "warning", f"{_classes(few)} fewer than 10 training images.",

@@ -1,7 +1,8 @@
 """Classes and splits of an image data set, read from the files' names alone.
 
-Two layouts are known: a folder per class, and folders train, validation (val, valid) and test
-that each hold a folder per class. Folders and zip files are read alike.
+Three layouts are known: a folder per class; folders for training, validation and test that each hold a folder
+per class; and a folder per class that holds such folders (`core.data.split_folders`). Folders and zip files
+are read alike.
 """
 
 from collections import Counter
@@ -10,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from core.common.errors import EspalierError
-from core.data.splits import SPLITS, TEST, TRAIN, VALIDATION
+from core.data.class_names import Spellings
+from core.data.source import Link, printable
+from core.data.split_folders import File, find_splits, only_splits, unwrap
+from core.data.splits import TRAIN
 
 IMAGE_ENDINGS: frozenset[str] = frozenset(
     [
@@ -31,10 +35,6 @@ IMAGE_ENDINGS: frozenset[str] = frozenset(
         ".pnm",
     ]
 )
-SPLIT_FOLDERS: dict[str, int] = {
-    "train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
-    "test": TEST, "testing": TEST,
-}  # fmt: skip
 _LITTER = {"__macosx", "thumbs.db", "desktop.ini"}
 _ADVICE = (
     "Put the images into a folder per class, named like the class, and choose the folder that holds these."
@@ -61,19 +61,11 @@ class NamedImage:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Classes in alphabetical order (as torchvision's `ImageFolder`), and the images that count."""
+    """Classes in the order of their code points (as torchvision's `ImageFolder`), and the images that count."""
 
     classes: tuple[str, ...]
     images: tuple[PlacedImage, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A name and its folders and file name, without wrapping folders."""
-
-    name: str
-    parts: tuple[str, ...]
 
 
 def is_litter(name: str) -> bool:
@@ -81,11 +73,15 @@ def is_litter(name: str) -> bool:
     return any(part.startswith(".") or part.casefold() in _LITTER for part in name.split("/"))
 
 
-def lay_out(names: Iterable[str], place: str) -> Layout:
+def lay_out(
+    names: Iterable[str], place: str, links: Sequence[Link] = (), empty: Iterable[str] = ()
+) -> Layout:
     """Find classes, splits and images.
 
     Args:
         names: files below `place`, with "/" between folders; litter may be among them.
+        links: folders that are links to others of these, whose files are not listed twice.
+        empty: folders without a file.
 
     Raises:
         EspalierError: no images, no class folders, or fewer than two classes.
@@ -95,83 +91,76 @@ def lay_out(names: Iterable[str], place: str) -> Layout:
     if not images:
         received = f"{len(data_files)} files of other kinds" if data_files else "no files"
         raise EspalierError(f"Expected images in {place}, received {received}.", _ADVICE)
-    files = _unwrap([_File(name, tuple(name.split("/"))) for name in sorted(images)])
-    notes = _other_files_notes(data_files)
-    if _has_splits(files):
-        return _split_layout(files, place, notes)
-    return _class_layout(files, place, notes)
+    files = unwrap([File(name, tuple(name.split("/"))) for name in sorted(images)])
+    notes = [*_other_files_notes(data_files), *_folders_without_images(data_files, images, empty)]
+    splits = find_splits(files, links)
+    if splits is not None:
+        inside = [NamedImage(image.name, image.folder, image.membership) for image in splits.images]
+        notes += _left_out(
+            len(images) - len(inside), "outside the class folders of train, validation and test"
+        )
+        return arrange(inside, f"the training folder of {place}", _ADVICE, [*notes, *splits.notes])
+    notes += [f"The folder {link} is a link to {target}: its images count once." for link, target in links]
+    return _class_layout(files, len(images), place, notes)
 
 
-def arrange(images: Sequence[NamedImage], place: str, advice: str, notes: Sequence[str] = ()) -> Layout:
-    """Classes are those of the training images; others' images are left out, and a note says so.
-
-    Raises:
-        EspalierError: no training images, or fewer than two classes; `advice` says what to do.
-    """
-    trained = {image.class_name for image in images if image.membership == TRAIN}
-    classes = _check_classes(trained, place, advice)
-    index = {name: label for label, name in enumerate(classes)}
-    placed = [
-        PlacedImage(image.name, index[image.class_name], image.membership)
-        for image in images
-        if image.class_name in index
-    ]
-    all_notes = [*notes, *_unknown_class_notes(images, trained), *_absent_class_notes(placed, classes)]
-    placed.sort(key=lambda image: (image.membership, image.label))
-    return Layout(classes, tuple(placed), tuple(all_notes))
-
-
-def _unwrap(files: list[_File]) -> list[_File]:
-    """Without the one folder that holds everything, as zip files often have it."""
-    while True:
-        tops = {file.parts[0] for file in files if len(file.parts) > 1}
-        only = next(iter(tops)) if len(tops) == 1 else ""
-        deeper = any(len(file.parts) > 2 for file in files)
-        if not only or only.casefold() in SPLIT_FOLDERS or not deeper:
-            return files
-        files = [_File(file.name, file.parts[1:]) for file in files if len(file.parts) > 1]
-
-
-def _has_splits(files: Sequence[_File]) -> bool:
-    """Whether the top folders are splits, and not classes of which one is called "train"."""
-    depths = [len(file.parts) for file in files if _split_of(file) == TRAIN]
-    in_class_folders = sum(depth > 2 for depth in depths)
-    return 2 * in_class_folders > len(depths)
-
-
-def _split_of(file: _File) -> int | None:
-    return SPLIT_FOLDERS.get(file.parts[0].casefold()) if len(file.parts) > 1 else None
-
-
-def _class_layout(files: Sequence[_File], place: str, notes: list[str]) -> Layout:
+def _class_layout(files: Sequence[File], total: int, place: str, notes: list[str]) -> Layout:
     inside = [NamedImage(file.name, file.parts[0], TRAIN) for file in files if len(file.parts) > 1]
     if not inside:
         raise EspalierError(
             f"Expected a folder per class in {place}, received {len(files)} images outside any folder.",
             _ADVICE,
         )
-    notes += _left_out(len(files) - len(inside), "outside any class folder")
+    tops = sorted({image.class_name for image in inside})
+    if only_splits(tops):
+        raise EspalierError(
+            f"Expected a folder per class inside the folders {' and '.join(tops)} of {place}, received images "
+            "without class folders.",
+            "Sort them into a folder per class in each, or list them in a CSV file with the columns path, label "
+            "and split.",
+        )
+    notes += _left_out(total - len(inside), "outside any class folder")
     return arrange(inside, place, _ADVICE, notes)
 
 
-def _split_layout(files: Sequence[_File], place: str, notes: list[str]) -> Layout:
-    inside = [
-        NamedImage(file.name, file.parts[1], code)
-        for file in files
-        if (code := _split_of(file)) is not None and len(file.parts) > 2
-    ]
-    notes += _left_out(len(files) - len(inside), "outside the class folders of train, validation and test")
-    return arrange(inside, f"the training folder of {place}", _ADVICE, notes)
+def arrange(images: Sequence[NamedImage], place: str, advice: str, notes: Sequence[str] = ()) -> Layout:
+    """Classes are those of the training images; others' images are left out, and a note says so.
+
+    Names that differ only in how accents are composed are one class; a split other than training may also
+    differ in capitals.
+
+    Raises:
+        EspalierError: no training images, fewer than two classes, or a name that is no text; `advice` says what to do.
+    """
+    spellings = Spellings(image.class_name for image in images if image.membership == TRAIN)
+    classes = _check_classes(spellings.classes, place, advice)
+    index = {name: label for label, name in enumerate(classes)}
+    placed, unknown = [], []
+    for image in images:
+        name = spellings.class_of(image.class_name)
+        if name is None:
+            unknown.append(image.class_name)
+        else:
+            placed.append(PlacedImage(image.name, index[name], image.membership))
+    all_notes = [*notes, *spellings.notes(), *_unknown_class_notes(unknown)]
+    placed.sort(key=lambda image: (image.membership, image.label))
+    return Layout(classes, tuple(placed), tuple(all_notes))
 
 
-def _check_classes(names: set[str], place: str, advice: str) -> tuple[str, ...]:
-    if not names:
+def _check_classes(classes: tuple[str, ...], place: str, advice: str) -> tuple[str, ...]:
+    if not classes:
         raise EspalierError(f"Expected training images in {place}, received none.", advice)
-    if len(names) == 1:
+    unreadable = [printable(name) for name in classes if printable(name) != name]
+    if unreadable:
         raise EspalierError(
-            f"Expected at least two classes in {place}, received only one: '{next(iter(names))}'.", advice
+            f"Expected names of classes in UTF-8 in {place}, received '{unreadable[0]}', which is in another encoding.",
+            "Rename the folder: exported files carry the names of the classes.",
         )
-    return tuple(sorted(names))
+    if len(classes) == 1:
+        raise EspalierError(
+            f"Expected at least two classes in {place}, received only one: '{classes[0]}'.", advice
+        )
+    return classes
 
 
 def _other_files_notes(files: Sequence[str]) -> list[str]:
@@ -184,26 +173,34 @@ def _other_files_notes(files: Sequence[str]) -> list[str]:
     return [f"{_files(count)} not an image by name and left out ({kinds})."]
 
 
+def _folders_without_images(files: Sequence[str], images: Sequence[str], empty: Iterable[str]) -> list[str]:
+    """A class that nobody put images into would otherwise be missing without a word."""
+    holding = {"", *(str(folder) for name in images for folder in PurePosixPath(name).parents)} - {"."}
+    others = {str(folder) for name in files for folder in PurePosixPath(name).parents} - {"."}
+    others |= {
+        str(folder) for name in empty for folder in (PurePosixPath(name), *PurePosixPath(name).parents)
+    } - {"."}
+    found = [name for name in sorted(others - holding) if name.rpartition("/")[0] in holding]
+    if not found:
+        return []
+    which = ", ".join(found[:8]) + (", …" if len(found) > 8 else "")
+    what = (
+        "1 folder holds no images and is"
+        if len(found) == 1
+        else f"{len(found)} folders hold no images and are"
+    )
+    return [f"{what} no class: {which}."]
+
+
 def _left_out(count: int, where: str) -> list[str]:
     return [f"{_images(count)} {where} and left out."] if count else []
 
 
-def _unknown_class_notes(images: Sequence[NamedImage], trained: set[str]) -> list[str]:
-    unknown = Counter(image.class_name for image in images if image.class_name not in trained)
+def _unknown_class_notes(unknown: Sequence[str]) -> list[str]:
     if not unknown:
         return []
-    names = ", ".join(f"'{name}'" for name in sorted(unknown)[:8])
-    return [f"{_images(sum(unknown.values()))} of a class without training images ({names}) and left out."]
-
-
-def _absent_class_notes(placed: Sequence[PlacedImage], classes: Sequence[str]) -> list[str]:
-    notes = []
-    for code in (VALIDATION, TEST):
-        present = {image.label for image in placed if image.membership == code}
-        absent = [f"'{name}'" for label, name in enumerate(classes) if label not in present]
-        if present and absent:
-            notes.append(f"The {SPLITS[code]} split has no images of {', '.join(absent[:8])}.")
-    return notes
+    names = ", ".join(f"'{name}'" for name in sorted(set(unknown))[:8])
+    return [f"{_images(len(unknown))} of a class without training images ({names}) and left out."]
 
 
 def _files(count: int) -> str:

@@ -33,11 +33,11 @@ def locate(_: Path) -> Located:
         raise EspalierError(
             f"Expected the bundled data set at {file}, received nothing.", "Install Espalier again."
         )
-    name, size, _time = stamp(file)
+    name, size = stamp(file)[:2]
     return Located(
         title="Fashion-MNIST sample",
         place="bundled",
-        stamps=((name, size, 0),),
+        stamps=((name, size, 0, 0, 0),),
         open=lambda: Contents(FASHION_CLASSES, ArrayPictures(lambda: _load(file))),
     )
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from core.common.params import Params, param
 from core.common.paths import resolved
+from core.data.class_names import ClassOrder
 
 Balance = Literal["none", "fill-up", "weighted"]
 
@@ -164,6 +165,18 @@ class DataSettings(Params):
         "Classes",
         "Use only these, named between commas; empty uses all.",
         advanced=True,
+    )
+    class_order: ClassOrder = param(
+        "auto",
+        "Class order",
+        "Which output of a network means which class. Models that say their classes are matched by name; for others "
+        "this has to be the order that they were trained in.",
+        advanced=True,
+        choices={
+            "auto": "Folders as text (0, 1, 10, 2), as torchvision orders them; numbers in a CSV file by value.",
+            "text": "By the characters of the names: 0, 1, 10, 2.",
+            "number": "Numbers in the names by their value: 0, 1, 2, 10.",
+        },
     )
     imbalance: float = param(
         1.0,

@@ -3,6 +3,7 @@
 `n` images of `h` × `w` pixels with `c` channels (1 grey, 3 colour), all uint8.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,14 @@ from core.common.regular_files import refuse_others
 
 PathKind = Literal["none", "file", "folder", "file or folder"]
 Problem = tuple[str, str]
-Stamp = tuple[str, int, int]
+Stamp = tuple[str, int, int, int, int]
+"""A file's name, size in bytes, times of modification and of change of its entry in nanoseconds, and number.
+
+The last two tell files apart that were exchanged with name, size and time kept: a program can set the time of
+modification, but not these.
+"""
+Link = tuple[str, str]
+"""A folder that is a link, and the folder of the same data set that it leads to."""
 
 PICTURE_SIDE = 224
 """Side in pixels that images of different sizes are decoded to where no size is set."""
@@ -97,8 +105,7 @@ class Located:
     """A data set whose files are listed, but not read.
 
     Attributes:
-        stamps: name, bytes and modification time (ns) of every file: when they are the same,
-            the decoded images are.
+        stamps: of every file: when they are the same, the decoded images are.
         open: reads the listing's meaning; may take seconds for large archives.
         resizes: images larger than the requested size are made smaller while decoding.
     """
@@ -122,6 +129,7 @@ class DataSource:
         path_kind: what a person has to pick.
         file_filter: for the file dialog, where a file may be picked: "Zip files (*.zip)".
         image_files: the place is a tree of image files, whose headers the inspection looks at.
+        numbers_by_value: classes whose names are all numbers stand in the order of their values, not of their text.
         licence: a sentence for the model card.
         locate: lists the place; gets an absolute path (the current folder for "none").
     """
@@ -133,18 +141,28 @@ class DataSource:
     locate: Locate
     file_filter: str = ""
     image_files: bool = False
+    numbers_by_value: bool = False
     licence: str = "Data: its licence is not known to Espalier; see where the images come from."
 
 
 def stamp(path: Path, name: str | None = None) -> Stamp:
-    """A file's name, size in bytes and modification time in nanoseconds.
+    """A file's stamp.
 
     Raises:
         OSError: there is none, or it is no regular file.
     """
-    about = path.stat()
-    refuse_others(about.st_mode, path)
-    return (name or path.name, about.st_size, about.st_mtime_ns)
+    return stamp_of(path.stat(), name or path.name)
+
+
+def stamp_of(about: os.stat_result, name: str) -> Stamp:
+    """The same, from what the file system said."""
+    refuse_others(about.st_mode, name)
+    return (name, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
+
+
+def printable(name: str) -> str:
+    """A file's name as text that can be written down; bytes that are no UTF-8 as \\xe9."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class ArrayPictures:

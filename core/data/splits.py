@@ -4,6 +4,8 @@
 splits come out of the training pool: first the test split, then the validation split.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from core.common.errors import EspalierError
@@ -81,3 +83,15 @@ def _drawn_note(split: str, count: int, fraction: float, seed: int) -> str:
         f"The data set brings no {split} split: {count} of its training images "
         f"({fraction * 100:g} % of each class, seed {seed}) are held out for it."
     )
+
+
+def absent_classes(splits: Mapping[str, np.ndarray], labels: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """A sentence for validation and for test where they lack images of some classes."""
+    notes = []
+    for name in SPLITS[1:]:
+        counts = np.bincount(labels[splits[name]], minlength=len(classes))
+        absent = [f"'{one}'" for one, count in zip(classes, counts, strict=True) if count == 0]
+        if absent:
+            more = f" and {len(absent) - 8} more" if len(absent) > 8 else ""
+            notes.append(f"The {name} split has no images of {', '.join(absent[:8])}{more}.")
+    return notes

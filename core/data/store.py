@@ -1,13 +1,16 @@
 """Opening a data set: decode once into the cache, then draw splits and apply limits.
 
-The cache key is the source, the place, every file's name, size and time, and how images are
-stored. Splits, limits and statistics follow from the entry and the settings, without decoding.
+The cache key is the source, the place, every file's stamp, and how images are stored. Splits, limits, the order
+of classes and statistics follow from the entry and the settings, without decoding. Who needs the images of an
+opened data set again, as the children of a run do, opens its entry (`open_again`): what lies at the place may
+have changed meanwhile.
 """
 
 import hashlib
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +18,22 @@ import numpy as np
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.catalogue import find_source
+from core.data.class_names import order_notes, ordered
 from core.data.entry import VERSION, Entry, EntryWriter, read_entry
-from core.data.image_data import ImageData, summary
+from core.data.image_data import ImageData, Opened, summary
 from core.data.reader import keeps_own_size
 from core.data.settings import DataSettings, settings_path
 from core.data.source import PICTURE_SIDE, DataSource, Located, PlanBroken
-from core.data.splits import SPLITS, TRAIN, draw_splits, limit
+from core.data.splits import SPLITS, TRAIN, absent_classes, draw_splits, limit
 from core.data.subset import chosen_classes, long_tailed, relabelled
 
 __all__ = ["ImageData", "open_data", "summary"]
 
 Progress = Callable[[float, str], None]
+
+_READING = 2
+"""Raised when the same files give other classes, splits or notes."""
+_ATTEMPTS = 3
 
 
 def open_data(
@@ -48,11 +56,59 @@ def open_data(
         Stopped: a person asked to stop; nothing half-done is left in the cache.
     """
     source = find_source(settings.source)
-    located = source.locate(_place(source, settings.path, base))
-    entry = _find(source, located, settings, cache)
-    if entry is None:
-        entry = _decode(source, located, settings, cache, control or RunControl(), progress or _silent)
-    return _assemble(source, located, settings, entry)
+    place = _place(source, settings.path, base)
+    for _ in range(_ATTEMPTS):
+        located = source.locate(place)
+        found = _find(source, located, settings, cache)
+        if found is None:
+            unchanged = partial(_unchanged, source, place, located)
+            found = _decode(
+                source, located, settings, cache, control or RunControl(), progress or _silent, unchanged
+            )
+        if found is not None:
+            return _assemble(source, located.title, settings, *found, listing=_listing(located))
+    raise EspalierError(
+        f"The images in {place} changed each time while they were read.",
+        "Wait until they are copied or written, and open them again.",
+    )
+
+
+def open_again(settings: DataSettings, cache: Path, opened: Opened, base: Path | None = None) -> ImageData:
+    """The images of a data set that was opened before, whatever lies at its place now.
+
+    Args:
+        base: as of `open_data`, for where the decoded images are gone from the cache.
+
+    Raises:
+        EspalierError: they are gone, and other images lie at their place.
+    """
+    entry = read_entry(cache / opened.entry) if opened.entry else None
+    if entry is not None:
+        data = _assemble(
+            find_source(settings.source), opened.title, settings, opened.entry, entry, opened.listing
+        )
+    else:
+        data = open_data(settings, cache, base)
+    if data.fingerprint != opened.fingerprint:
+        raise EspalierError(
+            f"The images of the data set {opened.title} are no longer those that were opened: "
+            f"{'; '.join(opened.differences(data))}.",
+            "Put the images back as they were.",
+        )
+    return data
+
+
+def changed_since(settings: DataSettings, base: Path | None, opened: Opened) -> bool:
+    """Whether the files of an opened data set have changed, or cannot be listed any more."""
+    source = find_source(settings.source)
+    try:
+        return _listing(source.locate(_place(source, settings.path, base))) != opened.listing
+    except EspalierError:
+        return True
+
+
+def _unchanged(source: DataSource, place: Path, located: Located) -> bool:
+    return source.locate(place).stamps == located.stamps
 
 
 def _silent(fraction: float, text: str) -> None:
@@ -77,16 +133,21 @@ def _place(source: DataSource, path: str, base: Path | None) -> Path:
     return place
 
 
-def _find(source: DataSource, located: Located, settings: DataSettings, cache: Path) -> Entry | None:
-    """The entry that decoding would make. Which one that is never depends on what is cached."""
-    entry = read_entry(cache / _key(source, located, "own"))
+def _find(
+    source: DataSource, located: Located, settings: DataSettings, cache: Path
+) -> tuple[str, Entry] | None:
+    """Name and content of the entry that decoding would make. Which one that is never depends on what is cached."""
+    name = _key(source, located, "own")
+    entry = read_entry(cache / name)
     if entry is not None:
         height, width = entry.images.shape[1:3]
         if not located.resizes or keeps_own_size(height, width, settings.image_size):
-            return entry
+            return name, entry
     if not located.resizes:
         return None
-    return read_entry(cache / _key(source, located, _square(settings.image_size, settings.resize)))
+    name = _key(source, located, _square(settings.image_size, settings.resize))
+    entry = read_entry(cache / name)
+    return None if entry is None else (name, entry)
 
 
 def _decode(
@@ -96,7 +157,9 @@ def _decode(
     cache: Path,
     control: RunControl,
     progress: Progress,
-) -> Entry:
+    unchanged: Callable[[], bool],
+) -> tuple[str, Entry] | None:
+    """Name and content of the new entry; None where the files changed while they were read."""
     progress(0.0, "Listing the images")
     contents = located.open()
     plan = contents.pictures.plan(settings.image_size, settings.resize, control)
@@ -109,8 +172,10 @@ def _decode(
             except PlanBroken as broken:
                 plan = broken.plan
                 continue
+            if not unchanged():
+                return None
             name = _key(source, located, "own" if plan.keep_size else _square(plan.height, plan.resize))
-            return writer.publish(name, contents.classes, contents.problems, contents.notes)
+            return name, writer.publish(name, contents.classes, contents.problems, contents.notes)
 
 
 def _square(side: int | None, resize: str) -> str:
@@ -118,11 +183,18 @@ def _square(side: int | None, resize: str) -> str:
 
 
 def _key(source: DataSource, located: Located, stored: str) -> str:
-    parts = [VERSION, source.id, located.place, located.stamps, stored]
+    parts = [VERSION, _READING, source.id, located.place, located.stamps, stored]
     return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()[:32]
 
 
-def _assemble(source: DataSource, located: Located, settings: DataSettings, entry: Entry) -> ImageData:
+def _listing(located: Located) -> str:
+    """A hash of every file's stamp."""
+    return hashlib.sha256(json.dumps([located.place, located.stamps]).encode("ascii")).hexdigest()
+
+
+def _assemble(
+    source: DataSource, title: str, settings: DataSettings, name: str, entry: Entry, listing: str
+) -> ImageData:
     splits, drawn = draw_splits(
         entry.labels,
         entry.membership,
@@ -130,7 +202,8 @@ def _assemble(source: DataSource, located: Located, settings: DataSettings, entr
         settings.test_fraction,
         settings.split_seed,
     )
-    classes = chosen_classes(settings.classes, entry.classes)
+    classes = ordered(entry.classes, settings.class_order, source.numbers_by_value)
+    classes = chosen_classes(settings.classes, classes)
     labels = relabelled(entry.labels, entry.classes, classes)
     splits = {name: rows[labels[rows] >= 0] for name, rows in splits.items()}
     mean, std = _statistics(entry, splits[SPLITS[TRAIN]])
@@ -142,7 +215,7 @@ def _assemble(source: DataSource, located: Located, settings: DataSettings, entr
     train = splits[SPLITS[TRAIN]]
     splits[SPLITS[TRAIN]] = long_tailed(train, labels, settings.imbalance, settings.split_seed)
     return ImageData(
-        title=located.title,
+        title=title,
         source=source.id,
         classes=classes,
         images=entry.images,
@@ -153,8 +226,10 @@ def _assemble(source: DataSource, located: Located, settings: DataSettings, entr
         channels=entry.images.shape[3],
         size=(entry.images.shape[1], entry.images.shape[2]),
         problems=entry.problems,
-        notes=(*entry.notes, *drawn),
+        notes=(*entry.notes, *drawn, *absent_classes(splits, labels, classes), *order_notes(classes)),
         fingerprint=_fingerprint(entry, classes, labels, splits),
+        entry=name,
+        listing=listing,
     )
 
 

@@ -7,6 +7,7 @@ large balanced one, so that methods can be tried on it. Readable without torch.
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.data.class_names import composed
 from core.data.randomness import derive_seed, ranks_within
 
 
@@ -16,7 +17,9 @@ def chosen_classes(text: str, classes: tuple[str, ...]) -> tuple[str, ...]:
     Raises:
         EspalierError: for a class that is not there, or fewer than two.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    known = {composed(name): name for name in classes}
+    written = [name.strip() for name in text.split(",") if name.strip()]
+    names = [known.get(composed(name), name) for name in written]
     if not names:
         return classes
     unknown = [name for name in names if name not in classes]

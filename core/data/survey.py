@@ -21,7 +21,7 @@ from core.data.image_data import ImageData
 from core.data.layout import Layout, lay_out
 from core.data.reader import FilePictures
 from core.data.settings import DataSettings, settings_path
-from core.data.source import Contents
+from core.data.source import Contents, printable
 from core.data.splits import SPLITS
 from core.data.tree import Tree, locate_tree
 
@@ -116,7 +116,7 @@ def file_listing(settings: DataSettings, base: Path) -> tuple[Tree, Layout] | No
     listings: list[tuple[Tree, Layout]] = []
 
     def contents(tree: Tree) -> Contents:
-        layout = lay_out(tree.names, tree.place)
+        layout = lay_out(tree.names, tree.place, tree.links, tree.empty)
         listings.append((tree, layout))
         return Contents(layout.classes, FilePictures(layout.images, tree.open))
 
@@ -131,7 +131,8 @@ def file_listing(settings: DataSettings, base: Path) -> tuple[Tree, Layout] | No
 def file_names(data: ImageData, layout: Layout) -> tuple[str, ...]:
     """The file of every image of the data set; empty where the files have changed since."""
     unreadable = {path for path, _ in data.problems}
-    names = tuple(placed.name for placed in layout.images if placed.name not in unreadable)
+    readable = (printable(placed.name) for placed in layout.images)
+    names = tuple(name for name in readable if name not in unreadable)
     return names if len(names) == len(data.images) else ()
 
 

@@ -4,10 +4,12 @@ import io
 import os
 import posixpath
 import re
+import stat
 import zipfile
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from core.common.errors import EspalierError
@@ -15,13 +17,15 @@ from core.common.regular_files import Bounded, in_words, open_regular, refuse_ot
 from core.data.decode import Undecodable
 from core.data.layout import is_litter
 from core.data.reader import Opener
-from core.data.source import Contents, Located, Problem, Stamp, stamp
+from core.data.source import Contents, Link, Located, Problem, Stamp, stamp, stamp_of
 
 LARGEST_ENTRY = 512_000_000
 """Bytes that one image in a zip file may unpack to."""
 _LARGEST_TEXT = 500_000_000
 _LARGEST_UNPACKED, _MOST_UNPACKED = 4_000_000_000, 100
 """Bytes that all files of a zip file may unpack to; more only up to so many times its own size."""
+_ENCRYPTED = 0x1
+_LONGEST_LINK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,16 @@ class Tree:
         names: sorted, with "/" between folders.
         open: gives a file by name.
         problems: files that cannot be used: path and reason.
+        links: folders that are links to others in it, whose files are listed once.
+        empty: folders without a file.
     """
 
     place: str
     names: tuple[str, ...]
     open: Opener
-    problems: tuple[Problem, ...]
+    problems: tuple[Problem, ...] = ()
+    links: tuple[Link, ...] = ()
+    empty: tuple[str, ...] = ()
 
 
 def locate_tree(path: Path, contents: Callable[[Tree], Contents]) -> Located:
@@ -77,44 +85,65 @@ def read_text(tree: Tree, name: str) -> str:
 
 
 def _locate_folder(folder: Path, contents: Callable[[Tree], Contents]) -> Located:
-    stamps, problems = _walk(folder)
-    names = tuple(name for name, _, _ in stamps)
-    tree = Tree(str(folder), names, lambda name: open_regular(folder / name), tuple(problems))
-    return Located(folder.name, str(folder), tuple(stamps), lambda: contents(tree), resizes=True)
+    found = _Listing(folder)
+    names = tuple(stamped[0] for stamped in found.stamps)
+    tree = Tree(
+        str(folder), names, lambda name: open_regular(folder / name), tuple(found.problems), tuple(found.links),
+        tuple(found.empty),
+    )  # fmt: skip
+    return Located(folder.name, str(folder), tuple(found.stamps), lambda: contents(tree), resizes=True)
 
 
-def _walk(folder: Path) -> tuple[list[Stamp], list[Problem]]:
-    """Every file below, sorted by name; links are followed, but no folder is entered twice."""
-    stamps: list[Stamp] = []
-    problems: list[Problem] = []
-    visited: set[str] = set()
+class _Listing:
+    """Every file below a folder, sorted by name.
 
-    def enter(place: str, prefix: str) -> None:
+    Links are followed, but no folder is listed twice: a folder itself comes before links to it.
+
+    Attributes:
+        stamps: of the files. problems, links, empty: as of `Tree`.
+    """
+
+    def __init__(self, folder: Path):
+        """Raises EspalierError where the folder cannot be read."""
+        self.stamps: list[Stamp] = []
+        self.problems: list[Problem] = []
+        self.links: list[Link] = []
+        self.empty: list[str] = []
+        self._names: dict[str, str] = {}  # of folders, by where they really lie
+        self._folders, self._linked = deque([(str(folder), "")]), deque[tuple[str, str]]()
+        while self._folders or self._linked:
+            place, name = self._folders.popleft() if self._folders else self._linked.popleft()
+            try:
+                self._list(place, name)
+            except OSError as error:
+                if not name:
+                    raise _unreadable(folder, error) from error
+                self.problems.append((name, f"cannot be read: {error.strerror}"))
+        self.stamps.sort()
+        self.links.sort()
+
+    def _list(self, place: str, name: str) -> None:
         real = os.path.realpath(place)
-        if real in visited:
+        if real in self._names:
+            self.links.append((name, self._names[real] or "the folder that holds it"))
             return
-        visited.add(real)
+        self._names[real] = name
         with os.scandir(place) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if not is_litter(entry.name):
-                    visit(entry, prefix + entry.name)
+            kept = [entry for entry in entries if not is_litter(entry.name)]
+        if not kept:
+            self.empty.append(name)
+        for entry in kept:
+            self._add(entry, f"{name}/{entry.name}" if name else entry.name, real)
 
-    def visit(entry: os.DirEntry[str], name: str) -> None:
+    def _add(self, entry: os.DirEntry[str], name: str, folder: str) -> None:
         try:
             if entry.is_dir():
-                enter(entry.path, name + "/")
+                linked = os.path.realpath(entry.path) != os.path.join(folder, entry.name)  # noqa: PTH118
+                (self._linked if linked else self._folders).append((entry.path, name))
             else:
-                about = entry.stat()
-                refuse_others(about.st_mode, entry.path)
-                stamps.append((name, about.st_size, about.st_mtime_ns))
+                self.stamps.append(stamp_of(entry.stat(), name))
         except OSError as error:
-            problems.append((name, f"cannot be read: {error.strerror}"))
-
-    try:
-        enter(str(folder), "")
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-    return sorted(stamps), problems
+            self.problems.append((name, f"cannot be read: {error.strerror}"))
 
 
 def _open_zip(path: Path) -> Tree:
@@ -127,37 +156,79 @@ def _open_zip(path: Path) -> Tree:
             f"Expected a folder or a zip file of images, but {path.name} cannot be read as a zip file: {error}.",
             "Choose a folder, or copy or download the zip file again.",
         ) from error
-    entries, problems = _entries(archive)
-    unpacked, packed = sum(info.file_size for info in entries.values()), path.stat().st_size
+    found = _Entries(archive)
+    _check_bearable(path, sum(info.file_size for info in found.files.values()))
+    files = [info for info in found.files.values() if not is_litter(info.filename)]
+    if files and all(info.flag_bits & _ENCRYPTED for info in files):
+        raise EspalierError(
+            f"Expected a zip file that opens without a password, but {path.name} is encrypted.",
+            "Unpack it with its password, and choose the folder that it gives.",
+        )
+
+    def opener(name: str) -> BinaryIO:
+        return _read_entry(archive, found.files[name])
+
+    return Tree(
+        str(path),
+        tuple(sorted(found.files)),
+        opener,
+        tuple(found.problems),
+        tuple(found.links),
+        tuple(found.empty),
+    )
+
+
+def _check_bearable(path: Path, unpacked: int) -> None:
+    packed = path.stat().st_size
     if unpacked > max(_LARGEST_UNPACKED, _MOST_UNPACKED * packed):
         raise EspalierError(
             f"Expected a zip file of images, but {path.name} of {packed / 1e6:.3g} MB unpacks to {unpacked / 1e9:.3g} GB.",
             "Images cannot be packed so small; choose another file, or unpack it yourself.",
         )
 
-    def opener(name: str) -> BinaryIO:
-        return _read_entry(archive, entries[name])
 
-    return Tree(str(path), tuple(sorted(entries)), opener, tuple(problems))
+class _Entries:
+    """The members of a zip file.
+
+    Attributes:
+        files: by cleaned name.
+        problems: names that would lead out of the archive, which are ignored.
+        links, empty: as of `Tree`.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile):
+        self.files: dict[str, zipfile.ZipInfo] = {}
+        self.problems: list[Problem] = []
+        self.links: list[Link] = []
+        folders: set[str] = set()
+        linked: list[tuple[str, str]] = []
+        for info in archive.infolist():
+            name = info.filename.replace("\\", "/")
+            if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
+                self.problems.append((info.filename, "ignored: its name leads out of the zip file"))
+            elif info.is_dir() or name.endswith("/"):
+                folders.add(posixpath.normpath(name))
+            elif _is_link(info):
+                linked.append((posixpath.normpath(name), archive.read(info).decode("utf-8", "replace")))
+            else:
+                self.files[posixpath.normpath(name)] = info
+        holding = {str(folder) for name in self.files for folder in PurePosixPath(name).parents}
+        self.empty = sorted(folder for folder in folders - holding if not is_litter(folder))
+        for name, text in linked:
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), text))
+            if target in holding:
+                self.links.append((name, target))
+            else:
+                self.problems.append((name, "is a link; links to files in a zip file are not followed"))
 
 
-def _entries(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], list[Problem]]:
-    """Files by cleaned name. Names that would lead out of the archive are ignored and named."""
-    entries: dict[str, zipfile.ZipInfo] = {}
-    problems: list[Problem] = []
-    for info in archive.infolist():
-        name = info.filename.replace("\\", "/")
-        if info.is_dir() or name.endswith("/"):
-            continue
-        if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
-            problems.append((info.filename, "ignored: its name leads out of the zip file"))
-            continue
-        entries[posixpath.normpath(name)] = info
-    return entries, problems
+def _is_link(info: zipfile.ZipInfo) -> bool:
+    link = stat.S_ISLNK(info.external_attr >> 16)
+    return link and info.file_size <= _LONGEST_LINK and not info.flag_bits & _ENCRYPTED
 
 
 def _read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
-    if info.flag_bits & 0x1:
+    if info.flag_bits & _ENCRYPTED:
         raise Undecodable("encrypted in the zip file")
     if info.file_size > LARGEST_ENTRY:
         raise Undecodable(

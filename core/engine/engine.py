@@ -21,7 +21,7 @@ from core.common.files import copy_file, write_atomically
 from core.common.full_disk import full_disk
 from core.common.parts import remove_abandoned
 from core.data.balance import epoch_images
-from core.data.store import open_data
+from core.data.store import changed_since, open_data
 from core.document.pipeline import Grid, Pipeline, StageNode
 from core.document.stage_keys import stage_key, stage_keys
 from core.engine.evaluator import Evaluator
@@ -48,6 +48,7 @@ from core.runs.cache import CacheUser
 from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.index import index_run
+from core.runs.resuming import check_same_data, check_same_pipeline
 from core.runs.run_folder import RunFolder
 from core.runs.storage import tidy
 from core.training.settings import FORWARD_SHARE
@@ -132,6 +133,7 @@ class Engine:
         return RunDone("completed", f"All {len(stage_keys(self.pipeline))} stages are done.")
 
     def _run(self) -> None:
+        check_same_pipeline(self.folder)
         self.options = self.options.resolved()
         keys = stage_keys(self.pipeline)
         names = tuple(node.title for _ in self.pipeline.axes.seed for node in self.pipeline.active)
@@ -149,6 +151,9 @@ class Engine:
             stack.enter_context(reproducible(self.options.threads))
             self._emit(PhaseStarted("", "data", "Opening the data set"))
             self.data = open_data(self.pipeline.data, self.home.data, self.folder.base, self.control)
+            check_same_data(self.folder, self.data)
+            self.data.check_training_classes()
+            self.folder.update_info(data=self.data.opened.as_plain())
             self._note_data()
             self._check_networks()
             self.meter = Meter(
@@ -167,6 +172,7 @@ class Engine:
                 self.control.checkpoint()
                 self._run_stage(index, len(jobs), node, seed)
             self._write_results()
+            self._note_changed_data()
 
     def _tidy(self) -> None:
         """Remove what killed processes left half written; nothing of it is needed."""
@@ -270,6 +276,15 @@ class Engine:
         report.seconds = time.monotonic() - started
         self.folder.write_report(report)
         return report
+
+    def _note_changed_data(self) -> None:
+        """Say that the images have changed: the run has worked with those that were there when it began."""
+        if changed_since(self.pipeline.data, self.folder.base, self.data.opened):
+            self._emit(Note(
+                "", "warning",
+                "The images of the data set have changed since this run opened them. All its results are of the "
+                "images as they were then; a new run takes them as they are now.",
+            ))  # fmt: skip
 
     def _note_data(self) -> None:
         for note in self.data.notes:

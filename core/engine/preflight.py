@@ -161,7 +161,7 @@ def preflight(
     try:
         trials, general = _Rehearsal(
             reduced(pipeline, options.device, longer), base, _TemporaryHome(folder, home), options, control,
-            watcher,
+            watcher, pipeline.data.train_images,
         ).run()  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -232,6 +232,7 @@ class _Rehearsal:
     options: Options
     control: RunControl
     watcher: Watcher
+    train_images: int | None
     _fraction: float = 0.0
     _stage: str = ""
 
@@ -245,6 +246,13 @@ class _Rehearsal:
             )  # fmt: skip
         except EspalierError as error:
             return (), (Problem(error.message, error.advice, ("data", "path")),)
+        if self.train_images is not None and self.train_images < len(data.classes):
+            problem = Problem(
+                f"Expected at least one training image of each of {len(data.classes)} classes, received {self.train_images}.",
+                "Use more training images, or fewer classes.",
+                ("data", "train_images"),
+            )
+            return (), (problem,)
         run = RunFolder.create(self.pipeline, self.base, self.home)
         with Child("tool", self.home.folder / "tool.log") as tool, reproducible(self.options.threads):
             context = RunContext(

@@ -58,8 +58,8 @@ class RunContext:
 
     @property
     def access(self) -> DataAccess:
-        """The data set, as child processes open it."""
-        return DataAccess(self.pipeline.data, self.home.data, self.run.base, self.threads)
+        """The data set, as child processes open it: the images that this process opened."""
+        return DataAccess(self.pipeline.data, self.home.data, self.run.base, self.threads, self.data.opened)
 
     def store(self, name: str) -> Store:
         """One of the caches of stages, by the name of its folder."""

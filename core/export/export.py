@@ -230,7 +230,9 @@ class _Export:
 
     @property
     def _access(self) -> DataAccess:
-        return DataAccess(self.run_folder.pipeline.data, self.home.data, self.run_folder.base)
+        """The images that the run worked with."""
+        run = self.run_folder
+        return DataAccess(run.pipeline.data, self.home.data, run.base, opened=run.opened_data)
 
     def _write(self, path: Path) -> None:
         self._tell(0.0, f"Writing {self.kind.title}")

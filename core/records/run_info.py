@@ -19,6 +19,8 @@ class RunInfo(BaseModel):
         base: the folder that the pipeline's relative paths start from.
         started: seconds since 1970; 0 where unknown. seconds: of work so far; None where it has not ended yet.
         document: the pipeline as the person wrote it.
+        pipeline_sha256: of pipeline.yaml as it was written.
+        data: what identifies the images that it was started with (`Opened.as_plain` of `core.data.image_data`).
         machine: the fingerprint of the machine that ran it. device, threads: what it ran on.
         message: how the run ended, in a sentence. paused: a person holds a run that goes on.
         process: number (`pid`) and `host` of the process that works or worked in the folder last.
@@ -35,6 +37,8 @@ class RunInfo(BaseModel):
     started: float = 0.0
     status: RunStatus = "new"
     document: str = ""
+    pipeline_sha256: str = ""
+    data: dict[str, Any] = Field(default_factory=dict)
     machine: dict[str, Any] = Field(default_factory=dict)
     device: str = ""
     threads: int = 0
@@ -52,9 +56,9 @@ class RunInfo(BaseModel):
     def _known_status(cls, value: Any) -> Any:
         return value if value in get_args(RunStatus) else "new"
 
-    @field_validator("machine", "process", mode="before")
+    @field_validator("machine", "process", "data", mode="before")
     @classmethod
-    def _known_machine(cls, value: Any) -> Any:
+    def _known_mapping(cls, value: Any) -> Any:
         return value if isinstance(value, dict) else {}
 
     @field_validator("started", mode="before")

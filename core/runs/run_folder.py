@@ -7,6 +7,7 @@ status), `events.jsonl` (numbered), what was settled by timing (`precision_trial
 index next to the runs (`core.runs.index`) is made from them.
 """
 
+import hashlib
 import itertools
 import json
 import logging
@@ -27,6 +28,7 @@ from core.common.files import folder_beside, write_atomically
 from core.common.full_disk import full_disk
 from core.common.logs import in_a_line, passed_over
 from core.common.parts import is_part, remove_abandoned
+from core.data.image_data import Opened
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.document.stage_keys import stage_keys
@@ -69,10 +71,11 @@ class RunFolder:
         def fill(place: Path) -> None:
             for name in _SKELETON:
                 (place / name).mkdir(exist_ok=True)
-            write_atomically(place / _PIPELINE, documents.dumps(pipeline.resolved()))
+            resolved = documents.dumps(pipeline.resolved())
+            write_atomically(place / _PIPELINE, resolved)
             cls(place)._write_info(changed(
                 {}, format=FORMAT, espalier=core.__version__, name=pipeline.name, base=str(base.resolve()),
-                started=time.time(), status="new", document=documents.dumps(pipeline),
+                started=time.time(), status="new", document=documents.dumps(pipeline), pipeline_sha256=_sha256(resolved),
             ))  # fmt: skip
 
         slug = re.sub(r"[^a-z0-9]+", "-", pipeline.name.lower()).strip("-")[:40] or "run"
@@ -147,9 +150,23 @@ class RunFolder:
         return Path(self.info.base)
 
     @property
+    def opened_data(self) -> Opened | None:
+        """The images that it was started with; None where that was not written down."""
+        try:
+            return Opened.from_plain(self.info.data)
+        except ValueError:
+            return None
+
+    @property
     def pipeline(self) -> Pipeline:
         """The document as it was run, every setting written out."""
         return documents.load(self.folder / _PIPELINE)
+
+    @property
+    def pipeline_is_untouched(self) -> bool:
+        """Whether pipeline.yaml is as the run wrote it; also where that was not written down."""
+        written = self.info.pipeline_sha256
+        return not written or written == _sha256((self.folder / _PIPELINE).read_text(encoding="utf-8"))
 
     def stage_folder(self, key: str) -> StageFolder:
         """The folder of a stage, which may not be there yet."""
@@ -379,3 +396,7 @@ def _is_free(folder: Path) -> bool:
         if path.name != _LOCK and not is_part(path.name) and not (begun and path.name == _PIPELINE):
             return False
     return True
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -114,8 +114,8 @@ class StageFile:
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
     def access(self, home: Home) -> DataAccess:
-        """The data set that the file was tested on."""
-        return DataAccess(self.pipeline.data, home.data, self.run.base)
+        """The images that the file was tested on."""
+        return DataAccess(self.pipeline.data, home.data, self.run.base, opened=self.run.opened_data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from core.data.settings import DataSettings
 def test_a_child_is_told_the_same_in_plain_data(tmp_path):
     access = DataAccess(DataSettings(image_size=16), tmp_path / "cache", tmp_path, 2)
     plain = json.loads(json.dumps({**access.as_plain(), "onnx": "a.onnx"}))
-    assert set(plain) == {"data", "data_cache", "base", "threads", "onnx"}
+    assert set(plain) == {"data", "data_cache", "base", "threads", "opened", "onnx"}
     assert DataAccess.from_plain(plain) == access
 
 
