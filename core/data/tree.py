@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from core.common.errors import EspalierError
-from core.common.regular_files import Bounded, in_words, open_regular, refuse_others
+from core.common.regular_files import Bounded, in_words, open_regular
 from core.data.decode import Undecodable
 from core.data.layout import is_litter
 from core.data.reader import Opener

@@ -93,7 +93,11 @@ def both(train: str, test: str) -> list[str]:
 )
 def test_splits_may_be_called_and_wrapped_otherwise(train: str, test: str):
     assert splits(both(train, test)) == (("a", "b"), [0, 0, 2, 2])
-    assert lay_out(both(train, test), "here").notes[0].startswith("The splits are read from folders: train from ")
+    assert (
+        lay_out(both(train, test), "here")
+        .notes[0]
+        .startswith("The splits are read from folders: train from ")
+    )
 
 
 def test_splits_may_lie_in_the_folders_of_the_classes():
@@ -104,7 +108,9 @@ def test_splits_may_lie_in_the_folders_of_the_classes():
 def test_a_second_copy_of_the_splits_further_down_is_left_out():
     layout = lay_out([*both("train", "test"), *both("set/train", "set/test")], "here")
     assert len(layout.images) == 4
-    assert layout.notes == ("4 images are outside the class folders of train, validation and test and left out.",)
+    assert layout.notes == (
+        "4 images are outside the class folders of train, validation and test and left out.",
+    )
 
 
 def test_splits_without_class_folders_are_refused():
@@ -150,7 +156,9 @@ def test_a_split_that_is_a_link_to_another_is_said():
         "no validation split of its own.",
     )
     leak = lay_out(["train/a/1.png", "train/b/1.png"], "here", [("test", "train")])
-    assert [image.membership for image in leak.images] == [0, 0] and "no test split of its own" in leak.notes[0]
+    assert [image.membership for image in leak.images] == [0, 0] and "no test split of its own" in leak.notes[
+        0
+    ]
     reverse = lay_out(["test/a/1.png", "test/b/1.png"], "here", [("train", "test")])
     assert [image.membership for image in reverse.images] == [0, 0]
 
