@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from core.analysis.layers import read_architecture
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
+from core.models.checkpoint_files import read_architecture
 from core.runs.run_folder import RunFolder
 
 _SHOWN = 4
