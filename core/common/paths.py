@@ -1,9 +1,6 @@
 """What a path in a document means: the one place that knows of `~` and of the folder that paths start from."""
 
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import AfterValidator
 
 from core.common.errors import EspalierError
 
@@ -30,31 +27,35 @@ def existing(path: str | Path, base: Path) -> Path:
     return target
 
 
-def _inner(text: str) -> str:
+def inner_path(text: str) -> str:
+    """The same path, which stands in a file of a folder and stays within that folder.
+
+    Raises:
+        ValueError: when it would lead out of it.
+    """
     parts = text.replace("\\", "/").split("/")
     if text.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in text:
         raise ValueError(f"expected a path within the folder, received {text[:100]!r}")
     return text
 
 
+def inner_name(text: str) -> str:
+    """The same text, which a file or folder is called by: it names no other folder. May be empty.
+
+    Raises:
+        ValueError: when it would.
+    """
+    if "/" in text or "\\" in text or text in (".", ".."):
+        raise ValueError(f"expected a name without folders, received {text[:100]!r}")
+    return inner_path(text)
+
+
 def is_inner(text: str) -> bool:
     """Whether a path that stands in a file of a folder stays within that folder."""
     try:
-        return bool(_inner(text))
+        return bool(inner_path(text))
     except ValueError:
         return False
-
-
-def _inner_name(text: str) -> str:
-    if "/" in text or "\\" in text or text in (".", ".."):
-        raise ValueError(f"expected a name without folders, received {text[:100]!r}")
-    return _inner(text)
-
-
-InnerPath = Annotated[str, AfterValidator(_inner)]
-"""A path in a file of a folder: it stays within that folder."""
-InnerName = Annotated[str, AfterValidator(_inner_name)]
-"""A text that a file or folder is called by: it names no other folder. May be empty."""
 
 
 def inside(folder: Path, name: object) -> Path:
@@ -65,4 +66,4 @@ def inside(folder: Path, name: object) -> Path:
     """
     if not isinstance(name, str) or not name:
         raise ValueError(f"expected a file's name, received {name!r}")
-    return folder / _inner_name(name)
+    return folder / inner_name(name)

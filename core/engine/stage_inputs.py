@@ -20,7 +20,8 @@ from core.data.preprocess import Preprocess
 from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path
 from core.document.stage_keys import stage_key
 from core.machine.child import Child
-from core.models.checkpoint_files import checkpoint_at, files_of
+from core.models.checkpoint_description import files_of
+from core.models.checkpoint_files import checkpoint_at
 from core.records.events import Listener
 from core.runs.cache import CacheUser, Measurements, Store
 from core.runs.home import Home

@@ -31,7 +31,8 @@ from core.machine.trusted_files import TrustList
 from core.models.architecture import apply_difference, difference
 from core.models.backbone import OWN
 from core.models.catalogue import backbone
-from core.models.checkpoint_files import ARCHITECTURE, FORMAT, WEIGHTS, read_architecture
+from core.models.checkpoint_description import FORMAT, read_architecture
+from core.models.checkpoint_files import ARCHITECTURE, WEIGHTS
 from core.models.classifier import ImageClassifier
 from core.models.python_source import keep_copy, open_copy
 from core.models.settings import BackboneSettings

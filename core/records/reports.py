@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.common.paths import InnerName, InnerPath
+from core.common.inner_paths import InnerName, InnerPath
 
 
 class Metric(BaseModel):

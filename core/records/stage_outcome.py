@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.common.files import write_atomically
-from core.common.paths import InnerName
+from core.common.inner_paths import InnerName
 
 
 class OwnFile(BaseModel):

@@ -1,6 +1,6 @@
 """A run folder may come from anybody: nothing outside it is read, written or removed because of what is in it.
 
-Paths that stand in its files are checked where they are read (`core.common.paths.InnerName`, `InnerPath`); links and
+Paths that stand in its files are checked where they are read (`core.common.inner_paths.InnerName`, `InnerPath`); links and
 what else could lead out of the folder are looked for here before a run is worked with.
 """
 

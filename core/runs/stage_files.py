@@ -15,7 +15,7 @@ from core.data.access import DataAccess
 from core.data.settings import settings_path
 from core.deploy.artefact_record import facts_of_file
 from core.document.pipeline import Pipeline
-from core.models.checkpoint_files import read_architecture
+from core.models.checkpoint_description import read_architecture
 from core.records.reports import Artefact, StageReport
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs

@@ -12,7 +12,7 @@ from core.data.preprocess import Preprocess
 from core.models.architecture import difference
 from core.models.catalogue import BACKBONES
 from core.models.checkpoint import Checkpoint, content_hash, load_checkpoint, save_checkpoint
-from core.models.checkpoint_files import files_of
+from core.models.checkpoint_description import files_of
 from core.models.cifar_resnet import PadShortcut
 from core.models.settings import BackboneSettings
 from core.models.torchvision_shim import import_torchvision
