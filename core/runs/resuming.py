@@ -9,7 +9,7 @@ from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.models.checkpoint_files import read_architecture
+from core.models.checkpoint_description import read_architecture
 from core.runs.run_folder import RunFolder
 
 _SHOWN = 4
