@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.seals import intact
 from core.machine.jobs import ProgressCallback
 from core.models.checkpoint_files import WEIGHTS
 from core.onnx_graph.layer_names import module_of
@@ -93,7 +94,7 @@ def weights_of_checkpoint(checkpoint: Path, layer: str) -> np.ndarray:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(checkpoint / WEIGHTS, framework="np") as file:
+        with safe_open(intact(checkpoint / WEIGHTS), framework="np") as file:
             return np.asarray(file.get_tensor(f"{layer}.weight"))
     except (OSError, SafetensorError) as error:
         raise EspalierError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.common.errors import EspalierError
+from core.common.seals import intact
 from core.models.checkpoint_files import WEIGHTS
 
 Shape = tuple[int, ...]
@@ -117,7 +118,7 @@ def read_shapes(checkpoint: Path) -> dict[str, Shape]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(checkpoint / WEIGHTS, framework="np") as file:
+        with safe_open(intact(checkpoint / WEIGHTS), framework="np") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise EspalierError(
@@ -263,7 +264,7 @@ def _nonzero(checkpoint: Path, shapes: Mapping[str, Shape]) -> dict[str, int]:
     import numpy as np
     from safetensors import safe_open
 
-    with safe_open(checkpoint / WEIGHTS, framework="np") as file:
+    with safe_open(intact(checkpoint / WEIGHTS), framework="np") as file:
         return {
             name: int(np.count_nonzero(file.get_tensor(name)))
             for name, shape in shapes.items()

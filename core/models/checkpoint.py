@@ -3,7 +3,8 @@
 A checkpoint is a folder with `architecture.json` and `weights.safetensors`. The architecture is
 the backbone's name and settings, plus the modules that differ from what the backbone's factory
 makes for that image size (`core.models.architecture`). It describes the result of surgery, not its
-history. The logits of a seeded probe input are kept and checked on load. Only a checkpoint of a
+history. Every file is held against the folder's manifest (`core.common.seals`), and the logits of a seeded
+probe input, which are kept, against those of the loaded network. Only a checkpoint of a
 person's own network holds code, which runs only while that person trusts it (`core.machine.trusted_files`).
 """
 
@@ -24,6 +25,7 @@ import core
 from core.common.errors import EspalierError
 from core.common.files import folder_beside
 from core.common.regular_files import regular
+from core.common.seals import check_folder, intact, seal_folder
 from core.common.validation_messages import in_words
 from core.data.preprocess import Preprocess
 from core.machine.torch_rng import isolated_rng
@@ -85,6 +87,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         (part / ARCHITECTURE).write_text(json.dumps(architecture, indent=1), encoding="utf-8")
         if checkpoint.network.backbone.startswith(OWN):
             keep_copy(checkpoint.network.backbone, part)
+        seal_folder(part)
 
 
 def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
@@ -95,6 +98,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
             changed, gives other logits than when it was saved, or holds code that is not trusted.
     """
     architecture = read_architecture(folder)
+    check_folder(folder)
     network = _network(architecture, folder)
     if network.backbone.startswith(OWN):
         open_copy(network.backbone, folder, TrustList.default())
@@ -125,7 +129,7 @@ def content_hash(folder: Path) -> str:
     if architecture.get("constraints"):
         content["constraints"] = architecture["constraints"]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-    digest.update((folder / WEIGHTS).read_bytes())
+    digest.update(intact(folder / WEIGHTS).read_bytes())
     return digest.hexdigest()
 
 

@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core.common.errors import EspalierError
+from core.common.seals import MANIFEST, DamagedError
 from core.data.preprocess import Preprocess
 from core.models.architecture import difference
 from core.models.catalogue import BACKBONES
@@ -123,8 +124,9 @@ def test_only_changed_modules_stand_in_the_diff(tmp_path):
 
 
 def test_checkpoints_of_the_first_version_still_load(tmp_path):
-    """It wrote every changed module with its constructor's arguments."""
+    """It wrote every changed module with its constructor's arguments, and no manifest."""
     saved = saved_checkpoint(tmp_path / "c", scope="whole-groups").model
+    (tmp_path / "c" / MANIFEST).unlink()
     path = tmp_path / "c/architecture.json"
     architecture = json.loads(path.read_text())
     architecture["diff"] = {path: first_form(saved.get_submodule(path)) for path in architecture["diff"]}
@@ -148,8 +150,21 @@ def first_form(module: nn.Module) -> dict[str, object]:
     return {"type": type(module).__name__, "arguments": arguments}
 
 
+@pytest.mark.parametrize("file", ["weights.safetensors", "architecture.json", MANIFEST])
+def test_a_single_changed_bit_is_refused(tmp_path, file):
+    saved_checkpoint(tmp_path / "c")
+    content = bytearray((tmp_path / "c" / file).read_bytes())
+    content[-50] ^= 1
+    (tmp_path / "c" / file).write_bytes(content)
+    with pytest.raises(DamagedError, match=file):
+        load_checkpoint(tmp_path / "c")
+    with pytest.raises(DamagedError, match=file):
+        content_hash(tmp_path / "c")
+
+
 def test_changed_weights_are_refused(tmp_path):
     saved_checkpoint(tmp_path / "c")
+    (tmp_path / "c" / MANIFEST).unlink()
     tensors = load_file(tmp_path / "c/weights.safetensors")
     tensors["head.bias"] += 1
     save_file(tensors, tmp_path / "c/weights.safetensors")
@@ -175,12 +190,14 @@ def test_files_that_do_not_fit_together_are_refused(tmp_path, damage):
         tensors = load_file(weights)
         bias = tensors.pop("head.bias")
         save_file(tensors | ({"head.bias": bias[:3].clone()} if damage == "shape" else {}), weights)
+    (tmp_path / "c" / MANIFEST).unlink()
     with pytest.raises(EspalierError, match="does not fit together: its weights are not those"):
         load_checkpoint(tmp_path / "c")
 
 
 def test_a_newer_format_is_refused(tmp_path):
     saved_checkpoint(tmp_path / "c")
+    (tmp_path / "c" / MANIFEST).unlink()
     path = tmp_path / "c/architecture.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
     with pytest.raises(EspalierError) as caught:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from core.common.errors import EspalierError
+from core.common.seals import MANIFEST
 from core.data.preprocess import Preprocess
 from core.models.architecture import apply_difference, difference
 from core.models.catalogue import backbone
@@ -284,6 +285,7 @@ def test_tampered_files_are_refused(entry, tmp_path):
     save_checkpoint(tmp_path / "c", Checkpoint(make(), network, Preprocess(32), CLASSES))
     path = tmp_path / "c/architecture.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"diff": entry}))
+    (tmp_path / "c" / MANIFEST).unlink()  # its seal alone would be reason enough
     with pytest.raises(EspalierError, match="does not fit together"):
         load_checkpoint(tmp_path / "c")
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from core.common.errors import EspalierError
+from core.common.seals import MANIFEST, DamagedError
 from core.data.preprocess import HALF, IMAGENET, Preprocess
 from core.machine.trusted_files import TrustList
 from core.models import python_source
@@ -141,6 +142,9 @@ def test_a_changed_copy_is_refused(tmp_path, trusted, damage):
     expected = (
         "found none that can be read" if damage == "cut" else "was changed after the checkpoint was written"
     )
+    with pytest.raises(DamagedError):
+        load_checkpoint(tmp_path / "c")
+    (tmp_path / "c" / MANIFEST).unlink()  # as a version before wrote it
     with pytest.raises(EspalierError, match=expected):
         load_checkpoint(tmp_path / "c")
 
