@@ -110,12 +110,16 @@ def verify(options: argparse.Namespace) -> int:
         data = {"source": "folder", "path": options.data}
     if options.size:
         data["image_size"] = options.size
+    if options.class_order:
+        data["class_order"] = options.class_order
     access = DataAccess(DataSettings.parse(data), Home.default().data, Path.cwd())
     with tempfile.TemporaryDirectory() as folder, Child("tool", Path(folder) / "tool.log") as tool:
         check = verify_onnx(
             ToolCalls(tool), options.model.resolve(), access, Path(folder), preprocess=_preprocessing(options)
         )
     show_result(f"{options.model}: top-1 {check.top1:.2f} % on {check.n} test images.")
+    for note in (*check.order, *check.notes):
+        show_result(note)
     return 0
 
 

@@ -63,6 +63,15 @@ class ImageData:
             raise EspalierError(f"Expected one of the splits {', '.join(SPLITS)}, received '{name}'.")
         return self.splits[name]
 
+    def left_out(self) -> list[str]:
+        """A sentence on the images that were left out, with the first ones; none where all could be read."""
+        if not self.problems:
+            return []
+        named = "; ".join(f"{path}: {reason}" for path, reason in self.problems[:5])
+        more = f"; and {len(self.problems) - 5} more" if len(self.problems) > 5 else ""
+        what = "1 image was" if len(self.problems) == 1 else f"{len(self.problems)} images were"
+        return [f"{what} left out: {named}{more}."]
+
     def check_training_classes(self) -> None:
         """Refuse classes without a training image.
 

@@ -71,6 +71,8 @@ class OnnxCheck:
         top1: percent of the images whose first answer is right.
         n: images. classes: of the data set, the order of the logits.
         preprocess: how images were prepared. facts: what the file says of itself.
+        notes: sentences on the data set and on images that were left out.
+        order: likewise, on an order of the classes that would explain the accuracy.
     """
 
     top1: float
@@ -78,6 +80,8 @@ class OnnxCheck:
     classes: tuple[str, ...]
     preprocess: dict[str, Any]
     facts: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
 
 
 def make_artefacts(
@@ -187,6 +191,8 @@ def verify_onnx(
         classes=tuple(result["classes"]),
         preprocess=result["preprocess"],
         facts=result["facts"],
+        notes=tuple(result["notes"]),
+        order=tuple(result["order"]),
     )
 
 

@@ -19,6 +19,7 @@ from core.common.files import save_array
 from core.common.logs import in_a_line
 from core.data.access import DataAccess
 from core.data.preprocess import Preprocess
+from core.deploy.other_order import other_order
 from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def predict(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
         preprocess: overrides what the ONNX file's metadata says (`Preprocess.as_dict`).
         logits, labels: files to write: float32 [n, k] in the data set's order of classes, int64 [n].
 
-    Returns: logits, labels (paths), images, classes, preprocess, facts.
+    Returns: logits, labels (paths), images, classes, preprocess, facts; notes, sentences on the data set and on
+        images that were left out; order, on an order of the classes that would explain the accuracy.
 
     Raises:
         EspalierError: when something cannot be read, or network and data set do not fit.
@@ -75,7 +77,8 @@ def predict_with(
     logits = _run(predictor, data, indices, arguments.get("batch", BATCH), progress)
     logits = _in_order(logits, predictor.classes, data.classes)
     save_array(Path(arguments["logits"]), logits)
-    save_array(Path(arguments["labels"]), np.asarray(data.labels[indices], dtype=np.int64))
+    labels = np.asarray(data.labels[indices], dtype=np.int64)
+    save_array(Path(arguments["labels"]), labels)
     return {
         "logits": str(arguments["logits"]),
         "labels": str(arguments["labels"]),
@@ -83,6 +86,8 @@ def predict_with(
         "classes": list(data.classes),
         "preprocess": predictor.preprocess.as_dict(),
         "facts": predictor.facts,
+        "notes": [*data.notes, *data.left_out()],
+        "order": other_order(logits, labels, data.classes),
     }
 
 

@@ -289,10 +289,8 @@ class Engine:
     def _note_data(self) -> None:
         for note in self.data.notes:
             self._emit(Note("", "info", note))
-        if self.data.problems:
-            named = "; ".join(f"{path}: {reason}" for path, reason in self.data.problems[:5])
-            more = f"; and {len(self.data.problems) - 5} more" if len(self.data.problems) > 5 else ""
-            self._emit(Note("", "warning", f"{len(self.data.problems)} images were left out: {named}{more}."))
+        for sentence in self.data.left_out():
+            self._emit(Note("", "warning", sentence))
 
     def _caches(self) -> CacheUser:
         """How this run uses the caches: it says once what they do not do, and shows when it waits for another run."""

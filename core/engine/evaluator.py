@@ -23,6 +23,7 @@ from core.common.keys import make_key
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.artefact_record import ArtefactRecord
 from core.deploy.artefacts import ToolCalls, VerifiedArtefact, adopt_artefact, make_artefacts
+from core.deploy.other_order import other_order
 from core.document.stage_keys import stage_key, stage_keys
 from core.engine.stage_inputs import RunContext
 from core.machine.child import Child
@@ -81,7 +82,11 @@ class Evaluator:
             on_part_fraction = _from(on_fraction, _FILES, _EAGER)
             report.pytorch, eager_cached = self._eager(report, folder, stage, on_part_fraction)
             cached = cached and eager_cached
-        report.notes += files.notes
+        main = files.artefacts[0]
+        report.notes += [
+            *files.notes,
+            *other_order(np.load(main.logits), np.load(main.labels), self.data.classes),
+        ]
         report.headline = files.artefacts[0].id
         base = self._baseline(report, files)
         share = _MEASURE / len(files.artefacts)
