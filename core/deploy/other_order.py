@@ -50,7 +50,7 @@ def other_order(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str]) 
         return []
     examples = [
         f"“{classes[wrong]}” for “{classes[label]}”"
-        for label, wrong in zip(np.flatnonzero(seen), commonest, strict=True)
+        for label, wrong in zip(np.flatnonzero(seen).tolist(), commonest.tolist(), strict=True)
         if label != wrong
     ]
     return [
