@@ -132,6 +132,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("--path", default="", help="folder or file of the data set, where it needs one")
     verify.add_argument(
+        "--class-order",
+        choices=("text", "number"),
+        help="order of the classes, for files that do not name theirs",
+    )
+    verify.add_argument(
         "--size", type=arguments.whole(1, 4096), help="image size, for files that do not say theirs"
     )
     verify.add_argument(

@@ -48,14 +48,14 @@ def order_words(classes: Sequence[str]) -> str:
         kind = "by number"
     else:
         kind = "as the data set lists them"
-    return f"{kind}: {', '.join(classes[:4])}{', …' if len(classes) > 4 else ''}"
+    return f"{kind} ({', '.join(classes[:4])}{', …' if len(classes) > 4 else ''})"
 
 
 def order_notes(classes: Sequence[str]) -> tuple[str, ...]:
     """A sentence where ordering as text and by number differ: a file may have been made in either order."""
     if ordered(classes, "text") == ordered(classes, "number"):
         return ()
-    return (f"The classes are in the order {order_words(classes)} (setting Class order).",)
+    return (f"The classes are ordered {order_words(classes)}; the setting Class order changes that.",)
 
 
 def matched(names: Sequence[str], classes: Sequence[str]) -> list[int] | None:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.data.catalogue import SOURCES
+from core.data.class_names import order_words
 from core.data.image_data import ImageData
 from core.data.inspection import Finding
 from gui.base import theme
@@ -281,6 +282,7 @@ def facts(data: ImageData, path: str) -> list[tuple[str, str]]:
                 amount=amount(data.images.nbytes),
             ),
         ),
+        (tr("Order of classes"), order_words(data.classes)),
         (
             tr("Mean and deviation"),
             tr(

@@ -223,3 +223,47 @@ def test_a_zip_file_needs_exactly_one_list(images, cache, tmp_path):
     with zipfile.ZipFile(two, "a") as archive:
         archive.writestr("b.csv", rows())
     assert refusal(two, cache).message == f"Expected one CSV file in {two}, received 2 (b.csv, set/list.csv)."
+
+
+def columned(name: str, values: list[str]) -> str:
+    lines = [f"{path},{label},{value}" for (path, label), value in zip(SIX, values, strict=True)]
+    return "\n".join([f"path,label,{name}", *lines])
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("subset", "train val test train val test"),
+        ("Partition", "0 1 2 0 1 2"),
+        ("fold", "Training valid TEST training dev testing"),
+        ("anything", "train_set val_set test_set train_set val_set test_set"),
+    ],
+)
+def test_a_split_column_may_be_called_otherwise(name, values, images, cache):
+    data = opened(written(images, columned(name, values.split())), cache)
+    assert [data.labels[rows].tolist() for rows in data.splits.values()] == [[0, 1]] * 3
+    assert data.notes[0].startswith(f"The splits are those of the column '{name.casefold()}'")
+
+
+def test_a_column_may_only_say_whether(images, cache):
+    for name, value in (("is_test", "True"), ("is_train", "0")):
+        other = {"True": "False", "0": "1"}[value]
+        cells = [other, other, value, other, other, value]
+        data = opened(written(images, columned(name, cells)), cache)
+        assert data.labels[data.split("test")].tolist() == [0, 1] and len(data.split("train")) == 2
+
+
+def test_a_column_that_seems_to_say_splits_is_mentioned(images, cache):
+    data = opened(written(images, columned("fold", ["1", "2", "3", "4", "5", "1"])), cache)
+    assert data.notes[0] == (
+        "The column 'fold' is not read: its values (1, 2, 3, 4) are not train, validation and test. "
+        "Splits are taken from a column 'split' with these."
+    )
+
+
+def test_numbers_as_classes_stand_in_the_order_of_their_values(images, cache):
+    pairs = [(path, str(number)) for (path, _), number in zip(SIX, (10, 10, 10, 9, 9, 9), strict=True)]
+    path = written(images, rows(pairs))
+    assert opened(path, cache).classes == ("9", "10")
+    assert opened(path, cache, class_order="text").classes == ("10", "9")
+    assert opened(written(images, rows()), cache).classes == ("cat", "dog")

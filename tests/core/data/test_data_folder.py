@@ -1,5 +1,6 @@
 """Folders and zip files of real image files."""
 
+import json
 import os
 import shutil
 import zipfile
@@ -106,6 +107,35 @@ def test_an_encrypted_or_oversized_zip_entry_is_named(make_folder, open_folder, 
         ("a/000.png", "unpacks to 0 MB, more than the limit of 0 MB"),
         ("b/000.png", "encrypted in the zip file"),
     )
+
+
+def test_an_encrypted_zip_file_is_refused(make_folder, open_folder, tmp_path, monkeypatch):
+    archive = zipped(make_folder({"a": 4, "b": 4}), tmp_path / "set.zip")
+    original = zipfile.ZipFile.infolist
+
+    def infolist(self: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+        for info in original(self):
+            info.flag_bits |= 1
+        return original(self)
+
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", infolist)
+    assert message(open_folder, archive) == (
+        "Expected a zip file that opens without a password, but set.zip is encrypted. "
+        "Unpack it with its password, and choose the folder that it gives."
+    )
+
+
+def test_links_and_empty_folders_in_a_zip_file_are_said(make_folder, open_folder, tmp_path):
+    archive = zipped(make_folder({"train/a": 4, "train/b": 4, "val/a": 2, "val/b": 2}), tmp_path / "set.zip")
+    with zipfile.ZipFile(archive, "a") as opened:
+        link = zipfile.ZipInfo("test")
+        link.external_attr = 0o120777 << 16
+        opened.writestr(link, "val")
+        opened.mkdir("train/c")
+    data = open_folder(archive)
+    assert {name: len(rows) for name, rows in data.splits.items()} == {"train": 6, "validation": 2, "test": 4}
+    assert data.notes[0] == "1 folder holds no images and is no class: train/c."
+    assert data.notes[1].startswith("The folder test is a link to val, the same folder")
 
 
 def test_a_damaged_zip_entry_is_named(make_folder, open_folder, tmp_path):
@@ -238,7 +268,35 @@ def test_links_to_folders_are_followed_but_not_in_circles(make_folder, open_fold
     data = open_folder(root)
     assert data.classes == ("a", "b", "c")
     assert len(data.images) == 12
+    assert data.notes[0] == "The folder a/loop is a link to the folder that holds it: its images count once."
     assert data.problems == (("a/broken.png", "cannot be read: No such file or directory"),)
+
+
+def test_a_split_that_is_a_link_to_another_loses_nothing(make_folder, open_folder):
+    root = make_folder({"train/a": 4, "train/b": 4, "val/a": 2, "val/b": 2})
+    try:
+        (root / "test").symlink_to("val", target_is_directory=True)
+    except OSError:
+        pytest.skip("this system makes no links")
+    data = open_folder(root)
+    assert {name: len(rows) for name, rows in data.splits.items()} == {"train": 6, "validation": 2, "test": 4}
+    assert data.notes[0].startswith(
+        "The folder test is a link to val, the same folder: its images count once"
+    )
+
+
+def test_names_of_files_that_are_no_text_are_written_as_bytes(make_folder, open_folder):
+    root = make_folder({"a": 4, "b": 4})
+    try:
+        (root / "a" / "000.png").rename(root / "a" / "caf\udce9.png")
+        (root / "b" / "caf\udce9.png").write_bytes(b"nothing")
+    except (OSError, UnicodeError):
+        pytest.skip("this file system takes text only")
+    data = open_folder(root)
+    assert len(data.images) == 8
+    assert data.problems[0][0] == "b/caf\\xe9.png"
+    json.dumps(summary(data)).encode()
+    "".join(data.left_out()).encode()
 
 
 def test_a_missing_path_is_refused(tmp_path, open_folder):

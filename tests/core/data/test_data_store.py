@@ -2,22 +2,26 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.data import entry as entry_module
 from core.data import store
 from core.data.entry import Entry, pixel_sums, read_entry
+from core.data.image_data import Opened
 from core.data.settings import DataSettings
-from core.data.store import open_data, summary
+from core.data.store import changed_since, open_again, open_data, summary
 
 ROOT = Path(__file__).parents[3]
 
@@ -78,6 +82,86 @@ def test_a_changed_folder_is_decoded_again(root, open_folder, decodings, change)
     data = open_folder(root)
     assert decodings == ["decoded", "decoded"]
     assert len(data.images) == 30 + {"added": 1, "removed": -1}.get(change, 0)
+
+
+@pytest.mark.parametrize("what", ["files", "folders"])
+def test_images_exchanged_with_name_size_and_time_kept_are_noticed(root, open_folder, what):
+    for name in ("a", "b"):
+        for index, file in enumerate(sorted((root / name).iterdir())):
+            Image.fromarray(np.full((28, 28), 10 * index + (name == "b"), np.uint8)).save(
+                file.with_suffix(".bmp")
+            )
+            file.unlink()
+            os.utime(file.with_suffix(".bmp"), ns=(1, 1))
+    before = open_folder(root)
+    one, other = (
+        (root / "a", root / "b") if what == "folders" else (root / "a" / "000.bmp", root / "b" / "000.bmp")
+    )
+    one.rename(root / "aside")
+    other.rename(one)
+    (root / "aside").rename(other)
+    assert open_folder(root).fingerprint != before.fingerprint
+
+
+def test_images_that_change_while_they_are_read_are_read_again(root, open_folder, cache, monkeypatch):
+    original = store.EntryWriter.append
+    changes = [root / "a" / "000.png", root / "a" / "001.png"]
+
+    def append(self: store.EntryWriter, block: object) -> None:
+        if changes:
+            changes.pop().unlink()
+        original(self, block)
+
+    monkeypatch.setattr(store.EntryWriter, "append", append)
+    assert len(open_folder(root).images) == 28
+    assert len(list(cache.iterdir())) == 1
+    changes += sorted((root / "a").iterdir())[:5]
+    with pytest.raises(EspalierError, match="changed each time while they were read"):
+        (root / "b" / "new.png").write_bytes((root / "b" / "000.png").read_bytes())
+        open_folder(root)
+
+
+def test_what_was_opened_can_be_opened_again_after_the_files_have_changed(root, open_folder, cache):
+    settings = DataSettings(source="folder", path=str(root))
+    data = open_folder(root)
+    assert not changed_since(settings, None, data.opened)
+    (root / "a").rename(root / "c")
+    assert changed_since(settings, None, data.opened)
+    opened = Opened.from_plain(json.loads(json.dumps(data.opened.as_plain())))
+    assert summary(open_again(settings, cache, opened)) == summary(data)
+    shutil.rmtree(cache)
+    with pytest.raises(
+        EspalierError, match="no longer those that were opened: the class a gone; the class c new"
+    ):
+        open_again(settings, cache, opened)
+    (root / "c").rename(root / "a")
+    assert open_again(settings, cache, opened).fingerprint == data.fingerprint
+
+
+def test_the_order_of_classes_is_a_setting(make_folder, open_folder, decodings):
+    numbered = make_folder({str(number): 3 for number in range(12)})
+    text, number = open_folder(numbered), open_folder(numbered, class_order="number")
+    assert text.classes[:4] == ("0", "1", "10", "11") and number.classes[:4] == ("0", "1", "2", "3")
+    assert decodings == ["decoded"] and text.fingerprint != number.fingerprint
+    for data in (text, number):
+        assert [data.classes[label] for label in data.labels] == [
+            text.classes[label] for label in text.labels
+        ]
+    assert text.notes[-1] == (
+        "The classes are ordered as text, as torchvision orders folders (0, 1, 10, 11, …); the setting Class order "
+        "changes that."
+    )
+
+
+def test_a_class_without_a_training_image_is_refused_where_one_is_needed(root, open_folder):
+    data = open_folder(root, train_images=2)
+    data.check_training_classes()
+    few = replace(data, splits={**data.splits, "train": data.splits["train"][:1]})
+    with pytest.raises(
+        EspalierError,
+        match="at least one training image of every class, received 1 of 2 classes: none of 'b'",
+    ):
+        few.check_training_classes()
 
 
 def test_splits_and_limits_are_drawn_without_decoding(root, open_folder, decodings):
