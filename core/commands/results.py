@@ -95,8 +95,7 @@ def _export_settings(options: argparse.Namespace) -> Any:
 
 
 def verify(options: argparse.Namespace) -> int:
-    import tempfile
-
+    from core.common.temporary import temporary_folder
     from core.data.access import DataAccess
     from core.data.catalogue import SOURCES
     from core.data.settings import DataSettings
@@ -113,9 +112,9 @@ def verify(options: argparse.Namespace) -> int:
     if options.class_order:
         data["class_order"] = options.class_order
     access = DataAccess(DataSettings.parse(data), Home.default().data, Path.cwd())
-    with tempfile.TemporaryDirectory() as folder, Child("tool", Path(folder) / "tool.log") as tool:
+    with temporary_folder() as folder, Child("tool", folder / "tool.log") as tool:
         check = verify_onnx(
-            ToolCalls(tool), options.model.resolve(), access, Path(folder), preprocess=_preprocessing(options)
+            ToolCalls(tool), options.model.resolve(), access, folder, preprocess=_preprocessing(options)
         )
     show_result(f"{options.model}: top-1 {check.top1:.2f} % on {check.n} test images.")
     for note in (*check.order, *check.notes):

@@ -7,7 +7,6 @@ estimate follows from what will happen and not from a formula.
 
 import copy
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from core.common.control import RunControl
 from core.common.durations import rough_duration
+from core.common.temporary import temporary_folder
 from core.data.access import DataAccess
 from core.data.balance import epoch_images
 from core.document import pipeline as documents
@@ -114,8 +114,8 @@ def measure_steps(arguments: dict[str, Any], progress: Callable[[float, str], No
     torch.set_num_threads(access.threads)
     pipeline, data = documents.loads(arguments["pipeline"]), access.open()
     stages = []
-    with tempfile.TemporaryDirectory(prefix="espalier-trial-") as scratch:
-        timer = _StepTimer(pipeline, data, Path(arguments["base"]), arguments["device"], Path(scratch))
+    with temporary_folder() as scratch:
+        timer = _StepTimer(pipeline, data, Path(arguments["base"]), arguments["device"], scratch)
         for index, node in enumerate(pipeline.active):
             progress(index / len(pipeline.active), f"Measuring a few steps of {node.title}")
             stages.append(timer.stage(node))

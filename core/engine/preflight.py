@@ -12,8 +12,6 @@ GPU the stages' own batches are tried, on a processor at most 32 images at once.
 
 import copy
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from core.common.control import RunControl
 from core.common.declarations import ParameterDeclaration, declarations
 from core.common.errors import EspalierError, Fault, Problem
 from core.common.params import Params
+from core.common.temporary import temporary_folder
 from core.data.store import open_data
 from core.deploy.artefacts import VerifiedArtefact
 from core.document import pipeline as documents
@@ -157,14 +156,11 @@ def preflight(
     if problems:
         return Preflight((), 0.0, tuple(problems))
     options, control = options.resolved(), control or RunControl()
-    folder = Path(tempfile.mkdtemp(prefix="espalier-preflight-"))
-    try:
+    with temporary_folder() as folder:
         trials, general = _Rehearsal(
             reduced(pipeline, options.device, longer), base, _TemporaryHome(folder, home), options, control,
             watcher, pipeline.data.train_images,
         ).run()  # fmt: skip
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return Preflight(trials, time.monotonic() - started, general)
 
 

@@ -16,9 +16,9 @@ A job is a function of a module of `core` (`core.machine.jobs`), passed as the f
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ from typing import Any, Literal, NoReturn
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Fault, Stopped
 from core.common.logs import passed_over
+from core.common.temporary import make_temporary_folder
 from core.machine.child_server import serve
 from core.machine.jobs import Job, PartCallback, ProgressCallback, name_of, words_of
 from core.machine.processes import CHILD_FLAG, environment, exit_in_words, kill_tree, own_program
@@ -67,8 +68,8 @@ class Child:
     ) -> None:
         self.kind, self._patience = kind, patience
         self._env = environment(threads, env)
-        self._temporary = log is None
-        self._log = log if log is not None else _temporary_log()
+        self._log = log
+        self._scratch: Path | None = None  # where the log is, unless it was given
         self._busy = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._killer: _Killer | None = None
@@ -139,8 +140,8 @@ class Child:
             killer("closed")
         with self._busy:
             self._end_idle_process()
-            if self._temporary:
-                self._log.unlink(missing_ok=True)
+            if self._scratch is not None:
+                shutil.rmtree(self._scratch, ignore_errors=True)
 
     def renew(self) -> None:
         """End the process between two calls; the next call starts a fresh one."""
@@ -152,8 +153,7 @@ class Child:
             self._reap(self._process)
         if self._process is None:
             self._served = False
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            with self._log.open("ab") as log:
+            with self._log_file().open("ab") as log:
                 self._process = subprocess.Popen(
                     child_command(self.kind),
                     stdin=subprocess.PIPE,
@@ -165,6 +165,13 @@ class Child:
                 )
             _log.info("A %s process is started: %d.", self.kind, self._process.pid)
         return self._process
+
+    def _log_file(self) -> Path:
+        if self._log is None:
+            self._scratch = self._scratch or make_temporary_folder()
+            return self._scratch / "log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        return self._log
 
     def _guarded(
         self,
@@ -180,7 +187,7 @@ class Child:
         """
         process = self._started()
         self._next_id += 1
-        exchange = _Exchange(self._next_id, request, self._log)
+        exchange = _Exchange(self._next_id, request, self._log_file())
         killer = _Killer(process)
         self._killer = killer
         timers = [threading.Timer(timeout, killer, ["timeout"])] if timeout is not None else []
@@ -376,12 +383,6 @@ def _explain(reason: str, code: int, exchange: _Exchange, timeout: float | None)
         advice,
         exchange.log_tail(),
     )
-
-
-def _temporary_log() -> Path:
-    handle, name = tempfile.mkstemp(prefix="espalier-child-", suffix=".log")
-    os.close(handle)
-    return Path(name)
 
 
 def child_command(kind: Kind) -> list[str]:

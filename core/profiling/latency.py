@@ -4,7 +4,6 @@ The headline is batch 1 on one thread, input in memory, model only. The answer o
 ratio of the block medians with a 99 % interval, or "no measurable difference" where that interval contains 1.
 """
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import save_array
+from core.common.temporary import temporary_folder
 from core.machine.child import Child
 from core.machine.fingerprint import usable_cores
 from core.machine.jobs import ProgressCallback
@@ -82,9 +82,9 @@ def profile_artefact(
     budget = budget or Budget()
     cores = usable_cores()
     tell, log, control = process.on_progress, process.log, process.control
-    with Child("measure", log) as child, tempfile.TemporaryDirectory(prefix="espalier-") as scratch:
+    with Child("measure", log) as child, temporary_folder() as scratch:
         tell(0.0, "Measuring latency")
-        pace = pace_of(measurements, Path(scratch), child, control) if measurements else None
+        pace = pace_of(measurements, scratch, child, control) if measurements else None
         benchmark = Benchmark(child, model, baseline, {"sample": str(sample)}, budget, control, pace=pace)
         headline = benchmark.blocks(1, 1, fresh=True)
         begun = measure(headline, baseline is not None, budget.first_half())

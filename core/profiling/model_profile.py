@@ -5,7 +5,6 @@ is noise of the shape that the model says; the scope is the model only, with a s
 """
 
 import json
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -15,6 +14,7 @@ from typing import Any
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.temporary import temporary_folder
 from core.data.preprocess import IMAGENET, Preprocess
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint, usable_cores
@@ -228,8 +228,8 @@ class _Job:
         """The machine's, where its measurements are known."""
         if self._measurements is None:
             return None
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="espalier-"))
-        return pace_of(self._measurements, Path(folder), self._child("measure"), self.control)
+        folder = self._stack.enter_context(temporary_folder())
+        return pace_of(self._measurements, folder, self._child("measure"), self.control)
 
     def _child(self, kind: Any) -> Child:
         if kind not in self._children:

@@ -11,7 +11,6 @@ A layer's precision is the type that its kernel computed with, not the one that 
 
 import json
 import re
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
+from core.common.temporary import temporary_folder
 from core.machine.jobs import ProgressCallback
 from core.onnx_graph.layer_names import module_of
 from core.profiling.counting import stored_bytes
@@ -160,17 +160,17 @@ def measure(path: Path, size: int, threads: int, progress: ProgressCallback) -> 
     from core.profiling.runtimes.onnxruntime_cpu import OnnxSession, opened, options
     from core.profiling.session import noise
 
-    with tempfile.TemporaryDirectory(prefix="espalier-") as folder:
+    with temporary_folder() as folder:
         profiled = options(threads)
         profiled.enable_profiling = True
-        profiled.profile_file_prefix = str(Path(folder) / "profile")
-        profiled.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
+        profiled.profile_file_prefix = str(folder / "profile")
+        profiled.optimized_model_filepath = str(folder / "optimised.onnx")
         session = opened(path, profiled, ["CPUExecutionProvider"])
         model = OnnxSession(session)
         batch, *sides = model.shape
         runs = _run(model.bind(noise(tuple(side or size for side in sides)).repeat(batch or 1, 0)), progress)
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-        optimised = onnx.load(Path(folder) / "optimised.onnx", load_external_data=False)
+        optimised = onnx.load(folder / "optimised.onnx", load_external_data=False)
     inputs = {node.name: tuple(node.input) for node in optimised.graph.node}
     return _medians(events, inputs), runs
 

@@ -6,7 +6,6 @@ cutting and exporting the network takes ten. ONNX only; no torch. `s` pixels a s
 """
 
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.temporary import temporary_folder
 from core.machine.jobs import ProgressCallback
 from core.onnx_graph.layer_names import module_of
 from core.profiling.per_layer import profile
@@ -51,8 +51,8 @@ def time_widths(arguments: dict[str, Any], progress: ProgressCallback) -> dict[s
     model = onnx.load(path)
     networks: list[dict[str, Any]] = []
     values: dict[str, int] = {}
-    with tempfile.TemporaryDirectory(prefix="espalier-") as folder:
-        file, sample = Path(folder) / "resized.onnx", Path(folder) / "sample.npy"
+    with temporary_folder() as folder:
+        file, sample = folder / "resized.onnx", folder / "sample.npy"
         channels = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value or 3
         np.save(sample, noise((channels, size, size)))
         paces = [_milliseconds(path, sample)]

@@ -1,14 +1,13 @@
 """Predicted latencies: from tables of layer times that this machine has measured, or will."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.keys import make_key
+from core.common.temporary import temporary_folder
 from core.machine.child import Child
 from core.machine.jobs import ProgressCallback
 from core.models.forecast import Build, Forecast, TimedNetwork
@@ -94,8 +93,8 @@ def measure(
     """
     report_progress = on_progress or (lambda done, text: None)
     refused = []
-    with tempfile.TemporaryDirectory(prefix="espalier-") as folder, Child("tool") as tool:
-        timer = NetworkTimer(tool, Measurements(home.cache / "measurements"), Path(folder), control)
+    with temporary_folder() as folder, Child("tool") as tool:
+        timer = NetworkTimer(tool, Measurements(home.cache / "measurements"), folder, control)
         for number, unmeasured in enumerate(missing):
 
             def part(done: float, text: str, number: int = number) -> None:

@@ -1,6 +1,5 @@
 """What the Data place does on workers: opening, checking, augmenting (no Qt; what needs PyTorch is asked of a process)."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.common.control import RunControl
+from core.common.temporary import temporary_folder
 from core.data.access import DataAccess
 from core.data.image_data import ImageData
 from core.data.inspection import Finding
@@ -83,8 +83,8 @@ def augment_job(access: DataAccess, tool: Child, shift: int, roll: int, control:
         shift: other values take other images.
         roll: other values draw other changes.
     """
-    with tempfile.TemporaryDirectory(prefix="espalier-preview-", ignore_cleanup_errors=True) as folder:
-        target = Path(folder) / "samples.npz"
+    with temporary_folder() as folder:
+        target = folder / "samples.npz"
         arguments = {**access.as_plain(), "shift": shift, "roll": roll, "target": str(target)}
         tool.call(augmented_samples, arguments, control)
         with np.load(target) as samples:

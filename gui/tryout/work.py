@@ -1,6 +1,5 @@
 """What the Try-out place does on workers: finding images, opening them, classifying them."""
 
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from PySide6.QtGui import QImage
 from core.analysis.tryout import Trial, Tryout, images_below, preview
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.temporary import temporary_folder
 from core.runs.stage_files import StageFile
 
 Say = Callable[[Any], None]
@@ -129,12 +129,12 @@ def try_items(
     say: Say,
 ) -> None:
     """Try images one after the other; each is reported as `TriedImage` when it is done."""
-    with tempfile.TemporaryDirectory(prefix="espalier-tryout-") as scratch:
+    with temporary_folder() as scratch:
         for row, item in items:
             control.checkpoint()
             image = item.source
             if isinstance(image, QImage):
-                image = _written(image, Path(scratch))
+                image = _written(image, scratch)
             say(TriedImage(round, row, tryout.classify(models, image, control)))
 
 
@@ -142,10 +142,10 @@ def try_frames(
     tryout: Tryout, models: Sequence[Path], frames: LatestFrame, round: int, control: RunControl, say: Say
 ) -> None:
     """Try a camera's pictures until a person stops; each is reported as `TriedFrame`."""
-    with tempfile.TemporaryDirectory(prefix="espalier-tryout-") as scratch:
+    with temporary_folder() as scratch:
         while True:
             frame = frames.take(control)
-            say(TriedFrame(round, frame, tryout.classify(models, _written(frame, Path(scratch)), control)))
+            say(TriedFrame(round, frame, tryout.classify(models, _written(frame, scratch), control)))
 
 
 def _written(image: QImage, folder: Path) -> Path:

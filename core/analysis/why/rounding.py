@@ -4,13 +4,13 @@ Runs in the measuring child. More channels can only cost time by their work; whe
 rounded network is faster all the same, its channel counts are what slows the file down.
 """
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.temporary import temporary_folder
 from core.profiling.session import noise, time_block
 from core.profiling.widths import resized
 
@@ -36,8 +36,8 @@ def rounded_up(file: Path, size: int) -> float | None:
     if not shapes:
         return None
     channels = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value or 3
-    with tempfile.TemporaryDirectory(prefix="espalier-") as folder:
-        rounded, sample = Path(folder) / "rounded.onnx", Path(folder) / "sample.npy"
+    with temporary_folder() as folder:
+        rounded, sample = folder / "rounded.onnx", folder / "sample.npy"
         np.save(sample, noise((channels, size, size)))
         try:
             onnx.save(resized(model, shapes), rounded)

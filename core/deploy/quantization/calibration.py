@@ -9,17 +9,16 @@ Sources: MinMax and percentile as usual; entropy: Migacz 2017, "8-bit inference 
 
 import json
 import math
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.temporary import temporary_folder
 from core.data.access import DataAccess
 from core.data.preprocess import Preprocess
 from core.data.randomness import derive_seed
@@ -156,13 +155,13 @@ def collect_ranges(
     }
     options = {"symmetric": False} | ({"percentile": percentile} if method == "percentile" else {})
     entry = model.graph.input[0].name
-    with tempfile.TemporaryDirectory(prefix="espalier-") as folder, redirect_stdout(StringIO()):
-        path = Path(folder) / "float.onnx"
+    with temporary_folder() as folder, redirect_stdout(StringIO()):
+        path = folder / "float.onnx"
         onnx.save(model, path)
         calibrator = create_calibrator(
             path,
             list(op_types),
-            augmented_model_path=str(Path(folder) / "augmented.onnx"),
+            augmented_model_path=str(folder / "augmented.onnx"),
             calibrate_method=methods[method],
             extra_options=options,
         )

@@ -1,7 +1,6 @@
 """An ONNX graph as quantization sees it: prepared, and with its layers named as the network names them."""
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.common.errors import EspalierError
+from core.common.temporary import temporary_folder
 from core.deploy.export import annotate, metadata_of, save_checked
 from core.onnx_graph.layer_names import module_of
 
@@ -67,8 +67,8 @@ def prepare(source: Path) -> "onnx.ModelProto":
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     original = _float_graph(source)
-    with tempfile.TemporaryDirectory(prefix="espalier-") as folder:
-        path = Path(folder) / "prepared.onnx"
+    with temporary_folder() as folder:
+        path = folder / "prepared.onnx"
         try:
             quant_pre_process(source, path)
         except Exception:  # symbolic shapes are a help that ONNX's own inference can do without

@@ -92,10 +92,10 @@ def test_what_libraries_print_goes_to_the_log(tmp_path):
 
 def test_a_temporary_log_is_removed(child):
     call(child, "echo")
-    log = child._log
+    log = child._log_file()
     assert log.exists()
     child.close()
-    assert not log.exists()
+    assert not log.parent.exists()
 
 
 def test_an_expected_failure_travels_whole(child):
