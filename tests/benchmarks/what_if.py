@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -22,9 +23,11 @@ from PySide6.QtCore import QEventLoop, QSettings, QTimer
 
 from core.document import edits
 from core.document import pipeline as documents
+from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.runs.home import Home
 from core.runs.open_document import OpenedDocument
+from core.whatif import jobs
 from gui.app import make_application
 from gui.base.theme import Theme
 from gui.shell.main_window import MainWindow
@@ -53,13 +56,12 @@ def wait_until(window: MainWindow, shown: str) -> None:
 
 
 def time_layers(backbone: str) -> float:
-    """Seconds that this machine's table of layer times takes; the window makes it beside itself."""
-    from core.whatif import WhatIf, measure
-
-    started, what_if = time.perf_counter(), WhatIf(Home.default())
-    list(what_if.forecasts(documents.loads(DOCUMENT % backbone), Path()))
-    refused = measure(Home.default(), what_if.unmeasured)
-    assert not refused, refused
+    """Seconds that this machine's table of layer times takes; the window asks a process for it."""
+    started = time.perf_counter()
+    with Child("tool") as child:
+        request = jobs.request(documents.loads(DOCUMENT % backbone), Path(), Home.default())
+        answer = child.call(jobs.measure_layers, request)
+    assert not answer["refused"], answer
     return time.perf_counter() - started
 
 
@@ -105,12 +107,7 @@ def main() -> int:
         os.environ["ESPALIER_HOME"] = folder
         QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, folder)
         make_application()
-        import torch
-
-        from core.models.torchvision_shim import import_torchvision
-
-        import_torchvision()  # the window does so when it is warm
-        print(f"{fingerprint()['processor']}, PyTorch {torch.__version__}")
+        print(f"{fingerprint()['processor']}, PyTorch {version('torch')}")
         longest = max(
             wait_for_changes(name, arguments.changes) for name in ("resnet50", "mobilenet-v3-large")
         )
