@@ -201,14 +201,15 @@ def icon(name: str, colour: str = "") -> QIcon:
 def _icon(name: str, normal: str, disabled: str) -> QIcon:
     made = QIcon()
     for mode, shade in ((QIcon.Mode.Normal, normal), (QIcon.Mode.Disabled, disabled)):
+        picture = QSvgRenderer(_svg(name, shade))  # read once for all sizes
         for size in (16, 20, 24, 32, 48, 64):
-            made.addPixmap(_pixmap(name, shade, size), mode)
+            made.addPixmap(_drawn(picture, size), mode)
     return made
 
 
 def pixmap(name: str, colour: str, size: int, ratio: float = 1.0) -> QPixmap:
     """An icon as a picture of `size` logical pixels; `colour` is a name of the table."""
-    made = _pixmap(name, getattr(_current, colour), round(size * ratio))
+    made = _drawn(QSvgRenderer(_svg(name, getattr(_current, colour))), round(size * ratio))
     made.setDevicePixelRatio(ratio)
     return made
 
@@ -224,11 +225,11 @@ def _svg(name: str, colour: str) -> QByteArray:
     return QByteArray(text.replace("currentColor", colour).encode())
 
 
-def _pixmap(name: str, colour: str, pixels: int) -> QPixmap:
+def _drawn(picture: QSvgRenderer, pixels: int) -> QPixmap:
     made = QPixmap(pixels, pixels)
     made.fill(Qt.GlobalColor.transparent)
     painter = QPainter(made)
-    QSvgRenderer(_svg(name, colour)).render(painter)
+    picture.render(painter)
     painter.end()
     return made
 

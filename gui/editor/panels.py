@@ -63,6 +63,11 @@ class Panel(QWidget):
     ) -> None:
         """Show what the stage would leave."""
 
+    def retheme(self) -> None:
+        """Take icons of the theme; the others follow when the document is shown."""
+        if self.form is not None:
+            self.form.retheme()
+
     def rename(self) -> None:
         """Put the cursor into the name."""
 

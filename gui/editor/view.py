@@ -127,10 +127,7 @@ class EditorView(QWidget):
         self.commands.retheme()
         self.palette_.retheme()
         for panel in self._panels.values():
-            panel.hide()
-            panel.deleteLater()
-        self.panel = None
-        self._panels.clear()
+            panel.retheme()
         self.refresh()
 
     # what is shown

@@ -68,7 +68,8 @@ class StageTable(QScrollArea):
         return [row.spoken for row in self._rows.values()]
 
     def retheme(self) -> None:
-        self._fill()
+        for row in self._rows.values():
+            row.retheme()
 
 
 class _Row(QWidget):
@@ -76,6 +77,7 @@ class _Row(QWidget):
         super().__init__()
         self.setObjectName(f"stage-state-{key}")
         self._shown: tuple[object, ...] = ()
+        self._status = ""
         self.spoken = ""
         self.inspect = QAction(tr("&Inspect this stage"), self)
         self.inspect.setObjectName(f"inspect-stage-{key}")
@@ -117,9 +119,10 @@ class _Row(QWidget):
         )
         if shown == self._shown:
             return
-        icon, colour, words = STATUS[stage.status]
-        if not self._shown or self._shown[1] != stage.status:
-            self._icon.setPixmap(theme.pixmap(icon, colour, 20, self.devicePixelRatioF()))
+        words = STATUS[stage.status][2]
+        if self._status != stage.status:
+            self._status = stage.status
+            self.retheme()
         self._shown = shown
         finished = stage.status in ("done", "cached")
         self.inspect.setEnabled(finished)
@@ -134,6 +137,12 @@ class _Row(QWidget):
         self._bar.setValue(round(stage.fraction * 1000))
         self.spoken = ", ".join(part for part in (stage.name, words, detail) if part)
         self.setAccessibleName(self.spoken)
+
+    def retheme(self) -> None:
+        """Take the icon of the theme."""
+        if self._status:
+            icon, colour, _ = STATUS[self._status]
+            self._icon.setPixmap(theme.pixmap(icon, colour, 20, self.devicePixelRatioF()))
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         self.inspect.trigger()

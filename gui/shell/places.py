@@ -25,7 +25,7 @@ class Places(QWidget):
         theme.style(self.rail)
         self.views: dict[str, QWidget] = {}
         self._owners: dict[str, Any] = {}
-        self._stale: set[str] = set()
+        self._stale: list[str] = []
         self._turn = QTimer(self)
         self._turn.timeout.connect(self._take_turn)
         self._shown: dict[str, Callable[[], None]] = {}
@@ -72,10 +72,9 @@ class Places(QWidget):
             self._shown[name]()
 
     def retheme(self) -> None:
-        """Take icons and colours of the theme: the current place now, the others one by one or when they are shown."""
+        """Take icons and colours of the theme: the places one by one, the current one first, or when they are shown."""
         self.rail.retheme()
-        self._stale = set(self.views)
-        self._refresh(self.current)
+        self._stale = sorted(self.views, key=lambda name: name != self.current)
         self._turn.start(0)
 
     def _refresh(self, name: str) -> None:
@@ -85,6 +84,6 @@ class Places(QWidget):
 
     def _take_turn(self) -> None:
         """Refresh one place; the window's other events come between two."""
-        self._refresh(next(iter(self._stale), ""))
+        self._refresh(self._stale[0] if self._stale else "")
         if not self._stale:
             self._turn.stop()

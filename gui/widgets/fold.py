@@ -36,7 +36,11 @@ class Fold(QWidget):
 
     def _show(self, opened: bool) -> None:
         self.inside.setVisible(opened)
-        self.button.setIcon(theme.icon("less" if opened else "more", "muted"))
+        self.retheme()
+
+    def retheme(self) -> None:
+        """Take the icon of the theme."""
+        self.button.setIcon(theme.icon("less" if self.button.isChecked() else "more", "muted"))
 
 
 def keep_space(widget: QWidget) -> QSizePolicy:

@@ -154,6 +154,13 @@ class Form(QWidget):
             if inner:
                 self._folds[name].button.setChecked(True)
 
+    def retheme(self) -> None:
+        """Take icons of the theme; the rows take theirs when settings and problems are shown."""
+        for fold in set(self._folds.values()):
+            fold.retheme()
+        for form in self.groups.values():
+            form.retheme()
+
     def has(self, where: SettingPath) -> bool:
         """Whether a setting has a row here."""
         if len(where) > 1:
