@@ -69,13 +69,13 @@ class Themes:
         self.seconds.append(time.perf_counter() - before)
 
 
-def count() -> None:
-    """Keep a core busy, as somebody else's program does: in a session of its own."""
+def count(parent: int) -> None:
+    """Keep a core busy, as somebody else's program does: in a session of its own, as long as `parent` lives."""
     if sys.platform != "win32":
         os.setsid()
-    number = 0
-    while True:
-        number += 1
+    while os.getppid() == parent:
+        for _ in range(1_000_000):
+            pass
 
 
 def small(pipeline: Pipeline) -> Pipeline:
@@ -93,7 +93,7 @@ def main() -> int:
     parser.add_argument("--busy", action="store_true", help="one counting process a core meanwhile")
     options = parser.parse_args()
     others = [
-        multiprocessing.get_context("spawn").Process(target=count, daemon=True)
+        multiprocessing.get_context("spawn").Process(target=count, args=(os.getpid(),), daemon=True)
         for _ in range(os.cpu_count() or 1)
     ]
     for process in others if options.busy else ():
