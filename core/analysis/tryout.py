@@ -26,7 +26,7 @@ from core.data.preprocess import LUMA, Preprocess
 from core.data.source import Plan
 from core.deploy.verify import OnnxAnswer, classes_of, preprocessing_of
 from core.machine.child import Child
-from core.machine.jobs import ProgressCallback
+from core.machine.jobs import ProgressCallback, quick
 from core.profiling.session import open_session, warm_up
 
 BEST = 5
@@ -198,6 +198,7 @@ _open: dict[tuple[str, int, int], _Model] = {}
 """The child's sessions by path, size and time of change."""
 
 
+@quick
 def classify(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: the answers of some models to one image; their sessions stay open.
 

@@ -16,7 +16,7 @@ import core
 from core.common.errors import EspalierError
 from core.common.files import sha256_of, written_beside
 from core.data.preprocess import Preprocess
-from core.machine.jobs import ProgressCallback
+from core.machine.jobs import ProgressCallback, quick
 from core.onnx_graph.layer_names import SCOPES
 from core.onnx_graph.shared_weights import OPSET as SHARED_OPSET
 from core.onnx_graph.shared_weights import compact
@@ -102,6 +102,7 @@ def to_half(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     return _file_facts(target)
 
 
+@quick
 def described_copy(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: a copy of somebody's ONNX file that says how images are prepared and what it answers.
 
@@ -131,6 +132,7 @@ def described_copy(arguments: dict[str, Any], progress: ProgressCallback) -> dic
     return {"path": str(target)}
 
 
+@quick
 def facts_of(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: what an ONNX classifier's file says of itself.
 

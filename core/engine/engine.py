@@ -30,6 +30,7 @@ from core.engine.options import Options
 from core.engine.stage_inputs import RunContext
 from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
+from core.machine.child_watch import trouble_told_to
 from core.machine.fingerprint import fingerprint
 from core.models.network_facts import NetworkFacts
 from core.records.events import (
@@ -86,7 +87,7 @@ class Engine:
         started = time.monotonic()
         _log.info("The run in %s begins.", self.folder.folder)
         try:
-            with self.folder.locked():
+            with self.folder.locked(), trouble_told_to(self._tell_trouble):
                 done = self._guarded()
                 seconds = time.monotonic() - started + (self.folder.info.seconds or 0.0)
                 self.folder.update_info(status=done.status, seconds=seconds, message=done.message)
@@ -301,6 +302,9 @@ class Engine:
             self._emit(Note(self._stage, "info", f"{text}."))
 
         return CacheUser(self.control, lambda text: self._emit(Note("", "warning", text)), wait)
+
+    def _tell_trouble(self, text: str) -> None:
+        self._emit(Note(self._stage, "warning", text))
 
     def _emit(self, event: Event) -> None:
         self.folder.record(event)

@@ -5,6 +5,7 @@ Any number of followers may watch one run. A follower that ends does not stop th
 
 import json
 import logging
+import socket
 import subprocess
 import threading
 import time
@@ -17,8 +18,16 @@ from core.common.errors import EspalierError
 from core.common.logs import passed_over
 from core.engine.options import Options
 from core.engine.run_process import CONTROL, LOG
-from core.machine.processes import RUN_FLAG, environment, exit_in_words, kill_tree, own_program
-from core.records.events import Event, RunDone, RunPaused, event_from
+from core.machine.processes import (
+    RUN_FLAG,
+    environment,
+    exit_in_words,
+    go_on,
+    is_suspended,
+    kill_tree,
+    own_program,
+)
+from core.records.events import Event, Note, RunDone, RunPaused, event_from
 from core.runs.event_log import EventTail
 from core.runs.home import Home
 from core.runs.own_files import check_own_files
@@ -28,6 +37,7 @@ _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
 _LIVENESS_SECONDS = 0.5  # between two checks whether a process that somebody else started is alive
+_SUSPENSION_SECONDS = 3.0  # between two checks whether it is suspended
 _TAIL_BYTES = 6000
 _ANSWER_SECONDS = 2.0
 
@@ -55,7 +65,8 @@ class RunFollower:
         self._answer: list[bytes] = []
         self._listener: threading.Thread | None = None
         self._detached = threading.Event()
-        self._liveness_checked = 0.0
+        self._liveness_checked = self._suspension_checked = 0.0
+        self._suspension_said = False
         self._sent_pause = self._sent_stop = False
         self._done: RunDone | None = None
 
@@ -82,6 +93,7 @@ class RunFollower:
                 return self._done or self._final_answer(listener)
             if self._done is None:
                 self._send_commands(control)
+                self._look_for_suspension(control, listener)
             self._detached.wait(_POLL_SECONDS)
         return None
 
@@ -110,6 +122,30 @@ class RunFollower:
             return True
         self._liveness_checked = now
         return self.run.active
+
+    def _look_for_suspension(self, control: RunControl, listener: Callable[[TimedEvent], None]) -> None:
+        """Say when somebody has suspended the run's process, once; a stop lets it go on, so that it can end."""
+        now = time.monotonic()
+        if now - self._suspension_checked < _SUSPENSION_SECONDS:
+            return
+        self._suspension_checked = now
+        number = self.process.pid if self.process is not None else self._process_elsewhere()
+        if number is None or not is_suspended(number):
+            self._suspension_said = False
+        elif control.stopping and self.process is not None:
+            go_on(self.process)
+        elif not self._suspension_said:
+            self._suspension_said = True
+            text = f"The process of the run ({number}) is suspended and does nothing until somebody lets it go on."
+            listener(TimedEvent(Note("", "warning", text), time.time()))
+
+    def _process_elsewhere(self) -> int | None:
+        """The number of the run's process that another program of this machine started."""
+        with passed_over(_log, "A run does not say which process works at it", EspalierError):
+            process = self.run.info.process
+            number = process.get("pid")
+            return number if isinstance(number, int) and process.get("host") == socket.gethostname() else None
+        return None
 
     def _send_commands(self, control: RunControl) -> None:
         """Send what was requested through `control` since the last call to the run's process."""

@@ -20,7 +20,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +31,8 @@ from core.common.errors import EspalierError, Fault, Stopped
 from core.common.logs import passed_over
 from core.common.temporary import make_temporary_folder
 from core.machine.child_server import serve
-from core.machine.jobs import Job, PartCallback, ProgressCallback, name_of, words_of
+from core.machine.child_watch import IDLE, SILENT, SUSPENDED, ChildWatch, tell_trouble
+from core.machine.jobs import Job, PartCallback, ProgressCallback, name_of, silent_seconds, words_of
 from core.machine.processes import CHILD_FLAG, environment, exit_in_words, kill_tree, own_program
 
 _log = logging.getLogger("core.machine.child")  # also where it is run as a program
@@ -121,9 +122,9 @@ class Child:
                 control.checkpoint()
             try:
                 reply = self._guarded(request, control, listeners, timeout)
-            except _DiedIdleError:
-                _log.warning("A %s process died between two jobs and is replaced.", self.kind)
-                reply = self._guarded(request, control, listeners, timeout)
+            except _ReplaceError as needed:
+                tell_trouble(needed.text) if needed.text else _log.warning("A process died between two jobs.")
+                reply = self._guarded(request, control, listeners, timeout, again=False)
         if "stopped" in reply:
             raise Stopped
         if "error" in reply:
@@ -179,11 +180,13 @@ class Child:
         control: RunControl | None,
         listeners: "_Listeners",
         timeout: float | None,
+        again: bool = True,
     ) -> dict[str, Any]:
-        """One exchange, ended early by the person's stop, the timeout or `close`.
+        """One exchange, ended early by the person's stop, a limit or `close`.
 
         Raises:
-            _DiedIdleError: when a process that served before died before it took this request.
+            _ReplaceError: when a process that served before died before it took this request, or did nothing;
+                the second time (`again` is False) that is an error.
         """
         process = self._started()
         self._next_id += 1
@@ -206,9 +209,10 @@ class Child:
                 timer.start()
             if self._closed:
                 killer("closed")
-            exchange.send(process)
-            forget = control.on_stop(stop) if control is not None else None
-            reply = exchange.run(process, listeners)
+            with ChildWatch(process.pid, exchange.doing, silent_seconds(request["job"]), killer) as watch:
+                exchange.send(process)
+                forget = control.on_stop(stop) if control is not None else None
+                reply = exchange.run(process, listeners, watch.heard)
             self._served = True
             return reply
         except _EndedError:
@@ -222,8 +226,12 @@ class Child:
                 exchange.doing,
                 why,
             )
-            if self._served and not exchange.taken and not killer.reason:
-                raise _DiedIdleError from None
+            if again and self._served and not exchange.taken and not killer.reason:
+                raise _ReplaceError from None
+            if again and killer.reason in (SUSPENDED, IDLE):
+                raise _ReplaceError(
+                    f"The process that was at work on “{exchange.doing}” was {killer.reason} and is replaced."
+                ) from None
             raise _explain(killer.reason, code, exchange, timeout) from None
         except BaseException:
             killer("abandoned")
@@ -267,8 +275,16 @@ class _EndedError(Exception):
     """The process closed its side of the protocol before it answered."""
 
 
-class _DiedIdleError(Exception):
-    """The process died between two calls; a fresh one can take the request."""
+class _ReplaceError(Exception):
+    """A fresh process can take the request: the one before died between two calls, or did nothing.
+
+    Args:
+        text: a sentence for a person; empty where nothing was lost.
+    """
+
+    def __init__(self, text: str = ""):
+        super().__init__(text)
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +355,9 @@ class _Exchange:
             return True
         return False
 
-    def run(self, process: subprocess.Popen[bytes], listeners: _Listeners) -> dict[str, Any]:
+    def run(
+        self, process: subprocess.Popen[bytes], listeners: _Listeners, on_heard: Callable[[], None]
+    ) -> dict[str, Any]:
         """Read until the result, the error, or that the job stopped.
 
         Raises:
@@ -353,6 +371,7 @@ class _Exchange:
             if reply["id"] != self.number:
                 continue
             self.taken = True
+            on_heard()
             if reply.keys() & {"result", "error", "stopped"}:
                 return reply
             listeners.take(reply)
@@ -375,6 +394,12 @@ def _explain(reason: str, code: int, exchange: _Exchange, timeout: float | None)
         return Fault(
             f"The work “{exchange.doing}” was expected to take at most {timeout:g} seconds and was not finished by then.",
             "Try again when the computer is less busy, or choose a smaller model.",
+            exchange.log_tail(),
+        )
+    if reason in (SUSPENDED, IDLE, SILENT):
+        return Fault(
+            f"The process that was at work on “{exchange.doing}” was {reason} for too long and was ended.",
+            "Look whether something suspends processes on this machine or a disk does not answer, and go on.",
             exchange.log_tail(),
         )
     how, advice = exit_in_words(code)

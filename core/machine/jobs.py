@@ -9,7 +9,7 @@ for the caller imports it, too.
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
@@ -37,10 +37,25 @@ class JobContext:
 
 
 Job = Callable[[dict[str, Any], JobContext], dict[str, Any]]
+J = TypeVar("J", bound=Callable[..., dict[str, Any]])
 RunJob = Callable[[Job, Mapping[str, Any]], dict[str, Any]]  # runs a job in a child, with arguments
 
+_USUAL_SECONDS, _QUICK_SECONDS = 6 * 3600.0, 1800.0
+_quick: set[str] = set()
 
-def name_of(job: Job) -> str:
+
+def quick(job: J) -> J:
+    """Marks a job that takes seconds: it counts as hanging after half an hour, and others after six hours without progress."""
+    _quick.add(name_of(job))
+    return job
+
+
+def silent_seconds(name: str) -> float:
+    """How long a job, by its name, may tell no progress before its process counts as hanging."""
+    return _QUICK_SECONDS if name in _quick else _USUAL_SECONDS
+
+
+def name_of(job: Callable[..., dict[str, Any]]) -> str:
     """The text that a job travels by: "core.module:function".
 
     Raises:

@@ -73,6 +73,24 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
+def is_suspended(number: int) -> bool:
+    """Whether somebody has stopped the process so that it does nothing (SIGSTOP)."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(number).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
+
+
+def go_on(process: subprocess.Popen[bytes]) -> None:
+    """Let a suspended process go on."""
+    import psutil
+
+    with passed_over(_log, "A process was gone", psutil.Error):
+        psutil.Process(process.pid).resume()
+
+
 def exit_in_words(code: int) -> tuple[str, str]:
     """How a process ended that was not to end, and what a person can do: "SIGSEGV", an advice."""
     if code >= 0:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.common.logs import passed_over
+from core.machine.jobs import quick
 from core.machine.site_policy import site_policy
 from core.models.catalogue import BACKBONES, backbone
 
@@ -21,6 +22,7 @@ _LOOK_SECONDS = 0.3
 _TIMEOUT = 15.0
 
 
+@quick
 def weights_here(arguments: dict[str, Any], progress: Callable[[float, str], None]) -> dict[str, Any]:
     """Job: every backbone with ImageNet weights; `weights` lists id, title, path and bytes (0: not here)."""
     from core.models.weights import imagenet_file

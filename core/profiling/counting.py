@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
-from core.machine.jobs import ProgressCallback
+from core.machine.jobs import ProgressCallback, quick
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,6 +73,7 @@ def count_parameters(model: "nn.Module") -> dict[str, int]:
     }
 
 
+@quick
 def count(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: count the weights and the MACs of an ONNX file for one image.
 
@@ -101,6 +102,7 @@ def count(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, An
     return count_graph(model, int(arguments["input_size"]))
 
 
+@quick
 def weigh(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: how many bytes an ONNX file's weights take as they are stored.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.common.logs import in_a_line
-from core.machine.jobs import ProgressCallback
+from core.machine.jobs import ProgressCallback, quick
 from core.machine.nvidia import Reading, energy_of
 from core.records.reports import Metric
 
@@ -64,6 +64,7 @@ def counters(folder: Path = COUNTERS) -> list[Counter]:
     return readable
 
 
+@quick
 def energy(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: energy of images one after the other, on one thread or on a GPU.
 

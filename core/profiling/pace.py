@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from core.machine.jobs import ProgressCallback
+from core.machine.jobs import ProgressCallback, quick
 from core.profiling.runtimes import DEFAULT
 from core.profiling.session import time_block
 
@@ -95,6 +95,7 @@ def pace_of(
     return Pace(path, usual["seconds"])
 
 
+@quick
 def write(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: write the reference: five residual blocks of two 3 × 3 convolutions with 16 channels, on one image of 32 × 32.
 

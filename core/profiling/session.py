@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from core.common.logs import in_a_line
-from core.machine.jobs import ProgressCallback
+from core.machine.jobs import ProgressCallback, quick
 from core.profiling.preparing import preparer
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Run, Runtime, Session, Settings, runtime
 from core.profiling.runtimes.onnxruntime_cpu import OnnxSession, open_session
@@ -51,6 +51,7 @@ _TURN = 0.005  # seconds of a model's runs between two runs of the reference
 _REFERENCE_RUNS = 4
 
 
+@quick
 def missing(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: why runtimes cannot run here.
 
@@ -61,6 +62,7 @@ def missing(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     return {"missing": {name: RUNTIMES[name].missing() for name in arguments["runtimes"]}}
 
 
+@quick
 def describe(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: what a model takes.
 
@@ -75,6 +77,7 @@ def describe(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
         return {"shape": list(session.shape), "about": dict(session.about)}
 
 
+@quick
 def time_block(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: one block of timed runs in a session of its own.
 
@@ -133,6 +136,7 @@ def _reference(path: Path) -> Run:
     return session.bind(noise(tuple(side or 1 for side in session.shape[1:])))
 
 
+@quick
 def release(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: let go of what a runtime kept between blocks. Args (as plain data): runtime."""
     runtime(arguments["runtime"]).release()
@@ -140,6 +144,7 @@ def release(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     return {}
 
 
+@quick
 def memory(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job, for a fresh process: peak memory before and after two batches.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.machine.jobs import ProgressCallback
+from core.machine.jobs import ProgressCallback, quick
 
 if TYPE_CHECKING:
     import onnx
@@ -21,6 +21,7 @@ _FEW = 7  # the largest integer of 4 bits
 _STORING = ("DequantizeLinear", "QuantizeLinear", "Transpose", "Cast", "Identity")
 
 
+@quick
 def examine_graph(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: read the graph of a file and time its layers.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from core.deploy.formats.base import OpenedModel
 from core.deploy.formats.catalogue import format_called
-from core.machine.jobs import ProgressCallback
+from core.machine.jobs import ProgressCallback, quick
 from core.profiling.session import timed
 
 
@@ -50,6 +50,7 @@ def prepared(opened: OpenedModel, images: np.ndarray) -> np.ndarray:
     return np.repeat(images, 3, axis=3) if images.shape[3] == 1 else images
 
 
+@quick
 def time_block(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Job: one block of timed runs, by the protocol of `core.profiling.session.time_block`.
 

@@ -21,7 +21,7 @@ from core.engine import run_follower
 from core.engine.options import Options
 from core.engine.run_follower import RunFollower, send, start_run
 from core.engine.run_process import CONTROL
-from core.records.events import EpochDone, RunDone, RunPaused, RunStarted
+from core.records.events import EpochDone, Note, RunDone, RunPaused, RunStarted
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 
@@ -109,6 +109,22 @@ def test_a_watcher_that_comes_later_hears_everything_from_the_beginning(run, hom
     assert run.active and run.status == "running"
     first.control.stop()
     assert first.end().done.status == "stopped" and not run.active
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="suspends by a signal")
+def test_a_suspended_run_is_told_and_can_be_stopped(run, home, work, monkeypatch):
+    monkeypatch.setattr(run_follower, "_SUSPENSION_SECONDS", 0.05)
+    work("forever")
+    first = FollowedRun(start_run(run, home, Options("cpu", 1), stay=True))
+    wait(first.epochs)
+    second = FollowedRun(RunFollower(run))
+    number = first.follower.process.pid
+    os.kill(number, signal.SIGSTOP)
+    text = f"The process of the run ({number}) is suspended and does nothing until somebody lets it go on."
+    for watcher in (first, second):
+        wait(lambda watcher=watcher: Note("", "warning", text) in watcher.heard)
+    first.control.stop()
+    assert first.end().done.status == second.end().done.status == "stopped"
 
 
 def test_any_watcher_holds_the_run_and_all_know(run, home, work):

@@ -17,6 +17,7 @@ import pytest
 import core
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
+from core.machine import child_watch
 from core.machine.child import Child, child_command, is_child
 from core.machine.processes import CHILD_FLAG, environment
 
@@ -253,6 +254,54 @@ def test_a_timeout_kills(child):
     with pytest.raises(EspalierError, match=r"at most 0\.4 seconds"):
         child.call(trial_jobs.sleep, {"seconds": 60}, timeout=0.4)
     assert call(child, "echo")["arguments"] == {}
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The limits of a suspended and of an idle process are short; what is told of them."""
+    for name, seconds in {
+        "_LOOK_SECONDS": 0.02, "_SUSPENDED_SAID": 0.05, "SUSPENDED_SECONDS": 0.3, "_IDLE_SAID": 0.2, "IDLE_SECONDS": 0.6,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(child_watch, name, seconds)
+    told: list[str] = []
+    with child_watch.trouble_told_to(told.append):
+        yield told
+
+
+def test_a_suspended_process_is_told_and_replaced(child, soon):
+    def suspend(fraction: float, text: str) -> None:
+        if not soon:
+            os.kill(child.pid, signal.SIGSTOP)
+
+    first = call(child, "echo")["pid"]
+    assert child.call(trial_jobs.sleep, {"seconds": 0.1}, on_progress=suspend) == {}
+    assert gone(first) and child.pid != first
+    doing = "The process that is at work on “sleep” is suspended; it is replaced unless it goes on within "
+    assert soon[0].startswith(doing)
+    assert soon[-1] == "The process that was at work on “sleep” was suspended and is replaced."
+
+
+def test_a_process_that_goes_on_in_time_is_left_alone(child, soon):
+    def suspend(fraction: float, text: str) -> None:
+        os.kill(child.pid, signal.SIGSTOP)
+        threading.Timer(0.15, os.kill, (child.pid, signal.SIGCONT)).start()
+
+    first = call(child, "echo")["pid"]
+    child.call(trial_jobs.sleep, {"seconds": 0.1}, on_progress=suspend)
+    assert child.pid == first and len(soon) == 1
+
+
+def test_a_process_that_does_nothing_ends_in_a_sentence_the_second_time(child, soon):
+    with pytest.raises(EspalierError, match=r"“sleep” was idle for too long and was ended\."):
+        child.call(trial_jobs.sleep, {"seconds": 60})
+    assert [text.partition("“sleep” ")[2].partition(" ")[0] for text in soon] == ["has", "was", "has"]
+    assert call(child, "echo")["arguments"] == {}
+
+
+def test_work_that_tells_nothing_has_a_limit_by_its_job(child, soon, monkeypatch):
+    monkeypatch.setattr("core.machine.child.silent_seconds", lambda name: 0.3)
+    with pytest.raises(EspalierError, match=r"“multiply” was silent for too long"):
+        child.call(trial_jobs.multiply, {})
 
 
 def test_killing_takes_grandchildren_along(child):
