@@ -198,7 +198,7 @@ class EntryWriter:
         needed = total * self._plan.height * self._plan.width * self._plan.channels
         free = shutil.disk_usage(self._cache).free
         if needed > free:
-            raise EspalierError(
+            raise CacheRefusedError(
                 f"Expected {_amount(needed)} of free space for the decoded images in {self._cache}, "
                 f"received {_amount(free)}.",
                 "Set a smaller image size, or free some space.",
@@ -251,9 +251,13 @@ def remove_abandoned(cache: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def cache_error(cache: Path, error: OSError) -> EspalierError:
+class CacheRefusedError(EspalierError):
+    """The cache folder does not take the decoded images; another one may."""
+
+
+def cache_error(cache: Path, error: OSError) -> CacheRefusedError:
     """The message for a cache folder that cannot be used."""
-    return EspalierError(
+    return CacheRefusedError(
         f"Expected to write decoded images to {cache}, but that failed: {error.strerror or error}.",
         "Check the free space and the permissions there, or choose another cache folder.",
     )

@@ -89,13 +89,12 @@ def estimate(
         Stopped: a person asked to stop.
     """
     options = options.resolved()
-    home.folder.mkdir(parents=True, exist_ok=True)
     arguments = {
         **DataAccess(pipeline.data, home.data, base, options.threads).as_plain(),
         "pipeline": documents.dumps(pipeline),
         "device": options.device,
     }
-    with Child("tool", home.folder / "estimate.log") as tool:
+    with Child("tool") as tool:
         plain = tool.call(measure_steps, arguments, control, on_progress)
     stages = tuple(StageEstimate(**stage) for stage in plain["stages"])
     return Estimate(stages, len(pipeline.axes.seed), plain["memory_mb"], options.device)

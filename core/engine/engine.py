@@ -7,11 +7,13 @@ weights, bit for bit on a CPU with the same number of threads.
 """
 
 import logging
+import shutil
 import sqlite3
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from core.analysis.report import RunTexts, run_report
 from core.analysis.table import table_rows
@@ -21,6 +23,8 @@ from core.common.files import copy_file, write_atomically
 from core.common.full_disk import full_disk
 from core.common.parts import remove_abandoned
 from core.data.balance import epoch_images
+from core.data.entry import CacheRefusedError
+from core.data.image_data import ImageData
 from core.data.store import changed_since, open_data
 from core.document.pipeline import Grid, Pipeline, StageNode
 from core.document.stage_keys import stage_key, stage_keys
@@ -56,6 +60,7 @@ from core.training.settings import FORWARD_SHARE
 
 _log = logging.getLogger(__name__)
 
+_IMAGES = "images"  # below a run's scratch, where the home takes no decoded images
 _LEVELS = 4  # of folders in a run folder: stages, a stage, its parts
 _EVALUATION_WORK = 25_000  # images' worth of training: export, measuring
 
@@ -81,6 +86,7 @@ class Engine:
         self.control = control or RunControl()
         self.listeners = listeners
         self._stage = ""  # the key of the one under way
+        self._images: Path | None = None  # folder of decoded images, where it is not the home's
 
     def run(self) -> RunDone:
         """Work until completed, stopped or failed; never raises, the last event says how it ended."""
@@ -149,9 +155,10 @@ class Engine:
         )
         self._tidy()
         with ExitStack() as stack:
+            stack.callback(self._forget_images)
             stack.enter_context(reproducible(self.options.threads))
             self._emit(PhaseStarted("", "data", "Opening the data set"))
-            self.data = open_data(self.pipeline.data, self.home.data, self.folder.base, self.control)
+            self.data = self._open_data()
             check_same_data(self.folder, self.data)
             self.data.check_training_classes()
             self.folder.update_info(data=self.data.opened.as_plain())
@@ -166,8 +173,11 @@ class Engine:
             context = RunContext(
                 self.folder, self.home, self.pipeline, self.data, self.options.device, self.options.threads,
                 self.control, self._emit, tool, self.options.core_watts, caches=self._caches(),
+                images=self._images,
             )  # fmt: skip
             self.runner, self.evaluator = StageRunner(context), Evaluator(context)
+            self._emit(PhaseStarted("", "sources", "Opening what the pipeline starts from"))
+            self.runner.inputs.take_all()
             jobs = [(node, seed) for seed in self.pipeline.axes.seed for node in self.pipeline.active]
             for index, (node, seed) in enumerate(jobs):
                 self.control.checkpoint()
@@ -177,8 +187,23 @@ class Engine:
 
     def _tidy(self) -> None:
         """Remove what killed processes left half written; nothing of it is needed."""
+        self._forget_images()
         remove_abandoned(self.folder.folder, _LEVELS, ours=True)
         tidy(self.home)
+
+    def _forget_images(self) -> None:
+        """Remove the images that the home did not take."""
+        shutil.rmtree(self.folder.scratch / _IMAGES, ignore_errors=True)
+
+    def _open_data(self) -> ImageData:
+        """The data set; decoded into the run folder where the home takes nothing."""
+        try:
+            return open_data(self.pipeline.data, self.home.data, self.folder.base, self.control)
+        except CacheRefusedError as error:
+            text = f"{error.message} They are kept in the run folder while the run goes on."
+            self._emit(Note("", "warning", text))
+            self._images = self.folder.scratch / _IMAGES
+            return open_data(self.pipeline.data, self._images, self.folder.base, self.control)
 
     def _check_networks(self) -> None:
         """Collect the stages' problems that only a built network shows, before the first stage trains.

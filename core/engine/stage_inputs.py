@@ -5,6 +5,7 @@ that a run goes on with the same files even when the originals change.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from core.data.preprocess import Preprocess
 from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path
 from core.document.stage_keys import stage_key
 from core.machine.child import Child
-from core.models.checkpoint_description import files_of
+from core.models.checkpoint_description import files_of, read_architecture
 from core.models.checkpoint_files import checkpoint_at
 from core.records.events import Listener
 from core.runs.cache import CacheUser, Measurements, Store
@@ -41,6 +42,7 @@ class RunContext:
         tool: the child that exports, quantizes and predicts.
         core_watts: power of one busy core, for estimates of energy.
         caches: how this run uses the caches.
+        images: folder of decoded images; None: the home's.
         times: whether stages may time networks to decide something; a rehearsal does not.
     """
 
@@ -56,11 +58,13 @@ class RunContext:
     core_watts: float
     times: bool = True
     caches: CacheUser = field(default_factory=CacheUser)
+    images: Path | None = None
 
     @property
     def access(self) -> DataAccess:
         """The data set, as child processes open it: the images that this process opened."""
-        return DataAccess(self.pipeline.data, self.home.data, self.run.base, self.threads, self.data.opened)
+        cache = self.images or self.home.data
+        return DataAccess(self.pipeline.data, cache, self.run.base, self.threads, self.data.opened)
 
     def store(self, name: str) -> Store:
         """One of the caches of stages, by the name of its folder."""
@@ -115,6 +119,32 @@ class StageInputs:
             return self.pin(checkpoint_at(reference, self.run.base))
         return self.run.stage_folder(stage_key(self.pipeline, reference, seed)).checkpoint
 
+    def take_all(self) -> None:
+        """Copy what later stages need from outside, and open what the pipeline starts from.
+
+        What is missing or does not fit is noticed before the first stage begins, and not after hours.
+
+        Raises:
+            EspalierError: when a file is missing, or a network does not fit.
+        """
+        seed = self.pipeline.axes.seed[0]
+        roots = {self.pipeline.root(node).id: self.pipeline.root(node) for node in self.pipeline.active}
+        for root in roots.values():
+            self._source(root, seed)
+        for node in self.pipeline.active:
+            for reference in node.stage.references(node.parameters).values():
+                if is_path(reference):
+                    folder = self.reference_folder(reference, seed)
+                    self._check_classes(reference, read_architecture(folder)["classes"])
+
+    def _check_classes(self, reference: str, classes: Sequence[str]) -> None:
+        if sorted(classes) != sorted(self.data.classes):
+            raise EspalierError(
+                f"The network {reference!r} was trained on other classes ({', '.join(classes[:4])}, …) "
+                f"than the data set has ({', '.join(self.data.classes[:4])}, …).",
+                "Choose a teacher that was trained on the same classes.",
+            )
+
     def reference(self, reference: str, seed: int, preprocess: Preprocess, device: str) -> "nn.Module":
         """Another network, which takes images prepared by `preprocess` and answers in this data's order.
 
@@ -125,12 +155,7 @@ class StageInputs:
         from core.training.distillation import Translated
 
         checkpoint = load_checkpoint(self.reference_folder(reference, seed), device)
-        if sorted(checkpoint.classes) != sorted(self.data.classes):
-            raise EspalierError(
-                f"The network {reference!r} was trained on other classes ({', '.join(checkpoint.classes[:4])}, …) "
-                f"than the data set has ({', '.join(self.data.classes[:4])}, …).",
-                "Choose a teacher that was trained on the same classes.",
-            )
+        self._check_classes(reference, checkpoint.classes)
         if (checkpoint.preprocess, checkpoint.classes) == (preprocess, self.data.classes):
             return checkpoint.model
         order = [checkpoint.classes.index(name) for name in self.data.classes]

@@ -24,10 +24,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NoReturn
+from typing import Any, BinaryIO, Literal, NoReturn
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Fault, Stopped
+from core.common.full_disk import full_disk
 from core.common.logs import passed_over
 from core.common.temporary import make_temporary_folder
 from core.machine.child_server import serve
@@ -154,25 +155,34 @@ class Child:
             self._reap(self._process)
         if self._process is None:
             self._served = False
-            with self._log_file().open("ab") as log:
-                self._process = subprocess.Popen(
-                    child_command(self.kind),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    env=self._env,
-                    start_new_session=True,
-                    creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-                )
+            try:
+                with self._open_log() as log:
+                    self._process = subprocess.Popen(
+                        child_command(self.kind),
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=log,
+                        env=self._env,
+                        start_new_session=True,
+                        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                    )
+            except OSError as error:
+                raise full_disk(error) or EspalierError(
+                    f"A process for this work could not be started: {error.strerror or error}.",
+                    "Close other programs, or end other processes, and try again.",
+                ) from error
             _log.info("A %s process is started: %d.", self.kind, self._process.pid)
         return self._process
 
-    def _log_file(self) -> Path:
-        if self._log is None:
-            self._scratch = self._scratch or make_temporary_folder()
-            return self._scratch / "log"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        return self._log
+    def _open_log(self) -> BinaryIO:
+        """The log; a temporary one where none was given, or its place takes none."""
+        if self._log is not None:
+            with passed_over(_log, f"What a process prints is not kept in {self._log}", OSError):
+                self._log.parent.mkdir(parents=True, exist_ok=True)
+                return self._log.open("ab")
+        self._scratch = self._scratch or make_temporary_folder()
+        self._log = self._scratch / "log"
+        return self._log.open("ab")
 
     def _guarded(
         self,
@@ -190,7 +200,8 @@ class Child:
         """
         process = self._started()
         self._next_id += 1
-        exchange = _Exchange(self._next_id, request, self._log_file())
+        assert self._log is not None
+        exchange = _Exchange(self._next_id, request, self._log)
         killer = _Killer(process)
         self._killer = killer
         timers = [threading.Timer(timeout, killer, ["timeout"])] if timeout is not None else []

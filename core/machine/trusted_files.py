@@ -8,7 +8,6 @@ SHA-256 → the file's name and the time.
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +16,10 @@ from typing import Any
 import platformdirs
 
 from core.common.errors import EspalierError
+from core.common.files import written_beside
 
 _NAME = "trusted.json"
+_ONLY_THIS_PERSON = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +99,9 @@ class TrustList:
     def _write(self, trusted: dict[str, Any]) -> None:
         """Whole or not at all."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            number, part = tempfile.mkstemp(prefix=f".{_NAME}-", dir=self.path.parent)
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                json.dump({"trusted": trusted}, file, indent=1)
-            Path(part).replace(self.path)
+            with written_beside(self.path) as part:
+                part.touch(mode=_ONLY_THIS_PERSON)
+                part.write_text(json.dumps({"trusted": trusted}, indent=1), encoding="utf-8")
         except OSError as error:
             raise EspalierError(
                 f"The list of trusted files, {self.path}, could not be written: {error.strerror or error}.",

@@ -8,6 +8,7 @@ Each trial has a folder of its own, which stays where it is a fault.
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -166,6 +167,15 @@ def figures(results: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {
         stage["id"]: {name: value for name, value in stage["metrics"].items() if name != "training_seconds"}
         for stage in results["stages"]
+    }
+
+
+def made_files(run: Path) -> dict[str, str]:
+    """SHA-256 of every network, exported file and answer in a run's stages, by its place; equal for equal runs."""
+    return {
+        file.relative_to(run).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted((run / "stages").rglob("*"))
+        if file.suffix in (".safetensors", ".onnx", ".npy")
     }
 
 

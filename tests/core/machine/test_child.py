@@ -93,7 +93,7 @@ def test_what_libraries_print_goes_to_the_log(tmp_path):
 
 def test_a_temporary_log_is_removed(child):
     call(child, "echo")
-    log = child._log_file()
+    log = child._log
     assert log.exists()
     child.close()
     assert not log.parent.exists()
@@ -257,48 +257,53 @@ def test_a_timeout_kills(child):
 
 
 @pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The limits of a suspended and of an idle process are short; what is told of them."""
-    for name, seconds in {
-        "_LOOK_SECONDS": 0.02, "_SUSPENDED_SAID": 0.05, "SUSPENDED_SECONDS": 0.3, "_IDLE_SAID": 0.2, "IDLE_SECONDS": 0.6,
-    }.items():  # fmt: skip
-        monkeypatch.setattr(child_watch, name, seconds)
-    told: list[str] = []
-    with child_watch.trouble_told_to(told.append):
-        yield told
+def told() -> Iterator[list[str]]:
+    """The sentences about trouble with children."""
+    heard: list[str] = []
+    with child_watch.trouble_told_to(heard.append):
+        yield heard
 
 
-def test_a_suspended_process_is_told_and_replaced(child, soon):
+def limits(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
+    """Look often, and take other limits than those of hours and minutes."""
+    for name, value in {"_LOOK_SECONDS": 0.02, **seconds}.items():
+        monkeypatch.setattr(child_watch, name, value)
+
+
+def test_a_suspended_process_is_told_and_replaced(child, told, monkeypatch):
+    limits(monkeypatch, _SUSPENDED_SAID=0.05, SUSPENDED_SECONDS=0.3)
+
     def suspend(fraction: float, text: str) -> None:
-        if not soon:
+        if not told:
             os.kill(child.pid, signal.SIGSTOP)
 
     first = call(child, "echo")["pid"]
     assert child.call(trial_jobs.sleep, {"seconds": 0.1}, on_progress=suspend) == {}
     assert gone(first) and child.pid != first
-    doing = "The process that is at work on “sleep” is suspended; it is replaced unless it goes on within "
-    assert soon[0].startswith(doing)
-    assert soon[-1] == "The process that was at work on “sleep” was suspended and is replaced."
+    assert told == [
+        "The process that is at work on “sleep” is suspended; it is replaced unless it goes on within 0 seconds.",
+        "The process that was at work on “sleep” was suspended and is replaced.",
+    ]
 
 
-def test_a_process_that_goes_on_in_time_is_left_alone(child, soon):
-    def suspend(fraction: float, text: str) -> None:
-        os.kill(child.pid, signal.SIGSTOP)
-        threading.Timer(0.15, os.kill, (child.pid, signal.SIGCONT)).start()
-
+def test_a_process_that_goes_on_in_time_is_left_alone(child, monkeypatch):
+    limits(monkeypatch, _SUSPENDED_SAID=0.05)
     first = call(child, "echo")["pid"]
-    child.call(trial_jobs.sleep, {"seconds": 0.1}, on_progress=suspend)
-    assert child.pid == first and len(soon) == 1
+    with child_watch.trouble_told_to(lambda text: os.kill(first, signal.SIGCONT)):
+        child.call(trial_jobs.sleep, {"seconds": 0.1}, on_progress=lambda *_: os.kill(first, signal.SIGSTOP))
+    assert child.pid == first
 
 
-def test_a_process_that_does_nothing_ends_in_a_sentence_the_second_time(child, soon):
+def test_a_process_that_does_nothing_ends_in_a_sentence_the_second_time(child, told, monkeypatch):
+    limits(monkeypatch, _IDLE_SAID=0.2, IDLE_SECONDS=0.6)
     with pytest.raises(EspalierError, match=r"“sleep” was idle for too long and was ended\."):
         child.call(trial_jobs.sleep, {"seconds": 60})
-    assert [text.partition("“sleep” ")[2].partition(" ")[0] for text in soon] == ["has", "was", "has"]
+    assert [text.partition("“sleep” ")[2].partition(" ")[0] for text in told] == ["has", "was", "has"]
     assert call(child, "echo")["arguments"] == {}
 
 
-def test_work_that_tells_nothing_has_a_limit_by_its_job(child, soon, monkeypatch):
+def test_work_that_tells_nothing_has_a_limit_by_its_job(child, monkeypatch):
+    limits(monkeypatch)
     monkeypatch.setattr("core.machine.child.silent_seconds", lambda name: 0.3)
     with pytest.raises(EspalierError, match=r"“multiply” was silent for too long"):
         child.call(trial_jobs.multiply, {})

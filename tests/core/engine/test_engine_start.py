@@ -1,0 +1,56 @@
+"""What a run finds out before its first stage: files that are missing, a home that takes nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from core.document import pipeline as documents
+from core.engine.engine import Engine
+from core.engine.options import Options
+from core.records.events import Event, Note, StageStarted
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
+
+HEAD = """
+espalier: 1
+name: Tiny
+data: {source: fashion-mnist-sample, image_size: 32, train_images: 64, validation_images: 32, test_images: 32}
+"""
+MISSING_TEACHER = """
+sources: [{id: network, settings: {backbone: plain-cnn-tiny}}]
+stages:
+  - {id: fp32, kind: train}
+  - {id: small, kind: distil, settings: {teacher: ./gone}}
+"""
+MISSING_FILE = """
+sources:
+  - {id: network, settings: {backbone: plain-cnn-tiny}}
+  - {id: other, kind: checkpoint, settings: {path: ./gone}}
+stages:
+  - {id: fp32, kind: train, from: network}
+  - {id: again, kind: train, from: other}
+"""
+
+
+def started(text: str, folder: Path, home: Home) -> tuple[list[Event], Engine]:
+    """The events of a run that fails at once."""
+    run = RunFolder.create(documents.loads(HEAD + text), folder, home, folder / "run")
+    events: list[Event] = []
+    engine = Engine(run, home, Options("cpu", 1), None, events.append)
+    done = engine.run()
+    assert done.status == "failed" and str(folder / "gone") in done.message, done
+    assert not any(isinstance(event, StageStarted) for event in events)
+    return events, engine
+
+
+@pytest.mark.parametrize("text", [MISSING_TEACHER, MISSING_FILE], ids=["teacher", "checkpoint"])
+def test_a_missing_file_is_noticed_before_the_first_stage(text: str, tmp_path: Path) -> None:
+    started(text, tmp_path, Home(tmp_path / "home"))
+
+
+def test_a_home_that_takes_nothing_stops_no_run(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file where the folder was to be")
+    events, engine = started(MISSING_TEACHER, tmp_path, Home(tmp_path / "home"))
+    said = [event.text for event in events if isinstance(event, Note) and event.level == "warning"]
+    assert any("They are kept in the run folder while the run goes on." in text for text in said)
+    assert not (engine.folder.scratch / "images").exists()
