@@ -35,7 +35,7 @@ def main(words: list[str] | None = None) -> int:
     except EspalierError as error:
         say(f"Error: {error}")
         say_details(error.details)
-        _log.warning("The command ended by an error: %s", error, exc_info=error)
+        _log.warning("The command ended by an error: %s\n%s", error, error.details, exc_info=error)
         return 2
     except (KeyboardInterrupt, Stopped):
         _log.info("The command was interrupted.")

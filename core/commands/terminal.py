@@ -1,5 +1,7 @@
 """What a run looks like in a terminal: progress bars where there is one, lines where there is not."""
 
+import re
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
@@ -9,7 +11,7 @@ from core.records import events
 from core.records.events import Event
 
 _console = Console(stderr=True, highlight=False)
-_TRACEBACK = "Traceback (most recent call last)"
+_OF_A_LIBRARY = re.compile(r"Traceback \(most recent call last\)|\b\w*(?:Error|Exception)\b[(:]")
 _DETAILS_SHOWN = 12
 
 
@@ -19,9 +21,9 @@ def say(text: str) -> None:
 
 
 def say_details(details: str) -> None:
-    """The details of an error, where they are words; a traceback stays in the log."""
+    """The details of an error, where they are words; what a library said of itself stays in the log."""
     lines = details.strip().splitlines()
-    if lines and not any(line.startswith(_TRACEBACK) for line in lines):
+    if lines and not _OF_A_LIBRARY.search(details):
         say("\n".join(f"    {line}" for line in lines[-_DETAILS_SHOWN:]))
 
 

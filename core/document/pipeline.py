@@ -16,6 +16,8 @@ from pydantic import Field, ValidationError, field_validator
 from core.common import yaml
 from core.common.errors import EspalierError, Problem
 from core.common.params import Params
+from core.common.regular_files import in_words as in_words_of
+from core.common.regular_files import read_text
 from core.common.shown_text import shortened, some_of
 from core.common.validation_messages import in_words, kind_of, unknown
 from core.data.catalogue import SOURCES
@@ -28,6 +30,7 @@ from core.stages.base import ModelStage, Stage
 from core.stages.catalogue import STAGES
 
 FORMAT = 1
+_LARGEST_FILE = 32_000_000  # bytes
 _PROBLEMS_SHOWN, _MOST_PROBLEMS = 30, 500
 _MOST_STAGES = 1000
 _ID = r"^[a-z0-9][a-z0-9-]*$"
@@ -267,10 +270,17 @@ def load(path: Path) -> Pipeline:
         EspalierError: when the file cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, _LARGEST_FILE)
+    except UnicodeDecodeError as error:
         raise EspalierError(
-            f"The pipeline file {path} cannot be read.", "Check the path and pick a .yaml file.", repr(error)
+            f"Expected text in UTF-8 in the pipeline file {path}, received byte {error.object[error.start]:#04x} "
+            f"at place {error.start}.",
+            "Save it in UTF-8.",
+        ) from error
+    except OSError as error:
+        raise EspalierError(
+            f"The pipeline file {path} cannot be read: {in_words_of(error)}.",
+            "Check the path and pick a .yaml file.",
         ) from error
     return loads(text, path.name)
 
