@@ -17,10 +17,10 @@ def existing(path: str | Path, base: Path) -> Path:
     """The same, of something that is there.
 
     Raises:
-        EspalierError: when there is nothing.
+        EspalierError: when there is nothing, or neither a file nor a folder.
     """
     target = resolved(path, base)
-    if not target.exists():
+    if not target.is_dir() and not target.is_file():
         raise EspalierError(
             f"Expected a file or folder at {target}, found none.", "Correct the path in the pipeline."
         )

@@ -7,6 +7,7 @@ One YAML file that only an administrator can write. Every key may be left out:
     downloads: false                    # no ImageNet weights from the web
     threads: 4                          # at most this many threads for training
     device: cpu                         # no GPU; or cuda:1 for that one only; auto leaves it open
+    python: false                       # nobody's own Python files are run, trusted or not
 
 A policy that cannot be read stops the program: ignoring it would break a rule that someone set.
 `ESPALIER_HOME` goes before `storage`, because a script that sets it knows better where to write.
@@ -39,6 +40,11 @@ class Policy(Params):
     threads: int = param(0, "Threads", "At most this many threads for training; 0 sets no limit.", ge=0)
     device: str = param(
         "auto", "Device", "auto, cpu, or one GPU as cuda:N.", pattern=r"^(auto|cpu|cuda:[0-9]+)$"
+    )
+    python: bool = param(
+        True,
+        "Own Python files",
+        "Whether networks from people's own Python files may be run, which can do anything.",
     )
 
     def home(self) -> Path | None:
@@ -87,6 +93,18 @@ class Policy(Params):
             raise EspalierError(
                 f"This machine's policy allows no downloads, and {what} would be downloaded.",
                 f"Choose a file that is here already. {_ADVICE}",
+            )
+
+    def allow_python(self, path: Path) -> None:
+        """Nothing where people's own Python files may be run.
+
+        Raises:
+            EspalierError: when the policy forbids it.
+        """
+        if not self.python:
+            raise EspalierError(
+                f"This machine's policy runs nobody's own Python files, and {path} is one.",
+                f"Start from a backbone, a checkpoint or an ONNX file. {_ADVICE}",
             )
 
 
@@ -156,6 +174,7 @@ def _in_words(path: Path, parsed: yaml.Parsed, content: dict[str, object], error
 _EXPECTED = {
     "storage": "a folder as text",
     "downloads": "true or false",
+    "python": "true or false",
     "threads": "a whole number from 0",
     "device": "auto, cpu or cuda:N",
 }

@@ -25,6 +25,7 @@ from core.common.params import Params, param
 from core.common.paths import resolved
 from core.common.regular_files import in_words, read_bounded
 from core.data.preprocess import HALF, IMAGENET, Normalisation
+from core.machine.site_policy import site_policy
 from core.machine.trusted_files import TrustList
 from core.models.backbone import OWN, Backbone
 from core.models.checkpoint_files import CALL, CODE
@@ -183,8 +184,10 @@ def load_factory(code: bytes, path: Path, name: str, trusted: TrustList) -> Call
         code: what was read from `path`, so that what is run is what was asked about.
 
     Raises:
-        EspalierError: when the content is not on the trust list, fails, or has no such function.
+        EspalierError: when the machine's policy forbids it, or the content is not on the trust list, fails, or has
+            no such function.
     """
+    site_policy().allow_python(path)
     if not trusted.knows(code):
         raise EspalierError(
             f"{path} is Python code, which can do anything that you can do, so it was not run: "

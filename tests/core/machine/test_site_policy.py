@@ -96,3 +96,9 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 def test_a_folder_in_its_place_is_refused(tmp_path):
     with pytest.raises(EspalierError, match=r"cannot be read: Is a directory"):
         read_policy(tmp_path)
+
+
+def test_peoples_own_python_files_can_be_forbidden(tmp_path):
+    policy(tmp_path, "python: true\n").allow_python(tmp_path / "net.py")
+    with pytest.raises(EspalierError, match=r"runs nobody's own Python files, and .*net\.py is one"):
+        policy(tmp_path, "python: false\n").allow_python(tmp_path / "net.py")
