@@ -10,6 +10,7 @@ from core.commands.runs import stop_on_interrupt
 from core.commands.terminal import say, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.stand_ins import refuse_stand_in
 from core.models.checkpoint_files import is_checkpoint
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def subject_of(text: str) -> "Subject":
 
     path = Path(text)
     if path.is_file():
+        refuse_stand_in(path, "an ONNX file")
         return Subject(path.name, onnx=path.resolve())
     if is_checkpoint(path):
         return Subject(path.name, checkpoint=path.resolve())

@@ -5,12 +5,16 @@
 and a child process can carry it.
 """
 
+import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.shown_text import shortened
+from core.common.validation_messages import kind_of
 from core.data.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -22,6 +26,8 @@ IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF: Normalisation = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 LUMA = (0.2989, 0.587, 0.114)
 """How much red, green and blue make of brightness, as torchvision weighs them (ITU-R 601-2)."""
+LARGEST_SIDE = 4096
+"""Pixels that an image may have a side; a file that asks for more would take all memory."""
 SMALLEST_STD = 1 / 255
 """Images that all look the same have no deviation; dividing by it must stay possible."""
 
@@ -56,14 +62,22 @@ class Preprocess:
     resize: str = "crop"
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.channels not in (1, 3) or self.resize not in ("crop", "stretch"):
+        if (
+            not 1 <= self.size <= LARGEST_SIDE
+            or self.channels not in (1, 3)
+            or self.resize not in ("crop", "stretch")
+        ):
             raise EspalierError(
-                "Expected a size of at least 1, 1 or 3 channels and 'crop' or 'stretch', "
-                f"received {self.size}, {self.channels} and '{self.resize}'."
+                f"Expected a size from 1 to {LARGEST_SIDE}, 1 or 3 channels and 'crop' or 'stretch', "
+                f"received {self.size}, {self.channels} and '{self.resize[:40]}'."
             )
-        if not len(self.mean) == len(self.std) == self.channels or min(self.std) <= 0:
+        if (
+            not len(self.mean) == len(self.std) == self.channels
+            or min(self.std) <= 0
+            or not all(map(math.isfinite, (*self.mean, *self.std)))
+        ):
             raise EspalierError(
-                f"Expected a mean and a positive deviation for each of {self.channels} channels, "
+                f"Expected a finite mean and a positive deviation for each of {self.channels} channels, "
                 f"received {self.mean} and {self.std}."
             )
 
@@ -128,6 +142,8 @@ class Preprocess:
             EspalierError: a value is missing, unknown or impossible.
         """
         names = set(cls.__dataclass_fields__)
+        if not isinstance(plain, dict):
+            raise EspalierError(f"Expected the preprocessing as names and values, received {kind_of(plain)}.")
         if set(plain) != names:
             raise EspalierError(
                 f"Expected the preprocessing values {', '.join(sorted(names))}, received {', '.join(sorted(plain))}."
@@ -135,8 +151,26 @@ class Preprocess:
         try:
             mean, std = (tuple(float(value) for value in plain[name]) for name in ("mean", "std"))
             return cls(int(plain["size"]), int(plain["channels"]), mean, std, str(plain["resize"]))
-        except (TypeError, ValueError) as error:
-            raise EspalierError(f"Expected numbers for the preprocessing, received {plain}.") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise EspalierError(
+                f"Expected numbers for the preprocessing, received {shortened(plain)}."
+            ) from error
+
+    @classmethod
+    def from_json(cls, text: str) -> "Preprocess":
+        """The same from the metadata of a file.
+
+        Raises:
+            EspalierError: as `from_dict`, or it is no JSON.
+        """
+        try:
+            plain = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise EspalierError(
+                "Expected how images are prepared in the file's metadata, but what stands there is no JSON.",
+                "Export the file again, or give the image size, mean and standard deviation.",
+            ) from error
+        return cls.from_dict(plain)
 
 
 def luma(batch: "Tensor") -> "Tensor":

@@ -12,11 +12,12 @@ from core.common.regular_files import in_words, read_bounded
 from core.common.seals import MANIFEST, intact
 from core.common.stand_ins import refuse_stand_in
 from core.common.validation_messages import in_words as problems_in_words
+from core.data.preprocess import LARGEST_SIDE
 from core.models.checkpoint_files import ARCHITECTURE, CALL, CODE, WEIGHTS
 
 FORMAT = 1
 _LARGEST_DESCRIPTION = 64_000_000  # bytes
-_LARGEST_SIDE, _MOST_CLASSES = 4096, 200_000
+_MOST_CLASSES = 200_000
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class _Plain(BaseModel):
 class _Prepared(_Plain):
     """As `Preprocess.as_dict` writes it; `Preprocess` itself checks how the entries go together."""
 
-    size: int = Field(ge=1, le=_LARGEST_SIDE)
+    size: int = Field(ge=1, le=LARGEST_SIDE)
     channels: int = 3
     mean: list[float]
     std: list[Annotated[float, Field(gt=0)]]

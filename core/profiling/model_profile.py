@@ -4,7 +4,6 @@ Any ONNX image classifier, also one that Espalier did not make, or a checkpoint,
 is noise of the shape that the model says; the scope is the model only, with a second figure that begins at a decoded image.
 """
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -260,7 +259,7 @@ class _Job:
         if sides[0] is None and sides[2] not in (1, 3):  # [c, h, w] with all of them open
             shape[0] = 3
         if "preprocess" in description["about"]:
-            return shape, batch, json.loads(description["about"]["preprocess"])
+            return shape, batch, Preprocess.from_json(description["about"]["preprocess"]).as_dict()
         if shape[0] == 3 and shape[1] == shape[2]:
             return shape, batch, Preprocess(shape[1], 3, *IMAGENET).as_dict()
         return shape, batch, None

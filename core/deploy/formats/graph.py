@@ -4,7 +4,6 @@
 the network sees.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +47,7 @@ def convert(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
             raise EspalierError(
                 "The file does not say how images are prepared for it.", "Export it without preprocessing inside."
             )  # fmt: skip
-        prepend_preprocessing(model, Preprocess.from_dict(json.loads(metadata["preprocess"])))
+        prepend_preprocessing(model, Preprocess.from_json(metadata["preprocess"]))
         metadata["prepares"] = PIXELS
     if arguments.get("batch"):
         fix_batch(model, int(arguments["batch"]))

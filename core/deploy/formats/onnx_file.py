@@ -1,6 +1,5 @@
 """ONNX: the run's own file, as it is or with another operator set, a fixed batch, preprocessing inside."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +59,7 @@ class OnnxFile(Format):
                 f"{path.name} does not say how images have to be prepared for it.",
                 "Give image size and normalisation in the pipeline's source.",
             )
-        answer, prepare = OnnxAnswer(session), Preprocess.from_dict(json.loads(metadata["preprocess"]))
+        answer, prepare = OnnxAnswer(session), Preprocess.from_json(metadata["preprocess"])
         return OpenedModel(
             answer, prepare, classes_of(metadata), answer.batch, prepares=answer.kind is np.uint8
         )

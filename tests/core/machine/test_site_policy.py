@@ -74,7 +74,7 @@ def test_downloads_are_refused(tmp_path):
         ("# rules\nthreads: many\n", r"'threads' in line 2 of .*a whole number from 0; received 'many'"),
         ("threads: -1\n", r"a whole number from 0; received -1"),
         ("device: tpu\n", r"auto, cpu or cuda:N; received 'tpu'"),
-        ("gpu: off\n", r"Expected one of policy, storage, downloads, threads, device in line 1 .* received 'gpu'"),
+        ("gpu: off\n", r"Expected one of policy, storage, downloads, threads, device, python in line 1 .* received 'gpu'"),
         ("policy: 2\n", r"Expected the format 1 .* received 2; a newer Espalier may read it"),
         ("storage: scratch\n", r"Expected an absolute folder for 'storage' .* received 'scratch'"),
         ("- a\n", r"Expected names and values .* received list"),
