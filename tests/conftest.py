@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.common.logs import LEVEL_VARIABLE, end_logging
+from core.machine import measuring_lock
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -20,6 +21,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     home = tmp_path / "espalier-home"
     monkeypatch.setenv("ESPALIER_HOME", str(home))
     monkeypatch.setenv(LEVEL_VARIABLE, "info")
+    monkeypatch.setattr(measuring_lock, "FOLDER", tmp_path)  # tests side by side do not wait for each other
     yield home
     end_logging()
 

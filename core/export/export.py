@@ -25,6 +25,7 @@ from core.export.placing import folder_beside, placed, size_in_bytes
 from core.export.stage_file import find_file, ladder_steps, origin, subject_of
 from core.export.verification_ladder import Rung, Step, ladder
 from core.machine.child import Child
+from core.machine.measuring_lock import measuring_alone
 from core.profiling.latency import latency
 from core.profiling.pace import pace_of
 from core.profiling.protocol import Block, Budget, Timing
@@ -278,16 +279,19 @@ class _Export:
         }  # fmt: skip
         blocks: list[Block] = []
         batch = 1
-        with Child(self.kind.process, self._log, threads=1) as child:
+        with measuring_alone(self.control), Child(self.kind.process, self._log, threads=1) as child:
             measurements = Measurements(self.home.cache / "measurements")
             pace = pace_of(measurements, answers.sample.parent, child, self.control)
-            arguments |= pace.as_plain()
+            arguments |= pace.as_plain() if pace is not None else {}
             for number in range(budget.blocks):
                 self._tell(_VERIFIED + (_TIMED - _VERIFIED) * number / budget.blocks, "Measuring latency")
                 result = child.call(jobs.time_block, arguments, self.control)
                 blocks.append(Block.from_answer(result))
                 batch = int(result["batch"])
-        return latency(Timing(blocks, [], 0.0, wide=False), f"{self.kind.runtime}, 1 thread", batch)
+        usable = [block for block in blocks if block.usable]
+        spoiled = [block for block in blocks if not block.usable]
+        timing = Timing(usable, [], 0.0, wide=False, spoiled=spoiled, busy=len(usable) < budget.few_blocks)
+        return latency(timing, f"{self.kind.runtime}, 1 thread", batch)
 
     def _packed(
         self, model: Path, folder: Path, answers: _Answers, digest: str, final: Rung, card: str

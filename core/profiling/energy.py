@@ -20,6 +20,7 @@ from typing import Any
 from core.common.logs import in_a_line
 from core.machine.jobs import ProgressCallback, quick
 from core.machine.nvidia import Reading, energy_of
+from core.profiling.interruptions import Runs
 from core.records.reports import Metric
 
 _log = logging.getLogger(__name__)
@@ -83,8 +84,8 @@ def energy(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, A
         idle = _reading(lambda: time.sleep(_IDLE_SECONDS), session.gpu)
         if idle is None:
             return {}
-        runs: list[float] = []
-        busy = _reading(lambda: runs.extend(timed_runs(run, 10, _SECONDS, 10 * _SECONDS)), session.gpu)
+        runs = Runs()
+        busy = _reading(lambda: runs.add(timed_runs(run, 10, _SECONDS, 10 * _SECONDS)), session.gpu)
     assert busy is not None
     return {
         "joules": busy.joules / len(runs),

@@ -17,6 +17,7 @@ from core.common.temporary import temporary_folder
 from core.machine.child import Child
 from core.machine.fingerprint import usable_cores
 from core.machine.jobs import ProgressCallback
+from core.machine.measuring_lock import measuring_alone
 from core.profiling import PROTOCOL_VERSION, session
 from core.profiling.counting import weigh
 from core.profiling.energy import energy, measured
@@ -29,6 +30,8 @@ from core.records.reports import Metric
 __all__ = ["PROTOCOL_VERSION", "make_sample", "profile_artefact", "profile_checkpoint"]
 
 BATCH = 32
+BUSY = "the machine was too busy: hardly a run was left uninterrupted, so this is a range and no change is stated"
+_MENTIONED = 0.005  # of the runs; fewer that were interrupted are not worth a word
 
 _CHECKPOINT_BUDGET = Budget(
     most_blocks=8, few_blocks=1, runs=6, block_seconds=0.03, block_limit=0.6, seconds=0.0, limit=5.0
@@ -73,51 +76,65 @@ def profile_artefact(
             cores), memory_mb, size_mb, weights_mb; latency_ms_prepared where `prepare` is given; energy_mj and power_w where the processor's counters can
             be read.
         change: latency_ms and throughput as candidate / baseline with bounds; `how` says in words
-            whether there is a measurable difference. Empty without a baseline.
+            whether there is a measurable difference, or why none can be stated. Empty without a baseline.
 
     Raises:
         EspalierError: when a file cannot be opened or does not take the sample.
         Stopped: a person asked to stop.
     """
     budget = budget or Budget()
-    cores = usable_cores()
-    tell, log, control = process.on_progress, process.log, process.control
-    with Child("measure", log) as child, temporary_folder() as scratch:
-        tell(0.0, "Measuring latency")
-        pace = pace_of(measurements, scratch, child, control) if measurements else None
-        benchmark = Benchmark(child, model, baseline, {"sample": str(sample)}, budget, control, pace=pace)
-        headline = benchmark.blocks(1, 1, fresh=True)
-        begun = measure(headline, baseline is not None, budget.first_half())
-        metrics: dict[str, Metric] = {}
-        ratios: dict[str, Metric] = {}
-        if prepare:
-            metrics["latency_ms_prepared"] = prepared(benchmark, prepare, _BESIDE)
-        if cores > 1:
-            tell(0.5, f"Measuring latency on {cores} cores")
-            several = measure(benchmark.blocks(cores, 1), False, budget.beside()).at(begun.pace)
-            metrics["latency_ms_all_cores"] = latency(several, benchmark.words(cores))
-        tell(0.6, "Measuring throughput")
-        try:
-            block, compare = benchmark.blocks(cores, BATCH), baseline is not None
-            batches = measure(block, compare, budget.beside()).at(begun.pace)
-            metrics["throughput"] = throughput(batches, benchmark.words(cores), BATCH)
-            ratios |= change("throughput", batches)
-        except EspalierError as error:  # a fixed batch size, or too little memory for a batch
-            metrics["throughput"] = Metric(value=None, unit="images/s", how=str(error))
-        if reading := benchmark.call(energy):
-            metrics |= measured(reading)
-        tell(0.7, "Measuring latency once more")
-        single = measure(headline, baseline is not None, budget, begun)
-        metrics = latency_metrics(single, benchmark.words(1)) | metrics
-        ratios = change("latency_ms", single) | ratios
-        metrics["weights_mb"] = weights(child, model, control)
-    tell(0.85, "Measuring memory")
-    metrics["memory_mb"] = measure_memory(
-        model, {"sample": str(sample)}, log, control, budget.memory_processes
-    )
+    log, control, done = process.log, process.control, 0.0
+
+    def tell(fraction: float, text: str) -> None:
+        nonlocal done
+        done = max(done, fraction)
+        process.on_progress(done, text)
+
+    images = {"sample": str(sample)}
+    with measuring_alone(control, tell):
+        with Child("measure", log) as child, temporary_folder() as scratch:
+            tell(0.0, "Measuring latency")
+            pace = pace_of(measurements, scratch, child, control) if measurements else None
+            benchmark = Benchmark(child, model, baseline, images, budget, control, pace=pace)
+            benchmark.tell = lambda _fraction, text: tell(0.0, text)
+            metrics, ratios = _timed(benchmark, prepare, tell)
+            metrics["weights_mb"] = weights(child, model, control)
+        tell(0.85, "Measuring memory")
+        metrics["memory_mb"] = measure_memory(model, images, log, control, budget.memory_processes)
     metrics["size_mb"] = size(model)
     tell(1.0, "Measured")
     return metrics, ratios
+
+
+def _timed(
+    benchmark: Benchmark, prepare: dict[str, Any] | None, tell: ProgressCallback
+) -> tuple[dict[str, Metric], dict[str, Metric]]:
+    """The times of `profile_artefact`, and their changes; the headline in two halves around the others."""
+    budget, compare, wait, cores = (
+        benchmark.budget, benchmark.baseline is not None, benchmark.wait, usable_cores()
+    )  # fmt: skip
+    headline = benchmark.blocks(1, 1, fresh=True)
+    begun = measure(headline, compare, budget.first_half(), wait=wait)
+    metrics: dict[str, Metric] = {}
+    ratios: dict[str, Metric] = {}
+    if prepare:
+        metrics["latency_ms_prepared"] = prepared(benchmark, prepare, _BESIDE)
+    if cores > 1:
+        tell(0.5, f"Measuring latency on {cores} cores")
+        several = measure(benchmark.blocks(cores, 1), False, budget.beside(), wait=wait).at(begun.pace)
+        metrics["latency_ms_all_cores"] = latency(several, benchmark.words(cores))
+    tell(0.6, "Measuring throughput")
+    try:
+        batches = measure(benchmark.blocks(cores, BATCH), compare, budget.beside(), wait=wait).at(begun.pace)
+        metrics["throughput"] = throughput(batches, benchmark.words(cores), BATCH)
+        ratios |= change("throughput", batches)
+    except EspalierError as error:  # a fixed batch size, or too little memory for a batch
+        metrics["throughput"] = Metric(value=None, unit="images/s", how=str(error))
+    if reading := benchmark.call(energy):
+        metrics |= measured(reading)
+    tell(0.7, "Measuring latency once more")
+    single = measure(headline, compare, budget, begun, wait)
+    return latency_metrics(single, benchmark.words(1)) | metrics, change("latency_ms", single) | ratios
 
 
 def profile_checkpoint(
@@ -144,29 +161,36 @@ def profile_checkpoint(
     benchmark = Benchmark(
         child, checkpoint, None, {}, budget, control, RUNTIMES["pytorch"], device=device, precision=precision
     )
-    tell(0.1, "Measuring PyTorch, batch 1")
-    metrics = {"latency_ms": latency(measure(benchmark.blocks(1, 1), False, budget), benchmark.words(1))}
-    if benchmark.on_gpu:
-        metrics["memory_mb"] = device_memory(benchmark)
-        if reading := benchmark.call(energy):
-            metrics |= measured(reading)
-    tell(0.5, f"Measuring PyTorch, batch {BATCH}")
-    batches = measure(benchmark.blocks(1, BATCH), False, budget.beside())
-    metrics["throughput"] = throughput(batches, benchmark.words(1), BATCH)
+    with measuring_alone(control, tell):
+        tell(0.1, "Measuring PyTorch, batch 1")
+        single = measure(benchmark.blocks(1, 1), False, budget, wait=benchmark.wait)
+        metrics = {"latency_ms": latency(single, benchmark.words(1))}
+        if benchmark.on_gpu:
+            metrics["memory_mb"] = device_memory(benchmark)
+            if reading := benchmark.call(energy):
+                metrics |= measured(reading)
+        tell(0.5, f"Measuring PyTorch, batch {BATCH}")
+        batches = measure(benchmark.blocks(1, BATCH), False, budget.beside(), wait=benchmark.wait)
+        metrics["throughput"] = throughput(batches, benchmark.words(1), BATCH)
     benchmark.call(session.release)
     tell(1.0, "Measured PyTorch")
     return metrics
 
 
 def latency_metrics(timing: Timing, runtime: str, batch: int = 1) -> dict[str, Metric]:
-    """The latency with the tail beside it, milliseconds."""
+    """The latency with the tail beside it, milliseconds; a machine that is too busy has no tail to state."""
+    metrics = {"latency_ms": latency(timing, runtime, batch)}
+    if timing.busy:
+        none = Metric(value=None, unit="ms", how=BUSY, interrupted=timing.interrupted)
+        return metrics | {"latency_ms_p90": none, "latency_ms_p99": none}
     runs = np.concatenate([block.seconds for block in timing.candidate])
-    how = f"{runtime}, batch {batch}; {len(runs)} runs in {len(timing.candidate)} sessions"
+    how = (
+        f"{runtime}, batch {batch}; {len(runs)} runs in {len(timing.candidate)} sessions{_set_aside(timing)}"
+    )
     nine = median_interval([float(np.quantile(block.seconds, 0.9)) for block in timing.candidate])
     tail = Metric(value=1e3 * float(np.quantile(runs, 0.99)), unit="ms", n=len(runs), how=how)
-    return {
-        "latency_ms": latency(timing, runtime, batch),
-        "latency_ms_p90": _metric(nine, 1e3, nine.value, "ms", len(runs), how),
+    return metrics | {
+        "latency_ms_p90": _metric(nine, 1e3, "ms", len(runs), how),
         "latency_ms_p99": tail,
     }
 
@@ -178,14 +202,14 @@ def latency(timing: Timing, runtime: str, batch: int = 1, scope: str = "") -> Me
         runtime: `Benchmark.words`. scope: what is timed, where it is not the model only.
     """
     how = f"{runtime}, batch {batch}{scope}; median of {timing.runs} runs in {len(timing.candidate)} sessions"
-    interval = timing.interval
-    return _metric(interval, 1e3, interval.value, "ms", timing.runs, how + _paced(timing) + _scatter(timing))
+    metric = _metric(timing.interval, 1e3, "ms", timing.runs, how + _quality(timing))
+    return metric.model_copy(update={"interrupted": timing.interrupted})
 
 
 def prepared(benchmark: Benchmark, prepare: dict[str, Any], budget: Budget, threads: int = 1) -> Metric:
     """The latency of one image that begins at the decoded image in memory."""
     block = replace(benchmark, budget=budget).blocks(threads, 1, prepare)
-    timing = measure(block, False, budget)
+    timing = measure(block, False, budget, wait=benchmark.wait)
     height, width = prepare["image"]
     scope = (
         f", with preprocessing: from a decoded image of {width} × {height} pixels in memory on, resized and "
@@ -205,14 +229,29 @@ def throughput(timing: Timing, runtime: str, batch: int) -> Metric:
         high=batch / times.low if times.low else None,
         level=times.level,
         n=timing.runs,
-        how=how + _paced(timing) + _scatter(timing),
+        how=how + _quality(timing),
+        interrupted=timing.interrupted,
     )
 
 
-def _metric(interval: Interval, scale: float, value: float, unit: str, n: int, how: str) -> Metric:
-    """An interval as a metric around `value`, both times `scale`."""
+def _metric(interval: Interval, scale: float, unit: str, n: int, how: str) -> Metric:
+    """An interval times `scale` as a metric."""
     low, high = (None if bound is None else scale * bound for bound in (interval.low, interval.high))
-    return Metric(value=scale * value, unit=unit, low=low, high=high, level=interval.level, n=n, how=how)
+    return Metric(
+        value=scale * interval.value, unit=unit, low=low, high=high, level=interval.level, n=n, how=how
+    )
+
+
+def _quality(timing: Timing) -> str:
+    """What a reader of a figure has to know about the machine while it was timed."""
+    return _set_aside(timing) + _paced(timing) + (f"; {BUSY}" if timing.busy else _scatter(timing))
+
+
+def _set_aside(timing: Timing) -> str:
+    """How many runs do not count."""
+    if timing.interrupted < _MENTIONED:
+        return ""
+    return f"; {100 * timing.interrupted:.0f} % of the runs were interrupted and set aside"
 
 
 def _paced(timing: Timing) -> str:
@@ -231,6 +270,8 @@ def _scatter(timing: Timing) -> str:
 def change(name: str, timing: Timing) -> dict[str, Metric]:
     """The metric's ratio to the baseline's, with the answer in words; nothing without a baseline."""
     ratio = timing.ratio
+    if timing.busy and timing.compares:
+        return {name: Metric(value=None, how=BUSY, interrupted=timing.interrupted)}
     if ratio is None:
         return {}
     if name == "throughput" and ratio.low is not None and ratio.high is not None:
@@ -242,7 +283,8 @@ def change(name: str, timing: Timing) -> dict[str, Metric]:
             high=ratio.high,
             level=ratio.level,
             n=len(timing.baseline),
-            how=answer(name, ratio, len(timing.baseline)) + _scatter(timing),
+            how=answer(name, ratio, len(timing.baseline)) + _set_aside(timing) + _scatter(timing),
+            interrupted=timing.interrupted,
         )
     }
 
@@ -284,7 +326,7 @@ def measure_memory(
         peaks.append((result["after"] - result["before"]) / 1e6)
     interval = median_interval(peaks)
     how = f"{benchmark.words(1)}, batch {batch}; peak above an empty process, median of {processes} fresh processes"
-    return _metric(interval, 1.0, interval.value, "MB", processes, how)
+    return _metric(interval, 1.0, "MB", processes, how)
 
 
 def device_memory(benchmark: Benchmark) -> Metric:

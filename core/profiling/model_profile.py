@@ -18,6 +18,7 @@ from core.data.preprocess import IMAGENET, Preprocess
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint, usable_cores
 from core.machine.jobs import ProgressCallback
+from core.machine.measuring_lock import measuring_alone
 from core.profiling import PROTOCOL_VERSION, per_layer, session
 from core.profiling.counting import count
 from core.profiling.energy import CORE_WATTS, energy, estimated, measured
@@ -208,7 +209,8 @@ class _Job:
             profile = RuntimeProfile(runtime.id, runtime.label, reasons[runtime.id])
             if not profile.missing:
                 try:
-                    self._measure(runtime, profile, shape, fixed, preprocess, report)
+                    with measuring_alone(self.control, report):
+                        self._measure(runtime, profile, shape, fixed, preprocess, report)
                 except EspalierError as error:
                     if len(chosen) == 1:
                         raise
@@ -282,6 +284,7 @@ class _Job:
         benchmark = Benchmark(
             self._child(runtime.child), model, baseline, images, request.budget, self.control, runtime
         )
+        benchmark.tell = lambda _part, text: tell(0.0, text)
         if not benchmark.on_gpu:
             benchmark.pace = self._pace
         pairs = list(dict.fromkeys((t, fixed or b) for t, b in request.pairs()))
@@ -308,7 +311,7 @@ class _Job:
 
     def _line(self, benchmark: Benchmark, threads: int, batch: int) -> ProfileRow:
         block, compare = benchmark.blocks(threads, batch, fresh=True), benchmark.baseline is not None
-        timing = measure(block, compare, self.request.budget)
+        timing = measure(block, compare, self.request.budget, wait=benchmark.wait)
         if benchmark.pace is not None:  # the processor's pace is not a GPU's
             timing = timing.at(self._last_pace)
             self._last_pace = timing.pace
@@ -387,7 +390,8 @@ class _Job:
             )
         self._tell(0.97, "Timing every layer")
         arguments = {"model": str(onnx), "input_size": shape[1]}
-        return self._child("measure").call(per_layer.profile, arguments, self.control)
+        with measuring_alone(self.control):
+            return self._child("measure").call(per_layer.profile, arguments, self.control)
 
 
 def _powers(cores: int) -> Sequence[int]:

@@ -20,8 +20,10 @@ that stay awake would take the reference's core. Their times
 are taken to the usual pace by the one that was taken with one thread shortly before.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,11 +37,14 @@ if TYPE_CHECKING:
     from core.common.control import RunControl
     from core.machine.child import Child
 
+_log = logging.getLogger(__name__)
+
 _VERSION = 1  # of the reference
 _SIDE, _CHANNELS, _BLOCKS = 32, 16, 5
 # The usual time: of so many sessions within two seconds the one at this quantile; processors raise their clock for a second.
 _SESSION = {"threads": 1, "runs": 20, "seconds": 0.1, "limit": 1.0, "warm_limit": 0.1}
 _SESSIONS, _SHARE = 12, 0.25
+_TRIES = 4  # times as many sessions, where hardly a run of one is left whole
 
 
 class MeasurementStore(Protocol):
@@ -48,6 +53,10 @@ class MeasurementStore(Protocol):
     def get_or_measure(
         self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]
     ) -> tuple[dict[str, Any], bool]: ...
+
+
+class _TooBusy(Exception):
+    """Hardly a run of the reference was left whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +77,8 @@ class Pace:
 
 def pace_of(
     measurements: MeasurementStore, folder: Path, child: "Child", control: "RunControl | None" = None
-) -> Pace:
-    """This machine's pace.
+) -> Pace | None:
+    """This machine's pace; None while it is so busy that its usual time cannot be taken.
 
     Args:
         measurements: what is known of this machine; the usual time is taken now where it is not.
@@ -81,17 +90,28 @@ def pace_of(
     path = folder / "reference.onnx"
     child.call(write, {"path": str(path)}, control)
 
-    def session() -> float:
-        arguments = {"model": str(path), "runtime": DEFAULT, **_SESSION}
-        block = child.call(time_block, arguments, control)
-        return float(np.median(block["seconds"]))
+    def sessions() -> Iterator[float]:
+        """Median seconds of sessions of which enough runs were left whole."""
+        for _ in range(_TRIES * _SESSIONS):
+            arguments = {"model": str(path), "runtime": DEFAULT, **_SESSION}
+            whole = child.call(time_block, arguments, control)["seconds"]
+            if len(whole) >= _SESSION["runs"] / 2:
+                yield float(np.median(whole))
 
     def take() -> dict[str, Any]:
         """The faster sessions: a machine that is disturbed while the time is taken would look fast ever after."""
-        seconds = [session() for _ in range(_SESSIONS)]
+        seconds = list(islice(sessions(), _SESSIONS))
+        if len(seconds) < _SESSIONS / 2:
+            raise _TooBusy
         return {"seconds": float(np.quantile(seconds, _SHARE))}
 
-    usual, _ = measurements.get_or_measure({"pace": _VERSION}, take)
+    try:
+        usual, _ = measurements.get_or_measure({"pace": _VERSION}, take)
+    except _TooBusy:
+        _log.warning(
+            "The machine is too busy to find out how fast it usually is: times are given as they are."
+        )
+        return None
     return Pace(path, usual["seconds"])
 
 

@@ -5,6 +5,10 @@ times some 30 runs and closes it. Two models that are compared take turns (A B, 
 have sessions open together. Measuring goes on until the interval is narrow or the budget is spent: on a
 noisy machine it takes longer, and where that does not help the figure says so.
 
+A timed run counts only when nobody interrupted it (`core.profiling.interruptions`). A round in which hardly a run was
+left whole does not count either: measuring waits, up to `Budget.patience`, for the machine to become quieter. Where it
+does not, the figure is a range, and no change is stated.
+
 Latencies drift: the headline's rounds each have a process of their own, and figures are given at the machine's
 usual pace (`core.profiling.pace`).
 
@@ -13,7 +17,7 @@ of 0.60 to 1.67; blocks with one session each 0.99 to 1.02.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +27,7 @@ import numpy as np
 from core.common.control import RunControl
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
-from core.machine.jobs import Job
+from core.machine.jobs import Job, ProgressCallback
 from core.profiling.pace import Pace
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime, Settings
 from core.profiling.session import time_block
@@ -31,6 +35,11 @@ from core.profiling.statistics import Interval, median_interval, ratio_interval,
 
 Which = Literal["baseline", "candidate"]
 _WARM_SECONDS = 1.0  # at most
+_WHOLE = 3  # runs that have to be left whole in a block
+_PAUSE, _LOOK = (
+    2.0,
+    0.1,
+)  # seconds of the first pause while the machine is busy; how often a wish to stop is heard
 _WARM_BRIEFLY = 0.1  # batches, whose runs are long, and networks that ran in this process before
 
 
@@ -46,6 +55,7 @@ class Budget:
             this long. block_limit: and no run starts after this, once 5 are done.
         width: half the interval's width, as a share, at which measuring ends.
         seconds: after this no block beyond `blocks` begins. limit: see `few_blocks`.
+        patience: seconds to wait at most, all together, while the machine is too busy to measure.
         memory_processes: fresh processes that memory is measured in.
     """
 
@@ -58,6 +68,7 @@ class Budget:
     width: float = 0.03
     seconds: float = 10.0
     limit: float = 45.0
+    patience: float = 60.0
     memory_processes: int = 3
 
     def first_half(self) -> "Budget":
@@ -80,22 +91,32 @@ class Block:
     """The timed runs of one session.
 
     Attributes:
-        seconds: of each run, at the machine's usual pace where its pace was taken.
+        seconds: of each run that nobody interrupted, at the machine's usual pace where its pace was taken.
         pace: the machine's meanwhile, as a share of the usual; None where it was not taken.
+        disturbed: [by the wall clock, on a processor] seconds of each run that was interrupted.
     """
 
     seconds: list[float]
     pace: float | None = None
+    disturbed: Sequence[Sequence[float]] = ()
 
     @classmethod
     def from_answer(cls, answer: Mapping[str, Any]) -> "Block":
         """As `core.profiling.session.timed` answers."""
-        return cls([float(seconds) for seconds in answer["seconds"]], answer["pace"])
+        seconds = [float(each) for each in answer["seconds"]]
+        return cls(seconds, answer["pace"], [tuple(pair) for pair in answer["disturbed"]])
+
+    @property
+    def usable(self) -> bool:
+        """Whether enough runs were left whole."""
+        return len(self.seconds) >= _WHOLE
 
     @property
     def median(self) -> float:
-        """Seconds."""
-        return float(np.median(self.seconds))
+        """Seconds; of a block that is not usable an estimate from the time that its runs had a processor."""
+        return float(
+            np.median(self.seconds if self.usable else [*self.seconds, *(own for _, own in self.disturbed)])
+        )
 
 
 TimeBlock = Callable[[Which], Block]
@@ -107,12 +128,18 @@ class Timing:
 
     Attributes:
         wide: whether the budget ended before the interval was as narrow as wanted.
+        spoiled: blocks that do not count, because hardly a run of them was left whole.
+        busy: whether the machine stayed too busy to measure; the blocks that count are then too few.
+        compares: whether a baseline takes turns with the candidate.
     """
 
     candidate: list[Block]
     baseline: list[Block]
     seconds: float
     wide: bool
+    spoiled: list[Block] = field(default_factory=list)
+    busy: bool = False
+    compares: bool = False
 
     @property
     def pace(self) -> float | None:
@@ -126,24 +153,53 @@ class Timing:
             return self
 
         def paced(blocks: list[Block]) -> list[Block]:
-            return [Block([pace * seconds for seconds in block.seconds], pace) for block in blocks]
+            return [
+                Block(
+                    [pace * seconds for seconds in block.seconds],
+                    pace,
+                    [(pace * wall, pace * own) for wall, own in block.disturbed],
+                )
+                for block in blocks
+            ]
 
-        return replace(self, candidate=paced(self.candidate), baseline=paced(self.baseline))
+        return replace(
+            self,
+            candidate=paced(self.candidate),
+            baseline=paced(self.baseline),
+            spoiled=paced(self.spoiled),
+        )
 
     @property
     def runs(self) -> int:
-        """Timed runs of the candidate in all blocks."""
+        """Timed runs of the candidate that count, in all blocks."""
         return sum(len(block.seconds) for block in self.candidate)
 
     @property
+    def interrupted(self) -> float:
+        """The share of all timed runs that somebody interrupted."""
+        blocks = [*self.candidate, *self.baseline, *self.spoiled]
+        disturbed = sum(len(block.disturbed) for block in blocks)
+        return disturbed / max(disturbed + sum(len(block.seconds) for block in blocks), 1)
+
+    @property
     def interval(self) -> Interval:
-        """The median over the blocks of each block's median, seconds."""
-        return median_interval([block.median for block in self.candidate])
+        """The median over the blocks of each block's median, seconds.
+
+        Of a machine that is too busy it is a range: from the shortest time that a run had a processor to what nine of
+        ten took by the wall clock.
+        """
+        if not self.busy:
+            return median_interval([block.median for block in self.candidate])
+        blocks = [*self.candidate, *self.spoiled]
+        whole = [seconds for block in blocks for seconds in block.seconds]
+        own = [*whole, *(mine for block in blocks for _, mine in block.disturbed)]
+        wall = [*whole, *(seconds for block in blocks for seconds, _ in block.disturbed)]
+        return Interval(float(np.median(own)), min(own), float(np.quantile(wall, 0.9)), None)
 
     @property
     def ratio(self) -> Interval | None:
-        """Candidate's time / baseline's time, or None without a baseline."""
-        if not self.baseline:
+        """Candidate's time / baseline's time; None without a baseline, and where the machine is too busy to tell."""
+        if not self.baseline or self.busy:
             return None
         return ratio_interval(
             [block.median for block in self.baseline], [block.median for block in self.candidate]
@@ -167,6 +223,7 @@ class Benchmark:
         images: what is run, as `core.profiling.session.time_block` takes it: {"sample": path} or {"shape": [c, s, s]};
             empty takes noise of the model's own shape.
         pace: the machine's, which is taken with one thread; None takes times as they are.
+        tell: hears of waiting.
         device_bytes: the largest device memory that a block of the candidate reported.
         ready_seconds: the longest time from opening to the first answer; that is where compiling shows.
     """
@@ -181,9 +238,11 @@ class Benchmark:
     device: str = "cpu"
     precision: str = "float32"
     pace: Pace | None = None
+    tell: ProgressCallback = lambda fraction, text: None
     device_bytes: int | None = None
     ready_seconds: float = 0.0
     _warm: set[tuple[Any, ...]] = field(default_factory=set)
+    _waited: float = 0.0
 
     @property
     def on_gpu(self) -> bool:
@@ -227,6 +286,25 @@ class Benchmark:
 
         return block
 
+    def wait(self) -> bool:
+        """Wait a while for the machine to become quieter; False where that was done for long enough.
+
+        Raises:
+            Stopped: a person asked to stop.
+        """
+        left = self.budget.patience - self._waited
+        if left <= 0:
+            return False
+        pause = min(max(_PAUSE, self._waited), left)  # as long again as before
+        self.tell(self._waited / self.budget.patience, "Waiting: the machine is too busy to measure")
+        until = time.monotonic() + pause
+        while (rest := until - time.monotonic()) > 0:
+            if self.control is not None:
+                self.control.checkpoint()
+            time.sleep(min(rest, _LOOK))
+        self._waited += pause
+        return True
+
     def call(self, job: Job, model: Path | None = None, threads: int = 1, **more: Any) -> dict[str, Any]:
         """A job such as those of `core.profiling.session` on a model (the candidate unless given) in this runtime."""
         arguments = {
@@ -240,27 +318,45 @@ class Benchmark:
         return self.runtime.words(Settings(threads, self.device, self.precision), fingerprint()["gpu"])
 
 
-def measure(block: TimeBlock, compare: bool, budget: Budget, begun: Timing | None = None) -> Timing:
+def measure(
+    block: TimeBlock,
+    compare: bool,
+    budget: Budget,
+    begun: Timing | None = None,
+    wait: Callable[[], bool] = lambda: False,
+) -> Timing:
     """Blocks of the candidate, and in turns of the baseline, until they say enough.
 
     Args:
         block: times one block of either file.
         begun: a measurement that is to go on.
+        wait: waits a while for the machine to become quieter, False where it does not any more (`Benchmark.wait`).
     """
-    candidate: list[Block] = list(begun.candidate) if begun else []
-    baseline: list[Block] = list(begun.baseline) if begun else []
-    started = time.monotonic() - (begun.seconds if begun else 0.0)
+    if begun is not None and begun.busy:
+        return begun
+    candidate, baseline, spoiled = (
+        (list(begun.candidate), list(begun.baseline), list(begun.spoiled)) if begun else ([], [], [])
+    )
+    started, waited = time.monotonic() - (begun.seconds if begun else 0.0), 0.0
     while True:
-        turns: tuple[Which, ...] = ("baseline", "candidate")
-        for which in turns if len(candidate) % 2 == 0 else turns[::-1]:
-            if which == "candidate":
-                candidate.append(block(which))
-            elif compare:
-                baseline.append(block(which))
-        timing = Timing(candidate, baseline, time.monotonic() - started, False)
-        narrow = timing.width <= budget.width
-        if _enough(timing, narrow, budget):
-            return replace(timing, wide=not narrow)
+        both: tuple[Which, ...] = ("baseline", "candidate") if compare else ("candidate",)
+        turns = both if len(candidate) % 2 == 0 else both[::-1]
+        timed = {which: block(which) for which in turns}
+        seconds = time.monotonic() - started - waited
+        if all(each.usable for each in timed.values()):
+            candidate.append(timed["candidate"])
+            baseline += [timed["baseline"]] if compare else []
+            timing = Timing(candidate, baseline, seconds, False, spoiled, compares=compare)
+            narrow = timing.width <= budget.width
+            if _enough(timing, narrow, budget):
+                return replace(timing, wide=not narrow)
+            continue
+        spoiled.append(timed["candidate"])
+        paused = time.monotonic()
+        if not wait():
+            few = len(candidate) < min(budget.few_blocks, budget.blocks)
+            return Timing(candidate, baseline, seconds, True, spoiled, busy=few, compares=compare)
+        waited += time.monotonic() - paused
 
 
 def _enough(timing: Timing, narrow: bool, budget: Budget) -> bool:

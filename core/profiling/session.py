@@ -6,7 +6,6 @@ batch, `c` channels, `s` pixels a side.
 
 import gc
 import logging
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import numpy as np
 
 from core.common.logs import in_a_line
 from core.machine.jobs import ProgressCallback, quick
+from core.profiling.interruptions import Runs, Timed, Watch, unwatched
 from core.profiling.preparing import preparer
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Run, Runtime, Session, Settings, runtime
 from core.profiling.runtimes.onnxruntime_cpu import OnnxSession, open_session
@@ -48,7 +48,9 @@ _WARM_SECONDS = 0.03  # at least this long
 _WARM_LIMIT = 1.0  # and not longer than this, once it ran twice
 _WARM_AGREEMENT = 0.03
 _TURN = 0.005  # seconds of a model's runs between two runs of the reference
-_REFERENCE_RUNS = 4
+_TURN_LIMIT = 0.05  # where they are interrupted
+_REFERENCE_RUNS, _REFERENCE_LIMIT = 4, 0.05
+_HOPELESS = 20  # runs
 
 
 @quick
@@ -92,8 +94,7 @@ def time_block(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
         warm_limit: the warm-up ends after this many seconds; 1 unless given.
         reference, usual: the machine's pace is taken, see `core.profiling.pace`.
 
-    Returns: seconds (one figure a timed run), pace, warm_runs, settled (whether the warm-up settled),
-        open_seconds (until the first answer), device (peak bytes on a GPU, or None).
+    Returns: as `timed`; open_seconds (until the first answer), device (peak bytes on a GPU, or None).
 
     Raises:
         EspalierError: when the model cannot be opened or does not take the sample.
@@ -102,32 +103,43 @@ def time_block(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
     with opened(arguments) as session:
         run = bound(session, arguments)
         ready = time.perf_counter() - started
-        times, peak = timed(run, arguments), session.device_peak()
+        alone = chosen(arguments)[1].threads == 1 and session.gpu is None
+        times, peak = timed(run, arguments, alone), session.device_peak()
         del run
     gc.collect()
     return {**times, "open_seconds": ready, "device": peak}
 
 
-def timed(run: Callable[[], object], arguments: dict[str, Any]) -> dict[str, Any]:
+def timed(run: Callable[[], object], arguments: dict[str, Any], alone: bool) -> dict[str, Any]:
     """A block of timed runs, warmed up and without garbage collection.
 
     Args:
         arguments: runs, seconds, limit, warm_limit, reference, usual as for `time_block`.
+        alone: whether one thread computes, on a processor.
 
-    Returns: seconds (one figure a timed run, at the machine's usual pace where that is to be taken), pace (the
-        machine's meanwhile as a share of the usual, or None), warm_runs, settled.
+    Returns: seconds (one figure a timed run that nobody interrupted, at the machine's usual pace where that is to be
+        taken), disturbed ([by the wall clock, on a processor] seconds of each that somebody did), pace (the machine's
+        meanwhile as a share of the usual, or None), warm_runs, settled.
     """
-    warm_runs, settled = warm_up(run, float(arguments.get("warm_limit", _WARM_LIMIT)))
     lasting = int(arguments["runs"]), float(arguments["seconds"]), float(arguments["limit"])
-    if "reference" not in arguments:
-        with _no_collection():
-            seconds, pace = timed_runs(run, *lasting), None
-    else:
-        reference = _reference(Path(arguments["reference"]))
-        warm_up(reference, _WARM_SECONDS)
-        with _no_collection():
-            seconds, pace = paced_runs(run, reference, float(arguments["usual"]), *lasting)
-    return {"seconds": seconds, "pace": pace, "warm_runs": warm_runs, "settled": settled}
+    with Watch(alone) as watch:
+        warm_runs, settled = warm_up(run, float(arguments.get("warm_limit", _WARM_LIMIT)), watch.timed)
+        if "reference" not in arguments:
+            with _no_collection():
+                runs, pace = timed_runs(run, *lasting, timed=watch.timed), None
+        else:
+            reference = _reference(Path(arguments["reference"]))
+            warm_up(reference, _WARM_SECONDS, watch.timed)
+            with _no_collection():
+                usual = float(arguments["usual"])
+                runs, pace = paced_runs(run, reference, usual, *lasting, timed=watch.timed)
+    return {
+        "seconds": runs.whole,
+        "disturbed": runs.disturbed,
+        "pace": pace,
+        "warm_runs": warm_runs,
+        "settled": settled,
+    }
 
 
 def _reference(path: Path) -> Run:
@@ -237,7 +249,9 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def warm_up(run: Callable[[], object], limit: float = _WARM_LIMIT) -> tuple[int, bool]:
+def warm_up(
+    run: Callable[[], object], limit: float = _WARM_LIMIT, timed: Timed = unwatched
+) -> tuple[int, bool]:
     """Run until the medians of the last three windows agree, or the limit in seconds is reached.
 
     Returns: how many runs that took, and whether they agreed.
@@ -246,9 +260,9 @@ def warm_up(run: Callable[[], object], limit: float = _WARM_LIMIT) -> tuple[int,
     runs = 0
     started = time.perf_counter()
     while True:
-        window = timed_runs(run, _WINDOW, 0.0, limit, 2)
+        window = timed_runs(run, _WINDOW, 0.0, limit, 2, timed)
         runs += len(window)
-        windows.append(median(window))
+        windows.append(median(window.own))
         spent = time.perf_counter() - started
         last = windows[-3:]
         settled = len(last) == 3 and max(last) - min(last) <= _WARM_AGREEMENT * min(last)
@@ -257,22 +271,26 @@ def warm_up(run: Callable[[], object], limit: float = _WARM_LIMIT) -> tuple[int,
 
 
 def timed_runs(
-    run: Callable[[], object], runs: int, seconds: float, limit: float, least: int = 5
-) -> list[float]:
-    """Seconds of each of at least `runs` runs that last at least `seconds` together.
+    run: Callable[[], object],
+    runs: int,
+    seconds: float,
+    limit: float,
+    least: int = 5,
+    timed: Timed = unwatched,
+) -> Runs:
+    """Until at least `runs` runs that nobody interrupted last at least `seconds` together.
 
-    After `limit` seconds it ends with what it has, once that is `least` runs.
+    It ends with what it has after `limit` seconds, once that is `least` runs, and where the first `_HOPELESS` were all
+    interrupted.
     """
     clock = time.perf_counter
-    times: list[float] = []
-    started = clock()
+    times = Runs()
+    started, spent = clock(), 0.0
     while True:
-        before = clock()
-        run()
-        after = clock()
-        times.append(after - before)
-        spent = after - started
-        if (len(times) >= runs and spent >= seconds) or (len(times) >= least and spent >= limit):
+        spent += times.take(*timed(run))
+        if len(times.whole) >= runs and spent >= seconds:
+            return times
+        if (len(times) >= least and clock() - started >= limit) or _hopeless(times):
             return times
 
 
@@ -283,7 +301,8 @@ def paced_runs(
     runs: int,
     seconds: float,
     limit: float,
-) -> tuple[list[float], float]:
+    timed: Timed = unwatched,
+) -> tuple[Runs, float | None]:
     """As `timed_runs`, in turns of some milliseconds with the reference, at the machine's usual pace.
 
     What disturbs for longer than such a turn slows both alike. Short runs begin each turn with one that does not
@@ -292,26 +311,37 @@ def paced_runs(
     Args:
         usual: seconds that the reference usually takes.
 
-    Returns: seconds of each run × pace around it, and the median pace as a share of the usual.
+    Returns: seconds of each run × pace around it, and the median pace as a share of the usual, None where no turn had
+        one.
     """
-    times: list[float] = []
-    paces: list[float] = []
-    spent = 0.0
+    times, paces = Runs(), list[float]()
+    started, spent, brief = time.perf_counter(), 0.0, False
 
-    def beside() -> float:
+    def beside() -> float | None:
+        """Seconds of the reference now; None where hardly one of its runs was left whole."""
         reference()
-        return median(timed_runs(reference, _REFERENCE_RUNS, 0.0, math.inf))
+        whole = timed_runs(reference, _REFERENCE_RUNS, 0.0, _REFERENCE_LIMIT, timed=timed).whole
+        return median(whole) if len(whole) > 1 else None
 
     before = beside()
-    while not ((len(times) >= runs and spent >= seconds) or (len(times) >= 5 and spent >= limit)):
-        if times and times[-1] < _TURN / 4:
+    while not (len(times.whole) >= runs and spent >= seconds):
+        if (len(times) >= 5 and time.perf_counter() - started >= limit) or _hopeless(times):
+            break
+        if brief:
             run()
-        turn = timed_runs(run, 1, _TURN, math.inf)
+        turn = timed_runs(run, 1, _TURN, _TURN_LIMIT, 1, timed)
+        brief = min(turn.own) < _TURN / 4
         after = beside()
-        paces.append(2 * usual / (before + after))
-        times += [paces[-1] * each for each in turn]
-        spent, before = spent + sum(turn), after
-    return times, median(paces)
+        pace = 2 * usual / (before + after) if before and after else None
+        times.add(turn, pace)
+        paces += [pace] if pace is not None else []
+        spent, before = spent + sum(turn.whole), after
+    return times, median(paces) if paces else None
+
+
+def _hopeless(times: Runs) -> bool:
+    """Whether so many runs were interrupted, and none left whole, that more of them would be no better."""
+    return not times.whole and len(times) >= _HOPELESS
 
 
 def reset_peak() -> None:

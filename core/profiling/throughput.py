@@ -71,7 +71,8 @@ def _cell(benchmark: Benchmark, pair: tuple[int, int], blocks: list[Block], refu
     batch, threads = pair
     if refused:
         return Cell(batch, threads, Metric(value=None, unit="images/s", how=refused), None)
-    timing = Timing(blocks, [], 0.0, False)
+    usable, spoiled = ([block for block in blocks if block.usable is good] for good in (True, False))
+    timing = Timing(usable, [], 0.0, False, spoiled, busy=not usable)
     rate = throughput(timing, benchmark.words(threads), batch)
     return Cell(batch, threads, rate, 1e3 * timing.interval.value)
 

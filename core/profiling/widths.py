@@ -17,6 +17,7 @@ from core.common.temporary import temporary_folder
 from core.machine.jobs import ProgressCallback
 from core.onnx_graph.layer_names import module_of
 from core.profiling.per_layer import profile
+from core.profiling.protocol import Block
 from core.profiling.session import noise, time_block
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def time_widths(arguments: dict[str, Any], progress: ProgressCallback) -> dict[s
 def _milliseconds(file: Path, sample: Path) -> float:
     """Of the whole network, without a profiler."""
     arguments = {"model": str(file), "sample": str(sample), "threads": 1, **_BLOCK}
-    return 1e3 * float(np.median(time_block(arguments, lambda done, text: None)["seconds"]))
+    return 1e3 * Block.from_answer(time_block(arguments, lambda done, text: None)).median
 
 
 def _times(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ class Metric(BaseModel):
         n: how many observations (images, timed runs) the value rests on.
         how: where and how it was measured, in words ("ONNX Runtime CPU, 1 thread, batch 1").
         deviation: standard deviation over seeds, where the value is a mean over them.
+        interrupted: share of the timed runs that were set aside because somebody interrupted them; None where that
+            was not looked at.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +31,7 @@ class Metric(BaseModel):
     n: int | None = None
     how: str = ""
     deviation: float | None = None
+    interrupted: float | None = None
 
 
 class Verification(BaseModel):

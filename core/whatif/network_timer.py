@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.deploy.export import export_onnx
 from core.machine.child import Child
 from core.machine.jobs import ProgressCallback
+from core.machine.measuring_lock import measuring_alone
 from core.models.forecast import TimedNetwork
 from core.profiling.latency_table import Kind, LatencyTable, MeasuredNetwork, fit
 from core.profiling.pace import MeasurementStore
@@ -119,7 +121,7 @@ class NetworkTimer:
         )  # with random weights: the exporter merges what is equal
         file = self.exported(replace(subject, model=filled(subject.model)), "table")
         report_progress(0.2, "Timing the layers")
-        with Child("measure", self._log) as child:
+        with measuring_alone(self.control), Child("measure", self._log) as child:
             arguments = {
                 "model": str(file), "input_size": size, "widths": [costs.shapes(kept_channels) if kept_channels else {} for kept_channels in widths_of_networks],
             }  # fmt: skip
@@ -154,9 +156,15 @@ class NetworkTimer:
         Args:
             shape: of an image, [c, s, s].
         """
-        with Child("measure", self._log) as child:
+        with measuring_alone(self.control), Child("measure", self._log) as child:
             benchmark = Benchmark(child, candidate, baseline, {"shape": list(shape)}, _COMPARE, self.control)
-            return measure(benchmark.blocks(1, 1), True, _COMPARE)
+            timing = measure(benchmark.blocks(1, 1), True, _COMPARE, wait=benchmark.wait)
+        if timing.busy:
+            raise EspalierError(
+                "The machine is too busy to find out how long the network takes: hardly a run was left uninterrupted.",
+                "Run it again when less runs on this machine.",
+            )
+        return timing
 
 
 def widths(groups: "Sequence[ChannelGroup]") -> list[dict[str, int]]:

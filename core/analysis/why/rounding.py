@@ -4,6 +4,7 @@ Runs in the measuring child. More channels can only cost time by their work; whe
 rounded network is faster all the same, its channel counts are what slows the file down.
 """
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,9 @@ _BLOCK = {"threads": 1, "runs": 10, "seconds": 0.1, "limit": 3.0, "warm_limit": 
 
 
 def rounded_up(file: Path, size: int) -> float | None:
-    """Latency with channels rounded up to multiples of 8 / latency as it is; None where that cannot be tried.
+    """Latency with channels rounded up to multiples of 8 / latency as it is.
+
+    None where that cannot be tried, or hardly a run of one was left uninterrupted.
 
     Args:
         file: float32 ONNX file. size: pixels a side.
@@ -44,15 +47,17 @@ def rounded_up(file: Path, size: int) -> float | None:
             pairs = [_pair(file, rounded, sample, swap=bool(turn % 2)) for turn in range(_PAIRS)]
         except EspalierError:  # a graph whose other constants hold numbers of channels too
             return None
-    return float(np.median([late / early for early, late in pairs]))
+    gain = float(np.median([late / early for early, late in pairs]))
+    return None if math.isnan(gain) else gain
 
 
 def _pair(file: Path, rounded: Path, sample: Path, swap: bool) -> tuple[float, float]:
-    """Seconds of one image: of the file, and of the other."""
+    """Seconds of one image, of the file and of the other; not a number where hardly a run was left whole."""
 
     def seconds(model: Path) -> float:
         timing: dict[str, Any] = {"model": str(model), "sample": str(sample), **_BLOCK}
-        return float(np.median(time_block(timing, lambda done, text: None)["seconds"]))
+        whole = time_block(timing, lambda done, text: None)["seconds"]
+        return float(np.median(whole)) if len(whole) > 1 else math.nan
 
     if swap:
         late = seconds(rounded)

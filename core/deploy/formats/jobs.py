@@ -69,4 +69,4 @@ def time_block(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
     def run() -> None:
         opened.answer(images)
 
-    return {**timed(run, arguments), "batch": batch}
+    return {**timed(run, arguments, alone=int(arguments["threads"]) == 1), "batch": batch}

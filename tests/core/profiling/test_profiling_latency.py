@@ -12,8 +12,16 @@ from core.common.errors import EspalierError, Stopped
 from core.machine.child import Child
 from core.machine.fingerprint import usable_cores
 from core.profiling import PROTOCOL_VERSION, session
-from core.profiling.latency import MeasuringProcess, answer, latency, make_sample, profile_artefact
-from core.profiling.protocol import Block, Budget, Timing, measure
+from core.profiling.latency import (
+    MeasuringProcess,
+    answer,
+    change,
+    latency,
+    latency_metrics,
+    make_sample,
+    profile_artefact,
+)
+from core.profiling.protocol import Benchmark, Block, Budget, Timing, measure
 from core.profiling.session import memory, paced_runs, timed_runs, warm_up
 from core.profiling.statistics import Interval, differs
 
@@ -112,9 +120,86 @@ def test_warm_up_and_timed_runs_count_their_runs():
     calls = []
     runs, _ = warm_up(lambda: calls.append(1) or sum(range(2000)))
     assert runs == len(calls) >= 15
-    assert len(timed_runs(lambda: None, 30, 0.0, 5.0)) == 30
+    assert len(timed_runs(lambda: None, 30, 0.0, 5.0).whole) == 30
     assert len(timed_runs(lambda: None, 1000, 0.0, 0.0)) == 5
-    assert sum(timed_runs(lambda: sum(range(2000)), 1, 0.05, 5.0)) >= 0.04
+    assert sum(timed_runs(lambda: sum(range(2000)), 1, 0.05, 5.0).whole) >= 0.04
+
+
+class Interrupted:
+    """Times runs of a millisecond of which all but each `every`th lose four more to somebody else."""
+
+    def __init__(self, every: int):
+        self.every, self.count = every, 0
+
+    def timed(self, run):
+        run()
+        self.count += 1
+        return (0.001, 0.0) if self.every and self.count % self.every == 0 else (0.005, 0.004)
+
+
+def test_interrupted_runs_are_set_aside():
+    runs = timed_runs(lambda: None, 30, 0.0, 5.0, timed=Interrupted(3).timed)
+    assert runs.whole == [0.001] * 30
+    assert runs.disturbed == [(0.005, pytest.approx(0.001))] * 60
+
+
+def test_timing_ends_where_no_run_is_left_whole():
+    runs = timed_runs(lambda: None, 30, 0.0, 5.0, timed=Interrupted(0).timed)
+    assert not runs.whole and len(runs) == 20 and runs.own == pytest.approx([0.001] * 20)
+    runs, pace = paced_runs(lambda: None, lambda: None, 0.001, 30, 0.0, 5.0, timed=Interrupted(0).timed)
+    assert not runs.whole and pace is None
+
+
+def spoiled_at(*rounds: int):
+    """Blocks of a file against itself; in these rounds no run is left whole."""
+    calls = []
+
+    def block(which):
+        calls.append(which)
+        spoiled = (len(calls) - 1) // 2 in rounds
+        return Block([], None, [(0.009, 0.002)] * 20) if spoiled else Block([0.002] * 20)
+
+    return block
+
+
+def test_a_round_without_whole_runs_is_waited_out_and_does_not_count():
+    waits = []
+    timing = measure(spoiled_at(0, 3), True, Budget(), wait=lambda: waits.append(1) or True)
+    assert len(waits) == 2 and not timing.busy
+    assert len(timing.candidate) == len(timing.baseline) == 8
+    assert timing.interrupted == pytest.approx(2 / 18)
+    assert "; 11 % of the runs were interrupted and set aside" in latency(timing, "Here").how
+
+
+def test_a_machine_that_stays_busy_gets_a_range_and_no_change():
+    timing = measure(spoiled_at(*range(2, 99)), True, Budget(), wait=iter([True, True, False]).__next__)
+    assert timing.busy and timing.ratio is None and len(timing.spoiled) == 3
+    figure = latency_metrics(timing, "Here")["latency_ms"]
+    assert (figure.low, figure.value, figure.high, figure.level) == (2.0, 2.0, 9.0, None)
+    assert "the machine was too busy" in figure.how
+    assert latency_metrics(timing, "Here")["latency_ms_p90"].value is None
+    stated = change("latency_ms", timing)["latency_ms"]
+    assert stated.value is None and "too busy" in stated.how
+    assert not change("latency_ms", measure(spoiled_at(*range(99)), False, Budget()))
+
+
+def test_enough_rounds_before_the_machine_became_busy_are_a_measurement():
+    timing = measure(spoiled_at(*range(5, 99)), True, Budget())
+    assert not timing.busy and timing.wide and len(timing.candidate) == 5 and timing.ratio is not None
+
+
+def test_waiting_is_bounded_and_can_be_stopped(monkeypatch):
+    told, clock = [], Clock()
+    monkeypatch.setattr("core.profiling.protocol.time.monotonic", lambda: clock.now)
+    monkeypatch.setattr("core.profiling.protocol.time.sleep", lambda seconds: clock.work("", seconds)())
+    benchmark = Benchmark(None, Path("x.onnx"), budget=Budget(patience=10.0), control=RunControl())
+    benchmark.tell = lambda fraction, text: told.append(text)
+    assert [benchmark.wait() for _ in range(5)] == [True, True, True, True, False]  # 2, 2, 4, 2
+    assert 10 <= clock.now < 12 and "too busy" in told[0]
+    benchmark = Benchmark(None, Path("x.onnx"), control=benchmark.control)
+    benchmark.control.stop()
+    with pytest.raises(Stopped):
+        benchmark.wait()
 
 
 class Clock:
@@ -139,7 +224,7 @@ def test_what_slows_the_reference_too_is_taken_out(seconds, monkeypatch):
     model, reference = clock.work("model", seconds), clock.work("reference", 0.0007)
     found, pace = paced_runs(model, reference, 0.0007, 100, 0.05, 10.0)
     assert clock.slowness > 1.05 and len(found) >= 100
-    assert found == pytest.approx([seconds] * len(found), rel=0.005)
+    assert found.whole == pytest.approx([seconds] * len(found), rel=0.005)
     assert 1 / clock.slowness < pace < 1
     turns = (
         "".join(name[0] for name in clock.calls).strip("r").split("rrrrr")

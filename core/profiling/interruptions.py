@@ -1,0 +1,170 @@
+"""Whether somebody else had the processor during a timed run.
+
+A run that the system interrupted for another program says how long that program was let in, not how long the network
+takes. Beside the wall clock two things tell: the processor time that this process used (one thread computes: what is
+missing of the wall clock, it did not have), and how long its threads stood ready to run and were not let (Linux counts
+that for every thread in /proc/self/task/*/schedstat). Where the system counts no waiting, several threads count as
+interrupted when one of them was switched off against its will.
+
+What it does badly: what another guest of the same host takes is invisible from inside a virtual machine, and so is a
+neighbour that slows memory or the clock; the machine's pace (`core.profiling.pace`) takes most of that out. Windows
+counts processor time in steps of 16 ms: there only runs that take longer than twenty of those can be judged.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from core.common.logs import in_a_line
+
+_log = logging.getLogger(__name__)
+
+_SHARE = 0.02  # of a run that may be missing: the clocks do not agree to the last percent
+_LEAST = 10e-6  # seconds that may be missing of a run however short it is
+_STEP = 1 / 64 if sys.platform == "win32" else 0.0  # in which the system counts processor time
+_PROMPT, _AGAIN = 50e-6, 5  # seconds that asking takes when nobody is let in meanwhile; tries
+_TASKS = Path("/proc/self/task")
+
+
+Timed = Callable[[Callable[[], object]], tuple[float, float]]
+"""Times one run: seconds by the wall clock, and seconds of these in which somebody else had the processor."""
+
+
+def unwatched(run: Callable[[], object]) -> tuple[float, float]:
+    """Takes every run for one that nobody interrupted."""
+    before = time.perf_counter()
+    run()
+    return time.perf_counter() - before, 0.0
+
+
+@dataclass(slots=True)
+class Runs:
+    """Timed runs.
+
+    Attributes:
+        whole: seconds of each run that nobody interrupted.
+        disturbed: of each other run the seconds by the wall clock, and those in which it had a processor.
+    """
+
+    whole: list[float] = field(default_factory=list)
+    disturbed: list[tuple[float, float]] = field(default_factory=list)
+
+    def take(self, wall: float, lost: float) -> float:
+        """Add a run as `Timed` gives it; returns its seconds where it counts, else 0."""
+        if lost > max(_LEAST, _SHARE * wall):
+            self.disturbed.append((wall, wall - lost))
+            return 0.0
+        self.whole.append(wall)
+        return wall
+
+    def add(self, others: "Runs", pace: float | None = 1.0) -> None:
+        """Add runs at the machine's usual pace; where nobody knows at what pace they ran they do not count."""
+        if pace is None:
+            self.disturbed += others.disturbed + [(wall, wall) for wall in others.whole]
+        else:
+            self.whole += [pace * wall for wall in others.whole]
+            self.disturbed += [(pace * wall, pace * own) for wall, own in others.disturbed]
+
+    @property
+    def own(self) -> list[float]:
+        """Seconds that each run had a processor, of whichever kind."""
+        return self.whole + [own for _, own in self.disturbed]
+
+    def __len__(self) -> int:
+        return len(self.whole) + len(self.disturbed)
+
+
+class Watch:
+    """Says of a run how many of its seconds somebody else had the processor.
+
+    To be made when the network is open and has run once: its threads are known then.
+
+    Args:
+        alone: whether one thread computes, on a processor; what is missing of the wall clock was taken from it.
+    """
+
+    def __init__(self, alone: bool):
+        self._alone = alone
+        self._queues = [] if alone else _queues()
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for queue in self._queues:
+            os.close(queue)
+        self._queues = []
+
+    def timed(self, run: Callable[[], object]) -> tuple[float, float]:
+        """Wall seconds of one run, and how many of them were lost."""
+        wall, lost = self._missing(run) if self._alone else self._waiting(run)
+        return wall, min(max(lost, 0.0), wall)
+
+    def _missing(self, run: Callable[[], object]) -> tuple[float, float]:
+        """Wall seconds of a run, and how many of them this process had no processor.
+
+        The clock on the wall is read inside: systems like to let others in when a program asks them something.
+        """
+        used = time.process_time()
+        before = time.perf_counter()
+        run()
+        wall = time.perf_counter() - before
+        used = time.process_time() - used
+        return wall, wall - used - _STEP if wall > 20 * _STEP else 0.0
+
+    def _waiting(self, run: Callable[[], object]) -> tuple[float, float]:
+        """Wall seconds of a run, and how long threads of this process stood ready meanwhile, all together."""
+        for _ in range(_AGAIN):
+            asked = time.perf_counter()
+            waited, switched = self._waited(), _switched()
+            before = time.perf_counter()
+            if before - asked < _PROMPT:
+                break
+        run()
+        wall = time.perf_counter() - before
+        waited = self._waited() - waited
+        return wall, wall if not self._queues and _switched() > switched else waited
+
+    def _waited(self) -> float:
+        """Seconds that this process' threads have stood ready and were not let, all together."""
+        return sum(_waited(queue) for queue in self._queues)
+
+
+def _queues() -> list[int]:
+    """One open file a thread that tells how long it has waited for a processor; empty where there are none."""
+    queues = []
+    try:
+        for task in _TASKS.iterdir():
+            queues.append(os.open(task / "schedstat", os.O_RDONLY))
+        for queue in queues:
+            _waited(queue)
+    except (OSError, ValueError, IndexError) as error:
+        _log.debug("The system does not tell how long threads wait: %s", in_a_line(error))
+        for queue in queues:
+            os.close(queue)
+        return []
+    return queues
+
+
+def _waited(queue: int) -> float:
+    """Seconds; 0 of a thread that has ended."""
+    try:
+        return int(os.pread(queue, 96, 0).split()[1]) / 1e9
+    except ProcessLookupError:
+        return 0.0
+
+
+def _switched() -> int:
+    """How often this process' threads were switched off against their will."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw

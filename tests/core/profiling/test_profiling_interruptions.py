@@ -1,0 +1,59 @@
+"""Runs that somebody interrupted are told from runs that were left whole."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from core.profiling.interruptions import Runs, Watch, unwatched
+
+
+def work() -> None:
+    sum(range(20_000))
+
+
+def test_a_share_of_a_run_may_be_missing():
+    runs = Runs()
+    assert runs.take(1.0, 0.019) == 1.0 and runs.take(1e-5, 9e-6) == 1e-5
+    assert runs.take(1.0, 0.021) == 0.0
+    assert runs.whole == [1.0, 1e-5] and runs.disturbed == [(1.0, pytest.approx(0.979))]
+    assert len(runs) == 3 and runs.own == [1.0, 1e-5, pytest.approx(0.979)]
+
+
+def test_runs_of_an_unknown_pace_do_not_count():
+    runs, others = Runs(), Runs([1.0], [(3.0, 1.0)])
+    runs.add(others, 2.0)
+    assert runs.whole == [2.0] and runs.disturbed == [(6.0, 2.0)]
+    runs.add(others, None)
+    assert runs.whole == [2.0] and runs.disturbed[1:] == [(3.0, 1.0), (1.0, 1.0)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processor time is counted in steps of 16 ms there")
+def test_what_the_process_did_not_have_of_a_run_is_lost():
+    with Watch(alone=True) as watch:
+        wall, lost = watch.timed(lambda: time.sleep(0.02))
+        assert wall >= 0.02 and lost == pytest.approx(wall, rel=0.1)
+        assert min(watch.timed(work)[1] for _ in range(50)) < 10e-6
+    assert unwatched(work)[1] == 0.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts how long a thread waits")
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_process_on_the_same_core_interrupts(alone):
+    """Both on one core: half of the time is the other's, whoever computes in however many threads."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        with Watch(alone) as watch:
+            started, wall, lost = time.monotonic(), 0.0, 0.0
+            while time.monotonic() - started < 5.0 and lost < 0.02:
+                one, missing = watch.timed(lambda: sum(range(500_000)))
+                wall, lost = wall + one, lost + missing
+        assert 0.02 <= lost < wall
+    finally:
+        other.kill()
+        other.wait()
+        os.sched_setaffinity(0, allowed)
