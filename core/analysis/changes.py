@@ -2,7 +2,7 @@
 
 In order of precision: what was measured in pairs (accuracy on the same images, times in
 alternating blocks), the difference of two figures with the interval that follows from theirs, and
-the plain difference of counted figures.
+the plain difference of counted figures. What the interval of a change supports is `core.analysis.support`'s.
 """
 
 import math
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from core.analysis.accuracy import paired_change
 from core.analysis.seeds import means
+from core.analysis.support import OF_THE_MACHINE, TIMED
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 
 if TYPE_CHECKING:
     from core.analysis.rows import Row
 
-TIMED = frozenset({"latency_ms", "latency_ms_p90", "latency_ms_p99", "latency_ms_all_cores", "throughput", "energy_mj", "power_w"})  # fmt: skip
-OF_THE_MACHINE = TIMED | {"memory_mb"}
+_APART = math.log(
+    1.1
+)  # between what pairs say and what the two figures say: further apart they contradict each other
 
 
 def difference(old: Metric, new: Metric) -> Metric:
@@ -86,23 +88,30 @@ def changes(artefact: Artefact, baseline: StageReport) -> dict[str, Metric]:
     What was measured in pairs (accuracy on the same images, latency in alternating blocks) comes
     from those pairs, with its interval.
     """
-    result: dict[str, Metric] = {}
-    baseline_metrics = baseline.main.metrics if baseline.main else {}
-    for name, metric in artefact.metrics.items():
-        if not _has_change(name, metric):
-            continue
-        paired = artefact.change.get(name)
-        change = (
-            as_percent(paired) if paired is not None else _plain(name, baseline_metrics.get(name), metric)
-        )
-        if change is not None:
-            result[name] = change
-    return result
+    if baseline.main is None:
+        return {}
+    found = {name: change_in_run(artefact, baseline.main, name) for name in artefact.metrics}
+    return {name: change for name, change in found.items() if change is not None}
+
+
+def change_in_run(new: Artefact, old: Artefact, name: str) -> Metric | None:
+    """One figure's change from a file of a run to another of the same seed, each measured against the run's baseline.
+
+    None where there is none to state. Without a value, its `how` says why.
+    """
+    figure = new.metrics.get(name)
+    if figure is None or not _has_change(name, figure):
+        return None
+    if _estimated(name, new, old):
+        name, figure = "latency_ms", new.metrics["latency_ms"]
+    paired = _through_baseline(new.change.get(name), old.change.get(name))
+    return _decided(name, paired, old.metrics.get(name), figure)
 
 
 def not_alternated(artefact: Artefact, changes: dict[str, Metric]) -> frozenset[str]:
     """The times among `found` that were not measured in alternation with the run's own baseline."""
-    return frozenset(name for name in changes if name in TIMED and name not in artefact.change)
+    paired = {*artefact.change, *({"energy_mj"} if "latency_ms" in artefact.change else ())}
+    return frozenset(name for name in changes if name in TIMED and name not in paired)
 
 
 def against(row: "Row", base: "Row") -> tuple[dict[str, Metric], frozenset[str]]:
@@ -122,8 +131,9 @@ def against(row: "Row", base: "Row") -> tuple[dict[str, Metric], frozenset[str]]
     for name, metric in row.metrics.items():
         if not _has_change(name, metric) or not _comparable(name, row, base):
             continue
-        paired = _measured(name, row, base)
-        change = paired or _plain(name, base.metrics.get(name), metric)
+        measured = "latency_ms" if _estimated(name, row.artefact, base.artefact) else name
+        paired = _measured(measured, row, base)
+        change = _decided(measured, paired, base.metrics.get(measured), row.metrics[measured])
         if change is not None:
             result[name] = change
             loose |= {name} if paired is None and name in TIMED and not _same_file(row, base) else set()
@@ -162,12 +172,62 @@ def _measured(name: str, row: "Row", base: "Row") -> Metric | None:
         return as_percent(mine.change[name])
     if name in theirs.change and base.reference == row.file:
         return as_percent(inverted(theirs.change[name]))
+    if name in TIMED and row.reference and row.reference == base.reference:
+        return _through_baseline(mine.change.get(name), theirs.change.get(name))
     images = row.origin.images if row.origin else ""
     if images and base.origin is not None and images == base.origin.images:
         base_right, row_right = (each.right.get(name) for each in (base, row))
         if base_right is not None and row_right is not None and len(base_right) == len(row_right):
             return paired_change(base_right, row_right)
     return None
+
+
+def _through_baseline(new: Metric | None, old: Metric | None) -> Metric | None:
+    """A change from what two files were measured to be against the same third one; either may be that one (None)."""
+    if new is None or old is None:
+        return as_percent(new) if new is not None else as_percent(inverted(old)) if old is not None else None
+    if new.unit == "points" or new.value is None or old.value is None:
+        return next((each for each in (new, old) if each.value is None), None)
+    change = ratio(old, new)
+    return change.model_copy(update={"how": "both files took turns with the same baseline"})
+
+
+def _decided(name: str, paired: Metric | None, old: Metric | None, new: Metric) -> Metric | None:
+    """The change that the measurements support; None where they support none.
+
+    Args:
+        paired: what was measured in pairs; it counts for more than the two figures.
+    """
+    plain = _plain(name, old, new)
+    change = plain if paired is None else paired
+    if change is None or change.value is None or name not in TIMED:
+        return change
+    if change.low is None:
+        return None
+    return change if plain is None or plain.low is None else _agreeing(change, plain)
+
+
+def _agreeing(change: Metric, plain: Metric) -> Metric:
+    """The change; where the two figures themselves say something else altogether, the range from one to the other."""
+    bounds = [change.low, change.high, plain.low, plain.high]
+    low, high, plain_low, plain_high = (math.log(max(100 + (each or 0.0), 1e-9)) for each in bounds)
+    if max(low - plain_high, plain_low - high) <= _APART:
+        return change
+    known = [each for each in bounds if each is not None]
+    how = (
+        f"the two figures differ by {plain.value:+.1f} %, pairs of sessions by {change.value:+.1f} %: they were taken while "
+        "the machine was busy, so this is a range; measure again"
+    )
+    return change.model_copy(update={"low": min(known), "high": max(known), "level": None, "how": how})
+
+
+def _estimated(name: str, new: Artefact | None, old: Artefact | None) -> bool:
+    """Whether a change of energy is that of the latency: both are the latency times the same stated power."""
+    if name != "energy_mj" or new is None or old is None:
+        return False
+    mine, theirs = (each.metrics.get("power_w", Metric(value=None)) for each in (new, old))
+    both = (each.metrics[name].how if name in each.metrics else "" for each in (new, old))
+    return mine.value == theirs.value and all(how.startswith("estimated") for how in both)
 
 
 def _same_file(row: "Row", base: "Row") -> bool:

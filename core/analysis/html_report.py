@@ -11,9 +11,13 @@ from html import escape
 from core.analysis.heat_map import HeatMap
 from core.analysis.rows import Row
 from core.analysis.settings_table import SettingRow
+from core.analysis.support import uncertain
 from core.analysis.svg import pareto_plot
+from core.analysis.table import any_uncertain
 from core.analysis.wording import (  # fmt: skip
     NOT_PAIRED_MEANS,
+    RANGES_MEAN,
+    UNCERTAIN,
     change_text,
     format_metric,
     heading,
@@ -44,13 +48,13 @@ th, td { padding: 7px 10px; text-align: right; border-bottom: 1px solid var(--bo
 th { color: var(--muted); font-weight: 600; vertical-align: bottom; } tr:last-child td { border-bottom: none; }
 th:first-child, td:first-child { text-align: left; } td.words, th.words { text-align: left; white-space: normal; }
 td[title] { cursor: help; } td .change { display: block; font-size: 0.86em; color: var(--muted); }
-.better { color: var(--good) !important; } .worse { color: var(--bad) !important; } .name small { display: block; color: var(--muted); }
+.better { color: var(--good) !important; } .worse { color: var(--bad) !important; } .unsure { color: var(--warn) !important; } .name small { display: block; color: var(--muted); }
 tr.out td { opacity: 0.5; } tr.group td { font-weight: 600; background: var(--raised); }
 svg { width: 100%; height: auto; max-width: 1100px; display: block; margin: 0 auto; } svg text { fill: var(--muted); font-size: 12px; }
 svg .label { font-weight: 600; } svg .name { fill: var(--text); } svg .grid { stroke: var(--border); stroke-width: 0.7; }
 svg .bound { stroke: var(--muted); stroke-dasharray: 4 4; } svg .spread { stroke: var(--muted); stroke-width: 1; }
 svg .front { fill: none; stroke: var(--accent); stroke-width: 1.6; } svg .point { fill: var(--surface); stroke: var(--muted); stroke-width: 1.8; }
-svg .point.best { fill: var(--accent); stroke: var(--accent); } svg .curve { fill: none; stroke-width: 2; } svg .dashed { stroke-dasharray: 6 4; }
+svg .point.best { fill: var(--accent); stroke: var(--accent); } svg .point.unsure { stroke: var(--warn); stroke-dasharray: 3 2; } svg .curve { fill: none; stroke-width: 2; } svg .dashed { stroke-dasharray: 6 4; }
 .s0 { stroke: var(--s0); } .s1 { stroke: var(--s1); } .s2 { stroke: var(--s2); } .s3 { stroke: var(--s3); } .s4 { stroke: var(--s4); } .s5 { stroke: var(--s5); }
 svg .dot { stroke: none; } .key { font-weight: 700; } .key.s0 { color: var(--s0); } .key.s1 { color: var(--s1); } .key.s2 { color: var(--s2); }
 .key.s3 { color: var(--s3); } .key.s4 { color: var(--s4); } .key.s5 { color: var(--s5); }
@@ -124,6 +128,8 @@ def _comparison(content: Content) -> list[str]:
     parts += [f'<p class="muted">{escape(content.limits)}</p>'] if content.limits else []
     parts.append(_figures(content.rows, content.kinds, content.outside))
     parts.append('<p class="muted">Every figure is measured on the exported file itself. ≈ no measurable difference: the interval of the change includes zero. Point at a figure for its provenance.</p>')  # fmt: skip
+    if any_uncertain(content.rows, content.kinds):
+        parts.append(f'<p class="muted">{escape(RANGES_MEAN)}</p>')
     if any(row.loose for row in content.rows):
         parts.append(f'<p class="muted">{escape(NOT_PAIRED_MEANS)}.</p>')
     return parts
@@ -152,7 +158,10 @@ def _cell(row: Row, kind: MetricKind) -> str:
     metric, change, paired = row.metrics.get(kind.id), row.change.get(kind.id), kind.id not in row.loose
     text = change_text(change, paired)
     below = f'<span class="change {verdict(kind, change)}">{escape(text)}</span>' if text else ""
-    return f'<td title="{escape(provenance(kind, metric, change, paired))}">{format_metric(kind, metric)}{below}</td>'
+    unsure = ' class="unsure"' if uncertain(kind.id, metric) else ""
+    mark = f"{UNCERTAIN} " if unsure else ""
+    title = escape(provenance(kind, metric, change, paired))
+    return f'<td title="{title}"{unsure}>{mark}{format_metric(kind, metric)}{below}</td>'
 
 
 def _settings(names: Sequence[str], rows: Sequence[SettingRow]) -> list[str]:

@@ -7,12 +7,15 @@ without another package, whatever stands behind the figure.
 from collections.abc import Sequence
 
 from core.analysis.rows import Row
+from core.analysis.support import measurable, uncertain, wide
+from core.analysis.table import any_uncertain
 from core.analysis.wording import (  # fmt: skip
     NOT_PAIRED,
     NOT_PAIRED_MEANS,
+    RANGES_MEAN,
+    format_change,
     format_metric,
     heading,
-    measurable,
     unit_of_change,
 )
 from core.records.metrics import MetricKind
@@ -69,6 +72,8 @@ def _name(row: Row) -> str:
 def _cell(row: Row, kind: MetricKind, change: bool) -> str:
     if change:
         return _change(row.change.get(kind.id), kind.id in row.loose)
+    if uncertain(kind.id, row.metrics.get(kind.id)):
+        return rf"\multicolumn{{2}}{{r}}{{{escape(format_metric(kind, row.metrics[kind.id]))}}}"
     figure, _, spread = format_metric(kind, row.metrics.get(kind.id)).partition(" ± ")
     return _split(figure, f" ± {spread}" if spread else "")
 
@@ -77,6 +82,8 @@ def _change(change: Metric | None, loose: bool) -> str:
     """A change without its unit; the heading has it."""
     if change is None or change.value is None:
         return "&"
+    if wide(change):
+        return rf"\multicolumn{{2}}{{r}}{{{escape(format_change(change, not loose).replace(f' {change.unit}', ''))}}}"
     digits = 2 if change.unit == "points" else 1
     sign = "+" if change.value > 0 else "−" if change.value < 0 else "±"
     before = ("" if measurable(change) else "≈\u202f") + sign
@@ -93,8 +100,10 @@ def _footnotes(rows: Sequence[Row], kinds: Sequence[MetricKind]) -> list[str]:
         (row.change[kind.id], kind.id in row.loose) for row in rows for kind in kinds if kind.id in row.change
     ]
     notes = []
-    if any(not measurable(change) for change, _ in shown_changes):
+    if any(not measurable(change) and not wide(change) for change, _ in shown_changes):
         notes.append("≈ no measurable difference: the interval of the change includes zero.")
+    if any_uncertain(rows, kinds):
+        notes.append(RANGES_MEAN)
     if any(loose for _, loose in shown_changes):
         notes.append(NOT_PAIRED_MEANS + ".")
     return [rf"\par\smallskip\footnotesize {escape(note)}" for note in notes]

@@ -11,6 +11,7 @@ from html import escape
 
 from core.analysis.pareto import front
 from core.analysis.rows import Row
+from core.analysis.support import uncertain
 from core.analysis.wording import format_metric, heading
 from core.records.metrics import METRICS, MetricKind
 
@@ -153,6 +154,7 @@ def _point(frame: _Frame, row: Row, first: MetricKind, second: MetricKind, best:
     run = [row.origin.run] if row.origin else []
     tip = "\n".join([row.label, *run, *(f"{heading(k)}: {format_metric(k, row.metrics.get(k.id))}" for k in (first, second))])  # fmt: skip
     kind = "point best" if best else "point"
+    kind += " unsure" if any(uncertain(k.id, row.metrics.get(k.id)) for k in (first, second)) else ""
     parts.append(f'<circle class="{kind}" cx="{x}" cy="{y}" r="5"><title>{escape(tip)}</title></circle>')
     return parts
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.analysis.changes import against, changes, not_alternated
 from core.analysis.rows import Origin, Row, file_id, row_id
 from core.analysis.seeds import means
+from core.analysis.support import uncertain, wide
 from core.analysis.wording import format_change, format_metric, heading
 from core.common import text_tables as tables
 from core.common.shown_text import SafeCsv
@@ -150,6 +151,15 @@ def as_text(
     return tables.aligned(["Stage", *(heading(kind) for kind in kinds)], lines)
 
 
+def any_uncertain(rows: Sequence[Row], kinds: Sequence[MetricKind]) -> bool:
+    """Whether a range stands in a table, of a time or of its change."""
+    return any(
+        uncertain(kind.id, row.metrics.get(kind.id)) or (kind.id in row.change and wide(row.change[kind.id]))
+        for row in rows
+        for kind in kinds
+    )
+
+
 def change_of(row: Row, name: str) -> str:
     """A row's change of one metric, for a table."""
     return format_change(row.change.get(name), name not in row.loose)
@@ -172,7 +182,7 @@ def as_markdown(
 
 _CSV = (
     "stage", "seed", "file", "metric", "value", "unit", "low", "high", "level", "n",
-    "change", "change_low", "change_high", "change_unit", "how", "run",
+    "change", "change_low", "change_high", "change_unit", "how", "run", "interrupted", "uncertain",
 )  # fmt: skip
 
 
@@ -190,6 +200,7 @@ def as_csv(rows: Sequence[Row]) -> str:
                 [
                     stage, seed, file, name, metric.value, metric.unit, metric.low, metric.high, metric.level,
                     metric.n, change.value, change.low, change.high, change.unit, metric.how, run,
+                    metric.interrupted, "yes" if uncertain(name, metric) else "",
                 ]
             )  # fmt: skip
     return text.getvalue()

@@ -3,6 +3,9 @@
 The terminal, the reports and the window say the same of the same number; nobody else words them.
 """
 
+import math
+
+from core.analysis.support import measurable, uncertain, wide
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import Metric
 
@@ -11,25 +14,28 @@ NOT_PAIRED_MEANS = (
     f"{NOT_PAIRED} ratio of two medians that were not measured in alternation: "
     "the machine's state may have changed in between"
 )
+RANGES_MEAN = (
+    "A range of times, or of their changes, was measured on a busy machine: its interval says more than one figure. "
+    "Measure again when it is quiet."
+)
+UNCERTAIN, UNCERTAIN_MEANS = (
+    "⚠",
+    "Too uncertain for one figure: the machine was busy. Measure again when it is quiet.",
+)
 EXACT = frozenset(
     {"size_mb", "stored_mb", "params", "nonzero_params", "macs", "flops"}
 )  # counted, not sampled
 
 
-def measurable(change: Metric) -> bool:
-    """Whether a change's interval leaves out zero; without one, or with one of no width, it is exact."""
-    if change.low is None or change.high is None or change.low == change.high:
-        return True
-    return not change.low <= 0 <= change.high
-
-
 def verdict(kind: MetricKind, change: Metric | None) -> str:
-    """ "better", "worse", "same" (no measurable difference) or "" where neither can be said.
+    """ "better", "worse", "same" (no measurable difference), "unsure" (its interval is too wide to tell) or "".
 
     A sampled figure without an interval, such as macro-F1, gets no verdict: its change may be chance.
     """
     if change is None or change.value is None or not kind.better:
         return ""
+    if not measurable(change) and wide(change):
+        return "unsure"
     if not measurable(change) or rounds_to_nothing(change):
         return "same"
     if change.low is None and kind.id not in EXACT:
@@ -49,9 +55,11 @@ def heading(kind: MetricKind) -> str:
 
 
 def format_metric(kind: MetricKind, metric: Metric | None) -> str:
-    """A metric's value for a table, without its unit; "—" where there is none."""
+    """A metric's value for a table, without its unit; the range of an uncertain time; "—" where there is none."""
     if metric is None or metric.value is None:
         return "—"
+    if uncertain(kind.id, metric):
+        return f"{_rough(metric.low, kind)} to {_rough(metric.high, kind)}"
     text = f"{metric.value * kind.scale:,.{kind.decimals}f}".replace(",", "\u202f")
     if metric.deviation:
         text += f" ± {metric.deviation * kind.scale:.{kind.decimals}f}"
@@ -59,24 +67,39 @@ def format_metric(kind: MetricKind, metric: Metric | None) -> str:
 
 
 def format_change(change: Metric | None, paired: bool = True) -> str:
-    """A change for a table: "+1.2 points", "−34.0 %", "≈" where no difference is measurable.
+    """A change for a table: "+1.2 points", "−34.0 %", "≈" where no difference is measurable, a range where it is wide.
 
     Args:
         paired: False marks a ratio of medians that were not measured in alternation.
     """
     if change is None or change.value is None:
         return ""
-    sign = "+" if change.value > 0 else "−" if change.value < 0 else "±"
-    digits = 2 if change.unit == "points" else 1
-    text = f"{sign}{abs(change.value):.{digits}f} {change.unit}"
-    return (text if measurable(change) else f"≈ ({text})") + ("" if paired else f" {NOT_PAIRED}")
+    mark = "" if paired else f" {NOT_PAIRED}"
+    if wide(change):
+        return f"{_signed(change.low or 0.0, 0)} to {_signed(change.high or 0.0, 0)} {change.unit}{mark}"
+    text = f"{_signed(change.value, 2 if change.unit == 'points' else 1)} {change.unit}"
+    return (text if measurable(change) else f"≈ ({text})") + mark
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{'+' if value > 0 else '−' if value < 0 else '±'}{abs(value):.{digits}f}"
+
+
+def _rough(value: float | None, kind: MetricKind) -> str:
+    """An end of a range, with two digits: more would pretend."""
+    scaled = (value or 0.0) * kind.scale
+    decimals = 1 - math.floor(math.log10(abs(scaled))) if scaled else 0
+    return f"{round(scaled, decimals):.{max(decimals, 0)}f}"
 
 
 def change_text(change: Metric | None, paired: bool = True) -> str:
-    """A change with an arrow for its direction: "▼ −34.0 %"; "≈" where no difference is measurable."""
+    """A change with an arrow for its direction: "▼ −34.0 %"; "≈" where no difference is measurable, "?" where none
+    can be told."""
     text = format_change(change, paired)
     if not text or change is None or change.value is None or text.startswith("≈"):
         return text
+    if not measurable(change):
+        return f"? {text}"
     if rounds_to_nothing(change):
         return f"= 0 {change.unit}" + ("" if paired else f" {NOT_PAIRED}")
     return f"{'▲' if change.value > 0 else '▼'} {text}"
@@ -90,6 +113,9 @@ def provenance(kind: MetricKind, metric: Metric | None, change: Metric | None, p
         return "\n".join(lines)
     lines.append(value_in_full(metric))
     lines += [metric.how] if metric.how else []
+    lines += [UNCERTAIN_MEANS] if uncertain(kind.id, metric) else []
+    if change is not None and change.value is None and change.how:
+        lines.append(f"No change is stated: {change.how}.")
     if change is not None and change.value is not None:
         lines += _change_lines(kind, change, paired)
     return "\n".join(lines)
@@ -105,7 +131,8 @@ def value_in_full(metric: Metric) -> str:
     if metric.low is not None and metric.high is not None:
         level = f"{metric.level * 100:g} % interval" if metric.level else "interval"
         text += f"  ({level} {metric.low:.6g} to {metric.high:.6g})"
-    return text + (f", n = {metric.n}" if metric.n is not None else "")
+    text += f", n = {metric.n}" if metric.n is not None else ""
+    return text + (f", {100 * metric.interrupted:.0f} % of the runs set aside" if metric.interrupted else "")
 
 
 def _change_lines(kind: MetricKind, change: Metric, paired: bool) -> list[str]:
@@ -118,6 +145,7 @@ def _change_lines(kind: MetricKind, change: Metric, paired: bool) -> list[str]:
         "better": "Better than the baseline.",
         "worse": "Worse than the baseline.",
         "same": "No measurable difference.",
+        "unsure": "Whether it differs from the baseline cannot be told.",
     }.get(verdict(kind, change), "")
     if not sentence and change.low is None and kind.id not in EXACT:
         sentence = "Its uncertainty is not known: the difference may be chance."

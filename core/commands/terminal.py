@@ -5,10 +5,13 @@ import re
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from core.analysis.wording import format_metric
 from core.common.durations import time_left
 from core.common.shown_text import harmless
 from core.records import events
 from core.records.events import Event
+from core.records.metrics import METRICS
+from core.records.reports import Metric
 
 _console = Console(stderr=True, highlight=False)
 _OF_A_LIBRARY = re.compile(r"Traceback \(most recent call last\)|\b\w*(?:Error|Exception)\b[(:]")
@@ -99,6 +102,7 @@ def _summary(event: events.StageDone) -> str:
     file = next((a for a in report["artefacts"] if a["id"] == report["headline"]), None)
     if file is None:
         return "done"
-    metrics = file["metrics"]
-    shown = f"top-1 {metrics['top1']['value']:.2f} %, {metrics['latency_ms']['value']:.3f} ms, {metrics['size_mb']['value']:.2f} MB"
+    latency = format_metric(METRICS["latency_ms"], Metric.model_validate(file["metrics"]["latency_ms"]))
+    top1, size = (file["metrics"][name]["value"] for name in ("top1", "size_mb"))
+    shown = f"top-1 {top1:.2f} %, {latency} ms, {size:.2f} MB"
     return ("from the cache: " if event.cached else "") + shown

@@ -14,8 +14,8 @@ from core.analysis.report import paper_rows, why_lines
 from core.analysis.rows import Row, row_id
 from core.analysis.settings_table import SettingRow, side_by_side
 from core.analysis.svg import Curve, curve_plot
-from core.analysis.table import as_csv, as_markdown, as_text, by_run, columns_with_values
-from core.analysis.wording import NOT_PAIRED_MEANS
+from core.analysis.table import any_uncertain, as_csv, as_markdown, as_text, by_run, columns_with_values
+from core.analysis.wording import NOT_PAIRED_MEANS, RANGES_MEAN
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
 from core.common.shown_text import plain_markdown
@@ -82,6 +82,7 @@ def _as_terminal(runs: Sequence[ComparedRun], rows: Sequence[Row], kinds: Sequen
     """The table for a terminal, with the papers' tables below."""
     parts = [as_text(by_run(rows), kinds=kinds)]
     parts += [NOT_PAIRED_MEANS] if any(row.loose for row in rows) else []
+    parts += [RANGES_MEAN] if any_uncertain(rows, kinds) else []
     for paper in papers_of(runs):
         remarks = "\n".join(f"  · {remark}" for remark in paper.remarks)
         parts.append(f"\n{paper.source}. {paper.setting}\n{as_text(paper_rows(paper))}\n{remarks}")

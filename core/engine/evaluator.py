@@ -7,33 +7,25 @@ same images and in alternating blocks of timed runs.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.analysis.accuracy import accuracy_metrics, paired_change
-from core.analysis.why import ChainStage, Evidence, explain
-from core.analysis.why.graph import examine_graph
-from core.common.errors import EspalierError
-from core.common.files import copy_file, deflated_bytes, save_array, sha256_of
+from core.common.files import copy_file, deflated_bytes, sha256_of
 from core.common.keys import make_key
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.artefact_record import ArtefactRecord
 from core.deploy.artefacts import ToolCalls, VerifiedArtefact, adopt_artefact, make_artefacts
 from core.deploy.other_order import other_order
-from core.document.stage_keys import stage_key, stage_keys
+from core.engine.measuring import BaselineFile, Figures, Measuring
 from core.engine.stage_inputs import RunContext
-from core.machine.child import Child
-from core.machine.fingerprint import fingerprint
 from core.models.checkpoint_files import WEIGHTS
 from core.profiling.counting import count
-from core.profiling.energy import estimated
-from core.profiling.latency import MeasuringProcess, profile_artefact, profile_checkpoint
-from core.records.events import Note, PhaseStarted
-from core.records.reports import Artefact, Metric, StageReport, Why
+from core.profiling.latency import profile_checkpoint
+from core.records.events import PhaseStarted
+from core.records.reports import Artefact, MeasuredWith, Metric, StageReport
 from core.records.stage_outcome import OwnFile, StageOutcome
 from core.runs.stage_folder import StageFolder
 from core.sources.base import StageInput
@@ -42,7 +34,6 @@ from core.stages.base import ModelStage, Stage
 _log = logging.getLogger(__name__)
 
 _FILES_VERSION = 3  # raised when the same checkpoint gives other files or counts
-_WHY_VERSION = 3  # raised when other things are looked for in a file
 _RUNTIME = "exported file in ONNX Runtime on the CPU"
 _FILES, _EAGER, _MEASURE = 0.45, 0.15, 0.40  # shares of an evaluation's time
 
@@ -56,6 +47,10 @@ class Evaluator:
         self.control, self.emit = context.control, context.emit
         self._files = context.store("artefacts")
         self._measurements = context.measurements
+        self.measuring = Measuring(
+            context.run, context.pipeline, self._measurements, context.control, context.emit,
+            MeasuredWith(image=(context.data.size[0], context.data.size[1]), core_watts=context.core_watts),
+        )  # fmt: skip
 
     def evaluate(
         self,
@@ -88,19 +83,16 @@ class Evaluator:
             *other_order(np.load(main.logits), np.load(main.labels), self.data.classes),
         ]
         report.headline = files.artefacts[0].id
-        base = self._baseline(report, files)
+        base = self.measuring.baseline(report, files)
         share = _MEASURE / len(files.artefacts)
         for index, artefact in enumerate(files.artefacts):
             self.emit(PhaseStarted(report.key, "measure", f"Measuring {artefact.label}"))
             on_part_fraction = _from(on_fraction, _FILES + _EAGER + index * share, share)
-            measured, change, measured_cached = self._measure(artefact, base, on_part_fraction)
+            figures, measured_cached = self.measuring.figures(artefact, base, on_part_fraction)
             cached = cached and measured_cached
-            report.artefacts.append(self._artefact(report, artefact, files, outcome, measured, change, base))
-        self._compare(report)
-        try:
-            report.why = self._why(report, files.artefacts[0])
-        except EspalierError as error:  # the figures stand without their reasons
-            self.emit(Note(report.key, "warning", f"No reasons for the figures: {error.message}"))
+            report.artefacts.append(self._artefact(artefact, files, outcome, figures, base))
+        self.measuring.compare(report)
+        self.measuring.explain(report, files.artefacts[0])
         on_fraction(1.0)
         return cached
 
@@ -238,101 +230,17 @@ class Evaluator:
         labels, logits = np.load(folder.artefacts.labels), np.load(folder.artefacts.network_logits)
         return {**accuracy_metrics(logits, labels, f"PyTorch on {self.context.device}"), **metrics}, cached
 
-    def _measure(
-        self, artefact: VerifiedArtefact, base: "_BaselineFile | None", on_fraction: Callable[[float], None]
-    ) -> tuple[dict[str, Metric], dict[str, Metric], bool]:
-        """Latency, throughput, memory and size of a file, and their ratios to the baseline's."""
-        baseline_file = None if base is None or base.file == artefact.path else base.file
-
-        def measure() -> dict[str, Any]:
-            sample = self._sample(artefact)
-            metrics, change = profile_artefact(
-                artefact.path,
-                baseline_file,
-                sample,
-                MeasuringProcess(
-                    self.run.folder / "measure.log", self.control, lambda done, text: on_fraction(done)
-                ),
-                prepare={"image": list(self.data.size), "preprocess": artefact.facts["preprocess"]},
-                measurements=self._measurements,
-            )
-            return {
-                "metrics": {n: m.model_dump() for n, m in metrics.items()},
-                "change": {n: m.model_dump() for n, m in change.items()},
-            }
-
-        key = {
-            "file": artefact.sha256,
-            "baseline": base.sha256 if base and baseline_file else "",
-            "image": list(self.data.size),
-        }
-        plain, cached = self._measurements.get_or_measure(key, measure)
-        metrics, change = (
-            {name: Metric.model_validate(metric) for name, metric in plain[part].items()}
-            for part in ("metrics", "change")
-        )
-        return metrics, change, cached
-
-    def _why(self, report: StageReport, artefact: VerifiedArtefact) -> Why:
-        """The reasons for the headline file's figures, from its graph and from times of its layers."""
-
-        def measure_graph() -> dict[str, Any]:
-            self.emit(PhaseStarted(report.key, "measure", "Looking for the reasons"))
-            arguments = {
-                "model": str(artefact.path),
-                "input_size": artefact.facts["input_size"] or self.data.size[0],
-            }
-            with Child("measure", self.run.folder / "measure.log") as child:
-                return child.call(examine_graph, arguments, self.control)
-
-        graph, _ = self._measurements.get_or_measure(
-            {"why": _WHY_VERSION, "file": artefact.sha256}, measure_graph
-        )
-        node = self.pipeline.stage(report.id)
-        machine, chain = fingerprint(), [*self.pipeline.chain(node), node]
-        timed = {
-            1: report.metric("latency_ms"),
-            machine["physical_cores"]: report.metric("latency_ms_all_cores"),
-        }
-        return explain(
-            Evidence(
-                report, None if report.id == self.pipeline.baseline_id else self._before(report),
-                [ChainStage(stage.id, stage.kind, stage.parameters.model_dump(mode="json")) for stage in chain],
-                graph, frozenset(machine["instructions"]),
-                {threads: metric.value for threads, metric in timed.items() if metric and metric.value},
-            )
-        )  # fmt: skip
-
-    def _before(self, report: StageReport) -> StageReport | None:
-        """The stage that this one continues; the baseline where it continues a source."""
-        before = self.run.report(report.source) if report.source in stage_keys(self.pipeline) else None
-        return before or self._reference(report)
-
-    def _sample(self, artefact: VerifiedArtefact) -> Path:
-        """One preprocessed test image as .npy, float32 [1, 3, s, s]."""
-        from core.data.preprocess import Preprocess
-
-        index = self.data.split("test")[:1]
-        path = self.run.scratch / "sample.npy"
-        prepare = Preprocess.from_dict(artefact.facts["preprocess"])
-        save_array(path, prepare(np.asarray(self.data.images[index])).numpy())
-        return path
-
     def _artefact(
         self,
-        report: StageReport,
         artefact: VerifiedArtefact,
         files: ArtefactRecord,
         outcome: StageOutcome,
-        measured: dict[str, Metric],
-        change: dict[str, Metric],
-        base: "_BaselineFile | None",
+        figures: Figures,
+        base: BaselineFile | None,
     ) -> Artefact:
         logits, labels = np.load(artefact.logits), np.load(artefact.labels)
         right = logits.argmax(1) == labels
-        metrics = accuracy_metrics(logits, labels, _RUNTIME) | measured
-        if "energy_mj" not in metrics:
-            metrics |= estimated(metrics["latency_ms"], self.context.core_watts)
+        metrics = accuracy_metrics(logits, labels, _RUNTIME) | figures.metrics
         metrics["stored_mb"] = Metric(
             value=deflated_bytes(artefact.path) / 1e6,
             unit="MB",
@@ -359,71 +267,16 @@ class Evaluator:
             n=artefact.verification.images,
             how="file against PyTorch network",
         )
+        change: dict[str, Metric] = {}
         if base is not None and base.file != artefact.path:
-            change = {**change, "top1": paired_change(base.right, right)}
-        else:
-            change = {}
+            change = {**figures.change, "top1": paired_change(base.right, right)}
         return Artefact(
             id=artefact.id, label=artefact.label, precision=artefact.precision, path=str(artefact.path.relative_to(self.run.folder)), sha256=artefact.sha256,
             bytes=artefact.bytes, verification=artefact.verification, metrics=metrics, change=change,
+            measured=figures.measured,
         )  # fmt: skip
-
-    def _baseline(self, report: StageReport, files: ArtefactRecord) -> "_BaselineFile | None":
-        """The baseline's headline file, when it is there already or is this stage."""
-        baseline = self._reference(report)
-        if baseline is None:
-            return None
-        if baseline is not report:
-            files = ArtefactRecord.read(self.run.stage_folder(baseline.key).artefacts)
-        artefact = files.artefacts[0]
-        return _BaselineFile(
-            artefact.path, artefact.sha256, np.load(artefact.logits).argmax(1) == np.load(artefact.labels)
-        )
-
-    def _reference(self, report: StageReport) -> StageReport | None:
-        """The baseline's report, of the same seed; None where it comes later."""
-        if report.id == self.pipeline.baseline_id:
-            return report
-        return self.run.report(stage_key(self.pipeline, self.pipeline.baseline_id, report.seed))
-
-    def _compare(self, report: StageReport) -> None:
-        """Compression ratio and memory reduction against the baseline (R1's CR and MR%)."""
-        baseline = self._reference(report)
-        if baseline is None:
-            self.emit(
-                Note(
-                    report.key,
-                    "warning",
-                    "The baseline comes later in this pipeline, so this stage has no changes beside it.",
-                )
-            )
-            return
-        params, memory = baseline.metric("params"), baseline.metric("memory_mb")
-        for artefact in report.artefacts:
-            metrics = artefact.metrics
-            if params and params.value:
-                artefact.metrics["compression_ratio"] = Metric(
-                    value=params.value / float(metrics["params"].value or 1),
-                    unit="×",
-                    how="parameters of the baseline / parameters",
-                )
-            remaining = metrics.get("memory_mb")
-            if memory and memory.value and remaining and remaining.value is not None:
-                saved = 100.0 * (memory.value - remaining.value) / memory.value
-                artefact.metrics["memory_reduction"] = Metric(
-                    value=saved, unit="%", how="(M_baseline − M) / M_baseline of the inference process"
-                )
 
 
 def _from(on_fraction: Callable[[float], None], start: float, share: float) -> Callable[[float], None]:
     """Progress (0…1) of a part of the work, scaled to the `share` of the whole that begins at `start`."""
     return lambda done: on_fraction(start + share * done)
-
-
-@dataclass(frozen=True, slots=True)
-class _BaselineFile:
-    """The baseline's headline file and, per test image, whether it is right [n]."""
-
-    file: Path
-    sha256: str
-    right: "np.ndarray[Any, np.dtype[np.bool_]]"

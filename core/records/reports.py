@@ -59,6 +59,22 @@ class Verification(BaseModel):
     sentence: str
 
 
+class MeasuredWith(BaseModel):
+    """How a file's times and memory were taken.
+
+    Attributes:
+        protocol: the version of the protocol; 0 where a version before this entry took them.
+        image: height and width of the decoded image that preprocessing began with.
+        core_watts: power of one busy core, where energy is estimated.
+        at: when, seconds since 1970.
+    """
+
+    protocol: int = 0
+    image: tuple[int, int] | None = None
+    core_watts: float | None = None
+    at: float = 0.0
+
+
 class Artefact(BaseModel):
     """A file that can be deployed, and everything measured on that very file."""
 
@@ -72,6 +88,7 @@ class Artefact(BaseModel):
     metrics: dict[str, Metric] = Field(default_factory=dict)
     change: dict[str, Metric] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
+    measured: MeasuredWith = MeasuredWith()
 
 
 class Fix(BaseModel):

@@ -102,6 +102,13 @@ class Store:
                 error,
             )
 
+    def remove(self, key: str) -> None:
+        """Let go of an entry, where there is one."""
+        path = self._path(key)
+        with passed_over(_log, f"The entry {key[:12]} stays", OSError):
+            if path.exists():
+                discard(path)
+
     def copy_to(self, key: str, target: Path) -> bool:
         """Copy the entry to `target`, whole or not at all, in the place of what is there; False when there is none."""
         entry = self.get(key)
@@ -190,26 +197,39 @@ class Measurements:
         return measurement
 
     def get_or_measure(
-        self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]
+        self,
+        key: dict[str, Any],
+        measure: Callable[[], dict[str, Any]],
+        good: Callable[[dict[str, Any]], bool] = lambda plain: True,
+        again: bool = False,
     ) -> tuple[dict[str, Any], bool]:
-        """The measurement, made now unless it is known, and whether it was known."""
-        stored = self.get(key)
+        """The measurement, made now unless it is known, and whether it was known.
+
+        Args:
+            good: whether a measurement is worth keeping.
+            again: measure although it is known; a good measurement takes the place of the one before.
+        """
+        stored = None if again else self.get(key)
         if stored is not None:
             return stored, True
         name = self._name(key)
         with self._store.making(name):
-            stored = self.get(key)  # another process may have measured it meanwhile
+            stored = None if again else self.get(key)  # another process may have measured it meanwhile
             if stored is not None:
                 return stored, True
             _log.debug("A measurement is not known and is taken: %s.", name[:12])
             plain = measure()
-            text = json.dumps(plain)
-            self._store.add(name, lambda folder: _write(folder / _MEASUREMENT, text))
+            if good(plain):
+                text = json.dumps(plain)
+                if again:
+                    self._store.remove(name)
+                self._store.add(name, lambda folder: _write(folder / _MEASUREMENT, text))
         return plain, False
 
     @staticmethod
     def _name(key: dict[str, Any]) -> str:
-        return make_key({**key, "machine": fingerprint_hash(), "protocol": PROTOCOL_VERSION})
+        """The address; a key can name another version of the protocol than the present one."""
+        return make_key({"protocol": PROTOCOL_VERSION, **key, "machine": fingerprint_hash()})
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout
 
 from core.analysis.pareto import front
 from core.analysis.rows import Row
+from core.analysis.support import uncertain
 from core.analysis.wording import format_metric, heading
 from core.records.metrics import METRICS, MetricKind
 from gui.base import theme
@@ -152,7 +153,8 @@ class ParetoPlot(QFrame):
         looks: dict[tuple[bool, ...], dict[str, Any]] = {}
         spots = []
         for row in self._rows:
-            key = (row.id in self._outside, row.id in best, row.id in self._selected, row.baseline)
+            unsure = any(uncertain(kind.id, row.metrics[kind.id]) for kind in (x, y))
+            key = (row.id in self._outside, row.id in best, row.id in self._selected, row.baseline, unsure)
             if key not in looks:
                 looks[key] = _look(*key)
             spots.append({"pos": (_scaled(row, x), _scaled(row, y)), "data": row, **looks[key]})
@@ -212,9 +214,9 @@ class ParetoPlot(QFrame):
             self.chosen.emit(points[0].data().id)
 
 
-def _look(outside: bool, best: bool, selected: bool, baseline: bool) -> dict[str, Any]:
+def _look(outside: bool, best: bool, selected: bool, baseline: bool, unsure: bool) -> dict[str, Any]:
     c = theme.colours()
-    colour = c.strong_border if outside else c.accent if best else c.muted
+    colour = c.strong_border if outside else c.warning if unsure else c.accent if best else c.muted
     return {
         "size": 15 if selected else 8 if outside else 11,
         "symbol": "x" if outside else "star" if baseline else "o",

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from core.analysis.rows import Row
-from core.analysis.wording import NOT_PAIRED, measurable
+from core.analysis.support import measurable, uncertain, wide
+from core.analysis.wording import NOT_PAIRED, UNCERTAIN
 from gui.base.translation import tr
 from gui.compare.state import ComparisonState
 from gui.runs.run_results import Results
@@ -42,7 +43,12 @@ def about(state: ComparisonState, results: Results | None) -> str:
 def legend(rows: Sequence[Row]) -> str:
     """What the signs in the table mean, as far as they stand there."""
     changes = [change for row in rows for change in row.change.values()]
-    parts = [tr("≈ no measurable difference")] if any(not measurable(change) for change in changes) else []
+    same = any(not measurable(change) and not wide(change) for change in changes)
+    parts = [tr("≈ no measurable difference")] if same else []
+    if any(uncertain(name, metric) for row in rows for name, metric in row.metrics.items()):
+        parts.append(tr("{mark} a range, measured on a busy machine", mark=UNCERTAIN))
+    if any(not measurable(change) and wide(change) for change in changes):
+        parts.append(tr("? cannot be told"))
     if any(row.loose for row in rows):
         parts.append(
             tr("{not_paired} ratio of medians that were not measured in alternation", not_paired=NOT_PAIRED)

@@ -7,7 +7,9 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 from gui.base import theme
 
 Index = QModelIndex | QPersistentModelIndex
-CHANGE, VERDICT, LABEL_BELOW, BASELINE, OUTSIDE = (Qt.ItemDataRole.UserRole + number for number in range(5))
+CHANGE, VERDICT, LABEL_BELOW, BASELINE, OUTSIDE, UNSURE = (
+    Qt.ItemDataRole.UserRole + number for number in range(6)
+)
 _PIN = 15
 
 
@@ -36,11 +38,13 @@ class MetricDelegate(QStyledItemDelegate):
             painter.drawRect(option.rect.adjusted(0, 0, -1, -1))
         below = index.data(CHANGE if index.column() else LABEL_BELOW) or ""
         outside = bool(index.data(OUTSIDE))
-        colour = c.muted if outside else {"better": c.good, "worse": c.bad}.get(index.data(VERDICT) or "", c.muted)  # fmt: skip
+        colours = {"better": c.good, "worse": c.bad, "unsure": c.warning}
+        colour = c.muted if outside else colours.get(index.data(VERDICT) or "", c.muted)
         big, small = fonts(option.font)
         font = big if index.column() == 0 else option.font
         text, line = str(index.data()), 0 if below else None
-        self._line(painter, option.rect, index, text, font, c.muted if outside else c.text, line)
+        figure = c.muted if outside else c.warning if index.data(UNSURE) else c.text
+        self._line(painter, option.rect, index, text, font, figure, line)
         if below:
             self._line(painter, option.rect, index, below, small, colour, 1)
         painter.restore()

@@ -16,13 +16,14 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.analysis.rows import Row
+from core.analysis.support import measurable, uncertain, wide
 from core.analysis.table import columns_with_values
 from core.analysis.wording import (
+    UNCERTAIN,
     change_text,
     format_change,
     format_metric,
     heading,
-    measurable,
     provenance,
     verdict,
 )
@@ -34,6 +35,7 @@ from gui.widgets.metric_cells import (  # fmt: skip
     CHANGE,
     LABEL_BELOW,
     OUTSIDE,
+    UNSURE,
     VERDICT,
     Index,
     MetricDelegate,
@@ -142,8 +144,11 @@ class MetricModel(QAbstractTableModel):
             return self._label(row, role)
         kind = self.kinds[index.column() - 1]
         metric, change, paired = row.metrics.get(kind.id), row.change.get(kind.id), kind.id not in row.loose
+        if role == UNSURE:
+            return uncertain(kind.id, metric)
         if role == Qt.ItemDataRole.DisplayRole:
-            return format_metric(kind, metric)
+            mark = f"{UNCERTAIN} " if uncertain(kind.id, metric) else ""
+            return mark + format_metric(kind, metric)
         if role == CHANGE:
             return change_text(change, paired)
         if role == VERDICT:
@@ -151,10 +156,10 @@ class MetricModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return provenance(kind, metric, change, paired)
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            words = {"same": tr("no measurable difference")}.get(verdict(kind, change), verdict(kind, change))
-            return (
-                f"{kind.label}: {format_metric(kind, metric)} {format_change(change, paired)} {words}".strip()
-            )
+            words = {"same": tr("no measurable difference"), "unsure": tr("cannot be told")}
+            said = words.get(verdict(kind, change), verdict(kind, change))
+            figure = format_metric(kind, metric) + (tr(", uncertain") if uncertain(kind.id, metric) else "")
+            return f"{kind.label}: {figure} {format_change(change, paired)} {said}".strip()
         return None
 
     def _label(self, row: Row, role: int) -> Any:
@@ -201,20 +206,21 @@ class MetricModel(QAbstractTableModel):
             return self._longest_labels()
         name = self.kinds[column - 1].id
         keys = [self._widths(row, name) for row in self.rows]
-        return [max(range(len(keys)), key=lambda row, part=part: keys[row][part]) for part in range(5)] if keys else []  # type: ignore[misc]  # fmt: skip
+        return [max(range(len(keys)), key=lambda row, part=part: keys[row][part]) for part in range(6)] if keys else []  # type: ignore[misc]  # fmt: skip
 
     def _longest_labels(self) -> list[int]:
         every = range(len(self.rows))
         lengths = [[len(self._label(row, role)) for row in self.rows] for role in (_SHOWN, LABEL_BELOW)]
         return [number for of in lengths for number in heapq.nlargest(4, every, key=of.__getitem__)]
 
-    def _widths(self, row: Row, name: str) -> tuple[float, float, float, float, float]:
+    def _widths(self, row: Row, name: str) -> tuple[float, float, float, float, float, float]:
         metric, change = row.metrics.get(name), row.change.get(name)
         figure = abs(metric.value) if metric and metric.value is not None else -1.0
         moved = abs(change.value) if change and change.value is not None else -1.0
         unsure = moved if change is not None and not measurable(change) else -1.0
         spread = figure if metric is not None and metric.deviation else -1.0
-        return figure, moved, unsure, spread, moved if name in row.loose else -1.0
+        ranged = figure if uncertain(name, metric) or (change is not None and wide(change)) else -1.0
+        return figure, moved, unsure, spread, moved if name in row.loose else -1.0, ranged
 
 
 def _seed(row: Row) -> str:

@@ -6,8 +6,10 @@ A cause is a function from the evidence to a `Cause` or None, one in a file of i
 
 from collections.abc import Callable
 
+from core.analysis.support import measurable, wide
 from core.analysis.why import channels, integers, threads, zeros
 from core.analysis.why.evidence import ChainStage, Evidence, percent
+from core.analysis.wording import format_change
 from core.records.reports import Cause, Why
 
 __all__ = ["CAUSES", "ChainStage", "Evidence", "explain"]
@@ -35,18 +37,31 @@ def _headline(evidence: Evidence) -> str:
     if evidence.before is None:
         return ""
     parts = []
-    for name, word in (
-        ("params", "parameters"),
-        ("macs", "MACs"),
-        ("size_mb", "file"),
-        ("latency_ms", "latency"),
-    ):
+    for name, word in (("params", "parameters"), ("macs", "MACs"), ("size_mb", "file")):
         ratio = evidence.ratio(name)
-        if name == "latency_ms" and evidence.unchanged:
-            parts.append("no measurable change of latency")
-        elif ratio is not None and (name == "latency_ms" or abs(ratio - 1) >= 0.005):
+        if ratio is not None and abs(ratio - 1) >= 0.005:
             parts.append(f"{word} {percent(ratio)}")
+    latency = _latency(evidence)
+    parts += [latency] if latency else []
     points = evidence.difference("top1")
     if points is not None:
         parts.append(f"top-1 {'+' if points >= 0 else '−'}{abs(points):.1f} points")
     return f"Against '{evidence.before.name}': {', '.join(parts)}." if parts else ""
+
+
+def _latency(evidence: Evidence) -> str:
+    """What the measurements support of the latency's change; "" where they support nothing."""
+    change = evidence.latency
+    if change is None:
+        return ""
+    if not measurable(change):
+        return (
+            "whether the latency changed cannot be told"
+            if wide(change)
+            else "no measurable change of latency"
+        )
+    return (
+        f"latency {format_change(change)}"
+        if wide(change)
+        else f"latency {percent(1 + (change.value or 0) / 100)}"
+    )

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.records.reports import Fix, StageReport
+from core.analysis.changes import change_in_run
+from core.analysis.support import measurable, wide
+from core.records.reports import Fix, Metric, StageReport
 from core.stages.base import Stage
 from core.stages.catalogue import STAGES
 
@@ -50,26 +52,26 @@ class Evidence:
         metric = self.report.metric(name)
         return metric.value if metric is not None else None
 
+    @property
+    def latency(self) -> Metric | None:
+        """The change of the latency against the stage before, in percent, as tables state it."""
+        now, before = self.report.main, self.before.main if self.before is not None else None
+        if now is None or before is None:
+            return None
+        change = change_in_run(now, before, "latency_ms")
+        return change if change is not None and change.value is not None else None
+
     def ratio(self, name: str) -> float | None:
-        """The figure / that of the stage before; of the latency as measured in turns with the baseline."""
-        if name == "latency_ms" and self.before is not None:
-            ours, theirs = _latency_against_baseline(self.report), _latency_against_baseline(self.before)
-            if ours:
-                return ours / (theirs or 1.0)
+        """The figure / that of the stage before; of the latency only where its interval supports a figure."""
+        if name == "latency_ms":
+            change = self.latency
+            if change is None or change.value is None or wide(change):
+                return None
+            return 1 + change.value / 100 if measurable(change) else 1.0
         new, old = self.value(name), self.before.metric(name) if self.before is not None else None
         if new is None or old is None or not old.value:
             return None
         return new / old.value
-
-    @property
-    def unchanged(self) -> bool:
-        """Whether the latency cannot be told from the baseline's, which is the stage before."""
-        change = self.report.main.change.get("latency_ms") if self.report.main is not None else None
-        if change is None or change.low is None or change.high is None or self.before is None:
-            return False
-        return "latency_ms" not in (self.before.main.change if self.before.main else {}) and (
-            change.low <= 1 <= change.high
-        )
 
     def difference(self, name: str) -> float | None:
         """The figure − that of the stage before."""
@@ -103,12 +105,6 @@ class Evidence:
     def quantized(self) -> bool:
         """Whether the file computes with integers."""
         return bool(self.graph["activations"])
-
-
-def _latency_against_baseline(report: StageReport) -> float | None:
-    """The latency / the baseline's, from alternating sessions; None for the baseline itself."""
-    change = report.main.change.get("latency_ms") if report.main is not None else None
-    return change.value if change is not None else None
 
 
 def percent(ratio: float) -> str:

@@ -1,12 +1,15 @@
 """Changes between any two rows, by hand: paired, from two intervals, or not at all."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from core.analysis.changes import against, changes, difference, inverted, ratio
 from core.analysis.rows import Origin, Row
+from core.analysis.support import uncertain
 from core.analysis.table import by_run, pinned, table_rows
-from core.analysis.wording import change_text, format_change, provenance, verdict
+from core.analysis.wording import change_text, format_change, format_metric, provenance, verdict
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 
@@ -70,15 +73,19 @@ def test_a_pinned_row_uses_what_was_measured_in_pairs_either_way():
     assert b.baseline and not b.change and not a.baseline
     assert a.change["latency_ms"].value == pytest.approx(100.0) and a.change["latency_ms"].n == 8
     assert not a.loose
-    assert c.change["latency_ms"].value == 0 and c.loose == {"latency_ms"}
+    assert c.change["latency_ms"].value == 0 and not c.loose  # each took turns with a
+    assert c.change["latency_ms"].low < -20
     assert c.change["size_mb"].value == pytest.approx(-20) and format_change(c.change["size_mb"]) == "−20.0 %"
-    assert change_text(a.change["latency_ms"]) == "▲ +100.0 %"
+    assert change_text(a.change["latency_ms"]) == "▲ +25 to +150 %"
 
 
 def test_times_that_were_not_alternated_are_marked():
-    _, _, c = pinned(rows(), "runs/a|b|float32")
+    b = rows()[1]
+    c = replace(rows(replace(HERE, folder="runs/c"))[2], reference="another baseline")
+    _, c = pinned([b, c], b.id)
+    assert c.loose == {"latency_ms"}
     kind = METRICS["latency_ms"]
-    assert change_text(c.change["latency_ms"], paired=False) == "≈ (±0.0 %) †"
+    assert change_text(c.change["latency_ms"], paired=False) == "? −13 to +15 % †"
     assert "not measured in alternation" in provenance(
         kind, c.metrics["latency_ms"], c.change["latency_ms"], False
     )
@@ -141,6 +148,61 @@ def test_runs_are_named_only_where_there_are_several():
 
 
 def test_a_runs_own_times_are_marked_where_they_were_not_alternated():
-    plain = report("b", latency_ms=figure(1.0))
-    table = table_rows([report("a", latency_ms=figure(2.0)), plain], "a")
-    assert table[1].loose == {"latency_ms"} and table[1].change == changes(plain.artefacts[0], report("a", latency_ms=figure(2.0)))  # fmt: skip
+    base, plain = report("a", latency_ms=figure(2.0, 1.9, 2.1)), report("b", latency_ms=figure(1.0, 0.9, 1.1))
+    table = table_rows([base, plain], "a")
+    assert table[1].loose == {"latency_ms"} and table[1].change == changes(plain.artefacts[0], base)
+    assert not changes(report("c", latency_ms=figure(1.0)).artefacts[0], base)  # nothing supports it
+
+
+def in_turns(ratio: Metric, ms: Metric, **others: Metric) -> StageReport:
+    return report("b", change={"latency_ms": ratio}, latency_ms=ms, **others)
+
+
+def test_figures_that_contradict_their_pairs_are_a_range():
+    """0.584 → 0.497 ms beside −84 %: the baseline of the pairs was held up, and nobody knows by how much."""
+    base = report("a", latency_ms=figure(0.584, 0.57, 0.6))
+    pairs = Metric(value=0.16, low=0.12, high=0.2, level=0.99)
+    change = changes(in_turns(pairs, figure(0.497, 0.48, 0.51)).artefacts[0], base)["latency_ms"]
+    assert change.low == pytest.approx(-88) and -12 < change.high < -10 and change.level is None
+    assert change_text(change) == "▼ −88 to −12 %" and "measure again" in change.how
+    agreeing = Metric(value=0.85, low=0.84, high=0.86, level=0.99)
+    change = changes(in_turns(agreeing, figure(0.497, 0.48, 0.51)).artefacts[0], base)["latency_ms"]
+    assert change_text(change) == "▼ −15.0 %" and change.level == 0.99
+
+
+def test_a_busy_machine_states_no_change_and_says_why():
+    base = report("a", latency_ms=figure(0.6, 0.58, 0.62))
+    ms = Metric(value=0.9, low=0.7, high=6.5, unit="ms")
+    busy = in_turns(Metric(value=None, how="the machine was too busy"), ms).artefacts[0]
+    found = changes(busy, base)["latency_ms"]
+    kind = METRICS["latency_ms"]
+    assert found.value is None and change_text(found) == "" and verdict(kind, found) == ""
+    assert format_metric(kind, ms) == "0.70 to 6.5" and uncertain("latency_ms", ms)
+    words = provenance(kind, ms, found)
+    assert "No change is stated: the machine was too busy." in words and "Measure again" in words
+
+
+def test_a_wide_interval_is_shown_as_a_range_and_not_as_no_difference():
+    kind, unsure = METRICS["latency_ms"], Metric(value=-30.0, unit="%", low=-70.0, high=60.0)
+    assert change_text(unsure) == "? −70 to +60 %" and verdict(kind, unsure) == "unsure"
+    slower = Metric(value=90.0, unit="%", low=40.0, high=200.0)
+    assert change_text(slower) == "▲ +40 to +200 %" and verdict(kind, slower) == "worse"
+    same = Metric(value=1.0, unit="%", low=-2.0, high=4.0)
+    assert change_text(same) == "≈ (+1.0 %)" and verdict(kind, same) == "same"
+
+
+def test_estimated_energy_changes_as_the_latency_does():
+    def estimated(ms: float, watts: float = 10.0) -> dict[str, Metric]:
+        how, power = "estimated: median latency × a stated power", Metric(value=watts, unit="W")
+        return {
+            "energy_mj": Metric(value=ms * watts, low=0.99 * ms * watts, high=1.01 * ms * watts, how=how),
+            "power_w": power,
+        }
+
+    base = report("a", latency_ms=figure(2.0, 1.98, 2.02), **estimated(2.0))
+    ratio_ = Metric(value=0.5, low=0.49, high=0.51, level=0.99)
+    half = in_turns(ratio_, figure(1.04, 1.03, 1.05), **estimated(1.04))
+    row = table_rows([base, half], "a")[1]
+    assert row.change["energy_mj"] == row.change["latency_ms"] and not row.loose
+    otherwise = in_turns(ratio_, figure(1.04, 1.03, 1.05), **estimated(1.04, 20.0))
+    assert changes(otherwise.artefacts[0], base)["energy_mj"].value == pytest.approx(4.0)

@@ -31,6 +31,8 @@ VNNI = frozenset({"avx2", "avx512_vnni"})
 
 def report(name: str, kind: str = "train", **figures: float) -> StageReport:
     metrics = {name: Metric(value=value) for name, value in (FIGURES | figures).items()}
+    took = metrics["latency_ms"].value or 0.0
+    metrics["latency_ms"] = Metric(value=took, low=0.99 * took, high=1.01 * took)
     file = Artefact(id="f", label="f", precision="float32", path="f", sha256="", bytes=1, metrics=metrics)
     return StageReport(
         key=name, id=name, source="", seed=0, name=name, kind=kind, headline="f", artefacts=[file]
@@ -247,16 +249,42 @@ def test_the_latency_is_that_of_alternating_sessions() -> None:
         made.artefacts[0].change["latency_ms"] = Metric(value=ratio, low=low, high=high)
         return made
 
-    slow = in_turns("Now", 17.0, 1.01, 0.98, 1.04)
-    assert evidence(slow).ratio("latency_ms") == pytest.approx(1.01)
+    slow = in_turns("Now", 10.8, 1.01, 0.98, 1.04)
+    assert evidence(slow).latency.value == pytest.approx(1.0) and evidence(slow).ratio("latency_ms") == 1.0
     assert (
         explain(evidence(slow)).headline
         == "Against 'Before': no measurable change of latency, top-1 +0.0 points."
     )
-    half = in_turns("Half", 9.0, 0.5, 0.49, 0.51)
-    quarter = evidence(in_turns("Quarter", 3.0, 0.25, 0.24, 0.26), before=half)
-    assert quarter.ratio("latency_ms") == pytest.approx(0.5) and not quarter.unchanged
+    half = in_turns("Half", 5.2, 0.5, 0.49, 0.51)
+    quarter = evidence(in_turns("Quarter", 2.5, 0.25, 0.24, 0.26), before=half)
+    assert quarter.ratio("latency_ms") == pytest.approx(0.5)
     assert "latency −50 %" in explain(quarter).headline
+
+
+@pytest.mark.parametrize(
+    ("latency", "change", "words"),
+    [
+        (Metric(value=17.0, low=16.8, high=17.2), Metric(value=1.0, low=0.99, high=1.01), "cannot be told"),
+        (Metric(value=10.0, low=9.9, high=10.1), Metric(value=None, how="too busy"), ""),
+        (Metric(value=42.8, low=7.0, high=65.0), Metric(value=4.28, low=0.7, high=9.0), "cannot be told"),
+        (
+            Metric(value=20.0, low=19.8, high=20.2),
+            Metric(value=2.0, low=1.6, high=2.4),
+            "latency +60 to +140 %",
+        ),
+        (Metric(value=42.8), None, ""),
+    ],
+)
+def test_reasons_say_no_more_of_the_latency_than_its_interval(
+    latency: Metric, change: Metric | None, words: str
+) -> None:
+    """Figures against pairs; a busy machine; an interval on both sides; a wide one; none at all."""
+    now = report("Now", macs=400.0)
+    now.artefacts[0].metrics["latency_ms"] = latency
+    now.artefacts[0].change |= {"latency_ms": change} if change is not None else {}
+    headline, ratio = explain(evidence(now)).headline, evidence(now).ratio("latency_ms")
+    assert words in headline and ("latency" in headline) == bool(words)
+    assert ratio is None
 
 
 def test_every_cause_is_registered_once() -> None:

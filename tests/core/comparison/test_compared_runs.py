@@ -168,7 +168,7 @@ def test_reports_in_every_format(home: Home, tmp_path: Path):
     )
     assert as_format("latex", runs, rows).count(r" \\") == 1 + len(rows)
     assert as_format("markdown", runs, rows).startswith("| Stage | Top-1 [%] |")
-    assert as_format("csv", runs, rows).splitlines()[1].endswith(",one")
+    assert as_format("csv", runs, rows).splitlines()[1].endswith(",one,,")
     assert "one: Fp32 (baseline)" in as_format("table", runs, rows)
     write(tmp_path / "page.html", page)
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
