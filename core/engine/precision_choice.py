@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
 from core.engine.stage_inputs import RunContext
+from core.machine.measuring_lock import measuring_alone
 from core.records.events import PhaseStarted
 from core.runs.timing_decisions import TimingDecisions
 from core.sources.base import StageInput
@@ -82,9 +83,14 @@ class PrecisionChoices:
             Draws(seed, f"{key}/trial"), context.pipeline.data.augmentation,
         )  # fmt: skip
         images, labels = next(batches.epoch(1))
-        return try_precisions(
-            model, images, labels, lambda parameters: make_optimiser(parameters, training), context.control
-        )
+        with measuring_alone(context.control):
+            return try_precisions(
+                model,
+                images,
+                labels,
+                lambda parameters: make_optimiser(parameters, training),
+                context.control,
+            )
 
 
 def add_trial_note(result: "StageResult", trial: "PrecisionTrial") -> None:

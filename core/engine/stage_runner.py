@@ -49,7 +49,8 @@ class StageRunner:
         stage_input = self.inputs.stage_input(node, seed)
         node, add_notes = self.settled(node, seed, stage_input)
         cache_key = self.cache_key(node, seed, stage_input)
-        if self._from_cache(cache_key, folder):
+        before = self._cache_key_of_before(node, seed, stage_input)
+        if self._from_cache(cache_key, folder) or self._from_cache(before, folder):
             return True
         with self._store.making(cache_key):  # another run may be at work on the same
             if self._from_cache(cache_key, folder):
@@ -219,23 +220,32 @@ class StageRunner:
         return counted
 
     def cache_key(self, node: StageNode, seed: int, stage_input: StageInput) -> str:
-        """Everything that makes a stage's result what it is, hashed."""
+        """Everything that makes a stage's result what it is, hashed; threads only where they do."""
+        on_cpu = not isinstance(node.stage, ModelStage) or self.context.device == "cpu"
+        threads = {"threads": self.context.threads} if node.stage.threaded and on_cpu else {}
+        return make_key({**self._key_parts(node, seed, stage_input), **threads})
+
+    def _cache_key_of_before(self, node: StageNode, seed: int, stage_input: StageInput) -> str:
+        """The same as versions up to 0.1.0 hashed it: threads in every key."""
+        parts = self._key_parts(node, seed, stage_input)
+        return make_key({**parts, "threads": self.context.threads})
+
+    def _key_parts(self, node: StageNode, seed: int, stage_input: StageInput) -> dict[str, Any]:
         context, parameters = self.context, node.parameters
         references = node.stage.references(parameters)
         settings = parameters.for_key()
-        return make_key({
+        return {
             "stage": node.kind,
             "version": node.stage.version,
             "settings": {name: value for name, value in settings.items() if name not in references},
             "data": context.data.fingerprint,
             "seed": seed,
-            "threads": context.threads,
             **(
                 self._network_parts(node, seed, stage_input, references)
                 if isinstance(node.stage, ModelStage)
                 else self._file_parts(stage_input)
             ),
-        })  # fmt: skip
+        }
 
     def _network_parts(
         self, node: StageNode, seed: int, stage_input: StageInput, references: dict[str, str]

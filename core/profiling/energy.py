@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from core.common.logs import in_a_line
+from core.machine.interruptions import Runs
 from core.machine.jobs import ProgressCallback, quick
 from core.machine.nvidia import Reading, energy_of
-from core.profiling.interruptions import Runs
 from core.records.reports import Metric
 
 _log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ times some 30 runs and closes it. Two models that are compared take turns (A B, 
 have sessions open together. Measuring goes on until the interval is narrow or the budget is spent: on a
 noisy machine it takes longer, and where that does not help the figure says so.
 
-A timed run counts only when nobody interrupted it (`core.profiling.interruptions`). A round in which hardly a run was
+A timed run counts only when nobody interrupted it (`core.machine.interruptions`). A round in which hardly a run was
 left whole does not count either: measuring waits, up to `Budget.patience`, for the machine to become quieter. Where it
 does not, the figure is a range, and no change is stated.
 

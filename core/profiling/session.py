@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from core.common.logs import in_a_line
+from core.machine.interruptions import Runs, Timed, Watch, unwatched
 from core.machine.jobs import ProgressCallback, quick
-from core.profiling.interruptions import Runs, Timed, Watch, unwatched
 from core.profiling.preparing import preparer
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Run, Runtime, Session, Settings, runtime
 from core.profiling.runtimes.onnxruntime_cpu import OnnxSession, open_session

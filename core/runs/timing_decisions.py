@@ -13,9 +13,9 @@ from typing import Any
 from core.common.files import write_atomically
 from core.runs.cache import Measurements
 
-_PROTOCOL = (
-    5  # of measuring, when these were first kept: a later one makes no other decision, and none is taken anew
-)
+PROTOCOL = 5
+"""Of measuring, when decisions were first kept: a later one would make no other, so none is taken anew."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +41,7 @@ class TimingDecisions:
             json.loads(self._file.read_text(encoding="utf-8")) if self._file.is_file() else {}
         )
         if stage not in decisions:
-            decisions[stage], cached = self._memory.get_or_measure({"protocol": _PROTOCOL, **key()}, decide)
+            decisions[stage], cached = self._memory.get_or_measure({"protocol": PROTOCOL, **key()}, decide)
             how = "as this machine decided before" if cached else "by timing, now"
             _log.info("Settled for %s %s (%s).", stage, how, self._file.name)
             write_atomically(self._file, json.dumps(decisions, indent=1))

@@ -18,6 +18,7 @@ class AsGivenParams(Params):
 
 class AsGiven(DeploymentStage[AsGivenParams]):
     id = "as-given"
+    threaded = False
     title = "As given"
     group = "Deployment"
     effect = "as-given"

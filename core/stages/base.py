@@ -51,6 +51,8 @@ class Stage(ABC, Generic[S]):
         Settings: the one declaration of its parameters.
         keeps_shape: whether every layer stays, with its shape, and so parameters and MACs do.
         overrides: by the kind of sensitivity scan, the setting that takes what it suggests for single layers.
+        threaded: whether its result on a processor can depend on the number of threads that a run computes with;
+            part of the cache key only there.
         causes: ids of the causes of a file's figures (`core.analysis.why`) that it can be behind.
     """
 
@@ -65,6 +67,7 @@ class Stage(ABC, Generic[S]):
     keeps_shape: ClassVar[bool] = False
     overrides: ClassVar[Mapping[ScanKind, str]] = MappingProxyType({})
     causes: ClassVar[tuple[str, ...]] = ()
+    threaded: ClassVar[bool] = True
 
     def check(self, settings: S, facts: NetworkFacts) -> list[Problem]:
         """Everything that would stop this stage, found before work starts."""

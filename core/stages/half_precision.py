@@ -23,6 +23,7 @@ class HalfPrecisionParams(Params):
 
 class HalfPrecision(DeploymentStage[HalfPrecisionParams]):
     id = "half-precision"
+    threaded = False
     title = "Half precision"
     group = "Quantization"
     help = "Stores and computes in float16: half the size; on processors usually no faster."

@@ -36,6 +36,7 @@ class QuantizeDynamicParams(Params):
 
 class QuantizeDynamic(DeploymentStage[QuantizeDynamicParams]):
     id = "quantize-dynamic"
+    threaded = False
     title = "Quantize (dynamic INT8)"
     group = "Quantization"
     help = "Weights become 8-bit integers; activations are quantized while the network runs. Needs no images."

@@ -133,6 +133,7 @@ class QuantizeStaticParams(IntegerParams):
 
 class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
     id = "quantize-static"
+    threaded = False
     version = 2
     title = "Quantize (static INT8)"
     group = "Quantization"

@@ -2,13 +2,15 @@
 
 On CUDA mixed precision is float16 with gradient scaling. On processors it is bfloat16, which is
 faster on some networks and slower on others (depthwise convolutions), so a trial decides there:
-a few training steps of a copy of the network in either, in turn.
+a few training steps of a copy of the network in either, in turn. They are timed by the processor time that they use, on
+one thread: by the clock on the wall, and on several threads that wait for each other, what else the machine does would
+decide. On several threads the gain may be somewhat smaller.
 """
 
 import copy
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.common.control import RunControl
+from core.machine.fingerprint import fingerprint
 from core.machine.torch_rng import isolated_rng
 
 _ROUNDS = 5
@@ -69,12 +72,14 @@ class PrecisionTrial:
 
     Attributes:
         reduced: the name of the precision that was tried against float32.
-        float32_seconds, reduced_seconds: medians of one training step.
+        float32_seconds, reduced_seconds: processor time of one training step, the least of some.
+        where: what it was measured on; "" in trials of before, by the clock on the wall.
     """
 
     reduced: str
     float32_seconds: float
     reduced_seconds: float
+    where: str = ""
 
     @property
     def chosen(self) -> str:
@@ -85,7 +90,8 @@ class PrecisionTrial:
     def sentence(self) -> str:
         """The decision for people."""
         plain, reduced = _milliseconds(self.float32_seconds), _milliseconds(self.reduced_seconds)
-        steps = f"short trial: {plain} a step in float32, {reduced} in {self.reduced}"
+        where = f", of processor time on {self.where}" if self.where else ""
+        steps = f"short trial: {plain} a step in float32, {reduced} in {self.reduced}{where}"
         if self.chosen == "mixed":
             times = self.float32_seconds / self.reduced_seconds
             return f"Trained in {self.reduced}: {times:.1f} times faster than float32 here ({steps})."
@@ -121,6 +127,7 @@ def try_precisions(
         Stopped: when a person asked to stop.
     """
     device = images.device.type
+    where = f"one thread of {fingerprint()['processor']}, PyTorch {torch.__version__}"
     kinds = [resolve_precision(choice, device) for choice in ("float32", "mixed")]
     network = copy.deepcopy(model).train()
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -128,16 +135,16 @@ def try_precisions(
 
     def seconds(precision: Precision) -> float:
         control.checkpoint()
-        started = time.perf_counter()
+        started = time.process_time()
         rule.zero_grad(set_to_none=True)
         with autocast(precision, device):
             logits = network(images)
         functional.cross_entropy(logits.float(), labels).backward()
         rule.step()
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     times: dict[str, list[float]] = {kind.name: [] for kind in kinds}
-    with isolated_rng():
+    with isolated_rng(), one_thread():
         for kind in kinds:  # the first step of each prepares its kernels
             seconds(kind)
         started = time.perf_counter()
@@ -147,4 +154,15 @@ def try_precisions(
             if number and time.perf_counter() - started > _SECONDS:
                 break
     plain, reduced = kinds
-    return PrecisionTrial(reduced.name, *(statistics.median(times[kind.name]) for kind in (plain, reduced)))
+    return PrecisionTrial(reduced.name, min(times[plain.name]), min(times[reduced.name]), where)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes on one thread inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,6 +1,8 @@
 """What is hashed into cache keys, by name and order: another part would make every kept stage anew, one less would mix them up."""
 
 import json
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +18,7 @@ from core.engine import stage_runner
 from core.engine.stage_inputs import RunContext, StageInput
 from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
+from core.runs.cache import Store
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 
@@ -61,8 +64,8 @@ def test_the_parts_of_a_network_stages_key(maker: StageRunner, hashed: list[dict
     key = maker.cache_key(node, 0, stage_input)
     (parts,) = hashed
     assert list(parts) == [
-        "stage", "version", "settings", "data", "seed", "threads",
-        "input", "references", "preprocess", "augmentation", "balance", "device", "mixed", "torch",
+        "stage", "version", "settings", "data", "seed",
+        "input", "references", "preprocess", "augmentation", "balance", "device", "mixed", "torch", "threads",
     ]  # fmt: skip
     assert parts["stage"] == "train" and parts["version"] == node.stage.version and parts["seed"] == 0
     assert parts["settings"] == node.parameters.for_key()
@@ -93,7 +96,43 @@ def test_the_parts_of_a_deployment_stages_key(
     maker.cache_key(node, 0, StageInput(None, file=file))
     (parts,) = hashed
     assert list(parts) == [
-        "stage", "version", "settings", "data", "seed", "threads", "input", "onnx", "onnxruntime",
+        "stage", "version", "settings", "data", "seed", "input", "onnx", "onnxruntime",
     ]  # fmt: skip
     assert parts["input"] == sha256_of(file) and parts["stage"] == "quantize-static"
     assert parts["settings"] == node.parameters.for_key()
+
+
+@pytest.mark.parametrize(
+    ("id", "device", "matter"),
+    [("fp32", "cpu", True), ("fp32", "cuda", False), ("static", "cpu", False), ("static", "cuda", False)],
+)
+def test_threads_are_in_the_key_where_they_change_the_result(
+    maker: StageRunner, tmp_path: Path, id: str, device: str, matter: bool
+):
+    node, file = maker.context.pipeline.stage(id), tmp_path / "float32.onnx"
+    file.write_bytes(b"a graph")
+    given = maker.inputs.stage_input(node, 0) if id == "fp32" else StageInput(None, file=file)
+    keys = set()
+    for threads in (1, 2):
+        maker.context = replace(maker.context, device=device, threads=threads)
+        keys.add(maker.cache_key(node, 0, given))
+    assert (len(keys) == 2) == matter
+
+
+def test_what_was_made_with_threads_in_every_key_is_found(maker: StageRunner, tmp_path: Path):
+    """Versions up to 0.1.0 had them in the keys of files, too."""
+    node, file = maker.context.pipeline.stage("static"), tmp_path / "float32.onnx"
+    file.write_bytes(b"a graph")
+    given = StageInput(None, file=file)
+    parts = {
+        "stage": node.kind, "version": node.stage.version, "settings": node.parameters.for_key(),
+        "data": maker.context.data.fingerprint, "seed": 0, "threads": 1, "input": sha256_of(file),
+        **{name: version(name) for name in ("onnx", "onnxruntime")},
+    }  # fmt: skip
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "result.json").write_text("{}")
+    Store(maker.context.home.cache / "models").put(make_key(parts), kept)
+    maker.inputs.stage_input = lambda node, seed: given  # type: ignore[method-assign]
+    assert maker.make(node, 0, lambda fraction: None)
+    assert maker.context.run.stage_folder("static").complete

@@ -19,6 +19,7 @@ from core.profiling.latency_table import Kind, LatencyTable
 from core.runs.cache import Measurements
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
+from core.runs.timing_decisions import PROTOCOL
 from core.sources.base import StageInput
 from core.stages.latency_target import LatencyTarget
 from core.stages.prune_channels import (
@@ -157,7 +158,7 @@ def test_a_decision_is_taken_from_the_run_and_then_from_the_machine(tmp_path: Pa
         "ratios": {"body.layer1.0.conv1": 0.25}, "wanted": 0.6, "chosen": asdict(one), "tries": [asdict(one)],
         "error": 0.05,
     }  # fmt: skip
-    name = {"latency target": 1, "of": "key"}
+    name = {"latency target": 1, "of": "key", "protocol": PROTOCOL}
     Measurements(around.home.cache / "measurements").get_or_measure(name, lambda: plain)
     settled, decision = LatencyTargets(around).settled(node, 42, stage_input, unwanted, lambda: "key")
     assert decision is not None and decision.chosen == one

@@ -43,7 +43,7 @@ stages:
 
 
 class Slow(nn.Module):
-    """A small network that takes 20 ms longer in one of the two precisions."""
+    """A small network that computes 20 ms longer in one of the two precisions, and waits for others in the other."""
 
     def __init__(self, slow_when_reduced: bool):
         super().__init__()
@@ -52,7 +52,11 @@ class Slow(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if torch.is_autocast_enabled("cpu") == self.slow_when_reduced:
-            time.sleep(0.02)
+            until = time.process_time() + 0.02
+            while time.process_time() < until:
+                pass
+        else:
+            time.sleep(0.03)  # as a busy machine has it; by the clock on the wall this one would be slower
         return self.last(self.drop(self.norm(images).mean((2, 3))))
 
 
@@ -70,6 +74,9 @@ def test_the_faster_precision_is_taken(slow_when_reduced, chosen):
     trial = try_precisions(Slow(slow_when_reduced), *batch(), sgd, RunControl())
     assert trial.chosen == chosen and trial.reduced == "bfloat16"
     assert max(trial.float32_seconds, trial.reduced_seconds) > 0.02
+    assert min(trial.float32_seconds, trial.reduced_seconds) < 0.01
+    assert trial.where.startswith("one thread of ") and torch.__version__ in trial.where
+    assert f"of processor time on {trial.where})." in trial.sentence
 
 
 @needs_bfloat16

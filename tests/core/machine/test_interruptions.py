@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from core.profiling.interruptions import Runs, Watch, unwatched
+from core.machine.interruptions import Runs, Watch, unwatched
 
 
 def work() -> None:
