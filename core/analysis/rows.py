@@ -73,7 +73,12 @@ class Row:
 
 def file_id(row: str, artefact: Artefact | None) -> str:
     """The hash of a file's content; the row's id where that is not known."""
-    return artefact.sha256 if artefact is not None and len(artefact.sha256) == _SHA256 else row
+    return artefact.sha256 if artefact is not None and has_hash(artefact) else row
+
+
+def has_hash(artefact: Artefact) -> bool:
+    """Whether the hash of a file's content is known."""
+    return len(artefact.sha256) == _SHA256
 
 
 def row_id(folder: str, key: str, artefact: str) -> str:

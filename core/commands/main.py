@@ -157,7 +157,12 @@ def _parser() -> argparse.ArgumentParser:
         "profile",
         help="measure a model's latency, throughput, memory, energy and size, alone or against another",
     )
-    measure.add_argument("model", help="ONNX file, checkpoint folder, or a run's stage as RUN:STAGE")
+    measure.add_argument(
+        "model", help="ONNX file, checkpoint folder, a run's stage as RUN:STAGE, or a RUN to measure again"
+    )
+    measure.add_argument(
+        "--again", action="store_true", help="measure RUN:STAGE again and put the figures into the run"
+    )
     measure.add_argument("--runtime", nargs="+", default=["onnxruntime"], metavar="NAME", help=_runtimes())
     measure.add_argument(
         "--threads",

@@ -3,10 +3,11 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.commands.runs import stop_on_interrupt
+from core.commands.runs import print_results, run_as_json, stop_on_interrupt
 from core.commands.terminal import say, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
@@ -15,9 +16,14 @@ from core.models.checkpoint_files import is_checkpoint
 
 if TYPE_CHECKING:
     from core.profiling.model_profile import Subject
+    from core.runs.home import Home
+    from core.runs.run_folder import RunFolder
 
 
 def profile(options: argparse.Namespace) -> int:
+    run = _run_to_measure(options)
+    if run is not None:
+        return _again(run, options)
     from core.profiling.energy import CORE_WATTS
     from core.profiling.model_profile import OPEN_SIZE, Request, profile_model
     from core.profiling.profile_text import as_text
@@ -36,15 +42,7 @@ def profile(options: argparse.Namespace) -> int:
         tuple(options.threads), tuple(options.batch), options.size or OPEN_SIZE, options.per_layer, options.grid,
         options.core_watts or CORE_WATTS,
     )  # fmt: skip
-    control = RunControl()
-    stop_on_interrupt(control)
-    messages: list[str] = []
-
-    def on_progress(part: float, text: str) -> None:
-        if not messages or messages[-1] != text:
-            messages.append(text)
-            say(f"{100 * part:3.0f} %  {text}")
-
+    control, on_progress = _interruptible(), _progress()
     measurements = Measurements(Home.default().cache / "measurements")
     model_profile = profile_model(request, measurements, control, on_progress)
     if options.json:
@@ -52,6 +50,81 @@ def profile(options: argparse.Namespace) -> int:
     else:
         show_result(as_text(model_profile))
     return 0
+
+
+def _run_to_measure(options: argparse.Namespace) -> "tuple[RunFolder, list[str]] | None":
+    """The run whose files are measured again, and the keys of its stages (none: all); None for any other model.
+
+    Raises:
+        EspalierError: other options are given with it, or there is no such run.
+    """
+    from core.runs.home import Home
+    from core.runs.run_folder import is_run, resolve_run
+
+    path, home = Path(options.model), Home.default()
+    other = path.is_file() or is_checkpoint(path)
+    named, colon, stage = options.model.rpartition(":")
+    if options.again and colon and named and not other and not is_run(path):
+        run, keys = resolve_run(named, home), [stage]
+    elif options.again or (
+        not other and not (colon and named) and (is_run(path) or _names_a_run(path, home))
+    ):
+        run, keys = resolve_run(options.model, home), []
+    else:
+        return None
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in ("against", "threads", "batch", "size", "per_layer", "grid", "core_watts")
+        if getattr(options, name)
+    ]
+    if given or options.runtime != ["onnxruntime"]:
+        raise EspalierError(
+            f"A run's files are measured again as its stages were; received {', '.join(given or ['--runtime'])} as well.",
+            "Name a stage as RUN:STAGE for a profile of your own.",
+        )
+    return run, keys
+
+
+def _names_a_run(path: Path, home: "Home") -> bool:
+    """Whether a text that is no path is the name of runs, or the beginning of one."""
+    from core.runs.run_folder import find_runs
+
+    return len(path.parts) == 1 and any(run.name.startswith(path.name) for run in find_runs(home))
+
+
+def _again(chosen: "tuple[RunFolder, list[str]]", options: argparse.Namespace) -> int:
+    """Measure a run's files again."""
+    from core.document.stage_keys import stage_keys
+    from core.engine.measure_again import measure_again
+    from core.runs.home import Home
+
+    run, keys = chosen
+    done = measure_again(run, Home.default(), keys, _interruptible(), _progress())
+    if options.json:
+        sys.stdout.write(json.dumps(run_as_json(run, stage_keys(run.pipeline)), indent=1) + "\n")
+    else:
+        print_results(run)
+    for label in done.busy:
+        say(f"The machine was too busy to measure {label}. Try again when less runs on it.")
+    return 1 if done.busy else 0
+
+
+def _interruptible() -> RunControl:
+    control = RunControl()
+    stop_on_interrupt(control)
+    return control
+
+
+def _progress() -> Callable[[float, str], None]:
+    """Says each sentence once."""
+    messages: list[str] = []
+
+    def on_progress(part: float, text: str) -> None:
+        if not messages or messages[-1] != text:
+            messages.append(text)
+            say(f"{100 * part:3.0f} %  {text}")
+
+    return on_progress
 
 
 def subject_of(text: str) -> "Subject":

@@ -12,8 +12,9 @@ from core.common.errors import EspalierError
 
 def compare(options: argparse.Namespace) -> int:
     from core.analysis.table import pinned
-    from core.comparison.compared_runs import all_rows, read_report, read_run
+    from core.comparison.compared_runs import read_report, read_run
     from core.comparison.report import as_format, baseline_row_id, columns_of, warnings, write
+    from core.comparison.same_files import all_rows
     from core.runs.home import Home
     from core.runs.run_folder import resolve_run
 

@@ -84,7 +84,7 @@ def _follow(follower: Any, options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(json.dumps(run_as_json(run, stage_keys(run.pipeline)), indent=1) + "\n")
     elif done.status == "completed":
-        _print_results(run)
+        print_results(run)
     if done.status == "completed":
         return 0
     say(f"{done.message} {done.advice}".strip())
@@ -143,6 +143,7 @@ def stop_on_interrupt(control: RunControl, detach: Callable[[], None] | None = N
 
 def run_as_json(run: Any, keys: list[str]) -> dict[str, Any]:
     """The results as plain data: the baseline first, the final model last, else the file's order."""
+    from core.analysis.support import uncertain
     from core.analysis.table import changes
     from core.records.metrics import METRICS
 
@@ -163,6 +164,7 @@ def run_as_json(run: Any, keys: list[str]) -> dict[str, Any]:
             "artefacts": [{
                 "id": a.id, "path": a.path, "precision": a.precision, "sha256": a.sha256, "verified": bool(a.verification and a.verification.good),
                 "metrics": {name: _number(metric) for name, metric in a.metrics.items()},
+                "uncertain": [name for name, metric in a.metrics.items() if uncertain(name, metric)],
             } for a in report.artefacts],
             "pytorch": {name: _number(metric) for name, metric in report.pytorch.items()},
             "notes": report.notes,
@@ -183,13 +185,17 @@ def _number(metric: Any) -> float | None:
     return float(metric.value)
 
 
-def _print_results(run: Any) -> None:
+def print_results(run: Any) -> None:
     from core.analysis.report import paper_rows, why_lines
-    from core.analysis.table import as_text, table_rows
+    from core.analysis.table import any_uncertain, as_text, columns_with_values, table_rows
+    from core.analysis.wording import RANGES_MEAN
     from core.runs.grid_results import read_grid
 
     pipeline = run.pipeline
-    show_result(as_text(table_rows(run.reports(), pipeline.baseline_id)))
+    rows = table_rows(run.reports(), pipeline.baseline_id)
+    show_result(as_text(rows))
+    if any_uncertain(rows, columns_with_values(rows)):
+        show_result(f"{RANGES_MEAN} espalier profile {shlex.quote(run.name)}")
     if grid := read_grid(run):
         show_result(f"\n{grid.title}\n{grid.as_markdown()}")
     for paper in pipeline.paper:

@@ -35,6 +35,7 @@ from core.data.settings import settings_path
 from core.deploy.artefact_folder import ArtefactFolder
 from core.document.pipeline import PaperTable, Pipeline, StageNode
 from core.document.stage_keys import stage_keys
+from core.machine.fingerprint import timing_conditions
 from core.records.reports import StageReport
 from core.runs.grid_results import read_grid
 from core.runs.home import Home
@@ -44,7 +45,6 @@ _log = logging.getLogger(__name__)
 
 VERSION = 5  # raised when the same run folder gives another `ComparedRun`
 _DECIDE_NO_TEST_IMAGE = {"augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance", "imbalance"}  # fmt: skip
-_CONDITIONS = ("processor", "instructions", "physical_cores", "logical_cores", "system")
 
 
 class ComparedRun(BaseModel):
@@ -89,11 +89,8 @@ class ComparedRun(BaseModel):
 
     @cached_property
     def conditions(self) -> str:
-        """What a timing depends on: processor, cores, system, runtime, and what the runtime computes on."""
-        versions = self.machine.get("versions") or {}
-        plain = [self.machine.get(name) for name in _CONDITIONS] + [versions.get("onnxruntime")]
-        plain += [self.machine["provider"]] if "provider" in self.machine else []
-        return json.dumps(plain, sort_keys=True) if self.machine else ""
+        """What a timing depends on."""
+        return timing_conditions(self.machine)
 
     def rows(self, label: str = "") -> list[Row]:
         """One row a file, changes against the run's own baseline; `label` is the run's short name."""
@@ -171,12 +168,6 @@ def run_labels(runs: Sequence[ComparedRun]) -> dict[str, str]:
         taken = list(labels.values())
         labels |= {run.folder: longer(run) for run in runs if taken.count(labels[run.folder]) > 1}
     return labels
-
-
-def all_rows(runs: Sequence[ComparedRun]) -> list[Row]:
-    """The rows of all runs, run after run; each is compared with its run's own baseline."""
-    labels = run_labels(runs)
-    return [row for run in runs for row in run.rows(labels[run.folder])]
 
 
 def mixed_conditions(runs: Sequence[ComparedRun]) -> bool:

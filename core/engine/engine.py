@@ -15,11 +15,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from core.analysis.report import RunTexts, run_report
-from core.analysis.table import table_rows
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
-from core.common.files import copy_file, write_atomically
 from core.common.full_disk import full_disk
 from core.common.parts import remove_abandoned
 from core.data.balance import epoch_images
@@ -31,6 +28,7 @@ from core.document.stage_keys import stage_key, stage_keys
 from core.engine.evaluator import Evaluator
 from core.engine.grid import combinations_of, run_grid
 from core.engine.options import Options
+from core.engine.results import write_results
 from core.engine.stage_inputs import RunContext
 from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
@@ -50,7 +48,6 @@ from core.records.events import (
 from core.records.progress import Meter
 from core.records.reports import StageReport
 from core.runs.cache import CacheUser
-from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.resuming import check_same_data, check_same_pipeline
@@ -182,7 +179,7 @@ class Engine:
             for index, (node, seed) in enumerate(jobs):
                 self.control.checkpoint()
                 self._run_stage(index, len(jobs), node, seed)
-            self._write_results()
+            write_results(self.folder)
             self._note_changed_data()
 
     def _tidy(self) -> None:
@@ -220,19 +217,6 @@ class Engine:
             facts = facts_of_source[root.id]
             for problem in node.stage.check(node.parameters, facts) if facts is not None else []:
                 raise EspalierError(f"{node.title}: {problem.message}", problem.advice)
-
-    def _write_results(self) -> None:
-        """The report, and the final model beside it."""
-        pipeline, reports = self.pipeline, self.folder.reports()
-        rows = table_rows(reports, pipeline.baseline_id)
-        text = run_report(
-            RunTexts(pipeline.name, pipeline.about, pipeline.paper, pipeline.notes), rows, reports,
-            self.folder.info.machine, self.options.device, read_grid(self.folder),
-        )  # fmt: skip
-        write_atomically(self.folder.folder / "report.md", text)
-        final = self.folder.report(stage_key(pipeline, pipeline.final_id, pipeline.axes.seed[0]))
-        if final is not None and final.main is not None:
-            copy_file(self.folder.folder / final.main.path, self.folder.final_model)
 
     def _work(self, node: StageNode) -> float:
         """Expected work in images passed forward and backward."""

@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ _INSTRUCTIONS = (
     "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16",
     "asimd", "asimdhp", "asimddp", "sve", "sve2", "i8mm", "bf16",
 )  # fmt: skip
+_CONDITIONS = ("processor", "instructions", "physical_cores", "logical_cores", "system")
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "torch", "torch-pruning", "torchvision")
 
@@ -42,6 +44,14 @@ def fingerprint_hash(machine: dict[str, Any] | None = None) -> str:
     """SHA-256 of a fingerprint (this machine's unless given)."""
     plain = machine if machine is not None else _steady()
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def timing_conditions(machine: Mapping[str, Any]) -> str:
+    """What a time depends on, of a fingerprint: processor, cores, system, runtime, what the runtime computes on."""
+    versions = machine.get("versions") or {}
+    plain = [machine.get(name) for name in _CONDITIONS] + [versions.get("onnxruntime")]
+    plain += [machine["provider"]] if "provider" in machine else []
+    return json.dumps(plain, sort_keys=True) if machine else ""
 
 
 def usable_cores() -> int:

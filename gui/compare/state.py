@@ -9,6 +9,7 @@ from core.analysis.rows import Row
 from core.analysis.table import columns_with_values, pinned
 from core.comparison.compared_runs import ComparedRun, mixed_conditions, mixed_images, run_labels
 from core.comparison.report import MIXED, MIXED_IMAGES
+from core.comparison.same_files import with_better_measurements
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import StageReport
 from gui.base.translation import tr
@@ -44,7 +45,7 @@ class ComparisonState:
 
     def show_runs(self, runs: Sequence[ComparedRun]) -> None:
         """Compare these runs."""
-        self.runs = list(runs)
+        self.runs = with_better_measurements(runs)
         labels = run_labels(self.runs)
         rows_by_run = {run.folder: self._rows_of(run, labels[run.folder]) for run in self.runs}
         self._cached_rows = {

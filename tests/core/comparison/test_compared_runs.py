@@ -8,15 +8,9 @@ import pytest
 
 from core.analysis.settings_table import side_by_side
 from core.common.errors import EspalierError
-from core.comparison.compared_runs import (
-    ComparedRun,
-    all_rows,
-    mixed_conditions,
-    read_all,
-    read_run,
-    run_labels,
-)
+from core.comparison.compared_runs import ComparedRun, mixed_conditions, read_all, read_run, run_labels
 from core.comparison.report import as_format, as_html, baseline_row_id, columns_of, title, write
+from core.comparison.same_files import all_rows
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.records.metrics import METRICS

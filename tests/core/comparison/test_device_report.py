@@ -10,8 +10,9 @@ import pytest
 
 from core.analysis.table import pinned
 from core.common.errors import EspalierError
-from core.comparison.compared_runs import ComparedRun, all_rows, mixed_conditions, read_all, read_report
+from core.comparison.compared_runs import ComparedRun, mixed_conditions, read_all, read_report
 from core.comparison.report import MIXED, as_format, warnings
+from core.comparison.same_files import all_rows
 from core.runs.home import Home
 
 

@@ -9,7 +9,8 @@ from new_sources import ScaledSource
 
 from core.analysis.table import table_rows
 from core.common.declarations import declarations
-from core.comparison.compared_runs import all_rows, read_run
+from core.comparison.compared_runs import read_run
+from core.comparison.same_files import all_rows
 from core.data.store import open_data
 from core.document import edits, stage_tree
 from core.document import pipeline as documents

@@ -13,8 +13,9 @@ from core.analysis.table import table_rows
 from core.analysis.why import ChainStage, Evidence, explain
 from core.commands.main import main
 from core.common.errors import EspalierError
-from core.comparison.compared_runs import all_rows, read_run
+from core.comparison.compared_runs import read_run
 from core.comparison.report import as_format
+from core.comparison.same_files import all_rows
 from core.document import overrides, stage_tree
 from core.document import pipeline as documents
 from core.engine.cost_estimate import estimate

@@ -1,0 +1,27 @@
+"""What a run leaves behind when its stages are done: the report, and the final model beside it."""
+
+from core.analysis.report import RunTexts, run_report
+from core.analysis.table import table_rows
+from core.common.files import copy_file, write_atomically
+from core.document.stage_keys import stage_key
+from core.runs.grid_results import read_grid
+from core.runs.run_folder import RunFolder
+
+
+def write_results(run: RunFolder) -> None:
+    """Write `report.md` and `model.onnx` of a run from what its folder holds."""
+    write_run_report(run)
+    pipeline = run.pipeline
+    final = run.report(stage_key(pipeline, pipeline.final_id, pipeline.axes.seed[0]))
+    if final is not None and final.main is not None:
+        copy_file(run.folder / final.main.path, run.final_model)
+
+
+def write_run_report(run: RunFolder) -> None:
+    """Write `report.md`."""
+    pipeline, reports, info = run.pipeline, run.reports(), run.info
+    text = run_report(
+        RunTexts(pipeline.name, pipeline.about, pipeline.paper, pipeline.notes),
+        table_rows(reports, pipeline.baseline_id), reports, info.machine, info.device, read_grid(run),
+    )  # fmt: skip
+    write_atomically(run.folder / "report.md", text)
