@@ -114,6 +114,8 @@ def provenance(kind: MetricKind, metric: Metric | None, change: Metric | None, p
     lines.append(value_in_full(metric))
     lines += [metric.how] if metric.how else []
     lines += [UNCERTAIN_MEANS] if uncertain(kind.id, metric) else []
+    if kind.id == "latency_ms" and metric.interrupted is None and metric.n is not None:
+        lines.append("Measured by a version that did not look whether runs were interrupted.")
     if change is not None and change.value is None and change.how:
         lines.append(f"No change is stated: {change.how}.")
     if change is not None and change.value is not None:

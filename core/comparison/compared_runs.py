@@ -180,6 +180,12 @@ def mixed_images(runs: Sequence[ComparedRun]) -> bool:
     return len({run.images for run in runs if run.images}) > 1
 
 
+def mixed_protocols(runs: Sequence[ComparedRun]) -> bool:
+    """Whether some files were measured by an earlier protocol than others."""
+    files = [file for run in runs for report in run.reports for file in report.artefacts]
+    return len({file.measured.protocol for file in files if "latency_ms" in file.metrics}) > 1
+
+
 def read_all(home: Home, folders: Sequence[Path]) -> Iterator[ComparedRun | EspalierError]:
     """The runs in these folders one after the other, from the index where it is up to date.
 

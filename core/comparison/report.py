@@ -19,7 +19,13 @@ from core.analysis.wording import NOT_PAIRED_MEANS, RANGES_MEAN
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
 from core.common.shown_text import plain_markdown
-from core.comparison.compared_runs import ComparedRun, mixed_conditions, mixed_images, run_labels
+from core.comparison.compared_runs import (
+    ComparedRun,
+    mixed_conditions,
+    mixed_images,
+    mixed_protocols,
+    run_labels,
+)
 from core.document.pipeline import PaperTable
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import StageReport
@@ -30,6 +36,10 @@ MIXED = (
     "Their times and memory cannot be compared with one another."
 )
 MIXED_IMAGES = "These runs were judged on different test images. Their accuracies cannot be compared."
+MIXED_PROTOCOLS = (
+    "Some of these files were measured by an earlier version, which took times otherwise and set no interrupted runs "
+    "aside. Measure them again to compare their times."
+)
 _SETTINGS_COLUMNS = 24  # more stages than that side by side can no longer be read
 _CURVES = 24  # runs whose curves are drawn
 FORMATS = ("table", "csv", "markdown", "latex", "html")
@@ -127,7 +137,8 @@ def baseline_row_id(text: str, runs: Sequence[ComparedRun]) -> str:
 def warnings(runs: Sequence[ComparedRun]) -> list[str]:
     """What has to be known before runs are compared, in sentences."""
     sentences = [MIXED] if mixed_conditions(runs) else []
-    return sentences + ([MIXED_IMAGES] if mixed_images(runs) else [])
+    sentences += [MIXED_IMAGES] if mixed_images(runs) else []
+    return sentences + ([MIXED_PROTOCOLS] if mixed_protocols(runs) else [])
 
 
 def title(runs: Sequence[ComparedRun]) -> str:

@@ -6,9 +6,16 @@ from dataclasses import dataclass, field
 from core.analysis.changes import conditions_differ, images_differ
 from core.analysis.pareto import fits
 from core.analysis.rows import Row
+from core.analysis.support import uncertain, wide
 from core.analysis.table import columns_with_values, pinned
-from core.comparison.compared_runs import ComparedRun, mixed_conditions, mixed_images, run_labels
-from core.comparison.report import MIXED, MIXED_IMAGES
+from core.comparison.compared_runs import (
+    ComparedRun,
+    mixed_conditions,
+    mixed_images,
+    mixed_protocols,
+    run_labels,
+)
+from core.comparison.report import MIXED, MIXED_IMAGES, MIXED_PROTOCOLS
 from core.comparison.same_files import with_better_measurements
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import StageReport
@@ -136,7 +143,20 @@ class ComparisonState:
             )
         elif base is None and mixed_images(self.runs):
             sentences.append(MIXED_IMAGES)
+        if mixed_protocols(self.runs):
+            sentences.append(MIXED_PROTOCOLS)
+        if count := len(self.uncertain_rows()):
+            sentences.append(
+                tr(
+                    "Rows that were measured on a busy machine, so that times are ranges: {count}.",
+                    count=count,
+                )
+            )
         return sentences
+
+    def uncertain_rows(self) -> list[Row]:
+        """Rows whose latency, or its change, a busy machine left uncertain; a mean's members stand for it."""
+        return [row for row in self._plain_rows if row.report is not None and _unsure(row)]
 
     def compared_stages(self, rows: Collection[Row]) -> list[tuple[ComparedRun, StageReport, str]]:
         """The stages of these rows, each once, with a name to put above their settings."""
@@ -158,6 +178,14 @@ class ComparisonState:
         parts += [row.report.kind, row.report.id] if row.report else []
         text = " ".join(parts).casefold()
         return all(word in text for word in self.words.casefold().split())
+
+
+def _unsure(row: Row) -> bool:
+    change = row.change.get("latency_ms")
+    doubtful = change is not None and (change.value is None or wide(change))
+    return uncertain("latency_ms", row.metrics.get("latency_ms")) or (
+        doubtful and "latency_ms" not in row.loose
+    )
 
 
 def _key(row: Row, name: str) -> float | str | None:

@@ -23,7 +23,7 @@ class ComparisonTable(MetricTable):
         pin_wanted: id of the row to compare all others with, "" for none.
         hide_wanted: ids of rows.
         width_chosen: a column was made wider or narrower.
-        inspect_wanted: a `Row` to look into.
+        inspect_wanted: a `Row` to look into. measure_wanted: rows whose files are to be measured again.
     """
 
     sort_wanted = Signal(str)
@@ -33,6 +33,7 @@ class ComparisonTable(MetricTable):
     hide_wanted = Signal(list)
     width_chosen = Signal()
     inspect_wanted = Signal(object)
+    measure_wanted = Signal(list)
 
     def __init__(self, model: MetricModel):
         super().__init__("comparison", tr("Comparison of stages"), model, shrink=True)
@@ -56,6 +57,7 @@ class ComparisonTable(MetricTable):
         self.hide_rows = self._action("hide-rows", tr("&Hide"), QKeySequence.StandardKey.Delete, self._hide)
         self.sort = self._action("sort-column", tr("&Sort by this column"), "Ctrl+Shift+L", self._sort)
         self.inspect = self._action("inspect-row", tr("&Inspect this file"), "Ctrl+I", self._inspect)
+        self.measure = self._action("measure-again", tr("&Measure again"), "Ctrl+M", self._measure)
         self.activated.connect(lambda _index: self._inspect())
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._menu)
@@ -96,6 +98,7 @@ class ComparisonTable(MetricTable):
     def retheme(self) -> None:
         self.pin.setIcon(theme.icon("pin"))
         self.inspect.setIcon(theme.icon("inspect"))
+        self.measure.setIcon(theme.icon("clock"))
         self.hide_rows.setIcon(theme.icon("off"))
         self.viewport().update()
 
@@ -124,7 +127,7 @@ class ComparisonTable(MetricTable):
             tr("&Hide this row") if len(rows) < 2 else tr("&Hide these {count} rows", count=len(rows))
         )
         self.inspect.setEnabled(current.report is not None)
-        menu.addActions([self.inspect, self.pin, self.sort, self.hide_rows])
+        menu.addActions([self.inspect, self.measure, self.pin, self.sort, self.hide_rows])
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.viewport().mapToGlobal(place))
 
@@ -142,6 +145,10 @@ class ComparisonTable(MetricTable):
         row = self.current()
         if row is not None and row.report is not None:
             self.inspect_wanted.emit(row)
+
+    def _measure(self) -> None:
+        if rows := [row for row in self.chosen() if row.report is not None]:
+            self.measure_wanted.emit(rows)
 
     def _hide(self) -> None:
         if self.chosen():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from core.analysis.rows import Row
 from core.comparison.compared_runs import ComparedRun
@@ -25,6 +25,7 @@ from gui.compare.wording import about, legend, title
 from gui.runs.run_results import Results
 from gui.widgets.buttons import ActionButton, ElidedLabel, EmptyState, Header, card, text
 from gui.widgets.metric_table import MetricModel
+from gui.widgets.progress_line import ProgressLine
 
 
 class CompareView(QWidget):
@@ -35,6 +36,7 @@ class CompareView(QWidget):
         list_wanted: the list of runs is opened, and shall be as they are now.
         run_chosen: the folder of the one run to show.
         write_wanted: a file, and a function that makes its text.
+        measure_wanted: rows whose files are to be measured again.
         status_message: a sentence for the status bar.
     """
 
@@ -42,6 +44,7 @@ class CompareView(QWidget):
     list_wanted = Signal()
     run_chosen = Signal(object)
     write_wanted = Signal(object, object)
+    measure_wanted = Signal(list)
     status_message = Signal(str)
 
     def __init__(self, open_run: QAction, run: QAction):
@@ -103,14 +106,19 @@ class CompareView(QWidget):
         self.legend.setProperty("role", "muted")
         self.notice = card("notice")
         self.warning = text("", "warning", wrap=True)
-        inside = QVBoxLayout(self.notice)
+        self.measure = QPushButton(tr("Measure again"))
+        self.measure.setObjectName("measure-uncertain")
+        self.measure.setToolTip(tr("Measure these files again, without training: when the machine is quiet"))
+        self.working = ProgressLine("measure", tr("Progress of measuring"))
+        inside = QHBoxLayout(self.notice)
         inside.setContentsMargins(12, 6, 12, 6)
-        inside.addWidget(self.warning)
+        inside.addWidget(self.warning, 1)
+        inside.addWidget(self.measure, 0, Qt.AlignmentFlag.AlignTop)
         top = QWidget()
         column = QVBoxLayout(top)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        for widget in (self.tools, self.notice, self.table, self.legend):
+        for widget in (self.tools, self.notice, self.working, self.table, self.legend):
             column.addWidget(widget)
         column.addStretch(1)
         column.setStretchFactor(self.table, 1000)
@@ -126,6 +134,8 @@ class CompareView(QWidget):
         table.columns_moved.connect(lambda names: self.change(columns=tuple(names)))
         table.pin_wanted.connect(lambda id: self.change(pin=id))
         table.hide_wanted.connect(lambda ids: self.change(hidden=self.state.hidden | set(ids)))
+        table.measure_wanted.connect(self.measure_wanted)
+        self.measure.clicked.connect(lambda: self.measure_wanted.emit(self.state.uncertain_rows()))
         table.width_chosen.connect(lambda: memory.remember_widths(table.own_widths))
         table.columns_menu_wanted.connect(self.columns_menu.popup)
         self.columns_menu.aboutToShow.connect(self._fill_columns)
@@ -222,12 +232,19 @@ class CompareView(QWidget):
         warnings = state.warnings()
         self.warning.setText("\n".join(f"⚠ {words}" for words in warnings))
         self.notice.setVisible(bool(warnings))
+        self.measure.setVisible(bool(state.uncertain_rows()))
         words = [
             legend(rows),
             "" if count == len(state.rows) else tr("{shown} of {all} rows", shown=count, all=len(state.rows)),
         ]
         self.legend.setText(" · ".join(part for part in words if part))
         self.legend.setVisible(any(words))
+
+    def allow_measuring(self, reason: str) -> None:
+        """Let files be measured again; a `reason` keeps that from starting."""
+        for part in (self.measure, self.table.measure):
+            part.setEnabled(not reason)
+        self.measure.setAccessibleDescription(reason)
 
     def select(self, *ids: str) -> None:
         """Select rows by their ids, and scroll to the first."""

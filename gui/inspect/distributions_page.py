@@ -16,9 +16,9 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from gui.base.translation import tr
 from gui.inspect.histogram_plot import HistogramPlot
-from gui.inspect.progress_line import ProgressLine
 from gui.inspect.work import Distribution
 from gui.widgets.buttons import ElidedLabel, EmptyState, card
+from gui.widgets.progress_line import ProgressLine
 from gui.widgets.search_box import SearchBox
 
 

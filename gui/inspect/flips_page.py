@@ -9,9 +9,9 @@ from core.analysis.flips import KINDS, AnswerPair, Kind
 from core.data.image_data import ImageData
 from gui.base.translation import tr
 from gui.inspect.gallery import FlipsGallery
-from gui.inspect.progress_line import ProgressLine
 from gui.inspect.top_five import EnlargedFlip, FlipDetails
 from gui.widgets.buttons import ElidedLabel, EmptyState, card
+from gui.widgets.progress_line import ProgressLine
 
 _SIDE = 150
 

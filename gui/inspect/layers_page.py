@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from gui.base import theme
 from gui.base.translation import tr
 from gui.inspect.bar_table import BarTable, Cell, Column
-from gui.inspect.progress_line import ProgressLine
 from gui.widgets.buttons import ElidedLabel
+from gui.widgets.progress_line import ProgressLine
 from gui.widgets.search_box import SearchBox
 
 _PRECISIONS = {"float32": "float32", "float16": "float16", "int8": "INT8", "int16": "INT16"}

@@ -19,10 +19,10 @@ from gui.base.result_cache import ResultCache
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Failure
 from gui.inspect import work
-from gui.inspect.progress_line import ProgressLine
 from gui.inspect.run_files import RunFiles
 from gui.inspect.scanning import Scanning
 from gui.inspect.view import InspectView
+from gui.widgets.progress_line import ProgressLine
 
 _BUSY = QT_TR_NOOP(
     "A run is going on; this would disturb its measurements. It starts when the run has ended."

@@ -22,9 +22,9 @@ from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.picker import ElidedBox
-from gui.inspect.progress_line import ProgressLine
 from gui.inspect.work import PruneScan, QuantizeScan, Scan, ScanRequest
 from gui.widgets.buttons import ElidedLabel, EmptyState, card, text
+from gui.widgets.progress_line import ProgressLine
 
 _KINDS = (
     (QT_TR_NOOP("Pruning, inside of blocks"), ("prune", "block-internal")),

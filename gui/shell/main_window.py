@@ -21,6 +21,7 @@ from gui.base.messages import Messages
 from gui.base.theme import Theme, style
 from gui.base.translation import tr
 from gui.compare.reader import RunReader
+from gui.compare.remeasuring import Remeasuring
 from gui.compare.view import CompareView
 from gui.data.place import DataPlace
 from gui.editor.check_before_run import CheckBeforeRun
@@ -100,6 +101,7 @@ class MainWindow(QMainWindow):
         self.monitor = MonitorView(a.run, a.resume_run, a.pause, a.finish, a.stop)
         self.compare = CompareView(a.open_run, a.run)
         self.run_reader = RunReader(home, self)
+        self.remeasuring = Remeasuring(self.compare, home, messages, self)
         self.inspect = InspectPlace(home, document, a, messages, self)
         self.export = ExportPlace(a, messages, self)
         self.tryout = TryoutPlace(home, a, messages, self)
@@ -167,6 +169,7 @@ class MainWindow(QMainWindow):
         for part in (
             self.places,
             self.run_reader,
+            self.remeasuring,
             self.dropped_files,
             self.run_controller,
             self.queue_runner,
@@ -177,7 +180,7 @@ class MainWindow(QMainWindow):
         session, jobs, queue_runner = self.session, self.startup_jobs, self.queue_runner
         for part in (self.document, session, queue_runner.queue):
             part.changed.connect(self._update)
-        for measuring in (self.inspect, self.tryout, self.forecasts):
+        for measuring in (self.inspect, self.tryout, self.forecasts, self.remeasuring):
             session.running_changed.connect(measuring.set_running)
         session.run_ended.connect(lambda _how: self.run_reader.list_runs())
         session.run_ended.connect(self.closing.run_ended)

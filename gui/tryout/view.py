@@ -23,13 +23,13 @@ from core.data.layout import IMAGE_ENDINGS
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.picker import SubjectPicker
-from gui.inspect.progress_line import ProgressLine
 from gui.tryout.answers import AnswerCard
 from gui.tryout.picture import PictureCard
 from gui.tryout.sources import paths_in, picture_in
 from gui.tryout.tried_table import TriedTable
 from gui.tryout.verdict import VerdictLine, in_words
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
+from gui.widgets.progress_line import ProgressLine
 
 ROLES = (QT_TR_NOOP("Baseline"), QT_TR_NOOP("Compressed"))
 _TIMING = QT_TR_NOOP(
