@@ -71,7 +71,7 @@ def _obtained(control: RunControl | None, tell: ProgressCallback, longest: float
         try:
             while True:
                 try:
-                    lock = FileLock(path, timeout=0, mode=_EVERYBODY)
+                    lock = FileLock(path, timeout=0, mode=_EVERYBODY, fallback_to_soft=False)
                     lock.acquire()
                     return lock
                 except Timeout:
@@ -87,7 +87,7 @@ def _obtained(control: RunControl | None, tell: ProgressCallback, longest: float
                 if control is not None:
                     control.checkpoint()
                 time.sleep(_LOOK)
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:
             _log.info("The lock for measurements %s cannot be used: %s", path, in_a_line(error))
     return None
 
