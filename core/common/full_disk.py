@@ -1,6 +1,7 @@
 """Whether a disk is full, and what file system it has. Imports no library."""
 
 import errno
+import re
 from pathlib import Path
 
 from core.common.errors import EspalierError
@@ -8,6 +9,10 @@ from core.common.errors import EspalierError
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 # Libraries written in other languages raise errors of their own, with the system's words in the text.
 _WORDS = ("no space left on device", "disk quota exceeded", "file too large", "not enough space on the disk", "disk is full")  # fmt: skip
+# NumPy and PyTorch give no reason, only that fewer bytes were taken than they wrote.
+_SHORT_WRITE = re.compile(
+    r"\d+ requested and \d+ written|unexpected pos \d+ vs \d+|PytorchStreamWriter failed writing"
+)
 _NETWORK_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "afs", "lustre", "gpfs", "beegfs", "ceph")
 
 
@@ -16,7 +21,8 @@ def full_disk(error: BaseException) -> EspalierError | None:
     cause: BaseException | None = error
     while cause is not None:
         number = cause.errno if isinstance(cause, OSError) else None
-        if number in _FULL or any(words in str(cause).lower() for words in _WORDS):
+        text = str(cause)
+        if number in _FULL or any(words in text.lower() for words in _WORDS) or _SHORT_WRITE.search(text):
             place = (
                 f" while writing {cause.filename}" if isinstance(cause, OSError) and cause.filename else ""
             )

@@ -10,8 +10,6 @@ import json
 import logging
 import os
 import shutil
-import time
-import uuid
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +19,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from core.common.errors import EspalierError
-from core.common.logs import in_a_line
+from core.common.files import discard, put_in_place
+from core.common.logs import in_a_line, passed_over
+from core.common.parts import part_beside, remove_abandoned
 from core.data.source import Block, Plan, Problem, printable
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,6 @@ FULLY_CHECKED = 256_000_000
 """Bytes up to which a file is checked as a whole; of larger ones, evenly spread samples are."""
 
 _SAMPLES, _SAMPLE_BYTES = 128, 1 << 20
-_ABANDONED_SECONDS = 24 * 3600
 _SQUARES = np.square(np.arange(256, dtype=np.uint32))
 
 
@@ -105,8 +104,8 @@ class EntryWriter:
         self._count = 0
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            remove_abandoned(cache)
-            self._folder = cache / f".{uuid.uuid4().hex}.partial"
+            remove_abandoned(cache, ours=True)
+            self._folder = part_beside(cache / "images")
             self._folder.mkdir()
             self._file: BinaryIO = (self._folder / IMAGES).open("wb")
             self._write_header()
@@ -117,7 +116,8 @@ class EntryWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with passed_over(_log, "The end of decoded images that nobody wants was not written", OSError):
+            self._file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def append(self, block: Block) -> None:
@@ -180,14 +180,14 @@ class EntryWriter:
         """A whole entry that another process put there meanwhile is taken; a damaged one replaced."""
         for _ in range(10):
             try:
-                self._folder.rename(target)
+                put_in_place(self._folder, target, replace=False)
             except OSError:
                 if not target.exists():
                     raise
             entry = read_entry(target)
             if entry is not None:
                 return entry
-            _discard(target)
+            discard(target)
         raise EspalierError(
             f"Expected to replace the damaged entry {target}, but it comes back damaged each time.",
             "Close other copies of Espalier and check the disk, or choose another cache folder.",
@@ -239,18 +239,6 @@ def pixel_sums(images: np.ndarray) -> np.ndarray:
     return np.stack([flat.sum(2, dtype=np.int64), _SQUARES[flat].sum(2, dtype=np.int64)], axis=1)
 
 
-def remove_abandoned(cache: Path) -> None:
-    """Remove what a killed process left behind more than a day ago."""
-    for folder in cache.glob(".*.partial"):
-        try:
-            newest = max(file.stat().st_mtime for file in (folder, *folder.iterdir()))
-        except OSError as error:
-            _log.debug("What was abandoned in the cache of images stays: %s", in_a_line(error))
-            continue
-        if time.time() - newest > _ABANDONED_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 class CacheRefusedError(EspalierError):
     """The cache folder does not take the decoded images; another one may."""
 
@@ -261,16 +249,6 @@ def cache_error(cache: Path, error: OSError) -> CacheRefusedError:
         f"Expected to write decoded images to {cache}, but that failed: {error.strerror or error}.",
         "Check the free space and the permissions there, or choose another cache folder.",
     )
-
-
-def _discard(folder: Path) -> None:
-    """Remove an entry; renamed first, so that no process opens it while it is incomplete."""
-    aside = folder.with_name(f".{uuid.uuid4().hex}.partial")
-    try:
-        folder.rename(aside)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _animated_notes(names: Sequence[str]) -> list[str]:

@@ -146,7 +146,13 @@ def _linux_processor(text: str) -> tuple[str, set[str]]:
 
 def _mac_processor() -> tuple[str, set[str]]:
     def ask(key: str) -> str:
-        answer = subprocess.run(["/usr/sbin/sysctl", "-n", key], capture_output=True, text=True, check=False)
+        try:
+            answer = subprocess.run(
+                ["/usr/sbin/sysctl", "-n", key], capture_output=True, text=True, timeout=20, check=False
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            _log.warning("The system does not tell %s: %s", key, in_a_line(error))
+            return ""
         return answer.stdout.strip()
 
     features = (ask("machdep.cpu.features") + " " + ask("machdep.cpu.leaf7_features")).lower()

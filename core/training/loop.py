@@ -416,8 +416,8 @@ class _Loop:
             "best_epoch": self.best_epoch, "sums": self.sums, "history": self.history,
             "seconds": self.seconds, "cut_at": self.cut_at,
         }  # fmt: skip
-        with written_beside(self.context.state) as part:
-            torch.save(state, part)
+        with written_beside(self.context.state) as part, part.open("wb") as file:
+            torch.save(state, file)  # a path would go to a writer that does not say why it fails
         self._saved = time.monotonic()
 
     def _restore(self) -> None:

@@ -28,6 +28,18 @@ def test_a_librarys_error_with_the_systems_words():
     assert "os error 28" in problem.details
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("200000 requested and 76768 written"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 832 vs 726"),
+    ],
+    ids=["NumPy", "PyTorch"],
+)
+def test_a_write_that_came_short(error):
+    assert full_disk(error) is not None
+
+
 def test_an_error_that_was_caused_by_a_full_disk():
     try:
         try:
