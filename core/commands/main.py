@@ -151,6 +151,14 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         help="standard deviation per channel (or one for all), likewise",
     )
+    verify.add_argument(
+        "--output", default="", help="the output with the classes' numbers, for files with several"
+    )
+    verify.add_argument(
+        "--ignore-names",
+        action="store_true",
+        help="pass over class names in the file: its classes are in the data set's order",
+    )
     verify.set_defaults(do=results.verify)
 
     measure = commands.add_parser(

@@ -2,12 +2,15 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.commands.runs import stop_on_interrupt
 from core.commands.terminal import say, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+
+if TYPE_CHECKING:
+    from core.data.preprocess import Preprocess
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -100,7 +103,8 @@ def verify(options: argparse.Namespace) -> int:
     from core.data.access import DataAccess
     from core.data.catalogue import SOURCES
     from core.data.settings import DataSettings
-    from core.deploy.artefacts import ToolCalls, verify_onnx
+    from core.deploy.artefacts import ToolCalls, receive_onnx, verify_onnx
+    from core.deploy.received import Reading
     from core.machine.child import Child
     from core.runs.home import Home
 
@@ -113,17 +117,25 @@ def verify(options: argparse.Namespace) -> int:
     if options.class_order:
         data["class_order"] = options.class_order
     access = DataAccess(DataSettings.parse(data), Home.default().data, Path.cwd())
-    with temporary_folder() as folder, Child("tool", folder / "tool.log") as tool:
-        check = verify_onnx(
-            ToolCalls(tool), options.model.resolve(), access, folder, preprocess=_preprocessing(options)
-        )
+    reading = Reading(
+        options.model.name,
+        _preprocessing(options),
+        options.output,
+        not options.ignore_names,
+    )
+    with temporary_folder() as folder, Child("tool", folder / "tool.log") as child:
+        tool = ToolCalls(child)
+        file, notes = receive_onnx(tool, options.model.resolve(), folder / "received.onnx", access, reading)
+        for note in notes:
+            say(f"{options.model.name}: {note}")
+        check = verify_onnx(tool, file, access, folder, name=options.model.name)
     show_result(f"{options.model}: top-1 {check.top1:.2f} % on {check.n} test images.")
     for note in (*check.order, *check.notes):
         show_result(note)
     return 0
 
 
-def _preprocessing(options: argparse.Namespace) -> dict[str, Any] | None:
+def _preprocessing(options: argparse.Namespace) -> "Preprocess | None":
     """How images are prepared, where the person says so; None leaves it to the file's metadata."""
     from core.data.preprocess import Preprocess
 
@@ -134,4 +146,4 @@ def _preprocessing(options: argparse.Namespace) -> dict[str, Any] | None:
             "Expected --size, --mean and --std together.", "Give all three, or none where the file says them."
         )
     mean, std = (tuple(values * 3 if len(values) == 1 else values) for values in (options.mean, options.std))
-    return Preprocess(options.size, 3, mean, std).as_dict()
+    return Preprocess(options.size, 3, mean, std)

@@ -1,5 +1,6 @@
 """What a path in a document means: the one place that knows of `~` and of the folder that paths start from."""
 
+import re
 from pathlib import Path
 
 from core.common.errors import EspalierError
@@ -11,6 +12,11 @@ def resolved(path: str | Path, base: Path) -> Path:
     Links and `..` stay as they are: the text of the result names copies in run folders.
     """
     return base / Path(path).expanduser()
+
+
+def shown_name(path: Path) -> str:
+    """What a person called a file: copies in run folders have twelve digits of a hash in front."""
+    return re.sub(r"^[0-9a-f]{12}-(?=.)", "", path.name)
 
 
 def existing(path: str | Path, base: Path) -> Path:

@@ -61,7 +61,8 @@ def order_notes(classes: Sequence[str]) -> tuple[str, ...]:
 def matched(names: Sequence[str], classes: Sequence[str]) -> list[int] | None:
     """For each of `classes` its place among `names`; None where they do not name the same classes.
 
-    Exact names first; where these differ, spellings that `alike` calls the same, if each has one partner.
+    Exact names first; where these differ, spellings that `alike` calls the same, then the same words with
+    something else between them, if each has one partner.
     """
     if len(names) != len(classes):
         return None
@@ -77,7 +78,12 @@ def _as_it_is(name: str) -> str:
     return name
 
 
-_FORMS: tuple[Callable[[str], str], ...] = (_as_it_is, composed, alike)
+def _words(name: str) -> str:
+    """The words alone: "golden_retriever" is the "Golden retriever"."""
+    return re.sub(r"[\W_]+", " ", alike(name)).strip()
+
+
+_FORMS: tuple[Callable[[str], str], ...] = (_as_it_is, composed, alike, _words)
 
 
 def _natural(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -17,6 +17,7 @@ from core.data.access import DataAccess
 from core.deploy.agreement import compare_logits
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.export import export_onnx, facts_of, to_half
+from core.deploy.received import Reading, receive
 from core.deploy.verify import predict
 from core.machine.child import Child
 from core.machine.jobs import Job, ProgressCallback
@@ -156,23 +157,36 @@ def adopt_artefact(
     return replace(work.verified(file.stem, facts, inputs), label=label)
 
 
+def receive_onnx(
+    tool: ToolCalls, file: Path, target: Path, data: DataAccess, reading: Reading
+) -> tuple[Path, list[str]]:
+    """Somebody's ONNX classifier in the usual form, and sentences on what was found and changed.
+
+    Args:
+        target: where a copy is written if the file has another form, or does not say how images are prepared.
+
+    Raises:
+        EspalierError: when it is no image classifier for the data set, or does not say how images are prepared.
+        Stopped: a person asked to stop.
+    """
+    reply = tool.call(
+        receive, {**data.as_plain(), **reading.as_plain(), "source": str(file), "target": str(target)}
+    )
+    return Path(reply["path"]), list(reply["notes"])
+
+
 def verify_onnx(
-    tool: ToolCalls,
-    model: Path,
-    data: DataAccess,
-    folder: Path,
-    split: str = "test",
-    preprocess: Mapping[str, Any] | None = None,
+    tool: ToolCalls, model: Path, data: DataAccess, folder: Path, split: str = "test", name: str = ""
 ) -> OnnxCheck:
-    """Accuracy of any ONNX classifier on a split of a data set, in ONNX Runtime on the CPU.
+    """Accuracy of an ONNX classifier in the usual form on a split of a data set, in ONNX Runtime on the CPU.
 
     Args:
         folder: where the logits and labels are written (`<name>.logits.npy`, `<name>.labels.npy`).
-        preprocess: how images are prepared (`Preprocess.as_dict`); None reads it from the file.
+        name: what to call the model in messages; its file's name unless given.
 
     Raises:
-        EspalierError: when the file cannot be opened, does not say how images are prepared, or
-            does not fit the data set.
+        EspalierError: when the file cannot be opened, does not say how images are prepared, does not fit
+            the data set, or gives an answer that is not a finite number.
         Stopped: a person asked to stop.
     """
     arguments = {
@@ -181,10 +195,17 @@ def verify_onnx(
         "split": split,
         "logits": str(ArtefactFolder(folder).logits(model.stem)),
         "labels": str(folder / f"{model.stem}.labels.npy"),
-        **({"preprocess": dict(preprocess)} if preprocess is not None else {}),
     }
     result = tool.call(predict, arguments)
     logits, labels = np.load(result["logits"]), np.load(result["labels"])
+    broken = int((~np.isfinite(logits)).any(1).sum())
+    if broken:
+        Path(result["logits"]).unlink()
+        raise EspalierError(
+            f"{name or model.name} gives answers that are not finite numbers (NaN or infinite) on {broken} of "
+            f"{len(labels)} images, so it has no accuracy.",
+            "Look for overflow, or for a training that diverged, and export it again.",
+        )
     return OnnxCheck(
         top1=100.0 * float((logits.argmax(1) == labels).mean()),
         n=len(labels),

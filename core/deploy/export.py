@@ -17,7 +17,9 @@ from core.common.errors import EspalierError
 from core.common.files import sha256_of, written_beside
 from core.data.preprocess import Preprocess
 from core.machine.jobs import ProgressCallback, quick
+from core.onnx_graph.half import check_float, half_of
 from core.onnx_graph.layer_names import SCOPES
+from core.onnx_graph.reading import read_onnx
 from core.onnx_graph.shared_weights import OPSET as SHARED_OPSET
 from core.onnx_graph.shared_weights import compact
 
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT = "images", "logits"
 OPSET = 20
-_LARGEST_HALF = 65504.0
-_SMALLEST_HALF = 1e-7
 
 
 def export_onnx(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -68,68 +68,23 @@ def to_half(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
 
     Weights beyond ±65504 become that; ones closer to zero than 1e-7 become ±1e-7.
 
-    Args (as plain data): source and target, .onnx files; metadata, further texts.
+    Args (as plain data): source and target, .onnx files; metadata, further texts; keep, operators that stay float32.
 
     Returns: path, bytes, sha256, opset, nodes.
 
     Raises:
-        EspalierError: when the file is half precision already.
+        EspalierError: when the file is no float32 graph.
     """
-    import onnx
-    from onnxconverter_common import float16
-
     progress(0.0, "Converting to half precision")
     source, target = Path(arguments["source"]), Path(arguments["target"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a line per weight that is rounded to the smallest half
-        try:
-            model = float16.convert_float_to_float16(
-                onnx.load(source),
-                min_positive_val=_SMALLEST_HALF,
-                max_finite_val=_LARGEST_HALF,
-                keep_io_types=True,
-            )
-        except ValueError as error:
-            raise EspalierError(
-                f"Expected a float32 file for the half precision copy, received {source.name}, "
-                "which cannot be converted.",
-                "Choose a file that is not half precision already.",
-                str(error),
-            ) from error
-    annotate(model, {**metadata_of(model), **arguments.get("metadata", {}), "precision": "float16"})
+    model = read_onnx(source)
+    check_float(model)
+    metadata = metadata_of(model)
+    model = half_of(model, arguments.get("keep", ()))
+    annotate(model, {**metadata, **arguments.get("metadata", {}), "precision": "float16"})
     save_checked(model, target)
     progress(1.0, "Converted to half precision")
     return _file_facts(target)
-
-
-@quick
-def described_copy(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Job: a copy of somebody's ONNX file that says how images are prepared and what it answers.
-
-    Args (as plain data): source, target, .onnx files. preprocess: `Preprocess.as_dict`.
-        classes: names in the order of the logits.
-
-    Returns: path.
-
-    Raises:
-        EspalierError: when the file cannot be read as ONNX.
-    """
-    import onnx
-
-    source, target = Path(arguments["source"]), Path(arguments["target"])
-    try:
-        model = onnx.load(source)
-    except Exception as error:
-        raise EspalierError(
-            f"{source.name} could not be read as ONNX.", "Pick an ONNX file.", str(error)
-        ) from error
-    metadata = metadata_of(model)
-    for name in ("preprocess", "classes"):
-        metadata[name] = json.dumps(arguments[name], ensure_ascii=False)
-    add_metadata(model, metadata)
-    save_checked(model, target)
-    progress(1.0, "Described")
-    return {"path": str(target)}
 
 
 @quick

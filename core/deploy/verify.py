@@ -16,11 +16,11 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.common.files import save_array
-from core.common.logs import in_a_line
 from core.data.access import DataAccess
 from core.data.preprocess import Preprocess
 from core.deploy.other_order import other_order
 from core.machine.jobs import ProgressCallback
+from core.onnx_graph.class_names import class_names
 
 if TYPE_CHECKING:
     from core.data.image_data import ImageData
@@ -221,11 +221,7 @@ def preprocessing_of(
 
 def classes_of(metadata: dict[str, str]) -> tuple[str, ...]:
     """The class names in a file's metadata, in the order of its logits; empty where it has none."""
-    try:
-        return tuple(str(name) for name in json.loads(metadata.get("classes", "[]")))
-    except (json.JSONDecodeError, TypeError) as error:
-        _log.debug("The class names in a file's metadata cannot be read: %s", in_a_line(error))
-        return ()
+    return class_names(metadata)
 
 
 def padded(batch: np.ndarray, size: int) -> list[np.ndarray]:

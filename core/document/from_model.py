@@ -161,10 +161,10 @@ def describe_weights(
         EspalierError: when the file is no weights file.
         Stopped: a person asked to stop.
     """
-    from core.models.weights import read_state
+    from core.models.weight_files import read_weights
 
     say(f"Reading {path.name}")
-    state = read_state(path)
+    state = read_weights(path).tensors
     ranked: list[tuple[Match, int | None]] = []
     for chosen in BACKBONES.values():
         control.checkpoint()
@@ -210,11 +210,11 @@ def _compare(chosen: Backbone, state: dict[str, Any]) -> tuple[Match, int | None
     """The share of tensors that fit, the classifier's last layer apart; and that layer's outputs."""
     import torch
 
-    from core.models.weights import own_names
+    from core.models.weights import own_state as named_as_own
 
     with torch.device("meta"):
         expected_state = chosen.build(BackboneSettings(backbone=chosen.id), 10).state_dict()
-    own_state = own_names(state, chosen)
+    own_state, _ = named_as_own(state, chosen, expected_state)
     expected = {name: tensor.shape for name, tensor in expected_state.items() if not _ignored(name, chosen)}
     received = {name: tensor.shape for name, tensor in own_state.items() if not _ignored(name, chosen)}
     fitting = sum(expected.get(name) == shape for name, shape in received.items())

@@ -55,7 +55,7 @@ def check_document(
     found, cost = result["preflight"], result["estimate"]
     flight = Preflight(
         tuple(_trial(trial) for trial in found["trials"]), found["seconds"],
-        tuple(_problem(problem) for problem in found["general"]),
+        tuple(_problem(problem) for problem in found["general"]), tuple(found["notes"]),
     )  # fmt: skip
     return CheckResult(flight, _estimate(cost) if cost is not None else None)
 

@@ -276,10 +276,12 @@ class Engine:
             skipped=outcome.skipped, facts=outcome.facts, history=outcome.history,
         )  # fmt: skip
         root = self.pipeline.root(node)
+        stage_input = self.runner.inputs.stage_input(node, seed)
+        report.notes += stage_input.notes
         report.notes += root.source.warnings(root.parameters, len(self.data.split("train")))
         share = self._training_share(node)
         measured_cached = self.evaluator.evaluate(
-            report, folder, outcome, self.runner.inputs.stage_input(node, seed), node.stage,
+            report, folder, outcome, stage_input, node.stage,
             lambda fraction: self.meter.update(share + (1 - share) * fraction),
         )  # fmt: skip
         report.cached = cached and measured_cached

@@ -11,6 +11,7 @@ GPU the stages' own batches are tried, on a processor at most 32 images at once.
 """
 
 import copy
+import dataclasses
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,11 +85,16 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """The outcome for a pipeline; `problems` of sources and data stand before those of stages."""
+    """The outcome for a pipeline; `problems` of sources and data stand before those of stages.
+
+    Attributes:
+        notes: sentences on how the sources were read.
+    """
 
     trials: tuple[Trial, ...]
     seconds: float
     general: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -104,7 +110,12 @@ class Preflight:
         shown = [f"  {trial.name}: {trial.sentence}" for trial in self.trials]
         count = len(self.problems)
         words = f"{count} problem{'s' if count > 1 else ''} found" if count else "Every stage passed"
-        return [*(f"  {problem}" for problem in self.general), *shown, f"{words}, in {self.seconds:.0f} s."]
+        return [
+            *(f"  {note}" for note in self.notes),
+            *(f"  {problem}" for problem in self.general),
+            *shown,
+            f"{words}, in {self.seconds:.0f} s.",
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +168,12 @@ def preflight(
         return Preflight((), 0.0, tuple(problems))
     options, control = options.resolved(), control or RunControl()
     with temporary_folder() as folder:
-        trials, general = _Rehearsal(
+        rehearsal = _Rehearsal(
             reduced(pipeline, options.device, longer), base, _TemporaryHome(folder, home), options, control,
             watcher, pipeline.data.train_images,
-        ).run()  # fmt: skip
-    return Preflight(trials, time.monotonic() - started, general)
+        )  # fmt: skip
+        trials, general = rehearsal.run()
+    return Preflight(trials, time.monotonic() - started, general, tuple(dict.fromkeys(rehearsal.notes)))
 
 
 def reduced(
@@ -229,6 +241,7 @@ class _Rehearsal:
     control: RunControl
     watcher: Watcher
     train_images: int | None
+    notes: list[str] = dataclasses.field(default_factory=list)
     _fraction: float = 0.0
     _stage: str = ""
 
@@ -285,7 +298,8 @@ class _Rehearsal:
         source = self.pipeline.root(node)
         place: Place = ("sources", self.pipeline.sources.index(source))
         try:
-            runner.inputs.stage_input(node, self.pipeline.axes.seed[0])
+            stage_input = runner.inputs.stage_input(node, self.pipeline.axes.seed[0])
+            self.notes += (f"{source.title}: {note}" for note in stage_input.notes)
         except EspalierError as error:
             return Problem(error.message, error.advice, named_field(source, error, place))
         return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.common.files import copy_file, folder_beside
+from core.common.files import copy_file, folder_beside, written_beside
 from core.common.paths import existing, resolved
 from core.common.stand_ins import refuse_stand_in
 from core.data.access import DataAccess
@@ -22,7 +22,8 @@ from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path
 from core.document.stage_keys import stage_key
 from core.machine.child import Child
 from core.models.checkpoint_description import files_of, read_architecture
-from core.models.checkpoint_files import checkpoint_at
+from core.models.checkpoint_files import INDEX, SAFETENSORS, checkpoint_at
+from core.onnx_graph.reading import copy_whole
 from core.records.events import Listener
 from core.runs.cache import CacheUser, Measurements, Store
 from core.runs.home import Home
@@ -178,6 +179,17 @@ class StageInputs:
             with folder_beside(copy) as part:
                 for file in files:
                     copy_file(file, part / file.name)
+        elif original.suffix.casefold() == ".onnx":
+            refuse_stand_in(original, "an ONNX file")
+            _check_size(original)
+            with written_beside(copy) as part:
+                copy_whole(original, part)
+        elif original.name.endswith(INDEX):
+            from core.models.weight_files import merge
+
+            copy = copy.with_name(f"{copy.name.removesuffix(INDEX)}{SAFETENSORS}")
+            with written_beside(copy) as part:
+                merge(original, part)
         else:
             refuse_stand_in(original, "a file to start from")
             _check_size(original)

@@ -73,7 +73,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         architecture = {
             "format": FORMAT,
             "espalier": core.__version__,
-            "network": checkpoint.network.model_dump(mode="json"),
+            "network": checkpoint.network.described(),
             "classes": list(checkpoint.classes),
             "preprocess": checkpoint.preprocess.as_dict(),
             "diff": difference(

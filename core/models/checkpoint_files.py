@@ -7,6 +7,8 @@ from core.common.paths import resolved
 CHECKPOINT = "checkpoint"  # what the folder is called inside a stage's
 ARCHITECTURE = "architecture.json"
 WEIGHTS = "weights.safetensors"
+SAFETENSORS = ".safetensors"
+INDEX = ".index.json"  # how the name of the list of a weights file's parts ends
 CODE, CALL = "network.py", "network.json"  # of a person's own network
 
 

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from core.common.errors import EspalierError
-from core.common.paths import resolved
+from core.common.paths import resolved, shown_name
 from core.models.catalogue import backbone
 from core.models.classifier import ImageClassifier
 from core.models.python_source import PythonSettings, call_factory
 from core.models.settings import BackboneSettings, FemSettings
 from core.models.source import build_network
-from core.models.weights import load_weights, read_state
+from core.models.weight_files import read_weights
+from core.models.weights import load_weights
 
 _SEED = 41
 
@@ -57,8 +58,9 @@ def build_python(
     names = ((f"{model.body.classifier}.", "head."), ("", "body.network."))
     path = resolved(settings.weights_file, base)
     chosen = replace(backbone(network.backbone), names=names)
-    origin = f"The weights in {path.name}"
-    return model, load_weights(model, read_state(path), chosen, origin, settings.fresh_head)
+    origin = f"The weights in {shown_name(path)}"
+    file = read_weights(path, settings.averaged)
+    return model, [*file.notes, *load_weights(model, file.tensors, chosen, origin, settings.fresh_head)]
 
 
 def python_network(settings: BackboneSettings, classes: int, image_size: int, name: str) -> ImageClassifier:

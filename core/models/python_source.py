@@ -84,12 +84,18 @@ class PythonSettings(Params):
         "Weights file",
         "State dict with the network's own names; empty starts from what the function gives. "
         "Relative paths start at the pipeline's file.",
-        path="file:Weights (*.pth *.pt *.th *.bin *.safetensors)",
+        path="file:Weights (*.pth *.pt *.th *.bin *.ckpt *.safetensors *.index.json)",
     )
     fresh_head: bool = param(
         False,
         "Fresh classifier",
         "Leave the file's classifier out and start with a new one, for another set of classes.",
+    )
+    averaged: bool = param(
+        False,
+        "Averaged weights",
+        "Take the averaged (EMA) weights of a training checkpoint that holds them beside the plain ones.",
+        advanced=True,
     )
     trusted_sha256: str = param(
         "",

@@ -1,6 +1,6 @@
 """The declarations of a network: backbone, head, FEM and where its weights come from (no torch)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from core.common.params import Params, param
 
@@ -92,14 +92,14 @@ class BackboneSettings(Params):
         choices={
             "random": "Freshly initialised.",
             "imagenet": "torchvision's or timm's ImageNet weights, from this machine's store of downloads.",
-            "file": "A weights file that you pick (.pth, .th, .pt, .safetensors).",
+            "file": "A weights file that you pick (.pth, .th, .pt, .ckpt, .safetensors).",
         },
     )
     weights_file: str = param(
         "",
         "Weights file",
         "State dict with the backbone's names. Relative paths start at the pipeline's file.",
-        path="file:Weights (*.pth *.pt *.th *.bin *.safetensors)",
+        path="file:Weights (*.pth *.pt *.th *.bin *.ckpt *.safetensors *.index.json)",
         when="weights=file",
     )
     fresh_head: bool = param(
@@ -107,6 +107,13 @@ class BackboneSettings(Params):
         "Fresh classifier",
         "Leave the file's classifier out and start with a new one, for another set of classes.",
         when="weights=file",
+    )
+    averaged: bool = param(
+        False,
+        "Averaged weights",
+        "Take the averaged (EMA) weights of a training checkpoint that holds them beside the plain ones.",
+        when="weights=file",
+        advanced=True,
     )
     norm_momentum: float | None = param(
         None,
@@ -118,3 +125,7 @@ class BackboneSettings(Params):
         step=0.01,
         advanced=True,
     )
+
+    def described(self) -> dict[str, Any]:
+        """As a checkpoint describes its network: plain data, without settings that only say how weights were read."""
+        return self.model_dump(mode="json", exclude={"averaged"})

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from core.common.errors import EspalierError
-from core.common.paths import resolved
+from core.common.paths import resolved, shown_name
 from core.machine.torch_rng import isolated_rng
 from core.models.backbone import Backbone
 from core.models.catalogue import backbone
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
-from core.models.weights import imagenet_file, load_weights, read_state
+from core.models.weight_files import read_weights
+from core.models.weights import imagenet_file, load_weights
 
 
 def weights_file(settings: BackboneSettings, base: Path) -> Path | None:
@@ -57,5 +58,6 @@ def build_network(
     if path is None:
         return model, []
     fresh_head = settings.fresh_head or settings.weights == "imagenet"
-    notes = load_weights(model, read_state(path), chosen, f"The weights in {path.name}", fresh_head)
-    return model, notes
+    file = read_weights(path, settings.averaged and settings.weights == "file")
+    notes = load_weights(model, file.tensors, chosen, f"The weights in {shown_name(path)}", fresh_head)
+    return model, [*file.notes, *notes]

@@ -1,83 +1,23 @@
 """Weights from files into a network, strictly, with every misfit named. Runs no code from a file."""
 
 import importlib.util
-import pickle
 import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from core.common.errors import EspalierError
-from core.common.regular_files import open_regular
-from core.common.stand_ins import refuse_stand_in
 from core.machine.site_policy import site_policy
 from core.models.backbone import Backbone
 from core.models.catalogue import own_name
 from core.models.efficientnet_names import is_port, timm_names
 
 _MISFITS_SHOWN = 6
+_DEEPEST, _MANY = 4, 3  # a prefix has at most so many parts, and every third name begins with it
 _HUB_FILE = "model.safetensors"
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict in a `.safetensors` or torch file, without `module.` prefixes.
-
-    Raises:
-        EspalierError: when the file is missing, unreadable, holds code, or no state dict.
-    """
-    if not path.is_file():
-        raise EspalierError(f"Expected a weights file, found none at {path}.", "Pick the file again.")
-    refuse_stand_in(path, "a weights file")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            content = load_file(path)
-        else:
-            _check_form(path)
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except EspalierError:
-        raise
-    except pickle.UnpicklingError as error:
-        raise EspalierError(
-            f"{path.name} holds more than weights, and opening it could run code, so it was not opened.",
-            "Save the model's state_dict() by itself, or as .safetensors, and pick that file.",
-            str(error),
-        ) from error
-    except Exception as error:
-        raise EspalierError(
-            f"{path.name} cannot be read as a weights file: it is cut off, damaged, or of another kind than its ending says.",
-            "Copy or download it again, or pick another file.",
-            repr(error),
-        ) from error
-    for key in ("state_dict", "model", "model_state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if (
-        not isinstance(content, dict)
-        or not all(isinstance(v, Tensor) for v in content.values())
-        or not content
-    ):
-        raise EspalierError(
-            f"Expected a state dict (names and tensors) in {path.name}, received {type(content).__name__}.",
-            "Save the model's state_dict() and pick that file.",
-        )
-    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
-
-
-_FORMS = (b"PK\x03\x04", b"\x80", b"\x8a\x0a")
-"""How torch files begin: a zip archive since 1.6, before that a pickle; very old ones with its magic number."""
-
-
-def _check_form(path: Path) -> None:
-    with open_regular(path) as file:
-        start = file.read(8)
-    if not start.startswith(_FORMS):
-        raise EspalierError(
-            f"Expected a weights file, but {path.name} is none: it begins with neither of the forms that torch writes.",
-            "Pick the file that torch.save or safetensors wrote.",
-        )
 
 
 def own_names(state: dict[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
@@ -89,8 +29,47 @@ def own_names(state: dict[str, Tensor], backbone: Backbone) -> dict[str, Tensor]
     return {own_name(name, backbone.names): tensor for name, tensor in state.items()}
 
 
+def own_state(
+    state: Mapping[str, Tensor], backbone: Backbone, expected: Collection[str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """A file's tensors under this project's names, without a prefix that all of the network's have in the file.
+
+    Lightning writes `model.`, DataParallel `module.`; others whatever the network is called in theirs.
+
+    Args:
+        expected: names of the network's own tensors.
+
+    Returns: the tensors, and a sentence where a prefix or tensors beside it were left out.
+    """
+
+    def fitting(prefix: str) -> int:
+        inside = {
+            name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)
+        }
+        return sum(name in expected for name in own_names(inside, backbone))
+
+    best = max(_prefixes(state), key=fitting)
+    inside = {name.removeprefix(best): tensor for name, tensor in state.items() if name.startswith(best)}
+    notes = []
+    if best not in ("", "module."):
+        notes.append(f"The names in the file begin with '{best}', which was left out.")
+    if outside := [name for name in state if not name.startswith(best)]:
+        notes.append(
+            f"{len(outside)} tensors of the file that are no part of the network were left out: {_some(outside)}."
+        )
+    return own_names(inside, backbone), notes
+
+
+def _prefixes(state: Collection[str]) -> list[str]:
+    """Beginnings, up to a dot, of many of the names; none at all first."""
+    counts = Counter(
+        name[: dot + 1] for name in state for dot, letter in enumerate(name) if letter == "." and name[:dot].count(".") < _DEEPEST
+    )  # fmt: skip
+    return ["", *(prefix for prefix, count in counts.items() if count * _MANY >= len(state))]
+
+
 def load_weights(
-    model: nn.Module, state: dict[str, Tensor], backbone: Backbone, origin: str, fresh_head: bool
+    model: nn.Module, state: Mapping[str, Tensor], backbone: Backbone, origin: str, fresh_head: bool
 ) -> list[str]:
     """Copy `state` into `model`, strictly; the FEM, which published weights lack, may start fresh.
 
@@ -102,46 +81,105 @@ def load_weights(
         Sentences about what was not taken from the weights.
 
     Raises:
-        EspalierError: naming missing and unexpected tensors, and shapes that do not fit.
+        EspalierError: naming missing and unexpected tensors, shapes that do not fit, and values that are no numbers.
     """
-    state = dict(own_names(state, backbone))
-    notes = fit_positions(model, state)
-    if fresh_head:
-        state = {name: tensor for name, tensor in state.items() if not name.startswith(backbone.classifier)}
-        notes.append("The classifier starts fresh.")
     expected = model.state_dict()
+    own, notes = own_state(state, backbone, expected)
+    notes += fit_positions(model, own)
+    if fresh_head:
+        own = {name: tensor for name, tensor in own.items() if not name.startswith(backbone.classifier)}
+        notes.append("The classifier starts fresh.")
     optional = tuple(
-        prefix for prefix in ("fem.", "map_fem.") if not any(name.startswith(prefix) for name in state)
+        prefix for prefix in ("fem.", "map_fem.") if not any(name.startswith(prefix) for name in own)
     ) + ((backbone.classifier,) if fresh_head else ())
+    _check_fit(expected, own, state, optional, backbone, origin)
+    _check_numbers(own, origin)
+    model.load_state_dict(own, strict=False)
+    if any(name.startswith(("fem.", "map_fem.")) for name in expected) and "fem." in optional:
+        notes.append("The Feature Enhancement Module starts fresh; published weights have none.")
+    return notes
+
+
+def _check_fit(
+    expected: Mapping[str, Tensor],
+    own: Mapping[str, Tensor],
+    state: Collection[str],
+    optional: tuple[str, ...],
+    backbone: Backbone,
+    origin: str,
+) -> None:
+    """See that the tensors are those of the network.
+
+    Raises:
+        EspalierError: naming those that are not.
+    """
     missing = [
         n
         for n in expected
-        if n not in state and not n.startswith(optional) and not n.endswith("num_batches_tracked")
+        if n not in own and not n.startswith(optional) and not n.endswith("num_batches_tracked")
     ]
-    unexpected = [name for name in state if name not in expected]
+    unexpected = [name for name in own if name not in expected]
     shapes = [
         f"{name}: the network has {tuple(expected[name].shape)}, the file {tuple(tensor.shape)}"
-        for name, tensor in state.items()
+        for name, tensor in own.items()
         if name in expected and tensor.shape != expected[name].shape
     ]
+    shapes += [
+        f"{name}: the network has {_kind(expected[name])}, the file {_kind(tensor)}"
+        for name, tensor in own.items()
+        if name in expected and expected[name].is_floating_point() and (not tensor.is_floating_point() or tensor.is_quantized)
+    ]  # fmt: skip
     problems = (
         shapes
         + [f"{n}: missing in the file" for n in missing]
         + [f"{n}: not in the network" for n in unexpected]
     )
-    if problems:
+    if not problems:
+        return
+    message = (
+        f"{origin} do not fit {backbone.title}: " + "; ".join(problems[:_MISFITS_SHOWN])
+        + (f"; and {len(problems) - _MISFITS_SHOWN} more." if len(problems) > _MISFITS_SHOWN else ".")
+    )  # fmt: skip
+    if (
+        len(missing) > len(expected) // 2
+    ):  # of another network, or under other names: what the file has says more
+        message += f" The file has {len(state)} tensors, such as {_some(state)}; expected are names such as {_some(missing)}."
+    raise EspalierError(
+        message,
+        "Switch on 'Fresh classifier' to leave the file's classifier out."
+        if all(p.startswith("head.") for p in problems)
+        else "Choose the backbone that the file was made for, or another file.",
+        "\n".join(problems),
+    )
+
+
+def _check_numbers(own: Mapping[str, Tensor], origin: str) -> None:
+    """See that every value is a finite number.
+
+    Raises:
+        EspalierError: naming the tensors where one is not.
+    """
+    broken = []
+    for name, tensor in own.items():
+        if tensor.is_floating_point():
+            count = int((~torch.isfinite(tensor.float())).sum())
+            if count:
+                broken.append(f"{name} ({count} of {tensor.numel()})")
+    if broken:
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
         raise EspalierError(
-            f"{origin} do not fit {backbone.title}: " + "; ".join(problems[:_MISFITS_SHOWN])
-            + (f"; and {len(problems) - _MISFITS_SHOWN} more." if len(problems) > _MISFITS_SHOWN else "."),
-            "Switch on 'Fresh classifier' to leave the file's classifier out."
-            if all(p.startswith("head.") for p in problems)
-            else "Choose the backbone that the file was made for, or another file.",
-            "\n".join(problems),
-        )  # fmt: skip
-    model.load_state_dict(state, strict=False)
-    if any(name.startswith(("fem.", "map_fem.")) for name in expected) and "fem." in optional:
-        notes.append("The Feature Enhancement Module starts fresh; published weights have none.")
-    return notes
+            f"{origin} hold values that are not finite numbers (NaN or infinite): {', '.join(broken[:3])}{more}.",
+            "Their training diverged, or the file was damaged: pick weights of an earlier epoch.",
+        )
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def fit_positions(model: nn.Module, state: dict[str, Tensor]) -> list[str]:

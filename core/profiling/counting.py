@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.common.errors import EspalierError
 from core.machine.jobs import ProgressCallback, quick
 
 if TYPE_CHECKING:
@@ -86,19 +85,13 @@ def count(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, An
     Raises:
         EspalierError: when the file cannot be read.
     """
-    import onnx
-
+    from core.onnx_graph.reading import read_onnx, without_constant_inputs
     from core.onnx_graph.shared_weights import expand
 
     progress(0.0, "Counting parameters and MACs")
-    path = Path(arguments["model"])
-    try:
-        model = onnx.load(path)
-        expand(model)  # shared weights are weights
-    except Exception as error:
-        raise EspalierError(
-            f"{path.name} could not be read as ONNX.", "Choose an ONNX file.", str(error)
-        ) from error
+    model = read_onnx(Path(arguments["model"]))
+    without_constant_inputs(model)
+    expand(model)  # shared weights are weights
     return count_graph(model, int(arguments["input_size"]))
 
 
@@ -113,15 +106,9 @@ def weigh(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, An
     Raises:
         EspalierError: when the file cannot be read.
     """
-    import onnx
+    from core.onnx_graph.reading import read_onnx
 
-    path = Path(arguments["model"])
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:
-        raise EspalierError(
-            f"{path.name} could not be read as ONNX.", "Choose an ONNX file.", str(error)
-        ) from error
+    model = read_onnx(Path(arguments["model"]), weights=False)
     return {"weight_bytes": sum(stored_bytes(tensor) for tensor in model.graph.initializer)}
 
 

@@ -9,7 +9,7 @@ from core.runs.run_folder import is_run
 
 Kind = Literal["pipeline", "run", "onnx", "weights", "checkpoint", "data", ""]
 
-WEIGHTS = (".pth", ".pt", ".th", ".bin", ".safetensors")
+WEIGHTS = (".pth", ".pt", ".th", ".bin", ".ckpt", ".safetensors", ".index.json")
 
 
 def path_kind(path: Path) -> Kind:
@@ -27,6 +27,6 @@ def path_kind(path: Path) -> Kind:
         return "pipeline"
     if suffix == ".onnx":
         return "onnx"
-    if suffix in WEIGHTS:
+    if path.name.casefold().endswith(WEIGHTS):
         return "weights"
     return "data" if may_be_data(path) else ""

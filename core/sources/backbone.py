@@ -115,7 +115,9 @@ class BackboneSource(NetworkSource[BackboneSettings]):
 
 def shape_of(settings: BackboneSettings) -> BackboneSettings:
     """The architecture's part of the settings: what the factory needs, not where weights came from."""
-    return settings.model_copy(update={"weights": "random", "weights_file": "", "fresh_head": False})
+    return settings.model_copy(
+        update={"weights": "random", "weights_file": "", "fresh_head": False, "averaged": False}
+    )
 
 
 def forecast_of(settings: BackboneSettings, context: ForecastContext, weights_known: bool) -> StageForecast:

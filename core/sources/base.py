@@ -5,6 +5,7 @@ source* names an ONNX file, which deployment stages continue. A kind that implem
 everywhere; its figures are then known after the run.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from core.common.control import RunControl
 from core.common.declarations import declarations, value_at
 from core.common.errors import Problem
+from core.common.files import write_atomically
 from core.common.params import Params
 from core.data.access import DataAccess
 from core.data.image_data import ImageData
 from core.data.inspection import Applied
 from core.data.preprocess import Normalisation, Preprocess, make_preprocess, resolve_normalisation
 from core.data.settings import DataSettings
+from core.deploy.received import Reading
 from core.machine.child import Child
 from core.models.forecast import Forecast, Network, RecentCache, StageForecast, TimedNetwork
 from core.models.network_facts import NetworkFacts
@@ -41,12 +44,14 @@ class StageInput:
         file: the ONNX file before: a network's export, or a file that a person gave.
         logits: .npy [n, k] on the test split of the float network that `file` stands for.
         preprocess: how images are prepared for it; None where only the file knows.
+        notes: sentences on the source, where that is what the stage continues.
     """
 
     preprocess: Preprocess | None
     checkpoint: Path | None = None
     file: Path | None = None
     logits: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,13 +259,15 @@ class NetworkSource(Source[S]):
         from core.models.checkpoint_files import is_checkpoint
 
         folder = context.folder / f"{context.id}@{context.seed}"
+        notes = context.folder / f"{context.id}@{context.seed}.notes.json"
         if not is_checkpoint(folder):
             opened = self.open(self.pinned(settings, context.pin), context)
             for note in opened.notes:
                 context.emit(Note("", "info", note))
+            write_atomically(notes, json.dumps(opened.notes))
             checkpoint = Checkpoint(opened.model, opened.network, opened.preprocess, context.data.classes)
             save_checkpoint(folder, checkpoint)
-        return StageInput(preprocess_of(folder), folder)
+        return StageInput(preprocess_of(folder), folder, notes=read_notes(notes))
 
     def applied(self, name: str, settings: S, data_settings: DataSettings, data: ImageData) -> Applied | None:
         published = self.normalisation(settings)
@@ -284,38 +291,41 @@ class FileSource(Source[S]):
             EspalierError: when there is none.
         """
 
-    def preprocess(self, settings: S) -> Preprocess | None:
-        """How images are prepared; None: the file says it."""
-        return None
+    @abstractmethod
+    def reading(self, settings: S) -> Reading:
+        """How the file is to be read."""
 
     def make(self, settings: S, context: MakeContext) -> StageInput:
-        """The file, with its own logits as the reference for later files."""
+        """The file in the usual form, with its own logits as the reference for later files."""
         from core.deploy.artefact_folder import ArtefactFolder
-        from core.deploy.artefacts import ToolCalls, verify_onnx
+        from core.deploy.artefacts import ToolCalls, receive_onnx, verify_onnx
 
-        file = self.file(self.pinned(settings, context.pin), context.base)
-        folder = context.folder / context.id
+        original = self.file(self.pinned(settings, context.pin), context.base)
+        folder, tool = context.folder / context.id, ToolCalls(context.tool, context.control)
         folder.mkdir(parents=True, exist_ok=True)
-        prepare = self.preprocess(settings)
-        if prepare is not None:  # the copy's metadata say how images are prepared
-            file = _copy_with_preprocessing(file, folder / "described.onnx", prepare, context)
+        described, notes = folder / "described.onnx", folder / "notes.json"
+        file = described if described.is_file() else original
+        if not ArtefactFolder(folder).logits(file.stem).is_file():
+            if file == original:
+                file, found = receive_onnx(tool, original, described, context.access, self.reading(settings))
+                write_atomically(notes, json.dumps(found))
+                for note in found:
+                    context.emit(Note("", "info", note))
+            verify_onnx(tool, file, context.access, folder, name=self.reading(settings).name)
         logits = ArtefactFolder(folder).logits(file.stem)
-        if not logits.is_file():
-            verify_onnx(ToolCalls(context.tool, context.control), file, context.access, folder)
-        return StageInput(None, file=file, logits=logits)
+        return StageInput(None, file=file, logits=logits, notes=read_notes(notes))
 
     def forecast(self, settings: S, context: ForecastContext) -> StageForecast:
-        """Counted on the file itself."""
-        from core.profiling.counting import count
+        """Counted on the file itself, in the usual form."""
+        from core.deploy.received import usual_form
+        from core.profiling.counting import count_graph
 
-        file, prepare = self.file(settings, context.base), self.preprocess(settings)
-        if prepare is not None:
-            size = prepare.size
-        elif isinstance(context.data, str):
+        file, reading = self.file(settings, context.base), self.reading(settings)
+        if isinstance(context.data, str):
             return context.unknown(context.data)
-        else:
-            size = min(context.data.size)
-        counts = count({"model": str(file), "input_size": size}, lambda done, text: None)
+        form = usual_form(file, len(context.data.classes), reading.output)
+        size = reading.preprocess.size if reading.preprocess is not None else min(context.data.size)
+        counts = count_graph(form.model, form.images.size or size)
         forecast = Forecast(
             context.id, "", counts["params"], counts["macs"], file.stat().st_size,
             "unknown" if counts["uncounted"] else "exact",
@@ -323,18 +333,13 @@ class FileSource(Source[S]):
         return StageForecast(forecast, f"file {file}")
 
     def applied(self, name: str, settings: S, data_settings: DataSettings, data: ImageData) -> Applied | None:
-        prepare = self.preprocess(settings)
+        prepare = self.reading(settings).preprocess
         return Applied(name or self.title, (prepare.mean, prepare.std)) if prepare else None
 
 
-def _copy_with_preprocessing(file: Path, target: Path, prepare: Preprocess, context: MakeContext) -> Path:
-    """A copy of the file with how images are prepared in its metadata."""
-    from core.deploy.export import described_copy
-
-    if not target.is_file():
-        arguments = {
-            "source": str(file), "target": str(target), "preprocess": prepare.as_dict(),
-            "classes": list(context.data.classes),
-        }  # fmt: skip
-        context.tool.call(described_copy, arguments, context.control)
-    return target
+def read_notes(file: Path) -> tuple[str, ...]:
+    """The sentences on a source that were written when it was made; none where there is no such file."""
+    try:
+        return tuple(str(note) for note in json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:  # made before notes were written
+        return ()

@@ -6,12 +6,14 @@ from typing import Literal
 from core.common.params import Params, param
 from core.common.paths import existing
 from core.data.preprocess import HALF, IMAGENET, Normalisation, Preprocess
+from core.deploy.received import Reading
 from core.sources.base import FileSource
 
 _NORMALISATIONS: dict[str, Normalisation] = {
     "imagenet": IMAGENET,
     "half": HALF,
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "bytes": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
 
 
@@ -24,7 +26,7 @@ class OnnxSettings(Params):
     path: str = param(
         ...,
         "ONNX file",
-        "An image classifier with one input [batch, 3, size, size] and one output [batch, classes].",
+        "An image classifier: one batch of square images in, one number for each class out.",
         path="file:ONNX (*.onnx)",
         min_length=1,
     )
@@ -37,7 +39,7 @@ class OnnxSettings(Params):
         le=1024,
         step=8,
     )
-    normalisation: Literal["imagenet", "half", "unit"] = param(
+    normalisation: Literal["imagenet", "half", "unit", "bytes"] = param(
         "imagenet",
         "Normalisation",
         "Mean and deviation that the network was trained with; used where an image size is given.",
@@ -46,7 +48,24 @@ class OnnxSettings(Params):
             "imagenet": "Mean (0.485, 0.456, 0.406), deviation (0.229, 0.224, 0.225).",
             "half": "0.5 and 0.5: the range −1…1.",
             "unit": "0 and 1: the range 0…1.",
+            "bytes": "None: values as they are stored, 0…255.",
         },
+    )
+    output: str = param(
+        "",
+        "Output",
+        "Name of the output with the classes' numbers, for files with several that could be it; empty finds it.",
+        advanced=True,
+    )
+    class_names: Literal["match", "ignore"] = param(
+        "match",
+        "Class names",
+        "What class names in the file are for.",
+        choices={
+            "match": "They say which output is which class; without any, the data set's order does.",
+            "ignore": "They are passed over; the data set's order says it.",
+        },
+        advanced=True,
     )
 
 
@@ -61,8 +80,9 @@ class OnnxFileSource(FileSource[OnnxSettings]):
     def file(self, settings: OnnxSettings, base: Path) -> Path:
         return existing(settings.path, base)
 
-    def preprocess(self, settings: OnnxSettings) -> Preprocess | None:
-        if settings.image_size is None:
-            return None
-        mean, std = _NORMALISATIONS[settings.normalisation]
-        return Preprocess(settings.image_size, 3, mean, std)
+    def reading(self, settings: OnnxSettings) -> Reading:
+        prepare = None
+        if settings.image_size is not None:
+            mean, std = _NORMALISATIONS[settings.normalisation]
+            prepare = Preprocess(settings.image_size, 3, mean, std)
+        return Reading(Path(settings.path).name, prepare, settings.output, settings.class_names == "match")

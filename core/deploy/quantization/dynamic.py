@@ -81,7 +81,7 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
         "layers": len(layers),
         "quantized_layers": len(done),
         "parameters": parameters,
-        "int8_parameters": sum(array_of(model, f"{layer.weight}_int8").size for layer in done),
+        "int8_parameters": sum({layer.weight: layer.constants[layer.weight] for layer in done}.values()),
         "skipped": skipped,
         "seconds": time.monotonic() - started,
     }

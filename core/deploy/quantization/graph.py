@@ -1,7 +1,6 @@
 """An ONNX graph as quantization sees it: prepared, and with its layers named as the network names them."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,7 +10,10 @@ from typing import TYPE_CHECKING
 from core.common.errors import EspalierError
 from core.common.temporary import temporary_folder
 from core.deploy.export import annotate, metadata_of, save_checked
+from core.onnx_graph.half import check_float, name_nodes
 from core.onnx_graph.layer_names import module_of
+from core.onnx_graph.reading import opset_of, read_onnx
+from core.onnx_graph.standard_form import in_opset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,13 +21,7 @@ if TYPE_CHECKING:
 
 LAYER_TYPES = ("Conv", "Gemm", "MatMul")
 ACTIVATION_TYPES = ("Relu", "Clip")  # an unsigned range that begins at 0 contains them
-_QUANTIZED_TYPES = {
-    "QuantizeLinear",
-    "DequantizeLinear",
-    "DynamicQuantizeLinear",
-    "ConvInteger",
-    "MatMulInteger",
-}
+_OLDEST = 13  # the operator set in which integers have a scale for every channel
 _FUSED = re.compile(r"^(Conv\w+Fusion_W_)+")  # what ONNX Runtime puts before the name of a weight it merged
 _NOT_OURS = ("onnx.infer", "onnx.quant.pre_process")  # metadata that ONNX Runtime adds for its own use
 
@@ -40,7 +36,7 @@ class Layer:
         nodes: names of the node and of the Relu or Clip that it alone feeds.
         input: the tensor that it reads. output: what it gives, after that Relu or Clip.
         raw: what it gives before.
-        parameters: weights and biases.
+        constants: how many numbers its weights and biases have, by name; layers may share them.
     """
 
     name: str
@@ -51,7 +47,7 @@ class Layer:
     input: str
     output: str
     raw: str
-    parameters: int
+    constants: dict[str, int]
 
 
 def prepare(source: Path) -> "onnx.ModelProto":
@@ -66,9 +62,14 @@ def prepare(source: Path) -> "onnx.ModelProto":
     from onnxruntime.quantization.quant_utils import save_and_reload_model_with_shape_infer
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    original = _float_graph(source)
+    original = read_onnx(source)
+    check_float(original)
     with temporary_folder() as folder:
         path = folder / "prepared.onnx"
+        if opset_of(original) < _OLDEST:
+            original = in_opset(original, _OLDEST)
+            source = folder / source.name
+            onnx.save(original, source)
         try:
             quant_pre_process(source, path)
         except Exception:  # symbolic shapes are a help that ONNX's own inference can do without
@@ -81,49 +82,12 @@ def prepare(source: Path) -> "onnx.ModelProto":
                     str(error),
                 ) from error
         model = onnx.load(path)
-    _name_nodes(model)
+    name_nodes(model)
     _remember_modules(model, original)
     _keep_used_domains(model)
     del model.metadata_props[:]
     annotate(model, metadata_of(original))
     return save_and_reload_model_with_shape_infer(model)
-
-
-def _float_graph(source: Path) -> "onnx.ModelProto":
-    """The file, once it is clear that it computes in float32."""
-    import onnx
-
-    try:
-        model = onnx.load(source)
-    except Exception as error:
-        raise EspalierError(
-            f"Expected an ONNX file, {source.name} cannot be read.", "Run its stage again.", str(error)
-        ) from error
-    quantized_types = {node.op_type for node in model.graph.node} & _QUANTIZED_TYPES
-    if quantized_types:
-        raise EspalierError(
-            f"Expected a float32 graph, received {source.name}, which is quantized already "
-            f"({', '.join(sorted(quantized_types))}).",
-            "Let this stage follow the network itself, not a quantized file.",
-        )
-    halves = [
-        tensor.name for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT16
-    ]
-    if halves:
-        raise EspalierError(
-            f"Expected a float32 graph, received {source.name}, which holds half precision weights.",
-            "Let this stage follow the network itself, not its half precision copy.",
-        )
-    return model
-
-
-def _name_nodes(model: "onnx.ModelProto") -> None:
-    """Every node gets a name of its own: exclusions go by name."""
-    uses: Counter[str] = Counter()
-    for node in model.graph.node:
-        uses[node.name] += 1
-        if not node.name or uses[node.name] > 1:
-            node.name = f"{node.name or node.op_type}_{len(uses)}_{uses[node.name]}"
 
 
 def _remember_modules(model: "onnx.ModelProto", original: "onnx.ModelProto") -> None:
@@ -164,11 +128,11 @@ def layers_of(model: "onnx.ModelProto") -> list[Layer]:
         raw = node.output[0]
         after = consumers.get(raw, [])
         fused = len(after) == 1 and after[0].op_type in ACTIVATION_TYPES and raw not in outputs
-        size = sum(_size(constants[each]) for each in node.input[1:] if each in constants)
+        sizes = {each: _size(constants[each]) for each in node.input[1:] if each in constants}
         layers.append(Layer(
             name, node.name, node.op_type, node.input[1],
             (node.name, after[0].name) if fused else (node.name,),
-            node.input[0], after[0].output[0] if fused else raw, raw, size,
+            node.input[0], after[0].output[0] if fused else raw, raw, sizes,
         ))  # fmt: skip
     return layers
 

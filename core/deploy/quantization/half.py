@@ -6,14 +6,13 @@ float32: with LayerNormalization or Gelu in float32 a small ViT opened, with Sof
 still crashed. Jobs of the tool child.
 """
 
-import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.deploy.export import metadata_of, to_half
-from core.deploy.quantization.graph import finish
+from core.deploy.export import to_half
 from core.deploy.verify import onnx_predictor
 from core.machine.jobs import ProgressCallback
 
@@ -31,22 +30,12 @@ def convert(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     Raises:
         EspalierError: when the file is no float32 graph.
     """
-    import onnx
-    from onnxconverter_common import float16
+    from core.onnx_graph.reading import read_onnx
 
-    if not arguments.get("cautious"):
-        to_half(arguments, progress)
-        return {"kept": {}}
-    source = onnx.load(arguments["source"])
-    metadata = metadata_of(source)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a line per weight that is rounded to the smallest half
-        blocked = [*float16.DEFAULT_OP_BLOCK_LIST, *CAUTIOUS]
-        model = float16.convert_float_to_float16(source, keep_io_types=True, op_block_list=blocked)
-    finish(model, metadata, "float16", Path(arguments["target"]))
-    progress(1.0, "Converted to half precision")
-    float_types = [node.op_type for node in model.graph.node if node.op_type in CAUTIOUS]
-    return {"kept": {op: float_types.count(op) for op in sorted(set(float_types))}}
+    keep = CAUTIOUS if arguments.get("cautious") else ()
+    to_half({"source": arguments["source"], "target": arguments["target"], "keep": keep}, progress)
+    operators = Counter(node.op_type for node in read_onnx(Path(arguments["target"])).graph.node)
+    return {"kept": {op: operators[op] for op in sorted(keep) if operators[op]}}
 
 
 def answers(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:

@@ -211,5 +211,9 @@ def counts(model: "onnx.ModelProto") -> tuple[dict[str, int], dict[str, int]]:
 
 
 def integer_parameters(layers: list[Layer], quantized_names: Mapping[str, bool]) -> int:
-    """Weights and biases of the quantized layers."""
-    return sum(layer.parameters for layer in layers if quantized_names[layer.name])
+    """Weights and biases of the quantized layers; those that several share count once."""
+    constants: dict[str, int] = {}
+    for layer in layers:
+        if quantized_names[layer.name]:
+            constants |= layer.constants
+    return sum(constants.values())

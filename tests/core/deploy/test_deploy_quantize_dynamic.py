@@ -120,5 +120,5 @@ def test_half_precision_opens_and_answers(transformer, tmp_path, cautious):
 def test_a_half_precision_file_is_no_source(transformer, tmp_path):
     target = tmp_path / "float16.onnx"
     half.convert({"source": str(transformer), "target": str(target)}, quiet)
-    with pytest.raises(EspalierError, match=r"received float16\.onnx, which holds half precision weights"):
+    with pytest.raises(EspalierError, match=r"holds half precision weights"):
         quantize({"source": str(target), "target": str(tmp_path / "x.onnx"), "scope": "all"}, quiet)

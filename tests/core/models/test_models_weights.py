@@ -1,8 +1,11 @@
 """Weights from files: published names, misfits named, and no code run."""
 
+import argparse
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,7 +14,8 @@ from core.common.errors import EspalierError
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
-from core.models.weights import load_weights, own_names, read_state
+from core.models.weight_files import merge, read_weights
+from core.models.weights import load_weights, own_names
 
 RESNET = backbone("resnet20")
 
@@ -45,13 +49,13 @@ def test_published_weights_load_exactly(tmp_path):
 def test_state_dicts_are_found_in_the_usual_wrappers(tmp_path, wrapper):
     state = published(network())
     torch.save({wrapper: state} if wrapper else state, tmp_path / "w.pt")
-    assert read_state(tmp_path / "w.pt").keys() == state.keys()
+    assert read_weights(tmp_path / "w.pt").tensors.keys() == state.keys()
 
 
 def test_safetensors_give_the_same_state(tmp_path):
     state = published(network())
     save_file(state, tmp_path / "w.safetensors")
-    read = read_state(tmp_path / "w.safetensors")
+    read = read_weights(tmp_path / "w.safetensors").tensors
     assert all(torch.equal(read[name], tensor) for name, tensor in state.items())
 
 
@@ -105,7 +109,7 @@ class Attack:
 def test_a_file_with_code_is_refused_and_the_code_not_run(tmp_path):
     torch.save({"state_dict": published(network()), "extra": Attack(tmp_path / "ran")}, tmp_path / "w.pth")
     with pytest.raises(EspalierError) as caught:
-        read_state(tmp_path / "w.pth")
+        read_weights(tmp_path / "w.pth")
     assert caught.value.message == (
         "w.pth holds more than weights, and opening it could run code, so it was not opened."
     )
@@ -119,12 +123,12 @@ def test_files_that_are_no_weights_are_refused(tmp_path):
     with pytest.raises(
         EspalierError, match=r"^w\.safetensors cannot be read as a weights file: it is cut off, damaged"
     ):
-        read_state(tmp_path / "w.safetensors")
+        read_weights(tmp_path / "w.safetensors")
     torch.save([1, 2], tmp_path / "w.pt")
     with pytest.raises(EspalierError, match=r"Expected a state dict .* in w\.pt, received list\."):
-        read_state(tmp_path / "w.pt")
+        read_weights(tmp_path / "w.pt")
     with pytest.raises(EspalierError, match=r"^Expected a weights file, found none at .*w\.th"):
-        read_state(tmp_path / "w.th")
+        read_weights(tmp_path / "w.th")
 
 
 def test_a_fresh_head_keeps_the_new_classifier_and_takes_the_body():
@@ -175,4 +179,142 @@ def test_what_stands_in_for_a_weights_file_is_called_what_it_is(kind, name, tmp_
         return  # said by the test above
     (tmp_path / name).write_bytes(STAND_INS[kind])
     with pytest.raises(EspalierError, match=rf"^Expected a weights file, but {name} is {kind}"):
-        read_state(tmp_path / name)
+        read_weights(tmp_path / name)
+
+
+def wrapped(kind: str, state: dict[str, torch.Tensor]) -> object:
+    """A state dict as a training program writes it."""
+    zeros = {name: tensor * 0 for name, tensor in state.items()}
+    return {
+        "compiled": {f"_orig_mod.{name}": tensor for name, tensor in state.items()},
+        "data parallel and compiled": {f"module._orig_mod.{name}": tensor for name, tensor in state.items()},
+        "Lightning": {
+            "state_dict": {f"model.{name}": tensor for name, tensor in state.items()} | {"criterion.weight": torch.ones(10)},
+            "pytorch-lightning_version": "2.4", "hyper_parameters": {"lr": 0.1}, "optimizer_states": [{"state": {}}],
+        },
+        "a name of one's own": {f"learner.encoder.{name}": tensor for name, tensor in state.items()},
+        "beside an optimizer": {
+            "model": state, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": []}, "epoch": 3,
+            "args": argparse.Namespace(lr=0.1), "best": np.float64(91.2), "lr_scheduler": {"last_epoch": 3},
+        },
+        "DeepSpeed": {"module": state, "optimizer": None, "ds_config": {"zero": 1}},
+        "an unknown key": {"my_weights": state, "epoch": 1},
+        "values beside": {**state, "epoch": 3, "arch": "resnet20"},
+        "timm, with averages": {"state_dict": state, "state_dict_ema": zeros, "arch": "resnet20", "metric": 90.1},
+        "torchvision, with averages": {"model": state, "model_ema": {"n_averaged": torch.tensor(3)} | {f"module.{n}": t for n, t in zeros.items()}},
+        "averages among the names": {"state_dict": {f"model.{n}": t for n, t in state.items()} | {f"ema_model.{n}": t for n, t in zeros.items()}},
+        "averages only": {"ema_state_dict": state},
+        "bfloat16": {name: tensor.bfloat16() if tensor.is_floating_point() else tensor for name, tensor in state.items()},
+    }[kind]  # fmt: skip
+
+
+FORMS = {
+    "compiled": "",
+    "data parallel and compiled": "",
+    "Lightning": "begin with 'model.'",
+    "a name of one's own": "begin with 'learner.encoder.'",
+    "beside an optimizer": "",
+    "DeepSpeed": "",
+    "an unknown key": "",
+    "values beside": "",
+    "timm, with averages": "also holds averaged weights (state_dict_ema)",
+    "torchvision, with averages": "also holds averaged weights (model_ema)",
+    "averages among the names": "also holds averaged weights (ema_model)",
+    "averages only": "holds averaged weights (ema_state_dict) only",
+    "bfloat16": "",
+}
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_files_of_training_programs_are_read(kind: str, tmp_path: Path) -> None:
+    state = {name: tensor.bfloat16().float() for name, tensor in published(network(seed=1)).items()}
+    torch.save(wrapped(kind, state), tmp_path / "w.ckpt")
+    model, notes = build_network(
+        BackboneSettings(weights="file", weights_file="w.ckpt"), 10, tmp_path, seed=2
+    )
+    assert torch.equal(model.body.conv1.weight, state["conv1.weight"])
+    assert FORMS[kind] in " ".join(notes) and (FORMS[kind] or not notes), notes
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FORMS if "averages" in kind and "only" not in kind])
+def test_averaged_weights_are_taken_when_a_person_says_so(kind: str, tmp_path: Path) -> None:
+    torch.save(wrapped(kind, published(network(seed=1))), tmp_path / "w.pth")
+    settings = BackboneSettings(weights="file", weights_file="w.pth", averaged=True)
+    model, notes = build_network(settings, 10, tmp_path, seed=2)
+    assert not model.body.conv1.weight.any() and "averaged weights" in notes[0]
+    torch.save(published(network()), tmp_path / "w.pth")
+    with pytest.raises(
+        EspalierError, match=r"Expected averaged weights \(EMA\) in w\.pth, which holds a state dict"
+    ):
+        build_network(settings, 10, tmp_path, seed=2)
+
+
+def test_values_that_are_no_numbers_are_named() -> None:
+    state = published(network())
+    state["layer2.0.conv1.weight"][0, 0] = float("nan")
+    with pytest.raises(
+        EspalierError, match=r"They hold values that are not finite.*body\.layer2\.0\.conv1\.weight \(9 of"
+    ):
+        load_weights(network(seed=2), state, RESNET, "They", fresh_head=False)
+    state = published(network())
+    state["linear.weight"][0] = float("inf")
+    load_weights(network(seed=2), state, RESNET, "They", fresh_head=True)  # the classifier is left out
+
+
+def test_integers_in_the_place_of_weights_are_refused() -> None:
+    state = published(network())
+    state["conv1.weight"] = (state["conv1.weight"] * 100).to(torch.int8)
+    with pytest.raises(EspalierError, match=r"body\.conv1\.weight: the network has float32, the file int8"):
+        load_weights(network(), state, RESNET, "They", fresh_head=False)
+
+
+def test_another_networks_names_are_shown_beside_those_expected() -> None:
+    state = {f"encoder.layer.{index}.dense.weight": torch.ones(3, 3) for index in range(8)}
+    with pytest.raises(EspalierError, match=r"The file has 8 tensors, such as encoder\.layer\.0.*expected are names such as body\.conv1\.weight"):  # fmt: skip
+        load_weights(network(), state, RESNET, "They", fresh_head=False)
+
+
+def test_several_sets_and_none_are_said(tmp_path: Path) -> None:
+    state = published(network())
+    torch.save({"student": state, "teacher": state}, tmp_path / "w.pth")
+    with pytest.raises(EspalierError, match=r"w\.pth holds several sets of weights: student, teacher"):
+        read_weights(tmp_path / "w.pth")
+    torch.save({"epoch": 3, "optimizer": {"state": {0: torch.ones(2)}}}, tmp_path / "w.pth")
+    with pytest.raises(EspalierError, match=r"in w\.pth, which holds epoch, optimizer"):
+        read_weights(tmp_path / "w.pth")
+    torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "w.pt")
+    with pytest.raises(EspalierError, match=r"w\.pt is a TorchScript program"):
+        read_weights(tmp_path / "w.pt")
+
+
+def test_a_file_in_parts_is_read_by_its_list(tmp_path: Path) -> None:
+    state = published(network(seed=1))
+    names = [f"model-0000{part}-of-00002.safetensors" for part in (1, 2)]
+    places = {name: names[index % 2] for index, name in enumerate(state)}
+    for part in names:
+        save_file({name: state[name].contiguous() for name in state if places[name] == part}, tmp_path / part)
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": places}), encoding="utf-8")
+    assert read_weights(index).tensors.keys() == state.keys()
+    merge(index, tmp_path / "whole.safetensors")
+    assert torch.equal(
+        read_weights(tmp_path / "whole.safetensors").tensors["conv1.weight"], state["conv1.weight"]
+    )
+    with pytest.raises(EspalierError, match=r"one of 2 parts"):
+        read_weights(tmp_path / names[0])
+    (tmp_path / names[1]).unlink()
+    with pytest.raises(EspalierError, match=r"lists 2 parts, and 1 are not beside it: model-00002"):
+        read_weights(index)
+    index.write_text(json.dumps({"weight_map": {"a": "../outside.safetensors"}}), encoding="utf-8")
+    with pytest.raises(EspalierError, match=r"found none that can be read"):
+        read_weights(index)
+
+
+def test_the_ending_of_a_file_need_not_be_true(tmp_path: Path) -> None:
+    state = {name: tensor.contiguous() for name, tensor in published(network()).items()}
+    save_file(state, tmp_path / "w.pth")
+    torch.save(state, tmp_path / "w.safetensors")
+    assert (
+        read_weights(tmp_path / "w.pth").tensors.keys()
+        == read_weights(tmp_path / "w.safetensors").tensors.keys()
+    )

@@ -1,0 +1,429 @@
+"""ONNX files that people bring: read rightly, or refused in one sentence that says what they have."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import colour_files
+import numpy as np
+import onnx
+import pytest
+from colour_files import CLASSES, MEAN, SIDE, STD, behind, colours, in_front, node, save, value
+from onnx import TensorProto, helper, numpy_helper
+
+from core.common.errors import EspalierError
+from core.data.preprocess import Preprocess
+from core.deploy.export import metadata_of
+from core.deploy.received import Reading, receive
+from core.deploy.verify import onnx_predictor
+
+PREPARE = Preprocess(SIDE, 3, MEAN, STD)
+make = helper.make_node
+
+
+def quiet(fraction: float, text: str) -> None:
+    pass
+
+
+def received(path: Path, classes: tuple[str, ...] = CLASSES, **how: Any) -> tuple[Path, list[str]]:
+    reading = Reading(path.name, **({"preprocess": PREPARE} | how))
+    target = path.with_name("received.onnx")
+    arguments = {**reading.as_plain(), "source": str(path), "target": str(target), "classes": list(classes)}
+    reply = receive(arguments, quiet)
+    return Path(reply["path"]), reply["notes"]
+
+
+def answers(path: Path) -> list[str]:
+    """The class that a received file gives each of the images."""
+    predictor = onnx_predictor(path, 1)
+    return [predictor.classes[index] for index in predictor.network(colour_files.images()).argmax(1)]
+
+
+def refused(path: Path, match: str, **how: Any) -> None:
+    with pytest.raises(EspalierError, match=match):
+        received(path, **how)
+
+
+def nhwc() -> onnx.ModelProto:
+    entry = value("input", ["n", SIDE, SIDE, 3])
+    return in_front(colours(), entry, make("Transpose", ["input"], ["x"], name="t", perm=[0, 3, 1, 2]))
+
+
+def open_nhwc() -> onnx.ModelProto:
+    entry = value("input", ["n", "h", "w", "c"])
+    return in_front(colours(), entry, make("Transpose", ["input"], ["x"], name="t", perm=[0, 3, 1, 2]))
+
+
+def pixels() -> onnx.ModelProto:
+    """uint8 [n, h, w, 3], normalised inside."""
+    model = in_front(
+        colours(), value("input", ["n", "h", "w", 3], TensorProto.UINT8),
+        make("Cast", ["input"], ["as_float"], name="cast", to=TensorProto.FLOAT),
+        make("Transpose", ["as_float"], ["planes"], name="t", perm=[0, 3, 1, 2]),
+        make("Sub", ["planes", "middle"], ["centred"], name="sub"), make("Div", ["centred", "middle"], ["x"], name="div"),
+    )  # fmt: skip
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(127.5), "middle"))
+    return model
+
+
+def halves() -> onnx.ModelProto:
+    model = in_front(
+        colours(), value("input", ["n", 3, SIDE, SIDE], TensorProto.FLOAT16),
+        make("Cast", ["input"], ["x"], name="cast", to=TensorProto.FLOAT),
+    )  # fmt: skip
+    half = value("half", ["n", 3], TensorProto.FLOAT16)
+    return behind(model, [half], make("Cast", ["logits"], ["half"], name="back", to=TensorProto.FLOAT16))
+
+
+def doubles() -> onnx.ModelProto:
+    model = in_front(
+        colours(), value("input", ["n", 3, SIDE, SIDE], TensorProto.DOUBLE),
+        make("Cast", ["input"], ["x"], name="cast", to=TensorProto.FLOAT),
+    )  # fmt: skip
+    double = value("double", ["n", 3], TensorProto.DOUBLE)
+    return behind(model, [double], make("Cast", ["logits"], ["double"], name="back", to=TensorProto.DOUBLE))
+
+
+def constants_among_inputs() -> onnx.ModelProto:
+    model = colours(opset=8, ir=3)
+    model.graph.input.extend(value(one.name, list(one.dims)) for one in model.graph.initializer)
+    return model
+
+
+def fixed_reshape() -> onnx.ModelProto:
+    model = colours()
+    node(model, "flat").CopyFrom(make("Reshape", ["p", "row"], ["f"], name="flat"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 3], np.int64), "row"))
+    return model
+
+
+def over_the_batch() -> onnx.ModelProto:
+    """Subtracts the mean over all images of a call, which is 0 for one image after a multiplication by 0.5."""
+    model = colours()
+    node(model, "fc").input[0] = "shifted"
+    model.graph.node.insert(5, make("ReduceMean", ["f"], ["over"], name="over", axes=[0], keepdims=1))
+    model.graph.node.insert(6, make("Sub", ["f", "over"], ["apart"], name="apart"))
+    model.graph.node.insert(7, make("Add", ["f", "apart"], ["shifted"], name="shifted"))
+    return model
+
+
+def map_of_one_pixel() -> onnx.ModelProto:
+    """The classifier is a convolution, as in SqueezeNet: logits [n, 3, 1, 1]."""
+    model = colours()
+    [weight] = [one for one in model.graph.initializer if one.name == "fc.weight"]
+    weight.dims.extend([1, 1])
+    del model.graph.node[-2:]
+    last = make("Conv", ["p", "fc.weight", "fc.bias"], ["logits"], name="fc")
+    return behind(model, [value("logits", ["n", 3, 1, 1])], last)
+
+
+def probabilities_too() -> onnx.ModelProto:
+    outputs = [value("probabilities", ["n", 3]), value("logits", ["n", 3])]
+    return behind(colours(), outputs, make("Softmax", ["logits"], ["probabilities"], name="softmax", axis=1))
+
+
+def label_and_list() -> onnx.ModelProto:
+    """As skl2onnx writes a classifier: the class's name, and a list of mappings from names to numbers."""
+    kind = helper.make_sequence_type_proto(
+        helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    )
+    model = behind(
+        colours(order=(2, 0, 1)),
+        [value("label", ["n"], TensorProto.INT64), helper.make_value_info("probabilities", kind)],
+        make("ArgMax", ["logits"], ["label"], name="label", axis=1, keepdims=0),
+        make("ZipMap", ["logits"], ["probabilities"], name="zip", domain="ai.onnx.ml", classlabels_strings=["red", "blue", "green"]),
+    )  # fmt: skip
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    return model
+
+
+def features_too() -> onnx.ModelProto:
+    return behind(colours(), [value("c2", ["n", 3, SIDE, SIDE]), value("logits", ["n", 3])])
+
+
+def one_image() -> onnx.ModelProto:
+    """[3, h, w] to [3], without an axis for images."""
+    model = in_front(
+        colours(opset=11),
+        value("input", [3, SIDE, SIDE]),
+        make("Unsqueeze", ["input"], ["x"], name="u", axes=[0]),
+    )
+    return behind(model, [value("row", [3])], make("Squeeze", ["logits"], ["row"], name="s", axes=[0]))
+
+
+def functions() -> onnx.ModelProto:
+    """ReLU as a function of the model's own."""
+    model = colours()
+    opsets = [helper.make_opsetid("", 17)]
+    model.functions.append(
+        helper.make_function("own", "Positive", ["a"], ["b"], [make("Relu", ["a"], ["b"])], opsets)
+    )
+    node(model, "relu1").CopyFrom(make("Positive", ["c1"], ["r1"], name="relu1", domain="own"))
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    return model
+
+
+def newer() -> onnx.ModelProto:
+    return colours(opset=28, ir=14)
+
+
+def untrue_shapes() -> onnx.ModelProto:
+    """Declares one image where any number goes, and another size inside."""
+    model = behind(colours(), [value("logits", [1, 3])])
+    model.graph.value_info.append(value("c1", ["n", 6, 99, 99]))
+    return model
+
+
+def shapeless() -> onnx.ModelProto:
+    model = colours()
+    for entry in (*model.graph.input, *model.graph.output):
+        entry.type.tensor_type.ClearField("shape")
+    return model
+
+
+FORMS = {
+    nhwc: "height, width, channels",
+    open_nhwc: "height, width, channels",
+    pixels: "takes bytes",
+    halves: "float16",
+    doubles: "float64",
+    constants_among_inputs: "inputs too",
+    fixed_reshape: "one image at a time only",
+    over_the_batch: "depends on which others",
+    map_of_one_pixel: "map of one pixel",
+    probabilities_too: "logits has the classes' numbers; probabilities",
+    label_and_list: "list of names and numbers",
+    features_too: "logits has the classes' numbers; c2",
+    one_image: "one image, without a batch",
+    functions: "own functions",
+    newer: "newest that ONNX Runtime reads",
+    shapeless: "no shape",
+}
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+def test_other_forms_are_read_and_what_was_changed_is_said(form: Any, tmp_path: Path) -> None:
+    file, notes = received(save(form(), tmp_path / "m.onnx"))
+    assert FORMS[form] in " ".join(notes)
+    assert answers(file) == ["blue", "green", "red"] * 2
+    onnx.checker.check_model(str(file), full_check=True)
+    model = onnx.load(file)
+    assert len(model.graph.input) == len(model.graph.output) == 1
+    entry = model.graph.input[0].type.tensor_type
+    assert entry.elem_type == TensorProto.FLOAT and len(entry.shape.dim) == 4
+
+
+@pytest.mark.parametrize("batch", ["n", "", 1, 4])
+@pytest.mark.parametrize("size", [SIDE, "s"])
+@pytest.mark.parametrize("opset", [7, 11, 13, 21])
+def test_usual_forms_pass_without_a_word(
+    batch: str | int, size: str | int, opset: int, tmp_path: Path
+) -> None:
+    file, notes = received(save(colours(opset, batch=batch or None, size=size), tmp_path / "m.onnx"))
+    assert notes == []
+    assert answers(file) == ["blue", "green", "red"] * 2
+
+
+def test_what_is_in_the_usual_form_and_described_is_left_alone(tmp_path: Path) -> None:
+    file, _ = received(save(colours(), tmp_path / "m.onnx"))
+    again, notes = received(file.rename(tmp_path / "described.onnx"), preprocess=None)
+    assert again.name == "described.onnx" and notes == []
+
+
+def test_weights_beside_the_file_are_read_from_its_folder_only(tmp_path: Path) -> None:
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    onnx.save(
+        colours(), folder / "m.onnx", save_as_external_data=True, location="m.onnx.data", size_threshold=0
+    )
+    file, notes = received(folder / "m.onnx")
+    assert "m.onnx.data" in notes[0] and answers(file) == ["blue", "green", "red"] * 2
+    data = folder / "m.onnx.data"
+    content = data.read_bytes()
+    data.write_bytes(content[: len(content) // 2])
+    refused(folder / "m.onnx", "m.onnx.data, which holds weights of m.onnx, is cut short")
+    data.rename(tmp_path / "elsewhere.data")
+    refused(folder / "m.onnx", r"second file, m\.onnx\.data, which is not beside it")
+    data.symlink_to(tmp_path / "elsewhere.data")
+    refused(folder / "m.onnx", "outside of its folder")
+    model = onnx.load(folder / "m.onnx", load_external_data=False)
+    for entry in (
+        one for tensor in model.graph.initializer for one in tensor.external_data if one.key == "location"
+    ):
+        entry.value = "../elsewhere.data"
+    save(model, folder / "m.onnx")
+    refused(folder / "m.onnx", r"outside of its folder \(\.\./elsewhere\.data\)")
+
+
+def test_two_outputs_of_one_shape_are_a_persons_choice(tmp_path: Path) -> None:
+    model = behind(colours(), [value("aux", ["n", 3]), value("logits", ["n", 3])], make("MatMul", ["f", "other"], ["aux"], name="aux"))  # fmt: skip
+    model.graph.initializer.append(numpy_helper.from_array(np.eye(3, dtype=np.float32), "other"))
+    path = save(model, tmp_path / "m.onnx")
+    refused(path, r"several outputs.*aux \(float \[n, 3\]\), logits.*Output, --output")
+    file, notes = received(path, output="logits")
+    assert answers(file) == ["blue", "green", "red"] * 2 and "aux" in notes[0]
+    assert "other" not in {tensor.name for tensor in onnx.load(file).graph.initializer}
+    refused(path, "output 'nothing' of m.onnx", output="nothing")
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("classes", json.dumps(["red", "blue", "green"])),
+        ("names", "{0: 'Red', 1: 'Blue', 2: 'Green'}"),
+        ("id2label", json.dumps({"0": "red", "1": "blue", "2": "green"})),
+        ("labels", "red\nblue\ngreen"),
+    ],
+)
+def test_classes_of_a_files_own_list_are_matched_by_name(key: str, text: str, tmp_path: Path) -> None:
+    model = colours(order=(2, 0, 1))
+    helper.set_model_props(model, {key: text})
+    path = save(model, tmp_path / "m.onnx")
+    file, notes = received(path)
+    assert answers(file) == ["blue", "green", "red"] * 2 and "matched by name" in notes[0]
+    refused(path, "different classes.*red, blue, green|different classes.*Red", classes=("a", "b", "c"))
+    assert json.loads(metadata_of(onnx.load(received(path, ("a", "b", "c"), match_names=False)[0]))["classes"]) == ["a", "b", "c"]  # fmt: skip
+
+
+def nan_weights() -> onnx.ModelProto:
+    model = colours()
+    [weight] = [one for one in model.graph.initializer if one.name == "conv2.weight"]
+    array = numpy_helper.to_array(weight).copy()
+    array[0, 0] = np.nan
+    weight.CopyFrom(numpy_helper.from_array(array, weight.name))
+    return model
+
+
+def two_inputs() -> onnx.ModelProto:
+    model = colours()
+    model.graph.input.append(value("mask", ["n", 3]))
+    return model
+
+
+def not_square() -> onnx.ModelProto:
+    model = colours()
+    model.graph.input[0].CopyFrom(value("input", ["n", 3, 16, 8]))
+    return model
+
+
+def four_channels() -> onnx.ModelProto:
+    model = colours()
+    model.graph.input[0].CopyFrom(value("input", ["n", 4, 8, 8]))
+    return model
+
+
+def label_only() -> onnx.ModelProto:
+    last = make("ArgMax", ["logits"], ["label"], name="label", axis=1, keepdims=0)
+    return behind(colours(), [value("label", ["n"], TensorProto.INT64)], last)
+
+
+def random_numbers() -> onnx.ModelProto:
+    model = colours()
+    node(model, "fc").output[0] = "still"
+    model.graph.node.append(make("RandomNormalLike", ["still"], ["noise"], name="noise"))
+    model.graph.node.append(make("Add", ["still", "noise"], ["logits"], name="moved"))
+    return model
+
+
+def strange_operators() -> onnx.ModelProto:
+    model = colours()
+    node(model, "relu1").domain = "mmdeploy"
+    model.opset_import.append(helper.make_opsetid("mmdeploy", 1))
+    return model
+
+
+def double_weights() -> onnx.ModelProto:
+    model = colours()
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(
+            numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name)
+        )
+    for entry in (*model.graph.input, *model.graph.output):
+        entry.type.tensor_type.elem_type = TensorProto.DOUBLE
+    return model
+
+
+def unknown_format() -> onnx.ModelProto:
+    return colours(ir=20)
+
+
+def unknown_operator_set() -> onnx.ModelProto:
+    return colours(opset=40)
+
+
+REFUSED = {
+    nan_weights: r"not a number \(NaN\): conv2\.weight \(3 of 18\)|conv2\.weight \(1 of 18\)",
+    two_inputs: r"takes 2 inputs.*mask",
+    not_square: r"no batch of square images",
+    four_channels: r"float \[n, 4, 8, 8\].*no batch",
+    label_only: r"no output with a number for each class; it gives label \(int64 \[n\]\)",
+    random_numbers: r"draws random numbers",
+    strange_operators: r"not ONNX's own: mmdeploy\.Relu",
+    double_weights: r"has not on a processor: Conv|float32",
+    unknown_format: r"version 20 of the ONNX format",
+    unknown_operator_set: r"operator set 40 of ONNX, a newer version",
+}
+
+
+@pytest.mark.parametrize("form", REFUSED, ids=lambda form: form.__name__)
+def test_what_cannot_be_read_is_said_in_a_sentence(form: Any, tmp_path: Path) -> None:
+    refused(save(form(), tmp_path / "m.onnx"), REFUSED[form])
+
+
+def test_declared_shapes_that_are_not_true_are_dropped(tmp_path: Path) -> None:
+    file, notes = received(save(untrue_shapes(), tmp_path / "m.onnx"))
+    assert notes == [] and answers(file) == ["blue", "green", "red"] * 2
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "m.onnx is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 45\n", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"PK\x03\x04rest", "cannot be read as an ONNX file"),
+        (b"\xff\xff\xff", "cannot be read as an ONNX file"),
+    ],
+)
+def test_files_that_are_something_else_are_named(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(content)
+    refused(tmp_path / "m.onnx", words)
+
+
+def test_grey_images_are_normalised_by_brightness_and_said(tmp_path: Path) -> None:
+    entry = value("input", ["n", 1, SIDE, SIDE])
+    model = in_front(colours(), entry, make("Concat", ["input"] * 3, ["x"], name="three", axis=1))
+    file, notes = received(save(model, tmp_path / "m.onnx"), preprocess=Preprocess(SIDE, 3, (0.2, 0.4, 0.6), (0.1, 0.1, 0.1)))  # fmt: skip
+    prepare = onnx_predictor(file, 1).preprocess
+    assert (
+        prepare.channels == 1 and prepare.mean == pytest.approx((0.363,), abs=0.001) and prepare.std == (0.1,)
+    )
+    assert "grey images" in notes[0]
+    assert len(answers(file)) == 6
+
+
+def test_a_row_of_grey_pixels_is_laid_out(tmp_path: Path) -> None:
+    model = in_front(
+        colours(), value("input", ["n", SIDE * SIDE]),
+        make("Reshape", ["input", "shape"], ["grey"], name="lay"), make("Concat", ["grey"] * 3, ["x"], name="three", axis=1),
+    )  # fmt: skip
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1, 1, SIDE, SIDE], np.int64), "shape"))
+    file, notes = received(save(model, tmp_path / "m.onnx"))
+    assert "row of 64 grey pixels" in notes[0] and len(answers(file)) == 6
+    model.graph.input[0].CopyFrom(value("input", ["n", 3 * SIDE * SIDE]))
+    refused(save(model, tmp_path / "m.onnx"), "no batch of square images")
+
+
+def test_missing_settings_and_wrong_sizes_say_what_the_file_takes(tmp_path: Path) -> None:
+    path = save(colours(), tmp_path / "m.onnx")
+    refused(
+        path,
+        r"does not say how images.*image size \(its input is 8 × 8 pixels\) and the normalisation",
+        preprocess=None,
+    )
+    refused(path, r"m\.onnx takes images of 8 × 8 pixels", preprocess=Preprocess(12, 3, MEAN, STD))
+    refused(path, r"gives 3 numbers for an image.*data set has 5 classes", classes=tuple("abcde"))
+    binary = behind(
+        colours(), [value("p", ["n", 1])], make("ReduceMax", ["logits"], ["p"], name="max", axes=[1])
+    )
+    refused(save(binary, tmp_path / "b.onnx"), "One number is a yes or no", classes=("a", "b"))
