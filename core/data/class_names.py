@@ -15,8 +15,8 @@ ClassOrder = Literal["auto", "text", "number"]
 
 
 def alike(name: str) -> str:
-    """What two spellings of one name share: accents composed or not, capitals, blanks around it."""
-    return unicodedata.normalize("NFC", name).casefold().strip()
+    """What two spellings of one name share: accents composed or not, capitals, what separates words."""
+    return re.sub(r"(?<=[^\W_])[\s_-]+(?=[^\W_])", " ", composed(name).casefold().strip())
 
 
 def composed(name: str) -> str:
@@ -136,5 +136,7 @@ class Spellings:
         for names in self._near.values():
             if len(names) > 1:
                 listed = " and ".join(f"'{name}'" for name in names)
-                notes.append(f"The classes {listed} differ in capitals only; they are kept apart.")
+                notes.append(
+                    f"The classes {listed} differ in capitals or separators only; they are kept apart."
+                )
         return notes

@@ -14,6 +14,7 @@ from core.common.errors import EspalierError
 from core.data.class_names import Spellings
 from core.data.source import Link, printable
 from core.data.split_folders import File, find_splits, only_splits, unwrap
+from core.data.split_names import split_of
 from core.data.splits import TRAIN
 
 IMAGE_ENDINGS: frozenset[str] = frozenset(
@@ -113,13 +114,18 @@ def _class_layout(files: Sequence[File], total: int, place: str, notes: list[str
         )
     tops = sorted({image.class_name for image in inside})
     if only_splits(tops):
+        if all(split_of(name) != TRAIN for name in tops):
+            raise EspalierError(
+                f"Expected training images in {place}, received only the folders {' and '.join(tops)}.",
+                _ADVICE,
+            )
         raise EspalierError(
             f"Expected a folder per class inside the folders {' and '.join(tops)} of {place}, received images "
             "without class folders.",
             "Sort them into a folder per class in each, or list them in a CSV file with the columns path, label "
             "and split.",
         )
-    notes += _left_out(total - len(inside), "outside any class folder")
+    notes += [*_left_out(total - len(inside), "outside any class folder"), *_same_folders_note(files)]
     return arrange(inside, place, _ADVICE, notes)
 
 
@@ -190,6 +196,21 @@ def _folders_without_images(files: Sequence[str], images: Sequence[str], empty: 
         else f"{len(found)} folders hold no images and are"
     )
     return [f"{what} no class: {which}."]
+
+
+def _same_folders_note(files: Sequence[File]) -> list[str]:
+    """Folders of the same names in every class are often the classes: the class folders are then parts of the set."""
+    inside: dict[str, set[str]] = {}
+    for file in files:
+        if len(file.parts) > 1:
+            inside.setdefault(file.parts[0], set()).update(file.parts[1:-1][:1])
+    first = next(iter(inside.values()), set())
+    if len(inside) < 2 or len(first) < 2 or any(folders != first for folders in inside.values()):
+        return []
+    return [
+        f"The classes are the folders {', '.join(sorted(inside)[:4])}, and each holds the folders "
+        f"{', '.join(sorted(first)[:4])}: if those are the classes, choose one of the folders, or call them train and test."
+    ]
 
 
 def _left_out(count: int, where: str) -> list[str]:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from core.common.errors import EspalierError
 from core.data.source import Link
 from core.data.split_names import split_folders, split_of
 from core.data.splits import SPLITS, TEST, TRAIN
@@ -72,6 +73,9 @@ def find_splits(files: Sequence[File], links: Sequence[Link] = ()) -> SplitImage
     Args:
         files: without wrapping folders (`unwrap`).
         links: folders that are links to others of these.
+
+    Raises:
+        EspalierError: there are several sets of splits.
     """
     roles, notes = _linked(files, split_folders(_siblings(files)), links)
     inside = [file for file in files if len(file.parts) > 1]
@@ -87,6 +91,7 @@ def find_splits(files: Sequence[File], links: Sequence[Link] = ()) -> SplitImage
     # A class may be called "train"; then few of the images are below a folder of that name, and no other split is.
     if 2 * in_class_folders <= len(training) or not (len(members) > 1 or 2 * len(classed) > len(inside)):
         return None
+    _check_one_set(classed)
     images = tuple(SplitImage(split.name, split.below[0], split.membership) for split in classed)
     return SplitImages(images, (*_places(classed), *notes))
 
@@ -136,6 +141,23 @@ def _unwrapped(found: list[_Found]) -> list[_Found]:
         classes |= {split.below[0] for split in part} if membership == TRAIN else set()
         result += part
     return result
+
+
+def _check_one_set(classed: Sequence[_Found]) -> None:
+    """Refuse several sets of splits, such as those of a cross-validation: one's test images are another's training.
+
+    Raises:
+        EspalierError: there are several.
+    """
+    members: defaultdict[str, set[int]] = defaultdict(set)
+    for split in classed:
+        members["/".join(split.folder[: split.depth])].add(split.membership)
+    sets = sorted(place for place, roles in members.items() if TRAIN in roles and len(roles) > 1)
+    if len(sets) > 1:
+        raise EspalierError(
+            f"Expected one set of train, validation and test folders, received {len(sets)}: in {', '.join(sets[:4])}.",
+            "Choose the folder of one of them.",
+        )
 
 
 def _splits_in_classes(inside: Sequence[File], roles: dict[str, int]) -> SplitImages | None:

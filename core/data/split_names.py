@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from core.data.splits import TEST, TRAIN, VALIDATION
 
 _WORDS: dict[str, int] = {
-    "train": TRAIN, "training": TRAIN, "trn": TRAIN,
+    "train": TRAIN, "training": TRAIN, "trn": TRAIN, "trainval": TRAIN,
     "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "dev": VALIDATION, "eval": VALIDATION,
     "evaluation": VALIDATION, "test": TEST, "testing": TEST, "tst": TEST, "holdout": TEST,
 }  # fmt: skip
@@ -48,7 +48,7 @@ _GLUED = re.compile(rf"({'|'.join(sorted(_WORDS, key=len, reverse=True))})({'|'.
 
 
 def split_of(name: str) -> int | None:
-    """The split that a folder's name or a list's value says; None where it says none, or more than that."""
+    """The split that a folder's name or a list's value says; None where it says none, or that and more."""
     role, rest = _read(name)
     return role if not rest else None
 
@@ -85,4 +85,6 @@ def _read(name: str) -> tuple[int | None, tuple[str, ...]]:
             roles.add(_WORDS[glued[1]])
         elif word not in _FILLERS:
             rest.append(word)
+    if roles == {TRAIN, VALIDATION}:  # "train_val": both, from which validation is drawn
+        return TRAIN, tuple(rest)
     return (roles.pop() if len(roles) == 1 else None), tuple(rest)

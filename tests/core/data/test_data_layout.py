@@ -119,12 +119,38 @@ def test_splits_without_class_folders_are_refused():
     )
 
 
+def test_several_sets_of_splits_are_refused():
+    names = [*both("fold1/train", "fold1/val"), *both("fold2/train", "fold2/val")]
+    assert message(names) == (
+        "Expected one set of train, validation and test folders, received 2: in fold1, fold2. "
+        "Choose the folder of one of them."
+    )
+
+
+def test_splits_without_training_are_refused():
+    assert message(both("val", "test")).startswith(
+        "Expected training images in here, received only the folders test and val."
+    )
+
+
+def test_folders_that_may_be_the_classes_are_mentioned():
+    layout = lay_out(both("learning", "trial"), "here")
+    assert layout.classes == ("learning", "trial")
+    assert layout.notes == (
+        "The classes are the folders learning, trial, and each holds the folders a, b: if those are the classes, "
+        "choose one of the folders, or call them train and test.",
+    )
+
+
 def test_one_class_in_several_spellings():
     composed, decomposed = "\u00e9t\u00e9", "e\u0301te\u0301"
     names = [f"train/{composed}/1.png", "train/Cat/1.png", f"test/{decomposed}/2.png", "test/cat/2.png"]
     layout = lay_out(names, "here")
     assert layout.classes == ("Cat", composed) and len(layout.images) == 4
     assert layout.notes == ("'cat' is taken for the class 'Cat': the training images spell it so.",)
+    assert (
+        len(lay_out([*both("train", "val"), "train/big cat/1.png", "val/big_cat/2.png"], "here").images) == 6
+    )
     both_spellings = lay_out([f"{composed}/1.png", f"{decomposed}/2.png", "b/3.png"], "here")
     assert both_spellings.classes == ("b", composed)
 
@@ -132,7 +158,9 @@ def test_one_class_in_several_spellings():
 def test_classes_that_differ_in_capitals_stay_apart():
     layout = lay_out(["train/a/1.png", "train/A/1.png", "test/a/2.png", "test/A/2.png"], "here")
     assert layout.classes == ("A", "a") and len(layout.images) == 4
-    assert layout.notes == ("The classes 'A' and 'a' differ in capitals only; they are kept apart.",)
+    assert layout.notes == (
+        "The classes 'A' and 'a' differ in capitals or separators only; they are kept apart.",
+    )
 
 
 def test_a_class_whose_name_is_no_text_is_refused():

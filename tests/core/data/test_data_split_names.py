@@ -8,10 +8,13 @@ from core.data.split_names import split_folders, split_of
 @pytest.mark.parametrize(
     ("names", "split"),
     [
-        ("train Train TRAINING training_set train2017 trainImages trainset train-data 01_train", 0),
+        (
+            "train Train TRAINING training_set train2017 trainImages trainset train-data 01_train trainval train_val",
+            0,
+        ),
         ("val Valid VALIDATION validation_set valset dev eval", 1),
         ("test Testing test_set testset TestData PublicTest holdout", 2),
-        ("station train_station latest testament trainval train_test seg_train cats invalid", None),
+        ("station train_station latest testament train_test seg_train cats invalid", None),
     ],
 )
 def test_a_name_says_one_split_or_none(names: str, split: int | None):
