@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from core.common.errors import EspalierError
 from core.common.params import Params, param
+from core.data.class_names import matched
 from core.data.image_data import ImageData
 from core.data.inspection import Applied
 from core.data.settings import DataSettings
@@ -46,13 +47,26 @@ class CheckpointSource(NetworkSource[CheckpointSettings]):
     checkpoint_setting = "path"
 
     def open(self, settings: CheckpointSettings, context: OpenContext) -> OpenedNetwork:
-        checkpoint = _loaded(checkpoint_at(settings.path, context.base), settings, context.data)
-        return OpenedNetwork(checkpoint.model, checkpoint.network, checkpoint.preprocess)
+        """The network, its answers in the data set's order of classes."""
+        from core.models.class_order import reorder_classes
+
+        checkpoint, order = _loaded(checkpoint_at(settings.path, context.base), settings, context.data)
+        notes = []
+        if checkpoint.classes != context.data.classes:
+            reorder_classes(checkpoint.model, order, checkpoint.input_size)
+            first = ", ".join(checkpoint.classes[:4])
+            notes.append(
+                f"The checkpoint has its classes in another order ({first}, …) than the data set; they are matched by name."
+            )
+        return OpenedNetwork(checkpoint.model, checkpoint.network, checkpoint.preprocess, notes)
 
     def make(self, settings: CheckpointSettings, context: MakeContext) -> StageInput:
-        """The copy in the run folder is the network itself."""
+        """The copy in the run folder is the network itself, unless its classes are in another order."""
         folder = context.pin(checkpoint_at(settings.path, context.base))
-        return StageInput(_loaded(folder, settings, context.data).preprocess, folder)
+        checkpoint, _ = _loaded(folder, settings, context.data)
+        if checkpoint.classes != context.data.classes:
+            return super().make(settings, context)
+        return StageInput(checkpoint.preprocess, folder)
 
     def forecast(self, settings: CheckpointSettings, context: ForecastContext) -> StageForecast:
         from core.models.checkpoint import content_hash, load_checkpoint
@@ -94,8 +108,8 @@ def _blocks(checkpoint: "Checkpoint") -> tuple[str, ...]:
     return backbone(checkpoint.network.backbone).blocks
 
 
-def _loaded(folder: Path, settings: CheckpointSettings, data: ImageData) -> "Checkpoint":
-    """The checkpoint, when it fits the data set.
+def _loaded(folder: Path, settings: CheckpointSettings, data: ImageData) -> tuple["Checkpoint", list[int]]:
+    """The checkpoint, when it fits the data set, and the place of each of the data set's classes in it.
 
     Raises:
         EspalierError: when it is none, or was made for other classes.
@@ -103,10 +117,11 @@ def _loaded(folder: Path, settings: CheckpointSettings, data: ImageData) -> "Che
     from core.models.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(folder)
-    if checkpoint.classes != data.classes:
+    order = matched(checkpoint.classes, data.classes)
+    if order is None:
         raise EspalierError(
             f"The checkpoint {settings.path} was made for other classes ({', '.join(checkpoint.classes[:4])}, …) "
             f"than the data set has ({', '.join(data.classes[:4])}, …).",
             "Choose the data set that it was trained on.",
         )
-    return checkpoint
+    return checkpoint, order
