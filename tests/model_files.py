@@ -42,7 +42,7 @@ def onnx_file(path: Path, side: int = 24, described: bool = False) -> Path:
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["b", 10])],
         [helper.make_tensor("weight", TensorProto.FLOAT, [3, 10], [0.1] * 30)],
     )  # fmt: skip
-    model = helper.make_model(graph)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     if described:
         helper.set_model_props(model, {"preprocess": "{}"})
     onnx.save(model, path)

@@ -129,9 +129,9 @@ def verify(options: argparse.Namespace) -> int:
         for note in notes:
             say(f"{options.model.name}: {note}")
         check = verify_onnx(tool, file, access, folder, name=options.model.name)
-    show_result(f"{options.model}: top-1 {check.top1:.2f} % on {check.n} test images.")
-    for note in (*check.order, *check.notes):
+    for note in (*check.notes, *check.order):
         show_result(note)
+    show_result(f"{options.model}: top-1 {check.top1:.2f} % on {check.n} test images.")
     return 0
 
 

@@ -28,10 +28,19 @@ _EXTRAS = (("map_fem.", "map"), ("fem.", "pooled"))
 
 @dataclass(frozen=True, slots=True)
 class OnnxDescription:
-    """The metadata of an ONNX file: whether it was made by Espalier, and its input's side in pixels."""
+    """What an ONNX file says of itself.
+
+    Attributes:
+        described: whether it says how images are prepared, as Espalier's own files do.
+        size: its input's side in pixels; None for any.
+        quantized: whether it is so already, or in half precision.
+        notes: sentences on what is unusual in it, and what a person has to choose.
+    """
 
     described: bool
     size: int | None
+    quantized: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ class WeightsDescription:
         classes: outputs of its classifier; None where that is not found.
         data_classes: classes of the open document's data set; None where it could not be opened.
         fem: where it has a Feature Enhancement Module: "none", "pooled" or "map".
+        notes: sentences on what else the file holds.
     """
 
     tensors: int
@@ -58,6 +68,7 @@ class WeightsDescription:
     classes: int | None
     data_classes: int | None
     fem: str = "none"
+    notes: tuple[str, ...] = ()
 
     @property
     def sure(self) -> bool:
@@ -73,12 +84,13 @@ class WeightsDescription:
 
 
 def onnx_pipeline(path: Path, about: OnnxDescription, data: DataSettings) -> Pipeline:
-    """Measure the file as it is, then quantize it."""
+    """Measure the file as it is, then quantize it, unless it is quantized already."""
     settings: dict[str, Any] = {"path": str(path)}
     if not about.described and about.size is not None:
         settings["image_size"] = about.size
     stages = [{"id": "given", "kind": AsGiven.id, "name": "As given"}]
-    stages.append({"id": "int8", "kind": QuantizeStatic.id, "name": "INT8"})
+    if not about.quantized:
+        stages.append({"id": "int8", "kind": QuantizeStatic.id, "name": "INT8"})
     return _pipeline(path, {"id": "network", "kind": "onnx", "settings": settings}, stages, data)
 
 
@@ -126,27 +138,32 @@ def _pipeline(
 
 
 def describe_onnx(path: Path) -> OnnxDescription:
-    """Read the head of an ONNX file.
+    """Read an ONNX file's graph, without its weights.
 
     Raises:
-        EspalierError: when it is none.
+        EspalierError: when it is none, or no image classifier.
     """
-    import onnx
+    from core.onnx_graph.classifier import answers_of, images_of
+    from core.onnx_graph.half import check_float
+    from core.onnx_graph.reading import read_onnx
+    from core.onnx_graph.standard_form import standard_form
 
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:
-        raise EspalierError(
-            f"{path.name} cannot be read as an ONNX file.",
-            "Pick the .onnx file of an image classifier.",
-            repr(error),
-        ) from error
+    model = read_onnx(path, weights=False)
     described = any(entry.key == "preprocess" for entry in model.metadata_props)
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [entry for entry in model.graph.input if entry.name not in weights]
-    shape = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim] if inputs else []
-    side = shape[-1] if len(shape) == 4 and shape[-1] == shape[-2] else 0
-    return OnnxDescription(described, side or None)
+    images = images_of(model, path.name)
+    quantized = False
+    notes: list[str] = []
+    try:
+        check_float(model)
+    except EspalierError as error:
+        quantized = True
+        notes.append(error.message)
+    try:
+        _, found = standard_form(model, images, answers_of(model, path.name))
+        notes += found
+    except EspalierError as error:  # the number of classes, or the person, may still decide it
+        notes.append(str(error))
+    return OnnxDescription(described, images.size, quantized, tuple(notes))
 
 
 def describe_weights(
@@ -164,7 +181,8 @@ def describe_weights(
     from core.models.weight_files import read_weights
 
     say(f"Reading {path.name}")
-    state = read_weights(path).tensors
+    file = read_weights(path)
+    state = file.tensors
     ranked: list[tuple[Match, int | None]] = []
     for chosen in BACKBONES.values():
         control.checkpoint()
@@ -175,7 +193,7 @@ def describe_weights(
     fem = next((place for prefix, place in _EXTRAS if any(name.startswith(prefix) for name in names)), "none")
     matches = tuple(match for match, _ in ranked if match.share > 0)
     say("Opening the data set")
-    return WeightsDescription(len(state), matches, ranked[0][1], count_classes(), fem)
+    return WeightsDescription(len(state), matches, ranked[0][1], count_classes(), fem, tuple(file.notes))
 
 
 def weights_description(arguments: dict[str, Any], context: JobContext) -> dict[str, Any]:
@@ -203,7 +221,8 @@ def described_by(
     """What `describe_weights` gives, found by a tool process."""
     arguments = {**access.as_plain(), "path": str(path)}
     plain = tool.call(weights_description, arguments, control, lambda _done, words: say(words))
-    return WeightsDescription(**{**plain, "matches": tuple(Match(**match) for match in plain["matches"])})
+    matches = tuple(Match(**match) for match in plain["matches"])
+    return WeightsDescription(**{**plain, "matches": matches, "notes": tuple(plain["notes"])})
 
 
 def _compare(chosen: Backbone, state: dict[str, Any]) -> tuple[Match, int | None]:

@@ -96,7 +96,12 @@ class DroppedFiles(QObject):
     def _inspected(self, contents: Any) -> None:
         path = self._path
         if isinstance(contents, from_model.OnnxDescription):
-            self._open(from_model.onnx_pipeline(path, contents, self._data()), path)
+            if self._open(from_model.onnx_pipeline(path, contents, self._data()), path) and contents.notes:
+                self._messages.inform(
+                    tr("About {name}", name=path.name),
+                    " ".join(contents.notes),
+                    tr("The check (before a run) tries the file on your images."),
+                )
             return
         dialog = BackboneDialog(self._window, path, contents)
         if self.ask_with(dialog):
@@ -108,12 +113,14 @@ class DroppedFiles(QObject):
         """The open document's data set; its path, which may be relative, in full."""
         return edits.with_absolute_paths(self._document.pipeline, self._document.base).data
 
-    def _open(self, pipeline: Pipeline, path: Path) -> None:
+    def _open(self, pipeline: Pipeline, path: Path) -> bool:
+        """Whether the open document could be left, and the new one is open."""
         if not self._document_files.may_leave():
-            return
+            return False
         opened = OpenedDocument(pipeline, None, path.parent)
         self._document.open(opened.pipeline, opened.path, opened.base)
         self.pipeline_made.emit(opened)
         self.status_message.emit(
             tr("A pipeline that starts from {name}, on the data set that was open.", name=path.name)
         )
+        return True

@@ -49,7 +49,7 @@ class BackboneDialog(QDialog):
         layout.setContentsMargins(22, 20, 22, 18)
         layout.setSpacing(10)
         layout.addWidget(text(tr("Which network is {name}?", name=path.name), "heading", wrap=True))
-        layout.addWidget(text(in_words(weights), "", wrap=True))
+        layout.addWidget(text(" ".join((in_words(weights), *weights.notes)), "", wrap=True))
         layout.addSpacing(4)
         layout.addWidget(label)
         layout.addWidget(self.box)

@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
+import onnx
+import pytest
 from model_files import onnx_file
+from onnx import numpy_helper
 
 from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.data.settings import DataSettings
 from core.document import from_model
 from core.document import pipeline as documents
@@ -45,3 +50,30 @@ def test_made_pipelines_have_no_problem() -> None:
         made[3].sources[0].settings["fem"] == {"place": "pooled"}
         and made[3].sources[0].settings["fresh_head"]
     )
+
+
+def test_an_onnx_file_says_what_is_unusual(tmp_path: Path) -> None:
+    usual = onnx.load(onnx_file(tmp_path / "a.onnx"))
+    usual.graph.node.append(onnx.helper.make_node("MatMul", ["flat", "weight"], ["other"]))
+    second = usual.graph.output.add()
+    second.CopyFrom(usual.graph.output[0])
+    second.name = "other"
+    onnx.save(usual, tmp_path / "two.onnx")
+    about = describe_onnx(tmp_path / "two.onnx")
+    assert "several outputs" in about.notes[0] and "Output" in about.notes[0] and not about.quantized
+    entry = usual.graph.input[0].type.tensor_type.shape.dim
+    entry[2].dim_value = 12
+    onnx.save(usual, tmp_path / "wide.onnx")
+    with pytest.raises(EspalierError, match="no batch of square images"):
+        describe_onnx(tmp_path / "wide.onnx")
+
+
+def test_a_quantized_file_is_only_measured(tmp_path: Path) -> None:
+    model = onnx.load(onnx_file(tmp_path / "a.onnx"))
+    [weight, *_] = [one for one in model.graph.initializer if len(one.dims) > 1] or model.graph.initializer
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), weight.name))
+    onnx.save(model, tmp_path / "half.onnx")
+    about = describe_onnx(tmp_path / "half.onnx")
+    assert about.quantized and "half precision" in about.notes[0]
+    made = from_model.onnx_pipeline(tmp_path / "half.onnx", about, DataSettings())
+    assert [node.kind for node in made.stages] == ["as-given"]
