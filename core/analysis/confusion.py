@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from core.analysis.accuracy import confusion_matrix
 from core.common.errors import EspalierError
+from core.common.seals import intact
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -94,7 +95,8 @@ def read_answers(
         EspalierError: when they cannot be read or do not fit the classes.
     """
     try:
-        predicted, true = np.load(logits, allow_pickle=False), np.load(labels, allow_pickle=False)
+        predicted = np.load(intact(logits), allow_pickle=False)
+        true = np.load(intact(labels), allow_pickle=False)
     except (OSError, ValueError) as error:
         raise EspalierError(
             f"The answers of this file on the test images cannot be read: {logits}.",

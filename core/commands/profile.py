@@ -152,6 +152,7 @@ def subject_of(text: str) -> "Subject":
 
 def _stage(name: str, key: str) -> "Subject":
     """A finished stage's headline file and, where it has one, its network."""
+    from core.common.seals import intact
     from core.profiling.model_profile import Subject
     from core.runs.home import Home
     from core.runs.run_folder import resolve_run
@@ -159,4 +160,4 @@ def _stage(name: str, key: str) -> "Subject":
     run = resolve_run(name, Home.default())
     main = run.finished_report(key).main
     assert main is not None  # a finished stage has files
-    return Subject(f"{run.name}:{key}", run.folder / main.path, run.stage_folder(key).network)
+    return Subject(f"{run.name}:{key}", intact(run.folder / main.path), run.stage_folder(key).network)

@@ -42,8 +42,8 @@ def run(options: argparse.Namespace) -> int:
     home = Home.default()
     machine = machine_options(options)
     run = _open_run(options, home)
-    event_count = sum(1 for _ in run.events())
-    return _follow(start_run(run, home, machine, options.stay, event_count), options)
+    known = run.last_event_number
+    return _follow(start_run(run, home, machine, options.stay, known), options)
 
 
 def attach(options: argparse.Namespace) -> int:

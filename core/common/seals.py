@@ -8,15 +8,16 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from core.common.errors import EspalierError
-from core.common.files import sha256_of, write_atomically
+from core.common.files import discard, sha256_of, write_atomically
+from core.common.parts import is_part
 from core.common.paths import is_inner
+from core.common.regular_files import in_words, read_bounded
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,8 @@ _SEAL, _FILES = "sha256", "files"
 _SHORTEST = 16  # hexadecimal digits of a shortened seal
 _SETTLED_NS = 2_000_000_000  # a file that changed later may change again within one tick of its clock
 _MOST_KNOWN = 10_000
-_known: dict[str, tuple[tuple[int, ...], str]] = {}
+_LARGEST_DOCUMENT = 1_000_000_000  # bytes
+_known: dict[tuple[int, ...], str] = {}
 
 
 class DamagedError(EspalierError):
@@ -75,10 +77,10 @@ def read_sealed(path: Path) -> dict[str, Any]:
         EspalierError: when it cannot be read.
     """
     try:
-        return unsealed(json.loads(path.read_bytes()), path)
+        return unsealed(json.loads(read_bounded(path, _LARGEST_DOCUMENT)), path)
     except OSError as error:
         raise EspalierError(
-            f"{path} cannot be read: {error.strerror or error}.", "Check that it is there, and your rights."
+            f"{path} cannot be read: {in_words(error)}.", "Check that it is there, and your rights."
         ) from error
     except (ValueError, RecursionError) as error:
         raise DamagedError(path, "it is no whole JSON document") from error
@@ -89,14 +91,24 @@ def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
     write_atomically(path, json.dumps(sealed(content), indent=1))
 
 
-def seal_folder(folder: Path, **about: Any) -> None:
-    """Write the manifest of a folder: every file below it, hidden ones left out, and what else is to be known of it."""
+def seal_folder(folder: Path, without: Collection[str] = (), **about: Any) -> None:
+    """Write the manifest of a folder: every file below it, and what else is to be known of it.
+
+    Args:
+        without: names of files and folders at the top that are left out.
+    """
     files = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, _SEAL: digest_of(path)}
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / MANIFEST and not path.name.startswith(".")
+        if path.is_file() and _belongs(path.relative_to(folder).parts, without)
     }
     write_sealed(folder / MANIFEST, {_FILES: files, **about})
+
+
+def _belongs(parts: tuple[str, ...], without: Collection[str]) -> bool:
+    """Whether a file, by its path in the folder, is part of what is sealed."""
+    left_out = parts[0] in (MANIFEST, *without)
+    return not left_out and not any(is_part(name) or name.endswith(DAMAGED) for name in parts)
 
 
 def manifest_of(folder: Path) -> dict[str, Any] | None:
@@ -109,7 +121,8 @@ def manifest_of(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     manifest = read_sealed(path)
-    if not isinstance(manifest.get(_FILES), dict):
+    files = manifest.get(_FILES)
+    if not isinstance(files, dict) or not all(_well_formed(*entry) for entry in files.items()):
         raise DamagedError(path)
     return manifest
 
@@ -152,10 +165,8 @@ def set_aside(path: Path) -> Path:
         OSError: when it cannot be renamed.
     """
     aside = path.with_name(path.name + DAMAGED)
-    if aside.is_dir() and not aside.is_symlink():
-        shutil.rmtree(aside)
-    else:
-        aside.unlink(missing_ok=True)
+    if os.path.lexists(aside):
+        discard(aside)
     path.rename(aside)
     _log.warning("%s is damaged and set aside as %s.", path, aside.name)
     return aside
@@ -165,16 +176,21 @@ def digest_of(path: Path) -> str:
     """The file's SHA-256; computed once in a process while the file stays as it is."""
     stat = path.stat()
     identity = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    name = os.fspath(path)
-    known = _known.get(name)
-    if known is not None and known[0] == identity:
-        return known[1]
+    known = _known.get(identity)
+    if known is not None:
+        return known
     digest = sha256_of(path)
     if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > _SETTLED_NS:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
-        _known[name] = identity, digest
+        _known[identity] = digest
     return digest
+
+
+def _well_formed(name: str, expected: Any) -> bool:
+    """Whether an entry names a file inside the folder, with size and hash."""
+    inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+    return inside and isinstance(expected, dict) and expected.keys() >= {"bytes", _SEAL}
 
 
 def _check(file: Path, expected: Mapping[str, Any]) -> None:

@@ -30,6 +30,7 @@ from core.common.declarations import declarations
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
 from core.common.params import Params
+from core.common.seals import DamagedError, intact, sealed, unsealed
 from core.comparison.device_report import read_device_report
 from core.data.settings import settings_path
 from core.deploy.artefact_folder import ArtefactFolder
@@ -39,11 +40,12 @@ from core.machine.fingerprint import timing_conditions
 from core.records.reports import StageReport
 from core.runs.grid_results import read_grid
 from core.runs.home import Home
+from core.runs.index import open_index
 from core.runs.run_folder import INFO_FILE, RunFolder
 
 _log = logging.getLogger(__name__)
 
-VERSION = 5  # raised when the same run folder gives another `ComparedRun`
+VERSION = 6  # raised when the same run folder gives another `ComparedRun`
 _DECIDE_NO_TEST_IMAGE = {"augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance", "imbalance"}  # fmt: skip
 
 
@@ -205,13 +207,12 @@ class _Index:
     """Runs kept in the index next to the run folders; without a usable index everything is read anew."""
 
     def __init__(self, home: Home):
-        self._path = home.index
+        self._home, self._path = home, home.index
         self._database: sqlite3.Connection | None = None
 
     def __enter__(self) -> "_Index":
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(self._path, timeout=5)
+            self._database = open_index(self._home, timeout=5)
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS compared (folder TEXT PRIMARY KEY, stamp TEXT, content TEXT)"
             )
@@ -235,7 +236,7 @@ class _Index:
         compared = read_run(RunFolder.open(folder))
         if self._database is not None:
             insert = "INSERT OR REPLACE INTO compared VALUES (?, ?, ?)"
-            values = (key, stamp, compared.model_dump_json())
+            values = (key, stamp, json.dumps(sealed(json.loads(compared.model_dump_json()))))
             self._try(lambda: self._database and self._database.execute(insert, values))
         return compared
 
@@ -245,8 +246,8 @@ class _Index:
         query = "SELECT content FROM compared WHERE folder = ? AND stamp = ?"
         row = self._try(lambda: self._database and self._database.execute(query, (key, stamp)).fetchone())
         try:
-            return ComparedRun.model_validate_json(row[0]) if row else None
-        except ValidationError:
+            return ComparedRun.model_validate(unsealed(json.loads(row[0]), self._path)) if row else None
+        except (ValueError, DamagedError):
             _log.debug("The index has %s in another form; the run is read anew.", key)
             return None
 
@@ -298,9 +299,13 @@ def _predictions(
 
 
 def _correct_answers(logits_file: Path, labels_file: Path) -> dict[str, str]:
-    """Packed correctness by metric id; empty where the predictions are missing."""
+    """Packed correctness by metric id; empty where the predictions are missing.
+
+    Raises:
+        DamagedError: when they are damaged.
+    """
     try:
-        logits, labels = np.load(logits_file, mmap_mode="r"), np.load(labels_file)
+        logits, labels = np.load(intact(logits_file), mmap_mode="r"), np.load(intact(labels_file))
     except (OSError, ValueError):
         return {}
     if logits.ndim != 2 or len(logits) != len(labels):

@@ -9,6 +9,7 @@ from typing import Any
 from core.common.files import write_atomically
 from core.common.logs import in_a_line
 from core.common.paths import inside
+from core.common.seals import DamagedError, intact
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.artefacts import VerifiedArtefact
 from core.records.reports import Verification
@@ -46,8 +47,18 @@ class ArtefactRecord:
 
     @classmethod
     def read(cls, folder: ArtefactFolder) -> "ArtefactRecord":
-        """What `write` wrote."""
-        plain = json.loads(folder.record.read_text(encoding="utf-8"))
+        """What `write` wrote.
+
+        Raises:
+            DamagedError: when it does not hold that any more.
+        """
+        try:
+            return cls._from_plain(json.loads(intact(folder.record).read_text(encoding="utf-8")), folder)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedError(folder.record, "it is no record of a stage's files") from error
+
+    @classmethod
+    def _from_plain(cls, plain: dict[str, Any], folder: ArtefactFolder) -> "ArtefactRecord":
         names = {entry.name for entry in fields(VerifiedArtefact)}
         artefacts = []
         for one in plain["made"]:
@@ -63,7 +74,7 @@ class ArtefactRecord:
 def facts_of_file(file: Path) -> dict[str, Any]:
     """What the record beside a stage's file says of it (opset, nodes, classes, input size, preprocess); empty where it is gone."""
     try:
-        plain = json.loads(ArtefactFolder.around(file).record.read_text(encoding="utf-8"))
+        plain = json.loads(intact(ArtefactFolder.around(file).record).read_text(encoding="utf-8"))
         return next((dict(one["facts"]) for one in plain["made"] if one["path"] == file.name), {})
     except (OSError, ValueError, KeyError, TypeError) as error:
         _log.debug("Nothing is recorded of %s: %s", file, in_a_line(error))

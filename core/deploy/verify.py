@@ -16,6 +16,7 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.common.files import save_array
+from core.common.seals import intact
 from core.data.access import DataAccess
 from core.data.preprocess import Preprocess
 from core.deploy.other_order import other_order
@@ -139,7 +140,9 @@ def onnx_predictor(path: Path, threads: int, preprocess: dict[str, Any] | None =
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(intact(path), options, providers=["CPUExecutionProvider"])
+    except EspalierError:
+        raise
     except Exception as error:
         raise EspalierError(
             f"ONNX Runtime could not open {path.name}.",

@@ -19,6 +19,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.common.full_disk import full_disk
 from core.common.parts import remove_abandoned
+from core.common.seals import set_aside
 from core.data.balance import epoch_images
 from core.data.entry import CacheRefusedError
 from core.data.image_data import ImageData
@@ -47,6 +48,7 @@ from core.records.events import (
 )
 from core.records.progress import Meter
 from core.records.reports import StageReport
+from core.runs.belief import check_own_documents, check_stage, made_from
 from core.runs.cache import CacheUser
 from core.runs.home import Home
 from core.runs.index import index_run
@@ -137,6 +139,7 @@ class Engine:
         return RunDone("completed", f"All {len(stage_keys(self.pipeline))} stages are done.")
 
     def _run(self) -> None:
+        self.folder.restore_pipeline()
         check_same_pipeline(self.folder)
         self.options = self.options.resolved()
         keys = stage_keys(self.pipeline)
@@ -147,10 +150,14 @@ class Engine:
                 self.folder.name, str(self.folder.folder), self.pipeline.name, tuple(keys), names, resumed
             )
         )
+        self._stage = ""
         self.folder.update_info(
             status="running", machine=fingerprint(), device=self.options.device, threads=self.options.threads
         )
         self._tidy()
+        check_own_documents(self.folder, self._warn)
+        for text in self.folder.restored:
+            self._warn(text)
         with ExitStack() as stack:
             stack.callback(self._forget_images)
             stack.enter_context(reproducible(self.options.threads))
@@ -233,6 +240,7 @@ class Engine:
         self._stage = key
         self._emit(StageStarted(key, node.title, node.kind, index, total))
         self.meter.begin(index)
+        self._check_stored(node, seed, key)
         report = self.folder.report(key)
         if report is None:
             share = self._training_share(node)
@@ -248,8 +256,28 @@ class Engine:
                     lambda grid_fraction: self.meter.update(own_share + grid_fraction * (share - own_share)),
                 )
             report = self._report(node, seed, key, started, cached)
+        elif (again := self._grid(node, seed)) is not None and read_grid(
+            self.folder
+        ) is None:  # it was damaged
+            run_grid(self.runner, node, again, seed, lambda grid_fraction: None)
         self.meter.end(report.cached)
         self._emit(StageDone(key, report.cached, report.model_dump(mode="json")))
+
+    def _check_stored(self, node: StageNode, seed: int, key: str) -> None:
+        """Set aside what the run folder holds of a stage, as far as it is damaged or made from something else than there is now."""
+        check_stage(self.folder, key, self._warn)
+        folder = self.folder.stage_folder(key)
+        if not folder.complete:
+            return
+        before = made_from(folder)
+        if before is not None and before != self.runner.made_from(
+            node, seed, self.runner.inputs.stage_input(node, seed)
+        ):
+            set_aside(folder.path)
+            self._warn(f"Stage {key!r} is made again: what it was made from came out differently.")
+
+    def _warn(self, text: str) -> None:
+        self._emit(Note(self._stage, "warning", text))
 
     def _grid(self, node: StageNode, seed: int) -> Grid | None:
         """The grid that is tried at this stage; with several seeds only for the first."""

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from core.analysis.accuracy import accuracy_metrics, paired_change
-from core.common.files import copy_file, deflated_bytes, sha256_of
+from core.common.files import copy_file, deflated_bytes
 from core.common.keys import make_key
+from core.common.seals import digest_of, intact, seal_folder
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.artefact_record import ArtefactRecord
 from core.deploy.artefacts import ToolCalls, VerifiedArtefact, adopt_artefact, make_artefacts
@@ -155,6 +156,7 @@ class Evaluator:
         )  # fmt: skip
         files = ArtefactRecord(artefacts, self._count(artefacts[0]), refused)
         files.write(target)
+        seal_folder(target.path)
         self._files.put(key, target.path)
         return files
 
@@ -177,7 +179,7 @@ class Evaluator:
         reference = stage_input.logits if checkpoint is None else checkpoint / WEIGHTS
         assert reference is not None
         key = make_key({
-            "files": _FILES_VERSION, "file": sha256_of(file), "of": sha256_of(reference), "data": self.data.fingerprint,
+            "files": _FILES_VERSION, "file": digest_of(intact(file)), "of": digest_of(intact(reference)), "data": self.data.fingerprint,
             "label": deployed.label, "onnxruntime": version("onnxruntime"),
         })  # fmt: skip
         if self._from_cache(report, key, target):
@@ -191,6 +193,7 @@ class Evaluator:
         )
         files = ArtefactRecord([artefact], self._count(artefact))
         files.write(target)
+        seal_folder(target.path)
         self._files.put(key, target.path)
         return files, False
 
@@ -227,7 +230,10 @@ class Evaluator:
 
         plain, cached = self._measurements.get_or_measure(key, measure)
         metrics = {name: Metric.model_validate(metric) for name, metric in plain.items()}
-        labels, logits = np.load(folder.artefacts.labels), np.load(folder.artefacts.network_logits)
+        labels, logits = (
+            np.load(intact(folder.artefacts.labels)),
+            np.load(intact(folder.artefacts.network_logits)),
+        )
         return {**accuracy_metrics(logits, labels, f"PyTorch on {self.context.device}"), **metrics}, cached
 
     def _artefact(
@@ -238,7 +244,7 @@ class Evaluator:
         figures: Figures,
         base: BaselineFile | None,
     ) -> Artefact:
-        logits, labels = np.load(artefact.logits), np.load(artefact.labels)
+        logits, labels = np.load(intact(artefact.logits)), np.load(intact(artefact.labels))
         right = logits.argmax(1) == labels
         metrics = accuracy_metrics(logits, labels, _RUNTIME) | figures.metrics
         metrics["stored_mb"] = Metric(

@@ -13,6 +13,7 @@ from typing import Any
 
 from core.common.files import write_atomically
 from core.common.keys import make_key
+from core.common.seals import read_sealed
 from core.document.pipeline import Grid, StageNode
 from core.engine.stage_runner import StageRunner
 from core.records.events import PhaseStarted
@@ -69,7 +70,7 @@ def _point(
 
 def _stored_point(store: Store, key: str) -> dict[str, Any] | None:
     entry = store.get(key)
-    return None if entry is None else json.loads((entry / _POINT).read_text(encoding="utf-8"))
+    return None if entry is None else read_sealed(entry / _POINT)
 
 
 def _run_point(runner: StageRunner, node: StageNode, grid: Grid, seed: int, key: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import copy_file, folder_beside, written_beside
 from core.common.paths import existing, resolved
+from core.common.seals import DAMAGED, manifest_of, seal_folder
 from core.common.stand_ins import refuse_stand_in
 from core.data.access import DataAccess
 from core.data.image_data import ImageData
@@ -171,7 +172,8 @@ class StageInputs:
         original = resolved(path, self.run.base)
         name = hashlib.sha256(str(original).encode()).hexdigest()[:12]
         for copy in (self.run.folder / "inputs").glob(f"{name}-*"):
-            return copy
+            if not copy.name.endswith(DAMAGED):
+                return copy
         existing(path, self.run.base)
         copy = self.run.folder / "inputs" / f"{name}-{original.name}"
         if original.is_dir():
@@ -194,13 +196,18 @@ class StageInputs:
             refuse_stand_in(original, "a file to start from")
             _check_size(original)
             copy_file(original, copy)
+        seal_folder(copy.parent)
         return copy
 
     def _source(self, node: SourceNode, seed: int) -> StageInput:
         """What a root gives, made when it is not there yet."""
-        context = self.context
-        return node.source.make(node.parameters, MakeContext(
+        context, folder = self.context, self.run.folder / "sources"
+        made = node.source.make(node.parameters, MakeContext(
             base=self.run.base, data=self.data, data_settings=self.pipeline.data, seed=seed, id=node.id,
-            folder=self.run.folder / "sources", access=context.access, tool=context.tool,
+            folder=folder, access=context.access, tool=context.tool,
             control=context.control, emit=context.emit, pin=self.pin,
         ))  # fmt: skip
+        for place in folder.glob(f"{node.id}*"):
+            if place.is_dir() and not place.name.endswith(DAMAGED) and manifest_of(place) is None:
+                seal_folder(place)
+        return made

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from core.common.errors import EspalierError
-from core.common.files import put_in_place, sha256_of
+from core.common.files import put_in_place
 from core.common.keys import make_key
+from core.common.seals import digest_of, intact, seal_folder
 from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
 from core.engine.latency_search import LatencyTargets
@@ -88,6 +89,7 @@ class StageRunner:
                 cache_key = make_key({"key": cache_key, "cut_at": cut_at})
         else:
             self._make_file(node, seed, stage_input, cache_key, scratch, new_folder, on_fraction)
+        seal_folder(new_folder.path, made_from=self.made_from(node, seed, stage_input))
         put_in_place(new_folder.path, folder.path)
         self._store.put(cache_key, folder.path)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -241,40 +243,42 @@ class StageRunner:
             "data": context.data.fingerprint,
             "seed": seed,
             **(
-                self._network_parts(node, seed, stage_input, references)
+                self._network_parts(stage_input)
                 if isinstance(node.stage, ModelStage)
-                else self._file_parts(stage_input)
+                else {name: version(name) for name in ("onnx", "onnxruntime")}
             ),
+            **self.made_from(node, seed, stage_input),
         }
 
-    def _network_parts(
-        self, node: StageNode, seed: int, stage_input: StageInput, references: dict[str, str]
-    ) -> dict[str, Any]:
-        import torch
-
+    def made_from(self, node: StageNode, seed: int, stage_input: StageInput) -> dict[str, Any]:
+        """The hashes of the network or file that a stage continues, and of the networks that it refers to."""
         from core.models.checkpoint import content_hash
-        from core.training.precision import resolve_precision
 
-        context = self.context
+        if not isinstance(node.stage, ModelStage):
+            assert stage_input.file is not None
+            return {"input": digest_of(intact(stage_input.file))}
+        references = node.stage.references(node.parameters)
         return {
             "input": content_hash(stage_input.checkpoint) if stage_input.checkpoint else "",
             "references": {
                 name: content_hash(self.inputs.reference_folder(value, seed))
                 for name, value in references.items()
             },
+        }
+
+    def _network_parts(self, stage_input: StageInput) -> dict[str, Any]:
+        import torch
+
+        from core.training.precision import resolve_precision
+
+        context = self.context
+        return {
             "preprocess": stage_input.preprocess.as_dict() if stage_input.preprocess else {},
             "augmentation": context.pipeline.data.augmentation.model_dump(mode="json"),
             "balance": context.pipeline.data.balance,
             "device": context.device.split(":")[0],
             "mixed": resolve_precision("mixed", context.device).name,
             "torch": torch.__version__,
-        }
-
-    def _file_parts(self, stage_input: StageInput) -> dict[str, Any]:
-        assert stage_input.file is not None
-        return {
-            "input": sha256_of(stage_input.file),
-            **{name: version(name) for name in ("onnx", "onnxruntime")},
         }
 
 

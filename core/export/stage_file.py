@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
+from core.common.seals import intact
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.formats.base import Subject
 from core.deploy.formats.catalogue import FORMATS
@@ -47,6 +48,7 @@ def find_file(run: RunFolder, stage_key: str, artefact_id: str) -> tuple[StageRe
             f"The file of stage {stage_key!r} is gone: {run.folder / artefact.path}.",
             "Run the pipeline again; its stages come from the cache.",
         )
+    intact(run.folder / artefact.path)
     return report, artefact
 
 
@@ -64,7 +66,7 @@ def ladder_steps(
     """
     last = ArtefactFolder.around(run.folder / artefact.path)
     try:
-        labels, network = np.load(last.labels), np.load(last.network_logits)
+        labels, network = np.load(intact(last.labels)), np.load(intact(last.network_logits))
     except (OSError, ValueError) as error:
         _log.warning(
             "The stage's own answers are missing, the ladder begins without them: %s", in_a_line(error)
@@ -74,7 +76,7 @@ def ladder_steps(
     for stage_report, file in [*_files_before(run, report, artefact), (report, artefact)]:
         path = run.folder / file.path
         try:
-            logits = np.load(ArtefactFolder.around(path).logits(path.stem))
+            logits = np.load(intact(ArtefactFolder.around(path).logits(path.stem)))
         except (OSError, ValueError) as error:
             _log.debug("A rung of the ladder is left out: %s", in_a_line(error))
             continue

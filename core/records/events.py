@@ -151,4 +151,7 @@ def event_from(record: Mapping[str, Any]) -> Event | None:
         for name, value in record.items()
         if name in names
     }
-    return kind(**values)
+    try:
+        return kind(**values)
+    except TypeError:  # something is missing: a damaged line of a version that did not seal them
+        return None

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.common.files import write_atomically
 from core.common.inner_paths import InnerName
+from core.common.seals import DamagedError, intact
 
 
 class OwnFile(BaseModel):
@@ -55,5 +56,12 @@ class StageOutcome(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> "StageOutcome":
-        """What `write` wrote."""
-        return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        """What `write` wrote.
+
+        Raises:
+            DamagedError: when it does not hold that any more.
+        """
+        try:
+            return cls.model_validate_json(intact(path).read_bytes())
+        except ValueError as error:
+            raise DamagedError(path, "it is no stage's result") from error

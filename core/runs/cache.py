@@ -2,7 +2,8 @@
 
 A model's key is everything that it was computed from. A measurement's key is the file's hash, the machine and
 the protocol. Entries are folders, written under a temporary name and renamed, so that a kill leaves none incomplete.
-A cache that cannot be read or written fails nobody: its user is told once and goes on without.
+A cache that cannot be read or written fails nobody: its user is told once and goes on without. Every entry is
+held against its manifest (`core.common.seals`) before it is believed; one that does not fit is set aside, and made again.
 """
 
 import json
@@ -16,11 +17,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from core.common.control import RunControl
+from core.common.errors import EspalierError
 from core.common.files import UnreadableError, copy_folder, discard, folder_beside
 from core.common.keys import make_key
 from core.common.logs import in_a_line, passed_over
+from core.common.seals import DamagedError, check_folder, read_sealed, seal_folder, set_aside
 from core.machine.fingerprint import fingerprint_hash
 from core.profiling import PROTOCOL_VERSION
+from core.runs.adoption import check_or_adopt
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +60,15 @@ class CacheUser:
             self._said.add(kind)
             self._say(text)
 
+    def damaged(self, entry: Path, error: DamagedError) -> None:
+        """Set a damaged entry aside and say so."""
+        what = f"What was stored of an earlier run is damaged ({error.message.removesuffix('.')})"
+        try:
+            self._say(f"{what}; it is set aside as {set_aside(entry).name} and made again.")
+        except OSError as refused:
+            _log.warning("%s stays where it is: %s", entry, in_a_line(refused))
+            self._say(f"{what}; it is made again.")
+
 
 class Store:
     """Folders by key below one folder."""
@@ -65,7 +78,19 @@ class Store:
         self.user = user or CacheUser()
 
     def get(self, key: str) -> Path | None:
-        """The entry's folder, or None."""
+        """The entry's folder, held against its manifest, or None."""
+        path = self._entry(key)
+        if path is None:
+            return None
+        try:
+            check_or_adopt(path, _log, (COMPLETE,))
+            return path
+        except DamagedError as error:
+            self.user.damaged(path, error)
+            return None
+
+    def _entry(self, key: str) -> Path | None:
+        """The entry's folder, damaged or not."""
         path = self._path(key)
         try:
             return path if (path / COMPLETE).is_file() else None
@@ -87,6 +112,8 @@ class Store:
                 discard(path)
             with folder_beside(path, replace=False) as part:
                 write(part)
+                if not check_folder(part):
+                    seal_folder(part)
                 (part / COMPLETE).touch()
         except UnreadableError:
             raise
@@ -111,14 +138,18 @@ class Store:
 
     def copy_to(self, key: str, target: Path) -> bool:
         """Copy the entry to `target`, whole or not at all, in the place of what is there; False when there is none."""
-        entry = self.get(key)
+        entry = self._entry(key)
         if entry is None:
             return False
         try:
             with folder_beside(target) as part:
                 copy_folder(entry, part, without={COMPLETE})
+                check_or_adopt(part, _log)  # the copy, so that errors of copying are noticed too
         except UnreadableError as error:
             self._cannot_be_read(error)
+            return False
+        except DamagedError as error:
+            self.user.damaged(entry, error)
             return False
         return True
 
@@ -193,8 +224,11 @@ class Measurements:
         entry = self._store.get(self._name(key))
         if entry is None:
             return None
-        measurement: dict[str, Any] = json.loads((entry / _MEASUREMENT).read_text(encoding="utf-8"))
-        return measurement
+        try:
+            return read_sealed(entry / _MEASUREMENT)
+        except EspalierError as error:  # of a version before, and no document
+            _log.warning("A measurement is taken again: %s", error.message)
+            return None
 
     def get_or_measure(
         self,

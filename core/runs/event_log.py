@@ -1,4 +1,7 @@
-"""The events of a run on disk: `events.jsonl`, one numbered JSON object a line, written by one process and read by any."""
+"""The events of a run on disk: `events.jsonl`, one numbered JSON object a line, written by one process and read by any.
+
+Each line carries the hash of its content, and one that does not fit is passed over: those behind it count.
+"""
 
 import json
 import logging
@@ -8,10 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from core.common.files import write_atomically
+from core.common.seals import DamagedError, sealed, unsealed
 from core.records.events import Event
 
 _log = logging.getLogger(__name__)
+
+_NAME = Path("events.jsonl")
+_SEAL_DIGITS = 16  # shorter than a document's: there may be millions of lines
 
 
 class EventLog:
@@ -24,14 +30,15 @@ class EventLog:
         self._lock = threading.Lock()
 
     def record(self, event: Event) -> None:
-        """Append an event with its number and time; an incomplete last line of a killed run is removed first."""
+        """Append an event with its number, time and seal; an incomplete last line of a killed run is removed first."""
         with self._lock:
             if self._file is None:
-                self._number = self._remove_incomplete()
+                self._end_with_whole_line()
+                self._number = self.last_number
                 self._file = self.path.open("a", encoding="utf-8")
             self._number += 1
-            line = json.dumps({"number": self._number, "time": round(time.time(), 3), **event.as_dict()})
-            self._file.write(line + "\n")
+            record = {"number": self._number, "time": round(time.time(), 3), **event.as_dict()}
+            self._file.write(json.dumps(sealed(record, _SEAL_DIGITS)) + "\n")
             self._file.flush()
 
     def close(self) -> None:
@@ -42,23 +49,41 @@ class EventLog:
                 self._file = None
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """All events so far in their JSON form, oldest first."""
-        if self.path.is_file():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
-                try:
-                    yield json.loads(line)
-                except ValueError:  # the last line of a killed run
-                    _log.debug("The last line of %s is cut short.", self.path)
-                    return
+        """All events so far in their JSON form, oldest first; damaged lines are passed over."""
+        for line in self._lines():
+            record = _record(line)
+            if record is not None:
+                yield record
 
-    def _remove_incomplete(self) -> int:
-        """Number of the last whole event; a broken tail is cut off."""
+    @property
+    def last_number(self) -> int:
+        """The number of the last event; 0 before the first."""
+        return max((_number(record) for record in self.records()), default=0)
+
+    @property
+    def damaged(self) -> int:
+        """How many lines are no events."""
+        return sum(_record(line) is None for line in self._lines())
+
+    def _lines(self) -> list[bytes]:
+        """All lines that hold something; the last one may be incomplete."""
         if not self.path.is_file():
-            return 0
-        whole = [json.dumps(record) + "\n" for record in self.records()]
-        if self.path.read_text(encoding="utf-8") != "".join(whole):
-            write_atomically(self.path, "".join(whole))
-        return len(whole)
+            return []
+        return [line for line in self.path.read_bytes().split(b"\n") if line.strip()]
+
+    def _end_with_whole_line(self) -> None:
+        if not self.path.is_file():
+            return
+        with self.path.open("r+b") as file:
+            content = file.read()
+            end = content.rfind(b"\n") + 1
+            if end == len(content):
+                return
+            if _record(content[end:]) is not None:
+                file.write(b"\n")
+            else:
+                _log.debug("The last line of %s is cut short and removed.", self.path)
+                file.truncate(end)
 
 
 class EventTail:
@@ -85,12 +110,22 @@ class EventTail:
         whole = content[: content.rfind(b"\n") + 1]
         self._offset += len(whole)
         records = []
-        for line in whole.splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if record.get("number", 0) > self._number:
-                self._number = record["number"]
+        for line in whole.split(b"\n"):
+            record = _record(line)
+            if record is not None and _number(record) > self._number:
+                self._number = _number(record)
                 records.append(record)
         return records
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The event of a line in its JSON form; None where it is damaged or cut short."""
+    try:
+        return unsealed(json.loads(line.decode("utf-8")), _NAME)
+    except (ValueError, RecursionError, DamagedError):
+        return None
+
+
+def _number(record: dict[str, Any]) -> int:
+    number = record.get("number", 0)
+    return number if isinstance(number, int) else 0

@@ -1,11 +1,11 @@
 """The results of a grid of settings, in the run folder: `grid.json`, `grid.csv`, `grid.svg`."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from core.analysis.heat_map import HeatMap
 from core.common.files import write_atomically
+from core.common.seals import read_sealed, write_sealed
 from core.document.pipeline import Grid, StageNode
 from core.runs.run_folder import RunFolder
 
@@ -50,7 +50,7 @@ def write_grid(run: RunFolder, node: StageNode, grid: Grid, points: list[Point])
             for p in points
         ],
     }  # fmt: skip
-    write_atomically(run.folder / "grid.json", json.dumps(plain, indent=1))
+    write_sealed(run.folder / "grid.json", plain)
     write_atomically(run.folder / "grid.csv", picture.as_csv())
     write_atomically(run.folder / "grid.svg", picture.as_svg())
 
@@ -60,5 +60,5 @@ def read_grid(run: RunFolder) -> HeatMap | None:
     path, grid = run.folder / "grid.json", run.pipeline.axes.grid
     if grid is None or not path.is_file():
         return None
-    plain = json.loads(path.read_text(encoding="utf-8"))
+    plain = read_sealed(path)
     return heat_map(run.pipeline.stage(grid.stage), grid, [Point(**point) for point in plain["points"]])

@@ -27,7 +27,7 @@ def check_same_pipeline(run: RunFolder, pipeline: Pipeline | None = None) -> Non
     text = run.info.document
     if not text or (pipeline is None and run.pipeline_is_untouched):
         return
-    before, now = documents.loads(text, "the run's pipeline"), pipeline or run.pipeline
+    before, now = documents.loads(text, "the run's pipeline"), pipeline or documents.load(run.pipeline_file)
     differences = list(_differences(before.resolved().as_dict(), now.resolved().as_dict()))
     if not differences:
         return

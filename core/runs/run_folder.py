@@ -1,7 +1,7 @@
 """Run folders.
 
 A run is a folder: `pipeline.yaml` (every setting written out), `run.json` (machine, versions,
-status), `events.jsonl` (numbered), what was settled by timing (`precision_trials.json`,
+status; `run.copy.json` holds the same), `events.jsonl` (numbered), what was settled by timing (`precision_trials.json`,
 `latency_targets.json`), `inputs/` (weights and teachers from outside, copied), `sources/`,
 `stages/<key>/` (checkpoint, artefacts, predictions, report), `report.md`, and the final model. The
 index next to the runs (`core.runs.index`) is made from them.
@@ -9,7 +9,6 @@ index next to the runs (`core.runs.index`) is made from them.
 
 import hashlib
 import itertools
-import json
 import logging
 import os
 import re
@@ -28,6 +27,7 @@ from core.common.files import folder_beside, write_atomically
 from core.common.full_disk import full_disk
 from core.common.logs import in_a_line, passed_over
 from core.common.parts import is_part, remove_abandoned
+from core.common.seals import DAMAGED, DamagedError, read_sealed, set_aside, write_sealed
 from core.data.image_data import Opened
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
@@ -41,6 +41,7 @@ from core.runs.own_files import check_own_files
 from core.runs.stage_folder import StageFolder
 
 INFO_FILE = "run.json"
+_COPY = "run.copy.json"  # of run.json, without which nothing says what the folder holds
 _PIPELINE = "pipeline.yaml"
 _LOCK = ".lock"
 _SKELETON = ("stages", "sources", "inputs", "scratch")
@@ -55,6 +56,7 @@ class RunFolder:
         self._log = EventLog(folder / "events.jsonl")
         self._lock = FileLock(folder / _LOCK)
         self._info_lock = threading.Lock()
+        self.restored: list[str] = []  # a sentence for each file that was damaged and is whole again
 
     @classmethod
     def create(cls, pipeline: Pipeline, base: Path, home: Home, folder: Path | None = None) -> "RunFolder":
@@ -126,18 +128,34 @@ class RunFolder:
     def update_info(self, **changes: Any) -> None:
         """Change entries of run.json, by the names of `RunInfo`; None takes an entry out, all others stay."""
         with self._info_lock:  # a pause is noted on a thread of its own
-            self._write_info(changed(self._read_info(), **changes))
+            content, damage = self._info_and_damage()
+            if damage is not None:
+                with passed_over(_log, "It is written over", OSError):
+                    set_aside(self.folder / INFO_FILE)
+                self.restored.append(f"{damage.message} It is made again from its copy.")
+            self._write_info(changed(content, **changes))
 
     def _read_info(self) -> dict[str, Any]:
+        return self._info_and_damage()[0]
+
+    def _info_and_damage(self) -> tuple[dict[str, Any], EspalierError | None]:
+        """The content of run.json, from its copy where it is damaged, and then why."""
         try:
-            return dict(json.loads((self.folder / INFO_FILE).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+            return read_sealed(self.folder / INFO_FILE), None
+        except EspalierError as error:
+            if (self.folder / _COPY).is_file():
+                return read_sealed(self.folder / _COPY), error
             raise self._no_run(error) from error
 
     def _write_info(self, content: dict[str, Any]) -> None:
-        write_atomically(self.folder / INFO_FILE, json.dumps(content, indent=1))
+        for name in (INFO_FILE, _COPY):
+            write_sealed(self.folder / name, content)
 
     def _no_run(self, error: Exception) -> EspalierError:
+        if isinstance(error, DamagedError):
+            return EspalierError(
+                error.message, "Start its pipeline again: finished stages come from the cache."
+            )
         return EspalierError(
             f"Expected a run folder (with run.json), {self.folder} is none.",
             "Pick the folder of a run.",
@@ -159,14 +177,39 @@ class RunFolder:
 
     @property
     def pipeline(self) -> Pipeline:
-        """The document as it was run, every setting written out."""
-        return documents.load(self.folder / _PIPELINE)
+        """The document as it was run, every setting written out, also where pipeline.yaml is damaged."""
+        document = self.info.document
+        if document and not self.pipeline_is_untouched:
+            return documents.loads(document, self.name).resolved()
+        return documents.load(self.pipeline_file)
+
+    @property
+    def pipeline_file(self) -> Path:
+        return self.folder / _PIPELINE
 
     @property
     def pipeline_is_untouched(self) -> bool:
         """Whether pipeline.yaml is as the run wrote it; also where that was not written down."""
         written = self.info.pipeline_sha256
-        return not written or written == _sha256((self.folder / _PIPELINE).read_text(encoding="utf-8"))
+        try:
+            return not written or written == _sha256(self.pipeline_file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeError) as error:
+            _log.debug("%s cannot be read: %s", self.pipeline_file, in_a_line(error))
+            return False
+
+    def restore_pipeline(self) -> None:
+        """Write pipeline.yaml again where it is damaged; one that can be read was changed by a person and stays."""
+        if self.pipeline_is_untouched:
+            return
+        try:
+            documents.load(self.pipeline_file)
+        except EspalierError as error:
+            text = documents.dumps(self.pipeline)
+            if self.pipeline_file.exists():
+                set_aside(self.pipeline_file)
+            write_atomically(self.pipeline_file, text)
+            self.update_info(pipeline_sha256=_sha256(text))
+            self.restored.append(f"{self.pipeline_file} was damaged and is written again. {error.message}")
 
     def stage_folder(self, key: str) -> StageFolder:
         """The folder of a stage, which may not be there yet."""
@@ -174,7 +217,8 @@ class RunFolder:
 
     def stage_folders(self) -> list[StageFolder]:
         """The folders of all stages that are there, by their names."""
-        return [StageFolder(path) for path in sorted((self.folder / "stages").glob("*"))]
+        folders = sorted((self.folder / "stages").glob("*"))
+        return [StageFolder(path) for path in folders if not path.name.endswith(DAMAGED)]
 
     @property
     def final_model(self) -> Path:
@@ -258,6 +302,16 @@ class RunFolder:
         """All events so far, oldest first."""
         return self._log.records()
 
+    @property
+    def last_event_number(self) -> int:
+        """The number of the last event; 0 before the first."""
+        return self._log.last_number
+
+    @property
+    def damaged_events(self) -> int:
+        """How many lines of events.jsonl are damaged."""
+        return self._log.damaged
+
     def close(self) -> None:
         """Close the events file."""
         self._log.close()
@@ -293,7 +347,8 @@ class RunFolder:
 def is_run(folder: Path) -> bool:
     """Whether a run was made in the folder."""
     try:
-        return (folder / INFO_FILE).is_file() and not is_part(folder.name)
+        known = any((folder / name).is_file() for name in (INFO_FILE, _COPY))
+        return known and not is_part(folder.name)
     except OSError as error:
         _log.debug("%s cannot be looked at: %s", folder, in_a_line(error))
         return False

@@ -11,6 +11,7 @@ from pathlib import Path
 from core.analysis.confusion import Answers, read_answers
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
+from core.common.seals import intact
 from core.data.access import DataAccess
 from core.data.settings import settings_path
 from core.deploy.artefact_record import facts_of_file
@@ -187,10 +188,10 @@ def counterpart(subject: StageFile, subjects: Sequence[StageFile]) -> StageFile 
 
 
 def check_files(subjects: Sequence[StageFile]) -> None:
-    """Check that the files still exist.
+    """Check that the files are still there and hold what was written into them.
 
     Raises:
-        EspalierError: when one is missing.
+        EspalierError: when one is missing or damaged.
     """
     for subject in subjects:
         if not subject.file.is_file():
@@ -198,3 +199,4 @@ def check_files(subjects: Sequence[StageFile]) -> None:
                 f"The file of {subject.title!r} is gone: {subject.file}.",
                 "Run the pipeline again; its stages come from the cache.",
             )
+        intact(subject.file)

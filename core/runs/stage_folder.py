@@ -1,14 +1,16 @@
 """The files in a stage's folder of a run.
 
 `result.json` and `checkpoint/` (a network), `deployed/` (a file that the stage made itself), or both;
-`artefacts/` (the files that can be deployed, with their predictions); `report.json`.
+`artefacts/` (the files that can be deployed, with their predictions); `report.json`. A manifest
+(`core.common.seals`) beside `result.json` has the hashes of what the stage made, one in `artefacts/` those of its files.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.common.errors import EspalierError
-from core.common.files import write_atomically
+from core.common.seals import read_sealed, write_sealed
 from core.deploy.artefact_folder import ArtefactFolder
 from core.models.checkpoint_files import CHECKPOINT, is_checkpoint
 from core.records.reports import StageReport
@@ -85,7 +87,7 @@ class StageFolder:
         if not file.is_file():
             return None
         try:
-            return StageReport.model_validate_json(file.read_bytes())
+            return StageReport.model_validate(read_sealed(file))
         except ValueError as error:
             raise EspalierError(
                 f"Expected a stage's report in {file}, received something else.",
@@ -95,4 +97,4 @@ class StageFolder:
 
     def write_report(self, report: StageReport) -> None:
         """Write the report whole or not at all."""
-        write_atomically(self.report_file, report.model_dump_json(indent=1))
+        write_sealed(self.report_file, json.loads(report.model_dump_json()))

@@ -4,13 +4,12 @@ They stand in the run folder, so that a run which goes on keeps them, and among 
 machine, so that another run of the same stage decides the same.
 """
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.common.files import write_atomically
+from core.common.seals import read_sealed, write_sealed
 from core.runs.cache import Measurements
 
 PROTOCOL = 5
@@ -37,12 +36,10 @@ class TimingDecisions:
         Args:
             key: everything but the machine that the decision depends on.
         """
-        decisions: dict[str, Any] = (
-            json.loads(self._file.read_text(encoding="utf-8")) if self._file.is_file() else {}
-        )
+        decisions = read_sealed(self._file) if self._file.is_file() else {}
         if stage not in decisions:
             decisions[stage], cached = self._memory.get_or_measure({"protocol": PROTOCOL, **key()}, decide)
             how = "as this machine decided before" if cached else "by timing, now"
             _log.info("Settled for %s %s (%s).", stage, how, self._file.name)
-            write_atomically(self._file, json.dumps(decisions, indent=1))
+            write_sealed(self._file, decisions)
         return dict(decisions[stage])

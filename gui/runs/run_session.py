@@ -84,9 +84,9 @@ class Session(QObject):
 
     def resume_run(self, run: RunFolder) -> None:
         """Go on with a run that was stopped; what is finished is kept."""
-        state, records = RunState(), list(run.events())
-        state.take_all(records)
-        self._start(run, state, len(records))
+        state = RunState()
+        state.take_all(run.events())
+        self._start(run, state, run.last_event_number)
 
     def show(self, run: RunFolder) -> None:
         """Show the curves and the log of a run from before; one that goes on is followed."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.seals import intact
 from core.profiling.runtimes.base import Run, Runtime, Session, Settings, as_input, no_images
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def opened(
     import onnxruntime as ort
 
     try:
-        return ort.InferenceSession(model, session_options, providers=providers)
+        return ort.InferenceSession(intact(model), session_options, providers=providers)
+    except EspalierError:
+        raise
     except Exception as error:
         raise EspalierError(
             f"ONNX Runtime could not open {model.name} to measure it.",
