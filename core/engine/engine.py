@@ -50,6 +50,7 @@ from core.records.progress import Meter
 from core.records.reports import StageReport
 from core.runs.belief import check_own_documents, check_stage, made_from
 from core.runs.cache import CacheUser
+from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.resuming import check_same_data, check_same_pipeline
@@ -256,9 +257,7 @@ class Engine:
                     lambda grid_fraction: self.meter.update(own_share + grid_fraction * (share - own_share)),
                 )
             report = self._report(node, seed, key, started, cached)
-        elif (again := self._grid(node, seed)) is not None and read_grid(
-            self.folder
-        ) is None:  # it was damaged
+        elif (again := self._grid(node, seed)) is not None and read_grid(self.folder) is None:  # was damaged
             run_grid(self.runner, node, again, seed, lambda grid_fraction: None)
         self.meter.end(report.cached)
         self._emit(StageDone(key, report.cached, report.model_dump(mode="json")))

@@ -81,7 +81,7 @@ class Evaluator:
         main = files.artefacts[0]
         report.notes += [
             *files.notes,
-            *other_order(np.load(main.logits), np.load(main.labels), self.data.classes),
+            *other_order(np.load(intact(main.logits)), np.load(intact(main.labels)), self.data.classes),
         ]
         report.headline = files.artefacts[0].id
         base = self.measuring.baseline(report, files)

@@ -17,6 +17,7 @@ from core.analysis.why import ChainStage, Evidence, explain
 from core.analysis.why.graph import examine_graph
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.seals import intact
 from core.deploy.artefact_record import ArtefactRecord
 from core.deploy.artefacts import VerifiedArtefact
 from core.document.pipeline import Pipeline
@@ -125,7 +126,9 @@ class Measuring:
             files = ArtefactRecord.read(self.run.stage_folder(baseline.key).artefacts)
         artefact = files.artefacts[0]
         return BaselineFile(
-            artefact.path, artefact.sha256, np.load(artefact.logits).argmax(1) == np.load(artefact.labels)
+            artefact.path,
+            artefact.sha256,
+            np.load(intact(artefact.logits)).argmax(1) == np.load(intact(artefact.labels)),
         )
 
     def compare(self, report: StageReport) -> None:

@@ -3,6 +3,7 @@
 from core.analysis.report import RunTexts, run_report
 from core.analysis.table import table_rows
 from core.common.files import copy_file, write_atomically
+from core.common.seals import intact
 from core.document.stage_keys import stage_key
 from core.runs.grid_results import read_grid
 from core.runs.run_folder import RunFolder
@@ -14,7 +15,7 @@ def write_results(run: RunFolder) -> None:
     pipeline = run.pipeline
     final = run.report(stage_key(pipeline, pipeline.final_id, pipeline.axes.seed[0]))
     if final is not None and final.main is not None:
-        copy_file(run.folder / final.main.path, run.final_model)
+        copy_file(intact(run.folder / final.main.path), run.final_model)
 
 
 def write_run_report(run: RunFolder) -> None:
