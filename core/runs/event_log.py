@@ -76,14 +76,15 @@ class EventLog:
             return
         with self.path.open("r+b") as file:
             content = file.read()
-            end = content.rfind(b"\n") + 1
-            if end == len(content):
-                return
-            if _record(content[end:]) is not None:
-                file.write(b"\n")
-            else:
-                _log.debug("The last line of %s is cut short and removed.", self.path)
+            end = len(content)
+            while end and _record(content[content.rfind(b"\n", 0, end - 1) + 1 : end]) is None:
+                end = content.rfind(b"\n", 0, end - 1) + 1
+            if end < len(content):
+                _log.debug("The end of %s was cut short and is removed.", self.path)
                 file.truncate(end)
+            if end and content[end - 1 : end] != b"\n":
+                file.seek(end)
+                file.write(b"\n")
 
 
 class EventTail:

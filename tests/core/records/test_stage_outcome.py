@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from pydantic import ValidationError
 
+from core.common.seals import DamagedError
 from core.records.stage_outcome import OwnFile, StageOutcome
 
 CONTENT = {
@@ -24,5 +24,5 @@ def test_the_file_is_written_as_it_was_read(tmp_path, own):
 
 def test_what_the_tables_need_is_never_missing(tmp_path):
     (tmp_path / "result.json").write_text('{"notes": []}', encoding="utf-8")
-    with pytest.raises(ValidationError, match="training_seconds"):
+    with pytest.raises(DamagedError, match=r"result\.json is damaged"):
         StageOutcome.read(tmp_path / "result.json")

@@ -16,12 +16,14 @@ import pytest
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.common.keys import make_key
+from core.common.seals import MANIFEST, unsealed
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.document.stage_keys import stage_keys
 from core.records.events import Note
 from core.records.reports import Artefact, Metric, StageReport
 from core.runs.cache import CacheUser, Measurements, Store
+from core.runs.event_log import EventTail
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.run_folder import RunFolder, find_runs, resolve_run, unfinished_run
@@ -84,7 +86,8 @@ def made(folder: Path, text: str = "weights") -> Path:
 
 
 def files(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
+    inside = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != MANIFEST)
+    return {str(p.relative_to(folder)): p.read_text() for p in inside}
 
 
 def test_what_was_put_is_got_and_copied(tmp_path):
@@ -202,7 +205,128 @@ def test_who_waits_takes_over_after_a_kill_and_can_be_stopped(tmp_path):
         holder.communicate()
 
 
+DAMAGE = {
+    "emptied": lambda content: b"",
+    "cut": lambda content: content[: len(content) // 2],
+    "zeroed": lambda content: bytes(len(content)),
+    "bit": lambda content: content[:-1] + bytes([content[-1] ^ 4]),
+    "removed": None,
+}
+
+
+def hurt(file: Path, damage: str) -> None:
+    change = DAMAGE[damage]
+    file.unlink() if change is None else file.write_bytes(change(file.read_bytes()))
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("file", ["checkpoint/w.bin", "result.json", MANIFEST])
+def test_a_damaged_entry_is_set_aside_said_and_replaced(tmp_path, file, damage):
+    said: list[str] = []
+    store, key = Store(tmp_path / "store", CacheUser(say=said.append)), make_key({})
+    store.put(key, made(tmp_path / "made"))
+    entry = store.get(key)
+    hurt(entry / file, damage)
+    if (file, damage) == (MANIFEST, "removed"):  # as of a version before
+        assert store.get(key) == entry and (entry / MANIFEST).is_file() and not said
+        return
+    assert not store.copy_to(key, tmp_path / "copy") and not (tmp_path / "copy").exists()
+    assert len(said) == 1 and file in said[0] and f"set aside as {entry.name}.damaged" in said[0]
+    assert store.get(key) is None and entry.with_name(f"{entry.name}.damaged").is_dir()
+    store.put(key, tmp_path / "made")
+    assert (store.get(key) / "checkpoint/w.bin").read_text() == "weights"
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_measurement_is_taken_again(tmp_path, damage):
+    measurements = Measurements(tmp_path / "measurements")
+    assert measurements.get_or_measure({"file": "a"}, lambda: {"latency": 1.25}) == ({"latency": 1.25}, False)
+    (file,) = (tmp_path / "measurements").rglob("measurement.json")
+    hurt(file, damage)
+    assert measurements.get_or_measure({"file": "a"}, lambda: {"latency": 2.5}) == ({"latency": 2.5}, False)
+    assert measurements.get({"file": "a"}) == {"latency": 2.5}
+
+
+def test_an_entry_of_a_version_before_is_adopted_once_its_files_have_their_form(tmp_path):
+    store, key = Store(tmp_path / "store"), make_key({})
+    store.put(key, made(tmp_path / "made"))
+    entry = store.get(key)
+    (entry / MANIFEST).unlink()
+    assert store.get(key) == entry
+    hurt(entry / "checkpoint/w.bin", "bit")
+    assert store.get(key) is None  # the manifest that it got vouches for the file
+    store.put(key, tmp_path / "made")
+    (entry / MANIFEST).unlink()
+    hurt(entry / "result.json", "cut")
+    assert store.get(key) is None
+
+
 # Run folders
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_run_json_is_made_again_from_its_copy(run, home, damage):
+    run.update_info(status="stopped", notes="mine")
+    hurt(run.folder / "run.json", damage)
+    again = RunFolder.open(run.folder)
+    assert (again.info.status, again.info.notes) == ("stopped", "mine")
+    assert [found.folder for found in find_runs(home)] == [run.folder]
+    again.update_info(status="running")
+    assert len(again.restored) == 1 and "run.json" in again.restored[0]
+    assert json.loads((run.folder / "run.json").read_text())["status"] == "running"
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_pipeline_is_read_from_run_json_and_written_again(run, pipeline, damage):
+    hurt(run.folder / "pipeline.yaml", damage)
+    assert run.pipeline == pipeline.resolved()
+    try:
+        documents.load(run.pipeline_file)
+    except EspalierError:
+        run.restore_pipeline()
+        assert run.pipeline_is_untouched and run.pipeline == pipeline.resolved()
+        assert len(run.restored) == 1
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_index_is_made_anew(run, pipeline, home, tmp_path, damage):
+    index_run(home, run)
+    rows = index_rows(home, "runs")
+    content = bytearray(home.index.read_bytes())
+    if damage == "bit":
+        content[2000] ^= 64  # somewhere in the first page
+        home.index.write_bytes(
+            bytes(byte ^ 85 if 100 < at < 4000 else byte for at, byte in enumerate(content))
+        )
+    else:
+        hurt(home.index, damage)
+    index_run(home, run)
+    assert index_rows(home, "runs") == rows
+
+
+@pytest.mark.parametrize(
+    "line", [b"[1]", b'{"number": 2}'[:9], b"\xff\xfe", b'{"number": 2, "sha256": "0000000000000000"}', b""]
+)
+def test_a_damaged_early_line_of_the_events_hides_nothing_behind_it(run, line):
+    for text in "abcd":
+        run.record(note(text))
+    run.close()
+    path = run.folder / "events.jsonl"
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([lines[0], line, *lines[2:]]))
+    assert [event["text"] for event in run.events()] == ["a", "c", "d"]
+    again = RunFolder.open(run.folder)
+    assert again.last_event_number == 4 and again.damaged_events == (1 if line else 0)
+    again.record(note("e"))
+    assert [event["text"] for event in EventTail(path).read()] == ["a", "c", "d", "e"]
+    assert again.last_event_number == 5
+
+
+def test_a_changed_figure_in_an_event_is_passed_over(run):
+    run.record(note("top-1 91 %"))
+    path = run.folder / "events.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"91", b"97"))
+    assert list(run.events()) == [] == EventTail(path).read()
 
 
 def test_a_fresh_run_holds_the_document_twice(run, pipeline, home, tmp_path):
@@ -312,7 +436,7 @@ def test_a_line_that_a_kill_cut_is_mended(run, cut):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["number"] for line in lines] == list(range(1, whole + 3))
     assert [line["text"] for line in lines[-2:]] == ["c", "d"]
-    assert list(again.events()) == lines
+    assert list(again.events()) == [unsealed(line, path) for line in lines]
 
 
 def test_newer_runs_and_other_folders_are_refused(run, tmp_path):
@@ -361,7 +485,8 @@ def test_the_index_can_be_deleted_and_made_anew(run, pipeline, home, tmp_path):
         (place, "fp32", 42, "fp32", "top1", 90.25, "%"),
     ]
     broken = RunFolder.create(pipeline, tmp_path, home)
-    (broken.folder / "run.json").write_text("{")
+    for name in ("run.json", "run.copy.json"):
+        (broken.folder / name).write_text("{")
     home.index.unlink()
     index_run(home, other)
     assert (index_rows(home, "runs"), index_rows(home, "metrics")) == (runs, metrics)
@@ -369,7 +494,8 @@ def test_the_index_can_be_deleted_and_made_anew(run, pipeline, home, tmp_path):
 
 def test_the_unfinished_run_of_this_very_document_is_found(run, pipeline, home, tmp_path):
     damaged = RunFolder.create(pipeline, tmp_path, home)
-    (damaged.folder / "run.json").write_text('{"form')
+    for name in ("run.json", "run.copy.json"):
+        (damaged.folder / name).write_text('{"form')
     assert unfinished_run(home, pipeline).folder == run.folder  # the other blocks nobody
     assert unfinished_run(home, pipeline.with_settings("pruned", {"ratio": 0.4})) is None
     run.update_info(status="completed")

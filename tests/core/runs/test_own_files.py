@@ -106,5 +106,6 @@ def test_the_record_of_a_stages_files_names_files_beside_it(tmp_path):
 
     one = {"path": "../../x.onnx", "logits": "l", "reference": "r", "labels": "l", "verification": {}}
     (tmp_path / "made.json").write_text(json.dumps({"made": [one], "counts": {}, "notes": []}))
-    with pytest.raises(ValueError, match="expected a name without folders"):
+    with pytest.raises(EspalierError, match=r"made\.json is damaged") as caught:
         ArtefactRecord.read(ArtefactFolder(tmp_path))
+    assert "expected a name without folders" in str(caught.value.__cause__)
