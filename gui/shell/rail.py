@@ -49,7 +49,11 @@ class Rail(QWidget):
         self.retheme()
 
     def show_place(self, place: str) -> None:
+        """Mark the current place; where the keyboard is in the rail, it goes along, or two places would look chosen."""
         self.buttons[place].setChecked(True)
+        focused = self.window().focusWidget()
+        if focused is None or self.isAncestorOf(focused):
+            self.buttons[place].setFocus()
         self.retheme()
 
     def retheme(self) -> None:

@@ -105,6 +105,18 @@ def test_every_place_can_be_reached(window: MainWindow) -> None:
         assert action is not None and action.shortcut().toString() and action.text() == title
 
 
+def test_only_the_current_place_looks_chosen(window: MainWindow) -> None:
+    rail = window.places.rail
+    assert rail.buttons[window.places.current].hasFocus()
+    for place in ("compare", "start"):
+        window.go(place)
+        assert rail.buttons[place].hasFocus()
+    window.go("pipeline")
+    window.editor.list.setFocus()
+    window.go("compare")
+    assert not any(button.hasFocus() for button in rail.buttons.values())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", recipes.recipes(), ids=lambda recipe: recipe.path.stem)
 def test_every_recipe_opens_without_a_problem(window: MainWindow, recipe: recipes.Recipe) -> None:
