@@ -8,6 +8,7 @@ from core.commands.runs import stop_on_interrupt
 from core.commands.terminal import say, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.stand_ins import refuse_stand_in
 
 if TYPE_CHECKING:
     from core.data.preprocess import Preprocess
@@ -108,6 +109,7 @@ def verify(options: argparse.Namespace) -> int:
     from core.machine.child import Child
     from core.runs.home import Home
 
+    refuse_stand_in(options.model, "an ONNX file")
     if options.data in SOURCES:
         data = {"source": options.data, "path": options.path}
     else:

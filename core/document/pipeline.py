@@ -6,6 +6,7 @@ FEM and weights, or a checkpoint. Loading finds every problem, with line, expect
 was received; loading, saving and loading again gives the same document.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -32,7 +33,7 @@ from core.stages.catalogue import STAGES
 FORMAT = 1
 _LARGEST_FILE = 32_000_000  # bytes
 _PROBLEMS_SHOWN, _MOST_PROBLEMS = 30, 500
-_MOST_STAGES = 1000
+_MOST_STAGES, _MOST_VALUES = 1000, 1000
 _ID = r"^[a-z0-9][a-z0-9-]*$"
 
 
@@ -132,13 +133,15 @@ class Grid(Params):
     def _filled(cls, settings: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
         if any(not values for values in settings.values()):
             raise ValueError("a setting of the grid has no values")
+        if math.prod(len(values) for values in settings.values()) > _MOST_VALUES:
+            raise ValueError(f"expected a grid of at most {_MOST_VALUES} points, received more")
         return settings
 
 
 class Axes(Params):
     """What a pipeline is repeated over; runs share the stages that they have in common."""
 
-    seed: tuple[int, ...] = Field((42,), min_length=1)
+    seed: tuple[int, ...] = Field((42,), min_length=1, max_length=_MOST_VALUES)
     grid: Grid | None = None
 
     @field_validator("seed")

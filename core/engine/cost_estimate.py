@@ -123,6 +123,12 @@ def measure_steps(arguments: dict[str, Any], progress: Callable[[float, str], No
     return json.loads(json.dumps({"stages": stages, "memory_mb": memory}))
 
 
+def _shapes(model: Any) -> tuple[Any, ...]:
+    """What the time of a network's step depends on: the kinds of its layers and the shapes of its weights."""
+    layers = tuple((name, type(layer).__name__) for name, layer in model.named_modules())
+    return layers, tuple((name, tuple(weights.shape)) for name, weights in model.named_parameters())
+
+
 class _StepTimer:
     """The networks of a pipeline, untrained, and how long their steps take."""
 
@@ -130,17 +136,30 @@ class _StepTimer:
         self.pipeline, self.data, self.base, self.device = pipeline, data, base, device
         self.scratch = scratch
         self.models: dict[str, Any] = {}
+        self._known: dict[tuple[Any, ...], tuple[dict[str, Any], Any]] = {}
 
     def stage(self, node: StageNode) -> dict[str, Any]:
-        """The stage's expected cost; `StageEstimate` as plain data."""
-        if isinstance(node.stage, ModelStage):
-            return self._network_stage(node, node.stage)
-        return self._file(node)
+        """The stage's expected cost; `StageEstimate` as plain data. Equal stages on equal networks are measured once."""
+        if not isinstance(node.stage, ModelStage):
+            return self._file(node)
+        given = self._input(node)
+        key = (
+            node.kind,
+            json.dumps(node.settings, sort_keys=True),
+            self.pipeline.root(node).id,
+            _shapes(given[0]),
+        )
+        if key not in self._known:
+            self._known[key] = self._network_stage(node, node.stage, given), self.models[node.id]
+        cost, self.models[node.id] = self._known[key]
+        return {**cost, "id": node.id, "name": node.title}
 
-    def _network_stage(self, node: StageNode, stage: ModelStage) -> dict[str, Any]:
+    def _network_stage(
+        self, node: StageNode, stage: ModelStage, given: tuple[Any, Any, Any]
+    ) -> dict[str, Any]:
         import torch
 
-        model, network, preprocess = self._input(node)
+        model, network, preprocess = given
         model = copy.deepcopy(model)
         settings = node.parameters
         training = getattr(settings, "training", None)

@@ -277,3 +277,22 @@ def test_of_many_problems_the_first_are_shown():
     with pytest.raises(documents.PipelineError) as caught:
         documents.loads(long_chain(100).replace("kind: train", "kind: trian"))
     assert str(caught.value).count("\n") == 31 and str(caught.value).endswith("  and 70 more.")
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        (f"seed: [{', '.join(map(str, range(1001)))}]", "Expected at most 1000 here, received 1001."),
+        (
+            "grid: {stage: pruned, settings: {ratio: ["
+            + ", ".join(["0.5"] * 40)
+            + "], round_to: ["
+            + ", ".join(["8"] * 40)
+            + "]}}",
+            "Expected a grid of at most 1000 points, received more",
+        ),
+    ],
+)
+def test_more_runs_than_anybody_waits_for_are_refused(axes, words):
+    [(_, _, said)] = found(TEXT + f"axes: {{{axes}}}\n")
+    assert said.startswith(words)

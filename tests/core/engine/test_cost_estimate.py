@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from core.common.control import RunControl
 from core.document import pipeline as documents
@@ -59,3 +60,25 @@ def test_what_comes_once_an_epoch_is_not_charged_to_its_images(epoch, expected, 
     monkeypatch.setattr(_StepTimer, "_epoch", lambda timer, model, settings, context, steps: epoch(steps))
     timer = _StepTimer(documents.loads(PIPELINE), None, Path(), "cpu", Path())
     assert timer._seconds(None, None, None) == pytest.approx(expected)
+
+
+def test_equal_stages_on_equal_networks_are_measured_once(monkeypatch, tmp_path):
+    """So that hundreds of stages cost a moment each, and their networks no memory."""
+    measured: list[str] = []
+
+    def measure(timer, node, stage, given):
+        measured.append(node.id)
+        timer.models[node.id] = given
+        return {"id": node.id, "name": node.title, "seconds": 1.0, "disk_mb": 1.0, "steps": 4}
+
+    monkeypatch.setattr(_StepTimer, "_network_stage", measure)
+    monkeypatch.setattr(_StepTimer, "_input", lambda timer, node: (torch.nn.Linear(2, 2), None, None))
+    same = "".join(
+        f"  - {{id: s{number}, kind: train, from: short, settings: {{training: {{epochs: 3}}}}}}\n"
+        for number in range(5)
+    )
+    pipeline = documents.loads(PIPELINE.replace("axes:", same + "axes:"))
+    timer = _StepTimer(pipeline, None, tmp_path, "cpu", tmp_path)
+    costs = [timer.stage(node) for node in pipeline.active if node.kind == "train"]
+    assert measured == ["short", "long", "s0"]
+    assert [cost["id"] for cost in costs] == ["short", "long", "s0", "s1", "s2", "s3", "s4"]
