@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import core
 from core.common.errors import EspalierError
 from core.common.files import sha256_of, written_beside
+from core.common.library_reasons import reason_of
 from core.data.preprocess import Preprocess
 from core.machine.jobs import ProgressCallback, quick
 from core.onnx_graph.half import check_float, half_of
@@ -154,8 +155,8 @@ def export_module(
                 )
         except Exception as error:
             raise EspalierError(
-                f"PyTorch could not export the network to ONNX ({type(error).__name__}).",
-                "The details name the operation that has no ONNX form; another backbone or stage avoids it.",
+                f"PyTorch could not export the network to ONNX: {reason_of(error)}.",
+                "Some operation has no ONNX form; another backbone or stage avoids it.",
                 str(error),
             ) from error
         exported = onnx.load(part)
@@ -233,8 +234,8 @@ def save_checked(model: "onnx.ModelProto", target: Path) -> None:
             onnx.checker.check_model(str(part), full_check=True)
         except Exception as error:
             raise EspalierError(
-                f"The file {target.name} was not written: it breaks a rule of the ONNX format.",
-                "The details name the rule; another operator set or precision may avoid it.",
+                f"The file {target.name} was not written: it would break a rule of the ONNX format: {reason_of(error)}.",
+                "Another operator set or precision may avoid it.",
                 str(error),
             ) from error
 

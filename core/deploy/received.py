@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.library_reasons import reason_of
 from core.data.access import DataAccess
 from core.data.class_names import matched
 from core.data.preprocess import LUMA, Preprocess
@@ -169,9 +170,8 @@ def try_out(model: "onnx.ModelProto", file: str, images: Images, size: int, clas
     first, again = _answers(session, few), _answers(session, few)
     if isinstance(first, str) or isinstance(again, str):
         raise EspalierError(
-            f"ONNX Runtime cannot run {file} on {_images(len(few))} of {size} × {size} pixels.",
-            "Give the image size that it was made for, or export it again; the details say where it stopped.",
-            str(first),
+            f"ONNX Runtime cannot run {file} on {_images(len(few))} of {size} × {size} pixels: {first if isinstance(first, str) else again}.",
+            "Give the image size that it was made for, or export it again.",
         )
     _check_answers(first, file, classes, len(few))
     if not _close(first, again):
@@ -211,15 +211,15 @@ def _session(model: "onnx.ModelProto", file: str) -> Any:
                 str(error),
             ) from error
         raise EspalierError(
-            f"ONNX Runtime cannot open {file}, a graph of {len(model.graph.node)} operators of {len(kinds)} kinds.",
-            "Export it again, or with another operator set; the details say what ONNX Runtime missed.",
+            f"ONNX Runtime cannot open {file}, a graph of {len(model.graph.node)} operators of {len(kinds)} kinds: {reason_of(error)}.",
+            "Export it again, or with another operator set.",
             str(error),
         ) from error
 
 
 def _operator(error: Exception) -> str:
     found = re.search(r"implementation for (\S+)", str(error))
-    return found[1] if found else "the details name it"
+    return found[1] if found else reason_of(error)
 
 
 def _noise(images: Images, size: int) -> np.ndarray:
@@ -237,7 +237,7 @@ def _answers(session: Any, images: np.ndarray) -> np.ndarray | str:
         answer: np.ndarray = session.run(None, {session.get_inputs()[0].name: images})[0]
         return answer
     except Exception as error:
-        return str(error)
+        return reason_of(error)
 
 
 def _check_answers(answers: np.ndarray, file: str, classes: int, images: int) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from core.common.errors import EspalierError
 from core.common.files import save_array
 from core.common.seals import intact
+from core.common.library_reasons import reason_of
 from core.data.access import DataAccess
 from core.data.preprocess import Preprocess
 from core.deploy.other_order import other_order
@@ -145,8 +146,8 @@ def onnx_predictor(path: Path, threads: int, preprocess: dict[str, Any] | None =
         raise
     except Exception as error:
         raise EspalierError(
-            f"ONNX Runtime could not open {path.name}.",
-            "Choose an ONNX file of an image classifier; the details say what ONNX Runtime missed.",
+            f"ONNX Runtime could not open {path.name}: {reason_of(error)}.",
+            "Choose an ONNX file of an image classifier.",
             str(error),
         ) from error
     metadata = session.get_modelmeta().custom_metadata_map

@@ -110,7 +110,7 @@ class Engine:
         level = logging.ERROR if done.status == "failed" else logging.INFO
         _log.log(level, "The run in %s is %s: %s", self.folder.folder, done.status, done.message)
         if done.status == "failed" and done.details:
-            _log.debug("Details: %s", done.details)
+            _log.warning("Details: %s", done.details)
         return done
 
     def _index(self) -> None:
@@ -364,7 +364,7 @@ def _unexpected(error: Exception) -> RunDone:
     return RunDone(
         "failed",
         f"Something unexpected stopped the run: {error}",
-        "The details help to report it; what is finished is kept.",
+        "Please report it with the end of the log, which says where; what is finished is kept.",
         details,
     )
 

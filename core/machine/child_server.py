@@ -123,7 +123,9 @@ def _error_in_words(error: Exception, job: str) -> dict[str, Any]:
     no_memory = isinstance(error, MemoryError) or "out of memory" in str(error).lower()
     return {
         "message": f"The work “{what}” failed ({reason}).",
-        "advice": MEMORY_ADVICE if no_memory else "The details say where it happened.",
+        "advice": MEMORY_ADVICE
+        if no_memory
+        else "Please report it with the end of the log, which says where it happened.",
         "details": traceback.format_exc(),
         "fault": True,
     }

@@ -22,9 +22,9 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 _NATIVE_CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"}
 _CRASH_ADVICE = (
     "A library crashed on this model; nothing that was finished is lost. Try again, and if it happens again "
-    "choose other settings for this step: the details say where it happened."
+    "choose other settings for this step. The last lines of its log say where it happened."
 )
-_OTHER_ADVICE = "Try again; the details show the last lines that the process wrote."
+_OTHER_ADVICE = "Try again; the last lines that the process wrote are in its log."
 
 
 def own_program(module: str, flag: str) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
+from core.common.library_reasons import reason_of
 from core.onnx_graph.reading import graphs_of, tensors_of
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ def half_of(model: "onnx.ModelProto", keep: Collection[str] = ()) -> "onnx.Model
             )  # fmt: skip
     except Exception as error:
         raise EspalierError(
-            "The graph has no half precision form that can be made here.",
-            "Leave this stage out, or export the network again; the details say where it stopped.",
+            f"The graph has no half precision form that can be made here: {reason_of(error)}.",
+            "Leave this stage out, or export the network again.",
             repr(error),
         ) from error
     _without_detours(converted)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
+from core.common.library_reasons import reason_of
 from core.onnx_graph.classifier import FLAT, PIXELS, Answers, Images, count_of
 from core.onnx_graph.reading import (
     FIRST_WITH_CONSTANTS,
@@ -69,8 +70,8 @@ def in_opset(model: "onnx.ModelProto", opset: int) -> "onnx.ModelProto":
         converted = version_converter.convert_version(model, opset)
     except Exception as error:
         raise EspalierError(
-            f"The file is written in operator set {opset_of(model)} of ONNX, and its operators have no form in {opset}.",
-            f"Export it again with operator set {opset} (opset_version={opset}); the details name the operator.",
+            f"The file is written in operator set {opset_of(model)} of ONNX, and its operators have no form in {opset}: {reason_of(error)}.",
+            f"Export it again with operator set {opset} (opset_version={opset}).",
             str(error),
         ) from error
     needed = helper.find_min_ir_version_for(converted.opset_import, ignore_unknown=True)

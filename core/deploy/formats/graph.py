@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.library_reasons import reason_of
 from core.data.preprocess import Preprocess
 from core.deploy.export import add_metadata, metadata_of, save_checked
 from core.machine.jobs import ProgressCallback
@@ -70,8 +71,8 @@ def with_opset(model: "onnx.ModelProto", opset: int) -> "onnx.ModelProto":
     except Exception as error:
         has = opset_of(model)
         raise EspalierError(
-            f"The file's operators have no form in operator set {opset}; it is written in {has}.",
-            f"Choose {OPSET_OF_RESIZE} to {NEWEST}, or leave the operator set empty; the details name the operator.",
+            f"The file's operators have no form in operator set {opset}; it is written in {has}. The converter says: {reason_of(error)}.",
+            f"Choose {OPSET_OF_RESIZE} to {NEWEST}, or leave the operator set empty.",
             str(error),
         ) from error
     converted.ir_version = min(model.ir_version, helper.find_min_ir_version_for(converted.opset_import))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.library_reasons import reason_of
 from core.data.preprocess import Preprocess
 from core.deploy.formats.base import FormatSettings, OpenedModel, Subject
 from core.deploy.formats.onnx_file import OnnxFile
@@ -102,8 +103,8 @@ def write_ir(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
         openvino.save_model(model, arguments["target"], compress_to_fp16=False)
     except Exception as error:
         raise EspalierError(
-            f"OpenVINO could not convert the file ({type(error).__name__}).",
-            "Export it as ONNX, which OpenVINO reads too; the details name what it missed.",
+            f"OpenVINO could not convert the file: {reason_of(error)}.",
+            "Export it as ONNX, which OpenVINO reads too.",
             str(error),
         ) from error
     progress(1.0, "Converted to OpenVINO's format")

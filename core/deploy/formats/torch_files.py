@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.library_reasons import reason_of
 from core.data.preprocess import Preprocess
 from core.deploy.formats.base import Format, FormatSettings, OpenedModel, Subject
 from core.machine.jobs import Job, ProgressCallback, RunJob
@@ -100,8 +101,8 @@ class TorchFile(Format):
                 self.save(checkpoint.model.eval(), _example(checkpoint, batch), batch, description, target)
         except Exception as error:
             raise EspalierError(
-                f"PyTorch could not write the network as {self.noun} ({type(error).__name__}).",
-                "Export it as ONNX; the details name what this format cannot hold.",
+                f"PyTorch could not write the network as {self.noun}: {reason_of(error)}.",
+                "Export it as ONNX.",
                 str(error),
             ) from error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.common.errors import EspalierError
+from core.common.library_reasons import reason_of
 from core.common.temporary import temporary_folder
 from core.deploy.export import annotate, metadata_of, save_checked
 from core.onnx_graph.half import check_float, name_nodes
@@ -77,8 +78,8 @@ def prepare(source: Path) -> "onnx.ModelProto":
                 quant_pre_process(source, path, skip_symbolic_shape=True)
             except Exception as error:
                 raise EspalierError(
-                    f"{source.name} could not be prepared for quantization ({type(error).__name__}).",
-                    "The details say what ONNX Runtime missed; export the network again.",
+                    f"{source.name} could not be prepared for quantization: {reason_of(error)}.",
+                    "Export the network again.",
                     str(error),
                 ) from error
         model = onnx.load(path)

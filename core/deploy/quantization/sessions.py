@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.library_reasons import reason_of
 
 if TYPE_CHECKING:
     import onnx
@@ -28,8 +29,8 @@ def open_model(model: "onnx.ModelProto", threads: int = 0) -> "ort.InferenceSess
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise EspalierError(
-            "ONNX Runtime could not open the quantized graph.",
-            "Keep the layer that the details name in float.",
+            f"ONNX Runtime could not open the quantized graph: {reason_of(error)}.",
+            "Keep that layer in float.",
             str(error),
         ) from error
 

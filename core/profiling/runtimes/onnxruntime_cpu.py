@@ -14,6 +14,7 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.common.seals import intact
+from core.common.library_reasons import reason_of
 from core.profiling.runtimes.base import Run, Runtime, Session, Settings, as_input, no_images
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def opened(
         raise
     except Exception as error:
         raise EspalierError(
-            f"ONNX Runtime could not open {model.name} to measure it.",
-            "The details say what it missed; export the model again or with another precision.",
+            f"ONNX Runtime could not open {model.name} to measure it: {reason_of(error)}.",
+            "Export the model again or with another precision.",
             str(error),
         ) from error
 

@@ -1,0 +1,26 @@
+"""What libraries say, as a part of a sentence."""
+
+import pytest
+
+from core.common.library_reasons import reason_of
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : Could not find an implementation for ConvInteger(10) node with name 'x'",
+            "Could not find an implementation for ConvInteger(10) node with name 'x'",
+        ),
+        (
+            "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model from /home/me/m.onnx failed:Protobuf parsing failed.",
+            "Protobuf parsing failed",
+        ),
+        ("\n\nRuntimeError: shape '[2, 3]' is invalid\nat line 2", "shape '[2, 3]' is invalid"),
+        ("/onnxruntime_src/onnxruntime/core/graph/graph.cc:1234 bad node", "bad node"),
+        ("", "it gives no reason"),
+        ("x" * 500, "x" * 160 + "…"),
+    ],
+)
+def test_a_reason_is_a_line_without_codes_paths_and_class_names(text, reason):
+    assert reason_of(RuntimeError(text)) == reason
