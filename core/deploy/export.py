@@ -18,6 +18,7 @@ from core.common.files import sha256_of, written_beside
 from core.common.library_reasons import reason_of
 from core.data.preprocess import Preprocess
 from core.machine.jobs import ProgressCallback, quick
+from core.onnx_graph.class_names import class_names
 from core.onnx_graph.half import check_float, half_of
 from core.onnx_graph.layer_names import SCOPES
 from core.onnx_graph.reading import read_onnx
@@ -105,8 +106,8 @@ def facts_of(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     side = model.graph.input[0].type.tensor_type.shape.dim[-1].dim_value or None
     return {
         **_file_facts(path),
-        "input_size": json.loads(metadata["preprocess"])["size"] if "preprocess" in metadata else side,
-        "classes": json.loads(metadata.get("classes", "[]")),
+        "input_size": Preprocess.from_json(metadata["preprocess"]).size if "preprocess" in metadata else side,
+        "classes": list(class_names(metadata)),
     }
 
 

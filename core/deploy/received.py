@@ -295,7 +295,7 @@ def _preparing(
     """
     images = form.images
     if given is None and _holds_json(metadata, "preprocess"):
-        given = json.loads(metadata["preprocess"])
+        given = Preprocess.from_json(metadata["preprocess"]).as_dict()
     if given is None and images.kind == "uint8" and images.size is not None:
         given = Preprocess(images.size).as_dict()
     if given is None:
@@ -375,7 +375,7 @@ def _order(
 def _holds_json(metadata: Mapping[str, str], name: str) -> bool:
     try:
         return isinstance(json.loads(metadata.get(name, "")), list | dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

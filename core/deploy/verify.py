@@ -4,7 +4,6 @@
 ONNX Runtime through the same preprocessing, so that only the networks can differ.
 """
 
-import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +15,8 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.common.files import save_array
-from core.common.seals import intact
 from core.common.library_reasons import reason_of
+from core.common.seals import intact
 from core.data.access import DataAccess
 from core.data.preprocess import Preprocess
 from core.deploy.other_order import other_order
@@ -207,12 +206,11 @@ def preprocessing_of(
             f"{path.name} does not say how images have to be prepared for it: it was not made by Espalier.",
             f"Give the image size, mean and standard deviation; the file's input is {shape}.",
         )
-    try:
-        prepare = Preprocess.from_dict(
-            fallback if fallback is not None else json.loads(metadata["preprocess"])
-        )
-    except json.JSONDecodeError as error:
-        raise EspalierError(f"The preprocessing in {path.name}'s metadata is damaged.") from error
+    prepare = (
+        Preprocess.from_dict(fallback)
+        if fallback is not None
+        else Preprocess.from_json(metadata["preprocess"])
+    )
     for have, want in zip(shape[1:], (prepare.channels, prepare.size, prepare.size), strict=True):
         if isinstance(have, int) and have != want:
             raise EspalierError(

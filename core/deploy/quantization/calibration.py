@@ -7,7 +7,6 @@ image). They are plain data: by tensor, its lowest and its highest value.
 Sources: MinMax and percentile as usual; entropy: Migacz 2017, "8-bit inference with TensorRT".
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -25,6 +24,7 @@ from core.data.randomness import derive_seed
 from core.data.splits import limit
 from core.deploy.export import metadata_of
 from core.machine.jobs import ProgressCallback
+from core.onnx_graph.class_names import class_names
 
 if TYPE_CHECKING:
     import onnx
@@ -101,7 +101,7 @@ def _in_file_order(model: "onnx.ModelProto", classes: tuple[str, ...]) -> np.nda
     Raises:
         EspalierError: when the file and the data set have different classes.
     """
-    file_classes = json.loads(metadata_of(model).get("classes", "[]"))
+    file_classes = list(class_names(metadata_of(model)))
     if not file_classes:
         return np.arange(len(classes))
     if sorted(file_classes) != sorted(classes):
@@ -125,7 +125,7 @@ def preprocess_of(model: "onnx.ModelProto", fallback: Mapping[str, Any] | None =
             "The file does not say how images have to be prepared for it: it was not made by Espalier.",
             "Give the image size, mean and standard deviation.",
         )
-    return Preprocess.from_dict(dict(fallback) if fallback is not None else json.loads(str(stored)))
+    return Preprocess.from_dict(dict(fallback)) if fallback is not None else Preprocess.from_json(str(stored))
 
 
 def collect_ranges(
