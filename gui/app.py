@@ -20,6 +20,7 @@ from gui.base.messages import install_crash_hook
 from gui.base.theme import Theme, app_icon
 from gui.base.translation import install_language
 from gui.settings.store import Settings
+from gui.settings.stored_file import set_aside_damaged
 from gui.shell.main_window import MainWindow
 
 _log = logging.getLogger("gui.app")  # also where it is run as a program
@@ -31,11 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("what", nargs="?", type=Path, help="a pipeline file or a run folder")
     arguments = parser.parse_args(argv)
     app = make_application()
+    damaged = set_aside_damaged()
     start_logging("window", Home.default().logs, Settings().log_level)
     _log.info("The window opens: Espalier %s.", core.__version__)
     window = make_window(app, arguments.what)
     crashes = install_crash_hook(window.messages)
     window.show()
+    if damaged:
+        QTimer.singleShot(0, window, lambda: window.messages.error(EspalierError(damaged)))
     QTimer.singleShot(0, window.warm_up)
     _quit_on_interrupt(window)
     status = app.exec()

@@ -21,12 +21,13 @@ from torch.nn import functional
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.common.files import written_beside
+from core.common.seals import DamagedError, set_aside
 from core.data.batches import Batches
 from core.data.randomness import derive_seed
 from core.machine.torch_rng import isolated_rng
-from core.records.events import EpochDone, Event, Listener, StepDone, TrainingStarted
+from core.records.events import EpochDone, Event, Listener, Note, StepDone, TrainingStarted
 from core.training.precision import Precision, autocast, resolve_precision
+from core.training.resume_file import read_state, write_state
 from core.training.settings import TrainingSettings
 
 _EVENT_SECONDS = 0.25
@@ -416,16 +417,20 @@ class _Loop:
             "best_epoch": self.best_epoch, "sums": self.sums, "history": self.history,
             "seconds": self.seconds, "cut_at": self.cut_at,
         }  # fmt: skip
-        with written_beside(self.context.state) as part, part.open("wb") as file:
-            torch.save(state, file)  # a path would go to a writer that does not say why it fails
+        write_state(self.context.state, state)
         self._saved = time.monotonic()
 
     def _restore(self) -> None:
-        """Go on from the state file if there is one of this very training."""
+        """Go on from the state file if there is one of this very training; a damaged one is set aside."""
         path = self.context.state
         if path is None or not path.is_file():
             return
-        state = torch.load(path, map_location=self.context.device, weights_only=True)
+        try:
+            state = read_state(path, self.context.device)
+        except DamagedError as error:
+            text = f"{error.message} It is set aside as {set_aside(path).name}: the training begins again."
+            self._emit(Note(self.context.stage, "warning", text))
+            return
         if state.get("format") != _STATE_FORMAT or state.get("key") != self.context.key:
             return
         self.modules.load_state_dict(state["modules"])

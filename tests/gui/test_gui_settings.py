@@ -19,6 +19,7 @@ from core.runs.storage import clear, used
 from gui.settings.dialog import SettingsDialog
 from gui.settings.parts import size
 from gui.settings.store import Settings
+from gui.settings.stored_file import set_aside_damaged
 from gui.shell.main_window import MainWindow
 
 
@@ -181,3 +182,18 @@ def test_the_level_of_the_log_counts_at_once(
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()) or True)
     dialog.log.open.click()
     assert opened == [str(home.logs)] and home.logs.is_dir()
+
+
+@pytest.mark.parametrize("content", [b"[compute]\nthreads=3\n\x00\x00\x00\x00", b"\xff\xfe\x80"])
+def test_a_damaged_file_of_settings_is_set_aside_and_said(qapp: Any, content: bytes) -> None:
+    Settings().set("compute/threads", 3)
+    QSettings().sync()
+    path = Path(QSettings().fileName())
+    assert set_aside_damaged() == "" and Settings().threads == 3
+    path.write_bytes(content)
+    said = set_aside_damaged()
+    aside = path.with_name(f"{path.name}.damaged")
+    assert str(aside) in said and aside.read_bytes() == content
+    assert Settings().threads == 0 and set_aside_damaged() == ""
+    Settings().set("compute/threads", 2)
+    assert Settings().threads == 2
