@@ -6,6 +6,7 @@ A job of the tool child: a file may bring ONNX Runtime down.
 
 import json
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,6 +59,10 @@ class Reading:
             "output": self.output,
             "match_names": self.match_names,
         }
+
+
+LONGEST_ANSWER = 120.0
+"""Seconds that a model may take for two images; large ones take a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +237,19 @@ def _noise(images: Images, size: int) -> np.ndarray:
 
 
 def _answers(session: Any, images: np.ndarray) -> np.ndarray | str:
-    """What the model gives, or why it gives nothing."""
+    """What the model gives, or why it gives nothing; a file may hold a loop that never ends."""
+    import onnxruntime as ort
+
+    run = ort.RunOptions()
+    timer = threading.Timer(LONGEST_ANSWER, setattr, (run, "terminate", True))
+    timer.start()
     try:
-        answer: np.ndarray = session.run(None, {session.get_inputs()[0].name: images})[0]
+        answer: np.ndarray = session.run(None, {session.get_inputs()[0].name: images}, run)[0]
         return answer
     except Exception as error:
-        return reason_of(error)
+        return reason_of(error) if not run.terminate else f"no answer came within {LONGEST_ANSWER:g} seconds"
+    finally:
+        timer.cancel()
 
 
 def _check_answers(answers: np.ndarray, file: str, classes: int, images: int) -> None:

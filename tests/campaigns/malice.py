@@ -1,4 +1,4 @@
-"""Files from somebody who means harm: each ends in a sentence within a minute, changes nothing outside, and runs nothing.
+"""Files from somebody who means harm: each ends in a sentence within minutes, changes nothing outside, and runs nothing.
 
     python tests/campaigns/malice.py [--only TEXT] [--state FILE] [--minutes M]
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import malicious_files as made
 from common import Answer, Prepared, Trial, campaign, espalier, options, prepare, require, work_folder
 
-LIMIT = 90  # seconds that a command may take with a malicious file
+LIMIT = 240  # seconds that a command may take with a malicious file
 MOST_MB = 400  # that a trial may leave on the disk
 
 
@@ -111,6 +111,12 @@ def judge_model(model: Callable[[Path, Path], Path], scene: Scene) -> Answer:
     )
 
 
+def judge_described(model: Callable[[Path, Path], Path], scene: Scene) -> Answer:
+    """Judge an ONNX file by what it says itself."""
+    (scene.folder / "model").mkdir()
+    return scene.ask("verify", model(scene.folder / "model", scene.marker), "--data", "fashion-mnist-sample")
+
+
 def start_from(settings: Callable[[Path, Path], str], scene: Scene) -> Answer:
     """Run a pipeline that starts from what a person was given; `settings` writes it and gives the source's line."""
     (scene.folder / "given").mkdir()
@@ -155,6 +161,9 @@ def trials(base: Path) -> list[Trial]:
     acts += [(f"images: {name}", partial(judge, data), False) for name, data in made.DATA.items()]
     acts += [(f"data: {name}", partial(judge, data), True) for name, data in made.NO_DATA.items()]
     acts += [(f"onnx: {name}", partial(judge_model, model), True) for name, model in made.MODELS.items()]
+    acts += [
+        (f"onnx: {name}", partial(judge_described, model), True) for name, model in made.DESCRIBED.items()
+    ]
     acts += [(f"start: {name}", partial(start_from, source), True) for name, source in made.SOURCES.items()]
     acts += [
         (f"run: {name}, {verb}", partial(work_with_run, tamper, arguments), False)

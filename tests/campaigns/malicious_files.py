@@ -358,10 +358,58 @@ def _huge(folder: Path, marker: Path) -> Path:
     return _model(nodes, {"input": ["n", 10, 1, 1]}, [shape], folder)
 
 
+def _endless(folder: Path, marker: Path) -> Path:
+    """A loop of 2^62 rounds."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["on_again"]), helper.make_node("Add", ["x", "x"], ["y"])],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("on_again", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, None),
+        ],
+    )
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["input"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("Loop", ["rounds", "go", "f"], ["looped"], body=body),
+        helper.make_node("MatMul", ["looped", "w"], ["logits"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array(2**62, np.int64), "rounds"),
+        numpy_helper.from_array(np.array(True), "go"),
+        numpy_helper.from_array(np.zeros((3, 10), np.float32), "w"),
+    ]
+    return _model(nodes, {"input": ["n", 3, 32, 32]}, constants, folder)
+
+
+def _describing(text: str) -> Callable[[Path, Path], Path]:
+    """A classifier whose metadata say how images are prepared."""
+
+    def make(folder: Path, marker: Path) -> Path:
+        import onnx
+        from onnx import numpy_helper
+
+        path = _classifier(folder, numpy_helper.from_array(np.zeros((3, 10), np.float32), "w"))
+        model = onnx.load(path)
+        onnx.helper.set_model_props(model, {"preprocess": text, "classes": text})
+        onnx.save(model, path)
+        return path
+
+    return make
+
+
 MODELS: dict[str, Callable[[Path, Path], Path]] = {
     "weights from elsewhere": _external("../../../../../../../../etc/passwd"),
     "weights from an absolute path": _external("/etc/passwd"),
     "a tensor larger than any memory": _huge,
+    "a loop without end": _endless,
     "a pointer to a file": lambda folder, marker: _file(folder / "m.onnx", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n"),
     "a web page": lambda folder, marker: _file(folder / "m.onnx", b"<!DOCTYPE html><html>Sign in</html>"),
     "nothing": lambda folder, marker: _file(folder / "m.onnx", b""),
@@ -373,6 +421,15 @@ MODELS: dict[str, Callable[[Path, Path], Path]] = {
 def _file(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
+
+
+DESCRIBED: dict[str, Callable[[Path, Path], Path]] = {
+    "metadata that are no JSON": _describing("{size: 32"),
+    "metadata without end": _describing("[" * 100_000),
+    "metadata of another kind": _describing('["size", "mean"]'),
+    "metadata with a huge size": _describing('{"size": 100000000, "channels": 3, "mean": [0, 0, 0], "std": [1, 1, 1], "resize": "crop"}'),
+    "metadata with numbers that are none": _describing('{"size": 32, "channels": 3, "mean": [NaN, 0, 0], "std": [Infinity, 1, 1], "resize": "crop"}'),
+}  # fmt: skip
 
 
 # What a pipeline starts from
