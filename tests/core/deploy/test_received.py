@@ -427,3 +427,35 @@ def test_missing_settings_and_wrong_sizes_say_what_the_file_takes(tmp_path: Path
         colours(), [value("p", ["n", 1])], make("ReduceMax", ["logits"], ["p"], name="max", axes=[1])
     )
     refused(save(binary, tmp_path / "b.onnx"), "One number is a yes or no", classes=("a", "b"))
+
+
+def endless() -> onnx.ModelProto:
+    """The classifier behind a loop of 2^62 rounds."""
+    kinds = (("on", TensorProto.BOOL, []), ("x", TensorProto.FLOAT, None))
+    body = helper.make_graph(
+        [make("Identity", ["on"], ["on_again"]), make("Add", ["x", "x"], ["y"])], "body",
+        [helper.make_tensor_value_info("round", TensorProto.INT64, []), *(helper.make_tensor_value_info(*kind) for kind in kinds)],
+        [helper.make_tensor_value_info("on_again", TensorProto.BOOL, []), helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )  # fmt: skip
+    loop = make("Loop", ["rounds", "go", "input"], ["x"], name="loop", body=body)
+    model = in_front(colours(), value("input", ["n", 3, SIDE, SIDE]), loop)
+    constants = {"rounds": np.array(2**62, np.int64), "go": np.array(True)}
+    model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
+    return model
+
+
+def test_a_loop_without_end_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("core.deploy.received.LONGEST_ANSWER", 0.3)
+    refused(
+        save(endless(), tmp_path / "m.onnx"), r"cannot run m\.onnx on .*no answer came within 0\.3 seconds"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '["size"]', '{"size": 1e9}', json.dumps({**PREPARE.as_dict(), "size": 10**8})]
+)
+def test_metadata_that_say_nothing_sensible_are_refused(tmp_path, text):
+    model = colours()
+    helper.set_model_props(model, {"preprocess": text})
+    with pytest.raises(EspalierError):
+        received(save(model, tmp_path / "m.onnx"), preprocess=None)
