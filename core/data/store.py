@@ -17,6 +17,7 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.single_flight import alone
 from core.data.catalogue import find_source
 from core.data.class_names import order_notes, ordered
 from core.data.entry import VERSION, Entry, EntryWriter, read_entry
@@ -34,6 +35,7 @@ Progress = Callable[[float, str], None]
 _READING = 2
 """Raised when the same files give other classes, splits or notes."""
 _ATTEMPTS = 3
+_WAITING = "Another process decodes these images; waiting for it"
 
 
 def open_data(
@@ -61,10 +63,12 @@ def open_data(
         located = source.locate(place)
         found = _find(source, located, settings, cache)
         if found is None:
-            unchanged = partial(_unchanged, source, place, located)
-            found = _decode(
-                source, located, settings, cache, control or RunControl(), progress or _silent, unchanged
-            )
+            lock = cache / f".{_key(source, located, 'decoding')}.lock"
+            with alone(lock, control, partial(progress or _silent, 0.0, _WAITING)):
+                unchanged = partial(_unchanged, source, place, located)
+                found = _find(source, located, settings, cache) or _decode(
+                    source, located, settings, cache, control or RunControl(), progress or _silent, unchanged
+                )
         if found is not None:
             return _assemble(source, located.title, settings, *found, listing=_listing(located))
     raise EspalierError(

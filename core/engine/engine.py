@@ -61,6 +61,7 @@ from core.training.settings import FORWARD_SHARE
 _log = logging.getLogger(__name__)
 
 _IMAGES = "images"  # below a run's scratch, where the home takes no decoded images
+_TELL_SECONDS = 1.0  # between two sentences about decoding
 _LEVELS = 4  # of folders in a run folder: stages, a stage, its parts
 _EVALUATION_WORK = 25_000  # images' worth of training: export, measuring
 
@@ -203,12 +204,23 @@ class Engine:
     def _open_data(self) -> ImageData:
         """The data set; decoded into the run folder where the home takes nothing."""
         try:
-            return open_data(self.pipeline.data, self.home.data, self.folder.base, self.control)
+            return self._open_data_in(self.home.data)
         except CacheRefusedError as error:
             text = f"{error.message} They are kept in the run folder while the run goes on."
             self._emit(Note("", "warning", text))
             self._images = self.folder.scratch / _IMAGES
-            return open_data(self.pipeline.data, self._images, self.folder.base, self.control)
+            return self._open_data_in(self._images)
+
+    def _open_data_in(self, cache: Path) -> ImageData:
+        told = 0.0
+
+        def tell(done: float, text: str) -> None:
+            nonlocal told
+            if time.monotonic() - told >= _TELL_SECONDS:
+                told = time.monotonic()
+                self._emit(PhaseStarted("", "data", text))
+
+        return open_data(self.pipeline.data, cache, self.folder.base, self.control, tell)
 
     def _check_networks(self) -> None:
         """Collect the stages' problems that only a built network shows, before the first stage trains.

@@ -8,13 +8,11 @@ held against its manifest (`core.common.seals`) before it is believed; one that 
 
 import json
 import logging
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
@@ -22,6 +20,7 @@ from core.common.files import UnreadableError, copy_folder, discard, folder_besi
 from core.common.keys import make_key
 from core.common.logs import in_a_line, passed_over
 from core.common.seals import DamagedError, check_folder, read_sealed, seal_folder, set_aside
+from core.common.single_flight import alone
 from core.machine.fingerprint import fingerprint_hash
 from core.profiling import PROTOCOL_VERSION
 from core.runs.adoption import check_or_adopt
@@ -30,8 +29,6 @@ _log = logging.getLogger(__name__)
 
 COMPLETE = "complete"
 _MEASUREMENT = "measurement.json"
-_POLL_SECONDS = 0.5
-_FOR_ALL = 0o666  # a lock file in a home that several people share
 
 
 class CacheUser:
@@ -117,6 +114,8 @@ class Store:
                 (part / COMPLETE).touch()
         except UnreadableError:
             raise
+        except FileNotFoundError as error:
+            _log.info("%s is not kept, the cache is being cleared away: %s", key[:12], in_a_line(error))
         except OSError as error:
             if self.get(key):
                 _log.debug("Another process was faster to keep %s.", key[:12])
@@ -146,60 +145,22 @@ class Store:
                 copy_folder(entry, part, without={COMPLETE})
                 check_or_adopt(part, _log)  # the copy, so that errors of copying are noticed too
         except UnreadableError as error:
-            self._cannot_be_read(error)
+            if os.path.lexists(entry):  # else somebody has cleared it away meanwhile
+                self._cannot_be_read(error)
             return False
         except DamagedError as error:
             self.user.damaged(entry, error)
             return False
         return True
 
-    @contextmanager
-    def making(self, key: str) -> Iterator[None]:
-        """Only one process at a time makes an entry: others wait here until it has ended, and then look again.
-
-        Nobody waits where files cannot be locked, or where the user has no control to stop it.
+    def making(self, key: str) -> AbstractContextManager[None]:
+        """Only one process at a time makes an entry: others wait until it has ended, and then look again.
 
         Raises:
             Stopped: a person asked to stop while waiting.
         """
-        lock = self._lock(key)
-        if lock is None or not self._acquired(lock):
-            yield
-            return
-        try:
-            yield
-        finally:
-            with passed_over(_log, f"The lock of {key[:12]} stays", OSError):
-                Path(lock.lock_file).unlink()  # who waits notices that its file is gone and makes another
-            lock.release()
-
-    def _lock(self, key: str) -> FileLock | None:
-        if self.user.control is None:
-            return None
         path = self._path(key)
-        with passed_over(_log, f"Nothing is locked in {self.folder}", OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return FileLock(path.with_name(f".{key}.lock"), mode=_FOR_ALL, fallback_to_soft=False)
-        return None
-
-    def _acquired(self, lock: FileLock) -> bool:
-        """Whether the lock is held now, after waiting; False where files cannot be locked."""
-        assert self.user.control is not None
-        waiting = False
-        while True:
-            self.user.control.checkpoint()
-            try:
-                lock.acquire(timeout=0)
-                return True
-            except Timeout:
-                if not waiting:
-                    waiting = True
-                    _log.info("Waiting for another process: %s.", lock.lock_file)
-                    self.user.on_wait()
-                time.sleep(_POLL_SECONDS)
-            except (OSError, NotImplementedError) as error:
-                _log.debug("%s cannot be locked: %s", lock.lock_file, in_a_line(error))
-                return False
+        return alone(path.with_name(f".{key}.lock"), self.user.control, self.user.on_wait)
 
     def _cannot_be_read(self, error: OSError) -> None:
         self.user.trouble(

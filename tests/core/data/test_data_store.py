@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -329,6 +330,27 @@ def test_two_processes_at_once_share_one_entry(root, cache):
     assert [error for _, error in answers] == [b"", b""]
     assert answers[0][0] == answers[1][0] != b""
     assert read_entry(only_entry(cache)) is not None
+
+
+def test_who_wants_what_another_decodes_waits_for_it(root, cache, monkeypatch):
+    decoded, waited, decode = [], threading.Event(), store._decode
+
+    def slow(*arguments):
+        assert waited.wait(20)
+        decoded.append(1)
+        return decode(*arguments)
+
+    def tell(done: float, text: str) -> None:
+        if text.startswith("Another process decodes these images"):
+            waited.set()
+
+    monkeypatch.setattr(store, "_decode", slow)
+    settings = DataSettings(source="folder", path=str(root))
+    with ThreadPoolExecutor(2) as threads:
+        opened = list(
+            threads.map(lambda _: open_data(settings, cache, control=RunControl(), progress=tell), range(2))
+        )
+    assert len(decoded) == 1 and opened[0].fingerprint == opened[1].fingerprint
 
 
 def test_an_entry_that_another_process_finished_meanwhile_is_taken(root, open_folder, cache, monkeypatch):

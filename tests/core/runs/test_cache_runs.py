@@ -1,6 +1,7 @@
 """The stores, the run folders and their index: nothing half written, nothing lost."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -154,6 +155,15 @@ def test_a_cache_that_takes_nothing_is_gone_without(tmp_path):
     memory = Measurements(tmp_path / "home" / "measurements", user)
     assert memory.get_or_measure({"file": "a"}, lambda: {"ms": 1}) == ({"ms": 1}, False)
     assert len(said) == 1 and said[0].startswith(f"The cache in {tmp_path / 'home'} takes nothing (Not a dir")
+
+
+def test_an_entry_that_is_cleared_away_meanwhile_is_none_without_a_word(tmp_path, monkeypatch):
+    said: list[str] = []
+    store, key = Store(tmp_path / "store", CacheUser(say=said.append)), make_key({})
+    store.put(key, made(tmp_path / "made"))
+    entry = store.get(key)
+    monkeypatch.setattr(store, "_entry", lambda key: shutil.rmtree(tmp_path / "store") or entry)
+    assert not store.copy_to(key, tmp_path / "copy") and said == []
 
 
 HOLD = """
