@@ -7,7 +7,7 @@ import shutil
 import sys
 import zlib
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RESOURCES = Path(core.__file__).resolve().parents[1] / "resources"
 _BLOCK = 1 << 20
+_CHANGE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -176,6 +177,26 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(number)
         finally:
             os.close(number)
+
+
+@contextmanager
+def changed_by_one(file: Path) -> Iterator[None]:
+    """While a small file is read, changed and written, other processes that change it wait, for some seconds at most."""
+    from filelock import FileLock  # a measuring process, which needs none, stays small
+
+    lock = FileLock(
+        file.with_name(f".{file.name}.lock"), timeout=_CHANGE_SECONDS, mode=0o666, fallback_to_soft=False
+    )
+    with ExitStack() as held:
+        with passed_over(_log, f"{file} is changed without a lock", OSError, NotImplementedError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(lock)
+        try:
+            yield
+        finally:
+            if lock.is_locked:
+                with passed_over(_log, f"{lock.lock_file} stays", OSError):
+                    Path(lock.lock_file).unlink()  # who waits notices that its file is gone and makes another
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import platformdirs
 
 from core.common.errors import EspalierError
-from core.common.files import written_beside
+from core.common.files import changed_by_one, written_beside
 
 _NAME = "trusted.json"
 _ONLY_THIS_PERSON = 0o600
@@ -61,7 +61,8 @@ class TrustList:
             raise EspalierError(f"Expected a file at {path}, found none.", "Pick the file again.")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._write({**self._read(), digest: {"file": path.name, "since": now}})
+        with changed_by_one(self.path):
+            self._write({**self._read(), digest: {"file": path.name, "since": now}})
         return digest
 
     def entries(self) -> list[TrustedFile]:
@@ -82,7 +83,8 @@ class TrustList:
         Raises:
             EspalierError: when the list cannot be read or written.
         """
-        self._write({known: about for known, about in self._read().items() if known != digest})
+        with changed_by_one(self.path):
+            self._write({known: about for known, about in self._read().items() if known != digest})
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -7,16 +7,18 @@ written to: `elsewhere.json` in the home remembers it, with the name, tags and n
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.common.durations import date_and_time, time_taken
 from core.common.errors import EspalierError
-from core.common.files import write_atomically
-from core.common.logs import in_a_line
+from core.common.files import changed_by_one, write_atomically
+from core.common.logs import in_a_line, passed_over
 from core.common.paths import resolved
+from core.common.seals import set_aside
 from core.document.recipes import Recipe, recipes
 from core.machine.fingerprint import fingerprint
 from core.runs.home import Home
@@ -26,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _SAME_MACHINE = ("processor", "logical_cores", "memory_bytes", "gpu")
 _LOOKED_AT = 5
+_REGISTRY = "elsewhere.json"
 NEVER = "Not completed on this machine yet"
 STATUS_WORDS = {
     "completed": "Complete", "stopped": "Stopped", "failed": "Failed", "running": "Running",
@@ -216,10 +219,9 @@ def annotate(home: Home, line: RunLine, name: str, tags: Sequence[str], notes: s
     """
     texts = {"name": name.strip() or line.pipeline or line.folder.name, "tags": list(tags), "notes": notes}
     if line.elsewhere:
-        registry = _registry(home)
-        registry[str(line.folder)] = {**registry.get(str(line.folder), {}), **texts}
-        _write_registry(home, registry)
-        return _elsewhere_line(line.folder, registry[str(line.folder)])
+        with _changed_registry(home) as registry:
+            entry = registry[str(line.folder)] = {**registry.get(str(line.folder), {}), **texts}
+        return _elsewhere_line(line.folder, entry)
     run = RunFolder.open(line.folder)
     run.update_info(**texts, pipeline_name=line.pipeline)
     return _line(run, fingerprint())
@@ -235,37 +237,64 @@ def register(home: Home, folder: Path) -> bool:
     if folder.parent == home.runs.resolve():
         return False
     info = RunFolder.open(folder).info
-    registry = _registry(home)
-    registry.setdefault(str(folder), {
-        "name": info.name or folder.name, "pipeline_name": info.pipeline_title,
-        "started": info.started, "tags": list(info.tags), "notes": info.notes,
-    })  # fmt: skip
-    _write_registry(home, registry)
+    with _changed_registry(home) as registry:
+        registry.setdefault(str(folder), {
+            "name": info.name or folder.name, "pipeline_name": info.pipeline_title,
+            "started": info.started, "tags": list(info.tags), "notes": info.notes,
+        })  # fmt: skip
     return True
 
 
 def remove_entry(home: Home, folder: Path) -> dict[str, Any]:
     """Take a run from elsewhere off the list; returns its entry."""
-    registry = _registry(home)
-    entry = registry.pop(str(folder), {})
-    _write_registry(home, registry)
-    return entry
+    with _changed_registry(home) as registry:
+        return registry.pop(str(folder), {})
 
 
 def add_entry(home: Home, folder: Path, entry: dict[str, Any]) -> None:
     """Put a removed entry back."""
-    _write_registry(home, {**_registry(home), str(folder): entry})
+    with _changed_registry(home) as registry:
+        registry[str(folder)] = entry
+
+
+@contextmanager
+def _changed_registry(home: Home) -> Iterator[dict[str, dict[str, Any]]]:
+    """The list of runs from elsewhere, to be changed: it is written at the end, and nobody else changes it meanwhile.
+
+    Raises:
+        EspalierError: when it cannot be read or written.
+    """
+    file = home.folder / _REGISTRY
+    with changed_by_one(file):
+        try:
+            registry = _read_registry(file)
+        except OSError as error:
+            raise EspalierError(
+                f"The list of runs from elsewhere, {file}, cannot be read: {error.strerror or error}.",
+                "Ask for the right to read it.",
+            ) from error
+        yield registry
+        write_atomically(file, json.dumps(registry, indent=1))
 
 
 def _registry(home: Home) -> dict[str, dict[str, Any]]:
     try:
-        content = json.loads((home.folder / "elsewhere.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        _log.debug("No list of runs from elsewhere: %s", in_a_line(error))
+        return _read_registry(home.folder / _REGISTRY)
+    except OSError as error:
+        _log.warning("The list of runs from elsewhere cannot be read: %s", in_a_line(error))
         return {}
-    return content if isinstance(content, dict) else {}
 
 
-def _write_registry(home: Home, registry: dict[str, dict[str, Any]]) -> None:
-    home.folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(home.folder / "elsewhere.json", json.dumps(registry, indent=1))
+def _read_registry(file: Path) -> dict[str, dict[str, Any]]:
+    """The list; a damaged one is set aside and counts as empty."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and all(isinstance(entry, dict) for entry in content.values()):
+            return content
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        _log.debug("%s is no list of runs: %s", file, in_a_line(error))
+    with passed_over(_log, f"{file} is written over", OSError):
+        set_aside(file)
+    return {}

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 import core
 from core.common.errors import EspalierError
-from core.common.files import folder_beside, write_atomically
+from core.common.files import changed_by_one, folder_beside, write_atomically
 from core.common.full_disk import full_disk
 from core.common.logs import in_a_line, passed_over
 from core.common.parts import is_part, remove_abandoned
@@ -127,7 +127,10 @@ class RunFolder:
 
     def update_info(self, **changes: Any) -> None:
         """Change entries of run.json, by the names of `RunInfo`; None takes an entry out, all others stay."""
-        with self._info_lock:  # a pause is noted on a thread of its own
+        with (
+            self._info_lock,
+            changed_by_one(self.folder / INFO_FILE),
+        ):  # a pause is noted on a thread of its own
             content, damage = self._info_and_damage()
             if damage is not None:
                 with passed_over(_log, "It is written over", OSError):

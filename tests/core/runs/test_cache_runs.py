@@ -27,6 +27,7 @@ from core.runs.cache import CacheUser, Measurements, Store
 from core.runs.event_log import EventTail
 from core.runs.home import Home
 from core.runs.index import index_run
+from core.runs.library import add_entry
 from core.runs.run_folder import RunFolder, find_runs, resolve_run, unfinished_run
 
 TEXT = """
@@ -272,6 +273,31 @@ def test_an_entry_of_a_version_before_is_adopted_once_its_files_have_their_form(
 
 
 # Run folders
+
+
+def test_changes_of_one_file_at_once_are_all_kept(run, home, tmp_path):
+    """As the window names a run while its process writes how it ended; each with a `RunFolder` of its own."""
+    together = threading.Barrier(4)
+
+    def change(names: dict[str, Any]) -> None:
+        together.wait()
+        for _ in range(10):
+            RunFolder(run.folder).update_info(**names)
+            add_entry(home, tmp_path / next(iter(names)), {"name": "x"})
+
+    changes: list[dict[str, Any]] = [{"name": "n"}, {"seconds": 2.0}, {"notes": "t"}, {"message": "m"}]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(change, changes))
+    info = run.info
+    assert (info.name, info.seconds, info.notes, info.message) == ("n", 2.0, "t", "m")
+    assert len(json.loads((home.folder / "elsewhere.json").read_text())) == 4
+
+
+def test_a_damaged_list_of_runs_from_elsewhere_is_set_aside(home, tmp_path):
+    home.folder.mkdir(parents=True)
+    (home.folder / "elsewhere.json").write_text('{"a": ')
+    add_entry(home, tmp_path, {"name": "x"})
+    assert (home.folder / "elsewhere.json.damaged").read_text() == '{"a": '
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
