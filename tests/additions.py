@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.document import pipeline as documents
-from core.engine import evaluator
+from core.engine import evaluator, measuring
 from core.engine.engine import Engine
 from core.engine.options import Options
 from core.profiling.protocol import Budget
@@ -15,7 +15,14 @@ from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 
 QUICK = Budget(
-    blocks=2, most_blocks=2, few_blocks=1, runs=5, block_seconds=0.0, seconds=0.0, memory_processes=1
+    blocks=2,
+    most_blocks=2,
+    few_blocks=1,
+    runs=5,
+    block_seconds=0.0,
+    seconds=0.0,
+    memory_processes=1,
+    patience=0.0,
 )
 
 
@@ -31,8 +38,8 @@ def quick_run(text: str, home: Home) -> RunFolder:
     """A finished run of a pipeline, really made, verified and measured; the measurements are as short as can be."""
     run = RunFolder.create(documents.loads(text), home.folder, home)
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("profile_artefact", "profile_checkpoint"):
-            patch.setattr(evaluator, name, partial(getattr(evaluator, name), budget=QUICK))
+        for module, name in ((measuring, "profile_artefact"), (evaluator, "profile_checkpoint")):
+            patch.setattr(module, name, partial(getattr(module, name), budget=QUICK))
         done = Engine(run, home, Options("cpu", 1)).run()
     assert done.status == "completed", done.message
     return run

@@ -30,7 +30,7 @@ from core.records.reports import Metric
 __all__ = ["PROTOCOL_VERSION", "make_sample", "profile_artefact", "profile_checkpoint"]
 
 BATCH = 32
-BUSY = "the machine was too busy: hardly a run was left uninterrupted, so this is a range and no change is stated"
+BUSY = "the machine was too busy: hardly a run was left uninterrupted, so no figure but a range, and no change, is stated"
 _MENTIONED = 0.005  # of the runs; fewer that were interrupted are not worth a word
 
 _CHECKPOINT_BUDGET = Budget(

@@ -79,7 +79,9 @@ def interval(metric: Metric) -> str:
     """The bounds; with fewer sessions than 99 % needs, the level that they really have."""
     if metric.low is None or metric.high is None:
         return "none (1 session)"
-    level = f" ({100 * metric.level:.0f} %)" if metric.level and metric.level < 0.99 else ""
+    if metric.level is None:  # of a machine that was too busy
+        return f"{_figure(metric.low)} … {_figure(metric.high)} (range)"
+    level = f" ({100 * metric.level:.0f} %)" if metric.level < 0.99 else ""
     return f"{_figure(metric.low)} … {_figure(metric.high)}{level}"
 
 
@@ -93,10 +95,14 @@ def _uncertain(ran: Sequence[RuntimeProfile]) -> Iterable[str]:
     """Sentences about figures that stayed uncertain."""
     for runtime in ran:
         for line in runtime.lines:
-            _, found, words = line.metrics["latency_ms"].how.partition("still uncertain")
+            latency = line.metrics["latency_ms"]
+            where = f"{runtime.label}, {count_threads(line.threads)}, batch {line.batch}"
+            _, found, words = latency.how.partition("still uncertain")
             if found:
-                where = f"{runtime.label}, {count_threads(line.threads)}, batch {line.batch}"
                 yield f"{where}: still uncertain{words}; the machine is busy."
+            elif latency.level is None and latency.low is not None:
+                share = f"{100 * (latency.interrupted or 0.0):.0f} %"
+                yield f"{where}: a range only, {share} of the runs were interrupted. Measure again when less runs here."
 
 
 def _beside(runtime: RuntimeProfile) -> str:

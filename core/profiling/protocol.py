@@ -40,6 +40,8 @@ _PAUSE, _LOOK = (
     2.0,
     0.1,
 )  # seconds of the first pause while the machine is busy; how often a wish to stop is heard
+_BRIEFLY, _HOLDS = 4.0, 600.0  # seconds to wait where that was in vain before, and for how long that is so
+_vain_waits: list[float] = []  # when waiting ended in vain, in this process
 _WARM_BRIEFLY = 0.1  # batches, whose runs are long, and networks that ran in this process before
 
 
@@ -55,7 +57,8 @@ class Budget:
             this long. block_limit: and no run starts after this, once 5 are done.
         width: half the interval's width, as a share, at which measuring ends.
         seconds: after this no block beyond `blocks` begins. limit: see `few_blocks`.
-        patience: seconds to wait at most, all together, while the machine is too busy to measure.
+        patience: seconds to wait at most, all together, while the machine is too busy to measure; fewer where that was in
+            vain a short while ago.
         memory_processes: fresh processes that memory is measured in.
     """
 
@@ -292,11 +295,15 @@ class Benchmark:
         Raises:
             Stopped: a person asked to stop.
         """
-        left = self.budget.patience - self._waited
+        patience = self.budget.patience
+        if _vain_waits and time.monotonic() - _vain_waits[-1] < _HOLDS:
+            patience = min(patience, _BRIEFLY)
+        left = patience - self._waited
         if left <= 0:
+            _vain_waits.append(time.monotonic())
             return False
         pause = min(max(_PAUSE, self._waited), left)  # as long again as before
-        self.tell(self._waited / self.budget.patience, "Waiting: the machine is too busy to measure")
+        self.tell(self._waited / patience, "Waiting: the machine is too busy to measure")
         until = time.monotonic() + pause
         while (rest := until - time.monotonic()) > 0:
             if self.control is not None:

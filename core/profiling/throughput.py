@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from core.common.errors import EspalierError
 from core.machine.jobs import ProgressCallback
-from core.profiling.latency import throughput
+from core.profiling.latency import BUSY, throughput
 from core.profiling.protocol import Benchmark, Block, Timing
 from core.records.reports import Metric
 
@@ -72,7 +72,9 @@ def _cell(benchmark: Benchmark, pair: tuple[int, int], blocks: list[Block], refu
     if refused:
         return Cell(batch, threads, Metric(value=None, unit="images/s", how=refused), None)
     usable, spoiled = ([block for block in blocks if block.usable is good] for good in (True, False))
-    timing = Timing(usable, [], 0.0, False, spoiled, busy=not usable)
+    if not usable:
+        return Cell(batch, threads, Metric(value=None, unit="images/s", how=BUSY), None)
+    timing = Timing(usable, [], 0.0, False, spoiled)
     rate = throughput(timing, benchmark.words(threads), batch)
     return Cell(batch, threads, rate, 1e3 * timing.interval.value)
 

@@ -18,7 +18,14 @@ from core.profiling.protocol import Budget
 from core.records.reports import Metric
 
 QUICK = Budget(
-    blocks=2, most_blocks=2, few_blocks=1, runs=5, block_seconds=0.0, seconds=0.0, memory_processes=1
+    blocks=2,
+    most_blocks=2,
+    few_blocks=1,
+    runs=5,
+    block_seconds=0.0,
+    seconds=0.0,
+    memory_processes=1,
+    patience=0.0,
 )
 
 
@@ -149,3 +156,4 @@ def test_an_interval_says_its_level_where_it_is_lower():
     assert interval(Metric(value=2.0, low=1.5, high=2.5, level=0.99)) == "1.500 … 2.500"
     assert interval(Metric(value=2.0, low=0.5, high=2.5, level=0.875)) == "0.5000 … 2.500 (88 %)"
     assert interval(Metric(value=2.0)) == "none (1 session)"
+    assert interval(Metric(value=2.0, low=0.5, high=6.5)) == "0.5000 … 6.500 (range)"

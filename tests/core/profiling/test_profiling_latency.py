@@ -25,7 +25,7 @@ from core.profiling.protocol import Benchmark, Block, Budget, Timing, measure
 from core.profiling.session import memory, paced_runs, timed_runs, warm_up
 from core.profiling.statistics import Interval, differs
 
-QUICK = Budget(blocks=8, most_blocks=10, block_seconds=0.01, seconds=0.5, memory_processes=1)
+QUICK = Budget(blocks=8, most_blocks=10, block_seconds=0.01, seconds=0.5, memory_processes=1, patience=0.0)
 
 
 def blocks_of(times: dict[str, float], scatter: float, seed: int = 0):
@@ -190,12 +190,16 @@ def test_enough_rounds_before_the_machine_became_busy_are_a_measurement():
 
 def test_waiting_is_bounded_and_can_be_stopped(monkeypatch):
     told, clock = [], Clock()
+    monkeypatch.setattr("core.profiling.protocol._vain_waits", [])
     monkeypatch.setattr("core.profiling.protocol.time.monotonic", lambda: clock.now)
     monkeypatch.setattr("core.profiling.protocol.time.sleep", lambda seconds: clock.work("", seconds)())
     benchmark = Benchmark(None, Path("x.onnx"), budget=Budget(patience=10.0), control=RunControl())
     benchmark.tell = lambda fraction, text: told.append(text)
     assert [benchmark.wait() for _ in range(5)] == [True, True, True, True, False]  # 2, 2, 4, 2
     assert 10 <= clock.now < 12 and "too busy" in told[0]
+    benchmark = Benchmark(None, Path("y.onnx"), budget=Budget(patience=10.0), control=RunControl())
+    assert [benchmark.wait() for _ in range(3)] == [True, True, False]  # it was in vain before: 4 seconds
+    clock.now += 601
     benchmark = Benchmark(None, Path("x.onnx"), control=benchmark.control)
     benchmark.control.stop()
     with pytest.raises(Stopped):

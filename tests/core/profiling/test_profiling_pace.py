@@ -50,7 +50,7 @@ def test_latencies_are_given_at_that_pace(taken, tmp_path):
     first, measurements = taken[0], Measurements(tmp_path / "measurements")
     measurements.get_or_measure({"pace": 1}, lambda: {"seconds": 3.0})
     make_sample(tmp_path / "sample.npy", 32)
-    budget = Budget(blocks=8, most_blocks=8, seconds=0.0, memory_processes=1)
+    budget = Budget(blocks=8, most_blocks=8, seconds=0.0, memory_processes=1, patience=0.0)
     metrics, _ = profile_artefact(
         first.reference, None, tmp_path / "sample.npy", budget=budget, measurements=measurements
     )

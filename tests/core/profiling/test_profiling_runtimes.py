@@ -26,7 +26,14 @@ from core.profiling.runtimes.base import as_input
 from core.profiling.session import memory, missing, noise
 
 QUICK = Budget(
-    blocks=2, most_blocks=2, few_blocks=1, runs=5, block_seconds=0.0, seconds=0.0, memory_processes=1
+    blocks=2,
+    most_blocks=2,
+    few_blocks=1,
+    runs=5,
+    block_seconds=0.0,
+    seconds=0.0,
+    memory_processes=1,
+    patience=0.0,
 )
 
 
