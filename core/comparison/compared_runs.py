@@ -28,7 +28,7 @@ from core.analysis.settings_table import Line
 from core.analysis.table import table_rows
 from core.common.declarations import declarations
 from core.common.errors import EspalierError
-from core.common.logs import in_a_line
+from core.common.logs import in_a_line, passed_over
 from core.common.params import Params
 from core.common.seals import DamagedError, intact, sealed, unsealed
 from core.comparison.device_report import read_device_report
@@ -37,6 +37,7 @@ from core.deploy.artefact_folder import ArtefactFolder
 from core.document.pipeline import PaperTable, Pipeline, StageNode
 from core.document.stage_keys import stage_keys
 from core.machine.fingerprint import timing_conditions
+from core.models.checkpoint_description import read_architecture
 from core.records.reports import StageReport
 from core.runs.grid_results import read_grid
 from core.runs.home import Home
@@ -294,8 +295,19 @@ def _predictions(
     data = pipeline.data.model_dump(mode="json", exclude=_DECIDE_NO_TEST_IMAGE)
     if data.get("path"):
         data["path"] = str(settings_path(data["path"], run.base))
-    text = json.dumps([data, labels_hash], sort_keys=True)
+    text = json.dumps([data, labels_hash, _classes(run, reports)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest(), right_answers
+
+
+def _classes(run: RunFolder, reports: Sequence[StageReport]) -> list[str]:
+    """The classes in their order: where one was renamed, equal labels mean other things. Empty where only a file says them."""
+    for report in reports:
+        network = run.stage_folder(report.key).network
+        if network is None:
+            continue
+        with passed_over(_log, f"The classes of {network} are not known", EspalierError, KeyError):
+            return [str(name) for name in read_architecture(network)["classes"]]
+    return []
 
 
 def _correct_answers(logits_file: Path, labels_file: Path) -> dict[str, str]:

@@ -51,7 +51,8 @@ class ImageData:
     def opened(self) -> "Opened":
         """What identifies it later, and in other processes."""
         counts = {name: len(rows) for name, rows in self.splits.items()}
-        return Opened(self.title, self.fingerprint, self.entry, self.listing, self.classes, counts)
+        notes = (*self.notes, *self.left_out())
+        return Opened(self.title, self.fingerprint, self.entry, self.listing, self.classes, counts, notes)
 
     def split(self, name: str) -> np.ndarray:
         """The indices of a split: sorted int64.
@@ -104,6 +105,7 @@ class Opened:
     Attributes:
         title, fingerprint, entry, listing, classes: as of `ImageData`.
         images: number of images by split.
+        notes: sentences on its splits and on what was left out.
     """
 
     title: str
@@ -112,10 +114,11 @@ class Opened:
     listing: str = ""
     classes: tuple[str, ...] = ()
     images: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def as_plain(self) -> dict[str, Any]:
         """As plain data (survives JSON)."""
-        return {**asdict(self), "classes": list(self.classes)}
+        return {**asdict(self), "classes": list(self.classes), "notes": list(self.notes)}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Opened":
@@ -126,13 +129,14 @@ class Opened:
         """
         try:
             classes = tuple(str(name) for name in plain["classes"])
+            notes = tuple(str(note) for note in plain["notes"])
             images = {str(name): int(count) for name, count in plain["images"].items()}
             title, fingerprint, entry, listing = (
                 str(plain[name]) for name in ("title", "fingerprint", "entry", "listing")
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no record of an opened data set: {error!r}") from error
-        return cls(title, fingerprint, entry, listing, classes, images)
+        return cls(title, fingerprint, entry, listing, classes, images, notes)
 
     def differences(self, data: "ImageData") -> list[str]:
         """How `data` differs from it, in parts of a sentence; not empty where the fingerprints differ."""

@@ -333,8 +333,8 @@ class Engine:
         if changed_since(self.pipeline.data, self.folder.base, self.data.opened):
             self._emit(Note(
                 "", "warning",
-                "The images of the data set have changed since this run opened them. All its results are of the "
-                "images as they were then; a new run takes them as they are now.",
+                "The images of the data set have changed, or are gone, since this run opened them. All its results "
+                "are of the images as they were then; a new run takes them as they are now.",
             ))  # fmt: skip
 
     def _note_data(self) -> None:

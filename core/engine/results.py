@@ -20,9 +20,10 @@ def write_results(run: RunFolder) -> None:
 
 def write_run_report(run: RunFolder) -> None:
     """Write `report.md`."""
-    pipeline, reports, info = run.pipeline, run.reports(), run.info
+    pipeline, reports, info, opened = run.pipeline, run.reports(), run.info, run.opened_data
+    notes = (*pipeline.notes, *(opened.notes if opened is not None else ()))
     text = run_report(
-        RunTexts(pipeline.name, pipeline.about, pipeline.paper, pipeline.notes),
+        RunTexts(pipeline.name, pipeline.about, pipeline.paper, notes),
         table_rows(reports, pipeline.baseline_id), reports, info.machine, info.device, read_grid(run),
     )  # fmt: skip
     write_atomically(run.folder / "report.md", text)
