@@ -107,6 +107,7 @@ def verify(options: argparse.Namespace) -> int:
     from core.deploy.artefacts import ToolCalls, receive_onnx, verify_onnx
     from core.deploy.received import Reading
     from core.machine.child import Child
+    from core.onnx_graph.class_names import names_beside
     from core.runs.home import Home
 
     refuse_stand_in(options.model, "an ONNX file")
@@ -124,6 +125,7 @@ def verify(options: argparse.Namespace) -> int:
         _preprocessing(options),
         options.output,
         not options.ignore_names,
+        tuple(names_beside(options.model.resolve())),
     )
     with temporary_folder() as folder, Child("tool", folder / "tool.log") as child:
         tool = ToolCalls(child)

@@ -42,13 +42,15 @@ class Reading:
         name: what to call it in messages.
         preprocess: how images are prepared; None leaves it to the file.
         output: the one with the classes' numbers; "" finds it.
-        match_names: whether class names in the file say which output is which class.
+        match_names: whether class names in the file, or beside it, say which output is which class.
+        beside: files beside the original that hold class names, and these (`names_beside`).
     """
 
     name: str
     preprocess: Preprocess | None = None
     output: str = ""
     match_names: bool = True
+    beside: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def as_plain(self) -> dict[str, Any]:
         """As arguments of the job `receive`."""
@@ -58,6 +60,7 @@ class Reading:
             "preprocess": prepare,
             "output": self.output,
             "match_names": self.match_names,
+            "beside": [[file, list(names)] for file, names in self.beside],
         }
 
 
@@ -88,7 +91,7 @@ def receive(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     Args (as plain data):
         source, target: .onnx files.
         classes: the data set's, in its order; or data, data_cache, base: of the data set.
-        name, preprocess, output, match_names: of `Reading.as_plain`.
+        name, preprocess, output, match_names, beside: of `Reading.as_plain`.
 
     Returns: path, of the target, or of the source where nothing had to be written; notes.
 
@@ -103,6 +106,8 @@ def receive(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     metadata = metadata_of(form.model)
     prepare = _preparing(name, form, metadata, arguments["preprocess"])
     order, about_order = _order(name, form, metadata, classes, arguments["match_names"])
+    if not about_order and arguments["match_names"] and not _names(form, metadata):
+        order, about_order = _order_beside(classes, arguments.get("beside", ()))
     form.notes.extend(about_order)
     progress(0.3, f"Trying {name}")
     one_by_one = try_out(form.model, name, form.images, prepare.size, len(classes))
@@ -360,7 +365,7 @@ def _order(
     Raises:
         EspalierError: when the file names other classes.
     """
-    names = class_names(metadata) or form.answers.classes
+    names = _names(form, metadata)
     places = matched(names, classes)
     numbers = all(name.lstrip("-").isdigit() for name in names)
     if not match_names or not names or (numbers and places is None):
@@ -374,14 +379,41 @@ def _order(
             "Choose the data set that the network was made for, or pass over the names in the file (Class names: "
             "ignore, --ignore-names).",
         )
-    by_place = dict(zip(places, classes, strict=True))
-    found = tuple(by_place[place] for place in range(len(places)))
+    found = _in_places(classes, places)
     if found == tuple(classes):
         return found, []
     order = ", ".join(found[:4])
     return found, [
         f"Its classes are in another order than the data set's ({order}, …); they are matched by name."
     ]
+
+
+def _names(form: Form, metadata: Mapping[str, str]) -> tuple[str, ...]:
+    return class_names(metadata) or form.answers.classes
+
+
+def _in_places(classes: Sequence[str], places: Sequence[int]) -> tuple[str, ...]:
+    """The class at each place, from the place of each class."""
+    by_place = dict(zip(places, classes, strict=True))
+    return tuple(by_place[place] for place in range(len(places)))
+
+
+def _order_beside(
+    classes: Sequence[str], beside: Sequence[tuple[str, Sequence[str]]]
+) -> tuple[tuple[str, ...], list[str]]:
+    """The same where a file beside the model names the classes."""
+    for file, names in beside:
+        places = matched(names, classes)
+        if places is not None:
+            return _in_places(classes, places), [
+                f"The order of its classes is that of {file} beside it ({', '.join(names[:4])}, …)."
+            ]
+    others = [file for file, names in beside if len(names) == len(classes)]
+    notes = [
+        f"{file} beside it names other classes than the data set has; the data set's order is taken."
+        for file in others[:1]
+    ]
+    return tuple(classes), notes
 
 
 def _holds_json(metadata: Mapping[str, str], name: str) -> bool:

@@ -1,11 +1,24 @@
-"""Class names that an ONNX file carries in its metadata, in the forms that tools write."""
+"""Class names that an ONNX file carries in its metadata, or that lie beside it, in the forms that tools write."""
 
 import ast
 import json
+import logging
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from core.common.logs import passed_over
+from core.common.regular_files import read_text
+
+_log = logging.getLogger(__name__)
+
+BESIDE = (
+    "{stem}.txt", "{stem}.names", "{stem}.json", "{stem}_labels.txt", "{stem}.labels.txt", "labels.txt", "classes.txt",
+    "class_names.txt", "classes.names", "labels.json", "classes.json", "class_names.json", "class_indices.json",
+    "class_to_idx.json", "id2label.json", "config.json",
+)  # fmt: skip
+"""Files beside a model that tools write its class names into, the model's own ones first."""
 _KEYS = ("classes", "names", "class_names", "labels", "id2label", "class_labels", "categories")
 _LONGEST = 2_000_000  # characters; ImageNet's 21 841 names take 500 000
 
@@ -22,19 +35,52 @@ def class_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
     return ()
 
 
+def names_beside(model: Path) -> list[tuple[str, tuple[str, ...]]]:
+    """Files beside a model that hold class names, and the names in the order of the logits.
+
+    A name a line, with or without its number; or JSON: a list, or a mapping from number to name or the other way
+    round.
+    """
+    found = []
+    for pattern in BESIDE:
+        file = model.with_name(pattern.format(stem=model.stem))
+        with passed_over(_log, f"{file} is not read as class names", OSError, UnicodeDecodeError):
+            text = read_text(file, _LONGEST).strip().removeprefix("\ufeff")
+            names = _read(text) if text[:1] in ("[", "{") else _lines(text)
+            if len(names) > 1:
+                found.append((file.name, names))
+    return found
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    numbered = [re.fullmatch(r"(\d+)[\s:,;]+(\S.*)", line) for line in lines]
+    if all(numbered) and [int(one[1]) for one in numbered if one] == list(range(len(lines))):
+        return tuple(one[2] for one in numbered if one)
+    return tuple(lines)
+
+
 def _read(text: str) -> tuple[str, ...]:
     content = _parsed(text)
     if isinstance(content, dict):
-        try:
-            numbered = {int(key): str(value) for key, value in content.items()}
-        except (TypeError, ValueError):
-            return ()
-        in_order = sorted(numbered) == list(range(len(numbered)))
-        return tuple(numbered[index] for index in range(len(numbered))) if in_order else ()
+        inner = next((content[key] for key in _KEYS if isinstance(content.get(key), dict | list)), content)
+        content = _by_number(inner) if isinstance(inner, dict) else inner
     if isinstance(content, list | tuple):
         return tuple(str(name) for name in content)
     parts = [part.strip() for part in re.split(r"[\n,;]", text)]
     return tuple(parts) if len(parts) > 1 and all(parts) else ()
+
+
+def _by_number(content: dict[Any, Any]) -> list[str]:
+    """A mapping from number to name, or from name to number, as a list; empty where numbers are missing."""
+    if content and all(type(value) is int for value in content.values()):
+        content = {number: name for name, number in content.items()}
+    try:
+        numbered = {int(key): str(value) for key, value in content.items()}
+    except (TypeError, ValueError):
+        return []
+    in_order = sorted(numbered) == list(range(len(numbered)))
+    return [numbered[index] for index in range(len(numbered))] if in_order else []
 
 
 def _parsed(text: str) -> Any:

@@ -6,16 +6,18 @@ everywhere; its figures are then known after the run.
 """
 
 import json
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from core.common.control import RunControl
 from core.common.declarations import declarations, value_at
-from core.common.errors import Problem
+from core.common.errors import EspalierError, Problem
 from core.common.files import write_atomically
+from core.common.logs import passed_over
 from core.common.params import Params
 from core.data.access import DataAccess
 from core.data.image_data import ImageData
@@ -31,6 +33,8 @@ from core.records.events import Listener, Note
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
+
+_log = logging.getLogger(__name__)
 
 _SHOWN = 2  # settings of a kind that names no path, in a summary
 
@@ -299,6 +303,7 @@ class FileSource(Source[S]):
         """The file in the usual form, with its own logits as the reference for later files."""
         from core.deploy.artefact_folder import ArtefactFolder
         from core.deploy.artefacts import ToolCalls, receive_onnx, verify_onnx
+        from core.onnx_graph.class_names import names_beside
 
         original = self.file(self.pinned(settings, context.pin), context.base)
         folder, tool = context.folder / context.id, ToolCalls(context.tool, context.control)
@@ -307,7 +312,11 @@ class FileSource(Source[S]):
         file = described if described.is_file() else original
         if not ArtefactFolder(folder).logits(file.stem).is_file():
             if file == original:
-                file, found = receive_onnx(tool, original, described, context.access, self.reading(settings))
+                reading = self.reading(settings)
+                with passed_over(_log, "Nothing beside the original is read", EspalierError):
+                    beside = names_beside(self.file(settings, context.base))  # the copy has no neighbours
+                    reading = replace(reading, beside=tuple(beside))
+                file, found = receive_onnx(tool, original, described, context.access, reading)
                 write_atomically(notes, json.dumps(found))
                 for note in found:
                     context.emit(Note("", "info", note))
