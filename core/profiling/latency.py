@@ -223,7 +223,7 @@ def throughput(timing: Timing, runtime: str, batch: int) -> Metric:
     times = timing.interval
     how = f"{runtime}, batch {batch}; {timing.runs} runs in {len(timing.candidate)} sessions"
     return Metric(
-        value=batch / times.value,
+        value=batch / times.value if times.value else None,  # of runs that hardly had a processor
         unit="images/s",
         low=batch / times.high if times.high else None,
         high=batch / times.low if times.low else None,

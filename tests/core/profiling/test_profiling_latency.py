@@ -20,6 +20,7 @@ from core.profiling.latency import (
     latency_metrics,
     make_sample,
     profile_artefact,
+    throughput,
 )
 from core.profiling.protocol import Benchmark, Block, Budget, Timing, measure
 from core.profiling.session import memory, paced_runs, timed_runs, warm_up
@@ -181,6 +182,12 @@ def test_a_machine_that_stays_busy_gets_a_range_and_no_change():
     stated = change("latency_ms", timing)["latency_ms"]
     assert stated.value is None and "too busy" in stated.how
     assert not change("latency_ms", measure(spoiled_at(*range(99)), False, Budget()))
+
+
+def test_runs_that_hardly_had_a_processor_have_no_throughput():
+    timing = Timing([Block([], None, [(0.9, 0.0)] * 3)], [], 0.0, wide=True, busy=True)
+    figure = throughput(timing, "Here", 32)
+    assert figure.value is None and figure.high is None and "too busy" in figure.how
 
 
 def test_enough_rounds_before_the_machine_became_busy_are_a_measurement():
