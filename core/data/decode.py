@@ -3,9 +3,12 @@
 `h` × `w` pixels with `c` channels, uint8: 1 for grey images, 3 (red, green, blue) otherwise.
 """
 
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -23,6 +26,8 @@ FORMATS: tuple[str, ...] = (
 )  # fmt: skip
 """What is opened, whatever a file is called: formats of pixels. Pillow would hand PostScript to an interpreter."""
 _LOOKED_AT = 256  # bytes
+_LARGE = 40_000_000  # pixels; photographs have fewer
+_one_large = threading.Lock()
 _GREY_MODES = {"1", "L", "LA", "La"}
 _16_BIT_FORMATS = {"PNG", "PPM"}
 """Of these, Pillow opens 16-bit grey as 32-bit integers, in 0…65535."""
@@ -72,17 +77,19 @@ def decode(file: BinaryIO, plan: Plan) -> Decoded:
         Undecodable: the file is damaged, too large, encrypted or of an unknown kind.
         Misfit: another size, or colour where the plan says grey.
     """
-    picture, animated = _open(file, (plan.width, plan.height) if not plan.keep_size else None)
-    shape = Shape(picture.height, picture.width, picture.mode == "L")
-    if plan.channels == 1 and not shape.grey:
-        raise Misfit(shape)
-    if plan.keep_size and (shape.height, shape.width) != (plan.height, plan.width):
-        raise Misfit(shape)
-    if plan.channels == 3 and shape.grey:
-        picture = picture.convert("RGB")
-    if not plan.keep_size:
-        picture = _make_square(picture, plan)
-    return Decoded(np.asarray(picture).reshape(plan.height, plan.width, plan.channels), animated)
+    begun = _begun(file)
+    with _room_for(begun):
+        picture, animated = _loaded(begun, (plan.width, plan.height) if not plan.keep_size else None)
+        shape = Shape(picture.height, picture.width, picture.mode == "L")
+        if plan.channels == 1 and not shape.grey:
+            raise Misfit(shape)
+        if plan.keep_size and (shape.height, shape.width) != (plan.height, plan.width):
+            raise Misfit(shape)
+        if plan.channels == 3 and shape.grey:
+            picture = picture.convert("RGB")
+        if not plan.keep_size:
+            picture = _make_square(picture, plan)
+        return Decoded(np.asarray(picture).reshape(plan.height, plan.width, plan.channels), animated)
 
 
 def read_shape(file: BinaryIO) -> Shape:
@@ -91,8 +98,10 @@ def read_shape(file: BinaryIO) -> Shape:
     Raises:
         Undecodable: as `decode`.
     """
-    picture, _ = _open(file, None)
-    return Shape(picture.height, picture.width, picture.mode == "L")
+    begun = _begun(file)
+    with _room_for(begun):
+        picture, _ = _loaded(begun, None)
+        return Shape(picture.height, picture.width, picture.mode == "L")
 
 
 def open_image(file: BinaryIO) -> ImageFile.ImageFile:
@@ -105,26 +114,43 @@ def open_image(file: BinaryIO) -> ImageFile.ImageFile:
     return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
 
 
-def _open(file: BinaryIO, target_size: tuple[int, int] | None) -> tuple[Image.Image, bool]:
-    """The upright image in mode L or RGB, and whether it is the first of several.
-
-    JPEG files are decoded near the target size (fast).
-    """
+def _begun(file: BinaryIO) -> ImageFile.ImageFile:
+    """The image with its header read, and not larger than it may be."""
     start = file.read(_LOOKED_AT)
     if not start:
         raise Undecodable("empty: the file has 0 bytes")
     if words := stand_in(start)[0]:
         raise Undecodable(f"{words}, not an image")
     file.seek(0)
-    try:
+    with _in_words():
         picture = open_image(file)
         _check_pixels(picture)
+    return picture
+
+
+def _room_for(picture: Image.Image) -> AbstractContextManager[Any]:
+    """Held while an image is decoded: of large ones, which a few bytes can announce, only one takes memory at a time."""
+    return _one_large if picture.width * picture.height > _LARGE else nullcontext()
+
+
+def _loaded(picture: ImageFile.ImageFile, target_size: tuple[int, int] | None) -> tuple[Image.Image, bool]:
+    """The upright image in mode L or RGB, and whether it is the first of several.
+
+    JPEG files are decoded near the target size (fast).
+    """
+    with _in_words():
         # The second picture in a camera's MPO file is a preview or another view of the first.
         animated = bool(getattr(picture, "is_animated", False)) and picture.format != "MPO"
         if target_size is not None:
             picture.draft(None, (2 * target_size[0], 2 * target_size[1]))
         picture.load()
         return _to_plain_mode(_upright(picture)), animated
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
     except Undecodable:
         raise
     except Exception as error:  # Pillow's plugins raise almost anything on damaged files.
