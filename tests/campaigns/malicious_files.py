@@ -352,10 +352,13 @@ def _huge(folder: Path, marker: Path) -> Path:
     nodes = [
         helper.make_node("ConstantOfShape", ["s"], ["big"]),
         helper.make_node("ReduceSum", ["big"], ["one"], keepdims=0),
-        helper.make_node("Flatten", ["input"], ["f"]),
-        helper.make_node("Add", ["f", "one"], ["logits"]),
+        helper.make_node("GlobalAveragePool", ["input"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("MatMul", ["f", "w"], ["m"]),
+        helper.make_node("Add", ["m", "one"], ["logits"]),
     ]
-    return _model(nodes, {"input": ["n", 10, 1, 1]}, [shape], folder)
+    weight = numpy_helper.from_array(np.zeros((3, 10), np.float32), "w")
+    return _model(nodes, {"input": ["n", 3, 32, 32]}, [shape, weight], folder)
 
 
 def _endless(folder: Path, marker: Path) -> Path:
