@@ -23,7 +23,7 @@ from core.deploy.export import add_metadata, metadata_of, save_checked
 from core.machine.jobs import ProgressCallback, quick
 from core.onnx_graph.class_names import class_names
 from core.onnx_graph.classifier import Answers, Images, answers_of, images_of
-from core.onnx_graph.reading import files_beside, load_beside, read_onnx, tensors_of
+from core.onnx_graph.reading import files_beside, graphs_of, load_beside, names_read, read_onnx, tensors_of
 from core.onnx_graph.standard_form import standard_form, with_batch, without_declared_shapes
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _BYTE = 1 / 255  # the deviation that leaves bytes as they are
 _SAME = 1e-3  # of the largest answer: how far answers may lie apart by rounding
+_REPEATS = 8  # of the same image, to see whether random numbers are drawn
+_DRAWS = ("Random", "Bernoulli", "Multinomial")
 _PROBE_SEED = 20_261_128
 
 
@@ -130,6 +132,7 @@ def _write(model: "onnx.ModelProto", target: Path, name: str, classes: int) -> N
     Raises:
         EspalierError: when the model breaks a rule of ONNX.
     """
+    model.graph.name = model.graph.name or "network"  # ONNX wants one
     try:
         save_checked(model, target)
         return
@@ -138,9 +141,8 @@ def _write(model: "onnx.ModelProto", target: Path, name: str, classes: int) -> N
     try:
         save_checked(model, target)
     except EspalierError as error:
-        reason = next(iter(error.details.splitlines()), "").strip() or "its checker refuses it"
         raise EspalierError(
-            f"{name} is not valid ONNX: {reason}",
+            f"{name} is not valid ONNX: {reason_of(_cause(error))}.",
             "Export it again; another operator set or a newer exporter may avoid it.",
             error.details,
         ) from error
@@ -167,6 +169,10 @@ def usual_form(path: Path, classes: int | None, output: str = "", name: str = ""
     return Form(model, images, answers, bool(notes), notes)
 
 
+def _cause(error: EspalierError) -> Exception:
+    return error.__cause__ if isinstance(error.__cause__, Exception) else error
+
+
 def try_out(model: "onnx.ModelProto", file: str, images: Images, size: int, classes: int) -> str:
     """Run a model in the usual form on two images of noise, together and one by one.
 
@@ -178,14 +184,14 @@ def try_out(model: "onnx.ModelProto", file: str, images: Images, size: int, clas
     session, noise = _session(model, file), _noise(images, size)
     few = np.resize(noise, (images.batch or 1, *noise.shape[1:]))
     first = _answers(session, few)
-    again = first if isinstance(first, str) else _answers(session, few)
-    if isinstance(first, str) or isinstance(again, str):
+    if isinstance(first, str):
         raise EspalierError(
-            f"ONNX Runtime cannot run {file} on {_images(len(few))} of {size} × {size} pixels: {first if isinstance(first, str) else again}.",
+            f"ONNX Runtime cannot run {file} on {_images(len(few))} of {size} × {size} pixels: {first}.",
             "Give the image size that it was made for, or export it again.",
         )
     _check_answers(first, file, classes, len(few))
-    if not _close(first, again):
+    again = [_answers(session, few) for _ in range(_REPEATS if _may_draw(model) else 1)]
+    if not all(isinstance(answer, np.ndarray) and _close(first, answer) for answer in again):
         raise EspalierError(
             f"{file} answers the same image otherwise each time: it draws random numbers.",
             "Export it in evaluation mode (model.eval()), so that dropout and the like are off.",
@@ -205,6 +211,14 @@ def try_out(model: "onnx.ModelProto", file: str, images: Images, size: int, clas
     return ""
 
 
+def _may_draw(model: "onnx.ModelProto") -> bool:
+    """Whether some operator can draw random numbers; Dropout does where it is told that it trains."""
+    return any(
+        node.op_type.startswith(_DRAWS) or (node.op_type == "Dropout" and len(node.input) > 2)
+        for graph in graphs_of(model.graph) for node in graph.node
+    )  # fmt: skip
+
+
 def _session(model: "onnx.ModelProto", file: str) -> Any:
     import onnxruntime as ort
 
@@ -214,7 +228,6 @@ def _session(model: "onnx.ModelProto", file: str) -> Any:
     try:
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        kinds = {node.op_type for node in model.graph.node}
         if "NOT_IMPLEMENTED" in str(error) or "Could not find an implementation" in str(error):
             raise EspalierError(
                 f"{file} holds an operator in a form that ONNX Runtime has not on a processor: {_operator(error)}.",
@@ -222,7 +235,7 @@ def _session(model: "onnx.ModelProto", file: str) -> Any:
                 str(error),
             ) from error
         raise EspalierError(
-            f"ONNX Runtime cannot open {file}, a graph of {len(model.graph.node)} operators of {len(kinds)} kinds: {reason_of(error)}.",
+            f"ONNX Runtime cannot open {file}: {reason_of(error)}.",
             "Export it again, or with another operator set.",
             str(error),
         ) from error
@@ -288,9 +301,9 @@ def _check_weights(model: "onnx.ModelProto", file: str) -> None:
     """
     from onnx import numpy_helper
 
-    broken = []
+    broken, read = [], names_read(model)
     for tensor in tensors_of(model):
-        if tensor.data_type not in (1, 10, 11, 16):
+        if tensor.data_type not in (1, 10, 11, 16) or (tensor.name and tensor.name not in read):
             continue
         values = numpy_helper.to_array(tensor).astype(np.float32, copy=False)
         if (count := int(np.isnan(values).sum())) > 0:

@@ -36,7 +36,8 @@ def check_float(model: "onnx.ModelProto") -> None:
             f"Expected a float32 graph, received a file that is quantized already ({', '.join(sorted(kinds))}).",
             "Let this stage follow the network itself, not a quantized file.",
         )
-    types = {tensor.data_type for tensor in tensors_of(model) if tensor.dims}
+    widened = _only_widened(model)
+    types = {tensor.data_type for tensor in tensors_of(model) if tensor.dims and tensor.name not in widened}
     others = {_HALF: "half precision", 11: "double precision", 16: "bfloat16"}
     for number, words in others.items():
         if number in types:
@@ -44,6 +45,19 @@ def check_float(model: "onnx.ModelProto") -> None:
                 f"Expected a float32 graph, received a file that holds {words} weights.",
                 f"Let this stage follow the network itself, not a {words} file.",
             )
+
+
+def _only_widened(model: "onnx.ModelProto") -> set[str]:
+    """Constants that the graph only reads to make them float32: stored smaller, and computed with in float32."""
+    widened = {node.input[0] for node in model.graph.node if _casts_to(node, _FLOAT)}
+    others = {
+        name
+        for graph in graphs_of(model.graph)
+        for node in graph.node
+        if not _casts_to(node, _FLOAT)
+        for name in node.input
+    }
+    return widened - others
 
 
 def half_of(model: "onnx.ModelProto", keep: Collection[str] = ()) -> "onnx.ModelProto":
@@ -81,6 +95,8 @@ def half_of(model: "onnx.ModelProto", keep: Collection[str] = ()) -> "onnx.Model
             repr(error),
         ) from error
     _without_detours(converted)
+    if any(_read_inside(node) for node in converted.graph.node):
+        _sort(converted)  # the library's order overlooks what is read inside of branches and loops
     if not converted.metadata_props:
         converted.metadata_props.extend(metadata)
     return converted
@@ -168,6 +184,33 @@ def _without_detours(model: "onnx.ModelProto") -> None:
             return
         for node in idle:
             model.graph.node.remove(node)
+
+
+def _sort(model: "onnx.ModelProto") -> None:
+    """Put every node behind those whose values it reads, inside of its branches too."""
+    waiting = list(model.graph.node)
+    made = {name for node in waiting for name in node.output}
+    ready: set[str] = set()
+    ordered: list[onnx.NodeProto] = []
+    needs = {id(node): (set(node.input) | _read_inside(node)) & made for node in waiting}
+    while waiting:
+        possible = [node for node in waiting if needs[id(node)] <= ready]
+        if not possible:  # a circle: the checker says it
+            return
+        for node in possible:
+            ready.update(node.output)
+        ordered += possible
+        chosen = {id(node) for node in possible}
+        waiting = [node for node in waiting if id(node) not in chosen]
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)
+
+
+def _read_inside(node: "onnx.NodeProto") -> set[str]:
+    inner = [entry.g for entry in node.attribute if entry.HasField("g")] + [
+        g for entry in node.attribute for g in entry.graphs
+    ]
+    return {name for graph in inner for each in graphs_of(graph) for one in each.node for name in one.input}
 
 
 def _casts_to(node: "onnx.NodeProto", kind: int) -> bool:

@@ -113,6 +113,13 @@ def files_beside(model: "onnx.ModelProto") -> list[str]:
     return sorted({_beside(tensor).get("location", "") for tensor in tensors_of(model) if _is_beside(tensor)})
 
 
+def names_read(model: "onnx.ModelProto") -> set[str]:
+    """Every value that a node reads or that is an output, in the model and inside of its nodes."""
+    graphs = list(graphs_of(model.graph))
+    names = {name for graph in graphs for node in graph.node for name in node.input}
+    return names | {entry.name for graph in graphs for entry in graph.output}
+
+
 def _is_beside(tensor: "onnx.TensorProto") -> bool:
     return tensor.data_location == 1  # EXTERNAL
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core.common.errors import EspalierError
 from core.common.library_reasons import reason_of
 from core.onnx_graph.classifier import FLAT, PIXELS, Answers, Images, count_of
+from core.onnx_graph.half import name_nodes
 from core.onnx_graph.reading import (
     FIRST_WITH_CONSTANTS,
     NEWEST_FORMAT,
@@ -34,6 +35,11 @@ def standard_form(
     """
     notes: list[str] = []
     model = _older(model, notes)
+    if _names_of_their_own(model):
+        notes.append("Operators of it share a name; each has one of its own now.")
+    if model.graph.sparse_initializer:
+        _dense(model)
+        notes.append("Weights of it are stored sparsely; they are written out.")
     if without_constant_inputs(model):
         notes.append("Its weights were inputs too, as in files of before 2019; they are constants now.")
     if model.functions:
@@ -94,6 +100,31 @@ def _older(model: "onnx.ModelProto", notes: list[str]) -> "onnx.ModelProto":
         )
         model.ir_version = NEWEST_FORMAT
     return model
+
+
+def _names_of_their_own(model: "onnx.ModelProto") -> bool:
+    """Give every operator a name of its own where two share one; whether any did."""
+    names = [node.name for node in model.graph.node if node.name]
+    if len(set(names)) == len(names):
+        return False
+    name_nodes(model)
+    return True
+
+
+def _dense(model: "onnx.ModelProto") -> None:
+    """Write out sparse constants, in place."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    for sparse in model.graph.sparse_initializer:
+        values, places = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices)
+        whole = np.zeros(tuple(sparse.dims), values.dtype)
+        if places.ndim == 1:
+            whole.reshape(-1)[places] = values
+        else:
+            whole[tuple(places.T)] = values
+        model.graph.initializer.append(numpy_helper.from_array(whole, sparse.values.name))
+    del model.graph.sparse_initializer[:]
 
 
 def _front(model: "onnx.ModelProto", images: Images, notes: list[str]) -> None:

@@ -32,6 +32,7 @@ from core.deploy.quantization.graph import (
     put_array,
 )
 from core.machine.jobs import ProgressCallback
+from core.onnx_graph.reading import names_read
 
 if TYPE_CHECKING:
     import onnx
@@ -133,7 +134,7 @@ def _rewrite(model: "onnx.ModelProto", layers: list[Layer]) -> None:
         nodes += _integer_layer(model, node, scale.ndim)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    used = {name for node in nodes for name in node.input}
+    used = names_read(model)
     used_tensors = [tensor for tensor in model.graph.initializer if tensor.name in used]
     arrays = [numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name) for tensor in used_tensors]
     del model.graph.initializer[:]

@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.common.errors import EspalierError
+from core.common.library_reasons import reason_of
 from core.deploy.quantization.graph import ACTIVATION_TYPES, LAYER_TYPES, Layer, array_of, copy_of, put_array
 
 if TYPE_CHECKING:
@@ -103,12 +105,31 @@ def quantized(
         op_types_to_quantize=list(OP_TYPES),
         extra_options={"OpTypesToExcludeOutputQuantization": _FLOAT_ANSWERS, "MatMulConstBOnly": True},
     )
-    quantizer.quantize_model()
+    try:
+        quantizer.quantize_model()
+    except Exception as error:
+        raise _not_quantized(prepared, error) from error
     model: onnx.ModelProto = quantizer.model.model
     _free(model, node_names)
     _protect(model, [layer for layer in layers if layer not in chosen])
     quantizer.model.topological_sort()
     return model
+
+
+def _not_quantized(model: "onnx.ModelProto", error: Exception) -> EspalierError:
+    fused = sorted({node.op_type for node in model.graph.node if node.domain == "com.microsoft"})
+    if fused:
+        return EspalierError(
+            f"The file is optimised for ONNX Runtime already ({', '.join(fused[:4])}), and what it has no types for cannot be "
+            "quantized.",
+            "Quantize the file from before that optimisation.",
+            repr(error),
+        )
+    return EspalierError(
+        f"ONNX Runtime's quantizer has no form for this graph: {reason_of(error)}.",
+        "Keep the layer that this names in float, or choose dynamic quantization.",
+        repr(error),
+    )
 
 
 def _free(model: "onnx.ModelProto", quantized_nodes: Collection[str]) -> None:

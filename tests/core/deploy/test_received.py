@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.deploy.export import metadata_of
+from core.deploy.quantization import dynamic, half, static
 from core.deploy.received import Reading, receive
 from core.deploy.verify import onnx_predictor
 
@@ -181,7 +182,29 @@ def shapeless() -> onnx.ModelProto:
     return model
 
 
+def same_names() -> onnx.ModelProto:
+    model = colours()
+    for each in model.graph.node:
+        each.name = "n"
+    return model
+
+
+def sparse() -> onnx.ModelProto:
+    """The weights of the second convolution are stored as values and places."""
+    model = colours()
+    [weight] = [one for one in model.graph.initializer if one.name == "conv2.weight"]
+    array = numpy_helper.to_array(weight)
+    places = np.flatnonzero(array).astype(np.int64)
+    values = numpy_helper.from_array(array.reshape(-1)[places], weight.name)
+    indices = numpy_helper.from_array(places, "places")
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, list(array.shape)))
+    model.graph.initializer.remove(weight)
+    return model
+
+
 FORMS = {
+    same_names: "share a name",
+    sparse: "stored sparsely",
     nhwc: "height, width, channels",
     open_nhwc: "height, width, channels",
     pixels: "takes bytes",
@@ -285,6 +308,152 @@ def test_classes_of_a_files_own_list_are_matched_by_name(key: str, text: str, tm
     assert json.loads(metadata_of(onnx.load(received(path, ("a", "b", "c"), match_names=False)[0]))["classes"]) == ["a", "b", "c"]  # fmt: skip
 
 
+def unnamed() -> onnx.ModelProto:
+    model = colours()
+    for each in model.graph.node:
+        each.ClearField("name")
+    return model
+
+
+def small_weights(kind: int) -> onnx.ModelProto:
+    """Weights that are stored in fewer bits and widened when the file is opened."""
+    model = colours()
+    [weight] = [one for one in model.graph.initializer if one.name == "conv1.weight"]
+    array = numpy_helper.to_array(weight)
+    weight.CopyFrom(helper.make_tensor("small", kind, array.shape, array.flatten().tolist()))
+    model.graph.node.insert(0, make("Cast", ["small"], ["conv1.weight"], name="widen", to=TensorProto.FLOAT))
+    return model
+
+
+def branches() -> onnx.ModelProto:
+    model = colours()
+    graphs = {
+        name: helper.make_graph([make(op, ["logits"], [name])], name, [], [value(name, None)])
+        for name, op in (("yes", "Identity"), ("no", "Neg"))
+    }
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "always"))
+    node_ = make("If", ["always"], ["out"], name="if", then_branch=graphs["yes"], else_branch=graphs["no"])
+    return behind(model, [value("out", ["n", 3])], node_)
+
+
+def loop() -> onnx.ModelProto:
+    """Adds a constant of the outer graph three times."""
+    model = colours()
+    body = helper.make_graph(
+        [make("Identity", ["go_in"], ["go_out"]), make("Add", ["sum_in", "nothing"], ["sum_out"])], "body",
+        [value("turn", [], TensorProto.INT64), value("go_in", [], TensorProto.BOOL), value("sum_in", None)],
+        [value("go_out", [], TensorProto.BOOL), value("sum_out", None)],
+    )  # fmt: skip
+    for name, content in (("nothing", np.float32(0)), ("turns", np.int64(3)), ("go", np.array(True))):
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(content), name))
+    return behind(
+        model,
+        [value("out", ["n", 3])],
+        make("Loop", ["turns", "go", "logits"], ["out"], name="loop", body=body),
+    )
+
+
+def doubled_size() -> onnx.ModelProto:
+    """Sizes computed in float32, as PyTorch's exporter writes interpolate()."""
+    model = colours()
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "two"))
+    nodes = [
+        make("Shape", ["input"], ["sizes"], name="shape"),
+        make("Cast", ["sizes"], ["as_float"], name="cast", to=TensorProto.FLOAT),
+        make("Mul", ["as_float", "two"], ["doubled"], name="mul"),
+        make("Cast", ["doubled"], ["whole"], name="back", to=TensorProto.INT64),
+        make("Resize", ["input", "", "", "whole"], ["x"], name="resize", mode="nearest"),
+    ]
+    entry = value("input", ["n", 3, SIDE, SIDE])
+    return in_front(model, entry, *nodes)
+
+
+def one_weight_four_times() -> onnx.ModelProto:
+    model = colours()
+    model.graph.initializer.append(
+        numpy_helper.from_array(np.eye(3, dtype=np.float32)[..., None, None], "same")
+    )
+    nodes = [
+        make("Conv", ["input" if index == 0 else f"y{index - 1}", "same"], ["x" if index == 3 else f"y{index}"], name=f"same{index}")
+        for index in range(4)
+    ]  # fmt: skip
+    return in_front(model, value("input", ["n", 3, SIDE, SIDE]), *nodes)
+
+
+def unused_nan() -> onnx.ModelProto:
+    model = colours()
+    model.graph.initializer.append(numpy_helper.from_array(np.full(9, np.nan, np.float32), "unused"))
+    return model
+
+
+def infinite_bound() -> onnx.ModelProto:
+    model = colours()
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(-np.inf), "low"))
+    return behind(model, [value("out", ["n", 3])], make("Clip", ["logits", "low"], ["out"], name="clip"))
+
+
+def old_operators() -> onnx.ModelProto:
+    return colours(opset=11, ir=6)
+
+
+ODD = {
+    **{form.__name__: form for form in (
+        unnamed, branches, loop, doubled_size, one_weight_four_times, unused_nan, infinite_bound, old_operators,
+        constants_among_inputs, label_and_list, pixels, fixed_reshape, sparse, same_names, functions,
+    )},
+    "bfloat16 weights": lambda: small_weights(TensorProto.BFLOAT16),
+    "float16 weights": lambda: small_weights(TensorProto.FLOAT16),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ODD)
+def test_odd_files_go_all_the_way(form: str, tmp_path: Path) -> None:
+    """As given, static and dynamic INT8 and half precision answer right, and no layer counts twice."""
+    file, _ = received(save(ODD[form](), tmp_path / "m.onnx"))
+    np.save(tmp_path / "images.npy", colour_files.images(24))
+    right = ["blue", "green", "red"] * 2
+    assert answers(file) == right
+    calibration = {
+        "images": str(tmp_path / "images.npy"), "images_count": 24, "seed": 1, "method": "minmax", "percentile": 99.9,
+        "activations": "uint8", "threads": 1,
+    }  # fmt: skip
+    for job, settings in (
+        (static.quantize, calibration),
+        (dynamic.quantize, {"scope": "all"}),
+        (half.convert, {}),
+    ):
+        target = tmp_path / "made.onnx"
+        report = job({"source": str(file), "target": str(target), **settings}, quiet)
+        assert answers(target) == right, job
+        if "layers" in report:
+            assert report["quantized_layers"] == report["layers"] > 0
+            assert 0 < report["int8_parameters"] <= report["parameters"]
+
+
+def test_a_file_that_is_optimised_for_the_runtime_is_said(tmp_path: Path) -> None:
+    model = colours()
+    fused = make(
+        "FusedConv",
+        ["input", "conv1.weight"],
+        ["r1"],
+        name="conv1",
+        domain="com.microsoft",
+        activation="Relu",
+        pads=[1] * 4,
+    )
+    model.graph.node.remove(node(model, "relu1"))
+    node(model, "conv1").CopyFrom(fused)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    file, _ = received(save(model, tmp_path / "m.onnx"))
+    np.save(tmp_path / "images.npy", colour_files.images(24))
+    arguments = {
+        "source": str(file), "target": str(tmp_path / "q.onnx"), "images": str(tmp_path / "images.npy"), "images_count": 24,
+        "seed": 1, "method": "minmax", "percentile": 99.9, "activations": "uint8", "threads": 1,
+    }  # fmt: skip
+    with pytest.raises(EspalierError, match=r"optimised for ONNX Runtime already \(FusedConv\)"):
+        static.quantize(arguments, quiet)
+
+
 def nan_weights() -> onnx.ModelProto:
     model = colours()
     [weight] = [one for one in model.graph.initializer if one.name == "conv2.weight"]
@@ -325,6 +494,15 @@ def random_numbers() -> onnx.ModelProto:
     return model
 
 
+def dropout_that_trains() -> onnx.ModelProto:
+    model = colours()
+    for name, content in (("half", np.float32(0.5)), ("trains", np.array(True))):
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(content), name))
+    return behind(
+        model, [value("out", ["n", 3])], make("Dropout", ["logits", "half", "trains"], ["out"], name="drop")
+    )
+
+
 def strange_operators() -> onnx.ModelProto:
     model = colours()
     node(model, "relu1").domain = "mmdeploy"
@@ -358,6 +536,7 @@ REFUSED = {
     four_channels: r"float \[n, 4, 8, 8\].*no batch",
     label_only: r"no output with a number for each class; it gives label \(int64 \[n\]\)",
     random_numbers: r"draws random numbers",
+    dropout_that_trains: r"draws random numbers.*model\.eval",
     strange_operators: r"not ONNX's own: mmdeploy\.Relu",
     double_weights: r"has not on a processor: Conv|float32",
     unknown_format: r"version 20 of the ONNX format",
