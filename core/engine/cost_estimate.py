@@ -203,6 +203,7 @@ class _StepTimer:
         """A stage on the exported file trains nothing: it converts the file and measures what it made."""
         root = self.pipeline.root(node)
         if isinstance(root.source, FileSource):
+            root.source.form(root.parameters, self.base, len(self.data.classes))
             size_mb = root.source.file(root.parameters, self.base).stat().st_size / 1e6
         else:
             self.models[node.id] = self._input(node)

@@ -24,7 +24,7 @@ from core.data.image_data import ImageData
 from core.data.inspection import Applied
 from core.data.preprocess import Normalisation, Preprocess, make_preprocess, resolve_normalisation
 from core.data.settings import DataSettings
-from core.deploy.received import Reading
+from core.deploy.received import Form, Reading
 from core.machine.child import Child
 from core.models.forecast import Forecast, Network, RecentCache, StageForecast, TimedNetwork
 from core.models.network_facts import NetworkFacts
@@ -324,15 +324,25 @@ class FileSource(Source[S]):
         logits = ArtefactFolder(folder).logits(file.stem)
         return StageInput(None, file=file, logits=logits, notes=read_notes(notes))
 
+    def form(self, settings: S, base: Path, classes: int) -> Form:
+        """What the file is, read from its graph alone.
+
+        Raises:
+            EspalierError: when it is no image classifier for so many classes.
+        """
+        from core.deploy.received import usual_form
+
+        reading = self.reading(settings)
+        return usual_form(self.file(settings, base), classes, reading.output, reading.name)
+
     def forecast(self, settings: S, context: ForecastContext) -> StageForecast:
         """Counted on the file itself, in the usual form."""
-        from core.deploy.received import usual_form
         from core.profiling.counting import count_graph
 
         file, reading = self.file(settings, context.base), self.reading(settings)
         if isinstance(context.data, str):
             return context.unknown(context.data)
-        form = usual_form(file, len(context.data.classes), reading.output)
+        form = self.form(settings, context.base, len(context.data.classes))
         size = reading.preprocess.size if reading.preprocess is not None else min(context.data.size)
         counts = count_graph(form.model, form.images.size or size)
         forecast = Forecast(
