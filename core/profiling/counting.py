@@ -262,7 +262,9 @@ def _shapes(model: "onnx.ModelProto", input_size: int) -> dict[str, _Shape]:
         for index, dimension in enumerate(sizes):
             if index == 0:
                 dimension.dim_value = 1
-            elif not dimension.dim_value and index >= 2:
+            elif not dimension.dim_value and (
+                index >= 2 or sizes[-1].dim_value in (1, 3)
+            ):  # or channels last
                 dimension.dim_value = input_size
     for entry in fixed.graph.output:
         entry.type.tensor_type.ClearField("shape")
