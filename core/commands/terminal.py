@@ -14,7 +14,7 @@ from core.records.metrics import METRICS
 from core.records.reports import Metric
 
 _console = Console(stderr=True, highlight=False)
-_OF_A_LIBRARY = re.compile(r"Traceback \(most recent call last\)|\b\w*(?:Error|Exception)\b[(:]")
+_OF_A_LIBRARY = re.compile(r"\[Errno|Traceback \(most recent call last\)|\b\w*(?:Error|Exception)\b[(:]")
 _DETAILS_SHOWN = 12
 
 

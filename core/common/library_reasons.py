@@ -5,6 +5,10 @@ import re
 _LONGEST = 160
 _WITHOUT = (
     (re.compile(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : "), ""),
+    (
+        re.compile(r"Non-zero status code returned while running (\w+) node\. Name:'[^']*' Status Message: "),
+        r"in \1, ",
+    ),
     (re.compile(r"Load model from .*? failed: ?"), ""),
     (
         re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.+-]+){2,}(?::\d+)?"),

@@ -89,7 +89,7 @@ class Bounded(io.RawIOBase):
         content = self._file.read(wanted)
         self._left -= len(content)
         if self._left < 0:
-            raise OSError(errno.EFBIG, f"it holds more than {self._most / 1e6:g} MB, which is the limit")
+            raise OSError(errno.EINVAL, f"it holds more than {self._most / 1e6:g} MB, which is the limit")
         return content
 
 

@@ -16,6 +16,11 @@ from core.common.library_reasons import reason_of
             "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model from /home/me/m.onnx failed:Protobuf parsing failed.",
             "Protobuf parsing failed",
         ),
+        (
+            "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running Add node. Name:'add' "
+            "Status Message: /onnxruntime_src/core/framework/op_kernel.h:83 sizes 3 and 4 do not fit",
+            "in Add, … sizes 3 and 4 do not fit",
+        ),
         ("\n\nRuntimeError: shape '[2, 3]' is invalid\nat line 2", "shape '[2, 3]' is invalid"),
         ("/onnxruntime_src/onnxruntime/core/graph/graph.cc:1234 bad node", "bad node"),
         ("", "it gives no reason"),

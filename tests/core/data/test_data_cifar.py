@@ -12,6 +12,7 @@ from pickles import python2
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
+from core.common.full_disk import full_disk
 from core.data import cifar as cifar_module
 from core.data.image_data import ImageData
 from core.data.settings import DataSettings
@@ -213,5 +214,6 @@ def test_an_archive_that_unpacks_without_end_is_given_up(tmp_path, cache, monkey
     path = archive({"padding": bytes(5_000_000), **cifar10()}, tmp_path / "bomb.tar.gz")
     with pytest.raises(
         EspalierError, match=r"cannot be read as one: it holds more than 2 MB, which is the limit"
-    ):
+    ) as caught:
         opened(path, cache)
+    assert full_disk(caught.value) is None  # the archive is at fault, not the disk
