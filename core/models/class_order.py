@@ -9,9 +9,39 @@ import torch
 from torch import nn
 
 from core.common.errors import EspalierError
+from core.data.class_names import matched
 from core.models.classifier import ImageClassifier
 
 _PROBE_SEED = 20_261_128
+
+
+def match_classes(
+    model: ImageClassifier, names: Sequence[str], classes: Sequence[str], size: int, origin: str
+) -> list[str]:
+    """Bring the answers of a network into the data set's order, by the names of its classes; a sentence on it.
+
+    Args:
+        names: of its answers, in their order; empty where they are not known.
+        classes: of the data set.
+        origin: the file that says the names.
+
+    Raises:
+        EspalierError: the order differs and cannot be changed.
+    """
+    if len(names) != len(classes) or list(names) == list(classes):
+        return []
+    first = ", ".join(names[:4])
+    order = matched(names, classes)
+    if order is None:
+        return [
+            f"{origin} names other classes ({first}, …) than the data set has; the data set's order is taken."
+        ]
+    if order == list(range(len(order))):
+        return []
+    reorder_classes(model, order, size)
+    return [
+        f"{origin} has its classes in another order ({first}, …) than the data set; they are matched by name."
+    ]
 
 
 def reorder_classes(model: ImageClassifier, order: Sequence[int], size: int) -> None:

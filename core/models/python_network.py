@@ -7,6 +7,7 @@ Where the layer sits is seen by running the network, not read off a name.
 """
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from core.common.errors import EspalierError
 from core.common.paths import resolved, shown_name
 from core.models.catalogue import backbone
+from core.models.class_order import match_classes
 from core.models.classifier import ImageClassifier
 from core.models.python_source import PythonSettings, call_factory
 from core.models.settings import BackboneSettings, FemSettings
@@ -44,14 +46,19 @@ class PythonBody(nn.Module):
 
 
 def build_python(
-    settings: PythonSettings, network: BackboneSettings, classes: int, base: Path, seed: int, image_size: int
+    settings: PythonSettings,
+    network: BackboneSettings,
+    classes: Sequence[str],
+    base: Path,
+    seed: int,
+    image_size: int,
 ) -> tuple[ImageClassifier, list[str]]:
     """The network that `open_python` opened, initialised from `seed`, with its weights, and notes.
 
     Raises:
         EspalierError: when it is no image classifier that ends in one linear layer, or the weights do not fit.
     """
-    model, _ = build_network(network, classes, base, seed, image_size)
+    model, _ = build_network(network, len(classes), base, seed, image_size)
     if not settings.weights_file:
         return model, []
     assert isinstance(model.body, PythonBody)
@@ -60,7 +67,10 @@ def build_python(
     chosen = replace(backbone(network.backbone), names=names)
     origin = f"The weights in {shown_name(path)}"
     file = read_weights(path, settings.averaged)
-    return model, [*file.notes, *load_weights(model, file.tensors, chosen, origin, settings.fresh_head)]
+    notes = [*file.notes, *load_weights(model, file.tensors, chosen, origin, settings.fresh_head)]
+    if not settings.fresh_head:
+        notes += match_classes(model, file.classes, classes, image_size, shown_name(path))
+    return model, notes
 
 
 def python_network(settings: BackboneSettings, classes: int, image_size: int, name: str) -> ImageClassifier:

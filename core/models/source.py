@@ -1,5 +1,6 @@
 """From the declaration of a backbone to a network with its weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from core.common.errors import EspalierError
@@ -7,6 +8,7 @@ from core.common.paths import resolved, shown_name
 from core.machine.torch_rng import isolated_rng
 from core.models.backbone import Backbone
 from core.models.catalogue import backbone
+from core.models.class_order import match_classes
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
 from core.models.weight_files import read_weights
@@ -44,12 +46,18 @@ def blocks_of(settings: BackboneSettings, image_size: int) -> tuple[str, ...]:
 
 
 def build_network(
-    settings: BackboneSettings, classes: int, base: Path, seed: int, image_size: int | None = None
+    settings: BackboneSettings,
+    classes: int,
+    base: Path,
+    seed: int,
+    image_size: int | None = None,
+    names: Sequence[str] = (),
 ) -> tuple[ImageClassifier, list[str]]:
     """The network, initialised from `seed`, with its weights loaded, and notes for the report.
 
     Args:
         image_size: side of its images in pixels; None takes the backbone's own.
+        names: of the data set's classes, whose order the answers get where the weights file names its own.
     """
     chosen: Backbone = backbone(settings.backbone)
     with isolated_rng(seed):
@@ -60,4 +68,6 @@ def build_network(
     fresh_head = settings.fresh_head or settings.weights == "imagenet"
     file = read_weights(path, settings.averaged and settings.weights == "file")
     notes = load_weights(model, file.tensors, chosen, f"The weights in {shown_name(path)}", fresh_head)
+    if names and image_size and not fresh_head:
+        notes += match_classes(model, file.classes, names, image_size, shown_name(path))
     return model, [*file.notes, *notes]

@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from core.common.paths import shown_name
 from core.common.regular_files import open_regular, read_bounded
 from core.common.stand_ins import refuse_stand_in
 from core.models.checkpoint_files import INDEX, SAFETENSORS
+from core.onnx_graph.class_names import KEYS, names_in
 
 _PLAIN = (
     "state_dict",
@@ -51,6 +52,7 @@ _NOT_WEIGHTS = (
     "callbacks",
     "hyper",
 )
+_ABOUT = ("hyper_parameters", "hparams", "args", "config", "cfg", "meta", "metadata", "data")
 _PART = re.compile(r"-\d{5}-of-(\d{5})$")
 _DEEP = 4  # how many dictionaries may lie in each other
 _LARGEST_INDEX = 64_000_000
@@ -65,10 +67,12 @@ class WeightsFile:
     Attributes:
         tensors: by the names that the file gives them.
         notes: sentences on what else it holds, and which part was taken.
+        classes: names in the order of its answers; empty where it has none.
     """
 
     tensors: dict[str, Tensor]
     notes: list[str] = field(default_factory=list)
+    classes: tuple[str, ...] = ()
 
 
 def read_weights(path: Path, averaged: bool = False) -> WeightsFile:
@@ -85,7 +89,19 @@ def read_weights(path: Path, averaged: bool = False) -> WeightsFile:
     else:
         content = _content(path)
     found = _sets(content, shown_name(path))
-    return _chosen(found, shown_name(path), averaged)
+    return replace(_chosen(found, shown_name(path), averaged), classes=_class_names(content))
+
+
+def _class_names(content: Any) -> tuple[str, ...]:
+    """The class names that training programs put beside the weights, or into what they note of a training."""
+    if not isinstance(content, Mapping):
+        return ()
+    inner = (value for key, value in content.items() if key in _ABOUT and isinstance(value, Mapping))
+    for place in (content, *inner):
+        names = names_in({key: place[key] for key in KEYS if key in place})
+        if names:
+            return names
+    return ()
 
 
 def part_files(index: Path) -> list[Path]:

@@ -19,7 +19,17 @@ BESIDE = (
     "class_to_idx.json", "id2label.json", "config.json",
 )  # fmt: skip
 """Files beside a model that tools write its class names into, the model's own ones first."""
-_KEYS = ("classes", "names", "class_names", "labels", "id2label", "class_labels", "categories")
+KEYS = (
+    "classes",
+    "names",
+    "class_names",
+    "labels",
+    "id2label",
+    "class_labels",
+    "categories",
+    "class_to_idx",
+    "idx_to_class",
+)
 _LONGEST = 2_000_000  # characters; ImageNet's 21 841 names take 500 000
 
 
@@ -28,7 +38,7 @@ def class_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
 
     A list or a mapping from number to name, as JSON or as Python writes it; or names between commas or lines.
     """
-    for key in _KEYS:
+    for key in KEYS:
         text = metadata.get(key, "").strip()
         if text and len(text) <= _LONGEST and (names := _read(text)):
             return names
@@ -60,18 +70,28 @@ def _lines(text: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def names_in(content: Any) -> tuple[str, ...]:
+    """Class names in plain data: a list, a mapping between number and name, or a mapping that has one of these under a
+    usual key; empty where there are none."""
+    if isinstance(content, Mapping):
+        inner = next(
+            (content[key] for key in KEYS if isinstance(content.get(key), dict | list | tuple)), content
+        )
+        content = _by_number(inner) if isinstance(inner, Mapping) else inner
+    if isinstance(content, list | tuple) and all(isinstance(name, str | int) for name in content):
+        return tuple(str(name) for name in content)
+    return ()
+
+
 def _read(text: str) -> tuple[str, ...]:
     content = _parsed(text)
-    if isinstance(content, dict):
-        inner = next((content[key] for key in _KEYS if isinstance(content.get(key), dict | list)), content)
-        content = _by_number(inner) if isinstance(inner, dict) else inner
-    if isinstance(content, list | tuple):
-        return tuple(str(name) for name in content)
+    if content is not None:
+        return names_in(content)
     parts = [part.strip() for part in re.split(r"[\n,;]", text)]
     return tuple(parts) if len(parts) > 1 and all(parts) else ()
 
 
-def _by_number(content: dict[Any, Any]) -> list[str]:
+def _by_number(content: Mapping[Any, Any]) -> list[str]:
     """A mapping from number to name, or from name to number, as a list; empty where numbers are missing."""
     if content and all(type(value) is int for value in content.values()):
         content = {number: name for name, number in content.items()}

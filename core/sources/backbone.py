@@ -65,8 +65,8 @@ class BackboneSource(NetworkSource[BackboneSettings]):
 
         preprocess = self.prepare(settings, context)
         backbone(settings.backbone).check_size(preprocess.size)
-        classes = len(context.data.classes)
-        model, notes = build_network(settings, classes, context.base, context.seed, preprocess.size)
+        names = context.data.classes
+        model, notes = build_network(settings, len(names), context.base, context.seed, preprocess.size, names)
         return OpenedNetwork(model, shape_of(settings), preprocess, notes)
 
     def forecast(self, settings: BackboneSettings, context: ForecastContext) -> StageForecast:

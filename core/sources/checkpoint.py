@@ -48,22 +48,22 @@ class CheckpointSource(NetworkSource[CheckpointSettings]):
 
     def open(self, settings: CheckpointSettings, context: OpenContext) -> OpenedNetwork:
         """The network, its answers in the data set's order of classes."""
-        from core.models.class_order import reorder_classes
+        from core.models.class_order import match_classes
 
-        checkpoint, order = _loaded(checkpoint_at(settings.path, context.base), settings, context.data)
-        notes = []
-        if checkpoint.classes != context.data.classes:
-            reorder_classes(checkpoint.model, order, checkpoint.input_size)
-            first = ", ".join(checkpoint.classes[:4])
-            notes.append(
-                f"The checkpoint has its classes in another order ({first}, …) than the data set; they are matched by name."
-            )
+        checkpoint = _loaded(checkpoint_at(settings.path, context.base), settings, context.data)
+        notes = match_classes(
+            checkpoint.model,
+            checkpoint.classes,
+            context.data.classes,
+            checkpoint.input_size,
+            "The checkpoint",
+        )
         return OpenedNetwork(checkpoint.model, checkpoint.network, checkpoint.preprocess, notes)
 
     def make(self, settings: CheckpointSettings, context: MakeContext) -> StageInput:
         """The copy in the run folder is the network itself, unless its classes are in another order."""
         folder = context.pin(checkpoint_at(settings.path, context.base))
-        checkpoint, _ = _loaded(folder, settings, context.data)
+        checkpoint = _loaded(folder, settings, context.data)
         if checkpoint.classes != context.data.classes:
             return super().make(settings, context)
         return StageInput(checkpoint.preprocess, folder)
@@ -108,8 +108,8 @@ def _blocks(checkpoint: "Checkpoint") -> tuple[str, ...]:
     return backbone(checkpoint.network.backbone).blocks
 
 
-def _loaded(folder: Path, settings: CheckpointSettings, data: ImageData) -> tuple["Checkpoint", list[int]]:
-    """The checkpoint, when it fits the data set, and the place of each of the data set's classes in it.
+def _loaded(folder: Path, settings: CheckpointSettings, data: ImageData) -> "Checkpoint":
+    """The checkpoint, when it fits the data set.
 
     Raises:
         EspalierError: when it is none, or was made for other classes.
@@ -117,11 +117,10 @@ def _loaded(folder: Path, settings: CheckpointSettings, data: ImageData) -> tupl
     from core.models.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(folder)
-    order = matched(checkpoint.classes, data.classes)
-    if order is None:
+    if matched(checkpoint.classes, data.classes) is None:
         raise EspalierError(
             f"The checkpoint {settings.path} was made for other classes ({', '.join(checkpoint.classes[:4])}, …) "
             f"than the data set has ({', '.join(data.classes[:4])}, …).",
             "Choose the data set that it was trained on.",
         )
-    return checkpoint, order
+    return checkpoint

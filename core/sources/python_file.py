@@ -39,8 +39,9 @@ class PythonFileSource(NetworkSource[PythonSettings]):
 
         network = open_python(settings, context.base, TrustList.default())
         preprocess = self.prepare(settings, context)
-        classes = len(context.data.classes)
-        model, notes = build_python(settings, network, classes, context.base, context.seed, preprocess.size)
+        model, notes = build_python(
+            settings, network, context.data.classes, context.base, context.seed, preprocess.size
+        )
         return OpenedNetwork(model, network, preprocess, notes)
 
     def make(self, settings: PythonSettings, context: MakeContext) -> StageInput:

@@ -72,7 +72,8 @@ def write(folder: Path, code: str, trusted: TrustList) -> PythonSettings:
 
 def build(settings: PythonSettings, folder: Path, trusted: TrustList, classes: int = 4):
     network = open_python(settings, folder, trusted)
-    model, notes = build_python(settings, network, classes, folder, seed=7, image_size=16)
+    names = [f"class {number}" for number in range(classes)]
+    model, notes = build_python(settings, network, names, folder, seed=7, image_size=16)
     return network, model, notes
 
 

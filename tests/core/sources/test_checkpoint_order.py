@@ -1,4 +1,4 @@
-"""A checkpoint whose classes are in another order than the data set's is matched by name."""
+"""A checkpoint or weights file whose classes are in another order than the data set's is matched by name."""
 
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.models.checkpoint import Checkpoint, save_checkpoint
 from core.models.class_order import reorder_classes
+from core.sources.backbone import BackboneSource
 from core.sources.base import OpenContext
 from core.sources.checkpoint import CheckpointSettings, CheckpointSource
 
@@ -30,6 +31,37 @@ def test_answers_are_matched_by_name(data, tmp_path, spelled):
     images = torch.rand(2, 3, 16, 16)
     assert torch.allclose(opened.model(images), model(images).flip(1), atol=1e-5)
     assert len(opened.notes) == 1 and "matched by name" in opened.notes[0]
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        lambda names: {"class_to_idx": {name: place for place, name in enumerate(names)}},
+        lambda names: {"classes": list(names)},
+        lambda names: {"hyper_parameters": {"class_names": [name.lower() for name in names]}},
+    ],
+)
+def test_a_weights_file_that_names_its_classes_is_matched_by_name(data, tmp_path, about):
+    model = small_network()
+    torch.save({"state_dict": model.state_dict(), **about(data.classes[::-1])}, tmp_path / "w.pth")
+    settings = NETWORK.model_copy(update={"weights": "file", "weights_file": "w.pth"})
+    opened = BackboneSource().open(settings, OpenContext(tmp_path, data, SETTINGS, 1))
+    images = torch.rand(2, 3, 16, 16)
+    assert torch.allclose(opened.model(images), model(images).flip(1), atol=1e-5)
+    assert any("matched by name" in note for note in opened.notes)
+
+
+def test_names_in_a_weights_file_that_fit_nothing_are_mentioned(data, tmp_path):
+    model = small_network()
+    for names, words in (
+        (["x", *data.classes[1:]], "names other classes (x, "),
+        (list(range(10)), ""),
+        (["x"], ""),
+    ):
+        torch.save({"state_dict": model.state_dict(), "classes": names}, tmp_path / "w.pth")
+        settings = NETWORK.model_copy(update={"weights": "file", "weights_file": "w.pth"})
+        opened = BackboneSource().open(settings, OpenContext(tmp_path, data, SETTINGS, 1))
+        assert [words in note for note in opened.notes if "names other" in note] == ([True] if words else [])
 
 
 def test_other_classes_are_refused(data, tmp_path):
