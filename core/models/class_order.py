@@ -33,6 +33,8 @@ def match_classes(
     first = ", ".join(names[:4])
     order = matched(names, classes)
     if order is None:
+        if all(name.isdigit() for name in names):  # places, not names
+            return []
         return [
             f"{origin} names other classes ({first}, …) than the data set has; the data set's order is taken."
         ]
