@@ -228,6 +228,9 @@ def _session(model: "onnx.ModelProto", file: str) -> Any:
     try:
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        if model.graph.value_info:  # what a file declares inside is not always true, and nothing needs it
+            del model.graph.value_info[:]
+            return _session(model, file)
         if "NOT_IMPLEMENTED" in str(error) or "Could not find an implementation" in str(error):
             raise EspalierError(
                 f"{file} holds an operator in a form that ONNX Runtime has not on a processor: {_operator(error)}.",
@@ -380,6 +383,11 @@ def _order(
         EspalierError: when the file names other classes.
     """
     names = _names(form, metadata)
+    if names and len(names) != len(classes):
+        few = ", ".join(names[:3])
+        return tuple(classes), [
+            f"It names {len(names)} classes ({few}, …) and gives {len(classes)} numbers; the names are passed over."
+        ]
     places = matched(names, classes)
     numbers = all(name.lstrip("-").isdigit() for name in names)
     if not match_names or not names or (numbers and places is None):

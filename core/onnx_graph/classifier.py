@@ -119,9 +119,10 @@ def answers_of(model: "onnx.ModelProto", file: str, classes: int | None = None, 
     Raises:
         EspalierError: when there is none, or it is not clear which it is.
     """
-    every = [_answers(model, entry) for entry in model.graph.output]
-    shown = ", ".join(_described(entry) for entry in model.graph.output)
-    names = [entry.name for entry in model.graph.output]
+    outputs = list({entry.name: entry for entry in model.graph.output}.values())
+    every = [_answers(model, entry) for entry in outputs]
+    shown = ", ".join(_described(entry) for entry in outputs)
+    names = [entry.name for entry in outputs]
     usable = [one for one in every if one is not None]
     if output:
         chosen = [one for one in usable if output in (one.output, one.name)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
 from core.common.library_reasons import reason_of
-from core.onnx_graph.reading import graphs_of, tensors_of
+from core.onnx_graph.reading import graphs_of, sort_nodes, tensors_of
 
 if TYPE_CHECKING:
     import onnx
@@ -95,8 +95,7 @@ def half_of(model: "onnx.ModelProto", keep: Collection[str] = ()) -> "onnx.Model
             repr(error),
         ) from error
     _without_detours(converted)
-    if any(_read_inside(node) for node in converted.graph.node):
-        _sort(converted)  # the library's order overlooks what is read inside of branches and loops
+    sort_nodes(converted)  # the library's order overlooks what is read inside of branches and loops
     if not converted.metadata_props:
         converted.metadata_props.extend(metadata)
     return converted
@@ -184,33 +183,6 @@ def _without_detours(model: "onnx.ModelProto") -> None:
             return
         for node in idle:
             model.graph.node.remove(node)
-
-
-def _sort(model: "onnx.ModelProto") -> None:
-    """Put every node behind those whose values it reads, inside of its branches too."""
-    waiting = list(model.graph.node)
-    made = {name for node in waiting for name in node.output}
-    ready: set[str] = set()
-    ordered: list[onnx.NodeProto] = []
-    needs = {id(node): (set(node.input) | _read_inside(node)) & made for node in waiting}
-    while waiting:
-        possible = [node for node in waiting if needs[id(node)] <= ready]
-        if not possible:  # a circle: the checker says it
-            return
-        for node in possible:
-            ready.update(node.output)
-        ordered += possible
-        chosen = {id(node) for node in possible}
-        waiting = [node for node in waiting if id(node) not in chosen]
-    del model.graph.node[:]
-    model.graph.node.extend(ordered)
-
-
-def _read_inside(node: "onnx.NodeProto") -> set[str]:
-    inner = [entry.g for entry in node.attribute if entry.HasField("g")] + [
-        g for entry in node.attribute for g in entry.graphs
-    ]
-    return {name for graph in inner for each in graphs_of(graph) for one in each.node for name in one.input}
 
 
 def _casts_to(node: "onnx.NodeProto", kind: int) -> bool:

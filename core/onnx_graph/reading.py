@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NEWEST_OPSET = 26  # the newest operator set and format of ONNX Runtime 1.31
 NEWEST_FORMAT = 13
+OLDEST_OPSET, UPGRADED = 7, 13  # what older operator sets are brought to
 FIRST_WITH_CONSTANTS = 4  # of the formats, the first in which a constant is no input
 LARGEST = 2**31 - 1  # bytes of a file without external data
 _KNOWN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
@@ -118,6 +119,38 @@ def names_read(model: "onnx.ModelProto") -> set[str]:
     graphs = list(graphs_of(model.graph))
     names = {name for graph in graphs for node in graph.node for name in node.input}
     return names | {entry.name for graph in graphs for entry in graph.output}
+
+
+def sort_nodes(model: "onnx.ModelProto") -> bool:
+    """Put every node behind those whose values it reads, inside of its branches too, in place; whether any was not."""
+    nodes = list(model.graph.node)
+    made = {name for node in nodes for name in node.output}
+    needs = [(set(node.input) | _read_inside(node)) & made for node in nodes]
+    ready: set[str] = set()
+    for node, needed in zip(nodes, needs, strict=True):
+        if not needed <= ready:
+            break
+        ready.update(node.output)
+    else:
+        return False
+    ready, ordered, waiting = set(), [], list(zip(nodes, needs, strict=True))
+    while waiting:
+        possible = [node for node, needed in waiting if needed <= ready]
+        if not possible:  # a circle: the checker says it
+            return False
+        ordered += possible
+        waiting = [(node, needed) for node, needed in waiting if not needed <= ready]
+        ready.update(name for node in possible for name in node.output)
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)
+    return True
+
+
+def _read_inside(node: "onnx.NodeProto") -> set[str]:
+    inner = [entry.g for entry in node.attribute if entry.HasField("g")] + [
+        g for entry in node.attribute for g in entry.graphs
+    ]
+    return {name for graph in inner for each in graphs_of(graph) for one in each.node for name in one.input}
 
 
 def _is_beside(tensor: "onnx.TensorProto") -> bool:

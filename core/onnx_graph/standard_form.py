@@ -14,8 +14,11 @@ from core.onnx_graph.reading import (
     FIRST_WITH_CONSTANTS,
     NEWEST_FORMAT,
     NEWEST_OPSET,
+    OLDEST_OPSET,
+    UPGRADED,
     graphs_of,
     opset_of,
+    sort_nodes,
     without_constant_inputs,
 )
 
@@ -34,14 +37,17 @@ def standard_form(
         EspalierError: when its operators have no form that runs here.
     """
     notes: list[str] = []
-    model = _older(model, notes)
+    _tidy(model)
+    if sort_nodes(model):
+        notes.append("Its operators were not in the order in which they run; they are sorted.")
+    if without_constant_inputs(model):
+        notes.append("Its weights were inputs too, as in files of before 2019; they are constants now.")
+    model = _readable(model, notes)
     if _names_of_their_own(model):
         notes.append("Operators of it share a name; each has one of its own now.")
     if model.graph.sparse_initializer:
         _dense(model)
         notes.append("Weights of it are stored sparsely; they are written out.")
-    if without_constant_inputs(model):
-        notes.append("Its weights were inputs too, as in files of before 2019; they are constants now.")
     if model.functions:
         from onnx.inliner import inline_local_functions
 
@@ -72,6 +78,7 @@ def in_opset(model: "onnx.ModelProto", opset: int) -> "onnx.ModelProto":
     """
     from onnx import helper, version_converter
 
+    model.ir_version = max(model.ir_version, FIRST_WITH_CONSTANTS)  # else its constants have to be inputs
     try:
         converted = version_converter.convert_version(model, opset)
     except Exception as error:
@@ -86,8 +93,23 @@ def in_opset(model: "onnx.ModelProto", opset: int) -> "onnx.ModelProto":
     return converted
 
 
-def _older(model: "onnx.ModelProto", notes: list[str]) -> "onnx.ModelProto":
-    """In the newest operator set and format that ONNX Runtime reads, where the file's are newer."""
+def _tidy(model: "onnx.ModelProto") -> None:
+    """Declare as open what stands as 0 or -1 for "any length", and every output once, in place."""
+    graph = model.graph
+    _replace(graph.output, {entry.name: entry for entry in graph.output}.values())
+    for entry in (*graph.input, *graph.output, *graph.value_info):
+        for number, dim in enumerate(entry.type.tensor_type.shape.dim):
+            if dim.HasField("dim_value") and dim.dim_value <= 0:
+                dim.dim_param = "batch" if number == 0 else f"{entry.name}_{number}"
+
+
+def _readable(model: "onnx.ModelProto", notes: list[str]) -> "onnx.ModelProto":
+    """In an operator set and format that ONNX Runtime reads, where the file's are older or newer."""
+    if opset_of(model) < OLDEST_OPSET:
+        notes.append(
+            f"Operator set {opset_of(model)} was brought up to {UPGRADED}; ONNX Runtime reads {OLDEST_OPSET} and newer."
+        )
+        model = _upgraded(model)
     if opset_of(model) > NEWEST_OPSET:
         notes.append(
             f"Operator set {opset_of(model)} was brought down to {NEWEST_OPSET}, the newest that ONNX Runtime reads."
@@ -125,6 +147,27 @@ def _dense(model: "onnx.ModelProto") -> None:
             whole[tuple(places.T)] = values
         model.graph.initializer.append(numpy_helper.from_array(whole, sparse.values.name))
     del model.graph.sparse_initializer[:]
+
+
+def _upgraded(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """The model in an operator set of today; the converter of old ones wants to know the number of images."""
+    firsts = [
+        entry.type.tensor_type.shape.dim[0]
+        for entry in (*model.graph.input, *model.graph.output) if entry.type.tensor_type.shape.dim
+    ]  # fmt: skip
+    names = [first.dim_param for first in firsts]
+    for first, name in zip(firsts, names, strict=True):
+        if name:
+            first.dim_value = 1
+    model = in_opset(model, UPGRADED)
+    entries = [
+        entry for entry in (*model.graph.input, *model.graph.output) if entry.type.tensor_type.shape.dim
+    ]
+    for entry, name in zip(entries, names, strict=True):
+        if name:
+            entry.type.tensor_type.shape.dim[0].dim_param = name
+    del model.graph.value_info[:]
+    return model
 
 
 def _front(model: "onnx.ModelProto", images: Images, notes: list[str]) -> None:

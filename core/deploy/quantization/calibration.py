@@ -85,9 +85,9 @@ def draw(
         images = data.images
         rows = limit(data.split(split), data.labels, count, derive_seed(seed, "calibration", split))
         labels = _in_file_order(model, data.classes)[data.labels[rows]]
-    if fixed:
-        whole = len(rows) // fixed * fixed
-        rows, labels = rows[:whole], labels[:whole]
+    if fixed and len(rows):  # whole calls; some images again where there are too few for one
+        whole = max(fixed, len(rows) // fixed * fixed)
+        rows, labels = np.resize(rows, whole), np.resize(labels, whole)
     if not len(rows):
         raise EspalierError(
             f"Expected images in the {split} split for calibration, found too few.", "Use more images."

@@ -13,7 +13,7 @@ from core.common.temporary import temporary_folder
 from core.deploy.export import annotate, metadata_of, save_checked
 from core.onnx_graph.half import check_float, name_nodes
 from core.onnx_graph.layer_names import module_of
-from core.onnx_graph.reading import opset_of, read_onnx
+from core.onnx_graph.reading import graphs_of, opset_of, read_onnx
 from core.onnx_graph.standard_form import in_opset
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _remember_modules(model: "onnx.ModelProto", original: "onnx.ModelProto") -> 
 
 def _keep_used_domains(model: "onnx.ModelProto") -> None:
     """Drop the operator sets that ONNX Runtime lists and nothing uses."""
-    used = {node.domain for node in model.graph.node} | {""}
+    used = {node.domain for graph in graphs_of(model.graph) for node in graph.node} | {""}
     opsets = [entry for entry in model.opset_import if entry.domain in used]
     names = [(entry.domain, entry.version) for entry in opsets]
     del model.opset_import[:]

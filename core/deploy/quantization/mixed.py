@@ -25,6 +25,7 @@ from core.deploy.quantization.graph import Layer, array_of, put_array
 from core.deploy.quantization.sensitivity import LayerTrials, confirm, sensitivities
 from core.deploy.quantization.sessions import agreement, run, top1
 from core.machine.jobs import ProgressCallback
+from core.onnx_graph.reading import names_read
 
 if TYPE_CHECKING:
     import onnx
@@ -186,6 +187,6 @@ def store_half(model: "onnx.ModelProto", layers: list[Layer]) -> None:
             node.input[index] = casts[-1].output[0]
     for cast in reversed(casts):
         model.graph.node.insert(0, cast)
-    used = {name for node in model.graph.node for name in node.input}
+    used = names_read(model)
     for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in used]:
         model.graph.initializer.remove(tensor)

@@ -28,6 +28,7 @@ import numpy as np
 from core.common.errors import EspalierError
 from core.common.library_reasons import reason_of
 from core.deploy.quantization.graph import ACTIVATION_TYPES, LAYER_TYPES, Layer, array_of, copy_of, put_array
+from core.onnx_graph.reading import sort_nodes
 
 if TYPE_CHECKING:
     import onnx
@@ -113,6 +114,7 @@ def quantized(
     _free(model, node_names)
     _protect(model, [layer for layer in layers if layer not in chosen])
     quantizer.model.topological_sort()
+    sort_nodes(model)
     return model
 
 
