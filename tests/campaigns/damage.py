@@ -11,6 +11,8 @@ were measured again, which has to be said. A trial takes some seconds; 300 about
 import random
 import re
 import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from common import (
@@ -56,49 +58,73 @@ def damaged(content: bytes, damage: str, draw: random.Random) -> bytes | None:
     return b""
 
 
-def work(prepared: Prepared, name: str, damage: str, then: str, folder: Path, draw: random.Random) -> str:
+@dataclass(frozen=True)
+class Damaged:
+    """A copy of what was prepared, with one damaged file.
+
+    Attributes:
+        table: what compare says of the run when it is whole.
+    """
+
+    copy: Prepared
+    whole: Prepared
+    table: str
+    name: str
+
+    def run(self) -> str:
+        """The pipeline once more."""
+        again = self.copy.folder / "again"
+        answer = espalier(self.copy.home, "run", self.copy.pipeline, "--threads", 1, "--out", again, "--json")
+        answer.check(0)
+        self._check_results(answer, again)
+        return "said and made again" if _SAID.search(answer.err) else "the same figures"
+
+    def compare(self) -> str:
+        """The finished run beside nothing."""
+        answer = espalier(self.copy.home, "compare", self.copy.run, "--format", "csv").check(0, 1)
+        if answer.status == 1:
+            require(_SAID.search(answer.said), f"exit 1 without saying what is damaged: {answer.said[-300:]}")
+            return "refused in a sentence"
+        require(answer.out == self.table, "compare shows other figures")
+        return "the same table"
+
+    def resume(self) -> str:
+        """Go on with the finished run, and compare it."""
+        answer = espalier(self.copy.home, "run", self.copy.run, "--resume", "--threads", 1, "--json").check(
+            0, 1
+        )
+        if answer.status == 1:
+            require(_SAID.search(answer.said), f"exit 1 without saying what is damaged: {answer.said[-300:]}")
+            require(
+                self.name.endswith("pipeline.yaml"), f"the run cannot be gone on with: {answer.said[-300:]}"
+            )
+            return "refused in a sentence"
+        self._check_results(answer, self.copy.run)
+        table = espalier(self.copy.home, "compare", self.copy.run, "--format", "csv").check(0)
+        require(table.out.count("\n") == self.table.count("\n"), "compare shows other rows after the resume")
+        return "said and made again" if _SAID.search(answer.err) else "the same figures"
+
+    def _check_results(self, answer: Answer, run: Path) -> None:
+        _same_figures(self.whole, answer)
+        before, now = self.whole.run / "model.onnx", run / "model.onnx"
+        require(now.is_file() and now.read_bytes() == before.read_bytes(), "another model.onnx")
+
+
+def work(
+    prepared: Prepared, table: str, name: str, damage: str, then: str, folder: Path, draw: random.Random
+) -> str:
     """One trial; see the module."""
-    own = prepared.copy(folder / "copy")
-    file = own.folder / name
-    if damage == "removed":
+    copy = prepared.copy(folder / "copy")
+    file = copy.folder / name
+    content = None if damage == "removed" else damaged(file.read_bytes(), damage, draw)
+    if content is not None:
+        file.write_bytes(content)
+    elif damage == "removed":
         file.unlink()
     else:
-        content = damaged(file.read_bytes(), damage, draw)
-        if content is None:
-            return "nothing to damage"
-        file.write_bytes(content)
-    return {"run": _run, "compare": _compare, "resume": _resume}[then](own, folder, name)
-
-
-def _run(own: Prepared, folder: Path, name: str) -> str:
-    answer = espalier(own.home, "run", own.pipeline, "--threads", 1, "--out", folder / "again", "--json")
-    answer.check(0)
-    _same_figures(own, answer)
-    _same_model(own, folder / "again")
-    return "set aside and made again" if _SAID.search(answer.err) else "the same figures"
-
-
-def _compare(own: Prepared, folder: Path, name: str) -> str:
-    answer = espalier(own.home, "compare", own.run, "--format", "csv").check(0, 1)
-    if answer.status == 1:
-        require(_SAID.search(answer.said), f"exit 1 without saying what is damaged: {answer.said[-300:]}")
-        return "refused in a sentence"
-    whole = espalier(own.folder.parent.parent / "prepared" / "home", "compare", folder.parent / "prepared/home/runs/prepared", "--format", "csv")  # fmt: skip
-    require(answer.out == whole.check(0).out, "compare shows other figures")
-    return "the same table"
-
-
-def _resume(own: Prepared, folder: Path, name: str) -> str:
-    answer = espalier(own.home, "run", own.run, "--resume", "--threads", 1, "--json").check(0, 1)
-    if answer.status == 1:
-        require(_SAID.search(answer.said), f"exit 1 without saying what is damaged: {answer.said[-300:]}")
-        require(name.endswith("pipeline.yaml"), f"the run cannot be gone on with: {answer.said[-300:]}")
-        return "refused in a sentence"
-    _same_figures(own, answer)
-    _same_model(own, own.run)
-    table = espalier(own.home, "compare", own.run, "--format", "csv").check(0)
-    require(table.out.count("\n") > 1, "compare shows nothing after the resume")
-    return "made again" if _SAID.search(answer.err) else "the same figures"
+        return "nothing to damage"
+    trial = Damaged(copy, prepared, table, name)
+    return {"run": trial.run, "compare": trial.compare, "resume": trial.resume}[then]()
 
 
 def _same_figures(own: Prepared, answer: Answer) -> None:
@@ -116,40 +142,25 @@ def _same_figures(own: Prepared, answer: Answer) -> None:
     require(not other or _SAID.search(answer.err), f"other times, without a word: {'; '.join(other[:3])}")
 
 
-def _same_model(own: Prepared, run: Path) -> None:
-    before, now = (
-        own.folder.parent.parent / "prepared/home/runs/prepared/model.onnx",
-        run / "model.onnx",
-    )
-    require(now.is_file() and now.read_bytes() == before.read_bytes(), "another model.onnx")
-
-
 def main() -> int:
     chosen = options(__doc__ or "", 300)
     folder = work_folder(chosen)
     prepared = prepare(folder / "prepared")
-    names = sorted(
-        path.relative_to(prepared.folder).as_posix() for path in prepared.home.rglob("*") if path.is_file()
-    )
-    names = [
-        name for name in names if not _NOT_STORED.search(name) and (prepared.folder / name).stat().st_size
-    ]
+    table = espalier(prepared.home, "compare", prepared.run, "--format", "csv").check(0).out
+    files = (path for path in prepared.home.rglob("*") if path.is_file() and path.stat().st_size)
+    names = sorted(path.relative_to(prepared.folder).as_posix() for path in files)
+    names = [name for name in names if not _NOT_STORED.search(name)]
+    places = sorted({name.rsplit("/", 1)[0] for name in names})
     draw = random.Random(chosen.seed)
     trials = []
-    for number in range(chosen.trials):
-        place = draw.choice(sorted({name.rsplit("/", 1)[0] for name in names}))
-        name = draw.choice([name for name in names if name.rsplit("/", 1)[0] == place])
+    for number in range(1, chosen.trials + 1):
+        place = draw.choice(places)
+        name = draw.choice([each for each in names if each.rsplit("/", 1)[0] == place])
         damage = draw.choice(_DAMAGES)
         in_run = name.startswith("home/runs/")
         then = draw.choice(("compare", "resume") if in_run else ("run", "run", "resume"))
-        trials.append(
-            Trial(
-                f"{number + 1:03} {damage} {_shorter(name)} {then}",
-                lambda place, draw, name=name, damage=damage, then=then: work(
-                    prepared, name, damage, then, place, draw
-                ),
-            )
-        )
+        do = partial(work, prepared, table, name, damage, then)
+        trials.append(Trial(f"{number:03} {damage} {_shorter(name)} {then}", do))
     return campaign(chosen, folder, trials)
 
 
