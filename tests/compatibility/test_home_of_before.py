@@ -14,6 +14,7 @@ import pytest
 from home_before import Before
 
 from core.commands.main import main
+from core.common.seals import MANIFEST
 from core.data.entry import read_entry
 from core.document import pipeline as documents
 from core.engine.engine import Engine
@@ -42,7 +43,10 @@ def raw(path: Path) -> dict[str, Any]:
 def entries(home: Path) -> set[str]:
     """Every file of the caches but decoded images, whose keys hold where and when their files were written."""
     caches = (path for path in (home / "cache").iterdir() if path.name != "data")
-    return {str(path.relative_to(home)) for cache in caches for path in cache.rglob("*") if path.is_file()}
+    files = (path for cache in caches for path in cache.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(home)) for path in files if path.name != MANIFEST
+    }  # which they get when found
 
 
 def run_on(before: Before, run: RunFolder) -> Any:
