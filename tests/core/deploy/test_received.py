@@ -664,7 +664,7 @@ def endless() -> onnx.ModelProto:
 
 
 def test_a_loop_without_end_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("core.deploy.received.LONGEST_ANSWER", 0.3)
+    monkeypatch.setattr("core.deploy.trial_answers.LONGEST_ANSWER", 0.3)
     refused(
         save(endless(), tmp_path / "m.onnx"), r"cannot run m\.onnx on .*no answer came within 0\.3 seconds"
     )
