@@ -60,6 +60,16 @@ def _value(text: str, draw: random.Random) -> str:
     return text[: place.start()] + draw.choice(_VALUES) + text[place.end() :]
 
 
+def _number(text: str, draw: random.Random) -> str:
+    """Another number in place of one, often one that may stand there."""
+    places = list(re.finditer(r"(?<=[ :\[])\d+(?:\.\d+)?(?=[\n,}\]])", text))
+    if not places:
+        return text
+    place = draw.choice(places)
+    other = draw.choice((0, 1, 2, 3, 7, 8, 16, 31, 33, 64, 100, 255, 1000, 0.1, 0.5, 0.999, 1e-9, 1e9))
+    return text[: place.start()] + str(other) + text[place.end() :]
+
+
 def _word(text: str, draw: random.Random) -> str:
     """Another word in place of one."""
     words = list(_WORD.finditer(text))
@@ -104,7 +114,16 @@ def _cut(text: str, draw: random.Random) -> str:
     return text[: draw.randrange(len(text))]
 
 
-_MUTATIONS: tuple[Mutation, ...] = (*[_value] * 8, *[_word] * 4, _character, _lines, _lines, _piece, _cut)
+_MUTATIONS: tuple[Mutation, ...] = (
+    *[_value] * 8,
+    *[_number] * 4,
+    *[_word] * 4,
+    _character,
+    _lines,
+    _lines,
+    _piece,
+    _cut,
+)
 
 
 def mutant(text: str, draw: random.Random) -> str:
@@ -198,7 +217,7 @@ def arguments(folder: Path, draw: random.Random) -> str:
 def run(folder: Path, draw: random.Random) -> str:
     """Run a mutant; what would go on for long is asked to stop."""
     file = folder / "mutant.yaml"
-    for _ in range(30):  # one that the check lets through, where there is one
+    for _ in range(300):  # one that the check lets through, where there is one
         file.write_text(mutant(PIPELINE, draw), encoding="utf-8")
         if in_this_process("check", str(file), "--no-estimate").status == 0:
             break
