@@ -19,6 +19,22 @@ def shown_name(path: Path) -> str:
     return re.sub(r"^[0-9a-f]{12}-(?=.)", "", path.name)
 
 
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there; also False for what no file can be called, such as a name that is too long."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; likewise."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def existing(path: str | Path, base: Path) -> Path:
     """The same, of something that is there.
 
@@ -26,7 +42,7 @@ def existing(path: str | Path, base: Path) -> Path:
         EspalierError: when there is nothing, or neither a file nor a folder.
     """
     target = resolved(path, base)
-    if not target.is_dir() and not target.is_file():
+    if not is_file(target) and not is_folder(target):
         raise EspalierError(
             f"Expected a file or folder at {target}, found none.", "Correct the path in the pipeline."
         )

@@ -28,6 +28,11 @@ def guess_source(path: Path) -> tuple[str, Path]:
     name = path.name.casefold()
     if path.is_dir():
         return _guess_folder(path)
+    if path.exists() and not path.is_file():
+        raise EspalierError(
+            f"Expected a folder or a file of images, and {path.name} is a pipe or a device.",
+            "Choose another.",
+        )
     if name.endswith(_ARCHIVES):
         return "cifar", path
     if name.endswith(_LISTS):

@@ -9,6 +9,7 @@ have changed meanwhile.
 import hashlib
 import json
 import math
+import stat
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.regular_files import in_words, refuse_others
+from core.common.shown_text import shortened
 from core.common.single_flight import alone
 from core.data.catalogue import find_source
 from core.data.class_names import order_notes, ordered
@@ -129,11 +132,20 @@ def _place(source: DataSource, path: str, base: Path | None) -> Path:
             "Choose where the images are.",
         )
     place = settings_path(path, base or Path.cwd())
-    if not place.exists():
+    try:
+        about = place.stat()
+        if not stat.S_ISDIR(about.st_mode):
+            refuse_others(about.st_mode, place)
+    except FileNotFoundError as error:
         raise EspalierError(
             f"Expected a {kind} at {place}, received a path that does not exist.",
             "Check the spelling, and that the drive is connected.",
-        )
+        ) from error
+    except (OSError, ValueError) as error:
+        raise EspalierError(
+            f"Expected a {kind} at {shortened(str(place))}, but it cannot be read: {in_words(error)}.",
+            "Choose where the images are.",
+        ) from error
     return place
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from core.common import yaml
 from core.common.errors import EspalierError
 from core.common.files import RESOURCES
+from core.common.paths import is_file
+from core.common.shown_text import shortened
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 
@@ -46,12 +48,12 @@ def pipeline_file(text: str) -> Path:
         EspalierError: when it is neither.
     """
     path = Path(text)
-    if path.is_file():
+    if is_file(path):
         return path
     for recipe in recipes():
         if recipe.id == text:
             return recipe.path
     raise EspalierError(
-        f"Expected a pipeline file or a recipe's name, received {text!r}.",
+        f"Expected a pipeline file or a recipe's name, received {shortened(text)}.",
         f"Recipes: {', '.join(recipe.id for recipe in recipes())}.",
     )

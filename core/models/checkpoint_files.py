@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.common.paths import resolved
+from core.common.paths import is_file, resolved
 
 CHECKPOINT = "checkpoint"  # what the folder is called inside a stage's
 ARCHITECTURE = "architecture.json"
@@ -14,7 +14,7 @@ CODE, CALL = "network.py", "network.json"  # of a person's own network
 
 def is_checkpoint(folder: Path) -> bool:
     """Whether a network was saved in the folder."""
-    return (folder / ARCHITECTURE).is_file()
+    return is_file(folder / ARCHITECTURE)
 
 
 def checkpoint_at(path: str | Path, base: Path) -> Path:

@@ -1,5 +1,6 @@
 """The catalogue of sources, and the place each wants."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from core.common.errors import EspalierError
 from core.data.catalogue import SOURCES, find_source, register
+from core.data.guess_source import guess_source
 from core.data.idx import FASHION_CLASSES
 from core.data.sample import sample_folder
 from core.data.settings import DataSettings
@@ -115,3 +117,17 @@ def test_the_script_draws_a_stratified_sample_without_overlap(tmp_path, monkeypa
         assert len(made["test_labels"]) == 200
         assert not set(made["train_images"][:, 0, 0]) & set(made["validation_images"][:, 0, 0])
         assert np.array_equal(labels[made["train_images"][:, 0, 0]], made["train_labels"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("source", [id for id, source in SOURCES.items() if source.path_kind != "none"])
+@pytest.mark.parametrize("name", ["pipe", "pipe.zip", "pipe.csv", "pipe.tar.gz", "/dev/zero", "n" * 300])
+def test_no_source_waits_for_a_pipe_or_reads_a_device(source, name, tmp_path):
+    path = tmp_path / name
+    if name.startswith("pipe"):
+        os.mkfifo(path)
+    with pytest.raises(EspalierError):
+        open_data(DataSettings(source=source, path=str(path)), tmp_path / "cache")
+    if name != "n" * 300:
+        with pytest.raises(EspalierError, match="is a pipe or a device"):
+            guess_source(path)
