@@ -76,7 +76,7 @@ class Batches:
                 f"Expected a batch size of at least 1 and images in the {split} split, "
                 f"received {batch_size} and {len(self._indices)} images."
             )
-        self._rows = np.asarray(data.images)
+        self._rows = data.images
         self._labels = data.labels
         self._preprocess = preprocess
         self._augmentation = augmentation

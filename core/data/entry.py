@@ -22,6 +22,7 @@ from core.common.errors import EspalierError
 from core.common.files import discard, put_in_place
 from core.common.logs import in_a_line, passed_over
 from core.common.parts import part_beside, remove_abandoned
+from core.data.checked_images import CheckedImages, block_hashes
 from core.data.source import Block, Plan, Problem, printable
 
 _log = logging.getLogger(__name__)
@@ -29,7 +30,8 @@ _log = logging.getLogger(__name__)
 VERSION = 2
 IMAGES, ROWS, ABOUT = "images.npy", "rows.npz", "entry.json"
 FULLY_CHECKED = 256_000_000
-"""Bytes up to which a file is checked as a whole; of larger ones, evenly spread samples are."""
+"""Bytes up to which a file is checked as a whole when it is opened; of larger ones, evenly spread samples are, and every
+block of images when it is first read (`core.data.checked_images`)."""
 
 _SAMPLES, _SAMPLE_BYTES = 128, 1 << 20
 _SQUARES = np.square(np.arange(256, dtype=np.uint32))
@@ -70,6 +72,8 @@ def read_entry(folder: Path) -> Entry | None:
         with (folder / ROWS).open("rb") as opened, np.load(opened, allow_pickle=False) as rows:
             labels, membership, sums = rows["labels"], rows["membership"], rows["sums"]
         images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+        if "blocks" in about:
+            images = CheckedImages.of(images, about["blocks"], folder / IMAGES)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         _log.debug("No decoded images in %s: %s", folder, in_a_line(error))
         return None
@@ -170,6 +174,8 @@ class EntryWriter:
                 IMAGES: _checksum(self._folder / IMAGES),
                 ROWS: _checksum(self._folder / ROWS),
             }
+            if (self._folder / IMAGES).stat().st_size > FULLY_CHECKED:
+                about["blocks"] = block_hashes(np.load(self._folder / IMAGES, mmap_mode="r"))
             sealed = {"about": about, "checksum": _seal(about)}
             (self._folder / ABOUT).write_text(json.dumps(sealed, indent=1), "ascii")
             return self._rename(self._cache / name)

@@ -17,8 +17,10 @@ from PIL import Image
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
+from core.common.seals import DamagedError
 from core.data import entry as entry_module
 from core.data import store
+from core.data.checked_images import CheckedImages, block_hashes
 from core.data.entry import Entry, pixel_sums, read_entry
 from core.data.image_data import Opened
 from core.data.settings import DataSettings
@@ -276,6 +278,40 @@ def test_very_large_files_are_checked_by_samples(tmp_path, monkeypatch):
         assert entry_module._checksum(file) != before
     file.write_bytes(bytes(5001))
     assert entry_module._checksum(file) != before
+
+
+@pytest.mark.parametrize(
+    "read", [lambda images: images[3], lambda images: images[2:5], lambda images: images[[0, 3]]]
+)
+def test_a_damaged_block_of_a_large_file_is_noticed_when_it_is_read(tmp_path, read):
+    images = np.arange(6 * 2 * 2 * 3, dtype=np.uint8).reshape(6, 2, 2, 3)
+    file = tmp_path / "entry" / "images.npy"
+    file.parent.mkdir()
+    np.save(file, images)
+    blocks = {**block_hashes(images), "rows": 1}
+    blocks["sha256"] = [block_hashes(images[row : row + 1])["sha256"][0] for row in range(6)]
+
+    def opened() -> CheckedImages:
+        return CheckedImages.of(np.load(file, mmap_mode="r"), blocks, file)
+
+    assert (read(opened()) == read(images)).all() and type(read(opened())) is np.ndarray
+    content = bytearray(file.read_bytes())
+    content[-2 * 12 - 5] ^= 1  # in the fourth image
+    file.write_bytes(content)
+    assert (opened()[[0, 1, 2, -1]] == images[[0, 1, 2, -1]]).all()
+    with pytest.raises(DamagedError, match=r"images\.npy is damaged"):
+        read(opened())
+    assert not file.parent.exists(), "the images are decoded again the next time"
+
+
+def test_large_files_get_hashes_of_their_blocks(root, open_folder, cache, monkeypatch):
+    plain = open_folder(root)
+    monkeypatch.setattr(entry_module, "FULLY_CHECKED", 1000)
+    monkeypatch.setattr(entry_module, "_SAMPLE_BYTES", 10)
+    shutil.rmtree(cache)
+    data = open_folder(root)
+    assert isinstance(data.images, CheckedImages) and data.fingerprint == plain.fingerprint
+    assert (data.images[:] == np.asarray(plain.images)).all()
 
 
 def test_stopping_while_decoding_leaves_nothing_in_the_cache(root, cache):
