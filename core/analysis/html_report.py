@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from core.analysis.claims import HEADINGS, Answer, as_cells
 from core.analysis.heat_map import HeatMap
 from core.analysis.rows import Row
 from core.analysis.settings_table import SettingRow
@@ -85,6 +86,7 @@ class Content:
         outside: ids of the rows that do not fit the limits, which are then given in words.
         settings: names of the stages and the settings that differ between them.
         papers: (source and setting, rows, remarks) per table of a paper.
+        answers: per run its name and what its measurements say to the papers' claims.
     """
 
     title: str
@@ -98,6 +100,7 @@ class Content:
     limits: str = ""
     settings: tuple[Sequence[str], Sequence[SettingRow]] = field(default=((), ()))
     papers: Sequence[tuple[str, Sequence[Row], Sequence[str]]] = ()
+    answers: Sequence[tuple[str, Sequence[Answer]]] = ()
 
 
 def html_report(content: Content) -> str:
@@ -113,6 +116,8 @@ def html_report(content: Content) -> str:
     parts += _settings(*content.settings)
     for source, rows, remarks in content.papers:
         parts += _paper(source, rows, remarks)
+    for run_name, answers in content.answers:
+        parts += _answers(run_name if len(content.runs) > 1 else "", answers)
     for run in content.runs:
         parts += _run(run, len(content.runs) > 1)
     parts += _sources(content.rows)
@@ -188,6 +193,18 @@ def _paper(source: str, rows: Sequence[Row], remarks: Sequence[str]) -> list[str
         _figures(rows, kinds),
     ]
     return [*parts, _list(remarks)]
+
+
+def _answers(run: str, answers: Sequence[Answer]) -> list[str]:
+    head = "".join(f'<th class="words">{escape(name)}</th>' for name in HEADINGS)
+    lines = [f'<div class="card"><table><thead><tr>{head}</tr></thead><tbody>']
+    for each, cells in zip(answers, as_cells(answers), strict=True):
+        colour = {"confirmed": " better", "contradicted": " worse"}.get(each.verdict, "")
+        words = [f'<td class="words">{escape(cell)}</td>' for cell in cells]
+        words[4] = f'<td class="words{colour}">{escape(cells[4])}</td>'
+        lines.append(f"<tr>{''.join(words)}</tr>")
+    title = "What the paper claims, and what was measured" + (f": {run}" if run else "")
+    return [f"<h2>{escape(title)}</h2>", "\n".join([*lines, "</tbody></table></div>"])]
 
 
 def _run(run: RunPart, several: bool) -> list[str]:

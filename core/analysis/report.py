@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.analysis import claims
+from core.analysis.claims import Answer
 from core.analysis.heat_map import HeatMap
 from core.analysis.rows import Row
 from core.analysis.table import as_markdown
@@ -26,12 +28,13 @@ def paper_rows(paper: Any) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class RunTexts:
-    """What the pipeline's author wrote: name, description, what papers report, notes."""
+    """What the pipeline's author wrote: name, description, what papers report, notes; and answers to the papers' claims."""
 
     name: str
     about: str
     papers: Sequence[Any]
     notes: Sequence[str]
+    answers: Sequence[Answer] = ()
 
 
 def run_report(
@@ -61,6 +64,8 @@ def run_report(
             as_markdown(paper_rows(paper), TABLE_COLUMNS),
         ]
         parts.append("\n".join(f"- {remark}" for remark in paper.remarks))
+    if texts.answers:
+        parts += ["## What the paper claims, and what was measured", claims.as_markdown(texts.answers)]
     parts += ["## Stages", *(_stage(report) for report in reports)]
     if texts.notes:
         parts += ["## Notes", "\n".join(f"- {note}" for note in texts.notes)]

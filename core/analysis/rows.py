@@ -1,6 +1,6 @@
 """A row of the comparison: one deployable file with its metrics and its changes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,6 +66,14 @@ class Row:
         return row_id(folder, self.label, "")
 
     @property
+    def stage(self) -> str:
+        """Id of the stage whose main file this is, or whose seeds it is the mean of; "" for any other row."""
+        first = self.members[0] if self.members else self
+        if first.report is None or first.artefact is None or first.artefact.id != first.report.headline:
+            return ""
+        return first.report.id
+
+    @property
     def file(self) -> str:
         """What tells its file from others: the content's hash, so that runs recognise shared stages."""
         return file_id(self.id, self.artefact)
@@ -84,3 +92,12 @@ def has_hash(artefact: Artefact) -> bool:
 def row_id(folder: str, key: str, artefact: str) -> str:
     """The id of a file's row."""
     return f"{folder}|{key}|{artefact}"
+
+
+def stage_rows(rows: Sequence[Row]) -> dict[str, Row]:
+    """The main row of every stage, by its id: the mean over seeds where there is one."""
+    by_stage: dict[str, Row] = {}
+    for row in rows:
+        if row.stage:
+            by_stage.setdefault(row.stage, row)
+    return by_stage

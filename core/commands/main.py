@@ -115,7 +115,22 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--baseline", metavar="STAGE", help="compare all with this stage, as STAGE or RUN:STAGE, of the first run that has it"
     )  # fmt: skip
+    compare.add_argument(
+        "--figure", metavar="NAME",
+        help="draw a figure for print into --out (.svg, .pdf, .png), such as stages, bars, curves; 'help' lists them",
+    )  # fmt: skip
+    compare.add_argument("--theme", choices=("light", "dark"), default="light", help="of the figure")
+    compare.add_argument(
+        "--width", choices=("column", "page"), default="column", help="of the figure: 85 or 175 mm"
+    )
     compare.set_defaults(do=results.compare)
+
+    report = commands.add_parser("report", help="print a run's report, or what it says to its paper's claims")
+    report.add_argument("run", help="run folder or name")
+    report.add_argument(
+        "--claims", action="store_true", help="only the paper's claims, each with what was measured and a verdict"
+    )  # fmt: skip
+    report.set_defaults(do=results.report)
 
     export = commands.add_parser("export", help="write a stage's model out of a run in any format, verified")
     export.add_argument("run", help="run folder or name")

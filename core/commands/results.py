@@ -1,4 +1,4 @@
-"""`espalier compare`, `export` and `verify`: results of finished runs and of files."""
+"""`espalier compare`, `report`, `export` and `verify`: results of finished runs and of files."""
 
 import argparse
 from pathlib import Path
@@ -26,6 +26,8 @@ def compare(options: argparse.Namespace) -> int:
         read_report(Path(text)) if Path(text).is_file() else read_run(resolve_run(text, Home.default()))
         for text in options.runs
     ]
+    if options.figure:
+        return _draw(options, runs)
     rows = all_rows(runs)
     if options.baseline:
         rows = pinned(rows, baseline_row_id(options.baseline, runs))
@@ -38,6 +40,44 @@ def compare(options: argparse.Namespace) -> int:
         say(f"Written to {options.out}.")
     else:
         show_result(text.removesuffix("\n"))
+    return 0
+
+
+def _draw(options: argparse.Namespace, runs: Any) -> int:
+    from core.comparison.figures import FIGURES, save
+
+    if options.figure == "help":
+        print("\n".join(f"{name:10} {title}" for name, (title, _) in FIGURES.items()))
+        return 0
+    if options.out is None:
+        raise EspalierError("A figure wants a file.", "Add --out FILE.svg (or .pdf, .png).")
+    save(options.out, options.figure, runs, options.theme, options.width)
+    say(f"Written to {options.out}.")
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    from core.analysis.claims import as_markdown
+    from core.comparison.compared_runs import read_run
+    from core.runs.home import Home
+    from core.runs.run_folder import resolve_run
+
+    run = resolve_run(options.run, Home.default())
+    if options.claims:
+        answers = read_run(run).answers()
+        if not answers:
+            raise EspalierError(
+                f"The pipeline of {run.name} carries no claims of a paper.",
+                "Those of the published systems do: 'espalier recipes' lists them.",
+            )
+        print(as_markdown(answers))
+        return 0
+    if not run.markdown_report.is_file():
+        raise EspalierError(
+            f"The run {run.name} has no report yet: it is {run.status}.",
+            "A report is written when all stages are done.",
+        )
+    print(run.markdown_report.read_text(encoding="utf-8"), end="")
     return 0
 
 

@@ -203,7 +203,7 @@ def print_results(run: Any) -> None:
     for report in run.reports():
         for note in (*why_lines(report), *report.notes):
             say(f"{report.name}: {note}")
-    show_result(f"\nModel:  {run.final_model}\nReport: {run.folder / 'report.md'}")
+    show_result(f"\nModel:  {run.final_model}\nReport: {run.markdown_report}")
 
 
 def check(options: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from core.analysis.accuracy import TOP5_FROM
+from core.analysis.claims import Answer, answer
 from core.analysis.heat_map import HeatMap
 from core.analysis.rows import Origin, Row
 from core.analysis.settings_table import Line
@@ -34,7 +35,8 @@ from core.common.seals import DamagedError, intact, sealed, unsealed
 from core.comparison.device_report import read_device_report
 from core.data.settings import settings_path
 from core.deploy.artefact_folder import ArtefactFolder
-from core.document.pipeline import PaperTable, Pipeline, StageNode
+from core.document.paper import PaperTable
+from core.document.pipeline import Pipeline, StageNode
 from core.document.stage_keys import stage_keys
 from core.machine.fingerprint import timing_conditions
 from core.models.checkpoint_description import read_architecture
@@ -100,6 +102,11 @@ class ComparedRun(BaseModel):
         origin = Origin(self.folder, label or self.title, self.conditions, self.images)
         right = {key: _UnpackedOnDemand(of) for key, of in self.right.items()}
         return table_rows(self.reports, self.baseline, origin, right)
+
+    def answers(self) -> list[Answer]:
+        """What the measurements say to every claim of the run's papers."""
+        rows = self.rows()
+        return [answer(claim, rows, self.baseline) for paper in self.papers for claim in paper.claims]
 
     def settings_of(self, report: StageReport) -> list[Line]:
         """All settings of a stage, and the machine that it ran on."""

@@ -26,7 +26,7 @@ from core.comparison.compared_runs import (
     mixed_protocols,
     run_labels,
 )
-from core.document.pipeline import PaperTable
+from core.document.paper import PaperTable
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import StageReport
 from core.runs.run_folder import RunFolder
@@ -84,6 +84,7 @@ def as_html(
             outside=outside, limits=_limits(limits, len(rows) - len(outside), len(rows)),
             settings=_settings(runs, rows),
             papers=[_paper(paper) for paper in papers_of(runs)],
+            answers=[(labels[run.folder], answers) for run in runs if (answers := run.answers())],
         )
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ from core.common.validation_messages import in_words, kind_of, unknown
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.document.order_rules import ChainLink, order_problems
+from core.document.paper import PaperTable, check_claims
 from core.models.network_facts import NetworkFacts
 from core.sources.base import FileSource, Source
 from core.sources.catalogue import SOURCE_KINDS
@@ -99,23 +100,6 @@ class StageNode(Node):
     def parameters(self) -> Params:
         """The settings as their declared, checked type."""
         return self.stage.Settings.parse(self.settings)
-
-
-class PaperRow(Params):
-    """One row of a paper's table; `stage` is the id of this file's stage that reproduces it."""
-
-    name: str
-    stage: str = ""
-    values: dict[str, float | None]
-
-
-class PaperTable(Params):
-    """A paper's own figures, kept with the results. Keys of `values` are metric ids."""
-
-    source: str
-    setting: str = ""
-    rows: tuple[PaperRow, ...]
-    remarks: tuple[str, ...] = ()
 
 
 class Grid(Params):
@@ -336,6 +320,7 @@ def check(pipeline: Pipeline) -> list[Problem]:
         problems += _check_references(pipeline)
     if not problems:
         problems += [*_check_grid(pipeline), *islice(_check_stages(pipeline), _MOST_PROBLEMS)]
+        problems += check_claims(pipeline.paper)
     return problems
 
 

@@ -67,7 +67,7 @@ def measure_again(
             run.update_info(machine=fingerprint())
             for report in reports:
                 run.write_report(report)
-        if (run.folder / "report.md").is_file():
+        if run.markdown_report.is_file():
             write_run_report(run)
         if run.folder.resolve().is_relative_to(home.runs.resolve()):
             index_run(home, run)

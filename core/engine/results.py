@@ -1,11 +1,10 @@
 """What a run leaves behind when its stages are done: the report, and the final model beside it."""
 
 from core.analysis.report import RunTexts, run_report
-from core.analysis.table import table_rows
 from core.common.files import copy_file, write_atomically
 from core.common.seals import intact
+from core.comparison.compared_runs import read_run
 from core.document.stage_keys import stage_key
-from core.runs.grid_results import read_grid
 from core.runs.run_folder import RunFolder
 
 
@@ -20,10 +19,10 @@ def write_results(run: RunFolder) -> None:
 
 def write_run_report(run: RunFolder) -> None:
     """Write `report.md`."""
-    pipeline, reports, info, opened = run.pipeline, run.reports(), run.info, run.opened_data
+    pipeline, info, compared, opened = run.pipeline, run.info, read_run(run), run.opened_data
     notes = (*pipeline.notes, *(opened.notes if opened is not None else ()))
     text = run_report(
-        RunTexts(pipeline.name, pipeline.about, pipeline.paper, notes),
-        table_rows(reports, pipeline.baseline_id), reports, info.machine, info.device, read_grid(run),
+        RunTexts(pipeline.name, pipeline.about, pipeline.paper, notes, compared.answers()),
+        compared.rows(), run.reports(), info.machine, info.device, compared.grid,
     )  # fmt: skip
-    write_atomically(run.folder / "report.md", text)
+    write_atomically(run.markdown_report, text)

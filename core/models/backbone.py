@@ -63,7 +63,11 @@ class Backbone:
         make: Callable[..., ImageClassifier] = getattr(
             importlib.import_module(f"core.models.{module}"), function
         )
+        from core.models.fem import widen_head
+
         model = make(settings, classes, image_size or self.image_size, **self.arguments)
+        if settings.head == "wide":
+            widen_head(model, settings.fem)
         if settings.norm_momentum is not None:
             for module in model.modules():
                 if hasattr(module, "running_mean"):

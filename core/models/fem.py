@@ -15,8 +15,10 @@ Where we depart: the paper starts nothing in particular for w1 and w2; we start 
 the mean of the branches. On maps the MLPs are 1×1 convolutions, the same numbers per position.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn, ones
 
@@ -63,3 +65,22 @@ class FeatureEnhancement(nn.Module):
         fused = self.fusion[0] * self.shallow(feature) + self.fusion[1] * self.deep(feature)
         attention = self.attention(self.squeeze(fused)).sigmoid()
         return feature + attention * fused
+
+
+def widen_head(model: Any, settings: FemSettings) -> None:
+    """Put a hidden layer into the classifier, with as many parameters more as a FEM of these widths has.
+
+    linear → ReLU → dropout → linear: what a FEM is compared with, to tell its equations from its size.
+    """
+    layers = dict(model.head.named_children()) or {"linear": model.head}
+    last = layers.pop(next(reversed(layers)))
+    channels, classes = last.in_features, last.out_features
+    fem = FeatureEnhancement(channels, settings.model_copy(update={"place": "pooled"}))
+    params = sum(weight.numel() for weight in (*fem.parameters(), *last.parameters())) - classes
+    hidden = max(1, round(params / (channels + 1 + classes)))
+    layers |= {
+        "hidden": nn.Linear(channels, hidden),
+        "relu": nn.ReLU(),
+        "dropout": nn.Dropout(settings.dropout),
+    }
+    model.head = nn.Sequential(OrderedDict(layers, linear=nn.Linear(hidden, classes)))

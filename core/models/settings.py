@@ -76,13 +76,14 @@ class BackboneSettings(Params):
         "resnet20", "Backbone", "The network's architecture; timm:NAME is any classifier of the timm library."
     )
     fem: FemSettings = param(FemSettings(), "FEM", "The Feature Enhancement Module of R1.")
-    head: Literal["linear", "original"] = param(
+    head: Literal["linear", "original", "wide"] = param(
         "linear",
         "Classifier",
         "What stands behind the features.",
         choices={
             "linear": "One linear layer.",
             "original": "The backbone's own classifier (MobileNetV3: 960→1280→classes).",
+            "wide": "One hidden layer, so wide that it has the parameters of a FEM of these widths: the control that tells what the FEM does from what parameters do.",
         },
     )
     weights: Literal["random", "imagenet", "file"] = param(

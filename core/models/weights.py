@@ -91,7 +91,7 @@ def load_weights(
         notes.append("The classifier starts fresh.")
     optional = tuple(
         prefix for prefix in ("fem.", "map_fem.") if not any(name.startswith(prefix) for name in own)
-    ) + ((backbone.classifier,) if fresh_head else ())
+    ) + ((backbone.classifier, "head.hidden.") if fresh_head else ())
     _check_fit(expected, own, state, optional, backbone, origin)
     _check_numbers(own, origin)
     model.load_state_dict(own, strict=False)

@@ -224,6 +224,11 @@ class RunFolder:
         return [StageFolder(path) for path in folders if not path.name.endswith(DAMAGED)]
 
     @property
+    def markdown_report(self) -> Path:
+        """The report of the finished run, for people."""
+        return self.folder / "report.md"
+
+    @property
     def final_model(self) -> Path:
         """The exported file of the pipeline's final stage, once the run is completed."""
         return self.folder / "model.onnx"

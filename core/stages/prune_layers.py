@@ -1,22 +1,24 @@
 """Layer pruning: whole residual blocks go, then fine-tuning.
 
 Source: R5, Sadaqa and Liu, arXiv 2509.08714: one-shot removal of layers by WeightMagnitude or
-FeatureMapRank. Our source is a summary, so the usual definitions are taken: HRank's mean rank of
-the feature maps over a few batches (Lin et al. 2020, arXiv 2002.10179); a layer's importance is
-the mean over its block.
+FeatureMapRank. What we have of it is a summary, so the usual definitions are taken: HRank's mean rank of
+the feature maps over a few batches (Lin et al. 2020, arXiv 2002.10179), of what a block adds to its
+input; a layer's importance is the mean over its block.
 
 A block can go where its shortcut is the identity: its input then passes through unchanged
 (`core.surgery.blocks` tries it on the network). The statistics of batch norm are estimated anew
 before fine-tuning, because the remaining layers see other activations.
 
-Where we depart from R5: whole blocks, never single layers inside one, because only a block's
-removal leaves shapes that agree; importances are compared within their stage by default, because
-the weights of wide layers are smaller by nature and one stage would lose everything; the
-similarity of a block's input and output is offered as a third criterion.
+Whole blocks go, never single layers inside one, because only a block's removal leaves shapes that
+agree; whether R5 does so its summary does not say. Importances are compared within their stage by
+default, because the weights of wide layers are smaller by nature and one stage would lose everything;
+the similarity of a block's input and output is offered as a third criterion.
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.errors import EspalierError, Problem
@@ -41,7 +43,7 @@ BATCH = 32  # images at once that an importance on images looks at
 
 CRITERIA = {
     "weight-magnitude": "Mean absolute weight of the block's layers (R5).",
-    "feature-map-rank": "Mean rank of the block's output maps on training images (R5, HRank).",
+    "feature-map-rank": "Mean rank of the maps that the block adds to its input, on training images (R5, HRank).",
     "input-similarity": "How much the block changes what passes through it: 1 − cosine of input and output.",
 }
 
@@ -61,13 +63,14 @@ def importance_batches(when: str) -> Any:
 
 
 class PruneLayersParams(Params):
-    amount_as: Literal["share", "count"] = param(
+    amount_as: Literal["share", "count", "macs"] = param(
         "share",
         "Amount as",
         "How the number of dropped blocks is given.",
         choices={
             "share": "A share of the blocks that can be dropped.",
             "count": "A number of blocks.",
+            "macs": "A share of the network's MACs that stays, as nearly as whole blocks can meet it.",
         },
     )
     share: float = param(
@@ -89,6 +92,16 @@ class PruneLayersParams(Params):
         step=1,
         when="amount_as=count",
     )
+    budget: float = param(
+        0.7,
+        "Budget",
+        "Share of the network's MACs that stays; used with 'macs'.",
+        gt=0,
+        lt=1,
+        step=0.05,
+        when="amount_as=macs",
+        added=True,
+    )
     importance: Literal["weight-magnitude", "feature-map-rank", "input-similarity"] = param(
         "weight-magnitude", "Importance", "Which blocks matter least.", choices=CRITERIA
     )
@@ -98,7 +111,7 @@ class PruneLayersParams(Params):
         "What a block's importance is measured against.",
         choices={
             "stage": "Each importance is divided by the mean of its stage (blocks of one resolution and width).",
-            "network": "All blocks as they are, as R5 does.",
+            "network": "All blocks as they are.",
         },
         advanced=True,
     )
@@ -139,7 +152,8 @@ class PruneLayers(ModelStage[PruneLayersParams]):
             settings.importance_batches,
             settings.keep_one,
         )
-        dropped = order[: self.dropped(settings, blocks, order)]
+        size = context.preprocess.size
+        dropped = order[: self.dropped(settings, blocks, order, lambda: macs_left(model, order, size))]
         drop_blocks(model, dropped)
         result = StageResult(
             model,
@@ -177,10 +191,10 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         }
         smallest = removal_order(blocks, sizes, settings.keep_one)
         largest = removal_order(blocks, {path: -size for path, size in sizes.items()}, settings.keep_one)
-        dropped = self.dropped(settings, blocks, smallest)
         outcomes = []
         for order in (smallest, largest):
             model = copy.deepcopy(shape.model)
+            dropped = self.dropped(settings, blocks, order, partial(macs_left, model, order, shape.size))
             drop_blocks(model, order[:dropped])
             outcomes.append((count(model, shape.size), model))
         (most, model), (least, _) = outcomes
@@ -195,8 +209,14 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         after = replace(shape, model=model, weights=None)
         return StageForecast(forecast, key, False, lambda: after, layers=lambda: layer_shapes(model))
 
-    def dropped(self, settings: PruneLayersParams, blocks: "list[Block]", order: list[str]) -> int:
-        """How many blocks go, of those that can in this order.
+    def dropped(
+        self,
+        settings: PruneLayersParams,
+        blocks: "list[Block]",
+        order: list[str],
+        macs: Callable[[], list[int]],
+    ) -> int:
+        """How many blocks go, of those that can in this order; `macs` as `macs_left` gives them.
 
         Raises:
             EspalierError: when fewer can go than are asked for.
@@ -204,6 +224,9 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         droppable = sum(not block.reason for block in blocks)
         if settings.amount_as == "share":
             return min(len(order), max(1, round(droppable * settings.share)))
+        if settings.amount_as == "macs":
+            left = macs()
+            return min(range(1, len(left)), key=lambda number: abs(left[number] - settings.budget * left[0]))
         if settings.count > len(order):
             raise EspalierError(
                 f"Expected at most {len(order)} blocks to drop, received {settings.count}: "
@@ -212,6 +235,19 @@ class PruneLayers(ModelStage[PruneLayersParams]):
                 "Lower the count, or let stages lose all their blocks." if settings.keep_one else "Lower the count.",
             )  # fmt: skip
         return settings.count
+
+
+def macs_left(model: "nn.Module", order: list[str], size: int) -> list[int]:
+    """The network's MACs without the first 0, 1, 2, … blocks of `order`."""
+    from core.surgery.blocks import drop_blocks
+    from core.surgery.groups import count
+
+    shallower = copy.deepcopy(model)
+    left = [count(shallower, size).macs]
+    for path in order:
+        drop_blocks(shallower, [path])
+        left.append(count(shallower, size).macs)
+    return left
 
 
 def blocks_missing(facts: NetworkFacts) -> list[Problem]:

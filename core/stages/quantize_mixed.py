@@ -135,6 +135,11 @@ def _notes(report: dict[str, Any]) -> list[str]:
         f"{lost:+.2f} points are lost ({report['float_top1'] - report['int8_top1']:+.2f} with none in float), and "
         f"{report['mixed_agreement']:.2f} % keep their class ({report['int8_agreement']:.2f} %)."
     ]
+    if not report["kept"]:
+        notes.append(
+            "No layer stayed float: INT8 throughout meets the budget already, so this file is the one that static INT8 gives. "
+            "Lower the accuracy budget or raise the agreement to see mixed precision at work."
+        )
     if report["left_out"]:
         gains = ", ".join(f"{name} {gain:+.2f} dB" for name, gain in report["left_out"].items())
         most, least = (

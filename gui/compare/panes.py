@@ -47,6 +47,7 @@ class SidePanes(QFrame):
         papers, labels = papers_of(runs), run_labels(runs)
         maps = [(labels[run.folder], run.grid) for run in runs if run.grid is not None]
         self.paper.show_papers(papers)
+        self.paper.show_answers([(labels[run.folder], of) for run in runs if (of := run.answers())])
         self.grid.show_maps(maps)
         self.tabs.setTabVisible(_PAPER, bool(papers))
         self.tabs.setTabVisible(_GRID, bool(maps))

@@ -1,15 +1,19 @@
-"""The paper's own table beside the results, with the remarks that a reader needs."""
+"""The paper's own table beside the results, its claims with what was measured, and remarks."""
 
 from collections.abc import Sequence
 from html import escape
 
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QTabWidget, QTextBrowser, QVBoxLayout, QWidget
 
+from core.analysis.claims import Answer, as_cells
 from core.analysis.report import paper_rows
-from core.document.pipeline import PaperTable
+from core.document.paper import PaperTable
 from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.metric_table import MetricModel, MetricTable
+
+_REMARKS, _CLAIMS = 1, 2
+_SIGNS = {"confirmed": "✓", "contradicted": "✗", "undecided": "?", "not measured": "–"}
 
 
 class PaperPane(QWidget):
@@ -28,11 +32,8 @@ class PaperPane(QWidget):
         self.choice.activated.connect(self._show)
         self.source = ElidedLabel()
         self.source.setProperty("role", "muted")
-        self.remarks = QTextBrowser()
-        self.remarks.setObjectName("paper-remarks")
-        self.remarks.setAccessibleName(tr("Remarks on the paper's table"))
-        self.remarks.setStyleSheet("QTextBrowser { border: none; padding: 4px 0; }")
-        self.remarks.document().setDocumentMargin(2)
+        self.remarks = _browser("paper-remarks", tr("Remarks on the paper's table"))
+        self.claims = _browser("paper-claims", tr("What the paper claims, and what was measured"))
         heading = QHBoxLayout()
         heading.addWidget(self.source, 1)
         heading.addWidget(self.choice)
@@ -42,12 +43,24 @@ class PaperPane(QWidget):
         self.tabs.setTabPosition(QTabWidget.TabPosition.South)
         self.tabs.addTab(self.table, tr("Table"))
         self.tabs.addTab(self.remarks, tr("Remarks"))
+        self.tabs.addTab(self.claims, tr("Claims"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(heading)
         layout.addWidget(self.tabs, 1)
         self._papers: Sequence[PaperTable] = ()
+
+    def show_answers(self, runs: Sequence[tuple[str, Sequence[Answer]]]) -> None:
+        """What the measurements of each run, by its name, say to the claims."""
+        answers = [each for _, of_run in runs for each in of_run]
+        parts = []
+        for name, of_run in runs:
+            parts += [f"<h4>{escape(name)}</h4>"] if len(runs) > 1 else []
+            parts += [_claim(each, cells) for each, cells in zip(of_run, as_cells(of_run), strict=True)]
+        self.claims.setHtml("".join(parts))
+        self.tabs.setTabText(_CLAIMS, tr("Claims ({count})", count=len(answers)))
+        self.tabs.setTabVisible(_CLAIMS, bool(answers))
 
     def show_papers(self, papers: Sequence[PaperTable]) -> None:
         if list(papers) == list(self._papers) and self.model.rows:
@@ -69,5 +82,24 @@ class PaperPane(QWidget):
         self.remarks.setHtml(
             "".join(f'<p style="margin:0 0 6px 0">{escape(each)}</p>' for each in paper.remarks)
         )
-        self.tabs.setTabText(1, tr("Remarks ({count})", count=len(paper.remarks)))
-        self.tabs.setTabVisible(1, bool(paper.remarks))
+        self.tabs.setTabText(_REMARKS, tr("Remarks ({count})", count=len(paper.remarks)))
+        self.tabs.setTabVisible(_REMARKS, bool(paper.remarks))
+
+
+def _browser(name: str, accessible: str) -> QTextBrowser:
+    browser = QTextBrowser()
+    browser.setObjectName(name)
+    browser.setAccessibleName(accessible)
+    browser.setStyleSheet("QTextBrowser { border: none; padding: 4px 0; }")
+    browser.document().setDocumentMargin(2)
+    return browser
+
+
+def _claim(answer: Answer, cells: Sequence[str]) -> str:
+    says, paper, ours, control, verdict, reason = map(escape, cells)
+    figures = [tr("Paper: {figure}", figure=paper), tr("Ours: {figure}", figure=ours)]
+    figures += [tr("Against the control: {figure}", figure=control)] if control else []
+    return (
+        f'<p style="margin:0 0 8px 0"><b>{_SIGNS[answer.verdict]} {says}</b><br>'
+        f"{' · '.join(figures)}<br>{verdict}. {reason}</p>"
+    )

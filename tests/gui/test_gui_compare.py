@@ -9,7 +9,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 
 from core.document import recipes
-from core.document.pipeline import PaperTable, Pipeline
+from core.document.paper import PaperTable
+from core.document.pipeline import Pipeline
 from core.records.metrics import METRICS
 from core.records.reports import Metric
 from core.runs.home import Home

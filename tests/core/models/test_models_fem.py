@@ -117,3 +117,16 @@ def test_parameters_with_200_classes_are_near_the_papers(name, head, millions, w
     assert count - without == (
         mlp_parameters(c, c // 4, c) + mlp_parameters(c, c // 2, c // 2, c) + mlp_parameters(c, c // 8, c) + 2
     )
+
+
+@pytest.mark.parametrize("name", ["resnet20", "timm-convnext-atto"])
+def test_the_wide_head_has_the_parameters_of_the_fem_and_none_of_its_equations(name):
+    """The control of R1's ablation; within one hidden channel of the same count."""
+    fem = backbone(name).build(BackboneSettings.parse({"backbone": name, "fem": {"place": "pooled"}}), 10)
+    wide = backbone(name).build(BackboneSettings.parse({"backbone": name, "head": "wide"}), 10)
+    count = [sum(weight.numel() for weight in model.parameters()) for model in (fem, wide)]
+    hidden = wide.head.hidden
+    assert abs(count[0] - count[1]) <= (hidden.in_features + 1 + 10) / 2
+    assert not any(isinstance(module, FeatureEnhancement) for module in wide.modules())
+    assert wide(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+    assert hasattr(wide.head, "norm") == (name != "resnet20")

@@ -55,6 +55,15 @@ def test_the_blocks_of_the_smallest_weights_go(data, tmp_path):
     assert result.notes == ["3 of 9 residual blocks dropped: body.layer2.2, body.layer1.1, body.layer3.1."]
 
 
+def test_a_budget_of_macs_is_met_as_nearly_as_whole_blocks_can(data, tmp_path):
+    """In ResNet-20 every block costs the same, about 0.11 of the network: 0.7 is three of them, 0.8 two."""
+    whole = count(small_network(), 16).macs
+    for budget, blocks in ((0.7, 3), (0.8, 2), (0.99, 1)):
+        result = run(data, tmp_path, amount_as="macs", budget=budget)
+        assert len(dropped(result)) == blocks
+        assert abs(count(result.model, 16).macs / whole - budget) < 0.06 or blocks == 1
+
+
 def test_within_stages_the_width_does_not_decide(data, tmp_path):
     """Over the network the widest stage's smaller weights would go first."""
     network = run(data, tmp_path, amount_as="count", count=2, compare="network")

@@ -1,0 +1,282 @@
+"""Pictures of a comparison for print: SVG, PDF or PNG, as wide as a column or a page.
+
+Drawn by Matplotlib, imported when a picture is asked for. Error bars are the intervals of the
+figures; of a mean over seeds, those of the mean.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.analysis.rows import Row, stage_rows
+from core.common.errors import EspalierError
+from core.common.files import written_beside
+from core.comparison.compared_runs import ComparedRun, run_labels
+from core.records.metrics import METRICS
+from core.runs.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Theme = Literal["light", "dark"]
+Width = Literal["column", "page"]
+
+_INCHES: dict[Width, float] = {"column": 3.35, "page": 6.9}  # 85 and 175 mm
+_SUFFIXES = (".svg", ".pdf", ".png")
+_DOTS_PER_INCH = 300
+_BARS = ("top1", "size_mb", "params", "macs")
+_COLOURS: dict[Theme, tuple[str, ...]] = {
+    "light": ("#1f66c1", "#c2570c", "#7b4fc9", "#0b7f8a", "#a8326e", "#5f6b00"),
+    "dark": ("#6ea8f7", "#f09a5b", "#b79bf2", "#55c3cf", "#ee88b8", "#c3cc5a"),
+}
+_INKS: dict[Theme, tuple[str, str]] = {"light": ("#ffffff", "#1b2422"), "dark": ("#1a1e1d", "#e7edea")}
+
+
+def save(
+    path: Path, name: str, runs: Sequence[ComparedRun], theme: Theme = "light", width: Width = "column"
+) -> None:
+    """Draw the figure `name` of `FIGURES` and write it; the file's ending says in which form.
+
+    Raises:
+        EspalierError: for an unknown name or ending, when the runs have nothing to draw, or when the
+            file cannot be written.
+    """
+    if name not in FIGURES:
+        raise EspalierError(
+            f"Expected the name of a figure, received {name!r}.", f"Choose from: {', '.join(FIGURES)}."
+        )
+    if path.suffix.lower() not in _SUFFIXES:
+        raise EspalierError(
+            f"Expected a file that ends in {', '.join(_SUFFIXES)}, received {path.name!r}.",
+            "Choose another name.",
+        )
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_style(theme)):
+        figure = Figure(layout="constrained", dpi=_DOTS_PER_INCH)
+        FIGURES[name][1](figure, runs, _INCHES[width])
+        with written_beside(path) as temporary:
+            figure.savefig(
+                temporary, format=path.suffix[1:].lower(), metadata=_METADATA.get(path.suffix.lower())
+            )
+
+
+_METADATA: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+
+
+def _style(theme: Theme) -> dict[str, Any]:
+    from cycler import cycler
+
+    page, ink = _INKS[theme]
+    return {
+        "figure.facecolor": page, "axes.facecolor": page, "savefig.facecolor": page, "text.color": ink,
+        "axes.labelcolor": ink, "axes.edgecolor": ink, "xtick.color": ink, "ytick.color": ink,
+        "legend.frameon": False, "font.size": 8, "axes.titlesize": 8, "axes.spines.top": False,
+        "axes.spines.right": False, "axes.prop_cycle": cycler(color=_COLOURS[theme]), "lines.linewidth": 1.4,
+        "lines.markersize": 4, "svg.fonttype": "none", "svg.hashsalt": "espalier", "pdf.fonttype": 42,
+    }  # fmt: skip
+
+
+def _accuracy_over_stages(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
+    figure.set_size_inches(width, 2.4)
+    axes = figure.subplots()
+    names: list[str] = []
+    labels = run_labels(runs)
+    for run in runs:
+        rows = _measured(run, "top1")
+        names += [name for name in rows if name not in names]
+        places = [names.index(name) for name in rows]
+        values = [_value(row, "top1") for row in rows.values()]
+        spread = _spread(list(rows.values()), "top1")
+        axes.errorbar(places, values, yerr=spread, marker="o", capsize=2, label=labels[run.folder])
+    _need(names)
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
+    axes.set_ylabel(_heading("top1"))
+    _legend(axes, len(runs))
+
+
+def _before_and_after(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
+    by_run = [(run, _measured(run, "top1")) for run in runs]
+    _need([name for _, rows in by_run for name in rows])
+    shown = [
+        metric for metric in _BARS if any(_has(row, metric) for _, rows in by_run for row in rows.values())
+    ]
+    figure.set_size_inches(width, 1.9 * ((len(shown) + 1) // 2))
+    places = figure.subplots((len(shown) + 1) // 2, 2, squeeze=False).flat
+    for axes in places[len(shown) :]:
+        axes.remove()
+    for axes, metric in zip(places, shown, strict=False):
+        bars = [(name, row) for _, rows in by_run for name, row in rows.items() if _has(row, metric)]
+        values = [_value(row, metric) * METRICS[metric].scale for _, row in bars]
+        spread = _spread([row for _, row in bars], metric)
+        axes.bar(range(len(bars)), values, width=0.7)
+        if any(map(any, spread)):
+            ink = axes.yaxis.label.get_color()
+            axes.errorbar(range(len(bars)), values, yerr=spread, fmt="none", ecolor=ink, capsize=2)
+        names = [name for name, _ in bars]
+        axes.set_xticks(range(len(bars)), names, rotation=40, ha="right", rotation_mode="anchor")
+        axes.tick_params(axis="x", labelsize=6)
+        axes.set_title(_heading(metric))
+
+
+def _against(metric: str) -> "Callable[[Figure, Sequence[ComparedRun], float], None]":
+    def draw(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
+        figure.set_size_inches(width, 2.6)
+        axes, labels = figure.subplots(), run_labels(runs)
+        drawn = []
+        for run in runs:
+            rows = {name: row for name, row in _measured(run, "top1").items() if _has(row, metric)}
+            x = [_value(row, metric) for row in rows.values()]
+            y = [_value(row, "top1") for row in rows.values()]
+            axes.errorbar(
+                x, y, xerr=_spread(list(rows.values()), metric), yerr=_spread(list(rows.values()), "top1"),
+                fmt="o", capsize=2, elinewidth=0.8, label=labels[run.folder],
+            )  # fmt: skip
+            for name, across, up in zip(rows, x, y, strict=True):
+                axes.annotate(name, (across, up), (3, 3), textcoords="offset points", fontsize=6)
+            drawn += list(rows)
+        _need(drawn)
+        axes.set_xlabel(_heading(metric))
+        axes.set_ylabel(_heading("top1"))
+        _legend(axes, len(runs))
+
+    return draw
+
+
+def _training_curves(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
+    """Validation top-1 of every stage that trained; of several seeds the mean, with a band from lowest to highest."""
+    figure.set_size_inches(width, 2.6)
+    axes, labels, drawn = figure.subplots(), run_labels(runs), []
+    for run in runs:
+        for name, curves in _curves(run).items():
+            epochs = min(len(curve) for curve in curves)
+            across = range(1, epochs + 1)
+            columns = [[curve[index] for curve in curves] for index in range(epochs)]
+            label = f"{labels[run.folder]}: {name}" if len(runs) > 1 else name
+            [line] = axes.plot(across, [sum(column) / len(column) for column in columns], label=label)
+            if len(curves) > 1:
+                low, high = ([edge(column) for column in columns] for edge in (min, max))
+                axes.fill_between(across, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+            drawn.append(label)
+    _need(drawn)
+    axes.set_xlabel("Epoch")
+    axes.locator_params(axis="x", integer=True)
+    axes.set_ylabel("Validation top-1 [%]")
+    _legend(axes, len(drawn))
+
+
+def _widths(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
+    """Channels of every layer group before and after each stage that removed some."""
+    stages = [(name, layers) for run in runs for name, layers in _pruned(run)]
+    _need([name for name, _ in stages])
+    figure.set_size_inches(width, 1.8 * len(stages))
+    for axes, (name, layers) in zip(figure.subplots(len(stages), 1, squeeze=False).flat, stages, strict=True):
+        before, after = ([layer[key] for layer in layers] for key in ("before", "after"))
+        axes.bar(range(len(layers)), before, width=0.8, alpha=0.35, label="before")
+        axes.bar(range(len(layers)), after, width=0.8, color="C0", label="after")
+        axes.set_title(name, loc="right")
+        axes.set_xlabel("Layer group")
+        axes.locator_params(axis="x", integer=True)
+        axes.set_ylabel("Channels")
+        axes.legend(fontsize=6, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+
+
+def _heat_maps(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
+    maps = [run.grid for run in runs if run.grid is not None]
+    _need([grid.title for grid in maps])
+    figure.set_size_inches(width, 0.85 * width * len(maps))
+    for axes, grid in zip(figure.subplots(len(maps), 1, squeeze=False).flat, maps, strict=True):
+        cells = [[float("nan") if value is None else value for value in row] for row in grid.cells]
+        axes.imshow(cells, cmap="viridis", aspect="auto")
+        middle = (max(map(max, cells)) + min(map(min, cells))) / 2
+        for row, values in enumerate(cells):
+            for column, value in enumerate(values):
+                colour = "black" if value > middle else "white"
+                axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=6, color=colour)
+        axes.set_xticks(range(len(grid.columns)), grid.columns)
+        axes.set_yticks(range(len(grid.rows)), grid.rows)
+        axes.set_xlabel(grid.column_name)
+        axes.set_ylabel(grid.row_name)
+        axes.set_title(grid.title)
+
+
+FIGURES: "dict[str, tuple[str, Callable[[Figure, Sequence[ComparedRun], float], None]]]" = {
+    "stages": ("Accuracy over the stages, a line for each run", _accuracy_over_stages),
+    "bars": ("Accuracy, size, parameters and MACs as bars", _before_and_after),
+    "size": ("Accuracy against size", _against("size_mb")),
+    "latency": ("Accuracy against latency", _against("latency_ms")),
+    "curves": ("Training curves of all stages, with bands over seeds", _training_curves),
+    "widths": ("Channels of every layer before and after pruning", _widths),
+    "heat-maps": ("The grids of settings", _heat_maps),
+}
+
+
+def _measured(run: ComparedRun, metric: str) -> dict[str, Row]:
+    """The main row of each stage that has the metric, by the stage's name."""
+    names = {report.id: report.name for report in run.reports}
+    return {names[id]: row for id, row in stage_rows(run.rows()).items() if _has(row, metric)}
+
+
+def _has(row: Row, metric: str) -> bool:
+    found = row.metrics.get(metric)
+    return found is not None and found.value is not None
+
+
+def _value(row: Row, metric: str) -> float:
+    value = row.metrics[metric].value
+    assert value is not None
+    return value
+
+
+def _spread(rows: Sequence[Row], metric: str) -> list[list[float]]:
+    """How far the intervals reach below and above the values; 0 where there is none."""
+    scale = METRICS[metric].scale
+    metrics = [row.metrics[metric] for row in rows]
+    below = [0.0 if m.low is None or m.value is None else max(0.0, m.value - m.low) * scale for m in metrics]
+    above = [
+        0.0 if m.high is None or m.value is None else max(0.0, m.high - m.value) * scale for m in metrics
+    ]
+    return [below, above]
+
+
+def _curves(run: ComparedRun) -> dict[str, list[list[float]]]:
+    """Validation top-1 by epoch, by the stage's name, one curve for each seed."""
+    curves: dict[str, list[list[float]]] = {}
+    for report in RunFolder(Path(run.folder)).reports() if Path(run.folder).is_dir() else []:
+        values = [epoch["val_top1"] for epoch in report.history if "val_top1" in epoch]
+        if values:
+            curves.setdefault(report.name, []).append(values)
+    return curves
+
+
+def _pruned(run: ComparedRun) -> list[tuple[str, list[dict[str, Any]]]]:
+    reports = RunFolder(Path(run.folder)).reports() if Path(run.folder).is_dir() else []
+    seeds = {report.seed for report in reports}
+    first = next((report.seed for report in reports), 0)
+    label = " · seed {}" if len(seeds) > 1 else ""
+    return [
+        (report.name + label.format(report.seed), report.facts["layers"])
+        for report in reports
+        if report.seed == first and report.facts.get("layers") and "before" in report.facts["layers"][0]
+    ]
+
+
+def _heading(metric: str) -> str:
+    kind = METRICS[metric]
+    unit = kind.shown_unit or kind.unit
+    return f"{kind.label} [{unit}]" if unit else kind.label
+
+
+def _legend(axes: "Axes", entries: int) -> None:
+    if entries > 1:
+        axes.legend(fontsize=6)
+
+
+def _need(drawn: Sequence[str]) -> None:
+    if not drawn:
+        raise EspalierError(
+            "These runs have nothing that this figure shows.",
+            "Choose another figure, or runs with finished stages.",
+        )

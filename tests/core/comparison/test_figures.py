@@ -1,0 +1,83 @@
+"""Figures for print: what is in them, in every form, in both themes, and what cannot be drawn."""
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from made_runs import TINY, made_run
+from PIL import Image
+
+from core.commands.main import main
+from core.comparison.compared_runs import read_run
+from core.comparison.figures import FIGURES, save
+from core.document import pipeline as documents
+from core.runs.home import Home
+from core.runs.run_folder import RunFolder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """Three stages; the first with a curve, the second with widths."""
+    run = made_run(documents.loads(TINY), Home(tmp_path / "home"), tmp_path)
+    first, pruned, _ = run.reports()
+    history = [{"epoch": float(epoch), "val_top1": 50.0 + 10 * epoch} for epoch in (1, 2, 3)]
+    run.write_report(first.model_copy(update={"history": history}))
+    layers = [{"path": f"body.{index}", "before": 16, "after": 8 + index} for index in range(3)]
+    run.write_report(pruned.model_copy(update={"facts": {"layers": layers}}))
+    return run
+
+
+def texts(file: Path) -> list[str]:
+    return [element.text or "" for element in ElementTree.parse(file).iter() if element.tag.endswith("text")]
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "heat-maps"])
+def test_every_figure_names_what_it_shows(run: RunFolder, tmp_path: Path, name: str):
+    file = tmp_path / "figure.svg"
+    save(file, name, [read_run(run)])
+    expected = {
+        "stages": {"FP32", "Pruned", "Taught", "Top-1 [%]"},
+        "bars": {"Top-1 [%]", "Size [MB]", "Parameters [M]", "Pruned"},
+        "size": {"Size [MB]", "Top-1 [%]", "Taught"},
+        "latency": {"Latency [ms]", "Top-1 [%]", "Taught"},
+        "curves": {"Epoch", "Validation top-1 [%]"},
+        "widths": {"Pruned", "Channels", "before", "after"},
+    }[name]
+    assert expected <= set(texts(file))
+
+
+def test_forms_themes_and_widths(run: RunFolder, tmp_path: Path):
+    compared = [read_run(run)]
+    sizes, corners = {}, {}
+    for theme, width in (("light", "column"), ("dark", "page")):
+        file = tmp_path / f"{theme}.png"
+        save(file, "stages", compared, theme, width)
+        picture = Image.open(file).convert("RGB")
+        sizes[width], corners[theme] = picture.width, picture.getpixel((1, 1))
+    assert sizes == {"column": 1005, "page": 2070}  # 85 and 175 mm at 300 dots per inch
+    assert corners == {"light": (255, 255, 255), "dark": (26, 30, 29)}
+    save(tmp_path / "figure.pdf", "stages", compared)
+    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_same_runs_give_the_same_picture(run: RunFolder, tmp_path: Path):
+    for name in ("a.svg", "b.svg"):
+        save(tmp_path / name, "stages", [read_run(run)])
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_on_the_command_line(run: RunFolder, tmp_path: Path, capsys: Any):
+    def drawn(*options: str) -> int:
+        return main(["compare", str(run.folder), "--figure", *options])
+
+    assert drawn("bars", "--out", str(tmp_path / "bars.svg")) == 0 and (tmp_path / "bars.svg").is_file()
+    assert drawn("help") == 0 and "Accuracy over the stages" in capsys.readouterr().out
+    for options, words in (
+        (("pie", "--out", "x.svg"), "Expected the name of a figure, received 'pie'"),
+        (("bars", "--out", "x.jpg"), "ends in .svg, .pdf, .png"),
+        (("bars",), "A figure wants a file"),
+        (("heat-maps", "--out", str(tmp_path / "x.svg")), "nothing that this figure shows"),
+    ):
+        assert drawn(*options) == 2 and words in capsys.readouterr().err
+    assert not (tmp_path / "x.svg").exists()

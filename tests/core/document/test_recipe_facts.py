@@ -1,0 +1,124 @@
+"""The published systems' recipes against what their papers say: sizes, schedules, seeds, epochs, stages."""
+
+from pathlib import Path
+
+import pytest
+
+from core.document.pipeline import Pipeline, load
+from core.document.recipes import FOLDER, recipes
+from core.models.catalogue import backbone
+from core.models.settings import BackboneSettings
+from core.models.source import build_network
+from core.surgery.groups import Counts, count
+from core.surgery.prunable_groups import find_prunable_groups
+
+
+def recipe(name: str) -> Pipeline:
+    return load(FOLDER / f"{name}.yaml")
+
+
+def network(pipeline: Pipeline, source: str, classes: int):
+    settings = pipeline.source(source).parameters
+    assert isinstance(settings, BackboneSettings)
+    plain = settings.model_copy(update={"weights": "random"})
+    return build_network(plain, classes, Path(), seed=1, image_size=pipeline.data.image_size)[0]
+
+
+def left_by(pipeline: Pipeline, stage: str, classes: int) -> tuple[Counts, Counts]:
+    """Before and after a stage that prunes channels, by its own plan."""
+    node = pipeline.stage(stage)
+    root = pipeline.root(node)
+    model, size = network(pipeline, root.id, classes), pipeline.data.image_size or 32
+    blocks = backbone(root.parameters.backbone).blocks
+    prunable = find_prunable_groups(model, size, node.parameters, blocks)
+    plan = prunable.plan(node.parameters)
+    return prunable.start.counts, Counts(plan.params, plan.macs)
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "pruned", "all_inner"),
+    [("r1-resnet50", 32.315, 24.661, 23.718), ("r1-mobilenetv3", 5.012, 3.566, 3.851)],
+)
+def test_r1_prunes_to_the_papers_counts(name, whole, pruned, all_inner):
+    """24.66 M and 3.57 M are the paper's final parameters of its two networks, for 200 classes."""
+    before, after = left_by(recipe(name), "pruned", 200)
+    assert (before.params / 1e6, after.params / 1e6) == pytest.approx((whole, pruned), abs=0.001)
+    assert left_by(recipe(name), "pruned-all", 200)[1].params / 1e6 == pytest.approx(all_inner, abs=0.001)
+
+
+@pytest.mark.parametrize("name", ["r1-resnet50", "r1-mobilenetv3", "r1-ablation"])
+def test_r1_trains_every_stage_as_the_paper_does(name):
+    pipeline = recipe(name)
+    assert pipeline.axes.seed == (42, 133, 999) and pipeline.data.image_size == 224
+    for node in pipeline.active:
+        training = getattr(node.parameters, "training", None)
+        if training is None:
+            continue
+        assert (training.optimiser, training.learning_rate, training.schedule) == (
+            "adamax",
+            5e-5,
+            "cosine-restarts",
+        )
+        assert (training.batch_size, training.patience, training.clip_norm) == (128, 15, 1.0)
+        assert training.epochs == (300 if node.id == "control" else 100)
+        assert training.weight_decay == (1e-3 if "pruned" in node.id else 5e-4)
+    distilled = [node.parameters for node in pipeline.active if node.kind == "distil"]
+    assert distilled and all((each.temperature, each.alpha) == (4.0, 0.3) for each in distilled)
+    carried = [node.id for node in pipeline.active if node.kind in ("prune-channels", "distil")]
+    assert all(pipeline.stage(id).parameters.training.precision == "mixed" for id in carried)
+
+
+def test_r1_ends_in_float16_and_its_control_trains_as_long():
+    pipeline = recipe("r1-resnet50")
+    final = pipeline.stage(pipeline.final_id)
+    chain = [node.id for node in pipeline.chain(final)]
+    assert chain == ["fp32", "mixed", "pruned", "distilled"] and final.kind == "half-precision"
+    epochs = {id: pipeline.stage(id).parameters.training.epochs for id in (*chain, "control")}
+    assert epochs["control"] == sum(epochs[id] for id in chain[1:])
+
+
+@pytest.mark.parametrize(
+    ("source", "params", "macs"),
+    [
+        ("tiny-network", 26.53, 86.88),
+        ("network", 47.16, 169.28),
+        pytest.param("base-network", 83.50, 299.20, marks=pytest.mark.slow),
+    ],
+)
+def test_r2_counts_its_networks_as_the_paper_does(source, params, macs):
+    """In units of 2^20, at 32 px; the paper leaves layer scales out of the parameters and counts a little more as MACs."""
+    model = network(recipe("r2-convnext"), source, 10)
+    scales = sum(weight.numel() for name, weight in model.named_parameters() if "layer_scale" in name)
+    counts = count(model, 32)
+    assert (counts.params - scales) / 2**20 == pytest.approx(params, abs=0.006)
+    assert counts.macs / 2**20 == pytest.approx(macs, rel=0.003)
+
+
+def test_r2_trains_in_the_papers_order_to_the_papers_sparsity():
+    pipeline = recipe("r2-convnext")
+    assert [node.id for node in pipeline.chain(pipeline.stage("oto-dynamic"))] == ["tuned", "oto-tuned"]
+    epochs = {node.id: node.stage.epochs(node.parameters) for node in pipeline.active}
+    assert (epochs["full"], epochs["tuned"], epochs["oto-tuned"], epochs["control"]) == (200, 100, 200, 200)
+    slim = [node.parameters for node in pipeline.active if node.kind == "only-train-once"]
+    assert [each.target_group_sparsity for each in slim] == [0.72, 0.61, 0.72, 0.72, 0.72]
+    assert {(each.compare, each.scope) for each in slim} == {("network", "block-internal")}
+
+
+def test_r5_prunes_to_equal_cost():
+    pipeline = recipe("r5-resnet56")
+    model = network(pipeline, "network", 100)
+    assert count(model, 32).macs / 1e6 == pytest.approx(125.5, abs=0.5)
+    budgets = {
+        node.id: node.parameters.budget for node in pipeline.active if hasattr(node.parameters, "budget")
+    }
+    assert {budget for id, budget in budgets.items() if not id.endswith("latency")} == {0.75}
+    assert pipeline.data.path.startswith("cifar-100")
+
+
+@pytest.mark.parametrize("name", [each.id for each in recipes() if each.id.startswith("r")])
+def test_every_published_system_states_claims_that_can_be_answered(name):
+    """The small recipes are demonstrations; what they show proves nothing, and they claim nothing."""
+    claims = [claim for paper in recipe(name).paper for claim in paper.claims]
+    assert bool(claims) != name.endswith("-small")
+    stages = {stage for claim in claims for stage in (claim.stage, claim.against, claim.control) if stage}
+    assert stages <= set(recipe(name).stage_ids)
