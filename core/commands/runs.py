@@ -98,7 +98,7 @@ def _open_run(options: argparse.Namespace, home: Any) -> Any:
     from core.document import pipeline as documents
     from core.document.recipes import pipeline_file
     from core.runs.resuming import check_same_pipeline
-    from core.runs.run_folder import RunFolder, is_run, unfinished_run
+    from core.runs.run_folder import RunFolder, is_run, unfinished_run, unfinished_runs
 
     if is_run(Path(options.file)):
         if not options.resume:
@@ -114,8 +114,21 @@ def _open_run(options: argparse.Namespace, home: Any) -> Any:
         unfinished = None if options.out else unfinished_run(home, pipeline)
         if unfinished:
             return unfinished
+        if not options.out:
+            _mention_other(next(unfinished_runs(home, pipeline.name), None), pipeline)
         say("There is no unfinished run of this pipeline; starting a new one.")
     return RunFolder.create(pipeline, file.resolve().parent, home, options.out)
+
+
+def _mention_other(run: Any, pipeline: Any) -> None:
+    """Say of the newest unfinished run of that name why it is not gone on with: the file was edited since."""
+    from core.runs.resuming import check_same_pipeline
+
+    try:
+        if run is not None:
+            check_same_pipeline(run, pipeline)
+    except EspalierError as error:
+        say(error.message)
 
 
 def stop_on_interrupt(control: RunControl, detach: Callable[[], None] | None = None) -> list[int]:

@@ -29,14 +29,14 @@ def ordered(classes: Sequence[str], order: ClassOrder, numbers: bool = False) ->
 
     Args:
         classes: as the source orders them.
-        numbers: whether "auto" orders names that are all whole numbers by their value.
+        numbers: whether "auto" orders names that are all numbers by their value.
     """
     if order == "text":
         return tuple(sorted(classes))
     if order == "number":
         return tuple(sorted(classes, key=_natural))
-    if numbers and all(re.fullmatch(r"[+-]?[0-9]{1,18}", name) for name in classes):
-        return tuple(sorted(classes, key=lambda name: (int(name), name)))
+    if numbers and all(re.fullmatch(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?", name) for name in classes):
+        return tuple(sorted(classes, key=lambda name: (float(name), name)))
     return tuple(classes)
 
 

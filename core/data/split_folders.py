@@ -56,7 +56,7 @@ def unwrap(files: list[File]) -> list[File]:
         tops = {file.parts[0] for file in files if len(file.parts) > 1}
         only = next(iter(tops)) if len(tops) == 1 else ""
         deeper = any(len(file.parts) > 2 for file in files)
-        if not only or split_of(only) is not None or not deeper:
+        if not only or split_of(only) == TRAIN or not deeper:
             return files
         files = [File(file.name, file.parts[1:]) for file in files if len(file.parts) > 1]
 

@@ -378,12 +378,17 @@ def running_runs(home: Home) -> list[RunFolder]:
 def unfinished_run(home: Home, pipeline: Pipeline) -> RunFolder | None:
     """The newest run of exactly this document that is not completed."""
     document = documents.dumps(pipeline)
+    runs = unfinished_runs(home, pipeline.name)
+    return next((run for run in runs if run.info.document == document), None)
+
+
+def unfinished_runs(home: Home, pipeline_name: str) -> Iterator[RunFolder]:
+    """The runs of pipelines of this name that are not completed, newest first."""
     for run in find_runs(home):
         with passed_over(_log, f"{run.folder} is not looked at", EspalierError):
             info = run.info
-            if info.document == document and info.status != "completed":
-                return run
-    return None
+            if info.pipeline_title == pipeline_name and info.status != "completed":
+                yield run
 
 
 def resolve_run(text: str, home: Home) -> RunFolder:

@@ -267,3 +267,5 @@ def test_numbers_as_classes_stand_in_the_order_of_their_values(images, cache):
     assert opened(path, cache).classes == ("9", "10")
     assert opened(path, cache, class_order="text").classes == ("10", "9")
     assert opened(written(images, rows()), cache).classes == ("cat", "dog")
+    halves = written(images, rows([(path, label.replace("10", "10.5")) for path, label in pairs]))
+    assert opened(halves, cache).classes == ("9", "10.5")

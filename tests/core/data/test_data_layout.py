@@ -49,6 +49,7 @@ def test_a_wrapping_folder_is_looked_through():
     assert layout.classes == ("a", "b")
     assert [image.membership for image in layout.images] == [0, 0, 2]
     assert lay_out(["set/a/1.png", "set/b/1.png"], "here").classes == ("a", "b")
+    assert lay_out(["test/a/1.png", "test/b/1.png"], "here").classes == ("a", "b")
 
 
 def test_a_lone_train_folder_is_a_split_not_a_wrapping():
