@@ -82,8 +82,10 @@ def report(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
+    from core.analysis.wording import format_metric
     from core.export.export import export_stage
     from core.export.verification_ladder import as_text
+    from core.records.metrics import METRICS
     from core.runs.home import Home
     from core.runs.run_folder import resolve_run
 
@@ -98,7 +100,7 @@ def export(options: argparse.Namespace) -> int:
     show_result(result.verification.sentence)
     if settings.latency and result.metrics["latency_ms"].value is not None:
         latency = result.metrics["latency_ms"]
-        show_result(f"Latency {latency.value:.3f} ms: {latency.how}.")
+        show_result(f"Latency {format_metric(METRICS['latency_ms'], latency)} ms: {latency.how}.")
     show_result(f"\n{as_text(result.ladder)}")
     for note in result.notes:
         show_result(note)

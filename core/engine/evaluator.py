@@ -22,6 +22,7 @@ from core.deploy.artefacts import ToolCalls, VerifiedArtefact, adopt_artefact, m
 from core.deploy.other_order import other_order
 from core.engine.measuring import BaselineFile, Figures, Measuring
 from core.engine.stage_inputs import RunContext
+from core.machine.measuring_lock import saying_waits
 from core.models.checkpoint_files import WEIGHTS
 from core.profiling.counting import count
 from core.profiling.latency import profile_checkpoint
@@ -89,7 +90,7 @@ class Evaluator:
         for index, artefact in enumerate(files.artefacts):
             self.emit(PhaseStarted(report.key, "measure", f"Measuring {artefact.label}"))
             on_part_fraction = _from(on_fraction, _FILES + _EAGER + index * share, share)
-            figures, measured_cached = self.measuring.figures(artefact, base, on_part_fraction)
+            figures, measured_cached = self.measuring.figures(report.key, artefact, base, on_part_fraction)
             cached = cached and measured_cached
             report.artefacts.append(self._artefact(artefact, files, outcome, figures, base))
         self.measuring.compare(report)
@@ -220,15 +221,22 @@ class Evaluator:
             "precision": precision,
         }
 
+        def say(text: str) -> None:
+            self.emit(PhaseStarted(report.key, "measure", text))
+
         def measure() -> dict[str, Any]:
-            self.emit(PhaseStarted(report.key, "measure", "Measuring PyTorch"))
+            say("Measuring PyTorch")
             metrics = profile_checkpoint(
                 self.context.tool, folder.checkpoint, self.context.device, precision,
-                self.control, lambda done, text: on_fraction(done),
+                self.control, saying_waits(say, on_fraction),
             )  # fmt: skip
             return {name: metric.model_dump() for name, metric in metrics.items()}
 
-        plain, cached = self._measurements.get_or_measure(key, measure)
+        plain, cached = self._measurements.get_or_measure(
+            key,
+            measure,
+            lambda plain: not any(Metric.model_validate(metric).is_range for metric in plain.values()),
+        )
         metrics = {name: Metric.model_validate(metric) for name, metric in plain.items()}
         labels, logits = (
             np.load(intact(folder.artefacts.labels)),

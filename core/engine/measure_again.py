@@ -123,7 +123,7 @@ class _Job:
             )
             self._text = f"Measuring {report.name}, {artefact.label}"
             measuring = self._make(self._heard, _how(artefact), again=True)
-            figures, _ = measuring.figures(file, measuring.baseline(report, files), self._moved)
+            figures, _ = measuring.figures(report.key, file, measuring.baseline(report, files), self._moved)
             if uncertain("latency_ms", figures.metrics["latency_ms"]) and not uncertain(
                 "latency_ms", artefact.metrics.get("latency_ms")
             ):

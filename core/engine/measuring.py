@@ -24,7 +24,7 @@ from core.document.pipeline import Pipeline
 from core.document.stage_keys import stage_key, stage_keys
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
-from core.machine.measuring_lock import measuring_alone
+from core.machine.measuring_lock import measuring_alone, saying_waits
 from core.profiling import PROTOCOL_VERSION
 from core.profiling.energy import estimated
 from core.profiling.latency import MeasuringProcess, make_sample, profile_artefact
@@ -77,9 +77,17 @@ class Measuring:
         self._how, self._again = how, again
 
     def figures(
-        self, artefact: VerifiedArtefact, base: BaselineFile | None, on_fraction: Callable[[float], None]
+        self,
+        stage: str,
+        artefact: VerifiedArtefact,
+        base: BaselineFile | None,
+        on_fraction: Callable[[float], None],
     ) -> tuple[Figures, bool]:
-        """Times, memory, energy and size of a file and their ratios to the baseline's; whether they were known."""
+        """Times, memory, energy and size of a file and their ratios to the baseline's; whether they were known.
+
+        Args:
+            stage: the key of the stage that made it.
+        """
         baseline = None if base is None or base.file == artefact.path else base
         image = None if self._how.image is None else list(self._how.image)
         key = {
@@ -87,6 +95,9 @@ class Measuring:
             "baseline": baseline.sha256 if baseline else "",
             "image": image,
         }
+
+        def say(text: str) -> None:
+            self._emit(PhaseStarted(stage, "measure", text))
 
         def measure() -> dict[str, Any]:
             sample = self.run.scratch / "sample.npy"
@@ -97,7 +108,7 @@ class Measuring:
                 artefact.path,
                 baseline.file if baseline else None,
                 sample,
-                MeasuringProcess(self._log, self._control, lambda done, text: on_fraction(done)),
+                MeasuringProcess(self._log, self._control, saying_waits(say, on_fraction)),
                 prepare=None if image is None else {"image": image, "preprocess": preprocess},
                 measurements=self._measurements,
             )
@@ -190,7 +201,10 @@ class Measuring:
         self._emit(PhaseStarted(report.key, "measure", "Looking for the reasons"))
         size = artefact.facts["input_size"] or artefact.facts["preprocess"]["size"]
         arguments = {"model": str(artefact.path), "input_size": size}
-        with measuring_alone(self._control), Child("measure", self._log) as child:
+        tell = saying_waits(
+            lambda text: self._emit(PhaseStarted(report.key, "measure", text)), lambda done: None
+        )
+        with measuring_alone(self._control, tell), Child("measure", self._log) as child:
             return child.call(examine_graph, arguments, self._control)
 
     @property
@@ -211,5 +225,6 @@ class Measuring:
 
 def _settled(plain: dict[str, Any]) -> bool:
     """Whether a measurement is worth keeping: one that a busy machine spoiled is taken again the next time."""
-    latency, ratio = plain["metrics"]["latency_ms"], plain["change"].get("latency_ms")
-    return latency["level"] is not None and (ratio is None or ratio["value"] is not None)
+    ratio = plain["change"].get("latency_ms")
+    is_range = Metric.model_validate(plain["metrics"]["latency_ms"]).is_range
+    return not is_range and (ratio is None or ratio["value"] is not None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
 from core.engine.stage_inputs import RunContext
-from core.machine.measuring_lock import measuring_alone
+from core.machine.measuring_lock import measuring_alone, saying_waits
 from core.records.events import PhaseStarted
 from core.runs.timing_decisions import TimingDecisions
 from core.sources.base import StageInput
@@ -83,7 +83,8 @@ class PrecisionChoices:
             Draws(seed, f"{key}/trial"), context.pipeline.data.augmentation,
         )  # fmt: skip
         images, labels = next(batches.epoch(1))
-        with measuring_alone(context.control):
+        tell = saying_waits(lambda text: context.emit(PhaseStarted(key, "trial", text)), lambda done: None)
+        with measuring_alone(context.control, tell):
             return try_precisions(
                 model,
                 images,

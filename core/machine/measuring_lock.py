@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,8 +27,10 @@ _log = logging.getLogger(__name__)
 FOLDER = (
     Path(os.environ.get("PROGRAMDATA", tempfile.gettempdir())) if sys.platform == "win32" else Path("/tmp")
 )
-LONGEST = 600.0
+LONGEST = 300.0
 """Seconds that a measurement waits for others; after that it goes on beside them."""
+WAITING = "Waiting"
+"""How the texts begin that say that measuring waits."""
 
 _NAME = "espalier-measuring"
 _EVERYBODY = 0o666
@@ -64,6 +66,20 @@ def measuring_alone(
             lock.release()
 
 
+def saying_waits(say: Callable[[str], None], on_fraction: Callable[[float], None]) -> ProgressCallback:
+    """A callback for progress that passes on how far it is, and says when waiting begins and what follows it."""
+    waiting = False
+
+    def progress(fraction: float, text: str) -> None:
+        nonlocal waiting
+        if text.startswith(WAITING) != waiting:
+            waiting = not waiting
+            say(text)
+        on_fraction(fraction)
+
+    return progress
+
+
 def _obtained(control: RunControl | None, tell: ProgressCallback, longest: float) -> FileLock | None:
     """The lock, held; None where it could not be had."""
     started, said = time.monotonic(), False
@@ -82,7 +98,7 @@ def _obtained(control: RunControl | None, tell: ProgressCallback, longest: float
                     )
                     return None
                 if waited >= _SAID and not said:
-                    tell(0.0, "Waiting: another measurement is under way on this machine")
+                    tell(0.0, f"{WAITING}: another measurement is under way on this machine")
                     said = True
                 if control is not None:
                     control.checkpoint()

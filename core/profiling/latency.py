@@ -83,13 +83,7 @@ def profile_artefact(
         Stopped: a person asked to stop.
     """
     budget = budget or Budget()
-    log, control, done = process.log, process.control, 0.0
-
-    def tell(fraction: float, text: str) -> None:
-        nonlocal done
-        done = max(done, fraction)
-        process.on_progress(done, text)
-
+    log, control, tell = process.log, process.control, forward(process.on_progress)
     images = {"sample": str(sample)}
     with measuring_alone(control, tell):
         with Child("measure", log) as child, temporary_folder() as scratch:
@@ -104,6 +98,18 @@ def profile_artefact(
     metrics["size_mb"] = size(model)
     tell(1.0, "Measured")
     return metrics, ratios
+
+
+def forward(on_progress: ProgressCallback) -> ProgressCallback:
+    """The same callback, for progress that does not go back while measuring waits."""
+    done = 0.0
+
+    def tell(fraction: float, text: str) -> None:
+        nonlocal done
+        done = max(done, fraction)
+        on_progress(done, text)
+
+    return tell
 
 
 def _timed(
@@ -157,10 +163,11 @@ def profile_checkpoint(
         EspalierError: when the checkpoint cannot be read or the precision is unknown.
         Stopped: a person asked to stop.
     """
-    tell = on_progress or (lambda fraction, text: None)
+    tell = forward(on_progress or (lambda fraction, text: None))
     benchmark = Benchmark(
         child, checkpoint, None, {}, budget, control, RUNTIMES["pytorch"], device=device, precision=precision
     )
+    benchmark.tell = lambda _fraction, text: tell(0.0, text)
     with measuring_alone(control, tell):
         tell(0.1, "Measuring PyTorch, batch 1")
         single = measure(benchmark.blocks(1, 1), False, budget, wait=benchmark.wait)
@@ -201,7 +208,12 @@ def latency(timing: Timing, runtime: str, batch: int = 1, scope: str = "") -> Me
     Args:
         runtime: `Benchmark.words`. scope: what is timed, where it is not the model only.
     """
-    how = f"{runtime}, batch {batch}{scope}; median of {timing.runs} runs in {len(timing.candidate)} sessions"
+    sessions = f"{len(timing.candidate)} sessions"
+    if timing.busy:
+        sessions = (
+            f"{len(timing.candidate) + len(timing.spoiled)} sessions in which hardly a run was left whole"
+        )
+    how = f"{runtime}, batch {batch}{scope}; median of {timing.runs} runs in {sessions}"
     metric = _metric(timing.interval, 1e3, "ms", timing.runs, how + _quality(timing))
     return metric.model_copy(update={"interrupted": timing.interrupted})
 

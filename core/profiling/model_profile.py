@@ -26,6 +26,7 @@ from core.profiling.latency import (
     BATCH,
     change,
     device_memory,
+    forward,
     latency_metrics,
     measure_memory,
     prepared,
@@ -184,16 +185,10 @@ class _Job:
         tell: ProgressCallback,
         stack: ExitStack,
     ):
-        self.request, self.control, self._on_progress, self._stack = request, control, tell, stack
+        self.request, self.control, self._tell, self._stack = request, control, forward(tell), stack
         self._measurements = measurements
         self._last_pace: float | None = None
         self._children: dict[str, Child] = {}
-        self._done = 0.0
-
-    def _tell(self, part: float, text: str) -> None:
-        """Progress, which does not go back while measuring waits."""
-        self._done = max(self._done, part)
-        self._on_progress(self._done, text)
 
     def run(self) -> ModelProfile:
         request = self.request

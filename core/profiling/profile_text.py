@@ -79,9 +79,9 @@ def interval(metric: Metric) -> str:
     """The bounds; with fewer sessions than 99 % needs, the level that they really have."""
     if metric.low is None or metric.high is None:
         return "none (1 session)"
-    if metric.level is None:  # of a machine that was too busy
+    if metric.is_range:
         return f"{_figure(metric.low)} … {_figure(metric.high)} (range)"
-    level = f" ({100 * metric.level:.0f} %)" if metric.level < 0.99 else ""
+    level = f" ({100 * metric.level:.0f} %)" if metric.level and metric.level < 0.99 else ""
     return f"{_figure(metric.low)} … {_figure(metric.high)}{level}"
 
 
@@ -100,7 +100,7 @@ def _uncertain(ran: Sequence[RuntimeProfile]) -> Iterable[str]:
             _, found, words = latency.how.partition("still uncertain")
             if found:
                 yield f"{where}: still uncertain{words}; the machine is busy."
-            elif latency.level is None and latency.low is not None:
+            elif latency.is_range:
                 share = f"{100 * (latency.interrupted or 0.0):.0f} %"
                 yield f"{where}: a range only, {share} of the runs were interrupted. Measure again when less runs here."
 

@@ -28,6 +28,7 @@ from core.common.control import RunControl
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.machine.jobs import Job, ProgressCallback
+from core.machine.measuring_lock import WAITING
 from core.profiling.pace import Pace
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime, Settings
 from core.profiling.session import time_block
@@ -174,7 +175,11 @@ class Timing:
 
     @property
     def runs(self) -> int:
-        """Timed runs of the candidate that count, in all blocks."""
+        """Timed runs of the candidate that count; of a machine that was too busy all that there are."""
+        if self.busy:
+            return sum(
+                len(block.seconds) + len(block.disturbed) for block in [*self.candidate, *self.spoiled]
+            )
         return sum(len(block.seconds) for block in self.candidate)
 
     @property
@@ -303,7 +308,7 @@ class Benchmark:
             _vain_waits.append(time.monotonic())
             return False
         pause = min(max(_PAUSE, self._waited), left)  # as long again as before
-        self.tell(self._waited / patience, "Waiting: the machine is too busy to measure")
+        self.tell(self._waited / patience, f"{WAITING}: the machine is too busy to measure")
         until = time.monotonic() + pause
         while (rest := until - time.monotonic()) > 0:
             if self.control is not None:

@@ -13,7 +13,7 @@ class Metric(BaseModel):
     Attributes:
         value: the number, or None where it is not available (`how` then says why).
         unit: "%", "ms", "MB", "images/s", "" for counts and ratios. 1 MB = 10^6 bytes.
-        low, high: the interval's bounds in the same unit, at confidence `level`.
+        low, high: the interval's bounds in the same unit, at confidence `level`; without one they are a mere range.
         n: how many observations (images, timed runs) the value rests on.
         how: where and how it was measured, in words ("ONNX Runtime CPU, 1 thread, batch 1").
         deviation: standard deviation over seeds, where the value is a mean over them.
@@ -32,6 +32,11 @@ class Metric(BaseModel):
     how: str = ""
     deviation: float | None = None
     interrupted: float | None = None
+
+    @property
+    def is_range(self) -> bool:
+        """Whether the bounds are those of a machine that was too busy to measure: they have no level."""
+        return self.low is not None and self.level is None
 
 
 class Verification(BaseModel):

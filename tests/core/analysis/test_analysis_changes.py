@@ -1,15 +1,19 @@
 """Changes between any two rows, by hand: paired, from two intervals, or not at all."""
 
+import csv
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from core.analysis.changes import against, changes, difference, inverted, ratio
+from core.analysis.html_report import Content, html_report
+from core.analysis.latex import as_latex, escape
 from core.analysis.rows import Origin, Row
 from core.analysis.support import uncertain
-from core.analysis.table import by_run, pinned, table_rows
-from core.analysis.wording import change_text, format_change, format_metric, provenance, verdict
+from core.analysis.table import as_csv, as_markdown, as_text, by_run, pinned, table_rows
+from core.analysis.wording import RANGES_MEAN, change_text, format_change, format_metric, provenance, verdict
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 
@@ -206,3 +210,25 @@ def test_estimated_energy_changes_as_the_latency_does():
     assert row.change["energy_mj"] == row.change["latency_ms"] and not row.loose
     otherwise = in_turns(ratio_, figure(1.04, 1.03, 1.05), **estimated(1.04, 20.0))
     assert changes(otherwise.artefacts[0], base)["energy_mj"].value == pytest.approx(4.0)
+
+
+def test_every_form_of_a_table_says_the_same_of_a_busy_machine():
+    ms = Metric(value=0.9, low=0.7, high=6.5, unit="ms", interrupted=0.97)
+    busy = in_turns(Metric(value=0.9, low=0.3, high=2.0), ms)
+    table = table_rows([report("a", latency_ms=figure(0.6, 0.58, 0.62)), busy], "a", HERE)
+    kinds = [METRICS["latency_ms"]]
+    assert "0.70 to 6.5 (−70 to +100 %)" in as_markdown(table, kinds=kinds)
+    assert "0.70 to 6.5" in as_text(table, kinds=kinds)
+    latex = as_latex(table, kinds)
+    assert r"\multicolumn{2}{r}{0.70 to 6.5}" in latex and r"\multicolumn{2}{r}{$-$70 to +100}" in latex
+    assert escape(RANGES_MEAN) in latex
+    line = next(each for each in csv.DictReader(io.StringIO(as_csv(table))) if each["stage"] == "b")
+    assert (line["low"], line["high"], line["interrupted"], line["uncertain"]) == (
+        "0.7",
+        "6.5",
+        "0.97",
+        "yes",
+    )
+    page = html_report(Content("t", "b", table, kinds, ("latency_ms", "latency_ms"), []))
+    assert 'class="unsure">⚠ 0.70 to 6.5<span class="change unsure">? −70 to +100 %' in page
+    assert RANGES_MEAN in page and "point unsure" in page.replace("point best unsure", "point unsure")

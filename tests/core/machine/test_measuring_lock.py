@@ -10,7 +10,7 @@ import pytest
 from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.machine import measuring_lock
-from core.machine.measuring_lock import measuring_alone
+from core.machine.measuring_lock import measuring_alone, saying_waits
 
 HOLD = """
 import sys
@@ -50,6 +50,14 @@ def test_a_second_process_waits_and_says_so(other, monkeypatch):
     with measuring_alone(None, tell):
         assert other.wait(10) == 0
     assert told == ["Waiting: another measurement is under way on this machine"]
+
+
+def test_waiting_is_said_when_it_begins_and_when_it_ends():
+    said, parts = [], []
+    progress = saying_waits(said.append, parts.append)
+    for part, text in ((0.0, "Waiting: x"), (0.0, "Waiting: x"), (0.1, "Measuring"), (0.2, "Measuring more")):
+        progress(part, text)
+    assert said == ["Waiting: x", "Measuring"] and parts == [0.0, 0.0, 0.1, 0.2]
 
 
 def test_the_wait_is_bounded_and_can_be_stopped(other):
