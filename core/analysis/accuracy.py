@@ -18,24 +18,27 @@ def accuracy_metrics(logits: NDArray[np.float32], labels: NDArray[np.int64], how
     """top1 (with a 95 % Wilson interval), balanced_accuracy, macro_f1, and top5 from 20 classes on.
 
     Balanced accuracy is the mean recall over the classes that occur; macro-F1 the mean F1 over
-    the same classes. All in percent.
+    the same classes. All in percent. An image of which a logit is no finite number (NaN, infinite) counts as wrong.
     """
-    guesses = logits.argmax(1)
-    n, right = len(labels), int((guesses == labels).sum())
+    answered = np.isfinite(logits).all(1)
+    guesses, n = logits.argmax(1), len(labels)
+    right = int(((guesses == labels) & answered).sum())
     low, high = wilson(right, n)
+    if unanswered := n - int(answered.sum()):
+        how += f"; {unanswered} images without finite logits count as wrong"
     metrics = {
         "top1": Metric(value=100.0 * right / n, unit="%", low=low, high=high, level=0.95, n=n, how=how)
     }
     if logits.shape[1] >= TOP5_FROM:
         best = np.argpartition(logits, -5, axis=1)[:, -5:]
-        metrics["top5"] = Metric(
-            value=100.0 * float((best == labels[:, None]).any(1).mean()), unit="%", n=n, how=how
-        )
-    confusion = confusion_matrix(guesses, labels, logits.shape[1])
-    present = confusion.sum(1) > 0
+        hits5 = (best == labels[:, None]).any(1) & answered
+        metrics["top5"] = Metric(value=100.0 * float(hits5.mean()), unit="%", n=n, how=how)
+    confusion = confusion_matrix(guesses[answered], labels[answered], logits.shape[1])
+    shown = np.bincount(labels, minlength=logits.shape[1])
+    present = shown > 0
     hits = confusion.diagonal()[present].astype(float)
-    recall = hits / confusion.sum(1)[present]
-    f1 = 2 * hits / (confusion.sum(1)[present] + confusion.sum(0)[present])
+    recall = hits / shown[present]
+    f1 = 2 * hits / (shown[present] + confusion.sum(0)[present])
     metrics["balanced_accuracy"] = Metric(value=100.0 * float(recall.mean()), unit="%", n=n, how=how)
     metrics["macro_f1"] = Metric(value=100.0 * float(f1.mean()), unit="%", n=n, how=how)
     return metrics

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 import core
 from core.commands import arguments, offers, profile, results, run_list, runs
-from core.commands.terminal import say, say_details
+from core.commands.terminal import results_alone, say, say_details
 from core.common.errors import EspalierError, Stopped
 from core.common.logs import LOG_NAME, start_logging
 from core.common.validation_messages import in_words
@@ -31,7 +31,8 @@ def main(words: list[str] | None = None) -> int:
     options = _parser().parse_args(sys.argv[1:] if words is None else words)
     start_logging("command", Home.default().logs, verbose=options.verbose)
     try:
-        return int(options.do(options))
+        with results_alone():
+            return int(options.do(options))
     except EspalierError as error:
         say(f"Error: {error}")
         say_details(error.details)

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 
 from core.commands.runs import stop_on_interrupt
 from core.commands.terminal import say, show_result
@@ -40,7 +39,7 @@ def data(options: argparse.Namespace) -> int:
 def print_reference(options: argparse.Namespace) -> int:
     from core.document.reference import reference
 
-    sys.stdout.write(reference())
+    show_result(reference().removesuffix("\n"))
     return 0
 
 
@@ -88,7 +87,8 @@ def coverage(options: argparse.Namespace) -> int:
     )
     text = table.as_markdown(cells)
     if options.out:
-        write_atomically(options.out, text)
+        before = options.out.read_text(encoding="utf-8") if options.out.is_file() else ""
+        write_atomically(options.out, text + table.networks_part(before))
     else:
         show_result(text.removesuffix("\n"))
     return 1 if any(cell.state == "fails" for cell in cells) else 0

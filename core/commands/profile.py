@@ -1,14 +1,12 @@
 """`espalier profile`: a model's latency, throughput, memory, energy and size, in one or all runtimes."""
 
 import argparse
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.commands.runs import print_results, run_as_json, stop_on_interrupt
-from core.commands.terminal import say, show_result
+from core.commands.terminal import say, show_json, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.stand_ins import refuse_stand_in
@@ -46,7 +44,7 @@ def profile(options: argparse.Namespace) -> int:
     measurements = Measurements(Home.default().cache / "measurements")
     model_profile = profile_model(request, measurements, control, on_progress)
     if options.json:
-        sys.stdout.write(json.dumps(model_profile.as_dict(), indent=1) + "\n")
+        show_json(model_profile.as_dict())
     else:
         show_result(as_text(model_profile))
     return 0
@@ -101,7 +99,7 @@ def _again(chosen: "tuple[RunFolder, list[str]]", options: argparse.Namespace) -
     run, keys = chosen
     done = measure_again(run, Home.default(), keys, _interruptible(), _progress())
     if options.json:
-        sys.stdout.write(json.dumps(run_as_json(run, stage_keys(run.pipeline)), indent=1) + "\n")
+        show_json(run_as_json(run, stage_keys(run.pipeline)))
     else:
         print_results(run)
     for label in done.busy:

@@ -1,17 +1,15 @@
 """`espalier run`, `espalier attach` and `espalier check`."""
 
 import argparse
-import json
 import math
 import shlex
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from core.commands.terminal import EventPrinter, say, say_details, show_result
+from core.commands.terminal import EventPrinter, say, say_details, show_json, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.document.stage_keys import stage_keys
@@ -82,7 +80,7 @@ def _follow(follower: Any, options: argparse.Namespace) -> int:
         say(f"The run goes on. Follow it again with: espalier attach {run.name}")
         return 0
     if options.json:
-        sys.stdout.write(json.dumps(run_as_json(run, stage_keys(run.pipeline)), indent=1) + "\n")
+        show_json(run_as_json(run, stage_keys(run.pipeline)))
     elif done.status == "completed":
         print_results(run)
     if done.status == "completed":

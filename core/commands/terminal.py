@@ -1,6 +1,12 @@
 """What a run looks like in a terminal: progress bars where there is one, lines where there is not."""
 
+import contextlib
+import json
+import os
 import re
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -16,6 +22,7 @@ from core.records.reports import Metric
 _console = Console(stderr=True, highlight=False)
 _OF_A_LIBRARY = re.compile(r"\[Errno|Traceback \(most recent call last\)|\b\w*(?:Error|Exception)\b[(:]")
 _DETAILS_SHOWN = 12
+_results: TextIO | None = None  # where results go while stdout is kept for them
 
 
 def say(text: str) -> None:
@@ -32,7 +39,33 @@ def say_details(details: str) -> None:
 
 def show_result(text: str) -> None:
     """A line of results, on stdout."""
-    print(_printable(text))
+    print(_printable(text), file=_results or sys.stdout)
+
+
+def show_json(content: Any) -> None:
+    """Results as one JSON value, on stdout."""
+    print(json.dumps(content, indent=1), file=_results or sys.stdout)
+
+
+@contextlib.contextmanager
+def results_alone() -> Iterator[None]:
+    """Keep stdout for results: what networks, libraries and programs print meanwhile is heard on stderr."""
+    global _results
+    usual, real, private = sys.stdout, sys.__stdout__, None
+    if real is not None and usual is real and real.fileno() == 1:
+        real.flush()
+        private = os.fdopen(os.dup(1), "w", encoding=real.encoding, errors=real.errors)
+        os.dup2(2, 1)
+    _results, sys.stdout = private or usual, sys.stderr
+    try:
+        yield
+        _results.flush()
+    finally:
+        _results, sys.stdout = None, usual
+        if private is not None:
+            os.dup2(private.fileno(), 1)
+            with contextlib.suppress(BrokenPipeError):  # who read the results went away
+                private.close()
 
 
 def _printable(text: str) -> str:

@@ -40,6 +40,7 @@ from core.stages.catalogue import STAGES
 from core.stages.coverage_case import TRAINED, CoverageCase
 from core.stages.train import Train
 
+NETWORKS = "## Networks by name"  # begins the part of the page that `tests/campaigns/networks.py` writes
 State = Literal["works", "refused", "pointless", "fails"]
 
 _SIZE = 32  # px, where the backbone takes so few
@@ -275,6 +276,12 @@ def as_markdown(cells: Sequence[Cell]) -> str:
         f"timm {version('timm')}; images of {_SIZE} px, of timm's networks by name the size that they are made for.",
         "",
     ])  # fmt: skip
+
+
+def networks_part(page: str) -> str:
+    """The part of a page that another program writes; empty where it has none."""
+    _, heading, rest = page.partition(f"\n{NETWORKS}\n")
+    return f"\n{NETWORKS}\n{rest}" if heading else ""
 
 
 def _shown(cell: Cell, reasons: Sequence[str]) -> str:

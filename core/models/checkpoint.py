@@ -38,6 +38,7 @@ from core.models.checkpoint_files import ARCHITECTURE, WEIGHTS
 from core.models.classifier import ImageClassifier
 from core.models.python_source import keep_copy, open_copy
 from core.models.settings import BackboneSettings
+from core.models.tied_tensors import distinct_tensors, load_distinct
 
 _PROBE_SEED = 20_261_121
 _PROBE_TOLERANCE = 1e-3  # of the largest logit: other machines and thread counts round differently
@@ -68,8 +69,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write the folder whole or not at all; an older one in its place is replaced."""
     model = checkpoint.model.eval()
     with folder_beside(folder) as part:
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        save_file(tensors, part / WEIGHTS)
+        save_file(distinct_tensors(model), part / WEIGHTS)
         architecture = {
             "format": FORMAT,
             "espalier": core.__version__,
@@ -107,7 +107,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
     try:
         most = regular(folder / WEIGHTS).stat().st_size
         apply_difference(model, architecture["diff"], most)
-        model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
+        load_distinct(model, load_file(folder / WEIGHTS))
     except Exception as error:
         raise EspalierError(
             f"The checkpoint in {folder} does not fit together: its weights are not those of its architecture.",

@@ -75,5 +75,12 @@ def reorder_classes(model: ImageClassifier, order: Sequence[int], size: int) -> 
 
 
 def _last_layer(model: ImageClassifier, classes: int) -> nn.Linear | nn.Conv2d | None:
-    layers = [module for module in model.head.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    kinds = (nn.Linear, nn.Conv2d)
+    layers = [module for module in model.head.modules() if isinstance(module, kinds)]
+    if not layers:  # the network stayed whole (`core.models.taken_apart`)
+        layers = [
+            module
+            for module in model.modules()
+            if isinstance(module, kinds) and len(module.weight) == classes
+        ]
     return layers[-1] if layers and layers[-1].weight.shape[0] == classes else None

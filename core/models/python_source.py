@@ -49,7 +49,7 @@ class PythonSettings(Params):
         "make_network",
         "Function",
         "The function or class in the file that makes the network: images [b, 3, s, s] to logits "
-        "[b, classes], ending in one linear layer.",
+        "[b, classes]. Of several outputs (auxiliary classifiers) the logits are found and the others dropped.",
         pattern=r"^[^\W\d]\w*$",
     )
     classes_argument: str = param(
@@ -97,6 +97,12 @@ class PythonSettings(Params):
         "Take the averaged (EMA) weights of a training checkpoint that holds them beside the plain ones.",
         advanced=True,
     )
+    cut_softmax: bool = param(
+        False,
+        "Cut the softmax",
+        "Take a softmax at the network's end away, so that it gives logits: losses and files apply their own. A network "
+        "that ends in one is refused without it.",
+    )
     trusted_sha256: str = param(
         "",
         "SHA-256",
@@ -128,6 +134,7 @@ class PythonNetwork:
     Attributes:
         file: its name, for messages.
         arguments: keyword arguments besides the number of classes.
+        cut_softmax: a softmax at its end is cut.
     """
 
     code: bytes
@@ -136,6 +143,7 @@ class PythonNetwork:
     classes_argument: str
     arguments: Mapping[str, bool | int | float | str | None]
     blocks: tuple[str, ...] = field(default=())
+    cut_softmax: bool = False
 
     @property
     def name(self) -> str:
@@ -146,6 +154,8 @@ class PythonNetwork:
     def call(self) -> dict[str, Any]:
         """All but the code, as JSON data."""
         settings = {name: value for name, value in asdict(self).items() if name != "code"}
+        if not self.cut_softmax:  # as networks were called before there was this setting
+            del settings["cut_softmax"]
         return json.loads(json.dumps(settings))
 
     def backbone(self) -> Backbone:
@@ -178,7 +188,7 @@ def open_python(settings: PythonSettings, base: Path, trusted: TrustList) -> Bac
         )
     network = PythonNetwork(
         code, path.name, settings.factory, settings.classes_argument, _arguments(settings.arguments),
-        settings.block_names,
+        settings.block_names, settings.cut_softmax,
     )  # fmt: skip
     return BackboneSettings(backbone=_open(network, path, trusted))
 
@@ -200,6 +210,9 @@ def load_factory(code: bytes, path: Path, name: str, trusted: TrustList) -> Call
             "it is not on your list of trusted files.",
             f"Look through it; if you trust it, run 'espalier trust {path}'.",
         )
+    from core.models.torchvision_shim import import_torchvision
+
+    import_torchvision()  # the file, or what it imports, may want it
     module = ModuleType(f"espalier_{hashlib.sha256(code).hexdigest()[:16]}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where dataclasses and the like look themselves up
@@ -252,6 +265,11 @@ def call_factory(name: str, classes: int) -> Any:
             f"It was called with {counted | dict(network.arguments)}. Correct the file or the settings.",
             traceback.format_exc(),
         ) from error
+
+
+def cuts_softmax(name: str) -> bool:
+    """Whether a person agreed that a softmax at the end of an opened network is cut."""
+    return _opened[name][0].cut_softmax
 
 
 def keep_copy(name: str, folder: Path) -> None:

@@ -1,7 +1,9 @@
 """From the declaration of a backbone to a network with its weights."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.common.errors import EspalierError
 from core.common.paths import resolved, shown_name
@@ -13,6 +15,9 @@ from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
 from core.models.weight_files import read_weights
 from core.models.weights import imagenet_file, load_weights
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def weights_file(settings: BackboneSettings, base: Path) -> Path | None:
@@ -63,11 +68,25 @@ def build_network(
     with isolated_rng(seed):
         model = chosen.build(settings, classes, image_size)
     path = weights_file(settings, base)
+    notes = list(getattr(model.body, "notes", ()))
     if path is None:
-        return model, []
+        return model, notes
     fresh_head = settings.fresh_head or settings.weights == "imagenet"
     file = read_weights(path, settings.averaged and settings.weights == "file")
-    notes = load_weights(model, file.tensors, chosen, f"The weights in {shown_name(path)}", fresh_head)
+    chosen = with_names(chosen, model.body)
+    loaded = load_weights(model, file.tensors, chosen, f"The weights in {shown_name(path)}", fresh_head)
     if names and image_size and not fresh_head:
-        notes += match_classes(model, file.classes, names, image_size, shown_name(path))
-    return model, [*file.notes, *notes]
+        loaded += match_classes(model, file.classes, names, image_size, shown_name(path))
+    return model, [*notes, *file.notes, *loaded]
+
+
+def with_names(chosen: Backbone, body: "nn.Module") -> Backbone:
+    """The entry with the names of a network's tensors and of its classifier, where taking it apart decided on them."""
+    from core.models.taken_apart import NetworkBody
+
+    if not isinstance(body, NetworkBody):
+        return chosen
+    if body.whole:
+        names: tuple[tuple[str, str], ...] = (("", "body.network."),)
+        return replace(chosen, names=names, classifier=f"body.network.{body.classifier}.")
+    return replace(chosen, names=((f"{body.classifier}.", "head."), ("", "body.network.")))

@@ -1,10 +1,11 @@
 """timm's networks as `ImageClassifier`s: EfficientNet-Lite, ConvNeXt, and any classifier by name.
 
-Every timm classifier is a feature extractor, pooling with or without a norm, and one linear layer.
+Nearly every timm classifier is a feature extractor, pooling with or without a norm, and one linear layer.
 For the two named families the parts are taken over one by one. For any other network, its
 features up to the linear layer are the body: as a map where its pooling is the plain mean (our
 pooling then does the same), else as what its linear layer reads, [b, c, 1, 1]. Both compute what
-timm's network computes with the same weights.
+timm's network computes with the same weights. The few that end otherwise (two classifiers, a
+convolution) stay whole (`core.models.taken_apart`).
 
 timm imports torchvision, so the shim comes first.
 """
@@ -24,6 +25,7 @@ from core.models.backbone import Backbone
 from core.models.backbones import normalised_head
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
+from core.models.taken_apart import take_apart
 from core.models.torchvision_shim import import_torchvision
 
 Layout = Literal["map", "channels-last", "pooled"]
@@ -68,16 +70,18 @@ def timm_network(settings: BackboneSettings, classes: int, image_size: int, name
     """Any classifier of timm.
 
     Raises:
-        EspalierError: when it cannot be made for this image size, or does not end in one linear layer.
+        EspalierError: when it cannot be made for this image size, or has a Feature Enhancement Module and does
+            not end in one linear layer.
     """
     network, features = _create(name, classes, image_size)
     classifier = network.get_classifier()
     if not isinstance(classifier, nn.Linear) or not hasattr(network, "forward_head"):
-        raise EspalierError(
-            f"timm's {name} ends in {_ending(classifier)}, which this program cannot take apart; "
-            "expected one linear layer.",
-            "Choose another network.",
-        )
+        if settings.fem.place != "none":
+            raise EspalierError(
+                f"timm's {name} ends in {_ending(classifier)}: there are no features for a Feature Enhancement Module.",
+                "Choose a network that ends in one linear layer, or switch the Feature Enhancement off.",
+            )
+        return take_apart(network, f"timm's {name}", classes, image_size)
     body = TimmBody(network, _layout(network, features))
     network.set_submodule(_classifier_path(network, classifier), nn.Identity())
     return ImageClassifier(body, classifier.in_features, classifier, settings.fem)

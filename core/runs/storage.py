@@ -130,8 +130,7 @@ def _sizes(folder: Path, control: RunControl | None) -> Iterator[int]:
 
 def _nothing_runs(home: Home) -> None:
     """Nothing, unless a run of this or of another program is being written."""
-    locks = home.runs.glob("*/.lock") if home.runs.is_dir() else ()
-    for lock in (path for path in locks if not path.is_symlink()):  # locking would empty what a link leads to
+    for lock in home.runs.glob("*/.lock") if home.runs.is_dir() else ():
         try:
             with FileLock(lock, timeout=0):
                 pass

@@ -204,11 +204,11 @@ def _candidates(
 ) -> tuple[list[Candidate], list[tuple[str, str]]]:
     from torch import nn
 
-    from core.surgery.layers import weight_layers
+    from core.surgery.layers import shared_parameters, weight_layers
     from core.surgery.low_rank import Tucker, TwoFactors, costs_of, find_places, reason_against
 
     layers, skipped = weight_layers(model, settings.protected, settings.first_layer)
-    layer_places = find_places(model, list(layers), size)
+    layer_places, shared = find_places(model, list(layers), size), shared_parameters(model)
     candidates = []
     for path, layer in layers.items():
         context.control.checkpoint()
@@ -216,6 +216,8 @@ def _candidates(
             reason = "the network does not use it"
         elif path.partition(".")[0] == "head" and not settings.classifier:
             reason = "part of the classifier, which these settings leave whole"
+        elif f"{path}.weight" in shared:
+            reason = f"shares its weights with {shared[f'{path}.weight'].rpartition('.')[0]}"
         elif f"{path}.weight" in model.constraints:
             reason = f"its weights are kept {model.constraints[f'{path}.weight']}; factors would not be"
         else:

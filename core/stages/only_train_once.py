@@ -152,7 +152,7 @@ class OnlyTrainOnce(ModelStage[OnlyTrainOnceParams]):
         )]  # fmt: skip
 
     def run(self, model: "nn.Module", settings: OnlyTrainOnceParams, context: StageContext) -> StageResult:
-        from core.surgery.groups import count
+        from core.surgery.meta_copy import count
         from core.surgery.zero_groups import remove_zero_channels
 
         if settings.training.epochs == 0:

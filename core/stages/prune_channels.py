@@ -330,10 +330,15 @@ def _prune(
     """Cut what pruning `step` has to, and estimate batch norms again."""
     from core.surgery.batch_norm import recalibrate
     from core.surgery.budget import apply
+    from core.surgery.trial_cuts import not_removable_units
 
     context.phase("prune", "Pruning channels")
     prunable = prunable_in_run(model, settings, context, step, start)
     plan = prunable.plan(settings, step / settings.steps)
+    size = context.preprocess.size
+    while whole := not_removable_units(model, size, prunable.groups, plan.removed_units):
+        prunable = prunable.without(whole)
+        plan = prunable.plan(settings, step / settings.steps)
     apply(prunable.groups, plan)
     recalibrate(model, context, settings.batch_norm_batches, settings.training.batch_size)
     return prunable, plan

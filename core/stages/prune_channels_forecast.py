@@ -79,7 +79,7 @@ def _after(
     plan_and_key: "tuple[PrunableGroups, Plan, str]",
 ) -> StageForecast:
     """The forecast, and the network that later stages would receive."""
-    from core.surgery.groups import Counts
+    from core.surgery.meta_copy import Counts
 
     prunable, plan, ranking_key = plan_and_key
     kept = plan.kept_channels

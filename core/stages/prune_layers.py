@@ -178,7 +178,7 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         """Blocks of one stage of the network are often alike: then the counts are known beforehand."""
         from core.surgery.blocks import drop_blocks, find_blocks, removal_order
         from core.surgery.budget import layer_shapes
-        from core.surgery.groups import count
+        from core.surgery.meta_copy import count
         from core.surgery.shapes import filled, float32_bytes
 
         shape = network_of(previous)

@@ -8,12 +8,14 @@ The work is in `core.deploy.quantization.dynamic`.
 from pathlib import Path
 from typing import Literal
 
+from core.common.errors import Problem
 from core.common.params import Params, param
+from core.models.network_facts import NetworkFacts
 from core.stages.base import DeploymentStage
 from core.stages.context import DeployContext
 from core.stages.coverage_case import CoverageCase
 from core.stages.forecast import FLOAT32, INT8
-from core.stages.quantize_static import KEPT_IN_FLOAT, add_report, patterns
+from core.stages.quantize_static import KEPT_IN_FLOAT, add_report, nothing_left, patterns
 from core.stages.result import DeployedFile, DeployResult
 
 
@@ -49,6 +51,9 @@ class QuantizeDynamic(DeploymentStage[QuantizeDynamicParams]):
     def bytes_per_weight(self, settings: QuantizeDynamicParams) -> tuple[int, int]:
         return (FLOAT32[0], INT8[1]) if settings.scope == "linear" else INT8
 
+    def check(self, settings: QuantizeDynamicParams, facts: NetworkFacts) -> list[Problem]:
+        return nothing_left(settings.keep)
+
     def coverage(self) -> tuple[CoverageCase, ...]:
         return (
             CoverageCase("dynamic", "Dynamic INT8, linear layers", {"scope": "linear"}, "bytes"),
@@ -71,6 +76,4 @@ class QuantizeDynamic(DeploymentStage[QuantizeDynamicParams]):
         result.notes.append(
             "Integers count as parameters here. R2's 95 % fewer parameters after this step is a counting artefact."
         )
-        if not report["quantized_layers"]:
-            result.notes.append("Nothing was quantized: the network has no layer in this scope.")
         return result

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from core.common.errors import Problem
 from core.common.params import param
+from core.models.network_facts import NetworkFacts
 from core.records.reports import Fix
 from core.stages.base import DeploymentStage
 from core.stages.context import DeployContext
 from core.stages.coverage_case import CoverageCase
-from core.stages.quantize_static import KEPT_IN_FLOAT, IntegerParams, add_report, integer_fix
+from core.stages.quantize_static import KEPT_IN_FLOAT, IntegerParams, add_report, integer_fix, nothing_left
 from core.stages.result import DeployedFile, DeployResult
 
 _CONFIRMED = 5
@@ -105,6 +107,9 @@ class QuantizeMixed(DeploymentStage[QuantizeMixedParams]):
 
     def fix(self, cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:
         return integer_fix(cause, settings, figures, id)
+
+    def check(self, settings: QuantizeMixedParams, facts: NetworkFacts) -> list[Problem]:
+        return nothing_left(settings.keep)
 
     def coverage(self) -> tuple[CoverageCase, ...]:
         return (CoverageCase("mixed", "Mixed precision by sensitivity", saves="bytes"),)

@@ -8,12 +8,15 @@ x86), weights are per output channel (per tensor ruins depthwise networks), addi
 feed are integers too, and logits stay float.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from core.common.errors import EspalierError, Problem
 from core.common.params import Params, param
+from core.models.network_facts import NetworkFacts
 from core.records.reports import Fix
 from core.stages.base import DeploymentStage, ScanKind
 from core.stages.context import DeployContext
@@ -146,6 +149,9 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
     overrides = KEPT_IN_FLOAT
     causes = ("signed-activations", "per-tensor-depthwise", "float-fallback")
 
+    def check(self, settings: QuantizeStaticParams, facts: NetworkFacts) -> list[Problem]:
+        return nothing_left(settings.keep)
+
     def bytes_per_weight(self, settings: QuantizeStaticParams) -> tuple[int, int]:
         return INT8
 
@@ -175,13 +181,27 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
         return result
 
 
+def nothing_left(keep: str) -> list[Problem]:
+    """The problem of a quantization whose settings keep every layer in float."""
+    if "*" not in patterns(keep):
+        return []
+    message = "Every layer is kept in float by '*', so that none would become one of integers."
+    return [Problem(message, "Name the layers that are to stay float, or leave it empty.", ("keep",))]
+
+
 def patterns(text: str) -> list[str]:
     """Names between commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def add_report(result: DeployResult, report: dict[str, Any]) -> None:
-    """What a quantization job reports, as the stage's result."""
+    """What a quantization job reports, as the stage's result.
+
+    Raises:
+        EspalierError: when no layer became one of integers.
+    """
+    if not report["quantized_layers"]:
+        raise _no_integers(report)
     result.notes.append(
         f"{report['quantized_layers']} of {report['layers']} layers are integers, with "
         f"{100 * report['int8_parameters'] / max(report['parameters'], 1):.1f} % of the parameters. "
@@ -192,3 +212,13 @@ def add_report(result: DeployResult, report: dict[str, Any]) -> None:
     result.facts |= {name: value for name, value in report.items() if name not in ("notes", "skipped")}
     seconds = report["seconds"]
     result.seconds += sum(seconds.values()) if isinstance(seconds, dict) else seconds
+
+
+def _no_integers(report: Mapping[str, Any]) -> EspalierError:
+    """The error of a quantization that left every layer in float, with the most frequent reason."""
+    reasons = Counter(str(reason) for _, reason in report["skipped"]).most_common(1)
+    why = f": {reasons[0][0]}" if reasons else ", it has no layer that this stage works on"
+    return EspalierError(
+        f"Expected layers that become integers; all {report['layers']} of this network stay in float{why}.",
+        "Keep fewer layers in float, choose a wider scope, or another kind of quantization.",
+    )

@@ -134,7 +134,7 @@ class ScaleDown(ModelStage[ScaleDownParams]):
         from core.surgery.batch_norm import recalibrate
         from core.surgery.blocks import drop_blocks
         from core.surgery.budget import apply
-        from core.surgery.groups import count
+        from core.surgery.meta_copy import count
 
         context.phase("prune", "Searching depth and width")
         start = OriginalSize(count(model, context.preprocess.size), {})

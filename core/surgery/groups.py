@@ -5,41 +5,30 @@ a width of the network: the layers that write these channels, those that scale t
 scales) and those that read them. The graph is traced on a copy without numbers (the meta device);
 the network itself is touched by `unfold_shortcuts` and `ChannelGroup.prune` alone.
 
-Every group is tried on such a copy before it is offered: where the network no longer runs with one
-channel less, the group is reported as skipped.
+Every group is tried on such a copy before it is offered (`core.surgery.trial_cuts`): where the network no longer
+runs with fewer channels, or a layer uses the weights of another, the group is reported as skipped.
 
 Layer and group norms over the channels themselves (ConvNeXt's residual stream) take their mean
 over fewer channels afterwards: there a pruned network is not the old one with channels at zero.
 """
 
-import copy
-import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from core.common.errors import EspalierError
-from core.common.logs import in_a_line
 from core.models.cifar_resnet import PadShortcut
 from core.models.classifier import ImageClassifier
 from core.models.fem import FeatureEnhancement
-from core.models.torchvision_shim import import_torchvision
-
-if TYPE_CHECKING:
-    import torch_pruning
-
-_log = logging.getLogger(__name__)
+from core.surgery.layers import shared_parameters
+from core.surgery.meta_copy import MetaCopy
+from core.surgery.trial_cuts import not_removable
 
 Role = Literal["writes", "scales", "shifts", "reads"]
 Scope = Literal["block-internal", "one-per-block", "whole-groups"]
-
-_ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid, nn.SiLU, nn.GELU, nn.Sigmoid, nn.Tanh)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +80,7 @@ class ChannelGroup:
     macs: int
     kind: tuple[str, ...]
     _model: nn.Module = field(repr=False)
-    _meta_copy: "_MetaCopy" = field(repr=False)
+    _meta_copy: "MetaCopy" = field(repr=False)
 
     @property
     def units(self) -> int:
@@ -107,23 +96,6 @@ class ChannelGroup:
         self._meta_copy.cut(
             self.path, [c for c in range(self.channels) if c % self.units in gone], self._model
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Parameters, and multiply-accumulates of convolutions and linear layers for one image."""
-
-    params: int
-    macs: int
-
-
-def count(model: nn.Module, size: int) -> Counts:
-    """Count a network for images of `size` pixels, without computing anything."""
-    meta_copy = _empty_copy(model)
-    uses = _run(meta_copy, size)
-    weights = dict(meta_copy.named_parameters())
-    macs = sum(weights[f"{path}.weight"].numel() * times for path, times in uses.items())
-    return Counts(sum(weight.numel() for weight in weights.values()), macs)
 
 
 def channel_groups(
@@ -152,12 +124,17 @@ def channel_groups(
     """
     if scope == "whole-groups":
         unfold_shortcuts(model)
-    meta_copy = _MetaCopy(model, size)
+    meta_copy = MetaCopy(model, size)
     groups: list[ChannelGroup] = []
     skipped: list[tuple[str, str]] = []
     for leader, cut in meta_copy.widths():
+        if cut is None:
+            skipped.append((leader, "its channels cannot be followed through the network"))
+            continue
         group, reason = _described(model, meta_copy, leader, cut)
-        reason = reason or _outside(model, group, blocks, scope, prune_fem)
+        reason = (
+            reason or _outside(model, group, blocks, scope, prune_fem) or _unfollowed(model, group.slices)
+        )
         if reason:
             skipped.append((leader, reason))
         else:
@@ -165,9 +142,8 @@ def channel_groups(
     if scope == "one-per-block":
         groups, second = _widest_of_each_block(model, groups, blocks)
         skipped += second
-    broken = _broken(model, size, groups)
-    skipped += [(path, "the network does not run with fewer of these channels") for path in broken]
-    return [group for group in groups if group.path not in broken], skipped
+    whole = not_removable(model, size, groups)
+    return [group for group in groups if group.path not in whole], [*skipped, *whole.items()]
 
 
 def unfold_shortcuts(model: nn.Module) -> None:
@@ -179,137 +155,7 @@ def unfold_shortcuts(model: nn.Module) -> None:
                 module.register_module(name, child.as_convolution().to(like.device, like.dtype))
 
 
-def _empty_copy(model: nn.Module) -> nn.Module:
-    """The network in evaluation mode on the meta device: shapes, but no numbers.
-
-    Batch norms and activations only pass on what they get: its shape is theirs, and the meta device
-    computes each of them in Python, forty times as long as a convolution.
-    """
-    memo: dict[int, Any] = {}
-    for tensor in chain(model.parameters(), model.buffers()):
-        empty = torch.empty_like(tensor, device="meta", memory_format=torch.contiguous_format)
-        memo[id(tensor)] = nn.Parameter(empty) if isinstance(tensor, nn.Parameter) else empty
-    meta_copy = copy.deepcopy(model, memo).eval()
-    for module in meta_copy.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.forward = partial(_normed, module)
-        elif type(module) in _ACTIVATIONS:
-            module.forward = _unchanged
-    return meta_copy
-
-
-def _unchanged(image: Tensor) -> Tensor:
-    return image
-
-
-def _normed(norm: nn.BatchNorm2d, image: Tensor) -> Tensor:
-    """What a batch norm does to shapes, with a node of its own in autograd's graph.
-
-    Raises:
-        ValueError: for another number of channels than its own.
-    """
-    if image.shape[1] != norm.num_features:
-        raise ValueError(f"a batch norm of {norm.num_features} channels received {image.shape[1]}")
-    return _Same.apply(image)
-
-
-class _Same(torch.autograd.Function):
-    """The identity, visible to torch-pruning, which follows autograd's graph."""
-
-    @staticmethod
-    def forward(context: Any, image: Tensor) -> Tensor:
-        return torch.empty_like(image)
-
-
-def _run(meta_copy: nn.Module, size: int) -> dict[str, int]:
-    """Uses of every weight for one image, by the layer's path, in the order of computation."""
-    uses: dict[str, int] = {}
-
-    def hook(path: str, module: nn.Module, output: Tensor) -> None:
-        width = module.out_channels if isinstance(module, nn.Conv2d) else module.out_features
-        uses[path] = uses.get(path, 0) + output.numel() // int(width)
-
-    hooks = [
-        module.register_forward_hook(lambda module, inputs, output, path=path: hook(path, module, output))
-        for path, module in meta_copy.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    ]
-    with torch.no_grad():
-        meta_copy(torch.empty(1, 3, size, size, device="meta"))
-    for handle in hooks:
-        handle.remove()
-    return uses
-
-
-class _MetaCopy:
-    """A network without numbers and torch-pruning's graph of it, kept in step with the real one."""
-
-    def __init__(self, model: nn.Module, size: int):
-        import_torchvision()
-        import torch_pruning
-
-        self.model = _empty_copy(model)
-        try:
-            self.uses = _run(self.model, size)
-            self.graph = self._trace(size, torch_pruning.DependencyGraph())
-        except Exception as error:
-            raise EspalierError(
-                "Expected a network whose channels can be followed from layer to layer; this one could not be traced.",
-                "Prune single weights or whole layers of it instead.", repr(error),
-            ) from error  # fmt: skip
-        self.paths = {module: path for path, module in self.model.named_modules()}
-
-    @torch.enable_grad()
-    def _trace(self, size: int, graph: "torch_pruning.DependencyGraph") -> "torch_pruning.DependencyGraph":
-        fusions = [m.fusion for m in self.model.modules() if isinstance(m, FeatureEnhancement)]
-        image = torch.empty(1, 3, size, size, device="meta")
-        return graph.build_dependency(self.model, image, ignored_params=fusions, verbose=False)
-
-    def widths(self) -> Iterator[tuple[str, Any]]:
-        """Leading layer and torch-pruning's group of each width but the classifier's outputs."""
-        handled: set[nn.Module] = {self._outputs()}
-        for path in self.uses:
-            leader = self.model.get_submodule(path)
-            if leader in handled or leader not in self.graph.module2node:
-                continue
-            cut = self.group(path, range(self.graph.get_out_channels(leader)))
-            written = [
-                dep.target.module for dep, _ in cut if self.graph.is_out_channel_pruning_fn(dep.handler)
-            ]
-            if handled.isdisjoint(m for m in written if isinstance(m, nn.Conv2d | nn.Linear)):
-                yield path, cut
-            handled.update(m for m in written if isinstance(m, nn.Module))
-
-    def _outputs(self) -> nn.Module:
-        """The layer that writes the classes."""
-        layers = [path for path in self.uses if path.split(".")[0] == "head"]
-        return self.model.get_submodule(layers[-1])
-
-    def group(self, path: str, channels: Sequence[int]) -> Any:
-        leader = self.model.get_submodule(path)
-        handler = self.graph.get_pruner_of_module(leader).prune_out_channels
-        return self.graph.get_pruning_group(leader, handler, list(channels))
-
-    def cut(self, path: str, channels: Sequence[int], model: nn.Module | None = None) -> None:
-        """Take channels of the leading layer at `path` out of the copy, and out of `model` likewise."""
-        group = self.group(path, channels)
-        if model is not None:
-            for dep, indices in group:
-                self._cut_in(model, dep, indices)
-        group.prune(record_history=False)
-
-    def _cut_in(self, model: nn.Module, dep: Any, indices: list[int]) -> None:
-        target = dep.target.module
-        dep.handler.__self__.pruning_dim = dep.target.pruning_dim
-        if isinstance(target, nn.Parameter):
-            owner, _, name = self.graph._param_to_name[target].rpartition(".")
-            holder = model.get_submodule(owner)
-            setattr(holder, name, dep.handler(getattr(holder, name), indices))
-        elif target in self.paths:
-            dep.handler(model.get_submodule(self.paths[target]), indices)
-
-
-def _described(model: nn.Module, meta_copy: _MetaCopy, leader: str, cut: Any) -> tuple[ChannelGroup, str]:
+def _described(model: nn.Module, meta_copy: MetaCopy, leader: str, cut: Any) -> tuple[ChannelGroup, str]:
     """torch-pruning's group in our words, and "" or why it cannot be pruned."""
     channels = int(meta_copy.graph.get_out_channels(meta_copy.model.get_submodule(leader)))
     bundle, reason = _bundle(meta_copy, cut, channels)
@@ -339,6 +185,20 @@ def _described(model: nn.Module, meta_copy: _MetaCopy, leader: str, cut: Any) ->
     return group, reason
 
 
+def _unfollowed(model: nn.Module, slices: Sequence[Slice]) -> str:
+    """Why a group's parameters cannot be cut where torch-pruning says, or ""."""
+    shared = shared_parameters(model)
+    for part in slices:
+        if (
+            not len(part.positions)
+            or int(part.positions.max()) >= model.get_parameter(part.name).shape[part.axis]
+        ):
+            return f"its channels cannot be followed through {part.name}"
+        if part.name in shared:
+            return f"{part.name} is also {shared[part.name]}: the layers share their weights"
+    return ""
+
+
 def _parts(module: nn.Module, reads: bool) -> list[tuple[str, Role, int]]:
     """Parameters of a module that hold the channels: (name, role, axis)."""
     parts: list[tuple[str, Role, int]] = []
@@ -351,7 +211,7 @@ def _parts(module: nn.Module, reads: bool) -> list[tuple[str, Role, int]]:
     return [part for part in parts if getattr(module, part[0]) is not None]
 
 
-def _slice(meta_copy: _MetaCopy, item: Any, units: int, path: str, part: tuple[str, Any, int]) -> Slice:
+def _slice(meta_copy: MetaCopy, item: Any, units: int, path: str, part: tuple[str, Any, int]) -> Slice:
     """The part (name, role, axis) of the layer at `path` that one step of torch-pruning's group cuts."""
     (name, role, axis), module = part, item.dep.target.module
     pairs = torch.tensor([item.idxs, item.root_idxs])  # [2, p]
@@ -364,7 +224,7 @@ def _slice(meta_copy: _MetaCopy, item: Any, units: int, path: str, part: tuple[s
     return Slice(name, path, role, axis, positions, channels, uses)
 
 
-def _bundle(meta_copy: _MetaCopy, cut: Any, channels: int) -> tuple[int, str]:
+def _bundle(meta_copy: MetaCopy, cut: Any, channels: int) -> tuple[int, str]:
     """Channels that have to go in step because of grouped layers, and "" or why they cannot."""
     bundle = 1
     for item in cut:
@@ -448,25 +308,3 @@ def _enclosing(model: nn.Module, path: str, word: str) -> str:
         if word in type(model.get_submodule(enclosing)).__name__:
             return enclosing
     return ""
-
-
-def _broken(model: nn.Module, size: int, groups: list[ChannelGroup]) -> list[str]:
-    """Leading layers of groups without a channel of which the network does not run."""
-    cuttable = [group for group in groups if group.units > 1]
-    if _runs_without_first(model, size, cuttable):
-        return []
-    return [group.path for group in cuttable if not _runs_without_first(model, size, [group])]
-
-
-def _runs_without_first(model: nn.Module, size: int, groups: list[ChannelGroup]) -> bool:
-    meta_copy = _MetaCopy(model, size)
-    try:
-        for group in groups:
-            meta_copy.cut(group.path, range(0, group.channels, group.units))
-        _run(meta_copy.model, size)
-    except Exception as error:  # whatever a layer says about shapes that do not fit
-        _log.debug(
-            "Channels of %s cannot go: %s", ", ".join(group.path for group in groups), in_a_line(error)
-        )
-        return False
-    return True

@@ -25,11 +25,15 @@ def weight_layers(
     patterns = [pattern.strip() for pattern in protected.split(",") if pattern.strip()]
     chosen: dict[str, nn.Conv2d | nn.Linear] = {}
     skipped, fitted, first = [], set[str](), True
+    seen: dict[int, str] = {}
     for path, module in model.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
             if any(_is_matrix(parameter) for parameter in module.parameters(recurse=False)):
                 kind = type(module).__name__
                 skipped.append((path, f"a {kind}; only convolutions and linear layers are changed"))
+            continue
+        if (other := seen.setdefault(id(module.weight), path)) != path:
+            skipped.append((path, f"shares its weights with {other}, and is changed with it"))
             continue
         fitting = [pattern for pattern in patterns if _fits(path, pattern)]
         fitted.update(fitting)
@@ -46,6 +50,15 @@ def weight_layers(
             f"Its layers have names like {', '.join(_examples(chosen))}.",
         )
     return chosen, skipped
+
+
+def shared_parameters(model: nn.Module) -> dict[str, str]:
+    """By name, parameters that another module holds too, and what they are called there."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    several = [same for same in names.values() if len(same) > 1]
+    return {name: next(other for other in same if other != name) for same in several for name in same}
 
 
 def _fits(path: str, pattern: str) -> bool:

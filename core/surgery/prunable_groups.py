@@ -7,8 +7,8 @@ readable without torch.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from core.models.classifier import ImageClassifier
     from core.surgery.budget import Budget, CostModel, Plan
-    from core.surgery.groups import ChannelGroup, Counts
+    from core.surgery.groups import ChannelGroup
     from core.surgery.importance import Batch
+    from core.surgery.meta_copy import Counts
 
 _PAIR = re.compile(r"([^\s=,]+)\s*=\s*(0(?:\.\d+)?|\.\d+)")
 _BYTES, _MB = 4, 1e6
@@ -96,6 +97,18 @@ class PrunableGroups:
         )
         return plan(self.groups, self.scores, self.costs, request)
 
+    def without(self, whole: Mapping[str, str]) -> "PrunableGroups":
+        """The same with some groups left whole: by path, why.
+
+        Raises:
+            EspalierError: when none is left.
+        """
+        skipped = [*self.skipped, *whole.items()]
+        groups = [group for group in self.groups if group.path not in whole]
+        if not groups:
+            raise no_removable_channels(skipped)
+        return replace(self, groups=groups, skipped=skipped)
+
     def latency_share(self, predicted: Milliseconds) -> "Cost":
         """The latency that a model of this machine predicts, as a share of that before the first pruning.
 
@@ -147,8 +160,9 @@ def find_prunable_groups(
         EspalierError: when no channels can go; the message says why.
     """
     from core.surgery.budget import CostModel
-    from core.surgery.groups import channel_groups, count
+    from core.surgery.groups import channel_groups
     from core.surgery.importance import comparable, importances
+    from core.surgery.meta_copy import count
 
     counts = count(model, size)
     groups, skipped = channel_groups(model, size, blocks, settings.scope, settings.prune_fem)

@@ -33,6 +33,12 @@ from core.training.settings import TrainingSettings
 _EVENT_SECONDS = 0.25
 _SAVE_SECONDS = 300.0
 _STATE_FORMAT = 1
+_SENSELESS_LOSS = 1e6  # of validation, in nats: logits apart by a million, which no float32 file repeats
+_DIVERGED = "Lower the learning rate, switch gradient clipping on, or warm up."
+
+
+class _Diverged(Exception):
+    """The loss is no finite number any more; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +201,14 @@ def evaluate(
         with autocast(precision, images.device.type):
             logits = model(images)
         loss += float(functional.cross_entropy(logits.float(), labels, reduction="sum"))
-        right += int((logits.argmax(1) == labels).sum())
+        right += int(right_answers(logits, labels).sum())
         count += len(labels)
     return loss / max(count, 1), 100.0 * right / max(count, 1)
+
+
+def right_answers(logits: Tensor, labels: Tensor) -> Tensor:
+    """Which images [b] are answered right; logits of which one is no finite number are no answer."""
+    return (logits.argmax(1) == labels) & logits.isfinite().all(1)
 
 
 def train(
@@ -213,7 +224,8 @@ def train(
 
     Raises:
         Stopped: when a person asked to stop; the resume state is written first.
-        EspalierError: when the loss stops being a finite number.
+        EspalierError: when the training diverges before an epoch could be kept, or there is nothing to train. Later
+            the best epoch stays, and `finished_early` says so.
     """
     if settings.epochs == 0:
         return TrainingResult(math.nan, 0, [], 0.0, resolve_precision(settings.precision, context.device))
@@ -247,6 +259,11 @@ class _Loop:
         self.precision = resolve_precision(settings.precision, context.device)
         self.modules = nn.ModuleList([model, *hooks.extra_modules])
         self.parameters = [p for p in self.modules.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise EspalierError(
+                "Every weight of the network is frozen (requires_grad is off), so that there is nothing to train.",
+                "Leave the weights that are to be trained unfrozen, or set the epochs to 0.",
+            )
         self.scales = batch_norm_scales(model) if settings.scale_penalty else []
         self.optimiser = (hooks.optimiser or make_optimiser)(self.parameters, settings)
         self.scaler = torch.amp.GradScaler(context.device.split(":")[0], enabled=self.precision.scaled)
@@ -270,8 +287,17 @@ class _Loop:
         )
         finished_early = self._finished_early()
         while self.epoch <= self.settings.epochs and not finished_early:
-            self._run_epoch()
+            try:
+                self._run_epoch()
+            except _Diverged as diverged:
+                finished_early = self._kept_after(diverged)
+                break
             finished_early = self._finished_early()
+        if self.best is None and not self.history[-1]["val_loss"] < _SENSELESS_LOSS:
+            raise EspalierError(
+                f"The training diverged: after {self.epoch - 1} epochs the validation loss is "
+                f"{self.history[-1]['val_loss']:.3g}, and no epoch was better.", _DIVERGED,
+            )  # fmt: skip
         if self.best is None:
             self.best_top1, self.best_epoch = self.history[-1]["val_top1"], self.epoch - 1
         else:
@@ -285,6 +311,18 @@ class _Loop:
             finished_early,
             self.cut_at,
         )
+
+    def _kept_after(self, diverged: _Diverged) -> str:
+        """What is said of a training that diverged after an epoch that can be kept.
+
+        Raises:
+            EspalierError: when there is none.
+        """
+        if self.best is None:
+            raise EspalierError(f"The training diverged: {diverged}.", _DIVERGED) from diverged
+        words = f"it diverged ({diverged}), and the weights of epoch {self.best_epoch} are kept"
+        self._emit(Note(self.context.stage, "warning", f"The training ended: {words}. {_DIVERGED}"))
+        return words
 
     def _finished_early(self) -> str:
         if self.cut_at is not None:
@@ -335,7 +373,7 @@ class _Loop:
         if self.hooks.after_step:
             self.hooks.after_step(self.model)
         self.step += 1
-        right = (losses.logits.detach().argmax(1) == labels).sum()
+        right = right_answers(losses.logits.detach(), labels).sum()
         numbers = {"loss": total.detach(), **{name: part.detach() for name, part in parts.items()}}
         self._pending.append((numbers, right, len(labels)))
 
@@ -353,10 +391,7 @@ class _Loop:
         for name, value in fresh.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         if not math.isfinite(fresh.get("loss", 0.0)):
-            raise EspalierError(
-                f"The loss became {fresh['loss']} in epoch {self.epoch}, step {self.step}.",
-                "Lower the learning rate, or switch gradient clipping on.",
-            )
+            raise _Diverged(f"the loss became {fresh['loss']} in epoch {self.epoch}, step {self.step}")
         return {name: value / max(images, 1) for name, value in fresh.items()}, images
 
     def _report(self) -> None:
@@ -383,7 +418,8 @@ class _Loop:
         metrics |= {f"train_{name}": value / count for name, value in self.sums.items()}
         metrics |= {"val_loss": val_loss, "val_top1": val_top1}
         metrics["learning_rate"] = learning_rate(self.settings, self.epoch - 1)
-        best = val_top1 > self.best_top1 and (self.hooks.eligible is None or self.hooks.eligible())
+        sound = val_loss < _SENSELESS_LOSS  # not so where it is no number
+        best = sound and val_top1 > self.best_top1 and (self.hooks.eligible is None or self.hooks.eligible())
         if best:
             self.best_top1, self.best_epoch = val_top1, self.epoch
             self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}

@@ -12,7 +12,7 @@ from core.sources.base import ForecastContext
 from core.whatif.latency import Latencies, build_of
 
 if TYPE_CHECKING:
-    from core.surgery.groups import Counts
+    from core.surgery.meta_copy import Counts
 
 
 class SourceForecasts:
@@ -44,7 +44,7 @@ class SourceForecasts:
     ) -> StageForecast:
         """What is known of a network that is there; `timed` makes it with weights."""
         from core.surgery.budget import layer_shapes
-        from core.surgery.groups import count
+        from core.surgery.meta_copy import count
         from core.surgery.shapes import float32_bytes
 
         def counted() -> "tuple[Counts, int]":

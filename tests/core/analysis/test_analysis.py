@@ -30,6 +30,14 @@ def test_wilson_gives_the_published_intervals(right, n, low, high):
     assert wilson(n - right, n) == pytest.approx((100 - high, 100 - low), abs=0.006)
 
 
+def test_an_image_without_finite_logits_is_wrong():
+    logits = np.array([[np.nan] * 3, [np.inf, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=np.float32)
+    metrics = accuracy_metrics(logits, np.array([0, 0, 1, 1]), "here")
+    assert metrics["top1"].value == 25.0
+    assert metrics["top1"].how == "here; 2 images without finite logits count as wrong"
+    assert metrics["balanced_accuracy"].value == 25.0  # none of two, and one of two
+
+
 def test_a_paired_change_by_hand():
     baseline = np.array([True] * 60 + [False] * 40)
     candidate = baseline.copy()

@@ -30,7 +30,7 @@ from core.stages.prune_channels import (
 )
 from core.stages.result import StageResult
 from core.surgery.budget import layer_shapes
-from core.surgery.groups import count
+from core.surgery.meta_copy import count
 from core.whatif.network_timer import NetworkTimer, table_key, unfolded, widths
 
 BLOCKS = ("BasicBlock",)

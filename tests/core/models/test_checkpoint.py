@@ -292,14 +292,3 @@ def test_only_the_files_of_a_checkpoint_are_its_files(tmp_path):
     (tmp_path / "docs").mkdir()
     with pytest.raises(EspalierError, match=r"^Expected a checkpoint"):
         files_of(tmp_path / "docs")
-
-
-def test_a_mean_edited_by_hand_is_told_by_the_manifest(tmp_path):
-    """The network's own answers cannot tell it: they are those of an image that is prepared already."""
-    saved_checkpoint(tmp_path / "c")
-    file = tmp_path / "c" / "architecture.json"
-    content = json.loads(file.read_text())
-    content["preprocess"]["mean"] = [0.4, 0.4, 0.4]
-    file.write_text(json.dumps(content))
-    with pytest.raises(EspalierError, match=r"architecture\.json is damaged"):
-        load_checkpoint(tmp_path / "c")

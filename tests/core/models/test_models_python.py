@@ -232,20 +232,24 @@ def linear_then(rest: str) -> str:
             "Net of mine.py gave (2, 3, 16, 16) for two images, expected logits of shape (2, 4).",
         ),
         (
-            linear_then("return {'logits': self.fc(x.mean((2, 3)))}"),
-            "Net of mine.py gave dict for two images, expected logits of shape (2, 4).",
+            linear_then("return {'features': x, 'size': 3}"),
+            "Net of mine.py gave features: (2, 3, 16, 16) for two images, expected logits of shape (2, 4).",
+        ),
+        (
+            linear_then("f = self.fc(x.mean((2, 3))); return {'one': f, 'other': -f}"),
+            "Net of mine.py gives several outputs of one number for every class (one, other), and none of them",
         ),
         (
             linear_then("return self.fc(x.mean((2, 3))).softmax(1)"),
-            "Net of mine.py does not end in one linear layer that gives the logits",
+            "Net of mine.py ends in a softmax: it gives probabilities, where losses and files expect logits.",
         ),
         (
-            linear_then("return self.fc(x.mean((2, 3)) + self.fc.bias.mean() * torch.rand(1))"),
-            "Net of mine.py stopped on two images of 16 px: AttributeError",
+            linear_then("return self.fc(x.mean((2, 3))) * float('nan')"),
+            "Net of mine.py gives logits that are no finite numbers (NaN or infinite) for images of noise.",
         ),
         (
             linear_then("return self.fc(x.mean((2, 3)) + torch.rand(1))"),
-            "Net of mine.py gives other logits when its last layer fc is run by itself.",
+            "Net of mine.py gives other logits for the same images when it is run again.",
         ),
     ],
 )
@@ -279,3 +283,138 @@ def test_the_settings_are_read_without_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "False"
+
+
+FORMS = """
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.conv, self.aux, self.fc = nn.Conv2d(3, 8, 3, 2), nn.Linear(8, num_classes), nn.Linear(8, num_classes)
+        self.score, self.softmax = nn.Conv2d(8, num_classes, 1), nn.Softmax(1)
+
+    def forward(self, x):
+        maps = self.conv(x).relu()
+        f = maps.mean((2, 3))
+        return FORM
+"""
+
+
+def in_form(form: str, folder: Path, trusted: TrustList, **settings: object):
+    code = FORMS.replace("FORM", form)
+    return build(write(folder, code, trusted).model_copy(update=settings), folder, trusted)
+
+
+@pytest.mark.parametrize(
+    ("form", "main", "whole"),
+    [
+        ("(self.fc(f), self.aux(f)) if self.training else self.fc(f)", "self.fc(f)", False),
+        ("(f, self.fc(f))", "self.fc(f)", False),
+        ("{'aux': self.aux(f), 'logits': self.fc(f)}", "self.fc(f)", False),
+        ("self.score(maps).relu().mean((2, 3))", "self.score(maps).relu().mean((2, 3))", True),
+        ("self.score(maps).mean((2, 3), keepdim=True)", "self.score(maps).mean((2, 3))", True),
+        ("3 * functional.linear(functional.normalize(f), functional.normalize(self.fc.weight))",) * 2
+        + (True,),
+        ("(self.fc(f) + self.aux(f)) / 2", "(self.fc(f) + self.aux(f)) / 2", True),
+    ],
+)
+def test_outputs_and_heads_of_every_form(tmp_path, trusted, noise, form, main, whole):
+    network, model, notes = in_form(form, tmp_path, trusted)
+    _, alone, _ = in_form(main, tmp_path, trusted)
+    assert model.body.whole == whole and bool(notes) == (not whole)  # what was found among several is said
+    with torch.no_grad():
+        assert torch.allclose(model.eval()(noise(16)), alone.eval()(noise(16)), atol=1e-6)
+    logits = model.train()(noise(16))
+    assert logits.shape == (2, 4) and logits.requires_grad
+    save_checkpoint(tmp_path / "c", Checkpoint(model, network, Preprocess(16), tuple("abcd")))
+    with torch.no_grad():
+        assert torch.equal(load_checkpoint(tmp_path / "c").model(noise(16)), model.eval()(noise(16)))
+
+
+def test_what_only_serves_auxiliary_outputs_is_taken_out_and_named(tmp_path, trusted):
+    _, model, notes = in_form("(self.fc(f), self.aux(f)) if self.training else self.fc(f)", tmp_path, trusted)
+    assert not any("aux" in name for name, _ in model.named_parameters())
+    assert notes == [
+        "The network gives several outputs, of which number 1 is taken as the logits; layers that only serve "
+        "others (aux, score) were taken out."
+    ]
+
+
+@pytest.mark.parametrize("form", ["self.softmax(self.fc(f))", "functional.softmax(self.fc(f), 1)"])
+def test_a_softmax_is_cut_where_a_person_agrees(tmp_path, trusted, noise, form):
+    _, model, notes = in_form(form, tmp_path, trusted, cut_softmax=True)
+    _, alone, _ = in_form("self.fc(f)", tmp_path, trusted)
+    with torch.no_grad():
+        assert torch.allclose(
+            model.eval()(noise(16)).softmax(1), alone.eval()(noise(16)).softmax(1), atol=1e-6
+        )
+    assert "softmax" in notes[0]
+    names = {
+        open_python(
+            PythonSettings(path="mine.py", factory="Net", cut_softmax=cut), tmp_path, trusted
+        ).backbone
+        for cut in (True, False)
+    }
+    assert len(names) == 2
+
+
+def test_a_network_is_called_as_before_there_was_a_softmax_to_cut(tmp_path, trusted):
+    call = python_source.PythonNetwork(b"", "mine.py", "Net", "n", {}).call()
+    assert call == {
+        "file": "mine.py",
+        "factory": "Net",
+        "classes_argument": "n",
+        "arguments": {},
+        "blocks": [],
+    }
+
+
+NORMED = FORMS.replace(
+    "nn.Conv2d(3, 8, 3, 2)", "nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 8, 3, 2))"
+)
+
+
+def test_parametrised_weights_become_plain_ones_and_their_files_fit(tmp_path, trusted, noise):
+    settings = write(tmp_path, NORMED.replace("FORM", "self.fc(f)"), trusted)
+    network, _, notes = build(settings, tmp_path, trusted)
+    assert notes == ["The parametrisations of 1 layers (conv) became plain weights."]
+    given = call_factory(network.backbone, 4).eval()
+    given.conv.parametrizations.weight.original0.data.mul_(2)
+    torch.save(given.state_dict(), tmp_path / "w.pth")
+    _, model, _ = build(settings.model_copy(update={"weights_file": "w.pth"}), tmp_path, trusted)
+    with torch.no_grad():
+        assert torch.allclose(model.eval()(noise(16)), given(noise(16)), atol=1e-6)
+
+
+def test_weights_that_stand_in_two_layers_are_kept_once(tmp_path, trusted, noise):
+    code = FORMS.replace("FORM", "self.fc(f)").replace("nn.Conv2d(8, num_classes, 1)", "self.conv")
+    network, model, _ = build(write(tmp_path, code, trusted), tmp_path, trusted)
+    save_checkpoint(tmp_path / "c", Checkpoint(model, network, Preprocess(16), tuple("abcd")))
+    loaded = load_checkpoint(tmp_path / "c").model
+    assert loaded.body.network.score is loaded.body.network.conv
+    with torch.no_grad():
+        assert torch.equal(loaded(noise(16)), model.eval()(noise(16)))
+    state = json.loads((tmp_path / "c" / "architecture.json").read_text())
+    assert state["diff"] == {}
+
+
+def test_a_file_may_import_torchvision(tmp_path, trusted):
+    code = """
+import torchvision
+
+def Net(num_classes):
+    return torchvision.models.shufflenet_v2_x0_5(weights=None, num_classes=num_classes)
+"""
+    _, model, _ = in_form_of_file(code, tmp_path, trusted)
+    assert model.head.out_features == 4
+
+
+def in_form_of_file(code: str, folder: Path, trusted: TrustList):
+    settings = write(folder, code, trusted)
+    network = open_python(settings, folder, trusted)
+    model, notes = build_python(settings, network, 4, folder, seed=7, image_size=32)
+    return network, model, notes

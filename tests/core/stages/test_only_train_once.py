@@ -12,7 +12,7 @@ from core.common.errors import EspalierError, Stopped
 from core.models.network_facts import NetworkFacts
 from core.records.events import EpochDone, Event
 from core.stages.only_train_once import OnlyTrainOnce, OnlyTrainOnceParams
-from core.surgery.groups import count
+from core.surgery.meta_copy import count
 
 
 def settings(**changes: object) -> OnlyTrainOnceParams:

@@ -20,7 +20,8 @@ from core.stages.context import StageContext
 from core.stages.prune_channels import PruneChannels, PruneChannelsParams, find_prunable_groups, own_ratios
 from core.surgery.batch_norm import recalibrate
 from core.surgery.budget import Plan, apply
-from core.surgery.groups import channel_groups, count
+from core.surgery.groups import channel_groups
+from core.surgery.meta_copy import count
 
 NETWORK = BackboneSettings(backbone="resnet20", fem={"place": "pooled"})
 STREAM = "shared by several blocks (residual stream), outside the scope 'block-internal'"

@@ -13,7 +13,7 @@ from core.models.network_facts import NetworkFacts
 from core.models.settings import BackboneSettings
 from core.stages.result import StageResult
 from core.stages.scale_down import ScaleDown, ScaleDownParams, largest_phi, scaled
-from core.surgery.groups import count
+from core.surgery.meta_copy import count
 
 
 def run(data: ImageData, scratch: Path, **changes: object) -> StageResult:

@@ -13,7 +13,7 @@ from torch import nn
 
 from core.common import yaml
 from core.common.control import RunControl
-from core.common.errors import Stopped
+from core.common.errors import EspalierError, Stopped
 from core.common.files import sha256_of
 from core.common.params import Params
 from core.data.access import DataAccess
@@ -181,6 +181,26 @@ def test_a_stopped_job_stops_the_stage(stage, exported, tmp_path):
     with pytest.raises(Stopped):
         stage.deploy(exported, defaults(stage), deploy_context(tmp_path, tmp_path, stopped))
     assert not (tmp_path / "file.onnx").exists()
+
+
+@pytest.mark.parametrize("kind", ["quantize-static", "quantize-dynamic", "quantize-mixed"])
+def test_a_quantization_that_keeps_everything_in_float_is_refused(kind, tmp_path):
+    stage = STAGES[kind]
+    settings = stage.Settings.parse({"keep": "body.conv1, *"})
+    [problem] = stage.check(settings, NetworkFacts(None))
+    assert (
+        problem.message == "Every layer is kept in float by '*', so that none would become one of integers."
+    )
+    assert stage.check(stage.Settings.parse({"keep": "body.*"}), NetworkFacts(None)) == []
+    if kind == "quantize-mixed":
+        return
+    report = {"quantized_layers": 0, "layers": 3, "skipped": [("a", "kept in float by 'a*'")] * 3}
+    context = deploy_context(tmp_path, tmp_path, lambda job, arguments: report)
+    with pytest.raises(EspalierError) as caught:
+        stage.deploy(tmp_path / "f.onnx", settings, context)
+    assert caught.value.message == (
+        "Expected layers that become integers; all 3 of this network stay in float: kept in float by 'a*'."
+    )
 
 
 # Mixed precision

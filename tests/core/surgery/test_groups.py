@@ -10,7 +10,8 @@ from core.common.errors import EspalierError
 from core.models.catalogue import BACKBONES
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings, FemSettings
-from core.surgery.groups import ChannelGroup, channel_groups, count, unfold_shortcuts
+from core.surgery.groups import ChannelGroup, channel_groups, unfold_shortcuts
+from core.surgery.meta_copy import count
 
 STREAM = "shared by several blocks (residual stream), outside the scope 'block-internal'"
 
@@ -271,7 +272,8 @@ def test_a_width_that_is_written_into_the_network_is_found_by_trying():
     model = classifier(body, 12)
     groups, skipped = channel_groups(model, 64, ())
     assert [group.path for group in groups] == ["body.0"]
-    assert skipped == [("body.4", "the network does not run with fewer of these channels")]
+    reason = "the network does not run with fewer of these channels: body.5, a Unflatten, cannot take them"
+    assert skipped == [("body.4", reason)]
 
 
 def test_flattened_maps_take_all_their_positions_along():
@@ -305,3 +307,60 @@ def test_what_cannot_be_traced_is_refused_in_our_words():
         "Expected a network whose channels can be followed from layer to layer; this one could not be traced."
     )
     assert "Prune single weights" in caught.value.advice and caught.value.details
+
+
+class SharedConvolution(nn.Module):
+    """Two places with the same weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.twice = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, padding=1)
+        self.again = self.twice
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.again(self.twice(self.first(features)).relu()).relu()
+
+
+def test_layers_that_share_their_weights_stay_whole_and_are_named():
+    groups, skipped = channel_groups(classifier(SharedConvolution(), 8), 64, ())
+    assert groups == []
+    assert [reason for _, reason in skipped] == [
+        "body.twice.weight is also body.again.weight: the layers share their weights"
+    ]
+
+
+class Chunked(nn.Module):
+    """Channels that are split into two halves, of which the second is joined in twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.one, self.last = nn.Conv2d(3, 16, 3), nn.Conv2d(8, 8, 1), nn.Conv2d(24, 12, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        one, other = self.stem(features).relu().chunk(2, 1)
+        return self.last(torch.cat((self.one(one).relu(), other, other), 1)).relu()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.45, 0.7])
+def test_what_is_offered_can_go_in_any_number_and_the_rest_is_as_before(share):
+    """A unit's readers at zero give what cutting it gives."""
+    old = classifier(Chunked(), 12)
+    new = copy.deepcopy(old)
+    masked, groups = channel_groups(old, 64, ())[0], channel_groups(new, 64, ())[0]
+    assert groups
+    for group in groups:
+        gone = torch.randperm(group.units)[: round(share * group.units)].tolist()
+        zero(old, next(one for one in masked if one.path == group.path), gone, ("reads",))
+        group.prune(gone)
+    with torch.no_grad():
+        assert torch.allclose(new(images()), old(images()), atol=1e-5)
+
+
+def test_the_classes_stay_where_the_network_has_no_head():
+    body = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 10, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
+    )
+    model = lively(ImageClassifier(body, 10, nn.Identity(), FemSettings()))
+    groups, skipped = channel_groups(model, 64, ())
+    assert [group.path for group in groups] == ["body.0"]
+    assert skipped == [("body.2", "it writes the classes")]

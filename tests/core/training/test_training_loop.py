@@ -218,14 +218,70 @@ def test_the_best_epochs_weights_are_kept(data):
     )
 
 
-def test_a_loss_that_is_no_number_is_said(data):
-    def broken(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> Losses:
-        logits = model(images)
-        return Losses(logits, {"cross_entropy": logits.mean() * torch.nan})
+def broken_from(step: int):
+    """A loss that is no number from this step on."""
+    done = 0
 
-    with pytest.raises(EspalierError, match=r"^The loss became nan in epoch 1, step \d+\.") as caught:
-        fit(network(), data, settings(), loss=broken)
-    assert caught.value.advice == "Lower the learning rate, or switch gradient clipping on."
+    def loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> Losses:
+        nonlocal done
+        done += 1
+        logits = model(images)
+        part = functional.cross_entropy(logits, labels)
+        return Losses(logits, {"cross_entropy": part * torch.nan if done > step else part})
+
+    return loss
+
+
+def test_a_training_that_diverges_before_any_epoch_is_refused(data):
+    with pytest.raises(
+        EspalierError, match=r"^The training diverged: the loss became nan in epoch 1, step"
+    ) as caught:
+        fit(network(), data, settings(), loss=broken_from(0))
+    assert caught.value.advice == "Lower the learning rate, switch gradient clipping on, or warm up."
+
+
+def test_a_training_that_diverges_later_keeps_its_best_epoch(data):
+    model, events = network(), []
+    result = fit(model, data, settings(), loss=broken_from(STEPS), emit=events.append)
+    assert result.best_epoch == 1 and len(result.history) == 1
+    assert result.finished_early.startswith("it diverged (the loss became nan in epoch 2, step")
+    assert result.finished_early.endswith("and the weights of epoch 1 are kept")
+    assert any(getattr(event, "level", "") == "warning" for event in events)
+    assert all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
+
+
+def test_an_epoch_whose_answers_are_senseless_is_never_the_best(data):
+    """Without clipping and with an enormous step the loss stays a number, of many digits."""
+    how = settings(
+        epochs=2, learning_rate=10, optimiser="sgd", clip_norm=0, schedule="constant", weight_decay=1
+    )
+    seen: list[bool] = []
+
+    def explode(model: nn.Module) -> None:
+        with torch.no_grad():
+            model[-1].weight.mul_(1e4)
+
+    with pytest.raises(EspalierError, match=r"^The training diverged"):
+        fit(
+            network(), data, how, hooks=Hooks(after_step=explode),
+            emit=lambda event: seen.append(event.best) if isinstance(event, EpochDone) else None,
+        )  # fmt: skip
+    assert not any(seen)
+
+
+def test_answers_without_finite_logits_are_wrong(data):
+    class Nothing(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(images), 10), torch.nan)
+
+    validation = Batches(data, "validation", make_preprocess(SETTINGS, data), BatchForm(64), Draws(1, "key"))
+    top1 = evaluate(Nothing(), validation, resolve_precision("float32", "cpu"), RunControl())[1]
+    assert top1 == 0.0
+
+
+def test_nothing_to_train_is_said(data):
+    with pytest.raises(EspalierError, match=r"^Every weight of the network is frozen"):
+        fit(network().requires_grad_(False), data, settings())
 
 
 def test_no_epochs_leave_the_network_alone(data):

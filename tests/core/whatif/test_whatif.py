@@ -16,7 +16,7 @@ from core.models.source import build_network
 from core.profiling.counting import count_parameters
 from core.runs.home import Home
 from core.stages.base import ModelStage
-from core.surgery.groups import count
+from core.surgery.meta_copy import count
 from core.whatif import Forecast, WhatIf
 
 

@@ -1,0 +1,208 @@
+"""A network without numbers: its shapes on the meta device, and torch-pruning's graph of it.
+
+What is to be cut from a network is tried on such a copy first, and what is counted is counted on one.
+"""
+
+import contextlib
+import copy
+import functools
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from core.common.errors import EspalierError
+from core.common.logs import in_a_line
+from core.models.fem import FeatureEnhancement
+from core.models.torchvision_shim import import_torchvision
+
+if TYPE_CHECKING:
+    import torch_pruning
+
+_log = logging.getLogger(__name__)
+
+_ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid, nn.SiLU, nn.GELU, nn.Sigmoid, nn.Tanh)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Parameters, and multiply-accumulates of convolutions and linear layers for one image."""
+
+    params: int
+    macs: int
+
+
+def count(model: nn.Module, size: int) -> Counts:
+    """Count a network for images of `size` pixels, without computing anything."""
+    meta_copy = empty_copy(model)
+    uses = run(meta_copy, size)
+    weights = dict(meta_copy.named_parameters())
+    macs = sum(weights[f"{path}.weight"].numel() * times for path, times in uses.items())
+    return Counts(sum(weight.numel() for weight in weights.values()), macs)
+
+
+def empty_copy(model: nn.Module) -> nn.Module:
+    """The network in evaluation mode on the meta device: shapes, but no numbers.
+
+    Batch norms and activations only pass on what they get: its shape is theirs, and the meta device
+    computes each of them in Python, forty times as long as a convolution.
+    """
+    memo: dict[int, Any] = {}
+    for tensor in chain(model.parameters(), model.buffers()):
+        empty = torch.empty_like(tensor, device="meta", memory_format=torch.contiguous_format)
+        memo[id(tensor)] = nn.Parameter(empty) if isinstance(tensor, nn.Parameter) else empty
+    meta_copy = copy.deepcopy(model, memo).eval()
+    for module in meta_copy.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.forward = partial(_normed, module)
+        elif type(module) in _ACTIVATIONS:
+            module.forward = _unchanged
+    return meta_copy
+
+
+def _unchanged(image: Tensor) -> Tensor:
+    return image
+
+
+def _normed(norm: nn.BatchNorm2d, image: Tensor) -> Tensor:
+    """What a batch norm does to shapes, with a node of its own in autograd's graph.
+
+    Raises:
+        ValueError: for another number of channels than its own.
+    """
+    if image.shape[1] != norm.num_features:
+        raise ValueError(f"a batch norm of {norm.num_features} channels received {image.shape[1]}")
+    return _Same.apply(image)
+
+
+class _Same(torch.autograd.Function):
+    """The identity, visible to torch-pruning, which follows autograd's graph."""
+
+    @staticmethod
+    def forward(context: Any, image: Tensor) -> Tensor:
+        return torch.empty_like(image)
+
+
+def run(meta_copy: nn.Module, size: int) -> dict[str, int]:
+    """Uses of every weight for one image, by the layer's path, in the order of computation."""
+    return run_whole(meta_copy, size)[0]
+
+
+def run_whole(meta_copy: nn.Module, size: int) -> tuple[dict[str, int], tuple[int, ...]]:
+    """The same, and the shape of what the network gives for one image."""
+    uses: dict[str, int] = {}
+
+    def hook(path: str, module: nn.Module, output: Tensor) -> None:
+        width = module.out_channels if isinstance(module, nn.Conv2d) else module.out_features
+        uses[path] = uses.get(path, 0) + output.numel() // int(width)
+
+    hooks = [
+        module.register_forward_hook(lambda module, inputs, output, path=path: hook(path, module, output))
+        for path, module in meta_copy.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    with torch.no_grad():
+        given = meta_copy(torch.empty(1, 3, size, size, device="meta"))
+    for handle in hooks:
+        handle.remove()
+    return uses, tuple(given.shape)
+
+
+@functools.cache
+def _torch_pruning() -> ModuleType:
+    """torch-pruning, which passes over a reshape whose channels it cannot infer.
+
+    It divides by zero there (ShuffleNet's shuffle). It then has no mapping, and the trial cuts find out what that means.
+    """
+    import_torchvision()
+    import torch_pruning
+    from torch_pruning.dependency import index_mapping
+
+    usual = index_mapping.update_reshape_index_mapping
+
+    def patient(graph: Any, node: Any) -> None:
+        with contextlib.suppress(ZeroDivisionError):
+            usual(graph, node)
+
+    index_mapping.update_reshape_index_mapping = patient
+    return torch_pruning
+
+
+class MetaCopy:
+    """A network without numbers and torch-pruning's graph of it, kept in step with the real one.
+
+    Attributes:
+        uses: of every weight for one image, by the layer's path. gives: shape of what it gives for one image.
+    """
+
+    def __init__(self, model: nn.Module, size: int):
+        self.model = empty_copy(model)
+        try:
+            self.uses, self.gives = run_whole(self.model, size)
+            self.graph = self._trace(size, _torch_pruning().DependencyGraph())
+        except Exception as error:
+            raise EspalierError(
+                "Expected a network whose channels can be followed from layer to layer; this one could not be traced.",
+                "Prune single weights or whole layers of it instead.", repr(error),
+            ) from error  # fmt: skip
+        self.paths = {module: path for path, module in self.model.named_modules()}
+
+    @torch.enable_grad()
+    def _trace(self, size: int, graph: "torch_pruning.DependencyGraph") -> "torch_pruning.DependencyGraph":
+        fusions = [m.fusion for m in self.model.modules() if isinstance(m, FeatureEnhancement)]
+        image = torch.empty(1, 3, size, size, device="meta")
+        return graph.build_dependency(self.model, image, ignored_params=fusions, verbose=False)
+
+    def widths(self) -> Iterator[tuple[str, Any]]:
+        """Leading layer and torch-pruning's group of each width but the classifier's outputs; None where it fails."""
+        handled: set[nn.Module] = self._outputs()
+        for path in self.uses:
+            leader = self.model.get_submodule(path)
+            if leader in handled or leader not in self.graph.module2node:
+                continue
+            try:
+                cut = self.group(path, range(self.graph.get_out_channels(leader)))
+            except Exception as error:  # whatever torch-pruning says about a structure that it does not know
+                _log.debug("The channels of %s cannot be followed: %s", path, in_a_line(error))
+                yield path, None
+                continue
+            written = [
+                dep.target.module for dep, _ in cut if self.graph.is_out_channel_pruning_fn(dep.handler)
+            ]
+            if handled.isdisjoint(m for m in written if isinstance(m, nn.Conv2d | nn.Linear)):
+                yield path, cut
+            handled.update(m for m in written if isinstance(m, nn.Module))
+
+    def _outputs(self) -> set[nn.Module]:
+        """The layer of the head that writes the classes; none where the head is inside the body."""
+        layers = [path for path in self.uses if path.split(".")[0] == "head"]
+        return {self.model.get_submodule(path) for path in layers[-1:]}
+
+    def group(self, path: str, channels: Sequence[int]) -> Any:
+        leader = self.model.get_submodule(path)
+        handler = self.graph.get_pruner_of_module(leader).prune_out_channels
+        return self.graph.get_pruning_group(leader, handler, list(channels))
+
+    def cut(self, path: str, channels: Sequence[int], model: nn.Module | None = None) -> None:
+        """Take channels of the leading layer at `path` out of the copy, and out of `model` likewise."""
+        group = self.group(path, channels)
+        if model is not None:
+            for dep, indices in group:
+                self._cut_in(model, dep, indices)
+        group.prune(record_history=False)
+
+    def _cut_in(self, model: nn.Module, dep: Any, indices: list[int]) -> None:
+        target = dep.target.module
+        dep.handler.__self__.pruning_dim = dep.target.pruning_dim
+        if isinstance(target, nn.Parameter):
+            owner, _, name = self.graph._param_to_name[target].rpartition(".")
+            holder = model.get_submodule(owner)
+            setattr(holder, name, dep.handler(getattr(holder, name), indices))
+        elif target in self.paths:
+            dep.handler(model.get_submodule(self.paths[target]), indices)
