@@ -111,6 +111,7 @@ class Examination:
         return "yes"
 
     def _made(self, size: int) -> tuple[Any, Any, list[str]]:
+        from core.data.idx import FASHION_CLASSES
         from core.machine.trusted_files import TrustList
         from core.models.python_network import build_python
         from core.models.python_source import PythonSettings, open_python
@@ -130,7 +131,7 @@ class Examination:
         settings = PythonSettings(path=str(path), arguments=f"{{name: {name}}}")
         network = open_python(settings, self.folder, trusted)
         self._refuse_large(name)
-        model, notes = build_python(settings, network, 10, self.folder, 1, size)
+        model, notes = build_python(settings, network, FASHION_CLASSES, self.folder, 1, size)
         return model, network, notes
 
     def _refuse_large(self, name: str) -> None:

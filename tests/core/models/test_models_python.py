@@ -416,5 +416,5 @@ def Net(num_classes):
 def in_form_of_file(code: str, folder: Path, trusted: TrustList):
     settings = write(folder, code, trusted)
     network = open_python(settings, folder, trusted)
-    model, notes = build_python(settings, network, 4, folder, seed=7, image_size=32)
+    model, notes = build_python(settings, network, tuple("abcd"), folder, seed=7, image_size=32)
     return network, model, notes
