@@ -240,7 +240,7 @@ class PruneLayers(ModelStage[PruneLayersParams]):
 def macs_left(model: "nn.Module", order: list[str], size: int) -> list[int]:
     """The network's MACs without the first 0, 1, 2, … blocks of `order`."""
     from core.surgery.blocks import drop_blocks
-    from core.surgery.groups import count
+    from core.surgery.meta_copy import count
 
     shallower = copy.deepcopy(model)
     left = [count(shallower, size).macs]
