@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 
 import malicious_files as made
+import malicious_models as models
+import malicious_runs as runs
 from common import Answer, Prepared, Trial, campaign, espalier, options, prepare, require, work_folder
 
 LIMIT = 240  # seconds that a command may take with a malicious file
@@ -160,16 +162,16 @@ def trials(base: Path) -> list[Trial]:
     ]
     acts += [(f"images: {name}", partial(judge, data), False) for name, data in made.DATA.items()]
     acts += [(f"data: {name}", partial(judge, data), True) for name, data in made.NO_DATA.items()]
-    acts += [(f"onnx: {name}", partial(judge_model, model), True) for name, model in made.MODELS.items()]
+    acts += [(f"onnx: {name}", partial(judge_model, model), True) for name, model in models.MODELS.items()]
     acts += [
-        (f"onnx: {name}", partial(judge_described, model), True) for name, model in made.DESCRIBED.items()
+        (f"onnx: {name}", partial(judge_described, model), True) for name, model in models.DESCRIBED.items()
     ]
-    acts += [(f"start: {name}", partial(start_from, source), True) for name, source in made.SOURCES.items()]
+    acts += [(f"start: {name}", partial(start_from, source), True) for name, source in models.SOURCES.items()]
     acts += [
         (f"run: {name}, {verb}", partial(work_with_run, tamper, arguments), False)
-        for name, tamper in made.RUNS.items()
-        for verb, arguments in made.VERBS.items()
-        if name in made.IN_EVERY_WAY or verb == "export"
+        for name, tamper in runs.RUNS.items()
+        for verb, arguments in runs.VERBS.items()
+        if name in runs.IN_EVERY_WAY or verb == "export"
     ]
     return [Trial(name, partial(attempt, base, act, refused)) for name, act, refused in acts]
 

@@ -48,3 +48,8 @@ def test_an_alias_repeats_what_it_names():
 @pytest.mark.parametrize("text", [".inf", ".Inf", "-.INF"])
 def test_infinity_is_read_however_it_is_written(text):
     assert yaml.parse(text).content == float(text.replace(".", "").lower())
+
+
+def test_control_characters_of_pasted_text_are_left_out_so_that_it_is_read_again():
+    parsed = yaml.parse(yaml.dump({"about": "one\x0cpage\x1b[0m"}))
+    assert parsed.problems == [] and parsed.content == {"about": "onepage[0m"}
