@@ -9,7 +9,7 @@ from core.document.recipes import FOLDER, recipes
 from core.models.catalogue import backbone
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
-from core.surgery.groups import Counts, count
+from core.surgery.meta_copy import Counts, count
 from core.surgery.prunable_groups import find_prunable_groups
 
 
