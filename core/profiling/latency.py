@@ -4,6 +4,7 @@ The headline is batch 1 on one thread, input in memory, model only. The answer o
 ratio of the block medians with a 99 % interval, or "no measurable difference" where that interval contains 1.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -351,9 +352,11 @@ def device_memory(benchmark: Benchmark) -> Metric:
     return Metric(value=benchmark.device_bytes / 1e6, unit="MB", n=1, how=how)
 
 
-def size(model: Path) -> Metric:
-    """Of the file, with the files that hold its weights where they lie beside it."""
-    return Metric(value=model.stat().st_size / 1e6, unit="MB", n=1, how="size of the file")
+def size(model: Path, beside: Sequence[Path] = ()) -> Metric:
+    """Of the file, with those that hold its weights where they lie beside it."""
+    how = "size of the file" if not beside else "size of the file and of its weights beside it"
+    total = sum(file.stat().st_size for file in (model, *beside))
+    return Metric(value=total / 1e6, unit="MB", n=1, how=how)
 
 
 def weights(child: Child, model: Path, control: RunControl | None) -> Metric:

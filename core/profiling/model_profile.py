@@ -373,7 +373,7 @@ class _Job:
         if counted["uncounted"]:
             how += f"; {len(counted['uncounted'])} nodes not counted, such as {' ('.join(counted['uncounted'][0])})"
         return {
-            "size_mb": size(onnx),
+            "size_mb": size(onnx, _beside(onnx)),
             "weights_mb": weights(child, onnx, self.control),
             "params": Metric(value=counted["params"], how="weights in the file"),
             "macs": Metric(value=counted["macs"], how=how),
@@ -392,6 +392,13 @@ class _Job:
         arguments = {"model": str(onnx), "input_size": shape[1]}
         with measuring_alone(self.control):
             return self._child("measure").call(per_layer.profile, arguments, self.control)
+
+
+def _beside(model: Path) -> list[Path]:
+    """The files beside a model that hold its weights."""
+    from core.onnx_graph.reading import files_beside, read_onnx
+
+    return [model.parent / name for name in files_beside(read_onnx(model, weights=False))]
 
 
 def _powers(cores: int) -> Sequence[int]:

@@ -8,7 +8,9 @@ from onnx import helper
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
+from core.onnx_graph.reading import files_beside, read_onnx
 from core.profiling.counting import count, count_graph, count_parameters, stored_bytes, weigh
+from core.profiling.latency import size as file_size
 
 
 def quiet(fraction: float, text: str) -> None:
@@ -199,3 +201,14 @@ def test_an_exported_network_against_torch_pruning(tmp_path):
         assert ours[name] == pytest.approx(value, rel=0.05 if bias else 1e-9), name
     folded = sum(2 * m.num_features for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
     assert params - folded <= counted["params"] <= params  # factors vanish, offsets may become biases
+
+
+def test_a_files_size_includes_its_weights_beside_it(tmp_path):
+    whole = onnx_files.write(tmp_path / "whole.onnx", width=16, size=16)
+    split = tmp_path / "split.onnx"
+    onnx.save(onnx.load(whole), split, save_as_external_data=True, location="split.data", size_threshold=0)
+    beside = [tmp_path / name for name in files_beside(read_onnx(split, weights=False))]
+    assert beside == [tmp_path / "split.data"]
+    together = split.stat().st_size + beside[0].stat().st_size
+    assert file_size(split, beside).value == together / 1e6 and "beside it" in file_size(split, beside).how
+    assert file_size(whole).value == whole.stat().st_size / 1e6
