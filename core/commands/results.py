@@ -167,7 +167,7 @@ def verify(options: argparse.Namespace) -> int:
         _preprocessing(options),
         options.output,
         not options.ignore_names,
-        tuple(names_beside(options.model.resolve())),
+        beside=tuple(names_beside(options.model.resolve())),
     )
     with temporary_folder() as folder, Child("tool", folder / "tool.log") as child:
         tool = ToolCalls(child)

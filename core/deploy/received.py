@@ -23,7 +23,7 @@ from core.machine.jobs import ProgressCallback, quick
 from core.onnx_graph.class_names import class_names
 from core.onnx_graph.classifier import Answers, Images, answers_of, images_of
 from core.onnx_graph.reading import files_beside, load_beside, names_read, read_onnx, tensors_of
-from core.onnx_graph.standard_form import standard_form, with_batch, without_declared_shapes
+from core.onnx_graph.standard_form import standard_form, with_any_batch, with_batch, without_declared_shapes
 
 if TYPE_CHECKING:
     import onnx
@@ -40,6 +40,7 @@ class Reading:
         preprocess: how images are prepared; None leaves it to the file.
         output: the one with the classes' numbers; "" finds it.
         match_names: whether class names in the file, or beside it, say which output is which class.
+        alone: whether it has to take one image in a call, which is what is timed.
         beside: files beside the original that hold class names, and these (`names_beside`).
     """
 
@@ -47,6 +48,7 @@ class Reading:
     preprocess: Preprocess | None = None
     output: str = ""
     match_names: bool = True
+    alone: bool = False
     beside: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def as_plain(self) -> dict[str, Any]:
@@ -57,6 +59,7 @@ class Reading:
             "preprocess": prepare,
             "output": self.output,
             "match_names": self.match_names,
+            "alone": self.alone,
             "beside": [[file, list(names)] for file, names in self.beside],
         }
 
@@ -84,7 +87,7 @@ def receive(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     Args (as plain data):
         source, target: .onnx files.
         classes: the data set's, in its order; or data, data_cache, base: of the data set.
-        name, preprocess, output, match_names, beside: of `Reading.as_plain`.
+        name, preprocess, output, match_names, alone, beside: of `Reading.as_plain`.
 
     Returns: path, of the target, or of the source where nothing had to be written; notes.
 
@@ -103,6 +106,8 @@ def receive(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
         order, about_order = _order_beside(classes, arguments.get("beside", ()))
     form.notes.extend(about_order)
     progress(0.3, f"Trying {name}")
+    if form.images.batch is not None and form.images.batch > 1:
+        form = _opened(form, name, prepare.size, len(classes), arguments["alone"])
     one_by_one = try_out(form.model, name, form.images, prepare.size, len(classes))
     if one_by_one:
         with_batch(form.model, 1)
@@ -115,6 +120,35 @@ def receive(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     add_metadata(form.model, texts)
     _write(form.model, target, name, len(classes))
     return {"path": str(target), "notes": form.notes}
+
+
+def _opened(form: Form, name: str, size: int, classes: int, alone: bool) -> Form:
+    """A model that declares a fixed number of images in a call, for any number where that works too.
+
+    Args:
+        alone: whether it has to, for one image is timed.
+
+    Raises:
+        EspalierError: when it has to and does not.
+    """
+    opened = replace(
+        form, model=with_any_batch(form.model), images=replace(form.images, batch=None), changed=True
+    )
+    try:
+        try_out(opened.model, name, opened.images, size, classes)
+    except EspalierError as error:
+        if not alone:
+            return form
+        try_out(form.model, name, form.images, size, classes)
+        raise EspalierError(
+            f"{name} takes exactly {form.images.batch} images in a call, and figures are of one image in a call.",
+            "Export it with a batch size of 1, or for any number of images (dynamic axes).",
+            str(error),
+        ) from error
+    opened.notes.append(
+        f"It declares {form.images.batch} images in a call and takes any number; so do files that are made from it."
+    )
+    return opened
 
 
 def _write(model: "onnx.ModelProto", target: Path, name: str, classes: int) -> None:

@@ -70,6 +70,18 @@ def with_batch(model: "onnx.ModelProto", batch: int) -> None:
     del model.graph.value_info[:]
 
 
+def with_any_batch(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """A copy that declares to take any number of images in a call; whether that is true has to be tried."""
+    import onnx
+
+    opened = onnx.ModelProto()
+    opened.CopyFrom(model)
+    for entry in (opened.graph.input[0], opened.graph.output[0]):
+        entry.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del opened.graph.value_info[:]
+    return opened
+
+
 def in_opset(model: "onnx.ModelProto", opset: int) -> "onnx.ModelProto":
     """The model in another operator set; its metadata stay.
 

@@ -85,4 +85,6 @@ class OnnxFileSource(FileSource[OnnxSettings]):
         if settings.image_size is not None:
             mean, std = _NORMALISATIONS[settings.normalisation]
             prepare = Preprocess(settings.image_size, 3, mean, std)
-        return Reading(Path(settings.path).name, prepare, settings.output, settings.class_names == "match")
+        return Reading(
+            Path(settings.path).name, prepare, settings.output, settings.class_names == "match", alone=True
+        )

@@ -273,7 +273,7 @@ def test_other_forms_are_read_and_what_was_changed_is_said(form: Any, tmp_path: 
     assert entry.elem_type == TensorProto.FLOAT and len(entry.shape.dim) == 4
 
 
-@pytest.mark.parametrize("batch", ["n", "", 1, 4])
+@pytest.mark.parametrize("batch", ["n", "", 1])
 @pytest.mark.parametrize("size", [SIDE, "s"])
 @pytest.mark.parametrize("opset", [7, 11, 13, 21])
 def test_usual_forms_pass_without_a_word(
@@ -282,6 +282,20 @@ def test_usual_forms_pass_without_a_word(
     file, notes = received(save(colours(opset, batch=batch or None, size=size), tmp_path / "m.onnx"))
     assert notes == []
     assert answers(file) == ["blue", "green", "red"] * 2
+
+
+def test_a_fixed_number_of_images_is_opened_where_that_is_true(tmp_path: Path) -> None:
+    file, notes = received(save(colours(batch=4), tmp_path / "m.onnx"), alone=True)
+    assert "declares 4 images in a call and takes any number" in notes[0]
+    assert answers(file) == ["blue", "green", "red"] * 2
+    assert onnx.load(file).graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    baked = colours(batch=4)
+    node(baked, "flat").CopyFrom(make("Reshape", ["p", "row"], ["f"], name="flat"))
+    baked.graph.initializer.append(numpy_helper.from_array(np.array([4, 3], np.int64), "row"))
+    path = save(baked, tmp_path / "b.onnx")
+    refused(path, r"b\.onnx takes exactly 4 images in a call.*batch size of 1", alone=True)
+    file, notes = received(path)  # its accuracy can be found all the same
+    assert notes == [] and answers(file) == ["blue", "green", "red"] * 2
 
 
 def test_what_is_in_the_usual_form_and_described_is_left_alone(tmp_path: Path) -> None:
