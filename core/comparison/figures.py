@@ -23,7 +23,7 @@ Theme = Literal["light", "dark"]
 Width = Literal["column", "page"]
 
 _INCHES: dict[Width, float] = {"column": 3.35, "page": 6.9}  # 85 and 175 mm
-_SUFFIXES = (".svg", ".pdf", ".png")
+SUFFIXES = (".svg", ".pdf", ".png")
 _DOTS_PER_INCH = 300
 _BARS = ("top1", "size_mb", "params", "macs")
 _COLOURS: dict[Theme, tuple[str, ...]] = {
@@ -46,9 +46,9 @@ def save(
         raise EspalierError(
             f"Expected the name of a figure, received {name!r}.", f"Choose from: {', '.join(FIGURES)}."
         )
-    if path.suffix.lower() not in _SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise EspalierError(
-            f"Expected a file that ends in {', '.join(_SUFFIXES)}, received {path.name!r}.",
+            f"Expected a file that ends in {', '.join(SUFFIXES)}, received {path.name!r}.",
             "Choose another name.",
         )
     import matplotlib
@@ -57,10 +57,18 @@ def save(
     with matplotlib.rc_context(_style(theme)):
         figure = Figure(layout="constrained", dpi=_DOTS_PER_INCH)
         FIGURES[name][1](figure, runs, _INCHES[width])
+        _write(figure, path)
+
+
+def _write(figure: "Figure", path: Path) -> None:
+    ending = path.suffix.lower()
+    try:
         with written_beside(path) as temporary:
-            figure.savefig(
-                temporary, format=path.suffix[1:].lower(), metadata=_METADATA.get(path.suffix.lower())
-            )
+            figure.savefig(temporary, format=ending[1:], metadata=_METADATA.get(ending))
+    except OSError as error:
+        raise EspalierError(
+            f"{path} could not be written: {error.strerror or error}.", "Choose another file."
+        ) from error
 
 
 _METADATA: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}

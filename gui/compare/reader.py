@@ -1,7 +1,7 @@
 """Lists and reads runs for the comparison desk on workers, and writes its reports."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,13 +111,11 @@ class RunReader(QObject):
         else:
             self._start()
 
-    def write(self, path: Path, make: Any) -> None:
-        """Write what `make` returns to a file."""
+    def write(self, path: Path, into: Callable[[Path], None]) -> None:
+        """Have a file written by a function that takes its path."""
 
         def job(_control: RunControl, _say: Say) -> Path:
-            from core.comparison.report import write
-
-            write(path, make())
+            into(path)
             return path
 
         if self.writer.running:

@@ -8,6 +8,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
 from core.analysis.rows import Row
+from core.comparison.figures import FIGURES, SUFFIXES
 from core.comparison.report import as_format, as_html
 from core.records.metrics import MetricKind
 from gui.base import theme
@@ -76,6 +77,41 @@ class SaveButton(QPushButton):
 def ask_for_file(parent: QWidget, start: str) -> tuple[str, str]:
     """A file to write to and the chosen filter; "" when the dialog was closed."""
     return QFileDialog.getSaveFileName(parent, tr("Save the report"), start, ";;".join(map(tr, _FILES)))
+
+
+class FigureButton(QPushButton):
+    """A menu of the figures for print. Signals: wanted (a file and the figure's name)."""
+
+    wanted = Signal(object, str)
+
+    def __init__(self) -> None:
+        super().__init__(tr("Figure…"))
+        self.setObjectName("save-figure")
+        self.setAccessibleName(tr("Save a figure for print"))
+        self.setToolTip(tr("A figure of these runs for print: SVG, PDF or PNG"))
+        self.setProperty("hasmenu", True)
+        menu = QMenu(self)
+        self.figures: dict[str, QAction] = {}
+        for name, (title, _) in FIGURES.items():
+            self.figures[name] = menu.addAction(tr(title), lambda name=name: self._ask(name))
+            self.figures[name].setObjectName(f"figure-{name}")
+        self.setMenu(menu)
+
+    def retheme(self) -> None:
+        self.setIcon(theme.icon("save"))
+
+    def _ask(self, name: str) -> None:
+        chosen, kind = ask_for_figure(self, str(Path.home() / f"{name}.svg"))
+        if chosen:
+            ending = kind[-5:-1] if kind else ".svg"
+            typed = Path(chosen).suffix.lower() in SUFFIXES
+            self.wanted.emit(Path(chosen if typed else chosen + ending), name)
+
+
+def ask_for_figure(parent: QWidget, start: str) -> tuple[str, str]:
+    """Likewise for a figure."""
+    kinds = (tr("SVG (*.svg)"), tr("PDF (*.pdf)"), tr("PNG (*.png)"))
+    return QFileDialog.getSaveFileName(parent, tr("Save the figure"), start, ";;".join(kinds))
 
 
 def text_of(state: ComparisonState, rows: list[Row], kinds: list[MetricKind], form: str) -> Callable[[], str]:

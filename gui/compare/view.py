@@ -9,6 +9,8 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSplitter, QStackedWidge
 
 from core.analysis.rows import Row
 from core.comparison.compared_runs import ComparedRun
+from core.comparison.figures import save
+from core.comparison.report import write
 from gui.base.translation import tr
 from gui.compare import memory
 from gui.compare.chosen import ChosenRuns
@@ -17,7 +19,7 @@ from gui.compare.panes import SidePanes
 from gui.compare.pareto_plot import ParetoPlot
 from gui.compare.reader import RunEntry
 from gui.compare.run_picker import RunButton
-from gui.compare.saving import NAMES, CopyButton, SaveButton, text_of
+from gui.compare.saving import NAMES, CopyButton, FigureButton, SaveButton, text_of
 from gui.compare.state import ComparisonState
 from gui.compare.table import ComparisonTable
 from gui.compare.toolbar import Toolbar
@@ -35,7 +37,7 @@ class CompareView(QWidget):
         wanted: folders of the runs to read.
         list_wanted: the list of runs is opened, and shall be as they are now.
         run_chosen: the folder of the one run to show.
-        write_wanted: a file, and a function that makes its text.
+        write_wanted: a file, and a function that writes it.
         measure_wanted: rows whose files are to be measured again.
         status_message: a sentence for the status bar.
     """
@@ -61,8 +63,8 @@ class CompareView(QWidget):
         self.tools = Toolbar(self.columns_menu)
         self.plot, self.panes = ParetoPlot(), SidePanes()
         self.runs = RunButton(ActionButton(open_run))
-        self.copy, self.save = CopyButton(), SaveButton()
-        self.header = Header(tr("Compare"), self.runs, self.copy, self.save)
+        self.copy, self.figure, self.save = CopyButton(), FigureButton(), SaveButton()
+        self.header = Header(tr("Compare"), self.runs, self.copy, self.figure, self.save)
         self.empty = EmptyState(
             "compare",
             tr("Nothing to compare yet"),
@@ -150,6 +152,7 @@ class CompareView(QWidget):
         self.panes.settings.wanted.connect(self._show_settings)
         self.copy.wanted.connect(self._copy)
         self.save.wanted.connect(self._save)
+        self.figure.wanted.connect(self._save_figure)
         self.runs.opened.connect(self.list_wanted)
         runs.toggled.connect(lambda folder, on: self._choose(lambda: self.chosen.tick(folder, on)))
         runs.cleared.connect(lambda: self._choose(lambda: self.chosen.choose(self.chosen.folders[:1])))
@@ -213,6 +216,7 @@ class CompareView(QWidget):
         self._stack.setCurrentIndex(1 if state.rows else 0)
         self.copy.setEnabled(bool(rows))
         self.save.setEnabled(bool(rows))
+        self.figure.setEnabled(bool(rows))
         self._selection.start(0)
 
     def _show_table(self) -> tuple[list[Row], list[str]]:
@@ -252,7 +256,16 @@ class CompareView(QWidget):
         self.table.select_rows(places)
 
     def retheme(self) -> None:
-        for part in (self.runs, self.copy, self.save, self.tools, self.table, self.plot, self.panes):
+        for part in (
+            self.runs,
+            self.copy,
+            self.figure,
+            self.save,
+            self.tools,
+            self.table,
+            self.plot,
+            self.panes,
+        ):
             part.retheme()
 
     # what a person does
@@ -288,4 +301,9 @@ class CompareView(QWidget):
         self.status_message.emit(tr("The table is in the clipboard as {names}.", names=NAMES[form]))
 
     def _save(self, path: Path, form: str) -> None:
-        self.write_wanted.emit(path, text_of(self.state, self.model.rows, self.model.kinds, form))
+        make = text_of(self.state, self.model.rows, self.model.kinds, form)
+        self.write_wanted.emit(path, lambda file: write(file, make()))
+
+    def _save_figure(self, path: Path, name: str) -> None:
+        runs = list(self.state.runs)
+        self.write_wanted.emit(path, lambda file: save(file, name, runs, width="page"))

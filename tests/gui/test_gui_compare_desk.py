@@ -390,6 +390,22 @@ def test_a_report_that_cannot_be_written_is_told(
     assert "could not be written" in signal.args[0].message and signal.args[0].expected
 
 
+def test_a_figure_is_saved(
+    qtbot: QtBot, view: CompareView, reader: RunReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        saving, "ask_for_figure", lambda parent, start: (str(tmp_path / "figure"), "PDF (*.pdf)")
+    )
+    with qtbot.waitSignal(reader.status_message, timeout=20_000) as signal:
+        view.figure.figures["stages"].trigger()
+    assert "figure.pdf" in signal.args[0] and (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+    qtbot.waitUntil(lambda: not reader.writer.running)
+    (tmp_path / "folder.svg").mkdir()
+    with qtbot.waitSignal(reader.failed, timeout=20_000) as signal:
+        view.figure.wanted.emit(tmp_path / "folder.svg", "stages")
+    assert "could not be written" in signal.args[0].message
+
+
 def test_every_widget_has_a_name_and_a_label(view: CompareView) -> None:
     for widget in view.findChildren(QPushButton):
         assert widget.objectName() and (widget.accessibleName() or widget.text()), widget.text()
