@@ -18,6 +18,7 @@ def test_a_share_of_a_run_may_be_missing():
     runs = Runs()
     assert runs.take(1.0, 0.019) == 1.0 and runs.take(1e-5, 9e-6) == 1e-5
     assert runs.take(1.0, 0.021) == 0.0
+    assert runs.take(1.0, 0.0, cold=True) == 0.0 and runs.disturbed.pop() == (1.0, 1.0)
     assert runs.whole == [1.0, 1e-5] and runs.disturbed == [(1.0, pytest.approx(0.979))]
     assert len(runs) == 3 and runs.own == [1.0, 1e-5, pytest.approx(0.979)]
 
@@ -33,9 +34,13 @@ def test_runs_of_an_unknown_pace_do_not_count():
 @pytest.mark.skipif(sys.platform == "win32", reason="processor time is counted in steps of 16 ms there")
 def test_what_the_process_did_not_have_of_a_run_is_lost():
     with Watch(alone=True) as watch:
-        wall, lost = watch.timed(lambda: time.sleep(0.02))
-        assert wall >= 0.02 and lost == pytest.approx(wall, rel=0.1)
+        wall, lost, cold = watch.timed(lambda: time.sleep(0.02))
+        assert wall >= 0.02 and lost == pytest.approx(wall, rel=0.1) and not cold
+        assert watch.timed(work)[2]  # it follows an interrupted one
         assert min(watch.timed(work)[1] for _ in range(50)) < 10e-6
+        assert not all(watch.timed(work)[2] for _ in range(50))
+        time.sleep(0.005)
+        assert watch.timed(work)[2]  # somebody was let in before it
     assert unwatched(work)[1] == 0.0
 
 
@@ -50,7 +55,7 @@ def test_a_process_on_the_same_core_interrupts(alone):
         with Watch(alone) as watch:
             started, wall, lost = time.monotonic(), 0.0, 0.0
             while time.monotonic() - started < 5.0 and lost < 0.02:
-                one, missing = watch.timed(lambda: sum(range(500_000)))
+                one, missing, _ = watch.timed(lambda: sum(range(500_000)))
                 wall, lost = wall + one, lost + missing
         assert 0.02 <= lost < wall
     finally:

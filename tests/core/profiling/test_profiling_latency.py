@@ -135,7 +135,7 @@ class Interrupted:
     def timed(self, run):
         run()
         self.count += 1
-        return (0.001, 0.0) if self.every and self.count % self.every == 0 else (0.005, 0.004)
+        return (0.001, 0.0, False) if self.every and self.count % self.every == 0 else (0.005, 0.004, False)
 
 
 def test_interrupted_runs_are_set_aside():
