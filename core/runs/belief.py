@@ -22,6 +22,7 @@ from core.runs.stage_folder import StageFolder
 
 _log = logging.getLogger(__name__)
 
+_NOTES = ".notes.json"  # beside a source's network
 Say = Callable[[str], None]
 _DOCUMENTS = ("grid.json", "precision_trials.json", "latency_targets.json")
 
@@ -31,6 +32,10 @@ def check_own_documents(run: RunFolder, say: Say) -> None:
     for folder in sorted((run.folder / "sources").glob("*")):
         if folder.is_dir() and not folder.name.endswith(DAMAGED):
             _believe(folder, say, check_folder, folder)
+    for notes in sorted((run.folder / "sources").glob(f"*{_NOTES}")):
+        source = notes.with_name(notes.name.removesuffix(_NOTES))
+        if not _believe(notes, say, read_sealed, notes) and source.is_dir():
+            set_aside(source)  # which is made again with its notes
     inputs = run.folder / "inputs"
     try:
         while (error := _first_damage(inputs)) is not None:

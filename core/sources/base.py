@@ -5,7 +5,6 @@ source* names an ONNX file, which deployment stages continue. A kind that implem
 everywhere; its figures are then known after the run.
 """
 
-import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from core.common.control import RunControl
 from core.common.declarations import declarations, value_at
 from core.common.errors import EspalierError, Problem
-from core.common.files import write_atomically
 from core.common.logs import passed_over
 from core.common.params import Params
+from core.common.seals import read_sealed, write_sealed
 from core.data.access import DataAccess
 from core.data.image_data import ImageData
 from core.data.inspection import Applied
@@ -268,7 +267,7 @@ class NetworkSource(Source[S]):
             opened = self.open(self.pinned(settings, context.pin), context)
             for note in opened.notes:
                 context.emit(Note("", "info", note))
-            write_atomically(notes, json.dumps(opened.notes))
+            write_sealed(notes, {"notes": opened.notes})
             checkpoint = Checkpoint(opened.model, opened.network, opened.preprocess, context.data.classes)
             save_checkpoint(folder, checkpoint)
         return StageInput(preprocess_of(folder), folder, notes=read_notes(notes))
@@ -317,7 +316,7 @@ class FileSource(Source[S]):
                     beside = names_beside(self.file(settings, context.base))  # the copy has no neighbours
                     reading = replace(reading, beside=tuple(beside))
                 file, found = receive_onnx(tool, original, described, context.access, reading)
-                write_atomically(notes, json.dumps(found))
+                write_sealed(notes, {"notes": found})
                 for note in found:
                     context.emit(Note("", "info", note))
             verify_onnx(tool, file, context.access, folder, name=self.reading(settings).name)
@@ -357,8 +356,9 @@ class FileSource(Source[S]):
 
 
 def read_notes(file: Path) -> tuple[str, ...]:
-    """The sentences on a source that were written when it was made; none where there is no such file."""
-    try:
-        return tuple(str(note) for note in json.loads(file.read_text(encoding="utf-8")))
-    except FileNotFoundError:  # made before notes were written
-        return ()
+    """The sentences on a source that were written when it was made; none where there is no such file.
+
+    Raises:
+        DamagedError: when it does not hold what was written.
+    """
+    return tuple(str(note) for note in read_sealed(file)["notes"]) if file.is_file() else ()

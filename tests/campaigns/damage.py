@@ -81,9 +81,11 @@ class Damaged:
 
     def compare(self) -> str:
         """The finished run beside nothing."""
-        answer = espalier(self.copy.home, "compare", self.copy.run, "--format", "csv").check(0, 1)
-        if answer.status == 1:
-            require(_SAID.search(answer.said), f"exit 1 without saying what is damaged: {answer.said[-300:]}")
+        answer = espalier(self.copy.home, "compare", self.copy.run, "--format", "csv").check(0, 1, 2)
+        if answer.status:
+            require(
+                _SAID.search(answer.said), f"refused without saying what is damaged: {answer.said[-300:]}"
+            )
             return "refused in a sentence"
         require(answer.out == self.table, "compare shows other figures")
         return "the same table"
@@ -91,10 +93,12 @@ class Damaged:
     def resume(self) -> str:
         """Go on with the finished run, and compare it."""
         answer = espalier(self.copy.home, "run", self.copy.run, "--resume", "--threads", 1, "--json").check(
-            0, 1
+            0, 1, 2
         )
-        if answer.status == 1:
-            require(_SAID.search(answer.said), f"exit 1 without saying what is damaged: {answer.said[-300:]}")
+        if answer.status:
+            require(
+                _SAID.search(answer.said), f"refused without saying what is damaged: {answer.said[-300:]}"
+            )
             require(
                 self.name.endswith("pipeline.yaml"), f"the run cannot be gone on with: {answer.said[-300:]}"
             )
