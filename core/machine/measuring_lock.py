@@ -27,8 +27,9 @@ _log = logging.getLogger(__name__)
 FOLDER = (
     Path(os.environ.get("PROGRAMDATA", tempfile.gettempdir())) if sys.platform == "win32" else Path("/tmp")
 )
-LONGEST = 300.0
+LONGEST = 120.0
 """Seconds that a measurement waits for others; after that it goes on beside them."""
+_BRIEFLY, _HOLDS = 10.0, 600.0  # seconds to wait where that was in vain before, and for how long that is so
 WAITING = "Waiting"
 """How the texts begin that say that measuring waits."""
 
@@ -37,6 +38,7 @@ _EVERYBODY = 0o666
 _LOOK = 0.2  # seconds
 _SAID = 1.0  # seconds of waiting before a word is said
 _held = threading.local()
+_vain_waits: list[float] = []  # when waiting ended in vain, in this process
 
 
 @contextmanager
@@ -83,6 +85,8 @@ def saying_waits(say: Callable[[str], None], on_fraction: Callable[[float], None
 def _obtained(control: RunControl | None, tell: ProgressCallback, longest: float) -> FileLock | None:
     """The lock, held; None where it could not be had."""
     started, said = time.monotonic(), False
+    if _vain_waits and started - _vain_waits[-1] < _HOLDS:
+        longest = min(longest, _BRIEFLY)
     for path in (FOLDER / f"{_NAME}.lock", FOLDER / f"{_NAME}-{_user()}.lock"):
         try:
             while True:
@@ -93,6 +97,7 @@ def _obtained(control: RunControl | None, tell: ProgressCallback, longest: float
                 except Timeout:
                     waited = time.monotonic() - started
                 if waited >= longest:
+                    _vain_waits.append(time.monotonic())
                     _log.warning(
                         "Measuring goes on beside another measurement, after %.0f s of waiting.", waited
                     )

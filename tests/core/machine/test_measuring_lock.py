@@ -26,6 +26,7 @@ with measuring_lock.measuring_alone():
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(measuring_lock, "FOLDER", tmp_path)
+    monkeypatch.setattr(measuring_lock, "_vain_waits", [])
     return tmp_path
 
 
@@ -60,8 +61,11 @@ def test_waiting_is_said_when_it_begins_and_when_it_ends():
     assert said == ["Waiting: x", "Measuring"] and parts == [0.0, 0.0, 0.1, 0.2]
 
 
-def test_the_wait_is_bounded_and_can_be_stopped(other):
+def test_the_wait_is_bounded_and_can_be_stopped(other, monkeypatch):
     with measuring_alone(longest=0.0):
+        assert other.poll() is None
+    monkeypatch.setattr(measuring_lock, "_BRIEFLY", 0.0)
+    with measuring_alone(longest=60.0):  # it was in vain a moment ago
         assert other.poll() is None
     control = RunControl()
     control.stop()
