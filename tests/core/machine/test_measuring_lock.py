@@ -67,6 +67,7 @@ def test_the_wait_is_bounded_and_can_be_stopped(other, monkeypatch):
     monkeypatch.setattr(measuring_lock, "_BRIEFLY", 0.0)
     with measuring_alone(longest=60.0):  # it was in vain a moment ago
         assert other.poll() is None
+    monkeypatch.setattr(measuring_lock, "_vain_waits", [])
     control = RunControl()
     control.stop()
     with pytest.raises(Stopped), measuring_alone(control):
