@@ -108,15 +108,18 @@ def test_plain_data_and_back():
     [
         (
             {"size": 0},
-            "Expected a size of at least 1, 1 or 3 channels and 'crop' or 'stretch', received 0, 3 and 'crop'.",
+            "Expected a size from 1 to 4096, 1 or 3 channels and 'crop' or 'stretch', received 0, 3 and 'crop'.",
         ),
         ({"channels": 2}, "received 32, 2 and 'crop'."),
         ({"resize": "pad"}, "received 32, 3 and 'pad'."),
         (
             {"mean": [0.5]},
-            "Expected a mean and a positive deviation for each of 3 channels, received (0.5,) and",
+            "Expected a finite mean and a positive deviation for each of 3 channels, received (0.5,) and",
         ),
         ({"std": [0.5, 0.0, 0.5]}, "received (0.0, 0.0, 0.0) and (0.5, 0.0, 0.5)."),
+        ({"mean": [float("nan")] * 3}, "received (nan, nan, nan) and"),
+        ({"std": [float("inf")] * 3}, "and (inf, inf, inf)."),
+        ({"size": 10**9}, "received 1000000000, 3 and 'crop'."),
         ({"mean": "high"}, "Expected numbers for the preprocessing, received {"),
         (
             {"extra": 1},
