@@ -3,7 +3,10 @@
 import argparse
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from core.common.errors import EspalierError
+from core.common.paths import printable
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
 MOST_THREADS = 1024
@@ -49,3 +52,17 @@ def device(text: str) -> str:
 def batch(text: str) -> int | str:
     """The type of images in a call: "dynamic" or a number."""
     return text if text == "dynamic" else whole(1, 4096)(text)
+
+
+def refuse_other_encodings(words: Sequence[str]) -> None:
+    """Refuse paths whose bytes are no text: what is written down of them is UTF-8.
+
+    Raises:
+        EspalierError: naming the first.
+    """
+    for word in words:
+        if printable(word) != word:
+            raise EspalierError(
+                f"Expected names of files and folders in UTF-8, received '{printable(word)}', which is in another encoding.",
+                "Rename it.",
+            )

@@ -28,9 +28,11 @@ _VERBOSE = "tell everything that is noted down, on stderr and in the log file"
 
 def main(words: list[str] | None = None) -> int:
     """Entry point of `espalier`."""
-    options = _parser().parse_args(sys.argv[1:] if words is None else words)
+    words = sys.argv[1:] if words is None else words
+    options = _parser().parse_args(words)
     start_logging("command", Home.default().logs, verbose=options.verbose)
     try:
+        arguments.refuse_other_encodings(words)
         with results_alone():
             return int(options.do(options))
     except EspalierError as error:

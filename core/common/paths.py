@@ -19,6 +19,14 @@ def shown_name(path: Path) -> str:
     return re.sub(r"^[0-9a-f]{12}-(?=.)", "", path.name)
 
 
+def printable(name: str) -> str:
+    """A file's name as text that can be written down; bytes that are no UTF-8 as \\xe9."""
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character, as Windows allows
+        return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def is_file(path: Path) -> bool:
     """Whether a regular file is there; also False for what no file can be called, such as a name that is too long."""
     try:

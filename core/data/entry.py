@@ -22,8 +22,9 @@ from core.common.errors import EspalierError
 from core.common.files import discard, put_in_place
 from core.common.logs import in_a_line, passed_over
 from core.common.parts import part_beside, remove_abandoned
+from core.common.paths import printable
 from core.data.checked_images import CheckedImages, block_hashes
-from core.data.source import Block, Plan, Problem, printable
+from core.data.source import Block, Plan, Problem
 
 _log = logging.getLogger(__name__)
 

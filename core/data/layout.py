@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from core.common.errors import EspalierError
+from core.common.paths import printable
 from core.data.class_names import Spellings
-from core.data.source import Link, printable
+from core.data.source import Link
 from core.data.split_folders import File, find_splits, only_splits, unwrap
 from core.data.split_names import split_of
 from core.data.splits import TRAIN

@@ -160,11 +160,6 @@ def stamp_of(about: os.stat_result, name: str) -> Stamp:
     return (name, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
 
 
-def printable(name: str) -> str:
-    """A file's name as text that can be written down; bytes that are no UTF-8 as \\xe9."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 class ArrayPictures:
     """Images that one call brings into memory: the bundled sample, IDX files."""
 

@@ -15,13 +15,14 @@ import numpy as np
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
+from core.common.paths import printable
 from core.data.catalogue import find_source
 from core.data.decode import Shape, read_shape
 from core.data.image_data import ImageData
 from core.data.layout import Layout, lay_out
 from core.data.reader import FilePictures
 from core.data.settings import DataSettings, settings_path
-from core.data.source import Contents, printable
+from core.data.source import Contents
 from core.data.splits import SPLITS
 from core.data.tree import Tree, locate_tree
 

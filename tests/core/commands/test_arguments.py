@@ -46,6 +46,31 @@ def test_paths_that_lead_nowhere_end_in_a_sentence(arguments, capsys, tmp_path, 
     assert said.startswith("Error: ") and "Traceback" not in said and "mistake" not in said
 
 
+def test_a_path_in_another_encoding_is_refused(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
+    assert main(["verify", "m.onnx", "--data", "caf\udce9"]) == 2
+    assert capsys.readouterr().err.split() == [
+        "Error:",
+        "Expected",
+        "names",
+        "of",
+        "files",
+        "and",
+        "folders",
+        "in",
+        "UTF-8,",
+        "received",
+        "'caf\\xe9',",
+        "which",
+        "is",
+        "in",
+        "another",
+        "encoding.",
+        "Rename",
+        "it.",
+    ]
+
+
 def test_what_nobody_foresaw_is_a_sentence_and_stands_in_the_log(capsys, tmp_path, monkeypatch):
     def fail() -> None:
         raise ZeroDivisionError("division by \x1b[31mzero")
