@@ -185,17 +185,20 @@ class Evaluator:
         })  # fmt: skip
         if self._from_cache(report, key, target):
             return ArtefactRecord.read(target), True
-        self.emit(PhaseStarted(report.key, "verify", "Verifying the file"))
-        target.path.mkdir(exist_ok=True)
-        if checkpoint is None:
-            copy_file(reference, target.network_logits)
-        artefact = adopt_artefact(
-            self._tool(on_fraction), file, deployed.label, target, self.context.access, checkpoint
-        )
-        files = ArtefactRecord([artefact], self._count(artefact))
-        files.write(target)
-        seal_folder(target.path)
-        self._files.put(key, target.path)
+        with self._files.making(key):
+            if self._from_cache(report, key, target):
+                return ArtefactRecord.read(target), True
+            self.emit(PhaseStarted(report.key, "verify", "Verifying the file"))
+            target.path.mkdir(exist_ok=True)
+            if checkpoint is None:
+                copy_file(reference, target.network_logits)
+            artefact = adopt_artefact(
+                self._tool(on_fraction), file, deployed.label, target, self.context.access, checkpoint
+            )
+            files = ArtefactRecord([artefact], self._count(artefact))
+            files.write(target)
+            seal_folder(target.path)
+            self._files.put(key, target.path)
         return files, False
 
     def _tool(self, on_fraction: Callable[[float], None]) -> ToolCalls:
