@@ -28,7 +28,7 @@ class Document(QObject):
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(_MOST_STEPS)
         self.open(pipeline, path, base)
-        self.undo_stack.cleanChanged.connect(lambda _clean: self.changed.emit())
+        self.undo_stack.cleanChanged.connect(self.changed)
 
     def open(self, pipeline: Pipeline, path: Path | None, base: Path) -> None:
         """Show another document; its history starts empty."""

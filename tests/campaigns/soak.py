@@ -22,7 +22,6 @@ from pathlib import Path
 
 from common import (
     PIPELINE,
-    ROOT,
     Broken,
     Trial,
     campaign,
@@ -97,11 +96,11 @@ def soak(way: str, runs: int) -> Callable[[Path, random.Random], str]:
     def work(folder: Path, _draw: random.Random) -> str:
         home, temporary = folder / "home", folder / "temporary"
         temporary.mkdir()
-        path = os.pathsep.join((str(Path(__file__).parent), str(ROOT)))
+        own = environment(home, TMPDIR=str(temporary), TEMP=str(temporary))
+        own["PYTHONPATH"] = os.pathsep.join((str(Path(__file__).parent), own["PYTHONPATH"]))
         worker = subprocess.run(
             [sys.executable, "-c", _WORKER.format(way=way), str(folder), str(runs)],
-            env={**environment(home, TMPDIR=str(temporary), TEMP=str(temporary)), "PYTHONPATH": path},
-            stdout=subprocess.PIPE, text=True, check=False, cwd=folder,
+            env=own, stdout=subprocess.PIPE, text=True, check=False, cwd=folder,
         )  # fmt: skip
         require(worker.returncode == 0, f"the program ended with {worker.returncode}")
         check_no_process(home)

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QTextEdit,
     QWidget,
 )
+from shiboken6 import delete
 
 from core.document import edits, recipes
 from core.document import pipeline as documents
@@ -32,6 +33,7 @@ from core.document.pipeline import Pipeline
 from core.runs.home import Home
 from core.runs.open_document import OpenedDocument
 from gui.base.actions import PLACES
+from gui.base.document import Document
 from gui.shell.main_window import MainWindow
 
 INTERACTIVE = (
@@ -103,6 +105,15 @@ def test_every_place_can_be_reached(window: MainWindow) -> None:
         assert window.places.rail.buttons[place].isChecked()
         action = window.findChild(QAction, f"view-{place}")
         assert action is not None and action.shortcut().toString() and action.text() == title
+
+
+def test_a_changed_document_goes_without_a_word(qtbot: Any, tiny: Pipeline, tmp_path: Path) -> None:
+    """Its history says that it is clean while it goes; nobody can be told any more."""
+    document = Document(tiny, None, tmp_path)
+    document.apply(edits.set_key(tiny, "about", "Changed"), "Describe")
+    with qtbot.captureExceptions() as raised:
+        delete(document)
+    assert not raised
 
 
 def test_only_the_current_place_looks_chosen(window: MainWindow) -> None:
