@@ -16,6 +16,7 @@ from core.engine.measuring import Figures, Measuring
 from core.engine.results import write_run_report
 from core.machine.fingerprint import fingerprint, timing_conditions
 from core.machine.jobs import ProgressCallback
+from core.profiling.latency import forward
 from core.records.events import Event, Note, PhaseStarted
 from core.records.reports import Artefact, MeasuredWith, StageReport
 from core.runs.cache import Measurements
@@ -58,7 +59,7 @@ def measure_again(
         if not reports:
             raise EspalierError(f"{run.name} has no finished stage yet.", "Run it first.")
         elsewhere = _elsewhere(run, whole=len(reports) == len(run.reports()))
-        job, busy = _Job(run, home, control or RunControl(), tell), list[str]()
+        job, busy = _Job(run, home, control or RunControl(), forward(tell)), list[str]()
         for number, report in enumerate(reports):
             busy += job.measure(report, number / len(reports), 1 / len(reports))
             if not elsewhere:
