@@ -20,7 +20,9 @@ from core.records.metrics import METRICS
 from core.records.reports import Metric
 
 _console = Console(stderr=True, highlight=False)
-_OF_A_LIBRARY = re.compile(r"\[Errno|Traceback \(most recent call last\)|\b\w*(?:Error|Exception)\b[(:]")
+_OF_A_LIBRARY = re.compile(
+    r"\[Errno|Traceback \(most recent call last\)|\b\w*(?:Error|Exception)\b[]):(]|\.(?:py|cc|cpp|h):\d|\btorch\."
+)
 _DETAILS_SHOWN = 12
 _results: TextIO | None = None  # where results go while stdout is kept for them
 

@@ -3,6 +3,7 @@
 import pytest
 
 from core.commands.main import main
+from core.commands.terminal import say_details
 
 BAD = {
     "an unknown device": (["run", "quick-tour", "--device", "foo"], "expected auto, cpu, cuda or cuda:N, received 'foo'"),
@@ -82,3 +83,20 @@ def test_what_nobody_foresaw_is_a_sentence_and_stands_in_the_log(capsys, tmp_pat
     assert "a mistake that nobody foresaw (ZeroDivisionError)" in said and "Traceback" not in said
     log = (tmp_path / "logs" / "espalier.log").read_text()
     assert "Traceback" in log and "\x1b" not in log
+
+
+@pytest.mark.parametrize(
+    ("details", "shown"),
+    [
+        ("head.weight: the network has (10, 64), the file (5, 64)\nbody.x: missing in the file", True),
+        ("", False),
+        ("Traceback (most recent call last):\n  File ...", False),
+        ("UnpicklingError('invalid load key')", False),
+        ("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model", False),
+        ("[Errno 2] No such file", False),
+        ("/src/graph.cc:123 bad node", False),
+    ],
+)
+def test_details_are_shown_where_they_are_words_of_ours(details, shown, capsys):
+    say_details(details)
+    assert (details.splitlines()[0] in capsys.readouterr().err if details else False) is shown
