@@ -414,5 +414,7 @@ def _row(group: "ChannelGroup", prunable: PrunableGroups, chosen: "Plan") -> dic
 
 def _why_whole(row: Mapping[str, Any], settings: PruneChannelsParams) -> str:
     if settings.target == "ratio" and settings.ranking == "uniform" and not settings.own_ratios:
+        if settings.round_to == 1:
+            return f"{row['before']} channels that go together only, or too few for the ratio"
         return f"{row['before']} channels: rounded to a multiple of {settings.round_to}, none would go"
     return "keeps all channels: others matter less, its own ratio protects it, or rounding leaves none to go"

@@ -55,11 +55,11 @@ class Examination:
         self.name, self.folder = name, folder
         self.record: dict[str, Any] = {"network": name}
 
-    def run(self, note: Callable[[dict[str, Any]], None]) -> None:
-        """Every step whose forerunners succeeded; `note` is told after each."""
+    def run(self, steps: Iterable[str], note: Callable[[dict[str, Any]], None]) -> None:
+        """These steps, as far as what they need succeeded; `note` is told after each."""
         from core.common.errors import EspalierError, Fault
 
-        for step in STEPS:
+        for step in steps:
             started = time.monotonic()
             try:
                 self.record[step] = getattr(self, step)()
@@ -258,22 +258,22 @@ def _general(reason: str) -> str:
     return re.sub(r"\b(?:body|head)\.[\w.]+", "…", reason)
 
 
-def _child(name: str, folder: str, answer: Any) -> None:
+def _child(name: str, folder: str, steps: tuple[str, ...], answer: Any) -> None:
     import torch
 
     torch.set_num_threads(1)
     os.environ["ESPALIER_HOME"] = str(Path(folder).parent / "home")
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
-    Examination(name, Path(folder)).run(answer.send)
+    Examination(name, Path(folder)).run(steps, answer.send)
     answer.close()
 
 
-def examine(name: str, work: Path, limit: float) -> dict[str, Any]:
+def examine(name: str, work: Path, limit: float, steps: tuple[str, ...] = STEPS) -> dict[str, Any]:
     """The record of one network, examined in a process of its own for at most `limit` seconds."""
     context = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
     here, there = context.Pipe(duplex=False)
     folder = tempfile.TemporaryDirectory(dir=work)
-    process = context.Process(target=_child, args=(name, folder.name, there))
+    process = context.Process(target=_child, args=(name, folder.name, steps, there))
     record: dict[str, Any] = {"network": name}
     until = time.monotonic() + limit
     with folder:
@@ -284,7 +284,7 @@ def examine(name: str, work: Path, limit: float) -> dict[str, Any]:
                 record = here.recv()
         except EOFError:
             process.join(5)
-        unfinished = next((step for step in STEPS if step not in record), None)
+        unfinished = next((step for step in steps if step not in record), None)
         if unfinished and process.is_alive():
             record[unfinished] = f"time: more than {limit:.0f} s"
         elif unfinished and record.get("build") == "yes":
@@ -321,10 +321,16 @@ def sweep(chosen: argparse.Namespace, wanted: Iterable[str]) -> dict[str, dict[s
     records, until = read(chosen.state), time.monotonic() + 60 * chosen.minutes
     with tempfile.TemporaryDirectory(prefix="espalier-networks-") as folder:
         for name in wanted:
-            if (name in records and not (chosen.again and _unfit(records[name]))) or time.monotonic() > until:
+            before = records.get(name, {})
+            again = not before or (chosen.again and _unfit(before))
+            steps = tuple(step for step in STEPS if step in ("build", "train", *chosen.steps))
+            open_steps = [step for step in steps if step not in before]
+            if before.get("build", "yes") != "yes" and not again:
+                continue
+            if not (again or open_steps) or time.monotonic() > until:
                 continue
             started = time.monotonic()
-            records[name] = record = examine(name, Path(folder), chosen.limit)
+            records[name] = record = before | examine(name, Path(folder), chosen.limit, steps)
             record["seconds"] = round(time.monotonic() - started, 1)
             words = "; ".join(f"{step} {record[step]}" for step in STEPS if step in record)
             print(f"{name} ({record['seconds']:.0f} s): {words}", flush=True)
@@ -371,7 +377,9 @@ def page_part(records: list[dict[str, Any]]) -> str:
     for record in records:
         cells = [_cell(record, step, number) for step in STEPS]
         whole = ", ".join(
-            str(number(f"{reason}.")) for reason in record.get("whole", []) if "would go" not in reason
+            str(number(f"{reason}."))
+            for reason in record.get("whole", [])
+            if "channels that go" not in reason
         )
         trained = cells[0] if record["build"] != "yes" else cells[1]
         params = f"{record['params'] / 1e6:.2f} M" if "params" in record else ""
@@ -426,6 +434,9 @@ def main() -> int:
     parser.add_argument("--names", nargs="*", help="these networks instead of the list")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no network after so many")
     parser.add_argument("--limit", type=float, default=300, help="seconds for one network (300)")
+    parser.add_argument(
+        "--steps", nargs="+", choices=STEPS[2:], default=STEPS[2:], help="after building and training (all)"
+    )
     parser.add_argument(
         "--table", type=Path, metavar="PAGE", help="only write what --state holds into this page"
     )
