@@ -184,7 +184,7 @@ def _layout(network: nn.Module, features: Tensor) -> Layout:
     network.eval()
     pooled = network.forward_head(features, pre_logits=True)
     network.train()
-    if features.ndim == 4:
+    if isinstance(features, Tensor) and features.ndim == 4:  # CoaT and CrossViT give a list
         layouts: tuple[tuple[Layout, tuple[int, int]], ...] = (("map", (2, 3)), ("channels-last", (1, 2)))
         for layout, positions in layouts:
             mean = features.mean(positions)

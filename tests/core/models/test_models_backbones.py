@@ -168,13 +168,19 @@ def test_a_timm_network_that_cannot_take_the_size_says_so(name, size, message, a
     assert (caught.value.message, caught.value.advice) == (message, advice)
 
 
-def test_a_timm_network_that_ends_in_several_layers_is_refused():
+def test_a_timm_network_that_ends_in_several_layers_stays_whole():
+    model = make("timm:deit_tiny_distilled_patch16_224", size=32)
+    assert model.body.whole and model.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
     with pytest.raises(EspalierError) as caught:
-        make("timm:deit_tiny_distilled_patch16_224", size=32)
+        make("timm:deit_tiny_distilled_patch16_224", size=32, fem={"place": "pooled"})
     assert caught.value.message == (
-        "timm's deit_tiny_distilled_patch16_224 ends in 2 classifiers, which this program cannot take apart; "
-        "expected one linear layer."
+        "timm's deit_tiny_distilled_patch16_224 ends in 2 classifiers: there are no features for a Feature Enhancement Module."
     )
+
+
+def test_a_timm_network_whose_features_are_a_list_pools_them_itself():
+    model = make("timm:coat_tiny", size=64)
+    assert model.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 5)
 
 
 def test_names_that_there_are_not_bring_the_nearest():
