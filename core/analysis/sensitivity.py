@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from core.models.checkpoint import Checkpoint
-    from core.surgery.groups import ChannelGroup
+    from core.surgery.channel_group import ChannelGroup
 
 SHARES = (0.25, 0.5, 0.75)
 _BATCH = 128

@@ -47,7 +47,7 @@ def _draw(options: argparse.Namespace, runs: Any) -> int:
     from core.comparison.figures import FIGURES, save
 
     if options.figure == "help":
-        print("\n".join(f"{name:10} {title}" for name, (title, _) in FIGURES.items()))
+        show_result("\n".join(f"{name:10} {title}" for name, (title, _) in FIGURES.items()))
         return 0
     if options.out is None:
         raise EspalierError("A figure wants a file.", "Add --out FILE.svg (or .pdf, .png).")
@@ -70,14 +70,14 @@ def report(options: argparse.Namespace) -> int:
                 f"The pipeline of {run.name} carries no claims of a paper.",
                 "Those of the published systems do: 'espalier recipes' lists them.",
             )
-        print(as_markdown(answers))
+        show_result(as_markdown(answers))
         return 0
     if not run.markdown_report.is_file():
         raise EspalierError(
             f"The run {run.name} has no report yet: it is {run.status}.",
             "A report is written when all stages are done.",
         )
-    print(run.markdown_report.read_text(encoding="utf-8"), end="")
+    show_result(run.markdown_report.read_text(encoding="utf-8").rstrip())
     return 0
 
 

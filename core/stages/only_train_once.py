@@ -34,8 +34,8 @@ from core.training.settings import TrainingSettings
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from core.surgery.channel_group import ChannelGroup
     from core.surgery.dhspg import DHSPG
-    from core.surgery.groups import ChannelGroup
 
 _COMPARED = 8  # images on which the full and the slim network are compared
 _TOLERANCE = 1e-4  # of the largest logit

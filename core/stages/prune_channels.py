@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from core.models.classifier import ImageClassifier
     from core.surgery.budget import Plan
-    from core.surgery.groups import ChannelGroup
+    from core.surgery.channel_group import ChannelGroup
 
 _MULTIPLE = 8  # of channels, that kernels are built for
 _LAYER_NORM_BLOCKS = ("CNBlock", "ConvNeXtBlock", "Block")

@@ -23,7 +23,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from core.common.errors import EspalierError
-from core.surgery.groups import ChannelGroup
+from core.surgery.channel_group import ChannelGroup
 from core.surgery.meta_copy import Counts, count
 
 Ranking = Literal["uniform", "global", "isomorphic"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.data.randomness import derive_seed
-from core.surgery.groups import ChannelGroup, Role, Slice
+from core.surgery.channel_group import ChannelGroup, Role, Slice
 
 Criterion = Literal[
     "l1", "filter-l1", "l2", "lamp", "fpgm", "batch-norm", "taylor", "hessian", "feature-map-rank", "random"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from core.models.classifier import ImageClassifier
     from core.surgery.budget import Budget, CostModel, Plan
-    from core.surgery.groups import ChannelGroup
+    from core.surgery.channel_group import ChannelGroup
     from core.surgery.importance import Batch
     from core.surgery.meta_copy import Counts
 

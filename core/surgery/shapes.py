@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from core.models.classifier import ImageClassifier
-from core.surgery.groups import ChannelGroup, Scope, channel_groups
+from core.surgery.channel_group import ChannelGroup
+from core.surgery.groups import Scope, channel_groups
 
 _GRAPH = 1200  # bytes of the file for each layer's place in the graph
 

@@ -21,7 +21,7 @@ from core.common.logs import in_a_line
 from core.surgery.meta_copy import MetaCopy, run_whole
 
 if TYPE_CHECKING:
-    from core.surgery.groups import ChannelGroup
+    from core.surgery.channel_group import ChannelGroup
 
 _log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from core.surgery.channel_group import ChannelGroup, Slice
 from core.surgery.dhspg import LayerGroups
-from core.surgery.groups import ChannelGroup, Slice
 
 _PROBE_SEED = 23
 

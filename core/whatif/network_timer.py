@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from core.models.classifier import ImageClassifier
-    from core.surgery.groups import ChannelGroup
+    from core.surgery.channel_group import ChannelGroup
 
 VERSION = 1  # raised when tables are made otherwise
 _SHARES = (0.75, 0.5, 0.25)  # of all channels alike

@@ -309,7 +309,9 @@ def test_a_reference_is_translated_where_it_has_to_be(data, tmp_path):
 
     def reference(preprocess: Preprocess, classes: tuple[str, ...]) -> nn.Module:
         save_checkpoint(folder, Checkpoint(network(), NETWORK, preprocess, classes))
-        around = SimpleNamespace(reference_folder=lambda name, seed: folder, data=data)
+        around = SimpleNamespace(
+            reference_folder=lambda name, seed: folder, data=data, _check_classes=lambda *_: None
+        )
         return StageInputs.reference(around, "t", 1, mine, "cpu")
 
     assert not isinstance(reference(mine, data.classes), Translated)

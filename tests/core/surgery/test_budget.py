@@ -21,7 +21,8 @@ from core.surgery.budget import (
     own_shares,
     plan,
 )
-from core.surgery.groups import ChannelGroup, channel_groups
+from core.surgery.channel_group import ChannelGroup
+from core.surgery.groups import channel_groups
 from core.surgery.meta_copy import count
 
 SIZE = 32

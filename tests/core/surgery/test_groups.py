@@ -10,7 +10,8 @@ from core.common.errors import EspalierError
 from core.models.catalogue import BACKBONES
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings, FemSettings
-from core.surgery.groups import ChannelGroup, channel_groups, unfold_shortcuts
+from core.surgery.channel_group import ChannelGroup
+from core.surgery.groups import channel_groups, unfold_shortcuts
 from core.surgery.meta_copy import count
 
 STREAM = "shared by several blocks (residual stream), outside the scope 'block-internal'"

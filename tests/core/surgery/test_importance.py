@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from core.models.classifier import ImageClassifier
 from core.models.settings import FemSettings
-from core.surgery.groups import ChannelGroup, channel_groups
+from core.surgery.channel_group import ChannelGroup
+from core.surgery.groups import channel_groups
 from core.surgery.importance import Criterion, comparable, importances
 
 CHANNELS = range(4)

@@ -8,7 +8,8 @@ from core.models.catalogue import BACKBONES
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings, FemSettings
 from core.models.torchvision_shim import import_torchvision
-from core.surgery.groups import ChannelGroup, channel_groups
+from core.surgery.channel_group import ChannelGroup
+from core.surgery.groups import channel_groups
 from core.surgery.meta_copy import count
 from core.surgery.zero_groups import layer_groups, remove_zero_channels, zero_channels, zero_invariant
 
