@@ -30,15 +30,20 @@ def test_every_link_inside_the_guide_leads_somewhere(window: MainWindow) -> None
     help.close()
 
 
-def test_code_takes_the_ground_of_the_theme(window: MainWindow) -> None:
+def test_code_takes_the_ground_of_the_theme(qtbot: Any, window: MainWindow) -> None:
     card = window.export.view.model_card
     card.show_text("Written as `distilled.onnx`.")
     window.go("export")
+
+    def ground() -> str:
+        return str(card.document().find("distilled").charFormat().background().color().name())
+
     for choice in ("dark", "light"):
         window.theme.choose(choice)  # type: ignore[arg-type]
         window.theme.finish()
-        cursor = card.document().find("distilled")
-        assert cursor.charFormat().background().color().name() == theme.colours().hover.lower()
+        qtbot.waitUntil(
+            lambda: ground() == theme.colours().hover.lower()
+        )  # places follow one after the other
 
 
 @pytest.mark.parametrize("place", ["pipeline", "monitor", "compare", "export", "data"])

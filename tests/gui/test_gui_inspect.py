@@ -229,6 +229,4 @@ def test_models_of_other_images_are_not_compared(
         assert "tested on different images (20 and 40)" in place._messages.said[0]  # type: ignore[attr-defined]
         assert place.reference is None and place.view.classes.which.count() == 1
     finally:
-        import shutil
-
         shutil.rmtree(other.folder)

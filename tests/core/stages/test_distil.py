@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -309,9 +310,8 @@ def test_a_reference_is_translated_where_it_has_to_be(data, tmp_path):
 
     def reference(preprocess: Preprocess, classes: tuple[str, ...]) -> nn.Module:
         save_checkpoint(folder, Checkpoint(network(), NETWORK, preprocess, classes))
-        around = SimpleNamespace(
-            reference_folder=lambda name, seed: folder, data=data, _check_classes=lambda *_: None
-        )
+        around = SimpleNamespace(reference_folder=lambda name, seed: folder, data=data)
+        around._check_classes = partial(StageInputs._check_classes, around)
         return StageInputs.reference(around, "t", 1, mine, "cpu")
 
     assert not isinstance(reference(mine, data.classes), Translated)
