@@ -72,9 +72,10 @@ class Places(QWidget):
             self._shown[name]()
 
     def retheme(self) -> None:
-        """Take icons and colours of the theme: the places one by one, the current one first, or when they are shown."""
+        """Take icons and colours of the theme: the current place now, the others one by one or when they are shown."""
         self.rail.retheme()
-        self._stale = sorted(self.views, key=lambda name: name != self.current)
+        self._stale = list(self.views)
+        self._refresh(self.current)
         self._turn.start(0)
 
     def _refresh(self, name: str) -> None:
