@@ -101,5 +101,5 @@ def _claim(answer: Answer, cells: Sequence[str]) -> str:
     figures += [tr("Against the control: {figure}", figure=control)] if control else []
     return (
         f'<p style="margin:0 0 8px 0"><b>{_SIGNS[answer.verdict]} {says}</b><br>'
-        f"{' · '.join(figures)}<br>{verdict}. {reason}</p>"
+        f"{' · '.join(figures)}<br>{verdict.capitalize()}. {reason}</p>"
     )
