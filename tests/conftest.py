@@ -11,6 +11,7 @@ import pytest
 
 from core.common.logs import LEVEL_VARIABLE, end_logging
 from core.machine import measuring_lock
+from core.profiling.protocol import PATIENCE_VARIABLE
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -21,6 +22,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     home = tmp_path / "espalier-home"
     monkeypatch.setenv("ESPALIER_HOME", str(home))
     monkeypatch.setenv(LEVEL_VARIABLE, "info")
+    monkeypatch.setenv(PATIENCE_VARIABLE, "1")  # other tests keep the machine busy all the time
     monkeypatch.setattr(measuring_lock, "FOLDER", tmp_path)  # tests side by side do not wait for each other
     yield home
     end_logging()

@@ -19,7 +19,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -102,9 +102,8 @@ class Watch:
         self._alone = alone
         self._queues = [] if alone else _queues()
         self._cold = False
-        self._ended: tuple[float, float] | None = (
-            None  # the last run: clock on the wall, and processor time or waiting
-        )
+        self._ended: tuple[float, float] | None = None  # the last run: clock on the wall, and processor time
+        self._stood: list[float] = []  # what every thread had waited at the end of the last run
 
     def __enter__(self) -> "Watch":
         return self
@@ -140,8 +139,10 @@ class Watch:
         return wall, wall - (ended[1] - used), since
 
     def _waiting(self, run: Callable[[], object]) -> tuple[float, float, float]:
-        """Wall seconds of a run, and how long threads of this process stood ready in it and since the run before, all
-        together."""
+        """Wall seconds of a run, and how long a thread of this process stood ready in it and since the run before.
+
+        The thread that waited longest counts: the others wait for it meanwhile, or waited at the same time.
+        """
         for _ in range(_AGAIN):
             asked = time.perf_counter()
             waited, switched = self._waited(), _switched()
@@ -151,14 +152,19 @@ class Watch:
         run()
         wall = time.perf_counter() - before
         ended = self._waited()
-        since = waited - self._ended[1] if self._ended else 0.0
-        self._ended = (0.0, ended)
-        lost = wall if not self._queues and _switched() > switched else ended - waited
+        since = _longest(self._stood, waited)
+        self._stood = ended
+        lost = wall if not self._queues and _switched() > switched else _longest(waited, ended)
         return wall, lost, since
 
-    def _waited(self) -> float:
-        """Seconds that this process' threads have stood ready and were not let, all together."""
-        return sum(_waited(queue) for queue in self._queues)
+    def _waited(self) -> list[float]:
+        """Seconds that each of this process' threads has stood ready and was not let."""
+        return [_waited(queue) for queue in self._queues]
+
+
+def _longest(before: Sequence[float], after: Sequence[float]) -> float:
+    """Seconds that the thread that waited longest did so in between."""
+    return max((late - early for early, late in zip(before, after, strict=False)), default=0.0)
 
 
 def _queues() -> list[int]:

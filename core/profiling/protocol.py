@@ -16,6 +16,9 @@ Measured here: two sessions alive together, two threads each, made ratios of a f
 of 0.60 to 1.67; blocks with one session each 0.99 to 1.02.
 """
 
+import logging
+import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -42,8 +45,25 @@ _PAUSE, _LOOK = (
     0.1,
 )  # seconds of the first pause while the machine is busy; how often a wish to stop is heard
 _BRIEFLY, _HOLDS = 4.0, 600.0  # seconds to wait where that was in vain before, and for how long that is so
+PATIENCE_VARIABLE, _PATIENCE = "ESPALIER_PATIENCE", 60.0  # seconds
 _vain_waits: list[float] = []  # when waiting ended in vain, in this process
 _WARM_BRIEFLY = 0.1  # batches, whose runs are long, and networks that ran in this process before
+
+
+_log = logging.getLogger(__name__)
+
+
+def _patience() -> float:
+    """Seconds to wait for a quieter machine, as the environment says."""
+    chosen = os.environ.get(PATIENCE_VARIABLE, "").strip()
+    try:
+        seconds = float(chosen or _PATIENCE)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        _log.warning("%s is %r, not a number of seconds: it is 60", PATIENCE_VARIABLE, chosen)
+        return _PATIENCE
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +78,8 @@ class Budget:
             this long. block_limit: and no run starts after this, once 5 are done.
         width: half the interval's width, as a share, at which measuring ends.
         seconds: after this no block beyond `blocks` begins. limit: see `few_blocks`.
-        patience: seconds to wait at most, all together, while the machine is too busy to measure; fewer where that was in
-            vain a short while ago.
+        patience: seconds to wait at most, all together, while the machine is too busy to measure, 60 unless the environment
+            variable ESPALIER_PATIENCE says otherwise; fewer where that was in vain a short while ago.
         memory_processes: fresh processes that memory is measured in.
     """
 
@@ -72,7 +92,7 @@ class Budget:
     width: float = 0.03
     seconds: float = 10.0
     limit: float = 45.0
-    patience: float = 60.0
+    patience: float = field(default_factory=_patience)
     memory_processes: int = 3
 
     def first_half(self) -> "Budget":

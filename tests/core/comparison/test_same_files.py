@@ -16,7 +16,7 @@ def took(value: float, low: float, high: float, level: float | None = 0.99) -> M
     return Metric(value=value, unit="ms", low=low, high=high, level=level, how="ONNX Runtime")
 
 
-def made(stage: str, hash: str, latency: Metric, protocol: int = 6, **change: Metric) -> StageReport:
+def made(stage: str, hash: str, latency: Metric, protocol: int = 7, **change: Metric) -> StageReport:
     file = artefact(stage, 80.0, 1.0, 4.0, **change)
     file = file.model_copy(update={"sha256": hash * 64, "measured": MeasuredWith(protocol=protocol)})
     file.metrics["latency_ms"] = latency

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from core.machine import interruptions
 from core.machine.interruptions import Runs, Watch, unwatched
 
 
@@ -62,3 +63,17 @@ def test_a_process_on_the_same_core_interrupts(alone):
         other.kill()
         other.wait()
         os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts how long a thread waits")
+def test_of_several_threads_the_one_that_waited_longest_counts(monkeypatch):
+    """Two threads that stand ready at the same time make the run as much longer as one of them."""
+    waited = {3: [1.0, 1.0, 1.5], 4: [7.0, 7.0, 7.4]}
+    monkeypatch.setattr(interruptions, "_queues", lambda: list(waited))
+    monkeypatch.setattr(interruptions, "_waited", lambda queue: waited[queue].pop(0))
+    monkeypatch.setattr(os, "close", lambda queue: None)
+    monkeypatch.setattr(interruptions, "_PROMPT", 10.0)  # it asks once
+    with Watch(alone=False) as watch:
+        waited[3].pop(0), waited[4].pop(0)
+        wall, lost, cold = watch.timed(lambda: time.sleep(0.6))
+        assert lost == pytest.approx(0.5) and wall > 0.6 and not cold

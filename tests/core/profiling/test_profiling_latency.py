@@ -22,7 +22,7 @@ from core.profiling.latency import (
     profile_artefact,
     throughput,
 )
-from core.profiling.protocol import Benchmark, Block, Budget, Timing, measure
+from core.profiling.protocol import PATIENCE_VARIABLE, Benchmark, Block, Budget, Timing, measure
 from core.profiling.session import memory, paced_runs, timed_runs, warm_up
 from core.profiling.statistics import Interval, differs
 
@@ -343,3 +343,12 @@ def test_memory_grows_with_the_model(folder):
 
 def test_the_protocol_has_a_version():
     assert isinstance(PROTOCOL_VERSION, int)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "seconds"), [("", 60.0), ("0", 0.0), ("2.5", 2.5), ("-1", 60.0), ("soon", 60.0), ("nan", 60.0)]
+)
+def test_the_environment_says_how_long_to_wait(monkeypatch, caplog, chosen, seconds):
+    monkeypatch.setenv(PATIENCE_VARIABLE, chosen)
+    assert Budget().patience == seconds
+    assert ("not a number of seconds" in caplog.text) == (chosen in ("-1", "soon", "nan"))
