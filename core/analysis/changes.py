@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 
 from core.analysis.accuracy import paired_change
 from core.analysis.seeds import means
-from core.analysis.support import OF_THE_MACHINE, TIMED
+from core.analysis.support import OF_THE_MACHINE, TIMED, estimated
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 
 if TYPE_CHECKING:
     from core.analysis.rows import Row
 
+_NO_CHANGE_OF_ITS_OWN = Metric(
+    value=None,
+    unit="%",
+    how="it is estimated from the latency and a stated power, so it changes as the latency does",
+)
 _APART = math.log(
     1.1
 )  # between what pairs say and what the two figures say: further apart they contradict each other
@@ -102,16 +107,19 @@ def change_in_run(new: Artefact, old: Artefact, name: str) -> Metric | None:
     figure = new.metrics.get(name)
     if figure is None or not _has_change(name, figure):
         return None
-    if _estimated(name, new, old):
-        name, figure = "latency_ms", new.metrics["latency_ms"]
+    if estimated(figure) or estimated(old.metrics.get(name)):
+        return _NO_CHANGE_OF_ITS_OWN
     paired = _through_baseline(new.change.get(name), old.change.get(name))
     return _decided(name, paired, old.metrics.get(name), figure)
 
 
 def not_alternated(artefact: Artefact, changes: dict[str, Metric]) -> frozenset[str]:
     """The times among `found` that were not measured in alternation with the run's own baseline."""
-    paired = {*artefact.change, *({"energy_mj"} if "latency_ms" in artefact.change else ())}
-    return frozenset(name for name in changes if name in TIMED and name not in paired)
+    return frozenset(
+        name
+        for name, change in changes.items()
+        if name in TIMED and name not in artefact.change and change.value is not None
+    )
 
 
 def against(row: "Row", base: "Row") -> tuple[dict[str, Metric], frozenset[str]]:
@@ -131,9 +139,11 @@ def against(row: "Row", base: "Row") -> tuple[dict[str, Metric], frozenset[str]]
     for name, metric in row.metrics.items():
         if not _has_change(name, metric) or not _comparable(name, row, base):
             continue
-        measured = "latency_ms" if _estimated(name, row.artefact, base.artefact) else name
-        paired = _measured(measured, row, base)
-        change = _decided(measured, paired, base.metrics.get(measured), row.metrics[measured])
+        if estimated(metric) or estimated(base.metrics.get(name)):
+            result[name] = _NO_CHANGE_OF_ITS_OWN
+            continue
+        paired = _measured(name, row, base)
+        change = _decided(name, paired, base.metrics.get(name), metric)
         if change is not None:
             result[name] = change
             loose |= {name} if paired is None and name in TIMED and not _same_file(row, base) else set()
@@ -219,15 +229,6 @@ def _agreeing(change: Metric, plain: Metric) -> Metric:
         "the machine was busy, so this is a range; measure again"
     )
     return change.model_copy(update={"low": min(known), "high": max(known), "level": None, "how": how})
-
-
-def _estimated(name: str, new: Artefact | None, old: Artefact | None) -> bool:
-    """Whether a change of energy is that of the latency: both are the latency times the same stated power."""
-    if name != "energy_mj" or new is None or old is None:
-        return False
-    mine, theirs = (each.metrics.get("power_w", Metric(value=None)) for each in (new, old))
-    both = (each.metrics[name].how if name in each.metrics else "" for each in (new, old))
-    return mine.value == theirs.value and all(how.startswith("estimated") for how in both)
 
 
 def _same_file(row: "Row", base: "Row") -> bool:

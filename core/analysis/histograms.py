@@ -6,7 +6,7 @@ validation images, read from the exported file as it runs; a job of the tool chi
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,26 +146,35 @@ def file_weights(model: "onnx.ModelProto", layer: str) -> np.ndarray:
     return _constant(model, _node(model, layer)[1])
 
 
-def _node(model: "onnx.ModelProto", layer: str) -> tuple["onnx.NodeProto", str]:
-    """The node of a layer with weights, and the name of its weight.
-
-    Raises:
-        EspalierError: when the file has no such layer.
-    """
+def weighted_nodes(model: "onnx.ModelProto") -> Iterator[tuple[tuple[str, str], "onnx.NodeProto", str]]:
+    """Every node with weights of at least two dimensions, in the graph's order: its layer's names in the layer table and in
+    the network, the node, and which of its inputs is the weight."""
     from core.profiling.counting import count_graph
 
     layer_of_node = {entry["name"]: entry["layer"] for entry in count_graph(model, 32)["nodes"]}
     constants = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
     producers = {name: node for node in model.graph.node for name in node.output}
     for node in model.graph.node:
-        if node.name not in layer_of_node or layer not in (layer_of_node[node.name], module_of(node)):
+        if node.name not in layer_of_node:
             continue
         for name in node.input:
             origin = name
             while origin not in constants and origin in producers and producers[origin].op_type in _STORED:
                 origin = producers[origin].input[0]
             if constants.get(origin, 0) >= 2:
-                return node, name
+                yield (layer_of_node[node.name], module_of(node)), node, name
+                break
+
+
+def _node(model: "onnx.ModelProto", layer: str) -> tuple["onnx.NodeProto", str]:
+    """The node of a layer with weights, and the name of its weight.
+
+    Raises:
+        EspalierError: when the file has no such layer.
+    """
+    for names, node, weight in weighted_nodes(model):
+        if layer in names:
+            return node, weight
     raise EspalierError(
         f"The exported file has no layer {layer!r} with weights.",
         "It was merged with another one; choose one of the layer table.",

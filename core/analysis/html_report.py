@@ -142,7 +142,7 @@ def _comparison(content: Content) -> list[str]:
 
 def _figures(rows: Sequence[Row], kinds: Sequence[MetricKind], outside: frozenset[str] = frozenset()) -> str:
     head = "".join(
-        f'<th title="{escape(kind.help)}">{escape(heading(kind)).replace(" [", "<br>[")}</th>'
+        f'<th title="{escape(kind.help)}">{escape(heading(kind, [row.metrics for row in rows])).replace(" [", "<br>[")}</th>'
         for kind in kinds
     )
     several = len({row.origin.folder for row in rows if row.origin}) > 1

@@ -7,9 +7,10 @@ without another package, whatever stands behind the figure.
 from collections.abc import Sequence
 
 from core.analysis.rows import Row
-from core.analysis.support import measurable, uncertain, wide
+from core.analysis.support import estimated, measurable, uncertain, wide
 from core.analysis.table import any_uncertain
 from core.analysis.wording import (  # fmt: skip
+    ESTIMATED,
     NOT_PAIRED,
     NOT_PAIRED_MEANS,
     RANGES_MEAN,
@@ -44,7 +45,7 @@ def as_latex(rows: Sequence[Row], kinds: Sequence[MetricKind], caption: str = ""
     lines += [rf"\caption{{{escape(caption)}}}"] if caption else []
     lines += [rf"\label{{{label}}}"] if label else []
     lines += [rf"\begin{{tabular}}{{@{{}}l{'r@{}l' * len(columns)}@{{}}}}", r"\toprule"]
-    lines += [_line(["Stage", *(_head(*column) for column in columns)]), r"\midrule"]
+    lines += [_line(["Stage", *(_head(*column, rows) for column in columns)]), r"\midrule"]
     for row in rows:
         lines.append(_line([_name(row), *(_cell(row, *column) for column in columns)]))
     lines += [r"\bottomrule", r"\end{tabular}", *_footnotes(rows, kinds), r"\end{table}"]
@@ -60,8 +61,9 @@ def _line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _head(kind: MetricKind, change: bool) -> str:
-    text = f"Change [{unit_of_change(kind.id)}]" if change else heading(kind)
+def _head(kind: MetricKind, change: bool, rows: Sequence[Row]) -> str:
+    shown = heading(kind, [row.metrics for row in rows])
+    text = f"Change [{unit_of_change(kind.id)}]" if change else shown
     return rf"\multicolumn{{2}}{{c}}{{{escape(text)}}}"
 
 
@@ -74,8 +76,9 @@ def _cell(row: Row, kind: MetricKind, change: bool) -> str:
         return _change(row.change.get(kind.id), kind.id in row.loose)
     if uncertain(kind.id, row.metrics.get(kind.id)):
         return rf"\multicolumn{{2}}{{r}}{{{escape(format_metric(kind, row.metrics[kind.id]))}}}"
-    figure, _, spread = format_metric(kind, row.metrics.get(kind.id)).partition(" ± ")
-    return _split(figure, f" ± {spread}" if spread else "")
+    figure, _, spread = format_metric(kind, row.metrics.get(kind.id)).removeprefix(ESTIMATED).partition(" ± ")
+    before = ESTIMATED if estimated(row.metrics.get(kind.id)) else ""
+    return _split(figure, f" ± {spread}" if spread else "", before)
 
 
 def _change(change: Metric | None, loose: bool) -> str:

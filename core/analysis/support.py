@@ -37,3 +37,8 @@ def uncertain(name: str, metric: Metric | None) -> bool:
     if metric.low is None or metric.high is None:
         return False
     return (metric.high - metric.low) / 2 > _WIDE * metric.value
+
+
+def estimated(metric: Metric | None) -> bool:
+    """Whether a figure was computed from others with a stated one, such as energy from the latency, and not measured."""
+    return metric is not None and metric.value is not None and "estimated: " in metric.how

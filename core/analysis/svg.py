@@ -71,10 +71,11 @@ def pareto_plot(rows: Sequence[Row], x: str, y: str) -> str:
     points = [(index, row) for index, row in enumerate(rows) if _has(row, x) and _has(row, y)]
     if len(points) < 2:
         return ""
+    metrics = [row.metrics for _, row in points]
     frame = _Frame(
         [bound for _, row in points for bound in _extent(row, first)],
         [bound for _, row in points for bound in _extent(row, second)],
-        (heading(first), heading(second)),
+        (heading(first, metrics), heading(second, metrics)),
         _HEIGHT,
     )
     best = front(rows, x, y)

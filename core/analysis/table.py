@@ -148,7 +148,11 @@ def as_text(
         lines.append([label, *(format_metric(kind, row.metrics.get(kind.id)) for kind in kinds)])
         if row.change:
             lines.append(["  change", *(change_of(row, kind.id) for kind in kinds)])
-    return tables.aligned(["Stage", *(heading(kind) for kind in kinds)], lines)
+    return tables.aligned(["Stage", *_headings(kinds, rows)], lines)
+
+
+def _headings(kinds: Sequence[MetricKind], rows: Sequence[Row]) -> list[str]:
+    return [heading(kind, [row.metrics for row in rows]) for kind in kinds]
 
 
 def any_uncertain(rows: Sequence[Row], kinds: Sequence[MetricKind]) -> bool:
@@ -177,7 +181,7 @@ def as_markdown(
             change = change_of(row, kind.id).translate(_NO_BRACKETS)
             cells.append(format_metric(kind, row.metrics.get(kind.id)) + (f" ({change})" if change else ""))
         lines.append([f"**{row.label}** (baseline)" if row.baseline else row.label, *cells])
-    return tables.markdown(["Stage", *(heading(kind) for kind in kinds)], lines)
+    return tables.markdown(["Stage", *_headings(kinds, rows)], lines)
 
 
 _CSV = (

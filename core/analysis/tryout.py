@@ -6,8 +6,10 @@ other, on one thread; a session holds no threads of its own that could disturb t
 `s` pixels a side, `c` channels, `k` classes.
 """
 
+import io
 import os
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from core.analysis.accuracy import wilson
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.files import write_atomically
 from core.common.regular_files import in_words, open_regular
+from core.common.shown_text import SafeCsv
 from core.data.decode import Misfit, Undecodable, decode, open_image, read_shape
 from core.data.layout import IMAGE_ENDINGS, is_litter
 from core.data.preprocess import LUMA, Preprocess
@@ -32,6 +37,7 @@ from core.profiling.session import open_session, warm_up
 BEST = 5
 MOST_IMAGES = 5000
 """Of a folder; more would be a test set, which `espalier run` measures."""
+_SHEET = ("answer", "verdict", "probability", "milliseconds")
 _RUNS, _ENOUGH_SECONDS = 3, 0.1  # timed runs of an image, fewer where they take longer than this
 
 
@@ -55,6 +61,7 @@ class Trial:
     Attributes:
         notes: what was odd about the image, in sentences.
         problem: why it could not be read; then there are no answers.
+        truth: the class that it shows, where that is known.
     """
 
     answers: tuple[Answer, ...] = ()
@@ -62,6 +69,7 @@ class Trial:
     height: int = 0
     notes: tuple[str, ...] = ()
     problem: str = ""
+    truth: str = ""
 
     @property
     def agree(self) -> bool | None:
@@ -69,14 +77,24 @@ class Trial:
         firsts = {answer.best[0][0] for answer in self.answers}
         return len(firsts) == 1 if len(self.answers) > 1 else None
 
+    def right(self, model: int) -> bool | None:
+        """Whether a model names the class that the image shows; None where that is not known."""
+        return self.answers[model].best[0][0] == self.truth if self.truth and self.answers else None
+
 
 @dataclass(slots=True)
 class Tally:
-    """Counts and times over many trials."""
+    """Counts and times over many trials.
+
+    Attributes:
+        labelled: images whose class is known. right: for every model, how many of them it names right.
+    """
 
     tried: int = 0
     agreeing: int = 0
     unreadable: int = 0
+    labelled: int = 0
+    right: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
     @classmethod
@@ -98,6 +116,16 @@ class Tally:
         self.seconds = [
             total + answer.seconds for total, answer in zip(self.seconds, trial.answers, strict=True)
         ]
+        if trial.truth:
+            self.labelled += 1
+            self.right = self.right or [0] * len(trial.answers)
+            self.right = [count + bool(trial.right(model)) for model, count in enumerate(self.right)]
+
+    def accuracy(self, model: int) -> tuple[float, float, float] | None:
+        """Percent of the images with a known class that a model names right, with its 95 % interval (Wilson)."""
+        if not self.labelled:
+            return None
+        return (100 * self.right[model] / self.labelled, *wilson(self.right[model], self.labelled))
 
     def mean_seconds(self, model: int) -> float | None:
         """Running average of a model's time; None before its first image."""
@@ -105,9 +133,14 @@ class Tally:
 
 
 class Tryout:
-    """Models that stay open in a process of their own from one image to the next."""
+    """Models that stay open in a process of their own from one image to the next.
+
+    Attributes:
+        classes: of the first model that was asked last, in its order.
+    """
 
     def __init__(self) -> None:
+        self.classes: tuple[str, ...] = ()
         self._child = Child("measure", threads=1)
 
     def __enter__(self) -> "Tryout":
@@ -133,11 +166,46 @@ class Tryout:
             )
             for answer in reply["answers"]
         )
-        return Trial(answers, reply["width"], reply["height"], tuple(reply["notes"]), reply["problem"])
+        self.classes = tuple(reply["classes"]) or self.classes
+        truth = class_of_folder(image, self.classes)
+        return Trial(answers, reply["width"], reply["height"], tuple(reply["notes"]), reply["problem"], truth)
 
     def close(self) -> None:
         """End the process; an image under way is given up."""
         self._child.close()
+
+
+def class_of_folder(image: Path, classes: Sequence[str]) -> str:
+    """The class that the folder of an image is called by; "" where it is called otherwise."""
+    name = _spelling(image.parent.name)
+    return next((each for each in classes if _spelling(each) == name), "")
+
+
+def _spelling(name: str) -> str:
+    """Names that differ in upper case, or in how their accents are stored, are one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def write_sheet(path: Path, models: Sequence[str], names: Sequence[str], trials: Sequence[Trial]) -> None:
+    """A CSV file with a row an image: its true class, and of every model the answer, whether it is right, probability and ms.
+
+    Raises:
+        EspalierError: when it cannot be written.
+    """
+    text = io.StringIO()
+    sheet = SafeCsv(text)
+    sheet.writerow(
+        ["image", "true class", *(f"{model}: {what}" for model in models for what in _SHEET), "remark"]
+    )
+    for name, trial in zip(names, trials, strict=True):
+        cells: list[object] = [name, trial.truth]
+        for number, answer in enumerate(trial.answers):
+            right = trial.right(number)
+            verdict = "" if right is None else "right" if right else "wrong"
+            cells += [answer.best[0][0], verdict, f"{answer.best[0][1]:.4f}", f"{1e3 * answer.seconds:.3f}"]
+        cells += [""] * (2 + len(_SHEET) * len(models) - len(cells))
+        sheet.writerow([*cells, trial.problem])
+    write_atomically(path, text.getvalue())
 
 
 def images_below(place: Path) -> list[Path]:
@@ -204,14 +272,21 @@ def classify(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
     Args (as plain data): models: .onnx files made by Espalier. image: a file.
 
-    Returns: answers (best: name and probability; seconds), width, height, notes, problem.
+    Returns: answers (best: name and probability; seconds), width, height, notes, problem, classes of the first model.
 
     Raises:
         EspalierError: when a model cannot be opened or used.
     """
     models = _opened([Path(model) for model in arguments["models"]])
     image = Path(arguments["image"])
-    nothing: dict[str, Any] = {"answers": [], "width": 0, "height": 0, "notes": [], "problem": ""}
+    nothing: dict[str, Any] = {
+        "answers": [],
+        "width": 0,
+        "height": 0,
+        "notes": [],
+        "problem": "",
+        "classes": models[0].classes,
+    }
     try:
         about = _about(image, max(model.prepare.size for model in models))
         inputs = _inputs(image, [model.prepare for model in models])

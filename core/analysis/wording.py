@@ -4,12 +4,13 @@ The terminal, the reports and the window say the same of the same number; nobody
 """
 
 import math
+from collections.abc import Iterable, Mapping
 
-from core.analysis.support import measurable, uncertain, wide
+from core.analysis.support import estimated, measurable, uncertain, wide
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import Metric
 
-NOT_PAIRED = "†"
+NOT_PAIRED, ESTIMATED = "†", "est. "
 NOT_PAIRED_MEANS = (
     f"{NOT_PAIRED} ratio of two medians that were not measured in alternation: "
     "the machine's state may have changed in between"
@@ -48,19 +49,26 @@ def rounds_to_nothing(change: Metric) -> bool:
     return change.value is not None and abs(change.value) < (0.005 if change.unit == "points" else 0.05)
 
 
-def heading(kind: MetricKind) -> str:
-    """A column's heading with its unit."""
+def heading(kind: MetricKind, rows: Iterable[Mapping[str, Metric]] = ()) -> str:
+    """A column's heading with its unit, and whether its figures in these rows are estimated."""
+    known = [row[kind.id] for row in rows if kind.id in row and row[kind.id].value is not None]
+    unmeasured = sum(map(estimated, known))
+    mark = "" if not unmeasured else ", estimated" if unmeasured == len(known) else ", partly estimated"
     unit = kind.shown_unit or kind.unit
-    return f"{kind.label} [{unit}]" if unit else kind.label
+    return kind.label + mark + (f" [{unit}]" if unit else "")
 
 
 def format_metric(kind: MetricKind, metric: Metric | None) -> str:
-    """A metric's value for a table, without its unit; the range of an uncertain time; "—" where there is none."""
+    """A metric's value for a table, without its unit, "est." before one that was not measured; the range of an uncertain
+    time; "—" where there is none."""
     if metric is None or metric.value is None:
         return "—"
     if uncertain(kind.id, metric):
-        return f"{_rough(metric.low, kind)} to {_rough(metric.high, kind)}"
+        return (
+            ESTIMATED if estimated(metric) else ""
+        ) + f"{_rough(metric.low, kind)} to {_rough(metric.high, kind)}"
     text = f"{metric.value * kind.scale:,.{kind.decimals}f}".replace(",", "\u202f")
+    text = f"{ESTIMATED}{text}" if estimated(metric) else text
     if metric.deviation:
         text += f" ± {metric.deviation * kind.scale:.{kind.decimals}f}"
     return text

@@ -133,6 +133,10 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--claims", action="store_true", help="only the paper's claims, each with what was measured and a verdict"
     )  # fmt: skip
+    report.add_argument(
+        "--similarity", action="store_true",
+        help="only how alike every stage's features are to the baseline's, on validation images",
+    )  # fmt: skip
     report.set_defaults(do=results.report)
 
     export = commands.add_parser("export", help="write a stage's model out of a run in any format, verified")

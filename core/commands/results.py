@@ -72,6 +72,13 @@ def report(options: argparse.Namespace) -> int:
             )
         show_result(as_markdown(answers))
         return 0
+    if options.similarity:
+        from core.comparison.stage_similarity import similarity_table
+
+        control = RunControl()
+        stop_on_interrupt(control)
+        show_result(similarity_table(run, Home.default(), control))
+        return 0
     if not run.markdown_report.is_file():
         raise EspalierError(
             f"The run {run.name} has no report yet: it is {run.status}.",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.analysis.rows import Row, stage_rows
+from core.analysis.wording import heading
 from core.common.errors import EspalierError
 from core.common.files import written_beside
 from core.comparison.compared_runs import ComparedRun, run_labels
@@ -101,7 +102,7 @@ def _accuracy_over_stages(figure: "Figure", runs: Sequence[ComparedRun], width: 
         axes.errorbar(places, values, yerr=spread, marker="o", capsize=2, label=labels[run.folder])
     _need(names)
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
-    axes.set_ylabel(_heading("top1"))
+    axes.set_ylabel(heading(METRICS["top1"]))
     _legend(axes, len(runs))
 
 
@@ -126,7 +127,7 @@ def _before_and_after(figure: "Figure", runs: Sequence[ComparedRun], width: floa
         names = [name for name, _ in bars]
         axes.set_xticks(range(len(bars)), names, rotation=40, ha="right", rotation_mode="anchor")
         axes.tick_params(axis="x", labelsize=6)
-        axes.set_title(_heading(metric))
+        axes.set_title(heading(METRICS[metric]))
 
 
 def _against(metric: str) -> "Callable[[Figure, Sequence[ComparedRun], float], None]":
@@ -146,8 +147,8 @@ def _against(metric: str) -> "Callable[[Figure, Sequence[ComparedRun], float], N
                 axes.annotate(name, (across, up), (3, 3), textcoords="offset points", fontsize=6)
             drawn += list(rows)
         _need(drawn)
-        axes.set_xlabel(_heading(metric))
-        axes.set_ylabel(_heading("top1"))
+        axes.set_xlabel(heading(METRICS[metric]))
+        axes.set_ylabel(heading(METRICS["top1"]))
         _legend(axes, len(runs))
 
     return draw
@@ -269,12 +270,6 @@ def _pruned(run: ComparedRun) -> list[tuple[str, list[dict[str, Any]]]]:
         for report in reports
         if report.seed == first and report.facts.get("layers") and "before" in report.facts["layers"][0]
     ]
-
-
-def _heading(metric: str) -> str:
-    kind = METRICS[metric]
-    unit = kind.shown_unit or kind.unit
-    return f"{kind.label} [{unit}]" if unit else kind.label
 
 
 def _legend(axes: "Axes", entries: int) -> None:

@@ -143,7 +143,7 @@ class ParetoPlot(QFrame):
         self.line.setData([one for one, _ in line], [two for _, two in line])
         self.line.setPen(pg.mkPen(c.accent, width=1.6))
         for name, kind in (("bottom", x), ("left", y)):
-            self.item.setLabel(name, heading(kind), color=c.muted)
+            self.item.setLabel(name, heading(kind, [row.metrics for row in self._rows]), color=c.muted)
         self._draw_spread(x, y)
         self._draw_points(x, y, set(best))
         self._naming.start(0)

@@ -51,16 +51,12 @@ class InspectPlace(QObject):
         self._results = ResultCache({"answers": 1, "images": 1})
         self._filled: dict[str, Hashable] = {}
         self._running = False
-        self.reader, self.measurer, self.sampler, self.opener = (
-            LatestJob(self),
-            LatestJob(self),
-            LatestJob(self),
-            LatestJob(self),
-        )
+        self.reader, self.measurer, self.sampler = LatestJob(self), LatestJob(self), LatestJob(self)
+        self.comparer, self.opener = LatestJob(self), LatestJob(self)
         self.scanning = Scanning(view.sensitivity, home, document, messages, self)
         self._progress_lines = {
             self.reader: None, self.measurer: view.layers.working, self.sampler: view.distributions.working,
-            self.opener: view.flips.working,
+            self.comparer: view.similarity.working, self.opener: view.flips.working,
         }  # fmt: skip
         self._connect()
 
@@ -183,7 +179,7 @@ class InspectPlace(QObject):
         self._filled[tab] = state
         fill = {
             "layers": self._fill_layers, "architecture": self._fill_architecture,
-            "distributions": self._fill_distributions,
+            "distributions": self._fill_distributions, "similarity": self._fill_similarity,
             "classes": self._fill_answers, "flips": self._fill_answers,
         }[tab]  # fmt: skip
         fill(model, reference)
@@ -239,6 +235,26 @@ class InspectPlace(QObject):
             names = [layer["layer"] for layer in measured["layers"] if layer["params"]]
         page.show_names(names)
 
+    def _fill_similarity(self, model: StageFile, reference: StageFile | None) -> None:
+        page = self.view.similarity
+        if reference is None:
+            page.show_nothing(
+                tr("Nothing to compare with"),
+                tr(
+                    "Choose another stage behind 'against' to see how alike the two represent the same images."
+                ),
+            )
+            return
+        request = ("similarity", model, reference)
+        if request not in self._results:
+            page.clear()
+        self._ask(
+            self.comparer,
+            request,
+            tr("comparing layers"),
+            partial(work.similarity, model, reference, self._home),
+        )
+
     def _distribution(self, what: Any, layer: str) -> None:
         subjects = tuple(subject for subject in (self.model, self.reference) if subject is not None)
         if subjects:
@@ -289,6 +305,8 @@ class InspectPlace(QObject):
             return
         elif kind == "architecture":
             view.architecture.show_difference(result)
+        elif kind == "similarity":
+            view.similarity.show_similarity(result, request[1].short, request[2].short)
         else:
             names = request[1].short, request[2].short if request[2] is not None else ""
             view.classes.show_pair(result, *names)
@@ -299,8 +317,8 @@ class InspectPlace(QObject):
 
     def _not_done(self, request: Any, failure: Failure) -> None:
         self._filled.pop(self.view.tab, None)
-        if request[0] == "architecture":
-            self.view.architecture.show_nothing(failure.message, failure.advice)
+        if request[0] in ("architecture", "similarity"):
+            getattr(self.view, request[0]).show_nothing(failure.message, failure.advice)
         elif request[0] == "answers":
             self._choose_nothing_after(failure)
         else:

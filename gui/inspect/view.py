@@ -14,12 +14,14 @@ from gui.inspect.flips_page import FlipsPage
 from gui.inspect.layers_page import LayersPage
 from gui.inspect.picker import SubjectPicker
 from gui.inspect.sensitivity_page import SensitivityPage
+from gui.inspect.similarity_page import SimilarityPage
 from gui.widgets.buttons import ActionButton, EmptyState, Header
 
 TABS = (
     ("layers", QT_TR_NOOP("Layers")),
     ("architecture", QT_TR_NOOP("Architecture")),
     ("distributions", QT_TR_NOOP("Distributions")),
+    ("similarity", QT_TR_NOOP("Similarity")),
     ("sensitivity", QT_TR_NOOP("Sensitivity")),
     ("classes", QT_TR_NOOP("Classes")),
     ("flips", QT_TR_NOOP("Flips")),
@@ -52,6 +54,7 @@ class InspectView(QWidget):
         self.swap.clicked.connect(self.swap_wanted)
         self.layers, self.architecture = LayersPage(), ArchitecturePage()
         self.distributions, self.sensitivity = DistributionsPage(), SensitivityPage()
+        self.similarity = SimilarityPage()
         self.classes, self.flips = ClassesPage(), FlipsPage()
         self.tabs = QTabWidget()
         self.tabs.setObjectName("inspect-tabs")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from core.analysis import similarity as similarities
 from core.analysis.flips import AnswerPair
 from core.analysis.histograms import Histogram, histograms, of_files, weights_of_checkpoint
 from core.analysis.layers import Difference, difference, read_layers
@@ -153,6 +154,18 @@ def distribution(
         )
     )
     return Distribution([Histogram(**histogram) for histogram in result["histograms"]], words)
+
+
+def similarity(
+    model: StageFile, reference: StageFile, home: Home, control: RunControl, say: Say
+) -> dict[str, Any]:
+    """How alike two files represent the same validation images, by layer (`core.analysis.similarity.of_files`)."""
+    check_files([model, reference])
+    arguments = {
+        "files": [str(model.file), str(reference.file)], "count": similarities.IMAGES, **model.access(home).as_plain()
+    }  # fmt: skip
+    with Child("tool") as child:
+        return child.call(similarities.of_files, arguments, control, lambda part, words: say((part, words)))
 
 
 def scan(subject: StageFile, request: ScanRequest, home: Home, control: RunControl, say: Say) -> Scan:

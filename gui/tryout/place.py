@@ -1,6 +1,7 @@
 """What is tried now, on which models, and the workers that classify."""
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
-from core.analysis.tryout import Tally, Tryout
+from core.analysis.tryout import Tally, Tryout, write_sheet
+from core.common.errors import EspalierError
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from gui.base.actions import Actions
@@ -43,6 +45,7 @@ class TryoutPlace(QObject):
         self.view = TryoutView(actions.open_run, actions.run, why_no_camera())
         self.chooser = ModelChooser(self.view.pickers, home, messages, self)
         self._round = self._pasted = 0
+        self._camera_shows = ""
         self._running = False
         self._tryout: Tryout | None = None
         self.tally = Tally()
@@ -62,6 +65,9 @@ class TryoutPlace(QObject):
         view.camera_wanted.connect(self._camera)
         view.clear_wanted.connect(self.clear)
         view.refused.connect(self.status_message)
+        view.truth_given.connect(self._set_truth)
+        view.answer_is_true.connect(self._take_answer)
+        view.sheet_wanted.connect(self._write_sheet)
         view.table.chosen.connect(self._look_at)
         view.working.stop_wanted.connect(self._stop_list)
         self.image_finder.completed.connect(self._add_items)
@@ -185,10 +191,13 @@ class TryoutPlace(QObject):
             if answer.round != self._round:
                 continue
             if isinstance(answer, TriedFrame):
-                live = answer
+                live = replace(answer, trial=replace(answer.trial, truth=self._camera_shows))
+                self.tally.add(live.trial)
             else:
-                rows.set_trial(answer.row, answer.trial)
-            self.tally.add(answer.trial)
+                self.tally.add(rows.set_trial(answer.row, answer.trial))
+        if self._tryout is not None:
+            self.view.show_classes(self._tryout.classes)
+        self._show_truth()
         if live is not None:
             self.view.picture.show_pixels(live.frame)
             self.view.show_trial(live.trial, self.chooser.places)
@@ -224,6 +233,7 @@ class TryoutPlace(QObject):
         self.view.picture.show_name(item.name)
         self.view.picture.show_pixels(None)
         self.view.show_trial(rows.trials[row], self.chooser.places)
+        self._show_truth()
         self.opener.ask(item, tr("opening {name}", name=item.name), partial(work.open_picture, item))
 
     def _opened(self, item: Any, picture: Any) -> None:
@@ -231,13 +241,57 @@ class TryoutPlace(QObject):
         if row >= 0 and self.view.table.rows.items[row] is item:
             self.view.picture.show_pixels(picture)
 
+    # what an image shows
+
+    def _show_truth(self) -> None:
+        row = self.view.table.current()
+        trial = self.view.table.rows.trials[row] if row >= 0 else None
+        known = trial.truth if trial is not None else ""
+        self.view.show_truth(self._camera_shows if self.source is not None else known)
+
+    def _set_truth(self, truth: str) -> None:
+        """A person says which class the current image, or what is before the camera, shows."""
+        rows, row = self.view.table.rows, self.view.table.current()
+        if self.source is not None:
+            self._camera_shows = truth
+        elif row >= 0:
+            rows.set_truth(row, truth)
+            self.tally = Tally.of(rows.done)
+        self._show_truth()
+        self._show_tally()
+
+    def _take_answer(self, number: int) -> None:
+        """The current image shows what the first model's answer of this number says; go on to the next."""
+        table, row = self.view.table, self.view.table.current()
+        trial = table.rows.trials[row] if row >= 0 and self.source is None else None
+        if trial is None or not trial.answers or number >= len(trial.answers[0].best):
+            return
+        self._set_truth(trial.answers[0].best[number][0])
+        table.step(1)
+
+    def _write_sheet(self, path: Path) -> None:
+        """Write what came of every image."""
+        rows = self.view.table.rows
+        tried = [
+            (item.name, trial)
+            for item, trial in zip(rows.items, rows.trials, strict=True)
+            if trial is not None
+        ]
+        models = [model.title for model in self.chooser.models if model is not None]
+        try:
+            write_sheet(path, models, [name for name, _ in tried], [trial for _, trial in tried])
+        except EspalierError as error:
+            self._messages.error(error)
+        else:
+            self.status_message.emit(tr("Written to {path}.", path=path))
+
     # the camera
 
     def use(self, source: FrameSource) -> None:
         """Try what a source of pictures gives, until it is stopped."""
         self.source = source
         self._round += 1
-        self.tally, self._since = Tally(), time.monotonic()
+        self.tally, self._since, self._camera_shows = Tally(), time.monotonic(), ""
         source.frame.connect(self._frames.put)
         source.failed.connect(self._no_pictures)
         self.view.picture.show_name(tr("Camera"))

@@ -1,6 +1,7 @@
 """The images that were tried, as a list to step through: each model's answer, and whether they agree."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import (  # fmt: skip
@@ -22,9 +23,10 @@ from gui.widgets.tables import SortedTable
 
 Index = QModelIndex | QPersistentModelIndex
 SORT = Qt.ItemDataRole.UserRole
-IMAGE, FIRST, SECOND, AGREE, FIRST_TIME, SECOND_TIME = range(6)
+IMAGE, TRUE, FIRST, SECOND, AGREE, FIRST_TIME, SECOND_TIME = range(7)
 _TITLES = (
     QT_TR_NOOP("Image"),
+    QT_TR_NOOP("Shows"),
     QT_TR_NOOP("Baseline says"),
     QT_TR_NOOP("Compressed says"),
     QT_TR_NOOP("Agreement"),
@@ -43,6 +45,7 @@ class TriedModel(QAbstractTableModel):
         super().__init__()
         self.items: list[TryoutImage] = []
         self.trials: list[Trial | None] = []
+        self._told: dict[int, str] = {}  # by row, the class that a person said
         self.places: tuple[int | None, int | None] = (0, 1)
 
     @property
@@ -70,22 +73,31 @@ class TriedModel(QAbstractTableModel):
             self.trials += [None] * len(items)
             self.endInsertRows()
 
-    def set_trial(self, row: int, trial: Trial) -> None:
-        """An image was tried."""
-        self.trials[row] = trial
+    def set_trial(self, row: int, trial: Trial) -> Trial:
+        """An image was tried; what a person said that it shows stays."""
+        told = replace(trial, truth=self._told.get(row, trial.truth))
+        self.trials[row] = told
         self.dataChanged.emit(self.index(row, 0), self.index(row, len(_TITLES) - 1))
+        return told
+
+    def set_truth(self, row: int, truth: str) -> None:
+        """A person says which class an image shows; "" for unknown."""
+        trial, self._told[row] = self.trials[row], truth
+        if trial is not None:
+            self.set_trial(row, trial)
 
     def keep_tried(self) -> None:
         """Forget the images that no model has seen."""
         tried = [row for row, trial in enumerate(self.trials) if trial is not None]
         self.beginResetModel()
         self.items, self.trials = [self.items[row] for row in tried], [self.trials[row] for row in tried]
+        self._told = {new: self._told[old] for new, old in enumerate(tried) if old in self._told}
         self.endResetModel()
 
     def clear(self) -> None:
         """Forget all images."""
         self.beginResetModel()
-        self.items, self.trials = [], []
+        self.items, self.trials, self._told = [], [], {}
         self.endResetModel()
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
@@ -129,6 +141,8 @@ class TriedModel(QAbstractTableModel):
             return tr("⚠  not readable") if column == AGREE else ""
         if column == AGREE:
             return tr(_WORDS[trial.agree])
+        if column == TRUE:
+            return trial.truth
         place = self.places[_ANSWERS.get(column, _TIMES.get(column, 0))]
         if place is None:
             return ""
@@ -136,7 +150,8 @@ class TriedModel(QAbstractTableModel):
         if column in _TIMES:
             return milliseconds(answer.seconds)
         name, share = answer.best[0]
-        return f"{name}  {100 * share:.0f} %"
+        mark = {None: "", True: "✓ ", False: "✗ "}[trial.right(place)]
+        return f"{mark}{name}  {100 * share:.0f} %"
 
     def _order(self, row: int, column: int) -> Any:
         trial = self.trials[row]
@@ -146,10 +161,12 @@ class TriedModel(QAbstractTableModel):
         return self._words(row, column).casefold()
 
     def _colour(self, row: int, column: int) -> QColor | None:
-        trial = self.trials[row]
+        trial, c = self.trials[row], theme.colours()
+        place = self.places[_ANSWERS[column]] if column in _ANSWERS else None
+        if trial is not None and place is not None and trial.right(place) is False:
+            return QColor(c.bad)
         if trial is None or column != AGREE:
             return None
-        c = theme.colours()
         if trial.problem:
             return QColor(c.warning)
         return QColor(c.good if trial.agree else c.bad) if trial.agree is not None else None
@@ -179,8 +196,9 @@ class TriedTable(SortedTable):
         self.setStyleSheet("QTableView::item { padding: 0 5px; }")
         header = self.horizontalHeader()
         for column, width in (
-            (FIRST, 190),
-            (SECOND, 190),
+            (TRUE, 130),
+            (FIRST, 170),
+            (SECOND, 170),
             (AGREE, 130),
             (FIRST_TIME, 120),
             (SECOND_TIME, 140),

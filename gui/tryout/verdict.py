@@ -72,6 +72,8 @@ def in_words(tally: Tally, total: int, both: bool, rate: float | None) -> str:
                 tried=tally.tried - tally.agreeing,
             )
         )
+    if tally.labelled:
+        parts.append(_accuracy(tally))
     if tally.unreadable:
         parts.append(tr("{unreadable} not readable", unreadable=tally.unreadable))
     if tally.tried:
@@ -80,3 +82,16 @@ def in_words(tally: Tally, total: int, both: bool, rate: float | None) -> str:
     if rate is not None:
         parts.append(tr("{rate:.1f} pictures a second, preparing the picture included", rate=rate))
     return " · ".join(parts)
+
+
+def _accuracy(tally: Tally) -> str:
+    """How many answers are right, of those images whose class is known."""
+    figures = [tally.accuracy(place) for place in range(len(tally.right))]
+    shown = [
+        f"{figure[0]:.1f} % ({figure[1]:.1f} to {figure[2]:.1f})" for figure in figures if figure is not None
+    ]
+    return tr(
+        "right: {figures} of {count} whose class is known",
+        figures=tr(" against ").join(shown),
+        count=tally.labelled,
+    )

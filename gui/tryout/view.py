@@ -1,6 +1,7 @@
 """The Try-out place: two models above, the image and both answers in the middle, the images below."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QMimeData, Qt, Signal
@@ -8,6 +9,7 @@ from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QImage, QKeySequ
 from PySide6.QtWidgets import (  # fmt: skip
     QApplication,
     QCheckBox,
+    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -18,7 +20,7 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
-from core.analysis.tryout import Tally, Trial
+from core.analysis.tryout import BEST, Tally, Trial
 from core.data.layout import IMAGE_ENDINGS
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
@@ -43,6 +45,10 @@ _NO_IMAGE = QT_TR_NOOP(
     "Drag images or a folder here. Or choose them, paste one (Ctrl+V), or use the camera: both models answer, "
     "side by side, with the time they take."
 )
+_TRUTH = QT_TR_NOOP(
+    "The class that the image shows: its folder's name where that is a class, or what you choose. Keys 1 to 5 take that answer of "
+    "the first model and go to the next image, 0 means unknown. With the camera it holds for every picture until you change it."
+)
 
 
 class TryoutView(QWidget):
@@ -56,6 +62,9 @@ class TryoutView(QWidget):
         clear_wanted: forget the images.
         swap_wanted: the two models change places.
         refused: why something cannot be tried, in a sentence.
+        truth_given: the class that the current image shows, or "" for unknown.
+        answer_is_true: the current image shows the n-th of the first model's answers.
+        sheet_wanted: a file that the answers are to be written to.
     """
 
     places_chosen = Signal(list)
@@ -65,6 +74,9 @@ class TryoutView(QWidget):
     clear_wanted = Signal()
     swap_wanted = Signal()
     refused = Signal(str)
+    truth_given = Signal(str)
+    answer_is_true = Signal(int)
+    sheet_wanted = Signal(Path)
 
     def __init__(self, open_run: QAction, run: QAction, no_camera: str):
         super().__init__()
@@ -78,6 +90,15 @@ class TryoutView(QWidget):
         )
         self.camera = self._button("camera", "camera", tr("Camera"), no_camera)
         self.camera.setCheckable(True)
+        self.sheet = self._button(
+            "sheet", "save", tr("Save sheet…"), tr("Save every image's class and answers as CSV")
+        )
+        self.truth = QComboBox()
+        self.truth.setObjectName("tryout-truth")
+        self.truth.setAccessibleName(tr("The class that the image shows"))
+        self.truth.setToolTip(tr(_TRUTH))
+        self.truth.setMinimumWidth(150)
+        self.truth.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.clear = self._button("clear", "remove", tr("Clear"), tr("Forget these images"))
         self.header = Header(
             tr("Try-out"), self.images, self.folder, self.paste, self.camera, ActionButton(open_run)
@@ -159,7 +180,10 @@ class TryoutView(QWidget):
         foot = QHBoxLayout()
         foot.setSpacing(10)
         foot.addWidget(self.summary, 1)
+        foot.addWidget(text(tr("Shows"), "muted"))
+        foot.addWidget(self.truth)
         foot.addWidget(self.only)
+        foot.addWidget(self.sheet)
         foot.addWidget(self.clear)
         body = QWidget()
         column = QVBoxLayout(body)
@@ -198,6 +222,12 @@ class TryoutView(QWidget):
         self.clear.clicked.connect(self.clear_wanted)
         self.swap.clicked.connect(self.swap_wanted)
         self.only.toggled.connect(self.table.only_differing)
+        self.sheet.clicked.connect(self._choose_sheet)
+        self.truth.activated.connect(lambda index: self.truth_given.emit(self.truth.itemData(index)))
+        for number in range(BEST + 1):
+            digit = QShortcut(QKeySequence(str(number)), self)
+            digit.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            digit.activated.connect(partial(self._digit, number))
         keys = QShortcut(QKeySequence(QKeySequence.StandardKey.Paste), self)
         keys.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         keys.activated.connect(self._paste)
@@ -222,6 +252,8 @@ class TryoutView(QWidget):
         self.camera.setToolTip(self._no_camera or tr("Try what the camera sees"))
         self.clear.setEnabled(bool(count) and not live)
         self.only.setEnabled(all(models) and bool(count) and not live)
+        self.sheet.setEnabled(bool(count) and not live)
+        self.truth.setEnabled(self.truth.count() > 1)
         self.table.setVisible(not live)
         self.swap.setEnabled(all(models))
         self.answers[0].setVisible(models[0])
@@ -248,12 +280,34 @@ class TryoutView(QWidget):
         self.picture.show_notes(size + " ".join(trial.notes) if trial is not None else "")
         self.verdict.show_trial(trial)
 
+    def show_classes(self, classes: Sequence[str]) -> None:
+        """Offer these classes as what an image may show."""
+        if [self.truth.itemData(index) for index in range(1, self.truth.count())] == list(classes):
+            return
+        self.truth.clear()
+        for name, value in ((tr("unknown"), ""), *((name, name) for name in classes)):
+            self.truth.addItem(name, value)
+        self.truth.setEnabled(self.truth.count() > 1)
+
+    def show_truth(self, truth: str) -> None:
+        """Show which class the image shows, "" for unknown."""
+        self.truth.setCurrentIndex(max(0, self.truth.findData(truth)))
+
     def show_tally(self, tally: Tally, total: int, rate: float | None = None) -> None:
         """Say what came of all images; `rate`: pictures a second of the camera that are tried."""
         self.summary.setText(in_words(tally, total, all(self._models), rate))
 
     def retheme(self) -> None:
-        for button in (self.images, self.folder, self.paste, self.camera, self.clear, self.swap, *self.files):
+        for button in (
+            self.images,
+            self.folder,
+            self.paste,
+            self.camera,
+            self.clear,
+            self.sheet,
+            self.swap,
+            *self.files,
+        ):
             button.setIcon(theme.icon(str(button.property("icon_name"))))
         self.choose.setIcon(theme.icon("tryout", "on_accent"))
         self._drop_icon.setPixmap(theme.pixmap("tryout", "muted", 48, self.devicePixelRatioF()))
@@ -301,6 +355,17 @@ class TryoutView(QWidget):
         chosen = QFileDialog.getExistingDirectory(self, tr("Choose a folder of images"))
         if chosen:
             self.places_chosen.emit([Path(chosen)])
+
+    def _digit(self, number: int) -> None:
+        if number:
+            self.answer_is_true.emit(number - 1)
+        else:
+            self.truth_given.emit("")
+
+    def _choose_sheet(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(self, tr("Save the sheet"), "tried.csv", tr("CSV (*.csv)"))
+        if chosen:
+            self.sheet_wanted.emit(Path(chosen).with_suffix(".csv"))
 
     def _choose_file(self, number: int) -> None:
         title = tr("{role}: choose an ONNX file", role=tr(ROLES[number]))

@@ -128,7 +128,11 @@ class MetricModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return heading(self.kinds[section - 1]).replace(" [", "\n[") if section else tr("Stage and file")
+            return (
+                heading(self.kinds[section - 1], [row.metrics for row in self.rows]).replace(" [", "\n[")
+                if section
+                else tr("Stage and file")
+            )
         if role == Qt.ItemDataRole.ToolTipRole and section:
             return self.kinds[section - 1].help
         if role == Qt.ItemDataRole.TextAlignmentRole:

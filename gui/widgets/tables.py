@@ -53,5 +53,12 @@ class SortedTable(QTableView):
             self.setCurrentIndex(index)
             self.scrollTo(index)
 
+    def step(self, rows: int) -> None:
+        """Go on so many rows as they are shown, as far as there are."""
+        index = self.currentIndex()
+        there = index.sibling(index.row() + rows, index.column())
+        if there.isValid():
+            self.setCurrentIndex(there)
+
     def _row(self, index: QModelIndex) -> int:
         return self.shown.mapToSource(index).row() if index.isValid() else -1

@@ -134,6 +134,21 @@ def test_distributions_of_weights_and_activations(qtbot: Any, place: InspectPlac
     assert not page.working.isVisible()
 
 
+def test_similarity_of_the_features_layer_by_layer(qtbot: Any, place: InspectPlace, opened: Path) -> None:
+    place.view.go("similarity")
+    place.open(opened, "fp32")
+    done(qtbot, place)
+    page = place.view.similarity
+    assert page.empty.isVisible() and page.empty.title.text() == "Nothing to compare with"
+    place.open(opened, "pruned")
+    done(qtbot, place)
+    assert page.table.isVisible() and not page.working.isVisible()
+    assert page.table.texts(0)[:2] == ["Pooled features, before the classifier", "body.conv1"]
+    assert page.table.texts(1)[:3] == ["64", "16", "16 → 8"]
+    assert page.table.texts(2)[1] == "1.000" and page.table.texts(3)[2] == "—"
+    assert page.words.whole.startswith("Pruned against FP32, ") and "validation images" in page.words.whole
+
+
 def test_classes_and_their_difference(qtbot: Any, place: InspectPlace, opened: Path) -> None:
     place.view.go("classes")
     place.open(opened, "pruned")

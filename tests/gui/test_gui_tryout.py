@@ -23,7 +23,7 @@ from gui.tryout import place as places
 from gui.tryout.answers import milliseconds
 from gui.tryout.place import TryoutPlace
 from gui.tryout.sources import NO_MULTIMEDIA, FrameSource, paths_in
-from gui.tryout.tried_table import AGREE, FIRST, SECOND
+from gui.tryout.tried_table import AGREE, FIRST, SECOND, TRUE
 from tests.core.small_models import write_model
 
 TURNED = np.roll(np.eye(3), 1, axis=1)  # red is called green, green blue, blue red
@@ -213,6 +213,50 @@ def test_what_a_camera_gives_takes_the_same_way(qtbot: Any, place: TryoutPlace, 
     done(qtbot, place)
     assert place.source is None and place.view.table.isVisible() and firsts(place) == ["green", "blue"]
     assert place.view.picture.caption.whole == "green.png"
+
+
+def test_right_answers_are_counted_by_folder_and_by_key(
+    qtbot: Any, place: TryoutPlace, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "sorted" / "Red"
+    folder.mkdir(parents=True)
+    for name in ("one", "two"):
+        filled("red").save(str(folder / f"{name}.png"))
+    drop(place.view, tmp_path / "sorted", images / "blue.png", images / "green.png")
+    done(qtbot, place)
+    view = place.view
+    assert [view.table.rows.data(view.table.rows.index(row, TRUE)) for row in range(4)] == [
+        "red",
+        "red",
+        "",
+        "",
+    ]
+    assert (
+        "right: 100.0 % (34.2 to 100.0) against 0.0 % (0.0 to 65.8) of 2 whose class is known"
+        in view.summary.text()
+    )
+    assert view.table.rows.data(view.table.rows.index(0, FIRST)).startswith("✓ red")
+    assert view.table.rows.data(view.table.rows.index(0, SECOND)).startswith("✗ green")
+    assert view.truth.currentText() == "red" and view.truth.count() == 4
+    view.table.select(2)
+    assert view.truth.currentText() == "unknown"
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_1)  # blue, as the first model says; the next image follows
+    assert place.view.table.current() == 3 and place.tally.labelled == 3
+    qtbot.keyClick(view.table, Qt.Key.Key_2)
+    qtbot.keyClick(view.table, Qt.Key.Key_0)
+    assert place.tally.labelled == 3 and place.tally.right == [3, 0]
+    view.table.select(3)
+    view.truth.setCurrentText("blue")
+    view.truth.activated.emit(view.truth.currentIndex())
+    assert place.tally.right == [3, 1]
+    view.swap.click()
+    done(qtbot, place)
+    assert place.tally.right == [1, 3]  # what a person said stays
+    sheet = tmp_path / "sheet"
+    monkeypatch.setattr("PySide6.QtWidgets.QFileDialog.getSaveFileName", lambda *_: (str(sheet), ""))
+    view.sheet.click()
+    assert (tmp_path / "sheet.csv").read_text().count("\n") == 5
 
 
 def test_a_camera_that_fails_says_why(qtbot: Any, place: TryoutPlace) -> None:

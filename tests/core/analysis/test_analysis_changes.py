@@ -11,9 +11,18 @@ from core.analysis.changes import against, changes, difference, inverted, ratio
 from core.analysis.html_report import Content, html_report
 from core.analysis.latex import as_latex, escape
 from core.analysis.rows import Origin, Row
+from core.analysis.seeds import mean_of
 from core.analysis.support import uncertain
 from core.analysis.table import as_csv, as_markdown, as_text, by_run, pinned, table_rows
-from core.analysis.wording import RANGES_MEAN, change_text, format_change, format_metric, provenance, verdict
+from core.analysis.wording import (
+    RANGES_MEAN,
+    change_text,
+    format_change,
+    format_metric,
+    heading,
+    provenance,
+    verdict,
+)
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 
@@ -195,7 +204,7 @@ def test_a_wide_interval_is_shown_as_a_range_and_not_as_no_difference():
     assert change_text(same) == "≈ (+1.0 %)" and verdict(kind, same) == "same"
 
 
-def test_estimated_energy_changes_as_the_latency_does():
+def test_estimated_energy_says_so_and_has_no_change_of_its_own():
     def estimated(ms: float, watts: float = 10.0) -> dict[str, Metric]:
         how, power = "estimated: median latency × a stated power", Metric(value=watts, unit="W")
         return {
@@ -206,10 +215,19 @@ def test_estimated_energy_changes_as_the_latency_does():
     base = report("a", latency_ms=figure(2.0, 1.98, 2.02), **estimated(2.0))
     ratio_ = Metric(value=0.5, low=0.49, high=0.51, level=0.99)
     half = in_turns(ratio_, figure(1.04, 1.03, 1.05), **estimated(1.04))
-    row = table_rows([base, half], "a")[1]
-    assert row.change["energy_mj"] == row.change["latency_ms"] and not row.loose
-    otherwise = in_turns(ratio_, figure(1.04, 1.03, 1.05), **estimated(1.04, 20.0))
-    assert changes(otherwise.artefacts[0], base)["energy_mj"].value == pytest.approx(4.0)
+    table, kind = table_rows([base, half], "a"), METRICS["energy_mj"]
+    change = table[1].change["energy_mj"]
+    assert change.value is None and "estimated from the latency" in change.how and not table[1].loose
+    assert changes(half.artefacts[0], base)["energy_mj"].value is None
+    assert format_metric(kind, table[1].metrics["energy_mj"]) == "est. 10.400"
+    kinds = [METRICS["latency_ms"], kind]
+    for text in (as_text(table, kinds=kinds), as_markdown(table, kinds=kinds), as_latex(table, kinds)):
+        assert "Energy, estimated [mJ]" in text and "est. 10.400" in text.replace("&.", ".")
+    measured = table[0].metrics["energy_mj"].model_copy(update={"how": "measured"})
+    assert heading(kind, [{"energy_mj": measured}]) == "Energy [mJ]"
+    assert heading(kind, [{"energy_mj": measured}, table[1].metrics]) == "Energy, partly estimated [mJ]"
+    averaged = mean_of([table[0].metrics["energy_mj"], table[1].metrics["energy_mj"]])
+    assert format_metric(kind, averaged).startswith("est. 15.200 ± ")
 
 
 def test_every_form_of_a_table_says_the_same_of_a_busy_machine():

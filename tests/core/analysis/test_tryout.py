@@ -8,7 +8,18 @@ import pytest
 from PIL import Image
 from small_models import CLASSES, write_model
 
-from core.analysis.tryout import Answer, Tally, Trial, Tryout, images_below, network_input, preview
+from core.analysis.accuracy import wilson
+from core.analysis.tryout import (
+    Answer,
+    Tally,
+    Trial,
+    Tryout,
+    class_of_folder,
+    images_below,
+    network_input,
+    preview,
+    write_sheet,
+)
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 
@@ -155,3 +166,42 @@ def test_the_tally_of_many_trials() -> None:
     assert (tally.tried, tally.agreeing, tally.unreadable) == (2, 1, 1)
     assert tally.mean_seconds(0) == pytest.approx(0.003) and tally.mean_seconds(1) == pytest.approx(0.001)
     assert Tally().mean_seconds(0) is None
+
+
+def test_a_folder_that_is_called_like_a_class_says_what_its_images_show(
+    tryout: Tryout, model: Path, tmp_path: Path
+) -> None:
+    classes = ("red", "Caf\u00e9")
+    assert class_of_folder(Path("x/RED/a.png"), classes) == "red"
+    assert class_of_folder(Path("x/cafe\u0301/a.png"), classes) == "Caf\u00e9"
+    assert class_of_folder(Path("red/other/a.png"), classes) == ""
+    (tmp_path / "Blue").mkdir()
+    trial = tryout.classify([model], saved(tmp_path / "Blue" / "a.png", (200, 100, 50)))
+    assert trial.truth == "blue" and trial.right(0) is False and tryout.classes == tuple(CLASSES)
+    assert tryout.classify([model], saved(tmp_path / "a.png", (0, 0, 250))).right(0) is None
+
+
+def test_right_answers_are_counted_and_written(tmp_path: Path) -> None:
+    def trial(first: str, second: str, truth: str) -> Trial:
+        return Trial(tuple(Answer(((name, 0.5),), 0.002) for name in (first, second)), 4, 4, (), "", truth)
+
+    trials = [
+        trial("=a", "=a", "=a"),
+        trial("=a", "b", "b"),
+        trial("b", "b", "b"),
+        trial("b", "b", ""),
+        Trial(problem="Torn."),
+    ]
+    tally = Tally.of(trials)
+    assert (tally.labelled, tally.right, tally.tried) == (3, [2, 3], 4)
+    assert tally.accuracy(0) == pytest.approx((200 / 3, *wilson(2, 3))) and Tally().accuracy(0) is None
+    write_sheet(tmp_path / "sheet.csv", ["A", "B"], [f"{n}.png" for n in range(5)], trials)
+    lines = (tmp_path / "sheet.csv").read_text().splitlines()
+    assert lines[0].startswith(
+        "image,true class,A: answer,A: verdict,A: probability,A: milliseconds,B: answer"
+    )
+    assert lines[1] == "0.png,'=a,'=a,right,0.5000,2.000,'=a,right,0.5000,2.000,"
+    assert lines[2].split(",")[2:4] == ["'=a", "wrong"] and lines[4].split(",")[3] == ""
+    assert lines[5] == "4.png,,,,,,,,,,Torn."
+    with pytest.raises(EspalierError, match="could not be written"):
+        write_sheet(tmp_path / "sheet.csv" / "sheet.csv", [], [], [])
