@@ -24,7 +24,7 @@ def main() -> int:
     _give_streams()
     _give_back_library_path()
     from core.machine.child import child_main, is_child
-    from core.machine.processes import RUN_FLAG
+    from core.machine.processes import RUN_FLAG, SCRIPT_FLAG
 
     if is_child(sys.argv):
         child_main(sys.argv)
@@ -32,6 +32,8 @@ def main() -> int:
         from core.engine.run_process import main as run_process
 
         return run_process(sys.argv)
+    if len(sys.argv) == 4 and sys.argv[1] == SCRIPT_FLAG:
+        return _run_script(sys.argv[2:])
     _find_certificates()
     if Path(sys.executable).stem == "espalier-window":
         from gui.app import main as window
@@ -40,6 +42,16 @@ def main() -> int:
     from core.commands.main import main as command_line
 
     return command_line()
+
+
+def _run_script(words: list[str]) -> int:
+    """Run one of the program's own scripts as Python would: its folder first on the path, its arguments in place."""
+    import runpy
+
+    sys.argv = words
+    sys.path.insert(0, str(Path(words[0]).parent))
+    runpy.run_path(words[0], run_name="__main__")
+    return 0
 
 
 def _give_streams() -> None:

@@ -19,6 +19,7 @@ from core.common.errors import EspalierError, Stopped
 from core.common.logs import LOG_NAME, start_logging
 from core.common.validation_messages import in_words
 from core.deploy.formats.catalogue import FORMATS
+from core.deploy.quantizers.catalogue import QUANTIZERS
 from core.profiling.runtimes import DEFAULT, RUNTIMES
 from core.runs.home import Home
 
@@ -228,6 +229,17 @@ def _parser() -> argparse.ArgumentParser:
         "--to", type=Path, default=Path(), help="folder to download to; the current one otherwise"
     )
     data.set_defaults(do=offers.data)
+
+    quantizers = commands.add_parser(
+        "quantizers", help="list whose quantizers can be used, or make an environment for one"
+    )
+    what = quantizers.add_subparsers(dest="do_what", metavar="ACTION")
+    installable = [tool.id for tool in QUANTIZERS.values() if tool.requires]
+    for action, help in (
+        ("add", "install a quantizer into an environment of its own"), ("remove", "remove that environment"),
+    ):  # fmt: skip
+        what.add_parser(action, help=help).add_argument("name", choices=installable)
+    quantizers.set_defaults(do=offers.quantizers)
 
     reference = commands.add_parser("reference", help="print every setting of every stage, as Markdown")
     reference.set_defaults(do=offers.print_reference)

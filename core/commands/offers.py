@@ -1,4 +1,4 @@
-"""The other commands: recipes, data sets, weights, trust, reference, coverage, doctor."""
+"""The other commands: recipes, data sets, weights, quantizers, trust, reference, coverage, doctor."""
 
 import argparse
 import json
@@ -58,6 +58,27 @@ def weights(options: argparse.Namespace) -> int:
     from core.models.weights import download_imagenet
 
     show_result(str(download_imagenet(backbone(options.backbone))))
+    return 0
+
+
+def quantizers(options: argparse.Namespace) -> int:
+    from core.deploy.quantizers.catalogue import QUANTIZERS
+
+    if options.do_what is None:
+        for tool in QUANTIZERS.values():
+            missing = tool.missing()
+            state = f"{missing} {tool.remedy()}" if missing else f"{tool.package} {tool.found_version()}"
+            show_result(f"{tool.id}: {tool.help}\n    {state}")
+        return 0
+    tool = QUANTIZERS[options.name]
+    if options.do_what == "remove":
+        tool.environment.remove()
+        show_result(f"{tool.title} has no environment of its own any more.")
+    elif tool.is_beside():
+        show_result(f"{tool.title} {tool.found_version()} is installed beside Espalier already.")
+    else:
+        tool.environment.make(tool.requires, say)
+        show_result(f"{tool.title} {tool.found_version()} can quantize now.")
     return 0
 
 

@@ -188,6 +188,19 @@ def _runtimes() -> list[Check]:
     return [_runtime(runtime.label, answers[runtime.id]) for runtime in RUNTIMES.values()]
 
 
+def _quantizers() -> list[Check]:
+    """Other tools' quantizers, looked up and not loaded."""
+    from core.deploy.quantizers.catalogue import QUANTIZERS
+
+    return [
+        Check(f"Quantizer: {tool.title}", "absent", f"{reason} {tool.remedy()}")
+        if (reason := tool.missing())
+        else Check(f"Quantizer: {tool.title}", "good", tool.found_version())
+        for tool in QUANTIZERS.values()
+        if tool.requires
+    ]
+
+
 def _runtime(label: str, answer: dict[str, str]) -> Check:
     name = f"Runtime: {label}"
     if answer["missing"]:
@@ -435,7 +448,7 @@ def _bundled() -> Check:
 _CHECKS: tuple[tuple[str, Callable[[], Check | list[Check]]], ...] = (
     ("Espalier", _program), ("System", _system), ("Processor", _processor), ("Memory", _memory),
     ("Tool process", _tool), ("Measuring process", _measuring), ("Runtimes", _runtimes),
-    ("Libraries", _others),
+    ("Quantizers", _quantizers), ("Libraries", _others),
     ("Window libraries", _window_libraries), ("Display", _display), ("Site policy", _policy),
     ("Storage", _storage), ("Log file", _log_file), ("Temporary files", _temporary), ("Bundled", _bundled),
 )  # fmt: skip

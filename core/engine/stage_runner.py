@@ -247,6 +247,7 @@ class StageRunner:
                 if isinstance(node.stage, ModelStage)
                 else {name: version(name) for name in ("onnx", "onnxruntime")}
             ),
+            **node.stage.versions(parameters),
             **self.made_from(node, seed, stage_input),
         }
 

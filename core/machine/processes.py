@@ -18,6 +18,7 @@ MEMORY_ADVICE = (
     "or model, and try again."
 )
 CHILD_FLAG, RUN_FLAG = "--espalier-child", "--espalier-run"  # what a packaged program is started as
+SCRIPT_FLAG = "--espalier-script"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _NATIVE_CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"}
 _CRASH_ADVICE = (
@@ -37,6 +38,13 @@ def own_program(module: str, flag: str) -> list[str]:
         program = Path(sys.executable)
         return [str(program.with_name(f"espalier{program.suffix}")), flag]
     return [sys.executable, "-m", module]
+
+
+def own_script(script: Path) -> list[str]:
+    """The command line that runs one of the program's own scripts with its libraries; arguments may follow."""
+    if getattr(sys, "frozen", False):
+        return [*own_program("", SCRIPT_FLAG), str(script)]
+    return [sys.executable, str(script)]
 
 
 def environment(threads: int | None = None, extra: Mapping[str, str] | None = None) -> dict[str, str]:

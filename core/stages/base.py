@@ -77,6 +77,10 @@ class Stage(ABC, Generic[S]):
         """Settings that name other networks: field → reference. They enter the cache key by content."""
         return {}
 
+    def versions(self, settings: S) -> dict[str, str]:
+        """Versions of what else than Espalier's own libraries makes its result; part of the cache key."""
+        return {}
+
     def epochs(self, settings: S) -> float:
         """Training epochs' worth of work, for the estimate of time."""
         return 0.0

@@ -6,16 +6,22 @@ arXiv 1906.04721; R3 and R4 (post-training quantization). The work is in `core.d
 Where we depart from ONNX Runtime's defaults: activations are unsigned (signed ones are 2 to 4 times slower on
 x86), weights are per output channel (per tensor ruins depthwise networks), additions that convolutions
 feed are integers too, and logits stay float.
+
+*Who quantizes* sets other tools beside ours on the same file and the same images: ONNX Runtime's quantizer by its
+defaults or at its best, NNCF, AIMET, Quark (`core.deploy.quantizers`). They follow their own settings; how long each
+took is told. NNCF's and AIMET's files compute with signed activations or in the forms that their own runtimes are fast with,
+so that a comparison of latency says something of the runtime too.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from core.common.errors import EspalierError, Problem
-from core.common.params import Params, param
+from core.common.params import OneOf, Params, param
+from core.deploy.quantizers.catalogue import OWN, QUANTIZERS, choices
 from core.models.network_facts import NetworkFacts
 from core.records.reports import Fix
 from core.stages.base import DeploymentStage, ScanKind
@@ -116,6 +122,12 @@ def integer_fix(cause: str, settings: Mapping[str, Any], figures: Mapping[str, A
 
 
 class QuantizeStaticParams(IntegerParams):
+    quantizer: Annotated[str, OneOf(choices)] = param(
+        OWN,
+        "Who quantizes",
+        "Espalier, or another tool on the same file and the same calibration images, to hold the two side by side.",
+        added=True,
+    )
     equalise: bool = param(
         False,
         "Equalise layers",
@@ -150,7 +162,16 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
     causes = ("signed-activations", "per-tensor-depthwise", "float-fallback")
 
     def check(self, settings: QuantizeStaticParams, facts: NetworkFacts) -> list[Problem]:
-        return nothing_left(settings.keep)
+        return nothing_left(settings.keep) + _not_by_that_tool(settings)
+
+    def versions(self, settings: QuantizeStaticParams) -> dict[str, str]:
+        tool = QUANTIZERS.get(settings.quantizer)
+        return {tool.package: tool.found_version()} if tool is not None else {}
+
+    def remark(self, facts: Mapping[str, Any]) -> str:
+        if "quantizer" not in facts:
+            return ""
+        return f"by {facts['quantizer']} {facts['quantizer_version']}, {facts['seconds']['quantize']:.1f} s"
 
     def bytes_per_weight(self, settings: QuantizeStaticParams) -> tuple[int, int]:
         return INT8
@@ -163,22 +184,55 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
         return integer_fix(cause, settings, figures, id)
 
     def coverage(self) -> tuple[CoverageCase, ...]:
-        return (CoverageCase("static", "Static INT8", saves="bytes"),)
+        others = (
+            CoverageCase(f"static-{tool.id}", f"Static INT8 by {tool.title}", {"quantizer": tool.id}, "bytes")
+            for tool in QUANTIZERS.values()
+            if not tool.missing()
+        )
+        return (CoverageCase("static", "Static INT8", saves="bytes"), *others)
 
     def deploy(self, source: Path, settings: QuantizeStaticParams, context: DeployContext) -> DeployResult:
         from core.deploy.quantization.static import quantize
+        from core.deploy.quantizers.outside import quantize as quantize_outside
 
+        tool = QUANTIZERS.get(settings.quantizer)
         context.phase("quantize", "Calibrating and quantizing")
         report = context.job(
-            quantize,
+            quantize if tool is None else quantize_outside,
             {
                 **context.data.as_plain(), **settings.arguments(), "equalise": settings.equalise, "scales": settings.scales,
-                "source": str(source), "target": str(context.target), "seed": context.seed,
+                "source": str(source), "target": str(context.target), "seed": context.seed, "quantizer": settings.quantizer,
             },
         )  # fmt: skip
-        result = DeployResult(DeployedFile(context.target, "int8", "ONNX INT8, static"))
+        by = "static" if tool is None else tool.title
+        result = DeployResult(DeployedFile(context.target, "int8", f"ONNX INT8, {by}"))
         add_report(result, report)
         return result
+
+
+def _not_by_that_tool(settings: QuantizeStaticParams) -> list[Problem]:
+    """The problems of another tool's quantizer: it is not there, or would pass over what a person set."""
+    tool = QUANTIZERS.get(settings.quantizer)
+    if tool is None:
+        return []
+    problems = []
+    if reason := tool.missing():
+        problems.append(Problem(reason, tool.remedy(), ("quantizer",)))
+    changed = {
+        name: getattr(settings, name)
+        for name, field in type(settings).model_fields.items()
+        if getattr(settings, name) != field.default
+    }
+    for name in tool.passed_over(changed):
+        label = type(settings).model_fields[name].title
+        problems.append(
+            Problem(
+                f"{tool.title} quantizes by its own settings and would pass over '{label}'.",
+                "Put that setting back to its default, or let Espalier quantize.",
+                (name,),
+            )
+        )
+    return problems
 
 
 def nothing_left(keep: str) -> list[Problem]:
