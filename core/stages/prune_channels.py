@@ -27,6 +27,7 @@ a megabyte is 10⁶ bytes, four a parameter. A latency is settled before the sta
 """
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +36,7 @@ from core.common.params import Params, param
 from core.models.forecast import Forecast, StageForecast
 from core.models.network_facts import NetworkFacts
 from core.records.reports import Fix
+from core.stages import prune_channels_theirs as theirs
 from core.stages.base import ModelStage
 from core.stages.context import StageContext
 from core.stages.coverage_case import CoverageCase
@@ -65,6 +67,18 @@ _LAYER_NORM_BLOCKS = ("CNBlock", "ConvNeXtBlock", "Block")
 
 
 class PruneChannelsParams(Params):
+    pruner: Literal["espalier", "torch-pruning"] = param(
+        "espalier",
+        "Who prunes",
+        "Whose pruner cuts the channels; fine-tuning and measuring are the same.",
+        choices={
+            "espalier": "Espalier's own.",
+            "torch-pruning": "torch-pruning's, with the scope 'whole-groups', to be held beside ours: many small steps, ranked anew at each, "
+            "until the budget is kept.",
+        },
+        advanced=True,
+        added=True,
+    )
     target: Literal["ratio", "macs", "parameters", "size", "latency"] = param(
         "ratio",
         "Target",
@@ -240,7 +254,7 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
     def check(self, settings: PruneChannelsParams, facts: NetworkFacts) -> list[Problem]:
         from core.models.catalogue import BACKBONES
 
-        problems = []
+        problems = theirs.problems(settings) if settings.pruner == theirs.NAME else []
         try:
             own_ratios(settings.own_ratios)
         except EspalierError as error:
@@ -261,6 +275,9 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
             ))  # fmt: skip
         return problems
 
+    def versions(self, settings: PruneChannelsParams) -> dict[str, str]:
+        return {theirs.NAME: version(theirs.NAME)} if settings.pruner == theirs.NAME else {}
+
     def forecast(
         self,
         settings: PruneChannelsParams,
@@ -272,7 +289,7 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
 
     def latency_target(self, settings: PruneChannelsParams) -> LatencyTarget | None:
         """With the target 'latency'; the search replaces it by a ratio for every layer."""
-        if settings.target != "latency":
+        if settings.pruner == theirs.NAME or settings.target != "latency":
             return None
 
         def plan(prunable: PrunableGroups, share: float, cost: Cost) -> "Plan":
@@ -307,6 +324,8 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
         )
 
     def run(self, model: "nn.Module", settings: PruneChannelsParams, context: StageContext) -> StageResult:
+        if settings.pruner == theirs.NAME:
+            return theirs.run(model, settings, context)
         result = StageResult(model)
         total, start = max(self.epochs(settings), 1), None
         share = settings.step_epochs / total

@@ -23,7 +23,7 @@ def forecast_pruning(
     settings: Any, unchanged: Forecast, previous: StageForecast, context: ForecastContext
 ) -> StageForecast:
     """As `Stage.forecast`. Exact where the plan does not depend on weights that are not trained yet."""
-    exact = _exact(settings, previous)
+    exact = settings.pruner == "espalier" and _exact(settings, previous)
     prunable, ranking_key = _prunable_groups(settings, previous, context, exact)
     latency: Cost | None = None
     if settings.target == "latency":
@@ -137,6 +137,8 @@ def _narrower(prunable: PrunableGroups, plan: "Plan") -> PrunableGroups:
 
 
 def _why_about(settings: Any) -> str:
+    if settings.pruner != "espalier":
+        return "What Espalier's pruner would leave; torch-pruning's chooses itself and ends at or below a budget."
     if settings.target == "latency":
         return (
             "Widths that the table of layer times predicts; the run measures and corrects them, within 5 %."

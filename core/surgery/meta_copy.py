@@ -115,7 +115,7 @@ def run_whole(meta_copy: nn.Module, size: int) -> tuple[dict[str, int], tuple[in
 
 
 @functools.cache
-def _torch_pruning() -> ModuleType:
+def torch_pruning_patched() -> ModuleType:
     """torch-pruning, which passes over a reshape whose channels it cannot infer.
 
     It divides by zero there (ShuffleNet's shuffle). It then has no mapping, and the trial cuts find out what that means.
@@ -145,7 +145,7 @@ class MetaCopy:
         self.model = empty_copy(model)
         try:
             self.uses, self.gives = run_whole(self.model, size)
-            self.graph = self._trace(size, _torch_pruning().DependencyGraph())
+            self.graph = self._trace(size, torch_pruning_patched().DependencyGraph())
         except Exception as error:
             raise EspalierError(
                 "Expected a network whose channels can be followed from layer to layer; this one could not be traced.",
