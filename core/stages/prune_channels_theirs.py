@@ -53,7 +53,8 @@ def run(model: Any, settings: Any, context: StageContext) -> StageResult:
         max((settings.steps - 1) * settings.step_epochs + settings.training.epochs, 1),
     )
     between = settings.training.model_copy(update={"epochs": settings.step_epochs})
-    share, widths = settings.step_epochs / epochs, {}
+    share = settings.step_epochs / epochs
+    widths: dict[str, tuple[int, int]] = {}
     for step in range(1, settings.steps + 1):
         cut = _prune(model, settings, context, step, start)
         widths = {path: (widths[path][0] if path in widths else before, after) for path, before, after in cut}

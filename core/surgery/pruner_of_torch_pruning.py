@@ -149,4 +149,4 @@ def _gradients(model: nn.Module, batches: "Iterable[Batch]") -> None:
     """Of the mean loss, for the first-order importance."""
     model.zero_grad()
     for images, labels in batches:
-        functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+        functional.cross_entropy(model(images), labels).backward()
