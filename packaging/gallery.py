@@ -50,13 +50,14 @@ _SCENES = {
     "inspect-layers": "Inspect: the time of every layer, and the number format in which it computed.",
     "inspect-architecture": "Inspect: what became of the network.",
     "inspect-distributions": "Inspect: weights and activations of a layer, before and after.",
+    "inspect-similarity": "Inspect: how alike both networks represent the same images, layer by layer.",
     "inspect-sensitivity": "Inspect: what each layer can spare.",
     "inspect-classes": "Inspect: the confusion matrix, and its change.",
     "inspect-flips": "Inspect: the images that a stage answers otherwise.",
     "export": "Export: the ladder from the network to the file.",
     "export-card": "Export: the model card.",
     "export-verified": "Export: a file that was written, opened again and verified.",
-    "tryout": "Try-out: own images on two models.",
+    "tryout": "Try-out: own images on two models, with what is right.",
     "settings-general": "Settings.",
     "settings-computing": "Settings: device, threads and power.",
     "help": "Help: the guide opens at the place that one is in.",
@@ -170,7 +171,15 @@ class Gallery:
         if not place.view.sensitivity.scan:
             place.view.go("sensitivity")
             place.view.sensitivity.start.click()
-        for tab in ("layers", "architecture", "distributions", "sensitivity", "classes", "flips"):
+        for tab in (
+            "layers",
+            "architecture",
+            "distributions",
+            "similarity",
+            "sensitivity",
+            "classes",
+            "flips",
+        ):
             place.view.go(tab)
             wait(100)
             self.until_idle(place)
@@ -200,8 +209,11 @@ class Gallery:
         with tempfile.TemporaryDirectory() as folder:
             for row in data.split("test")[:60]:
                 pixels = np.asarray(data.images[row])
-                name = f"{data.classes[int(data.labels[row])]}-{row}.png".replace("/", "-")
-                Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(Path(folder) / name)
+                shown = Path(folder) / data.classes[int(data.labels[row])].replace("/", "-")
+                shown.mkdir(exist_ok=True)
+                Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(
+                    shown / f"{row}.png"
+                )
             window.go("tryout")
             place.try_places([Path(folder)])
             self.until_idle(place)

@@ -87,8 +87,8 @@ def _stage(report: StageReport) -> str:
     lines += [f"- {note}" for note in report.notes]
     torch = [
         f"{METRICS[name].label} {metric.value:.4g} {metric.unit}".strip()
-        for name, metric in report.pytorch.items()
-        if name in METRICS and metric.value is not None
+        for name, metric in (report.pytorch | report.figures_in_pytorch).items()
+        if name in METRICS and metric.value is not None and f"pytorch_{name}" not in METRICS
     ]
     if torch:
         lines.append(f"- In PyTorch: {', '.join(torch)}")

@@ -53,9 +53,10 @@ def table_rows(
             if artefact.id != report.headline:
                 label += f" · {artefact.label}"
             change = {} if is_baseline or reference is None else changes(artefact, reference)
+            beside = report.figures_in_pytorch if artefact.id == report.headline else {}
             rows.append(
                 Row(
-                    label, artefact.metrics, change, is_baseline, report, artefact, origin,
+                    label, artefact.metrics | beside, change, is_baseline, report, artefact, origin,
                     not_alternated(artefact, change), "" if is_baseline else compared,
                     right=(right or {}).get(f"{report.key}/{artefact.id}", {}),
                 )

@@ -215,9 +215,27 @@ class Evaluator:
         self, report: StageReport, folder: StageFolder, stage: Stage, on_fraction: Callable[[float], None]
     ) -> tuple[dict[str, Metric], bool]:
         """PyTorch's own figures on the run's device, beside the deployment's."""
+        precision = stage.computes_in(report.facts)
+        if self.context.device.startswith("cuda"):  # both, so that every stage can be set beside a paper's
+            mixed = precision if precision != "float32" else "float16"
+            metrics, cached = self._in_pytorch(report, folder, "float32", _from(on_fraction, 0.0, 0.5))
+            in_mixed, cached_too = self._in_pytorch(report, folder, mixed, _from(on_fraction, 0.5, 0.5))
+            metrics |= {f"mixed_{name}": metric for name, metric in in_mixed.items()}
+            cached = cached and cached_too
+        else:
+            metrics, cached = self._in_pytorch(report, folder, precision, on_fraction)
+        labels, logits = (
+            np.load(intact(folder.artefacts.labels)),
+            np.load(intact(folder.artefacts.network_logits)),
+        )
+        return {**accuracy_metrics(logits, labels, f"PyTorch on {self.context.device}"), **metrics}, cached
+
+    def _in_pytorch(
+        self, report: StageReport, folder: StageFolder, precision: str, on_fraction: Callable[[float], None]
+    ) -> tuple[dict[str, Metric], bool]:
+        """Times (and on a GPU memory and energy) of the network in PyTorch in one number format."""
         from core.models.checkpoint import content_hash
 
-        precision = stage.computes_in(report.facts)
         key = {
             "eager": content_hash(folder.checkpoint),
             "device": self.context.device,
@@ -240,12 +258,7 @@ class Evaluator:
             measure,
             lambda plain: not any(Metric.model_validate(metric).is_range for metric in plain.values()),
         )
-        metrics = {name: Metric.model_validate(metric) for name, metric in plain.items()}
-        labels, logits = (
-            np.load(intact(folder.artefacts.labels)),
-            np.load(intact(folder.artefacts.network_logits)),
-        )
-        return {**accuracy_metrics(logits, labels, f"PyTorch on {self.context.device}"), **metrics}, cached
+        return {name: Metric.model_validate(metric) for name, metric in plain.items()}, cached
 
     def _artefact(
         self,

@@ -56,6 +56,13 @@ METRICS: dict[str, MetricKind] = _all(
     MetricKind("compression_ratio", "Compression", "×", "higher", "", 2, "Parameters of the baseline divided by this model's."),
     MetricKind("memory_reduction", "Memory saved", "%", "higher", "", 1, "Share of the baseline's peak memory that is saved."),
     MetricKind("training_seconds", "Training", "s", "lower", "", 1, "Time spent training this stage, without export and measuring."),
+    MetricKind("pytorch_latency_ms", "PyTorch latency", "ms", "lower", "", 3, "Median time of one image (batch 1) in PyTorch on the run's device, in the number format that the stage trains in; on a GPU in float32."),
+    MetricKind("pytorch_throughput", "PyTorch throughput", "images/s", "higher", "", 1, "Images per second in batches of 32 in PyTorch on the run's device, likewise."),
+    MetricKind("pytorch_memory_mb", "PyTorch memory", "MB", "lower", "", 1, "Peak memory on the GPU in PyTorch, batch 1."),
+    MetricKind("pytorch_energy_mj", "PyTorch energy", "mJ", "lower", "", 3, "Energy of one image in PyTorch on the run's device, where it is counted."),
+    MetricKind("pytorch_mixed_latency_ms", "PyTorch latency, mixed", "ms", "lower", "", 3, "Median time of one image (batch 1) in PyTorch on the run's GPU in mixed precision."),
+    MetricKind("pytorch_mixed_throughput", "PyTorch throughput, mixed", "images/s", "higher", "", 1, "Images per second in batches of 32 in PyTorch on the run's GPU in mixed precision."),
+    MetricKind("pytorch_mixed_memory_mb", "PyTorch memory, mixed", "MB", "lower", "", 1, "Peak memory on the GPU in PyTorch in mixed precision, batch 1."),
     MetricKind("agreement", "Agreement", "%", "higher", "", 2, "Share of test images on which the file and the PyTorch model give the same class."),
     MetricKind("max_logit_difference", "Logit diff.", "", "lower", "", 6, "Largest absolute difference between the file's and the PyTorch model's logits."),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.common.inner_paths import InnerName, InnerPath
+from core.records.metrics import METRICS
 
 
 class Metric(BaseModel):
@@ -163,7 +164,7 @@ class StageReport(BaseModel):
         key: the stage's id, with `@seed` behind it where the run has several seeds.
         source: the key of the stage or source that this one continues.
         headline: id of the artefact whose metrics stand for the stage in tables.
-        pytorch: metrics measured in PyTorch on the run's device.
+        pytorch: metrics measured in PyTorch on the run's device; in mixed precision with `mixed_` before their names.
         skipped: layers a method left alone, each with the reason.
         facts: method-specific results as plain data (channels before and after, precision used).
         history: one mapping per epoch (`epoch`, `train_loss`, `val_top1`, …).
@@ -191,6 +192,12 @@ class StageReport(BaseModel):
     def main(self) -> Artefact | None:
         """The artefact that stands for this stage, or None before it has one."""
         return next((a for a in self.artefacts if a.id == self.headline), None)
+
+    @property
+    def figures_in_pytorch(self) -> dict[str, Metric]:
+        """What was measured in PyTorch, by the metrics' names."""
+        named = {f"pytorch_{name}": metric for name, metric in self.pytorch.items()}
+        return {name: metric for name, metric in named.items() if name in METRICS}
 
     def metric(self, name: str) -> Metric | None:
         """The headline artefact's metric `name`, or None."""

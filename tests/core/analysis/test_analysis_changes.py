@@ -250,3 +250,27 @@ def test_every_form_of_a_table_says_the_same_of_a_busy_machine():
     page = html_report(Content("t", "b", table, kinds, ("latency_ms", "latency_ms"), []))
     assert 'class="unsure">⚠ 0.70 to 6.5<span class="change unsure">? −70 to +100 %' in page
     assert RANGES_MEAN in page and "point unsure" in page.replace("point best unsure", "point unsure")
+
+
+def test_figures_in_pytorch_are_columns_of_the_stage_s_main_file():
+    stage = report("a", latency_ms=figure(2.0, 1.9, 2.1)).model_copy(
+        update={
+            "pytorch": {
+                "latency_ms": figure(5.0, 4.9, 5.1),
+                "mixed_throughput": figure(90.0, 80.0, 99.0),
+                "top1": figure(80.0, 79.0, 81.0),
+            }
+        }
+    )
+    second = stage.artefacts[0].model_copy(update={"id": "float16"})
+    stage.artefacts.append(second)
+    first, other = table_rows([stage], "a")
+    assert (
+        first.metrics["pytorch_latency_ms"].value == 5.0
+        and first.metrics["pytorch_mixed_throughput"].value == 90.0
+    )
+    assert first.metrics["latency_ms"].value == 2.0 and "pytorch_top1" not in first.metrics
+    assert "pytorch_latency_ms" not in other.metrics
+    assert ",pytorch_latency_ms,5.0," in as_csv([first])
+    markdown = as_markdown([first], kinds=[METRICS["pytorch_latency_ms"]])
+    assert "PyTorch latency [ms]" in markdown and "5.000" in markdown
