@@ -38,3 +38,17 @@ def test_no_function_has_more_than_seven_parameters():
                 found.append(f"{place}:{line} {name} has {count} parameters")
     assert not found, "Put what belongs together into a small dataclass:\n" + "\n".join(found)
     assert seen > 2000
+
+
+def test_labels_with_words_are_made_in_one_place():
+    """`gui.widgets.buttons.text` shows names from files as they are; a plain `QLabel` takes what looks like HTML for it."""
+    found = []
+    for path in sorted((ROOT / "gui").rglob("*.py")):
+        place = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_label = (
+                isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "QLabel"
+            )
+            if is_label and node.args and place not in ("gui/widgets/buttons.py", "gui/base/messages.py"):
+                found.append(f"{place}:{node.lineno}")
+    assert not found, found

@@ -37,6 +37,7 @@ class LeftOutPane(QWidget):
         layout.setContentsMargins(14, 12, 14, 12)
         layout.setSpacing(8)
         self.facts = text("", "", wrap=True)
+        self.facts.setTextFormat(Qt.TextFormat.RichText)  # what stands in it is escaped
         self.facts.setObjectName("data-facts")
         self.facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout.addWidget(self.facts)

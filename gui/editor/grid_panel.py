@@ -226,7 +226,7 @@ def _read(field: ParameterDeclaration | None, words: str) -> list[Any]:
 
 
 def _label(words: str, buddy: QWidget | None = None) -> QLabel:
-    label = QLabel(words)
+    label = text(words)
     label.setFixedWidth(LABEL_WIDTH)
     if buddy is not None:
         label.setBuddy(buddy)

@@ -7,7 +7,6 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (  # fmt: skip
     QComboBox,
     QGridLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QVBoxLayout,
@@ -291,7 +290,7 @@ def _labelled(words: str, box: QComboBox, help: str) -> QGridLayout:
     row = QGridLayout()
     row.setHorizontalSpacing(10)
     row.setColumnMinimumWidth(0, LABEL_WIDTH)
-    label = QLabel(words)
+    label = text(words)
     label.setBuddy(box)
     row.addWidget(label, 0, 0)
     row.addWidget(box, 0, 1)

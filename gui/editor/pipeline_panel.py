@@ -165,7 +165,7 @@ class _AboutEdit(QPlainTextEdit):
 
 
 def _label(words: str, buddy: QWidget | None = None) -> QLabel:
-    label = QLabel(words)
+    label = text(words)
     label.setFixedWidth(LABEL_WIDTH)
     if buddy is not None:
         label.setBuddy(buddy)

@@ -179,7 +179,7 @@ class ExportView(QWidget):
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.hint = text("", "muted", wrap=True)
-        label = QLabel(tr("Target"))
+        label = text(tr("Target"))
         label.setBuddy(self.target)
         row = QHBoxLayout()
         row.setSpacing(8)

@@ -36,6 +36,7 @@ class HistogramPlot(QWidget):
         self.item = self.plot.getPlotItem()
         self.legend = text(wrap=True)
         self.legend.setObjectName("histogram-legend")
+        self.legend.setTextFormat(Qt.TextFormat.RichText)  # names in it are escaped
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 10, 14, 10)
         layout.setSpacing(6)

@@ -7,7 +7,6 @@ from PySide6.QtWidgets import (  # fmt: skip
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSpinBox,
     QStackedWidget,
@@ -121,7 +120,7 @@ class SensitivityPage(QWidget):
         self.count.setRange(1, 999)
         self.count.setValue(3)
         self.count.setSuffix(tr(" most sensitive layers"))
-        self.rule = QLabel()
+        self.rule = text()
         self.target = ElidedBox()
         self.target.setObjectName("scan-target")
         self.target.setAccessibleName(tr("Stage that takes the settings"))

@@ -1,7 +1,7 @@
 """The two plots of a run, loss and accuracy of all stages on one time line, and what shapes them."""
 
 from PySide6.QtCore import QSettings, Qt
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
@@ -61,7 +61,7 @@ class Curves(QWidget):
         self.smoothing.setFixedWidth(120)
         self.smoothing.setToolTip(tr("Moving average; the curve as it is stays visible, faintly, behind it"))
         self.smoothing.setValue(_stored_smoothing())
-        self.amount = QLabel()
+        self.amount = text()
         self.amount.setObjectName("smoothing-amount")
         self.amount.setMinimumWidth(32)
         self.axis = QComboBox()

@@ -1,7 +1,7 @@
 """What the pages of the settings are put together from."""
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QGridLayout, QScrollArea, QVBoxLayout, QWidget
 
 from gui.base.translation import tr
 from gui.widgets.buttons import text
@@ -33,7 +33,7 @@ class SettingsPage(QScrollArea):
     def row(self, label: str, widget: QWidget, help: str = "") -> None:
         """A labelled widget with a sentence below."""
         row = self._grid.rowCount()
-        words = QLabel(label)
+        words = text(label)
         words.setBuddy(widget)
         if not widget.accessibleName():
             widget.setAccessibleName(label)

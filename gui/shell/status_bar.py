@@ -1,13 +1,13 @@
 """The status bar: what happens, how far the run is, how long it takes, on which device."""
 
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QLabel, QMainWindow, QProgressBar, QWidget
+from PySide6.QtWidgets import QMainWindow, QProgressBar, QWidget
 
 from core.common.durations import time_left
 from gui.base import theme
 from gui.base.translation import tr
 from gui.runs.run_session import Session
-from gui.widgets.buttons import ElidedLabel
+from gui.widgets.buttons import ElidedLabel, text
 
 _MESSAGE_MS = 8000
 
@@ -32,7 +32,7 @@ class StatusBar:
         self._timer = QTimer(window)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._forget)
-        self.left, self.device = QLabel(), QLabel(tr("Loading the engine …"))
+        self.left, self.device = text(), text(tr("Loading the engine …"))
         self.left.setObjectName("status-left")
         self.device.setObjectName("status-device")
         self.bar.addWidget(_space(6))

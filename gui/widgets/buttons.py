@@ -39,7 +39,7 @@ class Header(QWidget):
 
     def __init__(self, title: str, *buttons: QWidget):
         super().__init__()
-        self.title = QLabel(title)
+        self.title = text(title)
         self.title.setProperty("role", "title")
         self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.about = ElidedLabel()
@@ -107,8 +107,9 @@ def line() -> QFrame:
 
 
 def text(words: str = "", role: str = "", wrap: bool = False) -> QLabel:
-    """A label in one of the stylesheet's roles."""
+    """A label in one of the stylesheet's roles; names from files stay what they are, whatever they look like."""
     label = QLabel(words)
+    label.setTextFormat(Qt.TextFormat.PlainText)
     label.setProperty("role", role)
     label.setWordWrap(wrap)
     return label

@@ -1,9 +1,10 @@
 """A heading that opens and closes what is below it."""
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QGridLayout, QSizePolicy, QToolButton, QWidget
 
 from gui.base import theme
+from gui.widgets.buttons import text
 
 
 class Fold(QWidget):
@@ -21,7 +22,7 @@ class Fold(QWidget):
         self.button.setCheckable(True)
         self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.button.toggled.connect(self._show)
-        self.note = QLabel(help)
+        self.note = text(help)
         self.note.setProperty("role", "muted")
         self.note.setWordWrap(True)
         layout = QGridLayout(self)

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QToolButton,
     QVBoxLayout,
@@ -24,6 +23,7 @@ from core.common.declarations import ParameterDeclaration, declarations, plain_v
 from core.common.params import Params
 from gui.base import theme
 from gui.base.translation import tr
+from gui.widgets.buttons import text
 from gui.widgets.fields import ChoiceField, Field, Option
 from gui.widgets.fold import Fold, keep_space
 from gui.widgets.path_fields import PathField, ReferenceField, make_field
@@ -229,14 +229,14 @@ class _Row:
         self.reset.clicked.connect(lambda: edited(where, None, True))
         self.field.changed.connect(lambda value: edited(where, value, False))
         self.field.changed.connect(lambda _value: self._show_help())
-        self.label = QLabel("" if declaration.kind == "bool" else declaration.label)
+        self.label = text("" if declaration.kind == "bool" else declaration.label)
         self.label.setBuddy(self.field.main)
         self.label.setWordWrap(True)
-        self.help = QLabel()
+        self.help = text()
         self.help.setProperty("role", "help")
         self.help.setWordWrap(True)
         self.help.setMaximumWidth(_READABLE)
-        self.problem = QLabel()
+        self.problem = text()
         self.problem.setObjectName(f"problem-{name}")
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
