@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +15,13 @@ import core
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
 from core.common.parts import part_beside
-from core.common.regular_files import open_regular
+from core.common.regular_files import open_regular, refuse_others
 
 if TYPE_CHECKING:
     import numpy as np
 
 RESOURCES = Path(core.__file__).resolve().parents[1] / "resources"
+WORTH_SHARING = 16_384  # bytes; a smaller file costs hardly more than its name
 _BLOCK = 1 << 20
 _CHANGE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
@@ -116,12 +117,37 @@ def copy_file(source: Path, target: Path) -> None:
         _copy(source, part)
 
 
-def copy_folder(source: Path, target: Path, without: Collection[str] = ()) -> None:
+def put_link_or_copy(source: Path, target: Path) -> None:
+    """Give a large file a further name, or copy it where the file system cannot; nobody may write into either afterwards.
+
+    Raises:
+        UnreadableError: when the source cannot be read.
+        OSError: when the target cannot be written.
+    """
+    try:
+        about = source.lstat()
+        refuse_others(about.st_mode, source)
+        if about.st_size >= WORTH_SHARING:
+            os.link(source, target)
+            return
+    except OSError as error:  # another disk, a file system without links, somebody else's file
+        _log.debug("%s is copied: %s", source, error.strerror or error)
+    _copy(source, target)
+
+
+def copy_folder(
+    source: Path,
+    target: Path,
+    without: Collection[str] = (),
+    put: Callable[[Path, Path], None] | None = None,
+) -> None:
     """Copy what is in a folder into another that is there; symbolic links are followed. Errors as of `copy_file`.
 
     Args:
         without: names at the top that are left out.
+        put: puts one file in its place.
     """
+    put = put or _copy
     try:
         entries = sorted(path for path in source.iterdir() if path.name not in without)
         folders = [path for path in entries if path.is_dir()]
@@ -130,9 +156,9 @@ def copy_folder(source: Path, target: Path, without: Collection[str] = ()) -> No
     for path in entries:
         if path in folders:
             (target / path.name).mkdir()
-            copy_folder(path, target / path.name)
+            copy_folder(path, target / path.name, put=put)
         else:
-            _copy(path, target / path.name)
+            put(path, target / path.name)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +127,11 @@ def manifest_of(folder: Path) -> dict[str, Any] | None:
     return manifest
 
 
-def check_folder(folder: Path) -> bool:
+def check_folder(folder: Path, elsewhere: Callable[[str], Path] | None = None) -> bool:
     """Hold every file of a folder against its manifest; False where it has none.
+
+    Args:
+        elsewhere: where the file of a hash lies that is not in the folder.
 
     Raises:
         DamagedError: of the first file that is missing or does not fit.
@@ -139,8 +142,20 @@ def check_folder(folder: Path) -> bool:
     for name, expected in manifest[_FILES].items():
         if not is_inner(name):
             raise DamagedError(folder / MANIFEST, "it names files outside its folder")
-        _check(folder / name, expected)
+        file = folder / name
+        if elsewhere is not None and not file.exists():
+            file = elsewhere(expected[_SEAL])
+        _check(file, expected)
     return True
+
+
+def files_of(folder: Path) -> dict[str, Any]:
+    """The files that a folder's manifest names, each with `bytes` and `sha256`; empty where it has none.
+
+    Raises:
+        DamagedError: when the manifest is damaged.
+    """
+    return dict((manifest_of(folder) or {}).get(_FILES, {}))
 
 
 def intact(file: Path) -> Path:

@@ -8,10 +8,9 @@ import base64
 import hashlib
 import json
 import logging
-import sqlite3
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
@@ -29,9 +28,9 @@ from core.analysis.settings_table import Line
 from core.analysis.table import table_rows
 from core.common.declarations import declarations
 from core.common.errors import EspalierError
-from core.common.logs import in_a_line, passed_over
+from core.common.logs import passed_over
 from core.common.params import Params
-from core.common.seals import DamagedError, intact, sealed, unsealed
+from core.common.seals import intact
 from core.comparison.device_report import read_device_report
 from core.data.settings import settings_path
 from core.deploy.artefact_folder import ArtefactFolder
@@ -43,12 +42,12 @@ from core.models.checkpoint_description import read_architecture
 from core.records.reports import StageReport
 from core.runs.grid_results import read_grid
 from core.runs.home import Home
-from core.runs.index import open_index
+from core.runs.index import Kept
 from core.runs.run_folder import INFO_FILE, RunFolder
 
 _log = logging.getLogger(__name__)
 
-VERSION = 6  # raised when the same run folder gives another `ComparedRun`
+VERSION = 7  # raised when the same run folder gives another `ComparedRun`
 _DECIDE_NO_TEST_IMAGE = {"augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance", "imbalance"}  # fmt: skip
 
 
@@ -201,78 +200,36 @@ def read_all(home: Home, folders: Sequence[Path]) -> Iterator[ComparedRun | Espa
 
     A file among them is a device's report.
     """
-    with _Index(home) as index:
+    with Kept.opened(home, "compared") as kept:
         for folder in folders:
             try:
-                yield index.obtain(folder)
+                yield _obtained(kept, folder)
             except (EspalierError, OSError, ValidationError) as error:
                 yield error if isinstance(error, EspalierError) else EspalierError(
                     f"The run in {folder} cannot be read.", "Open its folder to see what is missing.", repr(error)
                 )  # fmt: skip
 
 
-class _Index:
-    """Runs kept in the index next to the run folders; without a usable index everything is read anew."""
-
-    def __init__(self, home: Home):
-        self._home, self._path = home, home.index
-        self._database: sqlite3.Connection | None = None
-
-    def __enter__(self) -> "_Index":
+def _obtained(kept: Kept, folder: Path) -> ComparedRun:
+    if folder.is_file():
+        return read_report(folder)
+    stamp, key = _stamp(folder), os.path.realpath(folder)
+    text = kept.get(key, stamp)
+    if text is not None:
         try:
-            self._database = open_index(self._home, timeout=5)
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS compared (folder TEXT PRIMARY KEY, stamp TEXT, content TEXT)"
-            )
-        except (sqlite3.Error, OSError) as error:
-            _log.warning("Runs are compared without the index: %s", in_a_line(error))
-            self._database = None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._database is not None:
-            with closing(self._database):
-                self._try(self._database.commit)
-
-    def obtain(self, folder: Path) -> ComparedRun:
-        if folder.is_file():
-            return read_report(folder)
-        stamp, key = _stamp(folder), str(folder.resolve())
-        stored = self._get(key, stamp)
-        if stored is not None:
-            return stored
-        compared = read_run(RunFolder.open(folder))
-        if self._database is not None:
-            insert = "INSERT OR REPLACE INTO compared VALUES (?, ?, ?)"
-            values = (key, stamp, json.dumps(sealed(json.loads(compared.model_dump_json()))))
-            self._try(lambda: self._database and self._database.execute(insert, values))
-        return compared
-
-    def _get(self, key: str, stamp: str) -> ComparedRun | None:
-        if self._database is None:
-            return None
-        query = "SELECT content FROM compared WHERE folder = ? AND stamp = ?"
-        row = self._try(lambda: self._database and self._database.execute(query, (key, stamp)).fetchone())
-        try:
-            return ComparedRun.model_validate(unsealed(json.loads(row[0]), self._path)) if row else None
-        except (ValueError, DamagedError):
+            return ComparedRun.model_validate_json(text)
+        except ValidationError:
             _log.debug("The index has %s in another form; the run is read anew.", key)
-            return None
-
-    def _try(self, action: Any) -> Any:
-        """A read-only or busy index is no reason not to compare."""
-        try:
-            return action()
-        except sqlite3.Error as error:
-            _log.debug("The index did not take part in a comparison: %s", in_a_line(error))
-            return None
+    compared = read_run(RunFolder.open(folder))
+    kept.put(key, stamp, compared.model_dump_json())
+    return compared
 
 
 def _stamp(folder: Path) -> str:
     """Changes whenever a file changes that a `ComparedRun` is made from."""
-    files = [folder / INFO_FILE, folder / "pipeline.yaml", folder / "grid.json"]
-    files += [stage.report_file for stage in RunFolder(folder).stage_folders() if stage.report_file.is_file()]
-    stats = [(file.name, stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file))]
+    files = [folder / name for name in (INFO_FILE, "pipeline.yaml", "grid.json")]
+    files += [stage.report_file for stage in RunFolder(folder).stage_folders()]
+    stats = [(str(file), stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file))]
     return f"{VERSION} {hashlib.sha256(repr(stats).encode()).hexdigest()}"
 
 

@@ -5,7 +5,7 @@ What was damaged before that is noticed only where a file no longer has its form
 
 import json
 import zipfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,22 @@ from core.common.seals import DamagedError, check_folder, digest_of, seal_folder
 _RECORD = "made.json"
 
 
-def check_or_adopt(folder: Path, logger: Any, without: Collection[str] = ()) -> None:
+def check_or_adopt(
+    folder: Path,
+    logger: Any,
+    without: Collection[str] = (),
+    elsewhere: Callable[[str], Path] | None = None,
+) -> None:
     """Hold a folder against its manifest; one that has none gets it, once its files have their form.
 
     Args:
         without: names at the top that do not belong to what was made.
+        elsewhere: where the file of a hash lies that is not in the folder.
 
     Raises:
         DamagedError: of the first file that is missing, does not fit or has not its form.
     """
-    if check_folder(folder):
+    if check_folder(folder, elsewhere):
         return
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.relative_to(folder).parts[0] not in without:

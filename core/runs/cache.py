@@ -4,6 +4,7 @@ A model's key is everything that it was computed from. A measurement's key is th
 the protocol. Entries are folders, written under a temporary name and renamed, so that a kill leaves none incomplete.
 A cache that cannot be read or written fails nobody: its user is told once and goes on without. Every entry is
 held against its manifest (`core.common.seals`) before it is believed; one that does not fit is set aside, and made again.
+Large files lie beside all caches, each content once (`core.runs.contents`).
 """
 
 import json
@@ -16,14 +17,15 @@ from typing import Any
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.common.files import UnreadableError, copy_folder, discard, folder_beside
+from core.common.files import UnreadableError, copy_folder, discard, folder_beside, put_link_or_copy
 from core.common.keys import make_key
 from core.common.logs import in_a_line, passed_over
-from core.common.seals import DamagedError, check_folder, read_sealed, seal_folder, set_aside
+from core.common.seals import DamagedError, check_folder, files_of, read_sealed, seal_folder, set_aside
 from core.common.single_flight import alone
 from core.machine.fingerprint import fingerprint_hash
 from core.profiling import PROTOCOL_VERSION
 from core.runs.adoption import check_or_adopt
+from core.runs.contents import CONTENTS, Contents
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ class Store:
     def __init__(self, folder: Path, user: CacheUser | None = None):
         self.folder = folder
         self.user = user or CacheUser()
+        self._contents = Contents(folder.parent / CONTENTS)
 
     def get(self, key: str) -> Path | None:
         """The entry's folder, held against its manifest, or None."""
@@ -80,7 +83,7 @@ class Store:
         if path is None:
             return None
         try:
-            check_or_adopt(path, _log, (COMPLETE,))
+            check_or_adopt(path, _log, (COMPLETE,), self._contents.path)
             return path
         except DamagedError as error:
             self.user.damaged(path, error)
@@ -96,8 +99,10 @@ class Store:
             return None
 
     def put(self, key: str, source: Path) -> None:
-        """Keep a copy of `source`; an entry that is there already stays."""
-        self.add(key, lambda folder: copy_folder(source, folder))
+        """Keep what is in `source`, whose large files become further names of what is kept; an entry that is there already stays."""
+        self.add(key, lambda folder: copy_folder(source, folder, put=put_link_or_copy))
+        with passed_over(_log, f"{source} keeps files of its own", OSError, DamagedError):
+            self._contents.share(source, files_of(source))
 
     def add(self, key: str, write: Callable[[Path], None]) -> None:
         """Keep what `write` puts into an empty folder; an entry that is there already stays."""
@@ -111,6 +116,7 @@ class Store:
                 write(part)
                 if not check_folder(part):
                     seal_folder(part)
+                self._contents.take(part, files_of(part))
                 (part / COMPLETE).touch()
         except UnreadableError:
             raise
@@ -142,7 +148,8 @@ class Store:
             return False
         try:
             with folder_beside(target) as part:
-                copy_folder(entry, part, without={COMPLETE})
+                copy_folder(entry, part, without={COMPLETE}, put=put_link_or_copy)
+                self._contents.bring(part, files_of(part))
                 check_or_adopt(part, _log)  # the copy, so that errors of copying are noticed too
         except UnreadableError as error:
             if os.path.lexists(entry):  # else somebody has cleared it away meanwhile

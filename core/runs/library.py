@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from core.common.durations import date_and_time, time_taken
 from core.common.errors import EspalierError
 from core.common.files import changed_by_one, write_atomically
@@ -22,12 +24,14 @@ from core.common.seals import set_aside
 from core.document.recipes import Recipe, recipes
 from core.machine.fingerprint import fingerprint
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, find_runs
+from core.runs.index import Kept
+from core.runs.run_folder import INFO_FILE, RunFolder, find_runs
 
 _log = logging.getLogger(__name__)
 
 _SAME_MACHINE = ("processor", "logical_cores", "memory_bytes", "gpu")
 _LOOKED_AT = 5
+_VERSION = 1  # raised when the same run.json gives another line
 _REGISTRY = "elsewhere.json"
 NEVER = "Not completed on this machine yet"
 STATUS_WORDS = {
@@ -104,29 +108,75 @@ def read_library(home: Home) -> Library:
 def list_runs(home: Home) -> list[RunLine]:
     """The runs of the home and those from elsewhere, newest first; what cannot be read is passed over."""
     machine = fingerprint()
-    lines = []
-    for run in find_runs(home):
-        try:
-            lines.append(_line(run, machine))
-        except EspalierError as error:
-            _log.warning("A run is left out of the list: %s", error.message)
-            continue
+    lines, runs = [], find_runs(home)
+    with Kept.opened(home, "listed") as kept:
+        for run in runs:
+            try:
+                lines.append(_line(run, _obtained(kept, run), machine))
+            except EspalierError as error:
+                _log.warning("A run is left out of the list: %s", error.message)
+                continue
+        kept.forget_others(run.name for run in runs)
     lines += [_elsewhere_line(Path(path), entry) for path, entry in _registry(home).items()]
     return sorted(lines, key=lambda line: -line.started)
 
 
-def _line(run: RunFolder, machine: Mapping[str, Any]) -> RunLine:
+class _Listed(BaseModel):
+    """The part of run.json that the list shows, with the names of `RunInfo`."""
+
+    name: str
+    pipeline_title: str
+    tags: tuple[str, ...]
+    notes: str
+    status: str
+    paused: bool
+    started: float
+    seconds: float | None
+    machine: dict[str, Any]
+
+
+def _obtained(kept: Kept, run: RunFolder) -> _Listed:
+    """From the index while run.json, which is written anew at every change, is the same file."""
+    stamp = _stamp(run)
+    text = kept.get(run.name, stamp) if stamp else None
+    if text is not None:
+        with passed_over(_log, f"The index has {run.name} in another form", ValidationError):
+            return _Listed.model_validate_json(text)
+    listed = _listed(run)
+    if stamp:
+        kept.put(run.name, stamp, listed.model_dump_json())
+    return listed
+
+
+def _stamp(run: RunFolder) -> str:
+    """Changes whenever run.json does; "" where there is none."""
+    try:
+        about = (run.folder / INFO_FILE).stat()
+    except OSError:
+        return ""
+    return f"{_VERSION} {about.st_ino} {about.st_mtime_ns} {about.st_size}"
+
+
+def _listed(run: RunFolder) -> _Listed:
     info = run.info
-    run_machine = info.machine or machine
+    return _Listed(
+        name=info.name, pipeline_title=info.pipeline_title, tags=info.tags, notes=info.notes, status=info.status,
+        paused=info.paused, started=info.started, seconds=info.seconds,
+        machine={key: info.machine.get(key) for key in _SAME_MACHINE} if info.machine else {},
+    )  # fmt: skip
+
+
+def _line(run: RunFolder, listed: _Listed, machine: Mapping[str, Any]) -> RunLine:
+    run_machine = listed.machine or machine
     return RunLine(
         run.folder,
-        name=info.name or run.name,
-        pipeline=info.pipeline_title,
-        tags=info.tags,
-        notes=info.notes,
-        status=run.status,
-        started=info.started,
-        seconds=info.seconds,
+        name=listed.name or run.name,
+        pipeline=listed.pipeline_title,
+        tags=listed.tags,
+        notes=listed.notes,
+        status=run.status_now(listed.status, listed.paused),
+        started=listed.started,
+        seconds=listed.seconds,
         this_machine=all(run_machine.get(key) == machine.get(key) for key in _SAME_MACHINE),
     )
 
@@ -224,7 +274,7 @@ def annotate(home: Home, line: RunLine, name: str, tags: Sequence[str], notes: s
         return _elsewhere_line(line.folder, entry)
     run = RunFolder.open(line.folder)
     run.update_info(**texts, pipeline_name=line.pipeline)
-    return _line(run, fingerprint())
+    return _line(run, _listed(run), fingerprint())
 
 
 def register(home: Home, folder: Path) -> bool:

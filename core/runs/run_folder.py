@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,6 @@ class RunFolder:
     def __init__(self, folder: Path):
         self.folder = folder
         self._log = EventLog(folder / "events.jsonl")
-        self._lock = FileLock(folder / _LOCK)
         self._info_lock = threading.Lock()
         self.restored: list[str] = []  # a sentence for each file that was damaged and is whole again
 
@@ -107,6 +107,10 @@ class RunFolder:
                 "Open it with the version that wrote it, or a newer one.",
             )
         return run
+
+    @cached_property
+    def _lock(self) -> FileLock:
+        return FileLock(self.folder / _LOCK)
 
     @property
     def name(self) -> str:
@@ -295,12 +299,15 @@ class RunFolder:
         """`status` of run.json, but "interrupted" where the process ended without writing a final status,
         and "paused" while a running run is paused."""
         info = self.info
-        recorded: str = info.status
+        return self.status_now(info.status, info.paused)
+
+    def status_now(self, recorded: str, paused: bool) -> str:
+        """The same from what run.json says."""
         if recorded != "running":
             return recorded
         if not self.active:
             return "interrupted"
-        return "paused" if info.paused else "running"
+        return "paused" if paused else "running"
 
     def record(self, event: Event) -> None:
         """Append an event to events.jsonl."""
@@ -366,8 +373,9 @@ def find_runs(home: Home) -> list[RunFolder]:
     """All runs in the person's folder, newest first; folders that are none are passed over."""
     if not home.runs.is_dir():
         return []
-    folders = sorted((path for path in home.runs.iterdir() if is_run(path)), reverse=True)
-    return [RunFolder(path) for path in folders]
+    with os.scandir(home.runs) as entries:
+        names = sorted((entry.name for entry in entries), reverse=True)
+    return [RunFolder(path) for name in names if is_run(path := home.runs / name)]
 
 
 def running_runs(home: Home) -> list[RunFolder]:

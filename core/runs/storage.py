@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
 from core.common.parts import remove_abandoned
+from core.runs.contents import CONTENTS, remove_unused
 from core.runs.home import Home
 
 _log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ KINDS: tuple[Kind, ...] = (
         "cache", "Stage caches",
         "Trained stages, exported files and measurements that a later run may take over. "
         "Without them, a run that repeats a stage trains it again.",
-        ("cache/models", "cache/artefacts", "cache/measurements"), "Clear caches",
+        ("cache/models", "cache/artefacts", "cache/measurements", "cache/contents"), "Clear caches",
     ),
     Kind("trash", "Deleted runs", "Runs that were deleted and can still be put back.", ("trash",), "Empty trash"),
 )  # fmt: skip
@@ -65,12 +66,20 @@ class StorageUse:
 def used(home: Home, control: RunControl | None = None) -> list[StorageUse]:
     """The room that every kind takes; anything in the caches that no kind names counts as stage caches.
 
+    A file that several kinds share counts once, for the first of them: a cached network of a run takes no room of its own.
+
     Raises:
         Stopped: when a person does not want to wait for it.
     """
-    uses = []
+    uses, seen = [], set()
     for kind in KINDS:
-        sizes = [size for folder in _folders(home, kind) for size in _sizes(folder, control)]
+        sizes = []
+        for folder in _folders(home, kind):
+            for about in _files(folder, control):
+                identity = (about.st_dev, about.st_ino) if about.st_nlink > 1 else None
+                sizes.append(0 if identity in seen else about.st_size)
+                if identity is not None:
+                    seen.add(identity)
         uses.append(StorageUse(kind, sum(sizes), len(sizes)))
     return uses
 
@@ -86,9 +95,9 @@ def clear(home: Home, kind: str, control: RunControl | None = None) -> int:
         raise EspalierError(f"{storage.title} cannot be cleared away here.", "Delete single runs at Start.")
     if kind != "trash":
         _nothing_runs(home)
-    freed = 0
-    for folder in _folders(home, storage):
-        size = sum(_sizes(folder, control))
+    folders = _folders(home, storage)
+    freed = _freed(about for folder in folders for about in _files(folder, control))
+    for folder in folders:
         try:
             shutil.rmtree(folder)
         except FileNotFoundError:
@@ -98,7 +107,17 @@ def clear(home: Home, kind: str, control: RunControl | None = None) -> int:
                 f"{folder} could not be cleared away: {error.strerror or error}.",
                 "Close whatever has its files open, and try again.",
             ) from error
-        freed += size
+    return freed
+
+
+def _freed(files: Iterable[os.stat_result]) -> int:
+    """The bytes that become free when these files go: those of a content whose last name is among them."""
+    left: dict[tuple[int, int], int] = {}
+    freed = 0
+    for about in files:
+        identity = (about.st_dev, about.st_ino)
+        left[identity] = left.get(identity, about.st_nlink) - 1
+        freed += about.st_size if left[identity] <= 0 else 0
     return freed
 
 
@@ -106,6 +125,8 @@ def tidy(home: Home) -> None:
     """Remove what killed processes left half written in the home; what others are writing stays."""
     for folder, levels in ((home.folder, 0), (home.runs, 0), (home.logs, 0), (home.cache, _LEVELS)):
         remove_abandoned(folder, levels, ours=True)
+    with passed_over(_log, "Contents that nobody uses stay", OSError):
+        remove_unused(home.cache / CONTENTS, home.cache)
 
 
 def _folders(home: Home, kind: Kind) -> list[Path]:
@@ -118,14 +139,14 @@ def _folders(home: Home, kind: Kind) -> list[Path]:
     return folders
 
 
-def _sizes(folder: Path, control: RunControl | None) -> Iterator[int]:
-    """Bytes of every file below `folder`; links are not followed."""
+def _files(folder: Path, control: RunControl | None) -> Iterator[os.stat_result]:
+    """What the system knows of every file below `folder`; symbolic links are not followed."""
     for place, _folders, names in os.walk(folder):
         if control is not None:
             control.checkpoint()
         for name in names:
             with passed_over(_log, f"{name} went away while sizes were added up", OSError):
-                yield (Path(place) / name).lstat().st_size
+                yield (Path(place) / name).lstat()
 
 
 def _nothing_runs(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.runs import library, trash
 from core.runs.home import Home
+from core.runs.index import index_run
 from core.runs.library import RunLine, last_time, list_runs, matches, parse_tags
 from core.runs.run_folder import RunFolder
 
@@ -75,3 +77,38 @@ def test_a_run_that_is_gone_is_called_so(home: Home, runs: list[RunFolder], tmp_
     assert library.register(home, away) and not library.register(home, runs[0].folder)
     shutil.rmtree(away)
     assert [line.status for line in list_runs(home) if line.elsewhere] == ["missing"]
+
+
+def test_the_list_reads_a_run_again_only_when_its_run_json_changed(
+    home: Home, runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = list_runs(home)
+    with monkeypatch.context() as patched:
+        patched.setattr("core.runs.library._listed", lambda run: pytest.fail("read again"))
+        assert list_runs(home) == first
+    runs[1].update_info(notes="of today", status="failed")
+    assert [(line.notes, line.status) for line in list_runs(home)][1] == ("of today", "failed")
+    with sqlite3.connect(home.index) as database:
+        database.execute("UPDATE listed SET content = '{}'")
+    assert [line.notes for line in list_runs(home)] == ["", "of today", ""]
+    shutil.rmtree(runs[0].folder)
+    assert len(list_runs(home)) == 2
+    with sqlite3.connect(home.index) as database:
+        assert len(database.execute("SELECT folder FROM listed").fetchall()) == 2
+
+
+def test_a_running_run_is_never_listed_from_before(home: Home, runs: list[RunFolder]) -> None:
+    runs[0].update_info(status="running")
+    with runs[0].locked():
+        assert list_runs(home)[-1].status == "running"
+    assert list_runs(home)[-1].status == "interrupted"
+
+
+def test_writing_one_run_into_the_index_does_not_read_the_others(home: Home, runs: list[RunFolder]) -> None:
+    index_run(home, runs[0])
+    with sqlite3.connect(home.index) as database:
+        database.execute("DROP INDEX metrics_of_a_run")  # as versions before left it
+    index_run(home, runs[0])
+    with sqlite3.connect(home.index) as database:
+        plan = database.execute("EXPLAIN QUERY PLAN DELETE FROM metrics WHERE folder = 'x'").fetchall()
+    assert "USING INDEX" in plan[0][-1]
