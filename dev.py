@@ -7,6 +7,7 @@ everything in place and need no network.
 
     run [FILE]      open the window (without a display: run the Quick tour in the terminal)
     test [ARGS]     formatter, linter, type checker, import contract, fast tests
+    gpu [ARGS]      what only an NVIDIA GPU can show, under ten minutes; without one all of it is skipped, and said
     slow [ARGS]     the slow tests: full-size runs, real kills, long journeys
     cli ARGS        the command line, `espalier ARGS`
     package [ARGS]  build the installers of this platform (see docs/packaging.md)
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
         print(f"Espalier needs Python 3.11 or newer, this is {sys.version.split()[0]}.", file=sys.stderr)
         return 2
     command, rest = (arguments or ["help"])[0], arguments[1:]
-    if command not in ("run", "test", "slow", "cli", "package", "setup"):
+    if command not in ("run", "test", "gpu", "slow", "cli", "package", "setup"):
         print(__doc__)
         return 0 if command in ("help", "-h", "--help") else 2
     if command == "package":  # makes an environment of its own
@@ -43,6 +44,8 @@ def main(arguments: list[str]) -> int:
         return run(rest)
     if command == "test":
         return test(rest)
+    if command == "gpu":
+        return call("-m", "pytest", "-m", "gpu", "-rs", "tests/gpu", *rest)
     if command == "slow":
         return call("-m", "pytest", "-m", "slow", *rest)
     return call("-m", "core.commands.main", *rest, here=False) if command == "cli" else 0

@@ -311,6 +311,11 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
         type=arguments.number(0.001, 1000),
         help="power of one busy core in watts, for energy where the processor's counters cannot be read",
     )
+    parser.add_argument(
+        "--nondeterministic",
+        action="store_true",
+        help="a GPU may take its fastest kernels, whose results differ in the last digits from run to run",
+    )
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def machine_options(options: argparse.Namespace) -> Any:
             f"Expected the power of one busy core between 0 and 1000 watts, received {watts:g}.",
             "A laptop's core draws about 5 W, a desktop's about 10 W.",
         )
-    return Options(options.device, options.threads, watts)
+    return Options(options.device, options.threads, watts, not options.nondeterministic)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from torch.nn.functional import grid_sample
 
 from core.data.preprocess import luma
 from core.data.settings import Augmentation
+from core.data.transfer import to_device
 
 DRAWS, LATER_DRAWS = 7, 2
 _FLIP, _ANGLE, _RIGHT, _DOWN, _BRIGHTNESS = range(5)  # then contrast and saturation
@@ -119,7 +120,7 @@ def _sampling_grid(
     )  # fmt: skip
     rows[:3] *= 2 / width
     rows[3:] *= 2 / height
-    coefficients = rows.to(batch.device)[:, :, None, None]
+    coefficients = to_device(rows, batch.device)[:, :, None, None]
     x = (torch.arange(width, device=batch.device) + 0.5 - width / 2)[None, None, :]
     y = (torch.arange(height, device=batch.device) + 0.5 - height / 2)[None, :, None]
     grid = torch.empty(count, height, width, 2, device=batch.device)
@@ -175,7 +176,7 @@ def _mix_in_place(batch: Tensor, other: Tensor, factor: Tensor) -> None:
 
 def _factor(values: Tensor, batch: Tensor) -> Tensor:
     """[b] on the CPU to [b, 1, 1, 1] on the batch's device."""
-    return values.to(batch.device, batch.dtype)[:, None, None, None]
+    return to_device(values, batch.device, batch.dtype)[:, None, None, None]
 
 
 def _around(draws: Tensor, centre: float, strength: float) -> Tensor:

@@ -18,6 +18,9 @@ from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess
 from core.data.randomness import derive_seed
 from core.data.settings import Augmentation, Balance
+from core.data.transfer import FETCHING, made_ahead, to_device
+
+_AHEAD = 2  # batches that wait for a GPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class Batches:
         self._preprocess = preprocess
         self._augmentation = augmentation
         self._device = torch.device(form.device)
+        # A GPU computes while the processor gathers; on the processor itself both would take the same cores.
+        self._ahead = _AHEAD if self._device.type in FETCHING else 0
         self._seed = draws.seed
         self._key = draws.key
         self._format = torch.channels_last if form.channels_last else torch.contiguous_format
@@ -102,10 +107,14 @@ class Batches:
         Yields: images float32 [b, channels, s, s], normalised, and labels int64 [b], on the device.
         """
         order = self.order(number)
-        for step in range(start, self.steps):
+
+        def gathered(step: int) -> tuple[int, Tensor, Tensor]:
             # Sorted, so that the memory map is read forwards.
             rows = np.sort(order[step * self.batch_size : (step + 1) * self.batch_size])
-            yield self._images(rows, number, step), self._to_device(torch.from_numpy(self._labels[rows]))
+            return step, self._pinned(self._gather(rows)), self._pinned(self._labels[rows])
+
+        for step, images, labels in made_ahead(gathered, range(start, self.steps), self._ahead):
+            yield self._images(images, number, step), to_device(labels, self._device)
 
     def order(self, number: int) -> np.ndarray:
         """The images of an epoch in turn, as indices into the data set's images: int64."""
@@ -115,8 +124,8 @@ class Batches:
         return self._indices[epoch_order(labels, self._balance, self._seed, self._key, number)]
 
     @torch.no_grad()
-    def _images(self, rows: np.ndarray, epoch: int, step: int) -> Tensor:
-        batch = self._preprocess.to_unit(self._gather(rows), self._device)
+    def _images(self, images: Tensor, epoch: int, step: int) -> Tensor:
+        batch = self._preprocess.to_unit(images, self._device)
         if self._augmentation is not None:
             generator = torch.Generator().manual_seed(
                 derive_seed(self._seed, self._key, "augment", epoch, step)
@@ -130,7 +139,7 @@ class Batches:
             return self._rows[rows[0] : rows[-1] + 1].copy()
         return self._rows[rows]
 
-    def _to_device(self, labels: Tensor) -> Tensor:
-        if self._device.type == "cuda":
-            labels = labels.pin_memory()
-        return labels.to(self._device, non_blocking=True)
+    def _pinned(self, array: np.ndarray) -> Tensor:
+        """As a tensor on the processor, in memory that a GPU can fetch it from by itself."""
+        tensor = torch.from_numpy(array)
+        return tensor.pin_memory() if self._device.type in FETCHING else tensor

@@ -16,6 +16,7 @@ from core.common.errors import EspalierError
 from core.common.shown_text import shortened
 from core.common.validation_messages import kind_of
 from core.data.settings import DataSettings
+from core.data.transfer import to_device
 
 if TYPE_CHECKING:
     from torch import Tensor, device
@@ -90,10 +91,7 @@ class Preprocess:
         import torch
 
         writable = images.flags.writeable if isinstance(images, np.ndarray) else True
-        batch = torch.as_tensor(images if writable else np.array(images))
-        if batch.device.type == "cpu" and torch.device(device).type == "cuda":
-            batch = batch.pin_memory()
-        batch = batch.to(device, non_blocking=True)
+        batch = to_device(torch.as_tensor(images if writable else np.array(images)), device)
         # [b, h, w, c] -> [b, c, h, w], while still bytes.
         batch = batch.permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(255)
         return self._fit(batch)
@@ -102,7 +100,7 @@ class Preprocess:
         """float32 [b, 1 or 3, h, w] in 0…1 to [b, channels, h, w] around 0."""
         if self.channels == 1 and batch.shape[1] == 3:
             batch = luma(batch)
-        mean, std = (batch.new_tensor(values)[None, :, None, None] for values in (self.mean, self.std))
+        mean, std = (_by_channel(values, batch) for values in (self.mean, self.std))
         if batch.shape[1] == 1 and len(set(self.mean)) == len(set(self.std)) == 1:
             one = (batch - mean[:, :1]).div_(std[:, :1])
             return one.expand(-1, self.channels, -1, -1).contiguous()
@@ -171,6 +169,13 @@ class Preprocess:
                 "Export the file again, or give the image size, mean and standard deviation.",
             ) from error
         return cls.from_dict(plain)
+
+
+def _by_channel(values: tuple[float, ...], batch: "Tensor") -> "Tensor":
+    """[1, c, 1, 1] where the batch is, made there: copying numbers to a GPU would wait for it."""
+    import torch
+
+    return torch.cat([batch.new_full((1, 1, 1, 1), value) for value in values], 1)
 
 
 def luma(batch: "Tensor") -> "Tensor":

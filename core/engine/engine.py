@@ -162,7 +162,8 @@ class Engine:
             self._warn(text)
         with ExitStack() as stack:
             stack.callback(self._forget_images)
-            stack.enter_context(reproducible(self.options.threads))
+            stack.enter_context(reproducible(self.options.threads, self.options.deterministic))
+            self._note_kernels()
             self._emit(PhaseStarted("", "data", "Opening the data set"))
             self.data = self._open_data()
             check_same_data(self.folder, self.data)
@@ -179,7 +180,7 @@ class Engine:
             context = RunContext(
                 self.folder, self.home, self.pipeline, self.data, self.options.device, self.options.threads,
                 self.control, self._emit, tool, self.options.core_watts, caches=self._caches(),
-                images=self._images,
+                images=self._images, deterministic=self.options.deterministic,
             )  # fmt: skip
             self.runner, self.evaluator = StageRunner(context), Evaluator(context)
             self._emit(PhaseStarted("", "sources", "Opening what the pipeline starts from"))
@@ -190,6 +191,14 @@ class Engine:
                 self._run_stage(index, len(jobs), node, seed)
             write_results(self.folder)
             self._note_changed_data()
+
+    def _note_kernels(self) -> None:
+        if self.options.device != "cpu" and not self.options.deterministic:
+            text = (
+                "The GPU takes its fastest kernels, as asked: the same run again may differ in the last digits, "
+                "and stages made so are kept apart from others."
+            )
+            self._emit(Note("", "info", text))
 
     def _tidy(self) -> None:
         """Remove what killed processes left half written; nothing of it is needed."""
@@ -382,8 +391,8 @@ def _unexpected(error: Exception) -> RunDone:
 
 
 @contextmanager
-def reproducible(threads: int) -> Iterator[None]:
-    """Deterministic backends and a fixed number of threads while a run goes on."""
+def reproducible(threads: int, deterministic: bool = True) -> Iterator[None]:
+    """Deterministic backends, unless otherwise asked, and a fixed number of threads while a run goes on."""
     import os
 
     import torch
@@ -398,9 +407,9 @@ def reproducible(threads: int) -> Iterator[None]:
         torch.backends.cudnn.benchmark,
     )
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.benchmark = not deterministic
     try:
         yield
     finally:

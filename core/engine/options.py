@@ -17,11 +17,14 @@ class Options:
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
         threads: of training and PyTorch; 0 takes one per physical core.
         core_watts: power of one busy core, for energy where it cannot be measured.
+        deterministic: a GPU repeats its results to the bit, with slower kernels where it has no others. On the processor
+            results always repeat.
     """
 
     device: str = "auto"
     threads: int = 0
     core_watts: float = CORE_WATTS
+    deterministic: bool = True
 
     def resolved(self) -> "Options":
         """With the device and the threads decided.

@@ -46,6 +46,7 @@ class RunContext:
         caches: how this run uses the caches.
         images: folder of decoded images; None: the home's.
         times: whether stages may time networks to decide something; a rehearsal does not.
+        deterministic: `Options.deterministic`.
     """
 
     run: RunFolder
@@ -61,6 +62,7 @@ class RunContext:
     times: bool = True
     caches: CacheUser = field(default_factory=CacheUser)
     images: Path | None = None
+    deterministic: bool = True
 
     @property
     def access(self) -> DataAccess:

@@ -273,7 +273,9 @@ class StageRunner:
         from core.training.precision import resolve_precision
 
         context = self.context
+        on_gpu = context.device != "cpu"
         return {
+            **({} if context.deterministic or not on_gpu else {"deterministic": False}),
             "preprocess": stage_input.preprocess.as_dict() if stage_input.preprocess else {},
             "augmentation": context.pipeline.data.augmentation.model_dump(mode="json"),
             "balance": context.pipeline.data.balance,

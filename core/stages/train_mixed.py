@@ -1,4 +1,4 @@
-"""Mixed-precision training: float16 with gradient scaling on CUDA, bfloat16 on processors.
+"""Mixed-precision training: bfloat16 where the GPU or processor has it, float16 with gradient scaling on older GPUs.
 
 Source: Micikevicius et al. 2018, arXiv 1710.03740; R1's second stage.
 Where we depart from R1: its table shows the FP16 model's latency and memory; a network trained
@@ -33,7 +33,7 @@ class TrainMixedParams(Params):
         "Number format of the forward and backward pass; weights stay float32.",
         choices={
             "auto": "Mixed where it is faster: always on CUDA; on a processor with bfloat16 a short trial decides (the stage says what it found).",
-            "mixed": "float16 with gradient scaling on CUDA, bfloat16 on processors that have it even where it is slower, float32 elsewhere.",
+            "mixed": "bfloat16 on GPUs and processors that have it even where it is slower, float16 with gradient scaling on older GPUs, float32 elsewhere.",
             "float32": "Full precision; the float16 file is added all the same.",
         },
     )

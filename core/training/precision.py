@@ -1,6 +1,7 @@
 """What the forward and backward pass compute in, and the short trial that takes the faster.
 
-On CUDA mixed precision is float16 with gradient scaling. On processors it is bfloat16, which is
+On CUDA mixed precision is bfloat16 where the GPU has it (Ampere and later), which needs no gradient scaling, and float16
+with scaling on older ones. On processors it is bfloat16, which is
 faster on some networks and slower on others (depthwise convolutions), so a trial decides there:
 a few training steps of a copy of the network in either, in turn. They are timed by the processor time that they use, on
 one thread: by the clock on the wall, and on several threads that wait for each other, what else the machine does would
@@ -42,6 +43,8 @@ def resolve_precision(choice: str, device: str) -> Precision:
     if choice == "float32":
         return Precision("float32", None, False, "Trained in float32.")
     if device.startswith("cuda"):
+        if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
+            return Precision("bfloat16", torch.bfloat16, False, "Trained in bfloat16 (CUDA).")
         return Precision("float16", torch.float16, True, "Trained in float16 with gradient scaling (CUDA).")
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"):

@@ -113,7 +113,7 @@ class TrainingSettings(Params):
         choices={
             "float32": "Full precision.",
             "auto": "Mixed where it is faster: always on CUDA; on a processor with bfloat16 a short trial decides (the stage says what it found).",
-            "mixed": "float16 with gradient scaling on CUDA, bfloat16 on processors that have it even where it is slower, float32 elsewhere (the run says which).",
+            "mixed": "bfloat16 on GPUs and processors that have it even where it is slower, float16 with gradient scaling on older GPUs, float32 elsewhere (the run says which).",
         },
         advanced=True,
     )

@@ -153,6 +153,15 @@ class SettingsDialog(QDialog):
             tr("On a processor, the same number gives the same weights bit for bit. Latency is measured with the "
             "thread counts that its protocol names, the headline with one, whatever is chosen here."),
         )  # fmt: skip
+        self.repeats = QCheckBox(tr("Repeat to the bit on a GPU"))
+        self.repeats.setObjectName("deterministic")
+        self.repeats.setChecked(settings.deterministic)
+        self.repeats.toggled.connect(lambda on: settings.set("compute/deterministic", on))
+        page.row(
+            tr("Determinism"), self.repeats,
+            tr("Without it a GPU takes its fastest kernels, and the same run again may differ in the last digits; the run "
+            "says so. On a processor results always repeat."),
+        )  # fmt: skip
         self.watts = QDoubleSpinBox()
         self.watts.setObjectName("core-watts")
         self.watts.setRange(LEAST_WATTS, MOST_WATTS)

@@ -41,6 +41,10 @@ class Settings(QObject):
         return int(_number("compute/threads", 0, 0, MOST_THREADS))
 
     @property
+    def deterministic(self) -> bool:
+        return QSettings().value("compute/deterministic", True, bool) is not False
+
+    @property
     def core_watts(self) -> float:
         """Power of one busy core, for energy where it cannot be measured."""
         return _number("compute/core_watts", CORE_WATTS, LEAST_WATTS, MOST_WATTS)
@@ -70,6 +74,8 @@ class Settings(QObject):
             chosen["threads"] = self.threads
         if self.core_watts != CORE_WATTS:
             chosen["core_watts"] = self.core_watts
+        if not self.deterministic:
+            chosen["deterministic"] = False
         return chosen
 
 
