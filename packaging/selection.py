@@ -11,7 +11,7 @@ from pathlib import Path
 # Imported by name at run time, so that no import statement leads there.
 WHOLE_PACKAGES = (
     "core", "gui", "torchvision", "timm", "torch_pruning", "onnxscript", "onnxruntime.quantization",
-    "onnxruntime.transformers", "onnxconverter_common",
+    "onnxruntime.transformers", "onnxconverter_common", "optuna",
 )  # fmt: skip
 
 # Decorators of these read the source text of functions (`inspect.getsource`); onnxruntime.transformers puts its
@@ -22,7 +22,7 @@ READ_THEIR_OWN_SOURCE = ("torch", "torchvision", "timm", "onnxscript", "onnxrunt
 METADATA = (
     "torch", "torchvision", "torch-pruning", "timm", "onnx", "onnxscript", "onnx-ir", "onnxruntime",
     "onnxconverter-common", "numpy", "pillow", "pydantic", "pydantic-core", "PyYAML", "safetensors",
-    "platformdirs", "filelock", "psutil", "rich", "PySide6-Essentials", "shiboken6", "pyqtgraph",
+    "platformdirs", "filelock", "optuna", "psutil", "rich", "PySide6-Essentials", "shiboken6", "pyqtgraph",
     "huggingface-hub", "packaging", "tqdm",
 )  # fmt: skip
 

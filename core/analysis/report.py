@@ -44,13 +44,15 @@ def run_report(
     machine: dict[str, Any],
     device: str,
     grid: HeatMap | None = None,
+    search: Sequence[str] = (),
 ) -> str:
-    """The report's text."""
+    """The report's text; `search` are the paragraphs on a search, where the run made one."""
     parts = [f"# {texts.name}", texts.about, "## Comparison", as_markdown(rows)]
     parts.append(
         "Every figure is of the exported file named in its row, on the test images, in ONNX Runtime on the processor; "
         "latency is the median for one image on one thread. ≈ marks a change that the measurement cannot tell from none."
     )
+    parts += search
     if grid is not None:
         parts += [
             "## Grid",

@@ -82,6 +82,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(do=runs.run)
 
+    search = commands.add_parser(
+        "search", help="search a pipeline's free settings within limits, or ask a search for more"
+    )
+    search.add_argument("file", help="pipeline file with a section 'search', or the run of one")
+    search.add_argument("--out", type=Path, help="run folder; without it one is made among your runs")
+    search.add_argument("--resume", action="store_true", help="go on with the unfinished run of this file")
+    search.add_argument(
+        "--more", type=arguments.whole(1, 100_000), default=0, help="of a run: so many trials more"
+    )
+    search.add_argument(
+        "--confirm", type=arguments.whole(1, 10**6), nargs="+", default=[], metavar="TRIAL",
+        help="of a run: make these trials at full length and measure them on the test images, too",
+    )  # fmt: skip
+    _machine_options(search)
+    search.add_argument("--json", action="store_true", help="print one JSON object with all results")
+    search.add_argument(
+        "--stay", action="store_true", help="the run goes on when this terminal closes; Ctrl+C leaves it"
+    )
+    search.set_defaults(do=runs.search)
+
     attach = commands.add_parser("attach", help="follow a run that goes on; Ctrl+C leaves it")
     attach.add_argument("run", help="run folder or name")
     attach.add_argument(

@@ -44,6 +44,32 @@ def run(options: argparse.Namespace) -> int:
     return _follow(start_run(run, home, machine, options.stay, known), options)
 
 
+def search(options: argparse.Namespace) -> int:
+    """Run a file that searches, go on with its run, or ask a run for more."""
+    from core.document import pipeline as documents
+    from core.document.recipes import pipeline_file
+    from core.engine.run_follower import start_run
+    from core.runs.home import Home
+    from core.runs.run_folder import is_run, resolve_run
+    from core.search.records import wish
+
+    home = Home.default()
+    machine = machine_options(options)
+    if not (options.more or options.confirm):
+        if not is_run(Path(options.file)) and documents.load(pipeline_file(options.file)).search is None:
+            raise EspalierError(
+                f"Expected a pipeline with a section 'search', {options.file} has none.",
+                "Say what is free and what is wanted: the guide has an example ('Searching with limits').",
+            )
+        return run(options)
+    study = resolve_run(options.file, home)
+    wish(study, options.more, options.confirm)
+    if study.active:
+        say("The run goes on and takes it up after the trial under way.")
+        return 0
+    return _follow(start_run(study, home, machine, options.stay, study.last_event_number), options)
+
+
 def attach(options: argparse.Namespace) -> int:
     """Follow a run in another process, or send it a command."""
     from core.engine.run_follower import RunFollower, send
@@ -157,6 +183,8 @@ def run_as_json(run: Any, keys: list[str]) -> dict[str, Any]:
     from core.analysis.support import uncertain
     from core.analysis.table import changes
     from core.records.metrics import METRICS
+    from core.search.records import read_study
+    from core.search.text import as_plain
 
     pipeline, info = run.pipeline, run.info
     order = {pipeline.baseline_id: -1, pipeline.final_id: len(keys)}
@@ -181,12 +209,14 @@ def run_as_json(run: Any, keys: list[str]) -> dict[str, Any]:
             "notes": report.notes,
             "why": report.why.model_dump() if report.why is not None else None,
         })  # fmt: skip
+    study = read_study(run)
     return {
         "run": str(run.folder),
         "status": info.status,
         "pipeline": pipeline.name,
         "machine": info.machine,
         "stages": stages,
+        **({"search": as_plain(study)} if study is not None else {}),
     }
 
 
@@ -201,9 +231,17 @@ def print_results(run: Any) -> None:
     from core.analysis.table import any_uncertain, as_text, columns_with_values, table_rows
     from core.analysis.wording import RANGES_MEAN
     from core.runs.grid_results import read_grid
+    from core.search import text as study_text
+    from core.search.records import read_study
 
-    pipeline = run.pipeline
-    rows = table_rows(run.reports(), pipeline.baseline_id)
+    pipeline, reports = run.pipeline, run.reports()
+    study = read_study(run)
+    if study is not None:
+        show_result(f"{study_text.as_text(study)}\n\n{study_text.headline(study)}")
+        for line in study_text.confirmed_lines(study, {report.id: report for report in reversed(reports)}):
+            show_result(line)
+        show_result("")
+    rows = table_rows(reports, pipeline.baseline_id)
     show_result(as_text(rows))
     if any_uncertain(rows, columns_with_values(rows)):
         show_result(f"{RANGES_MEAN} espalier profile {shlex.quote(run.name)}")

@@ -4,7 +4,6 @@ A stored entry can be computed again from the run folder at any time; it is used
 that it was computed from are unchanged.
 """
 
-import base64
 import hashlib
 import json
 import logging
@@ -23,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 from core.analysis.accuracy import TOP5_FROM
 from core.analysis.claims import Answer, answer
 from core.analysis.heat_map import HeatMap
+from core.analysis.packed import packed, unpacked
 from core.analysis.rows import Origin, Row
 from core.analysis.settings_table import Line
 from core.analysis.table import table_rows
@@ -43,7 +43,7 @@ from core.records.reports import StageReport
 from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.index import Kept
-from core.runs.run_folder import INFO_FILE, RunFolder
+from core.runs.run_folder import CONFIRMED, INFO_FILE, RunFolder
 
 _log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def read_report(path: Path) -> ComparedRun:
         about=f"Measured on {report.device.processor} with {report.bundle.run}'s {report.bundle.stage}",
         started=report.made, status="measured", device=report.latency_ms.provider, machine=report.machine,
         baseline="", final=stage.id, total=1, reports=[stage], papers=[], notes=[], settings="{}",
-        images=report.bundle.images.id, right={f"{stage.key}/{stage.headline}": {"top1": _packed(report.right)}},
+        images=report.bundle.images.id, right={f"{stage.key}/{stage.headline}": {"top1": packed(report.right)}},
     )  # fmt: skip
 
 
@@ -227,7 +227,7 @@ def _obtained(kept: Kept, folder: Path) -> ComparedRun:
 
 def _stamp(folder: Path) -> str:
     """Changes whenever a file changes that a `ComparedRun` is made from."""
-    files = [folder / name for name in (INFO_FILE, "pipeline.yaml", "grid.json")]
+    files = [folder / name for name in (INFO_FILE, "pipeline.yaml", "grid.json", CONFIRMED)]
     files += [stage.report_file for stage in RunFolder(folder).stage_folders()]
     stats = [(str(file), stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file))]
     return f"{VERSION} {hashlib.sha256(repr(stats).encode()).hexdigest()}"
@@ -287,25 +287,15 @@ def _correct_answers(logits_file: Path, labels_file: Path) -> dict[str, str]:
     if logits.ndim != 2 or len(logits) != len(labels):
         return {}
     guesses = np.concatenate([part.argmax(1) for part in _blocks(logits)])
-    bits = {"top1": _packed(guesses == labels)}
+    bits = {"top1": packed(guesses == labels)}
     if logits.shape[1] >= TOP5_FROM:
         best = np.concatenate([np.argpartition(part, -5, axis=1)[:, -5:] for part in _blocks(logits)])
-        bits["top5"] = _packed((best == labels[:, None]).any(1))
+        bits["top5"] = packed((best == labels[:, None]).any(1))
     return bits
 
 
 def _blocks(logits: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     return [logits[start : start + 4096] for start in range(0, len(logits), 4096)] or [logits]
-
-
-def _packed(right: NDArray[np.bool_]) -> str:
-    return f"{len(right)}:" + base64.b64encode(np.packbits(right).tobytes()).decode()
-
-
-def _unpacked(text: str) -> NDArray[np.bool_]:
-    count, _, packed = text.partition(":")
-    bits = np.frombuffer(base64.b64decode(packed), np.uint8)
-    return np.unpackbits(bits, count=int(count)).astype(bool)
 
 
 class _UnpackedOnDemand(Mapping[str, NDArray[np.bool_]]):
@@ -315,7 +305,7 @@ class _UnpackedOnDemand(Mapping[str, NDArray[np.bool_]]):
         self._packed = packed
 
     def __getitem__(self, name: str) -> NDArray[np.bool_]:
-        return _unpacked(self._packed[name])
+        return unpacked(self._packed[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._packed)

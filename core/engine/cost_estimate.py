@@ -7,6 +7,7 @@ estimate follows from what will happen and not from a formula.
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from core.common.durations import rough_duration
 from core.common.temporary import temporary_folder
 from core.data.access import DataAccess
 from core.data.balance import epoch_images
+from core.document import dimensions
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline, StageNode
 from core.engine.options import Options
@@ -47,6 +49,33 @@ class StageEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchEstimate:
+    """Expected cost of a search beside that of the pipeline as it stands.
+
+    Attributes:
+        trials: of the budget; None where only hours are set. each, confirming: seconds of a trial, of all finalists.
+    """
+
+    trials: int | None
+    hours: float | None
+    each: float
+    confirming: float
+
+    @property
+    def seconds(self) -> float:
+        """Of all of it; trials that are refused or known cost nothing."""
+        ways = [self.trials * self.each] if self.trials is not None else []
+        ways += [self.hours * 3600] if self.hours is not None else []
+        return min(ways) + self.confirming
+
+    @property
+    def line(self) -> str:
+        """It in words."""
+        many = f"{self.trials} trials" if self.trials is not None else f"trials for {self.hours:g} h"
+        return f"  Search: {many} of about {rough_duration(self.each)} each, finalists {rough_duration(self.confirming)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """Expected cost of a pipeline on this machine, at most: early stopping can only shorten it."""
 
@@ -54,10 +83,12 @@ class Estimate:
     seeds: int
     memory_mb: float
     device: str
+    search: SearchEstimate | None = None
 
     @property
     def seconds(self) -> float:
-        return self.seeds * sum(stage.seconds for stage in self.stages)
+        searching = self.search.seconds if self.search is not None else 0.0
+        return self.seeds * sum(stage.seconds for stage in self.stages) + searching
 
     @property
     def disk_mb(self) -> float:
@@ -69,6 +100,7 @@ class Estimate:
             f"  {stage.name}: {rough_duration(stage.seconds)}, {stage.disk_mb:.0f} MB on disk"
             for stage in self.stages
         ]
+        shown += [self.search.line] if self.search is not None else []
         total = f"At most {rough_duration(self.seconds)} on {self.device}, {self.disk_mb:.0f} MB on disk, {self.memory_mb:.0f} MB of memory while training"
         seeds = f" ({self.seeds} seeds)" if self.seeds > 1 else ""
         return [*shown, f"{total}{seeds}; measured on {_STEPS} training steps per stage."]
@@ -97,7 +129,26 @@ def estimate(
     with Child("tool") as tool:
         plain = tool.call(measure_steps, arguments, control, on_progress)
     stages = tuple(StageEstimate(**stage) for stage in plain["stages"])
-    return Estimate(stages, len(pipeline.axes.seed), plain["memory_mb"], options.device)
+    return Estimate(
+        stages, len(pipeline.axes.seed), plain["memory_mb"], options.device, _search(pipeline, stages)
+    )
+
+
+def _search(pipeline: Pipeline, stages: tuple[StageEstimate, ...]) -> SearchEstimate | None:
+    """Of a search, from its stages as they stand in the file: what differs between trials is made for each."""
+    search = pipeline.search
+    if search is None:
+        return None
+    varying, wanted = dimensions.varying(pipeline), {node.id for node in dimensions.needed(pipeline)}
+    full = sum(stage.seconds for stage in stages if stage.id in varying & wanted)
+    budget: float = search.budget
+    if search.sampler == "grid":
+        budget = min(budget, math.prod(len(one.values() or ()) for one in dimensions.dimensions(pipeline)))
+    seeds = len(search.seeds or pipeline.axes.seed)
+    return SearchEstimate(
+        int(budget) if math.isfinite(budget) else None, search.hours, full * search.fidelity.epochs,
+        full * seeds * search.finalists,
+    )  # fmt: skip
 
 
 def measure_steps(arguments: dict[str, Any], progress: Callable[[float, str], None]) -> dict[str, Any]:

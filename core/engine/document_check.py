@@ -8,7 +8,7 @@ from typing import Any
 from core.common.control import RunControl
 from core.common.errors import Problem
 from core.document.pipeline import Pipeline
-from core.engine.cost_estimate import Estimate, StageEstimate, estimate
+from core.engine.cost_estimate import Estimate, SearchEstimate, StageEstimate, estimate
 from core.engine.options import Options
 from core.engine.preflight import Preflight, Trial, Watcher, preflight
 from core.machine.child import Child
@@ -89,4 +89,8 @@ def _problem(plain: Mapping[str, Any]) -> Problem:
 
 
 def _estimate(plain: Mapping[str, Any]) -> Estimate:
-    return Estimate(**{**plain, "stages": tuple(StageEstimate(**stage) for stage in plain["stages"])})
+    search = plain["search"]
+    return Estimate(**{
+        **plain, "stages": tuple(StageEstimate(**stage) for stage in plain["stages"]),
+        "search": SearchEstimate(**search) if search is not None else None,
+    })  # fmt: skip

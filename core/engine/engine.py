@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from core.common.control import RunControl
@@ -41,6 +42,7 @@ from core.records.events import (
     Listener,
     Note,
     PhaseStarted,
+    Progress,
     RunDone,
     RunStarted,
     StageDone,
@@ -56,6 +58,7 @@ from core.runs.index import index_run
 from core.runs.resuming import check_same_data, check_same_pipeline
 from core.runs.run_folder import RunFolder
 from core.runs.storage import tidy
+from core.search.judging import TRIALS_SHARE
 from core.training.settings import FORWARD_SHARE
 
 _log = logging.getLogger(__name__)
@@ -144,14 +147,7 @@ class Engine:
         self.folder.restore_pipeline()
         check_same_pipeline(self.folder)
         self.options = self.options.resolved()
-        keys = stage_keys(self.pipeline)
-        names = tuple(node.title for _ in self.pipeline.axes.seed for node in self.pipeline.active)
-        resumed = any(True for _ in self.folder.events())
-        self._emit(
-            RunStarted(
-                self.folder.name, str(self.folder.folder), self.pipeline.name, tuple(keys), names, resumed
-            )
-        )
+        self._tell_stages(resumed=any(True for _ in self.folder.events()))
         self._stage = ""
         self.folder.update_info(
             status="running", machine=fingerprint(), device=self.options.device, threads=self.options.threads
@@ -171,24 +167,16 @@ class Engine:
             self.folder.update_info(data=self.data.opened.as_plain())
             self._note_data()
             self._check_networks()
-            self.meter = Meter(
-                keys,
-                [self._work(node) for _ in self.pipeline.axes.seed for node in self.pipeline.active],
-                self._emit,
-            )
             tool = stack.enter_context(Child("tool", self.folder.folder / "tool.log"))
             context = RunContext(
                 self.folder, self.home, self.pipeline, self.data, self.options.device, self.options.threads,
                 self.control, self._emit, tool, self.options.core_watts, caches=self._caches(),
                 images=self._images, deterministic=self.options.deterministic,
             )  # fmt: skip
-            self.runner, self.evaluator = StageRunner(context), Evaluator(context)
-            self._emit(PhaseStarted("", "sources", "Opening what the pipeline starts from"))
-            self.runner.inputs.take_all()
-            jobs = [(node, seed) for seed in self.pipeline.axes.seed for node in self.pipeline.active]
-            for index, (node, seed) in enumerate(jobs):
-                self.control.checkpoint()
-                self._run_stage(index, len(jobs), node, seed)
+            written = self.folder.written
+            if written.search is not None:
+                context = self._searched(replace(context, pipeline=written))
+            self._run_stages(context)
             write_results(self.folder)
             self._note_changed_data()
 
@@ -199,6 +187,36 @@ class Engine:
                 "and stages made so are kept apart from others."
             )
             self._emit(Note("", "info", text))
+
+    def _tell_stages(self, resumed: bool) -> None:
+        keys = tuple(stage_keys(self.pipeline))
+        names = tuple(node.title for _ in self.pipeline.axes.seed for node in self.pipeline.active)
+        self._emit(
+            RunStarted(self.folder.name, str(self.folder.folder), self.pipeline.name, keys, names, resumed)
+        )
+
+    def _searched(self, context: RunContext) -> RunContext:
+        """The same for the pipeline that confirms what a search has found; the search is made first."""
+        from core.engine.search_run import SearchRun  # Optuna is for runs that search
+
+        StageRunner(context).inputs.take_all()
+        self.pipeline = SearchRun(context).run()
+        self.folder.write_confirmed(self.pipeline)
+        self._tell_stages(resumed=True)
+        return replace(context, pipeline=self.pipeline)
+
+    def _run_stages(self, context: RunContext) -> None:
+        """Make and evaluate all stages of the pipeline."""
+        work = [self._work(node) for _ in self.pipeline.axes.seed for node in self.pipeline.active]
+        before = TRIALS_SHARE if self.folder.written.search is not None else 0.0
+        self.meter = Meter(stage_keys(self.pipeline), work, _behind(before, self._emit))
+        self.runner, self.evaluator = StageRunner(context), Evaluator(context)
+        self._emit(PhaseStarted("", "sources", "Opening what the pipeline starts from"))
+        self.runner.inputs.take_all()
+        jobs = [(node, seed) for seed in self.pipeline.axes.seed for node in self.pipeline.active]
+        for index, (node, seed) in enumerate(jobs):
+            self.control.checkpoint()
+            self._run_stage(index, len(jobs), node, seed)
 
     def _tidy(self) -> None:
         """Remove what killed processes left half written; nothing of it is needed."""
@@ -369,6 +387,17 @@ class Engine:
         self.folder.record(event)
         for listener in self.listeners:
             listener(event)
+
+
+def _behind(share: float, emit: Listener) -> Listener:
+    """`emit`, for progress of what comes after so much of the run."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Progress):
+            event = replace(event, run_fraction=share + (1 - share) * event.run_fraction)
+        emit(event)
+
+    return tell
 
 
 def _unexpected(error: Exception) -> RunDone:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -54,6 +54,17 @@ class Figures:
     measured: MeasuredWith
 
 
+class TimedFile(Protocol):
+    """A file that can be timed: its hash, and in its facts how its images are prepared (`preprocess`)."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def facts(self) -> dict[str, Any]: ...
+
+
 class Measuring:
     """Measures the files of one run.
 
@@ -79,7 +90,7 @@ class Measuring:
     def figures(
         self,
         stage: str,
-        artefact: VerifiedArtefact,
+        artefact: TimedFile,
         base: BaselineFile | None,
         on_fraction: Callable[[float], None],
     ) -> tuple[Figures, bool]:

@@ -192,6 +192,7 @@ def reduced(
     for name, count in few.items():
         data[name] = min(count, data.get(name) or count)
     content["axes"] = {"seed": [pipeline.axes.seed[0]]}
+    content.pop("search", None)  # what stands in the file is rehearsed
     return Pipeline.parse(content)
 
 

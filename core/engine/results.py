@@ -6,6 +6,8 @@ from core.common.seals import intact
 from core.comparison.compared_runs import read_run
 from core.document.stage_keys import stage_key
 from core.runs.run_folder import RunFolder
+from core.search.records import read_study
+from core.search.text import report_parts
 
 
 def write_results(run: RunFolder) -> None:
@@ -20,9 +22,11 @@ def write_results(run: RunFolder) -> None:
 def write_run_report(run: RunFolder) -> None:
     """Write `report.md`."""
     pipeline, info, compared, opened = run.pipeline, run.info, read_run(run), run.opened_data
+    reports, study = run.reports(), read_study(run)
     notes = (*pipeline.notes, *(opened.notes if opened is not None else ()))
     text = run_report(
         RunTexts(pipeline.name, pipeline.about, pipeline.paper, notes, compared.answers()),
-        compared.rows(), run.reports(), info.machine, info.device, compared.grid,
+        compared.rows(), reports, info.machine, info.device, compared.grid,
+        () if study is None else report_parts(study, {report.id: report for report in reversed(reports)}),
     )  # fmt: skip
     write_atomically(run.markdown_report, text)

@@ -120,6 +120,25 @@ class StageDone(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TrialStarted(Event):
+    """Trial `number` of a search begins; `counted` of `total` are used up (None: no number is set); `text` says its settings."""
+
+    number: int
+    counted: int
+    total: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialDone(Event):
+    """A trial of a search has ended; its record lies in the run folder, `text` says how it went."""
+
+    number: int
+    state: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunDone(Event):
     """The last event of every run; `status` is "completed", "stopped" or "failed"."""
 
@@ -135,7 +154,7 @@ _KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
         RunStarted, RunPaused, StageStarted, PhaseStarted, TrainingStarted, StepDone, EpochDone, Progress, Note,
-        StageDone, RunDone,
+        StageDone, TrialStarted, TrialDone, RunDone,
     )
 }  # fmt: skip
 

@@ -44,6 +44,7 @@ from core.runs.stage_folder import StageFolder
 INFO_FILE = "run.json"
 _COPY = "run.copy.json"  # of run.json, without which nothing says what the folder holds
 _PIPELINE = "pipeline.yaml"
+CONFIRMED = "confirmed.json"  # of a search: what its finalists are confirmed by
 _LOCK = ".lock"
 _SKELETON = ("stages", "sources", "inputs", "scratch")
 _log = logging.getLogger(__name__)
@@ -184,6 +185,19 @@ class RunFolder:
 
     @property
     def pipeline(self) -> Pipeline:
+        """The document that its stages are of: as it was run, or what a search confirms, once that is known."""
+        file = self.folder / CONFIRMED
+        if file.is_file():
+            with passed_over(_log, f"{file} is passed over", DamagedError, ValueError):
+                return Pipeline.parse(read_sealed(file)["pipeline"])
+        return self.written
+
+    def write_confirmed(self, pipeline: Pipeline) -> None:
+        """Say which stages the run has from now on: those that confirm what a search found."""
+        write_sealed(self.folder / CONFIRMED, {"pipeline": pipeline.resolved().as_dict()})
+
+    @property
+    def written(self) -> Pipeline:
         """The document as it was run, every setting written out, also where pipeline.yaml is damaged."""
         document = self.info.document
         if document and not self.pipeline_is_untouched:
@@ -211,7 +225,7 @@ class RunFolder:
         try:
             documents.load(self.pipeline_file)
         except EspalierError as error:
-            text = documents.dumps(self.pipeline)
+            text = documents.dumps(self.written)
             if self.pipeline_file.exists():
                 set_aside(self.pipeline_file)
             write_atomically(self.pipeline_file, text)
