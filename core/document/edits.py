@@ -9,6 +9,7 @@ from core.common.params import Params
 from core.common.paths import resolved
 from core.data.settings import DataSettings
 from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path, settings_class
+from core.document.search import Free
 from core.document.setting_values import with_value
 from core.sources.catalogue import SOURCE_KINDS
 
@@ -86,6 +87,35 @@ def set_axes(pipeline: Pipeline, seeds: Sequence[int], grid: Mapping[str, Any] |
     if grid is not None:
         axes["grid"] = dict(grid)
     return set_key(pipeline, "axes", axes or None)
+
+
+def set_free(pipeline: Pipeline, path: str, free: Free | None) -> Pipeline:
+    """Set a setting free, or bind it again (None); the search begins with the first and goes with the last."""
+    search: dict[str, Any] = dict(pipeline.as_dict().get("search", {}))
+    freed = dict(search.get("free", {}))
+    freed.pop(path, None) if free is None else freed.update({path: free.model_dump(mode="json", exclude_defaults=True)})
+    return set_search(pipeline, {**search, "free": freed})
+
+
+def set_search(pipeline: Pipeline, search: Mapping[str, Any] | None) -> Pipeline:
+    """Another search; without anything free there is none."""
+    content = {name: value for name, value in (search or {}).items() if value not in ({}, [], None, ())}
+    wanted = content if content.get("free") or content.get("slots") else None
+    return set_key(pipeline, "search", wanted)
+
+
+def without_free(content: dict[str, Any], *ids: str) -> None:
+    """Take out of plain content what is free of sources and stages that are gone."""
+    search = content.get("search")
+    if not search:
+        return
+    groups = ("stages", "sources")
+    gone = tuple(f"{group}.{id}." for group in groups for id in ids)
+    search = {**search, "free": {path: free for path, free in search.get("free", {}).items() if not path.startswith(gone)}}
+    slots = {name: [one for one in members if one not in ids] for name, members in search.get("slots", {}).items()}
+    search["slots"] = {name: members for name, members in slots.items() if len(members) > 1}
+    search = {name: value for name, value in search.items() if value != {}}
+    put(content, "search", search if search.get("free") or search.get("slots") else None)
 
 
 def set_key(pipeline: Pipeline, key: str, value: Any) -> Pipeline:

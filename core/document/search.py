@@ -69,13 +69,9 @@ class Fidelity(Params):
     )
 
 
-class Search(Params):
-    """What is searched for, where, and for how long."""
+class Budget(Params):
+    """How long a search goes on, who proposes, and what is confirmed."""
 
-    free: dict[str, Free] = {}
-    slots: dict[str, tuple[str | None, ...]] = {}
-    objectives: tuple[str, ...] = Field(("top1", "size_mb"), min_length=1, max_length=4)
-    limits: dict[str, float] = {}
     trials: int | None = param(
         None,
         "Trials",
@@ -86,11 +82,10 @@ class Search(Params):
     hours: float | None = param(
         None, "Hours", "The trials end after so many hours of work; empty sets no limit.", unit="h", gt=0, le=10_000
     )  # fmt: skip
-    fidelity: Fidelity = Fidelity()
+    fidelity: Fidelity = param(Fidelity(), "Shortened training", "Trials train less, finalists as the pipeline says.")
     finalists: int = param(
         3, "Finalists", "So many of the best are confirmed: at full length, on the test images.", ge=1, le=50
     )
-    seeds: tuple[int, ...] = Field((), max_length=100)
     sampler: Literal["tpe", "nsga2", "random", "grid"] = param(
         "tpe",
         "Sampler",
@@ -105,6 +100,16 @@ class Search(Params):
     sampler_seed: int = param(
         0, "Sampler's seed", "Another number proposes other candidates.", ge=0, lt=2**31, advanced=True
     )
+
+
+class Search(Budget):
+    """What is searched for, where, and for how long."""
+
+    free: dict[str, Free] = {}
+    slots: dict[str, tuple[str | None, ...]] = {}
+    objectives: tuple[str, ...] = Field(("top1", "size_mb"), min_length=1, max_length=4)
+    limits: dict[str, float] = {}
+    seeds: tuple[int, ...] = Field((), max_length=100)
 
     @model_validator(mode="after")
     def _something_free(self) -> "Search":

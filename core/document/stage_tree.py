@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.common.declarations import declarations
-from core.document.edits import blank_settings, put, titles
+from core.document.edits import blank_settings, put, titles, without_free
 from core.document.pipeline import Pipeline
 from core.sources.catalogue import SOURCE_KINDS
 from core.stages.base import DeploymentStage
@@ -71,6 +71,7 @@ def remove_stage(pipeline: Pipeline, id: str) -> Pipeline:
     for key in ("baseline", "final"):
         if content.get(key) == id:
             del content[key]
+    without_free(content, id)
     return _with_parents(content, new_parents)
 
 
@@ -118,6 +119,7 @@ def remove_source(pipeline: Pipeline, id: str) -> Pipeline:
         raise RefusedEdit("A pipeline needs at least one network to start from.")
     content = pipeline.as_dict()
     content["sources"] = [entry for entry in content["sources"] if entry["id"] != id]
+    without_free(content, id)
     parents = {child: others[0] if parent == id else parent for child, parent in _parents(pipeline).items()}
     return _with_parents(content, parents)
 
