@@ -93,7 +93,9 @@ def set_free(pipeline: Pipeline, path: str, free: Free | None) -> Pipeline:
     """Set a setting free, or bind it again (None); the search begins with the first and goes with the last."""
     search: dict[str, Any] = dict(pipeline.as_dict().get("search", {}))
     freed = dict(search.get("free", {}))
-    freed.pop(path, None) if free is None else freed.update({path: free.model_dump(mode="json", exclude_defaults=True)})
+    freed.pop(path, None) if free is None else freed.update(
+        {path: free.model_dump(mode="json", exclude_defaults=True)}
+    )
     return set_search(pipeline, {**search, "free": freed})
 
 
@@ -111,8 +113,13 @@ def without_free(content: dict[str, Any], *ids: str) -> None:
         return
     groups = ("stages", "sources")
     gone = tuple(f"{group}.{id}." for group in groups for id in ids)
-    search = {**search, "free": {path: free for path, free in search.get("free", {}).items() if not path.startswith(gone)}}
-    slots = {name: [one for one in members if one not in ids] for name, members in search.get("slots", {}).items()}
+    search = {
+        **search,
+        "free": {path: free for path, free in search.get("free", {}).items() if not path.startswith(gone)},
+    }
+    slots = {
+        name: [one for one in members if one not in ids] for name, members in search.get("slots", {}).items()
+    }
     search["slots"] = {name: members for name, members in slots.items() if len(members) > 1}
     search = {name: value for name, value in search.items() if value != {}}
     put(content, "search", search if search.get("free") or search.get("slots") else None)

@@ -8,7 +8,9 @@ from core.document.model import SourceNode, StageNode
 from core.document.search import Free
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_RANGE = re.compile(rf"({_NUMBER})\s*(?:to|–|…|\.\.)\s*({_NUMBER})(?:\s*(?:by\s*({_NUMBER})|(log)))?", re.IGNORECASE)
+_RANGE = re.compile(
+    rf"({_NUMBER})\s*(?:to|–|…|\.\.)\s*({_NUMBER})(?:\s*(?:by\s*({_NUMBER})|(log)))?", re.IGNORECASE
+)
 _WIDE = 4.0  # a first range reaches from the value over this to the value times this
 
 
@@ -48,7 +50,7 @@ def first_range(node: SourceNode | StageNode, field: ParameterDeclaration, setti
     if field.kind not in ("int", "float"):
         return Free()
     value = value_at(settings, field)
-    step = field.step if field.step is not None and field.step < 1 or field.kind == "int" else None
+    step = field.step if (field.step is not None and field.step < 1) or field.kind == "int" else None
     if field.is_share and field.low is not None and field.high is not None:
         low = field.low + (field.step or 0) * field.open_low
         high = field.high - (field.step or 0) * field.open_high
@@ -75,7 +77,9 @@ def _read(part: str, field: ParameterDeclaration | None) -> Any:
         try:
             return int(part) if field.kind == "int" else float(part)
         except ValueError as error:
-            raise ValueError("expected a range such as '0.2 to 0.8 by 0.1', or numbers with commas between") from error
+            raise ValueError(
+                "expected a range such as '0.2 to 0.8 by 0.1', or numbers with commas between"
+            ) from error
     return part
 
 

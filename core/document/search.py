@@ -82,7 +82,9 @@ class Budget(Params):
     hours: float | None = param(
         None, "Hours", "The trials end after so many hours of work; empty sets no limit.", unit="h", gt=0, le=10_000
     )  # fmt: skip
-    fidelity: Fidelity = param(Fidelity(), "Shortened training", "Trials train less, finalists as the pipeline says.")
+    fidelity: Fidelity = param(
+        Fidelity(), "Shortened training", "Trials train less, finalists as the pipeline says."
+    )
     finalists: int = param(
         3, "Finalists", "So many of the best are confirmed: at full length, on the test images.", ge=1, le=50
     )

@@ -146,7 +146,8 @@ class TrialMaker:
     def _emit(self, event: Event) -> None:
         """Of what a trial says, the run tells warnings and what is under way: the stages are not the run's own."""
         if isinstance(event, PhaseStarted):
-            self.context.emit(PhaseStarted("", event.phase, event.text))
+            phase = "measure" if event.phase == "measure" else "trial"
+            self.context.emit(PhaseStarted("", phase, event.text))
         elif isinstance(event, Note) and event.level == "warning":
             self.context.emit(Note("", "warning", event.text))
 

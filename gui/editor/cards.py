@@ -78,7 +78,7 @@ def cards(
         place[source.id] = len(parents)
         parents.append(None)
         rows.append(Card(
-            "source", source.id, names[source.id], summary.source_summary(source), source.source.icon,
+            "source", source.id, names[source.id], summary.with_free(pipeline, source, summary.source_summary(source)), source.source.icon,
             problems=_count(problems, ("sources", number)),
             facts=_first(problems, ("sources", number)) or facts(forecasts.get(source.id)),
         ))  # fmt: skip
@@ -91,7 +91,7 @@ def cards(
         place[node.id] = len(parents)
         parents.append(place.get(parent, 0))
         rows.append(Card(
-            "stage", node.id, node.title, summary.stage_summary(pipeline, node),
+            "stage", node.id, node.title, summary.with_free(pipeline, node, summary.stage_summary(pipeline, node)),
             node.stage.icon, " · ".join(marks), node.enabled, _count(problems, ("stages", number)),
             _first(problems, ("stages", number)) or (facts(forecasts.get(node.id)) if node.enabled else ""),
             rough_duration(times[node.id]) if node.id in times else "",

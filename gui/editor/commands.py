@@ -8,7 +8,9 @@ from PySide6.QtWidgets import QHBoxLayout, QListView, QMenu, QToolButton
 
 from core.common.errors import Problem
 from core.document import edits, stage_tree
+from core.document.dimensions import ENABLED
 from core.document.fixes import Fix, fix_for, fix_for_cause
+from core.document.search import Free
 from core.records.reports import Cause
 from core.sources.catalogue import SOURCE_KINDS
 from core.stages.catalogue import STAGES
@@ -61,6 +63,10 @@ class StageCommands(QObject):
         self.branch = self._action("branch-here", tr("Branch here"), ("Ctrl+B",), self._offer_branches)
         self.branch.setToolTip(tr("Start a second continuation of the selected card  (Ctrl+B)"))
         self.switch = self._action("switch", tr("Switch off"), (), self._switch)
+        self.leave_open = self._action(
+            "leave-open", tr("Leave to a search whether it runs"), (), self._leave_open
+        )
+        self.leave_open.setCheckable(True)
         stack = document.undo_stack
         self.undo, self.redo = (
             stack.createUndoAction(self, tr("Undo")),
@@ -151,6 +157,8 @@ class StageCommands(QObject):
         last = len(pipeline.sources if source else pipeline.stages) == 1
         self.remove.setEnabled((bool(stage) or source) and not last)
         self.switch.setEnabled(bool(stage))
+        self.leave_open.setEnabled(bool(stage))
+        self.leave_open.setChecked(self._switch_path() in (pipeline.search.free if pipeline.search else {}))
         self.switch.setText(tr("Switch off") if card is None or card.enabled else tr("Switch on"))
 
     def _context_menu(self, position: QPoint) -> None:
@@ -176,7 +184,7 @@ class StageCommands(QObject):
         menu.addSeparator()
         menu.addActions([self.rename, self.duplicate])
         if card.kind == "stage":
-            menu.addActions([self.switch, self.up, self.down])
+            menu.addActions([self.switch, self.leave_open, self.up, self.down])
         menu.addSeparator()
         menu.addAction(self.remove)
         return menu
@@ -191,6 +199,16 @@ class StageCommands(QObject):
         """Id of the selected stage, "" when something else is selected."""
         card = self._selected()
         return card.id if card is not None and card.kind == "stage" else ""
+
+    def _switch_path(self) -> str:
+        """What a search calls the switch of the selected stage."""
+        return f"stages.{self._stage()}.{ENABLED}"
+
+    def _leave_open(self) -> None:
+        """Leave it to a search whether the selected stage runs, or decide it again."""
+        free = Free() if self.leave_open.isChecked() else None
+        changed = edits.set_free(self._document.pipeline, self._switch_path(), free)
+        self._document.apply(changed, tr("Change what is free"))
 
     def _title(self, id: str) -> str:
         return edits.titles(self._document.pipeline)[id]

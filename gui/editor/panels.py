@@ -21,6 +21,7 @@ from core.sources.catalogue import SOURCE_KINDS
 from core.whatif import Forecast
 from gui.base import theme
 from gui.base.translation import tr
+from gui.editor import freeing
 from gui.editor.forecast_strip import ForecastStrip
 from gui.widgets.buttons import line, text
 from gui.widgets.fields import ChoiceField, Option
@@ -119,6 +120,7 @@ class NodePanel(Panel):
         self.teachers = stage_tree.references(node.kind) if isinstance(node, StageNode) else ()
         self.form = self._form(node, checkpoints)
         self.form.edited.connect(self._edited)
+        self.form.freed.connect(self._freed)
         self.form.mend_wanted.connect(self.mend_wanted)
         self.column.addWidget(self.form)
         self.column.addStretch(1)
@@ -135,7 +137,7 @@ class NodePanel(Panel):
         offers = source.offers() if source is not None else {}
         for name, offered in offers.items():
             options[name] = [Option(each.value, each.title, each.help) for each in offered.values]
-        form = Form(settings_class(node), options, folders=folders)
+        form = Form(settings_class(node), options, folders=folders, freeable=True)
         for name, offered in offers.items():
             names = form.field((name,))
             if isinstance(names, ChoiceField):
@@ -185,6 +187,7 @@ class NodePanel(Panel):
             self._offer_teachers(pipeline, node, field, names)
         self.form.set_base(base)
         self.form.show_settings(node.settings)
+        self.form.show_free(freeing.free_of(pipeline, node))
         self.show_fixes(problems, {})
 
     def show_fixes(self, problems: Mapping[SettingPath, str], fixes: Mapping[SettingPath, str]) -> None:
@@ -238,6 +241,17 @@ class NodePanel(Panel):
         self.edited.emit(
             changed, tr("Change {where}", where=where[-1].replace("_", " ")), f"{self.id}/{'/'.join(where)}"
         )
+
+    def _freed(self, where: SettingPath, text: str | None) -> None:
+        """Set a setting free, change its values, or bind it again."""
+        assert self.pipeline is not None and self.form is not None
+        node = edits.find_node(self.pipeline, self.id)
+        try:
+            changed = freeing.changed(self.pipeline, node, where, text)
+        except ValueError as error:
+            self.form.show_problems({where: freeing.reason(error)})
+            return
+        self.edited.emit(changed, tr("Change what is free"), f"free/{self.id}/{'/'.join(where)}")
 
 
 class DataPanel(Panel):

@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QPlainTextEdit, QWidget
 
 from core.document import edits
 from core.document.pipeline import Pipeline
 from gui.base.translation import tr
+from gui.editor import freeing, search_panel
 from gui.editor.grid_panel import GridEditor, problem_of
 from gui.editor.panels import Panel
+from gui.editor.search_panel import SearchEditor
 from gui.widgets.buttons import line, text
 from gui.widgets.form import LABEL_WIDTH, SettingPath
 
@@ -67,6 +70,9 @@ class PipelinePanel(Panel):
         self.grid = GridEditor()
         self.grid.edited.connect(self._gridded)
         self.column.addWidget(self.grid)
+        self.search = SearchEditor()
+        self.search.edited.connect(self._searched)
+        self.column.addWidget(self.search)
         self.notes = text("", "muted", wrap=True)
         self.column.addWidget(self.notes)
         self.column.addStretch(1)
@@ -90,6 +96,7 @@ class PipelinePanel(Panel):
             box.setCurrentIndex(max(0, box.findData(value)))
         self._show_seed_problem(problems.get(("axes",), ""))
         self.grid.show_pipeline(pipeline, problem_of(problems))
+        self.search.show_pipeline(pipeline, search_panel.problem_of(problems))
         self.notes.setText("\n\n".join(pipeline.notes))
 
     def _show_seed_problem(self, words: str) -> None:
@@ -141,6 +148,18 @@ class PipelinePanel(Panel):
         except ValueError:
             return  # two settings of the same name: the form shows what is there
         self.edited.emit(changed, tr("Change the grid"), "")
+
+    def _searched(self, search: dict[str, Any] | None) -> None:
+        assert self.pipeline is not None
+        try:
+            changed = edits.set_search(self.pipeline, search)
+        except ValidationError as error:
+            self.search.show_pipeline(self.pipeline, freeing.reason(error))
+            return
+        self.edited.emit(changed, tr("Change the search"), "")
+
+    def retheme(self) -> None:
+        self.search.retheme()
 
     def rename(self) -> None:
         self.name.setFocus(Qt.FocusReason.ShortcutFocusReason)

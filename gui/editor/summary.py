@@ -5,6 +5,8 @@ from typing import Any
 from core.common.declarations import ParameterDeclaration, declarations, plain_value, value_at
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
+from core.document.dimensions import ENABLED
+from core.document.free_text import as_text
 from core.document.pipeline import Pipeline, SourceNode, StageNode
 from core.document.stage_tree import references
 from gui.base.translation import tr
@@ -47,6 +49,21 @@ def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
         elif index < _LEADING or field.name in node.settings or _led(field, fields):
             parts.append(shown_value(field, values[field.name]))
     return _SEPARATOR.join([part for part in parts if part][:_LONGEST])
+
+
+def with_free(pipeline: Pipeline, node: SourceNode | StageNode, words: str) -> str:
+    """The line of a card, with what is free first: "free: ratio 0.2 to 0.8 by 0.05, on or off"."""
+    search = pipeline.search
+    if search is None:
+        return words
+    group = "stages" if isinstance(node, StageNode) else "sources"
+    start, parts = f"{group}.{node.id}.", []
+    for path, free in search.free.items():
+        if path.startswith(start):
+            name = path[len(start) :].rpartition(".")[2].replace("_", " ")
+            parts.append(tr("on or off") if name == ENABLED else f"{name} {as_text(free)}".strip())
+    parts += [tr("slot {name}", name=name) for name, ids in search.slots.items() if node.id in ids]
+    return tr("free: {parts}", parts=", ".join(parts)) + _SEPARATOR + words if parts else words
 
 
 def _led(field: ParameterDeclaration, fields: tuple[ParameterDeclaration, ...]) -> bool:

@@ -232,6 +232,8 @@ class EditorView(QWidget):
             if problem.place[: len(place)] == place:
                 where = tuple(str(part) for part in problem.place[len(place) :] if part != "settings")
                 problems[where] = problem
+            elif (free := _free_place(problem, chosen)) is not None:
+                problems[free] = problem
         return problems
 
     def select(self, kind: str, id: str = "") -> None:
@@ -254,6 +256,10 @@ class EditorView(QWidget):
         elif len(place) > 1 and place[0] in ("sources", "stages") and isinstance(place[1], int):
             nodes = pipeline.sources if place[0] == "sources" else pipeline.stages
             self.select(str(place[0])[:-1], nodes[place[1]].id)
+        elif place[:2] == ("search", "free") and len(place) > 2:
+            group, id = str(place[2]).split(".")[:2]
+            self.select(group.removesuffix("s"), id)
+            place = ("search", "free", *str(place[2]).split(".")[2:])
         else:
             self.select("pipeline")
         if self.panel is not None:
@@ -270,3 +276,12 @@ def _place(pipeline: Pipeline, chosen: Card) -> tuple[str | int, ...]:
     if chosen.kind == "stage":
         return ("stages", pipeline.stage_ids.index(chosen.id))
     return ("data",) if chosen.kind == "data" else ()
+
+
+def _free_place(problem: Problem, chosen: Card) -> SettingPath | None:
+    """Where in a card's form a problem of what is free stands; None where it is of another card."""
+    if problem.place[:2] != ("search", "free") or len(problem.place) < 3:
+        return None
+    group, _, rest = str(problem.place[2]).partition(".")
+    id, _, way = rest.partition(".")
+    return tuple(way.split(".")) if (group, id) == (f"{chosen.kind}s", chosen.id) else None

@@ -5,7 +5,7 @@ from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QStackedLayout, QVBoxLayou
 
 from core.analysis.layers import WORDS, Change, Difference
 from gui.base.translation import tr
-from gui.inspect.bar_table import BarTable, Cell, Column
+from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel, EmptyState
 
 _TONES = {"dropped": "bad", "factorised": "info", "added": "info"}

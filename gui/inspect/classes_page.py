@@ -6,8 +6,8 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSplitter, QVBoxLayout, QW
 from core.analysis.confusion import ClassFigures, class_figures, row_percent
 from core.analysis.flips import AnswerPair
 from gui.base.translation import tr
-from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.confusion_view import ConfusionView
+from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel
 
 

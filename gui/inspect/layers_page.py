@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from gui.base import theme
 from gui.base.translation import tr
-from gui.inspect.bar_table import BarTable, Cell, Column
+from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.progress_line import ProgressLine
 from gui.widgets.search_box import SearchBox

@@ -19,9 +19,9 @@ from core.document.overrides import Target
 from core.stages.base import ScanKind
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
-from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.picker import ElidedBox
 from gui.inspect.work import PruneScan, QuantizeScan, Scan, ScanRequest
+from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel, EmptyState, card, text
 from gui.widgets.progress_line import ProgressLine
 

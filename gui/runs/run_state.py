@@ -118,6 +118,7 @@ class RunState:
         self.measuring = False
         self.done: events.RunDone | None = None
         self.version = 0
+        self.trials = 0  # of a search, that have ended
         self._now = 0.0
 
     def take(self, event: Event, at: float | None = None) -> None:
@@ -246,6 +247,18 @@ class RunState:
 
     def _on_note(self, event: events.Note) -> None:
         self.log.append(LogLine(event.level, event.stage, event.text))
+
+    def _on_trialstarted(self, event: events.TrialStarted) -> None:
+        self.phase = tr("Trial {number}", number=event.number)
+        self.log.append(
+            LogLine("info", "", tr("Trial {number}: {text}", number=event.number, text=event.text))
+        )
+
+    def _on_trialdone(self, event: events.TrialDone) -> None:
+        self.trials += 1
+        self.log.append(
+            LogLine("info", "", tr("Trial {number}: {text}", number=event.number, text=event.text))
+        )
 
     def _on_stagedone(self, event: events.StageDone) -> None:
         stage = self._stage(event.stage)

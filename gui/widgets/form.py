@@ -5,6 +5,7 @@ keeps nothing itself.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from gui.base.translation import tr
 from gui.widgets.buttons import text
 from gui.widgets.fields import ChoiceField, Field, Option
 from gui.widgets.fold import Fold, keep_space
+from gui.widgets.free_button import FreeButton
 from gui.widgets.path_fields import PathField, ReferenceField, make_field
 
 Options = Mapping[str, Sequence[Option]]
@@ -35,6 +37,7 @@ LABEL_WIDTH = 140
 INDENT = 18
 FIELD_WIDTH = 232
 _NARROWEST = 176
+_FREEABLE = ("int", "float", "bool", "choice")
 _READABLE = 560  # pixels: longer lines of help are hard to read
 
 
@@ -44,14 +47,17 @@ class Form(QWidget):
     Signals:
         edited: path of the setting, its new value, and whether it goes back to its default.
         mend_wanted: path of the setting whose problem is to be mended as its button says.
+        freed: path of a setting that is to be free, and the text of its values: "" where it was bound, None to bind it.
 
     Args:
         options: values that a catalogue knows, by name of the setting.
         folders: settings whose value may also be a checkpoint folder.
+        freeable: whether settings can be set free for a search.
     """
 
     edited = Signal(tuple, object, bool)
     mend_wanted = Signal(tuple)
+    freed = Signal(tuple, object)
 
     def __init__(
         self,
@@ -59,9 +65,10 @@ class Form(QWidget):
         options: Options | None = None,
         where: SettingPath = (),
         folders: Collection[str] = (),
+        freeable: bool = False,
     ):
         super().__init__()
-        self.model, self._where, self._folders = model, where, folders
+        self.model, self._where, self._folders, self._freeable = model, where, folders, freeable
         self.rows: dict[str, _Row] = {}
         self.groups: dict[str, Form] = {}
         self._folds: dict[str, Fold] = {}
@@ -99,13 +106,16 @@ class Form(QWidget):
             where = (*self._where, field.name)
             row = _Row(field, control, where, self.edited.emit, self.mend_wanted.emit)
             row.add_to(grid, index)
+            if self._freeable and field.kind in _FREEABLE:
+                row.be_freeable(partial(self.freed.emit, where))
             self.rows[field.name] = row
         return page
 
     def _group(self, field: ParameterDeclaration) -> "Fold":
         assert field.group is not None
-        form = Form(field.group, where=(*self._where, field.name))
+        form = Form(field.group, where=(*self._where, field.name), freeable=self._freeable)
         form.edited.connect(self.edited)
+        form.freed.connect(self.freed)
         form.mend_wanted.connect(self.mend_wanted)
         form.setContentsMargins(INDENT, 4, 0, 4)
         fold = Fold(field.label, field.help, form, opened=not self._where)
@@ -138,6 +148,13 @@ class Form(QWidget):
             fold = self._folds[folded[0].declaration.name]
             fold.note.setText(tr("{count} seldom changed", count=count))
             fold.setVisible(bool(count))
+
+    def show_free(self, free: Mapping[SettingPath, str]) -> None:
+        """Show which settings are free, with the text of their values; paths start in this form."""
+        for name, row in self.rows.items():
+            row.show_free(free.get((name,)))
+        for name, form in self.groups.items():
+            form.show_free({where[1:]: text for where, text in free.items() if where[:1] == (name,)})
 
     def show_problems(
         self, problems: Mapping[SettingPath, str], fixes: Mapping[SettingPath, str] | None = None
@@ -249,6 +266,7 @@ class _Row:
         self.mend.hide()
         self.cell = QWidget()
         self.applies = True
+        self.free: FreeButton | None = None
 
     def add_to(self, grid: QGridLayout, index: int) -> None:
         """One line of the grid: the label, and beside it the editor with its help and its problem below."""
@@ -259,6 +277,7 @@ class _Row:
             self.field.line.setPlaceholderText(self.declaration.help)
         line.addWidget(self.reset)
         line.addStretch(1)
+        self._line = line
         column = QVBoxLayout(self.cell)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
@@ -270,6 +289,22 @@ class _Row:
         grid.addWidget(self.label, index, 0, Qt.AlignmentFlag.AlignTop)
         grid.addWidget(self.cell, index, 1)
         self._show_help()
+
+    def be_freeable(self, freed: Callable[[str | None], None]) -> None:
+        """Offer to set it free; its values then stand in the place of its value."""
+        self.free = FreeButton(
+            self.field.main.objectName().removeprefix("field-"), self.declaration.label, freed
+        )
+        self._line.insertWidget(0, self.free.values)
+        self._line.insertWidget(self._line.count() - 1, self.free)
+
+    def show_free(self, values: str | None) -> None:
+        """The text of its values where it is free, else None."""
+        if self.free is not None:
+            self.free.show_free(values)
+            self.field.setVisible(values is None)
+            if values is not None:
+                self.reset.setVisible(False)
 
     def set_applies(self, applies: bool) -> None:
         """Show the row, or hide it while other settings make it meaningless."""

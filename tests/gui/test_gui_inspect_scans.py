@@ -21,13 +21,13 @@ from gui.base.document import Document
 from gui.base.latest_job import LatestJob
 from gui.base.result_cache import ResultCache
 from gui.base.theme import DARK, LIGHT, Colours, Theme, contrast
-from gui.inspect.bar_table import BarTable, Cell, Column
 from gui.inspect.confusion_view import DEEPEST, mixed, written_on
 from gui.inspect.place import InspectPlace
 from gui.inspect.work import ScanRequest
 from gui.monitor.stage_table import StageTable
 from gui.runs.run_state import RunState, StageState
 from gui.shell.main_window import MainWindow
+from gui.widgets.bar_table import BarTable, Cell, Column
 
 # scans and the editor
 
