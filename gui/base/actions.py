@@ -17,6 +17,7 @@ PLACES = (
     ("data", QT_TR_NOOP("Data")),
     ("pipeline", QT_TR_NOOP("Pipeline")),
     ("monitor", QT_TR_NOOP("Monitor")),
+    ("study", QT_TR_NOOP("Search")),
     ("compare", QT_TR_NOOP("Compare")),
     ("inspect", QT_TR_NOOP("Inspect")),
     ("export", QT_TR_NOOP("Export")),

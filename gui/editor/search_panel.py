@@ -7,7 +7,6 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from core.analysis.pareto import limit_words
-from core.analysis.wording import heading
 from core.common.errors import EspalierError
 from core.document import dimensions, edits
 from core.document.free_text import as_text
@@ -56,8 +55,14 @@ class SearchEditor(QWidget):
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(8)
         rows.addLayout(_row(tr("Objectives"), *self.objectives))
+        self.limit_rows = []
         for number, limit in enumerate(self.limits):
-            rows.addLayout(_row(tr("Limits") if number == 0 else "", limit.metric, limit.way, limit.bound))
+            one = QWidget()
+            one.setLayout(
+                _row(tr("Limits") if number == 0 else "", limit.metric, limit.way, limit.bound, limit.unit)
+            )
+            self.limit_rows.append(one)
+            rows.addWidget(one)
         rows.addLayout(_row(tr("Slots"), self.slots_))
         rows.addWidget(self.form)
         layout = QVBoxLayout(self)
@@ -82,8 +87,9 @@ class SearchEditor(QWidget):
         for box, name in zip(self.objectives, _padded(search.objectives, _OBJECTIVES), strict=True):
             box.setCurrentIndex(max(0, box.findData(name)))
         names = _padded(tuple(search.limits), _LIMITS)
-        for limit, name in zip(self.limits, names, strict=True):
+        for number, (limit, name) in enumerate(zip(self.limits, names, strict=True)):
             limit.show_limit(name, search.limits.get(name))
+            self.limit_rows[number].setVisible(number <= len(search.limits))
         if not self.slots_.hasFocus():
             self.slots_.setText(_slots_text(search))
         plain = pipeline.as_dict()["search"]
@@ -135,6 +141,7 @@ class _Limit:
     def __init__(self, number: int):
         self.metric = _metric_box(f"search-limit-{number}", tr("Limit {number}", number=number))
         self.way = text("", "muted")
+        self.unit = text("", "muted")
         self.bound = QLineEdit()
         self.bound.setObjectName(f"search-bound-{number}")
         self.bound.setAccessibleName(tr("Bound {number}", number=number))
@@ -170,6 +177,8 @@ class _Limit:
 
     def show_way(self) -> None:
         self.way.setText(limit_words(self.name) if self.name else "")
+        kind = METRICS.get(self.name)
+        self.unit.setText((kind.shown_unit or kind.unit) if kind is not None else "")
         self.bound.setVisible(bool(self.name))
 
 
@@ -186,9 +195,11 @@ def _metric_box(name: str, label: str) -> QComboBox:
     box.setAccessibleName(label)
     box.addItem("—", "")
     for id in AIMS:
-        box.addItem(heading(METRICS[id]), id)
+        box.addItem(METRICS[id].label, id)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(11)
+    box.setMinimumContentsLength(6)
+    box.setMinimumWidth(104)
+    box.setMaximumWidth(150)
     return box
 
 
@@ -196,6 +207,7 @@ def _row(words: str, *widgets: QWidget) -> QHBoxLayout:
     label = QLabel(words)
     label.setFixedWidth(LABEL_WIDTH)
     row = QHBoxLayout()
+    row.setContentsMargins(0, 0, 0, 0)
     row.setSpacing(10)
     row.addWidget(label)
     for widget in widgets:

@@ -18,6 +18,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "data": ("data",),
     "pipeline": ("pipeline", "editor", "the-window"),
     "monitor": ("monitor",),
+    "study": ("search", "searching-with-limits"),
     "compare": ("compare", "comparison-desk"),
     "inspect": ("inspect", "inspector"),
     "export": ("export",),

@@ -46,6 +46,14 @@ class DocumentFiles:
         except EspalierError as error:
             self._messages.error(error)
             return
+        self._open(opened)
+
+    def open_document(self, opened: OpenedDocument) -> None:
+        """Open what is read already, unless a person keeps unsaved changes."""
+        if self.may_leave():
+            self._open(opened)
+
+    def _open(self, opened: OpenedDocument) -> None:
         self._document.open(opened.pipeline, opened.path, opened.base)
         self._opened(opened)
 

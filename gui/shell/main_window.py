@@ -46,6 +46,7 @@ from gui.shell.run_controller import RunController
 from gui.shell.startup_jobs import StartupJobs
 from gui.shell.status_bar import StatusBar
 from gui.start.place import StartPlace
+from gui.study.place import StudyPlace
 from gui.tryout.place import TryoutPlace
 
 _PATIENCE = 5.0  # seconds for work that is no longer wanted to end, so that the tool process is kept
@@ -99,6 +100,7 @@ class MainWindow(QMainWindow):
             document, a.run, a.check, a.resume_run, self.forecasts, partial(finished_networks, home)
         )
         self.monitor = MonitorView(a.run, a.resume_run, a.pause, a.finish, a.stop)
+        self.study = StudyPlace(a, self.session, messages, self)
         self.compare = CompareView(a.open_run, a.run)
         self.run_reader = RunReader(home, self)
         self.remeasuring = Remeasuring(self.compare, home, messages, self)
@@ -111,6 +113,7 @@ class MainWindow(QMainWindow):
         self.places.add("data", self.data.view, self.data)
         self.places.add("pipeline", self.editor)
         self.places.add("monitor", self.monitor)
+        self.places.add("study", self.study.view, self.study, shown=self.study.refresh)
         self.places.add("compare", self.compare, shown=self._refresh_compare)
         self.places.add("inspect", self.inspect.view, self.inspect, shown=self.inspect.refresh)
         self.places.add("export", self.export.view, self.export)
@@ -160,6 +163,8 @@ class MainWindow(QMainWindow):
         self.dropped_files.pipeline_made.connect(self.show_opened)
         self.dropped_files.data_dropped.connect(self._take_data)
         self.data.settings_wanted.connect(lambda: self._edit("data"))
+        self.study.opened.connect(self.document_files.open_document)
+        self.study.resume_wanted.connect(self.run_controller.go_on_with)
         self.inspect.edited.connect(lambda id: self._edit("stage", id))
         self.run_reader.attach(self.compare)
         self.compare.run_chosen.connect(self.run_controller.choose)
@@ -222,7 +227,7 @@ class MainWindow(QMainWindow):
     def _show_results(self, results: Results) -> None:
         self.compare.show_results(results)
         self.export.show_results(results)
-        for place in (self.inspect, self.tryout):
+        for place in (self.study, self.inspect, self.tryout):
             place.show_run(results.run)
 
     def show_opened(self, opened: OpenedDocument) -> None:

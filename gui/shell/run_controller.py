@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from core.common.errors import EspalierError, Problem
 from core.runs.library import register
 from core.runs.run_folder import RunFolder
+from core.search.records import is_study
 from gui.base.document import Document
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
@@ -87,14 +88,19 @@ class RunController(QObject):
         if run is not None:
             self._begin(lambda: self._session.resume_run(run))
 
-    def _begin(self, start: Callable[[], None]) -> None:
+    def go_on_with(self, run: RunFolder) -> None:
+        """Go on with a run that somebody asks for more, and follow its search."""
+        self._begin(lambda: self._session.resume_run(run), "study")
+
+    def _begin(self, start: Callable[[], None], place: str = "") -> None:
         try:
             start()
         except EspalierError as error:
             self._messages.error(error)
             return
         self.show(self._session.run)
-        self._places.go("monitor")
+        searches = self._session.run is not None and is_study(self._session.run)
+        self._places.go(place or ("study" if searches else "monitor"))
 
     def pause(self) -> None:
         """Pause, or go on."""

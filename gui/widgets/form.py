@@ -295,7 +295,7 @@ class _Row:
         self.free = FreeButton(
             self.field.main.objectName().removeprefix("field-"), self.declaration.label, freed
         )
-        self._line.insertWidget(0, self.free.values)
+        self._line.insertWidget(0, self.free.values, 100)
         self._line.insertWidget(self._line.count() - 1, self.free)
 
     def show_free(self, values: str | None) -> None:
