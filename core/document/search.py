@@ -31,7 +31,7 @@ class Free(Params):
 
     low: int | float | None = None
     high: int | float | None = None
-    step: int | float | None = Field(None, gt=0)
+    step: int | float | None = Field(default=None, gt=0)
     log: bool = False
     choices: tuple[bool | int | float | str, ...] = ()
     when: str = ""

@@ -21,9 +21,7 @@ def headline(study: Study) -> str:
     states = [trial.state for trial in study.trials]
     served = sum(trial.same_as is not None for trial in study.trials)
     others = [
-        f"{states.count(name)} {words}"  # type: ignore[arg-type]
-        for name, words in STATES.items()
-        if name != "done" and name in states
+        f"{states.count(name)} {words}" for name, words in STATES.items() if name != "done" and name in states
     ]
     known = [f"{served} known already"] if served else []
     beside = f" ({', '.join([*others, *known])})" if others or known else ""
