@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from core.analysis.pareto import limit_words
 from core.common.errors import EspalierError
@@ -204,7 +204,7 @@ def _metric_box(name: str, label: str) -> QComboBox:
 
 
 def _row(words: str, *widgets: QWidget) -> QHBoxLayout:
-    label = QLabel(words)
+    label = text(words)
     label.setFixedWidth(LABEL_WIDTH)
     row = QHBoxLayout()
     row.setContentsMargins(0, 0, 0, 0)
