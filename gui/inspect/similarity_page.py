@@ -5,7 +5,7 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from core.analysis.similarity import POOLED, LayerSimilarity, read
 from gui.base.translation import tr
-from gui.inspect.bar_table import BarTable, Cell, Column
+from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel, EmptyState
 from gui.widgets.progress_line import ProgressLine
 
