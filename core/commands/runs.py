@@ -261,7 +261,7 @@ def check(options: argparse.Namespace) -> int:
 
     file = pipeline_file(options.file)
     pipeline = documents.load(file)
-    show_result(f"{pipeline.name}: {len(pipeline.active)} stages, no broken rules.")
+    show_result(f"{pipeline.name}: {len(pipeline.active)} stages, no broken rules.{_searching(pipeline)}")
     if options.preflight and not _preflight(options, pipeline, file.resolve().parent):
         return 1
     if options.no_estimate:
@@ -279,6 +279,14 @@ def check(options: argparse.Namespace) -> int:
     for line in cost.lines():
         show_result(line)
     return 0
+
+
+def _searching(pipeline: Any) -> str:
+    """What a search of the pipeline has free, as a sentence; "" without one."""
+    from core.document.dimensions import dimensions
+
+    every = dimensions(pipeline)
+    return f" Free: {', '.join(one.label for one in every)}." if every else ""
 
 
 def _preflight(options: argparse.Namespace, pipeline: Any, base: Path) -> bool:
