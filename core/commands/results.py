@@ -61,6 +61,8 @@ def report(options: argparse.Namespace) -> int:
     from core.comparison.compared_runs import read_run
     from core.runs.home import Home
     from core.runs.run_folder import resolve_run
+    from core.search.records import read_study
+    from core.search.text import as_text, headline
 
     run = resolve_run(options.run, Home.default())
     if options.claims:
@@ -80,6 +82,9 @@ def report(options: argparse.Namespace) -> int:
         show_result(similarity_table(run, Home.default(), control))
         return 0
     if not run.markdown_report.is_file():
+        if (study := read_study(run)) is not None:
+            show_result(f"{as_text(study)}\n\n{headline(study)}")
+            return 0
         raise EspalierError(
             f"The run {run.name} has no report yet: it is {run.status}.",
             "A report is written when all stages are done.",

@@ -200,6 +200,8 @@ class Pipeline(Params):
         for group, nodes in (("sources", self.sources), ("stages", self.stages)):
             for entry, node in zip(content[group], nodes, strict=True):
                 entry["settings"] = node.parameters.model_dump(mode="json")
+        if self.search is None:
+            del content["search"]
         return Pipeline.parse(content)
 
     def with_settings(self, id: str, settings: Mapping[str, Any]) -> "Pipeline":

@@ -246,9 +246,7 @@ class SearchRun:
         Raises:
             EspalierError: when none was done.
         """
-        chosen = judging.finalists(self.search, self.records, self.search.finalists)
-        wanted = self._wishes().confirm
-        chosen += [one for one in self.records if one.number in wanted and one not in chosen]
+        chosen = judging.to_confirm(self.search, self.records, self._wishes().confirm)
         if not chosen:
             reasons = "; ".join(dict.fromkeys(record.reason for record in self.records if record.reason))[
                 :600

@@ -1,6 +1,6 @@
 """Which trials keep the limits, which no other trial beats, and which cannot get there any more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -86,6 +86,12 @@ def finalists(search: Search, trials: Sequence[TrialRecord], count: int) -> list
         order = orders[len(chosen) % len(orders)]
         chosen.append(next(trial for trial in order if trial not in chosen))
     return chosen
+
+
+def to_confirm(search: Search, trials: Sequence[TrialRecord], wanted: Collection[int]) -> list[TrialRecord]:
+    """The finalists, best first, and behind them the trials that a person wants confirmed."""
+    chosen = finalists(search, trials, search.finalists)
+    return chosen + [trial for trial in trials if trial.number in wanted and trial not in chosen]
 
 
 def known_beforehand(forecast: Forecast) -> dict[str, Metric]:

@@ -166,8 +166,9 @@ def read_trials(run: RunFolder) -> list[TrialRecord]:
 
 
 def is_study(run: RunFolder) -> bool:
-    """Whether a run searches."""
-    return run.written.search is not None
+    """Whether a run searches; told by the text of its document, which is not parsed for it."""
+    text = run.info.document
+    return "\nsearch:" in text if text else run.written.search is not None
 
 
 def read_study(run: RunFolder) -> Study | None:

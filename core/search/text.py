@@ -30,7 +30,8 @@ def headline(study: Study) -> str:
     kept = (
         f"{len(best)} on the front within the limits" if study.search.limits else f"{len(best)} on the front"
     )
-    return f"{study.counted} trials of {len(study.trials)} candidates{beside}, {rough_duration(seconds)} of work; {kept}."
+    trials = "1 trial" if study.counted == 1 else f"{study.counted} trials"
+    return f"{trials} of {len(study.trials)} candidates{beside}, {rough_duration(seconds)} of work; {kept}."
 
 
 def header(study: Study) -> list[str]:
@@ -118,8 +119,7 @@ def confirmed_lines(study: Study, reports: Mapping[str, StageReport]) -> list[st
 
 def confirmed(study: Study) -> dict[int, str]:
     """By trial, the stage of the run that confirms it; the best first."""
-    chosen = judging.finalists(study.search, study.trials, study.search.finalists)
-    chosen += [one for one in study.trials if one.number in study.wishes.confirm and one not in chosen]
+    chosen = judging.to_confirm(study.search, study.trials, study.wishes.confirm)
     return final_stages(study.pipeline, chosen)
 
 
@@ -139,7 +139,8 @@ def as_text(study: Study) -> str:
     """The table of trials for a terminal."""
     best = judging.front(study.search, study.trials)
     head = header(study)
-    return aligned(head, [row(study, trial, best) for trial in shown_trials(study)], len(head))
+    table = aligned(head, [row(study, trial, best) for trial in shown_trials(study)], len(head))
+    return f"{table}\nAccuracies of trials are on the validation images."
 
 
 def report_parts(study: Study, reports: Mapping[str, StageReport]) -> list[str]:

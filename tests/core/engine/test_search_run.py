@@ -1,6 +1,7 @@
 """A whole search on few images: what is refused, shared, served, stopped and gone on with, and confirmed."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ from core.common.seals import read_sealed
 from core.document import pipeline as documents
 from core.engine.engine import Engine
 from core.engine.options import Options
+from core.engine.run_follower import start_run
 from core.records.events import Event, PhaseStarted, RunDone, RunStarted, TrialDone
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from core.search.records import TrialRecord, is_study, read_study, wish
+from core.search.records import TrialRecord, is_study, read_study, trial_folder, wish
 from core.search.text import as_plain, as_text, confirmed
 
 pytestmark = pytest.mark.slow
@@ -100,6 +102,24 @@ def test_a_search_is_stopped_gone_on_with_asked_for_more_and_served_again(tmp_pa
     again = read_study(RunFolder.open(tmp_path / "again"))
     assert again is not None and settings_of(again.trials) == settings_of(study.trials)
     assert all(one.served for one in again.trials if one.state == "done" and one.same_as is None)
+
+
+def test_a_search_that_is_killed_comes_to_the_same(tmp_path: Path):
+    document = documents.loads(TEXT.replace("LIMIT", "40000"))
+    for name in ("whole", "killed"):
+        RunFolder.create(document, tmp_path, Home(tmp_path / name), tmp_path / f"run-{name}")
+    assert run(tmp_path / "run-whole", Home(tmp_path / "whole")).status == "completed"
+    killed, home = RunFolder.open(tmp_path / "run-killed"), Home(tmp_path / "killed")
+    for trial in (1, 2):
+        follower = start_run(killed, home, Options("cpu", 1), stay=False)
+        deadline = time.monotonic() + 120
+        while not any(trial_folder(killed, trial).glob("scratch/*")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        follower.kill()
+    assert run(killed.folder, home).status == "completed"
+    studies = [read_study(RunFolder.open(tmp_path / f"run-{name}")) for name in ("whole", "killed")]
+    whole, again = (settings_of(study.trials) for study in studies if study is not None)
+    assert whole == again
 
 
 def test_what_limits_rule_out_is_never_trained(tmp_path: Path):

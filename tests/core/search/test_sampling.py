@@ -89,6 +89,9 @@ def test_a_journal_is_made_again_from_the_trials(damage, tmp_path: Path):
     sampling = Sampling(tmp_path / "study.journal", document, records)
     proposal = (sampling.unfinished() or [sampling.ask()])[0]
     assert proposal.number in (6, 7) and proposal.values
+    told = sampling._study.trials
+    assert [one.constraints for one in told[:5]] == [record.violations for record in records[:5]]
+    assert [one.params for one in told[:5]] == [record.values for record in records[:5]]
     sampling.tell(result(proposal))
     assert sampling.ask().number > proposal.number
 
