@@ -14,6 +14,7 @@ from core.common.declarations import ParameterDeclaration, declarations
 from core.common.params import Params
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
+from core.document.search import Budget
 from core.models.catalogue import BACKBONES
 from core.records.metrics import METRICS
 from core.sources.catalogue import SOURCE_KINDS
@@ -28,6 +29,11 @@ the metrics, with units, bounds and defaults. `training` stands for the settings
 [training](#training); a stage names only where its defaults differ.
 """
 
+_SEARCH = """\
+The section `search` of a pipeline: `free`, `slots`, `objectives`, `limits` and `seeds` are explained in the
+[guide](guide.md#searching-with-limits); objectives and limits are of the [metrics](#metrics) that say which way is better.
+"""
+
 
 def reference() -> str:
     """The whole reference as Markdown."""
@@ -35,6 +41,7 @@ def reference() -> str:
     parts += ["## Data", _table(DataSettings), "### Data sets", *_sources(), "## Sources"]
     for kind, source in SOURCE_KINDS.items():
         parts += [f"### `{kind}`", _text(source.Settings), _table(source.Settings)]
+    parts += ["## Search", _SEARCH, _table(Budget)]
     parts += ["## Networks", _networks(), "## Metrics", _metrics()]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
