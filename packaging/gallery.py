@@ -273,9 +273,8 @@ class Gallery:
             window.document.undo_stack.undo()
         window.check_before_run.check(window.session.options())
         self.until_idle(window.startup_jobs)
-        if window.check_before_run.dialog is not None:
-            self.take("pipeline-check", window.check_before_run.dialog)
-            window.check_before_run.dialog.reject()
+        self.take("pipeline-check")
+        editor.check_panel.close_panel()
 
 
 def with_palette(pixels: np.ndarray) -> Image.Image:

@@ -36,18 +36,23 @@ def add_stage(pipeline: Pipeline, kind: str, after: str = "", branch: bool = Fal
             a stage on the exported file where a stage on the network follows; and where nothing
             can follow `after`, the stage continues the one before it.
     """
-    content = pipeline.as_dict()
-    new: dict[str, Any] = {
-        "id": _free_id(kind, _ids(pipeline)),
-        "kind": kind,
-        "name": _free_name(pipeline, STAGES[kind].title),
-    }
-    settings = {name: _likely_teacher(pipeline) for name in references(kind)}
+    new: dict[str, Any] = {"id": kind, "kind": kind, "name": STAGES[kind].title}
+    settings = {name: likely_teacher(pipeline) for name in references(kind)}
     if settings:
         new["settings"] = settings
-    after = _fitting_parent(pipeline, kind, after or pipeline.stages[-1].id)
+    return insert_stage(pipeline, new, after or pipeline.stages[-1].id, branch)
+
+
+def insert_stage(
+    pipeline: Pipeline, entry: Mapping[str, Any], after: str, branch: bool = False
+) -> tuple[Pipeline, str]:
+    """A stage as it stands in a file, with an id and a name that are free here; as `add_stage`."""
+    content = pipeline.as_dict()
+    new = {**entry, "id": _free_id(entry["id"], _ids(pipeline))}
+    new["name"] = _free_name(pipeline, entry.get("name") or entry["id"])
+    after = _fitting_parent(pipeline, new["kind"], after)
     parents = {**_parents(pipeline), new["id"]: after}
-    if branch or _must_branch(pipeline, kind, after):
+    if branch or _must_branch(pipeline, new["kind"], after):
         index = _index_after_descendants(pipeline, after)
     else:
         index = _index_behind(pipeline, after)
@@ -277,7 +282,8 @@ def _referenced_ids(entry: Mapping[str, Any]) -> set[str]:
     return {str(entry.get("settings", {}).get(name, "")) for name in names}
 
 
-def _likely_teacher(pipeline: Pipeline) -> str:
+def likely_teacher(pipeline: Pipeline) -> str:
+    """The baseline, or the first stage that runs."""
     ids: list[str] = [node.id for node in pipeline.active]
     return pipeline.baseline if pipeline.baseline in ids else (ids[0] if ids else "")
 

@@ -36,6 +36,7 @@ _ICONS = {
     "finish": "finish",
     "check": "check",
     "about": "info",
+    "commands": "search",
     "settings": "settings",
     "guide": "help",
     "reference": "document",
@@ -59,6 +60,7 @@ class Actions:
     finish: QAction
     check: QAction
     about: QAction
+    commands: QAction
     settings: QAction
     guide: QAction
     reference: QAction
@@ -121,6 +123,12 @@ def make_actions(window: QMainWindow) -> Actions:
             "F4",
         ),
         about=action("about", tr("&About Espalier"), tr("Versions, to copy into a report")),
+        commands=action(
+            "commands",
+            tr("Co&mmand palette…"),
+            tr("Everything that can be done, by a few letters of its name"),
+            "Ctrl+K",
+        ),
         settings=action("settings", tr("Se&ttings…"), tr("Device, storage, downloads, theme"), "Ctrl+,"),
         guide=action("guide", tr("&User guide"), tr("The part of the guide about this place"), "F1"),
         reference=action("reference", tr("&Reference"), tr("Every setting, with units, bounds and defaults")),
@@ -137,7 +145,7 @@ def make_menus(
     open_recipe: Callable[[Path], None],
     show_place: Callable[[str], None],
     themes: theme.Theme,
-    undo_redo: Sequence[QAction],
+    fill_edit: Callable[[QMenu], None],
 ) -> None:
     """Fill the menu bar."""
     bar = window.menuBar()
@@ -154,11 +162,7 @@ def make_menus(
     file.addActions([actions.save, actions.save_as])
     file.addSeparator()
     file.addAction(actions.quit)
-    edit = _menu(bar.addMenu(tr("&Edit")), "menu-edit")
-    edit.addActions(undo_redo)
-    edit.addSeparator()
-    actions.settings.setMenuRole(QAction.MenuRole.PreferencesRole)
-    edit.addAction(actions.settings)
+    fill_edit(_menu(bar.addMenu(tr("&Edit")), "menu-edit"))
     run = _menu(bar.addMenu(tr("&Run")), "menu-run")
     run.addActions([actions.run, actions.resume_run, actions.pause, actions.finish, actions.stop])
     run.addSeparator()

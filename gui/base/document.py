@@ -27,6 +27,7 @@ class Document(QObject):
         super().__init__()
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(_MOST_STEPS)
+        self._visit = 0
         self.open(pipeline, path, base)
         self.undo_stack.cleanChanged.connect(self.changed)
 
@@ -39,7 +40,13 @@ class Document(QObject):
     def apply(self, pipeline: Pipeline, text: str, merge: str = "") -> None:
         """Replace the pipeline; `text` names the step for undo, edits with the same `merge` become one."""
         if pipeline != self.pipeline or documents.dumps(pipeline) != self.text:
-            self.undo_stack.push(_Edit(self, self.pipeline, pipeline, text, merge))
+            self.undo_stack.push(
+                _Edit(self, self.pipeline, pipeline, text, f"{self._visit} {merge}" if merge else "")
+            )
+
+    def end_merging(self) -> None:
+        """The next edit is a step of its own: a person has left the field, or pressed Enter."""
+        self._visit += 1
 
     def save(self, path: Path) -> None:
         """Write the file; raises `EspalierError` when it cannot be written."""

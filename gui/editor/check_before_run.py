@@ -1,17 +1,17 @@
-"""Runs the check for "Run" and "Check", then starts the run."""
+"""Runs the check for "Run" and "Check" and shows it in the editor's panel, then starts the run."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QSettings, Signal
-from PySide6.QtWidgets import QWidget
 
 from core.engine.document_check import CheckResult
 from core.runs.home import Home
 from gui.base.document import Document
+from gui.base.translation import tr
 from gui.base.worker import Failure, Worker
-from gui.editor.check_dialog import CheckDialog
+from gui.editor.check_panel import CheckPanel
 from gui.editor.checking import Checking
 from gui.editor.forecasts import Forecasts
 
@@ -19,28 +19,43 @@ _KEY = "check-before-run"
 
 
 class CheckBeforeRun(QObject):
-    """Checks a document before it runs, once for each state that it is in.
+    """Checks a document before it runs, once for each state that it is in; one may edit meanwhile.
 
     Signals:
         ready: the run may start.
+        shown: the panel has something to show.
         go_wanted: the problem that a person wants to see.
+        again_wanted: check the document as it is now.
         status_message: a sentence for the status bar.
     """
 
     ready = Signal()
+    shown = Signal()
     go_wanted = Signal(object)
+    again_wanted = Signal()
     status_message = Signal(str)
 
-    def __init__(self, window: QWidget, document: Document, forecasts: Forecasts, home: Home, worker: Worker):
-        super().__init__(window)
-        self._window, self._document, self._forecasts = window, document, forecasts
+    def __init__(
+        self, panel: CheckPanel, document: Document, forecasts: Forecasts, home: Home, worker: Worker,
+        parent: QObject,
+    ):  # fmt: skip
+        super().__init__(parent)
+        self.panel, self._document, self._forecasts = panel, document, forecasts
         self.checking = Checking(worker, home, self)
-        self.dialog: CheckDialog | None = None
-        self._then_run = self._run_next = False
+        self._then_run = self._run_next = self._again = False
         self._text = ""
         worker.failed.connect(self._failed)
+        worker.stopped.connect(lambda: panel.show_given_up(tr("It was stopped.")))
+        self.checking.progressed.connect(panel.show_progress)
+        self.checking.tried.connect(panel.show_trial)
         self.checking.checked.connect(self._check_done)
         self.checking.ended.connect(self._ended)
+        document.changed.connect(self._document_changed)
+        panel.run_wanted.connect(self._run_wanted)
+        panel.again_wanted.connect(self._check_again)
+        panel.go_wanted.connect(self.go_wanted)
+        panel.stop_wanted.connect(self.checking.stop)
+        panel.every_time.toggled.connect(lambda on: QSettings().setValue(_KEY, "true" if on else "false"))
 
     @property
     def every_time(self) -> bool:
@@ -50,6 +65,8 @@ class CheckBeforeRun(QObject):
     def run(self, options: Mapping[str, Any]) -> None:
         """Start the run, after the check where it is wanted and this document has not passed it."""
         if self.checking.worker.running:
+            self._then_run = True  # it runs when the check that goes on has found nothing
+            self.shown.emit()
             return
         if not self.every_time or self._forecasts.checked == self._passed_as(options):
             self.ready.emit()
@@ -57,59 +74,62 @@ class CheckBeforeRun(QObject):
         self.check(options, then_run=True)
 
     def check(self, options: Mapping[str, Any], then_run: bool = False) -> None:
-        """Open the check of the document as it is now."""
+        """Check the document as it is now, in the panel."""
         if self.checking.worker.running:
+            self.shown.emit()
             return
         document = self._document
         self._then_run, self._run_next, self._text = then_run, False, self._passed_as(options)
-        dialog = CheckDialog(self._window, document.pipeline, then_run, self.every_time)
-        self.checking.progressed.connect(dialog.show_progress)
-        self.checking.tried.connect(dialog.show_trial)
-        dialog.run_wanted.connect(self._run_wanted)
-        dialog.go_wanted.connect(self.go_wanted)
-        dialog.stop_wanted.connect(self.checking.stop)
-        dialog.every_time.toggled.connect(lambda on: QSettings().setValue(_KEY, "true" if on else "false"))
-        dialog.finished.connect(lambda _result: self._closed(dialog))
-        self.dialog = dialog
-        dialog.open()
+        self.panel.begin(document.pipeline, then_run, self.every_time)
+        self.shown.emit()
         self.checking.start(document.pipeline, Path(document.base), options)
 
     def _passed_as(self, options: Mapping[str, Any]) -> str:
         return f"{dict(options)}\n{self._document.text}"
+
+    @property
+    def _stale(self) -> bool:
+        return self._text.partition("\n")[2] != self._document.text
+
+    def _document_changed(self) -> None:
+        self.panel.set_stale(self._stale)
 
     def _check_done(self, result: CheckResult) -> None:
         if result.preflight.passed:
             self._forecasts.checked = self._text
         if result.estimate is not None:
             times = {stage.id: stage.seconds for stage in result.estimate.stages}
-            self._forecasts.show_times(self._text.partition("\n")[2], times)
+            if not self._stale:
+                self._forecasts.show_times(self._text.partition("\n")[2], times)
             self.status_message.emit(result.estimate.lines()[-1])
-        if self.dialog is None:
-            return
-        self.dialog.show_result(result.preflight, result.estimate)
-        if result.preflight.passed and self._then_run:
+        if not self.panel.isHidden():
+            self.panel.show_result(result.preflight, result.estimate)
+        if result.preflight.passed and self._then_run and not self._stale:
             self._run_next = True
-            self.dialog.accept()
+            self.panel.close_panel()
 
     def _failed(self, failure: Failure) -> None:
-        if self.dialog is not None:
-            self.dialog.show_given_up(f"{failure.message} {failure.advice}".strip())
+        self.panel.show_given_up(f"{failure.message} {failure.advice}".strip())
 
     def _run_wanted(self) -> None:
         """Run now; where the check is still going on it has to end first."""
         self._run_next = True
-        if self.checking.worker.running:
-            self.checking.stop()
-        else:
+        self.panel.close_panel()
+        if not self.checking.worker.running:
             self._ended()
 
+    def _check_again(self) -> None:
+        """Check what the document is now; a check that goes on is of no use any more."""
+        self._again = self.checking.worker.running
+        if self._again:
+            self.checking.stop()
+        else:
+            self.again_wanted.emit()
+
     def _ended(self) -> None:
-        if self._run_next:
+        if self._again:
+            self._again = False
+            self.again_wanted.emit()
+        elif self._run_next:
             self._run_next = False
             self.ready.emit()
-
-    def _closed(self, dialog: CheckDialog) -> None:
-        self.checking.progressed.disconnect(dialog.show_progress)
-        self.checking.tried.disconnect(dialog.show_trial)
-        self.dialog = None
-        dialog.deleteLater()

@@ -18,9 +18,14 @@ from gui.base import theme
 from gui.base.document import Document
 from gui.base.translation import tr
 from gui.editor.card_list import DropPosition
-from gui.editor.cards import Card
+from gui.editor.cards import Card, CardModel
+from gui.editor.stage_clipboard import StageClipboard
 
+REDO_KEYS = ("Ctrl+Shift+Z", "Ctrl+Y")
 _ICONS = {
+    "cut-stage": "cut",
+    "copy-stage": "copy",
+    "paste-stage": "paste",
     "branch-here": "branch",
     "move-up": "up",
     "move-down": "down",
@@ -62,6 +67,10 @@ class StageCommands(QObject):
         self.remove = self._action("remove", tr("Remove"), ("Delete",), self._remove)
         self.branch = self._action("branch-here", tr("Branch here"), ("Ctrl+B",), self._offer_branches)
         self.branch.setToolTip(tr("Start a second continuation of the selected card  (Ctrl+B)"))
+        self.clipboard = StageClipboard(document, self.chosen_stages, self._after, select, self)
+        self.cut = self._action("cut-stage", tr("Cut"), ("Ctrl+X",), self._cut)
+        self.copy = self._action("copy-stage", tr("Copy"), ("Ctrl+C",), lambda: self.clipboard.copy())
+        self.paste = self._action("paste-stage", tr("Paste after it"), ("Ctrl+V",), self.clipboard.paste)
         self.switch = self._action("switch", tr("Switch off"), (), self._switch)
         self.leave_open = self._action(
             "leave-open", tr("Leave to a search whether it runs"), (), self._leave_open
@@ -72,16 +81,14 @@ class StageCommands(QObject):
             stack.createUndoAction(self, tr("Undo")),
             stack.createRedoAction(self, tr("Redo")),
         )
-        for action, name, key in (
-            (self.undo, "undo", QKeySequence.StandardKey.Undo),
-            (self.redo, "redo", QKeySequence.StandardKey.Redo),
-        ):
-            action.setObjectName(name)
-            action.setShortcut(QKeySequence(key))
+        self.undo.setObjectName("undo")
+        self.undo.setShortcut(QKeySequence(QKeySequence.StandardKey.Undo))
+        self.redo.setObjectName("redo")
+        self.redo.setShortcuts([QKeySequence(key) for key in REDO_KEYS])  # what people are used to differs
         self.actions = (
             self.branch, self.duplicate, self.rename, self.up, self.down, self.remove, self.undo, self.redo,
         )  # fmt: skip
-        self.add_menu = self._make_menu("add", tr("Add behind it"), self.add)
+        self.add_menu = self._make_menu("add", tr("Insert after it"), self.add)
         self.branch_menu = self._make_menu(
             "branch", tr("Branch here"), lambda kind: self.add(kind, branch=True)
         )
@@ -135,7 +142,7 @@ class StageCommands(QObject):
 
     def retheme(self) -> None:
         """Take the icons in the theme's colours."""
-        for action in self.actions:
+        for action in (*self.actions, self.cut, self.copy, self.paste):
             action.setIcon(theme.icon(_ICONS[action.objectName()]))
         for menu in (self.add_menu, self.branch_menu):
             menu.setIcon(theme.icon("add" if menu is self.add_menu else "branch"))
@@ -156,6 +163,8 @@ class StageCommands(QObject):
         self.rename.setEnabled(card is not None and card.kind != "data")
         last = len(pipeline.sources if source else pipeline.stages) == 1
         self.remove.setEnabled((bool(stage) or source) and not last)
+        self.copy.setEnabled(bool(stage))
+        self.cut.setEnabled(bool(stage) and not last)
         self.switch.setEnabled(bool(stage))
         self.leave_open.setEnabled(bool(stage))
         self.leave_open.setChecked(self._switch_path() in (pipeline.search.free if pipeline.search else {}))
@@ -181,6 +190,9 @@ class StageCommands(QObject):
         menu.addSeparator()
         menu.addMenu(self.add_menu)
         menu.addMenu(self.branch_menu)
+        menu.addSeparator()
+        menu.addActions([self.cut, self.copy, self.paste])
+        self.paste.setEnabled(self.clipboard.can_paste())
         menu.addSeparator()
         menu.addActions([self.rename, self.duplicate])
         if card.kind == "stage":
@@ -210,14 +222,24 @@ class StageCommands(QObject):
         changed = edits.set_free(self._document.pipeline, self._switch_path(), free)
         self._document.apply(changed, tr("Change what is free"))
 
+    def chosen_stages(self) -> tuple[str, ...]:
+        """Ids of the selected stages, in the order of the file."""
+        rows = sorted(index.row() for index in self._view.selectionModel().selectedIndexes())
+        model = self._view.model()
+        assert isinstance(model, CardModel)
+        return tuple(model.cards[row].id for row in rows if model.cards[row].kind == "stage")
+
+    def _after(self) -> str:
+        """Id of the source or stage that something new continues, "" where none is selected."""
+        card = self._selected()
+        return card.id if card is not None and card.kind in ("source", "stage") else ""
+
     def _title(self, id: str) -> str:
         return edits.titles(self._document.pipeline)[id]
 
     def add(self, kind: str, branch: bool = False) -> None:
         """Put a new stage behind the selected card, or as a branch of it, and select it."""
-        card = self._selected()
-        after = card.id if card is not None and card.kind in ("source", "stage") else ""
-        self._add_stage(kind, after, branch)
+        self._add_stage(kind, self._after(), branch)
 
     def add_entry(self, key: str) -> None:
         """Put an entry of the palette behind the selected card."""
@@ -280,15 +302,21 @@ class StageCommands(QObject):
         card, pipeline = self._selected(), self._document.pipeline
         if card is None or card.kind not in ("source", "stage"):
             return
-        title = self._title(card.id)
         remove = stage_tree.remove_source if card.kind == "source" else stage_tree.remove_stage
+        ids = (card.id,) if card.kind == "source" else self.chosen_stages()
+        title = ", ".join(self._title(id) for id in ids)
         try:
-            changed = remove(pipeline, card.id)
+            for id in ids:
+                pipeline = remove(pipeline, id)
         except stage_tree.RefusedEdit as refused:
             self.status_message.emit(str(refused))
             return
-        self._document.apply(changed, tr("Remove {title}", title=title))
+        self._document.apply(pipeline, tr("Remove {title}", title=title))
         self.status_message.emit(tr("{title} was removed; Undo brings it back.", title=title))
+
+    def _cut(self) -> None:
+        if self.clipboard.copy():
+            self._remove()
 
     def _duplicate(self) -> None:
         card = self._selected()

@@ -11,6 +11,7 @@ from core.document.pipeline import Grid, Pipeline
 from core.stages.base import ModelStage
 from gui.base.translation import tr
 from gui.widgets.buttons import text
+from gui.widgets.fields import show_text
 from gui.widgets.form import LABEL_WIDTH
 
 _FIELD = 320
@@ -83,10 +84,8 @@ class GridEditor(QWidget):
         if grid is not None and self.stage.findData(grid.stage) < 0:
             self.stage.addItem(grid.stage, grid.stage)
         self.stage.setCurrentIndex(max(0, self.stage.findData(grid.stage)) if grid else 0)
-        if not any(field.hasFocus() for field in self.values):
-            self._show_settings(grid)
-        if grid is not None and not self.images.hasFocus():
-            self.images.setValue(grid.images)
+        self._show_settings(grid)
+        self.images.setValue(grid.images if grid is not None else Grid.model_fields["images"].default)
         for row in (*self.names, *self.values, self.images):
             self.rows.setRowVisible(row, grid is not None)
         self.rows.setRowVisible(self.values[1], grid is not None and bool(self.names[1].currentData()))
@@ -105,7 +104,7 @@ class GridEditor(QWidget):
             if name and box.findData(name) < 0:
                 box.addItem(name, name)
             box.setCurrentIndex(max(0, box.findData(name)))
-            line.setText(", ".join(_spelled(value) for value in values))
+            show_text(line, ", ".join(_spelled(value) for value in values))
 
     def _words(self, grid: Grid | None) -> str:
         if grid is None:
@@ -141,13 +140,19 @@ class GridEditor(QWidget):
             return
         field = numbers[0]
         self.edited.emit(
-            {"stage": id, "settings": {field.name: _around(field)}, "images": self.images.value()}
+            {"stage": id, "settings": {field.name: self._first(field)}, "images": self.images.value()}
         )
 
     def _named_setting(self, number: int) -> None:
         field = next((f for f in self._fields() if f.name == self.names[number].currentData()), None)
-        self.values[number].setText(", ".join(map(_spelled, _around(field))) if field is not None else "")
+        self.values[number].setText(", ".join(map(_spelled, self._first(field))) if field is not None else "")
         self._tell()
+
+    def _first(self, field: ParameterDeclaration) -> list[Any]:
+        """A few values to begin with, the stage's present one in the middle."""
+        assert self._pipeline is not None
+        settings = self._pipeline.stage(str(self.stage.currentData())).settings
+        return _around(field, settings.get(field.name))
 
     def _tell(self) -> None:
         if self._pipeline is None or self._pipeline.axes.grid is None:
@@ -179,14 +184,16 @@ def problem_of(problems: Mapping[tuple[str, ...], str]) -> str:
     return next((words for where, words in problems.items() if where[:2] == ("axes", "grid")), "")
 
 
-def _around(field: ParameterDeclaration) -> list[Any]:
-    """A few values to begin with."""
+def _around(field: ParameterDeclaration, now: Any = None) -> list[Any]:
+    """A few values around the one that is set, else the default."""
     if field.kind == "choice":
         return [value for value, _help in field.choices]
     if field.kind == "bool":
         return [False, True]
-    step, default = field.step or 1, field.default if field.default is not None else field.low or 1
-    values = [round(default + by * 2 * step, 6) for by in (-1, 0, 1)]
+    if not isinstance(now, int | float):
+        now = field.default if field.default is not None else field.low or 1
+    step = field.step or 1
+    values = [round(now + by * 2 * step, 6) for by in (-1, 0, 1)]
     low = -1e15 if field.low is None else field.low
     high = 1e15 if field.high is None else field.high
     inside = [

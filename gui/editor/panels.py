@@ -24,7 +24,7 @@ from gui.base.translation import tr
 from gui.editor import freeing
 from gui.editor.forecast_strip import ForecastStrip
 from gui.widgets.buttons import line, text
-from gui.widgets.fields import ChoiceField, Option
+from gui.widgets.fields import ChoiceField, Option, show_text
 from gui.widgets.form import FIELD_WIDTH, LABEL_WIDTH, Form, SettingPath
 from gui.widgets.path_fields import PathField
 
@@ -174,8 +174,7 @@ class NodePanel(Panel):
         self.pipeline = pipeline
         node = edits.find_node(pipeline, self.id)
         names = edits.titles(pipeline)
-        if not self.name.hasFocus():
-            self.name.setText(names[self.id])
+        show_text(self.name, names[self.id])
         if isinstance(node, StageNode) and self.parent_box is not None:
             self.parent_box.clear()
             for parent in stage_tree.possible_parents(pipeline, self.id):

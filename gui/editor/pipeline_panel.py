@@ -16,6 +16,7 @@ from gui.editor.grid_panel import GridEditor, problem_of
 from gui.editor.panels import Panel
 from gui.editor.search_panel import SearchEditor
 from gui.widgets.buttons import line, text
+from gui.widgets.fields import show_text
 from gui.widgets.form import LABEL_WIDTH, SettingPath
 
 
@@ -79,12 +80,9 @@ class PipelinePanel(Panel):
 
     def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[SettingPath, str]) -> None:
         self.pipeline = pipeline
-        if not self.name.hasFocus():
-            self.name.setText(pipeline.name)
-        if not self.about.hasFocus():
-            self.about.setPlainText(pipeline.about)
-        if not self.seeds.hasFocus():
-            self.seeds.setText(", ".join(map(str, pipeline.axes.seed)))
+        show_text(self.name, pipeline.name)
+        show_text(self.about, pipeline.about)
+        show_text(self.seeds, ", ".join(map(str, pipeline.axes.seed)))
         for box, value, unset, standing in (
             (self.baseline, pipeline.baseline, tr("The first stage"), pipeline.active[:1]),
             (self.final, pipeline.final, tr("The last stage"), pipeline.active[-1:]),

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import (  # fmt: skip
+    QApplication,
+    QComboBox,
     QScrollArea,
     QSplitter,
     QVBoxLayout,
@@ -18,12 +20,14 @@ from gui.base.document import Document
 from gui.base.translation import tr
 from gui.editor.card_list import CardList
 from gui.editor.cards import Card, CardModel
+from gui.editor.check_panel import CheckPanel
 from gui.editor.commands import StageCommands
 from gui.editor.forecasts import Forecasts
 from gui.editor.palette import Palette
 from gui.editor.panels import DataPanel, NodePanel, Panel
 from gui.editor.pipeline_panel import PipelinePanel
 from gui.editor.problems import ProblemStrip
+from gui.editor.undo_keys import UndoKeys
 from gui.widgets.buttons import ActionButton, Header, card
 from gui.widgets.fields import Option
 from gui.widgets.form import SettingPath
@@ -67,6 +71,7 @@ class EditorView(QWidget):
         self.list = CardList(self.model, lambda drop: self.commands.may_drop(drop))
         self.commands = StageCommands(document, self.list, lambda: self.selected, self.select)
         self.commands.status_message.connect(self.status_message)
+        self.commands.clipboard.status_message.connect(self.status_message)
         self.commands.rename_wanted.connect(self._rename)
         self.list.dropped.connect(self.commands.drop)
         self.model.toggled.connect(self.commands.toggle)
@@ -75,9 +80,12 @@ class EditorView(QWidget):
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         find.activated.connect(self.palette_.focus_search)
+        self.check_panel = CheckPanel()
         self.strip = ProblemStrip(self.commands.fix)
         self.strip.chosen.connect(self.go_to)
         self.strip.mended.connect(self.commands.mend)
+        self.undo_keys = UndoKeys(self)
+        self.undo_keys.left.connect(document.end_merging)
         self.panel: Panel | None = None
         self._page = QWidget()
         self._page.setProperty("role", "page")
@@ -88,8 +96,10 @@ class EditorView(QWidget):
         layout.setSpacing(12)
         layout.addWidget(self.header)
         layout.addWidget(self._body(), 1)
+        layout.addWidget(self.check_panel)
         layout.addWidget(self.strip)
         document.changed.connect(self.refresh)
+        document.changed.connect(self.undo_keys.settled)
         forecasts.changed.connect(self._show_forecast)
         self._show_cards()
         self.select("stage", document.pipeline.stages[0].id)
@@ -126,6 +136,7 @@ class EditorView(QWidget):
         """Take icons and colours of the theme."""
         self.commands.retheme()
         self.palette_.retheme()
+        self.check_panel.retheme()
         for panel in self._panels.values():
             panel.retheme()
         self.refresh()
@@ -210,8 +221,19 @@ class EditorView(QWidget):
             panel = NodePanel(edits.find_node(self.document.pipeline, chosen.id), self._checkpoints)
         panel.edited.connect(self._edited)
         panel.mend_wanted.connect(self._mend)
+        self.undo_keys.watch(panel)
         self._page.layout().addWidget(panel)  # type: ignore[union-attr]
         return panel
+
+    def take_over(self) -> None:
+        """Take what is being typed into the document, as leaving the field would."""
+        field = QApplication.focusWidget()
+        if field is not None and self._page.isAncestorOf(field):
+            if isinstance(field, QComboBox):
+                field = field.lineEdit() or field
+            finished = getattr(field, "editingFinished", None) or getattr(field, "left", None)
+            if finished is not None:
+                finished.emit()
 
     def _rename(self) -> None:
         if self.panel is not None:

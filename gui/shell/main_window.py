@@ -1,11 +1,12 @@
 """The window: makes its parts, and wires places, document, runs and export together."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QMainWindow
+from PySide6.QtWidgets import QMainWindow, QMenu
 
 from core.analysis.rows import Row
 from core.common.errors import Problem
@@ -18,7 +19,7 @@ from core.runs.run_folder import RunFolder
 from gui.base.actions import make_actions, make_menus, show_theme
 from gui.base.document import Document
 from gui.base.messages import Messages
-from gui.base.theme import Theme, style
+from gui.base.theme import Theme, icon, style
 from gui.base.translation import tr
 from gui.compare.reader import RunReader
 from gui.compare.remeasuring import Remeasuring
@@ -37,9 +38,11 @@ from gui.runs.run_results import Results
 from gui.runs.run_session import Session
 from gui.shell import window_geometry
 from gui.shell.closing import Closing
+from gui.shell.command_palette import Command, CommandPalette, menu_commands
 from gui.shell.dialogs import Dialogs
 from gui.shell.document_files import DocumentFiles
 from gui.shell.dropped_files import DroppedFiles
+from gui.shell.edit_menu import EditMenu
 from gui.shell.places import Places
 from gui.shell.run_actions import show_run_state
 from gui.shell.run_controller import RunController
@@ -78,6 +81,7 @@ class MainWindow(QMainWindow):
         )
         self._make_places()
         self._make_work()
+        self.command_palette = CommandPalette(self, self._commands)
         self._wire_actions()
         self._wire_places()
         self._wire_work()
@@ -126,7 +130,7 @@ class MainWindow(QMainWindow):
         self.monitor.attach_queue(self.queue_runner.queue, self.queue_runner.start_next)
         self.startup_jobs = StartupJobs(self.home, self.tool, messages, self)
         self.check_before_run = CheckBeforeRun(
-            self, document, self.forecasts, self.home, self.startup_jobs.estimator
+            self.editor.check_panel, document, self.forecasts, self.home, self.startup_jobs.estimator, self
         )
         self.run_controller = RunController(
             self, document, session, self.queue_runner, self.check_before_run, self.places, messages
@@ -140,11 +144,16 @@ class MainWindow(QMainWindow):
 
     def _wire_actions(self) -> None:
         a, files, runs, dialogs = self.actions_, self.document_files, self.run_controller, self.dialogs
+
+        def with_typed(slot: Callable[[], object]) -> Callable[[], None]:
+            """What is being typed belongs to the document that is saved, checked or run."""
+            return lambda: (self.editor.take_over(), slot())[0]
+
         for action, slot in (
-            (a.open, files.open_file), (a.open_run, runs.open), (a.save, files.save),
-            (a.save_as, files.save_as), (a.quit, self.close), (a.run, runs.run),
+            (a.open, files.open_file), (a.open_run, runs.open), (a.save, with_typed(files.save)),
+            (a.save_as, with_typed(files.save_as)), (a.commands, self.command_palette.open), (a.quit, self.close), (a.run, with_typed(runs.run)),
             (a.resume_run, runs.resume), (a.pause, runs.pause), (a.stop, runs.stop),
-            (a.finish, runs.finish_stage), (a.check, runs.check), (a.about, dialogs.show_about),
+            (a.finish, runs.finish_stage), (a.check, with_typed(runs.check)), (a.about, dialogs.show_about),
             (a.settings, dialogs.show_settings), (a.guide, dialogs.show_guide),
             (a.reference, dialogs.show_reference), (a.doctor, dialogs.check_installation),
         ):  # fmt: skip
@@ -152,10 +161,22 @@ class MainWindow(QMainWindow):
         self.menu_bar = self.menuBar()  # kept: styled parts are known by reference
         style(self.menu_bar)
         make_menus(
-            self, a, recipes.recipes(), files.open_path, self.go, self.theme,
-            (self.editor.commands.undo, self.editor.commands.redo),
+            self, a, recipes.recipes(), files.open_path, self.go, self.theme, self._fill_edit_menu,
         )  # fmt: skip
         self.theme.changed.connect(self._retheme)
+
+    def _fill_edit_menu(self, menu: QMenu) -> None:
+        self.edit_menu = EditMenu(menu, self.actions_, self.editor, lambda: self.places.current)
+
+    def _commands(self) -> list[Command]:
+        """What the command palette offers: cards, and everything in the menus."""
+        self.edit_menu.update()
+        cards = [
+            Command(card.title, tr("Card of the pipeline"), partial(self._edit, card.kind, card.id), card.summary,
+                    icon=icon(card.icon))
+            for card in self.editor.model.cards
+        ]  # fmt: skip
+        return [*menu_commands(self.menu_bar), *cards]
 
     def _wire_places(self) -> None:
         """Connect the places with each other."""
@@ -210,6 +231,7 @@ class MainWindow(QMainWindow):
 
     def _retheme(self) -> None:
         self.actions_.retheme(self.session.paused)
+        self.edit_menu.retheme()
         self.dialogs.retheme()
         show_theme(self, self.theme.choice)
         self.places.retheme()

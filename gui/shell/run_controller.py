@@ -64,6 +64,8 @@ class RunController(QObject):
         session.failed.connect(messages.failure)
         queue_runner.started.connect(lambda: self.show(session.run))
         check_before_run.ready.connect(self.start)
+        check_before_run.shown.connect(lambda: places.go("pipeline"))
+        check_before_run.again_wanted.connect(self.check)
         check_before_run.go_wanted.connect(self.problem_wanted)
         check_before_run.status_message.connect(self.status_message)
 

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLineEdit,
+    QPlainTextEdit,
     QSlider,
     QSpinBox,
     QWidget,
@@ -256,6 +257,16 @@ class ChoiceField(Field):
         self.changed.emit(self._shown)
 
 
+def show_text(line: QLineEdit | QPlainTextEdit, words: str) -> None:
+    """Show what the document says; what is being typed stays as long as the document says the same."""
+    plain = isinstance(line, QPlainTextEdit)
+    now = line.toPlainText() if isinstance(line, QPlainTextEdit) else line.text()
+    changed = line.property("shown") != words
+    line.setProperty("shown", words)
+    if now != words and (changed or not line.hasFocus()):
+        _quietly(line, lambda: line.setPlainText(words) if plain else line.setText(words))
+
+
 class TextField(Field):
     def __init__(self, declaration: ParameterDeclaration):
         self.line = QLineEdit()
@@ -269,7 +280,7 @@ class TextField(Field):
 
     def show_value(self, value: Any) -> None:
         self._shown = str(value or "")
-        _quietly(self.line, lambda: self.line.setText(self._shown))
+        show_text(self.line, self._shown)
 
     def _finished(self) -> None:
         if self.line.text() != self._shown:

@@ -25,7 +25,7 @@ from core.common.params import Params
 from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import text
-from gui.widgets.fields import ChoiceField, Field, Option
+from gui.widgets.fields import ChoiceField, Field, Option, TextField
 from gui.widgets.fold import Fold, keep_space
 from gui.widgets.free_button import FreeButton
 from gui.widgets.path_fields import PathField, ReferenceField, make_field
@@ -313,7 +313,7 @@ class _Row:
         self.cell.setVisible(self.applies)
 
     def show_value(self, value: Any, default: Any) -> None:
-        if self.field.value() != value:
+        if isinstance(self.field, TextField) or self.field.value() != value:
             self.field.show_value(value)
         self._show_help()
         shown = default if default not in (None, "") else tr("not set")

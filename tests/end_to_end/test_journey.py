@@ -136,12 +136,12 @@ def save(hands: Hands, window: MainWindow, folder: Path) -> None:
 
 
 def check_and_run(hands: Hands, window: MainWindow) -> None:
-    """The check opens first, every stage comes through, and the run starts by itself."""
+    """The check comes first, every stage comes through, and the run starts by itself."""
     hands.click("button-run")
-    dialog = hands.find("check-dialog", QDialog)
-    assert dialog.windowTitle() == "Before the run"
-    hands.wait(lambda: not hands.shown("check-dialog") or hands.find("check-close").text() == "Close", 300)
-    assert not hands.shown("check-dialog"), [label.text() for label in dialog.findChildren(QLabel)]
+    panel = window.editor.check_panel
+    assert panel.heading.text() == "Before the run"
+    hands.wait(lambda: not hands.shown("check-panel") or hands.find("check-close").text() == "Close", 300)
+    assert not hands.shown("check-panel"), [label.text() for label in panel.findChildren(QLabel)]
     hands.wait(lambda: window.session.steered == "running")
     assert window.places.current == "monitor"
     assert window.forecasts.times, "the check timed the stages"

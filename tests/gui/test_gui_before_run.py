@@ -164,16 +164,21 @@ def test_run_is_checked_first_and_leads_to_the_setting(qtbot: Any, tree: MainWin
     tree.document.apply(tree.document.pipeline.with_settings("small", impossible), "too small")
     tree.go("compare")
     tree.actions_.run.trigger()
-    dialog = tree.check_before_run.dialog
-    assert dialog is not None and dialog.isVisible() and tree.session.steered == "idle"
-    assert dialog.run_button.text() == "Skip and run"
+    panel = tree.editor.check_panel
+    assert panel.isVisible() and tree.places.current == "pipeline" and tree.session.steered == "idle"
+    assert panel.run_button.text() == "Skip and run"
     qtbot.waitUntil(lambda: not tree.check_before_run.checking.worker.running, timeout=60_000)
-    assert dialog.heading.text() == "1 problem found" and dialog.run_button.text() == "Run all the same"
-    link = dialog.findChild(QPushButton, "check-problem-0")
+    assert panel.heading.text() == "1 problem found" and panel.run_button.text() == "Run all the same"
+    tree.go("compare")
+    tree.go("pipeline")
+    link = panel.findChild(QPushButton, "check-problem-0")
     assert link.text() == "Go to Small › Size"
     qtbot.mouseClick(link, Qt.MouseButton.LeftButton)
     assert tree.places.current == "pipeline" and tree.editor.selected.id == "small"  # type: ignore[union-attr]
-    assert tree.check_before_run.dialog is None and tree.session.steered == "idle"
+    assert panel.isVisible() and tree.session.steered == "idle"
+    tree.document.apply(tree.document.pipeline.with_settings("small", {"ratio": 0.4}), "mend")
+    assert panel.again_button.isVisible() and not panel.run_button.isVisible()
+    assert "has changed since" in panel.phase.whole
 
 
 @pytest.mark.slow
@@ -190,7 +195,7 @@ def test_a_check_that_passes_shows_times_and_starts_the_run(
     assert all(card.time for card in tree.editor.model.cards if card.kind == "stage")
     assert "on cpu" in tree.status.phase.whole
     tree.actions_.run.trigger()  # this document has passed: no second check
-    assert started == [True, True] and tree.check_before_run.dialog is None
+    assert started == [True, True] and not tree.editor.check_panel.isVisible()
     tree.document.apply(edits.set_setting(tree.document.pipeline, "small", ("ratio",), 0.5), "Change")
     assert tree.forecasts.times == {}
 
@@ -201,10 +206,23 @@ def test_the_check_can_be_skipped_for_good(qtbot: Any, tree: MainWindow) -> None
     tree.check_before_run.ready.disconnect()
     tree.check_before_run.ready.connect(lambda: started.append(True))
     tree.actions_.run.trigger()
-    dialog = tree.check_before_run.dialog
-    assert dialog is not None
-    dialog.every_time.setChecked(False)
-    qtbot.mouseClick(dialog.run_button, Qt.MouseButton.LeftButton)
+    panel = tree.editor.check_panel
+    assert panel.isVisible()
+    panel.every_time.setChecked(False)
+    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bool(started), timeout=60_000)
     tree.actions_.run.trigger()
-    assert started == [True, True] and tree.check_before_run.dialog is None
+    assert started == [True, True] and not panel.isVisible()
+
+
+def test_one_edits_while_the_check_goes_on(qtbot: Any, tree: MainWindow) -> None:
+    tree.actions_.check.trigger()
+    panel, worker = tree.editor.check_panel, tree.check_before_run.checking.worker
+    assert panel.isVisible() and worker.running and not tree.editor.check_panel.isWindow()
+    tree.document.apply(edits.set_setting(tree.document.pipeline, "small", ("ratio",), 0.5), "Change")
+    assert worker.running and panel.again_button.isVisible()
+    tree.document.undo_stack.undo()  # as it is being checked: the check is of use again
+    assert not panel.again_button.isVisible() and panel.run_button.isVisible()
+    qtbot.mouseClick(panel.close_button, Qt.MouseButton.LeftButton)
+    assert not panel.isVisible()
+    qtbot.waitUntil(lambda: not worker.running, timeout=60_000)
