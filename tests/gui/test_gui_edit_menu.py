@@ -160,13 +160,15 @@ def test_the_palette_runs_what_is_found_and_gives_the_focus_back(
     qtbot.keyClick(start, Qt.Key.Key_K, CONTROL)
     palette = tree.command_palette
     assert palette.isVisible() and palette.search.hasFocus()
+    qtbot.keyClick(palette.search, Qt.Key.Key_Escape)
+    assert QApplication.focusWidget() is start
+    qtbot.keyClick(start, Qt.Key.Key_K, CONTROL)
     qtbot.keyClicks(palette.search, "insert distil")
     assert palette.model.commands[0].title == "Distil"
     qtbot.keyClick(palette.search, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: "distil" in tree.document.pipeline.stage_ids)
     assert not palette.isVisible()
-    assert QApplication.focusWidget() is start
-    qtbot.keyClick(start, Qt.Key.Key_K, CONTROL)
+    tree.actions_.commands.trigger()
     qtbot.keyClicks(palette.search, "compare")
     qtbot.keyClick(palette.search, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: tree.places.current == "compare")
