@@ -90,7 +90,7 @@ def profile(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
 
     Returns: layers, a list of {layer, type, shape, output, params, nonzero_params, macs, weight_bytes (as
         stored), moved_bytes (what its kernels read and wrote for one image; None where not measured), ms
-        (likewise), precision, kernels (names of the operations that ran), fallback}; total_ms, runs,
+        (likewise), precision, kernels (names of the operations that ran), nodes (names of the file's nodes that it stands for), fallback}; total_ms, runs,
         threads; quantized (whether anything computed with integers); fallbacks: layers with weights
         that computed in floating point although others computed with integers.
 
@@ -113,7 +113,7 @@ def profile(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
         raise EspalierError(
             f"{path.name} could not be read as ONNX.", "Run its stage again.", str(error)
         ) from error
-    graph = _Graph(model, count_graph(model, size)["nodes"], stored)
+    graph = LayerGraph(model, count_graph(model, size)["nodes"], stored)
     measured = arguments.get("measure", True)
     kernels, runs = measure(path, size, threads, progress) if measured else ([], 0)
     rows = _assigned(graph, kernels) if kernels else _planned(graph)
@@ -219,7 +219,7 @@ def _stored(model: "onnx.ModelProto") -> dict[str, int]:
 # From kernels to layers
 
 
-class _Graph:
+class LayerGraph:
     """The file's nodes by name and by what they give, with what was counted on them."""
 
     def __init__(self, model: "onnx.ModelProto", counted: list[dict[str, Any]], stored: dict[str, int]):
@@ -281,7 +281,7 @@ class _Graph:
         """A row as plain data."""
         counted = [self.counted[node.name] for node in row.nodes if node.name in self.counted]
         main = next((node for node in row.nodes if node.name in self.counted), None)
-        kind, shape = self._kind(main) if main is not None else (", ".join(_distinct(row)), "")
+        kind, shape = self.kind(main) if main is not None else (", ".join(_distinct(row)), "")
         output: list[int] = next((entry["output"] for entry in reversed(counted) if entry["output"]), [])
         precision = row.precisions.most_common(1)[0][0] if row.precisions else ""
         return {
@@ -297,6 +297,7 @@ class _Graph:
             "ms": row.milliseconds if row.kernels else None,
             "precision": precision,
             "kernels": row.kernels,
+            "nodes": [node.name for node in row.nodes],
             "arithmetic": bool(counted) or any(op not in (*_MOVING, *_CONVERSION) for op in row.kernels),
         }
 
@@ -304,7 +305,7 @@ class _Graph:
         """Names of the constants that a row's layers with weights read."""
         return {name for node in row.nodes if node.name in self.counted for name in self._constants(node)}
 
-    def _kind(self, node: "onnx.NodeProto") -> tuple[str, str]:
+    def kind(self, node: "onnx.NodeProto") -> tuple[str, str]:
         """Type and shape of a layer with weights, in words."""
         weight = max((self.shapes[name] for name in self._constants(node)), key=len, default=())
         attributes = {entry.name: entry for entry in node.attribute}
@@ -329,7 +330,7 @@ _FUSABLE = (
 )  # fmt: skip
 
 
-def _assigned(graph: _Graph, kernels: list[Kernel]) -> list[_Row]:
+def _assigned(graph: LayerGraph, kernels: list[Kernel]) -> list[_Row]:
     """Rows in the order in which their first kernel ran."""
     rows: dict[str, _Row] = {}
     for kernel in kernels:
@@ -353,7 +354,7 @@ def _assigned(graph: _Graph, kernels: list[Kernel]) -> list[_Row]:
     return [rows.pop(name) for name in list(rows) if name not in (LAYOUT, CONVERSIONS)] + list(rows.values())
 
 
-def _add_unseen(graph: _Graph, rows: dict[str, _Row]) -> None:
+def _add_unseen(graph: LayerGraph, rows: dict[str, _Row]) -> None:
     """Layers with weights that no kernel was found for keep their counts."""
     seen = {id(node) for row in rows.values() for node in row.nodes}
     for node in graph.nodes:
@@ -362,7 +363,7 @@ def _add_unseen(graph: _Graph, rows: dict[str, _Row]) -> None:
             rows.setdefault(name, _Row(name)).nodes.append(node)
 
 
-def _planned(graph: _Graph) -> list[_Row]:
+def _planned(graph: LayerGraph) -> list[_Row]:
     """Rows of what the file holds, where nothing was measured: layers with weights."""
     rows: dict[str, _Row] = {}
     _add_unseen(graph, rows)

@@ -1,10 +1,20 @@
-"""What the network has that the compared one has not: channels before and after, dropped and split layers."""
+"""The network as a graph, and as a table what it has that the compared one has not: channels, dropped and split layers."""
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QHBoxLayout,
+    QPushButton,
+    QStackedLayout,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from core.analysis.layers import WORDS, Change, Difference
 from gui.base.translation import tr
+from gui.inspect.graph_page import GraphPage
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel, EmptyState
 
@@ -12,7 +22,7 @@ _TONES = {"dropped": "bad", "factorised": "info", "added": "info"}
 
 
 class ArchitecturePage(QWidget):
-    """The table of changes.
+    """The graph, or the table of changes.
 
     Signals:
         layer_wanted: the path of a layer whose distributions are to be shown.
@@ -33,6 +43,7 @@ class ArchitecturePage(QWidget):
         self.table = BarTable("architecture", tr("Layers before and after"))
         self.table.doubleClicked.connect(lambda _index: self._open())
         self.empty = EmptyState("architecture", "", "")
+        self.graph = GraphPage()
         top = QHBoxLayout()
         top.setSpacing(10)
         top.addWidget(self.words, 1)
@@ -43,10 +54,35 @@ class ArchitecturePage(QWidget):
         inside.setSpacing(8)
         inside.addLayout(top)
         inside.addWidget(self.table, 1)
-        self._stack = QStackedLayout(self)
+        changes = QWidget()
+        self._stack = QStackedLayout(changes)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(page)
+        self._sides = QStackedWidget()
+        self._sides.addWidget(self.graph)
+        self._sides.addWidget(changes)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 8, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(self._switch())
+        layout.addWidget(self._sides, 1)
         self.show_nothing("", "")
+
+    def _switch(self) -> QHBoxLayout:
+        """Two buttons of which one is down."""
+        row, self._group = QHBoxLayout(), QButtonGroup(self)
+        row.setSpacing(4)
+        self.as_graph, self.as_table = QPushButton(tr("Graph")), QPushButton(tr("Table of changes"))
+        for number, (button, name) in enumerate(((self.as_graph, "graph"), (self.as_table, "table"))):
+            button.setObjectName(f"architecture-{name}")
+            button.setProperty("role", "choice")
+            button.setCheckable(True)
+            self._group.addButton(button, number)
+            row.addWidget(button)
+        row.addStretch(1)
+        self.as_graph.setChecked(True)
+        self._group.idToggled.connect(lambda number, on: self._sides.setCurrentIndex(number) if on else None)
+        return row
 
     def show_nothing(self, title: str, advice: str) -> None:
         """Say why there is no difference to show."""
@@ -73,6 +109,7 @@ class ArchitecturePage(QWidget):
 
     def retheme(self) -> None:
         self.table.viewport().update()
+        self.graph.retheme()
 
     def _fill(self) -> None:
         if self._difference is None:

@@ -19,6 +19,7 @@ from gui.base.result_cache import ResultCache
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Failure
 from gui.inspect import work
+from gui.inspect.graphs import Graphs
 from gui.inspect.run_files import RunFiles
 from gui.inspect.scanning import Scanning
 from gui.inspect.view import InspectView
@@ -53,6 +54,7 @@ class InspectPlace(QObject):
         self._running = False
         self.reader, self.measurer, self.sampler = LatestJob(self), LatestJob(self), LatestJob(self)
         self.comparer, self.opener = LatestJob(self), LatestJob(self)
+        self.graphs = Graphs(view.architecture.graph, messages, self)
         self.scanning = Scanning(view.sensitivity, home, document, messages, self)
         self._progress_lines = {
             self.reader: None, self.measurer: view.layers.working, self.sampler: view.distributions.working,
@@ -77,12 +79,18 @@ class InspectPlace(QObject):
         view.layers.measure_wanted.connect(self._measure_again)
         view.layers.stop_wanted.connect(self.measurer.stop)
         view.distributions.wanted.connect(self._distribution)
+        view.architecture.graph.times_wanted.connect(self._time_graphs)
+        self.graphs.shown.connect(self._show_graph_values)
         self.scanning.scanned.connect(self._scanned)
         self.scanning.status_message.connect(self.status_message)
         self.scanning.edited.connect(self.edited)
 
     def retheme(self) -> None:
         self.view.retheme()
+
+    def close(self) -> None:
+        """End the process that makes graphs."""
+        self.graphs.close()
 
     # choosing
 
@@ -209,6 +217,7 @@ class InspectPlace(QObject):
             self._fill()
 
     def _fill_architecture(self, model: StageFile, reference: StageFile | None) -> None:
+        self.graphs.show(model, reference)
         if reference is None:
             self.view.architecture.show_nothing(
                 tr("Nothing to compare with"),
@@ -222,6 +231,22 @@ class InspectPlace(QObject):
             tr("reading networks"),
             lambda _c, _s: work.read_difference(model, reference),
         )
+
+    def _time_graphs(self) -> None:
+        """Time the layers of the model, for the colours of its graph."""
+        if self.model is not None and not self._running:
+            self._fill_layers(self.model, None)
+
+    def _show_graph_values(self) -> None:
+        """Give the graphs what was measured and scanned."""
+        graph = self.view.architecture.graph
+        if self.model is None or self.graphs.file is not None:
+            return
+        graph.show_sensitivity(self.scanning.sensitivity(self.model))
+        for name, subject in (("model", self.model), ("reference", self.reference)):
+            measured = self._results.get(("layers", subject, True))
+            if measured is not None:
+                graph.show_times(name, measured["layers"])
 
     def _fill_distributions(self, model: StageFile, reference: StageFile | None) -> None:
         page = self.view.distributions
@@ -301,6 +326,7 @@ class InspectPlace(QObject):
                 self.scanning.sensitivity(request[1]),
                 dict(request[1].report.skipped),
             )
+            self._show_graph_values()
         elif request[2] != self.reference:
             return
         elif kind == "architecture":
@@ -333,6 +359,7 @@ class InspectPlace(QObject):
     def _scanned(self, model: StageFile) -> None:
         if model == self.model:
             self.view.layers.show_sensitivity(self.scanning.sensitivity(model))
+            self._show_graph_values()
 
 
 def _follow(worker: LatestJob, line: ProgressLine) -> None:

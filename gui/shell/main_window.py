@@ -340,6 +340,7 @@ class MainWindow(QMainWindow):
             window_geometry.remember(self)
             self.dialogs.close()
             self.tryout.close()
+            self.inspect.close()
             if self._owns_tool:
                 self.tool.close()
             event.accept()

@@ -1,0 +1,208 @@
+"""A network as a graph: the operations of an ONNX file, what flows between them, and the blocks that they form.
+
+What only stores numbers otherwise (casts, quantizing and back) is no node: it shows in the precision. Neither is what
+computes with shapes or constants. Nodes carry the path of the module that they came from where the file says so,
+else what their name or their weight's name tells; blocks are the beginnings that paths share.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.common.errors import EspalierError
+from core.machine.jobs import ProgressCallback, quick
+
+if TYPE_CHECKING:
+    import onnx
+
+    from core.profiling.per_layer import LayerGraph
+
+Change = Literal["same", "narrower", "wider", "precision", "gone", "new"]
+
+_STORES = ("Identity", "Cast", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Dropout")
+_SHAPES = ("Shape", "Size", "Constant", "ConstantOfShape", "Range")
+_FIRST, _USUAL_SIZE = 4, 224  # sides of an image tensor; pixels where the file does not say
+_HALF = 10  # onnx.TensorProto.FLOAT16
+_INTEGERS = ("Integer", "QLinear", "QGemm")
+_PLAIN = ("Fused", "QLinear", "Q")  # before the name of an operation that runtimes write otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One operation.
+
+    Attributes:
+        id: its name in the file, or one that is made where it has none.
+        path: of the module that it came from ("layer1.0.conv1"), "" where nothing is known.
+        kind: what it is, in words ("Conv 3×3"). shape: channels in and out, in words.
+        precision: what it computes with, as far as the file tells.
+    """
+
+    id: str
+    path: str
+    op: str
+    kind: str
+    shape: str = ""
+    output: tuple[int, ...] = ()
+    params: int = 0
+    macs: int = 0
+    precision: str = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkGraph:
+    """Operations in the order in which they run, and the pairs of which the second reads what the first gives."""
+
+    units: tuple[Unit, ...]
+    edges: tuple[tuple[str, str], ...]
+
+    def as_plain(self) -> dict[str, Any]:
+        return {"units": [asdict(unit) for unit in self.units], "edges": [list(edge) for edge in self.edges]}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "NetworkGraph":
+        units = tuple(Unit(**{**unit, "output": tuple(unit["output"])}) for unit in plain["units"])
+        return cls(units, tuple((first, second) for first, second in plain["edges"]))
+
+
+@quick
+def read(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: the graph of an ONNX file, as `NetworkGraph.as_plain`.
+
+    Args (as plain data): model, .onnx file.
+
+    Raises:
+        EspalierError: when the file cannot be read.
+    """
+    from core.onnx_graph.reading import read_onnx, without_constant_inputs
+    from core.onnx_graph.shared_weights import expand
+    from core.profiling.counting import count_graph
+    from core.profiling.per_layer import LayerGraph
+
+    progress(0.0, "Reading the network")
+    path = Path(arguments["model"])
+    model = read_onnx(path)
+    try:
+        without_constant_inputs(model)
+        expand(model)
+        for number, node in enumerate(model.graph.node):
+            node.name = node.name or f"{node.op_type}-{number}"
+        counted = count_graph(model, _image_size(model))["nodes"]
+        return _Reader(model, LayerGraph(model, counted, {})).graph().as_plain()
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise EspalierError(
+            f"The graph of {path.name} cannot be read.", "Open the file that it was made from.", str(error)
+        ) from error
+
+
+def _image_size(model: "onnx.ModelProto") -> int:
+    sides = (
+        [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] if model.graph.input else []
+    )
+    return (sides[-1] if len(sides) == _FIRST else 0) or _USUAL_SIZE
+
+
+class _Reader:
+    """Follows every value of a file to the operations that made it."""
+
+    def __init__(self, model: "onnx.ModelProto", layers: "LayerGraph"):
+        self.model, self.layers = model, layers
+        self.constants = {tensor.name for tensor in model.graph.initializer}
+        self.makers: dict[str, tuple[str, ...]] = {}  # of a value: units, through what only stores
+        self.halves = {tensor.name for tensor in model.graph.initializer if tensor.data_type == _HALF}
+        self.units: list[Unit] = []
+        self.edges: dict[tuple[str, str], None] = {}
+
+    def graph(self) -> NetworkGraph:
+        for value in self.model.graph.input:
+            if value.name not in self.constants:
+                self._add(Unit(value.name, "", "Input", "Input", precision=""), (), [value.name])
+        for node in self.model.graph.node:
+            sources = tuple(dict.fromkeys(unit for name in node.input for unit in self.makers.get(name, ())))
+            if not sources or node.op_type in _SHAPES:
+                continue
+            if node.op_type in _STORES:
+                self.makers.update(dict.fromkeys(node.output, sources))
+            else:
+                self._add(self._unit(node), sources, list(node.output))
+        for value in self.model.graph.output:
+            self._add(Unit(f"{value.name} (output)", "", "Output", "Output", precision=""),
+                      self.makers.get(value.name, ()), [])  # fmt: skip
+        return NetworkGraph(tuple(self.units), tuple(self.edges))
+
+    def _add(self, unit: Unit, sources: Sequence[str], gives: Sequence[str]) -> None:
+        self.units.append(unit)
+        self.edges.update({(source, unit.id): None for source in sources})
+        self.makers.update(dict.fromkeys(gives, (unit.id,)))
+
+    def _unit(self, node: "onnx.NodeProto") -> Unit:
+        counted = self.layers.counted.get(node.name)
+        kind, shape = self.layers.kind(node) if counted is not None else (node.op_type, "")
+        about = counted or {"params": 0, "macs": 0, "output": []}
+        return Unit(
+            node.name, self._path(node), node.op_type, kind, shape, tuple((about["output"] or [])[1:]),
+            about["params"], about["macs"], self._precision(node),
+        )  # fmt: skip
+
+    def _path(self, node: "onnx.NodeProto") -> str:
+        from core.onnx_graph.layer_names import module_of
+
+        path = self.layers.counted.get(node.name, {}).get("layer", "") or module_of(node)
+        if path or "/" not in node.name:
+            return str(path)
+        parts = [part for part in node.name.split("/")[:-1] if part]  # "/layer1/layer1.0/conv1/Conv"
+        return ".".join(
+            part for number, part in enumerate(parts)
+            if number + 1 == len(parts) or not parts[number + 1].startswith(f"{part}.")
+        )  # fmt: skip
+
+    def _precision(self, node: "onnx.NodeProto") -> str:
+        if any(node.op_type.startswith(word) or word in node.op_type for word in _INTEGERS):
+            return "int8"
+        makers = [self.layers.producers[name] for name in node.input if name in self.layers.producers]
+        if any(maker.op_type == "DequantizeLinear" for maker in makers):
+            return "int8"
+        return "float16" if any(name in self.halves for name in node.input) else "float32"
+
+
+# what became of it
+
+
+def keys(graph: NetworkGraph) -> dict[str, str]:
+    """By id, a name by which an operation is found again in the file of another stage: path, operation, how manieth."""
+    seen: Counter[str] = Counter()
+    named = {}
+    for unit in graph.units:
+        stem = f"{unit.path}|{_plain(unit.op)}"
+        seen[stem] += 1
+        named[unit.id] = f"{stem}|{seen[stem]}"
+    return named
+
+
+def changes(before: NetworkGraph, after: NetworkGraph) -> tuple[dict[str, Change], dict[str, Change]]:
+    """What became of every operation: by id in the first graph, and by id in the second."""
+    first, second = keys(before), keys(after)
+    units = {second[unit.id]: unit for unit in after.units}
+    old: dict[str, Change] = {}
+    new: dict[str, Change] = {unit.id: "new" for unit in after.units}
+    for unit in before.units:
+        other = units.get(first[unit.id])
+        old[unit.id] = "gone" if other is None else _change(unit, other)
+        if other is not None:
+            new[other.id] = old[unit.id]
+    return old, new
+
+
+def _change(before: Unit, after: Unit) -> Change:
+    if after.params != before.params or after.shape != before.shape:
+        return "narrower" if after.params <= before.params else "wider"
+    return "same" if after.precision == before.precision else "precision"
+
+
+def _plain(op: str) -> str:
+    for word in _PLAIN:
+        if op.startswith(word) and op[len(word) :][:1].isupper() and op != "QuantizeLinear":
+            return op[len(word) :]
+    return op
