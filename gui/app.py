@@ -21,6 +21,7 @@ from gui.base.theme import Theme, app_icon
 from gui.base.translation import install_language
 from gui.settings.store import Settings
 from gui.settings.stored_file import set_aside_damaged
+from gui.shell import session_memory
 from gui.shell.main_window import MainWindow
 
 _log = logging.getLogger("gui.app")  # also where it is run as a program
@@ -64,15 +65,19 @@ def make_application() -> QApplication:
 
 
 def make_window(app: QApplication, what: Path | None = None) -> MainWindow:
-    """The window on `what`, or on the quick tour; what cannot be opened is said in a message."""
+    """The window on `what`, as it was left, or on the quick tour; what cannot be opened is said in a message."""
     problem = None
+    last = session_memory.recall() if what is None else None
     try:
-        opened = open_document(what or recipes.FIRST)
+        opened = last or open_document(what or recipes.FIRST)
     except EspalierError as error:
         problem, opened = error, open_document(recipes.FIRST)
     home = Home.default()
     window = MainWindow(opened, home, Theme(app))
-    if what is None and home.runs.is_dir() and any(home.runs.iterdir()):
+    place = session_memory.go_back(window.editor) if last is not None else ""
+    if place in window.places.views:
+        window.go(place)
+    elif what is None and home.runs.is_dir() and any(home.runs.iterdir()):
         window.go("start")  # who has runs comes back to them; the first time shows the pipeline to run
     if problem is not None:
         QTimer.singleShot(0, window, lambda error=problem: window.messages.error(error))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.analysis import stored_ranges
 from core.common.errors import EspalierError
 from core.common.seals import intact
 from core.machine.jobs import ProgressCallback
@@ -34,6 +35,8 @@ class Histogram:
     Attributes:
         counts: of each of the bins between `low` and `high`, which all histograms of a picture share.
         zeros: share of exact zeros, 0…1. n: values. distinct: different values among them, at most 1000.
+        range_low, range_high: what the integers of a quantized file can hold of the values; None for no bound.
+        clipped: share of the values outside of it, 0…1; None where the file holds them in floating point.
     """
 
     counts: list[int]
@@ -46,6 +49,9 @@ class Histogram:
     highest: float
     zeros: float
     distinct: int
+    range_low: float | None = None
+    range_high: float | None = None
+    clipped: float | None = None
 
     @property
     def sentence(self) -> str:
@@ -57,7 +63,19 @@ class Histogram:
         words += f"{self.lowest:.3g} to {self.highest:.3g}"
         words = words.replace("-", "−")
         words += f", {100 * self.zeros:.1f} % zeros" if self.zeros >= 0.0005 else ""
-        return words + (f", {self.distinct} different values" if self.distinct <= 256 else "")
+        words += f", {self.distinct} different values" if self.distinct <= 256 else ""
+        return words + (f"; {self.range_words}" if self.clipped is not None else "")
+
+    @property
+    def range_words(self) -> str:
+        """What of the values the integers hold."""
+        share = f"{100 * (self.clipped or 0.0):.2g} %" if self.clipped else "nothing"
+        low, high = (
+            f"{bound:.3g}".replace("-", "−") if bound is not None else ""
+            for bound in (self.range_low, self.range_high)
+        )
+        bounds = f"hold {low} to {high}" if low else f"hold at most {high}"
+        return f"its integers {bounds}: {share} clipped"
 
 
 def histograms(values: Sequence[np.ndarray], bins: int | None = None) -> list[Histogram]:
@@ -111,7 +129,7 @@ def of_files(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
         what: "weights" or "activations". files: .onnx files. layer: the module's path.
         For activations: data, data_cache, base (of `DataAccess.as_plain`), count (of images).
 
-    Returns: histograms, one a file (as `Histogram`), by its field names; images that were looked at.
+    Returns: histograms, one a file (as `Histogram`), by its field names, with the range of a quantized file; images that were looked at.
 
     Raises:
         EspalierError: when a file has no such layer or cannot be run.
@@ -125,8 +143,10 @@ def of_files(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
         expand(model)
     layer = arguments["layer"]
     images = 0
+    ranges: list[dict[str, Any]] = []
     if arguments["what"] == "weights":
         values = [file_weights(model, layer) for model in models]
+        ranges = [_weight_range(model, layer, values) for model in models]
     else:
         values = []
         for number, model in enumerate(models):
@@ -134,7 +154,26 @@ def of_files(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
             progress(number / len(models), words)
             activations, images = _activations(model, layer, arguments)
             values.append(activations)
-    return {"histograms": [asdict(each) for each in histograms(values)], "images": images}
+            stored = stored_ranges.of_activations(model, _node(model, layer)[0].output[0])
+            ranges.append(_described(stored, stored.clipped(activations)) if stored is not None else {})
+    told = [{**asdict(each), **bounds} for each, bounds in zip(histograms(values), ranges, strict=True)]
+    return {"histograms": told, "images": images}
+
+
+def _weight_range(model: "onnx.ModelProto", layer: str, values: Sequence[np.ndarray]) -> dict[str, Any]:
+    """What a file's integers hold of a layer's weights, and the share of the other file's weights that is clipped."""
+    own, shapes = _node(model, layer)[1], {array.shape for array in values}
+    bounds = stored_ranges.of_weights(model, own, values[0].shape) if len(shapes) == 1 else None
+    if bounds is None:
+        return {}
+    low, high = bounds
+    slack = 1e-6 * (high - low)  # of rounding: a bound itself is not outside
+    outside = max(float(((array < low - slack) | (array > high + slack)).mean()) for array in values)
+    return _described(stored_ranges.StoredRange(float(low.min()), float(high.max())), outside)
+
+
+def _described(stored: stored_ranges.StoredRange, clipped: float) -> dict[str, Any]:
+    return {"range_low": stored.low, "range_high": stored.high, "clipped": clipped}
 
 
 def file_weights(model: "onnx.ModelProto", layer: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from core.analysis.wording import heading
 from core.common.errors import EspalierError
 from core.common.files import written_beside
 from core.comparison.compared_runs import ComparedRun, run_labels
+from core.comparison.run_curves import bands
 from core.records.metrics import METRICS
 from core.runs.run_folder import RunFolder
 
@@ -159,15 +160,12 @@ def _training_curves(figure: "Figure", runs: Sequence[ComparedRun], width: float
     figure.set_size_inches(width, 2.6)
     axes, labels, drawn = figure.subplots(), run_labels(runs), []
     for run in runs:
-        for name, curves in _curves(run).items():
-            epochs = min(len(curve) for curve in curves)
-            across = range(1, epochs + 1)
-            columns = [[curve[index] for curve in curves] for index in range(epochs)]
-            label = f"{labels[run.folder]}: {name}" if len(runs) > 1 else name
-            [line] = axes.plot(across, [sum(column) / len(column) for column in columns], label=label)
-            if len(curves) > 1:
-                low, high = ([edge(column) for column in columns] for edge in (min, max))
-                axes.fill_between(across, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+        for band in bands(Path(run.folder)):
+            across = range(1, len(band.mean) + 1)
+            label = f"{labels[run.folder]}: {band.name}" if len(runs) > 1 else band.name
+            [line] = axes.plot(across, band.mean, label=label)
+            if band.seeds > 1:
+                axes.fill_between(across, band.low, band.high, color=line.get_color(), alpha=0.2, linewidth=0)
             drawn.append(label)
     _need(drawn)
     axes.set_xlabel("Epoch")
@@ -248,16 +246,6 @@ def _spread(rows: Sequence[Row], metric: str) -> list[list[float]]:
         0.0 if m.high is None or m.value is None else max(0.0, m.high - m.value) * scale for m in metrics
     ]
     return [below, above]
-
-
-def _curves(run: ComparedRun) -> dict[str, list[list[float]]]:
-    """Validation top-1 by epoch, by the stage's name, one curve for each seed."""
-    curves: dict[str, list[list[float]]] = {}
-    for report in RunFolder(Path(run.folder)).reports() if Path(run.folder).is_dir() else []:
-        values = [epoch["val_top1"] for epoch in report.history if "val_top1" in epoch]
-        if values:
-            curves.setdefault(report.name, []).append(values)
-    return curves
 
 
 def _pruned(run: ComparedRun) -> list[tuple[str, list[dict[str, Any]]]]:

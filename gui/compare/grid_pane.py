@@ -7,7 +7,6 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QColor, QFont
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QHBoxLayout,
     QHeaderView,
     QTableView,
@@ -19,6 +18,7 @@ from core.analysis.heat_map import HeatMap
 from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel
+from gui.widgets.combo import Combo
 
 Index = QModelIndex | QPersistentModelIndex
 _DEEPEST = 0.55  # share of the accent in the best cell: text stays readable on it
@@ -91,7 +91,7 @@ class GridPane(QWidget):
         self.model = HeatModel()
         self.title = ElidedLabel()
         self.title.setProperty("role", "muted")
-        self.choice = QComboBox()
+        self.choice = Combo()
         self.choice.setObjectName("grid-choice")
         self.choice.setAccessibleName(tr("Grid of which run"))
         self.choice.activated.connect(self._show)

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from html import escape
 
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QTabWidget, QTextBrowser, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QTabWidget, QTextBrowser, QVBoxLayout, QWidget
 
 from core.analysis.claims import Answer, as_cells
 from core.analysis.report import paper_rows
 from core.document.paper import PaperTable
 from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel
+from gui.widgets.combo import Combo
 from gui.widgets.metric_table import MetricModel, MetricTable
 
 _REMARKS, _CLAIMS = 1, 2
@@ -25,7 +26,7 @@ class PaperPane(QWidget):
         self.table = MetricTable("paper-table", tr("The paper's table"), self.model)
         self.table.setStyleSheet("QTableView { border: none; border-radius: 0; }")
         self.table.verticalHeader().setDefaultSectionSize(34)
-        self.choice = QComboBox()
+        self.choice = Combo()
         self.choice.setObjectName("paper-choice")
         self.choice.setAccessibleName(tr("Table of the paper"))
         self.choice.setMaximumWidth(260)

@@ -1,6 +1,8 @@
 """Any two metrics as points: the Pareto front is drawn, intervals are lines, a click chooses the row."""
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,10 @@ from core.records.metrics import METRICS, MetricKind
 from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import text
-from gui.widgets.plot_parts import put_in_theme
+from gui.widgets.combo import Combo
+from gui.widgets.plot_parts import put_in_theme, show_axes
 
+_RING, _RINGS = 16.0, 24  # pixels between rings, and how many are tried
 _CROWD = 300  # points that names keep clear of
 _NARROW = 220
 _NAMED = 9  # up to so many points carry their names; beyond, the front and the chosen one
@@ -32,7 +36,6 @@ class ParetoPlot(QFrame):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setProperty("role", "card")
         self.setMinimumWidth(300)
         self.across, self.upward = (
             self._axis("x", tr("Horizontal axis")),
@@ -55,6 +58,8 @@ class ParetoPlot(QFrame):
         for part in (self.spread, self.line, self.points):
             self.item.addItem(part)
         self._names: list[pg.TextItem] = []
+        self._leaders: list[pg.PlotCurveItem] = []
+        self._colours: Mapping[str, str] = {}
         self._naming = QTimer(self)  # once more when the plot has found its range
         self._naming.setSingleShot(True)
         self._naming.timeout.connect(self._draw_names)
@@ -75,14 +80,14 @@ class ParetoPlot(QFrame):
         )
         head.addWidget(self.legend)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(12, 8, 10, 4)
+        layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(head)
         layout.addWidget(self.plot, 1)
         self.retheme()
 
     def _axis(self, name: str, label: str) -> QComboBox:
-        box = QComboBox()
+        box = Combo()
         box.setObjectName(f"pareto-{name}")
         box.setAccessibleName(label)
         box.setMaximumWidth(170)
@@ -98,8 +103,10 @@ class ParetoPlot(QFrame):
         axes: tuple[str, str],
         outside: Collection[str],
         selected: Collection[str],
+        colours: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Draw the rows; `kinds` are the metrics to choose from."""
+        """Draw the rows; `kinds` are the metrics to choose from, `colours` those of several runs by folder."""
+        self._colours = colours
         for box, name in ((self.across, axes[0]), (self.upward, axes[1])):
             with QSignalBlocker(box):
                 if [box.itemData(n) for n in range(box.count())] != [kind.id for kind in kinds]:
@@ -144,19 +151,22 @@ class ParetoPlot(QFrame):
         self.line.setPen(pg.mkPen(c.accent, width=1.6))
         for name, kind in (("bottom", x), ("left", y)):
             self.item.setLabel(name, heading(kind, [row.metrics for row in self._rows]), color=c.muted)
+        show_axes(self.item, bool(self._rows))
         self._draw_spread(x, y)
         self._draw_points(x, y, set(best))
         self._naming.start(0)
 
     def _draw_points(self, x: MetricKind, y: MetricKind, best: Collection[str]) -> None:
         """Many points share few styles: each style is made once."""
-        looks: dict[tuple[bool, ...], dict[str, Any]] = {}
+        looks: dict[tuple[str | bool, ...], dict[str, Any]] = {}
         spots = []
         for row in self._rows:
             unsure = any(uncertain(kind.id, row.metrics[kind.id]) for kind in (x, y))
-            key = (row.id in self._outside, row.id in best, row.id in self._selected, row.baseline, unsure)
+            own = self._colours.get(row.origin.folder if row.origin else "", "")
+            flags = (row.id in self._outside, row.id in best, row.id in self._selected, row.baseline, unsure)
+            key = (own, *flags)
             if key not in looks:
-                looks[key] = _look(*key)
+                looks[key] = _look(own, *flags)
             spots.append({"pos": (_scaled(row, x), _scaled(row, y)), "data": row, **looks[key]})
         self.points.setData(spots)
 
@@ -173,9 +183,9 @@ class ParetoPlot(QFrame):
 
     def _draw_names(self) -> None:
         """Names beside points where there is room; the chosen ones, the baseline and the front first."""
-        for name in self._names:
+        for name in (*self._names, *self._leaders):
             self.item.removeItem(name)
-        self._names = []
+        self._names, self._leaders = [], []
         if not self._rows or self.plot.width() < _NARROW:
             return
         x, y = self._axes
@@ -191,16 +201,34 @@ class ParetoPlot(QFrame):
         for *_, row in sorted(ranks, key=lambda rank: rank[:4])[: 2 * _NAMED]:
             size = QSizeF(metrics.horizontalAdvance(row.label) + 8, metrics.height() + 2)
             spot = self._pixel(_scaled(row, x), _scaled(row, y))
-            place = _free(spot, size, taken, area, must=row.id in self._selected)
-            if place is not None:
-                taken.append(place)
-                self._write(row, place, c.text if row.id in self._selected else c.muted)
+            place = _free(spot, size, taken, area)
+            if place is None:  # none is left out: farther away, with a line that leads to its point
+                place = _farther(spot, size, taken, area)
+                if place is None:
+                    continue
+                self._lead(spot, place)
+            taken.append(place)
+            self._write(row, place, c.text if row.id in self._selected else c.muted)
 
     def _write(self, row: Row, place: QRectF, colour: str) -> None:
         item = pg.TextItem(row.label, color=colour, anchor=(0.5, 0.5))
         item.setPos(self.item.vb.mapSceneToView(place.center()))
         self.item.addItem(item, ignoreBounds=True)
         self._names.append(item)
+
+    def _lead(self, spot: QPointF, place: QRectF) -> None:
+        """A thin line from a point to the near end of its name."""
+        end = QPointF(
+            min(max(spot.x(), place.left()), place.right()), min(max(spot.y(), place.top()), place.bottom())
+        )
+        ends = [self.item.vb.mapSceneToView(each) for each in (spot, end)]
+        line = pg.PlotCurveItem(
+            [each.x() for each in ends], [each.y() for each in ends],
+            pen=pg.mkPen(theme.colours().strong_border, width=1),
+        )  # fmt: skip
+        line.setZValue(-1)
+        self.item.addItem(line, ignoreBounds=True)
+        self._leaders.append(line)
 
     def _pixel(self, x: float, y: float) -> QPointF:
         return self.item.vb.mapViewToScene(QPointF(x, y))
@@ -214,9 +242,12 @@ class ParetoPlot(QFrame):
             self.chosen.emit(points[0].data().id)
 
 
-def _look(outside: bool, best: bool, selected: bool, baseline: bool, unsure: bool) -> dict[str, Any]:
+def _look(
+    own: str, outside: bool, best: bool, selected: bool, baseline: bool, unsure: bool
+) -> dict[str, Any]:
     c = theme.colours()
-    colour = c.strong_border if outside else c.warning if unsure else c.accent if best else c.muted
+    plain = own or (c.accent if best else c.muted)
+    colour = c.strong_border if outside else c.warning if unsure else plain
     return {
         "size": 15 if selected else 8 if outside else 11,
         "symbol": "x" if outside else "star" if baseline else "o",
@@ -239,8 +270,20 @@ def _bound(row: Row, kind: MetricKind, side: str) -> float:
     return _scaled(row, kind) if bound is None else bound * kind.scale
 
 
-def _free(spot: QPointF, size: QSizeF, taken: Sequence[QRectF], area: QRectF, must: bool) -> QRectF | None:
-    """Room for a name around a point; None where all is taken, unless it `must` stand somewhere."""
+def _farther(spot: QPointF, size: QSizeF, taken: Sequence[QRectF], area: QRectF) -> QRectF | None:
+    """The nearest room for a name, in widening rings; None where the plot is full."""
+    for ring in range(2, _RINGS):
+        for step in range(12):
+            angle = math.radians(30 * step + 15 * (ring % 2))
+            centre = spot + QPointF(ring * _RING * 1.6 * math.cos(angle), ring * _RING * math.sin(angle))
+            place = QRectF(centre - QPointF(size.width() / 2, size.height() / 2), size)
+            if area.contains(place) and not any(place.intersects(each) for each in taken):
+                return place
+    return None
+
+
+def _free(spot: QPointF, size: QSizeF, taken: Sequence[QRectF], area: QRectF) -> QRectF | None:
+    """Room for a name right beside a point; None where all is taken."""
     gap, wide, high = 9.0, size.width(), size.height()
     above, below, right, left = spot.y() - 8 - high, spot.y() + 8, spot.x() + 4, spot.x() - 4 - wide
     corners = (
@@ -250,5 +293,4 @@ def _free(spot: QPointF, size: QSizeF, taken: Sequence[QRectF], area: QRectF, mu
     )  # fmt: skip
     places = [QRectF(QPointF(*corner), size) for corner in corners]
     inside = [place for place in places if area.contains(place)]
-    free = [place for place in inside if not any(place.intersects(each) for each in taken)]
-    return next(iter(free or (inside if must else [])), None)
+    return next((place for place in inside if not any(place.intersects(each) for each in taken)), None)

@@ -16,7 +16,7 @@ from gui.compare import memory
 from gui.compare.chosen import ChosenRuns
 from gui.compare.columns import ColumnMenu
 from gui.compare.panes import SidePanes
-from gui.compare.pareto_plot import ParetoPlot
+from gui.compare.plots import Plots
 from gui.compare.reader import RunEntry
 from gui.compare.run_picker import RunButton
 from gui.compare.saving import NAMES, CopyButton, FigureButton, SaveButton, text_of
@@ -61,7 +61,8 @@ class CompareView(QWidget):
         self.table.own_widths = memory.recall_widths()
         self.columns_menu = ColumnMenu()
         self.tools = Toolbar(self.columns_menu)
-        self.plot, self.panes = ParetoPlot(), SidePanes()
+        self.plots, self.panes = Plots(), SidePanes()
+        self.plot = self.plots.pareto
         self.runs = RunButton(ActionButton(open_run))
         self.copy, self.figure, self.save = CopyButton(), FigureButton(), SaveButton()
         self.header = Header(tr("Compare"), self.runs, self.copy, self.figure, self.save)
@@ -87,7 +88,7 @@ class CompareView(QWidget):
             splitter.setObjectName(name)
             splitter.setChildrenCollapsible(False)
             splitter.setHandleWidth(12)
-        below.addWidget(self.plot)
+        below.addWidget(self.plots)
         below.addWidget(self.panes)
         below.setSizes([520, 640])
         self.body.addWidget(self._top())
@@ -146,7 +147,7 @@ class CompareView(QWidget):
         tools.filter.textChanged.connect(lambda words: self.change(words=words))
         tools.unpin.clicked.connect(lambda: self.change(pin=""))
         tools.unhide.clicked.connect(lambda: self.change(hidden=set()))
-        self.plot.chosen.connect(self.select)
+        self.plots.chosen.connect(self.select)
         self.plot.axes_chosen.connect(lambda x, y: self.change(axes=(x, y)))
         self.panes.limits.changed.connect(self._limit)
         self.panes.settings.wanted.connect(self._show_settings)
@@ -209,7 +210,7 @@ class CompareView(QWidget):
         outside, available = state.outside(state.rows), [kind for kind in state.available() if kind.better]
         rows, ids = self._show_table()
         self.model.show_outside(outside)
-        self.plot.show_rows(rows, available, state.axes, outside, ids)
+        self.plots.show_state(state, rows, available, outside, ids)
         self.panes.limits.show_rows(state.rows, available, state.limits)
         self.panes.show_limit_count(len(state.limits))
         self._show_words(len(rows))
@@ -263,7 +264,7 @@ class CompareView(QWidget):
             self.save,
             self.tools,
             self.table,
-            self.plot,
+            self.plots,
             self.panes,
         ):
             part.retheme()
@@ -272,7 +273,7 @@ class CompareView(QWidget):
 
     def _selected(self) -> None:
         chosen = self.table.chosen()
-        self.plot.show_selected([row.id for row in chosen])
+        self.plots.show_selected([row.id for row in chosen])
         self.panes.notes.show_row(chosen[0] if len(chosen) == 1 else None)
         if self.panes.settings.isVisible():
             self._show_settings()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from core.data.image_data import ImageData
 from core.data.splits import SPLITS
@@ -12,6 +12,7 @@ from gui.data.classes import ALL, SPLIT_TITLES, number
 from gui.data.enlarged import EnlargedImage
 from gui.data.thumbnails import Thumbnails, images_of
 from gui.widgets.buttons import ElidedLabel
+from gui.widgets.combo import Combo
 
 
 class Gallery(QWidget):
@@ -21,7 +22,7 @@ class Gallery(QWidget):
         super().__init__()
         self.data: ImageData | None = None
         self._label = ALL
-        self.split = QComboBox()
+        self.split = Combo()
         self.split.setObjectName("gallery-split")
         self.split.setAccessibleName(tr("Split"))
         for name in SPLITS:

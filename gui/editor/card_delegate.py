@@ -13,12 +13,18 @@ from gui.editor.cards import Card, CardModel, Index
 class CardDelegate(QStyledItemDelegate):
     """Paints a card and the piece of the tree beside it; the box on the right switches a stage."""
 
-    TALL, LOW, GAP, LANE, LEFT = 68, 52, 6, 16, 8
+    GAP, LANE, LEFT = 6, 16, 8
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         model = index.model()
         assert isinstance(model, CardModel)
-        return QSize(200, (self.TALL if model.cards[index.row()].tall else self.LOW) + self.GAP)
+        lines = 3 if model.cards[index.row()].tall else 2
+        return QSize(200, lines * self._line(option) + 12 + self.GAP)
+
+    @staticmethod
+    def _line(option: QStyleOptionViewItem) -> int:
+        """The height of a line of text."""
+        return max(19, option.fontMetrics.height() + 3)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         model = index.model()
@@ -32,6 +38,10 @@ class CardDelegate(QStyledItemDelegate):
         painter.setPen(QPen(QColor(border), 1.5 if selected or card.problems else 1))
         painter.setBrush(QColor(c.selection if selected else c.surface if card.enabled else c.window))
         painter.drawRoundedRect(QRectF(box).adjusted(0.75, 0.75, -0.75, -0.75), 8, 8)
+        if selected and option.state & QStyle.StateFlag.State_HasFocus:
+            painter.setPen(QPen(QColor(c.text), 2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(QRectF(box).adjusted(3, 3, -3, -3), 6, 6)
         self._tree(painter, option.rect, index.row() - 2, model.branch_lines)
         ratio = painter.device().devicePixelRatio() if painter.device() else 1
         colour = "bad" if card.problems else "accent" if card.enabled else "muted"
@@ -49,22 +59,23 @@ class CardDelegate(QStyledItemDelegate):
         small.setPointSizeF(option.font.pointSizeF() * 0.9)
         badge = f"⚠ {card.problems}" if card.problems else card.badge
         width = min(QFontMetrics(small).horizontalAdvance(badge) + 4, (right - left) * 3 // 5) if badge else 0
-        top = box.top() + (6 if card.tall else 7)
+        line, top = self._line(option), box.top() + 6
         if badge:
-            where = QRect(right - width, top, width, 19)
+            where = QRect(right - width, top, width, line)
             _write(painter, where, small, c.bad if card.problems else c.muted, badge, right=True)
-        title = QRect(left, top, right - left - (width + 10 if badge else 0), 19)
+        title = QRect(left, top, right - left - (width + 10 if badge else 0), line)
         _write(painter, title, bold, c.text if card.enabled else c.muted, card.title)
         words = card.summary if card.enabled else tr("Switched off · {summary}", summary=card.summary)
-        _write(painter, QRect(left, top + 19, right - left, 18), small, c.muted, words)
+        _write(painter, QRect(left, top + line, right - left, line), small, c.muted, words)
         if not card.tall:
             return
         right = box.right() - 12  # below the box that switches the stage
         time = QFontMetrics(small).horizontalAdvance(card.time) + 4 if card.time else 0
-        third = QRect(left, top + 37, right - left - (time + 8 if time else 0), 18)
+        third = QRect(left, top + 2 * line, right - left - (time + 8 if time else 0), line)
         _write(painter, third, small, c.bad if card.facts.startswith("⚠") else c.text, card.facts)
         if time:
-            _write(painter, QRect(right - time, top + 37, time, 18), small, c.muted, card.time, right=True)
+            where = QRect(right - time, top + 2 * line, time, line)
+            _write(painter, where, small, c.muted, card.time, right=True)
 
     def _check_box(self, painter: QPainter, box: QRect, checked: bool) -> None:
         c = theme.colours()

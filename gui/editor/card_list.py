@@ -58,6 +58,7 @@ class CardList(QListView):
         super().__init__()
         self._cards, self._allowed = model, allowed
         self.drop: DropPosition | None = None
+        self._over = ""  # what is dragged over the list
         self.setObjectName("cards")
         self.setProperty("role", "cards")
         self.setAccessibleName(tr("Data, networks and stages"))
@@ -70,7 +71,7 @@ class CardList(QListView):
         self.setDragEnabled(True)
         self.setAcceptDrops(True)
         self.setDragDropMode(QAbstractItemView.DragDropMode.DragDrop)
-        self.setDefaultDropAction(Qt.DropAction.MoveAction)
+        self.setDefaultDropAction(Qt.DropAction.CopyAction)
         self.setDropIndicatorShown(False)
 
     # dragging
@@ -81,8 +82,10 @@ class CardList(QListView):
         super().startDrag(actions)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if _carried(event):
-            event.acceptProposedAction()
+        self._over = _carried(event)
+        if self._over:
+            self._take_copy(event)
+            self.viewport().update()
         else:
             event.ignore()
 
@@ -90,23 +93,33 @@ class CardList(QListView):
         super().dragMoveEvent(event)  # scrolls at the edges
         self._show(self._drop_at(event.position().toPoint(), _carried(event)))
         if self.drop is not None:
-            event.acceptProposedAction()
+            self._take_copy(event)
         else:
             event.ignore()
 
+    @staticmethod
+    def _take_copy(event: QDropEvent) -> None:
+        """The document moves cards, not the view: what is dragged is never taken from where it was."""
+        event.setDropAction(Qt.DropAction.CopyAction)
+        event.accept()
+
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         super().dragLeaveEvent(event)
+        self._left()
+
+    def _left(self) -> None:
+        self._over = ""
         self._show(None)
+        self.viewport().update()
 
     def dropEvent(self, event: QDropEvent) -> None:
         drop = self._drop_at(event.position().toPoint(), _carried(event))
-        self._show(None)
+        self._left()
         self.setState(QAbstractItemView.State.NoState)
         if drop is None:
             event.ignore()
             return
-        event.setDropAction(Qt.DropAction.CopyAction)  # the document moves cards, not the view
-        event.accept()
+        self._take_copy(event)
         self.dropped.emit(drop)
 
     def _drop_at(self, place: QPoint, what: str) -> DropPosition | None:
@@ -142,6 +155,8 @@ class CardList(QListView):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
+        if self._over:
+            self._mark_places()
         if self.drop is None:
             return
         index = self._cards.index(self.drop.row)
@@ -152,6 +167,23 @@ class CardList(QListView):
             self._mark_branch(painter, box)
         else:
             self._mark_gap(painter, box)
+        painter.end()
+
+    def _mark_places(self) -> None:
+        """Every gap that takes what is dragged."""
+        painter, c = QPainter(self.viewport()), theme.colours()
+        painter.setPen(QPen(QColor(c.accent), 1.5, Qt.PenStyle.DotLine))
+        for row, card in enumerate(self._cards.cards):
+            if card.kind not in ("source", "stage"):
+                continue
+            if self._over.startswith("source:") or not self._allowed(
+                DropPosition(self._over, card.id, False, row)
+            ):
+                continue
+            index = self._cards.index(row)
+            box = self._painter.box_of(self.visualRect(index), index)
+            y = box.bottom() + 1 + CardDelegate.GAP / 2
+            painter.drawLine(QPointF(box.left() + 6, y), QPointF(box.right() - 2, y))
         painter.end()
 
     def _mark_gap(self, painter: QPainter, box: QRect) -> None:
@@ -180,7 +212,7 @@ class CardList(QListView):
 
     def viewportEvent(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.DragLeave:
-            self._show(None)
+            self._left()
         return super().viewportEvent(event)
 
 

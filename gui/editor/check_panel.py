@@ -116,12 +116,12 @@ class CheckPanel(QFrame):
         for button in (self.again_button, self.close_button, self.run_button):
             top.addWidget(button)
         column.addLayout(top)
-        self.scroll = QScrollArea()
-        self.scroll.setObjectName("check-stages")
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        column.addWidget(self.scroll)
+        self.area = QScrollArea()
+        self.area.setObjectName("check-stages")
+        self.area.setWidgetResizable(True)
+        self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        column.addWidget(self.area)
         column.addWidget(self.box)
         column.addWidget(self.total)
 
@@ -165,8 +165,8 @@ class CheckPanel(QFrame):
             ):
                 grid.addWidget(widget, row, place)
         grid.setRowStretch(len(self._pipeline.active), 1)
-        self.scroll.setWidget(page)
-        self.scroll.setFixedHeight(min(_MOST_ROWS, page.sizeHint().height() + 2))
+        self.area.setWidget(page)
+        self.area.setFixedHeight(min(_MOST_ROWS, page.sizeHint().height() + 2))
 
     def show_progress(self, done: float, words: str) -> None:
         """The part that is done, and what goes on."""
@@ -254,7 +254,7 @@ class CheckPanel(QFrame):
         elif self._over and (problems or self.total.whole):
             self.phase.setText("")
         self.bar.setVisible(not self._over)
-        self.scroll.setVisible(opened)
+        self.area.setVisible(opened)
         self.box.setVisible(problems)
         self.box.setEnabled(not self._stale)
         self.total.setVisible(bool(self.total.whole))

@@ -66,10 +66,11 @@ class StageCommands(QObject):
         self.rename = self._action("rename", tr("Rename"), ("F2",), self.rename_wanted.emit)
         self.remove = self._action("remove", tr("Remove"), ("Delete",), self._remove)
         self.branch = self._action("branch-here", tr("Branch here"), ("Ctrl+B",), self._offer_branches)
+        self.branch.setIconText(tr("Branch"))  # of the button, which has little room
         self.branch.setToolTip(tr("Start a second continuation of the selected card  (Ctrl+B)"))
         self.clipboard = StageClipboard(document, self.chosen_stages, self._after, select, self)
         self.cut = self._action("cut-stage", tr("Cut"), ("Ctrl+X",), self._cut)
-        self.copy = self._action("copy-stage", tr("Copy"), ("Ctrl+C",), lambda: self.clipboard.copy())
+        self.copy = self._action("copy-stage", tr("Copy"), ("Ctrl+C",), self._copy)
         self.paste = self._action("paste-stage", tr("Paste after it"), ("Ctrl+V",), self.clipboard.paste)
         self.switch = self._action("switch", tr("Switch off"), (), self._switch)
         self.leave_open = self._action(
@@ -313,6 +314,9 @@ class StageCommands(QObject):
             return
         self._document.apply(pipeline, tr("Remove {title}", title=title))
         self.status_message.emit(tr("{title} was removed; Undo brings it back.", title=title))
+
+    def _copy(self) -> None:
+        self.clipboard.copy()
 
     def _cut(self) -> None:
         if self.clipboard.copy():

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QSpinBox, QWidget
+from PySide6.QtWidgets import QFormLayout, QLabel, QLineEdit, QSpinBox, QWidget
 
 from core.common.declarations import ParameterDeclaration, declarations
 from core.document.pipeline import Grid, Pipeline
 from core.stages.base import ModelStage
 from gui.base.translation import tr
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 from gui.widgets.fields import show_text
 from gui.widgets.form import LABEL_WIDTH
 
@@ -30,8 +31,8 @@ class GridEditor(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._pipeline: Pipeline | None = None
-        self.stage = QComboBox()
-        self.names = (QComboBox(), QComboBox())
+        self.stage = Combo()
+        self.names = (Combo(), Combo())
         self.values = (QLineEdit(), QLineEdit())
         self.images = QSpinBox()
         self.problem = text("", "problem", wrap=True)

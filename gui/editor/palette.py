@@ -217,10 +217,9 @@ class Palette(QWidget):
 class _EntryDelegate(QStyledItemDelegate):
     """Icon, title, and one line of help."""
 
-    ENTRY, HEADING = 44, 30
-
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(120, self.ENTRY if index.flags() else self.HEADING)
+        line = option.fontMetrics.height()
+        return QSize(120, max(44, 2 * line + 10) if index.flags() else max(30, line + 12))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         model = index.model()
@@ -260,12 +259,12 @@ class _EntryDelegate(QStyledItemDelegate):
         small = QFont(option.font)
         small.setPointSizeF(option.font.pointSizeF() * 0.88)
         left, width = rect.left() + 34, rect.width() - 42
-        middle = Qt.AlignmentFlag.AlignVCenter
+        middle, half = Qt.AlignmentFlag.AlignVCenter, rect.height() // 2 - 4
         for words, font, colour, top in (
             (entry.title, option.font, c.text, 4),
-            (entry.help, small, c.muted, 22),
+            (entry.help, small, c.muted, 4 + half),
         ):
             painter.setFont(font)
             painter.setPen(QColor(colour))
             shown = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, width)
-            painter.drawText(QRect(left, rect.top() + top, width, 18), middle, shown)
+            painter.drawText(QRect(left, rect.top() + top, width, half), middle, shown)

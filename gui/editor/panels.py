@@ -24,6 +24,7 @@ from gui.base.translation import tr
 from gui.editor import freeing
 from gui.editor.forecast_strip import ForecastStrip
 from gui.widgets.buttons import line, text
+from gui.widgets.combo import Combo
 from gui.widgets.fields import ChoiceField, Option, show_text
 from gui.widgets.form import FIELD_WIDTH, LABEL_WIDTH, Form, SettingPath
 from gui.widgets.path_fields import PathField
@@ -145,7 +146,7 @@ class NodePanel(Panel):
         return form
 
     def _kinds(self, node: SourceNode) -> QGridLayout:
-        self.kind_box = QComboBox()
+        self.kind_box = Combo()
         self.kind_box.setObjectName("source-kind")
         for source in SOURCE_KINDS.values():
             self.kind_box.addItem(tr(source.title), source.id)
@@ -162,7 +163,7 @@ class NodePanel(Panel):
             self.edited.emit(changed, tr("Start from another kind of source"), "")
 
     def _continues(self) -> QGridLayout:
-        self.parent_box = QComboBox()
+        self.parent_box = Combo()
         self.parent_box.setObjectName("node-parent")
         self.parent_box.activated.connect(self._parent_chosen)
         help = tr(

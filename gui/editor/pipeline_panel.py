@@ -16,6 +16,7 @@ from gui.editor.grid_panel import GridEditor, problem_of
 from gui.editor.panels import Panel
 from gui.editor.search_panel import SearchEditor
 from gui.widgets.buttons import line, text
+from gui.widgets.combo import Combo
 from gui.widgets.fields import show_text
 from gui.widgets.form import LABEL_WIDTH, SettingPath
 
@@ -33,7 +34,7 @@ class PipelinePanel(Panel):
         self.name.editingFinished.connect(self._renamed)
         self.about = _AboutEdit()
         self.about.left.connect(self._described)
-        self.baseline, self.final = QComboBox(), QComboBox()
+        self.baseline, self.final = Combo(), Combo()
         self.seeds = QLineEdit()
         self.seeds.setObjectName("pipeline-seeds")
         self.seeds.setAccessibleName(tr("Seeds"))

@@ -125,7 +125,7 @@ class EditorView(QWidget):
         splitter = QSplitter()
         splitter.setObjectName("editor-splitter")
         splitter.setChildrenCollapsible(False)
-        for part, width in ((self.palette_, 150), (left, 290), (right, 430)):
+        for part, width in ((self.palette_, 130), (left, 240), (right, 430)):
             part.setMinimumWidth(width)
             splitter.addWidget(part)
         splitter.setSizes([200, 396, 546])
@@ -198,10 +198,13 @@ class EditorView(QWidget):
         if len(self._panels) > _MOST_PANELS:
             self._panels.pop(next(iter(self._panels))).deleteLater()
         if self.panel is not panel:
+            focused = QApplication.focusWidget()
+            inside = focused is not None and self.panel is not None and self.panel.isAncestorOf(focused)
             if self.panel is not None:
                 self.panel.hide()
             self.panel = panel
             panel.show()
+            self._keep_focus(panel, focused.objectName() if focused is not None and inside else "")
             self._scroll.verticalScrollBar().setValue(0)
         problems = self._problems_of(chosen)
         words = {where: f"{p.message} {p.advice}".strip() for where, p in problems.items()}
@@ -210,6 +213,13 @@ class EditorView(QWidget):
             fixes = {where: self.commands.fix(problem) for where, problem in problems.items()}
             panel.show_fixes(words, {where: fix.words for where, fix in fixes.items() if fix is not None})
         self._show_figures()
+
+    @staticmethod
+    def _keep_focus(panel: Panel, name: str) -> None:
+        """Another form for the same card: the keyboard stays in the field of the same name."""
+        field = panel.findChild(QWidget, name) if name else None
+        if field is not None:
+            field.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _make_panel(self, chosen: Card) -> Panel:
         panel: Panel

@@ -3,7 +3,6 @@
 from PySide6.QtCore import QSize, Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
-    QComboBox,
     QHBoxLayout,
     QLabel,
     QSplitter,
@@ -19,6 +18,7 @@ from gui.base.translation import QT_TR_NOOP, tr
 from gui.help import guide
 from gui.help.page import DocumentPage
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 from gui.widgets.search_box import SearchBox
 
 _TOOLS = (
@@ -78,7 +78,7 @@ class HelpWindow(QWidget):
             row.addWidget(button)
         self.buttons["back"].clicked.connect(lambda: self._step(-1))
         self.buttons["forward"].clicked.connect(lambda: self._step(1))
-        self.which = QComboBox()
+        self.which = Combo()
         self.which.setObjectName("help-document")
         self.which.setAccessibleName(tr("Document"))
         for name, title in guide.TITLES.items():

@@ -9,6 +9,7 @@ from gui.base.translation import tr
 from gui.inspect.confusion_view import ConfusionView
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel
+from gui.widgets.combo import Combo
 
 
 class ClassesPage(QWidget):
@@ -53,7 +54,7 @@ class ClassesPage(QWidget):
         layout.addWidget(splitter, 1)
 
     def _choice(self, name: str, label: str) -> QComboBox:
-        box = QComboBox()
+        box = Combo()
         box.setObjectName(name)
         box.setAccessibleName(label)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
@@ -120,7 +121,13 @@ class ClassesPage(QWidget):
         columns.append(Column(tr("Precision"), tr("Percent of the answers with it that are right")))
         largest = max((_change(a, b) for a, b in zip(now, before or (), strict=False)), key=abs, default=0.0)
         cells = []
-        for number, figures in enumerate(now):
+        order = (
+            sorted(range(len(now)), key=lambda n: _change(now[n], before[n]))
+            if before is not None
+            else range(len(now))
+        )
+        for number in order:  # what lost most stands first
+            figures = now[number]
             row = [Cell(figures.name), Cell(str(figures.images), figures.images), _percent(figures.recall)]
             if before is not None:
                 row.append(_signed(_change(figures, before[number]), abs(largest)))

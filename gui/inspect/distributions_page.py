@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import (  # fmt: skip
     QCheckBox,
-    QComboBox,
     QHBoxLayout,
     QListWidget,
     QSplitter,
@@ -18,6 +17,7 @@ from gui.base.translation import tr
 from gui.inspect.histogram_plot import HistogramPlot
 from gui.inspect.work import Distribution
 from gui.widgets.buttons import ElidedLabel, EmptyState, card
+from gui.widgets.combo import Combo
 from gui.widgets.progress_line import ProgressLine
 from gui.widgets.search_box import SearchBox
 
@@ -36,7 +36,7 @@ class DistributionsPage(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.names: list[str] = []
-        self.what = QComboBox()
+        self.what = Combo()
         self.what.setObjectName("distribution-what")
         self.what.setAccessibleName(tr("What is shown"))
         self.what.addItem(tr("Weights"), "weights")

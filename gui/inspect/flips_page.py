@@ -11,6 +11,7 @@ from gui.base.translation import tr
 from gui.inspect.gallery import FlipsGallery
 from gui.inspect.top_five import EnlargedFlip, FlipDetails
 from gui.widgets.buttons import ElidedLabel, EmptyState, card
+from gui.widgets.combo import Combo
 from gui.widgets.progress_line import ProgressLine
 
 _SIDE = 150
@@ -54,7 +55,7 @@ class FlipsPage(QWidget):
         layout.addLayout(self._panes(), 1)
 
     def _choice(self, name: str, label: str) -> QComboBox:
-        box = QComboBox()
+        box = Combo()
         box.setObjectName(name)
         box.setAccessibleName(label)
         box.setToolTip(label)

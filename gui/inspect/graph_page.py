@@ -1,12 +1,12 @@
 """The network as a graph: one file, or two beside each other, coloured by what is known of every operation."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -22,6 +22,7 @@ from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.graph_canvas import GraphCanvas, legend
 from gui.inspect.layers_page import Sensitivity
 from gui.widgets.buttons import ElidedLabel, text
+from gui.widgets.combo import Combo
 from gui.widgets.progress_line import ProgressLine
 from gui.widgets.search_box import SearchBox
 
@@ -115,7 +116,7 @@ class GraphPage(QWidget):
             "reference": GraphPane("graph-reference", tr("Graph of the network before")),
             "model": GraphPane("graph-model", tr("Graph of the network")),
         }
-        self.colour_box = QComboBox()
+        self.colour_box = Combo()
         self.colour_box.setObjectName("graph-colour")
         self.colour_box.setAccessibleName(tr("Colour by"))
         for name, title in COLOURS:
@@ -166,8 +167,8 @@ class GraphPage(QWidget):
         for widget in (label, self.colour_box, self.search, self.found):
             top.addWidget(widget)
         top.addStretch(1)
-        for widget in (self.minus, self.plus, self.fit, self.unfold, self.fold, self.back, self.open_button):
-            top.addWidget(widget)
+        for tool in (self.minus, self.plus, self.fit, self.unfold, self.fold, self.back, self.open_button):
+            top.addWidget(tool)
         self.splitter = QSplitter()
         self.splitter.setObjectName("graph-splitter")
         self.splitter.setChildrenCollapsible(False)
@@ -228,7 +229,7 @@ class GraphPage(QWidget):
             pane.canvas.colour(
                 self._heat(pane, largest),
                 self._tint(pane),
-                lambda members, changes=changes: _of_all(members, changes),
+                partial(_of_all, changes=changes),
             )
         self.colour_box.setToolTip(self._why_plain())
 

@@ -13,7 +13,7 @@ from core.analysis.histograms import Histogram
 from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import text
-from gui.widgets.plot_parts import put_in_theme
+from gui.widgets.plot_parts import put_in_theme, show_axes
 
 _MARKS = ("━━", "╍╍")
 
@@ -80,12 +80,32 @@ class HistogramPlot(QWidget):
                 edges, heights, stepMode="center", pen=pg.mkPen(colour, width=2, style=style),
                 fillLevel=floor, brush=pg.mkBrush(fill),
             ))  # fmt: skip
+            self._mark_range(histogram, colour)
             parts.append(
                 f'<span style="color:{colour.name()}">{_MARKS[number]}</span>&nbsp;<b>{escape(name)}</b>: '
                 f'<span style="color:{c.muted}">{escape(histogram.sentence)}</span>'
             )
+        show_axes(self.item, bool(self._shown))
         self._ticks()
         self.legend.setText("<br>".join(parts))
+
+    def _mark_range(self, histogram: Histogram, colour: QColor) -> None:
+        """Lines where a quantized file's integers end, and a ground where values are clipped."""
+        if histogram.clipped is None:
+            return
+        bad = QColor(theme.colours().bad)
+        bad.setAlpha(34)
+        ends = ((histogram.range_low, histogram.low, -1), (histogram.range_high, histogram.high, 1))
+        for bound, end, side in ends:
+            if bound is None:
+                continue
+            pen = pg.mkPen(colour, width=1.4, style=Qt.PenStyle.DotLine)
+            self.item.addItem(pg.InfiniteLine(bound, angle=90, pen=pen), ignoreBounds=True)
+            if side * (end - bound) > 0:  # values lie beyond it
+                beyond = pg.LinearRegionItem(
+                    (min(bound, end), max(bound, end)), movable=False, brush=bad, pen=pg.mkPen(None)
+                )
+                self.item.addItem(beyond, ignoreBounds=True)
 
     def _heights(self, histogram: Histogram) -> tuple[np.ndarray, float]:
         """Heights to draw, and where the ground is."""

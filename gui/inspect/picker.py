@@ -10,12 +10,13 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QStyle, QStyleOptionComboB
 from core.runs.stage_files import RunEntry, StageFile
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 
 NOTHING = QT_TR_NOOP("Nothing")
 _MARGIN = 2  # that the style keeps around the text
 
 
-class ElidedBox(QComboBox):
+class ElidedBox(Combo):
     """A list whose chosen text ends in "…" where it does not fit; the whole text is its tooltip."""
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -48,8 +49,8 @@ class SubjectPicker(QWidget):
         super().__init__()
         self._optional = optional
         self._subjects: list[StageFile] = []
-        self.runs = self._list(f"{name}-run", tr("Run of: {label}", label=label), 180)
-        self.files = self._list(f"{name}-file", tr("Stage and file of: {label}", label=label), 180)
+        self.runs = self._list(f"{name}-run", tr("Run of: {label}", label=label), 130)
+        self.files = self._list(f"{name}-file", tr("Stage and file of: {label}", label=label), 130)
         self.runs.activated.connect(self._run)
         self.files.activated.connect(lambda _index: self.chosen.emit(self.current()))
         caption = text(label, "section")

@@ -26,7 +26,7 @@ from gui.inspect.view import InspectView
 from gui.widgets.progress_line import ProgressLine
 
 _BUSY = QT_TR_NOOP(
-    "A run is going on; this would disturb its measurements. It starts when the run has ended."
+    "A run is going on; this would disturb its measurements. It starts when the current run has ended."
 )
 
 

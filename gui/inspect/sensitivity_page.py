@@ -23,6 +23,7 @@ from gui.inspect.picker import ElidedBox
 from gui.inspect.work import PruneScan, QuantizeScan, Scan, ScanRequest
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel, EmptyState, card, text
+from gui.widgets.combo import Combo
 from gui.widgets.progress_line import ProgressLine
 
 _KINDS = (
@@ -54,7 +55,7 @@ class SensitivityPage(QWidget):
         self.scan: Scan | None = None
         self._targets: dict[ScanKind, list[Target]] = {}
         self._ratios: dict[str, float] = {}
-        self.kind = QComboBox()
+        self.kind = Combo()
         self.kind.setObjectName("scan-kind")
         self.kind.setAccessibleName(tr("What is scanned"))
         for title, kind in _KINDS:

@@ -1,7 +1,7 @@
 """The two plots of a run, loss and accuracy of all stages on one time line, and what shapes them."""
 
 from PySide6.QtCore import QSettings, Qt
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
@@ -9,6 +9,7 @@ from gui.monitor.smoothing import smoothed
 from gui.monitor.timeline import AXES, Axis, Timeline
 from gui.runs.run_state import RunState
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 from gui.widgets.curve_plot import CurvePlot, CurveStyle
 
 _LOSS = {
@@ -64,7 +65,7 @@ class Curves(QWidget):
         self.amount = text()
         self.amount.setObjectName("smoothing-amount")
         self.amount.setMinimumWidth(32)
-        self.axis = QComboBox()
+        self.axis = Combo()
         self.axis.setObjectName("curves-axis")
         self.axis.setAccessibleName(tr("Curves over"))
         for value, title, _label in AXES:

@@ -6,7 +6,6 @@ from html import escape
 from PySide6.QtCore import QRegularExpression, Qt
 from PySide6.QtGui import QColor, QGuiApplication, QKeySequence, QShortcut, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import (
-    QComboBox,
     QHBoxLayout,
     QLabel,
     QTextEdit,
@@ -19,6 +18,7 @@ from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.runs.run_state import LogLine, StageState
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 from gui.widgets.search_box import SearchBox
 
 LEVELS = (
@@ -65,7 +65,7 @@ class LogView(QWidget):
         title: QLabel = text(tr("Log"), "section")
         self.search = SearchBox("log-search", tr("Search the log"), tr("Search"))
         self.search.setProperty("role", "quiet")
-        self.level = QComboBox()
+        self.level = Combo()
         self.level.setObjectName("log-level")
         self.level.setAccessibleName(tr("Lines of the log"))
         self.level.setProperty("role", "quiet")

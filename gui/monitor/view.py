@@ -119,7 +119,7 @@ class MonitorView(QWidget):
         return splitter
 
     def show_state(self, state: RunState, steered: str) -> None:
-        """Show `state`; `steered` is "running", "paused", "stopping" or "idle"."""
+        """Show `state`; `steered` is "running", "paused", "finishing", "stopping" or "idle"."""
         self.state, self._steered = state, steered
         if state.measuring and not self.throttle.held:
             self.throttle.call()
@@ -146,7 +146,10 @@ class MonitorView(QWidget):
         self._stack.setCurrentIndex(1 if state.stages or waiting else 0)
         self.percent.setText(f"{state.fraction * 100:.0f} %")
         self.bar.setValue(round(state.fraction * 1000))
-        words = {"paused": tr("Paused; Resume goes on"), "stopping": tr("Stopping after the current step …")}
+        words = {
+            "paused": tr("Paused; Resume goes on"), "stopping": tr("Stopping after the current step …"),
+            "finishing": tr("This stage ends after the epoch under way; its best epoch is kept"),
+        }  # fmt: skip
         left = words.get(self._steered) or time_left(state.seconds_left)
         self.left.setText(left)
         self.left.setVisible(bool(left))

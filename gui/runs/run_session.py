@@ -54,7 +54,7 @@ class Session(QObject):
         self.run: RunFolder | None = None
         self.state = RunState()
         self._follower: RunFollower | None = None
-        self._left = False
+        self._left, self._finishing = False, ""
         self.worker = Worker(self, merged)
         self.worker.happened.connect(self._take)
         self.worker.completed.connect(lambda _result: self._ended("completed"))
@@ -75,6 +75,11 @@ class Session(QObject):
     def paused(self) -> bool:
         """Whether the run is held, by this window or another watcher, or was just asked to hold."""
         return self.worker.running and self.worker.control.paused
+
+    @property
+    def finishing(self) -> bool:
+        """Whether the stage that trains was asked to end and has not yet."""
+        return bool(self._finishing) and self.state.training and self.state.current == self._finishing
 
     def start(self, pipeline: Pipeline, base: Path) -> None:
         """Run `pipeline` in a fresh run folder; raises `EspalierError` when that cannot be made."""
@@ -139,6 +144,8 @@ class Session(QObject):
     def finish_stage(self) -> None:
         """Let the stage that trains end after this epoch."""
         self.worker.control.finish_stage()
+        self._finishing = self.state.current
+        self.changed.emit()
 
     def _start(self, run: RunFolder, state: RunState, last_event: int) -> None:
         """Start the run's process; the first `last_event` events are in `state` already."""
@@ -147,7 +154,7 @@ class Session(QObject):
 
     def _follow(self, run: RunFolder, state: RunState, follower: RunFollower) -> None:
         self.run, self.state, self._unfinished = run, state, None
-        self._follower, self._left = follower, False
+        self._follower, self._left, self._finishing = follower, False, ""
 
         def job(control: RunControl, say: Say) -> Any:
             done = follower.follow(control, say)

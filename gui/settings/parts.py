@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QComboBox, QGridLayout, QScrollArea, QVBoxLayout, 
 
 from gui.base.translation import tr
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 
 
 class SettingsPage(QScrollArea):
@@ -57,7 +58,7 @@ def size(count: float) -> str:
 
 def choice(name: str, words: tuple[tuple[str, str], ...], chosen: str) -> QComboBox:
     """A box of values with their words, standing at `chosen`."""
-    box = QComboBox()
+    box = Combo()
     box.setObjectName(name)
     for value, title in words:
         box.addItem(tr(title), value)

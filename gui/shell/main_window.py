@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QMainWindow, QMenu
 
 from core.analysis.rows import Row
@@ -21,6 +21,7 @@ from gui.base.document import Document
 from gui.base.messages import Messages
 from gui.base.theme import Theme, icon, style
 from gui.base.translation import tr
+from gui.compare.curves_reader import CurvesReader
 from gui.compare.reader import RunReader
 from gui.compare.remeasuring import Remeasuring
 from gui.compare.view import CompareView
@@ -36,11 +37,12 @@ from gui.runs.notifications import Notifications
 from gui.runs.queue_runner import QueueRunner
 from gui.runs.run_results import Results
 from gui.runs.run_session import Session
-from gui.shell import window_geometry
+from gui.shell import session_memory, window_geometry
 from gui.shell.closing import Closing
 from gui.shell.command_palette import Command, CommandPalette, menu_commands
 from gui.shell.dialogs import Dialogs
 from gui.shell.document_files import DocumentFiles
+from gui.shell.drop_frame import DropFrame
 from gui.shell.dropped_files import DroppedFiles
 from gui.shell.edit_menu import EditMenu
 from gui.shell.places import Places
@@ -62,7 +64,6 @@ class MainWindow(QMainWindow):
         """PyTorch works in the process `tool` (one of the window's own unless given): here it would hold up the window."""
         super().__init__()
         self.setObjectName("main-window")
-        self.setMinimumSize(1080, 680)
         self.setAcceptDrops(True)
         self.theme, self.home = theme, home
         self.tool, self._owns_tool = tool or Child("tool", patience=_PATIENCE), tool is None
@@ -82,6 +83,7 @@ class MainWindow(QMainWindow):
         self._make_places()
         self._make_work()
         self.command_palette = CommandPalette(self, self._commands)
+        self.drop_frame = DropFrame(self)
         self._wire_actions()
         self._wire_places()
         self._wire_work()
@@ -107,6 +109,7 @@ class MainWindow(QMainWindow):
         self.study = StudyPlace(a, self.session, messages, self)
         self.compare = CompareView(a.open_run, a.run)
         self.run_reader = RunReader(home, self)
+        self.curves_reader = CurvesReader(self.compare.plots.curves, messages, self)
         self.remeasuring = Remeasuring(self.compare, home, messages, self)
         self.inspect = InspectPlace(home, document, a, messages, self)
         self.export = ExportPlace(a, messages, self)
@@ -147,7 +150,12 @@ class MainWindow(QMainWindow):
 
         def with_typed(slot: Callable[[], object]) -> Callable[[], None]:
             """What is being typed belongs to the document that is saved, checked or run."""
-            return lambda: (self.editor.take_over(), slot())[0]
+
+            def act() -> None:
+                self.editor.take_over()
+                slot()
+
+            return act
 
         for action, slot in (
             (a.open, files.open_file), (a.open_run, runs.open), (a.save, with_typed(files.save)),
@@ -242,7 +250,7 @@ class MainWindow(QMainWindow):
         show_run_state(self.actions_, session, document)
         self.setWindowTitle(f"{document.name}[*] — Espalier")
         self.setWindowModified(document.modified)
-        self.monitor.show_state(session.state, session.steered)
+        self.monitor.show_state(session.state, "finishing" if session.finishing else session.steered)
         self.status.show(session, document.modified, len(document.problems))
         self.start.view.show_document(document.name)
 
@@ -299,10 +307,17 @@ class MainWindow(QMainWindow):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
         if self.dropped_files.takes(paths):
-            event.acceptProposedAction()
+            event.setDropAction(Qt.DropAction.CopyAction)  # whatever is proposed: nothing is moved away
+            event.accept()
+            self.drop_frame.show_over(self.places)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self.drop_frame.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        event.acceptProposedAction()
+        self.drop_frame.hide()
+        event.setDropAction(Qt.DropAction.CopyAction)
+        event.accept()
         path = Path(event.mimeData().urls()[0].toLocalFile())
         QTimer.singleShot(0, self, lambda: self.dropped_files.take(path))
 
@@ -338,6 +353,7 @@ class MainWindow(QMainWindow):
         """Leave only when a person agrees and no work is left."""
         if self.closing.may_close():
             window_geometry.remember(self)
+            session_memory.remember(self.document, self.session, self.editor, self.places.current)
             self.dialogs.close()
             self.tryout.close()
             self.inspect.close()

@@ -3,8 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QWidget
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QStackedWidget,
+    QWidget,
+)
 
 from gui.base import theme
 from gui.shell.rail import Rail
@@ -24,6 +34,7 @@ class Places(QWidget):
         self.rail, self.stack = Rail(), QStackedWidget()
         theme.style(self.rail)
         self.views: dict[str, QWidget] = {}
+        self._frames: dict[str, QScrollArea] = {}
         self._owners: dict[str, Any] = {}
         self._stale: list[str] = []
         self._turn = QTimer(self)
@@ -49,7 +60,16 @@ class Places(QWidget):
         owner = view if owner is None else owner
         self.views[name] = view
         theme.style(view)
-        self.stack.addWidget(view)
+        frame = QScrollArea()  # so that everything is reached in a window that is smaller than the place
+        frame.setObjectName(f"frame-{name}")
+        frame.setFrameShape(QFrame.Shape.NoFrame)
+        frame.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        frame.setWidgetResizable(True)
+        frame.setWidget(view)
+        theme.style(frame.horizontalScrollBar())
+        theme.style(frame.verticalScrollBar())
+        self._frames[name] = frame
+        self.stack.addWidget(frame)
         self._owners[name] = owner
         if hasattr(owner, "status_message"):
             owner.status_message.connect(self.status_message)
@@ -60,16 +80,31 @@ class Places(QWidget):
     def current(self) -> str:
         """The name of the current place."""
         front = self.stack.currentWidget()
-        return next((name for name, view in self.views.items() if view is front), "")
+        return next((name for name, frame in self._frames.items() if frame is front), "")
 
     def go(self, name: str) -> None:
         """Show a place."""
         theme.restyle(self.views[name])
         self._refresh(name)
-        self.stack.setCurrentWidget(self.views[name])
+        self.stack.setCurrentWidget(self._frames[name])
         self.rail.show_place(name)
         if name in self._shown:
             self._shown[name]()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter presses the button with the focus, and where no button or field has it, the place's primary one."""
+        if event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            super().keyPressEvent(event)
+            return
+        focus = QApplication.focusWidget()
+        button = focus if isinstance(focus, QAbstractButton) and not self.rail.isAncestorOf(focus) else None
+        if button is None and (focus is None or self.rail.isAncestorOf(focus) or type(focus) is QWidget):
+            here = self.views[self.current].findChildren(QPushButton)
+            button = next(
+                (b for b in here if b.property("primary") and b.isVisible() and b.isEnabled()), None
+            )
+        if button is not None and button.isEnabled():
+            button.click()
 
     def retheme(self) -> None:
         """Take icons and colours of the theme: the current place now, the others one by one or when they are shown."""

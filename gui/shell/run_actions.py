@@ -22,7 +22,8 @@ def show_run_state(a: Actions, session: Session, document: Document) -> None:
     for action in (a.pause, a.finish, a.stop):
         action.setVisible(steered != "idle")
         action.setEnabled(steered in ("running", "paused"))
-    a.finish.setEnabled(steered == "running" and session.state.training)
+    a.finish.setEnabled(steered == "running" and session.state.training and not session.finishing)
+    a.finish.setText(tr("Finishing …") if session.finishing else tr("&Finish this stage"))
     _show_paused(a, steered == "paused")
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from PySide6.QtWidgets import (  # fmt: skip
     QCheckBox,
-    QComboBox,
     QDialog,
     QHBoxLayout,
     QPushButton,
@@ -17,6 +16,7 @@ from core.models.catalogue import BACKBONES
 from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 
 
 class BackboneDialog(QDialog):
@@ -29,7 +29,7 @@ class BackboneDialog(QDialog):
         self.setWindowTitle(tr("A pipeline from weights"))
         self.setMinimumWidth(520)
         self.weights = weights
-        self.box = QComboBox()
+        self.box = Combo()
         self.box.setObjectName("dropped-backbone")
         self.box.setAccessibleName(tr("Backbone"))
         shares = {match.backbone: match.share for match in weights.matches}

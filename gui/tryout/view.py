@@ -159,8 +159,6 @@ class TryoutView(QWidget):
         chosen = QHBoxLayout()
         chosen.setSpacing(8)
         for number, picker in enumerate(self.pickers):
-            for box in (picker.runs, picker.files):
-                box.setMinimumWidth(150)
             chosen.addWidget(picker, 1)
             chosen.addWidget(self.files[number])
             if number == 0:

@@ -18,7 +18,7 @@ from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import text
 from gui.widgets.legend import Legend, sign, star
-from gui.widgets.plot_parts import Readout, SidewaysBox, TimeAxis, value_at
+from gui.widgets.plot_parts import Readout, SidewaysBox, TimeAxis, show_axes, value_at
 
 _BEST = "best-epoch"
 _ZOOM, _STEPS = 1.5, 60
@@ -107,6 +107,7 @@ class CurvePlot(QWidget):
         self.box.sigRangeChangedManually.connect(lambda *_: self.moved.emit())
         self.box.whole_wanted.connect(self.whole_wanted)
         self.retheme()
+        self._show_axes()
 
     # what is drawn
 
@@ -125,6 +126,7 @@ class CurvePlot(QWidget):
             item.opts["antialias"] = len(x) <= _SMOOTH_POINTS
         curve.line.setData(x, y)
         curve.behind.setData(*((x, raw) if raw is not None else ([], [])))
+        self._show_axes()
 
     def keep_only(self, names: Sequence[str]) -> None:
         """Take away curves that are no longer there."""
@@ -135,6 +137,11 @@ class CurvePlot(QWidget):
             self.item.removeItem(curve.behind)
         if gone:
             self._rebuild_legend()
+        self._show_axes()
+
+    def _show_axes(self) -> None:
+        curves = [curve.line.getOriginalDataset()[0] for curve in self._curves.values()]
+        show_axes(self.item, any(x is not None and len(x) for x in curves))
 
     def show_boundaries(self, bounds: Sequence[tuple[float, str]]) -> None:
         """Vertical lines where stages begin, each with its name."""

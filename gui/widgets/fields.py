@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from core.common.declarations import ParameterDeclaration
 from gui.base.translation import tr
+from gui.widgets.combo import Combo
 from gui.widgets.number_box import NumberBox
 
 _SHARE_BOX = 84  # pixels at least; the slider takes the rest
@@ -193,7 +194,7 @@ class ChoiceField(Field):
     """The values of a `Literal`, or options from a catalogue."""
 
     def __init__(self, declaration: ParameterDeclaration, options: Sequence[Option] = ()):
-        self.box = QComboBox()
+        self.box = Combo()
         self._shown = ""
         super().__init__(self.box)
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

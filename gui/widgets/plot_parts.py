@@ -52,6 +52,12 @@ def put_in_theme(plot: Any, item: Any) -> None:
     item.getAxis("left").setWidth(56)
 
 
+def show_axes(item: Any, shown: bool) -> None:
+    """Axes belong to figures: a chart without any has none."""
+    for name in ("left", "bottom"):
+        item.getAxis(name).setVisible(shown)
+
+
 class TimeAxis(pg.AxisItem):
     """The bottom axis; shows seconds as clock times when `clock` is set."""
 

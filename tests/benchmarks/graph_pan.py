@@ -13,6 +13,7 @@ need. Needs no display (offscreen); threads: 1.
 import os
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -33,11 +34,11 @@ def residual(count: int) -> tuple[list[str], Edges]:
     names, edges, last = ["in"], [], "in"
     for block in range(count // 8):
         inner = [f"{block}.{n}" for n in range(7)]
-        edges += [(last, inner[0]), *zip(inner, inner[1:], strict=False), (last, inner[6])]
+        edges += [(last, inner[0]), *pairwise(inner), (last, inner[6])]
         names += inner
         if block % 4 == 3:
             side = [f"{block}.se{n}" for n in range(4)]
-            edges += [(inner[2], side[0]), *zip(side, side[1:], strict=False), (side[3], inner[4])]
+            edges += [(inner[2], side[0]), *pairwise(side), (side[3], inner[4])]
             names += side
         last = inner[6]
     return names, edges
@@ -50,7 +51,7 @@ def branched(count: int) -> tuple[list[str], Edges]:
         for branch in range(4):
             chain = [f"{block}.{branch}.{n}" for n in range(1 + branch)]
             names += chain
-            edges += [(last, chain[0]), *zip(chain, chain[1:], strict=False), (chain[-1], end)]
+            edges += [(last, chain[0]), *pairwise(chain), (chain[-1], end)]
         names.append(end)
         last = end
     return names, edges
@@ -68,7 +69,9 @@ def main() -> int:
         picture = lay_out(nodes, edges)
         took, own = time.perf_counter() - began, time.process_time() - before
         good &= took < _LAYOUT_S
-        print(f"{words}: {len(names)} nodes, {len(edges)} lines, laid out in {took:.2f} s (processor {own:.2f} s)")
+        print(
+            f"{words}: {len(names)} nodes, {len(edges)} lines, laid out in {took:.2f} s (processor {own:.2f} s)"
+        )
         canvas = GraphCanvas("bench", "Graph")
         canvas.resize(1100, 560)
         canvas.show()
@@ -102,7 +105,9 @@ def pan(app: QApplication, canvas: GraphCanvas, words: str) -> bool:
     own = (time.process_time() - before) * 1000 / (_FRAMES + _WARM)
     frames.sort()
     median, p95 = frames[len(frames) // 2], frames[int(len(frames) * 0.95)]
-    print(f"  {words:14} median {median:5.1f} ms ({1000 / median:.0f} a second), p95 {p95:5.1f} ms, processor {own:.1f} ms")
+    print(
+        f"  {words:14} median {median:5.1f} ms ({1000 / median:.0f} a second), p95 {p95:5.1f} ms, processor {own:.1f} ms"
+    )
     return median < _FRAME_MS
 
 

@@ -84,3 +84,15 @@ def test_any_file_is_opened_to_look_at(qtbot: Any, place: InspectPlace, opened: 
     assert told and "bad.onnx" in told[-1] and not graph.back.isVisible()
     done(qtbot, place)
     place.close()
+
+
+def test_the_classes_that_lost_most_stand_first(qtbot: Any, place: InspectPlace, opened: Path) -> None:
+    place.view.go("classes")
+    assert place.open(opened, "pruned")
+    done(qtbot, place)
+    model = place.view.classes.table.model()
+    changes = [model.index(row, 3).data() for row in range(model.rowCount())]
+    assert changes[0].startswith("▼") and sorted(changes[:1] + changes[-1:])[0] != changes[-1]
+    lost = [text.startswith("▼") for text in changes]
+    assert lost == sorted(lost, reverse=True)
+    place.close()
