@@ -8,6 +8,7 @@ Every text colour reaches a contrast of 4.5 on every surface that it is used on 
 it). Colours that carry a meaning (`good`, `bad`, `warning`) always come with a sign or a word.
 """
 
+import re
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -66,6 +67,10 @@ DARK = Colours(
     warning="#eabf66", info="#86b9f2", warning_surface="#3a3120", bad_surface="#40272a", good_surface="#20382d",
     series=("#6ea8f7", "#f09a5b", "#b79bf2", "#55c3cf", "#ee88b8", "#c3cc5a"),
 )  # fmt: skip
+
+
+_BAR = 12  # pixels: what is lower holds no text
+_USUAL_POINTS = 10.0  # of a system's font; sizes in the stylesheet grow with a larger one
 
 
 class Theme(QObject):
@@ -189,7 +194,14 @@ def stylesheet(c: Colours, name: str) -> str:
     values["assets"] = f"theme{name}:"
     for key in sorted(values, key=len, reverse=True):
         text = text.replace(f"@{key}", values[key])
-    return text
+    larger = max(1.0, QGuiApplication.font().pointSizeF() / _USUAL_POINTS)
+    text = re.sub(r"(\d+)pt\b", lambda size: f"{int(size[1]) * larger:.4g}pt", text)
+    return re.sub(r"min-height: (\d+)px", lambda size: f"min-height: {_taller(int(size[1]), larger)}px", text)
+
+
+def _taller(pixels: int, larger: float) -> int:
+    """What holds a line of text grows with it; bars and rules stay."""
+    return round(pixels * larger) if pixels > _BAR else pixels
 
 
 def icon(name: str, colour: str = "") -> QIcon:

@@ -90,8 +90,8 @@ class CurvesPlot(QWidget):
                 self._draw_band(band, colour, _DASHES[number % len(_DASHES)][0])
         for number, name in enumerate(stages):
             sign = _DASHES[number % len(_DASHES)][1]
-            colour = c.muted if colours else c.series[number % len(c.series)]
-            parts.append(f'<span style="color:{colour}">{sign}</span>&nbsp;{escape(name)}')
+            ink = c.muted if colours else c.series[number % len(c.series)]
+            parts.append(f'<span style="color:{ink}">{sign}</span>&nbsp;{escape(name)}')
         self.legend.setText(" &nbsp; ".join(parts) if stages else tr("No stage of these runs was trained."))
         self.item.setLabel("bottom", tr("Epoch"), color=c.muted)
         self.item.setLabel("left", tr("Validation top-1 [%]"), color=c.muted)

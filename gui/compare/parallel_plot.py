@@ -157,6 +157,6 @@ def _distance(point: QPointF, first: QPointF, second: QPointF) -> float:
     along = second - first
     length = along.x() ** 2 + along.y() ** 2
     share = 0.0 if not length else QPointF.dotProduct(point - first, along) / length
-    nearest = first + min(max(share, 0.0), 1.0) * along
+    nearest = first + along * min(max(share, 0.0), 1.0)
     apart = point - nearest
     return float((apart.x() ** 2 + apart.y() ** 2) ** 0.5)

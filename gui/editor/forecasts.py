@@ -14,6 +14,8 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.common.control import RunControl
+from core.document.pipeline import Pipeline
+from core.document.sound_part import sound_part
 from core.machine.child import Child
 from core.runs.home import Home
 from core.whatif import Forecast, jobs
@@ -58,6 +60,7 @@ class Forecasts(QObject):
         self.measures = False  # whether this machine may be measured
         self._tried: set[str] = set()  # networks whose layers could not be timed
         self._asked_text = ""
+        self._part: Pipeline | None = None  # what of the document can be counted
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MS)
@@ -94,13 +97,18 @@ class Forecasts(QObject):
             self.changed.emit()
         if not self._started or text == self._asked_text:
             return
-        if self._document.problems:
+        part = sound_part(self._document.pipeline, self._document.problems)
+        self._part = part
+        if part is None:
             self._rest.stop()
             self._asked_text = ""
             if self.by_stage:
                 self.by_stage = {}
                 self.changed.emit()
             return
+        if self.by_stage != (kept := self._of_part()):
+            self.by_stage = kept
+            self.changed.emit()
         self._rest.start()
 
     def _ask(self) -> None:
@@ -119,20 +127,25 @@ class Forecasts(QObject):
         self.worker.start(tr("counting what the stages would leave"), job)
 
     def _request(self) -> dict[str, Any]:
-        return jobs.request(self._document.pipeline, Path(self._document.base), self._home)
+        return jobs.request(self._part or self._document.pipeline, Path(self._document.base), self._home)
 
     def _take(self, forecasts: list[Any]) -> None:
         if self._document.text != self._asked_text:
             return
-        self.by_stage = {**self.by_stage, **{forecast.id: forecast for forecast in forecasts}}
+        self.by_stage = {**self._of_part(), **{forecast.id: forecast for forecast in forecasts}}
         self.changed.emit()
+
+    def _of_part(self) -> dict[str, Forecast]:
+        """What is known of the stages that can be counted; a broken stage has no figures from before."""
+        part = self._part or self._document.pipeline
+        ids = {node.id for node in (*part.sources, *part.stages)}
+        return {id: forecast for id, forecast in self.by_stage.items() if id in ids}
 
     def _counted(self, answer: dict[str, Any]) -> None:
         self._unmeasured = answer["unmeasured"]
 
     def _ended(self) -> None:
-        ids = {node.id for node in (*self._document.pipeline.sources, *self._document.pipeline.stages)}
-        self.by_stage = {id: forecast for id, forecast in self.by_stage.items() if id in ids}
+        self.by_stage = self._of_part()
         self.changed.emit()
         if self._again:
             self._again = False

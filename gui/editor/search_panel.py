@@ -15,6 +15,7 @@ from core.document.search import AIMS, Budget, Search
 from core.records.metrics import METRICS
 from gui.base.translation import tr
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 from gui.widgets.form import LABEL_WIDTH, Form, SettingPath
 
 _OBJECTIVES, _LIMITS = 3, 4
@@ -190,7 +191,7 @@ def problem_of(problems: Mapping[tuple[str, ...], str]) -> str:
 
 
 def _metric_box(name: str, label: str) -> QComboBox:
-    box = QComboBox()
+    box = Combo()
     box.setObjectName(name)
     box.setAccessibleName(label)
     box.addItem("—", "")

@@ -180,7 +180,7 @@ class EditorView(QWidget):
         now = forecasts.by_stage.get(chosen.id)
         before = forecasts.by_stage.get(now.before) if now is not None else None
         otherwise = forecasts.failure or (tr("Counting …") if forecasts.waiting else "")
-        if self.document.problems:
+        if self.document.problems and now is None:
             otherwise = tr("Counted when the problems are solved.")
         elif chosen.kind == "stage" and not chosen.enabled:
             otherwise = tr("Switched off.")

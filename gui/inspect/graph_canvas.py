@@ -165,7 +165,7 @@ class GraphCanvas(QGraphicsView):
             item.heat, item.tint, item.change = heat(members), tint(members), change(members)
             item.update()
 
-    def find(self, words: str) -> int:
+    def mark(self, words: str) -> int:
         """Show only what has these words plainly; how many there are. The first is brought into view."""
         parts = words.lower().split()
         found = []
@@ -247,7 +247,7 @@ class GraphCanvas(QGraphicsView):
         """Select the node before or behind in the order of running."""
         items = list(self.items_.values())
         selected = self._scene.selectedItems()
-        row = items.index(selected[0]) + by if selected and selected[0] in items else 0  # type: ignore[arg-type]
+        row = items.index(selected[0]) + by if selected and selected[0] in items else 0
         if items and 0 <= row < len(items):
             self._scene.clearSelection()
             items[row].setSelected(True)

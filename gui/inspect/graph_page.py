@@ -305,7 +305,7 @@ class GraphPage(QWidget):
         return " · ".join(part for part in parts if part)
 
     def _searched(self, words: str) -> None:
-        counts = [pane.canvas.find(words) for pane in self.panes.values() if not pane.isHidden()]
+        counts = [pane.canvas.mark(words) for pane in self.panes.values() if not pane.isHidden()]
         self.found.setText(tr("{count} found", count=sum(counts)) if words.strip() else "")
 
     def _fold_all(self, unfold: bool) -> None:

@@ -17,6 +17,7 @@ from gui.base import theme
 from gui.base.translation import tr
 from gui.study.reading import ShownStudy
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 from gui.widgets.plot_parts import put_in_theme
 
 _BEYOND = 1000.0  # bounds away from the bound: where a shaded region ends that has no end
@@ -74,7 +75,7 @@ class FrontPlot(QWidget):
         layout.addWidget(self.plot, 1)
 
     def _axis(self, name: str, label: str) -> QComboBox:
-        box = QComboBox()
+        box = Combo()
         box.setObjectName(f"study-{name}")
         box.setAccessibleName(label)
         box.setMaximumWidth(170)

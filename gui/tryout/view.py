@@ -31,6 +31,7 @@ from gui.tryout.sources import paths_in, picture_in
 from gui.tryout.tried_table import TriedTable
 from gui.tryout.verdict import VerdictLine, in_words
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
+from gui.widgets.combo import Combo
 from gui.widgets.progress_line import ProgressLine
 
 ROLES = (QT_TR_NOOP("Baseline"), QT_TR_NOOP("Compressed"))
@@ -93,7 +94,7 @@ class TryoutView(QWidget):
         self.sheet = self._button(
             "sheet", "save", tr("Save sheet…"), tr("Save every image's class and answers as CSV")
         )
-        self.truth = QComboBox()
+        self.truth = Combo()
         self.truth.setObjectName("tryout-truth")
         self.truth.setAccessibleName(tr("The class that the image shows"))
         self.truth.setToolTip(tr(_TRUTH))

@@ -260,12 +260,12 @@ class ChoiceField(Field):
 
 def show_text(line: QLineEdit | QPlainTextEdit, words: str) -> None:
     """Show what the document says; what is being typed stays as long as the document says the same."""
-    plain = isinstance(line, QPlainTextEdit)
     now = line.toPlainText() if isinstance(line, QPlainTextEdit) else line.text()
     changed = line.property("shown") != words
     line.setProperty("shown", words)
     if now != words and (changed or not line.hasFocus()):
-        _quietly(line, lambda: line.setPlainText(words) if plain else line.setText(words))
+        write = line.setPlainText if isinstance(line, QPlainTextEdit) else line.setText
+        _quietly(line, lambda: write(words))
 
 
 class TextField(Field):

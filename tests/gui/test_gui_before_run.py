@@ -142,6 +142,8 @@ def test_counts_follow_a_ratio(qtbot: Any, tree: MainWindow) -> None:
     qtbot.waitUntil(lambda: figure.text().startswith("≈ "), timeout=5000)
     tree.document.apply(edits.set_setting(tree.document.pipeline, "small", ("budget",), 5.0), "break")
     assert figure.text() == "–" and "when the problems are solved" in panel.strip.remark.text()  # type: ignore[union-attr]
+    rows = {card.id: card for card in editor.model.cards}
+    assert "params" in rows["base"].facts and "params" not in rows["more"].facts  # what follows it is unknown
     qtbot.waitUntil(lambda: not forecasts.waiting, timeout=5000)
 
 

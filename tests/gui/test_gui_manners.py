@@ -44,6 +44,7 @@ def test_everything_is_reached_in_a_small_window(qtbot: Any, tree: MainWindow, s
     qtbot.waitUntil(lambda: tree.size() == size)
     for name, view in tree.places.views.items():
         tree.go(name)
+        QApplication.processEvents()
         frame = view.parentWidget().parentWidget()
         assert tree.size() == size, name
         assert view.width() <= frame.viewport().width() + frame.horizontalScrollBar().maximum()  # type: ignore[attr-defined]
@@ -181,11 +182,13 @@ def test_what_was_open_is_open_again(
     tree.editor.select("stage", "small")
     tree.go("compare")
     tree.close()
+    qtbot.waitUntil(lambda: not tree.isVisible(), timeout=30_000)
     again = app.make_window(qapp)
     qtbot.addWidget(again)
     assert again.document.path == file and again.places.current == "compare"
     assert again.editor.selected is not None and again.editor.selected.id == "small"
     again.close()
+    qtbot.waitUntil(lambda: not again.isVisible(), timeout=30_000)
     file.unlink()
     third = app.make_window(qapp)
     qtbot.addWidget(third)
@@ -197,6 +200,7 @@ def test_a_document_without_a_file_comes_back_as_text(
     qtbot: Any, qapp: QApplication, tree: MainWindow
 ) -> None:
     tree.close()
+    qtbot.waitUntil(lambda: not tree.isVisible(), timeout=30_000)
     again = app.make_window(qapp)
     qtbot.addWidget(again)
     assert again.document.pipeline == documents.loads(TREE) and again.document.path is None
