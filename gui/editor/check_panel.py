@@ -99,6 +99,8 @@ class CheckPanel(QFrame):
         ):
             button.setObjectName(name)
             button.clicked.connect(lambda _=False, slot=slot: slot())
+        self.run_button.setAccessibleName(tr("Run"))
+        self.close_button.setAccessibleName(tr("Close the check"))
         self._lay_out()
         self.hide()
 
