@@ -172,10 +172,10 @@ class SensitivityPage(QWidget):
     def show_busy(self, busy: str) -> None:
         """What goes on, "" for nothing."""
         self._busy = busy
-        self._update_enabled()
         if busy:
-            self.working.begin(busy)
-        else:
+            self.working.begin(busy)  # before the button is disabled: it has the focus back at the end
+        self._update_enabled()
+        if not busy:
             self.working.end()
 
     def _update_enabled(self) -> None:

@@ -1,7 +1,8 @@
 """One line for work under way: what it does, how far it is, and a button that stops it."""
 
-from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QProgressBar, QPushButton, QWidget
+from shiboken6 import isValid
 
 from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel
@@ -42,11 +43,16 @@ class ProgressLine(QWidget):
         self._late.setSingleShot(True)
         self._late.setInterval(_LATE_MS)
         self._late.timeout.connect(self.show)
+        self._before: QWidget | None = None  # what had the focus when the work began
+        self._passed_to: QWidget | None = None
         self.end()
 
     def begin(self, words: str) -> None:
         """Work begins; it is shown when it takes longer than a moment."""
         self.show_progress(0.0, words)
+        if self._before is None:
+            self._before = QApplication.focusWidget()
+            QTimer.singleShot(0, self, self._notice)
         if not self.isVisible():
             self._late.start()
 
@@ -55,8 +61,22 @@ class ProgressLine(QWidget):
         self.words.setText(f"{words} …")
         self.bar.setValue(round(fraction * 1000))
 
+    def _notice(self) -> None:
+        """Where Qt passed the focus on to, when what had it was disabled for the time of the work."""
+        self._passed_to = QApplication.focusWidget()
+
+    def _give_back(self) -> None:
+        """The keyboard goes back to where it was, unless a person has gone elsewhere since."""
+        before, passed_to = self._before, self._passed_to
+        self._before = self._passed_to = None
+        now = QApplication.focusWidget()
+        stayed = now is None or now in (passed_to, self.stop)
+        if before is not None and isValid(before) and stayed and before.isVisible() and before.isEnabled():
+            before.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def end(self) -> None:
         """Nothing goes on any more."""
+        self._give_back()
         self._late.stop()
         self.hide()
         self.bar.setValue(0)
