@@ -9,7 +9,6 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSplitter,
     QToolButton,
@@ -162,7 +161,7 @@ class GraphPage(QWidget):
     def _lay_out(self) -> None:
         top = QHBoxLayout()
         top.setSpacing(6)
-        label = QLabel(tr("Colour by"))
+        label = text(tr("Colour by"))
         label.setBuddy(self.colour_box)
         for widget in (label, self.colour_box, self.search, self.found):
             top.addWidget(widget)
