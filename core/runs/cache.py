@@ -83,6 +83,7 @@ class Store:
         if path is None:
             return None
         try:
+            self._contents.share(path, files_of(path))
             check_or_adopt(path, _log, (COMPLETE,), self._contents.path)
             return path
         except DamagedError as error:
@@ -147,6 +148,7 @@ class Store:
         if entry is None:
             return False
         try:
+            self._contents.share(entry, files_of(entry))
             with folder_beside(target) as part:
                 copy_folder(entry, part, without={COMPLETE}, put=put_link_or_copy)
                 self._contents.bring(part, files_of(part))

@@ -1,7 +1,7 @@
 """Large files, kept once however many stages of however many runs have them: by the hash of their content.
 
-An entry of a cache keeps its small files and its manifest; the large files that the manifest names lie here. A run folder
-has all its files, as further names of the same content where the file system can do that (hard links), as copies elsewhere:
+Where the file system has hard links, the large files of cache entries and run folders are further names of what lies here. Elsewhere
+an entry of a cache keeps its small files and its manifest, and the large files that it names lie here alone; a run folder has copies:
 whoever copies a run folder has everything. Whoever makes a file again writes a new one, never into one that is there; damage
 to a shared one is damage to all its names, and each is noticed by its hash when it is read.
 """
@@ -38,7 +38,7 @@ class Contents:
         return self.folder / digest[:2] / digest
 
     def take(self, folder: Path, files: Mapping[str, Any]) -> None:
-        """Take the large files of a folder out of it.
+        """Keep the large files of a folder; it has further names of them where there are links, else none.
 
         Args:
             files: the folder's files as its manifest has them, held against it already.
@@ -61,13 +61,14 @@ class Contents:
                 put_link_or_copy(kept, target)
 
     def share(self, folder: Path, files: Mapping[str, Any]) -> None:
-        """Let the large files of a folder be further names of what is kept, instead of copies; where that cannot be they stay."""
+        """Let the large files of a folder be further names of what is kept, instead of copies or of what was damaged and made
+        again meanwhile; where that cannot be they stay."""
         for name, about in files.items():
             file, kept = folder / name, self.path(about["sha256"])
-            if about["bytes"] < WORTH_SHARING:
+            if about["bytes"] < WORTH_SHARING or not (file.is_file() and kept.is_file()):
                 continue
-            with passed_over(_log, f"{file} stays a copy", OSError):
-                if not kept.samefile(file) and digest_of(file) == digest_of(kept) == about["sha256"]:
+            with passed_over(_log, f"{file} stays as it is", OSError):
+                if not kept.samefile(file) and digest_of(kept) == about["sha256"]:
                     _replace_by_link(file, kept)
 
     def _take(self, file: Path, digest: str) -> None:
@@ -80,6 +81,8 @@ class Contents:
         else:  # a damaged one keeps its other names, and what is made from now on has this one
             kept.parent.mkdir(parents=True, exist_ok=True)
             file.replace(kept)
+        with passed_over(_log, f"{file} lies with the contents alone", OSError):
+            os.link(kept, file)
 
 
 def remove_unused(contents: Path, cache: Path) -> int:

@@ -95,11 +95,20 @@ def test_damage_is_noticed_at_every_name_and_what_is_made_again_is_a_new_file(ho
     assert (hurt.read_bytes() != LARGE) == links
 
 
-def test_a_content_that_is_gone_is_a_damaged_entry(home):
+def test_an_entry_has_all_its_files_where_there_are_links(home, links):
+    store(home).put("01key", stage(home, "a"))
+    entry = home.cache / "models" / "01" / "01key"
+    assert (entry / "checkpoint" / "weights").exists() == links
+    assert not links or check_folder(entry)
+
+
+def test_a_content_that_is_gone_is_a_damaged_entry_unless_the_entry_has_it_too(home, links):
     said: list[str] = []
     store(home).put("01key", stage(home, "a"))
     shutil.rmtree(home.cache / "contents")
-    assert store(home, said).get("01key") is None
+    assert (store(home, said).get("01key") is None) != links
+    if links:
+        return
     assert "missing" in said[0] and (home.cache / "models" / "01" / f"01key{DAMAGED}").is_dir()
 
 
