@@ -65,7 +65,7 @@ def make_application() -> QApplication:
 
 
 def make_window(app: QApplication, what: Path | None = None) -> MainWindow:
-    """The window on `what`, as it was left, or on the quick tour; what cannot be opened is said in a message."""
+    """The window on `what`, as it was left, or on Start with the quick tour; what cannot be opened is said in a message."""
     problem = None
     last = session_memory.recall() if what is None else None
     try:
@@ -77,8 +77,8 @@ def make_window(app: QApplication, what: Path | None = None) -> MainWindow:
     place = session_memory.go_back(window.editor) if last is not None else ""
     if place in window.places.views:
         window.go(place)
-    elif what is None and home.runs.is_dir() and any(home.runs.iterdir()):
-        window.go("start")  # who has runs comes back to them; the first time shows the pipeline to run
+    elif what is None:
+        window.go("start")
     if problem is not None:
         QTimer.singleShot(0, window, lambda error=problem: window.messages.error(error))
     return window

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.commands.terminal import say, show_result
+from core.common.command_lines import command_line
 from core.common.errors import EspalierError
 
 _HEAD = ("Run", "Name", "Tags", "Status", "Started", "Top-1 [%]", "Latency [ms]", "Size [MB]")
@@ -42,17 +43,16 @@ def add_parser(commands: Any) -> None:
 
 def show(options: argparse.Namespace) -> int:
     from core.common.text_tables import aligned
-    from core.runs.final_figures import final_figures
     from core.runs.home import Home
-    from core.runs.library import STATUS_WORDS, list_runs, matches
+    from core.runs.library import STATUS_WORDS, list_runs, matches, with_figures
 
     words = " ".join(options.find)
-    lines = [line for line in list_runs(Home.default()) if matches(line, words)]
-    all_figures = [final_figures(line.folder) for line in lines]
+    every = [with_figures(line) for line in list_runs(Home.default())]
+    lines = [line for line in every if matches(line, words)]
     if options.json:
         show_result(
             json.dumps(
-                [_plain(line, figures) for line, figures in zip(lines, all_figures, strict=True)],
+                [_plain(line) for line in lines],
                 indent=1,
             )
         )
@@ -61,9 +61,10 @@ def show(options: argparse.Namespace) -> int:
             (
                 str(line.folder) if line.elsewhere else line.folder.name, line.name, ", ".join(line.tags),
                 STATUS_WORDS[line.status], line.when,
-                _number(figures.top1, 2), _number(figures.latency_ms, 3), _number(figures.size_mb, 3),
+                _number(line.figures.top1, 2), _number(line.figures.latency_ms, 3),
+                _number(line.figures.size_mb, 3),
             )
-            for line, figures in zip(lines, all_figures, strict=True)
+            for line in lines
         ]  # fmt: skip
         show_result(aligned(_HEAD, rows, _WORDS))
     else:
@@ -71,11 +72,12 @@ def show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _plain(line: Any, figures: Any) -> dict[str, Any]:
+def _plain(line: Any) -> dict[str, Any]:
+    figures = line.figures
     return {
         "run": str(line.folder), "name": line.name, "pipeline": line.pipeline, "status": line.status,
         "started": line.started, "seconds": line.seconds, "top1": figures.top1, "latency_ms": figures.latency_ms,
-        "size_mb": figures.size_mb, "tags": list(line.tags), "notes": line.notes, "elsewhere": line.elsewhere,
+        "size_mb": figures.size_mb, "data": figures.data, "network": figures.network, "tags": list(line.tags), "notes": line.notes, "elsewhere": line.elsewhere,
         "here": line.this_machine,
     }  # fmt: skip
 
@@ -126,10 +128,10 @@ def delete_runs(options: argparse.Namespace) -> int:
             show_result(
                 f"{line.folder}: off the list, with the name, tags and notes given here; the folder stays."
             )
-            say(f"To list it again: espalier runs restore {line.folder}")
+            say(f"To list it again: {command_line('runs', 'restore', line.folder)}")
         else:
             show_result(f"{line.folder.name}: in the trash for {KEPT_DAYS} days.")
-            say(f"To put it back: espalier runs restore {line.folder.name}")
+            say(f"To put it back: {command_line('runs', 'restore', line.folder.name)}")
     return 0
 
 

@@ -9,9 +9,12 @@ from core.common.errors import EspalierError
 def resolved(path: str | Path, base: Path) -> Path:
     """Where a path leads: `~` is the person's folder, and a relative path starts at `base`.
 
-    Links and `..` stay as they are: the text of the result names copies in run folders.
+    Links and `..` stay as they are: the text of the result names copies in run folders. A `~` of nobody is a name.
     """
-    return base / Path(path).expanduser()
+    try:
+        return base / Path(path).expanduser()
+    except RuntimeError:  # no person of that name
+        return base / path
 
 
 def shown_name(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Random changes to whole batches on the device: flips, zoom, rotation, shift, then colour jitter.
 
-Follows R1 (doi 10.3390/bdcc10050131) with torchvision's definitions of each change. Departures
+Follows Hamza et al. (doi 10.3390/bdcc10050131) with torchvision's definitions of each change. Departures
 from torchvision's transforms: flips, zoom, rotation and shift are one bilinear resampling instead
 of several steps (one interpolation, faster), and the jitter's order is fixed (brightness, contrast,
 saturation) instead of drawn.

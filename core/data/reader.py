@@ -12,7 +12,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.decode import Misfit, Shape, Undecodable, decode, read_shape
 from core.data.layout import PlacedImage
-from core.data.source import PICTURE_SIDE, Block, Plan, PlanBroken, Problem
+from core.data.source import PICTURE_SIDE, Block, Overview, Plan, PlanBroken, Problem
 
 Opener = Callable[[str], BinaryIO]
 
@@ -51,6 +51,19 @@ class FilePictures:
         self._shapes: set[Shape] = set()
         self._image_size: int | None = None
         self._resize = "crop"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `core.data.source.Pictures`."""
+        return tuple(image.name for image in self._images)
+
+    def overview(self, control: RunControl) -> Overview:
+        """See `core.data.source.Pictures`."""
+        self.plan(None, "crop", control)
+        labels = np.array([image.label for image in self._images], np.int64)
+        membership = np.array([image.membership for image in self._images], np.int8)
+        shapes = tuple((shape.height, shape.width, 1 if shape.grey else 3) for shape in self._shapes)
+        return Overview(labels, membership, shapes)
 
     def plan(self, image_size: int | None, resize: str, control: RunControl) -> Plan:
         """A guess from a few images, spread over all; `read` checks it on all.

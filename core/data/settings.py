@@ -11,11 +11,11 @@ Balance = Literal["none", "fill-up", "weighted"]
 
 
 class Augmentation(Params):
-    """Random changes to training images, drawn per image; R1's by default.
+    """Random changes to training images, drawn per image; Hamza et al.'s by default.
 
-    Source: R1 (doi 10.3390/bdcc10050131): horizontal flip, rotation ±15°, colour jitter.
+    Source: Hamza et al. (doi 10.3390/bdcc10050131): horizontal flip, rotation ±15°, colour jitter.
     The strengths of the jitter are not published; 0.2 is torchvision's usual value. Zoom and
-    vertical flip are off; together with rotation, flip and shift they are R3's changes (survey of
+    vertical flip are off; together with rotation, flip and shift they are Musa et al.'s changes (survey of
     Musa et al., 2025).
     """
 

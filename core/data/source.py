@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -75,8 +75,36 @@ class Block:
     animated: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Overview:
+    """What a data set's files say before they are decoded.
+
+    Attributes:
+        labels: int64 [n]. membership: int8 [n], as of `Block`.
+        shapes: height, width and channels of some of the images, spread over all.
+    """
+
+    labels: np.ndarray
+    membership: np.ndarray
+    shapes: tuple[tuple[int, int, int], ...]
+
+
 class Pictures(Protocol):
-    """Images that can be read in order, several times."""
+    """Images that can be read in order, several times.
+
+    Attributes:
+        names: the file of each below the data set's place; empty where they are no files of their own.
+    """
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    def overview(self, control: RunControl) -> Overview:
+        """Which images there are; quick where they are files.
+
+        Raises:
+            EspalierError: none of them can be decoded.
+        """
 
     def plan(self, image_size: int | None, resize: str, control: RunControl) -> Plan:
         """How to store them; a first guess where looking at all of them would take long."""
@@ -164,11 +192,17 @@ class ArrayPictures:
     """Images that one call brings into memory: the bundled sample, IDX files."""
 
     BLOCK = 1024
+    names = ()
 
     def __init__(self, load: Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray]]):
         """`load` gives images uint8 [n, h, w, c], labels int64 [n] and membership int8 [n]."""
         self._load = load
         self._loaded: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def overview(self, control: RunControl) -> Overview:
+        images, labels, membership = self._arrays()
+        height, width, channels = images.shape[1:]
+        return Overview(labels, membership, ((height, width, channels),))
 
     def plan(self, image_size: int | None, resize: str, control: RunControl) -> Plan:
         images = self._arrays()[0]

@@ -13,6 +13,8 @@ from core.document.search import Free
 from core.document.setting_values import with_value
 from core.sources.catalogue import SOURCE_KINDS
 
+_DESCRIPTION = ("about", "notes", "paper")
+
 
 def find_node(pipeline: Pipeline, id: str) -> SourceNode | StageNode:
     """The source or stage with this id; KeyError when there is none."""
@@ -130,6 +132,24 @@ def set_key(pipeline: Pipeline, key: str, value: Any) -> Pipeline:
     content = pipeline.as_dict()
     put(content, key, value)
     return Pipeline.parse(content)
+
+
+def as_own(pipeline: Pipeline, name: str) -> Pipeline:
+    """Under another name, without what described the pipeline that it was made from: text, notes, paper and claims."""
+    content = {key: value for key, value in pipeline.as_dict().items() if key not in _DESCRIPTION}
+    return Pipeline.parse({**content, "name": name})
+
+
+def new_pipeline(data: DataSettings) -> Pipeline:
+    """One network that is trained on this data set, to begin with."""
+    plain = data.model_dump(mode="json", exclude_unset=True)
+    return Pipeline.parse({
+        "espalier": 1,
+        "name": "New pipeline",
+        **({"data": plain} if plain else {}),
+        "sources": [{"id": "network", "settings": {"backbone": "resnet20"}}],
+        "stages": [{"id": "trained", "kind": "train", "name": "Trained", "settings": {"training": {"learning_rate": 0.005}}}],
+    })  # fmt: skip
 
 
 def with_absolute_paths(pipeline: Pipeline, base: Path) -> Pipeline:

@@ -83,21 +83,24 @@ class WeightsDescription:
         )
 
 
-def onnx_pipeline(path: Path, about: OnnxDescription, data: DataSettings) -> Pipeline:
-    """Measure the file as it is, then quantize it, unless it is quantized already."""
+def onnx_pipeline(
+    path: Path, about: OnnxDescription, data: DataSettings, stages: list[dict[str, Any]] | None = None
+) -> Pipeline:
+    """These stages; without any, measure the file as it is, then quantize it, unless it is quantized already."""
     settings: dict[str, Any] = {"path": str(path)}
     if not about.described and about.size is not None:
         settings["image_size"] = about.size
-    stages = [{"id": "given", "kind": AsGiven.id, "name": "As given"}]
-    if not about.quantized:
-        stages.append({"id": "int8", "kind": QuantizeStatic.id, "name": "INT8"})
-    return _pipeline(path, {"id": "network", "kind": "onnx", "settings": settings}, stages, data)
+    if stages is None:
+        stages = [{"id": "given", "kind": AsGiven.id, "name": "As given"}]
+        if not about.quantized:
+            stages.append({"id": "int8", "kind": QuantizeStatic.id, "name": "INT8"})
+    return from_file(path, {"id": "network", "kind": "onnx", "settings": settings}, stages, data)
 
 
 def checkpoint_pipeline(path: Path, data: DataSettings) -> Pipeline:
     """Take the network as it is."""
     source = {"id": "network", "kind": "checkpoint", "settings": {"path": str(path)}}
-    return _pipeline(path, source, [_as_given()], data)
+    return from_file(path, source, [_as_given()], data)
 
 
 def weights_pipeline(path: Path, backbone: str, fresh_head: bool, fem: str, data: DataSettings) -> Pipeline:
@@ -114,16 +117,17 @@ def weights_pipeline(path: Path, backbone: str, fresh_head: bool, fem: str, data
         "settings": {"training": {"epochs": 10, "learning_rate": 0.0005}},
     }
     source = {"id": "network", "kind": "backbone", "settings": settings}
-    return _pipeline(path, source, [trained if fresh_head else _as_given()], data)
+    return from_file(path, source, [trained if fresh_head else _as_given()], data)
 
 
 def _as_given() -> dict[str, Any]:
     return {"id": "given", "kind": Train.id, "name": "As given", "settings": {"training": {"epochs": 0}}}
 
 
-def _pipeline(
+def from_file(
     path: Path, source: dict[str, Any], stages: list[dict[str, Any]], data: DataSettings
 ) -> Pipeline:
+    """A pipeline named after the model or the images that it was made for."""
     plain = data.model_dump(mode="json", exclude_unset=True)
     name = (path.name if path.is_dir() else path.stem)[:100] or "Model"
     return Pipeline.parse(

@@ -18,12 +18,17 @@ FIRST = FOLDER / "quick-tour.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A pipeline file that comes with the application; `name` and `about` are the pipeline's own."""
+    """A pipeline file that comes with the application; `name` and `about` are the pipeline's own.
+
+    Attributes:
+        study: what was published, with where it is found; empty for what is nobody else's.
+    """
 
     id: str
     name: str
     about: str
     path: Path
+    study: str = ""
 
     def load(self) -> Pipeline:
         return documents.load(self.path)
@@ -37,7 +42,9 @@ def recipes() -> tuple[Recipe, ...]:
         content = yaml.parse(path.read_text(encoding="utf-8")).content
         if isinstance(content, dict):
             about = " ".join(str(content.get("about", "")).split())
-            listed.append(Recipe(path.stem, str(content.get("name", path.stem)), about, path))
+            papers = content.get("paper") or [{}]
+            study = str(papers[0].get("source", "")) if isinstance(papers[0], dict) else ""
+            listed.append(Recipe(path.stem, str(content.get("name", path.stem)), about, path, study))
     return tuple(listed)
 
 

@@ -102,7 +102,7 @@ def _plain(size: str, parameters: str) -> Backbone:
     return Backbone(
         id=f"plain-cnn-{size}", title=f"Plain CNN, {size}",
         help=f"Convolutions, pooling and dense layers without shortcuts, {parameters} parameters; "
-        f"R3's {'teacher' if size == 'large' else 'student'}. Starts from random weights.",
+        f"Musa et al.'s {'teacher' if size == 'large' else 'student'}. Starts from random weights.",
         factory=f"plain_cnn:plain_cnn_{size}", arguments={}, image_size=224, smallest=32,
         names=(),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The Feature Enhancement Module (FEM) of R1.
+"""The Feature Enhancement Module (FEM) of Hamza et al.
 
 Source: Hamza, Tuama, Mohamed Moubark, Big Data Cogn. Comput. 2026, 10(5), 131,
 doi 10.3390/bdcc10050131. Shapes: `b` batch, `c` channels, `h, w` positions; F is [b, c] on

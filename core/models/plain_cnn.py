@@ -1,4 +1,4 @@
-"""R3's two plain networks: convolutions, pooling and dense layers, no shortcuts.
+"""Musa et al.'s two plain networks: convolutions, pooling and dense layers, no shortcuts.
 
 Source: Musa et al. 2025, a survey of lossless hybrid compression, gives a large plain CNN with
 52 768 432 parameters (the teacher) and a tiny one with 126 569 (the student), but neither their

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pydantic import field_validator
 
 from core.common import yaml
+from core.common.command_lines import command_line
 from core.common.errors import EspalierError
 from core.common.params import Params, param
 from core.common.paths import resolved
@@ -208,7 +209,8 @@ def load_factory(code: bytes, path: Path, name: str, trusted: TrustList) -> Call
         raise EspalierError(
             f"{path} is Python code, which can do anything that you can do, so it was not run: "
             "it is not on your list of trusted files.",
-            f"Look through it; if you trust it, run 'espalier trust {path}'.",
+            "Look through it, and say that you trust it.",
+            command=command_line("trust", path),
         )
     from core.models.torchvision_shim import import_torchvision
 

@@ -6,7 +6,7 @@ from core.common.params import Params, param
 
 
 class FemSettings(Params):
-    """The Feature Enhancement Module's place and widths (R1, doi 10.3390/bdcc10050131).
+    """The Feature Enhancement Module's place and widths (Hamza et al., doi 10.3390/bdcc10050131).
 
     The paper publishes no widths; these fractions of the feature's channels give 32.3 M
     parameters for ResNet-50 with 200 classes, where the paper reports 32.53 M.
@@ -75,7 +75,7 @@ class BackboneSettings(Params):
     backbone: str = param(
         "resnet20", "Backbone", "The network's architecture; timm:NAME is any classifier of the timm library."
     )
-    fem: FemSettings = param(FemSettings(), "FEM", "The Feature Enhancement Module of R1.")
+    fem: FemSettings = param(FemSettings(), "FEM", "The Feature Enhancement Module of Hamza et al.")
     head: Literal["linear", "original", "wide"] = param(
         "linear",
         "Classifier",

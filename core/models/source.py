@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.common.command_lines import command_line
 from core.common.errors import EspalierError
 from core.common.paths import resolved, shown_name
 from core.machine.torch_rng import isolated_rng
@@ -35,8 +36,9 @@ def weights_file(settings: BackboneSettings, base: Path) -> Path | None:
         if not path.is_file():
             raise EspalierError(
                 f"The ImageNet weights of {backbone(settings.backbone).title} are not on this machine.",
-                f"Run 'espalier weights {settings.backbone}' to download them, or choose 'file' "
-                f"and pick a copy, or put {path.name} into {path.parent}.",
+                f"Download them (in the window: Settings, Downloads), or choose 'file' and pick a copy, or put {path.name} "
+                f"into {path.parent}.",
+                command=command_line("weights", settings.backbone),
             )
         return path
     return None

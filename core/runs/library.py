@@ -7,9 +7,11 @@ written to: `elsewhere.json` in the home remembers it, with the name, tags and n
 
 import json
 import logging
+import operator
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from core.common.paths import resolved
 from core.common.seals import set_aside
 from core.document.recipes import Recipe, recipes
 from core.machine.fingerprint import fingerprint
+from core.runs.final_figures import FinalFigures, final_figures
 from core.runs.home import Home
 from core.runs.index import Kept
 from core.runs.run_folder import INFO_FILE, RunFolder, find_runs
@@ -33,6 +36,9 @@ _SAME_MACHINE = ("processor", "logical_cores", "memory_bytes", "gpu")
 _LOOKED_AT = 5
 _VERSION = 1  # raised when the same run.json gives another line
 _REGISTRY = "elsewhere.json"
+_LIMIT = re.compile(r"(top-?1|size|latency)(<=|>=|<|>)(\d+(?:[.,]\d+)?)")
+_LIMITED = {"top1": "top1", "top-1": "top1", "size": "size_mb", "latency": "latency_ms"}
+_COMPARED = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
 NEVER = "Not completed on this machine yet"
 STATUS_WORDS = {
     "completed": "Complete", "stopped": "Stopped", "failed": "Failed", "running": "Running",
@@ -50,6 +56,7 @@ class RunLine:
         started: seconds since 1970; 0 where unknown.
         elsewhere: it lies outside the home and is not written to.
         this_machine: it was computed on this machine.
+        figures: of its result; read on their own (`with_figures`), as that takes longer.
     """
 
     folder: Path
@@ -62,6 +69,7 @@ class RunLine:
     seconds: float | None
     elsewhere: bool = False
     this_machine: bool = True
+    figures: FinalFigures = field(default_factory=FinalFigures)
 
     @property
     def when(self) -> str:
@@ -119,6 +127,11 @@ def list_runs(home: Home) -> list[RunLine]:
         kept.forget_others(run.name for run in runs)
     lines += [_elsewhere_line(Path(path), entry) for path, entry in _registry(home).items()]
     return sorted(lines, key=lambda line: -line.started)
+
+
+def with_figures(line: RunLine) -> RunLine:
+    """The line with the figures of the run's result."""
+    return replace(line, figures=final_figures(line.folder))
 
 
 class _Listed(BaseModel):
@@ -242,7 +255,7 @@ def find_line(home: Home, text: str) -> RunLine:
 
 
 def matches(line: RunLine, words: str) -> bool:
-    """Whether every word stands somewhere in the run's texts."""
+    """Whether every word stands somewhere in the run's texts; `top-1>90`, `size<2` and `latency<5` ask for figures."""
     about = (
         line.name,
         line.pipeline,
@@ -251,9 +264,17 @@ def matches(line: RunLine, words: str) -> bool:
         STATUS_WORDS[line.status],
         line.when,
         line.folder.name,
+        line.figures.data,
+        line.figures.network,
     )
     text = " ".join(about).casefold()
-    return all(word in text for word in words.casefold().split())
+    return all(_fits(line, word) or word in text for word in words.casefold().split())
+
+
+def _fits(line: RunLine, word: str) -> bool:
+    limit = _LIMIT.fullmatch(word)
+    value = getattr(line.figures, _LIMITED[limit[1]]) if limit else None
+    return bool(limit and value is not None and _COMPARED[limit[2]](value, float(limit[3].replace(",", "."))))
 
 
 def parse_tags(text: str) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """Knowledge distillation: a student trained on what a teacher answers, sees and relates.
 
-Sources: R1 (doi 10.3390/bdcc10050131) and Hinton, Vinyals, Dean 2015, arXiv 1503.02531:
-(1−α)·CE(y_s, y) + α·T²·KL(softmax(z_t/T) ‖ softmax(z_s/T)), T = 4, α = 0.3. R1 prints the
+Sources: Hamza et al. (doi 10.3390/bdcc10050131) and Hinton, Vinyals, Dean 2015, arXiv 1503.02531:
+(1−α)·CE(y_s, y) + α·T²·KL(softmax(z_t/T) ‖ softmax(z_s/T)), T = 4, α = 0.3. Hamza et al. print the
 divergence with student and teacher the other way round; the form is a choice. To it are added,
-each with a weight of its own, the other kinds of R3's survey:
+each with a weight of its own, the other kinds of Musa et al.'s survey:
 
 - feature-based: hints (Romero et al. 2015, arXiv 1412.6550), learned adapters between feature
   maps; attention transfer (Zagoruyko and Komodakis 2017, arXiv 1612.03928), where maps are strong;
@@ -58,7 +58,7 @@ class DistilParams(Params):
         "Which way round the divergence is taken.",
         choices={
             "teacher-student": "KL(teacher ‖ student): Hinton's form.",
-            "student-teacher": "KL(student ‖ teacher): as printed in R1.",
+            "student-teacher": "KL(student ‖ teacher): as printed in Hamza et al.",
         },
         advanced=True,
         when="alpha>0",

@@ -1,6 +1,6 @@
 """A half precision copy of the exported graph: float16 weights and arithmetic.
 
-Source: R1's second stage deploys in FP16. Where we depart: R1 measures it on a GPU; on processors ONNX Runtime
+Source: Hamza et al.'s second stage deploys in FP16. Where we depart: Hamza et al. measure it on a GPU; on processors ONNX Runtime
 computes most of float16 in float32, so the file is half as large and usually no faster.
 The work is in `core.deploy.quantization.half`.
 """

@@ -1,6 +1,6 @@
 """Only-Train-Once: training that ends with channels at exactly zero, and the slim network without them.
 
-Source: R2 (arXiv 2409.02134) by OTOv3, Chen et al., arXiv 2312.09411; zero-invariant groups from
+Source: Francy and Singh (arXiv 2409.02134) by OTOv3, Chen et al., arXiv 2312.09411; zero-invariant groups from
 OTO, arXiv 2107.07467; the optimiser DHSPG from OTOv2, arXiv 2303.06862. `core.surgery.zero_groups`
 says what the groups are and `core.surgery.dhspg` how they go to zero and where we depart there.
 
@@ -9,7 +9,7 @@ rest, in which the slim network trains on inside the full one. Only epochs of th
 as the best. Then the zero channels are taken out. The full network with its zeros and the slim one
 are the same function, which is checked here on images: their accuracies are equal by construction.
 
-Where we depart from R2: the numbers of channels that stay are multiples (8 by default), settled when
+Where we depart from Francy and Singh: the numbers of channels that stay are multiples (8 by default), settled when
 the redundant groups are chosen. A group norm or layer norm over channels rules their groups out.
 Any optimiser of the training settings takes the base steps.
 

@@ -1,17 +1,17 @@
 """Structured channel pruning: the least important channels go, then fine-tuning.
 
 Source: Li et al. 2017, arXiv 1608.08710, for pruning filters and fine-tuning; coupled layers are
-found by torch-pruning's dependency graph (Fang et al. 2023, arXiv 2301.12900); R1's third stage
-(doi 10.3390/bdcc10050131), R4's and R5's channels. Where the importances, rankings and the
+found by torch-pruning's dependency graph (Fang et al. 2023, arXiv 2301.12900); Hamza et al.'s third stage
+(doi 10.3390/bdcc10050131), Aswathy's and Sadaqa and Liu's channels. Where the importances, rankings and the
 re-estimated batch norms come from stands with them: `core.surgery.importance`, `.budget`, `.batch_norm`.
 
 Scope *block-internal*: only channels that live inside one residual or inverted-residual block go,
 and the residual stream keeps its width. *One per block* cuts one width of each block; with the FEM's
-hidden widths and 30 % this leaves 24.66 M parameters of R1's ResNet-50 and 3.57 M of its MobileNetV3,
+hidden widths and 30 % this leaves 24.66 M parameters of Hamza et al.'s ResNet-50 and 3.57 M of its MobileNetV3,
 the paper's counts, which does not say how it chose. *Whole groups* also cuts channels that several
 blocks share; the same ratio then removes about three times as much.
 
-Where we depart from R1 and from Li et al. unless told otherwise: channel counts are rounded to
+Where we depart from Hamza et al. and from Li et al. unless told otherwise: channel counts are rounded to
 multiples (8 by default), because kernels are built for them and an odd count can be slower than none
 removed; batch norms are estimated again before fine-tuning; the importance 'l1' counts norms and the
 layers that read a channel too ('filter-l1' is theirs). The classifier's outputs are never touched.
@@ -135,7 +135,7 @@ class PruneChannelsParams(Params):
         "Which channels may go.",
         choices={
             "block-internal": "All those inside a residual or inverted-residual block.",
-            "one-per-block": "One width of each block, its widest (the nearest reading of R1's counts).",
+            "one-per-block": "One width of each block, its widest (the nearest reading of Hamza et al.'s counts).",
             "whole-groups": "Every group of coupled layers, the residual stream too.",
         },
     )
@@ -156,14 +156,14 @@ class PruneChannelsParams(Params):
         "Which channels matter least.",
         choices={
             "l1": "Sum of the absolute weights that write, scale or read the channel.",
-            "filter-l1": "Sum of the absolute weights of the filter alone (R1).",
+            "filter-l1": "Sum of the absolute weights of the filter alone (Hamza et al.).",
             "l2": "Euclidean norm of the weights.",
             "lamp": "Squared norm relative to that of the layer's larger ones; made for ranking across layers.",
             "fpgm": "Distance to the layer's other filters: what others can replace goes.",
             "batch-norm": "Scale of the batch norm behind the channel.",
             "taylor": "First-order change of the loss, on training images.",
             "hessian": "Second-order change of the loss, on training images; one backward pass per image.",
-            "feature-map-rank": "Mean rank of the feature maps, on training images (R5, HRank); slow on large maps.",
+            "feature-map-rank": "Mean rank of the feature maps, on training images (Sadaqa and Liu, HRank); slow on large maps.",
             "random": "Chance: what every other importance has to beat.",
         },
     )

@@ -1,6 +1,6 @@
 """Layer pruning: whole residual blocks go, then fine-tuning.
 
-Source: R5, Sadaqa and Liu, arXiv 2509.08714: one-shot removal of layers by WeightMagnitude or
+Source: Sadaqa and Liu, arXiv 2509.08714: one-shot removal of layers by WeightMagnitude or
 FeatureMapRank. What we have of it is a summary, so the usual definitions are taken: HRank's mean rank of
 the feature maps over a few batches (Lin et al. 2020, arXiv 2002.10179), of what a block adds to its
 input; a layer's importance is the mean over its block.
@@ -10,7 +10,7 @@ A block can go where its shortcut is the identity: its input then passes through
 before fine-tuning, because the remaining layers see other activations.
 
 Whole blocks go, never single layers inside one, because only a block's removal leaves shapes that
-agree; whether R5 does so its summary does not say. Importances are compared within their stage by
+agree; whether Sadaqa and Liu do so their summary does not say. Importances are compared within their stage by
 default, because the weights of wide layers are smaller by nature and one stage would lose everything;
 the similarity of a block's input and output is offered as a third criterion.
 """
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 BATCH = 32  # images at once that an importance on images looks at
 
 CRITERIA = {
-    "weight-magnitude": "Mean absolute weight of the block's layers (R5).",
-    "feature-map-rank": "Mean rank of the maps that the block adds to its input, on training images (R5, HRank).",
+    "weight-magnitude": "Mean absolute weight of the block's layers (Sadaqa and Liu).",
+    "feature-map-rank": "Mean rank of the maps that the block adds to its input, on training images (Sadaqa and Liu, HRank).",
     "input-similarity": "How much the block changes what passes through it: 1 − cosine of input and output.",
 }
 

@@ -1,7 +1,7 @@
 """Unstructured pruning: single weights become zero and stay zero, then fine-tuning.
 
 Source: Han et al. 2015, arXiv 1506.02626 (magnitude); Zhu and Gupta 2017, arXiv 1710.01878 (the
-cubic schedule, equation 1; they spare MobileNet's first layer as we do); R2 (arXiv 2409.02134) prunes
+cubic schedule, equation 1; they spare MobileNet's first layer as we do); Francy and Singh (arXiv 2409.02134) prune
 ConvNeXt over a grid of amounts for linear layers and convolutions with `torch.nn.utils.prune`,
 whose numbers these are: of n weights round(amount · n) become zero.
 
@@ -81,7 +81,7 @@ class PruneWeightsParams(Params):
     first_layer: bool = param(
         False,
         "First layer too",
-        "Also prune the layer that sees the image. It has few weights and all others depend on it; R2 prunes it.",
+        "Also prune the layer that sees the image. It has few weights and all others depend on it; Francy and Singh prune it.",
     )
     protected: str = param(
         "",

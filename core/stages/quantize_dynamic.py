@@ -1,6 +1,6 @@
 """Dynamic INT8 of the exported graph: integer weights; activations find their ranges while it runs.
 
-Source: R2 (arXiv 2409.02134) quantizes linear layers dynamically. Its "95 % fewer parameters and MACs" is a
+Source: Francy and Singh (arXiv 2409.02134) quantize linear layers dynamically. Their "95 % fewer parameters and MACs" is a
 counting artefact: the packed integer layers were not counted. Here integers count as parameters.
 The work is in `core.deploy.quantization.dynamic`.
 """
@@ -25,7 +25,7 @@ class QuantizeDynamicParams(Params):
         "Scope",
         "Which layers become integers.",
         choices={
-            "linear": "Linear layers only, as in R2: fast for ConvNeXt and transformers.",
+            "linear": "Linear layers only, as in Francy and Singh: fast for ConvNeXt and transformers.",
             "all": "Convolutions too: a quarter of the size, but slower than float on most processors.",
         },
     )
@@ -74,6 +74,6 @@ class QuantizeDynamic(DeploymentStage[QuantizeDynamicParams]):
         result = DeployResult(DeployedFile(context.target, "int8", "ONNX INT8, dynamic"))
         add_report(result, report)
         result.notes.append(
-            "Integers count as parameters here. R2's 95 % fewer parameters after this step is a counting artefact."
+            "Integers count as parameters here. Francy and Singh's 95 % fewer parameters after this step is a counting artefact."
         )
         return result

@@ -1,6 +1,6 @@
 """Mixed precision by sensitivity: the layers that integers hurt most stay float.
 
-Source: R4 (Aswathy, IJERT 15(5), 2026): sensitive layers stay FP16, the others go INT8. How a layer's sensitivity is
+Source: Aswathy (IJERT 15(5), 2026): sensitive layers stay FP16, the others go INT8. How a layer's sensitivity is
 measured is not published; ours, and where we depart, is in `core.deploy.quantization.mixed`.
 """
 
@@ -54,7 +54,7 @@ class QuantizeMixedParams(IntegerParams):
         "Kept layers",
         "How the weights of kept layers are stored.",
         choices={
-            "float16": "Two bytes a weight (R4); computed in float32, as halves are no faster on processors.",
+            "float16": "Two bytes a weight (Aswathy); computed in float32, as halves are no faster on processors.",
             "float32": "Four bytes a weight, exactly as they are.",
         },
     )

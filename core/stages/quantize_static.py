@@ -1,7 +1,7 @@
 """Static INT8 of the exported graph: weights and activations as integers, ranges from calibration.
 
 Sources: Jacob et al. 2018, arXiv 1712.05877; bias correction and cross-layer equalisation: Nagel et al. 2019,
-arXiv 1906.04721; R3 and R4 (post-training quantization). The work is in `core.deploy.quantization.static`.
+arXiv 1906.04721; Musa et al. and Aswathy (post-training quantization). The work is in `core.deploy.quantization.static`.
 
 Where we depart from ONNX Runtime's defaults: activations are unsigned (signed ones are 2 to 4 times slower on
 x86), weights are per output channel (per tensor ruins depthwise networks), additions that convolutions

@@ -1,6 +1,6 @@
 """Compound scaling down: fewer residual blocks and narrower layers together, then fine-tuning.
 
-Source: R5, Sadaqa and Liu, arXiv 2509.08714, which scales a trained network *down* in depth and width
+Source: Sadaqa and Liu, arXiv 2509.08714, which scales a trained network *down* in depth and width
 as EfficientNet's compound scaling (Tan and Le 2019, arXiv 1905.11946, equation 3) scales one up,
 one-shot. Our source is a summary; this is our reading of it:
 

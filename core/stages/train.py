@@ -1,6 +1,6 @@
 """Training in float32: the baseline of a pipeline.
 
-Source of the defaults: R1 (doi 10.3390/bdcc10050131): Adamax, cosine annealing, label
+Source of the defaults: Hamza et al. (doi 10.3390/bdcc10050131): Adamax, cosine annealing, label
 smoothing, gradient clipping, early stopping on validation accuracy, best epoch kept.
 """
 

@@ -1,7 +1,7 @@
 """Mixed-precision training: bfloat16 where the GPU or processor has it, float16 with gradient scaling on older GPUs.
 
-Source: Micikevicius et al. 2018, arXiv 1710.03740; R1's second stage.
-Where we depart from R1: its table shows the FP16 model's latency and memory; a network trained
+Source: Micikevicius et al. 2018, arXiv 1710.03740; Hamza et al.'s second stage.
+Where we depart from Hamza et al.: their table shows the FP16 model's latency and memory; a network trained
 in mixed precision keeps float32 weights, and exported as float32 it is neither smaller nor
 faster. So a float16 file stands beside the float32 one, and every figure says which it is of.
 """

@@ -1,6 +1,6 @@
 """Quantization-aware training: the network learns with the rounding that INT8 will give it.
 
-Source: Jacob et al. 2018, arXiv 1712.05877; R3: 2 epochs of retraining on the INT8 grid, batches of 32. The simulated
+Source: Jacob et al. 2018, arXiv 1712.05877; Musa et al.: 2 epochs of retraining on the INT8 grid, batches of 32. The simulated
 arithmetic is in `core.surgery.fake_quant`.
 
 Where we depart: the calibrated network before any training is a candidate too ("epoch 0"), so that

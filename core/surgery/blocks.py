@@ -119,7 +119,7 @@ def block_importance(
     """How much each block matters, by path; higher matters more.
 
     * weight-magnitude: mean absolute weight of the block's convolutions and linear layers
-      (biases and norms left out). R5's WeightMagnitude.
+      (biases and norms left out). Sadaqa and Liu's WeightMagnitude.
     * feature-map-rank: mean over images and channels of the rank of the maps that the block adds to
       its input (its branch before the addition; after it a block that adds nothing would rank as
       high as its shortcut), each divided by the highest rank that a map of its size can have, so
@@ -127,7 +127,7 @@ def block_importance(
     * input-similarity: 1 − the cosine between the block's input and output, mean over images:
       how much it changes what passes through. Men et al. 2024 (ShortGPT), arXiv 2403.03853.
 
-    What we have of R5 (arXiv 2509.08714) is a summary: for a layer we take the mean over its block, the
+    What we have of Sadaqa and Liu (arXiv 2509.08714) is a summary: for a layer we take the mean over its block, the
     usual definition.
 
     Args:

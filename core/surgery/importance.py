@@ -99,7 +99,7 @@ nothing but the filters differs it ranks as they do."""
 
 filter_l1 = _magnitude(torch.abs, lambda sums: sums, ("writes",))
 """Σ|w| of the filters that write the channel and of nothing else: the plain norm of Li et al. 2017,
-arXiv 1608.08710, section 3.1, and R1's. Mean over the layers where several write the channel."""
+arXiv 1608.08710, section 3.1, and Hamza et al.'s. Mean over the layers where several write the channel."""
 
 l2 = _magnitude(torch.square, torch.sqrt)
 """√Σw², likewise. He et al. 2018 (soft filter pruning), arXiv 1808.06866."""
@@ -203,7 +203,7 @@ def feature_map_rank(
     model: nn.Module, groups: Sequence[ChannelGroup], seed: int, batches: Iterable[Batch]
 ) -> _Scores:
     """Mean rank of the channel's feature maps [h, w], as the layers that read it get them, over
-    images and these layers. HRank, Lin et al. 2020, arXiv 2002.10179; R5's FeatureMapRank.
+    images and these layers. HRank, Lin et al. 2020, arXiv 2002.10179; Sadaqa and Liu's FeatureMapRank.
 
     Channels that nothing reads as a map of more than one position have none.
     """

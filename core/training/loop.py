@@ -1,7 +1,7 @@
 """The one training loop. Every stage that trains calls `train`; techniques plug into its hooks.
 
 Best epoch by validation top-1 is kept; early stopping, gradient clipping and the schedule are
-R1's. Nothing draws from a running random stream: each step is seeded from (seed, key, step), so a
+Hamza et al.'s. Nothing draws from a running random stream: each step is seeded from (seed, key, step), so a
 run that is killed and resumed ends with the same weights, bit for bit on a CPU with the same
 number of threads.
 

@@ -1,4 +1,4 @@
-"""The declaration of a training phase (no torch); R1's hyper-parameters are the defaults."""
+"""The declaration of a training phase (no torch); Hamza et al.'s hyper-parameters are the defaults."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ FORWARD_SHARE = 0.35  # of the time of a training step: a forward pass without g
 class TrainingSettings(Params):
     """How weights are trained: shared by every stage that trains.
 
-    Source of the defaults: R1 (doi 10.3390/bdcc10050131). The value of its label smoothing is
+    Source of the defaults: Hamza et al. (doi 10.3390/bdcc10050131). The value of its label smoothing is
     not published; 0.1 is the field's usual one.
     """
 
@@ -30,7 +30,7 @@ class TrainingSettings(Params):
         "Optimiser",
         "Rule that turns gradients into steps.",
         choices={
-            "adamax": "Adam with the infinity norm; R1's choice.",
+            "adamax": "Adam with the infinity norm; Hamza et al.'s choice.",
             "adam": "Adaptive moments.",
             "adamw": "Adam with decoupled weight decay.",
             "sgd": "Plain gradient descent with Nesterov momentum 0.9.",

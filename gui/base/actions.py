@@ -24,6 +24,8 @@ PLACES = (
     ("tryout", QT_TR_NOOP("Try-out")),
 )
 _ICONS = {
+    "new": "add",
+    "duplicate": "duplicate",
     "open": "file",
     "open_run": "folder",
     "save": "save",
@@ -48,6 +50,8 @@ _ICONS = {
 class Actions:
     """Every action of the window that is not a place's own."""
 
+    new: QAction
+    duplicate: QAction
     open: QAction
     open_run: QAction
     save: QAction
@@ -91,6 +95,14 @@ def make_actions(window: QMainWindow) -> Actions:
 
     standard = QKeySequence.StandardKey
     return Actions(
+        new=action(
+            "new", tr("&New pipeline"), tr("A pipeline of one stage, on the open data set"), standard.New
+        ),
+        duplicate=action(
+            "duplicate",
+            tr("&Duplicate pipeline"),
+            tr("A copy of the open pipeline, without its description, notes and paper"),
+        ),
         open=action("open", tr("&Open pipeline…"), tr("Open a pipeline file"), standard.Open),
         open_run=action(
             "open-run", tr("Open r&un…"), tr("Open the folder of a run from before"), "Ctrl+Shift+O"
@@ -150,16 +162,17 @@ def make_menus(
     """Fill the menu bar."""
     bar = window.menuBar()
     file = _menu(bar.addMenu(tr("&File")), "menu-file")
+    file.addAction(actions.new)
     file.addAction(actions.open)
-    recipe_menu = _menu(file.addMenu(tr("Open re&cipe")), "menu-recipes")
+    recipe_menu = _menu(file.addMenu(tr("Published &systems")), "menu-recipes")
     recipe_menu.setToolTipsVisible(True)
     for recipe in recipes:
-        entry = recipe_menu.addAction(recipe.name)
+        entry = (recipe_menu if recipe.study else file).addAction(recipe.name)
         entry.setToolTip(recipe.about)
         entry.triggered.connect(lambda _=False, path=recipe.path: open_recipe(path))
     file.addAction(actions.open_run)
     file.addSeparator()
-    file.addActions([actions.save, actions.save_as])
+    file.addActions([actions.save, actions.save_as, actions.duplicate])
     file.addSeparator()
     file.addAction(actions.quit)
     fill_edit(_menu(bar.addMenu(tr("&Edit")), "menu-edit"))

@@ -23,7 +23,7 @@ class Document(QObject):
     changed = Signal()
 
     def __init__(self, pipeline: Pipeline, path: Path | None, base: Path):
-        """`path` is None for what has no file of its own (a recipe, a run's pipeline)."""
+        """`path` is None for what has no file of its own (a recipe, a run's pipeline, what was just made)."""
         super().__init__()
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(_MOST_STEPS)
@@ -31,10 +31,16 @@ class Document(QObject):
         self.open(pipeline, path, base)
         self.undo_stack.cleanChanged.connect(self.changed)
 
-    def open(self, pipeline: Pipeline, path: Path | None, base: Path) -> None:
-        """Show another document; its history starts empty."""
-        self.path, self.base = path, base
+    def open(self, pipeline: Pipeline, path: Path | None, base: Path, made: bool = False) -> None:
+        """Show another document; its history starts empty.
+
+        Args:
+            made: it was made here and stands nowhere else, so that it has to be saved.
+        """
+        self.path, self.base, self.made = path, base, made
         self.undo_stack.clear()
+        if made:
+            self.undo_stack.resetClean()
         self._set(pipeline)
 
     def apply(self, pipeline: Pipeline, text: str, merge: str = "") -> None:
@@ -51,7 +57,7 @@ class Document(QObject):
     def save(self, path: Path) -> None:
         """Write the file; raises `EspalierError` when it cannot be written."""
         write_atomically(path, self.text)
-        self.path, self.base = path, path.parent
+        self.path, self.base, self.made = path, path.parent, False
         self.undo_stack.setClean()
         self.changed.emit()
 

@@ -19,7 +19,7 @@ from gui.compare.panes import SidePanes
 from gui.compare.plots import Plots
 from gui.compare.reader import RunEntry
 from gui.compare.run_picker import RunButton
-from gui.compare.saving import NAMES, CopyButton, FigureButton, SaveButton, text_of
+from gui.compare.saving import NAMES, CopyButton, FigureButton, SaveButton, SavedBar, text_of
 from gui.compare.state import ComparisonState
 from gui.compare.table import ComparisonTable
 from gui.compare.toolbar import Toolbar
@@ -83,6 +83,7 @@ class CompareView(QWidget):
     # building
 
     def _build(self) -> None:
+        self.saved = SavedBar()
         self.body, below = QSplitter(Qt.Orientation.Vertical), QSplitter()
         for splitter, name in ((self.body, "compare-splitter"), (below, "compare-below")):
             splitter.setObjectName(name)
@@ -102,6 +103,7 @@ class CompareView(QWidget):
         layout.setContentsMargins(22, 16, 22, 14)
         layout.setSpacing(10)
         layout.addWidget(self.header)
+        layout.addWidget(self.saved)
         layout.addWidget(self._stack, 1)
 
     def _top(self) -> QWidget:
@@ -171,10 +173,19 @@ class CompareView(QWidget):
         self.chosen.take(runs)
         self._show_runs()
 
+    def show_written(self, path: Path) -> None:
+        """A report or a figure was written."""
+        self.saved.show_path(path)
+        self.status_message.emit(tr("Written to {path}.", path=path))
+
     def show_entries(self, entries: Sequence[RunEntry]) -> None:
         """Offer these runs."""
         self.runs.list.show_entries(entries)
         self.runs.show_ticked(self.chosen.folders)
+
+    def compare_with(self, folders: Sequence[str]) -> None:
+        """Compare exactly these runs."""
+        self._choose(lambda: self.chosen.choose(folders))
 
     def _choose(self, choice: object) -> None:
         assert callable(choice)
@@ -262,6 +273,7 @@ class CompareView(QWidget):
             self.copy,
             self.figure,
             self.save,
+            self.saved,
             self.tools,
             self.table,
             self.plots,
@@ -297,14 +309,14 @@ class CompareView(QWidget):
         self.change(columns=None)
 
     def _copy(self, form: str) -> None:
-        words = text_of(self.state, self.model.rows, self.model.kinds, form)()
+        words = text_of(self.state, self.model.rows, self.model.kinds, form)(None, None)
         QGuiApplication.clipboard().setText(words)
         self.status_message.emit(tr("The table is in the clipboard as {names}.", names=NAMES[form]))
 
     def _save(self, path: Path, form: str) -> None:
         make = text_of(self.state, self.model.rows, self.model.kinds, form)
-        self.write_wanted.emit(path, lambda file: write(file, make()))
+        self.write_wanted.emit(path, lambda file, home, control: write(file, make(home, control)))
 
     def _save_figure(self, path: Path, name: str) -> None:
         runs = list(self.state.runs)
-        self.write_wanted.emit(path, lambda file: save(file, name, runs, width="page"))
+        self.write_wanted.emit(path, lambda file, _home, _control: save(file, name, runs, width="page"))

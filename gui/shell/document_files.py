@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from core.common.errors import EspalierError
 from core.document import edits
+from core.document.pipeline import Pipeline
 from core.runs.open_document import OpenedDocument, open_document
 from gui.base.document import Document
 from gui.base.messages import Messages
@@ -15,6 +16,7 @@ from gui.base.translation import QT_TR_NOOP, tr
 
 _FILTER = QT_TR_NOOP("Pipelines (*.espalier.yaml *.yaml *.yml)")
 SAVE, LEAVE, CANCEL = QT_TR_NOOP("Save"), QT_TR_NOOP("Don't save"), QT_TR_NOOP("Cancel")
+_LONGEST_NAME = 100  # of a pipeline, which may have 120 characters
 _ENDING = ".espalier.yaml"  # names the file's kind; any other YAML ending is kept
 
 
@@ -57,6 +59,27 @@ class DocumentFiles:
         self._document.open(opened.pipeline, opened.path, opened.base)
         self._opened(opened)
 
+    def open_made(self, pipeline: Pipeline, base: Path) -> bool:
+        """Show a pipeline that was just made and stands in no file yet; False where a person stays with the open one."""
+        if not self.may_leave():
+            return False
+        self._document.open(pipeline, None, base, made=True)
+        self._opened(OpenedDocument(pipeline, None, base))
+        return True
+
+    def new(self) -> None:
+        """A pipeline of one stage, on the data set that is open."""
+        self.open_made(edits.new_pipeline(self._in_full().data), self._document.base)
+
+    def duplicate(self) -> None:
+        """A copy with a name of its own, which says nothing of what it was made from."""
+        name = tr("{name} copy", name=self._document.pipeline.name[:_LONGEST_NAME])
+        self.open_made(edits.as_own(self._in_full(), name), self._document.base)
+
+    def _in_full(self) -> Pipeline:
+        """The document with whole paths: its copy may be saved anywhere."""
+        return edits.with_absolute_paths(self._document.pipeline, self._document.base)
+
     def open_file(self) -> None:
         """Ask for a pipeline file and open it."""
         start = str(self._document.base)
@@ -77,7 +100,8 @@ class DocumentFiles:
         )
         if not chosen:
             return False
-        return self._write(Path(chosen if chosen.endswith((".yaml", ".yml")) else f"{chosen}{_ENDING}"))
+        path = Path(chosen if chosen.endswith((".yaml", ".yml")) else f"{chosen}{_ENDING}")
+        return self._write(path, other=not self._document.made and path != self._document.path)
 
     def may_leave(self) -> bool:
         """Whether the document may be replaced; asks about unsaved changes."""
@@ -90,15 +114,34 @@ class DocumentFiles:
         )  # fmt: skip
         return answer == LEAVE or (answer == SAVE and self.save())
 
-    def _write(self, path: Path) -> bool:
-        document = self._document
+    def _write(self, path: Path, other: bool = False) -> bool:
+        """Write the document; `other`: beside what it was opened from, whose description it no longer carries."""
+        document, before = self._document, self._document.pipeline
         try:
             if path.parent.resolve() != document.base.resolve():
                 moved = edits.with_absolute_paths(document.pipeline, document.base)
                 document.apply(moved, tr("Write paths in full"))
+            if other:
+                own = edits.as_own(document.pipeline, before.name if document.path else _stem(path))
+                document.apply(own, tr("Leave the description to {name}", name=before.name))
             document.save(path)
         except EspalierError as error:
             self._messages.error(error)
             return False
-        self._say(tr("Saved {name}.", name=path.name))
+        described = other and (before.about or before.notes or before.paper)
+        self._say(
+            tr(
+                "Saved {name}, without the description and notes of “{other}”.",
+                name=path.name,
+                other=before.name,
+            )
+            if described
+            else tr("Saved {name}.", name=path.name)
+        )
         return True
+
+
+def _stem(path: Path) -> str:
+    """A file's name without the endings of pipelines."""
+    name = path.name.removesuffix(".yaml").removesuffix(".yml").removesuffix(".espalier")
+    return " ".join(name.split())[:_LONGEST_NAME] or "Pipeline"

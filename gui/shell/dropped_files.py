@@ -14,7 +14,6 @@ from core.document import edits, from_model
 from core.document.pipeline import Pipeline
 from core.machine.child import Child
 from core.runs.home import Home
-from core.runs.open_document import OpenedDocument
 from core.runs.path_kind import path_kind
 from gui.base.document import Document
 from gui.base.messages import Messages
@@ -29,12 +28,10 @@ class DroppedFiles(QObject):
 
     Signals:
         status_message: a sentence for the status bar.
-        pipeline_made: a pipeline was made from a model and is open.
         data_dropped: a folder or file to take as the data set.
     """
 
     status_message = Signal(str)
-    pipeline_made = Signal(object)
     data_dropped = Signal(object)
 
     def __init__(
@@ -115,11 +112,8 @@ class DroppedFiles(QObject):
 
     def _open(self, pipeline: Pipeline, path: Path) -> bool:
         """Whether the open document could be left, and the new one is open."""
-        if not self._document_files.may_leave():
+        if not self._document_files.open_made(pipeline, path.parent):
             return False
-        opened = OpenedDocument(pipeline, None, path.parent)
-        self._document.open(opened.pipeline, opened.path, opened.base)
-        self.pipeline_made.emit(opened)
         self.status_message.emit(
             tr("A pipeline that starts from {name}, on the data set that was open.", name=path.name)
         )

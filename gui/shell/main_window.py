@@ -29,6 +29,7 @@ from gui.data.place import DataPlace
 from gui.editor.check_before_run import CheckBeforeRun
 from gui.editor.forecasts import Forecasts
 from gui.editor.networks import finished_networks
+from gui.editor.trusting import Trusting
 from gui.editor.view import EditorView
 from gui.export.place import ExportPlace
 from gui.inspect.place import InspectPlace
@@ -50,7 +51,9 @@ from gui.shell.run_actions import show_run_state
 from gui.shell.run_controller import RunController
 from gui.shell.startup_jobs import StartupJobs
 from gui.shell.status_bar import StatusBar
+from gui.start.own import OwnStart
 from gui.start.place import StartPlace
+from gui.start.recent import Recent, left_at, remember
 from gui.study.place import StudyPlace
 from gui.tryout.place import TryoutPlace
 
@@ -80,6 +83,7 @@ class MainWindow(QMainWindow):
         self.dropped_files = DroppedFiles(
             self, self.document, self.document_files, home, self.tool, self.messages
         )
+        self.own_start = OwnStart(self, self.document, self.tool, self.messages)
         self._make_places()
         self._make_work()
         self.command_palette = CommandPalette(self, self._commands)
@@ -102,8 +106,16 @@ class MainWindow(QMainWindow):
         self.start = StartPlace(home, a, messages, self)
         self.data = DataPlace(document, home, self.tool, messages, self)
         self.forecasts = Forecasts(document, home, self.tool, self)
+        self.trusting = Trusting(self, document, messages)
+        self.trusting.trusted.connect(self.forecasts.again)
         self.editor = EditorView(
-            document, a.run, a.check, a.resume_run, self.forecasts, partial(finished_networks, home)
+            document,
+            a.run,
+            a.check,
+            a.resume_run,
+            self.forecasts,
+            self.trusting,
+            partial(finished_networks, home),
         )
         self.monitor = MonitorView(a.run, a.resume_run, a.pause, a.finish, a.stop)
         self.study = StudyPlace(a, self.session, messages, self)
@@ -136,7 +148,14 @@ class MainWindow(QMainWindow):
             self.editor.check_panel, document, self.forecasts, self.home, self.startup_jobs.estimator, self
         )
         self.run_controller = RunController(
-            self, document, session, self.queue_runner, self.check_before_run, self.places, messages
+            self,
+            document,
+            session,
+            self.queue_runner,
+            self.check_before_run,
+            self.trusting,
+            self.places,
+            messages,
         )
         self.closing = Closing(
             self, session, messages, self.document_files.may_leave, self.status.say,
@@ -158,6 +177,7 @@ class MainWindow(QMainWindow):
             return act
 
         for action, slot in (
+            (a.new, files.new), (a.duplicate, with_typed(files.duplicate)),
             (a.open, files.open_file), (a.open_run, runs.open), (a.save, with_typed(files.save)),
             (a.save_as, with_typed(files.save_as)), (a.commands, self.command_palette.open), (a.quit, self.close), (a.run, with_typed(runs.run)),
             (a.resume_run, runs.resume), (a.pause, runs.pause), (a.stop, runs.stop),
@@ -189,7 +209,10 @@ class MainWindow(QMainWindow):
     def _wire_places(self) -> None:
         """Connect the places with each other."""
         self.start.path_chosen.connect(self.document_files.open_path)
-        self.dropped_files.pipeline_made.connect(self.show_opened)
+        self.start.way_chosen.connect(self._begin)
+        self.start.compare_wanted.connect(self._compare)
+        self.places.stack.currentChanged.connect(lambda _index: self._remember_place())
+        self.own_start.made.connect(self.document_files.open_made)
         self.dropped_files.data_dropped.connect(self._take_data)
         self.data.settings_wanted.connect(lambda: self._edit("data"))
         self.study.opened.connect(self.document_files.open_document)
@@ -233,6 +256,21 @@ class MainWindow(QMainWindow):
         """Show a place."""
         self.places.go(place)
 
+    def _begin(self, way: str) -> None:
+        """One of the ways in of the place Start."""
+        if way == "tour":
+            self.document_files.open_path(recipes.FIRST)
+        elif way == "images":
+            self.own_start.images()
+        else:
+            self.own_start.model()
+
+    def _compare(self, folders: list[Path]) -> None:
+        """Show these runs side by side, the first as the current one."""
+        self.run_controller.choose(folders[0])
+        self.compare.compare_with([str(folder) for folder in folders])
+        self.go("compare")
+
     def _refresh_compare(self) -> None:
         self.run_reader.refresh(self.compare.chosen.folders)
         self.run_reader.list_runs()
@@ -263,14 +301,30 @@ class MainWindow(QMainWindow):
     def show_opened(self, opened: OpenedDocument) -> None:
         """Show what was opened: a run with its results and curves, a pipeline in the editor."""
         self.editor.select("stage", opened.pipeline.stages[0].id)
+        left = left_at(opened.path) if opened.path is not None else None
         if opened.run is not None:
             self.run_controller.show(opened.run, replay=True)
             results = self.run_controller.results
             self.go("compare" if results is not None and results.reports else "monitor")
+        elif left is not None and left.place in self.places.views:
+            self.editor.select(left.kind, left.id)
+            self.go(left.place)
         else:
             self.go("pipeline")
+        self._remember_place()
         self.session.look_for_unfinished(opened.pipeline)
-        self.status.say(tr("Opened {name}.", name=opened.pipeline.name))
+        self.status.say(
+            tr("Opened {name}.", name=opened.pipeline.name)
+            if not self.document.made
+            else tr("Made “{name}”. It is not saved yet.", name=opened.pipeline.name)
+        )
+
+    def _remember_place(self) -> None:
+        """Where the open file is left, for the next time."""
+        path, card = self.document.path, self.editor.selected
+        if path is not None and self.places.current not in ("", "start"):
+            kind, id = (card.kind, card.id) if card is not None else ("", "")
+            remember(Recent(str(path), self.places.current, kind, id))
 
     def _edit(self, kind: str, id: str = "") -> None:
         """Open a card of the pipeline."""
@@ -354,6 +408,7 @@ class MainWindow(QMainWindow):
         if self.closing.may_close():
             window_geometry.remember(self)
             session_memory.remember(self.document, self.session, self.editor, self.places.current)
+            self._remember_place()
             self.dialogs.close()
             self.tryout.close()
             self.inspect.close()

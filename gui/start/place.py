@@ -1,24 +1,44 @@
 """Keeps the Start place up to date with the disk: lists, annotates, deletes, puts back."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 
+from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.runs import trash
 from core.runs.home import Home
-from core.runs.library import Library, RunLine, annotate, read_library
+from core.runs.library import Library, RunLine, annotate, read_library, with_figures
 from core.runs.trash import Deleted
 from gui.base.actions import Actions
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
-from gui.base.worker import Worker
+from gui.base.worker import Say, Worker
+from gui.start.recent import Recent, recent_pipelines, still_there
 from gui.start.view import StartView
 
 DELETE, KEEP = QT_TR_NOOP("Delete for good"), QT_TR_NOOP("Keep them")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the place shows."""
+
+    library: Library
+    deleted: list[Deleted]
+    recent: list[Recent]
+
+
+def with_all_figures(library: Library, control: RunControl) -> Library:
+    """The runs with the figures of their results."""
+    lines = []
+    for line in library.runs:
+        control.checkpoint()
+        lines.append(with_figures(line))
+    return replace(library, runs=tuple(lines))
 
 
 class StartPlace(QObject):
@@ -26,11 +46,15 @@ class StartPlace(QObject):
 
     Signals:
         status_message: a sentence for the status bar.
+        way_chosen: "tour", "images" or "model".
         path_chosen: a pipeline file or a run folder to open.
+        compare_wanted: folders of runs to show side by side.
     """
 
     status_message = Signal(str)
+    way_chosen = Signal(str)
     path_chosen = Signal(object)
+    compare_wanted = Signal(list)
 
     def __init__(self, home: Home, actions: Actions, messages: Messages, parent: QObject):
         super().__init__(parent)
@@ -38,16 +62,20 @@ class StartPlace(QObject):
         self.view = StartView(actions.open, actions.open_run, actions.run)
         self.lister = Worker(self)
         self._last: list[Deleted] = []
+        self._shown: tuple[RunLine, ...] = ()
         self._again = False
         view = self.view
         view.seen.connect(self.refresh)
+        view.way_chosen.connect(self.way_chosen)
         view.path_chosen.connect(self.path_chosen)
+        view.compare_wanted.connect(self.compare_wanted)
         view.reveal_wanted.connect(self._reveal)
         view.edited.connect(self._annotate)
         view.delete_wanted.connect(self._delete)
         view.undo_wanted.connect(self._undo)
         view.restore_wanted.connect(lambda deleted: self._restore([deleted]))
         view.empty_wanted.connect(self._empty)
+        self.lister.happened.connect(lambda batch: self._show(batch[-1]))
         self.lister.completed.connect(self._show)
         self.lister.failed.connect(messages.failure)
         self.lister.ended.connect(self._ended)
@@ -63,16 +91,28 @@ class StartPlace(QObject):
         self._again = False
         home = self.home
 
-        def job(_control: Any, _say: Any) -> tuple[Library, list[Deleted]]:
+        recent = recent_pipelines()
+
+        def job(control: RunControl, say: Say) -> _Read:
             trash.empty_trash(home, days)
-            return read_library(home), trash.trashed(home)
+            library = read_library(home)
+            deleted, there = trash.trashed(home), still_there(recent)
+            say(_Read(replace(library, runs=self._figured(library.runs)), deleted, there))
+            return _Read(with_all_figures(library, control), deleted, there)
 
         self.lister.start(tr("reading the runs"), job)
 
-    def _show(self, library: tuple[Library, list[Deleted]]) -> None:
+    def _figured(self, lines: Sequence[RunLine]) -> tuple[RunLine, ...]:
+        """Runs with the figures that they were last shown with, until those are read again."""
+        known = {line.folder: line.figures for line in self._shown}
+        return tuple(replace(line, figures=known.get(line.folder, line.figures)) for line in lines)
+
+    def _show(self, found: "_Read") -> None:
         if not self._again:  # what was read is older than the last change
-            self.view.show_library(library[0])
-            self.view.show_deleted(self._last, library[1])
+            self._shown = found.library.runs
+            self.view.show_library(found.library)
+            self.view.show_deleted(self._last, found.deleted)
+            self.view.recent.show_entries(found.recent)
 
     def _ended(self) -> None:
         if self._again and not self.lister.control.stopping:
@@ -88,7 +128,11 @@ class StartPlace(QObject):
             )
 
     def _annotate(self, line: RunLine, name: str, tags: tuple[str, ...], notes: str) -> None:
-        self._try(lambda: self.view.show_run(annotate(self.home, line, name, tags, notes)))
+        self._try(
+            lambda: self.view.show_run(
+                replace(annotate(self.home, line, name, tags, notes), figures=line.figures)
+            )
+        )
 
     def _delete(self, lines: list[RunLine]) -> None:
         def work() -> None:

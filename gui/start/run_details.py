@@ -27,12 +27,14 @@ class RunDetails(QFrame):
     Signals:
         edited: the run as it was, and its new name, tags and notes.
         open_wanted, reveal_wanted: with the run's folder.
+        compare_wanted: the chosen runs shall stand side by side.
         delete_wanted: the chosen runs shall go.
     """
 
     edited = Signal(object, str, tuple, str)
     open_wanted = Signal(object)
     reveal_wanted = Signal(object)
+    compare_wanted = Signal()
     delete_wanted = Signal()
 
     def __init__(self) -> None:
@@ -77,24 +79,28 @@ class RunDetails(QFrame):
         self.show_choice([])
 
     def _buttons(self) -> QHBoxLayout:
-        self.open, self.reveal, self.delete = (
+        self.open, self.compare, self.reveal, self.delete = (
             QPushButton(tr("Open")),
+            QPushButton(tr("Compare")),
             QPushButton(tr("Show in folder")),
             QPushButton(tr("Delete")),
         )
         self.open.setToolTip(tr("Show its results and its pipeline"))
+        self.compare.setToolTip(tr("Show the chosen runs side by side; Ctrl and Shift choose several"))
         self.reveal.setToolTip(tr("Show the run's folder in the file manager"))
         row = QHBoxLayout()
         row.setSpacing(8)
         for button, name in (
             (self.open, "run-open"),
+            (self.compare, "run-compare"),
             (self.reveal, "run-reveal"),
             (self.delete, "run-delete"),
         ):
             button.setObjectName(name)
             row.addWidget(button)
-        row.insertWidget(2, self.place, 1)
+        row.insertWidget(3, self.place, 1)
         self.open.clicked.connect(lambda: self._tell(self.open_wanted))
+        self.compare.clicked.connect(self.compare_wanted)
         self.reveal.clicked.connect(lambda: self._tell(self.reveal_wanted))
         self.delete.clicked.connect(self.delete_wanted)
         return row
@@ -105,9 +111,11 @@ class RunDetails(QFrame):
 
     def show_choice(self, lines: list[RunLine]) -> None:
         """Show the one chosen run; with several, only what can be done with all of them."""
-        self.flush()
         line = lines[0] if len(lines) == 1 else None
         same = line is not None and self.line is not None and line.folder == self.line.folder
+        if same and self._timer.isActive():
+            return  # who is writing is not interrupted by a list that was read again
+        self.flush()
         self.line = line
         if line is not None and not (same and self._written() == (line.name, line.tags, line.notes)):
             self.name.setText(line.name)
@@ -119,6 +127,7 @@ class RunDetails(QFrame):
         self._timer.stop()
         for widget in (self.name, self.tags, self.notes, self.open, self.reveal):
             widget.setEnabled(line is not None and (line.status != "missing" or widget is self.notes))
+        self.compare.setEnabled(bool(lines) and all(one.status not in ("missing", "new") for one in lines))
         self.delete.setEnabled(bool(lines))
         elsewhere = bool(lines) and all(one.elsewhere for one in lines)
         self.delete.setText(tr("Take off the list") if elsewhere else tr("Delete"))
@@ -148,5 +157,6 @@ class RunDetails(QFrame):
 
     def retheme(self) -> None:
         self.open.setIcon(theme.icon("file"))
+        self.compare.setIcon(theme.icon("compare"))
         self.reveal.setIcon(theme.icon("folder"))
         self.delete.setIcon(theme.icon("remove"))

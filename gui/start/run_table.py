@@ -1,4 +1,4 @@
-"""The runs as a table: name, tags, status, date, duration."""
+"""The runs as a table: name, tags, status, date, duration, and the figures of their results."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +16,23 @@ from gui.runs.status_words import status_word
 from gui.widgets.tables import set_up_rows
 
 Index = QModelIndex | QPersistentModelIndex
-NAME, TAGS, STATUS, STARTED, TOOK = range(5)
-_NARROW = 640
+NAME, TAGS, STATUS, STARTED, TOOK, TOP1, SIZE, LATENCY, DATA, NETWORK = range(10)
+_FIGURES = {TOP1: ("top1", "{:.2f} %"), SIZE: ("size_mb", "{:.3g} MB"), LATENCY: ("latency_ms", "{:.3g} ms")}
+_LATE = (STARTED, TOOK, TOP1)  # what is sorted from the largest on at first
+_ORDER = (NAME, STATUS, TOP1, SIZE, LATENCY, DATA, NETWORK, STARTED, TOOK, TAGS)
+_NARROW = 980
+_NAME_WIDTH = 150
 _TITLES = (
     QT_TR_NOOP("Name"),
     QT_TR_NOOP("Tags"),
     QT_TR_NOOP("Status"),
     QT_TR_NOOP("Started"),
     QT_TR_NOOP("Took"),
+    QT_TR_NOOP("Top-1"),
+    QT_TR_NOOP("Size"),
+    QT_TR_NOOP("Latency"),
+    QT_TR_NOOP("Data set"),
+    QT_TR_NOOP("Network"),
 )
 _ICONS = {
     "completed": ("done", "good"), "stopped": ("pause", "muted"), "failed": ("error", "bad"),
@@ -58,13 +67,21 @@ class RunModel(QAbstractTableModel):
         for row, one in enumerate(self.lines):
             if one.folder == line.folder:
                 self.lines[row] = line
-                self.dataChanged.emit(self.index(row, 0), self.index(row, TOOK))
+                self.dataChanged.emit(self.index(row, 0), self.index(row, NETWORK))
 
     def _arrange(self) -> None:
         column, order = self.sorted
+        fitting = [line for line in self.all if matches(line, self._words)]
+        known = [line for line in fitting if _key(line, column) is not None]
+        known.sort(key=lambda line: _key(line, column), reverse=order == Qt.SortOrder.DescendingOrder)
+        arranged = known + [line for line in fitting if _key(line, column) is None]
+        if [line.folder for line in arranged] == [line.folder for line in self.lines] and arranged:
+            self.lines = arranged  # who writes notes on a run goes on writing
+            self.dataChanged.emit(self.index(0, 0), self.index(len(arranged) - 1, NETWORK))
+            self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, NETWORK)
+            return
         self.beginResetModel()
-        self.lines = [line for line in self.all if matches(line, self._words)]
-        self.lines.sort(key=lambda line: _key(line, column), reverse=order == Qt.SortOrder.DescendingOrder)
+        self.lines = arranged
         self.endResetModel()
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
@@ -111,17 +128,29 @@ class RunModel(QAbstractTableModel):
 
 
 def _text(line: RunLine, column: int) -> str:
-    return (line.name, ", ".join(line.tags), status_word(line.status), line.when, line.took)[column]
+    if column in _FIGURES:
+        name, form = _FIGURES[column]
+        value = getattr(line.figures, name)
+        return "" if value is None else form.format(value)
+    words = (line.name, ", ".join(line.tags), status_word(line.status), line.when, line.took)
+    return {DATA: line.figures.data, NETWORK: line.figures.network}.get(column) or (
+        words[column] if column < TOP1 else ""
+    )
 
 
 def _key(line: RunLine, column: int) -> Any:
     if column == STARTED:
         return line.started
-    return (line.seconds or 0.0) if column == TOOK else _text(line, column).casefold()
+    if column == TOOK:
+        return line.seconds or 0.0
+    if column in _FIGURES:
+        return getattr(line.figures, _FIGURES[column][0])
+    return _text(line, column).casefold()
 
 
 def _side(column: int) -> int:
-    side = Qt.AlignmentFlag.AlignRight if column == TOOK else Qt.AlignmentFlag.AlignLeft
+    right = column == TOOK or column in _FIGURES
+    side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
     return int(side | Qt.AlignmentFlag.AlignVCenter)
 
 
@@ -150,9 +179,11 @@ class RunTable(QTableView):
         header = self.horizontalHeader()
         header.setSectionsClickable(True)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-        for column, width in ((TAGS, 92), (STATUS, 112), (STARTED, 152), (TOOK, 96)):
+        widths = (_NAME_WIDTH, 84, 106, 148, 88, 76, 74, 82, 118, 126)
+        for column, width in enumerate(widths):
             self.setColumnWidth(column, width)
+        for place, column in enumerate(_ORDER):
+            header.moveSection(header.visualIndex(column), place)
         header.sectionClicked.connect(self._sort)
         self.doubleClicked.connect(lambda index: self.opened.emit(self.runs.lines[index.row()].folder))
         self.selectionModel().selectionChanged.connect(lambda _now, _before: self.choice_changed.emit())
@@ -175,8 +206,7 @@ class RunTable(QTableView):
             self.selectRow(row)
 
     def _sort(self, column: int) -> None:
-        late = column in (STARTED, TOOK)
-        first = Qt.SortOrder.DescendingOrder if late else Qt.SortOrder.AscendingOrder
+        first = Qt.SortOrder.DescendingOrder if column in _LATE else Qt.SortOrder.AscendingOrder
         order = turned(self.runs.sorted, column, first)
         self._keeping(lambda: self.runs.sort(column, order))
 
@@ -191,7 +221,11 @@ class RunTable(QTableView):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.setColumnHidden(TAGS, self.viewport().width() < _NARROW)  # the name needs the room more
+        width = self.viewport().width()
+        self.setColumnHidden(TAGS, width < _NARROW)  # the name needs the room more
+        self.setColumnHidden(TOOK, width < _NARROW)
+        others = sum(self.columnWidth(column) for column in range(1, NETWORK + 1))
+        self.setColumnWidth(NAME, max(_NAME_WIDTH, width - others))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():

@@ -1,4 +1,4 @@
-"""The Start place: recipes on the left, runs from before on the right."""
+"""The Start place: three ways in, what was open last, the runs from before, and published systems."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from PySide6.QtWidgets import (  # fmt: skip
     QLabel,
     QMenu,
     QPushButton,
-    QSplitter,
     QStackedWidget,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -20,9 +20,11 @@ from core.runs.library import Library, RunLine
 from core.runs.trash import KEPT_DAYS, Deleted
 from gui.base import theme
 from gui.base.translation import tr
+from gui.start.recent import RecentRow
 from gui.start.recipe_cards import RecipeCards
 from gui.start.run_details import RunDetails
 from gui.start.run_table import RunTable
+from gui.start.ways import Ways
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.search_box import SearchBox
 
@@ -34,7 +36,9 @@ class StartView(QWidget):
 
     Signals:
         seen: the place has come into view.
-        path_chosen: a recipe's file or a run's folder to open.
+        way_chosen: "tour", "images" or "model".
+        path_chosen: a recipe's or pipeline's file, or a run's folder, to open.
+        compare_wanted: folders of runs to show side by side.
         reveal_wanted: a run's folder.
         edited: a run, and its new name, tags and notes.
         delete_wanted: runs to delete.
@@ -44,7 +48,9 @@ class StartView(QWidget):
     """
 
     seen = Signal()
+    way_chosen = Signal(str)
     path_chosen = Signal(object)
+    compare_wanted = Signal(list)
     reveal_wanted = Signal(object)
     edited = Signal(object, str, tuple, str)
     delete_wanted = Signal(list)
@@ -58,45 +64,50 @@ class StartView(QWidget):
         self.header = Header(
             tr("Start"), ActionButton(open_pipeline), ActionButton(open_run), ActionButton(run, primary=True)
         )
+        self.ways, self.recent = Ways(), RecentRow()
         self.recipes, self.table, self.details = RecipeCards(), RunTable(), RunDetails()
         self.recipes.chosen.connect(self.path_chosen)
         self.search = SearchBox(
-            "run-search", tr("Search the runs"), tr("Search names, tags, notes, dates  (Ctrl+F)")
+            "run-search",
+            tr("Search the runs"),
+            tr("Search: names, tags, data sets, top-1>90, size<2 …  (Ctrl+F)"),
         )
         self._searching = QTimer(self)
         self._searching.setSingleShot(True)
         self._searching.setInterval(_SEARCH_MS)
         self._searching.timeout.connect(lambda: self.table.search(self.search.text()))
-        body = QSplitter()
-        body.setObjectName("start-splitter")
-        body.setChildrenCollapsible(False)
-        body.setHandleWidth(14)
-        for side, least in ((self._left(), 300), (self._right(), 560)):
-            side.setMinimumWidth(least)
-            body.addWidget(side)
-        body.setSizes([400, 750])
-        body.setStretchFactor(1, 1)
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("start-tabs")
+        self.tabs.addTab(self._runs(), tr("Runs"))
+        self.tabs.addTab(self._published(), tr("Published systems"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 16, 22, 14)
-        layout.setSpacing(12)
+        layout.setSpacing(10)
         layout.addWidget(self.header)
-        layout.addWidget(body, 1)
+        layout.addWidget(self.ways)
+        layout.addWidget(self.recent)
+        layout.addWidget(self.tabs, 1)
         self._connect()
         self.retheme()
         self.show_deleted([], [])
 
-    def _left(self) -> QWidget:
+    def _published(self) -> QWidget:
         page = QWidget()
         column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
+        column.setContentsMargins(0, 8, 0, 0)
         column.setSpacing(8)
-        heading = text(tr("Recipes"), "heading")
-        heading.setMinimumHeight(32)
-        column.addWidget(heading)
+        column.addWidget(
+            text(
+                tr("Studies rebuilt as pipelines, with what their papers report beside what is measured here. The small "
+                   "ones run in minutes on the bundled images; the others want their own data and a GPU."),
+                "muted",
+                wrap=True,
+            )
+        )  # fmt: skip
         column.addWidget(self.recipes, 1)
         return page
 
-    def _right(self) -> QWidget:
+    def _runs(self) -> QWidget:
         self.search.setAcceptDrops(False)
         self.trash = QPushButton()
         self.trash.setObjectName("run-trash")
@@ -105,7 +116,6 @@ class StartView(QWidget):
         self.trash.setMenu(self.trash_menu)
         top = QHBoxLayout()
         top.setSpacing(10)
-        top.addWidget(text(tr("Runs"), "heading"))
         top.addWidget(self.search, 1)
         top.addWidget(self.trash)
         self.empty = EmptyState("runs", "", "")
@@ -118,7 +128,7 @@ class StartView(QWidget):
         inside.addWidget(self._stack)
         page = QWidget()
         column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
+        column.setContentsMargins(0, 8, 0, 0)
         column.setSpacing(8)
         column.addLayout(top)
         column.addWidget(frame, 1)
@@ -149,12 +159,17 @@ class StartView(QWidget):
     def _connect(self) -> None:
         table, details = self.table, self.details
         self.search.textChanged.connect(lambda _text: self._searching.start())
+        self.ways.chosen.connect(self.way_chosen)
+        self.recent.chosen.connect(self.path_chosen)
         table.opened.connect(self.path_chosen)
-        table.choice_changed.connect(lambda: details.show_choice(table.chosen()))
+        table.choice_changed.connect(self._show_choice)
         table.runs.modelReset.connect(self._show_list)
         details.open_wanted.connect(self.path_chosen)
         details.reveal_wanted.connect(self.reveal_wanted)
         details.edited.connect(self.edited)
+        details.compare_wanted.connect(
+            lambda: self.compare_wanted.emit([one.folder for one in table.chosen()])
+        )
         for source in (table, details):
             source.delete_wanted.connect(lambda: self.delete_wanted.emit(table.chosen()))
         table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -170,7 +185,7 @@ class StartView(QWidget):
 
     def show_library(self, library: Library) -> None:
         """Show these recipes and runs."""
-        self.recipes.recipes.show_lines(library.recipes)
+        self.recipes.recipes.show_lines([line for line in library.recipes if line.recipe.study])
         self.table.show_lines(library.runs)
 
     def show_document(self, name: str) -> None:
@@ -182,7 +197,13 @@ class StartView(QWidget):
     def show_run(self, line: RunLine) -> None:
         """A run got other texts."""
         self.table.runs.replace(line)
-        self.details.show_choice(self.table.chosen())
+        self._show_choice()
+
+    def _show_choice(self) -> None:
+        """What is chosen can be named and noted; while nothing is, the list has the room."""
+        chosen = self.table.chosen()
+        self.details.show_choice(chosen)
+        self.details.setVisible(bool(chosen))
 
     def show_deleted(self, just_now: Sequence[Deleted], before: Sequence[Deleted]) -> None:
         """Offer to undo the last deletion, and to put back what was deleted before."""
@@ -218,7 +239,7 @@ class StartView(QWidget):
             tr("Search for part of a name, a tag, a note or a date.")
             if runs.all
             else tr(
-                "Open a recipe and press Run; every run is listed here. "
+                "Begin with one of the three above and press Run; every run is listed here. "
                 "Run folders from other machines can be dragged into the window."
             )
         )
@@ -226,6 +247,7 @@ class StartView(QWidget):
 
     def retheme(self) -> None:
         """Take icons and colours of the theme."""
+        self.ways.retheme()
         self.details.retheme()
         self.undo.setIcon(theme.icon("undo"))
         self.trash.setIcon(theme.icon("remove"))
@@ -253,7 +275,7 @@ class StartView(QWidget):
         details, menu = self.details, QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         for button, slot in (
-            (details.open, details.open.click), (None, self._rename),
+            (details.open, details.open.click), (details.compare, details.compare.click), (None, self._rename),
             (details.reveal, details.reveal.click), (details.delete, details.delete.click),
         ):  # fmt: skip
             entry = menu.addAction(button.text() if button else tr("Rename  (F2)"), slot)

@@ -1,4 +1,4 @@
-"""Question: does the hybrid (distil → prune 0.5 → INT8) beat each of its parts, as R3 says?
+"""Question: does the hybrid (distil → prune 0.5 → INT8) beat each of its parts, as Musa et al. say?
 
 Runs the recipe r3-claim on the bundled sample: two classes, few and uneven training images, three seeds. For the
 hybrid against the large network and against each single method (distilled, pruned, quantized) it prints balanced

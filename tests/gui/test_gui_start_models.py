@@ -13,7 +13,7 @@ from gui.start.backbone_dialog import BackboneDialog, classes_in_words, in_words
 
 
 def test_a_dropped_onnx_file_starts_a_pipeline(window: MainWindow, tmp_path: Path, qtbot: Any) -> None:
-    with qtbot.waitSignal(window.dropped_files.pipeline_made, timeout=30_000):
+    with qtbot.waitSignal(window.dropped_files.inspector.ended, timeout=30_000):
         window.dropped_files.take(onnx_file(tmp_path / "net.onnx"))
     pipeline = window.document.pipeline
     assert pipeline.name == "net" and pipeline.sources[0].kind == "onnx" and not window.document.problems
@@ -29,7 +29,7 @@ def test_dropped_weights_ask_for_the_backbone(window: MainWindow, weights: Path,
         return True
 
     window.dropped_files.ask_with = agree
-    with qtbot.waitSignal(window.dropped_files.pipeline_made, timeout=60_000):
+    with qtbot.waitSignal(window.dropped_files.inspector.ended, timeout=60_000):
         window.dropped_files.take(weights)
     assert shown == [("ResNet-20 (CIFAR) · 100 % of the tensors fit", True)]
     settings = window.document.pipeline.sources[0].settings

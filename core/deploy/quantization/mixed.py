@@ -4,7 +4,7 @@ Every layer's sensitivity is measured on validation images and ranked; the small
 sensitive layers whose return to float meets the budget on the validation split is found by halving.
 Test images are never seen.
 
-Source: R4 (Aswathy, IJERT 15(5), 2026: sensitive layers stay FP16, the others go INT8); HAWQ (Dong et
+Source: Aswathy (IJERT 15(5), 2026: sensitive layers stay FP16, the others go INT8); HAWQ (Dong et
 al. 2019, arXiv 1905.03696) for ranking by sensitivity. Where we depart from them: sensitivity is the
 measured change of the answers, not the Hessian; and kept layers may be *stored* in float16, but compute in
 float32, because ONNX Runtime has no fast half precision on processors. A job of the tool child.

@@ -67,6 +67,13 @@ class LayerTrials:
         return run(model, self.blocks, self.threads)
 
 
+def quantized_alone(
+    prepared: "onnx.ModelProto", layers: list[Layer], ranges: Ranges, numbers: NumberFormat, name: str
+) -> "onnx.ModelProto":
+    """The graph in which only one layer computes with integers."""
+    return quantized(prepared, layers, ranges, numbers, (), {name})
+
+
 def sensitivities(
     trials: LayerTrials, way: str, measure: str, candidates: list[Layer], progress: ProgressCallback
 ) -> list[tuple[str, float]]:

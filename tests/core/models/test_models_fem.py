@@ -1,4 +1,4 @@
-"""The Feature Enhancement Module against its six equations, and R1's parameter counts."""
+"""The Feature Enhancement Module against its six equations, and Hamza et al.'s parameter counts."""
 
 from itertools import pairwise
 
@@ -121,7 +121,7 @@ def test_parameters_with_200_classes_are_near_the_papers(name, head, millions, w
 
 @pytest.mark.parametrize("name", ["resnet20", "timm-convnext-atto"])
 def test_the_wide_head_has_the_parameters_of_the_fem_and_none_of_its_equations(name):
-    """The control of R1's ablation; within one hidden channel of the same count."""
+    """The control of Hamza et al.'s ablation; within one hidden channel of the same count."""
     fem = backbone(name).build(BackboneSettings.parse({"backbone": name, "fem": {"place": "pooled"}}), 10)
     wide = backbone(name).build(BackboneSettings.parse({"backbone": name, "head": "wide"}), 10)
     count = [sum(weight.numel() for weight in model.parameters()) for model in (fem, wide)]
