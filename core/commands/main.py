@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 import core
 from core.commands import arguments, offers, profile, results, run_list, runs
-from core.commands.terminal import results_alone, say, say_details
+from core.commands.terminal import results_alone, say, say_command, say_details
 from core.common.errors import EspalierError, Stopped
 from core.common.logs import LOG_NAME, start_logging
 from core.common.validation_messages import in_words
@@ -38,6 +38,7 @@ def main(words: list[str] | None = None) -> int:
             return int(options.do(options))
     except EspalierError as error:
         say(f"Error: {error}")
+        say_command(error.command)
         say_details(error.details)
         _log.warning("The command ended by an error: %s\n%s", error, error.details, exc_info=error)
         return 2

@@ -34,7 +34,7 @@ def compare(options: argparse.Namespace) -> int:
     for warning in warnings(runs):
         say(f"Warning: {warning}")
     kinds = columns_of(options.columns, rows)
-    text = as_format(options.format, runs, rows, kinds)
+    text = as_format(options.format, runs, rows, kinds, Home.default())
     if options.out:
         write(options.out, text)
         say(f"Written to {options.out}.")

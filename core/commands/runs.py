@@ -2,14 +2,14 @@
 
 import argparse
 import math
-import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from core.commands.terminal import EventPrinter, say, say_details, show_json, show_result
+from core.commands.terminal import EventPrinter, say, say_command, say_details, show_json, show_result
+from core.common.command_lines import command_line
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.document.stage_keys import stage_keys
@@ -80,7 +80,8 @@ def attach(options: argparse.Namespace) -> int:
     if not run.active:
         raise EspalierError(
             f"Expected a run that goes on, {run.name} does not: it is {run.status}.",
-            f"espalier run {shlex.quote(str(run.folder))} --resume goes on with a run that was not completed.",
+            "A run that was not completed goes on with this.",
+            command=command_line("run", run.folder, "--resume"),
         )
     if options.command is not None:
         send(run, options.command.replace("-", "_"))
@@ -103,7 +104,7 @@ def _follow(follower: Any, options: argparse.Namespace) -> int:
     if interrupted:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if done is None:
-        say(f"The run goes on. Follow it again with: espalier attach {run.name}")
+        say(f"The run goes on. Follow it again with: {command_line('attach', run.name)}")
         return 0
     if options.json:
         show_json(run_as_json(run, stage_keys(run.pipeline)))
@@ -112,6 +113,7 @@ def _follow(follower: Any, options: argparse.Namespace) -> int:
     if done.status == "completed":
         return 0
     say(f"{done.message} {done.advice}".strip())
+    say_command(done.command)
     if done.details and done.status == "failed":
         say_details(done.details)
     return 130 if done.status == "stopped" else 1
@@ -244,7 +246,7 @@ def print_results(run: Any) -> None:
     rows = table_rows(reports, pipeline.baseline_id)
     show_result(as_text(rows))
     if any_uncertain(rows, columns_with_values(rows)):
-        show_result(f"{RANGES_MEAN} espalier profile {shlex.quote(run.name)}")
+        show_result(f"{RANGES_MEAN} {command_line('profile', run.name)}")
     if grid := read_grid(run):
         show_result(f"\n{grid.title}\n{grid.as_markdown()}")
     for paper in pipeline.paper:

@@ -32,6 +32,12 @@ def say(text: str) -> None:
     _console.print(_printable(text), markup=False, emoji=False, soft_wrap=True)
 
 
+def say_command(command: str) -> None:
+    """A command line that helps, where there is one."""
+    if command:
+        say(f"    {command}")
+
+
 def say_details(details: str) -> None:
     """The details of an error, where they are words; what a library said of itself stays in the log."""
     lines = details.strip().splitlines()

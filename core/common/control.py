@@ -22,6 +22,7 @@ class RunControl:
         self._on_stop: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._paused_seconds = 0.0
+        self.paused_total = 0.0  # seconds spent paused so far
 
     def stop(self) -> None:
         """Ask the work to stop as soon as it can; what is finished is kept."""
@@ -63,6 +64,7 @@ class RunControl:
             since = time.monotonic()
             self._running.wait()
             self._paused_seconds += time.monotonic() - since
+            self.paused_total += time.monotonic() - since
         if self._stop.is_set():
             raise Stopped
 

@@ -41,7 +41,8 @@ class DamagedError(EspalierError):
     def __init__(self, path: Path, reason: str = "it does not hold what was written into it"):
         super().__init__(
             f"{path} is damaged: {reason}.",
-            "Go on with its run (espalier run RUN --resume) or run its pipeline again: what is damaged is made again.",
+            "Go on with its run or run its pipeline again: what is damaged is made again.",
+            command="espalier run RUN --resume",
         )
         self.path = path
 

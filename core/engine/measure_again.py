@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from core.analysis.support import uncertain
+from core.common.command_lines import command_line
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.deploy.artefact_record import ArtefactRecord
@@ -91,7 +92,8 @@ def _elsewhere(run: RunFolder, whole: bool) -> bool:
     raise EspalierError(
         f"This run was measured on {then.get('processor')} with ONNX Runtime {runtimes[0]}, this machine is "
         f"{now['processor']} with {runtimes[1]}: figures of two machines are not mixed in one run.",
-        f"Measure all of it here: espalier profile {run.name}",
+        "Measure all of it here.",
+        command=command_line("profile", run.name),
     )
 
 

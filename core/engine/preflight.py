@@ -114,6 +114,7 @@ class Preflight:
             *(f"  {note}" for note in self.notes),
             *(f"  {problem}" for problem in self.general),
             *shown,
+            *(f"    {problem.command}" for problem in self.problems if problem.command),
             f"{words}, in {self.seconds:.0f} s.",
         ]
 
@@ -255,7 +256,7 @@ class _Rehearsal:
                 lambda done, text: self.watcher.on_progress(0.0, text),
             )  # fmt: skip
         except EspalierError as error:
-            return (), (Problem(error.message, error.advice, ("data", "path")),)
+            return (), (Problem(error.message, error.advice, ("data", "path"), command=error.command),)
         if self.train_images is not None and self.train_images < len(data.classes):
             problem = Problem(
                 f"Expected at least one training image of each of {len(data.classes)} classes, received {self.train_images}.",
@@ -302,7 +303,9 @@ class _Rehearsal:
             stage_input = runner.inputs.stage_input(node, self.pipeline.axes.seed[0])
             self.notes += (f"{source.title}: {note}" for note in stage_input.notes)
         except EspalierError as error:
-            return Problem(error.message, error.advice, named_field(source, error, place))
+            return Problem(
+                error.message, error.advice, named_field(source, error, place), command=error.command
+            )
         return None
 
     def _trial(self, runner: StageRunner, evaluator: _Evaluator, node: StageNode) -> Trial:
@@ -316,7 +319,9 @@ class _Rehearsal:
                 node, evaluator.run.stage_folder(stage_key(self.pipeline, node.id, seed)), files
             )
         except EspalierError as error:
-            problem = Problem(error.message, error.advice, named_field(node, error, place))
+            problem = Problem(
+                error.message, error.advice, named_field(node, error, place), command=error.command
+            )
             fault = isinstance(error, Fault)
         except (
             ArithmeticError,

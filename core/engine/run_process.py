@@ -102,7 +102,7 @@ def work(run: RunFolder, home: Home, options: "Options", control: RunControl) ->
         with run.locked(_LOCK_SECONDS), ControlReader(run, control):
             return Engine(run, home, options, control).run()
     except EspalierError as error:
-        return RunDone("failed", error.message, error.advice, error.details)
+        return RunDone("failed", error.message, error.advice, error.details, error.command)
     except OSError as error:
         return RunDone(
             "failed", f"The run folder {run.folder} could not be used: {error}.", "Choose another."

@@ -16,6 +16,7 @@ from core.comparison.compared_runs import from_parts
 from core.comparison.report import machine_words
 from core.data.catalogue import SOURCES
 from core.deploy.artefact_record import facts_of_file
+from core.export.provenance import chain_lines, data_lines, purpose
 from core.export.verification_ladder import Rung, as_markdown
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
@@ -93,8 +94,7 @@ def _summary(run: RunFolder, report: StageReport, artefact: Artefact, exported: 
     words = [
         f"An image classifier from the pipeline “{pipeline.name}”, stage `{report.key}`, run `{run.name}`, made with "
         f"Espalier {core.__version__}.",
-        pipeline.about,
-        f"Intended for classifying images of the kind that it was trained on, in {artefact.precision} precision.",
+        f"{purpose(run, report)} Precision: {artefact.precision}.",
     ]
     if exported is not None:
         words.append(
@@ -132,18 +132,12 @@ def _interface(facts: dict[str, Any], exported: Exported | None) -> Iterator[str
 
 
 def _data(run: RunFolder) -> Iterator[str]:
-    data = run.pipeline.data
-    source = SOURCES[data.source]
-    yield f"{source.title}: {source.help}" + (f" From `{data.path}`." if data.path else "")
+    yield from data_lines(run)
     yield "Accuracy was measured on the test split; it was used for nothing else."
 
 
 def _chain(run: RunFolder, report: StageReport) -> str:
-    pipeline = run.pipeline
-    node = pipeline.stage(report.id)
-    lines = [f"{pipeline.root(node).id} ({pipeline.root(node).kind})"]
-    lines += [f"{stage.title}: {stage.stage.title}" for stage in [*pipeline.chain(node), node]]
-    return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
+    return "\n".join(f"{number}. {line}" for number, line in enumerate(chain_lines(run, report), 1))
 
 
 def _settings(lines: Sequence[Line]) -> str:

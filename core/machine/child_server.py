@@ -115,6 +115,7 @@ def _error_in_words(error: Exception, job: str) -> dict[str, Any]:
             "message": error.message,
             "advice": error.advice,
             "details": error.details,
+            "command": error.command,
             "fault": isinstance(error, Fault),
         }
     what = words_of(job)

@@ -59,10 +59,18 @@ class TrustList:
         """
         if not path.is_file():
             raise EspalierError(f"Expected a file at {path}, found none.", "Pick the file again.")
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return self.trust_content(path.name, path.read_bytes())
+
+    def trust_content(self, name: str, content: bytes) -> str:
+        """Put a file on the list by what a person has seen of it; gives its SHA-256.
+
+        Raises:
+            EspalierError: when the list cannot be written.
+        """
+        digest = hashlib.sha256(content).hexdigest()
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with changed_by_one(self.path):
-            self._write({**self._read(), digest: {"file": path.name, "since": now}})
+            self._write({**self._read(), digest: {"file": name, "since": now}})
         return digest
 
     def entries(self) -> list[TrustedFile]:

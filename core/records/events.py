@@ -91,6 +91,27 @@ class EpochDone(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class GridStarted(Event):
+    """A grid of settings is tried at a stage; its points come row by row. `rows` and `columns` are the values."""
+
+    stage: str
+    title: str
+    row_name: str
+    rows: tuple[str, ...]
+    column_name: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GridPointDone(Event):
+    """Point `index` of the grid, and its top-1 in percent on validation images."""
+
+    stage: str
+    index: int
+    top1: float
+
+
+@dataclass(frozen=True, slots=True)
 class Progress(Event):
     """Fractions 0…1 of the stage and of the run, and the expected seconds left (None: unknown)."""
 
@@ -140,12 +161,13 @@ class TrialDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunDone(Event):
-    """The last event of every run; `status` is "completed", "stopped" or "failed"."""
+    """The last event of every run; `status` is "completed", "stopped" or "failed", `command` as of `EspalierError`."""
 
     status: str
     message: str = ""
     advice: str = ""
     details: str = ""
+    command: str = ""
 
 
 Listener = Callable[[Event], None]
@@ -153,8 +175,8 @@ Listener = Callable[[Event], None]
 _KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
-        RunStarted, RunPaused, StageStarted, PhaseStarted, TrainingStarted, StepDone, EpochDone, Progress, Note,
-        StageDone, TrialStarted, TrialDone, RunDone,
+        RunStarted, RunPaused, StageStarted, PhaseStarted, TrainingStarted, StepDone, EpochDone, GridStarted,
+        GridPointDone, Progress, Note, StageDone, TrialStarted, TrialDone, RunDone,
     )
 }  # fmt: skip
 
@@ -166,7 +188,9 @@ def event_from(record: Mapping[str, Any]) -> Event | None:
         return None
     names = {item.name for item in fields(kind)}
     values = {
-        name: tuple(value) if isinstance(value, list) and name in ("stages", "names") else value
+        name: tuple(value)
+        if isinstance(value, list) and name in ("stages", "names", "rows", "columns")
+        else value
         for name, value in record.items()
         if name in names
     }

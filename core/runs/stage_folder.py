@@ -91,8 +91,9 @@ class StageFolder:
         except ValueError as error:
             raise EspalierError(
                 f"Expected a stage's report in {file}, received something else.",
-                "Go on with its run (espalier run RUN --resume), which writes it again, or delete the file.",
+                "Go on with its run, which writes it again, or delete the file.",
                 str(error),
+                "espalier run RUN --resume",
             ) from error
 
     def write_report(self, report: StageReport) -> None:

@@ -77,6 +77,11 @@ class Forecasts(QObject):
         self._started, self.measures = True, measures
         self._document_changed()
 
+    def again(self) -> None:
+        """Ask again: something outside the document has changed."""
+        self._asked_text = ""
+        self._document_changed()
+
     def set_running(self, running: bool) -> None:
         """Whether a run goes on: nothing else is measured then."""
         self._running = running

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.document import edits, stage_tree
+from core.document.own_code import UntrustedFile
 from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path, settings_class
 from core.sources.catalogue import SOURCE_KINDS
 from core.whatif import Forecast
@@ -23,6 +24,7 @@ from gui.base import theme
 from gui.base.translation import tr
 from gui.editor import freeing
 from gui.editor.forecast_strip import ForecastStrip
+from gui.editor.trusting import TrustBox
 from gui.widgets.buttons import line, text
 from gui.widgets.combo import Combo
 from gui.widgets.fields import ChoiceField, Option, show_text
@@ -58,6 +60,9 @@ class Panel(QWidget):
         """Show problems again, with buttons in the words of what mends them."""
         if self.form is not None:
             self.form.show_problems(problems, fixes)
+
+    def show_untrusted(self, file: UntrustedFile | None) -> None:
+        """Ask about a Python file that the card would run."""
 
     def show_forecast(
         self, now: Forecast | None, before: Forecast | None, seconds: float | None, otherwise: str
@@ -105,6 +110,8 @@ class NodePanel(Panel):
         self.notice.setObjectName("node-problem")
         self.notice.hide()
         self.column.addWidget(self.notice)
+        self.trust = TrustBox()
+        self.column.addWidget(self.trust)
         self.mend = QPushButton()
         self.mend.setObjectName("node-mend")
         self.mend.setAccessibleName(tr("Mend the problem"))
@@ -207,6 +214,9 @@ class NodePanel(Panel):
         self, now: Forecast | None, before: Forecast | None, seconds: float | None, otherwise: str
     ) -> None:
         self.strip.show_forecast(now, before, seconds, otherwise)
+
+    def show_untrusted(self, file: UntrustedFile | None) -> None:
+        self.trust.show_file(file)
 
     def rename(self) -> None:
         self.name.setFocus(Qt.FocusReason.ShortcutFocusReason)

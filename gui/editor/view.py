@@ -27,6 +27,7 @@ from gui.editor.palette import Palette
 from gui.editor.panels import DataPanel, NodePanel, Panel
 from gui.editor.pipeline_panel import PipelinePanel
 from gui.editor.problems import ProblemStrip
+from gui.editor.trusting import Trusting
 from gui.editor.undo_keys import UndoKeys
 from gui.widgets.buttons import ActionButton, Header, card
 from gui.widgets.fields import Option
@@ -40,6 +41,7 @@ class EditorView(QWidget):
 
     Args:
         forecasts: what is known of the document before it runs.
+        trusting: its Python files that nobody trusts yet.
         checkpoints: networks of finished runs, asked for when a panel offers them.
 
     Signals:
@@ -55,11 +57,13 @@ class EditorView(QWidget):
         check_action: QAction,
         resume_action: QAction,
         forecasts: Forecasts,
+        trusting: Trusting,
         checkpoints: Callable[[], Sequence[Option]] = lambda: (),
     ):
         super().__init__()
         self.setObjectName("place-pipeline")
         self.document, self.forecasts, self._checkpoints = document, forecasts, checkpoints
+        self.trusting = trusting
         self._panels: dict[tuple[str, str, str], Panel] = {}
         self.model = CardModel()
         self.header = Header(
@@ -101,6 +105,7 @@ class EditorView(QWidget):
         document.changed.connect(self.refresh)
         document.changed.connect(self.undo_keys.settled)
         forecasts.changed.connect(self._show_forecast)
+        trusting.changed.connect(self._show_untrusted)
         self._show_cards()
         self.select("stage", document.pipeline.stages[0].id)
         self.list.selectionModel().currentChanged.connect(self._selected)  # its form comes with `retheme`
@@ -212,6 +217,7 @@ class EditorView(QWidget):
         if problems:
             fixes = {where: self.commands.fix(problem) for where, problem in problems.items()}
             panel.show_fixes(words, {where: fix.words for where, fix in fixes.items() if fix is not None})
+        self._show_untrusted()
         self._show_figures()
 
     @staticmethod
@@ -221,6 +227,10 @@ class EditorView(QWidget):
         if field is not None:
             field.setFocus(Qt.FocusReason.OtherFocusReason)
 
+    def _show_untrusted(self) -> None:
+        if self.panel is not None and self.selected is not None:
+            self.panel.show_untrusted(self.trusting.of(self.selected.id))
+
     def _make_panel(self, chosen: Card) -> Panel:
         panel: Panel
         if chosen.kind == "pipeline":
@@ -229,6 +239,8 @@ class EditorView(QWidget):
             panel = DataPanel()
         else:
             panel = NodePanel(edits.find_node(self.document.pipeline, chosen.id), self._checkpoints)
+            panel.trust.view_wanted.connect(self.trusting.view)
+            panel.trust.trusted.connect(self.trusting.trust)
         panel.edited.connect(self._edited)
         panel.mend_wanted.connect(self._mend)
         self.undo_keys.watch(panel)

@@ -14,6 +14,7 @@ from gui.base.document import Document
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.check_before_run import CheckBeforeRun
+from gui.editor.trusting import Trusting
 from gui.runs.queue_runner import QueueRunner
 from gui.runs.run_results import Results, read_results
 from gui.runs.run_session import Session
@@ -47,6 +48,7 @@ class RunController(QObject):
         session: Session,
         queue_runner: QueueRunner,
         check_before_run: CheckBeforeRun,
+        trusting: Trusting,
         places: Places,
         messages: Messages,
     ):
@@ -58,6 +60,7 @@ class RunController(QObject):
             places,
             messages,
         )
+        self._trusting = trusting
         self.results: Results | None = None
         session.stage_done.connect(self._stage_done)
         session.run_ended.connect(self._run_ended)
@@ -72,9 +75,9 @@ class RunController(QObject):
     def run(self) -> None:
         """Check the document where that is wanted, and run it; while a run goes on, offer to queue it."""
         if self._session.steered == "idle":
-            self._check_before_run.run(self._session.options())
+            self._trusting.settle(lambda: self._check_before_run.run(self._session.options()))
         else:
-            self.start()
+            self._trusting.settle(self.start)
 
     def start(self) -> None:
         """Run the document as it is now, unchecked; while a run goes on, offer to queue it."""
@@ -88,7 +91,7 @@ class RunController(QObject):
         """Go on with the stopped run of this document."""
         run = self._session.resumable(self._document.text)
         if run is not None:
-            self._begin(lambda: self._session.resume_run(run))
+            self._trusting.settle(lambda: self._begin(lambda: self._session.resume_run(run)))
 
     def go_on_with(self, run: RunFolder) -> None:
         """Go on with a run that somebody asks for more, and follow its search."""
@@ -126,7 +129,7 @@ class RunController(QObject):
             self.problem_wanted.emit(problems[0])
             self.status_message.emit(tr("See the problems below the list."))
         else:
-            self._check_before_run.check(self._session.options())
+            self._trusting.settle(lambda: self._check_before_run.check(self._session.options()))
 
     # showing
 

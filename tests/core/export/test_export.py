@@ -13,6 +13,7 @@ import pytest
 
 from core.common.errors import EspalierError
 from core.common.files import sha256_of
+from core.data.image_data import Opened
 from core.document import pipeline as documents
 from core.export.export import (
     ExportSettings,
@@ -104,9 +105,9 @@ def test_a_quantized_copy_may_round_otherwise() -> None:
     assert ladder(steps, LABELS)[-1].good
 
 
-def made(home: Home) -> RunFolder:
+def made(home: Home, text: str = TEXT) -> RunFolder:
     """A finished run with files that only have answers."""
-    run = RunFolder.create(documents.loads(TEXT), home.folder, home, home.runs / "one")
+    run = RunFolder.create(documents.loads(text), home.folder, home, home.runs / "one")
     for key, id, logits in (("fp32", "float32", NETWORK + 1e-5), ("static", "int8", turned(NETWORK, 4))):
         folder = run.stage_folder(key).artefacts.path
         folder.mkdir(parents=True)
@@ -142,11 +143,28 @@ def test_the_ladder_of_a_run_goes_from_its_network_to_the_file(run: RunFolder) -
 def test_the_card_says_what_it_is_and_what_it_does_not_say(run: RunFolder) -> None:
     card = model_card(run, "static")
     for words in (
-        "# Static: ONNX int8", "1. network (backbone)", "2. fp32: Train", "3. static: Quantize",
+        "# Static: ONNX int8", "1. network: Backbone", "2. fp32: Train", "3. static: Quantize",
         "| Quantize (static INT8) | Calibration images | 32 images |", "| Top-1 | 90 %, n = 40 | somewhere |",
         "| Fp32: ONNX float32 |", "MIT licence", "random values", "## What the figures do not say", "Machine: a machine.",
     ):  # fmt: skip
         assert words in card, words
+
+
+def test_the_card_repeats_nothing_that_was_written_of_the_pipeline(tmp_path: Path) -> None:
+    """A description may be of another model: of the whole chain, of other images, of a plan."""
+    words = "about: Pruned by half, on a million photographs.\nnotes: [Six epochs.]\n"
+    run = made(Home(tmp_path / "home"), TEXT + words)
+    data = Opened("Sample", "0", classes=("a", "b", "c"), images={"train": 64, "validation": 32, "test": 40})
+    run.update_info(data=data.as_plain())
+    report = run.report("fp32")
+    assert report is not None
+    run.write_report(report.model_copy(update={"history": [{"epoch": 1.0}, {"epoch": 2.0}]}))
+    for key in ("fp32", "static"):
+        card = model_card(run, key)
+        assert "Pruned" not in card and "photographs" not in card and "Six" not in card
+        assert "3 classes; images: 64 for training, 32 for validation, 40 for testing." in card
+        assert "2. fp32: Train, 2 epochs of training" in card and "that it was trained on" in card
+    assert "static" not in model_card(run, "fp32").partition("## How it was made")[2].partition("##")[0]
 
 
 def test_what_a_format_cannot_hold_is_refused_before_work(run: RunFolder, tmp_path: Path) -> None:

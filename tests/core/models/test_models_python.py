@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.common.command_lines import command_line
 from core.common.errors import EspalierError
 from core.common.seals import MANIFEST, DamagedError
 from core.data.preprocess import HALF, IMAGENET, Preprocess
@@ -121,7 +122,8 @@ def test_code_that_is_not_trusted_is_not_run(tmp_path, trusted):
         f"{path} is Python code, which can do anything that you can do, so it was not run: "
         "it is not on your list of trusted files."
     )
-    assert caught.value.advice == f"Look through it; if you trust it, run 'espalier trust {path}'."
+    assert caught.value.advice == "Look through it, and say that you trust it."
+    assert caught.value.command == command_line("trust", path)
     assert not (tmp_path / "ran").exists()
     trusted.trust(path)
     open_python(settings, tmp_path, trusted)
