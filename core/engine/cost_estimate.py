@@ -26,14 +26,14 @@ from core.machine.child import Child
 from core.models.checkpoint_files import checkpoint_at
 from core.runs.home import Home
 from core.sources.base import FileSource, NetworkSource, OpenContext
-from core.stages.base import ModelStage
+from core.stages.base import ModelStage, Stage
 from core.training.settings import FORWARD_SHARE, with_precision
 
 _FEW_STEPS, _STEPS = 1, 4  # what four take longer than one are steps; the rest comes once an epoch
 _TRIALS = 3  # the fastest counts: the first warms up, and other programs only slow down
-_MEASURING_SECONDS = 15.0  # export and timing of one file
-_PYTORCH_SECONDS = 3.0  # timing of the network itself
-_FILE_SECONDS = 20.0  # converting a file, calibration included; a search for sensitive layers takes longer
+MEASURING_SECONDS = 15.0  # export and timing of one file
+PYTORCH_SECONDS = 3.0  # timing of the network itself
+FILE_SECONDS = 20.0  # converting a file, calibration included; a search for sensitive layers takes longer
 _FILES_PER_STAGE = 4  # checkpoint and exported file, each in the run and in the cache
 
 
@@ -174,6 +174,13 @@ def measure_steps(arguments: dict[str, Any], progress: Callable[[float, str], No
     return json.loads(json.dumps({"stages": stages, "memory_mb": memory}))
 
 
+def fixed_seconds(stage: Stage) -> float:
+    """What comes after a stage's training takes about so long where no earlier run says it."""
+    if not isinstance(stage, ModelStage):
+        return FILE_SECONDS + MEASURING_SECONDS
+    return PYTORCH_SECONDS + (2 if stage.half_artefact else 1) * MEASURING_SECONDS
+
+
 def _shapes(model: Any) -> tuple[Any, ...]:
     """What the time of a network's step depends on: the kinds of its layers and the shapes of its weights."""
     layers = tuple((name, type(layer).__name__) for name, layer in model.named_modules())
@@ -239,7 +246,7 @@ class _StepTimer:
         files = 2 if half_artefact else 1
         test_seconds = test * FORWARD_SHARE * per_image
         seconds = epochs * (images * per_image + validation_seconds + per_epoch)
-        seconds += test_seconds + _PYTORCH_SECONDS + files * (test_seconds + _MEASURING_SECONDS)
+        seconds += test_seconds + PYTORCH_SECONDS + files * (test_seconds + MEASURING_SECONDS)
         if self.device.startswith("cuda"):
             torch.cuda.synchronize()
         return {
@@ -262,7 +269,7 @@ class _StepTimer:
         return {
             "id": node.id,
             "name": node.title,
-            "seconds": _FILE_SECONDS + _MEASURING_SECONDS,
+            "seconds": FILE_SECONDS + MEASURING_SECONDS,
             "disk_mb": _FILES_PER_STAGE * size_mb,
             "steps": 0,
         }

@@ -11,11 +11,12 @@ import shutil
 import sqlite3
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from core.common.command_lines import command_line
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.common.full_disk import full_disk
@@ -27,6 +28,7 @@ from core.data.image_data import ImageData
 from core.data.store import changed_since, open_data
 from core.document.pipeline import Grid, Pipeline, StageNode
 from core.document.stage_keys import stage_key, stage_keys
+from core.engine.cost_estimate import fixed_seconds
 from core.engine.evaluator import Evaluator
 from core.engine.grid import combinations_of, run_grid
 from core.engine.options import Options
@@ -48,10 +50,11 @@ from core.records.events import (
     StageDone,
     StageStarted,
 )
-from core.records.progress import Meter
+from core.records.progress import Meter, StagePlan
 from core.records.reports import StageReport
 from core.runs.belief import check_own_documents, check_stage, made_from
 from core.runs.cache import CacheUser
+from core.runs.costs import StageCost, earlier_costs
 from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.index import index_run
@@ -66,7 +69,6 @@ _log = logging.getLogger(__name__)
 _IMAGES = "images"  # below a run's scratch, where the home takes no decoded images
 _TELL_SECONDS = 1.0  # between two sentences about decoding
 _LEVELS = 4  # of folders in a run folder: stages, a stage, its parts
-_EVALUATION_WORK = 25_000  # images' worth of training: export, measuring
 
 
 class Engine:
@@ -105,7 +107,7 @@ class Engine:
                 self._emit(done)
         except (EspalierError, OSError) as error:  # an OSError: not even the last event could be written
             done = (
-                RunDone("failed", error.message, error.advice, error.details)
+                RunDone("failed", error.message, error.advice, error.details, error.command)
                 if isinstance(error, EspalierError)
                 else _unexpected(error)
             )
@@ -135,10 +137,11 @@ class Engine:
             return RunDone(
                 "stopped",
                 "Stopped; every finished epoch is kept.",
-                f"Go on with: espalier run --resume {self.folder.folder}",
+                "It goes on where it was.",
+                command=command_line("run", "--resume", self.folder.folder),
             )
         except EspalierError as error:
-            return RunDone("failed", error.message, error.advice, error.details)
+            return RunDone("failed", error.message, error.advice, error.details, error.command)
         except Exception as error:
             return _unexpected(error)
         return RunDone("completed", f"All {len(stage_keys(self.pipeline))} stages are done.")
@@ -207,13 +210,17 @@ class Engine:
 
     def _run_stages(self, context: RunContext) -> None:
         """Make and evaluate all stages of the pipeline."""
-        work = [self._work(node) for _ in self.pipeline.axes.seed for node in self.pipeline.active]
+        known = earlier_costs(self.home, self.pipeline, self.folder, self._epoch_images())
+        jobs = [(node, seed) for seed in self.pipeline.axes.seed for node in self.pipeline.active]
         before = TRIALS_SHARE if self.folder.written.search is not None else 0.0
-        self.meter = Meter(stage_keys(self.pipeline), work, _behind(before, self._emit))
+        self.meter = Meter(
+            [self._plan(node, seed, known) for node, seed in jobs],
+            _behind(before, self._emit),
+            lambda: time.monotonic() - self.control.paused_total,
+        )
         self.runner, self.evaluator = StageRunner(context), Evaluator(context)
         self._emit(PhaseStarted("", "sources", "Opening what the pipeline starts from"))
         self.runner.inputs.take_all()
-        jobs = [(node, seed) for seed in self.pipeline.axes.seed for node in self.pipeline.active]
         for index, (node, seed) in enumerate(jobs):
             self.control.checkpoint()
             self._run_stage(index, len(jobs), node, seed)
@@ -265,14 +272,19 @@ class Engine:
             for problem in node.stage.check(node.parameters, facts) if facts is not None else []:
                 raise EspalierError(f"{node.title}: {problem.message}", problem.advice)
 
-    def _work(self, node: StageNode) -> float:
-        """Expected work in images passed forward and backward."""
-        grid = self._grid(node, self.pipeline.axes.seed[0])
+    def _plan(self, node: StageNode, seed: int, known: Mapping[str, StageCost]) -> StagePlan:
+        """What a stage will cost, as far as earlier runs on this machine say it."""
+        grid, earlier = self._grid(node, seed), known.get(node.id)
         points = len(combinations_of(grid)) if grid else 0
-        labels = self.data.labels[self.data.split("train")]
-        training_work = node.stage.epochs(node.parameters) * epoch_images(labels, self.pipeline.data.balance)
-        grid_work = points * (training_work + (grid.images * FORWARD_SHARE if grid else 0))
-        return training_work + grid_work + len(self.data.split("test")) + _EVALUATION_WORK
+        epochs = node.stage.epochs(node.parameters)
+        images = epochs * self._epoch_images() * (1 + points)
+        images += points * grid.images * FORWARD_SHARE if grid else 0
+        fixed = fixed_seconds(node.stage) if earlier is None else earlier.fixed
+        key = stage_key(self.pipeline, node.id, seed)
+        return StagePlan(key, images, epochs * (1 + points), fixed, earlier.rate if earlier else None)
+
+    def _epoch_images(self) -> int:
+        return epoch_images(self.data.labels[self.data.split("train")], self.pipeline.data.balance)
 
     def _run_stage(self, index: int, total: int, node: StageNode, seed: int) -> None:
         started = time.monotonic()
@@ -283,17 +295,16 @@ class Engine:
         self._check_stored(node, seed, key)
         report = self.folder.report(key)
         if report is None:
-            share = self._training_share(node)
             grid = self._grid(node, seed)
-            own_share = share * self._own_share(node, grid)
-            cached = self.runner.make(node, seed, lambda fraction: self.meter.update(fraction * own_share))
+            own_share = self._own_share(grid)
+            cached = self.runner.make(node, seed, lambda fraction: self.meter.train(fraction * own_share))
             if grid is not None:
                 run_grid(
                     self.runner,
                     node,
                     grid,
                     seed,
-                    lambda grid_fraction: self.meter.update(own_share + grid_fraction * (share - own_share)),
+                    lambda grid_fraction: self.meter.train(own_share + grid_fraction * (1 - own_share)),
                 )
             report = self._report(node, seed, key, started, cached)
         elif (again := self._grid(node, seed)) is not None and read_grid(self.folder) is None:  # was damaged
@@ -323,13 +334,9 @@ class Engine:
         applies = grid is not None and grid.stage == node.id and seed == self.pipeline.axes.seed[0]
         return grid if applies else None
 
-    def _own_share(self, node: StageNode, grid: Grid | None) -> float:
-        """The part of the stage's work that is not its grid."""
+    def _own_share(self, grid: Grid | None) -> float:
+        """The part of the stage's training that is not its grid's."""
         return 1.0 if grid is None else 1.0 / (1 + len(combinations_of(grid)))
-
-    def _training_share(self, node: StageNode) -> float:
-        work = self._work(node)
-        return 1.0 - (len(self.data.split("test")) + _EVALUATION_WORK) / work
 
     def _report(self, node: StageNode, seed: int, key: str, started: float, cached: bool) -> StageReport:
         folder = self.folder.stage_folder(key)
@@ -345,10 +352,9 @@ class Engine:
         stage_input = self.runner.inputs.stage_input(node, seed)
         report.notes += stage_input.notes
         report.notes += root.source.warnings(root.parameters, len(self.data.split("train")))
-        share = self._training_share(node)
         measured_cached = self.evaluator.evaluate(
             report, folder, outcome, stage_input, node.stage,
-            lambda fraction: self.meter.update(share + (1 - share) * fraction),
+            self.meter.follow_up,
         )  # fmt: skip
         report.cached = cached and measured_cached
         report.seconds = time.monotonic() - started

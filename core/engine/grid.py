@@ -15,10 +15,11 @@ from core.common.files import write_atomically
 from core.common.keys import make_key
 from core.common.seals import read_sealed
 from core.document.pipeline import Grid, StageNode
+from core.document.stage_keys import stage_key
 from core.engine.stage_runner import StageRunner
-from core.records.events import PhaseStarted
+from core.records.events import GridPointDone, GridStarted, Listener, Note, PhaseStarted
 from core.runs.cache import Store
-from core.runs.grid_results import Point, write_grid
+from core.runs.grid_results import Point, axes_of, write_grid
 from core.stages.base import ModelStage
 
 _POINT = "point.json"
@@ -35,12 +36,15 @@ def run_grid(
     store = runner.context.store("grid")
     node, _ = runner.settled(node, seed, runner.inputs.stage_input(node, seed))
     points, combinations = [], combinations_of(grid)
+    key = stage_key(runner.context.pipeline, node.id, seed)
+    runner.context.emit(GridStarted(key, *axes_of(node, grid)))
     for index, settings in enumerate(combinations):
         runner.context.control.checkpoint()
         text = ", ".join(f"{name} {value}" for name, value in settings.items())
-        runner.context.emit(PhaseStarted(node.id, "grid", f"{index + 1} of {len(combinations)}: {text}"))
+        runner.context.emit(PhaseStarted(key, "grid", f"Grid {index + 1} of {len(combinations)}: {text}"))
         changed = node.model_copy(update={"settings": {**node.settings, **settings}})
         points.append(_point(runner, store, changed, grid, seed, settings))
+        runner.context.emit(GridPointDone(key, index, points[-1].top1))
         on_fraction((index + 1) / len(combinations))
     write_grid(runner.context.run, node, grid, points)
     return points
@@ -50,6 +54,11 @@ def combinations_of(grid: Grid) -> list[dict[str, Any]]:
     """All points in order, the last setting running fastest."""
     names = list(grid.settings)
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*grid.settings.values())]
+
+
+def _only_notes(emit: Listener) -> Listener:
+    """A point's training is no curve of its stage."""
+    return lambda event: emit(event) if isinstance(event, Note) else None
 
 
 def _point(
@@ -87,6 +96,7 @@ def _run_point(runner: StageRunner, node: StageNode, grid: Grid, seed: int, key:
     scratch = run_context.run.scratch / f"{node.id}-point"
     scratch.mkdir(parents=True, exist_ok=True)
     context = runner.model_context(node, seed, stage_input, key, scratch, lambda fraction: None)
+    context = replace(context, emit=_only_notes(run_context.emit))
     model = node.stage.run(load_checkpoint(stage_input.checkpoint).model, node.parameters, context).model
     splits = {**run_context.data.splits, "validation": run_context.data.split("validation")[: grid.images]}
     batches = Batches(

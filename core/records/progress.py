@@ -1,10 +1,38 @@
-"""How far a run is and how long it will still take."""
+"""How far a run is and how long it will still take: training and fixed costs apart.
+
+The time of training follows from the images that are passed through and from how long one takes: as measured in this
+process, or in earlier runs of this machine, and unknown until an epoch is done where neither says it. What comes
+after training (evaluation, export, verification, measuring) takes about as long whatever was trained before it:
+as in earlier runs, or as expected, corrected by what the stages before it took.
+"""
 
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from core.records.events import Listener, Progress
 
 _EVERY_SECONDS = 0.5
+_USUAL_RATE = 0.002  # seconds an image, to weigh stages against each other before anything is known
+_TOLD = 0.999  # of an epoch: sums of fractions are not exact
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """What a stage is expected to cost.
+
+    Attributes:
+        training: images passed forward and backward; 0 where nothing is trained.
+        epochs: passes over the training images among them.
+        fixed: seconds of what comes after training.
+        rate: seconds of training an image, from earlier runs on this machine; None: unknown.
+    """
+
+    key: str
+    training: float
+    epochs: float
+    fixed: float
+    rate: float | None = None
 
 
 class Meter:
@@ -14,54 +42,118 @@ class Meter:
     cache) says nothing about this machine's speed.
 
     Args:
-        work: expected work per stage, in any common unit; cached stages cost nothing.
+        clock: seconds of work, pauses left out.
     """
 
-    def __init__(self, stages: list[str], work: list[float], emit: Listener):
-        self.stages, self.work, self.emit = stages, work, emit
-        self._index, self._fraction = 0, 0.0
-        self._worked = 0.0  # work really done in this process, not taken from the cache
-        self._from: float | None = None  # fraction of the stage where this process took it up
-        self._start = self._reported = time.monotonic()
-        self._stage_start = self._start
+    def __init__(
+        self, plans: Sequence[StagePlan], emit: Listener, clock: Callable[[], float] = time.monotonic
+    ):
+        self.plans, self._emit, self._clock = list(plans), emit, clock
+        self._index = 0
+        self._rates: dict[int, float] = {}  # measured here
+        self._expected = self._took = 0.0  # seconds of fixed costs of stages that were done here
+        self._trained = self._fixed = 0.0  # fractions of the stage under way
+        self._from: tuple[float, float] | None = None  # time and fraction when its training was taken up here
+        self._fixed_since: float | None = None
+        self._run_fraction = 0.0
+        self._reported = clock()
 
     def begin(self, index: int) -> None:
         """Stage `index` begins."""
-        self._index, self._fraction, self._from = index, 0.0, None
-        self._stage_start = time.monotonic()
+        self._index, self._trained, self._fixed = index, 0.0, 0.0
+        self._from = None
+        self._fixed_since = None if self.plans[index].training else self._clock()
         self._report()
 
-    def update(self, fraction: float) -> None:
-        """`fraction` of the stage is done."""
-        self._fraction = max(self._fraction, min(fraction, 1.0))
+    def train(self, fraction: float) -> None:
+        """`fraction` of the stage's training is done."""
+        now = self._clock()
+        if not self.plans[self._index].training:
+            return
+        self._trained = max(self._trained, min(fraction, 1.0))
         if self._from is None:
-            self._from = self._fraction
-        if time.monotonic() - self._reported >= _EVERY_SECONDS:
+            self._from = now, self._trained
+        self._learn(now)
+        if now - self._reported >= _EVERY_SECONDS:
+            self._report()
+
+    def follow_up(self, fraction: float) -> None:
+        """Training is over, and `fraction` of what comes after it is done."""
+        if self._fixed_since is None:
+            self._fixed_since = self._clock()
+        self._trained, self._fixed = 1.0, max(self._fixed, min(fraction, 1.0))
+        if self._clock() - self._reported >= _EVERY_SECONDS:
             self._report()
 
     def end(self, cached: bool) -> None:
-        """The stage is done; `cached` work does not count towards the speed."""
-        if not cached:
-            self._worked += self.work[self._index] * (1.0 - (self._from or 0.0))
-        else:
-            self._start += time.monotonic() - self._stage_start
-        self._fraction = 1.0
+        """The stage is done; `cached` work says nothing of what others take."""
+        if not cached and self._fixed_since is not None:
+            self._expected += self.plans[self._index].fixed
+            self._took += self._clock() - self._fixed_since
+        self._trained = self._fixed = 1.0
         self._report()
 
+    def _learn(self, now: float) -> None:
+        """The rate of the stage under way, once an epoch of it was trained here."""
+        assert self._from is not None
+        plan, (since, before) = self.plans[self._index], self._from
+        done = self._trained - before
+        if plan.training and done * plan.epochs >= _TOLD:
+            self._rates[self._index] = (now - since) / (done * plan.training)
+
+    def _rate(self, index: int) -> float | None:
+        """Seconds of training an image: measured here, in earlier runs, or as in the last stage that was measured."""
+        if index in self._rates:
+            return self._rates[index]
+        earlier = self.plans[index].rate
+        last = max(self._rates, default=None)
+        if last is None:
+            return earlier
+        before = self.plans[last].rate
+        return earlier * self._rates[last] / before if earlier and before else self._rates[last]
+
+    def _costs(self, index: int) -> tuple[float | None, float]:
+        """Seconds of a whole stage: training (None: unknown) and what comes after it."""
+        plan, rate = self.plans[index], self._rate(index)
+        scale = self._took / self._expected if self._expected else 1.0
+        training = 0.0 if not plan.training else None if rate is None else plan.training * rate
+        return training, plan.fixed * scale
+
+    def _stage_left(self) -> float | None:
+        training, fixed = self._costs(self._index)
+        return (
+            None
+            if training is None and self._trained < 1.0
+            else (training or 0.0) * (1 - self._trained) + fixed * (1 - self._fixed)
+        )
+
+    def _run_left(self, of_stage: float | None) -> float | None:
+        later = [self._costs(index) for index in range(self._index + 1, len(self.plans))]
+        if of_stage is None or any(training is None for training, _ in later):
+            return None
+        return of_stage + sum((training or 0.0) + fixed for training, fixed in later)
+
+    def _weights(self) -> list[float]:
+        """What every stage weighs in the bar."""
+        costs = [self._costs(index) for index in range(len(self.plans))]
+        return [
+            (plan.training * _USUAL_RATE if training is None else training) + fixed
+            for plan, (training, fixed) in zip(self.plans, costs, strict=True)
+        ]
+
+    def _stage_fraction(self) -> float:
+        training, fixed = self._costs(self._index)
+        if training is None:
+            training = self.plans[self._index].training * _USUAL_RATE
+        whole = training + fixed
+        return (training * self._trained + fixed * self._fixed) / whole if whole else self._fixed
+
     def _report(self) -> None:
-        now = self._reported = time.monotonic()
-        work = self.work[self._index]
-        done = sum(self.work[: self._index]) + work * self._fraction
-        fresh = self._worked + work * (self._fraction - (self._from or 0.0)) * (self._fraction < 1.0)
-        seconds = now - self._start
-        rate = fresh / seconds if fresh and seconds > 1.0 else None
-        total = sum(self.work) or 1.0
-        self.emit(
-            Progress(
-                self.stages[self._index],
-                self._fraction,
-                done / total,
-                work * (1 - self._fraction) / rate if rate else None,
-                (total - done) / rate if rate else None,
-            )
+        self._reported = self._clock()
+        weights, fraction = self._weights(), self._stage_fraction()
+        done = sum(weights[: self._index]) + weights[self._index] * fraction
+        self._run_fraction = max(self._run_fraction, done / (sum(weights) or 1.0))
+        left = self._stage_left()
+        self._emit(
+            Progress(self.plans[self._index].key, fraction, self._run_fraction, left, self._run_left(left))
         )

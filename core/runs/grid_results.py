@@ -23,18 +23,23 @@ class Point:
 
 def heat_map(node: StageNode, grid: Grid, points: list[Point]) -> HeatMap:
     """Validation top-1 over the grid's one or two settings."""
+    title, row_name, rows, column_name, columns = axes_of(node, grid)
+    values = iter(points)
+    cells = [[next(values).top1 for _ in columns] for _ in rows]
+    return HeatMap(title, row_name, rows, column_name, columns, cells)
+
+
+def axes_of(node: StageNode, grid: Grid) -> tuple[str, str, tuple[str, ...], str, tuple[str, ...]]:
+    """Title, name and values of the rows, name and values of the columns of the grid's heat map."""
     names = list(grid.settings)
     labels = {name: node.stage.Settings.model_fields[name].title or name for name in names}
     rows, columns = grid.settings[names[0]], grid.settings[names[1]] if len(names) > 1 else ("",)
-    values = iter(points)
-    cells = [[next(values).top1 for _ in columns] for _ in rows]
-    return HeatMap(
+    return (
         f"{node.title}: top-1 on {grid.images} validation images [%]",
         labels[names[0]],
-        [str(value) for value in rows],
+        tuple(str(value) for value in rows),
         labels[names[1]] if len(names) > 1 else "top-1",
-        [str(value) for value in columns],
-        cells,
+        tuple(str(value) for value in columns),
     )
 
 

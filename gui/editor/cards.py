@@ -1,5 +1,6 @@
 """The list of cards: the pipeline itself, its data, its sources, its stages, with the tree beside."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +89,11 @@ def cards(
         marks = [tr("baseline")] if pipeline.active and node.id == pipeline.baseline_id else []
         marks += [tr("final")] if pipeline.active and node.id == pipeline.final_id else []
         marks += [tr("from {name}", name=names.get(parent, parent))] if parent != previous else []
+        grid = pipeline.axes.grid
+        if grid is not None and grid.stage == node.id:
+            marks.append(
+                tr("grid of {count}", count=math.prod(len(values) for values in grid.settings.values()))
+            )
         place[node.id] = len(parents)
         parents.append(place.get(parent, 0))
         rows.append(Card(

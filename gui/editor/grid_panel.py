@@ -6,7 +6,8 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFormLayout, QLabel, QLineEdit, QSpinBox, QWidget
 
-from core.common.declarations import ParameterDeclaration, declarations
+from core.common.declarations import ParameterDeclaration, declarations, value_at
+from core.document.grid_values import values_around
 from core.document.pipeline import Grid, Pipeline
 from core.stages.base import ModelStage
 from gui.base.translation import tr
@@ -139,21 +140,26 @@ class GridEditor(QWidget):
         if not id or not numbers:
             self.edited.emit(None)
             return
-        field = numbers[0]
-        self.edited.emit(
-            {"stage": id, "settings": {field.name: self._first(field)}, "images": self.images.value()}
-        )
+        field, grid = numbers[0], self._pipeline.axes.grid if self._pipeline is not None else None
+        images = grid.images if grid is not None else Grid.model_fields["images"].default
+        self.edited.emit({"stage": id, "settings": {field.name: self._around(field)}, "images": images})
 
     def _named_setting(self, number: int) -> None:
         field = next((f for f in self._fields() if f.name == self.names[number].currentData()), None)
-        self.values[number].setText(", ".join(map(_spelled, self._first(field))) if field is not None else "")
+        self.values[number].setText(
+            ", ".join(map(_spelled, self._around(field))) if field is not None else ""
+        )
         self._tell()
 
-    def _first(self, field: ParameterDeclaration) -> list[Any]:
-        """A few values to begin with, the stage's present one in the middle."""
+    def _around(self, field: ParameterDeclaration) -> list[Any]:
+        """Values around the present one of the chosen stage."""
         assert self._pipeline is not None
-        settings = self._pipeline.stage(str(self.stage.currentData())).settings
-        return _around(field, settings.get(field.name))
+        return values_around(
+            field, value_at(self._pipeline.stage(str(self.stage.currentData())).settings, field)
+        )
+
+    def _example(self, field: ParameterDeclaration | None) -> str:
+        return ", ".join(map(_spelled, self._around(field))) if field is not None else "0.3, 0.5"
 
     def _tell(self) -> None:
         if self._pipeline is None or self._pipeline.axes.grid is None:
@@ -170,7 +176,7 @@ class GridEditor(QWidget):
                     tr(
                         "Expected values of {box}, such as {example}.",
                         box=box.currentText(),
-                        example=_example(fields.get(name)),
+                        example=self._example(fields.get(name)),
                     )
                 )
                 return
@@ -183,31 +189,6 @@ class GridEditor(QWidget):
 def problem_of(problems: Mapping[tuple[str, ...], str]) -> str:
     """The first problem of the grid."""
     return next((words for where, words in problems.items() if where[:2] == ("axes", "grid")), "")
-
-
-def _around(field: ParameterDeclaration, now: Any = None) -> list[Any]:
-    """A few values around the one that is set, else the default."""
-    if field.kind == "choice":
-        return [value for value, _help in field.choices]
-    if field.kind == "bool":
-        return [False, True]
-    if not isinstance(now, int | float):
-        now = field.default if field.default is not None else field.low or 1
-    step = field.step or 1
-    values = [round(now + by * 2 * step, 6) for by in (-1, 0, 1)]
-    low = -1e15 if field.low is None else field.low
-    high = 1e15 if field.high is None else field.high
-    inside = [
-        v
-        for v in values
-        if (low < v or (v == low and not field.open_low))
-        and (v < high or (v == high and not field.open_high))
-    ]
-    return [int(value) for value in inside] if field.kind == "int" else inside
-
-
-def _example(field: ParameterDeclaration | None) -> str:
-    return ", ".join(map(_spelled, _around(field))) if field is not None else "0.3, 0.5"
 
 
 def _spelled(value: Any) -> str:

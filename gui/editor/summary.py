@@ -26,7 +26,20 @@ def pipeline_summary(pipeline: Pipeline) -> str:
     )
     numbers = ", ".join(map(str, seeds))
     which = tr("seeds {seeds}", seeds=numbers) if len(seeds) > 1 else tr("seed {seed}", seed=numbers)
-    return stages + _SEPARATOR + which
+    return _SEPARATOR.join((stages, which, *_grid(pipeline)))
+
+
+def _grid(pipeline: Pipeline) -> list[str]:
+    """ "grid over Pruned: ratio 0.2, 0.3, 0.4", where there is one."""
+    grid = pipeline.axes.grid
+    if grid is None:
+        return []
+    names = {node.id: node.title for node in pipeline.stages}
+    axes = " × ".join(
+        f"{name.replace('_', ' ')} {', '.join(str(value) for value in values)}"
+        for name, values in grid.settings.items()
+    )
+    return [tr("grid over {stage}: {axes}", stage=names.get(grid.stage, grid.stage), axes=axes)]
 
 
 def stage_summary(pipeline: Pipeline, node: StageNode) -> str:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 from core.common.durations import time_left
 from gui.base.translation import tr
 from gui.monitor.curves import Curves
+from gui.monitor.grid_strip import GridStrip
 from gui.monitor.log_view import LogView
 from gui.monitor.meters import Meters
 from gui.monitor.stage_table import StageTable
@@ -43,6 +44,7 @@ class MonitorView(QWidget):
             ActionButton(run, primary=True),
         )
         self.curves, self.stages, self.log, self.meters = Curves(), StageTable(), LogView(), Meters()
+        self.grid = GridStrip()
         self.queue: QueuePane | None = None
         self.bar = QProgressBar()
         self.bar.setObjectName("run-progress")
@@ -93,7 +95,8 @@ class MonitorView(QWidget):
         plots = card()
         inside = QVBoxLayout(plots)
         inside.setContentsMargins(1, 1, 1, 1)
-        inside.addWidget(self.curves)
+        inside.addWidget(self.curves, 1)
+        inside.addWidget(self.grid)
         lists = QSplitter(Qt.Orientation.Vertical)
         lists.setObjectName("monitor-side")
         lists.setHandleWidth(12)
@@ -134,7 +137,7 @@ class MonitorView(QWidget):
         self.throttle.call()
 
     def retheme(self) -> None:
-        for part in (self.curves, self.stages, self.log):
+        for part in (self.curves, self.grid, self.stages, self.log):
             part.retheme()
         if self.queue is not None:
             self.queue.retheme()
@@ -151,6 +154,8 @@ class MonitorView(QWidget):
             "finishing": tr("This stage ends after the epoch under way; its best epoch is kept"),
         }  # fmt: skip
         left = words.get(self._steered) or time_left(state.seconds_left)
+        if not left and self._steered == "running":
+            left = tr("estimating …")
         self.left.setText(left)
         self.left.setVisible(bool(left))
         about = f"{state.run} · {state.phase}" if state.phase else state.run
@@ -162,6 +167,7 @@ class MonitorView(QWidget):
         self._show_progress()
         self.stages.show_state(self.state)
         self.curves.redraw(self.state)
+        self.grid.show_map(self.state.grid)
         self.log.show_lines(self.state.log, self.state.stages)
 
 

@@ -7,9 +7,10 @@ Every point knows its optimiser's step and its time, both counted from the begin
 import time
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from core.analysis.heat_map import HeatMap
 from core.records import events
 from core.records.events import Event, event_from
 from gui.base.translation import tr
@@ -104,6 +105,7 @@ class RunState:
         version: raised with every event that changes a curve.
         training: a stage's training is under way, and can be finished early.
         measuring: latency is being measured, so that nothing should be drawn.
+        grid: the points of the run's grid so far; None before it began.
     """
 
     def __init__(self) -> None:
@@ -117,6 +119,7 @@ class RunState:
         self.training = False
         self.measuring = False
         self.done: events.RunDone | None = None
+        self.grid: HeatMap | None = None
         self.version = 0
         self.trials = 0  # of a search, that have ended
         self._now = 0.0
@@ -174,6 +177,21 @@ class RunState:
                 stage.status, stage.phase, stage.seconds_left, stage.training = "interrupted", "", None, False
         self.log.append(LogLine("error", "", tr("Interrupted: the process of the run is gone.")))
         self.version += 1
+
+    def _on_gridstarted(self, event: events.GridStarted) -> None:
+        cells = tuple(tuple(None for _ in event.columns) for _ in event.rows)
+        self.grid = HeatMap(
+            event.title, event.row_name, event.rows, event.column_name, event.columns, cells
+        )  # fmt: skip
+
+    def _on_gridpointdone(self, event: events.GridPointDone) -> None:
+        if self.grid is None:
+            return
+        row, column = divmod(event.index, len(self.grid.columns))
+        if row < len(self.grid.rows):
+            cells = [list(line) for line in self.grid.cells]
+            cells[row][column] = event.top1
+            self.grid = replace(self.grid, cells=cells)
 
     def _on_stagestarted(self, event: events.StageStarted) -> None:
         stage = self._stage(event.stage, event.name)

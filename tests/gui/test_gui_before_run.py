@@ -93,6 +93,10 @@ def test_a_grid_is_made_and_changed_in_the_form(qtbot: Any, tree: MainWindow) ->
     box.activated.emit(box.currentIndex())
     grid = tree.document.pipeline.axes.grid
     assert grid is not None and (grid.stage, grid.settings) == ("small", {"ratio": (0.2, 0.3, 0.4)})
+    assert grid.images == 2000, "what the field showed while there was no grid"
+    cards = tree.editor.model.cards
+    assert "grid over" in cards[0].summary and "ratio 0.2, 0.3, 0.4" in cards[0].summary
+    assert next(card.badge for card in cards if card.id == "small").endswith("grid of 3")
     values.setFocus()
     values.selectAll()
     qtbot.keyClicks(values, "0.3, x")

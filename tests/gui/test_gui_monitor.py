@@ -189,3 +189,20 @@ def test_throttle_draws_seldom_and_once_more_at_the_end(qtbot: Any) -> None:
     assert drawn[-1] == 999
     throttle.release()
     qtbot.waitUntil(lambda: drawn[-1] == 1000, timeout=1000)
+
+
+def test_the_points_of_a_grid_stand_in_a_row_as_they_come(view: MonitorView) -> None:
+    state = taken(
+        *started(), events.GridStarted("fp32", "FP32: top-1", "Ratio", ("0.2", "0.4"), "top-1", ("",))
+    )
+    view.show_state(state, "running")
+    view._redraw()
+    assert view.grid.isVisibleTo(view) and view.grid.words.whole == "FP32: top-1: 0 of 2 points"
+    state.take(events.GridPointDone("fp32", 0, 71.25))
+    view._redraw()
+    heat = view.grid.table.heat
+    assert [heat.data(heat.index(0, column)) for column in range(2)] == ["71.2", "—"]
+    assert view.grid.words.whole.endswith("1 of 2 points")
+    view.show_state(RunState(), "idle")
+    view._redraw()
+    assert not view.grid.isVisibleTo(view)

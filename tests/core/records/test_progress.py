@@ -1,45 +1,84 @@
-"""How far a run is, and that only what this process did counts towards the speed."""
+"""How far a run is and how long it still takes: training and what comes after it apart, and only from what was done here."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
-from core.records import progress
 from core.records.events import Event, Progress
-from core.records.progress import Meter
+from core.records.progress import Meter, StagePlan
+
+FIRST, SECOND = StagePlan("first", 1000, 10, 20.0), StagePlan("second", 3000, 30, 20.0)
+FILE = StagePlan("file", 0, 0, 30.0)
 
 
-@pytest.fixture
-def progress_after(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Progress]:
-    """A run of two stages of 100 and 300 units; gives what is said after the first has got to these fractions.
+class Run:
+    """A meter on a clock that the test sets."""
 
-    Each (second, fraction) sets the clock and tells the meter.
-    """
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    def __init__(self, *plans: StagePlan):
+        self.now, self.said = 0.0, list[Event]()
+        self.meter = Meter(plans, self.said.append, lambda: self.now)
 
-    def after(*steps: tuple[float, float]) -> Progress:
-        now[0], events = 0.0, list[Event]()
-        meter = Meter(["first", "second"], [100.0, 300.0], events.append)
-        meter.begin(0)
-        for second, fraction in steps:
-            now[0] = second
-            meter.update(fraction)
-        last = events[-1]
+    def at(self, second: float, act: Callable[..., None], *arguments: object) -> Progress:
+        self.now = second
+        act(*arguments)
+        last = self.said[-1]
         assert isinstance(last, Progress)
         return last
 
-    return after
+
+def test_nothing_is_said_until_an_epoch_is_done() -> None:
+    run = Run(FIRST, SECOND)
+    run.meter.begin(0)
+    run.at(0.1, run.meter.train, 0.0)
+    assert run.at(5, run.meter.train, 0.05).run_seconds_left is None
+    last = run.at(10.1, run.meter.train, 0.1)  # 100 of 1000 images in 10 s
+    assert last.stage_seconds_left == pytest.approx(90 + 20)
+    assert last.run_seconds_left == pytest.approx(90 + 20 + 300 + 20)
 
 
-def test_the_rate_so_far_says_how_long_the_rest_takes(progress_after: Callable[..., Progress]) -> None:
-    last = progress_after((0.1, 0.0), (10.0, 0.5))  # 50 units in 10 s: 5 a second
-    assert (last.stage_fraction, last.run_fraction) == (0.5, 0.125)
-    assert last.stage_seconds_left == pytest.approx(10) and last.run_seconds_left == pytest.approx(70)
+def test_an_earlier_run_says_it_from_the_beginning_and_is_corrected_by_this_one() -> None:
+    plans = [StagePlan("first", 1000, 10, 20.0, 0.05), StagePlan("second", 3000, 30, 20.0, 0.02)]
+    run = Run(*plans)
+    assert run.at(1, run.meter.begin, 0).run_seconds_left == pytest.approx(50 + 20 + 60 + 20)
+    run.at(1, run.meter.train, 0.0)
+    last = run.at(11, run.meter.train, 0.1)  # twice as slow as then
+    assert last.run_seconds_left == pytest.approx(90 + 20 + 120 + 20)
 
 
-def test_what_was_there_before_does_not_count_towards_the_speed(
-    progress_after: Callable[..., Progress],
-) -> None:
-    last = progress_after((0.1, 0.6), (10.0, 0.8))  # a training that goes on at 60 %: 20 units in 10 s
-    assert last.stage_seconds_left == pytest.approx(10) and last.run_seconds_left == pytest.approx(160)
+def test_what_comes_after_training_is_corrected_by_the_stages_before() -> None:
+    run = Run(FIRST, SECOND)
+    run.meter.begin(0)
+    run.at(0, run.meter.train, 0.0)
+    run.at(100, run.meter.train, 1.0)
+    assert run.at(110, run.meter.follow_up, 0.5).stage_seconds_left == pytest.approx(10)
+    run.at(150, run.meter.end, False)  # 40 s instead of 20
+    assert run.at(150, run.meter.begin, 1).run_seconds_left == pytest.approx(300 + 40)
+
+
+def test_what_was_there_before_does_not_count_towards_the_speed() -> None:
+    run = Run(FIRST)
+    run.meter.begin(0)
+    run.at(0.1, run.meter.train, 0.6)  # a training that goes on at 60 %
+    assert run.at(20.1, run.meter.train, 0.8).stage_seconds_left == pytest.approx(20 + 20)
+
+
+def test_a_stage_from_the_cache_says_nothing_of_the_others() -> None:
+    run = Run(FIRST, FILE, SECOND)
+    run.meter.begin(0)
+    run.at(1, run.meter.follow_up, 1.0)
+    run.at(1, run.meter.end, True)
+    assert run.at(1, run.meter.begin, 1).run_seconds_left is None
+    assert run.said[-1].stage_seconds_left == pytest.approx(30)  # type: ignore[attr-defined]
+
+
+def test_the_bar_never_goes_back() -> None:
+    run = Run(FIRST, FILE, SECOND)
+    for index in range(3):
+        run.at(run.now + 1, run.meter.begin, index)
+        for step in range(1, 11):
+            run.at(run.now + (1 if step < 5 else 9), run.meter.train, step / 10)
+        run.at(run.now + 90, run.meter.follow_up, 0.5)
+        run.at(run.now + 1, run.meter.end, False)
+    fractions = [event.run_fraction for event in run.said if isinstance(event, Progress)]
+    assert all(before <= after for before, after in pairwise(fractions)) and fractions[-1] == pytest.approx(1)
