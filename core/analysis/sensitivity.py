@@ -7,13 +7,15 @@ else changes, nothing is trained, and validation images are answered (Li et al. 
 
 *Quantization*: one layer at a time becomes INT8 (`core.deploy.quantization.sensitivity`).
 
-Both are jobs of the tool child; test images are never seen. Ratios are shares of a group's channels.
+Both are jobs of the tool child; test images are never seen. Ratios are shares of a group's channels. Every figure has
+a 95 % interval (what other images would have given), and takes as many images as an interval of the wanted width
+needs: a layer that hardly matters needs fewer than one whose loss varies.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,8 @@ from core.common.errors import EspalierError
 from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
+    import numpy as np
+    import onnx
     from torch import Tensor, nn
 
     from core.models.checkpoint import Checkpoint
@@ -28,6 +32,19 @@ if TYPE_CHECKING:
 
 SHARES = (0.25, 0.5, 0.75)
 _BATCH = 128
+_MOST_BYTES = 1_000_000_000  # of prepared images that are kept
+_LEAST = 128  # images, below which an interval is not to be relied on
+_RANGES = 256  # training images that give the ranges of activations
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What is known of a figure besides its value: a 95 % interval, and on how many images."""
+
+    low: float
+    high: float
+    images: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +54,14 @@ class LayerSensitivity:
     Attributes:
         top1: by share of the channels that was set to zero, validation accuracy in percent.
         members: paths of all layers that the channels stand in.
+        spreads: by share, of the loss in points; empty where it is not known.
     """
 
     path: str
     channels: int
     members: tuple[str, ...]
     top1: Mapping[float, float]
+    spreads: Mapping[float, Spread] = field(default_factory=dict)
 
     def loss(self, share: float, baseline: float) -> float:
         """Points of accuracy that a share costs."""
@@ -55,11 +74,12 @@ def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
     Args (as plain data):
         checkpoint: folder. scope: "block-internal" or "whole-groups". prune_fem: the FEM's widths too.
         data, data_cache, base, threads: of `DataAccess.as_plain`.
-        count: at most so many validation images. shares: of the channels, each in 0…1.
+        count: at most so many validation images. within: half the interval of each loss that is enough, in points;
+            0 takes all images. shares: of the channels, each in 0…1.
         threads: 0 leaves it to the library.
 
     Returns: top1 (of the whole network, percent), images, layers: {path, channels, members, top1: list of
-        [share, percent]}, skipped: [path, reason].
+        [share, percent, low, high, images], the interval of the loss in points}, skipped: [path, reason].
 
     Raises:
         EspalierError: when checkpoint and data do not fit, or no channels can go.
@@ -87,9 +107,10 @@ def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
             "Choose whole groups.",
             "\n".join(f"{path}: {reason}" for path, reason in skipped),
         )
-    baseline = _top1(loaded.model, batches)
+    judge = _Judge(loaded.model, batches, float(arguments.get("within", 0.0)))
     shares = [float(share) for share in arguments.get("shares", SHARES)]
-    layers, steps = [], len(groups) * len(shares)
+    layers: list[dict[str, Any]] = []
+    steps = len(groups) * len(shares)
     for number, group in enumerate(groups):
         accuracies = []
         for position, share in enumerate(shares):
@@ -97,7 +118,7 @@ def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
             progress(0.05 + 0.95 * done / steps, f"{group.path}: {number + 1} of {len(groups)} layers")
             removed = least_important(scores[group.path], share)
             with zeroed_units(loaded.model, group, removed):
-                accuracies.append([share, _top1(loaded.model, batches)])
+                accuracies.append((share, judge.loss()))
         layers.append(
             {
                 "path": group.path,
@@ -107,10 +128,15 @@ def prune_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict[st
             }
         )
     progress(1.0, "Scanned")
-    count = sum(len(labels) for _, labels in batches)
+    baseline = judge.baseline
+    for layer in layers:
+        layer["top1"] = [
+            [share, baseline - loss, spread.low, spread.high, spread.images]
+            for share, (loss, spread) in layer["top1"]
+        ]
     return {
         "top1": baseline,
-        "images": count,
+        "images": judge.images,
         "layers": layers,
         "skipped": [[path, reason] for path, reason in skipped],
     }
@@ -121,9 +147,10 @@ def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict
 
     Args (as plain data):
         file: .onnx. data, data_cache, base, threads as for `prune_scan`. count: at most so many validation
-            images; as many training images give the ranges. measure: of `core.deploy.quantization.sensitivity`.
+            images. ranges: training images that give the ranges. within: half the interval of each figure that is
+            enough, in dB; 0 takes all images.
 
-    Returns: ranking: [layer, value], the most sensitive first; measure, unit; images.
+    Returns: ranking: [layer, value, low, high, images], the most sensitive first; measure, unit; images.
 
     Raises:
         EspalierError: when the file is quantized already or the data do not fit.
@@ -131,31 +158,74 @@ def quantize_scan(arguments: dict[str, Any], progress: ProgressCallback) -> dict
     from core.deploy.quantization.calibration import collect_ranges, draw
     from core.deploy.quantization.graph import layers_of, prepare
     from core.deploy.quantization.qdq import OP_TYPES, NumberFormat, resolve_activations
-    from core.deploy.quantization.sensitivity import UNITS, LayerTrials, sensitivities
+    from core.deploy.quantization.sensitivity import UNITS, quantized_alone, ranked
     from core.deploy.quantization.sessions import run
 
     progress(0.0, "Preparing the graph")
-    source, measure = Path(arguments["file"]), arguments.get("measure", "sqnr")
-    threads, images = int(arguments.get("threads", 0)), int(arguments["count"])
+    source, measure = Path(arguments["file"]), "sqnr"
+    threads, within = int(arguments.get("threads", 0)), float(arguments.get("within", 0.0))
     prepared = prepare(source)
     layers = layers_of(prepared)
-    sample = draw(prepared, arguments, "train", images, 0)
+    sample = draw(prepared, arguments, "train", int(arguments.get("ranges", _RANGES)), 0)
     ranges = collect_ranges(
         prepared, sample, OP_TYPES, "minmax", 100.0, lambda done, text: progress(0.3 * done, text)
     )
-    blocks = list(draw(prepared, arguments, "validation", images, 0).blocks())
+    blocks = list(draw(prepared, arguments, "validation", int(arguments["count"]), 0).blocks())
     numbers = NumberFormat(resolve_activations("auto"), False)
-    trials = LayerTrials(prepared, layers, ranges, numbers, blocks, run(prepared, blocks, threads), threads)
-    ranking = sensitivities(
-        trials, "alone", measure, layers, lambda done, text: progress(0.3 + 0.7 * done, text)
-    )
+    reference = [run(prepared, [block], threads) for block in blocks]
+    values, spreads = [], {}
+    for index, layer in enumerate(layers):
+        progress(0.3 + 0.7 * index / len(layers), f"{layer.name}: {index + 1} of {len(layers)} layers")
+        variant = quantized_alone(prepared, layers, ranges, numbers, layer.name)
+        value, spreads[layer.name] = _noise(variant, blocks, reference, within, threads)
+        values.append((layer.name, value))
     progress(1.0, "Scanned")
     return {
-        "ranking": [[name, value] for name, value in ranking],
+        "ranking": [
+            [name, value, *_plain(spreads[name])] for name, value in ranked(values, "alone", measure)
+        ],
         "measure": measure,
         "unit": UNITS[measure],
         "images": sum(len(block) for block in blocks),
     }
+
+
+def _plain(spread: Spread) -> list[float]:
+    return [spread.low, spread.high, spread.images]
+
+
+def _noise(
+    variant: "onnx.ModelProto",
+    blocks: "list[np.ndarray]",
+    reference: "list[np.ndarray]",
+    within: float,
+    threads: int,
+) -> tuple[float, Spread]:
+    """Signal to noise of a variant's logits in dB, on as many blocks of images as `within` dB need.
+
+    The interval is the delta method's for the logarithm of a ratio of sums over images.
+    """
+    import numpy as np
+
+    from core.deploy.quantization.sessions import open_model
+
+    session = open_model(variant, threads)
+    entry, output = session.get_inputs()[0].name, session.get_outputs()[0].name
+    signal, noise = np.zeros(0), np.zeros(0)
+    for block, wanted in zip(blocks, reference, strict=True):
+        given = session.run([output], {entry: block})[0]
+        signal = np.append(signal, np.square(wanted.astype(np.float64)).sum(1))
+        noise = np.append(noise, np.square(wanted.astype(np.float64) - given).sum(1))
+        if noise.sum() == 0:
+            continue
+        parts = signal / signal.mean() - noise / noise.mean()
+        half = 10 / math.log(10) * _Z95 * float(parts.std()) / math.sqrt(len(parts))
+        if within and len(parts) >= _LEAST and half <= within:
+            break
+    if noise.sum() == 0:
+        return math.inf, Spread(math.inf, math.inf, len(signal))
+    value = 10.0 * math.log10(signal.sum() / noise.sum())
+    return value, Spread(value - half, value + half, len(signal))
 
 
 # From a scan to settings
@@ -168,7 +238,8 @@ def read_scan(result: Mapping[str, Any]) -> list[LayerSensitivity]:
             layer["path"],
             int(layer["channels"]),
             tuple(layer["members"]),
-            {float(share): float(top1) for share, top1 in layer["top1"]},
+            {float(share): float(top1) for share, top1, *_ in layer["top1"]},
+            {float(share): Spread(low, high, int(images)) for share, _, low, high, images in layer["top1"]},
         )
         for layer in result["layers"]
     ]
@@ -200,9 +271,9 @@ def ratios_text(ratios: Mapping[str, float]) -> str:
     return ", ".join(f"{path}={ratio:g}" for path, ratio in ratios.items())
 
 
-def most_sensitive(ranking: Iterable[tuple[str, float]], count: int) -> str:
+def most_sensitive(names: Iterable[str], count: int) -> str:
     """The first layers of a ranking, as the setting "keep in float" of the quantizations takes them."""
-    return ", ".join(name for name, _ in list(ranking)[:count])
+    return ", ".join(list(names)[:count])
 
 
 # Channels at zero
@@ -256,18 +327,52 @@ def _validation(loaded: "Checkpoint", arguments: Mapping[str, Any]) -> list[tupl
             "Choose the data set that the network was made for.",
         )
     order = np.array([loaded.classes.index(name) for name in data.classes])
-    rows: np.ndarray = limit(
-        data.split("validation"), data.labels, int(arguments["count"]), derive_seed(0, "scan")
-    )
+    seed, most = derive_seed(0, "scan"), max(1, _MOST_BYTES // (4 * 3 * loaded.preprocess.size**2))
+    rows: np.ndarray = limit(data.split("validation"), data.labels, min(most, int(arguments["count"])), seed)
+    rows = np.random.default_rng(seed).permutation(rows)  # the first of them are a sample of all
     return [
         (loaded.preprocess(np.asarray(data.images[part])), torch.from_numpy(order[data.labels[part]]))
         for part in (rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH))
     ]
 
 
-def _top1(model: "nn.Module", batches: list[tuple["Tensor", "Tensor"]]) -> float:
-    import torch
+class _Judge:
+    """What a change of a network costs on validation images: no more of them than the interval needs."""
 
-    with torch.inference_mode():
-        right = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in batches)
-    return 100.0 * right / max(1, sum(len(labels) for _, labels in batches))
+    def __init__(self, model: "nn.Module", batches: list[tuple["Tensor", "Tensor"]], within: float):
+        """The network as it is now is what changes are held against; `within` in points, 0 for all images."""
+        self._model, self._batches, self._within = model, batches, within
+        self._right = [self._answered(batch) for batch in batches]
+
+    @property
+    def images(self) -> int:
+        return sum(len(right) for right in self._right)
+
+    @property
+    def baseline(self) -> float:
+        """Accuracy of the whole network in percent."""
+        return 100.0 * sum(int(right.sum()) for right in self._right) / max(1, self.images)
+
+    def loss(self) -> tuple[float, Spread]:
+        """Points that the network has lost as it is now."""
+        import numpy as np
+
+        from core.analysis.accuracy import paired_change
+
+        now: list[np.ndarray] = []
+        loss, spread = 0.0, Spread(0.0, 0.0, 0)
+        for number, batch in enumerate(self._batches, 1):
+            now.append(self._answered(batch))
+            change = paired_change(np.concatenate(self._right[:number]), np.concatenate(now))
+            low, high = change.low or 0.0, change.high or 0.0
+            loss, spread = -(change.value or 0.0), Spread(-high, -low, change.n or 0)
+            if (high - low) / 2 <= self._within and spread.images >= _LEAST:
+                break
+        return loss, spread
+
+    def _answered(self, batch: tuple["Tensor", "Tensor"]) -> "np.ndarray":
+        import torch
+
+        images, labels = batch
+        with torch.inference_mode():
+            return (self._model(images).argmax(1) == labels).numpy()

@@ -6,7 +6,7 @@ Which settings take what a scan suggests, the stages say (`Stage.overrides`).
 from dataclasses import dataclass
 
 from core.document import edits, stage_tree
-from core.document.pipeline import Pipeline
+from core.document.pipeline import Pipeline, StageNode
 from core.stages.base import ScanKind
 from core.stages.catalogue import STAGES
 
@@ -19,30 +19,61 @@ class Target:
 
     Attributes:
         id: of the stage; empty for a new one, of `kind`. field: the setting that takes it.
+        warning: why its network is another than the scanned one; empty where it continues that.
     """
 
     id: str
     title: str
     field: str
     kind: str = ""
+    warning: str = ""
 
 
 def targets(pipeline: Pipeline, scan: ScanKind, after: str) -> list[Target]:
-    """Stages that take per-layer overrides, those behind `after` first, and a new stage behind it."""
-    ids = list(pipeline.stage_ids)
-    start = ids.index(after) if after in ids else -1
-    order = [*pipeline.stages[start + 1 :], *pipeline.stages[: start + 1]]
-    stage_targets = [
-        Target(node.id, node.title, node.stage.overrides[scan])
-        for node in order
-        if scan in node.stage.overrides
-    ]
+    """Stages that take per-layer overrides: the one that would work on the scanned network next, a new one, others.
+
+    Args:
+        after: the stage whose network was scanned.
+    """
+    takers = [node for node in pipeline.stages if scan in node.stage.overrides]
+    known = after in pipeline.stage_ids
+    chains = {node.id: [one.id for one in pipeline.chain(node)] for node in takers}
+    behind = [node for node in takers if after in chains[node.id]]
+    behind.sort(key=lambda node: len(chains[node.id]) - chains[node.id].index(after))
+    found = [_target(node, scan, _between(pipeline, chains[node.id], after, scan)) for node in behind]
     stage_class = next((stage for stage in STAGES.values() if scan in stage.overrides), None)
     if stage_class is not None:
-        place = f" after '{pipeline.stage(after).title}'" if start >= 0 else " at the end"
+        place = f" after '{pipeline.stage(after).title}'" if known else " at the end"
         title = f"A new stage '{stage_class.title}'{place}"
-        stage_targets.append(Target("", title, stage_class.overrides[scan], stage_class.id))
-    return stage_targets
+        found.append(Target("", title, stage_class.overrides[scan], stage_class.id))
+    for node in takers:
+        if node not in behind:
+            found.append(_target(node, scan, _elsewhere(pipeline, node, after) if known else ""))
+    return found
+
+
+def _target(node: StageNode, scan: ScanKind, warning: str) -> Target:
+    return Target(node.id, node.title, node.stage.overrides[scan], warning=warning)
+
+
+def _between(pipeline: Pipeline, chain: list[str], after: str, scan: ScanKind) -> str:
+    """What changes the network between the scanned stage and the one that takes the override."""
+    others = [id for id in chain[chain.index(after) + 1 :] if scan in pipeline.stage(id).stage.overrides]
+    return (
+        f"'{pipeline.stage(others[0]).title}' stands between: it changes the network that was scanned."
+        if others
+        else ""
+    )
+
+
+def _elsewhere(pipeline: Pipeline, node: StageNode, after: str) -> str:
+    """Why a stage that does not continue the scanned one works on another network."""
+    if node.id == after:
+        return (
+            f"'{node.title}' made the network that was scanned: it works on the one before, whose layers may matter "
+            "otherwise."
+        )
+    return f"'{node.title}' does not continue '{pipeline.stage(after).title}', whose network was scanned."
 
 
 def with_override(

@@ -1,5 +1,6 @@
 """Which layers matter least: a sensitivity scan, its table, and a way into the editor."""
 
+import math
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, Signal
@@ -14,13 +15,13 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
-from core.analysis.sensitivity import most_sensitive, ratios_text, suggested_ratios
+from core.analysis.sensitivity import Spread, most_sensitive, ratios_text, suggested_ratios
 from core.document.overrides import Target
 from core.stages.base import ScanKind
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.picker import ElidedBox
-from gui.inspect.work import PruneScan, QuantizeScan, Scan, ScanRequest
+from gui.inspect.work import MOST_IMAGES, PruneScan, QuantizeScan, Scan, ScanRequest
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel, EmptyState, card, text
 from gui.widgets.combo import Combo
@@ -60,13 +61,20 @@ class SensitivityPage(QWidget):
         self.kind.setAccessibleName(tr("What is scanned"))
         for title, kind in _KINDS:
             self.kind.addItem(tr(title), kind)
-        self.images = QSpinBox()
-        self.images.setObjectName("scan-images")
-        self.images.setAccessibleName(tr("Validation images"))
-        self.images.setRange(32, 10_000)
-        self.images.setSingleStep(64)
-        self.images.setValue(256)
-        self.images.setSuffix(tr(" images"))
+        self.within = QDoubleSpinBox()
+        self.within.setObjectName("scan-within")
+        self.within.setAccessibleName(tr("How narrow the intervals have to be"))
+        self.within.setToolTip(
+            tr("Each layer is looked at on as many validation images as an interval of this width needs, at most {most}",
+               most=MOST_IMAGES)
+        )  # fmt: skip
+        self.within.setRange(0.1, 20.0)
+        self.within.setSingleStep(0.5)
+        self.within.setDecimals(1)
+        self.within.setValue(2.0)
+        self.within.setPrefix("± ")
+        self.kind.currentIndexChanged.connect(lambda _index: self._show_unit())
+        self._show_unit()
         self.start = QPushButton(tr("Scan"))
         self.start.setObjectName("scan-start")
         self.start.setProperty("primary", True)
@@ -87,7 +95,7 @@ class SensitivityPage(QWidget):
     def _build(self) -> None:
         top = QHBoxLayout()
         top.setSpacing(10)
-        for widget in (text(tr("Scan for"), "section"), self.kind, self.images, self.start):
+        for widget in (text(tr("Scan for"), "section"), self.kind, self.within, self.start):
             top.addWidget(widget)
         top.addWidget(self.words, 1)
         results = QWidget()
@@ -96,6 +104,11 @@ class SensitivityPage(QWidget):
         column.setSpacing(10)
         column.addWidget(self.table, 1)
         column.addWidget(self._sending())
+        self.warning = text("", "warning", wrap=True)
+        self.warning.setObjectName("scan-warning")
+        self.warning.hide()
+        column.addWidget(self.warning)
+        self.target.currentIndexChanged.connect(lambda _index: self._warn())
         self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(results)
@@ -179,7 +192,7 @@ class SensitivityPage(QWidget):
             self.working.end()
 
     def _update_enabled(self) -> None:
-        for widget in (self.kind, self.images):
+        for widget in (self.kind, self.within):
             widget.setEnabled(not self._busy)
         self.start.setEnabled(not self._busy and not self._reason)
         self.start.setToolTip(self._reason or tr("Look at every layer by itself, on validation images"))
@@ -189,9 +202,12 @@ class SensitivityPage(QWidget):
         self.send.setIcon(theme.icon("pipeline"))
         self.table.viewport().update()
 
+    def _show_unit(self) -> None:
+        self.within.setSuffix(tr(" points") if self.kind.currentData()[0] == "prune" else " dB")
+
     def _start(self) -> None:
         kind, scope = self.kind.currentData()
-        self.scan_wanted.emit(ScanRequest(kind, scope, self.images.value()))
+        self.scan_wanted.emit(ScanRequest(kind, scope, self.within.value()))
 
     def _fill(self) -> None:
         if isinstance(self.scan, PruneScan):
@@ -210,15 +226,24 @@ class SensitivityPage(QWidget):
             self.target.clear()
             for target in self._targets.get(kind, []):
                 self.target.addItem(target.title, target)
+        self._warn()
         self.send.setEnabled(self.scan is not None and self.target.count() > 0)
         self.send.setToolTip(tr("Write these settings into the stage, as one step that can be undone"))
+
+    def _warn(self) -> None:
+        """Say where the chosen stage works on another network than the scanned one."""
+        target = self.target.currentData()
+        warning = target.warning if target is not None else ""
+        self.warning.setText(f"⚠ {warning}" if warning else "")
+        self.warning.setVisible(bool(warning))
 
     def _send(self) -> None:
         target = self.target.currentData()
         if isinstance(self.scan, PruneScan):
             self.send_wanted.emit(target, ratios_text(self._ratios))
         elif isinstance(self.scan, QuantizeScan):
-            self.send_wanted.emit(target, most_sensitive(self.scan.ranking, self.count.value()))
+            names = (name for name, _ in self.scan.ranking)
+            self.send_wanted.emit(target, most_sensitive(names, self.count.value()))
 
 
 def _words(scan: Scan | None) -> str:
@@ -261,10 +286,23 @@ def _pruning(scan: PruneScan, ratios: dict[str, float]) -> tuple[Sequence[Column
         cells.append([
             Cell(layer.path, tip="\n".join(layer.members)),
             Cell(str(layer.channels), layer.channels),
-            *(Cell(_points(loss), loss, max(0.0, loss) / worst) for loss in losses),
+            *(_loss_cell(loss, layer.spreads.get(share), worst) for loss, share in zip(losses, shares, strict=True)),
             Cell(_percent(ratio) if ratio else "protected", ratio, ratio),
         ])  # fmt: skip
     return columns, cells
+
+
+def _loss_cell(loss: float, spread: Spread | None, worst: float) -> Cell:
+    """A loss with its interval on the bar and in words."""
+    if spread is None:
+        return Cell(_points(loss), loss, max(0.0, loss) / worst)
+    tip = tr(
+        "{low} to {high} points on {images} images (95 %)",
+        low=_points(spread.high), high=_points(spread.low), images=spread.images,
+    )  # fmt: skip
+    sure = "" if spread.low > 0 or spread.high < 0 else "≈ "
+    around = (max(0.0, spread.low) / worst, max(0.0, spread.high) / worst)
+    return Cell(sure + _points(loss), loss, max(0.0, loss) / worst, tip=tip, around=around)
 
 
 def _points(loss: float) -> str:
@@ -290,9 +328,25 @@ def _quantization(scan: QuantizeScan, count: int) -> tuple[Sequence[Column], lis
     worst, harmless = values[0] if values else 0.0, values[3 * len(values) // 4] if values else 1.0
     cells = []
     for rank, (name, value) in enumerate(scan.ranking, 1):
-        share = (harmless - value) / (harmless - worst) if harmless != worst else 1.0
+        share, spread = _share(value, worst, harmless), scan.spreads.get(name)
         precision = Cell(tr("✓ float"), 1.0) if rank <= count else Cell(tr("INT8"), 0.0)
         cells.append(
-            [Cell(name), Cell(str(rank), rank), Cell(f"{value:.2f}", value, max(0.0, share)), precision]
+            [Cell(name), Cell(str(rank), rank), _noise_cell(value, share, spread, worst, harmless), precision]
         )
     return columns, cells
+
+
+def _share(value: float, worst: float, harmless: float) -> float:
+    """How long the bar of a signal to noise is: the lower, the longer."""
+    return max(0.0, (harmless - value) / (harmless - worst) if harmless != worst else 1.0)
+
+
+def _noise_cell(value: float, share: float, spread: Spread | None, worst: float, harmless: float) -> Cell:
+    if spread is None or not math.isfinite(value):
+        return Cell(f"{value:.2f}", value, share)
+    tip = tr(
+        "{low:.2f} to {high:.2f} dB on {images} images (95 %)",
+        low=spread.low, high=spread.high, images=spread.images,
+    )  # fmt: skip
+    around = (_share(spread.high, worst, harmless), _share(spread.low, worst, harmless))
+    return Cell(f"{value:.2f}", value, share, tip=tip, around=around)

@@ -8,12 +8,13 @@ from PySide6.QtCore import (  # fmt: skip
     QAbstractTableModel,
     QModelIndex,
     QPersistentModelIndex,
+    QPointF,
     QRectF,
     QSize,
     QSortFilterProxyModel,
     Qt,
 )
-from PySide6.QtGui import QColor, QFontMetrics, QPainter
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
 from PySide6.QtWidgets import (  # fmt: skip
     QHeaderView,
     QStyle,
@@ -25,7 +26,7 @@ from gui.base import theme
 from gui.widgets.tables import SortedTable
 
 Index = QModelIndex | QPersistentModelIndex
-SORT, SHARE, TONE = (Qt.ItemDataRole.UserRole + number for number in range(3))
+SORT, SHARE, TONE, AROUND = (Qt.ItemDataRole.UserRole + number for number in range(4))
 _ROW, _PAD, _BAR = 30, 10, 4
 _WIDEST = 160  # of a column of words; longer ones are cut, their tooltip is whole
 
@@ -48,6 +49,7 @@ class Cell:
         value: what it is sorted by; the text where None.
         share: length of its bar, 0…1; None without a bar.
         tone: colour of the theme that the text (and the bar) take; never the only sign.
+        around: where its interval begins and ends on the bar, 0…1; None without one.
     """
 
     text: str
@@ -55,6 +57,7 @@ class Cell:
     share: float | None = None
     tone: str = ""
     tip: str = ""
+    around: tuple[float, float] | None = None
 
 
 class BarModel(QAbstractTableModel):
@@ -100,6 +103,8 @@ class BarModel(QAbstractTableModel):
             return cell.share
         if role == TONE:
             return cell.tone
+        if role == AROUND:
+            return cell.around
         if role == Qt.ItemDataRole.ToolTipRole:
             return cell.tip or (cell.text if not column.number else None)
         if role == Qt.ItemDataRole.AccessibleTextRole:
@@ -187,6 +192,8 @@ class _BarDelegate(QStyledItemDelegate):
         up = 3 if share is not None else 0
         if share is not None:
             self._bar(painter, rect, float(share), getattr(c, tone) if tone else c.accent)
+            if (around := index.data(AROUND)) is not None:
+                self._interval(painter, rect, *around)
         painter.setFont(option.font)
         painter.setPen(QColor(getattr(c, tone) if tone else c.text))
         inside = rect.adjusted(_PAD, -up, -_PAD, -up)
@@ -195,6 +202,16 @@ class _BarDelegate(QStyledItemDelegate):
         )
         painter.drawText(inside, int(index.data(Qt.ItemDataRole.TextAlignmentRole)), shown)
         painter.restore()
+
+    def _interval(self, painter: QPainter, rect: Any, low: float, high: float) -> None:
+        """A line from one bound to the other, with an end at each, across the bar."""
+        left, width = rect.left() + _PAD, rect.width() - 2 * _PAD
+        first, last = (left + width * max(0.0, min(1.0, bound)) for bound in (low, high))
+        middle = rect.bottom() - _BAR / 2 - 3 + _BAR / 2
+        painter.setPen(QPen(QColor(theme.colours().text), 1.2))
+        painter.drawLine(QPointF(first, middle), QPointF(last, middle))
+        for end in (first, last):
+            painter.drawLine(QPointF(end, middle - 3), QPointF(end, middle + 3))
 
     def _bar(self, painter: QPainter, rect: Any, share: float, colour: str) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

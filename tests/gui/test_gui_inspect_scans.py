@@ -23,7 +23,7 @@ from gui.base.result_cache import ResultCache
 from gui.base.theme import DARK, LIGHT, Colours, Theme, contrast
 from gui.inspect.confusion_view import DEEPEST, mixed, written_on
 from gui.inspect.place import InspectPlace
-from gui.inspect.work import ScanRequest
+from gui.inspect.work import PruneScan, ScanRequest
 from gui.monitor.stage_table import StageTable
 from gui.runs.run_state import RunState, StageState
 from gui.shell.main_window import MainWindow
@@ -40,14 +40,19 @@ def test_a_scan_is_shown_and_sent_into_the_pipeline_as_one_edit(
     place.open(opened, "fp32")
     page = place.view.sensitivity
     assert page.empty.isVisible()
-    page.images.setValue(32)
+    page.within.setValue(20.0)
     qtbot.mouseClick(page.start, Qt.MouseButton.LeftButton)
     assert not page.start.isEnabled()
     done(qtbot, place)
     assert page.table.texts(0)[0] == "body.layer1.0.conv1" and len(page.table.texts(0)) == 9
-    assert "of 32 validation images are right" in page.words.whole
+    assert "of 64 validation images are right" in page.words.whole
     page.loss.setValue(100.0)
     assert set(page.table.texts(5)) == {"75 %"}
+    rows = page.table.rows
+    assert all(
+        cell.around is not None and "on 64 images" in cell.tip for row in rows.cells for cell in row[2:5]
+    )
+    assert not page.warning.isVisible()
     assert [page.target.itemText(n) for n in range(page.target.count())] == [
         "Pruned", "A new stage 'Prune channels' after 'FP32'",
     ]  # fmt: skip
@@ -68,7 +73,7 @@ def test_a_scan_can_be_cancelled(qtbot: Any, place: InspectPlace, opened: Path) 
     place.view.go("sensitivity")
     place.open(opened, "fp32")
     page = place.view.sensitivity
-    place.scanning._scan(ScanRequest("quantize", "", 64))
+    place.scanning._scan(ScanRequest("quantize", "", 2.0))
     qtbot.waitUntil(lambda: page.working.isVisible(), timeout=30_000)
     started = time.monotonic()
     qtbot.mouseClick(page.working.stop, Qt.MouseButton.LeftButton)
@@ -88,8 +93,50 @@ def test_layers_to_keep_go_into_a_quantization_or_a_new_one() -> None:
     fresh, id = overrides.with_override(pipeline, found[1], "head", "pruned")
     assert id not in pipeline.stage_ids and fresh.stage(id).settings == {"keep": "head"}
     new = overrides.targets(pipeline, "prune", "fp32")[-1]
+    assert new.kind
     pruned, id = overrides.with_override(pipeline, new, "a=0.5", "fp32", "whole-groups")
     assert pruned.stage(id).settings == {"scope": "whole-groups", "own_ratios": "a=0.5"}
+
+
+BRANCHES = """
+espalier: 1
+name: Branches
+sources: [{id: network, settings: {backbone: resnet20}}]
+stages:
+  - {id: fp32, kind: train}
+  - {id: one, kind: prune-channels, name: One}
+  - {id: two, kind: prune-channels, name: Two}
+  - {id: other, kind: prune-channels, name: Other, from: fp32}
+"""
+
+
+def test_overrides_go_to_the_stage_that_would_prune_next() -> None:
+    pipeline = documents.loads(BRANCHES)
+
+    def ids(after: str) -> list[str]:
+        return [target.id for target in overrides.targets(pipeline, "prune", after)]
+
+    assert ids("fp32") == ["one", "other", "two", ""]
+    assert ids("one") == ["two", "", "one", "other"]
+    assert ids("other") == ["", "one", "two", "other"]
+    warnings = {target.id: target.warning for target in overrides.targets(pipeline, "prune", "one")}
+    assert warnings["two"] == warnings[""] == ""
+    assert warnings["one"].startswith("'One' made the network that was scanned")
+    assert warnings["other"].startswith("'Other' does not continue 'One'")
+    between = {target.id: target.warning for target in overrides.targets(pipeline, "prune", "fp32")}
+    assert between["one"] == "" and between["two"].startswith("'One' stands between")
+
+
+def test_a_warning_stands_by_a_stage_that_made_the_network(
+    qtbot: Any, place: InspectPlace, opened: Path
+) -> None:
+    place.open(opened, "pruned")
+    page = place.view.sensitivity
+    page.show_scan(PruneScan(ScanRequest("prune", "block-internal", 2.0), [], 90.0, 64, 0))
+    page.target.setCurrentIndex(page.target.findText("Pruned"))
+    assert page.warning.text().startswith("⚠ 'Pruned' made the network")
+    page.target.setCurrentIndex(0)
+    assert page.warning.text() == ""
 
 
 # parts

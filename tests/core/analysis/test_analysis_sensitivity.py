@@ -8,6 +8,7 @@ import pytest
 import torch
 from small_stages import NETWORK, SETTINGS, small_data, small_network
 
+from core.analysis import sensitivity
 from core.analysis.histograms import of_files
 from core.analysis.sensitivity import (
     LayerSensitivity,
@@ -89,12 +90,38 @@ def test_a_scan_measures_every_group(place: Path) -> None:
     ]
     assert found["images"] == 60 and 0 <= found["top1"] <= 100
     assert all(set(layer.top1) == {0.25, 0.75} for layer in layers)
+    assert all(
+        layer.spreads[share].low <= layer.loss(share, found["top1"]) <= layer.spreads[share].high
+        for layer in layers
+        for share in layer.top1
+    )
     assert layers[0].channels == 16 and "body.layer1.0.conv2" in layers[0].members
     assert any(text == "body.layer3.2.conv1: 9 of 9 layers" for text in told)
     assert [
         "body.conv1",
         "shared by several blocks (residual stream), outside the scope 'block-internal'",
     ] in (found["skipped"])
+
+
+def test_no_more_images_are_taken_than_the_interval_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer whose loss hardly varies is known after a few; one that turns many answers needs all."""
+    monkeypatch.setattr(sensitivity, "_LEAST", 20)
+    draw = np.random.default_rng(0)
+    batches = [(torch.zeros(20, 1) + number, torch.zeros(20, dtype=torch.int64)) for number in range(10)]
+    answers = {"now": np.ones((10, 20), bool)}
+
+    class Network(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            right = torch.from_numpy(answers["now"][int(images[0, 0])]).float()
+            return torch.stack([right, 1 - right], 1)
+
+    judge = sensitivity._Judge(Network(), batches, 10.0)
+    assert (judge.baseline, judge.images) == (100.0, 200)
+    loss, spread = judge.loss()
+    assert (loss, spread.images) == (0.0, 20) and spread.high - spread.low <= 20
+    answers["now"] = draw.random((10, 20)) < 0.5
+    loss, spread = judge.loss()
+    assert spread.images > 80 and spread.low < loss < spread.high
 
 
 def test_the_ratio_is_where_the_loss_reaches_what_is_allowed() -> None:
@@ -109,14 +136,15 @@ def test_the_ratio_is_where_the_loss_reaches_what_is_allowed() -> None:
     assert text == "robust=0.75, middling=0.37, touchy=0.02"
     assert own_ratios(text) == [("robust", 0.75), ("middling", 0.37), ("touchy", 0.02)]
     assert suggested_ratios(layers, 90.0, 0.0)["touchy"] == 0.0
-    assert most_sensitive([("a", 1.0), ("b", 2.0), ("c", 3.0)], 2) == "a, b"
+    assert most_sensitive(["a", "b", "c"], 2) == "a, b"
 
 
 def test_quantization_ranks_the_layers(place: Path) -> None:
     found = quantize_scan(arguments(place, file=str(place / "float32.onnx")), quiet)
-    values = [value for _, value in found["ranking"]]
+    values = [value for _, value, *_ in found["ranking"]]
+    assert all(low < value < high and images == 60 for _, value, low, high, images in found["ranking"])
     assert values == sorted(values) and found["unit"] == "dB" and found["images"] == 60
-    assert {"body.conv1", "head"} < {name for name, _ in found["ranking"]} and len(values) == 20
+    assert {"body.conv1", "head"} < {name for name, *_ in found["ranking"]} and len(values) == 20
 
 
 def test_weights_and_activations_of_a_file(place: Path) -> None:
