@@ -61,7 +61,24 @@ svg .dot { stroke: none; } .key { font-weight: 700; } .key.s0 { color: var(--s0)
 .key.s3 { color: var(--s3); } .key.s4 { color: var(--s4); } .key.s5 { color: var(--s5); }
 .dot.s0 { fill: var(--s0); } .dot.s1 { fill: var(--s1); } .dot.s2 { fill: var(--s2); } .dot.s3 { fill: var(--s3); } .dot.s4 { fill: var(--s4); } .dot.s5 { fill: var(--s5); }
 summary { cursor: pointer; color: var(--muted); padding: 6px 0; } li { margin: 3px 0; }
-@media print { body { background: white; } details > *:not(summary) { display: block; } }
+.headline { font-size: 1.35em; line-height: 1.35; font-weight: 600; margin: 18px 0 4px; max-width: 46em; }
+.tiles, .strip { display: flex; flex-wrap: wrap; gap: 12px; margin: 14px 0; }
+.tile { background: var(--surface); border: 1px solid var(--border); border-radius: 8px; padding: 10px 16px; display: flex;
+  flex-direction: column; min-width: 158px; } .tile b { font-size: 1.4em; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.tile .change { font-weight: 600; }
+figure { margin: 0; width: 112px; } figure img { height: 96px; max-width: 112px; object-fit: contain; display: block; border-radius: 4px; }
+figcaption { font-size: 0.82em; line-height: 1.3; overflow-wrap: anywhere; margin-top: 4px; } figcaption > * { display: block; }
+.bar { display: inline-block; height: 8px; border-radius: 2px; margin-right: 8px; background: currentColor; }
+@page { margin: 14mm; }
+@media print {
+  :root { color-scheme: light; --page:#ffffff; --surface:#ffffff; --raised:#f5f5f5; --border:#c4c9c7; --text:#111111; --muted:#444444;
+    --accent:#1d6f54; --good:#17683f; --bad:#b3261e; --warn:#7a4d00; --warn-surface:#ffffff;
+    --s0:#1f66c1; --s1:#c2570c; --s2:#7b4fc9; --s3:#0b7f8a; --s4:#a8326e; --s5:#5f6b00; }
+  body { font-size: 10.5pt; } main { max-width: none; padding: 0; } h2, h3 { break-after: avoid; }
+  .card { overflow: visible; } tr, figure, .tile, svg { break-inside: avoid; }
+  .card table { font-size: 8.5pt; } .card th, .card td { white-space: normal; padding: 3px 5px; overflow-wrap: anywhere; }
+  details > *:not(summary) { display: block; } details::details-content { content-visibility: visible; display: block; }
+}
 """
 
 
@@ -87,6 +104,7 @@ class Content:
         settings: names of the stages and the settings that differ between them.
         papers: (source and setting, rows, remarks) per table of a paper.
         answers: per run its name and what its measurements say to the papers' claims.
+        lead: what stands before everything else, as HTML.
     """
 
     title: str
@@ -101,12 +119,14 @@ class Content:
     settings: tuple[Sequence[str], Sequence[SettingRow]] = field(default=((), ()))
     papers: Sequence[tuple[str, Sequence[Row], Sequence[str]]] = ()
     answers: Sequence[tuple[str, Sequence[Answer]]] = ()
+    lead: Sequence[str] = ()
 
 
 def html_report(content: Content) -> str:
     """The whole page."""
     parts = [f"<h1>{escape(content.title)}</h1>", f'<p class="muted">{escape(content.byline)}</p>']
     parts += [f'<div class="warning">⚠ {escape(warning)}</div>' for warning in content.warnings]
+    parts += content.lead
     parts += _comparison(content)
     plot = pareto_plot(content.rows, *content.axes)
     if plot:
@@ -217,8 +237,10 @@ def _run(run: RunPart, several: bool) -> list[str]:
         parts += ["<h3>Learning curves</h3>", *(f'<div class="card">{plot}</div>' for plot in run.plots)]
     if run.grid is not None:
         parts += [f"<h3>{escape(run.grid.title)}</h3>", _grid(run.grid)]
+    if run.notes:
+        parts.append("<h3>Stage by stage: causes, checks and remarks</h3>")
     for stage, notes in run.notes:
-        parts += [f"<h3>{escape(stage)}</h3>", _list(notes)]
+        parts.append(f"<details><summary>{escape(stage)}</summary>{_list(notes)}</details>")
     return parts
 
 

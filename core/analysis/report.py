@@ -47,7 +47,7 @@ def run_report(
     search: Sequence[str] = (),
 ) -> str:
     """The report's text; `search` are the paragraphs on a search, where the run made one."""
-    parts = [f"# {texts.name}", texts.about, "## Comparison", as_markdown(rows)]
+    parts = [f"# {texts.name}", "## Comparison", as_markdown(rows)]
     parts.append(
         "Every figure is of the exported file named in its row, on the test images, in ONNX Runtime on the processor; "
         "latency is the median for one image on one thread. ≈ marks a change that the measurement cannot tell from none."
@@ -69,8 +69,12 @@ def run_report(
     if texts.answers:
         parts += ["## What the paper claims, and what was measured", claims.as_markdown(texts.answers)]
     parts += ["## Stages", *(_stage(report) for report in reports)]
-    if texts.notes:
-        parts += ["## Notes", "\n".join(f"- {note}" for note in texts.notes)]
+    written = [text for text in (texts.about, *texts.notes) if text]
+    if written:
+        parts += [
+            "## What the author of the pipeline wrote about it",
+            "\n".join(f"- {text}" for text in written),
+        ]
     parts += [
         "## Machine",
         "\n".join(f"- {label}: {_plain(value)}" for label, value in {**machine, "device": device}.items()),

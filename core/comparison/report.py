@@ -16,6 +16,7 @@ from core.analysis.settings_table import SettingRow, side_by_side
 from core.analysis.svg import Curve, curve_plot
 from core.analysis.table import any_uncertain, as_csv, as_markdown, as_text, by_run, columns_with_values
 from core.analysis.wording import NOT_PAIRED_MEANS, RANGES_MEAN
+from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
 from core.common.shown_text import plain_markdown
@@ -26,9 +27,13 @@ from core.comparison.compared_runs import (
     mixed_protocols,
     run_labels,
 )
+from core.comparison.evidence import evidence_of
+from core.comparison.headline import headline
+from core.comparison.html_lead import lead
 from core.document.paper import PaperTable
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import StageReport
+from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 
 MIXED = (
@@ -42,13 +47,18 @@ MIXED_PROTOCOLS = (
 )
 _SETTINGS_COLUMNS = 24  # more stages than that side by side can no longer be read
 _CURVES = 24  # runs whose curves are drawn
+_LED = 6  # runs whose results are told in a sentence
 FORMATS = ("table", "csv", "markdown", "latex", "html")
 
 
 def as_format(
-    name: str, runs: Sequence[ComparedRun], rows: Sequence[Row], kinds: Sequence[MetricKind] | None = None
+    name: str,
+    runs: Sequence[ComparedRun],
+    rows: Sequence[Row],
+    kinds: Sequence[MetricKind] | None = None,
+    home: Home | None = None,
 ) -> str:
-    """The comparison in one of `FORMATS`; `kinds` are the columns, all usual ones unless given."""
+    """The comparison in one of `FORMATS`; `kinds` are the columns, all usual ones unless given; `home` as of `as_html`."""
     kinds = columns_with_values(rows) if kinds is None else kinds
     labelled = by_run(rows)
     match name:
@@ -61,7 +71,7 @@ def as_format(
         case "latex":
             return as_latex(labelled, kinds, caption=title(runs), label="tab:comparison")
         case _:
-            return as_html(runs, rows, kinds)
+            return as_html(runs, rows, kinds, home=home)
 
 
 def as_html(
@@ -70,8 +80,17 @@ def as_html(
     kinds: Sequence[MetricKind],
     axes: tuple[str, str] = ("latency_ms", "top1"),
     limits: Mapping[str, float] | None = None,
+    home: Home | None = None,
+    control: RunControl | None = None,
 ) -> str:
-    """The page; curves and notes are read from the run folders."""
+    """The page; curves and notes are read from the run folders.
+
+    Args:
+        home: where the images of the data sets are kept; without it none are shown.
+
+    Raises:
+        Stopped: a person asked to stop.
+    """
     limits, labels = limits or {}, run_labels(runs)
     outside = frozenset(row.id for row in rows if not fits(row, limits))
     return html_report(
@@ -85,8 +104,28 @@ def as_html(
             settings=_settings(runs, rows),
             papers=[_paper(paper) for paper in papers_of(runs)],
             answers=[(labels[run.folder], answers) for run in runs if (answers := run.answers())],
+            lead=_lead(runs, rows, labels, home, control or RunControl()),
         )
     )  # fmt: skip
+
+
+def _lead(
+    runs: Sequence[ComparedRun],
+    rows: Sequence[Row],
+    labels: Mapping[str, str],
+    home: Home | None,
+    control: RunControl,
+) -> list[str]:
+    """What each of the first runs achieved, with the images that turned."""
+    parts = []
+    for run in runs[:_LED]:
+        result = headline(run, rows)
+        if result is None:
+            continue
+        shown = Path(run.folder).is_dir() and home is not None
+        evidence = evidence_of(Path(run.folder), home, control) if shown and home is not None else None
+        parts.append((labels[run.folder] if len(runs) > 1 else "", result, evidence))
+    return lead(parts)
 
 
 def _as_terminal(runs: Sequence[ComparedRun], rows: Sequence[Row], kinds: Sequence[MetricKind]) -> str:
@@ -201,18 +240,21 @@ def _run(run: ComparedRun, label: str, curves: bool) -> RunPart:
     return RunPart(
         label,
         " · ".join(
-            part
-            for part in (run.when, run.status, f"{len(run.reports)} of {run.total} stages", run.about)
-            if part
+            part for part in (run.when, run.status, f"{len(run.reports)} of {run.total} stages") if part
         ),
         machine_words(run),
         _plots(run) if curves else (),
         [
-            *([("About this pipeline", run.notes)] if run.notes else []),
+            *([("What the author of the pipeline wrote about it", _written(run))] if _written(run) else []),
             *((_stage_name(report), _notes(report)) for report in run.reports),
         ],
         run.grid,
     )
+
+
+def _written(run: ComparedRun) -> list[str]:
+    """Description and notes: of the pipeline as a whole, and perhaps of the one that it was made from."""
+    return [words for words in (run.about, *run.notes) if words] if Path(run.folder).is_dir() else []
 
 
 def machine_words(run: ComparedRun) -> str:

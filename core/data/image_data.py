@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.data.corrections import Resolved
 from core.data.source import Problem
 from core.data.splits import SPLITS
 
@@ -29,6 +30,7 @@ class ImageData:
         notes: sentences about drawn splits and files that were left out.
         fingerprint: SHA-256 over images, labels, classes and splits; equal data, equal fingerprint.
         entry: name of its decoded images in the cache. listing: a hash of every file's stamp when it was opened.
+        corrections: what a person has corrected: places and labels, as indices into the classes of the files.
     """
 
     title: str
@@ -46,13 +48,16 @@ class ImageData:
     fingerprint: str
     entry: str = ""
     listing: str = ""
+    corrections: Resolved = ()
 
     @property
     def opened(self) -> "Opened":
         """What identifies it later, and in other processes."""
         counts = {name: len(rows) for name, rows in self.splits.items()}
         notes = (*self.notes, *self.left_out())
-        return Opened(self.title, self.fingerprint, self.entry, self.listing, self.classes, counts, notes)
+        return Opened(
+            self.title, self.fingerprint, self.entry, self.listing, self.classes, counts, notes, self.corrections
+        )  # fmt: skip
 
     def split(self, name: str) -> np.ndarray:
         """The indices of a split: sorted int64.
@@ -103,7 +108,7 @@ class Opened:
     """A data set as it was when it was opened.
 
     Attributes:
-        title, fingerprint, entry, listing, classes: as of `ImageData`.
+        title, fingerprint, entry, listing, classes, corrections: as of `ImageData`.
         images: number of images by split.
         notes: sentences on its splits and on what was left out.
     """
@@ -115,10 +120,14 @@ class Opened:
     classes: tuple[str, ...] = ()
     images: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    corrections: Resolved = ()
 
     def as_plain(self) -> dict[str, Any]:
         """As plain data (survives JSON)."""
-        return {**asdict(self), "classes": list(self.classes), "notes": list(self.notes)}
+        corrections = [list(one) for one in self.corrections]
+        return {
+            **asdict(self), "classes": list(self.classes), "notes": list(self.notes), "corrections": corrections,
+        }  # fmt: skip
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Opened":
@@ -134,9 +143,10 @@ class Opened:
             title, fingerprint, entry, listing = (
                 str(plain[name]) for name in ("title", "fingerprint", "entry", "listing")
             )
+            corrections = tuple((int(row), int(label)) for row, label in plain.get("corrections", ()))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no record of an opened data set: {error!r}") from error
-        return cls(title, fingerprint, entry, listing, classes, images, notes)
+        return cls(title, fingerprint, entry, listing, classes, images, notes, corrections)
 
     def differences(self, data: "ImageData") -> list[str]:
         """How `data` differs from it, in parts of a sentence; not empty where the fingerprints differ."""

@@ -11,6 +11,7 @@ import json
 import math
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,11 +19,13 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.paths import printable
 from core.common.regular_files import in_words, refuse_others
 from core.common.shown_text import shortened
 from core.common.single_flight import alone
 from core.data.catalogue import find_source
 from core.data.class_names import order_notes, ordered
+from core.data.corrections import LEFT_OUT, Resolved, corrections_stamp, read_corrections, resolve
 from core.data.entry import VERSION, Entry, EntryWriter, read_entry
 from core.data.image_data import ImageData, Opened, summary
 from core.data.reader import keeps_own_size
@@ -38,6 +41,7 @@ Progress = Callable[[float, str], None]
 _READING = 2
 """Raised when the same files give other classes, splits or notes."""
 _ATTEMPTS = 3
+_SAID = ("By the list of corrections", "The list of corrections")  # beginnings of sentences about it
 _WAITING = "Another process decodes these images; waiting for it"
 
 
@@ -73,7 +77,11 @@ def open_data(
                     source, located, settings, cache, control or RunControl(), progress or _silent, unchanged
                 )
         if found is not None:
-            return _assemble(source, located.title, settings, *found, listing=_listing(located))
+            corrections, said = _corrections(source, place, located, found[1])
+            listing = _listing(located, corrections_stamp(place))
+            return _assemble(
+                source, located.title, settings, _Decoded(*found, listing, corrections, tuple(said))
+            )
     raise EspalierError(
         f"The images in {place} changed each time while they were read.",
         "Wait until they are copied or written, and open them again.",
@@ -91,9 +99,9 @@ def open_again(settings: DataSettings, cache: Path, opened: Opened, base: Path |
     """
     entry = read_entry(cache / opened.entry) if opened.entry else None
     if entry is not None:
-        data = _assemble(
-            find_source(settings.source), opened.title, settings, opened.entry, entry, opened.listing
-        )
+        said = tuple(note for note in opened.notes if note.startswith(_SAID))
+        decoded = _Decoded(opened.entry, entry, opened.listing, opened.corrections, said)
+        data = _assemble(find_source(settings.source), opened.title, settings, decoded)
     else:
         data = open_data(settings, cache, base)
     if data.fingerprint != opened.fingerprint:
@@ -109,7 +117,8 @@ def changed_since(settings: DataSettings, base: Path | None, opened: Opened) -> 
     """Whether the files of an opened data set have changed, or cannot be listed any more."""
     source = find_source(settings.source)
     try:
-        return _listing(source.locate(_place(source, settings.path, base))) != opened.listing
+        place = _place(source, settings.path, base)
+        return _listing(source.locate(place), corrections_stamp(place)) != opened.listing
     except EspalierError:
         return True
 
@@ -203,14 +212,40 @@ def _key(source: DataSource, located: Located, stored: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()[:32]
 
 
-def _listing(located: Located) -> str:
-    """A hash of every file's stamp."""
-    return hashlib.sha256(json.dumps([located.place, located.stamps]).encode("ascii")).hexdigest()
+def _listing(located: Located, corrected: str) -> str:
+    """A hash of every file's stamp, and of the list of corrections where there is one."""
+    parts = [located.place, located.stamps, *([corrected] if corrected else [])]
+    return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()
 
 
-def _assemble(
-    source: DataSource, title: str, settings: DataSettings, name: str, entry: Entry, listing: str
-) -> ImageData:
+def _corrections(
+    source: DataSource, place: Path, located: Located, entry: Entry
+) -> tuple[Resolved, list[str]]:
+    """What a person has corrected in the data set at `place`, and what is said of it."""
+    corrections = read_corrections(place) if source.path_kind != "none" else {}
+    if not corrections:
+        return (), []
+    unreadable = {path for path, _ in entry.problems}
+    readable = (printable(name) for name in located.open().pictures.names)
+    names = [name for name in readable if name not in unreadable]
+    known = names if len(names) == len(entry.labels) else []
+    return resolve(corrections, known, entry.labels.tolist(), entry.classes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """Decoded images: the entry and its name, and what is known of the files; `said`: sentences on the corrections."""
+
+    name: str
+    entry: Entry
+    listing: str
+    corrections: Resolved = ()
+    said: tuple[str, ...] = ()
+
+
+def _assemble(source: DataSource, title: str, settings: DataSettings, decoded: _Decoded) -> ImageData:
+    """The data set as the settings want it; corrections move no image to another split."""
+    entry, corrections = decoded.entry, decoded.corrections
     splits, drawn = draw_splits(
         entry.labels,
         entry.membership,
@@ -220,8 +255,9 @@ def _assemble(
     )
     classes = ordered(entry.classes, settings.class_order, source.numbers_by_value)
     classes = chosen_classes(settings.classes, classes)
-    labels = relabelled(entry.labels, entry.classes, classes)
-    splits = {name: rows[labels[rows] >= 0] for name, rows in splits.items()}
+    labels = relabelled(_corrected(entry.labels, corrections), entry.classes, classes)
+    left_out = [row for row, label in corrections if label == LEFT_OUT]
+    splits = {name: rows[(labels[rows] >= 0) & ~np.isin(rows, left_out)] for name, rows in splits.items()}
     mean, std = _statistics(entry, splits[SPLITS[TRAIN]])
     counts = (settings.train_images, settings.validation_images, settings.test_images)
     splits = {
@@ -242,11 +278,28 @@ def _assemble(
         channels=entry.images.shape[3],
         size=(entry.images.shape[1], entry.images.shape[2]),
         problems=entry.problems,
-        notes=(*entry.notes, *drawn, *absent_classes(splits, labels, classes), *order_notes(classes)),
+        notes=(
+            *entry.notes,
+            *decoded.said,
+            *drawn,
+            *absent_classes(splits, labels, classes),
+            *order_notes(classes),
+        ),
         fingerprint=_fingerprint(entry, classes, labels, splits),
-        entry=name,
-        listing=listing,
+        entry=decoded.name,
+        listing=decoded.listing,
+        corrections=corrections,
     )
+
+
+def _corrected(labels: np.ndarray, corrections: Resolved) -> np.ndarray:
+    """The labels with those that a person has corrected."""
+    right = [(row, label) for row, label in corrections if label != LEFT_OUT]
+    if not right:
+        return labels
+    changed = np.array(labels)
+    changed[[row for row, _ in right]] = [label for _, label in right]
+    return changed
 
 
 def _statistics(entry: Entry, rows: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -15,7 +15,6 @@ import numpy as np
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
-from core.common.paths import printable
 from core.data.catalogue import find_source
 from core.data.decode import Shape, read_shape
 from core.data.image_data import ImageData
@@ -127,14 +126,6 @@ def file_listing(settings: DataSettings, base: Path) -> tuple[Tree, Layout] | No
         _log.debug("The image files are not surveyed: %s", error.message)
         return None
     return listings[0]
-
-
-def file_names(data: ImageData, layout: Layout) -> tuple[str, ...]:
-    """The file of every image of the data set; empty where the files have changed since."""
-    unreadable = {path for path, _ in data.problems}
-    readable = (printable(placed.name) for placed in layout.images)
-    names = tuple(name for name in readable if name not in unreadable)
-    return names if len(names) == len(data.images) else ()
 
 
 def file_shapes(tree: Tree, layout: Layout, control: RunControl, most: int = 2000) -> list[tuple[int, Shape]]:

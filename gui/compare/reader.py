@@ -61,6 +61,7 @@ class RunReader(QObject):
     listed = Signal(list)
     read = Signal(list)
     status_message = Signal(str)
+    written = Signal(object)
     failed = Signal(object)
 
     def __init__(self, home: Home, parent: QObject | None = None):
@@ -77,9 +78,7 @@ class RunReader(QObject):
         self.lister.completed.connect(self.listed.emit)
         self.lister.ended.connect(self._lister_ended)
         self.lister.failed.connect(self.failed.emit)
-        self.writer.completed.connect(
-            lambda path: self.status_message.emit(tr("Written to {path}.", path=path))
-        )
+        self.writer.completed.connect(self.written.emit)
         self.writer.failed.connect(self.failed.emit)
 
     def attach(self, view: Any) -> None:
@@ -89,6 +88,7 @@ class RunReader(QObject):
         view.write_wanted.connect(self.write)
         self.listed.connect(view.show_entries)
         self.read.connect(view.show_read)
+        self.written.connect(view.show_written)
 
     def list_runs(self) -> None:
         """List all runs, as they are now."""
@@ -111,16 +111,18 @@ class RunReader(QObject):
         else:
             self._start()
 
-    def write(self, path: Path, into: Callable[[Path], None]) -> None:
-        """Have a file written by a function that takes its path."""
+    def write(self, path: Path, into: Callable[[Path, Home, RunControl], None]) -> None:
+        """Have a file written by a function that takes its path, the home, and what stops it."""
+        home = self._home
 
-        def job(_control: RunControl, _say: Say) -> Path:
-            into(path)
+        def job(control: RunControl, _say: Say) -> Path:
+            into(path, home, control)
             return path
 
         if self.writer.running:
             self.status_message.emit(tr("A report is being written already."))
         else:
+            self.status_message.emit(tr("Writing {name} …", name=path.name))
             self.writer.start(tr("the report"), job)
 
     def _start(self) -> None:

@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Signal
-from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
+from PySide6.QtCore import QUrl, Signal
+from PySide6.QtGui import QAction, QDesktopServices, QKeySequence
+from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QMenu, QPushButton, QWidget
 
 from core.analysis.rows import Row
+from core.common.control import RunControl
 from core.comparison.figures import FIGURES, SUFFIXES
 from core.comparison.report import as_format, as_html
 from core.records.metrics import MetricKind
+from core.runs.home import Home
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.compare.state import ComparisonState
+from gui.widgets.buttons import ElidedLabel
 
 NAMES = {"csv": "CSV", "markdown": "Markdown", "latex": "LaTeX"}
 _COPIES = (("csv", QT_TR_NOOP("As CS&V, every metric"), ""), ("markdown", QT_TR_NOOP("As &Markdown"), "Ctrl+Shift+C"), ("latex", QT_TR_NOOP("As &LaTeX"), ""))  # fmt: skip
@@ -79,6 +82,51 @@ def ask_for_file(parent: QWidget, start: str) -> tuple[str, str]:
     return QFileDialog.getSaveFileName(parent, tr("Save the report"), start, ";;".join(map(tr, _FILES)))
 
 
+class SavedBar(QFrame):
+    """Says what was written, and opens it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("saved-bar")
+        self.setProperty("role", "fine")
+        self._path = Path()
+        self.words = ElidedLabel()
+        self.words.setObjectName("saved-words")
+        self.open, self.reveal, close = (
+            QPushButton(tr("Open")), QPushButton(tr("Show in folder")), QPushButton(tr("Dismiss")),
+        )  # fmt: skip
+        for button, name in (
+            (self.open, "saved-open"),
+            (self.reveal, "saved-reveal"),
+            (close, "saved-dismiss"),
+        ):
+            button.setObjectName(name)
+        self.open.clicked.connect(lambda: self._show(self._path))
+        self.reveal.clicked.connect(lambda: self._show(self._path.parent))
+        close.clicked.connect(self.hide)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(14, 6, 8, 6)
+        row.setSpacing(8)
+        row.addWidget(self.words, 1)
+        for button in (self.open, self.reveal, close):
+            row.addWidget(button)
+        self.hide()
+
+    def show_path(self, path: Path) -> None:
+        """This was written."""
+        self._path = path
+        self.words.setText(tr("Written to {path}.", path=path))
+        self.show()
+
+    def _show(self, path: Path) -> None:
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))):
+            self.words.setText(tr("No program answered. It lies at {path}.", path=path))
+
+    def retheme(self) -> None:
+        self.open.setIcon(theme.icon("report"))
+        self.reveal.setIcon(theme.icon("folder"))
+
+
 class FigureButton(QPushButton):
     """A menu of the figures for print. Signals: wanted (a file and the figure's name)."""
 
@@ -114,14 +162,20 @@ def ask_for_figure(parent: QWidget, start: str) -> tuple[str, str]:
     return QFileDialog.getSaveFileName(parent, tr("Save the figure"), start, ";;".join(kinds))
 
 
-def text_of(state: ComparisonState, rows: list[Row], kinds: list[MetricKind], form: str) -> Callable[[], str]:
-    """A function that makes the text of what is shown now, to be called wherever there is time."""
+Make = Callable[[Home | None, RunControl | None], str]
+
+
+def text_of(state: ComparisonState, rows: list[Row], kinds: list[MetricKind], form: str) -> Make:
+    """A function that makes the text of what is shown now, to be called wherever there is time.
+
+    It takes what `as_html` needs to show images; without them it shows none.
+    """
     runs, axes, limits = list(state.runs), state.axes, dict(state.limits)
     shown_rows, shown_kinds = list(rows), list(kinds)
 
-    def make() -> str:
+    def make(home: Home | None = None, control: RunControl | None = None) -> str:
         if form == "html":
-            return as_html(runs, shown_rows, shown_kinds, axes, limits)
+            return as_html(runs, shown_rows, shown_kinds, axes, limits, home, control)
         return as_format(form, runs, shown_rows, shown_kinds)
 
     return make

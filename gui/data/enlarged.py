@@ -1,11 +1,12 @@
 """One image, large; the arrow keys lead to its neighbours."""
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from gui.base import theme
 from gui.base.translation import tr
+from gui.data.correcting import correct_button
 from gui.data.pictures import fitted
 from gui.data.thumbnails import ThumbnailModel
 from gui.widgets.buttons import ElidedLabel
@@ -14,7 +15,13 @@ _SIDE = 480
 
 
 class EnlargedImage(QDialog):
-    """Shows a row of a `ThumbnailModel`."""
+    """Shows a row of a `ThumbnailModel`.
+
+    Signals:
+        correction_wanted: an image's file and its class.
+    """
+
+    correction_wanted = Signal(str, str)
 
     def __init__(self, parent: QWidget, pictures: ThumbnailModel, row: int):
         super().__init__(parent)
@@ -42,6 +49,9 @@ class EnlargedImage(QDialog):
         buttons = QHBoxLayout()
         buttons.addWidget(self.before)
         buttons.addWidget(self.after)
+        self.wrong = correct_button("enlarged-wrong")
+        self.wrong.clicked.connect(lambda: self.correction_wanted.emit(*self._pictures.named(self.row)))
+        buttons.addWidget(self.wrong)
         buttons.addStretch(1)
         buttons.addWidget(close)
         layout = QVBoxLayout(self)
@@ -68,5 +78,6 @@ class EnlargedImage(QDialog):
         )
         self.caption.setText(words)
         self.picture.setAccessibleName(words)
+        self.wrong.setEnabled(bool(self._pictures.named(self.row)[0]))
         self.before.setEnabled(self.row > 0)
         self.after.setEnabled(self.row + 1 < len(self._pictures.rows))

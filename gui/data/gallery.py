@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from core.data.image_data import ImageData
@@ -16,7 +16,13 @@ from gui.widgets.combo import Combo
 
 
 class Gallery(QWidget):
-    """A row to choose the split, and the grid below."""
+    """A row to choose the split, and the grid below.
+
+    Signals:
+        correction_wanted: an image's file and its class, which is wrong.
+    """
+
+    correction_wanted = Signal(str, str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,4 +89,5 @@ class Gallery(QWidget):
     def _enlarge(self, row: int) -> None:
         dialog = EnlargedImage(self, self.grid.pictures, row)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.correction_wanted.connect(self.correction_wanted)
         dialog.open()

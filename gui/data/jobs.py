@@ -12,6 +12,7 @@ from core.common.temporary import temporary_folder
 from core.data.access import DataAccess
 from core.data.image_data import ImageData
 from core.data.inspection import Finding
+from core.data.names import image_names
 from core.data.preview import augmented_samples
 from core.data.settings import DataSettings
 from core.document.normalisation import applied_by
@@ -60,7 +61,7 @@ def check_job(
 ) -> DataCheck:
     """Check the opened data set against what the pipeline will do with it."""
     from core.data.inspection import inspect_data
-    from core.data.survey import file_listing, file_names, file_shapes
+    from core.data.survey import file_listing, file_shapes
 
     assert access.base is not None
     listing = file_listing(pipeline.data, access.base)
@@ -73,7 +74,7 @@ def check_job(
         control,
         lambda part, words: say((part, words)),
     )
-    return DataCheck(findings, file_names(data, listing[1]) if listing else ())
+    return DataCheck(findings, image_names(data, pipeline.data, access.base))
 
 
 def augment_job(access: DataAccess, tool: Child, shift: int, roll: int, control: RunControl) -> Augmented:

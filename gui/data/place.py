@@ -10,7 +10,7 @@ from core.data.access import DataAccess
 from core.data.catalogue import SOURCES
 from core.data.guess_source import guess_source
 from core.data.image_data import ImageData
-from core.data.settings import DataSettings
+from core.data.settings import DataSettings, settings_path
 from core.document import edits
 from core.document.pipeline import Pipeline
 from core.machine.child import Child
@@ -21,6 +21,7 @@ from gui.base.result_cache import ResultCache
 from gui.base.translation import tr
 from gui.base.worker import Failure, Say, Worker
 from gui.data import jobs
+from gui.data.correcting import Correcting
 from gui.data.view import AUGMENTATION, DataView
 
 _NOT_FOR_OPENING = {"augmentation", "normalisation", "balance"}
@@ -50,6 +51,7 @@ class DataPlace(QObject):
         self._checked = ResultCache({})
         self._check_key = self._checking_key = self._drawn_key = ""
         self._shift = self._roll = 0
+        self.correcting = Correcting(messages, self)
         self.guesser, self.opener, self.checker, self.augmenter = (Worker(self) for _ in range(4))
         self._connect()
 
@@ -63,6 +65,9 @@ class DataPlace(QObject):
         view.augmentation_seen.connect(self._draw)
         view.augmentation.settings_wanted.connect(self.settings_wanted)
         view.augmentation.roll_wanted.connect(lambda: self._redraw(0, 1))
+        view.gallery.correction_wanted.connect(self._correct)
+        self.correcting.corrected.connect(self._corrected)
+        self.correcting.status_message.connect(self.status_message)
         view.augmentation.others_wanted.connect(lambda: self._redraw(1, 0))
         self.document.changed.connect(self._document_changed)
         self.guesser.completed.connect(lambda guess: self._choose(*guess))
@@ -100,6 +105,17 @@ class DataPlace(QObject):
             self.refresh()
         chosen = SOURCES[source].title + (f", {path.name}" if path else "")
         self.status_message.emit(tr("The pipeline's data set: {chosen}.", chosen=chosen))
+
+    def _correct(self, image: str, present: str) -> None:
+        """A label is wrong."""
+        if self.data is not None:
+            place = settings_path(self.document.pipeline.data.path, self.document.base)
+            self.correcting.ask(self.view.window(), place, image, present, self.data.classes)
+
+    def _corrected(self) -> None:
+        """The images are other ones now: open them again, with the list."""
+        self._opened_key = ""
+        self.refresh()
 
     # opening
 

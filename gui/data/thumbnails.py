@@ -71,6 +71,13 @@ class ThumbnailModel(QAbstractListModel):
         )
         return f"{self._data.classes[int(self._data.labels[image])]} · {split} · {name}"
 
+    def named(self, row: int) -> tuple[str, str]:
+        """An image's file and its class; empty texts where they are not known."""
+        image = int(self.rows[row])
+        if self._data is None or image >= len(self._names):
+            return "", ""
+        return self._names[image], self._data.classes[int(self._data.labels[image])]
+
     def pixels(self, row: int) -> np.ndarray:
         assert self._data is not None
         return np.asarray(self._data.images[int(self.rows[row])])

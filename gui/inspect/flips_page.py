@@ -22,9 +22,11 @@ class FlipsPage(QWidget):
 
     Signals:
         stop_wanted: give up opening the images.
+        correction_wanted: an image's file and its class, which is wrong.
     """
 
     stop_wanted = Signal()
+    correction_wanted = Signal(str, str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,6 +45,7 @@ class FlipsPage(QWidget):
         self.gallery.looked_at.connect(self._show_image)
         self.gallery.enlarge.connect(self._enlarge)
         self.details = FlipDetails("flip", _SIDE)
+        self.details.correction_wanted.connect(self.correction_wanted)
         self.empty = EmptyState(
             "flips", tr("No such image"), tr("No test image fits these filters; choose others.")
         )
@@ -135,9 +138,9 @@ class FlipsPage(QWidget):
                 box.addItem(name, label)
             box.setCurrentIndex(max(0, place))
 
-    def show_data(self, data: ImageData | None) -> None:
-        """Where the pictures come from."""
-        self.gallery.cards.show_data(data)
+    def show_data(self, data: ImageData | None, names: tuple[str, ...] = ()) -> None:
+        """Where the pictures come from, and the file of each."""
+        self.gallery.cards.show_data(data, names)
         self._show_image(self._image())
 
     def show_cell(self, true: int, guess: int, before: bool) -> None:
@@ -178,5 +181,6 @@ class FlipsPage(QWidget):
 
     def _enlarge(self, row: int) -> None:
         dialog = EnlargedFlip(self, self.gallery.cards, row, *self._names)
+        dialog.details.correction_wanted.connect(self.correction_wanted)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()

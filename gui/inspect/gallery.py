@@ -35,6 +35,7 @@ class FlipsModel(QAbstractListModel):
         self.images: np.ndarray = np.zeros(0, np.int64)
         self.pair: AnswerPair | None = None
         self.data_: ImageData | None = None
+        self.names: tuple[str, ...] = ()
         self.ratio = 1.0
         self._shown = 0
         self._thumbs: PixmapCache | None = None
@@ -43,9 +44,9 @@ class FlipsModel(QAbstractListModel):
         self.pair = pair
         self.show_images(np.zeros(0, np.int64))
 
-    def show_data(self, data: ImageData | None) -> None:
-        """Where the pictures come from; None while they are being opened."""
-        self.data_ = data
+    def show_data(self, data: ImageData | None, names: tuple[str, ...] = ()) -> None:
+        """Where the pictures come from, and the file of each; None while they are being opened."""
+        self.data_, self.names = data, names
         self._thumbs = PixmapCache(data, SIDE) if data is not None else None
         if self._shown:
             self.dataChanged.emit(self.index(0), self.index(self._shown - 1))
@@ -59,6 +60,11 @@ class FlipsModel(QAbstractListModel):
     def row_of(self, image: int) -> int:
         """Where an image of the test split stands in the data set."""
         return int(self.data_.split("test")[image]) if self.data_ is not None else -1
+
+    def name(self, image: int) -> str:
+        """The file of an image of the test split; empty where it is not known."""
+        row = self.row_of(image)
+        return self.names[row] if 0 <= row < len(self.names) else ""
 
     def pixels(self, image: int) -> np.ndarray | None:
         """An image's pixels, None while the data set is not open."""
@@ -83,7 +89,8 @@ class FlipsModel(QAbstractListModel):
         if role == LINES:
             return self.lines(image)
         if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole):
-            return "\n".join(words for words, _tone in self.lines(image))
+            name = self.name(image) or tr("test image {image}", image=image)
+            return "\n".join([name, *(words for words, _tone in self.lines(image))])
         return None
 
     def lines(self, image: int) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from gui.base.messages import Messages
 from gui.base.result_cache import ResultCache
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Failure
+from gui.data.correcting import Correcting
 from gui.inspect import work
 from gui.inspect.graphs import Graphs
 from gui.inspect.run_files import RunFiles
@@ -60,10 +61,14 @@ class InspectPlace(QObject):
             self.reader: None, self.measurer: view.layers.working, self.sampler: view.distributions.working,
             self.comparer: view.similarity.working, self.opener: view.flips.working,
         }  # fmt: skip
+        self._images: work.OpenedImages | None = None
+        self.correcting = Correcting(messages, self)
         self._connect()
 
     def _connect(self) -> None:
         view = self.view
+        view.flips.correction_wanted.connect(self._correct)
+        self.correcting.status_message.connect(self.status_message)
         for worker, line in self._progress_lines.items():
             worker.done.connect(self._take)
             worker.failed.connect(self._not_done)
@@ -301,8 +306,18 @@ class InspectPlace(QObject):
         )
         if self.view.tab == "flips":
             images = ("images", model.images)
-            self.view.flips.show_data(self._results.get(images))
+            self._show_images(self._results.get(images))
             self._ask(self.opener, images, tr("opening images"), partial(work.open_images, model, self._home))
+
+    def _show_images(self, images: work.OpenedImages | None) -> None:
+        self._images = images
+        self.view.flips.show_data(*((images.data, images.names) if images is not None else (None,)))
+
+    def _correct(self, image: str, present: str) -> None:
+        """A label is wrong."""
+        images = self._images
+        if images is not None and images.place is not None:
+            self.correcting.ask(self.view.window(), images.place, image, present, images.data.classes)
 
     # taking results
 
@@ -311,7 +326,7 @@ class InspectPlace(QObject):
         self._results[request] = result
         kind, view = request[0], self.view
         if kind == "images":
-            view.flips.show_data(result)
+            self._show_images(result)
         elif kind == "distribution":
             if request[3] == tuple(
                 subject for subject in (self.model, self.reference) if subject is not None

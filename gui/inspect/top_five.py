@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeySequence, QPainter, QPaintEvent, QShortcut
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from core.analysis.confusion import Answers
 from gui.base import theme
 from gui.base.translation import tr
+from gui.data.correcting import correct_button
 from gui.data.pictures import fitted
 from gui.inspect.gallery import FlipsModel
 from gui.widgets.buttons import ElidedLabel, text
@@ -88,7 +89,13 @@ def _tone(first: bool, true: bool | None) -> str:
 
 
 class FlipDetails(QWidget):
-    """One image and both models' answers below each other (or beside the picture where `wide`)."""
+    """One image and both models' answers below each other (or beside the picture where `wide`).
+
+    Signals:
+        correction_wanted: the image's file and its class, which is wrong.
+    """
+
+    correction_wanted = Signal(str, str)
 
     def __init__(self, name: str, side: int, wide: bool = False):
         super().__init__()
@@ -109,6 +116,10 @@ class FlipDetails(QWidget):
             answers.addWidget(label)
             answers.addWidget(bars)
             answers.addSpacing(4)
+        self._named = ("", "")
+        self.wrong = correct_button(f"{name}-wrong")
+        self.wrong.clicked.connect(lambda: self.correction_wanted.emit(*self._named))
+        answers.addWidget(self.wrong, 0, Qt.AlignmentFlag.AlignLeft)
         answers.addStretch(1)
         left = QVBoxLayout()
         left.setSpacing(8)
@@ -126,7 +137,10 @@ class FlipDetails(QWidget):
         if pair is None:
             return
         true = pair.after.classes[int(pair.after.labels[image])]
-        self.caption.setText(tr("{true} · test image {image}", true=true, image=image))
+        self._named = cards.name(image), true
+        place = self._named[0] or tr("test image {image}", image=image)
+        self.caption.setText(tr("{true} · {place}", true=true, place=place))
+        self.wrong.setEnabled(bool(self._named[0]))
         self.picture.setAccessibleName(tr("Test image {image}, {true}", image=image, true=true))
         self.show_pixels(pixels)
         self.after_name.setText(tr("Now: {name}", name=name))

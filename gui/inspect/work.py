@@ -9,10 +9,18 @@ from core.analysis import similarity as similarities
 from core.analysis.flips import AnswerPair
 from core.analysis.histograms import Histogram, histograms, of_files, weights_of_checkpoint
 from core.analysis.layers import Difference, difference, read_layers
-from core.analysis.sensitivity import LayerSensitivity, prune_scan, quantize_scan, read_scan
+from core.analysis.sensitivity import (
+    LayerSensitivity,
+    Spread,
+    prune_scan,
+    quantize_scan,
+    read_scan,
+)
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
+from core.data.names import image_names
+from core.data.settings import settings_path
 from core.machine.child import Child
 from core.machine.jobs import Job
 from core.profiling.per_layer import profile
@@ -23,6 +31,7 @@ from gui.base.translation import tr
 Say = Callable[[Any], None]
 ValueKind = Literal["weights", "activations"]
 ACTIVATION_IMAGES = 32
+MOST_IMAGES = 10_000  # of a scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +40,12 @@ class ScanRequest:
 
     Attributes:
         kind: "prune" or "quantize". scope: of the channels; "" for quantization.
-        images: at most so many validation images.
+        within: half the interval of each figure that is enough, in points of accuracy or dB.
     """
 
     kind: Literal["prune", "quantize"]
     scope: str
-    images: int
+    within: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,7 @@ class QuantizeScan:
 
     request: ScanRequest
     ranking: list[tuple[str, float]]
+    spreads: dict[str, Spread]
     measure: str
     unit: str
     images: int
@@ -176,7 +186,7 @@ def scan(subject: StageFile, request: ScanRequest, home: Home, control: RunContr
             f"'{subject.short}' has no float32 network that could be scanned.",
             "Choose a stage that has one.",
         )
-    arguments = {**subject.access(home).as_plain(), "count": request.images}
+    arguments = {**subject.access(home).as_plain(), "count": MOST_IMAGES, "within": request.within}
     with Child("tool") as child:
 
         def call(job: Job, **more: Any) -> dict[str, Any]:
@@ -192,10 +202,28 @@ def scan(subject: StageFile, request: ScanRequest, home: Home, control: RunContr
                 len(result["skipped"]),
             )
         result = call(quantize_scan, file=str(place))
-    ranking = [(str(name), float(value)) for name, value in result["ranking"]]
-    return QuantizeScan(request, ranking, result["measure"], result["unit"], int(result["images"]))
+    ranking = [(str(name), float(value)) for name, value, *_ in result["ranking"]]
+    spreads = {str(name): Spread(low, high, int(images)) for name, _, low, high, images in result["ranking"]}
+    return QuantizeScan(request, ranking, spreads, result["measure"], result["unit"], int(result["images"]))
 
 
-def open_images(subject: StageFile, home: Home, control: RunControl, say: Say) -> ImageData:
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedImages:
+    """The data set that a run was tested on.
+
+    Attributes:
+        names: the file of every image; empty where they are no files of their own, or are not known.
+        place: where the data set lies; None where it is nowhere.
+    """
+
+    data: ImageData
+    names: tuple[str, ...]
+    place: Path | None
+
+
+def open_images(subject: StageFile, home: Home, control: RunControl, say: Say) -> OpenedImages:
     """Open the data set that a run was tested on."""
-    return subject.access(home).open(control, lambda part, words: say((part, words)))
+    data = subject.access(home).open(control, lambda part, words: say((part, words)))
+    settings, base = subject.pipeline.data, subject.run.base
+    place = settings_path(settings.path, base) if settings.path.strip() else None
+    return OpenedImages(data, image_names(data, settings, base), place)

@@ -1,0 +1,129 @@
+"""What a run achieved, in one sentence and a few figures: for somebody who was not there."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from core.analysis.rows import Row
+from core.analysis.support import TIMED, uncertain
+from core.analysis.wording import change_text, format_metric, verdict
+from core.comparison.compared_runs import ComparedRun
+from core.records.metrics import METRICS
+from core.records.reports import Metric
+
+_TILES = ("top1", "size_mb", "latency_ms", "params", "memory_mb")
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure before and after. `verdict`: "better", "worse", "same", "unsure" or ""."""
+
+    label: str
+    before: str
+    after: str
+    change: str
+    verdict: str
+    interval: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The result of a run against its baseline."""
+
+    sentence: str
+    about: str
+    tiles: tuple[Tile, ...]
+
+
+def headline(run: ComparedRun, rows: Sequence[Row]) -> Headline | None:
+    """The run's result; None where its final stage, or what it is compared with, is not there yet."""
+    own = [row for row in rows if row.origin is not None and row.origin.folder == run.folder]
+    base = next((row for row in own if row.baseline), None)
+    final = next((row for row in own if row.stage == run.final), None)
+    if base is None or final is None or final is base:
+        return None
+    parts = [part for part in (_size(final), _speed(final)) if part]
+    accuracy = _accuracy(final)
+    words = " and ".join(parts)
+    sentence = f"{words[:1].upper()}{words[1:]}{', ' if words and accuracy else ''}{accuracy if words else _capital(accuracy)}."
+    if not words and not accuracy:
+        sentence = f"{final.label} is measured; no difference from {base.label} is."
+    latency = final.metrics.get("latency_ms")
+    about = f"{final.label} against {base.label}" + (
+        f"; latency: {latency.how}" if latency and latency.how else ""
+    )
+    return Headline(sentence, f"{about}.", tuple(_tiles(base, final)))
+
+
+def _size(row: Row) -> str:
+    change = row.change.get("size_mb")
+    if change is None or change.value is None:
+        return ""
+    return _factor(change, "smaller", "larger")
+
+
+def _speed(row: Row) -> str:
+    change = row.change.get("latency_ms")
+    if change is None or change.value is None:
+        return ""
+    said = verdict(METRICS["latency_ms"], change)
+    if said == "same":
+        return "not measurably faster or slower"
+    return _factor(change, "faster", "slower") if said in ("better", "worse") else ""
+
+
+def _factor(change: Metric, less: str, more: str) -> str:
+    """ "3.5 times smaller", "12 % smaller" of a change in percent."""
+    value = change.value or 0.0
+    if abs(value) < 0.5:
+        return ""
+    if value <= -33.3 or value >= 50:
+        ratio = 100 / (100 + value) if value < 0 else (100 + value) / 100
+        return (
+            f"{ratio:.2g} times {less if value < 0 else more}"
+            if ratio < 100
+            else f"{ratio:.0f} times {less if value < 0 else more}"
+        )
+    return f"{abs(value):.0f} % {less if value < 0 else more}"
+
+
+def _accuracy(row: Row) -> str:
+    change, metric = row.change.get("top1"), row.metrics.get("top1")
+    if change is None or change.value is None or metric is None:
+        return ""
+    said, images = verdict(METRICS["top1"], change), change.n or metric.n
+    on = f" on {images:,} images".replace(",", "\u202f") if images else ""
+    if said == "same":
+        return f"accuracy not measurably changed{on}"
+    if said not in ("better", "worse"):
+        return ""
+    words = "more" if said == "better" else "less"
+    bounds = ""
+    if change.low is not None and change.high is not None:
+        low, high = sorted((abs(change.low), abs(change.high)))
+        bounds = f" ({low:.1f} to {high:.1f})"
+    return f"{abs(change.value):.1f} points{bounds} {words} accurate{on}"
+
+
+def _tiles(base: Row, final: Row) -> Iterator[Tile]:
+    for name in _TILES:
+        kind, before, after = METRICS[name], base.metrics.get(name), final.metrics.get(name)
+        if before is None or after is None or before.value is None or after.value is None:
+            continue
+        change = final.change.get(name)
+        unit = f" {kind.shown_unit or kind.unit}".rstrip()
+        yield Tile(
+            kind.label, format_metric(kind, before) + unit, format_metric(kind, after) + unit,
+            change_text(change, name not in final.loose), verdict(kind, change), _interval(name, after),
+        )  # fmt: skip
+
+
+def _interval(name: str, metric: Metric) -> str:
+    if metric.low is None or metric.high is None or uncertain(name, metric):
+        return ""
+    kind = METRICS[name]
+    low, high = (f"{bound * kind.scale:.{kind.decimals}f}" for bound in (metric.low, metric.high))
+    return f"{low} to {high}" if name in TIMED or name == "top1" else ""
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
