@@ -207,7 +207,7 @@ class _BarDelegate(QStyledItemDelegate):
         """A line from one bound to the other, with an end at each, across the bar."""
         left, width = rect.left() + _PAD, rect.width() - 2 * _PAD
         first, last = (left + width * max(0.0, min(1.0, bound)) for bound in (low, high))
-        middle = rect.bottom() - _BAR / 2 - 3 + _BAR / 2
+        middle = rect.bottom() - _BAR / 2 - 3
         painter.setPen(QPen(QColor(theme.colours().text), 1.2))
         painter.drawLine(QPointF(first, middle), QPointF(last, middle))
         for end in (first, last):

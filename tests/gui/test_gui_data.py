@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hands import Hands
 from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QPushButton
@@ -290,3 +291,29 @@ def test_the_verdict_counts() -> None:
 def test_an_empty_model_has_no_rows() -> None:
     model = ClassModel()
     assert model.rowCount() == 0 and model.columnCount() == 1 + len(SPLITS)
+
+
+def test_a_wrong_label_is_noted_where_it_is_seen(window: MainWindow, tmp_path: Path, qtbot: Any) -> None:
+    """From the enlarged picture; the data set is opened again with the list, and says so."""
+    for label, name in enumerate(("round", "square")):
+        (tmp_path / "my shapes" / name).mkdir(parents=True)
+        for number in range(12):
+            picture = np.full((12, 12, 3), 100 * label + number, np.uint8)
+            Image.fromarray(picture).save(tmp_path / "my shapes" / name / f"{number:02}.png")
+    hands = Hands(qtbot)
+    window.go("data")
+    window.data.take(tmp_path / "my shapes")
+    pictures = window.data.view.gallery.grid.pictures
+    hands.wait(lambda: pictures.rowCount() > 0 and bool(pictures.named(0)[0]))
+    image, present = pictures.named(0)
+    assert image in pictures.about(0)
+    window.data.view.gallery._enlarge(0)
+    hands.click("enlarged-wrong")
+    other = "square" if present == "round" else "round"
+    hands.choose("correction-choice", other)
+    hands.click("correction-save")
+    hands.click("enlarged-close")
+    file = tmp_path / "my shapes.corrections.csv"
+    assert file.read_text() == f"image,label\n{image},{other}\n"
+    hands.wait(lambda: window.data.data is not None and window.data.data.corrections != ())
+    assert "1 label is corrected" in window.data.data.notes[0]  # type: ignore[union-attr]
