@@ -47,7 +47,9 @@ def record(run: RunFolder) -> dict[str, Any]:
             told.append([at - began, "begin", order.index(event["stage"])])
         elif kind == "EpochDone":
             told.append([at - began, "train", event["epoch"] / event["epochs"]])
-        elif kind == "PhaseStarted" and event["phase"] in ("export", "evaluate") and told[-1][1] != "follow_up":
+        elif (
+            kind == "PhaseStarted" and event["phase"] in ("export", "evaluate") and told[-1][1] != "follow_up"
+        ):
             told.append([at - began, "follow_up", 0.01])
         elif kind == "StageDone":
             told.append([at - began, "end", event["cached"]])

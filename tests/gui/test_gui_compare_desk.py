@@ -376,10 +376,10 @@ def test_a_report_is_saved(
     monkeypatch.setattr(
         saving, "ask_for_file", lambda parent, start: (str(target), "Web page, standalone (*.html)")
     )
-    with qtbot.waitSignal(reader.status_message) as signal:
+    with qtbot.waitSignal(reader.written) as signal:
         qtbot.mouseClick(view.save, LEFT)
     written = target if target.suffix else target.with_suffix(".html")
-    assert str(written) in signal.args[0] and words in written.read_text(encoding="utf-8")
+    assert signal.args == [written] and words in written.read_text(encoding="utf-8")
 
 
 def test_a_report_that_cannot_be_written_is_told(
@@ -396,14 +396,27 @@ def test_a_figure_is_saved(
     monkeypatch.setattr(
         saving, "ask_for_figure", lambda parent, start: (str(tmp_path / "figure"), "PDF (*.pdf)")
     )
-    with qtbot.waitSignal(reader.status_message, timeout=20_000) as signal:
+    with qtbot.waitSignal(reader.written, timeout=20_000) as signal:
         view.figure.figures["stages"].trigger()
-    assert "figure.pdf" in signal.args[0] and (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+    assert signal.args[0].name == "figure.pdf" and (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
     qtbot.waitUntil(lambda: not reader.writer.running)
     (tmp_path / "folder.svg").mkdir()
     with qtbot.waitSignal(reader.failed, timeout=20_000) as signal:
         view.figure.wanted.emit(tmp_path / "folder.svg", "stages")
     assert "could not be written" in signal.args[0].message
+
+
+def test_what_was_written_is_opened_from_where_it_is_said(
+    qtbot: QtBot, view: CompareView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(saving.QDesktopServices, "openUrl", lambda url: not opened.append(url.toLocalFile()))
+    assert not view.saved.isVisibleTo(view)
+    view.show_written(tmp_path / "page.html")
+    assert view.saved.words.whole == f"Written to {tmp_path / 'page.html'}."
+    qtbot.mouseClick(view.saved.open, LEFT)
+    qtbot.mouseClick(view.saved.reveal, LEFT)
+    assert opened == [str(tmp_path / "page.html"), str(tmp_path)]
 
 
 def test_every_widget_has_a_name_and_a_label(view: CompareView) -> None:

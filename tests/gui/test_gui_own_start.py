@@ -36,6 +36,13 @@ def shapes(tmp_path: Path) -> Path:
     return tmp_path / "my shapes"
 
 
+def begin(hands: Hands, way: str) -> None:
+    """Choose a way in; its dialog opens with the first field to be typed in."""
+    hands.click(f"way-{way}")
+    first = "own-images" if way == "images" else "own-model"
+    hands.wait(lambda: hands.shown(first) and QApplication.focusWidget() is hands.find(first))
+
+
 def test_images_become_a_pipeline_by_keys_alone(hands: Hands, window: MainWindow, shapes: Path) -> None:
     hands.find("way-images").setFocus()
     hands.key(Qt.Key.Key_Space)
@@ -56,7 +63,7 @@ def test_images_become_a_pipeline_by_keys_alone(hands: Hands, window: MainWindow
 
 
 def test_other_choices_are_kept(hands: Hands, window: MainWindow, shapes: Path) -> None:
-    hands.click("way-images")
+    begin(hands, "images")
     window.own_start.dialog.images.look(shapes)  # type: ignore[union-attr]
     hands.wait(lambda: hands.find("own-make").isEnabled())
     hands.choose("own-size", "32")
@@ -70,7 +77,7 @@ def test_other_choices_are_kept(hands: Hands, window: MainWindow, shapes: Path) 
 
 
 def test_what_is_no_data_set_is_said_in_the_dialog(hands: Hands, tmp_path: Path) -> None:
-    hands.click("way-images")
+    begin(hands, "images")
     for words, said in (
         (str(tmp_path), "Expected images in"),
         ("~nobody-here/x", "Expected"),
@@ -86,7 +93,7 @@ def test_a_model_is_measured_on_the_open_images_or_on_others(
     hands: Hands, window: MainWindow, shapes: Path, tmp_path: Path
 ) -> None:
     file = onnx_file(tmp_path / "my net.onnx")
-    hands.click("way-model")
+    begin(hands, "model")
     hands.enter("own-model", str(file))
     hands.wait(lambda: hands.find("own-make").isEnabled())
     assert "Images of 24 px." in hands.find("own-model-found", QLabel).text()
@@ -100,7 +107,7 @@ def test_a_model_is_measured_on_the_open_images_or_on_others(
     assert made.source("network").settings["path"] == str(file) and made.data.path == str(shapes)
     window.document.undo_stack.setClean()
     window.go("start")
-    hands.click("way-model")
+    begin(hands, "model")
     assert "(my shapes)" in hands.find("own-found", QLabel).text()
     hands.enter("own-model", str(tmp_path / "none.onnx"))
     hands.wait(lambda: "none.onnx" in hands.find("own-model-found", QLabel).text())
