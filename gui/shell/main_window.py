@@ -153,10 +153,10 @@ class MainWindow(QMainWindow):
             session,
             self.queue_runner,
             self.check_before_run,
-            self.trusting,
             self.places,
             messages,
         )
+        self.run_controller.settle = self.trusting.settle
         self.closing = Closing(
             self, session, messages, self.document_files.may_leave, self.status.say,
             lambda: len(self.queue_runner.queue.entries),

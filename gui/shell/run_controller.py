@@ -14,7 +14,6 @@ from gui.base.document import Document
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.check_before_run import CheckBeforeRun
-from gui.editor.trusting import Trusting
 from gui.runs.queue_runner import QueueRunner
 from gui.runs.run_results import Results, read_results
 from gui.runs.run_session import Session
@@ -30,6 +29,9 @@ _ENDS = {
 
 class RunController(QObject):
     """Connects the window's actions with the session, and the session with what is shown.
+
+    Attributes:
+        settle: asks about what the document would run, and goes on where a person agrees.
 
     Signals:
         shown: the `Results` that every place is to show; again after each stage of the run under way.
@@ -48,7 +50,6 @@ class RunController(QObject):
         session: Session,
         queue_runner: QueueRunner,
         check_before_run: CheckBeforeRun,
-        trusting: Trusting,
         places: Places,
         messages: Messages,
     ):
@@ -60,7 +61,7 @@ class RunController(QObject):
             places,
             messages,
         )
-        self._trusting = trusting
+        self.settle: Callable[[Callable[[], None]], None] = lambda then: then()
         self.results: Results | None = None
         session.stage_done.connect(self._stage_done)
         session.run_ended.connect(self._run_ended)
@@ -75,9 +76,9 @@ class RunController(QObject):
     def run(self) -> None:
         """Check the document where that is wanted, and run it; while a run goes on, offer to queue it."""
         if self._session.steered == "idle":
-            self._trusting.settle(lambda: self._check_before_run.run(self._session.options()))
+            self.settle(lambda: self._check_before_run.run(self._session.options()))
         else:
-            self._trusting.settle(self.start)
+            self.settle(self.start)
 
     def start(self) -> None:
         """Run the document as it is now, unchecked; while a run goes on, offer to queue it."""
@@ -91,7 +92,7 @@ class RunController(QObject):
         """Go on with the stopped run of this document."""
         run = self._session.resumable(self._document.text)
         if run is not None:
-            self._trusting.settle(lambda: self._begin(lambda: self._session.resume_run(run)))
+            self.settle(lambda: self._begin(lambda: self._session.resume_run(run)))
 
     def go_on_with(self, run: RunFolder) -> None:
         """Go on with a run that somebody asks for more, and follow its search."""
@@ -129,7 +130,7 @@ class RunController(QObject):
             self.problem_wanted.emit(problems[0])
             self.status_message.emit(tr("See the problems below the list."))
         else:
-            self._trusting.settle(lambda: self._check_before_run.check(self._session.options()))
+            self.settle(lambda: self._check_before_run.check(self._session.options()))
 
     # showing
 

@@ -139,5 +139,5 @@ def test_comparison_and_model_card_name_it(finished: RunFolder) -> None:
     lines = [(line.group, line.label, line.value) for line in run.settings_of(row.report)]
     assert ("Network", "Scale", "2") in lines
     card = model_card(finished, "fp32")
-    assert "net (scaled)" in card and "its licence is not known to Espalier" in card
+    assert "1. net: Scaled network" in card and "its licence is not known to Espalier" in card
     assert ladder_of(finished, "half")[0].label == "PyTorch network"
