@@ -94,7 +94,7 @@ def test_a_run_reports_it(base: Path) -> None:
     run = quick_run(TEXT, Home(base))
     report = run.report("fp32")
     assert report is not None and report.main is not None and report.main.metrics["top1"].n == 32
-    assert "Stack of images: A NumPy file" in model_card(run, "fp32")
+    assert "Stack of images, from" in model_card(run, "fp32")
     assert "Data: its licence is not known" in model_card(run, "fp32")
     told = read_run(run).settings_of(report)
     assert ("Data", "Data set", "stack") in [(line.group, line.label, line.value) for line in told]

@@ -143,7 +143,7 @@ def test_the_ladder_of_a_run_goes_from_its_network_to_the_file(run: RunFolder) -
 def test_the_card_says_what_it_is_and_what_it_does_not_say(run: RunFolder) -> None:
     card = model_card(run, "static")
     for words in (
-        "# Static: ONNX int8", "1. network: Backbone", "2. fp32: Train", "3. static: Quantize",
+        "# Static: ONNX int8", "1. network: Network", "2. fp32: Train", "3. static: Quantize",
         "| Quantize (static INT8) | Calibration images | 32 images |", "| Top-1 | 90 %, n = 40 | somewhere |",
         "| Fp32: ONNX float32 |", "MIT licence", "random values", "## What the figures do not say", "Machine: a machine.",
     ):  # fmt: skip
