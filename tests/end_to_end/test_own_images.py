@@ -23,6 +23,7 @@ from window_fixtures import close, fresh_folders, home, no_warnings_no_threads, 
 from core.common.files import RESOURCES
 from core.runs.home import Home
 from gui import app
+from gui.base.actions import PLACES
 from gui.shell.main_window import MainWindow
 
 _CLASSES = {1: "trousers", 8: "bags", 9: "boots"}
@@ -139,7 +140,8 @@ def test_by_keys_alone(qtbot: Any, window: MainWindow, clothes: Path, tmp_path: 
     go_by_tab(hands, "save-report")
     counted.did(lambda: hands.key(Qt.Key.Key_Space))
     counted.steps += 1  # its name
-    counted.did(lambda: hands.key(Qt.Key.Key_7, Qt.KeyboardModifier.ControlModifier, at=window))
+    number = Qt.Key(Qt.Key.Key_1 + [place for place, _ in PLACES].index("export"))
+    counted.did(lambda: hands.key(number, Qt.KeyboardModifier.ControlModifier, at=window))
     go_by_tab(hands, "export")
     counted.did(lambda: hands.key(Qt.Key.Key_Space))
     hands.wait(lambda: window.export.result is not None, 300)
