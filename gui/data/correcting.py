@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QComboBox, QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from core.common.errors import EspalierError
 from core.data.corrections import correct, corrections_file
@@ -12,6 +12,7 @@ from gui.base import theme
 from gui.base.messages import Messages
 from gui.base.translation import tr
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 
 _AS_FILES, _LEFT_OUT = 0, 1  # the first entries of the list; the classes follow
 
@@ -26,7 +27,7 @@ class CorrectionDialog(QDialog):
         self.setWindowTitle(tr("A wrong label"))
         self.setMinimumWidth(480)
         self._classes = list(classes)
-        self.box = QComboBox()
+        self.box = Combo()
         self.box.setObjectName("correction-choice")
         self.box.setAccessibleName(tr("What the image shows"))
         self.box.addItem(tr("What its file says"))

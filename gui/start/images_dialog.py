@@ -1,6 +1,6 @@
 """*My images*: what was found, size, network, and what to do with them."""
 
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from core.data.found import FoundImages
 from core.document.pipeline import Pipeline
@@ -17,6 +17,7 @@ from gui.base.worker import Failure
 from gui.start.images_box import ImagesBox
 from gui.start.own_dialog import OwnDialog
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 
 
 class ImagesDialog(OwnDialog):
@@ -33,7 +34,7 @@ class ImagesDialog(OwnDialog):
             tr("A folder or zip file with a folder of images for each class, or with train and test folders of these; "
                "a CSV list with the columns path and label; CIFAR or IDX files.")
         )  # fmt: skip
-        self.network, self.side = QComboBox(), QComboBox()
+        self.network, self.side = Combo(), Combo()
         self.network.setObjectName("own-network")
         self.side.setObjectName("own-size")
         self.side.setAccessibleName(tr("Image size"))

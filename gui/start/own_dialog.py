@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QComboBox, QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from core.document.templates import Template
 from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 
 
 class OwnDialog(QDialog):
@@ -24,7 +25,7 @@ class OwnDialog(QDialog):
         self.column.setSpacing(7)
         self.column.addWidget(text(title, "title"))
         self.column.addWidget(text(about, "muted", wrap=True))
-        self.templates = QComboBox()
+        self.templates = Combo()
         self.templates.setObjectName("own-template")
         self.templates.currentIndexChanged.connect(lambda _index: self._explain())
         self.help = text("", "muted", wrap=True)
