@@ -34,14 +34,21 @@ class Shown:
 
 
 def blocks(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
-    """By path, the operations of every block, the outer blocks first: two at least, and not the whole network."""
+    """By path, the operations of every block, the outer blocks first: two at least, and not the whole network.
+
+    One module that is used in several places (an activation) is no block.
+    """
     members: dict[str, list[str]] = {}
     inside = [unit for unit in graph.units if unit.path]
     for unit in inside:
         for path in _beginnings(unit.path):
             members.setdefault(path, []).append(unit.id)
     whole = len(inside)
-    found = {path: tuple(ids) for path, ids in members.items() if 1 < len(ids) < whole}
+    paths, neighbours = {unit.id: unit.path for unit in inside}, _neighbours(graph)
+    found = {
+        path: tuple(ids) for path, ids in members.items()
+        if 1 < len(ids) < whole and (any(paths[id] != path for id in ids) or _connected(ids, neighbours))
+    }  # fmt: skip
     doubled = {
         path for path, ids in found.items()
         if any(found.get(outer) == ids for outer in _beginnings(path) if outer != path)
@@ -49,6 +56,24 @@ def blocks(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
     return {
         path: ids for path, ids in sorted(found.items(), key=lambda e: e[0].count(".")) if path not in doubled
     }
+
+
+def _neighbours(graph: NetworkGraph) -> dict[str, set[str]]:
+    neighbours: dict[str, set[str]] = {}
+    for first, second in graph.edges:
+        neighbours.setdefault(first, set()).add(second)
+        neighbours.setdefault(second, set()).add(first)
+    return neighbours
+
+
+def _connected(ids: Sequence[str], neighbours: Mapping[str, set[str]]) -> bool:
+    """Whether operations hang together without others between them."""
+    members, reached, waiting = set(ids), {ids[0]}, [ids[0]]
+    while waiting:
+        for other in neighbours.get(waiting.pop(), set()) & members - reached:
+            reached.add(other)
+            waiting.append(other)
+    return len(reached) == len(members)
 
 
 def first_open(graph: NetworkGraph, most: int = _SHOWN_FIRST) -> tuple[str, ...]:
@@ -87,13 +112,19 @@ def _beginnings(path: str) -> list[str]:
     return [".".join(parts[: count + 1]) for count in range(len(parts))]
 
 
+def _short(path: str) -> str:
+    """The end of a path; a number alone ("downsample.0") says nothing."""
+    parts = path.split(".")
+    return ".".join(parts[-2:] if parts[-1].isdigit() else parts[-1:])
+
+
 def _shown(id: str, units: list[Unit], known: Collection[str]) -> Shown:
     path = id.removeprefix("block:") if id.startswith("block:") else units[0].path
     around = [each for each in _beginnings(path) if each in known and f"block:{each}" != id]
     inside, paths = around[-1] if around else "", tuple(dict.fromkeys(unit.path for unit in units))
     if not id.startswith("block:"):
         unit = units[0]
-        name = unit.path.rpartition(".")[2] if unit.params else ""
+        name = _short(unit.path) if unit.params else ""
         return Shown(
             id,
             unit.kind,

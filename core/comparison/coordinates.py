@@ -37,15 +37,20 @@ class Coordinates:
     lines: tuple[Polyline, ...]
 
 
-def of_rows(rows: Sequence[Row], settings: Mapping[str, Sequence[Line]]) -> Coordinates:
-    """Files over the settings that differ between them and over their figures; `settings` by the row's id."""
+def of_rows(
+    rows: Sequence[Row], settings: Mapping[str, Sequence[Line]], most: int = _MOST_AXES
+) -> Coordinates:
+    """Files over the settings that differ between them and over their figures; `settings` by the row's id.
+
+    `most`: axes at most, of which the figures come first to be kept.
+    """
     tables = [{line.label: line.value for line in settings.get(row.id, ()) if line.label} for row in rows]
     names = list(dict.fromkeys(name for table in tables for name in table))
-    differing = [name for name in names if len({table.get(name) for table in tables}) > 1]
+    differing = [name for name in names if len({table[name] for table in tables if name in table}) > 1]
     if any("@" in row.report.key for row in rows if row.report is not None):
         differing = ["Seed", *(name for name in differing if name != "Seed")]
     figures = [name for name in _FIGURES if any(_value(row, name) is not None for row in rows)]
-    chosen = differing[: max(0, _MOST_AXES - len(figures))]
+    chosen = differing[: max(0, min(most, _MOST_AXES) - len(figures))]
     columns = [_words([table.get(name) for table in tables], name) for name in chosen]
     columns += [_numbers([_value(row, name) for row in rows], _heading(name)) for name in figures]
     lines = [

@@ -27,6 +27,7 @@ Width = Literal["column", "page"]
 _INCHES: dict[Width, float] = {"column": 3.35, "page": 6.9}  # 85 and 175 mm
 SUFFIXES = (".svg", ".pdf", ".png")
 _DOTS_PER_INCH = 300
+_DASHES = ("-", "--", ":", "-.")
 _BARS = ("top1", "size_mb", "params", "macs")
 _COLOURS: dict[Theme, tuple[str, ...]] = {
     "light": ("#1f66c1", "#c2570c", "#7b4fc9", "#0b7f8a", "#a8326e", "#5f6b00"),
@@ -159,11 +160,13 @@ def _training_curves(figure: "Figure", runs: Sequence[ComparedRun], width: float
     """Validation top-1 of every stage that trained; of several seeds the mean, with a band from lowest to highest."""
     figure.set_size_inches(width, 2.6)
     axes, labels, drawn = figure.subplots(), run_labels(runs), []
-    for run in runs:
-        for band in bands(Path(run.folder)):
+    for number, run in enumerate(runs):
+        for stage, band in enumerate(bands(Path(run.folder))):
             across = range(1, len(band.mean) + 1)
-            label = f"{labels[run.folder]}: {band.name}" if len(runs) > 1 else band.name
-            [line] = axes.plot(across, band.mean, label=label)
+            several = len(runs) > 1  # then a colour a run, as in the other figures, and a dash a stage
+            label = f"{labels[run.folder]}: {band.name}" if several else band.name
+            colour, dash = (f"C{number}", _DASHES[stage % len(_DASHES)]) if several else (None, "-")
+            [line] = axes.plot(across, band.mean, label=label, color=colour, linestyle=dash)
             if band.seeds > 1:
                 axes.fill_between(across, band.low, band.high, color=line.get_color(), alpha=0.2, linewidth=0)
             drawn.append(label)

@@ -45,6 +45,7 @@ class CurvesPlot(QWidget):
         self.item = self.plot.getPlotItem()
         self.legend = text("", "help", wrap=True)
         self.legend.setObjectName("run-curves-legend")
+        self.legend.setTextFormat(Qt.TextFormat.RichText)  # names are escaped in it
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)

@@ -108,7 +108,7 @@ class ParallelPlot(QWidget):
         bold.setPointSizeF(0.85 * bold.pointSizeF())
         painter.setFont(bold)
         painter.setPen(QColor(c.text))
-        name = QRectF(x - width / 2, 2, width, (_TOP_LINES - 1) * line)
+        name = QRectF(x - width / 2, 0, width, (_TOP_LINES - 1) * line - 3)
         painter.drawText(
             name, int(centre | Qt.AlignmentFlag.AlignBottom) | Qt.TextFlag.TextWordWrap, axis.name
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFrame, QTabWidget, QVBoxLayout, QWidget
 
 from core.analysis.rows import Row
@@ -17,6 +17,8 @@ from gui.compare.run_colours import legend, run_colours
 from gui.compare.state import ComparisonState
 from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
+
+_AXIS = 74  # pixels that an axis with its name needs
 
 
 class Plots(QFrame):
@@ -55,6 +57,7 @@ class Plots(QFrame):
         self.tabs.currentChanged.connect(lambda _index: self._draw_parallel())
         self.legend = text("", "help", wrap=True)
         self.legend.setObjectName("plots-legend")
+        self.legend.setTextFormat(Qt.TextFormat.RichText)  # names are escaped in it
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 6, 12, 6)
         layout.setSpacing(2)
@@ -113,5 +116,5 @@ class Plots(QFrame):
                 row.id: of.settings_of(row.report) for row in self._rows
                 if row.report is not None and (of := state.run_of(row)) is not None
             }  # fmt: skip
-            shown = coordinates.of_rows(self._rows, settings)
+            shown = coordinates.of_rows(self._rows, settings, max(4, self.parallel.width() // _AXIS))
         self.parallel.show_coordinates(shown, run_colours(state.runs))

@@ -80,9 +80,14 @@ class ArchitecturePage(QWidget):
             self._group.addButton(button, number)
             row.addWidget(button)
         row.addStretch(1)
+        row.addWidget(self.graph.tools)
         self.as_graph.setChecked(True)
-        self._group.idToggled.connect(lambda number, on: self._sides.setCurrentIndex(number) if on else None)
+        self._group.idToggled.connect(lambda number, on: self._show_side(number) if on else None)
         return row
+
+    def _show_side(self, number: int) -> None:
+        self._sides.setCurrentIndex(number)
+        self.graph.tools.setVisible(number == 0)
 
     def show_nothing(self, title: str, advice: str) -> None:
         """Say why there is no difference to show."""

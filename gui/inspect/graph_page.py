@@ -166,8 +166,14 @@ class GraphPage(QWidget):
         for widget in (label, self.colour_box, self.search, self.found):
             top.addWidget(widget)
         top.addStretch(1)
-        for tool in (self.minus, self.plus, self.fit, self.unfold, self.fold, self.back, self.open_button):
+        for tool in (self.minus, self.plus, self.fit):
             top.addWidget(tool)
+        self.tools = QWidget()  # stands in the row above, which has room
+        row = QHBoxLayout(self.tools)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        for button in (self.unfold, self.fold, self.back, self.open_button):
+            row.addWidget(button)
         self.splitter = QSplitter()
         self.splitter.setObjectName("graph-splitter")
         self.splitter.setChildrenCollapsible(False)

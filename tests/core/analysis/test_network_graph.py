@@ -1,5 +1,6 @@
 """The graph of a network: operations, blocks that fold, what became of each, and places in a picture."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,17 @@ def test_blocks_fold_and_unfold(tmp_path: Path) -> None:
     assert next(node for node in opened if node.id == "a1").inside == "stages.1"
     assert graph_blocks.first_open(graph, most=8) == ("stages",)
     assert set(graph_blocks.first_open(graph)) == {"stages", "stages.0", "stages.1", "stages.2"}
+
+
+def test_a_module_that_is_used_in_several_places_is_no_block() -> None:
+    units = [Unit(name, path, "Relu", "Relu") for name, path in (
+        ("a", "net.conv1"), ("r1", "net.relu"), ("b", "net.conv2"), ("r2", "net.relu"), ("c", "net.act"), ("d", "net.act"),
+        ("out", ""),
+    )]  # fmt: skip
+    pairs = [(first.id, second.id) for first, second in pairwise(units)]
+    assert list(graph_blocks.blocks(NetworkGraph((*units, Unit("x", "head", "Gemm", "Gemm")), tuple(pairs)))) == [
+        "net", "net.act",
+    ]  # fmt: skip
 
 
 def test_a_picture_has_a_place_for_every_node_and_none_on_another(tmp_path: Path) -> None:
