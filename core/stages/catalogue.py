@@ -14,6 +14,7 @@ from core.stages.prune_layers import PruneLayers
 from core.stages.prune_weights import PruneWeights
 from core.stages.quantize_dynamic import QuantizeDynamic
 from core.stages.quantize_mixed import QuantizeMixed
+from core.stages.quantize_reconstructed import QuantizeReconstructed
 from core.stages.quantize_static import QuantizeStatic
 from core.stages.scale_down import ScaleDown
 from core.stages.share_weights import ShareWeights
@@ -34,6 +35,7 @@ _ALL: tuple[Stage, ...] = (
     Distil(),
     TrainQuantized(),
     QuantizeStatic(),
+    QuantizeReconstructed(),
     QuantizeMixed(),
     QuantizeDynamic(),
     HalfPrecision(),

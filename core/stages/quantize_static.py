@@ -31,7 +31,7 @@ from core.stages.forecast import INT8
 from core.stages.result import DeployedFile, DeployResult
 
 
-class IntegerParams(Params):
+class CalibrationParams(Params):
     """What every quantization with calibration has to know."""
 
     images: int = param(
@@ -68,16 +68,6 @@ class IntegerParams(Params):
         "Keep in float",
         "Names of layers that are not quantized, separated by commas; * stands for any text (body.conv1, *.fc2).",
     )
-    correct_bias: Literal["auto", "on", "off"] = param(
-        "auto",
-        "Bias correction",
-        "Takes the mean error that quantization gives each channel out of its bias.",
-        choices={
-            "auto": "Where the network has depthwise convolutions: there it helps most.",
-            "on": "Always; takes a pass over some calibration images for every layer.",
-            "off": "Never.",
-        },
-    )
     activations: Literal["uint8", "int8", "auto"] = param(
         "uint8",
         "Activations",
@@ -103,10 +93,27 @@ class IntegerParams(Params):
             "method": self.method,
             "percentile": self.percentile,
             "keep": patterns(self.keep),
-            "correct_bias": self.correct_bias,
             "activations": self.activations,
             "seven_bits": self.seven_bits,
         }
+
+
+class IntegerParams(CalibrationParams):
+    """The same where biases can be corrected afterwards."""
+
+    correct_bias: Literal["auto", "on", "off"] = param(
+        "auto",
+        "Bias correction",
+        "Takes the mean error that quantization gives each channel out of its bias.",
+        choices={
+            "auto": "Where the network has depthwise convolutions: there it helps most.",
+            "on": "Always; takes a pass over some calibration images for every layer.",
+            "off": "Never.",
+        },
+    )
+
+    def arguments(self) -> dict[str, Any]:
+        return {**super().arguments(), "correct_bias": self.correct_bias}
 
 
 KEPT_IN_FLOAT: Mapping[ScanKind, str] = MappingProxyType({"quantize": "keep"})
@@ -131,8 +138,16 @@ class QuantizeStaticParams(IntegerParams):
     equalise: bool = param(
         False,
         "Equalise layers",
-        "First rescale neighbouring convolutions so that their channels span like ranges (exact; not across ReLU6).",
+        "First rescale neighbouring convolutions so that their channels span like ranges (exact; not over ReLU6).",
         advanced=True,
+    )
+    over_relu6: bool = param(
+        False,
+        "Over ReLU6 too",
+        "Also equalise over ReLU6 and hard-swish, where each channel changes by at most 0.1 % of its mean square.",
+        advanced=True,
+        added=True,
+        when="equalise",
     )
     scales: Literal["channel", "tensor"] = param(
         "channel",
@@ -200,7 +215,7 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
         report = context.job(
             quantize if tool is None else quantize_outside,
             {
-                **context.data.as_plain(), **settings.arguments(), "equalise": settings.equalise, "scales": settings.scales,
+                **context.data.as_plain(), **settings.arguments(), "equalise": settings.equalise, "over_relu6": settings.over_relu6, "scales": settings.scales,
                 "source": str(source), "target": str(context.target), "seed": context.seed, "quantizer": settings.quantizer,
             },
         )  # fmt: skip

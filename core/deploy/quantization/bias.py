@@ -19,7 +19,7 @@ import numpy as np
 
 from core.deploy.quantization.calibration import Sample
 from core.deploy.quantization.graph import Layer, array_of, copy_of, node_called, put_array
-from core.deploy.quantization.sessions import open_model
+from core.deploy.quantization.sessions import probed
 from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
@@ -79,17 +79,10 @@ def channel_means(
     model: "onnx.ModelProto", tensors: list[str], blocks: list[np.ndarray]
 ) -> dict[str, np.ndarray]:
     """By tensor [b, c] or [b, c, h, w], its mean per channel over all images: float64 [c]."""
-    import onnx
-
-    probed = copy_of(model)
-    del probed.graph.output[:]  # what comes behind the tensors is not computed
-    for name in tensors:
-        probed.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    session = open_model(probed)
-    entry = session.get_inputs()[0].name
+    shown = probed(model, tensors)
     sums: dict[str, np.ndarray] = {}
     for block in blocks:
-        for name, values in zip(tensors, session.run(tensors, {entry: block}), strict=True):
+        for name, values in zip(tensors, shown(block), strict=True):
             spatial = tuple(range(2, values.ndim))
             sums[name] = sums.get(name, 0.0) + values.astype(np.float64).mean(spatial).sum(0)
     return {name: total / sum(map(len, blocks)) for name, total in sums.items()}

@@ -118,7 +118,8 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
         images_count, method, percentile: of the calibration, on the training split. seed.
         activations: "uint8", "int8" or "auto". seven_bits: weights in 7 of 8 bits.
         scales: of weights, for every "channel" (unless given) or the whole "tensor".
-        keep: patterns of layers that stay float. equalise: whether to.
+        keep: patterns of layers that stay float. equalise: whether to;
+            over_relu6: also over ReLU6 and hard-swish, with a bounded error.
         correct_bias: "on", "off" or "auto".
         learned: by module path, ranges that replace measured ones: {"in": [low, high], "out": [low,
             high], "rectified": whether "out" lies behind a Relu or Clip}.
@@ -145,7 +146,7 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
     if corrects:
         model = bias.with_biases(model, layers)
     if arguments.get("equalise"):
-        model, sentence = equalise.equalised(model, layers)
+        model, sentence = equalise.equalised(model, layers, sample if arguments.get("over_relu6") else None)
         notes.append(sentence)
     ranges = collect_ranges(model, sample, OP_TYPES, arguments["method"], arguments["percentile"], progress)
     notes += place_learned(layers, ranges, arguments.get("learned", {}))
