@@ -84,7 +84,8 @@ def pairs(model: "onnx.ModelProto", layers: list[Layer]) -> tuple[list[LayerPair
     """The pairs that may be rescaled by any factor, in the order of the graph, and those with a bend between them."""
     convolutions = {layer.node for layer in layers if layer.op == "Conv"}
     readers, outputs = consumers_of(model), {value.name for value in model.graph.output}
-    straight, bent = [], []
+    straight: list[LayerPair] = []
+    bent: list[LayerPair] = []
     for first in [node for node in model.graph.node if node.name in convolutions]:
         between = after = _only_reader(first, readers, outputs)
         if between is not None and between.op_type in (*ACTIVATION_TYPES, *_BENT):

@@ -215,7 +215,7 @@ def _descend(
             beta = _BETAS[1] + (_BETAS[0] - _BETAS[1]) * max(0.0, 1 - (done - _WARM) / (0.9 - _WARM))
             loss = loss + _PUSH * (1 - (2 * layer.share() - 1).abs().pow(beta)).mean()
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
 
 
