@@ -31,6 +31,7 @@ class ParameterDeclaration:
         choices: value → sentence, of a `choice`.
         group: the nested declaration, of a `group`.
         path: what a person picks ("file", "folder", "file:Filter (*.x)"), else empty.
+        added: it came later; at its default nothing is to be said of it.
         when: of another field, while which this one matters; None: always.
     """
 
@@ -51,6 +52,7 @@ class ParameterDeclaration:
     group: type[Params] | None
     path: str
     advanced: bool
+    added: bool
     when: When | None
 
     @property
@@ -111,7 +113,7 @@ def _read(name: str, info: FieldInfo) -> ParameterDeclaration:
         low=bounds.get("ge", bounds.get("gt")), high=bounds.get("le", bounds.get("lt")),
         open_low="gt" in bounds, open_high="lt" in bounds, choices=tuple(choices.items()),
         group=annotation if kind == "group" else None, path=str(extra.get("path", "")),
-        advanced=bool(extra.get("advanced", False)), when=when_of(str(extra.get("when", ""))),
+        advanced=bool(extra.get("advanced", False)), added=bool(extra.get("added", False)), when=when_of(str(extra.get("when", ""))),
     )  # fmt: skip
 
 

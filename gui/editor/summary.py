@@ -49,7 +49,8 @@ def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
     fields, parts = declarations(node.stage.Settings), []
     values = {field.name: value_at(node.settings, field) for field in fields}
     named = {field.label.lower() for field in fields if field.when is not None and field.when.holds(values)}
-    for index, field in enumerate(fields):
+    leading = [field.name for field in fields if not field.added][:_LEADING]
+    for field in fields:
         if field.when is not None and not field.when.holds(values):
             continue
         if field.kind == "choice" and str(values[field.name]) in named:
@@ -59,7 +60,7 @@ def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
         elif field.name in teachers:
             value = str(node.settings.get(field.name, ""))
             parts.append(f"{_small(field.label)} {names.get(value, value) or tr('not chosen')}")
-        elif index < _LEADING or field.name in node.settings or _led(field, fields):
+        elif field.name in leading or field.name in node.settings or _led(field, fields):
             parts.append(shown_value(field, values[field.name]))
     return _SEPARATOR.join([part for part in parts if part][:_LONGEST])
 

@@ -20,9 +20,11 @@ from PySide6.QtWidgets import (
 
 from core.document import edits
 from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
 from gui.editor.cards import MOVED
 from gui.editor.palette import NEW
 from gui.editor.panels import NodePanel
+from gui.editor.summary import stage_summary
 from gui.editor.view import EditorView
 from gui.shell.main_window import MainWindow
 
@@ -307,3 +309,10 @@ def test_forms_of_stages_that_are_gone_do_not_pile_up(tree: MainWindow) -> None:
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
         counts.append(len(tree.editor.findChildren(NodePanel)))
     assert max(counts) == counts[-1] == 16 and tree.editor.panel.isVisible()
+
+
+def test_a_setting_that_came_later_is_on_the_card_only_where_it_was_set(tiny: Pipeline) -> None:
+    node = tiny.stage("pruned")
+    assert "espalier" not in stage_summary(tiny, node)
+    changed = edits.set_setting(tiny, "pruned", ("pruner",), "torch-pruning")
+    assert stage_summary(changed, changed.stage("pruned")).startswith("torch-pruning · ratio")
