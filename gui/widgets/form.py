@@ -37,6 +37,7 @@ LABEL_WIDTH = 140
 INDENT = 18
 FIELD_WIDTH = 232
 _NARROWEST = 176
+_FREE_BUTTON = 24  # pixels that a field gives up beside the button that sets it free
 _FREEABLE = ("int", "float", "bool", "choice")
 _READABLE = 560  # pixels: longer lines of help are hard to read
 
@@ -271,7 +272,7 @@ class _Row:
     def add_to(self, grid: QGridLayout, index: int) -> None:
         """One line of the grid: the label, and beside it the editor with its help and its problem below."""
         line = QHBoxLayout()
-        line.setSpacing(8)
+        line.setSpacing(4)
         line.addWidget(self.field, 100)  # as wide as it may be, before the empty rest gets anything
         if isinstance(self.field, PathField):
             self.field.line.setPlaceholderText(self.declaration.help)
@@ -295,6 +296,7 @@ class _Row:
         self.free = FreeButton(
             self.field.main.objectName().removeprefix("field-"), self.declaration.label, freed
         )
+        self.field.setMinimumWidth(_NARROWEST - _FREE_BUTTON)
         self._line.insertWidget(0, self.free.values, 100)
         self._line.insertWidget(self._line.count() - 1, self.free)
 
