@@ -14,6 +14,7 @@ from gui.base import theme
 from gui.base.document import Document
 from gui.base.latest_job import LatestJob
 from gui.base.messages import Messages
+from gui.base.screen import resize_within_screen
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
 
@@ -67,7 +68,7 @@ class TrustDialog(QDialog):
         theme.style(self)
         self.setObjectName("trust-dialog")
         self.setWindowTitle(tr("Do you trust {name}?", name=file.path.name))
-        self.resize(760, 540)
+        resize_within_screen(self, 760, 540)
         code = QPlainTextEdit(file.text)
         code.setObjectName("trust-code")
         code.setAccessibleName(tr("The file's text"))

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from core.common.control import RunControl
 from core.doctor.checks import Examination, examine
 from gui.base import theme
+from gui.base.screen import resize_within_screen
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Failure, Say, Worker
 from gui.widgets.buttons import text
@@ -38,7 +39,7 @@ class DoctorDialog(QDialog):
         theme.style(self)
         self.setObjectName("doctor")
         self.setWindowTitle(tr("Check this installation"))
-        self.resize(860, 560)
+        resize_within_screen(self, 860, 560)
         self._worker = worker
         self.examination: Examination | None = None
         self.heading = text(tr("Checking …"), "heading")

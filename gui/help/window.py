@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.base import theme
+from gui.base.screen import resize_within_screen
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.help import guide
 from gui.help.page import DocumentPage
@@ -36,7 +37,7 @@ class HelpWindow(QWidget):
         self.setObjectName("help")
         self.setWindowTitle(tr("Help — Espalier"))
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.resize(980, 720)
+        resize_within_screen(self, 980, 720)
         self.page = DocumentPage()
         self._history: list[tuple[str, str]] = []
         self._at = -1

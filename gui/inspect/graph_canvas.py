@@ -197,7 +197,7 @@ class GraphCanvas(QGraphicsView):
     def show_start(self) -> None:
         """Begin at the input, as wide as fits and readable."""
         rect = self._scene.sceneRect()
-        scale = min(1.0, max(0.5, self.viewport().width() / max(rect.width(), 1)))
+        scale = min(1.0, max(0.8, self.viewport().width() / max(rect.width(), 1)))
         self.resetTransform()
         self.scale(scale, scale)
         self.centerOn(QPointF(rect.center().x(), rect.top()))

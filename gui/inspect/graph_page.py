@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -147,6 +147,9 @@ class GraphPage(QWidget):
             tool.setAccessibleName(words.partition("  ")[0])
             tool.clicked.connect(lambda _=False, act=act: self._each_canvas(act))
         self.found = text("", "muted")
+        self.legend = text("", "muted")
+        self.legend.setObjectName("graph-legend")
+        self.legend.setTextFormat(Qt.TextFormat.RichText)  # only words of our own stand in it
         self.about = ElidedLabel()
         self.about.setObjectName("graph-about")
         self.working = ProgressLine("graph", tr("Progress of reading the graph"))
@@ -163,7 +166,7 @@ class GraphPage(QWidget):
         top.setSpacing(6)
         label = text(tr("Colour by"))
         label.setBuddy(self.colour_box)
-        for widget in (label, self.colour_box, self.search, self.found):
+        for widget in (label, self.colour_box, self.legend, self.search, self.found):
             top.addWidget(widget)
         top.addStretch(1)
         for tool in (self.minus, self.plus, self.fit):
@@ -192,6 +195,7 @@ class GraphPage(QWidget):
     def show_single(self, single: bool, foreign: bool = False) -> None:
         """Whether one network is shown; `foreign`: a file that belongs to no run."""
         self.panes["reference"].setVisible(not single)
+        self.legend.setText(self._legend())
         self.back.setVisible(foreign)
         self.about.setText(
             tr("Choose a node to see its figures; a double click (Enter) unfolds and folds a block.")
@@ -237,6 +241,7 @@ class GraphPage(QWidget):
                 partial(_of_all, changes=changes),
             )
         self.colour_box.setToolTip(self._why_plain())
+        self.legend.setText(self._legend())
 
     def _heat(self, pane: GraphPane, largest: float) -> Callable[[Sequence[str]], float | None]:
         name, sensitivity = self.colour, self._sensitivity
@@ -267,6 +272,20 @@ class GraphPage(QWidget):
             return next((colour for name, colour in _PRECISIONS.items() if name in found), "")
 
         return tint
+
+    def _legend(self) -> str:
+        """What the colours say."""
+        c = theme.colours()
+        if self.colour == "change":
+            signs = [
+                (c.warning, tr("other width")),
+                (c.bad, tr("went")),
+                (c.info, tr("came, other precision")),
+            ]
+            return "" if self.panes["reference"].isHidden() else _signs("▢", signs)
+        if self.colour == "precision":
+            return _signs("■", [(c.info, tr("integers")), (c.good, tr("half precision"))])
+        return _signs("■", [(c.series[1], tr("more is deeper"))])
 
     def _why_plain(self) -> str:
         """Why nothing is coloured."""
@@ -330,10 +349,17 @@ class GraphPage(QWidget):
             self.file_chosen.emit(Path(chosen))
 
     def retheme(self) -> None:
+        self.legend.setText(self._legend())
         for button, icon in ((self.fit, "fit"), (self.plus, "zoom-in"), (self.minus, "zoom-out")):
             button.setIcon(theme.icon(icon))
         self.open_button.setIcon(theme.icon("file"))
         self._each_canvas(lambda canvas: canvas.retheme())
+
+
+def _signs(sign: str, entries: Sequence[tuple[str, str]]) -> str:
+    return "&nbsp; ".join(
+        f'<span style="color:{colour}">{sign}</span>&nbsp;{words}' for colour, words in entries
+    )
 
 
 def _of_all(members: Sequence[str], changes: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 
 from core.machine.site_policy import Policy
 from gui.base.messages import Messages
+from gui.base.screen import resize_within_screen
 from gui.base.theme import Theme, style
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.settings.downloads_page import DownloadsPage
@@ -51,7 +52,7 @@ class SettingsDialog(QDialog):
         style(self)
         self.setObjectName("settings")
         self.setWindowTitle(tr("Settings"))
-        self.resize(820, 600)
+        resize_within_screen(self, 820, 600)
         self._settings, self._theme, self._policy = settings, theme, policy
         self.storage, self.downloads = StoragePage(jobs, messages), DownloadsPage(jobs)
         self.trust = TrustPage(messages)

@@ -3,8 +3,9 @@
 from PySide6.QtCore import QByteArray, QSettings, QSize
 from PySide6.QtWidgets import QMainWindow, QSplitter
 
+from gui.base.screen import resize_within_screen, room_for
+
 _FIRST, _SMALLEST = (1280, 800), (900, 600)
-_MOST = 0.9  # of the screen: its panels and the window's frame need room, too
 
 
 def remember(window: QMainWindow) -> None:
@@ -19,10 +20,9 @@ def restore(window: QMainWindow) -> None:
     """Take what was kept; the first time a size that fits the screen."""
     settings = QSettings()
     geometry = settings.value("geometry")
-    room = window.screen().availableSize()
-    window.setMinimumSize(QSize(*_SMALLEST).boundedTo(room * _MOST))
+    window.setMinimumSize(QSize(*_SMALLEST).boundedTo(room_for(window)))
     if not (isinstance(geometry, QByteArray) and window.restoreGeometry(geometry)):
-        window.resize(QSize(*_FIRST).boundedTo(room * _MOST))
+        resize_within_screen(window, *_FIRST)
     for splitter in window.findChildren(QSplitter):
         state = settings.value(f"splitter/{splitter.objectName()}")
         if isinstance(state, QByteArray):

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QWidget
 from core.document import edits
 from core.document import pipeline as documents
 from gui import app
+from gui.base.screen import resize_within_screen
 from gui.compare.pareto_plot import ParetoPlot
 from gui.editor.cards import MOVED
 from gui.inspect.histogram_plot import HistogramPlot
@@ -257,3 +258,10 @@ def test_the_focus_comes_back_when_a_scan_is_over(qtbot: Any) -> None:
     page.words.setFocus()  # a person has gone elsewhere
     page.show_busy("")
     assert page.words.hasFocus()
+
+
+def test_a_dialog_is_no_larger_than_the_screen_has_room_for(qtbot: Any) -> None:
+    dialog = QWidget()
+    qtbot.addWidget(dialog)
+    resize_within_screen(dialog, 5000, 300)
+    assert dialog.width() <= 0.9 * dialog.screen().availableSize().width() + 1 and dialog.height() == 300
