@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 import core
-from core.commands import arguments, offers, profile, results, run_list, runs
+from core.commands import arguments, cluster, offers, profile, results, run_list, runs
 from core.commands.terminal import results_alone, say, say_command, say_details
 from core.common.errors import EspalierError, Stopped
 from core.common.logs import LOG_NAME, start_logging
@@ -81,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--stay", action="store_true", help="the run goes on when this terminal closes; Ctrl+C leaves it"
     )
+    run.add_argument(
+        "--cluster",
+        metavar="WHERE",
+        help="have the stages made by workers: a scheduler's address, or local:N",
+    )
+    cluster.tls_option(run)
     run.set_defaults(do=runs.run)
 
     search = commands.add_parser(
@@ -126,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("recipes", help="list the recipes").set_defaults(do=offers.list_recipes)
 
     run_list.add_parser(commands)
+    cluster.add_parsers(commands)
 
     compare = commands.add_parser("compare", help="compare the stages of runs")
     compare.add_argument(

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from core.commands.cluster import make_by_cluster
 from core.commands.terminal import EventPrinter, say, say_command, say_details, show_json, show_result
 from core.common.command_lines import command_line
 from core.common.control import RunControl
@@ -40,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
     home = Home.default()
     machine = machine_options(options)
     run = _open_run(options, home)
+    if options.cluster:
+        make_by_cluster(run, home, machine, options)
     known = run.last_event_number
     return _follow(start_run(run, home, machine, options.stay, known), options)
 

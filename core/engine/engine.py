@@ -21,7 +21,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.common.full_disk import full_disk
 from core.common.parts import remove_abandoned
-from core.common.seals import set_aside
+from core.common.seals import set_aside, write_sealed
 from core.data.balance import epoch_images
 from core.data.entry import CacheRefusedError
 from core.data.image_data import ImageData
@@ -67,6 +67,7 @@ from core.training.settings import FORWARD_SHARE
 _log = logging.getLogger(__name__)
 
 _IMAGES = "images"  # below a run's scratch, where the home takes no decoded images
+USED = "used.json"  # in the folder of a run that measures nothing: the entries of caches that its stages are
 _TELL_SECONDS = 1.0  # between two sentences about decoding
 _LEVELS = 4  # of folders in a run folder: stages, a stage, its parts
 
@@ -171,16 +172,20 @@ class Engine:
             self._note_data()
             self._check_networks()
             tool = stack.enter_context(Child("tool", self.folder.folder / "tool.log"))
+            caches = self._caches()
             context = RunContext(
                 self.folder, self.home, self.pipeline, self.data, self.options.device, self.options.threads,
-                self.control, self._emit, tool, self.options.core_watts, caches=self._caches(),
+                self.control, self._emit, tool, self.options.core_watts, caches=caches,
                 images=self._images, deterministic=self.options.deterministic,
             )  # fmt: skip
             written = self.folder.written
             if written.search is not None:
                 context = self._searched(replace(context, pipeline=written))
             self._run_stages(context)
-            write_results(self.folder)
+            if self.options.measures:
+                write_results(self.folder)
+            else:
+                write_sealed(self.folder.folder / USED, {"entries": caches.used})
             self._note_changed_data()
 
     def _note_kernels(self) -> None:
@@ -352,10 +357,11 @@ class Engine:
         stage_input = self.runner.inputs.stage_input(node, seed)
         report.notes += stage_input.notes
         report.notes += root.source.warnings(root.parameters, len(self.data.split("train")))
-        measured_cached = self.evaluator.evaluate(
-            report, folder, outcome, stage_input, node.stage,
-            self.meter.follow_up,
-        )  # fmt: skip
+        evaluation = (report, folder, outcome, stage_input, node.stage)
+        if not self.options.measures:
+            self.evaluator.obtain(*evaluation, self.meter.follow_up)
+            return report
+        measured_cached = self.evaluator.evaluate(*evaluation, self.meter.follow_up)
         report.cached = cached and measured_cached
         report.seconds = time.monotonic() - started
         self.folder.write_report(report)

@@ -19,12 +19,14 @@ class Options:
         core_watts: power of one busy core, for energy where it cannot be measured.
         deterministic: a GPU repeats its results to the bit, with slower kernels where it has no others. On the processor
             results always repeat.
+        measures: stages are measured and reported; else they are only made, for another machine.
     """
 
     device: str = "auto"
     threads: int = 0
     core_watts: float = CORE_WATTS
     deterministic: bool = True
+    measures: bool = True
 
     def resolved(self) -> "Options":
         """With the device and the threads decided.

@@ -49,6 +49,7 @@ class CacheUser:
         on_wait: Callable[[], None] = lambda: None,
     ):
         self.control, self.on_wait = control, on_wait
+        self.used: list[tuple[str, str]] = []  # name of the cache and key of each entry taken or made
         self._say = say
         self._said: set[str] = set()
 
@@ -102,6 +103,7 @@ class Store:
     def put(self, key: str, source: Path) -> None:
         """Keep what is in `source`, whose large files become further names of what is kept; an entry that is there already stays."""
         self.add(key, lambda folder: copy_folder(source, folder, put=put_link_or_copy))
+        self.user.used.append((self.folder.name, key))
         with passed_over(_log, f"{source} keeps files of its own", OSError, DamagedError):
             self._contents.share(source, files_of(source))
 
@@ -160,6 +162,7 @@ class Store:
         except DamagedError as error:
             self.user.damaged(entry, error)
             return False
+        self.user.used.append((self.folder.name, key))
         return True
 
     def making(self, key: str) -> AbstractContextManager[None]:

@@ -1,0 +1,1 @@
+"""Stages on several machines, by Dask's `distributed` (the extra `espalier[cluster]`)."""
