@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,21 +45,41 @@ OnEvent = Callable[[str, Plan, Event], None]
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where workers are asked.
+
+    Attributes:
+        address: of a scheduler, or `local:N` for so many workers on this machine.
+        tls: folder with the certificates; None on this machine.
+    """
+
+    address: str
+    tls: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is told while workers work.
+
+    Attributes:
+        say: a sentence for a person.
+        event: the worker, the plan, and each event of the stage that it makes.
+    """
+
+    say: Say
+    event: OnEvent
+
+
 def fill_caches(
     run: RunFolder,
     home: Home,
     options: Options,
-    where: str,
-    tls: Path | None,
-    say: Say,
-    on_event: OnEvent,
+    cluster: Cluster,
+    heard: Heard,
     control: RunControl | None = None,
 ) -> dict[str, str]:
     """Have every stage of a run made by a cluster, each once; which worker made each plan.
-
-    Args:
-        where: the address of a scheduler, or `local:N` for so many workers on this machine.
-        on_event: told the worker, the plan and each event of the stage that it makes.
 
     Raises:
         EspalierError: when a stage cannot be made, or the cluster is not reached.
@@ -72,8 +92,8 @@ def fill_caches(
             "Run the search on this machine, or open one of its trials as a pipeline.",
         )
     plans = {plan.key: plan for plan in plans_of(run.pipeline, run.base, options.resolved())}
-    with _address(where, tls, home, say) as address:
-        making = _Making(plans, address, tls, home, run, say, on_event, control or RunControl())
+    with _reached(cluster, home, heard.say) as reached:
+        making = _Making(plans, reached, home, run, heard, control or RunControl())
         making.work()
         return making.made_by
 
@@ -82,11 +102,22 @@ class _Making:
     """The plans of one run, and what has come back of them."""
 
     def __init__(
-        self, plans: dict[str, Plan], address: str, tls: Path | None, home: Home, run: RunFolder, say: Say,
-        on_event: OnEvent, control: RunControl,
-    ):  # fmt: skip
-        self.plans, self.address, self.tls, self.home, self.run = plans, address, tls, home, run
-        self.say, self.on_event, self.control = say, on_event, control
+        self,
+        plans: dict[str, Plan],
+        cluster: Cluster,
+        home: Home,
+        run: RunFolder,
+        heard: Heard,
+        control: RunControl,
+    ):
+        self.plans, self.address, self.tls, self.home, self.run = (
+            plans,
+            cluster.address,
+            cluster.tls,
+            home,
+            run,
+        )
+        self.say, self.on_event, self.control = heard.say, heard.event, control
         self.parcels: dict[str, bytes] = {}
         self.made_by: dict[str, str] = {}
         self._told = threading.Lock()
@@ -177,7 +208,7 @@ class _Making:
         plan = self.plans.get(str(record.get("plan"))) if isinstance(record, dict) else None
         if plan is None:
             return
-        worker = str(record.get("worker"))
+        worker = str(record.get("by"))
         with self._told, passed_over(_log, "An event of a worker is passed over", Exception):
             if record.get("state") == "started":
                 self.made_by[plan.key] = worker
@@ -189,10 +220,11 @@ class _Making:
 
 
 @contextmanager
-def _address(where: str, tls: Path | None, home: Home, say: Say) -> Iterator[str]:
-    """The scheduler's address, of a cluster on this machine for as long as it is needed."""
+def _reached(wanted: Cluster, home: Home, say: Say) -> Iterator[Cluster]:
+    """The cluster, its address in full; one on this machine lasts as long as it is needed."""
+    where = wanted.address
     if not where.startswith(LOCAL):
-        yield checked_address(where, tls is not None)
+        yield Cluster(checked_address(where, wanted.tls is not None), wanted.tls)
         return
     text = where.removeprefix(LOCAL)
     if not text.isdecimal() or not 1 <= int(text) <= _MOST_LOCAL:
@@ -206,7 +238,7 @@ def _address(where: str, tls: Path | None, home: Home, say: Say) -> Iterator[str
         workers = [_local_worker(address, number, home) for number in range(1, int(text) + 1)]
         say(f"{text} workers on this machine.")
         try:
-            yield address
+            yield Cluster(address)
         finally:
             for worker in workers:
                 worker.terminate()

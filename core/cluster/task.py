@@ -58,9 +58,7 @@ def make_stage(plan: dict[str, Any], ids: list[dict[str, str]], *parcels: bytes)
     worker = get_worker()
 
     def tell(record: dict[str, Any]) -> None:
-        worker.log_event(
-            TOPIC, {**record, "plan": plan["key"], "worker": os.environ.get(NAME, worker.address)}
-        )
+        worker.log_event(TOPIC, {**record, "plan": plan["key"], "by": os.environ.get(NAME, worker.address)})
 
     needed = [Needed(parcel, names) for parcel, names in zip(parcels, ids, strict=True)]
     try:

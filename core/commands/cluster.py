@@ -70,10 +70,10 @@ def start_worker(options: argparse.Namespace) -> int:
 
 def make_by_cluster(run: Any, home: Any, machine: Any, options: argparse.Namespace) -> None:
     """Have the stages of a run made by the cluster that a person named."""
-    from core.cluster.client import fill_caches
+    from core.cluster.client import Cluster, Heard, fill_caches
 
     try:
-        fill_caches(run, home, machine, options.cluster, options.tls, say, _show)
+        fill_caches(run, home, machine, Cluster(options.cluster, options.tls), Heard(say, _show))
     except KeyboardInterrupt:
         say(
             "What the workers are making goes on. Come back with: "

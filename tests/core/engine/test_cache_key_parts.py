@@ -119,6 +119,16 @@ def test_threads_are_in_the_key_where_they_change_the_result(
     assert (len(keys) == 2) == matter
 
 
+@pytest.mark.parametrize(("device", "matter"), [("cpu", False), ("cuda", True)])
+def test_kernels_that_do_not_repeat_are_in_the_key_on_a_gpu(maker: StageRunner, device: str, matter: bool):
+    node = maker.context.pipeline.stage("fp32")
+    given, keys = maker.inputs.stage_input(node, 0), set()
+    for deterministic in (True, False):
+        maker.context = replace(maker.context, device=device, deterministic=deterministic)
+        keys.add(maker.cache_key(node, 0, given))
+    assert (len(keys) == 2) == matter
+
+
 def test_what_was_made_with_threads_in_every_key_is_found(maker: StageRunner, tmp_path: Path):
     """Versions up to 0.1.0 had them in the keys of files, too."""
     node, file = maker.context.pipeline.stage("static"), tmp_path / "float32.onnx"
