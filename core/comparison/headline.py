@@ -93,7 +93,9 @@ def _accuracy(row: Row) -> str:
     said, images = verdict(METRICS["top1"], change), change.n or metric.n
     on = f" on {images:,} images".replace(",", "\u202f") if images else ""
     if said == "same":
-        return f"accuracy not measurably changed{on}"
+        known = change.low is not None and change.high is not None
+        between = f" ({_signed(change.low or 0.0)} to {_signed(change.high or 0.0)} points)" if known else ""
+        return f"accuracy not measurably changed{on}{between}"
     if said not in ("better", "worse"):
         return ""
     words = "more" if said == "better" else "less"
@@ -123,6 +125,10 @@ def _interval(name: str, metric: Metric) -> str:
     kind = METRICS[name]
     low, high = (f"{bound * kind.scale:.{kind.decimals}f}" for bound in (metric.low, metric.high))
     return f"{low} to {high}" if name in TIMED or name == "top1" else ""
+
+
+def _signed(points: float) -> str:
+    return f"{'+' if points > 0 else '−' if points < 0 else '±'}{abs(points):.1f}"
 
 
 def _capital(words: str) -> str:

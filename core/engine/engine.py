@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +54,7 @@ from core.records.progress import Meter, StagePlan
 from core.records.reports import StageReport
 from core.runs.belief import check_own_documents, check_stage, made_from
 from core.runs.cache import CacheUser
-from core.runs.costs import StageCost, earlier_costs
+from core.runs.costs import EarlierCosts
 from core.runs.grid_results import read_grid
 from core.runs.home import Home
 from core.runs.index import index_run
@@ -215,7 +215,7 @@ class Engine:
 
     def _run_stages(self, context: RunContext) -> None:
         """Make and evaluate all stages of the pipeline."""
-        known = earlier_costs(self.home, self.pipeline, self.folder, self._epoch_images())
+        known = EarlierCosts(self.home, self.pipeline, self.folder, self._epoch_images())
         jobs = [(node, seed) for seed in self.pipeline.axes.seed for node in self.pipeline.active]
         before = TRIALS_SHARE if self.folder.written.search is not None else 0.0
         self.meter = Meter(
@@ -277,16 +277,16 @@ class Engine:
             for problem in node.stage.check(node.parameters, facts) if facts is not None else []:
                 raise EspalierError(f"{node.title}: {problem.message}", problem.advice)
 
-    def _plan(self, node: StageNode, seed: int, known: Mapping[str, StageCost]) -> StagePlan:
+    def _plan(self, node: StageNode, seed: int, known: EarlierCosts) -> StagePlan:
         """What a stage will cost, as far as earlier runs on this machine say it."""
-        grid, earlier = self._grid(node, seed), known.get(node.id)
+        grid = self._grid(node, seed)
         points = len(combinations_of(grid)) if grid else 0
         epochs = node.stage.epochs(node.parameters)
         images = epochs * self._epoch_images() * (1 + points)
         images += points * grid.images * FORWARD_SHARE if grid else 0
-        fixed = fixed_seconds(node.stage) if earlier is None else earlier.fixed
+        fixed = known.fixed(node, fixed_seconds(node.stage))
         key = stage_key(self.pipeline, node.id, seed)
-        return StagePlan(key, images, epochs * (1 + points), fixed, earlier.rate if earlier else None)
+        return StagePlan(key, images, epochs * (1 + points), fixed, known.rate(node))
 
     def _epoch_images(self) -> int:
         return epoch_images(self.data.labels[self.data.split("train")], self.pipeline.data.balance)

@@ -1,9 +1,8 @@
 """What stages took in earlier runs on this machine: seconds of training an image, and of what comes after training."""
 
 import logging
-from collections.abc import Mapping
+import statistics
 from dataclasses import dataclass
-from typing import Any
 
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
@@ -13,6 +12,7 @@ from core.machine.fingerprint import fingerprint
 from core.records.reports import StageReport
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, find_runs
+from core.stages.base import ModelStage
 
 _log = logging.getLogger(__name__)
 
@@ -33,42 +33,52 @@ class StageCost:
     fixed: float
 
 
-def earlier_costs(home: Home, pipeline: Pipeline, run: RunFolder, epoch_images: int) -> dict[str, StageCost]:
-    """By stage id, from the latest runs whose stages are like those of `pipeline`; what cannot be read is passed over.
+class EarlierCosts:
+    """What the latest runs on this machine took; what of them cannot be read is passed over.
 
     Args:
         run: the run that begins; it is no earlier one.
-        epoch_images: images of an epoch, as of this pipeline's data.
+        epoch_images: images of an epoch, as of the data of the run that begins.
     """
-    found: dict[str, StageCost] = {}
-    here = fingerprint()
-    others = [one for one in find_runs(home) if one.folder != run.folder]
-    for one in sorted(others, key=lambda folder: folder.name, reverse=True)[:_LOOKED_AT]:
-        with passed_over(
-            _log, f"The times of {one.name} do not count", EspalierError, OSError, ValueError, KeyError
-        ):
-            _take(found, one, pipeline, run, here, epoch_images)
-    return found
 
+    def __init__(self, home: Home, pipeline: Pipeline, run: RunFolder, epoch_images: int):
+        self._pipeline, self._run, self._images = pipeline, run, epoch_images
+        self._machine = fingerprint()
+        self._alike: dict[str, StageCost] = {}
+        self._fixed: dict[bool, list[float]] = {True: [], False: []}  # of stages on networks, and on files
+        others = [one for one in find_runs(home) if one.folder != run.folder]
+        for one in sorted(others, key=lambda folder: folder.name, reverse=True)[:_LOOKED_AT]:
+            with passed_over(
+                _log, f"The times of {one.name} do not count", EspalierError, OSError, ValueError, KeyError
+            ):
+                self._take(one)
 
-def _take(
-    found: dict[str, StageCost],
-    one: RunFolder,
-    pipeline: Pipeline,
-    run: RunFolder,
-    here: Mapping[str, Any],
-    epoch_images: int,
-) -> None:
-    info = one.info
-    if any(info.machine.get(key) != here.get(key) for key in _SAME_MACHINE):
-        return
-    if (info.device, info.threads) != (run.info.device, run.info.threads):
-        return
-    opened, before = Opened.from_plain(info.data), one.pipeline
-    for report in one.reports():
-        known = report.id in pipeline.stage_ids and report.id not in found
-        if known and not report.cached and _alike(before, pipeline, report.id):
-            found[report.id] = _cost(before.stage(report.id), report, opened, epoch_images)
+    def rate(self, node: StageNode) -> float | None:
+        """Seconds of training an image, where a stage like this was run; else None."""
+        cost = self._alike.get(node.id)
+        return cost.rate if cost is not None else None
+
+    def fixed(self, node: StageNode, usual: float) -> float:
+        """Seconds of what comes after training: of a stage like this, else as in most stages of its family, else `usual`."""
+        cost, others = self._alike.get(node.id), self._fixed[isinstance(node.stage, ModelStage)]
+        return cost.fixed if cost is not None else statistics.median(others) if others else usual
+
+    def _take(self, one: RunFolder) -> None:
+        info, here = one.info, self._run.info
+        if any(info.machine.get(key) != self._machine.get(key) for key in _SAME_MACHINE):
+            return
+        if (info.device, info.threads) != (here.device, here.threads):
+            return
+        opened, before = Opened.from_plain(info.data), one.pipeline
+        for report in one.reports():
+            if report.cached or report.id not in before.stage_ids:
+                continue
+            node = before.stage(report.id)
+            cost = _cost(node, report, opened, self._images)
+            self._fixed[isinstance(node.stage, ModelStage)].append(cost.fixed)
+            known = report.id in self._pipeline.stage_ids and report.id not in self._alike
+            if known and _alike(before, self._pipeline, report.id):
+                self._alike[report.id] = cost
 
 
 def _alike(before: Pipeline, now: Pipeline, id: str) -> bool:

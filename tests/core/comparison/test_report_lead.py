@@ -27,13 +27,13 @@ FASTER = Metric(value=0.5, unit="ratio", low=0.48, high=0.52, level=0.99, n=30, 
 @pytest.mark.parametrize(
     ("size", "change", "sentence"),
     [
-        (0.5, {"top1": SAME}, "8 times smaller, accuracy not measurably changed on 10\u202f000 images."),
+        (0.5, {"top1": SAME}, "8 times smaller, accuracy not measurably changed on 10\u202f000 images (−1.6 to +0.6 points)."),
         (3.4, {"top1": WORSE}, "15 % smaller, 4.0 points (3.0 to 5.0) less accurate on 200 images."),
         (
             2.0, {"top1": SAME, "latency_ms": FASTER},
-            "2 times smaller and 2 times faster, accuracy not measurably changed on 10\u202f000 images.",
+            "2 times smaller and 2 times faster, accuracy not measurably changed on 10\u202f000 images (−1.6 to +0.6 points).",
         ),
-        (4.0, {"top1": SAME}, "Accuracy not measurably changed on 10\u202f000 images."),
+        (4.0, {"top1": SAME}, "Accuracy not measurably changed on 10\u202f000 images (−1.6 to +0.6 points)."),
     ],
 )  # fmt: skip
 def test_the_sentence_says_only_what_the_intervals_support(
