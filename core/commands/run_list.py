@@ -47,8 +47,8 @@ def show(options: argparse.Namespace) -> int:
     from core.runs.library import STATUS_WORDS, list_runs, matches, with_figures
 
     words = " ".join(options.find)
-    every = [with_figures(line) for line in list_runs(Home.default())]
-    lines = [line for line in every if matches(line, words)]
+    home = Home.default()
+    lines = [line for line in with_figures(home, list_runs(home)) if matches(line, words)]
     if options.json:
         show_result(
             json.dumps(

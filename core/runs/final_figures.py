@@ -1,14 +1,19 @@
 """What the lists of runs show of a run's result: figures, data set, network."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.catalogue import SOURCES
 from core.document.pipeline import Pipeline, SourceNode
 from core.document.stage_keys import stage_key
 from core.models.catalogue import BACKBONES
+from core.runs.home import Home
+from core.runs.index import Kept
 from core.runs.run_folder import RunFolder
 
 _METRICS = ("top1", "latency_ms", "size_mb")
@@ -18,7 +23,7 @@ _NAMES = (
     "folder",
     "run",
 )  # settings that tell a source's network where no backbone does
-_read: dict[Path, tuple[tuple[float, ...], Path, "FinalFigures"]] = {}  # by folder: what it was read from
+_VERSION = 1  # raised when the same files give other figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +44,47 @@ class FinalFigures:
     network: str = ""
 
 
-def final_figures(folder: Path) -> FinalFigures:
-    """The figures of the run in `folder` so far; reads its pipeline and one report, unless they are as before."""
-    known = _read.get(folder)
-    if known is not None and known[0] == _stamps(folder, known[1]):
-        return known[2]
+def read_figures(home: Home, folders: Sequence[Path], control: RunControl) -> Iterator[FinalFigures]:
+    """The figures of the runs in these folders so far, from the index where nothing has changed.
+
+    Raises:
+        Stopped: a person asked to stop.
+    """
+    with Kept.opened(home, "figures") as kept:
+        for folder in folders:
+            control.checkpoint()
+            yield _obtained(kept, folder)
+        kept.forget_others(str(folder) for folder in folders)
+
+
+def _obtained(kept: Kept, folder: Path) -> FinalFigures:
+    stamp, key = _stamp(folder / "pipeline.yaml"), str(folder)
+    text = kept.get(key, stamp) if stamp else None
+    if text is not None:
+        content = json.loads(text)
+        if _stamp(folder / content["report"]) == content["stamp"]:
+            return FinalFigures(**content["figures"])
+    report, figures = _read(folder)
+    if stamp and report:
+        content = {"report": report, "stamp": _stamp(folder / report), "figures": asdict(figures)}
+        kept.put(key, stamp, json.dumps(content))
+    return figures
+
+
+def _read(folder: Path) -> tuple[str, FinalFigures]:
+    """Where the report of the final stage lies or will lie, below the folder, and the figures."""
     try:
         run = RunFolder(folder)
         pipeline = run.pipeline
         key = stage_key(pipeline, pipeline.final_id, pipeline.axes.seed[0])
-        file = run.stage_folder(key).report_file
-        stamps = _stamps(folder, file)
+        file = run.stage_folder(key).report_file.relative_to(run.folder)
         report = run.report(key)
     except (EspalierError, OSError, ValueError):  # Compare reports the fault
-        return FinalFigures()
+        return "", FinalFigures()
     metrics = {name: report.metric(name) if report else None for name in _METRICS}
     values: dict[str, Any] = {name: metric.value for name, metric in metrics.items() if metric is not None}
     root = pipeline.root(pipeline.stage(pipeline.final_id))
-    figures = FinalFigures(**values, data=data_name(pipeline), network=network_name(root))
-    _read[folder] = stamps, file, figures
-    return figures
+    return str(file), FinalFigures(**values, data=data_name(pipeline), network=network_name(root))
 
 
 def data_name(pipeline: Pipeline) -> str:
@@ -80,12 +106,10 @@ def network_name(root: SourceNode) -> str:
     return Path(named).name or root.source.title
 
 
-def _stamps(folder: Path, report: Path) -> tuple[float, ...]:
-    """When what the figures are read from was last written; 0 for what is not there."""
-    stamps = []
-    for path in (folder / "pipeline.yaml", report):
-        try:
-            stamps.append(path.stat().st_mtime)
-        except OSError:
-            stamps.append(0.0)
-    return tuple(stamps)
+def _stamp(path: Path) -> str:
+    """Changes whenever a file is written anew; "" where there is none."""
+    try:
+        about = path.stat()
+    except OSError:
+        return ""
+    return f"{_VERSION} {about.st_ino} {about.st_mtime_ns} {about.st_size}"

@@ -66,13 +66,16 @@ def index_run(home: Home, run: RunFolder) -> None:
         _index_run(home, run)
 
 
+Table = Literal["compared", "figures", "listed"]
+
+
 class Kept:
     """Texts that were made from run folders, each kept with a stamp of the files that it was made from.
 
     Without a usable index nothing is kept, and nobody is told: everything can be read from the folders again.
     """
 
-    def __init__(self, database: sqlite3.Connection | None, table: Literal["compared", "listed"]):
+    def __init__(self, database: sqlite3.Connection | None, table: Table):
         self._database, self._table = database, table
         self._new: list[tuple[str, str, str]] = []
         create = f"CREATE TABLE IF NOT EXISTS {table} (folder TEXT PRIMARY KEY, stamp TEXT, content TEXT)"
@@ -80,7 +83,7 @@ class Kept:
 
     @classmethod
     @contextmanager
-    def opened(cls, home: Home, table: Literal["compared", "listed"]) -> Iterator["Kept"]:
+    def opened(cls, home: Home, table: Table) -> Iterator["Kept"]:
         """A table of the index, written at the end."""
         try:
             database: sqlite3.Connection | None = open_index(home, _PATIENCE)

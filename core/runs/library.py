@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from core.common.control import RunControl
 from core.common.durations import date_and_time, time_taken
 from core.common.errors import EspalierError
 from core.common.files import changed_by_one, write_atomically
@@ -25,7 +26,7 @@ from core.common.paths import resolved
 from core.common.seals import set_aside
 from core.document.recipes import Recipe, recipes
 from core.machine.fingerprint import fingerprint
-from core.runs.final_figures import FinalFigures, final_figures
+from core.runs.final_figures import FinalFigures, read_figures
 from core.runs.home import Home
 from core.runs.index import Kept
 from core.runs.run_folder import INFO_FILE, RunFolder, find_runs
@@ -129,9 +130,14 @@ def list_runs(home: Home) -> list[RunLine]:
     return sorted(lines, key=lambda line: -line.started)
 
 
-def with_figures(line: RunLine) -> RunLine:
-    """The line with the figures of the run's result."""
-    return replace(line, figures=final_figures(line.folder))
+def with_figures(home: Home, lines: Sequence[RunLine], control: RunControl | None = None) -> list[RunLine]:
+    """The lines with the figures of their runs' results.
+
+    Raises:
+        Stopped: a person asked to stop.
+    """
+    figures = read_figures(home, [line.folder for line in lines], control or RunControl())
+    return [replace(line, figures=one) for line, one in zip(lines, figures, strict=True)]
 
 
 class _Listed(BaseModel):

@@ -32,15 +32,6 @@ class _Read:
     recent: list[Recent]
 
 
-def with_all_figures(library: Library, control: RunControl) -> Library:
-    """The runs with the figures of their results."""
-    lines = []
-    for line in library.runs:
-        control.checkpoint()
-        lines.append(with_figures(line))
-    return replace(library, runs=tuple(lines))
-
-
 class StartPlace(QObject):
     """Lists are read on a worker, each time the place comes into view.
 
@@ -98,7 +89,8 @@ class StartPlace(QObject):
             library = read_library(home)
             deleted, there = trash.trashed(home), still_there(recent)
             say(_Read(replace(library, runs=self._figured(library.runs)), deleted, there))
-            return _Read(with_all_figures(library, control), deleted, there)
+            figured = tuple(with_figures(home, library.runs, control))
+            return _Read(replace(library, runs=figured), deleted, there)
 
         self.lister.start(tr("reading the runs"), job)
 

@@ -1,8 +1,8 @@
 """Claim: from the second epoch on, *time left* is within ±25 % of what a run then took, and never more than twice it.
 
-Ten recorded runs (`recorded_runs.json`: when stages began, epochs ended, training was over and stages were done, and
+Recorded runs (`recorded_runs.json`, ten are wanted: when stages began, epochs ended, training was over and stages were done, and
 what was planned) are played to the meter that the engine uses: each as the very first on a machine, as the first of
-its kind on a machine that has run the nine others, and as one that was run before (its own costs are known, which is
+its kind on a machine that has run the others, and as one that was run before (its own costs are known, which is
 the best that can be). What is asked at every epoch from the second one on, and at every stage's beginning after that:
 the seconds left that the meter says, against those that the run really took from there.
 
@@ -107,7 +107,7 @@ def run_before(recorded: dict[str, Any], _others: list[dict[str, Any]]) -> list[
 
 WAYS = {
     "The very first run of a machine": lambda recorded, _others: plans_of(recorded),
-    "The first of its kind, after nine others": after_others,
+    "The first of its kind, after the others": after_others,
     "Run before": run_before,
 }
 

@@ -13,7 +13,7 @@ from core.document.pipeline import Pipeline
 from core.runs import library, trash
 from core.runs.home import Home
 from core.runs.index import index_run
-from core.runs.library import RunLine, last_time, list_runs, matches, parse_tags
+from core.runs.library import RunLine, last_time, list_runs, matches, parse_tags, with_figures
 from core.runs.run_folder import RunFolder
 
 
@@ -112,3 +112,20 @@ def test_writing_one_run_into_the_index_does_not_read_the_others(home: Home, run
     with sqlite3.connect(home.index) as database:
         plan = database.execute("EXPLAIN QUERY PLAN DELETE FROM metrics WHERE folder = 'x'").fetchall()
     assert "USING INDEX" in plan[0][-1]
+
+
+def test_figures_of_results_are_kept_and_read_again_when_they_change(
+    home: Home, runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = with_figures(home, list_runs(home))
+    assert [line.figures.top1 for line in lines] == [76.0, None, 76.0]
+    assert lines[0].figures.network == "ResNet-20 (CIFAR)" and lines[0].figures.data == "Fashion-MNIST sample"
+    report = runs[2].report("taught")
+    assert report is not None and report.main is not None
+    top1 = report.main.metrics["top1"].model_copy(update={"value": 90.0})
+    metrics = {**report.main.metrics, "top1": top1}
+    changed = report.main.model_copy(update={"metrics": metrics})
+    runs[2].write_report(report.model_copy(update={"artefacts": [changed]}))
+    assert [line.figures.top1 for line in with_figures(home, list_runs(home))] == [90.0, None, 76.0]
+    monkeypatch.setattr("core.runs.final_figures._read", lambda folder: pytest.fail("nothing has changed"))
+    assert [line.figures.top1 for line in with_figures(home, list_runs(home))] == [90.0, None, 76.0]
