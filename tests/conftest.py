@@ -11,7 +11,7 @@ import pytest
 
 from core.common.logs import LEVEL_VARIABLE, end_logging
 from core.machine import measuring_lock
-from core.profiling.protocol import PATIENCE_VARIABLE
+from core.machine.measuring_lock import PATIENCE_VARIABLE
 
 os.environ["OMP_NUM_THREADS"] = "1"
 

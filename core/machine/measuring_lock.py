@@ -7,6 +7,7 @@ measurements wait for each other. Containers with a temporary folder of their ow
 """
 
 import logging
+import math
 import os
 import sys
 import tempfile
@@ -28,7 +29,8 @@ FOLDER = (
     Path(os.environ.get("PROGRAMDATA", tempfile.gettempdir())) if sys.platform == "win32" else Path("/tmp")
 )
 LONGEST = 120.0
-"""Seconds that a measurement waits for others; after that it goes on beside them."""
+"""Seconds that a measurement waits for others, unless the environment says otherwise; after that it goes on beside them."""
+PATIENCE_VARIABLE = "ESPALIER_PATIENCE"
 _BRIEFLY, _HOLDS = 10.0, 600.0  # seconds to wait where that was in vain before, and for how long that is so
 WAITING = "Waiting"
 """How the texts begin that say that measuring waits."""
@@ -41,16 +43,29 @@ _held = threading.local()
 _vain_waits: list[float] = []  # when waiting ended in vain, in this process
 
 
+def patience(usual: float) -> float:
+    """Seconds to wait for a quieter machine, as the environment says, else the usual ones."""
+    chosen = os.environ.get(PATIENCE_VARIABLE, "").strip()
+    try:
+        seconds = float(chosen or usual)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        _log.warning("%s is %r, not a number of seconds: it is %g", PATIENCE_VARIABLE, chosen, usual)
+        return usual
+    return seconds
+
+
 @contextmanager
 def measuring_alone(
     control: RunControl | None = None,
     tell: ProgressCallback = lambda fraction, text: None,
-    longest: float = LONGEST,
+    longest: float | None = None,
 ) -> Iterator[None]:
     """Hold the machine for a measurement; inside another one of the same thread it is held already.
 
     Args:
-        tell: hears of waiting.
+        tell: hears of waiting. longest: seconds to wait.
 
     Raises:
         Stopped: a person asked to stop while it waited.
@@ -58,7 +73,7 @@ def measuring_alone(
     if getattr(_held, "machine", False):
         yield
         return
-    lock = _obtained(control, tell, longest)
+    lock = _obtained(control, tell, patience(LONGEST) if longest is None else longest)
     _held.machine = True
     try:
         yield

@@ -16,9 +16,6 @@ Measured here: two sessions alive together, two threads each, made ratios of a f
 of 0.60 to 1.67; blocks with one session each 0.99 to 1.02.
 """
 
-import logging
-import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,7 +28,7 @@ from core.common.control import RunControl
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.machine.jobs import Job, ProgressCallback
-from core.machine.measuring_lock import WAITING
+from core.machine.measuring_lock import WAITING, patience
 from core.profiling.pace import Pace
 from core.profiling.runtimes import DEFAULT, RUNTIMES, Runtime, Settings
 from core.profiling.session import time_block
@@ -45,25 +42,9 @@ _PAUSE, _LOOK = (
     0.1,
 )  # seconds of the first pause while the machine is busy; how often a wish to stop is heard
 _BRIEFLY, _HOLDS = 4.0, 600.0  # seconds to wait where that was in vain before, and for how long that is so
-PATIENCE_VARIABLE, _PATIENCE = "ESPALIER_PATIENCE", 60.0  # seconds
+_PATIENCE = 60.0  # seconds
 _vain_waits: list[float] = []  # when waiting ended in vain, in this process
 _WARM_BRIEFLY = 0.1  # batches, whose runs are long, and networks that ran in this process before
-
-
-_log = logging.getLogger(__name__)
-
-
-def _patience() -> float:
-    """Seconds to wait for a quieter machine, as the environment says."""
-    chosen = os.environ.get(PATIENCE_VARIABLE, "").strip()
-    try:
-        seconds = float(chosen or _PATIENCE)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        _log.warning("%s is %r, not a number of seconds: it is 60", PATIENCE_VARIABLE, chosen)
-        return _PATIENCE
-    return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +73,7 @@ class Budget:
     width: float = 0.03
     seconds: float = 10.0
     limit: float = 45.0
-    patience: float = field(default_factory=_patience)
+    patience: float = field(default_factory=lambda: patience(_PATIENCE))
     memory_processes: int = 3
 
     def first_half(self) -> "Budget":

@@ -11,6 +11,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.machine.child import Child
 from core.machine.fingerprint import usable_cores
+from core.machine.measuring_lock import PATIENCE_VARIABLE, patience
 from core.profiling import PROTOCOL_VERSION, session
 from core.profiling.latency import (
     MeasuringProcess,
@@ -22,7 +23,7 @@ from core.profiling.latency import (
     profile_artefact,
     throughput,
 )
-from core.profiling.protocol import PATIENCE_VARIABLE, Benchmark, Block, Budget, Timing, measure
+from core.profiling.protocol import Benchmark, Block, Budget, Timing, measure
 from core.profiling.session import memory, paced_runs, timed_runs, warm_up
 from core.profiling.statistics import Interval, differs
 
@@ -350,5 +351,5 @@ def test_the_protocol_has_a_version():
 )
 def test_the_environment_says_how_long_to_wait(monkeypatch, caplog, chosen, seconds):
     monkeypatch.setenv(PATIENCE_VARIABLE, chosen)
-    assert Budget().patience == seconds
+    assert Budget().patience == seconds and patience(120.0) == (seconds if chosen in ("0", "2.5") else 120.0)
     assert ("not a number of seconds" in caplog.text) == (chosen in ("-1", "soon", "nan"))
