@@ -54,7 +54,7 @@ class Batches:
 
     Attributes:
         steps: batches in an epoch.
-        images: images in an epoch, repeats included.
+        images: images in an epoch, repeats included. classes: of the data set.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class Batches:
             )
         self._rows = data.images
         self._labels = data.labels
+        self.classes = len(data.classes)
         self._preprocess = preprocess
         self._augmentation = augmentation
         self._device = torch.device(form.device)

@@ -88,7 +88,7 @@ def _run_point(runner: StageRunner, node: StageNode, grid: Grid, seed: int, key:
     from core.data.batches import Batches, BatchForm, Draws
     from core.models.checkpoint import load_checkpoint
     from core.profiling.counting import count_parameters
-    from core.training.loop import evaluate
+    from core.training.evaluation import evaluate
     from core.training.precision import resolve_precision
 
     run_context, stage_input = runner.context, runner.inputs.stage_input(node, seed)

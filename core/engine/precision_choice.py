@@ -67,7 +67,7 @@ class PrecisionChoices:
 
         from core.data.batches import Batches, BatchForm, Draws
         from core.models.checkpoint import load_checkpoint
-        from core.training.loop import make_optimiser
+        from core.training.optimisers import make_optimiser
         from core.training.precision import try_precisions
 
         context, training = self.context, node.stage.training(node.parameters)

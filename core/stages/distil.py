@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from core.training.distillation import FeaturePair
-    from core.training.loop import Losses, LossFunction
+    from core.training.losses import Losses, LossFunction
 
 
 class DistilParams(Params):
@@ -223,7 +223,7 @@ def _loss(
     from torch.nn import functional
 
     from core.training.distillation import POOLED, distillation_loss, tapped
-    from core.training.loop import Losses
+    from core.training.losses import Losses
 
     pooled = {POOLED} if settings.rkd_distance or settings.rkd_angle else set()
     student_paths = pooled | {pair.student.path for pair in pairs}

@@ -11,7 +11,8 @@ from core.training.settings import TrainingSettings
 if TYPE_CHECKING:
     from torch import nn
 
-    from core.training.loop import Hooks, LossFunction, TrainingResult
+    from core.training.loop import Hooks, TrainingResult
+    from core.training.losses import LossFunction
 
 _VALIDATION_BATCH = 256
 

@@ -157,7 +157,7 @@ def _batches(rows: "np.ndarray", context: StageContext) -> "Iterator[Tensor]":
 
 def _validation_top1(model: "nn.Module", context: StageContext) -> float:
     from core.data.batches import Batches, BatchForm, Draws
-    from core.training.loop import evaluate
+    from core.training.evaluation import evaluate
     from core.training.precision import resolve_precision
 
     form, draws = BatchForm(_BATCH, context.device), Draws(context.seed, context.key)

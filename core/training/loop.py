@@ -10,14 +10,13 @@ Shapes: images [b, 3, s, s], labels [b], logits [b, classes].
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
@@ -26,6 +25,11 @@ from core.data.batches import Batches
 from core.data.randomness import derive_seed
 from core.machine.torch_rng import isolated_rng
 from core.records.events import EpochDone, Event, Listener, Note, StepDone, TrainingStarted
+from core.training.average import Average
+from core.training.evaluation import evaluate, fetched, right_answers
+from core.training.losses import LossFunction, batch_norm_scales, cross_entropy, scale_norm
+from core.training.mixing import changes, mixed
+from core.training.optimisers import layer_rates, learning_rate, make_optimiser
 from core.training.precision import Precision, autocast, resolve_precision
 from core.training.resume_file import read_state, write_state
 from core.training.settings import TrainingSettings
@@ -39,29 +43,6 @@ _DIVERGED = "Lower the learning rate, switch gradient clipping on, or warm up."
 
 class _Diverged(Exception):
     """The loss is no finite number any more; the message says where."""
-
-
-@dataclass(frozen=True, slots=True)
-class Losses:
-    """The logits of a batch and the loss in named parts, whose sum is minimised."""
-
-    logits: Tensor
-    parts: Mapping[str, Tensor]
-
-
-class LossFunction(Protocol):
-    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Losses: ...
-
-
-def cross_entropy(label_smoothing: float) -> LossFunction:
-    """Cross-entropy against smoothed labels, as the one part `cross_entropy`."""
-
-    def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Losses:
-        logits = model(images)
-        part = functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
-        return Losses(logits, {"cross_entropy": part})
-
-    return loss
 
 
 @dataclass(slots=True)
@@ -128,98 +109,6 @@ class TrainingResult:
     cut_at: int | None = None
 
 
-def learning_rate(settings: TrainingSettings, epoch: float) -> float:
-    """The rate at `epoch` (fractional, from 0), in closed form.
-
-    Source: Loshchilov and Hutter, SGDR, arXiv 1608.03983, equation 5 with a minimum of 0.
-    """
-    if epoch < settings.warmup_epochs:
-        return settings.learning_rate * max(epoch, 1e-3) / settings.warmup_epochs
-    if settings.schedule == "constant":
-        return settings.learning_rate
-    if settings.schedule == "cosine":
-        position = (epoch - settings.warmup_epochs) / max(settings.epochs - settings.warmup_epochs, 1e-9)
-    else:
-        position = (epoch - settings.warmup_epochs) % settings.restart_epochs / settings.restart_epochs
-    return settings.learning_rate * (1 + math.cos(math.pi * min(position, 1.0))) / 2
-
-
-def make_optimiser(parameters: list[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The optimiser that the settings name, in its fastest implementation.
-
-    Adam and AdamW take one pass over their four tensors ("fused") instead of a dozen, on a GPU SGD too: on the processor, for
-    52 million weights, 28 ms instead of 405 on two threads. That pass trusts that weights, gradients and moments lie alike in memory: PyTorch
-    gives gradients the layout of their weights, and the resume file keeps that of the moments.
-    """
-    devices = {parameter.device.type for parameter in parameters}
-    fused = len(devices) == 1 and devices <= {"cpu", "cuda"}
-    common: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
-    batched: dict[str, Any] = {**common, "foreach": True}
-    fastest = {**common, "fused": True} if fused else batched
-    match settings.optimiser:
-        case "adamax":
-            return torch.optim.Adamax(parameters, **batched)
-        case "adam":
-            return torch.optim.Adam(parameters, **fastest)
-        case "adamw":
-            return torch.optim.AdamW(parameters, **fastest)
-        case _:
-            fast = fastest if devices == {"cuda"} else batched
-            return torch.optim.SGD(parameters, momentum=0.9, nesterov=True, **fast)
-
-
-def batch_norm_scales(model: nn.Module) -> list[Tensor]:
-    """The scales γ [c] of all batch norms.
-
-    Raises:
-        EspalierError: when the network has none.
-    """
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    scales = [norm.weight for norm in norms if norm.weight is not None]
-    if not scales:
-        raise EspalierError(
-            "Expected a network with batch norms, whose scales the scale penalty drives to zero; this one has none.",
-            "Set the scale penalty to 0, or choose a network with batch norms.",
-        )
-    return scales
-
-
-def scale_norm(scales: list[Tensor]) -> Tensor:
-    """Σ|γ| over all batch norms: the penalty of network slimming, Liu et al. 2017, arXiv 1708.06519, equation 1."""
-    return torch.stack([scale.abs().sum() for scale in scales]).sum()
-
-
-@torch.no_grad()
-def evaluate(
-    model: nn.Module, batches: Batches, precision: Precision, control: RunControl
-) -> tuple[float, float]:
-    """Mean cross-entropy and top-1 in percent over one pass, in evaluation mode.
-
-    The caller sets the mode.
-    """
-    figures: list[Tensor] = []
-    count = 0
-    for images, labels in batches.epoch(0):
-        control.checkpoint()
-        with autocast(precision, images.device.type):
-            logits = model(images)
-        loss = functional.cross_entropy(logits.float(), labels, reduction="sum")
-        figures.append(torch.stack([loss, right_answers(logits, labels).sum().float()]))
-        count += len(labels)
-    sums = [sum(column) for column in zip(*fetched(figures), strict=True)] or [0.0, 0.0]
-    return sums[0] / max(count, 1), 100.0 * sums[1] / max(count, 1)
-
-
-def fetched(figures: Sequence[Tensor]) -> list[Any]:
-    """Tensors of one shape as numbers; the one moment at which the processor waits for the device."""
-    return torch.stack(list(figures)).tolist() if figures else []
-
-
-def right_answers(logits: Tensor, labels: Tensor) -> Tensor:
-    """Which images [b] are answered right; logits of which one is no finite number are no answer."""
-    return (logits.argmax(1) == labels) & logits.isfinite().all(1)
-
-
 def train(
     model: nn.Module,
     training: Batches,
@@ -274,7 +163,8 @@ class _Loop:
                 "Leave the weights that are to be trained unfrozen, or set the epochs to 0.",
             )
         self.scales = batch_norm_scales(model) if settings.scale_penalty else []
-        self.optimiser = (hooks.optimiser or make_optimiser)(self.parameters, settings)
+        self.average = Average(model, settings.averaging) if settings.averaging else None
+        self.optimiser = self._optimiser()
         self.scaler = torch.amp.GradScaler(context.device.split(":")[0], enabled=self.precision.scaled)
         self.epoch, self.step = 1, 0  # the epoch under way, and steps done in it
         self.sums: dict[str, float] = {}
@@ -285,6 +175,28 @@ class _Loop:
         self.cut_at: int | None = None
         self._pending: list[tuple[dict[str, Tensor], Tensor, int]] = []
         self._mark = self._saved = self._reported = time.monotonic()
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        """The stage's own, or the one that the settings name.
+
+        Raises:
+            EspalierError: when the settings ask for what a stage with rules of its own for weights cannot keep.
+        """
+        hooks, settings = self.hooks, self.settings
+        if hooks.optimiser is not None and settings.layer_decay != 1:
+            raise EspalierError(
+                "This stage sets the steps of each layer itself, so that there is no place for layer decay.",
+                "Set the layer decay to 1.",
+            )
+        if hooks.eligible is not None and self.average is not None:
+            raise EspalierError(
+                "This stage waits until weights are exactly zero, which their average never is.",
+                "Set the weight averaging to 0.",
+            )
+        if hooks.optimiser is not None:
+            return hooks.optimiser(self.parameters, settings)
+        rates = layer_rates(self.modules, settings.layer_decay) if settings.layer_decay != 1 else None
+        return make_optimiser(self.parameters, settings, rates)
 
     def run(self) -> TrainingResult:
         self._restore()
@@ -362,11 +274,14 @@ class _Loop:
     def _run_step(self, images: Tensor, labels: Tensor) -> None:
         position = self.epoch - 1 + self.step / self.training.steps
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.settings, position)
+            group["lr"] = learning_rate(self.settings, position) * group.get("rate", 1.0)
         seed = derive_seed(self.context.seed, self.context.key, "step", self.epoch, self.step)
         self.optimiser.zero_grad(set_to_none=True)
+        targets = labels
+        if changes(self.settings):
+            images, targets = mixed(images, labels, self.training.classes, self.settings, seed)
         with isolated_rng(seed), autocast(self.precision, images.device.type):
-            losses = self.loss(self.model, images, labels)
+            losses = self.loss(self.model, images, targets)
         parts = dict(losses.parts)
         if self.scales:
             parts["scale_penalty"] = self.settings.scale_penalty * scale_norm(self.scales)
@@ -381,6 +296,8 @@ class _Loop:
         self.scaler.update()
         if self.hooks.after_step:
             self.hooks.after_step(self.model)
+        if self.average is not None:
+            self.average.update(self.model, (self.epoch - 1) * self.training.steps + self.step)
         self.step += 1
         right = right_answers(losses.logits.detach(), labels).sum().float()
         numbers = {"loss": total.detach(), **{name: part.detach().float() for name, part in parts.items()}}
@@ -421,7 +338,11 @@ class _Loop:
         self._collect()
         self._set_mode(False)
         try:
-            val_loss, val_top1 = evaluate(self.model, self.validation, self.precision, self.context.control)
+            with self._averaged():
+                val_loss, val_top1 = evaluate(
+                    self.model, self.validation, self.precision, self.context.control
+                )
+                judged = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         except Exception:
             self._save()
             raise
@@ -434,7 +355,7 @@ class _Loop:
         best = sound and val_top1 > self.best_top1 and (self.hooks.eligible is None or self.hooks.eligible())
         if best:
             self.best_top1, self.best_epoch = val_top1, self.epoch
-            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            self.best = judged
         self._clock()
         steps = (self.epoch - 1) * self.training.steps + self.step
         metrics |= {"epoch": float(self.epoch), "step": float(steps), "seconds": self.seconds}
@@ -443,6 +364,20 @@ class _Loop:
         self._save()
         self._emit(EpochDone(self.context.stage, epoch, self.settings.epochs, steps, metrics, best))
         self.context.on_fraction(epoch / self.settings.epochs)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Meanwhile the network holds the averaged weights, where they are averaged, with what a stage keeps of them."""
+        if self.average is None:
+            yield
+            return
+        self.average.exchange(self.model)
+        try:
+            if self.hooks.after_step:
+                self.hooks.after_step(self.model)
+            yield
+        finally:
+            self.average.exchange(self.model)
 
     def _clock(self) -> None:
         now = time.monotonic()
@@ -464,6 +399,7 @@ class _Loop:
             "scaler": self.scaler.state_dict(), "best": self.best, "best_top1": self.best_top1,
             "best_epoch": self.best_epoch, "sums": self.sums, "history": self.history,
             "seconds": self.seconds, "cut_at": self.cut_at,
+            **({"average": self.average.state} if self.average is not None else {}),
         }  # fmt: skip
         write_state(self.context.state, state)
         self._saved = time.monotonic()
@@ -484,6 +420,8 @@ class _Loop:
         self.modules.load_state_dict(state["modules"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.restore(state["average"])
         for name in (
             "epoch",
             "step",

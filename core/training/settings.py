@@ -25,7 +25,7 @@ class TrainingSettings(Params):
     batch_size: int = param(
         128, "Batch size", "Images per optimiser step.", unit="images", ge=2, le=8192, step=16
     )
-    optimiser: Literal["adamax", "adam", "adamw", "sgd"] = param(
+    optimiser: Literal["adamax", "adam", "adamw", "sgd", "lamb"] = param(
         "adamax",
         "Optimiser",
         "Rule that turns gradients into steps.",
@@ -34,6 +34,7 @@ class TrainingSettings(Params):
             "adam": "Adaptive moments.",
             "adamw": "Adam with decoupled weight decay.",
             "sgd": "Plain gradient descent with Nesterov momentum 0.9.",
+            "lamb": "Adam whose steps are as long as each layer's weights allow; for large batches and learning rates (0.005).",
         },
     )
     learning_rate: float = param(
@@ -95,6 +96,56 @@ class TrainingSettings(Params):
         ge=0,
         le=1,
         step=0.0001,
+        advanced=True,
+        added=True,
+    )
+    mixup: float = param(
+        0.0,
+        "Mixup",
+        "Mixes each image and its label with another's, by a share from a Beta distribution of this strength; 0.1 to 0.8 are usual, 0 switches it off.",
+        ge=0,
+        le=10,
+        step=0.1,
+        advanced=True,
+        added=True,
+    )
+    cutmix: float = param(
+        0.0,
+        "CutMix",
+        "Pastes a box of another image over each, by a share from a Beta distribution of this strength; 1 is usual, 0 switches it off. With mixup a batch takes either.",
+        ge=0,
+        le=10,
+        step=0.1,
+        advanced=True,
+        added=True,
+    )
+    erasing: float = param(
+        0.0,
+        "Random erasing",
+        "Share of the images in which a box of 2 to 33 % of the area gets the mean colour; 0.25 is usual.",
+        ge=0,
+        le=1,
+        step=0.05,
+        advanced=True,
+        added=True,
+    )
+    averaging: float = param(
+        0.0,
+        "Weight averaging",
+        "Decay of a moving average of the weights, which is judged and kept instead of the last ones; 0.999 for some thousand steps, 0 keeps none.",
+        ge=0,
+        lt=1,
+        step=0.001,
+        advanced=True,
+        added=True,
+    )
+    layer_decay: float = param(
+        1.0,
+        "Layer decay",
+        "Factor on the learning rate for each twelfth of the depth from the head down, for fine-tuning; 0.75 is usual, 1 trains all layers alike.",
+        gt=0,
+        le=1,
+        step=0.05,
         advanced=True,
         added=True,
     )

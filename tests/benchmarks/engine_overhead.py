@@ -31,7 +31,9 @@ from core.models.settings import BackboneSettings
 from core.models.source import build_network
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
-from core.training.loop import TrainingContext, evaluate, make_optimiser, train
+from core.training.evaluation import evaluate
+from core.training.loop import TrainingContext, train
+from core.training.optimisers import make_optimiser
 from core.training.precision import resolve_precision
 from core.training.settings import TrainingSettings
 

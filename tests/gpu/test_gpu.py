@@ -26,7 +26,8 @@ from core.records.events import RunDone
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from core.training import loop
-from core.training.loop import Hooks, TrainingContext, cross_entropy, train
+from core.training.loop import Hooks, TrainingContext, train
+from core.training.losses import cross_entropy
 from core.training.settings import TrainingSettings
 
 pytestmark = [

@@ -248,12 +248,12 @@ def test_it_resumes_bit_for_bit_with_its_adapters(data, tmp_path):
 
 
 def test_in_mixed_precision_the_parts_stay_float32(data, tmp_path, monkeypatch):
-    mixed = core.training.loop.Precision("bfloat16", torch.bfloat16, False, "Trained in bfloat16.")
+    mixed = core.training.precision.Precision("bfloat16", torch.bfloat16, False, "Trained in bfloat16.")
     monkeypatch.setattr(core.training.loop, "resolve_precision", lambda wanted, device: mixed)
     kinds: list[torch.dtype] = []
-    real = core.training.loop.Losses
+    real = core.training.losses.Losses
     monkeypatch.setattr(
-        core.training.loop, "Losses",
+        core.training.losses, "Losses",
         lambda logits, parts: kinds.extend([logits.dtype, *(part.dtype for part in parts.values())]) or real(logits, parts),
     )  # fmt: skip
     result = distil(network(), network(seed=9), settings({"batch_size": 200}, **ALL), data, tmp_path)

@@ -20,8 +20,9 @@ from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.data.settings import Augmentation
 from core.data.transfer import made_ahead
-from core.training import loop
-from core.training.loop import Hooks, TrainingContext, cross_entropy
+from core.training import evaluation, loop
+from core.training.loop import Hooks, TrainingContext
+from core.training.losses import cross_entropy
 from core.training.precision import resolve_precision
 from core.training.settings import TrainingSettings
 
@@ -67,7 +68,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     monkeypatch.setattr(transfer, "FETCHING", {"meta"})
     monkeypatch.setattr("core.data.batches.FETCHING", {"meta"})
     monkeypatch.setattr(Tensor, "pin_memory", pin)
-    monkeypatch.setattr(loop, "autocast", lambda precision, device: nullcontext())
+    for module in (loop, evaluation):
+        monkeypatch.setattr(module, "autocast", lambda precision, device: nullcontext())
     return pinned
 
 
@@ -84,7 +86,7 @@ def batches(data: ImageData, split: str, device: str, augmentation: Augmentation
     )
 
 
-@pytest.mark.parametrize("optimiser", ["adamax", "adam", "adamw", "sgd"])
+@pytest.mark.parametrize("optimiser", ["adamax", "adam", "adamw", "sgd", "lamb"])
 def test_no_step_waits(data, gpu, optimiser):
     how = TrainingSettings(epochs=1, batch_size=32, optimiser=optimiser, scale_penalty=1e-4)
     training = batches(data, "train", "meta", EVERYTHING)
@@ -109,10 +111,10 @@ def test_a_validation_waits_once(data, gpu, monkeypatch):
         asked.append(len(figures))
         return [[1.0, 2.0] for _ in figures]
 
-    monkeypatch.setattr(loop, "fetched", fetched)
+    monkeypatch.setattr(evaluation, "fetched", fetched)
     shown, model = batches(data, "validation", "meta"), network().to("meta").eval()
     with Waits(gpu) as waits:
-        loop.evaluate(model, shown, resolve_precision("float32", "cpu"), RunControl())
+        evaluation.evaluate(model, shown, resolve_precision("float32", "cpu"), RunControl())
     assert waits.found == [] and asked == [shown.steps]
 
 

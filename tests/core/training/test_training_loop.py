@@ -15,17 +15,10 @@ from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
 from core.data.settings import Augmentation
 from core.records.events import EpochDone, Event, TrainingStarted
-from core.training.loop import (
-    Hooks,
-    Losses,
-    TrainingContext,
-    TrainingResult,
-    cross_entropy,
-    evaluate,
-    learning_rate,
-    make_optimiser,
-    train,
-)
+from core.training.evaluation import evaluate
+from core.training.loop import Hooks, TrainingContext, TrainingResult, train
+from core.training.losses import Losses, cross_entropy
+from core.training.optimisers import learning_rate, make_optimiser
 from core.training.precision import resolve_precision
 from core.training.settings import TrainingSettings
 
