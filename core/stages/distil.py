@@ -7,11 +7,16 @@ each with a weight of its own, the other kinds of Musa et al.'s survey:
 
 - feature-based: hints (Romero et al. 2015, arXiv 1412.6550), learned adapters between feature
   maps; attention transfer (Zagoruyko and Komodakis 2017, arXiv 1612.03928), where maps are strong;
+- response-based in other forms: decoupled (DKD, Zhao et al. 2022, arXiv 2203.08679), by correlation (DIST, Huang et al. 2022, arXiv
+  2205.10536), on standardised logits (Sun et al. 2024, arXiv 2403.01643);
 - relation-based: distances and angles between the images of a batch (RKD, Park et al. 2019,
   arXiv 1904.05068), on pooled features.
 
 Where we depart: FitNets trains up to its one hint first and distils afterwards; here all parts
-train together, with a hint at each change of resolution. Sums over a map are means.
+train together, with a hint at each change of resolution. Sums over a map are means. DKD's weight of its warm-up is left out.
+
+What it does badly: none of the forms helps where the teacher is no better than the student; the correlated and standardised ones ignore how sure a
+teacher is, and with few classes (ten) the other classes say little.
 
 Shapes: `b` batch, `k` classes; z_t and z_s are logits [b, k].
 """
@@ -52,15 +57,36 @@ class DistilParams(Params):
     alpha: float = param(
         0.3, "Weight α", "Share of the distillation loss; the rest is cross-entropy.", ge=0, le=1, step=0.05
     )
-    form: Literal["teacher-student", "student-teacher"] = param(
+    form: Literal["teacher-student", "student-teacher", "decoupled", "correlated"] = param(
         "teacher-student",
         "Divergence",
         "Which way round the divergence is taken.",
         choices={
             "teacher-student": "KL(teacher ‖ student): Hinton's form.",
             "student-teacher": "KL(student ‖ teacher): as printed in Hamza et al.",
+            "decoupled": "Target class and the others apart, each with its weight (DKD).",
+            "correlated": "Correlation of the chances over classes and over images; for teachers far stronger than the student (DIST).",
         },
         advanced=True,
+        when="alpha>0",
+    )
+    others: float = param(
+        8.0,
+        "Other classes",
+        "Weight of the divergence among the classes that are not the target (DKD's β); 1 to 8 are usual.",
+        ge=0,
+        le=1000,
+        step=1,
+        advanced=True,
+        added=True,
+        when="form=decoupled",
+    )
+    standardise: bool = param(
+        False,
+        "Standardise logits",
+        "Give each image's logits mean 0 and variance 1 before they are compared, so that the student need not copy the teacher's size of them.",
+        advanced=True,
+        added=True,
         when="alpha>0",
     )
     hints: float = param(
@@ -222,7 +248,7 @@ def _loss(
     import torch
     from torch.nn import functional
 
-    from core.training.distillation import POOLED, distillation_loss, tapped
+    from core.training.distillation import POOLED, tapped
     from core.training.losses import Losses
 
     pooled = {POOLED} if settings.rkd_distance or settings.rkd_angle else set()
@@ -241,13 +267,26 @@ def _loss(
             )
             parts["cross_entropy"] = (1 - settings.alpha) * hard
         if settings.alpha:
-            soft = distillation_loss(logits, answers, settings.temperature, settings.form)
-            parts["distillation"] = settings.alpha * soft
+            parts["distillation"] = settings.alpha * _taught(settings, logits, answers, labels)
         with torch.autocast(images.device.type, enabled=False):
             parts |= _structure(settings, learned, taught, pairs, adapters)
         return Losses(logits, parts)
 
     return loss
+
+
+def _taught(settings: DistilParams, logits: "Tensor", answers: "Tensor", labels: "Tensor") -> "Tensor":
+    """The response-based part, in the form that the settings name."""
+    from core.training.answer_losses import correlation_loss, decoupled_loss, standardised
+    from core.training.distillation import distillation_loss
+
+    if settings.standardise:
+        logits, answers = standardised(logits), standardised(answers)
+    if settings.form == "decoupled":
+        return decoupled_loss(logits, answers, labels, settings.temperature, settings.others)
+    if settings.form == "correlated":
+        return correlation_loss(logits, answers, settings.temperature)
+    return distillation_loss(logits, answers, settings.temperature, settings.form)
 
 
 def _structure(
