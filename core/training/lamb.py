@@ -20,7 +20,7 @@ class Lamb(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> None:
         """One step from the gradients that are there."""
         for group in self.param_groups:
             for parameter in group["params"]:

@@ -62,7 +62,7 @@ def _erased(images: Tensor, share: float, numbers: np.random.Generator) -> Tenso
     count, _, height, width = images.shape
     hit = numbers.random(count) < share
     area = numbers.uniform(*_AREA, count) * height * width
-    aspect = np.exp(numbers.uniform(*np.log(_ASPECT), count))
+    aspect = np.exp(numbers.uniform(np.log(_ASPECT[0]), np.log(_ASPECT[1]), count))
     sides = np.stack([np.minimum(np.sqrt(area * aspect), height), np.minimum(np.sqrt(area / aspect), width)])
     sides = np.where(hit, sides, 0).round()  # [2, b]
     starts = (numbers.random((2, count)) * (np.array([[height], [width]]) - sides + 1)).astype(int)
