@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QSettings, QTimer
@@ -73,12 +74,17 @@ def make_window(app: QApplication, what: Path | None = None) -> MainWindow:
     except EspalierError as error:
         problem, opened = error, open_document(recipes.FIRST)
     home = Home.default()
+    run = opened.run if last is not None else None
+    if run is not None:  # its events are read when the window is visible
+        opened = replace(opened, run=None)
     window = MainWindow(opened, home, Theme(app))
     place = session_memory.go_back(window.editor) if last is not None else ""
     if place in window.places.views:
         window.go(place)
     elif what is None:
         window.go("start")
+    if run is not None:
+        QTimer.singleShot(0, window, lambda: window.run_controller.show(run, replay=True))
     if problem is not None:
         QTimer.singleShot(0, window, lambda error=problem: window.messages.error(error))
     return window

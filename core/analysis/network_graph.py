@@ -5,6 +5,7 @@ computes with shapes or constants. Nodes carry the path of the module that they 
 else what their name or their weight's name tells; blocks are the beginnings that paths share.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import onnx
 
     from core.profiling.per_layer import LayerGraph
+
+_log = logging.getLogger(__name__)
 
 Change = Literal["same", "narrower", "wider", "precision", "gone", "new"]
 
@@ -76,25 +79,52 @@ def read(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any
     Raises:
         EspalierError: when the file cannot be read.
     """
-    from core.onnx_graph.reading import read_onnx, without_constant_inputs
-    from core.onnx_graph.shared_weights import expand
-    from core.profiling.counting import count_graph
     from core.profiling.per_layer import LayerGraph
 
     progress(0.0, "Reading the network")
     path = Path(arguments["model"])
-    model = read_onnx(path)
+    model = _model(path)
     try:
-        without_constant_inputs(model)
-        expand(model)
         for number, node in enumerate(model.graph.node):
             node.name = node.name or f"{node.op_type}-{number}"
-        counted = count_graph(model, _image_size(model))["nodes"]
-        return _Reader(model, LayerGraph(model, counted, {})).graph().as_plain()
+        return _Reader(model, LayerGraph(model, _counted(model), {})).graph().as_plain()
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise EspalierError(
             f"The graph of {path.name} cannot be read.", "Open the file that it was made from.", str(error)
         ) from error
+
+
+def _model(path: Path) -> "onnx.ModelProto":
+    """The network in a file; to be looked at, also one that cannot be run here or whose weights are not there."""
+    import onnx
+
+    from core.onnx_graph.reading import read_onnx, without_constant_inputs
+    from core.onnx_graph.shared_weights import expand
+
+    try:
+        model = read_onnx(path)
+        without_constant_inputs(model)
+        expand(model)
+    except EspalierError:
+        try:
+            model = onnx.load(path, load_external_data=False)
+        except Exception:
+            model = onnx.ModelProto()
+        if not model.graph.node:
+            raise
+    return model
+
+
+def _counted(model: "onnx.ModelProto") -> list[dict[str, Any]]:
+    """Parameters and MACs by node, as far as they can be counted."""
+    from core.profiling.counting import count_graph
+
+    try:
+        counted: list[dict[str, Any]] = count_graph(model, _image_size(model))["nodes"]
+    except Exception as error:
+        _log.debug("A network's operations are shown without figures: %s", error)
+        return []
+    return counted
 
 
 def _image_size(model: "onnx.ModelProto") -> int:

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from editing import TREE
 from hands import place_of
+from made_runs import made_run
 from PySide6.QtCore import QMimeData, QPoint, QSettings, QSize, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QFont, QImage
 from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QWidget
 
 from core.document import edits
 from core.document import pipeline as documents
+from core.document.pipeline import Pipeline
+from core.runs.home import Home
 from gui import app
 from gui.base.screen import resize_within_screen
 from gui.compare.pareto_plot import ParetoPlot
@@ -196,6 +199,22 @@ def test_what_was_open_is_open_again(
     qtbot.addWidget(third)
     assert third.document.pipeline.name == "Quick tour"
     third.close()
+
+
+def test_the_run_of_the_last_time_is_shown_again(
+    qtbot: Any, qapp: QApplication, tiny_window: MainWindow, tiny: Pipeline, home: Home, tmp_path: Path
+) -> None:
+    run = made_run(tiny, home, tmp_path)
+    tiny_window.run_controller.show(run, replay=True)
+    tiny_window.close()
+    qtbot.waitUntil(lambda: not tiny_window.isVisible(), timeout=30_000)
+    again = app.make_window(qapp)
+    qtbot.addWidget(again)
+    assert again.session.run is None  # read when the window is visible
+    qtbot.waitUntil(lambda: again.session.run is not None, timeout=10_000)
+    assert again.session.run is not None and again.session.run.folder == run.folder
+    again.close()
+    qtbot.waitUntil(lambda: not again.isVisible(), timeout=30_000)
 
 
 def test_a_document_without_a_file_comes_back_as_text(

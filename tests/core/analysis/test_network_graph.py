@@ -153,6 +153,17 @@ def test_a_file_of_others_takes_its_paths_from_the_names_of_its_nodes(tmp_path: 
     assert len({unit.id for unit in graph.units}) == len(graph.units)
 
 
+def test_a_file_that_cannot_be_run_here_can_be_looked_at(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.onnx")
+    model = onnx.load(path)
+    model.graph.node[2].domain, model.graph.node[2].op_type = "their.own", "Swoosh"
+    model.opset_import.add(domain="their.own", version=1)
+    onnx.save(model, path, save_as_external_data=True, location="a.data", size_threshold=0)
+    (tmp_path / "a.data").unlink()
+    graph = read(path)
+    assert "Swoosh" in {unit.op for unit in graph.units} and ("a0", "r0") in graph.edges
+
+
 @pytest.mark.parametrize("content", [b"", b"no network", b"\x08\x08"])
 def test_what_is_no_network_is_refused_in_a_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.onnx").write_bytes(content)
