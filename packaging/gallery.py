@@ -46,9 +46,11 @@ _SCENES = {
     "monitor-running": "Monitor: a run under way.",
     "monitor": "Monitor: curves, stages and log of a run.",
     "compare": "Compare: every stage's exported file, measured, each with its change and what is measurable.",
+    "compare-curves": "Compare: the training curves of a run's stages.",
     "compare-limits": "Compare: limits of a device; what does not fit is greyed out.",
     "inspect-layers": "Inspect: the time of every layer, and the number format in which it computed.",
-    "inspect-architecture": "Inspect: what became of the network.",
+    "inspect-architecture": "Inspect: the network as a graph, before and after side by side.",
+    "inspect-changes": "Inspect: what became of every layer, as a table.",
     "inspect-distributions": "Inspect: weights and activations of a layer, before and after.",
     "inspect-similarity": "Inspect: how alike both networks represent the same images, layer by layer.",
     "inspect-sensitivity": "Inspect: what each layer can spare.",
@@ -153,6 +155,11 @@ class Gallery:
         """The comparison desk with a limit."""
         window, desk = self.window, self.window.compare
         window.go("compare")
+        desk.plots.tabs.setCurrentWidget(desk.plots.curves)
+        wait(100)
+        self.until_idle(window.curves_reader)
+        self.take("compare-curves")
+        desk.plots.tabs.setCurrentIndex(0)
         desk.panes.tabs.setCurrentWidget(desk.panes.limits)
         worst = max(row.metrics["latency_ms"].value or 0 for row in desk.model.rows)
         desk.change(limits={"latency_ms": 0.9 * worst})
@@ -184,6 +191,10 @@ class Gallery:
             wait(100)
             self.until_idle(place)
             self.take(f"inspect-{tab}")
+            if tab == "architecture":
+                place.view.architecture.as_table.click()
+                self.take("inspect-changes")
+                place.view.architecture.as_graph.click()
 
     def exporting(self) -> None:
         """What is known of a file, its model card, and an archive that was written and verified."""

@@ -6,13 +6,13 @@ from typing import Any
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
-    QAbstractButton,
     QApplication,
     QFrame,
     QHBoxLayout,
     QPushButton,
     QScrollArea,
     QStackedWidget,
+    QToolButton,
     QWidget,
 )
 
@@ -97,7 +97,11 @@ class Places(QWidget):
             super().keyPressEvent(event)
             return
         focus = QApplication.focusWidget()
-        button = focus if isinstance(focus, QAbstractButton) and not self.rail.isAncestorOf(focus) else None
+        button = (
+            focus
+            if isinstance(focus, QPushButton | QToolButton) and not self.rail.isAncestorOf(focus)
+            else None
+        )
         if button is None and (focus is None or self.rail.isAncestorOf(focus) or type(focus) is QWidget):
             here = self.views[self.current].findChildren(QPushButton)
             button = next(
