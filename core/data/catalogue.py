@@ -6,7 +6,7 @@ Readable without importing torch.
 from collections.abc import Iterable
 
 from core.common.errors import EspalierError
-from core.data import cifar, csv_list, folder, idx, sample, tiny_imagenet
+from core.data import cifar, csv_list, folder, idx, sample, shards, tiny_imagenet
 from core.data.public_sets import PUBLIC_SETS
 from core.data.source import DataSource
 
@@ -82,6 +82,16 @@ SOURCES: dict[str, DataSource] = register(
             path_kind="file",
             locate=csv_list.locate,
             file_filter="Lists and zip files (*.csv *.tsv *.txt *.zip)",
+            numbers_by_value=True,
+        ),
+        DataSource(
+            id="shards",
+            title="Tar shards (WebDataset)",
+            help="A folder of tar files, or one of them, in which each image has its class beside it (.cls, or a label in "
+            ".json). Names such as train-0001.tar and val-0001.tar say the splits.",
+            path_kind="file or folder",
+            locate=shards.locate,
+            file_filter="Tar files (*.tar)",
             numbers_by_value=True,
         ),
     )

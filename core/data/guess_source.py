@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from core.common.errors import EspalierError
-from core.data import cifar, idx
+from core.data import cifar, idx, shards
 from core.data.catalogue import SOURCES
 from core.data.layout import IMAGE_ENDINGS
 from core.data.tiny_imagenet import WNIDS
@@ -33,6 +33,8 @@ def guess_source(path: Path) -> tuple[str, Path]:
             f"Expected a folder or a file of images, and {path.name} is a pipe or a device.",
             "Choose another.",
         )
+    if name.endswith(shards.ENDING) and shards.holds_samples(path):
+        return "shards", path
     if name.endswith(_ARCHIVES):
         return "cifar", path
     if name.endswith(_LISTS):
@@ -55,6 +57,9 @@ def _guess_folder(path: Path) -> tuple[str, Path]:
     for top in (path, path / "tiny-imagenet-200"):
         if (top / WNIDS).is_file():
             return "tiny-imagenet", path
+    tars = shards.shards_in(path)
+    if tars and shards.holds_samples(tars[0]) and not _has_class_folders(path):
+        return "shards", path
     lists = sorted(file for file in path.glob("*.csv") if file.is_file())
     if len(lists) == 1 and not _has_class_folders(path):
         return "csv", lists[0]

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_every_source_says_what_it_is_and_what_it_needs():
-    assert set(SOURCES) == {"fashion-mnist-sample", "folder", "idx", "cifar", "tiny-imagenet", "csv"}
+    assert set(SOURCES) == {"fashion-mnist-sample", "folder", "idx", "cifar", "tiny-imagenet", "csv", "shards"}
     for key, source in SOURCES.items():
         assert source.id == key and source.title and source.help.endswith(".")
         assert source.path_kind in ("none", "file", "folder", "file or folder")
@@ -41,7 +41,7 @@ def test_an_unknown_source_is_refused(cache):
     with pytest.raises(EspalierError) as caught:
         open_data(DataSettings(source="imagenet"), cache)
     assert str(caught.value) == (
-        "Expected one of the data sets fashion-mnist-sample, folder, idx, cifar, tiny-imagenet, csv, received 'imagenet'. "
+        "Expected one of the data sets fashion-mnist-sample, folder, idx, cifar, tiny-imagenet, csv, shards, received 'imagenet'. "
         "Choose one of these as `source` in the data settings."
     )
 

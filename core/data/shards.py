@@ -1,0 +1,194 @@
+"""Tar files of samples as WebDataset writes them, read where they lie.
+
+A sample is the files of one name up to the first dot, in one tar file: an image, and its class as `.cls` (a number or a name)
+or as `label` in `.json`. Training, validation and test are told by the tar files' names ("train-000012.tar"); without
+such names all are training images. Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
+Departures: other files of a sample are ignored; compressed tar files are refused, for nothing in them can be found
+without unpacking all before it.
+"""
+
+import io
+import json
+import posixpath
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from core.common.errors import EspalierError
+from core.common.regular_files import Bounded, in_words, open_regular
+from core.data.decode import Undecodable
+from core.data.layout import IMAGE_ENDINGS, NamedImage, arrange, is_litter
+from core.data.reader import FilePictures
+from core.data.source import Contents, Located, Problem, stamp
+from core.data.split_names import split_folders
+from core.data.splits import TRAIN
+from core.data.tree import LARGEST_ENTRY
+
+ENDING = ".tar"
+_ADVICE = "Each image needs a file of the same name with its class: 000017.jpg and 000017.cls, or 000017.json with a label."
+_LARGEST_LABEL = 1_000_000
+_LONGEST_CLASS = 200
+_MOST_SHARDS = 100_000
+
+
+@dataclass(slots=True)
+class _Sample:
+    """The files of one name: where its image lies in the tar file, and its class."""
+
+    image: str = ""
+    place: int = 0
+    size: int = 0
+    label: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the tar files hold."""
+
+    images: list[NamedImage] = field(default_factory=list)
+    places: dict[str, tuple[Path, int, int]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def locate(path: Path) -> Located:
+    """List the tar files of a folder, or take one.
+
+    Raises:
+        EspalierError: there are none, or they cannot be read.
+    """
+    try:
+        shards = [path] if path.is_file() else shards_in(path)
+        if not shards:
+            raise EspalierError(
+                f"Expected tar files of images in {path}, received none.",
+                "Choose a tar file, or the folder that holds them (compressed ones have to be unpacked to .tar).",
+            )
+        stamps = tuple(stamp(shard, _name(path, shard)) for shard in shards)
+    except OSError as error:
+        raise EspalierError(
+            f"Expected readable tar files, but {path} cannot be read: {in_words(error)}.",
+            "Check its permissions.",
+        ) from error
+    title = path.name.removesuffix(ENDING)
+    return Located(title, str(path), stamps, lambda: _contents(path, shards), resizes=True)
+
+
+def shards_in(folder: Path) -> list[Path]:
+    """The tar files of a folder and of the folders in it, by name.
+
+    Raises:
+        OSError: when it cannot be listed.
+    """
+    here = [entry for entry in folder.iterdir() if not is_litter(entry.name)]
+    inside = [
+        entry for place in here if place.is_dir() for entry in place.iterdir() if not is_litter(entry.name)
+    ]
+    shards = sorted(
+        entry for entry in (*here, *inside) if entry.name.casefold().endswith(ENDING) and entry.is_file()
+    )
+    return shards[:_MOST_SHARDS]
+
+
+def holds_samples(path: Path) -> bool:
+    """Whether a tar file begins with a sample: an image, or a class beside one."""
+    try:
+        with open_regular(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            for _, info in zip(range(8), archive, strict=False):
+                if info.isreg() and _ending(info.name)[1] in IMAGE_ENDINGS:
+                    return True
+    except (OSError, tarfile.TarError, ValueError):
+        return False
+    return False
+
+
+def _contents(place: Path, shards: list[Path]) -> Contents:
+    splits = split_folders([[_split_name(place, shard) for shard in shards]])
+    found = _Found()
+    for shard in shards:
+        _read_shard(shard, _name(place, shard), splits.get(_split_name(place, shard), TRAIN), found)
+    if not found.images:
+        first = ": ".join(found.problems[0]) if found.problems else ""
+        raise EspalierError(
+            f"Expected images with their classes in {place}, received none that can be used.", _ADVICE,
+            f"The first that cannot be used: {first}." if first else "",
+        )  # fmt: skip
+    layout = arrange(found.images, str(place), _ADVICE)
+
+    def opener(name: str) -> BinaryIO:
+        shard, offset, size = found.places[name]
+        with open_regular(shard) as file:
+            file.seek(offset)
+            content = file.read(size)
+        if len(content) != size:
+            raise Undecodable("the tar file ends within it")
+        return io.BytesIO(content)
+
+    return Contents(layout.classes, FilePictures(layout.images, opener), tuple(found.problems), layout.notes)
+
+
+def _read_shard(shard: Path, name: str, membership: int, found: _Found) -> None:
+    """Add a tar file's samples; one that breaks off keeps those before."""
+    samples: dict[str, _Sample] = {}
+    try:
+        with open_regular(shard) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            for info in archive:
+                if info.isreg() and not info.issparse() and not is_litter(info.name):
+                    _add(samples, archive, info)
+    except (OSError, tarfile.TarError, ValueError) as error:
+        found.problems.append((name, f"cannot be read to its end: {in_words(error)}"))
+    for key, sample in samples.items():
+        image = f"{name}/{sample.image or key}"
+        if not sample.image:
+            continue  # a text without an image is none of ours
+        if sample.reason or not sample.label:
+            found.problems.append((image, sample.reason or "has no class: a .cls, or a label in .json"))
+        elif image in found.places:
+            found.problems.append((image, "is there twice; the first counts"))
+        else:
+            found.images.append(NamedImage(image, sample.label, membership))
+            found.places[image] = (shard, sample.place, sample.size)
+
+
+def _add(samples: dict[str, _Sample], archive: tarfile.TarFile, info: tarfile.TarInfo) -> None:
+    key, ending = _ending(info.name)
+    if ending in IMAGE_ENDINGS:
+        sample = samples.setdefault(key, _Sample())
+        if info.size > LARGEST_ENTRY:
+            sample.reason = (
+                f"has {info.size / 1e6:.0f} MB, more than the limit of {LARGEST_ENTRY / 1e6:.0f} MB"
+            )
+        sample.image, sample.place, sample.size = info.name, info.offset_data, info.size
+    elif ending in (".cls", ".json"):
+        sample = samples.setdefault(key, _Sample())
+        content = archive.extractfile(info)
+        if content is not None and (ending == ".cls" or not sample.label):
+            try:
+                sample.label = _label(Bounded(content, _LARGEST_LABEL).read(), ending) or sample.label  # type: ignore[arg-type]
+            except (OSError, ValueError, RecursionError) as error:
+                sample.reason = f"its class cannot be read: {in_words(error)}"
+
+
+def _label(content: bytes, ending: str) -> str:
+    if ending == ".cls":
+        return " ".join(content.decode("utf-8").split())[:_LONGEST_CLASS]
+    plain = json.loads(content)
+    label = plain.get("label") if isinstance(plain, dict) else None
+    return str(label)[:_LONGEST_CLASS] if isinstance(label, int | str) and not isinstance(label, bool) else ""
+
+
+def _ending(name: str) -> tuple[str, str]:
+    """What a sample's files have in common, and the ending of this one, in small letters."""
+    folder, file = posixpath.split(name)
+    stem, dot, rest = file.partition(".")
+    return posixpath.join(folder, stem), f".{rest.rpartition('.')[2].casefold()}" if dot else ""
+
+
+def _name(place: Path, shard: Path) -> str:
+    return shard.name if shard == place else shard.relative_to(place).as_posix()
+
+
+def _split_name(place: Path, shard: Path) -> str:
+    """What says the split: the folder where the tar files lie in folders, else their name."""
+    return shard.parent.name if shard != place and shard.parent != place else shard.name.split(".")[0]
