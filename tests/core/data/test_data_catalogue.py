@@ -20,7 +20,15 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_every_source_says_what_it_is_and_what_it_needs():
-    assert set(SOURCES) == {"fashion-mnist-sample", "folder", "idx", "cifar", "tiny-imagenet", "csv", "shards"}
+    assert set(SOURCES) == {
+        "fashion-mnist-sample",
+        "folder",
+        "idx",
+        "cifar",
+        "tiny-imagenet",
+        "csv",
+        "shards",
+    }
     for key, source in SOURCES.items():
         assert source.id == key and source.title and source.help.endswith(".")
         assert source.path_kind in ("none", "file", "folder", "file or folder")
