@@ -130,11 +130,16 @@ def estimate(
         plain = tool.call(measure_steps, arguments, control, on_progress)
     stages = tuple(StageEstimate(**stage) for stage in plain["stages"])
     return Estimate(
-        stages, len(pipeline.axes.seed), plain["memory_mb"], options.device, _search(pipeline, stages)
+        stages, len(_seeds(pipeline)), plain["memory_mb"], options.device, of_search(pipeline, stages)
     )
 
 
-def _search(pipeline: Pipeline, stages: tuple[StageEstimate, ...]) -> SearchEstimate | None:
+def _seeds(pipeline: Pipeline) -> tuple[int, ...]:
+    """The seeds that its stages are made with in the end."""
+    return (pipeline.search.seeds if pipeline.search is not None else ()) or pipeline.axes.seed
+
+
+def of_search(pipeline: Pipeline, stages: tuple[StageEstimate, ...]) -> SearchEstimate | None:
     """Of a search, from its stages as they stand in the file: what differs between trials is made for each."""
     search = pipeline.search
     if search is None:
@@ -144,7 +149,7 @@ def _search(pipeline: Pipeline, stages: tuple[StageEstimate, ...]) -> SearchEsti
     budget: float = search.budget
     if search.sampler == "grid":
         budget = min(budget, math.prod(len(one.values() or ()) for one in dimensions.dimensions(pipeline)))
-    seeds = len(search.seeds or pipeline.axes.seed)
+    seeds = len(_seeds(pipeline))
     return SearchEstimate(
         int(budget) if math.isfinite(budget) else None, search.hours, full * search.fidelity.epochs,
         full * seeds * search.finalists,

@@ -210,7 +210,8 @@ class CheckPanel(QFrame):
                     disk_mb=stage.disk_mb,
                 )
                 self._costs[stage.id].setText(words)
-        self.total.setText(cost.lines()[-1] if cost is not None else "")
+        searching = [cost.search.line.strip()] if cost is not None and cost.search is not None else []
+        self.total.setText("\n".join([*searching, cost.lines()[-1]]) if cost is not None else "")
         self._update()
 
     def show_given_up(self, why: str) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from core.common.control import RunControl
 from core.document import pipeline as documents
-from core.engine.cost_estimate import Estimate, _StepTimer, estimate
+from core.engine.cost_estimate import Estimate, SearchEstimate, StageEstimate, _StepTimer, estimate, of_search
 from core.engine.options import Options
 from core.runs.home import Home
 
@@ -82,3 +82,16 @@ def test_equal_stages_on_equal_networks_are_measured_once(monkeypatch, tmp_path)
     costs = [timer.stage(node) for node in pipeline.active if node.kind == "train"]
     assert measured == ["short", "long", "s0"]
     assert [cost["id"] for cost in costs] == ["short", "long", "s0", "s1", "s2", "s3", "s4"]
+
+
+def test_a_search_costs_its_trials_and_its_finalists() -> None:
+    """What trials share costs once; finalists are made with every seed."""
+    text = PIPELINE + (
+        "search: {free: {stages.long.training.epochs: {low: 10, high: 40}}, trials: 10, fidelity: {epochs: 0.5}, finalists: 2}"
+    )
+    stages = tuple(StageEstimate(id, id, seconds, 1.0, 1) for id, seconds in (("short", 5.0), ("int8", 1.0), ("long", 100.0)))  # fmt: skip
+    searched = of_search(documents.loads(text), stages)
+    assert searched == SearchEstimate(trials=10, hours=None, each=50.0, confirming=400.0)
+    cost = Estimate(stages, 2, 1.0, "cpu", searched)
+    assert cost.seconds == 2 * 106 + 10 * 50 + 400 and "10 trials of about" in "\n".join(cost.lines())
+    assert of_search(documents.loads(PIPELINE), stages) is None
