@@ -43,7 +43,7 @@ class SearchEditor(QWidget):
         self.slots_ = QLineEdit()
         self.slots_.setObjectName("search-slots")
         self.slots_.setAccessibleName(tr("Slots"))
-        self.slots_.setPlaceholderText("last: int8, mixed-int8, none")
+        self.slots_.setPlaceholderText(tr("last: int8, mixed-int8, none"))
         self.slots_.setToolTip(
             tr(
                 "Stages that take turns: a name, a colon, and their ids; 'none' for none of them; semicolons between slots"
