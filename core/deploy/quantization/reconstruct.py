@@ -79,7 +79,9 @@ def reconstructed(
     """The graph with learned weights, biases and ranges, and a row for every layer."""
     from core.deploy.quantization.rounding import learn
 
-    few = replace(graph.sample, rows=graph.sample.rows[: int(arguments["learn_images"])])
+    count = min(int(arguments["learn_images"]), len(graph.sample))
+    spread = np.linspace(0, len(graph.sample) - 1, count).round().astype(int)  # rows lie class by class
+    few = replace(graph.sample, rows=graph.sample.rows[spread])
     changed = replace(graph, model=copy_of(graph.model), ranges=dict(graph.ranges))
     rows: list[dict[str, Any]] = []
     seen: set[str] = set()

@@ -13,6 +13,8 @@ from small_stages import NETWORK, SETTINGS, reloads, small_network, stage_contex
 from torch import Tensor, nn
 
 import core.training.loop
+import core.training.losses
+import core.training.precision
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.data.image_data import ImageData
@@ -125,13 +127,13 @@ def test_answers_alone_train_as_two_parts_written_out_do(data, tmp_path):
     """Bit for bit: neither empty adapters nor taps change anything."""
     teacher = network(seed=9)
 
-    def loss(model: nn.Module, images: Tensor, labels: Tensor) -> core.training.loop.Losses:
+    def loss(model: nn.Module, images: Tensor, labels: Tensor) -> core.training.losses.Losses:
         logits = model(images)
         with torch.no_grad():
             answers = teacher(images)
         hard = nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
         soft = distillation_loss(logits, answers, 4.0, "teacher-student")
-        return core.training.loop.Losses(logits, {"cross_entropy": 0.7 * hard, "distillation": 0.3 * soft})
+        return core.training.losses.Losses(logits, {"cross_entropy": 0.7 * hard, "distillation": 0.3 * soft})
 
     (tmp_path / "plain").mkdir()
     model, how = network(), settings()
