@@ -37,7 +37,7 @@ def clothes(tmp_path: Path) -> Path:
         images, labels = sample["train_images"], sample["train_labels"]
     for label, name in _CLASSES.items():
         (tmp_path / "my clothes" / name).mkdir(parents=True)
-        for number, row in enumerate(np.flatnonzero(labels == label)[:80]):
+        for number, row in enumerate(np.flatnonzero(labels == label)[:50]):
             Image.fromarray(images[row]).save(tmp_path / "my clothes" / name / f"{number}.png")
     return tmp_path / "my clothes"
 
@@ -80,8 +80,8 @@ class Counted:
 
 def the_run_ends(hands: Hands, window: MainWindow) -> None:
     """The check comes through, the run starts by itself, and Compare opens at its end."""
-    hands.wait(lambda: window.session.steered == "running", 300)
-    hands.wait(lambda: window.session.steered == "idle", 500)
+    hands.wait(lambda: window.session.steered == "running", 600)
+    hands.wait(lambda: window.session.steered == "idle", 1800)
     assert window.session.state.done is not None and window.session.state.done.status == "completed"
     hands.wait(lambda: window.places.current == "compare")
     hands.wait(lambda: hands.find("save-report").isEnabled())
