@@ -65,7 +65,8 @@ class ImagesBox(QWidget):
         return self.line.text().strip() != self._looked_at
 
     def look(self, path: Path) -> None:
-        """Take this place."""
+        """Take this place, also again: it may hold other files by now."""
+        self._looked_at = ""
         self.line.setText(str(path))
         self._typed()
 
