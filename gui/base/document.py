@@ -38,6 +38,7 @@ class Document(QObject):
             made: it was made here and stands nowhere else, so that it has to be saved.
         """
         self.path, self.base, self.made = path, base, made
+        self.opened_name = pipeline.name  # before a person gave it another one
         self.undo_stack.clear()
         if made:
             self.undo_stack.resetClean()

@@ -122,7 +122,8 @@ class DocumentFiles:
                 moved = edits.with_absolute_paths(document.pipeline, document.base)
                 document.apply(moved, tr("Write paths in full"))
             if other:
-                own = edits.as_own(document.pipeline, before.name if document.path else _stem(path))
+                kept = document.path is not None or before.name != document.opened_name
+                own = edits.as_own(document.pipeline, before.name if kept else _stem(path))
                 document.apply(own, tr("Leave the description to {name}", name=before.name))
             document.save(path)
         except EspalierError as error:
