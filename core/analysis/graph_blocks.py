@@ -144,7 +144,7 @@ def _shown(id: str, units: list[Unit], known: Collection[str]) -> Shown:
 @lru_cache(maxsize=6)
 def _read(path: Path, changed: int) -> NetworkGraph:
     """Read once for each state of a file."""
-    return NetworkGraph.from_plain(network_graph.read({"model": str(path)}, lambda _part, _words: None))
+    return network_graph.read(path)
 
 
 @quick

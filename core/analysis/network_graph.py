@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.errors import EspalierError
-from core.machine.jobs import ProgressCallback, quick
 
 if TYPE_CHECKING:
     import onnx
@@ -70,24 +69,19 @@ class NetworkGraph:
         return cls(units, tuple((first, second) for first, second in plain["edges"]))
 
 
-@quick
-def read(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Job: the graph of an ONNX file, as `NetworkGraph.as_plain`.
-
-    Args (as plain data): model, .onnx file.
+def read(path: Path) -> "NetworkGraph":
+    """The graph of an ONNX file.
 
     Raises:
         EspalierError: when the file cannot be read.
     """
     from core.profiling.per_layer import LayerGraph
 
-    progress(0.0, "Reading the network")
-    path = Path(arguments["model"])
     model = _model(path)
     try:
         for number, node in enumerate(model.graph.node):
             node.name = node.name or f"{node.op_type}-{number}"
-        return _Reader(model, LayerGraph(model, _counted(model), {})).graph().as_plain()
+        return _Reader(model, LayerGraph(model, _counted(model), {})).graph()
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise EspalierError(
             f"The graph of {path.name} cannot be read.", "Open the file that it was made from.", str(error)

@@ -102,7 +102,7 @@ def learn(
     before = layer.error(layer.nearest(), rounded, wanted)
     if before > 0:
         with torch.enable_grad():
-            _descend(layer, rounded, exact, wanted, steps, drop, numbers, before)
+            _descend(layer, _Task(rounded, exact, wanted, before), steps, drop, numbers)
     nearest, learned = layer.nearest(), layer.hard()
     found, bounds = moments(exact, rounded), beside(layer.steps, form.most)
     starts = [
@@ -195,21 +195,28 @@ class _Layer:
         return (low, high) if high > low else self.form.ends
 
 
-def _descend(
-    layer: _Layer, rounded: Tensor, exact: Tensor, wanted: Tensor, steps: int, drop: float,
-    numbers: torch.Generator, before: float,
-) -> None:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What a layer is to give, `wanted` [n, o], from `rounded` or `exact` inputs [g, n, d]; its mean squared error `before`."""
+
+    rounded: Tensor
+    exact: Tensor
+    wanted: Tensor
+    before: float
+
+
+def _descend(layer: _Layer, task: _Task, steps: int, drop: float, numbers: torch.Generator) -> None:
     groups = [{"params": [layer.up], "lr": _RATE}]
     if layer.ends.requires_grad:
         groups.append({"params": [layer.ends], "lr": _RANGE_RATE * layer.span})
     optimiser = torch.optim.Adam(groups)
     for step in range(steps):
-        rows = torch.randint(len(wanted), (min(_BATCH, len(wanted)),), generator=numbers)
-        patches = rounded[:, rows]
+        rows = torch.randint(len(task.wanted), (min(_BATCH, len(task.wanted)),), generator=numbers)
+        patches = task.rounded[:, rows]
         if drop:
             whole = torch.rand(patches.shape, generator=numbers) < drop
-            patches = torch.where(whole, exact[:, rows], patches)
-        loss = (layer.answers(layer.soft(), patches) - wanted[rows]).square().mean() / before
+            patches = torch.where(whole, task.exact[:, rows], patches)
+        loss = (layer.answers(layer.soft(), patches) - task.wanted[rows]).square().mean() / task.before
         done = step / steps
         if done >= _WARM:
             beta = _BETAS[1] + (_BETAS[0] - _BETAS[1]) * max(0.0, 1 - (done - _WARM) / (0.9 - _WARM))

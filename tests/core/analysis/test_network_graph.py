@@ -66,7 +66,7 @@ def write(
 
 
 def read(path: Path) -> NetworkGraph:
-    return NetworkGraph.from_plain(network_graph.read({"model": str(path)}, lambda _part, _words: None))
+    return network_graph.read(path)
 
 
 def test_operations_and_what_flows_between_them_are_read(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from core.common.errors import Stopped
 from core.data.decode import Shape
 from core.data.image_data import ImageData
 from core.data.inspection import Applied, Finding, check_balance, check_normalisation, inspect_data
+from core.data.names import image_names
 from core.data.preprocess import HALF, IMAGENET
 from core.data.settings import DataSettings
 from core.data.store import open_data
-from core.data.survey import colour_cues, file_listing, file_names, file_shapes, size_tells_class
+from core.data.survey import colour_cues, file_listing, file_shapes, size_tells_class
 
 
 def made(images: np.ndarray, labels: list[int], train: int, validation: int, **changes: object) -> ImageData:
@@ -264,7 +265,7 @@ def test_files_are_matched_with_images(tmp_path: Path) -> None:
     data = open_data(settings, tmp_path / "cache", tmp_path)
     listing = file_listing(settings, tmp_path)
     assert listing is not None
-    names = file_names(data, listing[1])
+    names = image_names(data, settings, tmp_path)
     assert names[:3] == ("cat/0.png", "cat/1.png", "cat/3.png") and len(names) == len(data.images) == 11
     shapes = file_shapes(*listing, RunControl())
     assert shapes.count((0, Shape(8, 8, False))) == 5 and shapes.count((1, Shape(12, 12, False))) == 6

@@ -10,6 +10,7 @@ from PIL import Image
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.found import FoundImages, find_images
+from core.data.settings import DataSettings
 from core.document import pipeline as documents
 from core.document.from_model import OnnxDescription, onnx_pipeline
 from core.document.templates import (
@@ -98,7 +99,7 @@ def test_every_template_makes_a_sound_pipeline(template, pretrained: bool) -> No
 @pytest.mark.parametrize("template", FOR_MODELS, ids=lambda template: template.id)
 def test_every_template_of_models_makes_a_sound_pipeline(template) -> None:  # type: ignore[no-untyped-def]
     about = OnnxDescription(False, 24)
-    made = onnx_pipeline(Path("/m/net.onnx"), about, documents.DataSettings(), model_stages(template))
+    made = onnx_pipeline(Path("/m/net.onnx"), about, DataSettings(), model_stages(template))
     assert documents.check(made) == [] and made.stages[0].kind == "as-given"
 
 

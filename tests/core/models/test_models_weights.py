@@ -159,7 +159,7 @@ def test_imagenet_weights_that_are_not_here_say_how_to_get_them(tmp_path, monkey
     with pytest.raises(EspalierError) as caught:
         network(backbone="resnet50", weights="imagenet")
     assert caught.value.message == "The ImageNet weights of ResNet-50 are not on this machine."
-    assert caught.value.advice.startswith("Run 'espalier weights resnet50' to download them")
+    assert caught.value.advice.startswith("Download them (in the window: Settings, Downloads)")
 
 
 STAND_INS = {
