@@ -89,8 +89,9 @@ def test_no_part_of_the_window_flashes_up_as_a_window_of_its_own(
 
 def test_nothing_imports_torch_before_the_window_is_visible() -> None:
     code = (
-        "import sys; from gui.app import make_application, make_window\n"
-        "w = make_window(make_application()); w.show(); print('torch' in sys.modules or 'optuna' in sys.modules)"
+        "import os, sys; from gui.app import make_application, make_window\n"
+        "w = make_window(make_application()); w.show(); print('torch' in sys.modules or 'optuna' in sys.modules, flush=True)\n"
+        "os._exit(0)"  # the list of runs may still be read on its thread
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
