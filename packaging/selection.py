@@ -14,6 +14,9 @@ WHOLE_PACKAGES = (
     "onnxruntime.transformers", "onnxconverter_common", "optuna",
 )  # fmt: skip
 
+# Single modules, likewise: the figures for print are drawn by what their file's ending names.
+NAMED_MODULES = tuple(f"matplotlib.backends.backend_{name}" for name in ("agg", "pdf", "svg"))
+
 # Decorators of these read the source text of functions (`inspect.getsource`); onnxruntime.transformers puts its
 # own folder on the search path and imports its files from there.
 READ_THEIR_OWN_SOURCE = ("torch", "torchvision", "timm", "onnxscript", "onnxruntime.transformers")
@@ -27,7 +30,7 @@ METADATA = (
 )  # fmt: skip
 
 EXCLUDED_MODULES = [
-    "readline", "curses", "tkinter", "IPython", "matplotlib", "pytest", "tensorboard", "tensorflow", "pandas", "scipy", "jupyter",
+    "readline", "curses", "tkinter", "IPython", "pytest", "tensorboard", "tensorflow", "pandas", "scipy", "jupyter",
     "setuptools", "pip", "pkg_resources", "hf_xet", "expecttest", "hypothesis", "triton", "lib2to3", "pydoc_data",
     "PySide6.QtQml", "PySide6.QtQuick", "PySide6.QtQuickWidgets", "PySide6.QtDesigner", "PySide6.QtUiTools",
     "PySide6.QtHelp", "PySide6.QtTest", "PySide6.QtSql", "PySide6.QtNetwork", "pyqtgraph.examples", "pyqtgraph.opengl",
