@@ -14,6 +14,7 @@ from core.machine import measuring_lock
 from core.machine.measuring_lock import PATIENCE_VARIABLE
 
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ[PATIENCE_VARIABLE] = "1"  # other tests keep the machine busy all the time
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,6 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     home = tmp_path / "espalier-home"
     monkeypatch.setenv("ESPALIER_HOME", str(home))
     monkeypatch.setenv(LEVEL_VARIABLE, "info")
-    monkeypatch.setenv(PATIENCE_VARIABLE, "1")  # other tests keep the machine busy all the time
     monkeypatch.setattr(measuring_lock, "FOLDER", tmp_path)  # tests side by side do not wait for each other
     yield home
     end_logging()

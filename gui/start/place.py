@@ -55,6 +55,7 @@ class StartPlace(QObject):
         self._last: list[Deleted] = []
         self._shown: tuple[RunLine, ...] = ()
         self._again = False
+        self._keep_days: float = trash.KEPT_DAYS
         view = self.view
         view.seen.connect(self.refresh)
         view.way_chosen.connect(self.way_chosen)
@@ -76,10 +77,11 @@ class StartPlace(QObject):
         self._list(trash.KEPT_DAYS)
 
     def _list(self, days: float) -> None:
+        self._keep_days = min(self._keep_days, days)  # who asks while it reads is not forgotten
         if self.lister.running:
             self._again = True
             return
-        self._again = False
+        self._again, days, self._keep_days = False, self._keep_days, trash.KEPT_DAYS
         home = self.home
 
         recent = recent_pipelines()

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,19 @@ def test_deleting_for_good_asks(start: MainWindow, runs: list[RunFolder], home: 
     qtbot.waitUntil(lambda: not (home.folder / "trash" / runs[2].name).exists(), timeout=10_000)
     assert asked == ["Delete all runs in the trash for good?"]
     qtbot.waitUntil(lambda: not view.trash.isVisible(), timeout=10_000)
+
+
+def test_the_trash_is_emptied_also_while_the_list_is_being_read(
+    start: MainWindow, home: Home, qtbot: Any
+) -> None:
+    lost = home.folder / "trash" / "lost"
+    lost.mkdir(parents=True)
+    (lost / "run.json").write_text(json.dumps({"deleted": time.time()}))
+    start.messages.ask_with = lambda dialog: "Delete for good"  # type: ignore[func-returns-value]
+    start.start.refresh()
+    assert start.start.lister.running
+    start.start._empty()
+    qtbot.waitUntil(lambda: not start.start.lister.running and not lost.exists(), timeout=20_000)
 
 
 def test_a_run_that_is_being_written_stays(start: MainWindow, runs: list[RunFolder], qtbot: Any) -> None:
