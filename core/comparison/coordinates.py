@@ -22,11 +22,12 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Polyline:
-    """One file or point: its id, its name, its run's folder, and a place 0…1 on every axis (None: not known)."""
+    """One file or point: its id, its name, what its colour goes by (its run's folder), and a place 0…1 on every axis, with its
+    value in words (None: not known)."""
 
     id: str
     label: str
-    folder: str
+    group: str
     places: tuple[float | None, ...]
     words: tuple[str, ...]
 

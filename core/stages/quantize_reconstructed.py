@@ -109,10 +109,6 @@ class QuantizeReconstructed(DeploymentStage[QuantizeReconstructedParams]):
         return INT8
 
     def fix(self, cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:
-        if cause == "per-tensor-depthwise":
-            if settings.get("scales") != "tensor":
-                return None
-            return Fix(words="Give every channel its own scale", stage=id, settings={"scales": "channel"})
         return integer_fix(cause, settings, figures, id)
 
     def coverage(self) -> tuple[CoverageCase, ...]:

@@ -120,7 +120,9 @@ KEPT_IN_FLOAT: Mapping[ScanKind, str] = MappingProxyType({"quantize": "keep"})
 
 
 def integer_fix(cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:
-    """What a quantization with calibration changes against signed activations and layers left in float."""
+    """What a quantization with calibration changes against signed activations, shared scales and layers left in float."""
+    if cause == "per-tensor-depthwise" and settings.get("scales") == "tensor":
+        return Fix(words="Give every channel its own scale", stage=id, settings={"scales": "channel"})
     if cause == "signed-activations" and settings.get("activations") in ("int8", "auto"):
         return Fix(words="Use unsigned activations (U8)", stage=id, settings={"activations": "uint8"})
     if cause == "float-fallback" and figures["fallback_layers"] and str(settings.get("keep", "")).strip():
@@ -192,10 +194,6 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
         return INT8
 
     def fix(self, cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:
-        if cause == "per-tensor-depthwise":
-            if settings.get("scales") != "tensor":
-                return None
-            return Fix(words="Give every channel its own scale", stage=id, settings={"scales": "channel"})
         return integer_fix(cause, settings, figures, id)
 
     def coverage(self) -> tuple[CoverageCase, ...]:

@@ -15,7 +15,7 @@ from gui.base import theme
 from gui.base.translation import tr
 from gui.compare.run_colours import run_colours
 from gui.widgets.buttons import text
-from gui.widgets.plot_parts import put_in_theme, show_axes
+from gui.widgets.plot_parts import put_in_theme, show_axes, still_plot
 
 _DASHES = (
     (Qt.PenStyle.SolidLine, "━━"), (Qt.PenStyle.DashLine, "╍╍"), (Qt.PenStyle.DotLine, "┈┈"),
@@ -36,12 +36,9 @@ class CurvesPlot(QWidget):
         super().__init__()
         self._runs: list[ComparedRun] = []
         self._bands: dict[str, tuple[Band, ...]] = {}
-        self.plot = pg.PlotWidget()
-        self.plot.setObjectName("run-curves")
-        self.plot.setAccessibleName(tr("Validation accuracy by epoch, of every run and stage that trained"))
-        self.plot.setFrameShape(self.plot.Shape.NoFrame)
-        self.plot.setMenuEnabled(False)
-        self.plot.hideButtons()
+        self.plot = still_plot(
+            "run-curves", tr("Validation accuracy by epoch, of every run and stage that trained")
+        )
         self.item = self.plot.getPlotItem()
         self.legend = text("", "help", wrap=True)
         self.legend.setObjectName("run-curves-legend")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSizeF, Qt, QTimer, Signal
+from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSizeF, QTimer, Signal
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout
 
@@ -20,7 +20,7 @@ from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
-from gui.widgets.plot_parts import put_in_theme, show_axes
+from gui.widgets.plot_parts import put_in_theme, show_axes, still_plot
 
 _RING, _RINGS = 16.0, 24  # pixels between rings, and how many are tried
 _CROWD = 300  # points that names keep clear of
@@ -41,14 +41,7 @@ class ParetoPlot(QFrame):
             self._axis("x", tr("Horizontal axis")),
             self._axis("y", tr("Vertical axis")),
         )
-        self.plot = pg.PlotWidget()
-        self.plot.setObjectName("pareto-plot")
-        self.plot.setAccessibleName(tr("Plot of two metrics; the table holds the same figures"))
-        self.plot.setFrameShape(self.plot.Shape.NoFrame)
-        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.plot.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.plot.setMenuEnabled(False)
-        self.plot.hideButtons()
+        self.plot = still_plot("pareto-plot", tr("Plot of two metrics; the table holds the same figures"))
         self.plot.getViewBox().setDefaultPadding(0.08)
         self.item = self.plot.getPlotItem()
         self.spread = pg.ErrorBarItem(x=np.array([]), y=np.array([]))

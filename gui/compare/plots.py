@@ -11,12 +11,12 @@ from core.comparison.compared_runs import run_labels
 from core.records.metrics import MetricKind
 from gui.base.translation import tr
 from gui.compare.curves_plot import CurvesPlot
-from gui.compare.parallel_plot import ParallelPlot
 from gui.compare.pareto_plot import ParetoPlot
 from gui.compare.run_colours import legend, run_colours
 from gui.compare.state import ComparisonState
 from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
+from gui.widgets.parallel_plot import ParallelPlot
 
 _AXIS = 74  # pixels that an axis with its name needs
 
@@ -33,7 +33,11 @@ class Plots(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setProperty("role", "card")
-        self.pareto, self.curves, self.parallel = ParetoPlot(), CurvesPlot(), ParallelPlot()
+        self.pareto, self.curves, self.parallel = (
+            ParetoPlot(),
+            CurvesPlot(),
+            ParallelPlot("parallel-plot", tr("Files that differ are shown here.")),
+        )
         self._state: ComparisonState | None = None
         self._rows: Sequence[Row] = ()
         self.of = Combo()

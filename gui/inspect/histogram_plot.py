@@ -13,7 +13,7 @@ from core.analysis.histograms import Histogram
 from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import text
-from gui.widgets.plot_parts import put_in_theme, show_axes
+from gui.widgets.plot_parts import put_in_theme, show_axes, still_plot
 
 _MARKS = ("━━", "╍╍")
 
@@ -25,14 +25,7 @@ class HistogramPlot(QWidget):
         super().__init__()
         self._shown: list[tuple[str, Histogram]] = []
         self._logarithmic = False
-        self.plot = pg.PlotWidget()
-        self.plot.setObjectName("histogram")
-        self.plot.setAccessibleName(tr("Histogram of the chosen layer"))
-        self.plot.setFrameShape(self.plot.Shape.NoFrame)
-        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.plot.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.plot.setMenuEnabled(False)
-        self.plot.hideButtons()
+        self.plot = still_plot("histogram", tr("Histogram of the chosen layer"))
         self.item = self.plot.getPlotItem()
         self.legend = text(wrap=True)
         self.legend.setObjectName("histogram-legend")

@@ -18,7 +18,7 @@ from gui.base.translation import tr
 from gui.study.reading import ShownStudy
 from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
-from gui.widgets.plot_parts import put_in_theme
+from gui.widgets.plot_parts import put_in_theme, still_plot
 
 _BEYOND = 1000.0  # bounds away from the bound: where a shaded region ends that has no end
 
@@ -34,14 +34,9 @@ class FrontPlot(QWidget):
             self._axis("x", tr("Horizontal axis")),
             self._axis("y", tr("Vertical axis")),
         )
-        self.plot = pg.PlotWidget()
-        self.plot.setObjectName("study-front")
-        self.plot.setAccessibleName(tr("Plot of two figures of every trial; the table holds the same"))
-        self.plot.setFrameShape(self.plot.Shape.NoFrame)
-        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.plot.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.plot.setMenuEnabled(False)
-        self.plot.hideButtons()
+        self.plot = still_plot(
+            "study-front", tr("Plot of two figures of every trial; the table holds the same")
+        )
         self.plot.getViewBox().setDefaultPadding(0.08)
         self.item = self.plot.getPlotItem()
         self.shades = [

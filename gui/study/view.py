@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.analysis.wording import heading
+from core.comparison.coordinates import Coordinates
 from core.document import dimensions
 from core.records.metrics import METRICS
 from core.search.records import STATES, TrialRecord
@@ -18,11 +19,12 @@ from core.search.text import figure, outcome
 from gui.base import theme
 from gui.base.actions import Actions
 from gui.base.translation import tr
+from gui.study.coordinates import FRONT, OTHER, study_coordinates
 from gui.study.front_plot import FrontPlot
-from gui.study.parallel import ParallelCoordinates
 from gui.study.reading import ShownStudy
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
+from gui.widgets.parallel_plot import ParallelPlot
 
 
 class StudyView(QWidget):
@@ -50,13 +52,16 @@ class StudyView(QWidget):
         self.header = Header(
             tr("Search"), self.open, self.confirm, self.more, self.resume, self.pause, self.stop
         )
-        self.front, self.parallel = FrontPlot(), ParallelCoordinates()
+        self.front, self.parallel = (
+            FrontPlot(),
+            ParallelPlot("study-parallel", tr("Drawn when a trial is done.")),
+        )
         self.weights = BarTable("study-weights", tr("What the settings weigh"))
         self.made = BarTable("study-made", tr("Who made what"))
         self.trials = BarTable("study-trials", tr("Trials"))
         self.trials.chosen.connect(self._row_chosen)
-        for plot in (self.front, self.parallel):
-            plot.chosen.connect(self.select)
+        self.front.chosen.connect(self.select)
+        self.parallel.chosen.connect(lambda id: self.select(int(id)))
         self.words = text("", "muted", wrap=True)
         self.words.setObjectName("study-words")
         self.about = text("", "muted", wrap=True)
@@ -130,17 +135,22 @@ class StudyView(QWidget):
         else:
             self.header.show_texts(tr("Search"), "")
         self.front.show_study(shown)
-        self.parallel.show_study(shown)
+        self._show_parallel()
         self._show_trials()
         self._show_weights()
         self.select(self.selected)
+
+    def _show_parallel(self) -> None:
+        c = theme.colours()
+        shown = study_coordinates(self.shown) if self.shown is not None else Coordinates((), ())
+        self.parallel.show_coordinates(shown, {FRONT: c.accent, OTHER: c.strong_border})
 
     def select(self, number: int) -> None:
         """Mark a trial everywhere; one that is not there marks none."""
         trial = self._trial(number)
         self.selected = trial.number if trial is not None else 0
         self.front.show_selected(self.selected)
-        self.parallel.show_selected(self.selected)
+        self.parallel.show_selected([str(self.selected)])
         if self.shown is not None and trial is not None:
             self.trials.select(self.shown.study.trials.index(trial))
         self._show_trial(trial)
@@ -165,7 +175,7 @@ class StudyView(QWidget):
     def retheme(self) -> None:
         """Take colours of the theme."""
         self.front.retheme()
-        self.parallel.update()
+        self._show_parallel()
         for table in (self.trials, self.weights, self.made):
             table.viewport().update()
         for button, name in (

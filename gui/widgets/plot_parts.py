@@ -38,6 +38,19 @@ class SidewaysBox(pg.ViewBox):
             self.whole_wanted.emit()
 
 
+def still_plot(name: str, label: str) -> pg.PlotWidget:
+    """A plot that takes no focus and has no menu, for figures that a table beside it holds too."""
+    plot = pg.PlotWidget()
+    plot.setObjectName(name)
+    plot.setAccessibleName(label)
+    plot.setFrameShape(plot.Shape.NoFrame)
+    plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    plot.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    plot.setMenuEnabled(False)
+    plot.hideButtons()
+    return plot
+
+
 def put_in_theme(plot: Any, item: Any) -> None:
     """Background and axes of a plot in the colours of the theme in force."""
     c = theme.colours()

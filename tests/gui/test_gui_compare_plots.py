@@ -85,7 +85,7 @@ def test_parallel_coordinates_choose_rows(qtbot: Any, view: CompareView) -> None
     plot = view.plots.parallel
     assert [axis.name.partition(" [")[0] for axis in plot.coordinates.axes][-2:] == ["Latency", "Top-1"]
     line = next(line for line in plot.coordinates.lines if line.label.startswith("Taught"))
-    points = plot._points(line)
+    points = plot.points(line)
     middle = (points[-2] + points[-1]) / 2
     assert plot.line_at(middle) is not None and plot.line_at(QPointF(1, 1)) is None
     plot.chosen.emit(line.id)

@@ -77,7 +77,7 @@ def test_a_search_is_shown_as_table_front_lines_and_weights(shown: MainWindow):
     assert len(view.front.points.data) == 4, "each file once"
     assert [shade.isVisible() for shade in view.front.shades] == [True, False]
     assert view.front.shades[0].getRegion()[0] == pytest.approx(0.6)
-    assert [record.number for record, _ in view.parallel.lines()] == [1, 2, 3]
+    assert [line.id for line in view.parallel.coordinates.lines] == ["1", "2", "3"]
     assert view.weights.texts(1) == ["90%", "10%"]
     assert "Limits: Size at most 0.6 MB" in view.about.text()
 
@@ -88,8 +88,7 @@ def test_one_trial_is_chosen_everywhere(qtbot: Any, shown: MainWindow):
     view.front.chosen.emit(2)
     assert view.trials.current() == 1 and "made by here in 10 s" in view.words.text()
     assert view.made.texts(1) == ["the cache", "made"]
-    _, points = view.parallel.lines()[0]
-    assert points[0] is not None
+    points = view.parallel.points(view.parallel.coordinates.lines[0])
     qtbot.mouseClick(view.parallel, Qt.MouseButton.LeftButton, pos=QPoint(round(points[0].x()) + 1, round(points[0].y())))  # fmt: skip
     assert view.selected == 1
 

@@ -1,4 +1,4 @@
-"""Parallel coordinates: a line a file, from setting to setting to what it reached; a click chooses the row."""
+"""Parallel coordinates: a line for each of many, from setting to setting to what it reached; a click chooses one."""
 
 from collections.abc import Collection, Mapping
 from itertools import pairwise
@@ -18,15 +18,19 @@ _TOP_LINES, _BOTTOM = 3, 12
 class ParallelPlot(QWidget):
     """Paints `Coordinates`.
 
+    Args:
+        nothing: what is said where there are no lines.
+
     Signals:
         chosen: the id of a line.
     """
 
     chosen = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, nothing: str) -> None:
         super().__init__()
-        self.setObjectName("parallel-plot")
+        self._nothing = nothing
+        self.setObjectName(name)
         self.setAccessibleName(tr("Parallel coordinates; the table holds the same figures"))
         self.setMouseTracking(True)
         self.coordinates = Coordinates((), ())
@@ -37,7 +41,7 @@ class ParallelPlot(QWidget):
         return QSize(200, 120)
 
     def show_coordinates(self, coordinates: Coordinates, colours: Mapping[str, str]) -> None:
-        """Show these lines; `colours` of several runs by folder."""
+        """Show these lines; `colours` by their groups, the accent's for others."""
         self.coordinates, self._colours = coordinates, colours
         self.update()
 
@@ -59,7 +63,8 @@ class ParallelPlot(QWidget):
         area, count = self._area(), len(self.coordinates.axes)
         return area.center().x() if count < 2 else area.left() + area.width() * number / (count - 1)
 
-    def _points(self, line: Polyline) -> list[QPointF]:
+    def points(self, line: Polyline) -> list[QPointF]:
+        """Where a line crosses the axes that it is on."""
         area = self._area()
         return [
             QPointF(self._x(number), area.bottom() - place * area.height())
@@ -74,22 +79,20 @@ class ParallelPlot(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if not self.coordinates.lines or len(self.coordinates.axes) < 2:
             painter.setPen(QColor(c.muted))
-            painter.drawText(
-                self.rect(), Qt.AlignmentFlag.AlignCenter, tr("Files that differ are shown here.")
-            )
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self._nothing)
             return
         chosen = [line for line in self.coordinates.lines if line.id in self._selected]
         for line in self.coordinates.lines:
-            colour = QColor(self._colours.get(line.folder) or c.accent)
+            colour = QColor(self._colours.get(line.group) or c.accent)
             colour.setAlphaF(0.25 if chosen else 0.75)
             self._line(painter, line, QPen(colour, 1.4))
         for line in chosen:
-            self._line(painter, line, QPen(QColor(self._colours.get(line.folder) or c.accent), 3))
+            self._line(painter, line, QPen(QColor(self._colours.get(line.group) or c.accent), 3))
         for number, axis in enumerate(self.coordinates.axes):
             self._axis(painter, number, axis)
 
     def _line(self, painter: QPainter, line: Polyline, pen: QPen) -> None:
-        points = self._points(line)
+        points = self.points(line)
         painter.setPen(pen)
         painter.drawPolyline(points)
         painter.setBrush(pen.color())
@@ -129,7 +132,7 @@ class ParallelPlot(QWidget):
         """The line nearest to a point, where one is near."""
         best: tuple[float, Polyline] | None = None
         for line in self.coordinates.lines:
-            points = self._points(line)
+            points = self.points(line)
             for first, second in pairwise(points):
                 distance = _distance(place, first, second)
                 if distance <= _NEAR and (best is None or distance < best[0]):
