@@ -249,7 +249,7 @@ def print_results(run: Any) -> None:
     rows = table_rows(reports, pipeline.baseline_id)
     show_result(as_text(rows))
     if any_uncertain(rows, columns_with_values(rows)):
-        show_result(f"{RANGES_MEAN} {command_line('profile', run.name)}")
+        show_result(f"{RANGES_MEAN}\n    {command_line('profile', run.name)}")
     if grid := read_grid(run):
         show_result(f"\n{grid.title}\n{grid.as_markdown()}")
     for paper in pipeline.paper:
