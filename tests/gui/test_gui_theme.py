@@ -54,7 +54,7 @@ def test_contrast_is_wcag() -> None:
 
 
 @BOTH
-def test_every_name_of_the_stylesheet_is_replaced(c: Colours) -> None:
+def test_every_name_of_the_stylesheet_is_replaced(qapp: Any, c: Colours) -> None:
     assert not re.findall(r"@\w+", themes.stylesheet(c, "light"))
 
 
