@@ -19,6 +19,7 @@ from core.common.seals import intact
 from core.machine.jobs import ProgressCallback
 from core.models.checkpoint_files import WEIGHTS
 from core.onnx_graph.layer_names import module_of
+from core.onnx_graph.stored_scales import spread
 
 if TYPE_CHECKING:
     import onnx
@@ -232,11 +233,8 @@ def _constant(model: "onnx.ModelProto", name: str) -> np.ndarray:
         return _constant(model, node.input[0]).astype(np.float32)
     values, scale = (_constant(model, each) for each in node.input[:2])
     zero = _constant(model, node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros_like(scale)
-    axis = next((entry.i for entry in node.attribute if entry.name == "axis"), 1)
-    if scale.ndim == 1 and scale.size > 1:
-        shape = [-1 if index == axis % values.ndim else 1 for index in range(values.ndim)]
-        scale, zero = scale.reshape(shape), zero.reshape(shape)
-    return np.asarray((values.astype(np.float32) - zero.astype(np.float32)) * scale)
+    scales, zeros = (spread(node, each.astype(np.float32), values.shape) for each in (scale, zero))
+    return np.asarray((values.astype(np.float32) - zeros) * scales)
 
 
 def _activations(

@@ -26,9 +26,10 @@ Change = Literal["same", "narrower", "wider", "precision", "gone", "new"]
 _STORES = ("Identity", "Cast", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Dropout")
 _SHAPES = ("Shape", "Size", "Constant", "ConstantOfShape", "Range")
 _FIRST, _USUAL_SIZE = 4, 224  # sides of an image tensor; pixels where the file does not say
-_HALF = 10  # onnx.TensorProto.FLOAT16
+_HALF, _FOUR_BITS = 10, (21, 22)  # onnx.TensorProto.FLOAT16; UINT4 and INT4
 _INTEGERS = ("Integer", "QLinear", "QGemm")
 _PLAIN = ("Fused", "QLinear", "Q")  # before the name of an operation that runtimes write otherwise
+_LAYERS = ("Conv", "Gemm", "MatMul", "ConvInteger", "MatMulInteger")  # which a stage may write as one another
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ class _Reader:
         self.constants = {tensor.name for tensor in model.graph.initializer}
         self.makers: dict[str, tuple[str, ...]] = {}  # of a value: units, through what only stores
         self.halves = {tensor.name for tensor in model.graph.initializer if tensor.data_type == _HALF}
+        self.four_bits = {tensor.name for tensor in model.graph.initializer if tensor.data_type in _FOUR_BITS}
         self.units: list[Unit] = []
         self.edges: dict[tuple[str, str], None] = {}
 
@@ -187,7 +189,8 @@ class _Reader:
             return "int8"
         makers = [self.layers.producers[name] for name in node.input if name in self.layers.producers]
         if any(maker.op_type == "DequantizeLinear" for maker in makers):
-            return "int8"
+            stored = {name for maker in makers for name in maker.input[:1]}
+            return "int4" if stored & self.four_bits else "int8"
         return "float16" if any(name in self.halves for name in node.input) else "float32"
 
 
@@ -220,7 +223,8 @@ def changes(before: NetworkGraph, after: NetworkGraph) -> tuple[dict[str, Change
 
 
 def _change(before: Unit, after: Unit) -> Change:
-    if after.params != before.params or after.shape != before.shape:
+    shapes = (before.shape, after.shape) if before.shape else (before.params, after.params)
+    if shapes[0] != shapes[1]:  # a layer of the same shape may have its bias in an operation of its own
         return "narrower" if after.params <= before.params else "wider"
     return "same" if after.precision == before.precision else "precision"
 
@@ -228,5 +232,6 @@ def _change(before: Unit, after: Unit) -> Change:
 def _plain(op: str) -> str:
     for word in _PLAIN:
         if op.startswith(word) and op[len(word) :][:1].isupper() and op != "QuantizeLinear":
-            return op[len(word) :]
-    return op
+            op = op[len(word) :]
+            break
+    return "layer" if op in _LAYERS else op

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.onnx_graph.stored_scales import limits, spread
+
 if TYPE_CHECKING:
     import onnx
 
@@ -67,15 +69,11 @@ def of_weights(
         return None
     stored, scale = constants[node.input[0]], constants[node.input[1]].astype(np.float64)
     zero = constants.get(node.input[2], np.zeros_like(scale)) if len(node.input) > 2 else np.zeros_like(scale)
-    if stored.dtype.kind not in "iu" or stored.shape != shape:
+    ends = limits(stored)
+    if ends is None or stored.shape != shape:
         return None
-    limits = np.iinfo(stored.dtype)
-    if scale.ndim == 1 and scale.size > 1:
-        axis = next((entry.i for entry in node.attribute if entry.name == "axis"), 1) % stored.ndim
-        sides = [-1 if index == axis else 1 for index in range(stored.ndim)]
-        scale, zero = scale.reshape(sides), zero.reshape(sides)
-    low, high = ((bound - zero.astype(np.float64)) * scale for bound in (limits.min, limits.max))
-    return np.broadcast_to(low, shape), np.broadcast_to(high, shape)
+    scales, zeros = (spread(node, each.astype(np.float64), shape) for each in (scale, zero))
+    return (ends[0] - zeros) * scales, (ends[1] - zeros) * scales
 
 
 def _bounds(node: "onnx.NodeProto", constants: dict[str, np.ndarray]) -> StoredRange | None:
@@ -86,8 +84,8 @@ def _bounds(node: "onnx.NodeProto", constants: dict[str, np.ndarray]) -> StoredR
     kind = zero.dtype if zero is not None else np.dtype(np.uint8)
     if kind.kind not in "iu":
         return None
-    limits, middle = np.iinfo(kind), float(zero.max()) if zero is not None else 0.0
-    return StoredRange((limits.min - middle) * scale, (limits.max - middle) * scale)
+    ends, middle = np.iinfo(kind), float(zero.max()) if zero is not None else 0.0
+    return StoredRange((ends.min - middle) * scale, (ends.max - middle) * scale)
 
 
 def _constants(model: "onnx.ModelProto") -> dict[str, np.ndarray]:

@@ -374,6 +374,8 @@ def _precision(kernel: Kernel) -> str:
     """What a kernel computes with."""
     if kernel.op in _INTEGER_OPS:
         return "int8"
+    if kernel.op == "MatMulNBits":
+        return "int4"
     return next((_PRECISIONS[each] for each in kernel.types if each in _PRECISIONS), "")
 
 

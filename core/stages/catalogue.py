@@ -13,6 +13,7 @@ from core.stages.prune_channels import PruneChannels
 from core.stages.prune_layers import PruneLayers
 from core.stages.prune_weights import PruneWeights
 from core.stages.quantize_dynamic import QuantizeDynamic
+from core.stages.quantize_four_bits import QuantizeFourBits
 from core.stages.quantize_mixed import QuantizeMixed
 from core.stages.quantize_reconstructed import QuantizeReconstructed
 from core.stages.quantize_static import QuantizeStatic
@@ -37,6 +38,7 @@ _ALL: tuple[Stage, ...] = (
     QuantizeStatic(),
     QuantizeReconstructed(),
     QuantizeMixed(),
+    QuantizeFourBits(),
     QuantizeDynamic(),
     HalfPrecision(),
     AsGiven(),

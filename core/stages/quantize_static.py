@@ -261,8 +261,13 @@ def patterns(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def add_report(result: DeployResult, report: dict[str, Any]) -> None:
+def add_report(
+    result: DeployResult, report: dict[str, Any], sizes: str = "takes 1 byte instead of 4"
+) -> None:
     """What a quantization job reports, as the stage's result.
+
+    Args:
+        sizes: what becomes of each parameter, in words.
 
     Raises:
         EspalierError: when no layer became one of integers.
@@ -272,7 +277,7 @@ def add_report(result: DeployResult, report: dict[str, Any]) -> None:
     result.notes.append(
         f"{report['quantized_layers']} of {report['layers']} layers are integers, with "
         f"{100 * report['int8_parameters'] / max(report['parameters'], 1):.1f} % of the parameters. "
-        "Quantization removes no parameter; each takes 1 byte instead of 4."
+        f"Quantization removes no parameter; each {sizes}."
     )
     result.notes += report.get("notes", [])
     result.skipped += [(str(name), str(reason)) for name, reason in report["skipped"]]

@@ -35,6 +35,31 @@ def weights_in(model: ImageClassifier) -> tuple[int, int]:
     return sizes[nn.Conv2d], sizes[nn.Linear]
 
 
+def four_bit_bytes(model: ImageClassifier, block: int, pointwise: bool, other: int) -> int:
+    """Bytes saved by 4 bits, and a float32 scale for every `block` inputs, in place of the weights of linear layers.
+
+    Args:
+        pointwise: 1×1 convolutions of stride 1 count as linear layers. other: bytes of the other layers' weights.
+    """
+    saved = 0
+    for module in model.modules():
+        if not isinstance(module, nn.Conv2d | nn.Linear):
+            continue
+        weights, outputs = module.weight.numel(), len(module.weight)
+        if isinstance(module, nn.Linear) or (pointwise and is_linear(module)):
+            scales = outputs * -(-(weights // outputs) // block)
+            saved += 4 * weights - (weights + 1) // 2 - 4 * scales
+        else:
+            saved += (4 - other) * weights
+    return saved
+
+
+def is_linear(layer: nn.Conv2d) -> bool:
+    """Whether a convolution is a linear layer over the channels."""
+    plain = {layer.kernel_size, layer.stride} == {(1, 1)} and layer.groups == 1
+    return plain and layer.padding in ((0, 0), "valid", "same")
+
+
 def zeros_of(layers: Iterable[nn.Module], convolutions: float, linear: float, together: bool) -> int:
     """Weights that become zero when these shares of the layers go, of each or of all of a kind together."""
     zeros, layers = 0, list(layers)

@@ -33,7 +33,7 @@ COLOURS = (
     ("precision", QT_TR_NOOP("Precision")),
     ("sensitivity", QT_TR_NOOP("Sensitivity or error")),
 )
-_PRECISIONS = {"int8": "info", "float16": "good", "bfloat16": "good", "int16": "info"}
+_PRECISIONS = {"int8": "info", "int4": "info", "float16": "good", "bfloat16": "good", "int16": "info"}
 
 
 class GraphPane(QWidget):

@@ -14,7 +14,7 @@ from gui.widgets.buttons import ElidedLabel
 from gui.widgets.progress_line import ProgressLine
 from gui.widgets.search_box import SearchBox
 
-_PRECISIONS = {"float32": "float32", "float16": "float16", "int8": "INT8", "int16": "INT16"}
+_PRECISIONS = {"float32": "float32", "float16": "float16", "int8": "INT8", "int4": "INT4", "int16": "INT16"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,9 @@ class CalibratedGraph:
         }
 
 
-def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> CalibratedGraph:
+def calibrated(
+    arguments: Mapping[str, Any], progress: ProgressCallback, prepared: "onnx.ModelProto | None" = None
+) -> CalibratedGraph:
     """Prepare a file and measure its activations.
 
     Args (of a job, as plain data):
@@ -121,8 +123,10 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
         keep: patterns of layers that stay float. equalise: whether to;
             over_relu6: also over ReLU6 and hard-swish, with a bounded error.
         correct_bias: "on", "off" or "auto".
+        ranges: False where no activation is rounded, so that none has to be measured.
         learned: by module path, ranges that replace measured ones: {"in": [low, high], "out": [low,
             high], "rectified": whether "out" lies behind a Relu or Clip}.
+    prepared: what `prepare` made of the file, where that was written otherwise already.
 
     Raises:
         EspalierError: when the file, the data or a pattern does not fit.
@@ -132,7 +136,8 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
     started = time.monotonic()
     progress(0.0, "Preparing the graph")
     source = Path(arguments["source"])
-    original, model = onnx.load(source), prepare(source)
+    original = onnx.load(source, load_external_data=False)
+    model = prepare(source) if prepared is None else prepared
     layers = layers_of(model)
     float_layers = matching(layers, arguments.get("keep", ()))
     numbers = NumberFormat(
@@ -140,7 +145,8 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
         bool(arguments.get("seven_bits")),
         arguments.get("scales", "channel"),
     )
-    notes = [machine_sentence(numbers)]
+    measures = bool(arguments.get("ranges", True))
+    notes = [machine_sentence(numbers)] if measures else []
     sample = draw(model, arguments, "train", arguments["images_count"], arguments["seed"])
     corrects = wants_correction(arguments.get("correct_bias", "off"), model)
     if corrects:
@@ -148,7 +154,10 @@ def calibrated(arguments: Mapping[str, Any], progress: ProgressCallback) -> Cali
     if arguments.get("equalise"):
         model, sentence = equalise.equalised(model, layers, sample if arguments.get("over_relu6") else None)
         notes.append(sentence)
-    ranges = collect_ranges(model, sample, OP_TYPES, arguments["method"], arguments["percentile"], progress)
+    ranges: Ranges = {}
+    if measures:
+        method, percentile = arguments["method"], arguments["percentile"]
+        ranges = collect_ranges(model, sample, OP_TYPES, method, percentile, progress)
     notes += place_learned(layers, ranges, arguments.get("learned", {}))
     seconds = time.monotonic() - started
     return CalibratedGraph(

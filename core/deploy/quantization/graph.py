@@ -51,10 +51,13 @@ class Layer:
     constants: dict[str, int]
 
 
-def prepare(source: Path) -> "onnx.ModelProto":
+def prepare(source: Path, opset: int = _OLDEST) -> "onnx.ModelProto":
     """The float graph ready for quantization: shapes inferred, batch norms folded, nodes named.
 
     Nodes still tell the modules that they came from, which ONNX Runtime drops when it writes a graph.
+
+    Args:
+        opset: the oldest operator set that the result may be written in; an older graph is brought up to it.
 
     Raises:
         EspalierError: when the file cannot be read, or is no float32 graph any more.
@@ -67,8 +70,10 @@ def prepare(source: Path) -> "onnx.ModelProto":
     check_float(original)
     with temporary_folder() as folder:
         path = folder / "prepared.onnx"
-        if opset_of(original) < _OLDEST:
-            original = in_opset(original, _OLDEST)
+        if opset_of(original) < opset:
+            converted = in_opset(original, opset)
+            _remember_modules(converted, original)
+            original = converted
             source = folder / source.name
             onnx.save(original, source)
         try:

@@ -59,8 +59,14 @@ def moments(exact: Tensor, rounded: Tensor) -> Moments:
         these = rounded[:, at : at + _PART] - mean_own
         own += these.transpose(1, 2) @ these / count
         cross += (exact[:, at : at + _PART] - mean_exact).transpose(1, 2) @ these / count
-    damping = (_DAMPING * float(own.diagonal(dim1=1, dim2=2).mean()) + 1e-12) * torch.eye(width)
-    return Moments(own + damping, cross + damping)
+    more = damping(own)
+    return Moments(own + more, cross + more)
+
+
+def damping(own: Tensor) -> Tensor:
+    """What is added to second moments [g, d, d], so that they can be inverted: [d, d]."""
+    amount = _DAMPING * float(own.diagonal(dim1=1, dim2=2).mean()) + 1e-12
+    return amount * torch.eye(own.shape[2], dtype=own.dtype)
 
 
 def compensated(steps: Tensor, found: Moments, bounds: Bounds) -> Tensor:

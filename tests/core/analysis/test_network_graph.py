@@ -138,7 +138,7 @@ def test_a_picture_has_a_place_for_every_node_and_none_on_another(tmp_path: Path
             assert apart
     places = {node["id"]: node["y"] for node in picture["nodes"]}
     assert all(places[line["from"]] < places[line["to"]] for line in picture["lines"])
-    assert picture["changes"]["a0"] == "narrower" and picture["keys"]["a0"] == "stages.0.conv1|Conv|1"
+    assert picture["changes"]["a0"] == "narrower" and picture["keys"]["a0"] == "stages.0.conv1|layer|1"
 
 
 def test_a_file_of_others_takes_its_paths_from_the_names_of_its_nodes(tmp_path: Path) -> None:
