@@ -2,6 +2,7 @@
 
     python packaging/gallery.py docs/gallery                 runs the Quick tour first
     python packaging/gallery.py docs/gallery --run FOLDER    shows a run from before
+    python packaging/gallery.py docs/gallery --graphs        networks of other kinds as graphs; runs graphs.espalier.yaml first
 
 Needs a display (or `xvfb-run`, or QT_QPA_PLATFORM=offscreen); writes NAME-THEME.png, with a palette each so
 that they stay small, and a page that shows them beside the folder (`docs/gallery.md`).
@@ -50,6 +51,10 @@ _SCENES = {
     "compare-limits": "Compare: limits of a device; what does not fit is greyed out.",
     "inspect-layers": "Inspect: the time of every layer, and the number format in which it computed.",
     "inspect-architecture": "Inspect: the network as a graph, before and after side by side.",
+    "graph-resnet50-pruned": "The graph of ResNet-50, before and after channel pruning.",
+    "graph-resnet50-int8": "The graph of ResNet-50, before and after pruning and static INT8.",
+    "graph-lite0-pruned": "The graph of EfficientNet-Lite0, before and after channel pruning.",
+    "graph-lite0-int8": "The graph of EfficientNet-Lite0, before and after pruning and static INT8.",
     "inspect-changes": "Inspect: what became of every layer, as a table.",
     "inspect-distributions": "Inspect: weights and activations of a layer, before and after.",
     "inspect-similarity": "Inspect: how alike both networks represent the same images, layer by layer.",
@@ -71,6 +76,10 @@ class Gallery:
 
     def __init__(self, window: MainWindow, out: Path):
         self.window, self.out = window, out
+        self.scenes = (
+            self.start, self.data, self.places, self.comparison, self.inspection, self.exporting, self.trying,
+            self.beside, self.problems, self.editing,
+        )  # fmt: skip
 
     def take(self, name: str, what: QWidget | None = None) -> None:
         """A picture of the window (or of a dialog) in the theme in force."""
@@ -195,6 +204,21 @@ class Gallery:
                 place.view.architecture.as_table.click()
                 self.take("inspect-changes")
                 place.view.architecture.as_graph.click()
+
+    def graphs(self) -> None:
+        """Every file of the graphs' run that is no baseline, beside its baseline, unfolded where it changed."""
+        window, place = self.window, self.window.inspect
+        assert window.run_controller.results is not None
+        run = window.run_controller.results
+        for report in run.reports:
+            if not report.id.endswith(("pruned", "int8")):
+                continue
+            window.inspect_file(run.run.folder, report.key)
+            place.view.go("architecture")
+            wait(100)
+            self.until_idle(place)
+            place.view.architecture.colour_box.setCurrentIndex(0)
+            self.take(f"graph-{report.id}")
 
     def exporting(self) -> None:
         """What is known of a file, its model card, and an archive that was written and verified."""
@@ -328,6 +352,11 @@ def main() -> int:
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("--run", type=Path, help="the folder of a finished run")
+    parser.add_argument(
+        "--graphs",
+        action="store_true",
+        help="only the graphs of graphs.espalier.yaml, which lies beside this file",
+    )
     parser.add_argument("--pipeline", type=Path, help="another pipeline than the Quick tour")
     parser.add_argument("--size", default="1280x800")
     arguments = parser.parse_args()
@@ -335,7 +364,8 @@ def main() -> int:
     app = make_application()
     with tempfile.TemporaryDirectory() as settings:
         QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, settings)
-        window = make_window(app, arguments.run or arguments.pipeline)
+        graphs = Path(__file__).with_name("graphs.espalier.yaml") if arguments.graphs else None
+        window = make_window(app, arguments.run or graphs or arguments.pipeline)
         window.resize(*map(int, arguments.size.split("x")))
         window.show()
         window.warm_up()
@@ -344,16 +374,8 @@ def main() -> int:
         gallery.until_idle(window.forecasts)
         if arguments.run is None:
             gallery.run()
-        gallery.in_both_themes(gallery.start)
-        gallery.in_both_themes(gallery.data)
-        gallery.in_both_themes(gallery.places)
-        gallery.in_both_themes(gallery.comparison)
-        gallery.in_both_themes(gallery.inspection)
-        gallery.in_both_themes(gallery.exporting)
-        gallery.in_both_themes(gallery.trying)
-        gallery.in_both_themes(gallery.beside)
-        gallery.in_both_themes(gallery.problems)
-        gallery.in_both_themes(gallery.editing)
+        for scene in (gallery.graphs,) if arguments.graphs else gallery.scenes:
+            gallery.in_both_themes(scene)
         window.document.undo_stack.setClean()
         while window.startup_jobs.tool_starter.running or window.run_reader.worker.running:
             wait(50)

@@ -19,12 +19,16 @@ class OpenedDocument:
         path: the file that Save writes to; None for recipes and runs, which are left as they are.
         base: where its relative paths start.
         run: the run folder that was opened, else None.
+        made: it was made here, and describes nothing but itself.
+        unsaved: something of it stands in no file yet.
     """
 
     pipeline: Pipeline
     path: Path | None
     base: Path
     run: RunFolder | None = None
+    made: bool = False
+    unsaved: bool = False
 
 
 def open_document(path: Path) -> OpenedDocument:

@@ -9,6 +9,7 @@ from core.common.errors import Problem
 from core.common.files import write_atomically
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
+from core.runs.open_document import OpenedDocument
 
 _MOST_STEPS = 500  # that can be undone: each keeps a pipeline of its own, some 20 KB
 
@@ -22,27 +23,22 @@ class Document(QObject):
 
     changed = Signal()
 
-    def __init__(self, pipeline: Pipeline, path: Path | None, base: Path):
-        """`path` is None for what has no file of its own (a recipe, a run's pipeline, what was just made)."""
+    def __init__(self, opened: OpenedDocument):
         super().__init__()
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(_MOST_STEPS)
         self._visit = 0
-        self.open(pipeline, path, base)
+        self.open(opened)
         self.undo_stack.cleanChanged.connect(self.changed)
 
-    def open(self, pipeline: Pipeline, path: Path | None, base: Path, made: bool = False) -> None:
-        """Show another document; its history starts empty.
-
-        Args:
-            made: it was made here and stands nowhere else, so that it has to be saved.
-        """
-        self.path, self.base, self.made = path, base, made
-        self.opened_name = pipeline.name  # before a person gave it another one
+    def open(self, opened: OpenedDocument) -> None:
+        """Show another document; its history starts empty."""
+        self.path, self.base, self.made = opened.path, opened.base, opened.made
+        self.opened_name = opened.pipeline.name  # before a person gave it another one
         self.undo_stack.clear()
-        if made:
+        if opened.unsaved:
             self.undo_stack.resetClean()
-        self._set(pipeline)
+        self._set(opened.pipeline)
 
     def apply(self, pipeline: Pipeline, text: str, merge: str = "") -> None:
         """Replace the pipeline; `text` names the step for undo, edits with the same `merge` become one."""

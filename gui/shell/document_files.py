@@ -56,15 +56,14 @@ class DocumentFiles:
             self._open(opened)
 
     def _open(self, opened: OpenedDocument) -> None:
-        self._document.open(opened.pipeline, opened.path, opened.base)
+        self._document.open(opened)
         self._opened(opened)
 
     def open_made(self, pipeline: Pipeline, base: Path) -> bool:
         """Show a pipeline that was just made and stands in no file yet; False where a person stays with the open one."""
         if not self.may_leave():
             return False
-        self._document.open(pipeline, None, base, made=True)
-        self._opened(OpenedDocument(pipeline, None, base))
+        self._open(OpenedDocument(pipeline, None, base, made=True, unsaved=True))
         return True
 
     def new(self) -> None:

@@ -71,7 +71,7 @@ class MainWindow(QMainWindow):
         self.theme, self.home = theme, home
         self.tool, self._owns_tool = tool or Child("tool", patience=_PATIENCE), tool is None
         self.messages = Messages(self)
-        self.document = Document(opened.pipeline, opened.path, opened.base)
+        self.document = Document(opened)
         self.session = Session(home, self)
         self.dialogs = Dialogs(self, home, theme, self.messages, lambda: self.places.current)
         self.session.options = self.dialogs.settings.options

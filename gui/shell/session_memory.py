@@ -1,6 +1,7 @@
 """What was open when the window was closed, for the next time: the document, the run, the place, the card."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QSettings
@@ -24,6 +25,7 @@ def remember(document: Document, session: Session, editor: EditorView, place: st
     text = document.text if document.path is None and len(document.text) < _LONGEST else ""
     for key, value in (
         ("path", str(document.path or "")), ("base", str(document.base)), ("text", text),
+        ("made", _flag(document.made)), ("unsaved", _flag(document.path is None and document.modified)),
         ("run", str(session.run.folder) if session.run is not None else ""), ("place", place),
         ("card", f"{card.kind}/{card.id}" if card is not None else ""),
     ):  # fmt: skip
@@ -37,10 +39,13 @@ def recall() -> OpenedDocument | None:
         if path:
             opened = open_document(Path(path))
         elif text:
-            opened = OpenedDocument(documents.loads(text), None, Path(_kept("base")))
+            opened = OpenedDocument(
+                documents.loads(text), None, Path(_kept("base")),
+                made=bool(_kept("made")), unsaved=bool(_kept("unsaved")),
+            )  # fmt: skip
         else:
             return None
-        return OpenedDocument(opened.pipeline, opened.path, opened.base, _run())
+        return replace(opened, run=_run())
     return None
 
 
@@ -57,6 +62,10 @@ def _run() -> RunFolder | None:
     with passed_over(_log, "The run of the last time is not shown again", EspalierError, OSError):
         return RunFolder.open(Path(folder)) if folder else None
     return None
+
+
+def _flag(true: bool) -> str:
+    return "yes" if true else ""
 
 
 def _kept(key: str) -> str:

@@ -26,7 +26,7 @@ from PySide6.QtCore import QEventLoop, Qt, QTimer
 from core.document import edits
 from core.document.pipeline import Pipeline
 from core.document.recipes import FIRST
-from core.runs.open_document import open_document
+from core.runs.open_document import OpenedDocument, open_document
 from gui.app import make_application, make_window
 from gui.base.worker import Worker
 from gui.shell.main_window import MainWindow
@@ -103,7 +103,7 @@ def main() -> int:
         os.environ["ESPALIER_HOME"] = home
         window = make_window(app, options.pipeline)
         if options.pipeline is None:
-            window.document.open(small(open_document(FIRST).pipeline), None, FIRST.parent)
+            window.document.open(OpenedDocument(small(open_document(FIRST).pipeline), None, FIRST.parent))
         window.show()
         window.warm_up()
         loop = QEventLoop()

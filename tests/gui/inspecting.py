@@ -13,6 +13,7 @@ from window_fixtures import Told, show_alone
 from core.document import pipeline as documents
 from core.records.reports import StageReport
 from core.runs.home import Home
+from core.runs.open_document import OpenedDocument
 from core.runs.run_folder import RunFolder
 from gui.base.actions import make_actions
 from gui.base.document import Document
@@ -113,7 +114,7 @@ def place(qtbot: Any, theme: Theme, finished: Home) -> Iterator[InspectPlace]:
     qtbot.addWidget(window)
     actions = make_actions(window)
     pipeline = documents.loads(PIPELINE)
-    window.document = Document(pipeline, None, finished.folder)  # type: ignore[attr-defined]
+    window.document = Document(OpenedDocument(pipeline, None, finished.folder))  # type: ignore[attr-defined]
     window.told = Told()  # type: ignore[attr-defined]
     made = InspectPlace(finished, window.document, actions, window.told, window)  # type: ignore[attr-defined]
     show_alone(qtbot, window, made.view)

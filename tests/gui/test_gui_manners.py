@@ -23,6 +23,7 @@ from gui.editor.cards import MOVED
 from gui.inspect.histogram_plot import HistogramPlot
 from gui.inspect.sensitivity_page import SensitivityPage
 from gui.shell import window_geometry
+from gui.shell.document_files import LEAVE
 from gui.shell.main_window import MainWindow
 from gui.widgets.combo import Combo
 from gui.widgets.curve_plot import CurvePlot, CurveStyle
@@ -199,6 +200,20 @@ def test_what_was_open_is_open_again(
     qtbot.addWidget(third)
     assert third.document.pipeline.name == "Quick tour"
     third.close()
+
+
+def test_what_was_made_and_not_saved_is_still_unsaved(
+    qtbot: Any, qapp: QApplication, tree: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree.messages, "question", lambda *_: LEAVE)
+    tree.document_files.open_made(tree.document.pipeline, tmp_path)
+    tree.close()
+    qtbot.waitUntil(lambda: not tree.isVisible(), timeout=30_000)
+    again = app.make_window(qapp)
+    qtbot.addWidget(again)
+    assert again.document.made and again.document.modified and again.document.base == tmp_path
+    monkeypatch.setattr(again.messages, "question", lambda *_: LEAVE)
+    again.close()
 
 
 def test_the_run_of_the_last_time_is_shown_again(

@@ -133,7 +133,7 @@ def described(tiny: Pipeline) -> Pipeline:
 @pytest.fixture
 def published(window: MainWindow, described: Pipeline, tmp_path: Path) -> MainWindow:
     """The window on a pipeline that describes a study."""
-    window.document.open(described, None, tmp_path)
+    window.document.open(OpenedDocument(described, None, tmp_path))
     window.show_opened(OpenedDocument(described, None, tmp_path))
     return window
 

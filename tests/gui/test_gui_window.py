@@ -110,7 +110,7 @@ def test_every_place_can_be_reached(window: MainWindow) -> None:
 
 def test_a_changed_document_goes_without_a_word(qtbot: Any, tiny: Pipeline, tmp_path: Path) -> None:
     """Its history says that it is clean while it goes; nobody can be told any more."""
-    document = Document(tiny, None, tmp_path)
+    document = Document(OpenedDocument(tiny, None, tmp_path))
     document.apply(edits.set_key(tiny, "about", "Changed"), "Describe")
     with qtbot.captureExceptions() as raised:
         delete(document)
