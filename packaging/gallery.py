@@ -217,7 +217,7 @@ class Gallery:
             place.view.go("architecture")
             wait(100)
             self.until_idle(place)
-            place.view.architecture.colour_box.setCurrentIndex(0)
+            place.view.architecture.graph.colour_box.setCurrentIndex(0)
             self.take(f"graph-{report.id}")
 
     def exporting(self) -> None:

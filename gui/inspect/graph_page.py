@@ -121,7 +121,7 @@ class GraphPage(QWidget):
         for name, title in COLOURS:
             self.colour_box.addItem(tr(title), name)
         self.colour_box.currentIndexChanged.connect(self._colour_chosen)
-        self.search = SearchBox("graph-search", tr("Search the graph"), tr("Search layers and operations"))
+        self.search = SearchBox("graph-search", tr("Search the graph"), tr("Search layers"))
         self.search.setMaximumWidth(260)
         self.search.textChanged.connect(self._searched)
         self.unfold, self.fold = QPushButton(tr("Unfold all")), QPushButton(tr("Fold all"))
