@@ -131,6 +131,7 @@ def test_by_keys_alone(qtbot: Any, window: MainWindow, clothes: Path, tmp_path: 
     counted = Counted(hands, window, "keys")
     go_by_tab(hands, "way-images")
     counted.did(lambda: hands.key(Qt.Key.Key_Space))
+    hands.wait(lambda: hands.find("own-images").hasFocus())
     counted.did(lambda: QTest.keyClicks(QApplication.focusWidget(), str(clothes)))
     counted.did(lambda: hands.key(Qt.Key.Key_Return))
     hands.wait(lambda: hands.find("own-make").hasFocus())
