@@ -82,10 +82,21 @@ def move(
     """
     if all(change is None for change in (flip, degrees, right, down, upside_down, scale)):
         return batch
+    if all(
+        change is None for change in (degrees, right, down, scale)
+    ):  # to the bit what follows, and far cheaper
+        return _mirrored(_mirrored(batch, flip, 3), upside_down, 2)
     grid = _sampling_grid(batch, flip, degrees, right, down, upside_down, scale)
     # Without rotation and zoom every sample falls on a pixel: taking the nearest is exact.
     mode = "nearest" if degrees is None and scale is None else "bilinear"
     return grid_sample(batch, grid, mode=mode, padding_mode="zeros", align_corners=False)
+
+
+def _mirrored(batch: Tensor, which: Tensor | None, axis: int) -> Tensor:
+    """Some images of [b, c, h, w], bool [b], turned round along an axis."""
+    if which is None:
+        return batch
+    return torch.where(to_device(which, batch.device)[:, None, None, None], batch.flip(axis), batch)
 
 
 def _sampling_grid(

@@ -1,7 +1,8 @@
 """Batches of tensors, in an order and with augmentation that can be repeated from any step.
 
 The order of an epoch follows from (seed, key, epoch), the augmentation of a batch from (seed,
-key, epoch, step); nothing is drawn from a running stream. `b` images in a batch, `s` pixels a side.
+key, epoch, step), where an image is cropped from (seed, key, epoch, its place in the epoch's order); nothing is drawn
+from a running stream. `b` images in a batch, `s` pixels a side.
 """
 
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ from torch import Tensor
 from core.common.errors import EspalierError
 from core.data.augment import augment
 from core.data.balance import epoch_images, epoch_order
+from core.data.encoded_images import EncodedImages
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess
+from core.data.random_crop import crop_boxes, cropped, image_sizes
 from core.data.randomness import derive_seed
 from core.data.settings import Augmentation, Balance
 from core.data.transfer import FETCHING, made_ahead, to_device
@@ -79,14 +82,21 @@ class Batches:
                 f"Expected a batch size of at least 1 and images in the {split} split, "
                 f"received {batch_size} and {len(self._indices)} images."
             )
-        self._rows = data.images
+        self._images = data.images
         self._labels = data.labels
         self.classes = len(data.classes)
         self._preprocess = preprocess
         self._augmentation = augmentation
         self._device = torch.device(form.device)
+        crops = augmentation is not None and augmentation.random_crop
+        self._crop = augmentation if crops else None
         # A GPU computes while the processor gathers; on the processor itself both would take the same cores.
-        self._ahead = _AHEAD if self._device.type in FETCHING else 0
+        self._threads, self._ahead = 1, _AHEAD if self._device.type in FETCHING else 0
+        if crops or isinstance(
+            data.images, EncodedImages
+        ):  # batches are decoded side by side, as workers of a loader do
+            self._threads = max(1, torch.get_num_threads())
+            self._ahead = self._threads + _AHEAD
         self._seed = draws.seed
         self._key = draws.key
         self._format = torch.channels_last if form.channels_last else torch.contiguous_format
@@ -110,12 +120,16 @@ class Batches:
         order = self.order(number)
 
         def gathered(step: int) -> tuple[int, Tensor, Tensor]:
+            places = np.arange(step * self.batch_size, min((step + 1) * self.batch_size, len(order)))
             # Sorted, so that the memory map is read forwards.
-            rows = np.sort(order[step * self.batch_size : (step + 1) * self.batch_size])
-            return step, self._pinned(self._gather(rows)), self._pinned(self._labels[rows])
+            places = places[np.argsort(order[places], kind="stable")]
+            rows = order[places]
+            return step, self._pinned(self._gather(rows, places, number)), self._pinned(self._labels[rows])
 
-        for step, images, labels in made_ahead(gathered, range(start, self.steps), self._ahead):
-            yield self._images(images, number, step), to_device(labels, self._device)
+        for step, images, labels in made_ahead(
+            gathered, range(start, self.steps), self._ahead, self._threads
+        ):
+            yield self._prepared(images, number, step), to_device(labels, self._device)
 
     def order(self, number: int) -> np.ndarray:
         """The images of an epoch in turn, as indices into the data set's images: int64."""
@@ -125,7 +139,7 @@ class Batches:
         return self._indices[epoch_order(labels, self._balance, self._seed, self._key, number)]
 
     @torch.no_grad()
-    def _images(self, images: Tensor, epoch: int, step: int) -> Tensor:
+    def _prepared(self, images: Tensor, epoch: int, step: int) -> Tensor:
         batch = self._preprocess.to_unit(images, self._device)
         if self._augmentation is not None:
             generator = torch.Generator().manual_seed(
@@ -134,11 +148,23 @@ class Batches:
             batch = augment(batch, self._augmentation, generator)
         return self._preprocess.normalise(batch).contiguous(memory_format=self._format)
 
-    def _gather(self, rows: np.ndarray) -> np.ndarray:
-        """A copy of the rows, which are sorted and may repeat: uint8 [b, h, w, c]."""
+    def _gather(self, rows: np.ndarray, places: np.ndarray, epoch: int) -> np.ndarray:
+        """A copy of the rows, which are sorted and may repeat: uint8 [b, h, w, c]; runs on any thread.
+
+        Args:
+            places: int [b], where they stand in the epoch.
+        """
+        if self._crop is not None:
+            seed = derive_seed(self._seed, self._key, "crop", epoch)
+            boxes = crop_boxes(image_sizes(self._images, rows), places, seed, self._crop)
+            return cropped(self._images, rows, boxes, self._preprocess.size)
+        if isinstance(self._images, EncodedImages):
+            return self._images.decoded(rows)
         if np.all(np.diff(rows) == 1):
-            return self._rows[rows[0] : rows[-1] + 1].copy()
-        return self._rows[rows]
+            gathered: np.ndarray = self._images[rows[0] : rows[-1] + 1].copy()
+            return gathered
+        chosen: np.ndarray = self._images[rows]
+        return chosen
 
     def _pinned(self, array: np.ndarray) -> Tensor:
         """As a tensor on the processor, in memory that a GPU can fetch it from by itself."""

@@ -55,18 +55,20 @@ class CheckedImages(np.ndarray):
         for block in blocks[~self._good[blocks]]:
             start = int(block) * self._rows
             if _hash(plain[start : start + self._rows]) != self._hashes[block]:
-                raise self._damaged()
+                raise damaged(self._file)
             self._good[block] = True
 
-    def _damaged(self) -> EspalierError:
-        error = DamagedError(self._file)
-        error.advice = "Go on with the run, or start it again: the images are decoded again."
-        try:
-            set_aside(self._file.parent)
-        except OSError as refused:
-            error.advice = f"Delete {self._file.parent}{DAMAGED} and {self._file.parent}, and start again."
-            error.details = in_a_line(refused)
-        return error
+
+def damaged(file: Path) -> EspalierError:
+    """The message for a damaged file of an entry, which is set aside so that it is made again."""
+    error = DamagedError(file)
+    error.advice = "Go on with the run, or start it again: the images are read again."
+    try:
+        set_aside(file.parent)
+    except OSError as refused:
+        error.advice = f"Delete {file.parent}{DAMAGED} and {file.parent}, and start again."
+        error.details = in_a_line(refused)
+    return error
 
 
 def _blocks_of(key: Any, count: int, rows: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from core.common.stand_ins import stand_in
 from core.data.source import Plan
@@ -31,6 +31,7 @@ _one_large = threading.Lock()
 _GREY_MODES = {"1", "L", "LA", "La"}
 _16_BIT_FORMATS = {"PNG", "PPM"}
 """Of these, Pillow opens 16-bit grey as 32-bit integers, in 0…65535."""
+_ON_ITS_SIDE = {5, 6, 7, 8}  # orientations of EXIF
 _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # TIFF tags and a value
 
 
@@ -90,6 +91,65 @@ def decode(file: BinaryIO, plan: Plan) -> Decoded:
         if not plan.keep_size:
             picture = _make_square(picture, plan)
         return Decoded(np.asarray(picture).reshape(plan.height, plan.width, plan.channels), animated)
+
+
+def examine(file: BinaryIO) -> tuple[Shape, bool]:
+    """Size and kind of an image as `read_shape`, and whether it is the first of several; all of the file is looked at.
+
+    A JPEG file is decoded at an eighth of its size, which reads every byte and costs half.
+
+    Raises:
+        Undecodable: as `decode`.
+    """
+    begun = _begun(file)
+    width, height = begun.size
+    with _room_for(begun):
+        turned = _stands_on_its_side(begun)
+        picture, animated = _loaded(begun, (1, 1))
+    if turned:
+        width, height = height, width
+    return Shape(height, width, picture.mode == "L"), animated
+
+
+def cut_out(file: BinaryIO, box: tuple[int, int, int, int], side: int, channels: int) -> np.ndarray:
+    """A part of an image as a square: uint8 [side, side, channels].
+
+    Where the part has at least four times as many pixels a side as are wanted, a JPEG file is decoded at a half, quarter
+    or eighth of its size; else this is to crop and to resize, as torchvision does both with Pillow's images.
+
+    Args:
+        box: top, left, height and width in pixels of the upright image.
+
+    Raises:
+        Undecodable: as `decode`.
+    """
+    begun = _begun(file)
+    width, height = begun.size
+    shrunk = min(box[2:]) // (2 * side)
+    with _room_for(begun):
+        if _stands_on_its_side(begun):
+            width, height = height, width
+        near = (begun.width // (2 * shrunk), begun.height // (2 * shrunk)) if shrunk > 1 else None
+        picture, _ = _loaded(begun, near)
+        picture = picture.convert("L" if channels == 1 else "RGB")
+        if (picture.width, picture.height) == (width, height):
+            return resized_part(picture, box, side)
+        across, down = picture.width / width, picture.height / height
+        top, left, high, wide = box
+        place = (left * across, top * down, (left + wide) * across, (top + high) * down)
+        part = picture.resize((side, side), Image.Resampling.BILINEAR, box=place)
+        return np.asarray(part).reshape(side, side, channels)
+
+
+def resized_part(picture: Image.Image, box: tuple[int, int, int, int], side: int) -> np.ndarray:
+    """The part of an image as a square, antialiased: uint8 [side, side, c].
+
+    Args:
+        box: top, left, height and width in pixels.
+    """
+    top, left, height, width = box
+    part = picture.crop((left, top, left + width, top + height))
+    return np.asarray(part.resize((side, side), Image.Resampling.BILINEAR)).reshape(side, side, -1)
 
 
 def read_shape(file: BinaryIO) -> Shape:
@@ -163,6 +223,14 @@ def _check_pixels(picture: Image.Image) -> None:
         raise Undecodable(
             f"{pixels / 1e6:.3g} million pixels, more than the limit of {most / 1e6:.3g} million"
         )
+
+
+def _stands_on_its_side(picture: ImageFile.ImageFile) -> bool:
+    """Whether the upright image has width and height exchanged; False where the metadata are damaged."""
+    try:
+        return picture.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
+    except Exception:
+        return False
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -11,10 +11,10 @@ import logging
 import os
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -24,8 +24,9 @@ from core.common.logs import in_a_line, passed_over
 from core.common.parts import part_beside, remove_abandoned
 from core.common.paths import printable
 from core.data.checked_images import CheckedImages, block_hashes
-from core.data.source import Block, Plan, Problem
+from core.data.source import Block, Images, Plan, Problem
 
+_Entry = TypeVar("_Entry")
 _log = logging.getLogger(__name__)
 
 VERSION = 2
@@ -36,6 +37,35 @@ block of images when it is first read (`core.data.checked_images`)."""
 
 _SAMPLES, _SAMPLE_BYTES = 128, 1 << 20
 _SQUARES = np.square(np.arange(256, dtype=np.uint32))
+
+
+class Kept(Protocol):
+    """The images of a data set in the cache, before splits are drawn and limits applied.
+
+    Attributes:
+        labels: int64 [n].
+        membership: int8 [n]; 0 training pool, 1 validation, 2 test.
+        summary: a sentence on how they are kept, where a person needs it.
+    """
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def labels(self) -> np.ndarray: ...
+    @property
+    def membership(self) -> np.ndarray: ...
+    @property
+    def problems(self) -> tuple[Problem, ...]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def summary(self) -> str: ...
+
+    def shown(self, image_size: int | None, resize: str) -> tuple[Images, str]:
+        """The images as the settings want them, and a hash of all that makes their pixels."""
+
+    def sums_of(self, images: Images, rows: np.ndarray) -> np.ndarray:
+        """`pixel_sums` of the images in these rows, or of many that are spread over them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,16 +88,23 @@ class Entry:
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     content: str
+    summary: str = ""
+
+    def shown(self, image_size: int | None, resize: str) -> tuple[Images, str]:
+        """See `Kept`: they were made for these settings."""
+        return self.images, self.content
+
+    def sums_of(self, images: Images, rows: np.ndarray) -> np.ndarray:
+        """See `Kept`."""
+        sums: np.ndarray = self.sums[rows]
+        return sums
 
 
 def read_entry(folder: Path) -> Entry | None:
     """The entry in `folder`; None where there is none, or where it is damaged."""
     try:
-        sealed = json.loads((folder / ABOUT).read_text("ascii"))
-        about = sealed["about"]
-        if sealed["checksum"] != _seal(about) or about["version"] != VERSION:
-            return None
-        if any(_checksum(folder / name) != about[name] for name in (IMAGES, ROWS)):
+        about = read_about(folder)
+        if any(checksum(folder / name) != about[name] for name in (IMAGES, ROWS)):
             _log.warning("The decoded images in %s are damaged and are made again.", folder)
             return None
         with (folder / ROWS).open("rb") as opened, np.load(opened, allow_pickle=False) as rows:
@@ -90,40 +127,118 @@ def read_entry(folder: Path) -> Entry | None:
     )
 
 
-class EntryWriter:
-    """Collects blocks of images in a temporary folder; `publish` gives the entry its name.
+def read_about(folder: Path) -> dict[str, Any]:
+    """What an entry says of itself.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError: there is none, it is damaged, or of another version.
+    """
+    sealed = json.loads((folder / ABOUT).read_text("ascii"))
+    about: dict[str, Any] = sealed["about"]
+    if sealed["checksum"] != _seal(about) or about["version"] != VERSION:
+        raise ValueError("damaged, or of another version")
+    return about
+
+
+class FolderWriter:
+    """What writers of entries have in common: a temporary folder that gets its name when all is in it.
 
     Use as a context manager: what was not published is removed.
     """
 
-    def __init__(self, cache: Path, plan: Plan):
+    def __init__(self, cache: Path, file_name: str):
         """Raises EspalierError where the cache folder cannot be written."""
         self._cache = cache
-        self._plan = plan
-        self._digest = hashlib.sha256()
         self._labels: list[np.ndarray] = []
         self._membership: list[np.ndarray] = []
-        self._sums: list[np.ndarray] = []
         self._problems: list[Problem] = []
         self._animated: list[str] = []
-        self._count = 0
         try:
             cache.mkdir(parents=True, exist_ok=True)
             remove_abandoned(cache, ours=True)
             self._folder = part_beside(cache / "images")
             self._folder.mkdir()
-            self._file: BinaryIO = (self._folder / IMAGES).open("wb")
-            self._write_header()
+            self._file: BinaryIO = (self._folder / file_name).open("wb")
         except OSError as error:
             raise cache_error(cache, error) from error
 
-    def __enter__(self) -> "EntryWriter":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         with passed_over(_log, "The end of decoded images that nobody wants was not written", OSError):
             self._file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _about(
+        self, classes: tuple[str, ...], problems: tuple[Problem, ...], notes: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """What every entry says of itself; the problems and animated images of the blocks are added."""
+        return {
+            "version": VERSION,
+            "classes": list(classes),
+            "problems": [(printable(path), reason) for path, reason in (*problems, *self._problems)],
+            "notes": [printable(note) for note in (*notes, *_animated_notes(self._animated))],
+        }
+
+    def _write_about(self, about: dict[str, Any]) -> None:
+        sealed = {"about": about, "checksum": _seal(about)}
+        (self._folder / ABOUT).write_text(json.dumps(sealed, indent=1), "ascii")
+
+    def _rename(self, target: Path, read: Callable[[Path], _Entry | None]) -> _Entry:
+        """A whole entry that another process put there meanwhile is taken; a damaged one replaced."""
+        for _ in range(10):
+            try:
+                put_in_place(self._folder, target, replace=False)
+            except OSError:
+                if not target.exists():
+                    raise
+            entry = read(target)
+            if entry is not None:
+                return entry
+            discard(target)
+        raise EspalierError(
+            f"Expected to replace the damaged entry {target}, but it comes back damaged each time.",
+            "Close other copies of Espalier and check the disk, or choose another cache folder.",
+        )
+
+    def _check_space(self, needed: int, what: str, advice: str) -> None:
+        """Refuse to fill the disk with bytes that do not fit."""
+        free = shutil.disk_usage(self._cache).free
+        if needed > free:
+            raise CacheRefusedError(
+                f"Expected {amount(needed)} of free space for the {what} images in {self._cache}, "
+                f"received {amount(free)}.",
+                advice,
+            )
+
+    def _check_classes(self, labels: np.ndarray, classes: tuple[str, ...]) -> None:
+        counts = np.bincount(labels, minlength=len(classes))
+        empty = [f"'{name}'" for name, count in zip(classes, counts, strict=True) if count == 0]
+        if not empty:
+            return
+        first = ": ".join(self._problems[0]) if self._problems else ""
+        raise EspalierError(
+            f"Expected a readable training image in every class, received none in {', '.join(empty[:8])}.",
+            "Repair or remove the images of that class.",
+            f"The first image that cannot be read: {first}." if first else "",
+        )
+
+
+class EntryWriter(FolderWriter):
+    """Collects blocks of decoded images; `publish` gives the entry its name."""
+
+    def __init__(self, cache: Path, plan: Plan):
+        """Raises EspalierError where the cache folder cannot be written."""
+        super().__init__(cache, IMAGES)
+        self._plan = plan
+        self._digest = hashlib.sha256()
+        self._sums: list[np.ndarray] = []
+        self._count = 0
+        try:
+            self._write_header()
+        except OSError as error:
+            raise cache_error(cache, error) from error
 
     def append(self, block: Block) -> None:
         """Add the block's images behind the ones before.
@@ -132,7 +247,9 @@ class EntryWriter:
             EspalierError: the disk does not take them, or not all that will follow.
         """
         if not self._labels:
-            self._check_space(block.total)
+            plan = self._plan
+            needed = block.total * plan.height * plan.width * plan.channels
+            self._check_space(needed, "decoded", "Set a smaller image size, or free some space.")
         images = np.ascontiguousarray(block.images, dtype=np.uint8)
         try:
             self._file.write(images.data)
@@ -167,61 +284,17 @@ class EntryWriter:
                 self._folder / ROWS, labels=labels, membership=membership, sums=np.concatenate(self._sums)
             )
             about = {
-                "version": VERSION,
-                "classes": list(classes),
-                "problems": [(printable(path), reason) for path, reason in (*problems, *self._problems)],
-                "notes": [printable(note) for note in (*notes, *_animated_notes(self._animated))],
+                **self._about(classes, problems, notes),
                 "content": self._digest.hexdigest(),
-                IMAGES: _checksum(self._folder / IMAGES),
-                ROWS: _checksum(self._folder / ROWS),
+                IMAGES: checksum(self._folder / IMAGES),
+                ROWS: checksum(self._folder / ROWS),
             }
             if (self._folder / IMAGES).stat().st_size > FULLY_CHECKED:
                 about["blocks"] = block_hashes(np.load(self._folder / IMAGES, mmap_mode="r"))
-            sealed = {"about": about, "checksum": _seal(about)}
-            (self._folder / ABOUT).write_text(json.dumps(sealed, indent=1), "ascii")
-            return self._rename(self._cache / name)
+            self._write_about(about)
+            return self._rename(self._cache / name, read_entry)
         except OSError as error:
             raise cache_error(self._cache, error) from error
-
-    def _rename(self, target: Path) -> Entry:
-        """A whole entry that another process put there meanwhile is taken; a damaged one replaced."""
-        for _ in range(10):
-            try:
-                put_in_place(self._folder, target, replace=False)
-            except OSError:
-                if not target.exists():
-                    raise
-            entry = read_entry(target)
-            if entry is not None:
-                return entry
-            discard(target)
-        raise EspalierError(
-            f"Expected to replace the damaged entry {target}, but it comes back damaged each time.",
-            "Close other copies of Espalier and check the disk, or choose another cache folder.",
-        )
-
-    def _check_space(self, total: int) -> None:
-        """Refuse to fill the disk with `total` images that do not fit."""
-        needed = total * self._plan.height * self._plan.width * self._plan.channels
-        free = shutil.disk_usage(self._cache).free
-        if needed > free:
-            raise CacheRefusedError(
-                f"Expected {_amount(needed)} of free space for the decoded images in {self._cache}, "
-                f"received {_amount(free)}.",
-                "Set a smaller image size, or free some space.",
-            )
-
-    def _check_classes(self, labels: np.ndarray, classes: tuple[str, ...]) -> None:
-        counts = np.bincount(labels, minlength=len(classes))
-        empty = [f"'{name}'" for name, count in zip(classes, counts, strict=True) if count == 0]
-        if not empty:
-            return
-        first = ": ".join(self._problems[0]) if self._problems else ""
-        raise EspalierError(
-            f"Expected a readable training image in every class, received none in {', '.join(empty[:8])}.",
-            "Repair or remove the images of that class.",
-            f"The first image that cannot be read: {first}." if first else "",
-        )
 
     def _write_header(self) -> None:
         """The .npy header; NumPy leaves room in it for the number of images to grow."""
@@ -266,7 +339,8 @@ def _animated_notes(names: Sequence[str]) -> list[str]:
     return [f"{what} several frames or pages; only the first is used: {', '.join(names[:8])}{more}."]
 
 
-def _amount(size: int) -> str:
+def amount(size: int) -> str:
+    """Bytes for a person."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.2f} MB"
 
 
@@ -274,7 +348,7 @@ def _seal(about: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode("ascii")).hexdigest()
 
 
-def _checksum(path: Path) -> str:
+def checksum(path: Path) -> str:
     """SHA-256 over a file's length and bytes; over samples of it where it is very large."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode("ascii"))

@@ -8,7 +8,7 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.data.corrections import Resolved
-from core.data.source import Problem
+from core.data.source import Images, Problem
 from core.data.splits import SPLITS
 
 
@@ -20,7 +20,7 @@ class ImageData:
         title: for people.
         source: the data source's id.
         classes: names; a label is an index into them.
-        images: memory-mapped uint8 [n, h, w, c], read-only.
+        images: uint8 [n, h, w, c], read-only: a memory map, or decoded from their files' bytes when they are asked for.
         labels: int64 [n].
         splits: "train", "validation" and "test": sorted int64 indices into `images`, after limits.
         mean: per channel, of the whole training split before limits, in 0…1.
@@ -31,12 +31,13 @@ class ImageData:
         fingerprint: SHA-256 over images, labels, classes and splits; equal data, equal fingerprint.
         entry: name of its decoded images in the cache. listing: a hash of every file's stamp when it was opened.
         corrections: what a person has corrected: places and labels, as indices into the classes of the files.
+        kept: a sentence on how the images are kept, where a person needs it.
     """
 
     title: str
     source: str
     classes: tuple[str, ...]
-    images: np.ndarray
+    images: Images
     labels: np.ndarray
     splits: dict[str, np.ndarray]
     mean: tuple[float, ...]
@@ -49,6 +50,12 @@ class ImageData:
     entry: str = ""
     listing: str = ""
     corrections: Resolved = ()
+    kept: str = ""
+
+    @property
+    def decoded(self) -> bool:
+        """Whether the images are kept as pixels, and not as their files hold them."""
+        return isinstance(self.images, np.ndarray)
 
     @property
     def opened(self) -> "Opened":

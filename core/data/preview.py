@@ -26,6 +26,7 @@ def augmented_samples(arguments: dict[str, Any], context: JobContext) -> dict[st
 
     from core.data.augment import augment
     from core.data.preprocess import make_preprocess
+    from core.data.random_crop import crop_boxes, cropped, image_sizes
     from core.data.randomness import derive_seed, shuffled
 
     access = DataAccess.from_plain(arguments)
@@ -33,15 +34,20 @@ def augmented_samples(arguments: dict[str, Any], context: JobContext) -> dict[st
     train = data.split("train")
     order = shuffled(len(train), derive_seed("preview"))
     rows = train[order[np.arange(shift * SHOWN, (shift + 1) * SHOWN) % len(train)]]
-    batch = make_preprocess(access.settings, data).to_unit(
-        np.stack([np.asarray(data.images[row]) for row in rows])
-    )
+    preprocess = make_preprocess(access.settings, data)
+    batch = preprocess.to_unit(np.stack([np.asarray(data.images[row]) for row in rows]))
+    originals = _pictures(batch)
     variants = []
+    crop = access.settings.augmentation if access.settings.augmentation.random_crop else None
     for variant in range(VARIANTS):
+        if crop is not None:
+            seed = derive_seed("preview", "crop", roll, variant)
+            boxes = crop_boxes(image_sizes(data.images, rows), np.arange(len(rows)), seed, crop)
+            batch = preprocess.to_unit(cropped(data.images, rows, boxes, preprocess.size))
         generator = torch.Generator().manual_seed(derive_seed("preview", roll, variant))
         variants.append(_pictures(augment(batch, access.settings.augmentation, generator)))
     with Path(arguments["target"]).open("wb") as file:
-        np.savez(file, rows=rows, originals=_pictures(batch), variants=np.stack(variants, axis=1))
+        np.savez(file, rows=rows, originals=originals, variants=np.stack(variants, axis=1))
     return {}
 
 

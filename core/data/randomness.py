@@ -44,11 +44,20 @@ def uniform(count: int, seed: int) -> np.ndarray:
     return (_keys(count, seed) >> np.uint64(11)) * 2.0**-53
 
 
+def uniform_at(places: np.ndarray, seed: int) -> np.ndarray:
+    """What `uniform` gives at these places, without making those before: float64 like int `places`."""
+    return (_keys_at(places, seed) >> np.uint64(11)) * 2.0**-53
+
+
 def _keys(count: int, seed: int) -> np.ndarray:
-    """SplitMix64 (Steele, Lea, Flood 2014, doi 10.1145/2660193.2660195): uint64 [count]."""
+    return _keys_at(np.arange(count), seed)
+
+
+def _keys_at(places: np.ndarray, seed: int) -> np.ndarray:
+    """SplitMix64 (Steele, Lea, Flood 2014, doi 10.1145/2660193.2660195): uint64 like `places`."""
     start = np.uint64(seed & _WORD)
     with np.errstate(over="ignore"):
-        keys = start + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
+        keys = start + (places.astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN)
         keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return keys ^ (keys >> np.uint64(31))

@@ -1,24 +1,32 @@
 """Decoding many image files in order with a few threads; Pillow works outside Python's lock."""
 
+import hashlib
+import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO
+from functools import partial
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.data.decode import Misfit, Shape, Undecodable, decode, read_shape
+from core.common.regular_files import Bounded
+from core.data.decode import Misfit, Shape, Undecodable, decode, examine, read_shape
 from core.data.layout import PlacedImage
-from core.data.source import PICTURE_SIDE, Block, Overview, Plan, PlanBroken, Problem
+from core.data.source import PICTURE_SIDE, Block, EncodedBlock, Overview, Plan, PlanBroken, Problem
 
 Opener = Callable[[str], BinaryIO]
 
 PROBES = 24
 BLOCK_BYTES = 4_000_000
 LARGEST_BLOCK = 64
+LARGEST_FILE = 512_000_000
+"""Bytes that one image may have or unpack to."""
+_MOST_THREADS = 16
+_Block = TypeVar("_Block")
 
 
 def make_plan(shapes: set[Shape], image_size: int | None, resize: str) -> Plan:
@@ -89,14 +97,35 @@ class FilePictures:
         """See `core.data.source.Pictures`."""
         per_image = plan.height * plan.width * plan.channels
         step = max(1, min(LARGEST_BLOCK, BLOCK_BYTES // per_image))
-        workers = min(8, os.cpu_count() or 1)
+        try:
+            yield from self._blocks(partial(self._decode_block, plan, control), step, control)
+        except Misfit as misfit:
+            self._shapes.add(misfit.shape)
+            raise PlanBroken(make_plan(self._shapes, self._image_size, self._resize)) from None
+
+    @property
+    def shapes(self) -> set[Shape]:
+        """What is known of the images' shapes: what `plan` and `read` have seen."""
+        return set(self._shapes)
+
+    def encoded(self, control: RunControl) -> Iterator[EncodedBlock]:
+        """All images as their files hold them; each is looked at as a whole.
+
+        Raises:
+            Stopped: a person asked to stop.
+        """
+        return self._blocks(partial(self._encoded_block, control), LARGEST_BLOCK, control)
+
+    def _blocks(self, work: Callable[[int, int], _Block], step: int, control: RunControl) -> Iterator[_Block]:
+        """What `work` makes of each part of the images, in order; a few threads work ahead."""
+        workers = min(_MOST_THREADS, os.cpu_count() or 1)
         starts = iter(range(0, len(self._images), step))
-        waiting: deque[Future[Block]] = deque()
+        waiting: deque[Future[_Block]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
             try:
                 while True:
                     for start in starts:
-                        waiting.append(pool.submit(self._decode_block, start, start + step, plan, control))
+                        waiting.append(pool.submit(work, start, start + step))
                         if len(waiting) > 2 * workers:
                             break
                     if not waiting:
@@ -105,14 +134,49 @@ class FilePictures:
                     block = waiting.popleft().result()
                     control.checkpoint()
                     yield block
-            except Misfit as misfit:
-                self._shapes.add(misfit.shape)
-                raise PlanBroken(make_plan(self._shapes, self._image_size, self._resize)) from None
             finally:
                 for future in waiting:
                     future.cancel()
 
-    def _decode_block(self, first: int, last: int, plan: Plan, control: RunControl) -> Block:
+    def _encoded_block(self, control: RunControl, first: int, last: int) -> EncodedBlock:
+        """Runs on a thread of the pool; gives up early where a person asked to stop."""
+        contents: list[bytes] = []
+        digests: list[bytes] = []
+        shapes: list[tuple[int, int, int]] = []
+        readable: list[PlacedImage] = []
+        problems: list[Problem] = []
+        animated: list[str] = []
+        for image in self._images[first:last]:
+            if control.stopping:
+                break
+            try:
+                with self._opener(image.name) as file:
+                    content = Bounded(file, LARGEST_FILE).read()
+                shape, several = examine(io.BytesIO(content))
+            except MemoryError:
+                raise
+            except Exception as error:  # Zip files raise as many kinds of errors as Pillow.
+                problems.append((image.name, _reason(error)))
+                continue
+            contents.append(content)
+            digests.append(hashlib.sha256(content).digest())
+            shapes.append((shape.height, shape.width, 1 if shape.grey else 3))
+            readable.append(image)
+            if several:
+                animated.append(image.name)
+        return EncodedBlock(
+            contents=contents,
+            digests=digests,
+            shapes=np.array(shapes, np.int64).reshape(-1, 3),
+            labels=np.array([image.label for image in readable], np.int64),
+            membership=np.array([image.membership for image in readable], np.int8),
+            problems=tuple(problems),
+            animated=tuple(animated),
+            done=min(last, len(self._images)),
+            total=len(self._images),
+        )
+
+    def _decode_block(self, plan: Plan, control: RunControl, first: int, last: int) -> Block:
         """Runs on a thread of the pool; gives up early where a person asked to stop."""
         arrays: list[np.ndarray] = []
         readable: list[PlacedImage] = []

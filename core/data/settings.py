@@ -74,6 +74,33 @@ class Augmentation(Params):
         le=64,
         step=1,
     )
+    random_crop: bool = param(
+        False,
+        "Random-resized crop",
+        "Show a part of random size and shape, cut out at a random place and resized, as usual for ImageNet. Images that are "
+        "larger than the image size are then kept encoded and decoded while training.",
+        added=True,
+    )
+    crop_smallest: float = param(
+        0.08,
+        "Smallest part",
+        "Share of the image's area that a part has at least; it may have all of it.",
+        gt=0,
+        le=1,
+        step=0.01,
+        when="random_crop",
+        added=True,
+    )
+    crop_ratio: float = param(
+        4 / 3,
+        "Shape of the part",
+        "How much wider than high, or higher than wide, a part may be.",
+        ge=1,
+        le=4,
+        step=0.01,
+        when="random_crop",
+        added=True,
+    )
 
 
 class DataSettings(Params):

@@ -19,11 +19,10 @@ from core.common.errors import EspalierError
 from core.common.regular_files import Bounded, in_words, open_regular
 from core.data.decode import Undecodable
 from core.data.layout import IMAGE_ENDINGS, NamedImage, arrange, is_litter
-from core.data.reader import FilePictures
+from core.data.reader import LARGEST_FILE, FilePictures
 from core.data.source import Contents, Located, Problem, stamp
 from core.data.split_names import split_folders
 from core.data.splits import TRAIN
-from core.data.tree import LARGEST_ENTRY
 
 ENDING = ".tar"
 _ADVICE = "Each image needs a file of the same name with its class: 000017.jpg and 000017.cls, or 000017.json with a label."
@@ -155,9 +154,9 @@ def _add(samples: dict[str, _Sample], archive: tarfile.TarFile, info: tarfile.Ta
     key, ending = _ending(info.name)
     if ending in IMAGE_ENDINGS:
         sample = samples.setdefault(key, _Sample())
-        if info.size > LARGEST_ENTRY:
+        if info.size > LARGEST_FILE:
             sample.reason = (
-                f"has {info.size / 1e6:.0f} MB, more than the limit of {LARGEST_ENTRY / 1e6:.0f} MB"
+                f"has {info.size / 1e6:.0f} MB, more than the limit of {LARGEST_FILE / 1e6:.0f} MB"
             )
         sample.image, sample.place, sample.size = info.name, info.offset_data, info.size
     elif ending in (".cls", ".json"):

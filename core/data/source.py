@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -76,6 +76,27 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EncodedBlock:
+    """Some images in a row, as their files hold them.
+
+    Attributes:
+        contents: the bytes of each file. digests: SHA-256 of each.
+        shapes: int64 [k, 3]: height, width and channels of each, upright.
+        The others: as of `Block`.
+    """
+
+    contents: list[bytes]
+    digests: list[bytes]
+    shapes: np.ndarray
+    labels: np.ndarray
+    membership: np.ndarray
+    problems: tuple[Problem, ...]
+    done: int
+    total: int
+    animated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Overview:
     """What a data set's files say before they are decoded.
 
@@ -87,6 +108,21 @@ class Overview:
     labels: np.ndarray
     membership: np.ndarray
     shapes: tuple[tuple[int, int, int], ...]
+
+
+class Images(Protocol):
+    """uint8 [n, h, w, c]; an index gives the images that it names as a NumPy array.
+
+    Attributes:
+        nbytes: as they are kept.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def nbytes(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: Any) -> Any: ...
 
 
 class Pictures(Protocol):

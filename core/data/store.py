@@ -1,5 +1,6 @@
-"""Opening a data set: decode once into the cache, then draw splits and apply limits.
+"""Opening a data set: bring its images into the cache once, then draw splits and apply limits.
 
+Small sets are kept decoded (`core.data.entry`), others as their files hold them (`core.data.encoded_entry`).
 The cache key is the source, the place, every file's stamp, and how images are stored. Splits, limits, the order
 of classes and statistics follow from the entry and the settings, without decoding. Who needs the images of an
 opened data set again, as the children of a run do, opens its entry (`open_again`): what lies at the place may
@@ -26,11 +27,12 @@ from core.common.single_flight import alone
 from core.data.catalogue import find_source
 from core.data.class_names import order_notes, ordered
 from core.data.corrections import LEFT_OUT, Resolved, corrections_stamp, read_corrections, resolve
-from core.data.entry import VERSION, Entry, EntryWriter, read_entry
+from core.data.encoded_entry import EncodedEntry, EncodedWriter, keeps_encoded, read_encoded
+from core.data.entry import VERSION, EntryWriter, Kept, read_entry
 from core.data.image_data import ImageData, Opened, summary
-from core.data.reader import keeps_own_size
+from core.data.reader import FilePictures, keeps_own_size
 from core.data.settings import DataSettings, settings_path
-from core.data.source import PICTURE_SIDE, DataSource, Located, PlanBroken
+from core.data.source import PICTURE_SIDE, Contents, DataSource, Images, Located, Plan, PlanBroken
 from core.data.splits import SPLITS, TRAIN, absent_classes, draw_splits, limit
 from core.data.subset import chosen_classes, long_tailed, relabelled
 
@@ -41,6 +43,7 @@ Progress = Callable[[float, str], None]
 _READING = 2
 """Raised when the same files give other classes, splits or notes."""
 _ATTEMPTS = 3
+_ENCODED = "encoded"
 _SAID = ("By the list of corrections", "The list of corrections")  # beginnings of sentences about it
 _WAITING = "Another process decodes these images; waiting for it"
 
@@ -97,7 +100,8 @@ def open_again(settings: DataSettings, cache: Path, opened: Opened, base: Path |
     Raises:
         EspalierError: they are gone, and other images lie at their place.
     """
-    entry = read_entry(cache / opened.entry) if opened.entry else None
+    place = cache / opened.entry
+    entry: Kept | None = (read_entry(place) or read_encoded(place)) if opened.entry else None
     if entry is not None:
         said = tuple(note for note in opened.notes if note.startswith(_SAID))
         decoded = _Decoded(opened.entry, entry, opened.listing, opened.corrections, said)
@@ -160,8 +164,9 @@ def _place(source: DataSource, path: str, base: Path | None) -> Path:
 
 def _find(
     source: DataSource, located: Located, settings: DataSettings, cache: Path
-) -> tuple[str, Entry] | None:
-    """Name and content of the entry that decoding would make. Which one that is never depends on what is cached."""
+) -> tuple[str, Kept] | None:
+    """Name and content of the entry that reading the images would make. Which one that is never depends on what is cached,
+    but for decoded images of before, when there was nothing else."""
     name = _key(source, located, "own")
     entry = read_entry(cache / name)
     if entry is not None:
@@ -170,9 +175,16 @@ def _find(
             return name, entry
     if not located.resizes:
         return None
+    random_crop = settings.augmentation.random_crop
     name = _key(source, located, _square(settings.image_size, settings.resize))
-    entry = read_entry(cache / name)
-    return None if entry is None else (name, entry)
+    square = None if random_crop else read_entry(cache / name)
+    if square is not None:
+        return name, square
+    name = _key(source, located, _ENCODED)
+    encoded = read_encoded(cache / name)
+    if encoded is not None and encoded.is_for(settings.image_size, settings.resize, random_crop):
+        return name, encoded
+    return None
 
 
 def _decode(
@@ -183,12 +195,14 @@ def _decode(
     control: RunControl,
     progress: Progress,
     unchanged: Callable[[], bool],
-) -> tuple[str, Entry] | None:
+) -> tuple[str, Kept] | None:
     """Name and content of the new entry; None where the files changed while they were read."""
     progress(0.0, "Listing the images")
     contents = located.open()
     plan = contents.pictures.plan(settings.image_size, settings.resize, control)
     while True:
+        if _is_encoded(contents, located, plan, settings):
+            return _encode(source, located, contents, cache, control, progress, unchanged)
         with EntryWriter(cache, plan) as writer:
             try:
                 for block in contents.pictures.read(plan, control):
@@ -201,6 +215,34 @@ def _decode(
                 return None
             name = _key(source, located, "own" if plan.keep_size else _square(plan.height, plan.resize))
             return name, writer.publish(name, contents.classes, contents.problems, contents.notes)
+
+
+def _is_encoded(contents: Contents, located: Located, plan: Plan, settings: DataSettings) -> bool:
+    count = len(contents.pictures.names)
+    return located.resizes and keeps_encoded(plan, count, settings.augmentation.random_crop)
+
+
+def _encode(
+    source: DataSource,
+    located: Located,
+    contents: Contents,
+    cache: Path,
+    control: RunControl,
+    progress: Progress,
+    unchanged: Callable[[], bool],
+) -> tuple[str, EncodedEntry] | None:
+    """As `_decode`, with the images as their files hold them."""
+    pictures = contents.pictures
+    assert isinstance(pictures, FilePictures)
+    guess = pictures.shapes, len(pictures.names)
+    with EncodedWriter(cache, sum(stamp[1] for stamp in located.stamps)) as writer:
+        for block in pictures.encoded(control):
+            writer.append(block)
+            progress(block.done / block.total, f"Reading images: {block.done} of {block.total}")
+        if not unchanged():
+            return None
+        name = _key(source, located, _ENCODED)
+        return name, writer.publish(name, contents.classes, contents.problems, contents.notes, guess)
 
 
 def _square(side: int | None, resize: str) -> str:
@@ -219,7 +261,7 @@ def _listing(located: Located, corrected: str) -> str:
 
 
 def _corrections(
-    source: DataSource, place: Path, located: Located, entry: Entry
+    source: DataSource, place: Path, located: Located, entry: Kept
 ) -> tuple[Resolved, list[str]]:
     """What a person has corrected in the data set at `place`, and what is said of it."""
     corrections = read_corrections(place) if source.path_kind != "none" else {}
@@ -237,7 +279,7 @@ class _Decoded:
     """Decoded images: the entry and its name, and what is known of the files; `said`: sentences on the corrections."""
 
     name: str
-    entry: Entry
+    entry: Kept
     listing: str
     corrections: Resolved = ()
     said: tuple[str, ...] = ()
@@ -258,7 +300,9 @@ def _assemble(source: DataSource, title: str, settings: DataSettings, decoded: _
     labels = relabelled(_corrected(entry.labels, corrections), entry.classes, classes)
     left_out = [row for row, label in corrections if label == LEFT_OUT]
     splits = {name: rows[(labels[rows] >= 0) & ~np.isin(rows, left_out)] for name, rows in splits.items()}
-    mean, std = _statistics(entry, splits[SPLITS[TRAIN]])
+    images, content = entry.shown(settings.image_size, settings.resize)
+    sums = entry.sums_of(images, splits[SPLITS[TRAIN]])
+    mean, std = _statistics(sums, images.shape[1] * images.shape[2])
     counts = (settings.train_images, settings.validation_images, settings.test_images)
     splits = {
         name: limit(splits[name], labels, count, settings.split_seed)
@@ -270,25 +314,27 @@ def _assemble(source: DataSource, title: str, settings: DataSettings, decoded: _
         title=title,
         source=source.id,
         classes=classes,
-        images=entry.images,
+        images=images,
         labels=labels,
         splits=splits,
         mean=mean,
         std=std,
-        channels=entry.images.shape[3],
-        size=(entry.images.shape[1], entry.images.shape[2]),
+        channels=images.shape[3],
+        size=(images.shape[1], images.shape[2]),
         problems=entry.problems,
         notes=(
             *entry.notes,
+            *([entry.summary] if entry.summary else []),
             *decoded.said,
             *drawn,
             *absent_classes(splits, labels, classes),
             *order_notes(classes),
         ),
-        fingerprint=_fingerprint(entry, classes, labels, splits),
+        fingerprint=_fingerprint(content, images, classes, labels, splits),
         entry=decoded.name,
         listing=decoded.listing,
         corrections=corrections,
+        kept=entry.summary,
     )
 
 
@@ -302,10 +348,10 @@ def _corrected(labels: np.ndarray, corrections: Resolved) -> np.ndarray:
     return changed
 
 
-def _statistics(entry: Entry, rows: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel over all pixels of `rows`, in 0…1."""
-    count = len(rows) * entry.images.shape[1] * entry.images.shape[2]
-    totals = entry.sums[rows].sum(axis=0).tolist()
+def _statistics(sums: np.ndarray, pixels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel in 0…1, from the sums of images of so many pixels."""
+    count = len(sums) * pixels
+    totals = sums.sum(axis=0).tolist()
     mean = tuple(total / count / 255 for total in totals[0])
     # Integers of any length: the difference of two large numbers loses nothing.
     variances = [
@@ -315,9 +361,9 @@ def _statistics(entry: Entry, rows: np.ndarray) -> tuple[tuple[float, ...], tupl
 
 
 def _fingerprint(
-    entry: Entry, classes: tuple[str, ...], labels: np.ndarray, splits: dict[str, np.ndarray]
+    content: str, images: Images, classes: tuple[str, ...], labels: np.ndarray, splits: dict[str, np.ndarray]
 ) -> str:
-    head = [entry.content, list(entry.images.shape), list(classes)]
+    head = [content, list(images.shape), list(classes)]
     digest = hashlib.sha256(json.dumps(head).encode("ascii"))
     for array in (labels, *(splits[name] for name in SPLITS)):
         digest.update(len(array).to_bytes(8, "little"))

@@ -27,16 +27,19 @@ def to_device(tensor: "Tensor", device: "torch.device | str", dtype: "torch.dtyp
     return tensor.to(place, non_blocking=True)
 
 
-def made_ahead(make: "Callable[[_Item], _Made]", items: "Iterable[_Item]", ahead: int) -> Iterator[_Made]:
-    """What `make` makes of each item, in their order; so many are made on a thread of its own before they are asked for.
+def made_ahead(
+    make: "Callable[[_Item], _Made]", items: "Iterable[_Item]", ahead: int, threads: int = 1
+) -> Iterator[_Made]:
+    """What `make` makes of each item, in their order; so many are made on threads of their own before they are asked for.
 
     Args:
         ahead: 0 makes each when it is asked for, on the caller's thread.
+        threads: how many are made at the same time.
     """
     if ahead < 1:
         yield from map(make, items)
         return
-    with ThreadPoolExecutor(1, "batches") as pool:
+    with ThreadPoolExecutor(threads, "batches") as pool:
         waiting: list[Future[_Made]] = []
         try:
             for item in items:

@@ -16,11 +16,9 @@ from core.common.errors import EspalierError
 from core.common.regular_files import Bounded, in_words, open_regular
 from core.data.decode import Undecodable
 from core.data.layout import is_litter
-from core.data.reader import Opener
+from core.data.reader import LARGEST_FILE, Opener
 from core.data.source import Contents, Link, Located, Problem, Stamp, stamp, stamp_of
 
-LARGEST_ENTRY = 512_000_000
-"""Bytes that one image in a zip file may unpack to."""
 _LARGEST_TEXT = 500_000_000
 _LARGEST_UNPACKED, _MOST_UNPACKED = 4_000_000_000, 100
 """Bytes that all files of a zip file may unpack to; more only up to so many times its own size."""
@@ -230,9 +228,9 @@ def _is_link(info: zipfile.ZipInfo) -> bool:
 def _read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
     if info.flag_bits & _ENCRYPTED:
         raise Undecodable("encrypted in the zip file")
-    if info.file_size > LARGEST_ENTRY:
+    if info.file_size > LARGEST_FILE:
         raise Undecodable(
-            f"unpacks to {info.file_size / 1e6:.0f} MB, more than the limit of {LARGEST_ENTRY / 1e6:.0f} MB"
+            f"unpacks to {info.file_size / 1e6:.0f} MB, more than the limit of {LARGEST_FILE / 1e6:.0f} MB"
         )
     return io.BytesIO(archive.read(info))
 

@@ -77,13 +77,18 @@ class SearchEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Expected cost of a pipeline on this machine, at most: early stopping can only shorten it."""
+    """Expected cost of a pipeline on this machine, at most: early stopping can only shorten it.
+
+    Attributes:
+        data: `ImageData.kept`.
+    """
 
     stages: tuple[StageEstimate, ...]
     seeds: int
     memory_mb: float
     device: str
     search: SearchEstimate | None = None
+    data: str = ""
 
     @property
     def seconds(self) -> float:
@@ -103,6 +108,7 @@ class Estimate:
         shown += [self.search.line] if self.search is not None else []
         total = f"At most {rough_duration(self.seconds)} on {self.device}, {self.disk_mb:.0f} MB on disk, {self.memory_mb:.0f} MB of memory while training"
         seeds = f" ({self.seeds} seeds)" if self.seeds > 1 else ""
+        shown += [f"  {self.data}"] if self.data else []
         return [*shown, f"{total}{seeds}; measured on {_STEPS} training steps per stage."]
 
 
@@ -130,7 +136,12 @@ def estimate(
         plain = tool.call(measure_steps, arguments, control, on_progress)
     stages = tuple(StageEstimate(**stage) for stage in plain["stages"])
     return Estimate(
-        stages, len(_seeds(pipeline)), plain["memory_mb"], options.device, of_search(pipeline, stages)
+        stages,
+        len(_seeds(pipeline)),
+        plain["memory_mb"],
+        options.device,
+        of_search(pipeline, stages),
+        plain["data"],
     )
 
 
@@ -176,7 +187,7 @@ def measure_steps(arguments: dict[str, Any], progress: Callable[[float, str], No
             stages.append(timer.stage(node))
     cuda = arguments["device"].startswith("cuda")
     memory = torch.cuda.max_memory_allocated() / 1e6 if cuda else peak_bytes() / 1e6
-    return json.loads(json.dumps({"stages": stages, "memory_mb": memory}))
+    return json.loads(json.dumps({"stages": stages, "memory_mb": memory, "data": data.kept}))
 
 
 def fixed_seconds(stage: Stage) -> float:

@@ -277,7 +277,7 @@ class StageRunner:
         return {
             **({} if context.deterministic or not on_gpu else {"deterministic": False}),
             "preprocess": stage_input.preprocess.as_dict() if stage_input.preprocess else {},
-            "augmentation": context.pipeline.data.augmentation.model_dump(mode="json"),
+            "augmentation": context.pipeline.data.augmentation.for_key(),
             "balance": context.pipeline.data.balance,
             "device": context.device.split(":")[0],
             "mixed": resolve_precision("mixed", context.device).name,

@@ -255,7 +255,8 @@ class DataPlace(QObject):
 
 def _key(settings: DataSettings, base: Path) -> str:
     """What opening depends on."""
-    return f"{base}/{settings.model_dump_json(exclude=_NOT_FOR_OPENING)}"
+    random_crop = settings.augmentation.random_crop  # needs whole images
+    return f"{base}/{random_crop}/{settings.model_dump_json(exclude=_NOT_FOR_OPENING)}"
 
 
 def _check_key(pipeline: Pipeline, data: ImageData) -> str:

@@ -247,14 +247,19 @@ def about(data: ImageData) -> str:
     height, width = data.size
     counts = " · ".join(f"{number(len(rows))} {name}" for name, rows in data.splits.items())
     kind = "grey" if data.channels == 1 else "colour"
+    stored = (
+        tr("{amount} decoded", amount=amount(data.images.nbytes))
+        if data.decoded
+        else tr("{amount} encoded", amount=amount(data.images.nbytes))
+    )
     return tr(
-        "{count} classes · {width} × {height} px, {kind} · {counts} · {amount} decoded",
+        "{count} classes · {width} × {height} px, {kind} · {counts} · {stored}",
         count=len(data.classes),
         width=width,
         height=height,
         kind=kind,
         counts=counts,
-        amount=amount(data.images.nbytes),
+        stored=stored,
     )
 
 
@@ -280,7 +285,9 @@ def facts(data: ImageData, path: str) -> list[tuple[str, str]]:
                 width=width,
                 height=height,
                 amount=amount(data.images.nbytes),
-            ),
+            )
+            if data.decoded
+            else tr("as their files hold them, {amount} in the cache", amount=amount(data.images.nbytes)),
         ),
         (tr("Order of classes"), order_words(data.classes)),
         (

@@ -211,7 +211,11 @@ class CheckPanel(QFrame):
                 )
                 self._costs[stage.id].setText(words)
         searching = [cost.search.line.strip()] if cost is not None and cost.search is not None else []
-        self.total.setText("\n".join([*searching, cost.lines()[-1]]) if cost is not None else "")
+        self.total.setText(
+            "\n".join([*searching, *([cost.data] if cost.data else []), cost.lines()[-1]])
+            if cost is not None
+            else ""
+        )
         self._update()
 
     def show_given_up(self, why: str) -> None:

@@ -220,3 +220,13 @@ def test_the_gpu_makes_the_same_batch(batch):
     assert torch.allclose(
         augment(batch.cuda(), settings, seeded()).cpu(), augment(batch, settings, seeded()), atol=1e-4
     )
+
+
+def test_mirroring_alone_is_what_resampling_gives():
+    batch = torch.rand(6, 3, 17, 24)
+    flip, over = torch.arange(6) % 2 == 0, torch.arange(6) % 3 == 0
+    still = torch.zeros(6)
+    for one, other in ((flip, None), (None, over), (flip, over)):
+        assert torch.equal(
+            move(batch, one, upside_down=other), move(batch, one, right=still, upside_down=other)
+        )

@@ -94,7 +94,7 @@ def test_an_encrypted_or_oversized_zip_entry_is_named(make_folder, open_folder, 
     root = make_folder({"a": 4, "b": 4})
     (root / "a" / "000.png").write_bytes(b"x" * 10_000)
     archive = zipped(root, tmp_path / "set.zip")
-    monkeypatch.setattr(tree_module, "LARGEST_ENTRY", 9_000)
+    monkeypatch.setattr(tree_module, "LARGEST_FILE", 9_000)
     original = zipfile.ZipFile.infolist
 
     def infolist(self: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

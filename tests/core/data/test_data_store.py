@@ -270,14 +270,14 @@ def test_very_large_files_are_checked_by_samples(tmp_path, monkeypatch):
     monkeypatch.setattr(entry_module, "_SAMPLE_BYTES", 10)
     file = tmp_path / "large"
     file.write_bytes(bytes(5000))
-    before = entry_module._checksum(file)
+    before = entry_module.checksum(file)
     for place in (0, 4999):
         content = bytearray(5000)
         content[place] = 1
         file.write_bytes(bytes(content))
-        assert entry_module._checksum(file) != before
+        assert entry_module.checksum(file) != before
     file.write_bytes(bytes(5001))
-    assert entry_module._checksum(file) != before
+    assert entry_module.checksum(file) != before
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_the_parts_of_a_network_stages_key(maker: StageRunner, hashed: list[dict
     assert parts["settings"] == node.parameters.for_key()
     assert parts["data"] == maker.context.data.fingerprint and parts["threads"] == 1
     assert stage_input.preprocess is not None and parts["preprocess"] == stage_input.preprocess.as_dict()
-    assert parts["augmentation"] == maker.context.pipeline.data.augmentation.model_dump(mode="json")
+    assert parts["augmentation"] == maker.context.pipeline.data.augmentation.for_key()
     assert (parts["references"], parts["device"], parts["torch"]) == ({}, "cpu", torch.__version__)
     assert key == make_key(json.loads(json.dumps(parts)))  # plain data: hashed alike when read from a file
 
