@@ -6,7 +6,7 @@ has them (21 and later), else of 8 bits for up to 256. ONNX Runtime computes thi
 the file, and from there on runs what it would have run: latency does not change, memory gets no smaller.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,13 @@ class Compacted:
     after: int
 
 
-def compact(model: "onnx.ModelProto") -> Compacted:
-    """Store the float32 weights that take at most 256 values as codebook and indices, in place.
+def compact(model: "onnx.ModelProto", only: Collection[str] | None = None) -> Compacted:
+    """Store the float32 weights that take at most 256 values as codebook and indices, in place; int8 ones of at most 16.
 
     Weights that would not get smaller stay. Names of values do not change.
+
+    Args:
+        only: names of the weights that may be stored so; None means all of float32.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -38,7 +41,8 @@ def compact(model: "onnx.ModelProto") -> Compacted:
     initialisers, nodes, before, after = [], [], 0, 0
     for tensor in model.graph.initializer:
         array = numpy_helper.to_array(tensor)
-        stored = _stored(tensor.name, array, opset) if array.dtype == "float32" and array.ndim else []
+        wanted = array.dtype == "float32" if only is None else tensor.name in only
+        stored = _stored(tensor.name, array, opset) if wanted and array.ndim else []
         size = sum(len(part.raw_data) for part in stored)
         if not stored or size + _OVERHEAD >= array.nbytes:
             initialisers.append(tensor)

@@ -35,13 +35,13 @@ def weights_in(model: ImageClassifier) -> tuple[int, int]:
     return sizes[nn.Conv2d], sizes[nn.Linear]
 
 
-def four_bit_bytes(model: ImageClassifier, block: int, pointwise: bool, other: int) -> int:
+def four_bit_bytes(model: ImageClassifier, block: int, pointwise: bool, other: float) -> int:
     """Bytes saved by 4 bits, and a float32 scale for every `block` inputs, in place of the weights of linear layers.
 
     Args:
-        pointwise: 1×1 convolutions of stride 1 count as linear layers. other: bytes of the other layers' weights.
+        pointwise: 1×1 convolutions of stride 1 count as linear layers. other: bytes of the other layers' weights, at least 1 in the first.
     """
-    saved = 0
+    saved, first = 0, True
     for module in model.modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
@@ -50,7 +50,8 @@ def four_bit_bytes(model: ImageClassifier, block: int, pointwise: bool, other: i
             scales = outputs * -(-(weights // outputs) // block)
             saved += 4 * weights - (weights + 1) // 2 - 4 * scales
         else:
-            saved += (4 - other) * weights
+            saved += int((4 - (max(other, 1) if first else other)) * weights)
+        first = False
     return saved
 
 

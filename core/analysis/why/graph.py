@@ -39,10 +39,12 @@ def examine_graph(arguments: dict[str, Any], progress: ProgressCallback) -> dict
     import onnx
 
     from core.analysis.why.rounding import MULTIPLE, rounded_up
+    from core.onnx_graph.shared_weights import expand
     from core.profiling.per_layer import profile
 
     profiled = profile(arguments, progress)
     model = onnx.load(Path(arguments["model"]))
+    expand(model)
     layers, activations = list(_layers(model)), _activations(model)
     odd = any(layer["made"] % MULTIPLE for layer in layers if layer["kind"] != "linear") and not activations
     return {

@@ -5,19 +5,24 @@ A layer is MatMul(x, DequantizeLinear(levels of 4 bits, a scale for every block 
 computes. Any number of inputs and outputs will do. The other layers stay float or become INT8 as by `core.deploy.quantization.static`;
 both share one graph, and neither changes a number of the other.
 
+Convolutions can also be *stored* in 4 bits: a channel's weights are the 15 whole numbers that are nearest to multiples of a seventh of its
+largest, so that a file holds one codebook of 15 integers and indices of 4 bits (`core.onnx_graph.shared_weights`). ONNX Runtime writes them out
+when it opens the file, and computes in 8 bits. The layer that sees the image keeps 8.
+
 Source: GPTQ, Frantar et al. 2023, arXiv 2210.17323 (`core.deploy.quantization.blocks`). A job of the tool child.
 """
 
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.data.randomness import derive_seed
+from core.deploy.quantization import reconstruct
 from core.deploy.quantization.calibrated import CalibratedGraph, calibrated
 from core.deploy.quantization.calibration import Sample
 from core.deploy.quantization.graph import (
@@ -34,6 +39,7 @@ from core.deploy.quantization.products import as_products, reason_against
 from core.deploy.quantization.sessions import probed
 from core.machine.jobs import ProgressCallback
 from core.onnx_graph.reading import names_read
+from core.onnx_graph.shared_weights import compact
 
 if TYPE_CHECKING:
     import onnx
@@ -42,6 +48,8 @@ if TYPE_CHECKING:
     from core.deploy.quantization.blocks import Blocks
 
 OPSET = 21  # the first with integers of 4 bits, and with scales for blocks
+HIGH = 7  # the largest level
+_CORRECTED = {"float32": "off", "int8": "auto", "int4": "on"}  # whether biases take up what rounding adds
 _MOST = 16_384  # inputs of a layer that are looked at, over all images
 
 
@@ -50,9 +58,9 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
     Args (as plain data): as for `calibrated`, and target: the .onnx file to write. block: inputs that share a scale.
         rounding: "compensated" or "nearest". pointwise: 1×1 convolutions too. convolutions: "float32" or "int8", for
-        all other layers.
+        all other layers; "int4": those of 8 bits, with weights that are stored in 4.
 
-    Returns: as the static job; four_bit_layers, four_bit_parameters; rounded: by layer, name and the share of its answers that
+    Returns: as the static job; four_bit_layers, four_bit_parameters, stored_layers; rounded: by layer, name and the share of its answers that
         is error, with weights at their nearest levels and as they are written (mean squares; only where compensated).
 
     Raises:
@@ -68,7 +76,7 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
         "method": "minmax",
         "percentile": 100.0,
         "activations": "uint8",
-        "correct_bias": "auto" if integers else "off",
+        "correct_bias": _CORRECTED[arguments["convolutions"]],
     }
     graph = calibrated(
         {**arguments, **how, "ranges": integers}, lambda done, text: progress(0.2 * done, text), products
@@ -77,22 +85,49 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
         layer for layer in graph.layers
         if layer.op == "MatMul" and layer.name not in graph.float_layers and layer.name not in reasons
     ]  # fmt: skip
-    model = copy_of(graph.model)
+    model, stored = copy_of(graph.model), list[Layer]()
     if integers:
-        model, sentence = graph.quantized([layer.name for layer in chosen], lambda done, text: None)
-        graph.notes.append(sentence)
+        model, stored = _integers(
+            graph, chosen, arguments, lambda done, text: progress(0.2 + 0.3 * done, text)
+        )
     between = time.monotonic()
-    rows = _round(graph, model, chosen, arguments, lambda done, text: progress(0.2 + 0.75 * done, text))
+    rows = _round(graph, model, chosen, arguments, lambda done, text: progress(0.5 + 0.45 * done, text))
     notes = [_sentence(rows)] if rows else []
+    compact(model, {f"{layer.weight}_quantized" for layer in stored})
     report = graph.write(model, "int4", Path(arguments["target"]), reasons, notes)
     progress(1.0, "Quantized")
     return {
         **report,
         "four_bit_layers": len(chosen),
-        "four_bit_parameters": sum({each.weight: each.constants[each.weight] for each in chosen}.values()),
+        "four_bit_parameters": sum(
+            {each.weight: each.constants[each.weight] for each in [*chosen, *stored]}.values()
+        ),
+        "stored_layers": len(stored),
         "rounded": rows,
         "seconds": {"calibrate": between - started, "round": time.monotonic() - between},
     }
+
+
+def _integers(
+    graph: CalibratedGraph, chosen: list[Layer], arguments: Mapping[str, Any], progress: ProgressCallback
+) -> tuple["onnx.ModelProto", list[Layer]]:
+    """The graph with its other layers in 8 bits, and those of them whose weights take few enough values to be stored in 4."""
+    names = [layer.name for layer in chosen]
+    if arguments["convolutions"] == "int8":
+        model, sentence = graph.quantized(names, progress)
+        graph.notes.append(sentence)
+        return model, []
+    entries = {value.name for value in graph.model.graph.input}
+    apart = {layer.name: "" for layer in graph.layers if layer.name in names or layer.input in entries}
+    how = {"learn_images": len(graph.sample), "steps": 0, "drop": 0.0, "learn_ranges": False, "most": HIGH}
+    changed, rows = reconstruct.reconstructed(
+        replace(graph, float_layers=apart | graph.float_layers, corrects=False),
+        {**arguments, **how},
+        progress,
+    )
+    model, _ = replace(changed, float_layers=graph.float_layers).quantized(names, progress)
+    done = {row["name"] for row in rows}
+    return model, [layer for layer in graph.layers if layer.name in done]
 
 
 def _sentence(rows: list[dict[str, Any]]) -> str:

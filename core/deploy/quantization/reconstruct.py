@@ -40,7 +40,8 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
     Args (as plain data): as for `calibrated`, and target: the .onnx file to write. learn_images: how many of the calibration
         images are learned from. steps: of gradient descent, a layer. drop: share of the inputs left unrounded.
-        learn_ranges: whether activations' ranges are learned too.
+        learn_ranges: whether activations' ranges are learned too. most: the largest whole number of a weight, where
+            it is less than 8 bits hold: 7 for 4 bits.
 
     Returns: as the static job; reconstructed: by layer, name, error before and after (mean square, of float's mean
         square) and the share of the weights that do not go to the nearest.
@@ -91,7 +92,7 @@ def reconstructed(
             continue  # weights that two layers share are learned for the first
         seen.add(layer.weight)
         rounded_graph, _ = changed.quantized((), lambda done, text: None)
-        form = _form(changed, rounded_graph, layer, bool(arguments["learn_ranges"]))
+        form = _form(changed, rounded_graph, layer, arguments)
         if form is None:
             continue
         seed = derive_seed(int(arguments["seed"]), "reconstruct", layer.name)
@@ -143,7 +144,7 @@ def _put(graph: CalibratedGraph, layer: Layer, learned: "Rounded") -> None:
 
 
 def _form(
-    graph: CalibratedGraph, rounded: "onnx.ModelProto", layer: Layer, learn_ranges: bool
+    graph: CalibratedGraph, rounded: "onnx.ModelProto", layer: Layer, arguments: Mapping[str, Any]
 ) -> "LayerForm | None":
     """How the layer computes; None where it stays float, or in a form that is not learned."""
     from core.deploy.quantization.rounding import LayerForm
@@ -162,16 +163,18 @@ def _form(
     weight, scale = weight.reshape(len(weight), -1), array_of(rounded, dequantize.input[1]).reshape(-1, 1)
     if len(scale) not in (1, len(weight)):
         return None
+    held = int(np.abs(np.round(weight / scale)).max())
+    most = min(held, int(arguments.get("most", held)))
     quantized = {
         name for entry in rounded.graph.node if entry.op_type == "QuantizeLinear" for name in entry.input[:1]
     }
     return LayerForm(
         groups=int(settings.get("group", 1)),
         limits=_limits(graph.model, layer),
-        scale=scale,
-        most=int(np.abs(np.round(weight / scale)).max()),
+        scale=scale * np.float32(held / max(most, 1)),
+        most=most,
         ends=graph.ranges[layer.output]
-        if learn_ranges and layer.output in quantized & set(graph.ranges)
+        if arguments["learn_ranges"] and layer.output in quantized & set(graph.ranges)
         else None,
     )
 

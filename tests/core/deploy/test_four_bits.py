@@ -14,9 +14,10 @@ from core.analysis import histograms
 from core.analysis.network_graph import changes, read
 from core.deploy.export import describe, export_module, metadata_of
 from core.deploy.quantization import blocks, four_bits, static
-from core.deploy.quantization.graph import array_of, layers_of, prepare
+from core.deploy.quantization.graph import array_of, constant, layers_of, prepare
 from core.deploy.quantization.products import as_products
 from core.deploy.quantization.sessions import sqnr
+from core.onnx_graph.shared_weights import expand
 from core.profiling import counting, per_layer
 from core.surgery.shapes import four_bit_bytes
 
@@ -192,6 +193,30 @@ def test_the_rest_in_8_bits_is_that_of_static_int8(job_arguments, tmp_path):
         for part in ("quantized", "scale", "zero_point"):
             assert np.array_equal(array_of(mixed, f"{name}_{part}"), array_of(integers, f"{name}_{part}"))
     assert sqnr(logits(Path(job_arguments["source"])), logits(target)) > 20
+
+
+def test_convolutions_stored_in_4_bits_compute_in_8(job_arguments, tmp_path):
+    """Levels of 15 values a channel in the file, integers of 8 bits in ONNX Runtime, and the layer that sees the image as it was."""
+    target = tmp_path / "int4.onnx"
+    report = four_bits.quantize({**job_arguments, "convolutions": "int4", "target": str(target)}, quiet)
+    assert report["stored_layers"] == 1 and report["quantized_layers"] == 7
+    model = onnx.load(target)
+    indices = constant(model, "skip.weight_quantized.indices")
+    assert indices.data_type == onnx.TensorProto.UINT4 and tuple(indices.dims) == (48, 40, 1, 1)
+    assert "stem.weight_quantized" in {tensor.name for tensor in model.graph.initializer}
+    options = ort.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "optimised.onnx"), 3
+    ort.InferenceSession(str(target), options, providers=["CPUExecutionProvider"])
+    types = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert types.count("QLinearConv") == 2 and not {"Gather", "Cast", "Conv"} & set(types)
+    assert expand(model) == 1
+    whole = array_of(model, "skip.weight_quantized").reshape(48, 40).astype(int)
+    levels = np.round(whole * 7 / 127)
+    assert np.abs(whole - levels * 127 / 7).max() <= 0.5 and np.abs(levels).max(1).tolist() == [7] * 48
+    told = per_layer.profile({"model": str(target), "input_size": 12, "threads": 1}, quiet)["layers"]
+    [row] = [row for row in told if row["layer"] == "skip"]
+    assert row["precision"] == "int8" and row["weight_bytes"] == 48 * 40 // 2 + len(np.unique(whole)) + 4 * 48
+    assert sqnr(logits(Path(job_arguments["source"])), logits(target)) > 12
 
 
 def test_kept_layers_stay_as_they_are(job_arguments, tmp_path):

@@ -90,7 +90,7 @@ def test_patches_are_what_each_layer_reads(job_arguments):
     graph = calibrated({**job_arguments, "correct_bias": "on"}, quiet)
     rounded, _ = replace(graph, corrects=False).quantized((), quiet)
     for layer in graph.layers:
-        form = reconstruct._form(graph, rounded, layer, True)
+        form = reconstruct._form(graph, rounded, layer, {"learn_ranges": True})
         sample = reconstruct._sample(graph.model, rounded, layer, graph.sample, 3)
         weight, bias = reconstruct._weights(graph.model, layer)
         grouped = weight.reshape(form.groups, -1, sample.exact.shape[2])  # [g, o/g, d]
