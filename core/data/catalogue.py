@@ -6,7 +6,7 @@ Readable without importing torch.
 from collections.abc import Iterable
 
 from core.common.errors import EspalierError
-from core.data import cifar, csv_list, folder, idx, sample, shards, tiny_imagenet
+from core.data import cifar, csv_list, folder, idx, parquet, sample, shards, tiny_imagenet
 from core.data.public_sets import PUBLIC_SETS
 from core.data.source import DataSource
 
@@ -92,6 +92,16 @@ SOURCES: dict[str, DataSource] = register(
             path_kind="file or folder",
             locate=shards.locate,
             file_filter="Tar files (*.tar)",
+            numbers_by_value=True,
+        ),
+        DataSource(
+            id="parquet",
+            title="Parquet (Hugging Face)",
+            help="A folder of Parquet files, or one of them, in which each row has an image and its label. Names such as "
+            "train-00000-of-00002.parquet and test-00000-of-00001.parquet say the splits.",
+            path_kind="file or folder",
+            locate=parquet.locate,
+            file_filter="Parquet files (*.parquet)",
             numbers_by_value=True,
         ),
     )

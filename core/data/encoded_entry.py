@@ -9,7 +9,6 @@ so are the pixel sums of some images, which are added beside when first wanted.
 import hashlib
 import json
 import logging
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,8 +188,6 @@ class EncodedWriter(FolderWriter):
             "digests": np.frombuffer(digests, np.uint8).reshape(-1, hashlib.sha256().digest_size),
         }  # fmt: skip
         try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
             self._file.close()
             np.savez(self._folder / ROWS, **rows)
             shapes = sorted((shape.height, shape.width, shape.grey) for shape in guess[0])

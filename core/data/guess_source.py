@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from core.common.errors import EspalierError
-from core.data import cifar, idx, shards
+from core.data import cifar, idx, parquet, shards
 from core.data.catalogue import SOURCES
 from core.data.layout import IMAGE_ENDINGS
 from core.data.tiny_imagenet import WNIDS
@@ -16,7 +16,7 @@ _LOOKED_AT = 2000
 
 def may_be_data(path: Path) -> bool:
     """Whether a dragged path may be a data set, by its name only."""
-    return path.is_dir() or path.name.casefold().endswith((*_LISTS, *_ARCHIVES, ".zip"))
+    return path.is_dir() or path.name.casefold().endswith((*_LISTS, *_ARCHIVES, ".zip", parquet.ENDING))
 
 
 def guess_source(path: Path) -> tuple[str, Path]:
@@ -35,6 +35,8 @@ def guess_source(path: Path) -> tuple[str, Path]:
         )
     if name.endswith(shards.ENDING) and shards.holds_samples(path):
         return "shards", path
+    if name.endswith(parquet.ENDING):
+        return "parquet", path
     if name.endswith(_ARCHIVES):
         return "cifar", path
     if name.endswith(_LISTS):
@@ -60,6 +62,8 @@ def _guess_folder(path: Path) -> tuple[str, Path]:
     tars = shards.shards_in(path)
     if tars and shards.holds_samples(tars[0]) and not _has_class_folders(path):
         return "shards", path
+    if parquet.files_in(path) and not _has_class_folders(path):
+        return "parquet", path
     lists = sorted(file for file in path.glob("*.csv") if file.is_file())
     if len(lists) == 1 and not _has_class_folders(path):
         return "csv", lists[0]

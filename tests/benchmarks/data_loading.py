@@ -45,29 +45,31 @@ def copied(source: Path, count: int, target: Path) -> Path:
     return target
 
 
-def opened(folder: Path, cache: Path, augmentation: Augmentation) -> tuple[float, ImageData]:
-    """Seconds, and the data set."""
+def opened(folder: Path, cache: Path, augmentation: Augmentation) -> tuple[float, float, ImageData]:
+    """Seconds elapsed, seconds of the processor, and the data set."""
     settings = DataSettings(source="folder", path=str(folder), image_size=SIDE, augmentation=augmentation)
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     data = open_data(settings, cache)
-    return time.perf_counter() - started, data
+    return time.perf_counter() - started, time.process_time() - busy, data
 
 
 def opening(folder: Path, scratch: Path, turns: int) -> ImageData:
     """Print what opening costs; the data set as it is kept encoded."""
-    ratios, again = [], []
+    ratios, busy, again = [], [], []
     for turn in range(turns):
         caches = scratch / f"decoded-{turn}", scratch / f"encoded-{turn}"
-        decoded, _ = opened(folder, caches[0], STILL)
-        encoded, _ = opened(folder, caches[1], CROP)
-        second, data = opened(folder, caches[1], CROP)
+        decoded, decoded_busy, _ = opened(folder, caches[0], STILL)
+        encoded, encoded_busy, _ = opened(folder, caches[1], CROP)
+        second, _, data = opened(folder, caches[1], CROP)
         ratios.append(encoded / decoded)
+        busy.append(encoded_busy / decoded_busy)
         again.append(second)
         print(f"  decoded {decoded:.1f} s, encoded {encoded:.1f} s, encoded again {second:.2f} s", flush=True)
         discard(caches[0])
         if turn + 1 < turns:
             discard(caches[1])
     said("Opening, encoded : decoded", ratios, OPENING)
+    said("The same in the processor's time", busy, OPENING)
     said(f"Opening {len(data.images)} images again [s]", again, SECOND)
     return data
 

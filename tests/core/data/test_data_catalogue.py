@@ -28,6 +28,7 @@ def test_every_source_says_what_it_is_and_what_it_needs():
         "tiny-imagenet",
         "csv",
         "shards",
+        "parquet",
     }
     for key, source in SOURCES.items():
         assert source.id == key and source.title and source.help.endswith(".")
@@ -49,7 +50,7 @@ def test_an_unknown_source_is_refused(cache):
     with pytest.raises(EspalierError) as caught:
         open_data(DataSettings(source="imagenet"), cache)
     assert str(caught.value) == (
-        "Expected one of the data sets fashion-mnist-sample, folder, idx, cifar, tiny-imagenet, csv, shards, received 'imagenet'. "
+        "Expected one of the data sets fashion-mnist-sample, folder, idx, cifar, tiny-imagenet, csv, shards, parquet, received 'imagenet'. "
         "Choose one of these as `source` in the data settings."
     )
 

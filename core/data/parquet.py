@@ -1,0 +1,225 @@
+"""Parquet files of images as Hugging Face data sets have them, read where they lie.
+
+A row is an image (a struct with `bytes`, or bytes) and its class: a name, or a number, which the schema's `ClassLabel` names. Training,
+validation and test are told by the files' names ("train-00000-of-00004.parquet") or folders; without such names all are training
+images. Source: https://huggingface.co/docs/hub/datasets-image. Departures: images that are only named by a path or an address are
+left out; other columns are ignored. Needs pyarrow, which reads the files' pages; nothing in them is run.
+"""
+
+import io
+import json
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from core.common.errors import EspalierError
+from core.common.regular_files import in_words, open_regular
+from core.data.decode import Undecodable
+from core.data.layout import NamedImage, PlacedImage, arrange, is_litter
+from core.data.reader import FilePictures
+from core.data.source import Contents, Located, Problem, stamp
+from core.data.split_names import split_folders
+from core.data.splits import TRAIN
+from core.machine.optional_packages import extra, reason_absent
+
+ENDING = ".parquet"
+_ADVICE = "Each row needs an image with its bytes (a column image or img) and a class (a column label)."
+_IMAGES, _LABELS = ("image", "img", "picture"), ("label", "labels", "fine_label", "class", "target")
+_MOST_FILES = 100_000
+_GROUPS = 4  # row groups that stay in memory: images are read in order, by several threads
+_UNNAMED = -1  # what ClassLabel gives images without a class
+
+
+def locate(path: Path) -> Located:
+    """List the Parquet files of a folder, or take one.
+
+    Raises:
+        EspalierError: there are none, they cannot be read, or pyarrow is not installed.
+    """
+    if reason := reason_absent("Reading Parquet files", "pyarrow", extra("parquet")):
+        raise EspalierError(reason, "Install it, or unpack the images into a folder for each class.")
+    try:
+        files = [path] if path.is_file() else files_in(path)
+        if not files:
+            raise EspalierError(
+                f"Expected Parquet files of images in {path}, received none.",
+                "Choose a Parquet file, or the folder that holds them.",
+            )
+        stamps = tuple(stamp(file, _name(path, file)) for file in files)
+    except OSError as error:
+        raise EspalierError(
+            f"Expected readable Parquet files, but {path} cannot be read: {in_words(error)}.",
+            "Check its permissions.",
+        ) from error
+    title = path.name.removesuffix(ENDING)
+    return Located(title, str(path), stamps, lambda: _contents(path, files), resizes=True)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The Parquet files of a folder and of the folders in it, by name.
+
+    Raises:
+        OSError: when it cannot be listed.
+    """
+    here = [entry for entry in folder.iterdir() if not is_litter(entry.name)]
+    inside = [
+        entry for place in here if place.is_dir() for entry in place.iterdir() if not is_litter(entry.name)
+    ]
+    found = [e for e in (*here, *inside) if e.name.casefold().endswith(ENDING) and e.is_file()]
+    return sorted(found)[:_MOST_FILES]
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Where a file's images and classes stand; `names`: of the classes, where the schema has them."""
+
+    image: str
+    label: str
+    names: tuple[str, ...]
+
+
+class _File:
+    """One Parquet file, whose row groups are read when an image of them is asked for."""
+
+    def __init__(self, path: Path):
+        """Raises OSError or ValueError (pyarrow's errors are such) where it is none, or lacks a column."""
+        import pyarrow.parquet
+
+        self._stream = open_regular(path)
+        self._parquet = pyarrow.parquet.ParquetFile(self._stream)
+        self.columns = _columns(self._parquet.schema_arrow)
+        metadata = self._parquet.metadata
+        self.groups = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, Any] = OrderedDict()
+
+    def labels(self) -> list[Any]:
+        """Of every row, as the file has it."""
+        plain: list[Any] = self._parquet.read([self.columns.label], use_threads=False)[0].to_pylist()
+        return plain
+
+    def image(self, group: int, row: int) -> bytes:
+        """The bytes of an image.
+
+        Raises:
+            Undecodable: the file holds none, or is damaged there.
+        """
+        try:
+            with self._lock:
+                if group not in self._kept:
+                    table = self._parquet.read_row_group(group, [self.columns.image], use_threads=False)
+                    self._kept[group] = table[0]
+                    if len(self._kept) > _GROUPS:
+                        self._kept.popitem(last=False)
+                value = self._kept[group][row].as_py()
+        except (OSError, ValueError) as error:
+            raise Undecodable(f"the Parquet file is damaged there: {in_words(error)}") from error
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(content, bytes):
+            raise Undecodable("the row holds no bytes of an image")
+        return content
+
+
+def _columns(schema: Any) -> _Columns:
+    """Raises ValueError where there is no image or no class."""
+    image = next((name for name in (*_IMAGES, *schema.names) if _holds_images(schema, name)), None)
+    label = next((name for name in _LABELS if name in schema.names), None)
+    if image is None or label is None:
+        raise ValueError(f"it has no column of {'images' if image is None else 'classes'}")
+    names: Any = ()
+    try:
+        about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        names = about["info"]["features"][label].get("names", ())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        names = ()
+    plain = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return _Columns(image, label, tuple(" ".join(name.split())[:200] for name in names) if plain else ())
+
+
+def _holds_images(schema: Any, name: str) -> bool:
+    import pyarrow
+
+    if name not in schema.names:
+        return False
+    kind = schema.field(name).type
+    if pyarrow.types.is_struct(kind):
+        return any(kind.field(place).name == "bytes" for place in range(kind.num_fields))
+    return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
+
+
+def _contents(place: Path, files: list[Path]) -> Contents:
+    splits = split_folders([[_split_name(place, file) for file in files]])
+    images: list[NamedImage] = []
+    rows: dict[str, tuple[_File, int, int]] = {}
+    problems: list[Problem] = []
+    listed: list[str] = []  # the classes as the schema orders them
+    for path in files:
+        name = _name(place, path)
+        try:
+            file = _File(path)
+            _add(file, name, splits.get(_split_name(place, path), TRAIN), images, rows, problems)
+        except (OSError, ValueError) as error:
+            problems.append((name, f"cannot be read: {in_words(error)}"))
+            continue
+        listed += [one for one in file.columns.names if one not in listed]
+    if not images:
+        first = ": ".join(problems[0]) if problems else ""
+        raise EspalierError(
+            f"Expected images with their classes in {place}, received none that can be used.", _ADVICE,
+            f"The first that cannot be used: {first}." if first else "",
+        )  # fmt: skip
+    layout = arrange(images, str(place), _ADVICE)
+    classes = tuple(
+        sorted(layout.classes, key=lambda one: listed.index(one) if one in listed else len(listed))
+    )
+    index = [classes.index(one) for one in layout.classes]
+    placed = [PlacedImage(one.name, index[one.label], one.membership) for one in layout.images]
+    # In the order of the files, so that each row group is read once.
+    placed.sort(key=lambda one: (one.membership, one.name))
+
+    def opener(name: str) -> BinaryIO:
+        file, group, row = rows[name]
+        return io.BytesIO(file.image(group, row))
+
+    return Contents(classes, FilePictures(placed, opener), tuple(problems), layout.notes)
+
+
+def _add(
+    file: _File,
+    name: str,
+    membership: int,
+    images: list[NamedImage],
+    rows: dict[str, tuple[_File, int, int]],
+    problems: list[Problem],
+) -> None:
+    """Add a file's rows."""
+    places = ((group, row) for group, count in enumerate(file.groups) for row in range(count))
+    for number, (label, (group, row)) in enumerate(zip(file.labels(), places, strict=True)):
+        image = f"{name}/{number:08d}"
+        class_name = _class_name(label, file.columns.names)
+        if class_name is None:
+            problems.append((image, "has no class"))
+            continue
+        images.append(NamedImage(image, class_name, membership))
+        rows[image] = (file, group, row)
+
+
+def _class_name(label: Any, names: tuple[str, ...]) -> str | None:
+    if isinstance(label, bool) or not isinstance(label, int | str) or label in ("", _UNNAMED):
+        return None
+    if isinstance(label, int) and names:
+        return names[label] if 0 <= label < len(names) else None
+    return " ".join(str(label).split())[:200] or None
+
+
+def _name(place: Path, file: Path) -> str:
+    return file.name if file == place else file.relative_to(place).as_posix()
+
+
+def _split_name(place: Path, file: Path) -> str:
+    """What says the split: the folder where the files lie in folders such as train, else the name before its number."""
+    if file != place and file.parent != place and split_folders([[file.parent.name]]):
+        return file.parent.name
+    return file.name.split(".")[0].split("-")[0]
