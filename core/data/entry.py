@@ -204,7 +204,10 @@ class FolderWriter:
 
     def _check_space(self, needed: int, what: str, advice: str) -> None:
         """Refuse to fill the disk with bytes that do not fit."""
-        free = shutil.disk_usage(self._cache).free
+        try:
+            free = shutil.disk_usage(self._cache).free
+        except OSError as error:
+            raise cache_error(self._cache, error) from error
         if needed > free:
             raise CacheRefusedError(
                 f"Expected {amount(needed)} of free space for the {what} images in {self._cache}, "
@@ -323,9 +326,14 @@ class CacheRefusedError(EspalierError):
     """The cache folder does not take the decoded images; another one may."""
 
 
+class CacheClearedError(CacheRefusedError):
+    """Somebody cleared the cache away while the images were written to it."""
+
+
 def cache_error(cache: Path, error: OSError) -> CacheRefusedError:
-    """The message for a cache folder that cannot be used."""
-    return CacheRefusedError(
+    """The message for a cache folder that cannot be used, or that is gone."""
+    kind = CacheClearedError if isinstance(error, FileNotFoundError) else CacheRefusedError
+    return kind(
         f"Expected to write decoded images to {cache}, but that failed: {error.strerror or error}.",
         "Check the free space and the permissions there, or choose another cache folder.",
     )

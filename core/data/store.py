@@ -9,6 +9,7 @@ have changed meanwhile.
 
 import hashlib
 import json
+import logging
 import math
 import stat
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.logs import in_a_line
 from core.common.paths import printable
 from core.common.regular_files import in_words, refuse_others
 from core.common.shown_text import shortened
@@ -28,7 +30,7 @@ from core.data.catalogue import find_source
 from core.data.class_names import order_notes, ordered
 from core.data.corrections import LEFT_OUT, Resolved, corrections_stamp, read_corrections, resolve
 from core.data.encoded_entry import EncodedEntry, EncodedWriter, keeps_encoded, read_encoded
-from core.data.entry import VERSION, EntryWriter, Kept, read_entry
+from core.data.entry import VERSION, CacheClearedError, EntryWriter, Kept, read_entry
 from core.data.image_data import ImageData, Opened, summary
 from core.data.reader import FilePictures, keeps_own_size
 from core.data.settings import DataSettings, settings_path
@@ -39,6 +41,8 @@ from core.data.subset import chosen_classes, long_tailed, relabelled
 __all__ = ["ImageData", "open_data", "summary"]
 
 Progress = Callable[[float, str], None]
+
+_log = logging.getLogger(__name__)
 
 _READING = 2
 """Raised when the same files give other classes, splits or notes."""
@@ -69,16 +73,27 @@ def open_data(
     """
     source = find_source(settings.source)
     place = _place(source, settings.path, base)
-    for _ in range(_ATTEMPTS):
+    for left in reversed(range(_ATTEMPTS)):
         located = source.locate(place)
         found = _find(source, located, settings, cache)
         if found is None:
             lock = cache / f".{_key(source, located, 'decoding')}.lock"
             with alone(lock, control, partial(progress or _silent, 0.0, _WAITING)):
                 unchanged = partial(_unchanged, source, place, located)
-                found = _find(source, located, settings, cache) or _decode(
-                    source, located, settings, cache, control or RunControl(), progress or _silent, unchanged
-                )
+                try:
+                    found = _find(source, located, settings, cache) or _decode(
+                        source,
+                        located,
+                        settings,
+                        cache,
+                        control or RunControl(),
+                        progress or _silent,
+                        unchanged,
+                    )
+                except CacheClearedError as error:
+                    if not left:
+                        raise
+                    _log.info("The images are decoded once more: %s", in_a_line(error))
         if found is not None:
             corrections, said = _corrections(source, place, located, found[1])
             listing = _listing(located, corrections_stamp(place))

@@ -419,6 +419,24 @@ def test_a_cache_that_cannot_be_written_is_refused(root, tmp_path):
     )
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_images_whose_cache_is_cleared_meanwhile_are_decoded_once_more(root, cache, times):
+    cleared: list[str] = []
+
+    def clear(_fraction: float, words: str) -> None:
+        if words.startswith("Decoding") and len(cleared) < times:
+            cleared.append(words)
+            shutil.rmtree(cache)
+
+    settings = DataSettings(source="folder", path=str(root))
+    if times < 3:
+        assert open_data(settings, cache, progress=clear).images.shape[0] > 0
+    else:
+        with pytest.raises(EspalierError, match="Expected to write decoded images"):
+            open_data(settings, cache, progress=clear)
+    assert len(cleared) == times
+
+
 def test_a_full_disk_is_said_before_and_while_writing(root, open_folder, cache, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     with pytest.MonkeyPatch.context() as patch:
