@@ -23,15 +23,18 @@ _SIDE, _GAP, _LABEL = 120, 8, 92
 
 
 def in_words(settings: Augmentation) -> str:
-    """The changes that are switched on, from their declarations: "Rotation 15°, Brightness 0.2"."""
-    parts = []
+    """The changes that are switched on, from their declarations: "Rotation ±15° · Brightness ±0.2"."""
+    parts, values = [], settings.model_dump(mode="json")
     for field in declarations(Augmentation):
-        value = getattr(settings, field.name)
+        value = values[field.name]
+        if field.when is not None and not field.when.holds(values):
+            continue
         if value is True:
             parts.append(field.label)
         elif value:
             unit = field.unit if field.unit == "°" else f"\u00a0{field.unit}" if field.unit else ""
-            parts.append(f"{field.label} ±{value:g}{unit}")
+            sign = "±" if field.when is None else ""  # what another change goes by is no strength of its own
+            parts.append(f"{field.label} {sign}{value:.3g}{unit}")
     return " · ".join(parts)
 
 

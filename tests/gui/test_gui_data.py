@@ -222,6 +222,8 @@ def test_augmentation_is_said_in_words() -> None:
     off = Augmentation(flip=False, rotation=0, brightness=0, contrast=0, saturation=0)
     assert in_words(off) == ""
     assert in_words(off.model_copy(update={"shift": 4})) == "Random shift ±4\u00a0px"
+    cropped = in_words(off.model_copy(update={"random_crop": True}))
+    assert cropped == "Random-resized crop · Smallest part 0.08 · Shape of the part 1.33"
 
 
 def test_augment_job_is_repeatable(folder: Path, tmp_path: Path, tool: Child) -> None:
