@@ -82,9 +82,8 @@ def move(
     """
     if all(change is None for change in (flip, degrees, right, down, upside_down, scale)):
         return batch
-    if all(
-        change is None for change in (degrees, right, down, scale)
-    ):  # to the bit what follows, and far cheaper
+    # Mirroring alone is to the bit what follows, and far cheaper.
+    if all(change is None for change in (degrees, right, down, scale)):
         return _mirrored(_mirrored(batch, flip, 3), upside_down, 2)
     grid = _sampling_grid(batch, flip, degrees, right, down, upside_down, scale)
     # Without rotation and zoom every sample falls on a pixel: taking the nearest is exact.

@@ -92,9 +92,8 @@ class Batches:
         self._crop = augmentation if crops else None
         # A GPU computes while the processor gathers; on the processor itself both would take the same cores.
         self._threads, self._ahead = 1, _AHEAD if self._device.type in FETCHING else 0
-        if crops or isinstance(
-            data.images, EncodedImages
-        ):  # batches are decoded side by side, as workers of a loader do
+        # Batches are decoded side by side, as the workers of a loader do.
+        if crops or isinstance(data.images, EncodedImages):
             self._threads = max(1, torch.get_num_threads())
             self._ahead = self._threads + _AHEAD
         self._seed = draws.seed

@@ -83,7 +83,8 @@ class EncodedEntry:
     def sums_of(self, images: Images, rows: np.ndarray) -> np.ndarray:
         """See `Kept`: of a thousand images spread over the rows; kept beside the entry for the next time."""
         some = rows[np.unique(np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(int))]
-        parts = [_READING, self.content, list(images.shape), getattr(images, "plan").resize]  # noqa: B009
+        assert isinstance(images, EncodedImages)  # what `shown` gives
+        parts = [_READING, self.content, list(images.shape), images.plan.resize]
         digest = hashlib.sha256(json.dumps(parts).encode("ascii") + some.tobytes()).hexdigest()[:32]
         place = self.folder / f"sums-{digest}.json"
         try:

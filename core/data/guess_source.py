@@ -16,7 +16,7 @@ _LOOKED_AT = 2000
 
 def may_be_data(path: Path) -> bool:
     """Whether a dragged path may be a data set, by its name only."""
-    return path.is_dir() or path.name.casefold().endswith((*_LISTS, *_ARCHIVES, ".zip", parquet.ENDING))
+    return path.is_dir() or path.name.casefold().endswith((*_LISTS, *_ARCHIVES, ".zip", parquet.FILES.ending))
 
 
 def guess_source(path: Path) -> tuple[str, Path]:
@@ -33,9 +33,9 @@ def guess_source(path: Path) -> tuple[str, Path]:
             f"Expected a folder or a file of images, and {path.name} is a pipe or a device.",
             "Choose another.",
         )
-    if name.endswith(shards.ENDING) and shards.holds_samples(path):
+    if name.endswith(shards.FILES.ending) and shards.holds_samples(path):
         return "shards", path
-    if name.endswith(parquet.ENDING):
+    if name.endswith(parquet.FILES.ending):
         return "parquet", path
     if name.endswith(_ARCHIVES):
         return "cifar", path
@@ -59,10 +59,10 @@ def _guess_folder(path: Path) -> tuple[str, Path]:
     for top in (path, path / "tiny-imagenet-200"):
         if (top / WNIDS).is_file():
             return "tiny-imagenet", path
-    tars = shards.shards_in(path)
+    tars = shards.FILES.below(path)
     if tars and shards.holds_samples(tars[0]) and not _has_class_folders(path):
         return "shards", path
-    if parquet.files_in(path) and not _has_class_folders(path):
+    if parquet.FILES.below(path) and not _has_class_folders(path):
         return "parquet", path
     lists = sorted(file for file in path.glob("*.csv") if file.is_file())
     if len(lists) == 1 and not _has_class_folders(path):

@@ -17,17 +17,19 @@ from typing import Any, BinaryIO
 from core.common.errors import EspalierError
 from core.common.regular_files import in_words, open_regular
 from core.data.decode import Undecodable
-from core.data.layout import NamedImage, PlacedImage, arrange, is_litter
+from core.data.layout import NamedImage, PlacedImage, arrange
 from core.data.reader import FilePictures
-from core.data.source import Contents, Located, Problem, stamp
+from core.data.record_files import RecordFiles, name_in
+from core.data.source import Contents, Located, Problem
 from core.data.split_names import split_folders
 from core.data.splits import TRAIN
 from core.machine.optional_packages import extra, reason_absent
 
-ENDING = ".parquet"
-_ADVICE = "Each row needs an image with its bytes (a column image or img) and a class (a column label)."
+FILES = RecordFiles(
+    ".parquet", "Parquet files", "Choose a Parquet file, or the folder that holds them.",
+    "Each row needs an image with its bytes (a column image or img) and a class (a column label).",
+)  # fmt: skip
 _IMAGES, _LABELS = ("image", "img", "picture"), ("label", "labels", "fine_label", "class", "target")
-_MOST_FILES = 100_000
 _GROUPS = 4  # row groups that stay in memory: images are read in order, by several threads
 _UNNAMED = -1  # what ClassLabel gives images without a class
 
@@ -40,35 +42,7 @@ def locate(path: Path) -> Located:
     """
     if reason := reason_absent("Reading Parquet files", "pyarrow", extra("parquet")):
         raise EspalierError(reason, "Install it, or unpack the images into a folder for each class.")
-    try:
-        files = [path] if path.is_file() else files_in(path)
-        if not files:
-            raise EspalierError(
-                f"Expected Parquet files of images in {path}, received none.",
-                "Choose a Parquet file, or the folder that holds them.",
-            )
-        stamps = tuple(stamp(file, _name(path, file)) for file in files)
-    except OSError as error:
-        raise EspalierError(
-            f"Expected readable Parquet files, but {path} cannot be read: {in_words(error)}.",
-            "Check its permissions.",
-        ) from error
-    title = path.name.removesuffix(ENDING)
-    return Located(title, str(path), stamps, lambda: _contents(path, files), resizes=True)
-
-
-def files_in(folder: Path) -> list[Path]:
-    """The Parquet files of a folder and of the folders in it, by name.
-
-    Raises:
-        OSError: when it cannot be listed.
-    """
-    here = [entry for entry in folder.iterdir() if not is_litter(entry.name)]
-    inside = [
-        entry for place in here if place.is_dir() for entry in place.iterdir() if not is_litter(entry.name)
-    ]
-    found = [e for e in (*here, *inside) if e.name.casefold().endswith(ENDING) and e.is_file()]
-    return sorted(found)[:_MOST_FILES]
+    return FILES.locate(path, _contents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +130,7 @@ def _contents(place: Path, files: list[Path]) -> Contents:
     problems: list[Problem] = []
     listed: list[str] = []  # the classes as the schema orders them
     for path in files:
-        name = _name(place, path)
+        name = name_in(place, path)
         try:
             file = _File(path)
             _add(file, name, splits.get(_split_name(place, path), TRAIN), images, rows, problems)
@@ -165,12 +139,8 @@ def _contents(place: Path, files: list[Path]) -> Contents:
             continue
         listed += [one for one in file.columns.names if one not in listed]
     if not images:
-        first = ": ".join(problems[0]) if problems else ""
-        raise EspalierError(
-            f"Expected images with their classes in {place}, received none that can be used.", _ADVICE,
-            f"The first that cannot be used: {first}." if first else "",
-        )  # fmt: skip
-    layout = arrange(images, str(place), _ADVICE)
+        raise FILES.nothing_usable(place, problems)
+    layout = arrange(images, str(place), FILES.advice)
     classes = tuple(
         sorted(layout.classes, key=lambda one: listed.index(one) if one in listed else len(listed))
     )
@@ -212,10 +182,6 @@ def _class_name(label: Any, names: tuple[str, ...]) -> str | None:
     if isinstance(label, int) and names:
         return names[label] if 0 <= label < len(names) else None
     return " ".join(str(label).split())[:200] or None
-
-
-def _name(place: Path, file: Path) -> str:
-    return file.name if file == place else file.relative_to(place).as_posix()
 
 
 def _split_name(place: Path, file: Path) -> str:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ LARGEST_FILE = 512_000_000
 """Bytes that one image may have or unpack to."""
 _MOST_THREADS = 16
 _Block = TypeVar("_Block")
+_Made = TypeVar("_Made")
 
 
 def make_plan(shapes: set[Shape], image_size: int | None, resize: str) -> Plan:
@@ -139,46 +140,42 @@ class FilePictures:
                     future.cancel()
 
     def _encoded_block(self, control: RunControl, first: int, last: int) -> EncodedBlock:
-        """Runs on a thread of the pool; gives up early where a person asked to stop."""
-        contents: list[bytes] = []
-        digests: list[bytes] = []
-        shapes: list[tuple[int, int, int]] = []
-        readable: list[PlacedImage] = []
-        problems: list[Problem] = []
-        animated: list[str] = []
-        for image in self._images[first:last]:
-            if control.stopping:
-                break
-            try:
-                with self._opener(image.name) as file:
-                    content = Bounded(file, LARGEST_FILE).read()
-                shape, several = examine(io.BytesIO(content))
-            except MemoryError:
-                raise
-            except Exception as error:  # Zip files raise as many kinds of errors as Pillow.
-                problems.append((image.name, _reason(error)))
-                continue
-            contents.append(content)
-            digests.append(hashlib.sha256(content).digest())
-            shapes.append((shape.height, shape.width, 1 if shape.grey else 3))
-            readable.append(image)
-            if several:
-                animated.append(image.name)
+        """Runs on a thread of the pool."""
+
+        def read(file: BinaryIO) -> tuple[tuple[bytes, Shape], bool]:
+            content = Bounded(file, LARGEST_FILE).read()
+            shape, several = examine(io.BytesIO(content))
+            return (content, shape), several
+
+        made, about = self._each(read, control, first, last)
+        shapes = [(shape.height, shape.width, 1 if shape.grey else 3) for _, shape in made]
         return EncodedBlock(
-            contents=contents,
-            digests=digests,
+            contents=[content for content, _ in made],
+            digests=[hashlib.sha256(content).digest() for content, _ in made],
             shapes=np.array(shapes, np.int64).reshape(-1, 3),
-            labels=np.array([image.label for image in readable], np.int64),
-            membership=np.array([image.membership for image in readable], np.int8),
-            problems=tuple(problems),
-            animated=tuple(animated),
-            done=min(last, len(self._images)),
-            total=len(self._images),
+            **about,
         )
 
     def _decode_block(self, plan: Plan, control: RunControl, first: int, last: int) -> Block:
-        """Runs on a thread of the pool; gives up early where a person asked to stop."""
-        arrays: list[np.ndarray] = []
+        """Runs on a thread of the pool."""
+
+        def read(file: BinaryIO) -> tuple[np.ndarray, bool]:
+            decoded = decode(file, plan)
+            return decoded.pixels, decoded.animated
+
+        arrays, about = self._each(read, control, first, last)
+        empty = np.zeros((0, plan.height, plan.width, plan.channels), np.uint8)
+        return Block(images=np.stack(arrays) if arrays else empty, **about)
+
+    def _each(
+        self, read: Callable[[BinaryIO], tuple[_Made, bool]], control: RunControl, first: int, last: int
+    ) -> tuple[list[_Made], dict[str, Any]]:
+        """What `read` makes of each image that it can read, and the attributes of `Rows`; gives up early where a person asked to stop.
+
+        Args:
+            read: also says whether the image is the first of several.
+        """
+        made: list[_Made] = []
         readable: list[PlacedImage] = []
         problems: list[Problem] = []
         animated: list[str] = []
@@ -187,25 +184,21 @@ class FilePictures:
                 break
             try:
                 with self._opener(image.name) as file:
-                    decoded = decode(file, plan)
-                arrays.append(decoded.pixels)
-                readable.append(image)
-                if decoded.animated:
-                    animated.append(image.name)
+                    one, several = read(file)
             except (Misfit, MemoryError):
                 raise
             except Exception as error:  # Zip files raise as many kinds of errors as Pillow.
                 problems.append((image.name, _reason(error)))
-        empty = np.zeros((0, plan.height, plan.width, plan.channels), np.uint8)
-        return Block(
-            images=np.stack(arrays) if arrays else empty,
-            labels=np.array([image.label for image in readable], np.int64),
-            membership=np.array([image.membership for image in readable], np.int8),
-            problems=tuple(problems),
-            animated=tuple(animated),
-            done=min(last, len(self._images)),
-            total=len(self._images),
-        )
+                continue
+            made.append(one)
+            readable.append(image)
+            animated += [image.name] if several else []
+        return made, {
+            "labels": np.array([image.label for image in readable], np.int64),
+            "membership": np.array([image.membership for image in readable], np.int8),
+            "problems": tuple(problems), "animated": tuple(animated),
+            "done": min(last, len(self._images)), "total": len(self._images),
+        }  # fmt: skip
 
     def _probe(self, index: int, control: RunControl) -> None:
         control.checkpoint()

@@ -15,20 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from core.common.errors import EspalierError
 from core.common.regular_files import Bounded, in_words, open_regular
 from core.data.decode import Undecodable
 from core.data.layout import IMAGE_ENDINGS, NamedImage, arrange, is_litter
 from core.data.reader import LARGEST_FILE, FilePictures
-from core.data.source import Contents, Located, Problem, stamp
+from core.data.record_files import RecordFiles, name_in
+from core.data.source import Contents, Located, Problem
 from core.data.split_names import split_folders
 from core.data.splits import TRAIN
 
-ENDING = ".tar"
-_ADVICE = "Each image needs a file of the same name with its class: 000017.jpg and 000017.cls, or 000017.json with a label."
+FILES = RecordFiles(
+    ".tar", "tar files", "Choose a tar file, or the folder that holds them (compressed ones have to be unpacked to .tar).",
+    "Each image needs a file of the same name with its class: 000017.jpg and 000017.cls, or 000017.json with a label.",
+)  # fmt: skip
 _LARGEST_LABEL = 1_000_000
 _LONGEST_CLASS = 200
-_MOST_SHARDS = 100_000
 
 
 @dataclass(slots=True)
@@ -57,37 +58,7 @@ def locate(path: Path) -> Located:
     Raises:
         EspalierError: there are none, or they cannot be read.
     """
-    try:
-        shards = [path] if path.is_file() else shards_in(path)
-        if not shards:
-            raise EspalierError(
-                f"Expected tar files of images in {path}, received none.",
-                "Choose a tar file, or the folder that holds them (compressed ones have to be unpacked to .tar).",
-            )
-        stamps = tuple(stamp(shard, _name(path, shard)) for shard in shards)
-    except OSError as error:
-        raise EspalierError(
-            f"Expected readable tar files, but {path} cannot be read: {in_words(error)}.",
-            "Check its permissions.",
-        ) from error
-    title = path.name.removesuffix(ENDING)
-    return Located(title, str(path), stamps, lambda: _contents(path, shards), resizes=True)
-
-
-def shards_in(folder: Path) -> list[Path]:
-    """The tar files of a folder and of the folders in it, by name.
-
-    Raises:
-        OSError: when it cannot be listed.
-    """
-    here = [entry for entry in folder.iterdir() if not is_litter(entry.name)]
-    inside = [
-        entry for place in here if place.is_dir() for entry in place.iterdir() if not is_litter(entry.name)
-    ]
-    shards = sorted(
-        entry for entry in (*here, *inside) if entry.name.casefold().endswith(ENDING) and entry.is_file()
-    )
-    return shards[:_MOST_SHARDS]
+    return FILES.locate(path, _contents)
 
 
 def holds_samples(path: Path) -> bool:
@@ -106,14 +77,10 @@ def _contents(place: Path, shards: list[Path]) -> Contents:
     splits = split_folders([[_split_name(place, shard) for shard in shards]])
     found = _Found()
     for shard in shards:
-        _read_shard(shard, _name(place, shard), splits.get(_split_name(place, shard), TRAIN), found)
+        _read_shard(shard, name_in(place, shard), splits.get(_split_name(place, shard), TRAIN), found)
     if not found.images:
-        first = ": ".join(found.problems[0]) if found.problems else ""
-        raise EspalierError(
-            f"Expected images with their classes in {place}, received none that can be used.", _ADVICE,
-            f"The first that cannot be used: {first}." if first else "",
-        )  # fmt: skip
-    layout = arrange(found.images, str(place), _ADVICE)
+        raise FILES.nothing_usable(place, found.problems)
+    layout = arrange(found.images, str(place), FILES.advice)
 
     def opener(name: str) -> BinaryIO:
         shard, offset, size = found.places[name]
@@ -182,10 +149,6 @@ def _ending(name: str) -> tuple[str, str]:
     folder, file = posixpath.split(name)
     stem, dot, rest = file.partition(".")
     return posixpath.join(folder, stem), f".{rest.rpartition('.')[2].casefold()}" if dot else ""
-
-
-def _name(place: Path, shard: Path) -> str:
-    return shard.name if shard == place else shard.relative_to(place).as_posix()
 
 
 def _split_name(place: Path, shard: Path) -> str:

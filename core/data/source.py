@@ -53,12 +53,11 @@ class PlanBroken(Exception):
         self.plan = plan
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """Some images in a row.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Rows:
+    """What is known of some images in a row.
 
     Attributes:
-        images: uint8 [k, h, w, c].
         labels: int64 [k].
         membership: int8 [k]; 0 training, 1 validation, 2 test (`core.data.splits`).
         problems: images that could not be read: path and reason.
@@ -66,34 +65,33 @@ class Block:
         animated: paths of images of which only the first frame is taken.
     """
 
-    images: np.ndarray
     labels: np.ndarray
     membership: np.ndarray
-    problems: tuple[Problem, ...]
+    problems: tuple[Problem, ...] = ()
     done: int
     total: int
     animated: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EncodedBlock:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Block(Rows):
+    """Some images in a row: uint8 [k, h, w, c]."""
+
+    images: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class EncodedBlock(Rows):
     """Some images in a row, as their files hold them.
 
     Attributes:
         contents: the bytes of each file. digests: SHA-256 of each.
         shapes: int64 [k, 3]: height, width and channels of each, upright.
-        The others: as of `Block`.
     """
 
     contents: list[bytes]
     digests: list[bytes]
     shapes: np.ndarray
-    labels: np.ndarray
-    membership: np.ndarray
-    problems: tuple[Problem, ...]
-    done: int
-    total: int
-    animated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,7 +248,13 @@ class ArrayPictures:
             control.checkpoint()
             part = slice(first, first + self.BLOCK)
             done = min(first + self.BLOCK, len(images))
-            yield Block(images[part], labels[part], membership[part], (), done, len(images))
+            yield Block(
+                images=images[part],
+                labels=labels[part],
+                membership=membership[part],
+                done=done,
+                total=len(images),
+            )
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if self._loaded is None:

@@ -15,7 +15,7 @@ from core.stages.base import DeploymentStage
 from core.stages.context import DeployContext
 from core.stages.coverage_case import CoverageCase
 from core.stages.forecast import FLOAT32, INT8
-from core.stages.quantize_static import KEPT_IN_FLOAT, add_report, nothing_left, patterns
+from core.stages.quantize_static import KEPT_IN_FLOAT, add_report, keep_in_float, nothing_left, patterns
 from core.stages.result import DeployedFile, DeployResult
 
 
@@ -29,11 +29,7 @@ class QuantizeDynamicParams(Params):
             "all": "Convolutions too: a quarter of the size, but slower than float on most processors.",
         },
     )
-    keep: str = param(
-        "",
-        "Keep in float",
-        "Names of layers that are not quantized, separated by commas; * stands for any text (head, *.fc2).",
-    )
+    keep: str = keep_in_float()
 
 
 class QuantizeDynamic(DeploymentStage[QuantizeDynamicParams]):

@@ -24,7 +24,7 @@ from core.stages.base import DeploymentStage
 from core.stages.context import DeployContext
 from core.stages.coverage_case import CoverageCase
 from core.stages.forecast import FLOAT32, INT8, ForecastContext, network_of
-from core.stages.quantize_static import KEPT_IN_FLOAT, add_report, nothing_left, patterns
+from core.stages.quantize_static import KEPT_IN_FLOAT, add_report, keep_in_float, nothing_left, patterns
 from core.stages.result import DeployedFile, DeployResult
 
 
@@ -69,14 +69,10 @@ class QuantizeFourBitsParams(Params):
         choices={
             "float32": "They stay as they are.",
             "int8": "Weights and activations of 8 bits, as static INT8 gives them.",
-            "int4": "The same with weights that the file stores in 4 bits (not of the first layer); they compute in 8 bits.",
+            "int4": "The same with weights that the file stores in 4 bits (not of the first layer), always compensated; they compute in 8 bits.",
         },
     )
-    keep: str = param(
-        "",
-        "Keep in float",
-        "Names of layers that are not quantized, separated by commas; * stands for any text (head, *.fc2).",
-    )
+    keep: str = keep_in_float()
 
 
 class QuantizeFourBits(DeploymentStage[QuantizeFourBitsParams]):

@@ -31,6 +31,15 @@ from core.stages.forecast import INT8
 from core.stages.result import DeployedFile, DeployResult
 
 
+def keep_in_float() -> Any:
+    """The setting that names layers to leave as they are; `patterns` reads it."""
+    return param(
+        "",
+        "Keep in float",
+        "Names of layers that are not quantized, separated by commas; * stands for any text (body.conv1, *.fc2).",
+    )
+
+
 class CalibrationParams(Params):
     """What every quantization with calibration has to know."""
 
@@ -63,11 +72,7 @@ class CalibrationParams(Params):
         step=0.01,
         when="method=percentile",
     )
-    keep: str = param(
-        "",
-        "Keep in float",
-        "Names of layers that are not quantized, separated by commas; * stands for any text (body.conv1, *.fc2).",
-    )
+    keep: str = keep_in_float()
     activations: Literal["uint8", "int8", "auto"] = param(
         "uint8",
         "Activations",

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as arrow
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
@@ -24,9 +26,6 @@ def picture(value: int) -> bytes:
 
 
 def write(path: Path, labels: list[int | None], first: int = 0, broken: int = -1) -> None:
-    arrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
-
     rows = [{"bytes": picture(first + place), "path": f"{place}.png"} for place in range(len(labels))]
     if broken >= 0:
         rows[broken] = {"bytes": b"no image", "path": ""}
@@ -56,9 +55,6 @@ def test_files_of_named_splits_with_classes_in_the_order_of_the_schema(tmp_path)
 
 
 def test_what_is_no_such_file_is_said(tmp_path):
-    arrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
-
     (tmp_path / "a.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(EspalierError, match="none that can be used"):
         open_data(DataSettings(source="parquet", path=str(tmp_path / "a.parquet")), tmp_path / "cache")
