@@ -11,6 +11,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
+from window_fixtures import close_all
 
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
@@ -253,7 +254,7 @@ def reader(view: CompareView, home: Home, run: RunFolder, other: RunFolder) -> A
     made.refresh(view.chosen.folders)
     made.list_runs()
     yield made
-    assert made.worker.close(10) and made.lister.close(10) and made.writer.close(10)
+    close_all(made.worker, made.lister, made.writer)
 
 
 def tick(qtbot: QtBot, view: CompareView, words: str) -> None:

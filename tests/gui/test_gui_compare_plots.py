@@ -7,7 +7,7 @@ import pytest
 from made_runs import TINY, made_run
 from PySide6.QtCore import QPointF, QRectF, QSizeF
 from PySide6.QtGui import QAction
-from window_fixtures import Told
+from window_fixtures import Told, close_all
 
 from core.analysis.heat_map import HeatMap
 from core.comparison import coordinates
@@ -50,7 +50,7 @@ def view(qtbot: Any, theme: Theme, home: Home, runs: list[RunFolder]) -> Any:
     made._choose(lambda: made.chosen.choose([str(run.folder) for run in runs]))
     qtbot.waitUntil(lambda: len(made.state.runs) == 2 and not reader.worker.running, timeout=10_000)
     yield made
-    assert reader.worker.close(10) and made.curves_reader._job.worker.close(10)  # type: ignore[attr-defined]
+    close_all(reader.worker, reader.lister, reader.writer, made.curves_reader._job.worker)  # type: ignore[attr-defined]
 
 
 def test_curves_of_several_seeds_are_a_band(runs: list[RunFolder]) -> None:

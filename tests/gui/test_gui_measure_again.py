@@ -9,6 +9,7 @@ from made_runs import made_run
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
 from pytestqt.qtbot import QtBot
+from window_fixtures import close_all
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
@@ -76,7 +77,7 @@ def measuring(view: CompareView, home: Home, qtbot: QtBot, monkeypatch: pytest.M
     reader.attach(view)
     made = Remeasuring(view, home, messages, view)
     yield made
-    assert all(worker.close(10) for worker in (reader.worker, reader.lister, reader.writer, made.worker))
+    close_all(reader.worker, reader.lister, reader.writer, made.worker)
 
 
 def cell(view: CompareView, row: int, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
