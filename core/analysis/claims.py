@@ -50,7 +50,7 @@ def answer(claim: Claim, rows: Sequence[Row], baseline: str) -> Answer:
 
     Args:
         rows: of one run, means over seeds included.
-        baseline: id of the run's baseline stage.
+        baseline: id of the stage that the claim's is compared with in its run.
     """
     ours, missing = _measured(claim, claim.against or baseline, rows)
     if ours is None:

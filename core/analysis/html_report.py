@@ -170,7 +170,7 @@ def _figures(rows: Sequence[Row], kinds: Sequence[MetricKind], outside: frozense
     for row in rows:
         about = [row.artefact.label] if row.artefact else []
         about += [row.origin.run] if several and row.origin else []
-        about += ["baseline"] if row.baseline else []
+        about += ["baseline"] if row.baseline else [f"against {row.against}"] if row.against else []
         about += ["outside the limits"] if row.id in outside else []
         name = f'<td class="name">{escape(row.label)}<small>{escape(" · ".join(about))}</small></td>'
         cells = "".join(_cell(row, kind) for kind in kinds)

@@ -68,7 +68,7 @@ def _head(kind: MetricKind, change: bool, rows: Sequence[Row]) -> str:
 
 
 def _name(row: Row) -> str:
-    return escape(row.label) + (r" (baseline)" if row.baseline else "")
+    return escape(row.name)
 
 
 def _cell(row: Row, kind: MetricKind, change: bool) -> str:

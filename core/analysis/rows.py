@@ -39,6 +39,7 @@ class Row:
         loose: the changes that are ratios of times which were not measured in alternation.
         reference: `file` of the row that the stage's own paired changes were measured against.
         members: the rows that a mean was taken of.
+        against: name of the stage that the changes are against, where a run's rows are compared with several.
         right: per metric id ("top1", "top5") whether each test image was answered right, [n].
     """
 
@@ -52,6 +53,7 @@ class Row:
     loose: frozenset[str] = frozenset()
     reference: str = ""
     members: tuple["Row", ...] = ()
+    against: str = ""
     right: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -64,6 +66,13 @@ class Row:
         if first is not None and first.report is not None and first.artefact is not None:
             return row_id(folder, f"{first.report.id}@mean", first.artefact.id)
         return row_id(folder, self.label, "")
+
+    @property
+    def name(self) -> str:
+        """The label with what the row is compared with, for a table of text."""
+        return self.label + (
+            " (baseline)" if self.baseline else f" (against {self.against})" if self.against else ""
+        )
 
     @property
     def stage(self) -> str:

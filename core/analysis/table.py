@@ -27,26 +27,28 @@ _NO_BRACKETS = str.maketrans("", "", "()")
 
 def table_rows(
     reports: Sequence[StageReport],
-    baseline: str,
+    baseline: str | Mapping[str, str],
     origin: Origin | None = None,
     right: Mapping[str, Mapping[str, NDArray[np.bool_]]] | None = None,
 ) -> list[Row]:
     """Rows for finished stages, in their order; with several seeds the means come first.
 
     Args:
-        baseline: id of the baseline stage; reports of one seed are compared with it at that seed.
+        baseline: id of the stage to compare with, of all or by the stage's id; of the same seed.
         right: `Row.right` by "stage key/artefact id".
     """
     several = len({report.seed for report in reports}) > 1
     folder = origin.folder if origin else ""
-    rows = []
+    rows, names = [], {report.id: report.name for report in reports}
     for report in reports:
-        reference = next((r for r in reports if r.id == baseline and r.seed == report.seed), None)
+        base = baseline if isinstance(baseline, str) else baseline.get(report.id, "")
+        reference = next((r for r in reports if r.id == base and r.seed == report.seed), None)
+        told = names.get(base, "") if _differ(baseline) and base != report.id else ""
         compared = ""
         if reference is not None:
             compared = file_id(row_id(folder, reference.key, reference.headline), reference.main)
         for artefact in report.artefacts:
-            is_baseline = report.id == baseline and artefact.id == report.headline
+            is_baseline = report.id == base and artefact.id == report.headline
             remark = remark_on(report.kind, report.facts)
             label = report.name + (f" · {remark}" if remark else "")
             label += f" · seed {report.seed}" if several else ""
@@ -58,11 +60,15 @@ def table_rows(
                 Row(
                     label, artefact.metrics | beside, change, is_baseline, report, artefact, origin,
                     not_alternated(artefact, change), "" if is_baseline else compared,
-                    right=(right or {}).get(f"{report.key}/{artefact.id}", {}),
+                    against=told, right=(right or {}).get(f"{report.key}/{artefact.id}", {}),
                 )
             )  # fmt: skip
     rows = _paired_where_possible(rows) if right else rows
     return [*_mean_rows(rows), *rows] if several else rows
+
+
+def _differ(baseline: str | Mapping[str, str]) -> bool:
+    return not isinstance(baseline, str) and len(set(baseline.values())) > 1
 
 
 def _paired_where_possible(rows: Sequence[Row]) -> list[Row]:
@@ -92,7 +98,7 @@ def _mean_rows(rows: Sequence[Row]) -> list[Row]:
             mean_rows.append(
                 Row(
                     f"{label} · mean of {len(same)} seeds", means([row.metrics for row in same]), change,
-                    same[0].baseline, origin=same[0].origin, members=tuple(same),
+                    same[0].baseline, origin=same[0].origin, members=tuple(same), against=same[0].against,
                     loose=frozenset().union(*(row.loose for row in same)) & change.keys(),
                 )
             )  # fmt: skip
@@ -107,7 +113,7 @@ def pinned(rows: Sequence[Row], id: str) -> list[Row]:
     compared_rows = []
     for row in rows:
         change, loose = against(row, base)
-        compared_rows.append(replace(row, change=change, loose=loose, baseline=row.id == id))
+        compared_rows.append(replace(row, change=change, loose=loose, baseline=row.id == id, against=""))
     return compared_rows
 
 
@@ -145,8 +151,7 @@ def as_text(
     kinds = columns_with_values(rows, columns) if kinds is None else kinds
     lines = []
     for row in rows:
-        label = row.label + (" (baseline)" if row.baseline else "")
-        lines.append([label, *(format_metric(kind, row.metrics.get(kind.id)) for kind in kinds)])
+        lines.append([row.name, *(format_metric(kind, row.metrics.get(kind.id)) for kind in kinds)])
         if row.change:
             lines.append(["  change", *(change_of(row, kind.id) for kind in kinds)])
     return tables.aligned(["Stage", *_headings(kinds, rows)], lines)
@@ -181,13 +186,14 @@ def as_markdown(
         for kind in kinds:
             change = change_of(row, kind.id).translate(_NO_BRACKETS)
             cells.append(format_metric(kind, row.metrics.get(kind.id)) + (f" ({change})" if change else ""))
-        lines.append([f"**{row.label}** (baseline)" if row.baseline else row.label, *cells])
+        lines.append([f"**{row.label}** (baseline)" if row.baseline else row.name, *cells])
     return tables.markdown(["Stage", *_headings(kinds, rows)], lines)
 
 
 _CSV = (
     "stage", "seed", "file", "metric", "value", "unit", "low", "high", "level", "n",
     "change", "change_low", "change_high", "change_unit", "how", "run", "interrupted", "uncertain",
+    "against",
 )  # fmt: skip
 
 
@@ -205,7 +211,7 @@ def as_csv(rows: Sequence[Row]) -> str:
                 [
                     stage, seed, file, name, metric.value, metric.unit, metric.low, metric.high, metric.level,
                     metric.n, change.value, change.low, change.high, change.unit, metric.how, run,
-                    metric.interrupted, "yes" if uncertain(name, metric) else "",
+                    metric.interrupted, "yes" if uncertain(name, metric) else "", row.against,
                 ]
             )  # fmt: skip
     return text.getvalue()

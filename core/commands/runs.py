@@ -184,7 +184,7 @@ def stop_on_interrupt(control: RunControl, detach: Callable[[], None] | None = N
 
 
 def run_as_json(run: Any, keys: list[str]) -> dict[str, Any]:
-    """The results as plain data: the baseline first, the final model last, else the file's order."""
+    """The results as plain data: the baselines first, the final model last, else the file's order."""
     from core.analysis.support import uncertain
     from core.analysis.table import changes
     from core.records.metrics import METRICS
@@ -192,16 +192,17 @@ def run_as_json(run: Any, keys: list[str]) -> dict[str, Any]:
     from core.search.text import as_plain
 
     pipeline, info = run.pipeline, run.info
-    order = {pipeline.baseline_id: -1, pipeline.final_id: len(keys)}
+    order = {pipeline.final_id: len(keys), **dict.fromkeys(pipeline.baselines, -1)}
     reports = sorted(
         run.reports(), key=lambda r: (pipeline.axes.seed.index(r.seed), order.get(r.id, keys.index(r.key)))
     )
     stages = []
     for report in reports:
-        base = next((r for r in reports if r.id == pipeline.baseline_id and r.seed == report.seed), None)
+        baseline = pipeline.baseline_of(report.id)
+        base = next((r for r in reports if r.id == baseline and r.seed == report.seed), None)
         main = report.main
         stages.append({
-            "id": report.id, "from": report.source, "seed": report.seed, "name": report.name, "kind": report.kind,
+            "id": report.id, "from": report.source, "seed": report.seed, "name": report.name, "kind": report.kind, "baseline": baseline,
             "cached": report.cached, "seconds": round(report.seconds, 3), "artefact": main.path if main else None,
             "metrics": {name: _number(report.metric(name)) for name in METRICS},
             "change": {n: m.model_dump(include={"value", "unit", "low", "high"}) for n, m in changes(main, base).items()} if main and base and base is not report else {},
@@ -246,7 +247,7 @@ def print_results(run: Any) -> None:
         for line in study_text.confirmed_lines(study, {report.id: report for report in reversed(reports)}):
             show_result(line)
         show_result("")
-    rows = table_rows(reports, pipeline.baseline_id)
+    rows = table_rows(reports, pipeline.baseline_of_each())
     show_result(as_text(rows))
     if any_uncertain(rows, columns_with_values(rows)):
         show_result(f"{RANGES_MEAN}\n    {command_line('profile', run.name)}")

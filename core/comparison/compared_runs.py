@@ -47,7 +47,7 @@ from core.runs.run_folder import CONFIRMED, INFO_FILE, RunFolder
 
 _log = logging.getLogger(__name__)
 
-VERSION = 7  # raised when the same run folder gives another `ComparedRun`
+VERSION = 8  # raised when the same run folder gives another `ComparedRun`
 _DECIDE_NO_TEST_IMAGE = {"augmentation", "image_size", "resize", "normalisation", "train_images", "validation_images", "balance", "imbalance"}  # fmt: skip
 
 
@@ -60,6 +60,7 @@ class ComparedRun(BaseModel):
         settings: by stage id, every setting from the data to the stage itself; as JSON, parsed on
             demand.
         images: what identifies the test images; "" where predictions are missing.
+        baselines: by stage id, what it is compared with; a stage that is not named: with `baseline`.
         right: by "stage key/artefact id" and metric, which test images were answered right, packed.
     """
 
@@ -81,6 +82,7 @@ class ComparedRun(BaseModel):
     grid: HeatMap | None = None
     images: str = ""
     right: dict[str, dict[str, str]] = {}
+    baselines: dict[str, str] = {}
 
     @property
     def when(self) -> str:
@@ -100,12 +102,17 @@ class ComparedRun(BaseModel):
         """One row a file, changes against the run's own baseline; `label` is the run's short name."""
         origin = Origin(self.folder, label or self.title, self.conditions, self.images)
         right = {key: _UnpackedOnDemand(of) for key, of in self.right.items()}
-        return table_rows(self.reports, self.baseline, origin, right)
+        return table_rows(self.reports, self.baselines or self.baseline, origin, right)
+
+    def baseline_of(self, stage: str) -> str:
+        """Id of the stage that a stage is compared with."""
+        return self.baselines.get(stage, self.baseline)
 
     def answers(self) -> list[Answer]:
         """What the measurements say to every claim of the run's papers."""
         rows = self.rows()
-        return [answer(claim, rows, self.baseline) for paper in self.papers for claim in paper.claims]
+        claims = [claim for paper in self.papers for claim in paper.claims]
+        return [answer(claim, rows, self.baseline_of(claim.stage)) for claim in claims]
 
     def settings_of(self, report: StageReport) -> list[Line]:
         """All settings of a stage, and the machine that it ran on."""
@@ -159,11 +166,11 @@ def from_parts(
     compared = ComparedRun(
         folder=str(run.folder), name=run.name, title=info.name or pipeline.name, about=pipeline.about,
         started=info.started, status=run.status, device=info.device, machine=info.machine,
-        baseline=pipeline.baseline_id, final=pipeline.final_id, total=len(stage_keys(pipeline)),
+        baseline=pipeline.baselines[0], final=pipeline.final_id, total=len(stage_keys(pipeline)),
         reports=[report.model_copy(update={"facts": {}, "history": []}) for report in reports],
         papers=list(pipeline.paper), notes=list(pipeline.notes),
         settings=json.dumps({node.id: [astuple(line) for line in _settings(pipeline, node)] for node in pipeline.active}),
-        grid=read_grid(run),
+        grid=read_grid(run), baselines=pipeline.baseline_of_each() if len(pipeline.baselines) > 1 else {},
     )  # fmt: skip
     if predictions:
         compared.images, compared.right = _predictions(run, pipeline, compared.reports)

@@ -91,8 +91,9 @@ def evidence_of(folder: Path, home: Home, control: RunControl) -> Evidence | Non
 
 
 def _baseline_key(result: StageFile, subjects: Sequence[StageFile]) -> str:
+    baseline = result.pipeline.baseline_of(result.report.id)
     same_seed = (file for file in subjects if file.report.seed == result.report.seed)
-    return next((file.key for file in same_seed if file.report.id == result.pipeline.baseline_id), "")
+    return next((file.key for file in same_seed if file.report.id == baseline), "")
 
 
 def _images(

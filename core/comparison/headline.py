@@ -37,7 +37,7 @@ class Headline:
 def headline(run: ComparedRun, rows: Sequence[Row]) -> Headline | None:
     """The run's result; None where its final stage, or what it is compared with, is not there yet."""
     own = [row for row in rows if row.origin is not None and row.origin.folder == run.folder]
-    base = next((row for row in own if row.baseline), None)
+    base = next((row for row in own if row.baseline and row.stage == run.baseline_of(run.final)), None)
     final = next((row for row in own if row.stage == run.final), None)
     if base is None or final is None or final is base:
         return None

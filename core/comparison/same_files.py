@@ -65,7 +65,8 @@ def _measurements(run: ComparedRun) -> Iterator[_Measurement]:
     if not run.conditions:
         return
     for report in run.reports:
-        base = next((r.main for r in run.reports if r.id == run.baseline and r.seed == report.seed), None)
+        known = run.baseline_of(report.id)
+        base = next((r.main for r in run.reports if r.id == known and r.seed == report.seed), None)
         for artefact in report.artefacts:
             latency = artefact.metrics.get("latency_ms")
             if has_hash(artefact) and latency is not None and latency.value is not None:

@@ -53,7 +53,7 @@ def similarity_table(run: RunFolder, home: Home, control: RunControl | None = No
 
 def _baseline(stage: StageFile, stages: Sequence[StageFile]) -> StageFile | None:
     """The baseline's file of the same seed."""
-    key = "@".join((stage.pipeline.baseline_id, *stage.key.split("@")[1:]))
+    key = "@".join((stage.pipeline.baseline_of(stage.report.id), *stage.key.split("@")[1:]))
     return next((one for one in stages if one.key == key), None)
 
 

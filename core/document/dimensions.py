@@ -264,11 +264,12 @@ def at(pipeline: Pipeline, values: Mapping[str, Value], name: str = "") -> Pipel
             varied = with_value(varied, dimension, values[dimension.path])
     content = varied.as_dict()
     content.pop("search", None)
-    for key in ("baseline", "final"):
-        if content.get(key):
-            content[key] = _standing_in(varied, content[key])
-            if not content[key]:
-                del content[key]
+    given = {"baseline": varied.baseline, "final": (varied.final,) if varied.final else ()}
+    for key, ids in given.items():
+        standing = [id for id in dict.fromkeys(_standing_in(varied, id) for id in ids) if id]
+        content.pop(key, None)
+        if standing:
+            content[key] = standing if len(standing) > 1 else standing[0]
     return Pipeline.parse({**content, **({"name": name} if name else {})})
 
 

@@ -83,6 +83,11 @@ def set_data(pipeline: Pipeline, path: tuple[str, ...], value: Any, unset: bool 
     return Pipeline.parse(content)
 
 
+def set_baselines(pipeline: Pipeline, ids: Sequence[str]) -> Pipeline:
+    """Other stages to compare with; none: the first stage."""
+    return set_key(pipeline, "baseline", list(ids) or None)
+
+
 def set_axes(pipeline: Pipeline, seeds: Sequence[int], grid: Mapping[str, Any] | None) -> Pipeline:
     """Other seeds and another grid; nothing is written for what is the default."""
     axes: dict[str, Any] = {} if list(seeds) == [42] else {"seed": list(seeds)}

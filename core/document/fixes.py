@@ -66,9 +66,13 @@ def fix_for_cause(pipeline: Pipeline, cause: Cause) -> Fix | None:
 
 def _candidates(pipeline: Pipeline, problem: Problem) -> Iterator[tuple[str, Pipeline]]:
     place = problem.place
-    if place in (("baseline",), ("final",)):
-        words = "Take the first stage" if place == ("baseline",) else "Take the last stage"
-        yield words, edits.set_key(pipeline, str(place[0]), None)
+    if place[:1] == ("baseline",):
+        ids = {node.id for node in pipeline.active}
+        sound = [one for one in dict.fromkeys(pipeline.baseline) if one in ids]
+        words = "Take the others" if sound else "Take the first stage"
+        yield words, edits.set_baselines(pipeline, sound)
+    elif place == ("final",):
+        yield "Take the last stage", edits.set_key(pipeline, "final", None)
     elif place == ("stages",):
         for node in pipeline.stages[:1]:
             yield f"Switch '{node.title}' on", edits.set_enabled(pipeline, node.id, True)

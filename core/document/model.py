@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_serializer, field_validator
 
 from core.common.params import Params
 from core.data.settings import DataSettings
@@ -121,12 +121,22 @@ class Pipeline(Params):
     data: DataSettings = DataSettings()
     sources: tuple[SourceNode, ...] = Field(min_length=1, max_length=_MOST_STAGES)
     stages: tuple[StageNode, ...] = Field(min_length=1, max_length=_MOST_STAGES)
-    baseline: str = ""
+    baseline: tuple[str, ...] = ()
     final: str = ""
     axes: Axes = Field(default_factory=lambda: Axes(seed=(42,)))
     search: Search | None = None
     paper: tuple[PaperTable, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @field_validator("baseline", mode="before")
+    @classmethod
+    def _one_or_several(cls, written: Any) -> Any:
+        """In the file a baseline stands alone, or several in a list."""
+        return (written,) * bool(written) if isinstance(written, str) else written
+
+    @field_serializer("baseline")
+    def _as_in_the_file(self, baselines: tuple[str, ...]) -> str | list[str]:
+        return list(baselines) if len(baselines) > 1 else "".join(baselines)
 
     def stage(self, id: str) -> StageNode:
         """The stage with this id; KeyError when there is none."""
@@ -180,9 +190,28 @@ class Pipeline(Params):
         return chain[::-1], id
 
     @property
-    def baseline_id(self) -> str:
-        """The stage that all others are compared with: as given, or the first."""
-        return self.baseline or self.active[0].id
+    def baselines(self) -> tuple[str, ...]:
+        """The stages that others are compared with: as given, or the first."""
+        return self.baseline or (self.active[0].id,)
+
+    def baseline_of(self, id: str) -> str:
+        """The stage that `id` is compared with: the last baseline on the way to it, itself included.
+
+        Where none is on its way: the first with the same source, else the first of all.
+        """
+        baselines = self.baselines
+        if len(baselines) == 1:
+            return baselines[0]
+        node = self.stage(id)
+        way = [node.id, *(before.id for before in reversed(self.chain(node)))]
+        root = self.root(node).id
+        found = [one for one in way if one in baselines]
+        found += [one for one in baselines if self.root(self.stage(one)).id == root]
+        return (found or baselines)[0]
+
+    def baseline_of_each(self) -> dict[str, str]:
+        """`baseline_of` every active stage."""
+        return {node.id: self.baseline_of(node.id) for node in self.active}
 
     @property
     def final_id(self) -> str:

@@ -108,6 +108,20 @@ def validate(content: Any) -> tuple[list[Problem], Pipeline | None]:
     try:
         pipeline = Pipeline.parse(content)
     except ValidationError as error:
-        return in_words(error), None
+        return [_placed(problem, content) for problem in in_words(error)], None
     problems = check(pipeline)
     return problems, None if problems else pipeline
+
+
+def _placed(problem: Problem, content: Any) -> Problem:
+    """The problem at its place in the file, where what may be a list stands alone."""
+    place: yaml.Place = ()
+    for part in problem.place:
+        if isinstance(part, int) and not isinstance(content, list):
+            continue
+        place = (*place, part)
+        try:
+            content = content[part]
+        except (KeyError, IndexError, TypeError):
+            content = None
+    return Problem(problem.message, problem.advice, place, problem.line)

@@ -83,13 +83,20 @@ def _check_references(pipeline: Pipeline) -> Iterator[Problem]:
     if not pipeline.active:
         yield Problem("Every stage is switched off.", "Switch at least one on.", ("stages",))
     ids = {node.id for node in pipeline.active}
-    for key, value in (("baseline", pipeline.baseline), ("final", pipeline.final)):
-        if value and value not in ids:
+    several = len(pipeline.baseline) > 1
+    given: list[tuple[yaml.Place, str]] = [(("final",), pipeline.final)] if pipeline.final else []
+    given += [
+        (("baseline", index) if several else ("baseline",), id) for index, id in enumerate(pipeline.baseline)
+    ]
+    for place, value in given:
+        if value not in ids:
             yield Problem(
                 f"Expected the id of an active stage, received {shortened(value)}.",
                 f"Choose one of: {some_of(sorted(ids))}.",
-                (key,),
+                place,
             )
+    if len(set(pipeline.baseline)) < len(pipeline.baseline):
+        yield Problem("The same baseline stands here twice.", "Leave one of them.", ("baseline",))
 
 
 def _check_grid(pipeline: Pipeline) -> Iterator[Problem]:

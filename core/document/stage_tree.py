@@ -73,9 +73,9 @@ def remove_stage(pipeline: Pipeline, id: str) -> Pipeline:
         child: parents[id] if parent == id else parent for child, parent in parents.items() if child != id
     }
     del content["stages"][index]
-    for key in ("baseline", "final"):
-        if content.get(key) == id:
-            del content[key]
+    if content.get("final") == id:
+        del content["final"]
+    put(content, "baseline", [one for one in pipeline.baseline if one != id] or None)
     without_free(content, id)
     return _with_parents(content, new_parents)
 
@@ -282,10 +282,18 @@ def _referenced_ids(entry: Mapping[str, Any]) -> set[str]:
     return {str(entry.get("settings", {}).get(name, "")) for name in names}
 
 
+def first_of_each_source(pipeline: Pipeline) -> tuple[str, ...]:
+    """The first stage that runs of every source, in the order of the file: each network's own baseline."""
+    firsts: dict[str, str] = {}
+    for node in pipeline.active:
+        firsts.setdefault(pipeline.root(node).id, node.id)
+    return tuple(firsts.values())
+
+
 def likely_teacher(pipeline: Pipeline) -> str:
     """The baseline, or the first stage that runs."""
     ids: list[str] = [node.id for node in pipeline.active]
-    return pipeline.baseline if pipeline.baseline in ids else (ids[0] if ids else "")
+    return next((id for id in (*pipeline.baseline, *ids) if id in ids), "")
 
 
 def _ids(pipeline: Pipeline) -> set[str]:

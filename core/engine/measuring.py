@@ -198,7 +198,7 @@ class Measuring:
         }
         report.why = explain(
             Evidence(
-                report, None if report.id == self.pipeline.baseline_id else self._before(report),
+                report, None if report.id == self.pipeline.baseline_of(report.id) else self._before(report),
                 [ChainStage(stage.id, stage.kind, stage.parameters.model_dump(mode="json")) for stage in chain],
                 graph, frozenset(machine["instructions"]),
                 {
@@ -228,10 +228,11 @@ class Measuring:
         return before or self._reference(report)
 
     def _reference(self, report: StageReport) -> StageReport | None:
-        """The baseline's report, of the same seed; None where it comes later."""
-        if report.id == self.pipeline.baseline_id:
+        """The report of the stage's baseline, of the same seed; None where it comes later."""
+        baseline = self.pipeline.baseline_of(report.id)
+        if report.id == baseline:
             return report
-        return self.run.report(stage_key(self.pipeline, self.pipeline.baseline_id, report.seed))
+        return self.run.report(stage_key(self.pipeline, baseline, report.seed))
 
 
 def _settled(plain: dict[str, Any]) -> bool:

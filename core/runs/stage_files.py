@@ -183,7 +183,8 @@ def counterpart(subject: StageFile, subjects: Sequence[StageFile]) -> StageFile 
     if earlier is not None:
         return earlier
     same_seed = [file for file in subjects if file.report.seed == subject.report.seed]
-    baseline = next((file for file in same_seed if file.report.id == file.pipeline.baseline_id), None)
+    id = subject.pipeline.baseline_of(subject.report.id)
+    baseline = next((file for file in same_seed if file.report.id == id), None)
     return baseline if baseline != subject else None
 
 

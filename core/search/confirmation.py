@@ -28,7 +28,7 @@ def confirmation(pipeline: Pipeline, finalists: Sequence[TrialRecord]) -> Pipeli
     for record in finalists:
         variant = dimensions.at(pipeline, record.values)
         content["final"] = _add(content, known, variant, record.number)
-    content.setdefault("baseline", written.baseline_id)
+    content.setdefault("baseline", list(written.baselines))
     return Pipeline.parse(content)
 
 

@@ -86,7 +86,7 @@ def cards(
     for number, node in enumerate(pipeline.stages):
         parent = pipeline.written_parent(node)
         previous = pipeline.stages[number - 1].id if number else pipeline.sources[-1].id
-        marks = [tr("baseline")] if pipeline.active and node.id == pipeline.baseline_id else []
+        marks = [tr("baseline")] if pipeline.active and node.id in pipeline.baselines else []
         marks += [tr("final")] if pipeline.active and node.id == pipeline.final_id else []
         marks += [tr("from {name}", name=names.get(parent, parent))] if parent != previous else []
         grid = pipeline.axes.grid

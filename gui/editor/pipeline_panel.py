@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import ValidationError
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QFormLayout, QLabel, QLineEdit, QPlainTextEdit, QWidget
 
-from core.document import edits
+from core.document import edits, stage_tree
+from core.document.edits import titles
 from core.document.pipeline import Pipeline
 from gui.base.translation import tr
 from gui.editor import freeing, search_panel
@@ -34,7 +35,7 @@ class PipelinePanel(Panel):
         self.name.editingFinished.connect(self._renamed)
         self.about = _AboutEdit()
         self.about.left.connect(self._described)
-        self.baseline, self.final = Combo(), Combo()
+        self.baseline, self.also, self.final = Combo(), Combo(), Combo()
         self.seeds = QLineEdit()
         self.seeds.setObjectName("pipeline-seeds")
         self.seeds.setAccessibleName(tr("Seeds"))
@@ -48,15 +49,23 @@ class PipelinePanel(Panel):
         rows.setVerticalSpacing(10)
         rows.addRow(_label(tr("Description"), self.about), self.about)
         for box, key, words in (
-            (self.baseline, "baseline", tr("All stages are compared with this one")),
+            (
+                self.baseline,
+                "baseline",
+                tr("Stages are compared with this one; of several each with the last one before it"),
+            ),
+            (self.also, "also", tr("A further baseline: each stage is compared with the last one before it")),
             (self.final, "final", tr("The model of this stage is the result")),
         ):
+            name = tr("and with") if key == "also" else key.capitalize()
             box.setObjectName(f"pipeline-{key}")
-            box.setAccessibleName(key.capitalize())
+            box.setAccessibleName(tr("Further baseline") if key == "also" else name)
             box.setToolTip(words)
             box.setMaximumWidth(320)
-            box.activated.connect(lambda _index, box=box, key=key: self._chosen(box, key))
-            rows.addRow(_label(key.capitalize(), box), box)
+            rows.addRow(_label(name, box), box)
+        self.baseline.activated.connect(lambda _index: self._compared_with(self.baseline.currentData()))
+        self.also.activated.connect(lambda _index: self._compared_with(self.also.currentData()))
+        self.final.activated.connect(lambda _index: self._finished_by())
         self.seeds.setMaximumWidth(320)
         rows.addRow(_label(tr("Seeds"), self.seeds), self.seeds)
         rows.addRow(_label(""), self.seed_problem)
@@ -85,18 +94,39 @@ class PipelinePanel(Panel):
         show_text(self.about, pipeline.about)
         show_text(self.seeds, ", ".join(map(str, pipeline.axes.seed)))
         for box, value, unset, standing in (
-            (self.baseline, pipeline.baseline, tr("The first stage"), pipeline.active[:1]),
+            (self.baseline, ",".join(pipeline.baseline), tr("The first stage"), pipeline.active[:1]),
             (self.final, pipeline.final, tr("The last stage"), pipeline.active[-1:]),
         ):
             box.clear()
             box.addItem(f"{unset} ({standing[0].title})" if standing else unset, "")
             for node in pipeline.active:
                 box.addItem(node.title, node.id)
+            if box is self.baseline:
+                self._offer_several(pipeline)
             box.setCurrentIndex(max(0, box.findData(value)))
+        self._offer_further(pipeline)
         self._show_seed_problem(problems.get(("axes",), ""))
         self.grid.show_pipeline(pipeline, problem_of(problems))
         self.search.show_pipeline(pipeline, search_panel.problem_of(problems))
         self.notes.setText("\n\n".join(pipeline.notes))
+
+    def _offer_several(self, pipeline: Pipeline) -> None:
+        """Several baselines among the choices: one a source where there are several, and those of the file."""
+        own = ",".join(stage_tree.first_of_each_source(pipeline))
+        if "," in own:
+            self.baseline.addItem(tr("The first stage of each network"), own)
+        written = ",".join(pipeline.baseline)
+        if "," in written and written != own:
+            names = titles(pipeline)
+            self.baseline.addItem(", ".join(names.get(id, id) for id in pipeline.baseline), written)
+
+    def _offer_further(self, pipeline: Pipeline) -> None:
+        self.also.clear()
+        self.also.addItem(tr("No further one"), ",".join(pipeline.baseline))
+        for node in pipeline.active:
+            if node.id not in pipeline.baseline:
+                self.also.addItem(node.title, ",".join((*pipeline.baseline, node.id)))
+        self.rows.setRowVisible(self.also, bool(pipeline.baseline) and self.also.count() > 1)
 
     def _show_seed_problem(self, words: str) -> None:
         self.seed_problem.setText(f"⚠ {words}" if words else "")
@@ -117,11 +147,15 @@ class PipelinePanel(Panel):
                 edits.set_key(self.pipeline, "about", self.about.toPlainText()), tr("Describe"), ""
             )
 
-    def _chosen(self, box: QComboBox, key: str) -> None:
+    def _compared_with(self, ids: str) -> None:
         assert self.pipeline is not None
-        self.edited.emit(
-            edits.set_key(self.pipeline, key, box.currentData()), tr("Choose the {key}", key=key), ""
-        )
+        changed = edits.set_baselines(self.pipeline, [id for id in ids.split(",") if id])
+        self.edited.emit(changed, tr("Choose the baseline"), "")
+
+    def _finished_by(self) -> None:
+        assert self.pipeline is not None
+        changed = edits.set_key(self.pipeline, "final", self.final.currentData())
+        self.edited.emit(changed, tr("Choose the final"), "")
 
     def _seeded(self) -> None:
         assert self.pipeline is not None

@@ -25,7 +25,7 @@ class Results:
     @property
     def rows(self) -> list[Row]:
         """One row a file, changes against the baseline beside."""
-        return table_rows(self.reports, self.pipeline.baseline_id)
+        return table_rows(self.reports, self.pipeline.baseline_of_each())
 
     @property
     def title(self) -> str:

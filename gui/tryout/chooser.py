@@ -60,7 +60,7 @@ class ModelChooser(QObject):
             subjects = self._shelf.of(run.folder)
             result = final(subjects)
             if result is not None:
-                baseline = find(subjects, result.pipeline.baseline_id) or subjects[0]
+                baseline = find(subjects, result.pipeline.baseline_of(result.report.id)) or subjects[0]
                 models = [ModelFile.of(artefact) for artefact in dict.fromkeys((baseline, result))]
                 self._choose(models[0], models[1] if len(models) > 1 else None)
                 return

@@ -191,7 +191,9 @@ class MetricModel(QAbstractTableModel):
         remark = remark_on(row.report.kind, row.report.facts) if row.report else ""
         parts += [remark] if remark else []
         parts += [tr("mean of {count} seeds", count=len(row.members))] if row.members else []
-        parts += ["baseline"] if row.baseline else []
+        parts += (
+            ["baseline"] if row.baseline else [tr("against {name}", name=row.against)] if row.against else []
+        )
         headline = (
             row.report is not None and row.artefact is not None and row.artefact.id == row.report.headline
         )

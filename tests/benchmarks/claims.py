@@ -71,7 +71,8 @@ def finished(pipeline: Pipeline, arguments: argparse.Namespace) -> RunFolder:
     if done.status != "completed":
         raise SystemExit(f"{done.message} {done.advice}\n{done.details}")
     print(
-        f"{as_text(table_rows(run.reports(), pipeline.baseline_id))}\nRun folder: {run.folder}\n", flush=True
+        f"{as_text(table_rows(run.reports(), pipeline.baseline_of_each()))}\nRun folder: {run.folder}\n",
+        flush=True,
     )
     return run
 

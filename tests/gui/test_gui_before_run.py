@@ -57,6 +57,9 @@ def test_a_missing_teacher_is_chosen_from_the_strip_and_from_the_field(qtbot: An
 @pytest.mark.parametrize(
     ("stages", "words"),
     [
+        ("[{id: t, kind: train}]\nbaseline: [t, nobody]", "Take the others"),
+        ("[{id: t, kind: train}]\nbaseline: nobody", "Take the first stage"),
+        ("[{id: t, kind: train}]\nbaseline: [t, t]", "Take the others"),
         ("[{id: q, kind: quantize-static, name: Q}]", "Put a 'Train' stage with 0 epochs before it"),
         ("[{id: t, kind: train, enabled: false, name: T}]", "Switch 'T' on"),
         ("[{id: p, kind: prune-channels, settings: {ratio: 2.0}}]", "Reset Ratio"),
@@ -79,7 +82,39 @@ def test_fixes_are_found_for_every_kind_of_rule(stages: str, words: str) -> None
     assert documents.check(fix.pipeline) == []
 
 
-# the document's axes
+# the document's baselines and axes
+
+
+def choose(box: QComboBox, words: str) -> None:
+    box.setCurrentIndex(box.findText(words))
+    box.activated.emit(box.currentIndex())
+
+
+def test_baselines_are_chosen_and_added_in_the_form(tree: MainWindow) -> None:
+    tree.editor.select("pipeline")
+    panel = tree.editor.panel
+    assert panel is not None
+    box, also = (panel.findChild(QComboBox, f"pipeline-{key}") for key in ("baseline", "also"))
+    assert box.currentText() == "The first stage (Base)" and not also.isVisible()
+    choose(box, "Base")
+    assert tree.document.pipeline.baseline == ("base",) and also.isVisible()
+    choose(also, "More")
+    assert tree.document.pipeline.baseline == ("base", "more")
+    assert box.currentText() == "Base, More" and also.currentText() == "No further one"
+    assert [card.badge.startswith("baseline") for card in tree.editor.model.cards[-3:]] == [True, False, True]
+    assert box.findText("The first stage of each network") < 0, "there is one network"
+    pipeline, network = stage_tree.add_source(tree.document.pipeline, "backbone")
+    pipeline, other = stage_tree.add_stage(pipeline, "train", network, branch=True)
+    tree.document.apply(edits.rename(pipeline, other, "Other"), "a second network")
+    choose(box, "The first stage of each network")
+    assert (
+        tree.document.pipeline.baseline == ("base", other) and documents.check(tree.document.pipeline) == []
+    )
+    assert box.currentText() == "The first stage of each network"
+    tree.document.apply(stage_tree.remove_stage(tree.document.pipeline, other), "remove")
+    assert tree.document.pipeline.baseline == ("base",) and box.currentText() == "Base"
+    choose(box, "The first stage (Base)")
+    assert "baseline" not in tree.document.pipeline.as_dict() and not also.isVisible()
 
 
 def test_a_grid_is_made_and_changed_in_the_form(qtbot: Any, tree: MainWindow) -> None:

@@ -8,7 +8,7 @@ from made_runs import made_run
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 
-from core.document import recipes
+from core.document import edits, recipes
 from core.document.paper import PaperTable
 from core.document.pipeline import Pipeline
 from core.records.metrics import METRICS
@@ -18,7 +18,7 @@ from core.runs.open_document import open_document
 from gui.base.theme import Theme
 from gui.compare.view import CompareView
 from gui.runs.run_results import read_results
-from gui.widgets.metric_cells import CHANGE, VERDICT
+from gui.widgets.metric_cells import CHANGE, LABEL_BELOW, VERDICT
 from gui.widgets.metric_table import MetricModel, change_text, provenance
 
 
@@ -53,6 +53,25 @@ def test_changes_are_shown_with_sign_arrow_and_verdict(
     tip = cell(model, 1, "latency_ms", Qt.ItemDataRole.ToolTipRole)
     assert "1 thread, batch 1" in tip and "n = 90" in tip and "Better than the baseline." in tip
     assert "≈ no measurable difference" in view.legend.whole
+
+
+def test_several_baselines_stand_in_one_table(
+    view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path
+) -> None:
+    two = edits.set_baselines(tiny, ["fp32", "pruned"])
+    view.show_results(read_results(made_run(two, home, tmp_path)))
+    model = view.model
+    below = [model.data(model.index(row, 0), LABEL_BELOW) for row in range(3)]
+    assert below == [
+        "ONNX float32 · baseline",
+        "ONNX float32 · baseline",
+        "ONNX float32 · against Pruned · final",
+    ]
+    assert cell(model, 1, "top1", CHANGE) == "" and cell(model, 2, "size_mb", CHANGE) == "= 0 %"
+    assert "against Pruned" in model.data(model.index(2, 0), Qt.ItemDataRole.AccessibleTextRole)
+    view.change(pin=model.rows[0].id)
+    assert "against" not in model.data(model.index(2, 0), LABEL_BELOW)
+    assert cell(model, 2, "size_mb", CHANGE) == "▼ −50.0 %"
 
 
 def test_a_time_that_was_not_alternated_is_marked_and_explained(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core.analysis.accuracy import accuracy_metrics, confusion_matrix, paired_change, wilson
+from core.analysis.latex import as_latex
 from core.analysis.table import (
     as_csv,
     as_markdown,
@@ -14,6 +15,7 @@ from core.analysis.table import (
     changes,
     format_change,
     format_metric,
+    pinned,
     table_rows,
 )
 from core.records.metrics import METRICS
@@ -154,6 +156,29 @@ def test_the_table_as_text_and_markdown():
         "| **A** (baseline) | 90.00 | 10.000 |",
         "| B | 91.20 (+1.20 points) | 6.600 (−34.0 %) |",
     ]
+
+
+def test_rows_with_baselines_of_their_own_say_which():
+    reports = [report("a", top1=90.0), report("b", top1=91.0), report("x", top1=50.0), report("y", top1=53.5)]
+    rows = table_rows(reports, {"a": "a", "b": "a", "x": "x", "y": "x"})
+    assert [row.baseline for row in rows] == [True, False, True, False]
+    assert [row.against for row in rows] == ["", "A", "", "X"]
+    assert [row.change["top1"].value for row in rows if row.change] == pytest.approx([1.0, 3.5])
+    assert [line.split("  ")[0] for line in as_text(rows).splitlines()[2::1]] == [
+        "A (baseline)", "B (against A)", "", "X (baseline)", "Y (against X)", "",
+    ]  # fmt: skip
+    assert "| Y (against X) | 53.50 (+3.50 points) |" in as_markdown(rows).splitlines()
+    lines = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    assert [(line["stage"], line["against"]) for line in lines] == [
+        ("a", ""),
+        ("b", "A"),
+        ("x", ""),
+        ("y", "X"),
+    ]
+    assert r"Y (against X) & 53&.50" in as_latex(rows, [METRICS["top1"]])
+    alike = table_rows(reports[:2], {"a": "a", "b": "a"})
+    assert alike == table_rows(reports[:2], "a")  # of one baseline nothing has to be said
+    assert [row.against for row in pinned(rows, rows[0].id)] == [""] * 4
 
 
 def test_every_seed_is_compared_with_the_baseline_of_its_seed():

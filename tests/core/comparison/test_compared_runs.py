@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_runs import TINY, made_run
 
 from core.analysis.settings_table import side_by_side
+from core.commands.runs import print_results, run_as_json
 from core.common.errors import EspalierError
 from core.comparison.compared_runs import ComparedRun, mixed_conditions, read_all, read_run, run_labels
+from core.comparison.headline import headline
 from core.comparison.report import as_format, as_html, baseline_row_id, columns_of, title, write
 from core.comparison.same_files import all_rows
 from core.document import pipeline as documents
@@ -26,6 +29,12 @@ sources: [{id: network, settings: {backbone: resnet20}}]
 stages:
   - {id: fp32, kind: train, name: FP32, settings: {training: {epochs: 1}}}
   - {id: pruned, kind: prune-channels, name: Pruned, settings: {ratio: RATIO, training: {epochs: 2}}}
+"""
+CLAIM = """
+paper:
+  - source: A paper
+    rows: []
+    claims: [{says: It stays as small, stage: taught, metric: size_mb, at_most: 1}]
 """
 LABELS = np.arange(50) % 25
 RIGHT = {"fp32": np.arange(50) < 40, "pruned": (np.arange(50) < 38) | (np.arange(50) == 45)}
@@ -162,7 +171,7 @@ def test_reports_in_every_format(home: Home, tmp_path: Path):
     )
     assert as_format("latex", runs, rows).count(r" \\") == 1 + len(rows)
     assert as_format("markdown", runs, rows).startswith("| Stage | Top-1 [%] |")
-    assert as_format("csv", runs, rows).splitlines()[1].endswith(",one,,")
+    assert as_format("csv", runs, rows).splitlines()[1].endswith(",one,,,")
     assert "one: Fp32 (baseline)" in as_format("table", runs, rows)
     write(tmp_path / "page.html", page)
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
@@ -176,6 +185,31 @@ def test_a_baseline_is_found_by_its_name(home: Home):
     assert baseline_row_id("two:pruned", runs) == f"{runs[1].folder}|pruned|float32"
     with pytest.raises(EspalierError, match="Expected a stage of these runs"):
         baseline_row_id("nothing", runs)
+
+
+def test_a_run_with_several_baselines_says_in_every_format_which(home: Home, tmp_path: Path, capsys):
+    text = f"{TINY}baseline: [fp32, pruned]\n{CLAIM}"
+    run = made_run(documents.loads(text), home, tmp_path)
+    compared = read_run(run)
+    rows = compared.rows()
+    assert [(row.baseline, row.against) for row in rows] == [(True, ""), (True, ""), (False, "Pruned")]
+    assert rows[2].change["size_mb"].value == 0.0  # 2 MB, as the pruned one; −50 % against FP32
+    found = compared.answers()[0].ours
+    assert found is not None and found.value == 0.0
+    page = as_format("html", [compared], rows)
+    assert "against Pruned" in page and page.count("baseline</small>") == 2
+    parts = headline(compared, rows)
+    assert parts is not None and parts.about.startswith("Taught against Pruned")
+    assert "Taught (against Pruned)" in as_format("table", [compared], rows)
+    assert "| Taught (against Pruned) |" in as_format("markdown", [compared], rows)
+    assert "Taught (against Pruned)" in as_format("latex", [compared], rows)
+    plain = run_as_json(run, ["fp32", "pruned", "taught"])
+    assert [(stage["id"], stage["baseline"]) for stage in plain["stages"]] == [
+        ("fp32", "fp32"), ("pruned", "pruned"), ("taught", "pruned"),
+    ]  # fmt: skip
+    assert plain["stages"][1]["change"] == {} and plain["stages"][2]["change"]["size_mb"]["value"] == 0.0
+    print_results(run)
+    assert "Taught (against Pruned)" in capsys.readouterr().out
 
 
 def test_columns_are_chosen_by_their_ids(home: Home):

@@ -66,8 +66,62 @@ def test_the_small_document_says_what_it_means():
     assert pipeline.stage_ids == ("fp32", "pruned", "taught")
     assert [pipeline.parent(node) for node in pipeline.stages] == ["network", "fp32", "pruned"]
     assert pipeline.stage("fp32").parameters.training.learning_rate == 0.005
-    assert (pipeline.baseline_id, pipeline.final_id, pipeline.axes.seed) == ("fp32", "taught", (42,))
+    assert (pipeline.baselines, pipeline.final_id, pipeline.axes.seed) == (("fp32",), "taught", (42,))
     assert pipeline.root(pipeline.stage("taught")).id == "network"
+
+
+TWO_NETWORKS = """
+  - id: wide
+    kind: train
+    from: other
+  - id: wide-pruned
+    kind: prune-channels
+    settings: {ratio: 0.5, scope: block-internal}
+  - id: again
+    kind: train
+    from: network
+baseline: [fp32, wide]
+"""
+
+
+def two_networks(baseline: str = "[fp32, wide]") -> str:
+    """The small document with a second network, and each compared with its own first stage."""
+    network = "  - {id: network, settings: {backbone: resnet20}}"
+    text = TEXT.replace(network, f"{network}\n  - {{id: other, settings: {{backbone: resnet56}}}}")
+    return text + TWO_NETWORKS.strip("\n").replace("[fp32, wide]", baseline) + "\n"
+
+
+def test_every_stage_is_compared_with_the_baseline_that_it_descends_from():
+    pipeline = documents.loads(two_networks())
+    assert pipeline.baselines == ("fp32", "wide")
+    own = {"fp32": "fp32", "pruned": "fp32", "taught": "fp32", "wide": "wide", "wide-pruned": "wide"}
+    assert pipeline.baseline_of_each() == {**own, "again": "fp32"}  # by its source: none is before it
+    nearest = documents.loads(two_networks("[fp32, pruned, wide]"))
+    assert nearest.baseline_of("taught") == "pruned" and nearest.baseline_of("pruned") == "pruned"
+    one_only = documents.loads(two_networks("[fp32, pruned]"))
+    assert one_only.baseline_of("wide-pruned") == "fp32"  # its network has none: the first
+    assert set(documents.loads(two_networks("wide")).baseline_of_each().values()) == {"wide"}
+
+
+def test_baselines_are_saved_as_they_were_written():
+    for written, kept in (("[fp32, wide]", ["fp32", "wide"]), ("wide", "wide"), ("[wide]", "wide")):
+        pipeline = documents.loads(two_networks(written))
+        assert pipeline.as_dict()["baseline"] == kept
+        assert pipeline.resolved().as_dict()["baseline"] == kept
+        assert documents.loads(documents.dumps(pipeline)) == pipeline
+    assert "baseline" not in documents.loads(TEXT).as_dict()
+    assert documents.loads(TEXT).resolved().as_dict()["baseline"] == ""  # as run folders have it
+
+
+def test_wrong_baselines_are_found_where_they_stand():
+    line = two_networks().splitlines().index("baseline: [fp32, wide]") + 1
+    choices = "Choose one of: again, fp32, pruned, taught, wide, wide-pruned."
+    words = f"Expected the id of an active stage, received 'fp16'. {choices}"
+    assert found(two_networks("[fp32, fp16]")) == [(line, "baseline.1", words)]
+    twice = "The same baseline stands here twice. Leave one of them."
+    assert found(two_networks("[fp32, fp32]")) == [(line, "baseline", twice)]
+    assert found(two_networks("3")) == [(line, "baseline", "Expected a list, received 3.")]
+    assert found(two_networks("[3]")) == [(line, "baseline.0", "Expected text, received 3.")]
 
 
 def test_disabled_stages_are_passed_through():

@@ -90,7 +90,7 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
 def test_every_template_makes_a_sound_pipeline(template, pretrained: bool) -> None:  # type: ignore[no-untyped-def]
     made = images_pipeline(found(40), template, "mobilenet-v3-large", 32, pretrained)
     assert documents.check(made) == [] and made.name == "i" and made.data.image_size == 32
-    assert made.final_id == made.stages[-1].id and made.baseline_id == "trained"
+    assert made.final_id == made.stages[-1].id and made.baselines == ("trained",)
     assert made.source("network").parameters.weights == ("imagenet" if pretrained else "random")  # type: ignore[attr-defined]
     first, *later = (node.settings["training"] for node in made.stages if "training" in node.settings)
     assert first["batch_size"] == 32 and all(one["epochs"] < first["epochs"] for one in later)

@@ -21,7 +21,7 @@ def record(number: int, ratio: float, mixed: bool = True) -> TrialRecord:
 def test_what_finalists_share_stands_there_once():
     confirmed = confirmation(DOCUMENT, [record(3, 0.3), record(4, 0.7), record(5, 0.7, mixed=False)])
     assert documents.check(confirmed) == [] and confirmed.search is None
-    assert confirmed.axes.seed == (1, 2) and confirmed.baseline_id == "fp32"
+    assert confirmed.axes.seed == (1, 2) and confirmed.baselines == ("fp32",)
     assert confirmed.stage_ids == (
         "fp32", "mixed", "pruned", "taught", "mixed-t3", "pruned-t3", "taught-t3", "pruned-t4", "taught-t4", "pruned-t5",
         "taught-t5",
