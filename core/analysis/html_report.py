@@ -84,14 +84,14 @@ figcaption { font-size: 0.82em; line-height: 1.3; overflow-wrap: anywhere; margi
 
 @dataclass(frozen=True, slots=True)
 class RunPart:
-    """The page's section on one run: plots of its curves, notes stage by stage, its grid."""
+    """The page's section on one run: plots of its curves, notes stage by stage, its grids."""
 
     title: str
     about: str
     machine: str
     plots: Sequence[str] = ()
     notes: Sequence[tuple[str, Sequence[str]]] = ()
-    grid: HeatMap | None = None
+    grids: Sequence[HeatMap] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +235,8 @@ def _run(run: RunPart, several: bool) -> list[str]:
     parts.append(f'<p class="muted">{escape(run.machine)}</p>')
     if run.plots:
         parts += ["<h3>Learning curves</h3>", *(f'<div class="card">{plot}</div>' for plot in run.plots)]
-    if run.grid is not None:
-        parts += [f"<h3>{escape(run.grid.title)}</h3>", _grid(run.grid)]
+    for grid in run.grids:
+        parts += [f"<h3>{escape(grid.title)}</h3>", _grid(grid)]
     if run.notes:
         parts.append("<h3>Stage by stage: causes, checks and remarks</h3>")
     for stage, notes in run.notes:

@@ -1,6 +1,6 @@
 """The report of a run as Markdown, from the files in its folder; and the paper's rows for tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,20 +43,25 @@ def run_report(
     reports: Sequence[StageReport],
     machine: dict[str, Any],
     device: str,
-    grid: HeatMap | None = None,
+    grids: Mapping[str, HeatMap] | None = None,
     search: Sequence[str] = (),
 ) -> str:
-    """The report's text; `search` are the paragraphs on a search, where the run made one."""
+    """The report's text.
+
+    Args:
+        grids: by the name of their files, without the ending.
+        search: the paragraphs on a search, where the run made one.
+    """
     parts = [f"# {texts.name}", "## Comparison", as_markdown(rows)]
     parts.append(
         "Every figure is of the exported file named in its row, on the test images, in ONNX Runtime on the processor; "
         "latency is the median for one image on one thread. ≈ marks a change that the measurement cannot tell from none."
     )
     parts += search
-    if grid is not None:
+    for name, grid in (grids or {}).items():
         parts += [
             "## Grid",
-            f"{grid.title}. As a picture: `grid.svg`; as data: `grid.csv`.",
+            f"{grid.title}. As a picture: `{name}.svg`; as data: `{name}.csv`.",
             grid.as_markdown(),
         ]
     for paper in texts.papers:

@@ -236,7 +236,7 @@ def print_results(run: Any) -> None:
     from core.analysis.report import paper_rows, why_lines
     from core.analysis.table import any_uncertain, as_text, columns_with_values, table_rows
     from core.analysis.wording import RANGES_MEAN
-    from core.runs.grid_results import read_grid
+    from core.runs.grid_results import read_grids
     from core.search import text as study_text
     from core.search.records import read_study
 
@@ -251,7 +251,7 @@ def print_results(run: Any) -> None:
     show_result(as_text(rows))
     if any_uncertain(rows, columns_with_values(rows)):
         show_result(f"{RANGES_MEAN}\n    {command_line('profile', run.name)}")
-    if grid := read_grid(run):
+    for grid in read_grids(run).values():
         show_result(f"\n{grid.title}\n{grid.as_markdown()}")
     for paper in pipeline.paper:
         show_result(f"\n{paper.source}. {paper.setting}\n{as_text(paper_rows(paper))}")

@@ -40,7 +40,7 @@ from core.document.stage_keys import stage_keys
 from core.machine.fingerprint import timing_conditions
 from core.models.checkpoint_description import read_architecture
 from core.records.reports import StageReport
-from core.runs.grid_results import read_grid
+from core.runs.grid_results import read_grids
 from core.runs.home import Home
 from core.runs.index import Kept
 from core.runs.run_folder import CONFIRMED, INFO_FILE, RunFolder
@@ -79,7 +79,7 @@ class ComparedRun(BaseModel):
     papers: list[PaperTable]
     notes: list[str]
     settings: str
-    grid: HeatMap | None = None
+    grids: list[HeatMap] = []
     images: str = ""
     right: dict[str, dict[str, str]] = {}
     baselines: dict[str, str] = {}
@@ -170,7 +170,7 @@ def from_parts(
         reports=[report.model_copy(update={"facts": {}, "history": []}) for report in reports],
         papers=list(pipeline.paper), notes=list(pipeline.notes),
         settings=json.dumps({node.id: [astuple(line) for line in _settings(pipeline, node)] for node in pipeline.active}),
-        grid=read_grid(run), baselines=pipeline.baseline_of_each() if len(pipeline.baselines) > 1 else {},
+        grids=list(read_grids(run).values()), baselines=pipeline.baseline_of_each() if len(pipeline.baselines) > 1 else {},
     )  # fmt: skip
     if predictions:
         compared.images, compared.right = _predictions(run, pipeline, compared.reports)
@@ -234,7 +234,8 @@ def _obtained(kept: Kept, folder: Path) -> ComparedRun:
 
 def _stamp(folder: Path) -> str:
     """Changes whenever a file changes that a `ComparedRun` is made from."""
-    files = [folder / name for name in (INFO_FILE, "pipeline.yaml", "grid.json", CONFIRMED)]
+    files = [folder / name for name in (INFO_FILE, "pipeline.yaml", CONFIRMED)]
+    files += sorted(folder.glob("grid*.json"))
     files += [stage.report_file for stage in RunFolder(folder).stage_folders()]
     stats = [(str(file), stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file))]
     return f"{VERSION} {hashlib.sha256(repr(stats).encode()).hexdigest()}"

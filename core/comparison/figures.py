@@ -194,7 +194,7 @@ def _widths(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None
 
 
 def _heat_maps(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
-    maps = [run.grid for run in runs if run.grid is not None]
+    maps = [grid for run in runs for grid in run.grids]
     _need([grid.title for grid in maps])
     figure.set_size_inches(width, 0.85 * width * len(maps))
     for axes, grid in zip(figure.subplots(len(maps), 1, squeeze=False).flat, maps, strict=True):

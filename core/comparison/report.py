@@ -248,7 +248,7 @@ def _run(run: ComparedRun, label: str, curves: bool) -> RunPart:
             *([("What the author of the pipeline wrote about it", _written(run))] if _written(run) else []),
             *((_stage_name(report), _notes(report)) for report in run.reports),
         ],
-        run.grid,
+        run.grids,
     )
 
 

@@ -88,11 +88,26 @@ def set_baselines(pipeline: Pipeline, ids: Sequence[str]) -> Pipeline:
     return set_key(pipeline, "baseline", list(ids) or None)
 
 
-def set_axes(pipeline: Pipeline, seeds: Sequence[int], grid: Mapping[str, Any] | None) -> Pipeline:
-    """Other seeds and another grid; nothing is written for what is the default."""
-    axes: dict[str, Any] = {} if list(seeds) == [42] else {"seed": list(seeds)}
-    if grid is not None:
-        axes["grid"] = dict(grid)
+def set_seeds(pipeline: Pipeline, seeds: Sequence[int]) -> Pipeline:
+    """Other seeds; nothing is written for the default."""
+    return _with_axis(pipeline, "seed", list(seeds) if list(seeds) != [42] else None)
+
+
+def set_grid(pipeline: Pipeline, number: int, grid: Mapping[str, Any] | None) -> Pipeline:
+    """Another grid in the place of one, or behind the last; None takes it out."""
+    grids: list[Any] = plain_grids(pipeline)
+    grids[number : number + 1] = [dict(grid)] if grid is not None else []
+    return _with_axis(pipeline, "grid", grids or None)
+
+
+def plain_grids(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """The grids as they stand in the file."""
+    return [grid.model_dump(mode="json", exclude_unset=True) for grid in pipeline.axes.grids]
+
+
+def _with_axis(pipeline: Pipeline, name: str, value: Any) -> Pipeline:
+    axes = {key: one for key, one in pipeline.as_dict().get("axes", {}).items() if one is not None}
+    put(axes, name, value)
     return set_key(pipeline, "axes", axes or None)
 
 

@@ -77,7 +77,8 @@ def _candidates(pipeline: Pipeline, problem: Problem) -> Iterator[tuple[str, Pip
         for node in pipeline.stages[:1]:
             yield f"Switch '{node.title}' on", edits.set_enabled(pipeline, node.id, True)
     elif place[:2] == ("axes", "grid"):
-        yield "Remove the grid", edits.set_axes(pipeline, pipeline.axes.seed, None)
+        number = place[2] if len(place) > 2 and isinstance(place[2], int) else 0
+        yield "Remove the grid", edits.set_grid(pipeline, number, None)
     elif place[:1] == ("data",) and len(place) > 1:
         path = tuple(str(part) for part in place[1:])
         yield (

@@ -6,9 +6,9 @@ backbone with head, FEM and weights, or a checkpoint. Immutable: every change ma
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, field_serializer, field_validator
+from pydantic import Field, FieldSerializationInfo, field_serializer, field_validator
 
 from core.common.params import Params
 from core.data.settings import DataSettings
@@ -100,7 +100,12 @@ class Axes(Params):
     """What a pipeline is repeated over; runs share the stages that they have in common."""
 
     seed: tuple[int, ...] = Field((42,), min_length=1, max_length=_MOST_VALUES)
-    grid: Grid | None = None
+    grids: tuple[Grid, ...] = Field((), alias="grid", max_length=_MOST_VALUES)
+
+    @field_serializer("grids")
+    def _as_in_the_file(self, grids: tuple[Grid, ...], info: FieldSerializationInfo) -> Any:
+        plain = [grid.model_dump(mode="json", exclude_unset=bool(info.exclude_unset)) for grid in grids]
+        return plain if len(plain) > 1 else plain[0] if plain else None
 
     @field_validator("seed")
     @classmethod
@@ -128,11 +133,18 @@ class Pipeline(Params):
     paper: tuple[PaperTable, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @field_validator("baseline", mode="before")
     @classmethod
-    def _one_or_several(cls, written: Any) -> Any:
-        """In the file a baseline stands alone, or several in a list."""
-        return (written,) * bool(written) if isinstance(written, str) else written
+    def parse(cls, content: Any) -> Self:
+        """The document in plain data, in which one baseline and one grid may stand without a list."""
+        if not isinstance(content, dict):
+            return super().parse(content)
+        content = dict(content)
+        if isinstance(content.get("baseline"), str):
+            content["baseline"] = [content["baseline"]] if content["baseline"] else []
+        axes = content.get("axes")
+        if isinstance(axes, dict) and "grid" in axes:
+            content["axes"] = {**axes, "grid": _listed(axes["grid"])}
+        return super().parse(content)
 
     @field_serializer("baseline")
     def _as_in_the_file(self, baselines: tuple[str, ...]) -> str | list[str]:
@@ -246,6 +258,10 @@ class Pipeline(Params):
 
 
 _N = TypeVar("_N", bound=Node)
+
+
+def _listed(grids: Any) -> Any:
+    return [] if grids is None else [grids] if isinstance(grids, dict) else grids
 
 
 def _by_id(nodes: tuple[_N, ...], id: str) -> _N:

@@ -10,7 +10,7 @@ from core.common.errors import Problem
 from core.common.shown_text import shortened, some_of
 from core.common.validation_messages import in_words, unknown
 from core.data.catalogue import SOURCES
-from core.document.model import Pipeline, StageNode, is_path
+from core.document.model import Grid, Pipeline, StageNode, is_path
 from core.document.order_rules import ChainLink, order_problems
 from core.document.paper import check_claims
 from core.document.search_rules import check_search
@@ -29,7 +29,7 @@ def check(pipeline: Pipeline) -> list[Problem]:
     if not problems:
         problems += _check_references(pipeline)
     if not problems:
-        problems += [*_check_grid(pipeline), *islice(_check_stages(pipeline), _MOST_PROBLEMS)]
+        problems += [*_check_grids(pipeline), *islice(_check_stages(pipeline), _MOST_PROBLEMS)]
         problems += check_claims(pipeline.paper)
     if not problems:
         problems += check_search(pipeline, check)
@@ -99,10 +99,15 @@ def _check_references(pipeline: Pipeline) -> Iterator[Problem]:
         yield Problem("The same baseline stands here twice.", "Leave one of them.", ("baseline",))
 
 
-def _check_grid(pipeline: Pipeline) -> Iterator[Problem]:
-    grid, place = pipeline.axes.grid, ("axes", "grid")
-    if grid is None:
-        return
+def _check_grids(pipeline: Pipeline) -> Iterator[Problem]:
+    grids = pipeline.axes.grids
+    for number, grid in enumerate(grids):
+        yield from _check_grid(
+            pipeline, grid, ("axes", "grid", number) if len(grids) > 1 else ("axes", "grid")
+        )
+
+
+def _check_grid(pipeline: Pipeline, grid: Grid, place: yaml.Place) -> Iterator[Problem]:
     stages = {node.id: node for node in pipeline.active if isinstance(node.stage, ModelStage)}
     if grid.stage not in stages:
         yield Problem(

@@ -29,7 +29,7 @@ def check_search(pipeline: Pipeline, check: Check) -> Iterator[Problem]:
     yield from found
     if found:
         return
-    if pipeline.axes.grid is not None:
+    if pipeline.axes.grids:
         yield Problem(
             "A pipeline has a search or a grid, this one has both.",
             "Take the grid out; a search with the sampler 'grid' tries every combination, too.",

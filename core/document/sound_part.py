@@ -22,9 +22,8 @@ def sound_part(pipeline: Pipeline, problems: Sequence[Problem]) -> Pipeline | No
         gone = {child for id in broken for child in (id, *stage_tree.descendants(pipeline, id))}
         if len(gone) == len(pipeline.stages):
             return None
-        grid = pipeline.axes.grid
-        if grid is not None and grid.stage in gone:
-            pipeline = edits.set_axes(pipeline, pipeline.axes.seed, None)
+        for number in reversed([n for n, grid in enumerate(pipeline.axes.grids) if grid.stage in gone]):
+            pipeline = edits.set_grid(pipeline, number, None)
         for id in reversed([id for id in pipeline.stage_ids if id in gone]):  # what follows goes first
             pipeline = stage_tree.remove_stage(pipeline, id)
         problems = documents.check(pipeline)

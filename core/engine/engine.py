@@ -26,7 +26,7 @@ from core.data.balance import epoch_images
 from core.data.entry import CacheRefusedError
 from core.data.image_data import ImageData
 from core.data.store import changed_since, open_data
-from core.document.pipeline import Grid, Pipeline, StageNode
+from core.document.pipeline import Pipeline, StageNode
 from core.document.stage_keys import stage_key, stage_keys
 from core.engine.cost_estimate import fixed_seconds
 from core.engine.evaluator import Evaluator
@@ -55,7 +55,7 @@ from core.records.reports import StageReport
 from core.runs.belief import check_own_documents, check_stage, made_from
 from core.runs.cache import CacheUser
 from core.runs.costs import EarlierCosts
-from core.runs.grid_results import read_grid
+from core.runs.grid_results import is_written
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.resuming import check_same_data, check_same_pipeline
@@ -279,11 +279,11 @@ class Engine:
 
     def _plan(self, node: StageNode, seed: int, known: EarlierCosts) -> StagePlan:
         """What a stage will cost, as far as earlier runs on this machine say it."""
-        grid = self._grid(node, seed)
-        points = len(combinations_of(grid)) if grid else 0
+        grids = [self.pipeline.axes.grids[number] for number in self._grids(node, seed)]
+        points = sum(len(combinations_of(grid)) for grid in grids)
         epochs = node.stage.epochs(node.parameters)
         images = epochs * self._epoch_images() * (1 + points)
-        images += points * grid.images * FORWARD_SHARE if grid else 0
+        images += sum(len(combinations_of(grid)) * grid.images for grid in grids) * FORWARD_SHARE
         fixed = known.fixed(node, fixed_seconds(node.stage))
         key = stage_key(self.pipeline, node.id, seed)
         return StagePlan(key, images, epochs * (1 + points), fixed, known.rate(node))
@@ -300,20 +300,19 @@ class Engine:
         self._check_stored(node, seed, key)
         report = self.folder.report(key)
         if report is None:
-            grid = self._grid(node, seed)
-            own_share = self._own_share(grid)
-            cached = self.runner.make(node, seed, lambda fraction: self.meter.train(fraction * own_share))
-            if grid is not None:
+            shares = self._shares(node, seed)
+            cached = self.runner.make(node, seed, lambda fraction: self.meter.train(fraction * shares[0]))
+            for place, number in enumerate(self._grids(node, seed), 1):
+                before, share = sum(shares[:place]), shares[place]
                 run_grid(
-                    self.runner,
-                    node,
-                    grid,
-                    seed,
-                    lambda grid_fraction: self.meter.train(own_share + grid_fraction * (1 - own_share)),
-                )
+                    self.runner, node, number, seed,
+                    lambda done, before=before, share=share: self.meter.train(before + done * share),
+                )  # fmt: skip
             report = self._report(node, seed, key, started, cached)
-        elif (again := self._grid(node, seed)) is not None and read_grid(self.folder) is None:  # was damaged
-            run_grid(self.runner, node, again, seed, lambda grid_fraction: None)
+        else:
+            for number in self._grids(node, seed):
+                if not is_written(self.folder, number):  # was damaged
+                    run_grid(self.runner, node, number, seed, lambda done: None)
         self.meter.end(report.cached)
         self._emit(StageDone(key, report.cached, report.model_dump(mode="json")))
 
@@ -333,15 +332,18 @@ class Engine:
     def _warn(self, text: str) -> None:
         self._emit(Note(self._stage, "warning", text))
 
-    def _grid(self, node: StageNode, seed: int) -> Grid | None:
-        """The grid that is tried at this stage; with several seeds only for the first."""
-        grid = self.pipeline.axes.grid
-        applies = grid is not None and grid.stage == node.id and seed == self.pipeline.axes.seed[0]
-        return grid if applies else None
+    def _grids(self, node: StageNode, seed: int) -> list[int]:
+        """The numbers of the grids that are tried at this stage; with several seeds only for the first."""
+        axes = self.pipeline.axes
+        here = [number for number, grid in enumerate(axes.grids) if grid.stage == node.id]
+        return here if seed == axes.seed[0] else []
 
-    def _own_share(self, grid: Grid | None) -> float:
-        """The part of the stage's training that is not its grid's."""
-        return 1.0 if grid is None else 1.0 / (1 + len(combinations_of(grid)))
+    def _shares(self, node: StageNode, seed: int) -> list[float]:
+        """The parts of a stage's training: its own, then each grid's."""
+        points = [
+            len(combinations_of(self.pipeline.axes.grids[number])) for number in self._grids(node, seed)
+        ]
+        return [count / (1 + sum(points)) for count in (1, *points)]
 
     def _report(self, node: StageNode, seed: int, key: str, started: float, cached: bool) -> StageReport:
         folder = self.folder.stage_folder(key)

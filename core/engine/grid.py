@@ -26,27 +26,27 @@ _POINT = "point.json"
 
 
 def run_grid(
-    runner: StageRunner, node: StageNode, grid: Grid, seed: int, on_fraction: Callable[[float], None]
+    runner: StageRunner, node: StageNode, number: int, seed: int, on_fraction: Callable[[float], None]
 ) -> list[Point]:
-    """Run every point of the grid, from the cache where it was run before, and write the tables.
+    """Run every point of the pipeline's grid of this number, from the cache where it was run before, and write the tables.
 
     Raises:
         Stopped: a person asked to stop; finished points are kept.
     """
-    store = runner.context.store("grid")
+    store, grid = runner.context.store("grid"), runner.context.pipeline.axes.grids[number]
     node, _ = runner.settled(node, seed, runner.inputs.stage_input(node, seed))
     points, combinations = [], combinations_of(grid)
     key = stage_key(runner.context.pipeline, node.id, seed)
-    runner.context.emit(GridStarted(key, *axes_of(node, grid)))
+    runner.context.emit(GridStarted(key, *axes_of(node, grid), number))
     for index, settings in enumerate(combinations):
         runner.context.control.checkpoint()
         text = ", ".join(f"{name} {value}" for name, value in settings.items())
         runner.context.emit(PhaseStarted(key, "grid", f"Grid {index + 1} of {len(combinations)}: {text}"))
         changed = node.model_copy(update={"settings": {**node.settings, **settings}})
         points.append(_point(runner, store, changed, grid, seed, settings))
-        runner.context.emit(GridPointDone(key, index, points[-1].top1))
+        runner.context.emit(GridPointDone(key, index, points[-1].top1, number))
         on_fraction((index + 1) / len(combinations))
-    write_grid(runner.context.run, node, grid, points)
+    write_grid(runner.context.run, node, number, points)
     return points
 
 

@@ -5,6 +5,7 @@ from core.common.files import copy_file, write_atomically
 from core.common.seals import intact
 from core.comparison.compared_runs import read_run
 from core.document.stage_keys import stage_key
+from core.runs.grid_results import read_grids
 from core.runs.run_folder import RunFolder
 from core.search.records import read_study
 from core.search.text import report_parts
@@ -26,7 +27,7 @@ def write_run_report(run: RunFolder) -> None:
     notes = (*pipeline.notes, *(opened.notes if opened is not None else ()))
     text = run_report(
         RunTexts(pipeline.name, pipeline.about, pipeline.paper, notes, compared.answers()),
-        compared.rows(), reports, info.machine, info.device, compared.grid,
+        compared.rows(), reports, info.machine, info.device, read_grids(run),
         () if study is None else report_parts(study, {report.id: report for report in reversed(reports)}),
     )  # fmt: skip
     write_atomically(run.markdown_report, text)

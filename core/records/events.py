@@ -92,7 +92,11 @@ class EpochDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class GridStarted(Event):
-    """A grid of settings is tried at a stage; its points come row by row. `rows` and `columns` are the values."""
+    """A grid of settings is tried at a stage; its points come row by row. `rows` and `columns` are the values.
+
+    Attributes:
+        grid: its place in the pipeline.
+    """
 
     stage: str
     title: str
@@ -100,15 +104,17 @@ class GridStarted(Event):
     rows: tuple[str, ...]
     column_name: str
     columns: tuple[str, ...]
+    grid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class GridPointDone(Event):
-    """Point `index` of the grid, and its top-1 in percent on validation images."""
+    """Point `index` of a grid, and its top-1 in percent on validation images."""
 
     stage: str
     index: int
     top1: float
+    grid: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 _NOTES = ".notes.json"  # beside a source's network
 Say = Callable[[str], None]
-_DOCUMENTS = ("grid.json", "precision_trials.json", "latency_targets.json")
+_DOCUMENTS = ("precision_trials.json", "latency_targets.json")
 
 
 def check_own_documents(run: RunFolder, say: Say) -> None:
@@ -48,8 +48,7 @@ def check_own_documents(run: RunFolder, say: Say) -> None:
         say(
             f"{lines} line{'s' if lines > 1 else ''} of events.jsonl cannot be read; curves may have gaps, figures none."
         )
-    for name in _DOCUMENTS:
-        file = run.folder / name
+    for file in (*sorted(run.folder.glob("grid*.json")), *(run.folder / name for name in _DOCUMENTS)):
         if file.is_file():
             _believe(file, say, read_sealed, file)
 

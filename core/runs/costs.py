@@ -89,7 +89,7 @@ def _alike(before: Pipeline, now: Pipeline, id: str) -> bool:
         and _network(before, one) == _network(now, other)
         and before.data.image_size == now.data.image_size
         and before.data.source == now.data.source
-        and (before.axes.grid is None or before.axes.grid.stage != id)
+        and all(grid.stage != id for grid in before.axes.grids)
     )
 
 

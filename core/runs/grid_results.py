@@ -1,4 +1,4 @@
-"""The results of a grid of settings, in the run folder: `grid.json`, `grid.csv`, `grid.svg`."""
+"""The results of grids of settings, in the run folder: `grid.json`, `grid.csv`, `grid.svg`; of a second `grid-2.json`, …"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -43,8 +43,14 @@ def axes_of(node: StageNode, grid: Grid) -> tuple[str, str, tuple[str, ...], str
     )
 
 
-def write_grid(run: RunFolder, node: StageNode, grid: Grid, points: list[Point]) -> None:
-    """`grid.json`, `grid.csv` and `grid.svg` in the run folder."""
+def grid_file(number: int, ending: str = "json") -> str:
+    """The file of a grid by its place in the pipeline, counted from 0."""
+    return f"grid-{number + 1}.{ending}" if number else f"grid.{ending}"
+
+
+def write_grid(run: RunFolder, node: StageNode, number: int, points: list[Point]) -> None:
+    """The data, the table and the picture of a grid in the run folder."""
+    grid = run.pipeline.axes.grids[number]
     picture = heat_map(node, grid, points)
     plain = {
         "stage": node.id,
@@ -55,15 +61,21 @@ def write_grid(run: RunFolder, node: StageNode, grid: Grid, points: list[Point])
             for p in points
         ],
     }  # fmt: skip
-    write_sealed(run.folder / "grid.json", plain)
-    write_atomically(run.folder / "grid.csv", picture.as_csv())
-    write_atomically(run.folder / "grid.svg", picture.as_svg())
+    write_sealed(run.folder / grid_file(number), plain)
+    write_atomically(run.folder / grid_file(number, "csv"), picture.as_csv())
+    write_atomically(run.folder / grid_file(number, "svg"), picture.as_svg())
 
 
-def read_grid(run: RunFolder) -> HeatMap | None:
-    """The heat map of a finished grid, or None."""
-    path, grid = run.folder / "grid.json", run.pipeline.axes.grid
-    if grid is None or not path.is_file():
-        return None
-    plain = read_sealed(path)
-    return heat_map(run.pipeline.stage(grid.stage), grid, [Point(**point) for point in plain["points"]])
+def is_written(run: RunFolder, number: int) -> bool:
+    """Whether a grid is finished."""
+    return (run.folder / grid_file(number)).is_file()
+
+
+def read_grids(run: RunFolder) -> dict[str, HeatMap]:
+    """The heat maps of the finished grids, in the pipeline's order, by the names of their files without the ending."""
+    pipeline, maps = run.pipeline, {}
+    for number, grid in enumerate(pipeline.axes.grids):
+        if is_written(run, number):
+            points = [Point(**point) for point in read_sealed(run.folder / grid_file(number))["points"]]
+            maps[grid_file(number).removesuffix(".json")] = heat_map(pipeline.stage(grid.stage), grid, points)
+    return maps

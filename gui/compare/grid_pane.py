@@ -20,7 +20,7 @@ class GridPane(QWidget):
         self.title.setProperty("role", "muted")
         self.choice = Combo()
         self.choice.setObjectName("grid-choice")
-        self.choice.setAccessibleName(tr("Grid of which run"))
+        self.choice.setAccessibleName(tr("Which grid"))
         self.choice.activated.connect(self._show)
         self.table = HeatTable("grid-table")
         self.model = self.table.heat

@@ -45,7 +45,10 @@ class SidePanes(QFrame):
         """Notes, papers' tables and grids of these runs."""
         self.notes.show_runs(runs)
         papers, labels = papers_of(runs), run_labels(runs)
-        maps = [(labels[run.folder], run.grid) for run in runs if run.grid is not None]
+        maps = [
+            (f"{labels[run.folder]}, {tr('grid {number}', number=number)}" if len(run.grids) > 1 else labels[run.folder], grid)
+            for run in runs for number, grid in enumerate(run.grids, 1)
+        ]  # fmt: skip
         self.paper.show_papers(papers)
         self.paper.show_answers([(labels[run.folder], of) for run in runs if (of := run.answers())])
         self.grid.show_maps(maps)

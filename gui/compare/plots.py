@@ -101,8 +101,11 @@ class Plots(QFrame):
         self.of.clear()
         self.of.addItem(tr("Files of the table"), "")
         for run in self._state.runs:
-            if run.grid is not None:
-                self.of.addItem(tr("Grid of {run}", run=labels[run.folder]), run.folder)
+            for number, _ in enumerate(run.grids):
+                which = tr("Grid {number}", number=number + 1) if len(run.grids) > 1 else tr("Grid")
+                self.of.addItem(
+                    tr("{grid} of {run}", grid=which, run=labels[run.folder]), f"{number}|{run.folder}"
+                )
         self.of.setCurrentIndex(max(0, self.of.findData(before)))
         self.of.setVisible(self.of.count() > 1)
 
@@ -111,10 +114,10 @@ class Plots(QFrame):
         state = self._state
         if state is None or self.tabs.currentIndex() != 2:
             return
-        folder = str(self.of.currentData() or "")
-        run = next((run for run in state.runs if run.folder == folder and run.grid is not None), None)
-        if run is not None and run.grid is not None:
-            shown = coordinates.of_grid(run.grid, folder)
+        number, _, folder = str(self.of.currentData() or "").partition("|")
+        run = next((run for run in state.runs if number and run.folder == folder), None)
+        if run is not None and int(number) < len(run.grids):
+            shown = coordinates.of_grid(run.grids[int(number)], folder)
         else:
             settings = {
                 row.id: of.settings_of(row.report) for row in self._rows

@@ -89,11 +89,10 @@ def cards(
         marks = [tr("baseline")] if pipeline.active and node.id in pipeline.baselines else []
         marks += [tr("final")] if pipeline.active and node.id == pipeline.final_id else []
         marks += [tr("from {name}", name=names.get(parent, parent))] if parent != previous else []
-        grid = pipeline.axes.grid
-        if grid is not None and grid.stage == node.id:
-            marks.append(
-                tr("grid of {count}", count=math.prod(len(values) for values in grid.settings.values()))
-            )
+        for grid in pipeline.axes.grids:
+            if grid.stage == node.id:
+                count = math.prod(len(values) for values in grid.settings.values())
+                marks.append(tr("grid of {count}", count=count))
         place[node.id] = len(parents)
         parents.append(place.get(parent, 0))
         rows.append(Card(

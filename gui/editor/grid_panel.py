@@ -1,10 +1,10 @@
-"""The grid of a document: one stage tried with every combination of one or two of its settings."""
+"""The grids of a document: each one stage tried with every combination of one or two of its settings."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFormLayout, QLabel, QLineEdit, QSpinBox, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFormLayout, QLabel, QLineEdit, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from core.common.declarations import ParameterDeclaration, declarations, value_at
 from core.document.grid_values import values_around
@@ -21,7 +21,7 @@ _KINDS = ("int", "float", "bool", "choice")
 
 
 class GridEditor(QWidget):
-    """Rows for the stage, its settings with the values to try, and the number of images.
+    """Rows of one grid: the stage, its settings with the values to try, and the number of images.
 
     Signals:
         edited: the grid as plain data, or None for no grid.
@@ -29,9 +29,10 @@ class GridEditor(QWidget):
 
     edited = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = 0) -> None:
         super().__init__()
         self._pipeline: Pipeline | None = None
+        self._number = number
         self.stage = Combo()
         self.names = (Combo(), Combo())
         self.values = (QLineEdit(), QLineEdit())
@@ -63,8 +64,9 @@ class GridEditor(QWidget):
             values.editingFinished.connect(self._tell)
             values.setPlaceholderText(tr("Values with commas between"))
         for widget, object_name, spoken in widgets:
-            widget.setObjectName(object_name)
-            widget.setAccessibleName(spoken)
+            ordinal = f" {self._number + 1}" if self._number else ""
+            widget.setObjectName(object_name + ordinal.replace(" ", "-of-"))
+            widget.setAccessibleName(spoken + ordinal)
             widget.setMaximumWidth(_FIELD)
         self.stage.activated.connect(self._chosen)
         self.images.setRange(1, 10_000_000)
@@ -76,8 +78,9 @@ class GridEditor(QWidget):
     # showing
 
     def show_pipeline(self, pipeline: Pipeline, problem: str) -> None:
-        """Show the document's grid and what is wrong with it."""
-        self._pipeline, grid = pipeline, pipeline.axes.grid
+        """Show the document's grid of this number and what is wrong with it."""
+        self._pipeline = pipeline
+        grid = self._grid
         self.stage.clear()
         self.stage.addItem(tr("No grid"), "")
         for node in pipeline.active:
@@ -93,6 +96,11 @@ class GridEditor(QWidget):
         self.rows.setRowVisible(self.values[1], grid is not None and bool(self.names[1].currentData()))
         self._show_problem(problem)
         self.help.setText(self._words(grid))
+
+    @property
+    def _grid(self) -> Grid | None:
+        grids = self._pipeline.axes.grids if self._pipeline is not None else ()
+        return grids[self._number] if self._number < len(grids) else None
 
     def _show_settings(self, grid: Grid | None) -> None:
         chosen = list(grid.settings.items()) if grid is not None else []
@@ -140,7 +148,7 @@ class GridEditor(QWidget):
         if not id or not numbers:
             self.edited.emit(None)
             return
-        field, grid = numbers[0], self._pipeline.axes.grid if self._pipeline is not None else None
+        field, grid = numbers[0], self._grid
         images = grid.images if grid is not None else Grid.model_fields["images"].default
         self.edited.emit({"stage": id, "settings": {field.name: self._around(field)}, "images": images})
 
@@ -162,7 +170,7 @@ class GridEditor(QWidget):
         return ", ".join(map(_spelled, self._around(field))) if field is not None else "0.3, 0.5"
 
     def _tell(self) -> None:
-        if self._pipeline is None or self._pipeline.axes.grid is None:
+        if self._grid is None:
             return
         fields = {field.name: field for field in self._fields()}
         settings: dict[str, list[Any]] = {}
@@ -182,13 +190,64 @@ class GridEditor(QWidget):
                 return
             settings[name] = values
         grid = {"stage": str(self.stage.currentData()), "settings": settings, "images": self.images.value()}
-        if grid != self._pipeline.axes.grid.model_dump(mode="json"):
+        if grid != self._grid.model_dump(mode="json"):
             self.edited.emit(grid)
 
 
-def problem_of(problems: Mapping[tuple[str, ...], str]) -> str:
-    """The first problem of the grid."""
-    return next((words for where, words in problems.items() if where[:2] == ("axes", "grid")), "")
+class GridEditors(QWidget):
+    """The document's grids one below the other, and a button for another one.
+
+    Signals:
+        edited: a grid's number, and the grid as plain data, or None for no grid.
+    """
+
+    edited = Signal(int, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.editors: list[GridEditor] = []
+        self.more = QPushButton(tr("Add a grid"))
+        self.more.setObjectName("grid-more")
+        self.more.setToolTip(tr("Try this or another stage over other settings too"))
+        self.more.clicked.connect(self._add)
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(0, 0, 0, 0)
+        self.column.setSpacing(10)
+        self.column.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
+        self._grids: tuple[Grid, ...] = ()
+        self._editor(0)
+
+    @property
+    def problem(self) -> QLabel:
+        """The line for what is wrong with the first grid."""
+        return self.editors[0].problem
+
+    def show_pipeline(self, pipeline: Pipeline, problems: Mapping[tuple[str, ...], str]) -> None:
+        """Show the document's grids and what is wrong with them."""
+        self._grids = pipeline.axes.grids
+        count = len(self._grids)
+        for number in range(max(1, count)):
+            self._editor(number).show_pipeline(pipeline, _problem_of(problems, number, count > 1))
+        for number, editor in enumerate(self.editors):
+            editor.setVisible(number < max(1, count))
+        self.more.setVisible(bool(count))
+
+    def _editor(self, number: int) -> GridEditor:
+        while number >= len(self.editors):
+            editor = GridEditor(len(self.editors))
+            editor.edited.connect(lambda grid, place=len(self.editors): self.edited.emit(place, grid))
+            self.column.insertWidget(len(self.editors), editor)
+            self.editors.append(editor)
+        return self.editors[number]
+
+    def _add(self) -> None:
+        self.edited.emit(len(self._grids), self._grids[-1].model_dump(mode="json"))
+
+
+def _problem_of(problems: Mapping[tuple[str, ...], str], number: int, several: bool) -> str:
+    """The first problem of a grid; of the only one where there are not several."""
+    place = ("axes", "grid", str(number)) if several else ("axes", "grid")
+    return next((words for where, words in problems.items() if where[: len(place)] == place), "")
 
 
 def _spelled(value: Any) -> str:

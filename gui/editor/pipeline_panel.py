@@ -13,7 +13,7 @@ from core.document.edits import titles
 from core.document.pipeline import Pipeline
 from gui.base.translation import tr
 from gui.editor import freeing, search_panel
-from gui.editor.grid_panel import GridEditor, problem_of
+from gui.editor.grid_panel import GridEditors
 from gui.editor.panels import Panel
 from gui.editor.search_panel import SearchEditor
 from gui.widgets.buttons import line, text
@@ -78,7 +78,7 @@ class PipelinePanel(Panel):
             ),
         )
         self.column.addLayout(rows)
-        self.grid = GridEditor()
+        self.grid = GridEditors()
         self.grid.edited.connect(self._gridded)
         self.column.addWidget(self.grid)
         self.search = SearchEditor()
@@ -106,7 +106,7 @@ class PipelinePanel(Panel):
             box.setCurrentIndex(max(0, box.findData(value)))
         self._offer_further(pipeline)
         self._show_seed_problem(problems.get(("axes",), ""))
-        self.grid.show_pipeline(pipeline, problem_of(problems))
+        self.grid.show_pipeline(pipeline, problems)
         self.search.show_pipeline(pipeline, search_panel.problem_of(problems))
         self.notes.setText("\n\n".join(pipeline.notes))
 
@@ -161,7 +161,7 @@ class PipelinePanel(Panel):
         assert self.pipeline is not None
         words = self.seeds.text().replace(",", " ").split()
         try:
-            changed = edits.set_axes(self.pipeline, [int(word) for word in words], self._grid())
+            changed = edits.set_seeds(self.pipeline, [int(word) for word in words])
         except ValueError:
             self._show_seed_problem(tr("Expected whole numbers that differ, such as 42, 43, 44."))
             return
@@ -169,15 +169,10 @@ class PipelinePanel(Panel):
         if changed.axes != self.pipeline.axes:
             self.edited.emit(changed, tr("Change seeds"), "")
 
-    def _grid(self) -> dict[str, Any] | None:
-        assert self.pipeline is not None
-        grid = self.pipeline.axes.grid
-        return None if grid is None else grid.model_dump(mode="json")
-
-    def _gridded(self, grid: dict[str, Any] | None) -> None:
+    def _gridded(self, number: int, grid: dict[str, Any] | None) -> None:
         assert self.pipeline is not None
         try:
-            changed = edits.set_axes(self.pipeline, self.pipeline.axes.seed, grid)
+            changed = edits.set_grid(self.pipeline, number, grid)
         except ValueError:
             return  # two settings of the same name: the form shows what is there
         self.edited.emit(changed, tr("Change the grid"), "")

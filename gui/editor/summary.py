@@ -7,7 +7,7 @@ from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.document.dimensions import ENABLED
 from core.document.free_text import as_text
-from core.document.pipeline import Pipeline, SourceNode, StageNode
+from core.document.pipeline import Grid, Pipeline, SourceNode, StageNode
 from core.document.stage_tree import references
 from gui.base.translation import tr
 
@@ -26,20 +26,17 @@ def pipeline_summary(pipeline: Pipeline) -> str:
     )
     numbers = ", ".join(map(str, seeds))
     which = tr("seeds {seeds}", seeds=numbers) if len(seeds) > 1 else tr("seed {seed}", seed=numbers)
-    return _SEPARATOR.join((stages, which, *_grid(pipeline)))
+    return _SEPARATOR.join((stages, which, *(_grid(pipeline, grid) for grid in pipeline.axes.grids)))
 
 
-def _grid(pipeline: Pipeline) -> list[str]:
-    """ "grid over Pruned: ratio 0.2, 0.3, 0.4", where there is one."""
-    grid = pipeline.axes.grid
-    if grid is None:
-        return []
+def _grid(pipeline: Pipeline, grid: Grid) -> str:
+    """ "grid over Pruned: ratio 0.2, 0.3, 0.4"."""
     names = {node.id: node.title for node in pipeline.stages}
     axes = " × ".join(
         f"{name.replace('_', ' ')} {', '.join(str(value) for value in values)}"
         for name, values in grid.settings.items()
     )
-    return [tr("grid over {stage}: {axes}", stage=names.get(grid.stage, grid.stage), axes=axes)]
+    return tr("grid over {stage}: {axes}", stage=names.get(grid.stage, grid.stage), axes=axes)
 
 
 def stage_summary(pipeline: Pipeline, node: StageNode) -> str:

@@ -1,19 +1,21 @@
 """The points of a grid as they come: one row for one setting, a heat map for two."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from core.analysis.heat_map import HeatMap
 from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel
+from gui.widgets.combo import Combo
 from gui.widgets.heat_table import HeatTable
 
 _ROW, _MOST_ROWS = 30, 6
 
 
 class GridStrip(QWidget):
-    """Hidden where the run has no grid."""
+    """Hidden where the run has no grid; of several one is chosen, at first that whose points come."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,16 +23,37 @@ class GridStrip(QWidget):
         self.words = ElidedLabel()
         self.words.setProperty("role", "section")
         self.table = HeatTable("grid-points")
+        self.choice = Combo()
+        self.choice.setObjectName("grid-of-run")
+        self.choice.setAccessibleName(tr("Which grid"))
+        self.choice.activated.connect(self._chosen)
+        head = QHBoxLayout()
+        head.addWidget(self.words, 1)
+        head.addWidget(self.choice)
         column = QVBoxLayout(self)
         column.setContentsMargins(14, 8, 14, 10)
         column.setSpacing(6)
-        column.addWidget(self.words)
+        column.addLayout(head)
         column.addWidget(self.table)
+        self._maps: dict[int, HeatMap] = {}
         self._shown: HeatMap | None = None
         self.hide()
 
-    def show_map(self, grid: HeatMap | None) -> None:
-        """Show the points so far."""
+    def show_maps(self, maps: Mapping[int, HeatMap]) -> None:
+        """Show the points so far, by the grids' numbers."""
+        if list(maps) != list(self._maps):
+            self.choice.clear()
+            for number in maps:
+                self.choice.addItem(tr("Grid {number}", number=number + 1), number)
+            self.choice.setCurrentIndex(len(maps) - 1)
+            self.choice.setVisible(len(maps) > 1)
+        self._maps = dict(maps)
+        self._chosen()
+
+    def _chosen(self) -> None:
+        self._show(self._maps.get(self.choice.currentData()))
+
+    def _show(self, grid: HeatMap | None) -> None:
         if grid == self._shown:
             return
         self._shown = grid

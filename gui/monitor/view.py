@@ -167,7 +167,7 @@ class MonitorView(QWidget):
         self._show_progress()
         self.stages.show_state(self.state)
         self.curves.redraw(self.state)
-        self.grid.show_map(self.state.grid)
+        self.grid.show_maps(self.state.grids)
         self.log.show_lines(self.state.log, self.state.stages)
 
 

@@ -105,7 +105,7 @@ class RunState:
         version: raised with every event that changes a curve.
         training: a stage's training is under way, and can be finished early.
         measuring: latency is being measured, so that nothing should be drawn.
-        grid: the points of the run's grid so far; None before it began.
+        grids: by number, the points of the run's grids so far; empty before one began.
     """
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class RunState:
         self.training = False
         self.measuring = False
         self.done: events.RunDone | None = None
-        self.grid: HeatMap | None = None
+        self.grids: dict[int, HeatMap] = {}
         self.version = 0
         self.trials = 0  # of a search, that have ended
         self._now = 0.0
@@ -180,18 +180,19 @@ class RunState:
 
     def _on_gridstarted(self, event: events.GridStarted) -> None:
         cells = tuple(tuple(None for _ in event.columns) for _ in event.rows)
-        self.grid = HeatMap(
+        self.grids[event.grid] = HeatMap(
             event.title, event.row_name, event.rows, event.column_name, event.columns, cells
         )  # fmt: skip
 
     def _on_gridpointdone(self, event: events.GridPointDone) -> None:
-        if self.grid is None:
+        grid = self.grids.get(event.grid)
+        if grid is None:
             return
-        row, column = divmod(event.index, len(self.grid.columns))
-        if row < len(self.grid.rows):
-            cells = [list(line) for line in self.grid.cells]
+        row, column = divmod(event.index, len(grid.columns))
+        if row < len(grid.rows):
+            cells = [list(line) for line in grid.cells]
             cells[row][column] = event.top1
-            self.grid = replace(self.grid, cells=cells)
+            self.grids[event.grid] = replace(grid, cells=cells)
 
     def _on_stagestarted(self, event: events.StageStarted) -> None:
         stage = self._stage(event.stage, event.name)

@@ -27,7 +27,9 @@ stages:
   - {id: mixed, kind: train-mixed, settings: {training: {epochs: 2, learning_rate: 0.01, batch_size: 32}}}
   - {id: pruned, kind: prune-channels, settings: {ratio: 0.5, training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
 axes:
-  grid: {stage: pruned, images: 60, settings: {ratio: [0.25, 0.75], importance: [l2]}}
+  grid:
+    - {stage: pruned, images: 60, settings: {ratio: [0.25, 0.75], importance: [l2]}}
+    - {stage: pruned, images: 50, settings: {importance: [random]}}
 paper:
   - {source: A paper, rows: [{name: Mixed, stage: mixed, values: {top1: 81.63}}]}
 """
@@ -130,7 +132,21 @@ def test_a_grid_is_tried_and_written_down(finished: tuple[Path, Path, dict[str, 
     assert few > pruned > many  # ratios 0.25, 0.5, 0.75
     assert all(0 <= point["top1"] <= 100 for point in grid["points"])
     assert "<svg" in (folder / "first" / "grid.svg").read_text()
-    assert "| 0.25 |" in (folder / "first" / "report.md").read_text()
+    report = (folder / "first" / "report.md").read_text()
+    assert "| 0.25 |" in report and report.count("## Grid") == 2
+
+
+def test_a_second_grid_stands_beside_the_first(finished: tuple[Path, Path, dict[str, Any]]) -> None:
+    folder, _, printed = finished
+    grid = json.loads((folder / "first" / "grid-2.json").read_text())
+    assert grid["images"] == 50 and [point["settings"] for point in grid["points"]] == [
+        {"importance": "random"}
+    ]
+    pruned = next(stage for stage in printed["stages"] if stage["id"] == "pruned")["metrics"]["params"]
+    assert grid["points"][0]["params"] == pruned  # the same ratio, and as many channels of every layer
+    assert "<svg" in (folder / "first" / "grid-2.svg").read_text()
+    report = (folder / "first" / "report.md").read_text()
+    assert "`grid-2.svg`" in report and "| random |" in report
 
 
 @pytest.mark.slow

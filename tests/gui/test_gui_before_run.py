@@ -126,8 +126,8 @@ def test_a_grid_is_made_and_changed_in_the_form(qtbot: Any, tree: MainWindow) ->
     assert not values.isVisible()
     box.setCurrentIndex(box.findData("small"))
     box.activated.emit(box.currentIndex())
-    grid = tree.document.pipeline.axes.grid
-    assert grid is not None and (grid.stage, grid.settings) == ("small", {"ratio": (0.2, 0.3, 0.4)})
+    (grid,) = tree.document.pipeline.axes.grids
+    assert (grid.stage, grid.settings) == ("small", {"ratio": (0.2, 0.3, 0.4)})
     assert grid.images == 2000, "what the field showed while there was no grid"
     cards = tree.editor.model.cards
     assert "grid over" in cards[0].summary and "ratio 0.2, 0.3, 0.4" in cards[0].summary
@@ -143,20 +143,53 @@ def test_a_grid_is_made_and_changed_in_the_form(qtbot: Any, tree: MainWindow) ->
     second = panel.findChild(QComboBox, "grid-setting-2")
     second.setCurrentIndex(second.findData("importance"))
     second.activated.emit(second.currentIndex())
-    grid = tree.document.pipeline.axes.grid
-    assert (
-        grid is not None and grid.settings["ratio"] == (0.3, 0.6) and "taylor" in grid.settings["importance"]
-    )
+    (grid,) = tree.document.pipeline.axes.grids
+    assert grid.settings["ratio"] == (0.3, 0.6) and "taylor" in grid.settings["importance"]
     assert documents.check(tree.document.pipeline) == []
     seeds = panel.findChild(QLineEdit, "pipeline-seeds")
     seeds.setFocus()
     seeds.selectAll()
     qtbot.keyClicks(seeds, "1, 2")
     qtbot.keyClick(seeds, Qt.Key.Key_Return)
-    assert tree.document.pipeline.axes.seed == (1, 2) and tree.document.pipeline.axes.grid == grid
+    assert tree.document.pipeline.axes.seed == (1, 2) and tree.document.pipeline.axes.grids == (grid,)
     box.setCurrentIndex(0)
     box.activated.emit(0)
-    assert tree.document.pipeline.axes.grid is None and tree.document.pipeline.axes.seed == (1, 2)
+    assert tree.document.pipeline.axes.grids == () and tree.document.pipeline.axes.seed == (1, 2)
+
+
+def test_a_second_grid_is_added_changed_and_taken_out(qtbot: Any, tree: MainWindow) -> None:
+    tree.editor.select("pipeline")
+    panel = tree.editor.panel
+    assert panel is not None
+    more = panel.findChild(QPushButton, "grid-more")
+    assert not more.isVisible()
+    first = panel.findChild(QComboBox, "grid-stage")
+    choose(first, "Small")
+    assert more.isVisible()
+    qtbot.mouseClick(more, Qt.MouseButton.LeftButton)
+    one, other = tree.document.pipeline.axes.grids
+    assert one == other and documents.check(tree.document.pipeline) == []
+    setting = panel.findChild(QComboBox, "grid-setting-1-of-2")
+    assert setting.isVisible() and setting.accessibleName() == "Setting 1 of the grid 2"
+    choose(setting, "Importance")
+    one, other = tree.document.pipeline.axes.grids
+    assert list(one.settings) == ["ratio"] and list(other.settings) == ["importance"]
+    cards = tree.editor.model.cards
+    assert cards[0].summary.count("grid over Small") == 2
+    assert next(card.badge for card in cards if card.id == "small").count("grid of") == 2
+    broken = {**other.model_dump(mode="json"), "settings": {"ratio": [2.0]}}
+    tree.document.apply(edits.set_grid(tree.document.pipeline, 1, broken), "break")
+    (problem,) = tree.document.problems
+    assert problem.place == ("axes", "grid", 1, "settings", "ratio", 0)
+    problems = [editor.problem.text() for editor in panel.grid.editors]  # type: ignore[attr-defined]
+    assert problems[0] == "" and "received 2.0" in problems[1]
+    assert tree.editor.strip.fix_buttons[0].text() == "Remove the grid"
+    qtbot.mouseClick(tree.editor.strip.fix_buttons[0], Qt.MouseButton.LeftButton)
+    assert tree.document.pipeline.axes.grids == (one,) and not setting.isVisible()
+    tree.document.undo_stack.undo()
+    choose(first, "No grid")
+    assert [list(grid.settings) for grid in tree.document.pipeline.axes.grids] == [["ratio"]]
+    assert panel.findChild(QLineEdit, "grid-values-1").text() == "2"
 
 
 # what is known before a run

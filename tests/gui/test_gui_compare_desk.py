@@ -452,3 +452,34 @@ def test_means_over_seeds_and_the_grid_are_shown(
     assert [grid.model.data(grid.model.index(row, 0)) for row in range(2)] == ["88.0 ★", "84.0"]
     tip = grid.model.data(grid.model.index(0, 0), Qt.ItemDataRole.ToolTipRole)
     assert "0.3" in tip and "88.00 %" in tip
+
+
+def test_two_grids_of_a_run_are_shown_apart(
+    view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path
+) -> None:
+    grids = [
+        {"stage": "pruned", "settings": {name: values}, "images": 100}
+        for name, values in (("ratio", [0.3, 0.5]), ("importance", ["l1", "random"]))
+    ]
+    run = made_run(Pipeline.parse({**tiny.as_dict(), "axes": {"grid": grids}}), home, tmp_path)
+    for grid, name, best in zip(grids, ("grid.json", "grid-2.json"), (88.0, 66.0), strict=True):
+        ((setting, values),) = grid["settings"].items()  # type: ignore[attr-defined]
+        points = [
+            {"settings": {setting: value}, "top1": best - n, "loss": 1.0, "params": 1, "nonzero_params": 1}
+            for n, value in enumerate(values)
+        ]
+        (run.folder / name).write_text(json.dumps({"points": points}))
+    view.show_results(read_results(run))
+    pane, of = view.panes.grid, view.plots.of
+    assert [pane.choice.itemText(n) for n in range(pane.choice.count())] == ["Tiny, grid 1", "Tiny, grid 2"]
+    assert [pane.model.data(pane.model.index(row, 0)) for row in range(2)] == ["88.0 ★", "87.0"]
+    pane.choice.setCurrentIndex(1)
+    pane.choice.activated.emit(1)
+    assert [pane.model.data(pane.model.index(row, 0)) for row in range(2)] == ["66.0 ★", "65.0"]
+    assert [of.itemText(n) for n in range(of.count())] == [
+        "Files of the table", "Grid 1 of Tiny", "Grid 2 of Tiny",
+    ]  # fmt: skip
+    view.plots.tabs.setCurrentIndex(2)
+    of.setCurrentIndex(2)
+    of.activated.emit(2)
+    assert [axis.name for axis in view.plots.parallel.coordinates.axes][:1] == ["Importance"]

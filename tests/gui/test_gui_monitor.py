@@ -203,6 +203,17 @@ def test_the_points_of_a_grid_stand_in_a_row_as_they_come(view: MonitorView) -> 
     heat = view.grid.table.heat
     assert [heat.data(heat.index(0, column)) for column in range(2)] == ["71.2", "—"]
     assert view.grid.words.whole.endswith("1 of 2 points")
+    assert not view.grid.choice.isVisibleTo(view)
+    state.take(events.GridStarted("fp32", "FP32, by chance", "Ratio", ("0.3",), "top-1", ("",), 1))
+    state.take(events.GridPointDone("fp32", 0, 33.0, 1))
+    view._redraw()
+    assert view.grid.choice.isVisibleTo(view) and view.grid.words.whole == "FP32, by chance: 1 of 1 points"
+    view.grid.choice.setCurrentIndex(0)
+    view.grid.choice.activated.emit(0)
+    assert view.grid.words.whole == "FP32: top-1: 1 of 2 points"
+    state.take(events.GridPointDone("fp32", 1, 70.0))
+    view._redraw()
+    assert view.grid.words.whole == "FP32: top-1: 2 of 2 points"  # what a person chose stays
     view.show_state(RunState(), "idle")
     view._redraw()
     assert not view.grid.isVisibleTo(view)

@@ -31,7 +31,7 @@ def row(label: str, top1: float, latency: float, **more: object) -> Row:
 ROWS = [row("A & <B>", 80, 1.0, baseline=True), row("C", 90, 2.0, loose=frozenset({"top1"}))]
 CONTENT = Content(
     title="Tour <1>", byline="today", rows=ROWS, kinds=KINDS, axes=("latency_ms", "top1"),
-    runs=[RunPart("Tour", "yesterday", "a machine", notes=[("A", ["a note"])], grid=HeatMap("Grid", "r", ["1"], "c", ["2", "3"], [[50.0, 60.0]]))],
+    runs=[RunPart("Tour", "yesterday", "a machine", notes=[("A", ["a note"])], grids=[HeatMap("Grid", "r", ["1"], "c", ["2", "3"], [[50.0, 60.0]])])],
     warnings=["Other machines."], outside=frozenset({ROWS[1].id}), limits="Limits: Latency at most 1 ms.",
     settings=(["A", "C"], [SettingRow("Train", "Epochs", ("6", None))]),
     papers=[("A paper", [Row("FP32 (paper)", {"top1": Metric(value=75.0, how="A paper")}, {})], ["a remark"])],

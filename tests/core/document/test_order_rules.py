@@ -130,6 +130,19 @@ stages:
 @pytest.mark.parametrize(
     ("grid", "words"),
     [
+        (
+            "[{stage: pruned, settings: {ratio: [0.1]}}, {stage: nothing, settings: {ratio: [0.1]}}]",
+            "axes.grid.1.stage: ",
+        ),
+        (
+            "[{stage: pruned, settings: {}}, {stage: pruned, settings: {ratio: [2.0]}}]",
+            "axes.grid.0.settings: ",
+        ),
+        (
+            "{stage: pruned, settings: {ratio: 0.1}}",
+            "axes.grid.settings.ratio: Expected a list, received 0.1",
+        ),
+        ("3", "Expected a list, received 3"),
         ("{stage: nothing, settings: {ratio: [0.1]}}", "received 'nothing'"),
         ("{stage: pruned, settings: {rato: [0.1]}}", "Expected a setting of the stage, received 'rato'"),
         ("{stage: pruned, settings: {ratio: [0.1, 1.5]}}", "Expected less than 1.0, received 1.5"),

@@ -113,6 +113,22 @@ def test_baselines_are_saved_as_they_were_written():
     assert documents.loads(TEXT).resolved().as_dict()["baseline"] == ""  # as run folders have it
 
 
+def test_a_grid_may_stand_alone_or_in_a_list():
+    one = "{stage: pruned, settings: {ratio: [0.1, 0.2]}}"
+    other = "{stage: pruned, settings: {round_to: [1, 8]}, images: 50}"
+    for written, count in ((one, 1), (f"[{one}]", 1), (f"[{one}, {other}]", 2), ("null", 0)):
+        pipeline = documents.loads(f"{TEXT}axes: {{grid: {written}}}\n")
+        assert len(pipeline.axes.grids) == count
+        assert documents.loads(documents.dumps(pipeline)) == pipeline
+        plain = pipeline.as_dict()["axes"]["grid"]
+        assert isinstance(plain, {0: type(None), 1: dict, 2: list}[count])
+        resolved = pipeline.resolved().as_dict()["axes"]["grid"]
+        assert resolved == (plain if count == 0 else {**plain, "images": 2000} if count == 1 else [
+            {**plain[0], "images": 2000}, plain[1],
+        ])  # fmt: skip
+    assert documents.loads(TEXT).resolved().as_dict()["axes"] == {"seed": [42], "grid": None}
+
+
 def test_wrong_baselines_are_found_where_they_stand():
     line = two_networks().splitlines().index("baseline: [fp32, wide]") + 1
     choices = "Choose one of: again, fp32, pruned, taught, wide, wide-pruned."

@@ -34,6 +34,15 @@ def test_a_broken_stage_takes_what_follows_it_and_what_learns_from_that() -> Non
     assert part(broken) == ("base", "side")
 
 
+def test_of_several_grids_those_of_sound_stages_stay() -> None:
+    other = {"stage": "side", "settings": {"linear_amount": [0.1]}}
+    two = edits.set_grid(documents.loads(TEXT), 1, other)
+    assert [grid.stage for grid in two.axes.grids] == ["small", "side"]
+    broken = edits.set_setting(two, "small", ("ratio",), 7.0)
+    found = sound_part(broken, documents.check(broken))
+    assert found is not None and [grid.stage for grid in found.axes.grids] == ["side"]
+
+
 def test_where_nothing_is_left_nothing_is_counted() -> None:
     pipeline = documents.loads(TEXT)
     assert part(edits.set_setting(pipeline, "base", ("training", "epochs"), -1)) is None

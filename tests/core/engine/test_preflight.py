@@ -61,7 +61,7 @@ def test_the_small_pipeline_asks_for_little_and_stays_the_same_chain() -> None:
         1,
     )
     assert little.stage("int8").settings["images"] == 64
-    assert little.axes.seed == (42,) and little.axes.grid is None
+    assert little.axes.seed == (42,) and little.axes.grids == ()
 
 
 def test_on_a_gpu_the_stages_own_batches_are_tried() -> None:
