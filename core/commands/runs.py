@@ -263,11 +263,14 @@ def print_results(run: Any) -> None:
 
 def check(options: argparse.Namespace) -> int:
     from core.document import pipeline as documents
+    from core.document.expansion import expanded
     from core.document.recipes import pipeline_file
 
     file = pipeline_file(options.file)
     pipeline = documents.load(file)
-    show_result(f"{pipeline.name}: {len(pipeline.active)} stages, no broken rules.{_searching(pipeline)}")
+    show_result(
+        f"{pipeline.name}: {len(expanded(pipeline).active)} stages, no broken rules.{_searching(pipeline)}"
+    )
     if options.preflight and not _preflight(options, pipeline, file.resolve().parent):
         return 1
     if options.no_estimate:

@@ -34,6 +34,7 @@ from core.common.seals import intact
 from core.comparison.device_report import read_device_report
 from core.data.settings import settings_path
 from core.deploy.artefact_folder import ArtefactFolder
+from core.document.expansion import expand
 from core.document.paper import PaperTable
 from core.document.pipeline import Pipeline, StageNode
 from core.document.stage_keys import stage_keys
@@ -61,6 +62,8 @@ class ComparedRun(BaseModel):
             demand.
         images: what identifies the test images; "" where predictions are missing.
         baselines: by stage id, what it is compared with; a stage that is not named: with `baseline`.
+        branches: of a pipeline over several backbones, by stage id its name in the file and its backbone; "" is
+            what all have in common.
         right: by "stage key/artefact id" and metric, which test images were answered right, packed.
     """
 
@@ -83,6 +86,7 @@ class ComparedRun(BaseModel):
     images: str = ""
     right: dict[str, dict[str, str]] = {}
     baselines: dict[str, str] = {}
+    branches: dict[str, tuple[str, str]] = {}
 
     @property
     def when(self) -> str:
@@ -170,11 +174,16 @@ def from_parts(
         reports=[report.model_copy(update={"facts": {}, "history": []}) for report in reports],
         papers=list(pipeline.paper), notes=list(pipeline.notes),
         settings=json.dumps({node.id: [astuple(line) for line in _settings(pipeline, node)] for node in pipeline.active}),
-        grids=list(read_grids(run).values()), baselines=pipeline.baseline_of_each() if len(pipeline.baselines) > 1 else {},
+        grids=list(read_grids(run).values()), branches=_branches(run), baselines=pipeline.baseline_of_each() if len(pipeline.baselines) > 1 else {},
     )  # fmt: skip
     if predictions:
         compared.images, compared.right = _predictions(run, pipeline, compared.reports)
     return compared
+
+
+def _branches(run: RunFolder) -> dict[str, tuple[str, str]]:
+    origins = expand(run.written).origins
+    return {id: (origin.title, origin.backbone) for id, origin in origins.items()}
 
 
 def run_labels(runs: Sequence[ComparedRun]) -> dict[str, str]:

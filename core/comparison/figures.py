@@ -94,18 +94,28 @@ def _accuracy_over_stages(figure: "Figure", runs: Sequence[ComparedRun], width: 
     figure.set_size_inches(width, 2.4)
     axes = figure.subplots()
     names: list[str] = []
-    labels = run_labels(runs)
-    for run in runs:
-        rows = _measured(run, "top1")
+    lines = [line for run in runs for line in _lines(run, runs)]
+    for label, rows in lines:
         names += [name for name in rows if name not in names]
         places = [names.index(name) for name in rows]
         values = [_value(row, "top1") for row in rows.values()]
         spread = _spread(list(rows.values()), "top1")
-        axes.errorbar(places, values, yerr=spread, marker="o", capsize=2, label=labels[run.folder])
+        axes.errorbar(places, values, yerr=spread, marker="o", capsize=2, label=label)
     _need(names)
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
     axes.set_ylabel(heading(METRICS["top1"]))
-    _legend(axes, len(runs))
+    _legend(axes, len(lines))
+
+
+def _lines(run: ComparedRun, runs: Sequence[ComparedRun]) -> list[tuple[str, dict[str, Row]]]:
+    """One line a run, or one a backbone where it is over several: its label, and its rows by their names in the file."""
+    rows, name = _measured(run, "top1"), run_labels(runs)[run.folder]
+    lines: dict[str, dict[str, Row]] = {}
+    for shown, row in rows.items():
+        title, backbone = run.branches.get(row.stage, (shown, ""))
+        lines.setdefault(backbone, {})[title] = row
+    of_several = {backbone: f"{name}: {backbone}" if len(runs) > 1 else backbone for backbone in lines}
+    return [(of_several[backbone] if backbone else name, found) for backbone, found in lines.items()]
 
 
 def _before_and_after(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
@@ -213,7 +223,7 @@ def _heat_maps(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> N
 
 
 FIGURES: "dict[str, tuple[str, Callable[[Figure, Sequence[ComparedRun], float], None]]]" = {
-    "stages": ("Accuracy over the stages, a line for each run", _accuracy_over_stages),
+    "stages": ("Accuracy over the stages, a line for each run or backbone", _accuracy_over_stages),
     "bars": ("Accuracy, size, parameters and MACs as bars", _before_and_after),
     "size": ("Accuracy against size", _against("size_mb")),
     "latency": ("Accuracy against latency", _against("latency_ms")),

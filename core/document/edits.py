@@ -100,6 +100,26 @@ def set_grid(pipeline: Pipeline, number: int, grid: Mapping[str, Any] | None) ->
     return _with_axis(pipeline, "grid", grids or None)
 
 
+def set_backbones(pipeline: Pipeline, axis: Mapping[str, Any] | None) -> Pipeline:
+    """Another axis over backbones; None takes it out.
+
+    Settings of backbones that are not in it any more go with them; the source itself shows the first.
+    """
+    if axis is not None:
+        axis = dict(axis)
+        if axis["source"] in [source.id for source in pipeline.sources]:
+            pipeline = set_setting(pipeline, axis["source"], ("backbone",), axis["values"][0])
+        own = {value: one for value, one in axis.pop("set", {}).items() if one and value in axis["values"]}
+        axis |= {"set": own} if own else {}
+    return _with_axis(pipeline, "backbone", axis)
+
+
+def plain_backbones(pipeline: Pipeline) -> dict[str, Any] | None:
+    """The axis over backbones as it stands in the file."""
+    axis = pipeline.axes.backbone
+    return None if axis is None else axis.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
 def plain_grids(pipeline: Pipeline) -> list[dict[str, Any]]:
     """The grids as they stand in the file."""
     return [grid.model_dump(mode="json", exclude_unset=True) for grid in pipeline.axes.grids]
@@ -129,7 +149,18 @@ def set_search(pipeline: Pipeline, search: Mapping[str, Any] | None) -> Pipeline
 
 
 def without_free(content: dict[str, Any], *ids: str) -> None:
-    """Take out of plain content what is free of sources and stages that are gone."""
+    """Take out of plain content what is free, or set for a backbone, of sources and stages that are gone."""
+    axis = content.get("axes", {}).get("backbone")
+    if axis:
+        gone = tuple(f"{group}.{id}." for group in ("stages", "sources") for id in ids)
+        own = {
+            value: kept for value, paths in axis.get("set", {}).items()
+            if (kept := {path: one for path, one in paths.items() if not path.startswith(gone)})
+        }  # fmt: skip
+        axis = {key: one for key, one in axis.items() if key != "set"} | ({"set": own} if own else {})
+        axes = {key: one for key, one in content["axes"].items() if key != "backbone"}
+        axes |= {"backbone": axis} if axis["source"] not in ids else {}
+        put(content, "axes", axes or None)
     search = content.get("search")
     if not search:
         return

@@ -79,6 +79,8 @@ def _candidates(pipeline: Pipeline, problem: Problem) -> Iterator[tuple[str, Pip
     elif place[:2] == ("axes", "grid"):
         number = place[2] if len(place) > 2 and isinstance(place[2], int) else 0
         yield "Remove the grid", edits.set_grid(pipeline, number, None)
+    elif place[:2] == ("axes", "backbone"):
+        yield from _axis_candidates(pipeline, place[2:])
     elif place[:1] == ("data",) and len(place) > 1:
         path = tuple(str(part) for part in place[1:])
         yield (
@@ -87,6 +89,24 @@ def _candidates(pipeline: Pipeline, problem: Problem) -> Iterator[tuple[str, Pip
         )
     elif len(place) > 2 and place[0] in ("sources", "stages") and isinstance(place[1], int):
         yield from _node_candidates(pipeline, str(place[0]), place[1], place[2:])
+
+
+def _axis_candidates(pipeline: Pipeline, inside: tuple[str | int, ...]) -> Iterator[tuple[str, Pipeline]]:
+    """Take out what does not fit of the axis over backbones, or all of it."""
+    axis = edits.plain_backbones(pipeline)
+    if axis is None:
+        return
+    if inside[:1] == ("set",) and len(inside) > 1:
+        own = {value: dict(paths) for value, paths in axis["set"].items()}
+        if len(inside) > 2:
+            own[str(inside[1])].pop(str(inside[2]), None)
+        else:
+            own.pop(str(inside[1]), None)
+        yield "Remove this setting", edits.set_backbones(pipeline, {**axis, "set": own})
+    elif inside[:1] == ("values",) and len(inside) > 1 and len(axis["values"]) > 1:
+        values = [value for number, value in enumerate(axis["values"]) if number != inside[1]]
+        yield "Remove this backbone", edits.set_backbones(pipeline, {**axis, "values": values})
+    yield "Remove the axis over backbones", edits.set_backbones(pipeline, None)
 
 
 def _node_candidates(

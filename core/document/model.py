@@ -20,7 +20,7 @@ from core.stages.base import Stage
 from core.stages.catalogue import STAGES
 
 FORMAT = 1
-_MOST_STAGES, _MOST_VALUES = 1000, 1000
+MOST_STAGES, _MOST_VALUES = 1000, 1000
 _ID = r"^[a-z0-9][a-z0-9-]*$"
 
 
@@ -96,11 +96,31 @@ class Grid(Params):
         return settings
 
 
+class BackboneAxis(Params):
+    """A source's tree repeated for several backbones (`core.document.expansion`).
+
+    Attributes:
+        own: settings that hold for one of them only, by their paths as in a search: `stages.pruned.ratio`; `set` in the file.
+    """
+
+    source: str
+    values: tuple[str, ...] = Field(min_length=1, max_length=_MOST_VALUES)
+    own: dict[str, dict[str, Any]] = Field(default_factory=dict, alias="set")
+
+    @field_validator("values")
+    @classmethod
+    def _distinct(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(values)) != len(values):
+            raise ValueError("the same backbone stands here twice")
+        return values
+
+
 class Axes(Params):
     """What a pipeline is repeated over; runs share the stages that they have in common."""
 
     seed: tuple[int, ...] = Field((42,), min_length=1, max_length=_MOST_VALUES)
     grids: tuple[Grid, ...] = Field((), alias="grid", max_length=_MOST_VALUES)
+    backbone: BackboneAxis | None = None
 
     @field_serializer("grids")
     def _as_in_the_file(self, grids: tuple[Grid, ...], info: FieldSerializationInfo) -> Any:
@@ -124,8 +144,8 @@ class Pipeline(Params):
     name: str = Field(min_length=1, max_length=120)
     about: str = ""
     data: DataSettings = DataSettings()
-    sources: tuple[SourceNode, ...] = Field(min_length=1, max_length=_MOST_STAGES)
-    stages: tuple[StageNode, ...] = Field(min_length=1, max_length=_MOST_STAGES)
+    sources: tuple[SourceNode, ...] = Field(min_length=1, max_length=MOST_STAGES)
+    stages: tuple[StageNode, ...] = Field(min_length=1, max_length=MOST_STAGES)
     baseline: tuple[str, ...] = ()
     final: str = ""
     axes: Axes = Field(default_factory=lambda: Axes(seed=(42,)))
@@ -209,7 +229,7 @@ class Pipeline(Params):
     def baseline_of(self, id: str) -> str:
         """The stage that `id` is compared with: the last baseline on the way to it, itself included.
 
-        Where none is on its way: the first with the same source, else the first of all.
+        Where none is on its way: the first with the same source, else that of what it learns from, else the first.
         """
         baselines = self.baselines
         if len(baselines) == 1:
@@ -219,7 +239,14 @@ class Pipeline(Params):
         root = self.root(node).id
         found = [one for one in way if one in baselines]
         found += [one for one in baselines if self.root(self.stage(one)).id == root]
+        if not found:
+            found = [self.baseline_of(teacher) for one in way for teacher in self._teachers(one)]
         return (found or baselines)[0]
+
+    def _teachers(self, id: str) -> list[str]:
+        node = self.stage(id)
+        references = node.stage.references(node.parameters).values()
+        return [reference for reference in references if reference in self.stage_ids]
 
     def baseline_of_each(self) -> dict[str, str]:
         """`baseline_of` every active stage."""
@@ -243,6 +270,8 @@ class Pipeline(Params):
                 entry["settings"] = node.parameters.model_dump(mode="json")
         if self.search is None:
             del content["search"]
+        if self.axes.backbone is None:
+            del content["axes"]["backbone"]
         return Pipeline.parse(content)
 
     def with_settings(self, id: str, settings: Mapping[str, Any]) -> "Pipeline":

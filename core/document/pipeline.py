@@ -18,6 +18,7 @@ from core.common.validation_messages import in_words, kind_of
 from core.document.model import (
     FORMAT,
     Axes,
+    BackboneAxis,
     Grid,
     Node,
     Pipeline,
@@ -29,7 +30,7 @@ from core.document.model import (
 from core.document.rules import check
 
 __all__ = [
-    "FORMAT", "Axes", "Grid", "Node", "Pipeline", "PipelineError", "SourceNode", "StageNode", "check", "dumps", "is_path",
+    "FORMAT", "Axes", "BackboneAxis", "Grid", "Node", "Pipeline", "PipelineError", "SourceNode", "StageNode", "check", "dumps", "is_path",
     "load", "loads", "settings_class", "validate",
 ]  # fmt: skip
 

@@ -10,6 +10,8 @@ from core.common.errors import Problem
 from core.common.shown_text import shortened, some_of
 from core.common.validation_messages import in_words, unknown
 from core.data.catalogue import SOURCES
+from core.document.backbone_rules import check_backbones
+from core.document.expansion import expand
 from core.document.model import Grid, Pipeline, StageNode, is_path
 from core.document.order_rules import ChainLink, order_problems
 from core.document.paper import check_claims
@@ -29,7 +31,9 @@ def check(pipeline: Pipeline) -> list[Problem]:
     if not problems:
         problems += _check_references(pipeline)
     if not problems:
-        problems += [*_check_grids(pipeline), *islice(_check_stages(pipeline), _MOST_PROBLEMS)]
+        problems += check_backbones(pipeline)
+    if not problems:
+        problems += [*_check_grids(pipeline), *islice(_check_branches(pipeline), _MOST_PROBLEMS)]
         problems += check_claims(pipeline.paper)
     if not problems:
         problems += check_search(pipeline, check)
@@ -129,6 +133,16 @@ def _check_grid(pipeline: Pipeline, grid: Grid, place: yaml.Place) -> Iterator[P
             except ValidationError as error:
                 for problem in in_words(error):
                     yield Problem(problem.message, problem.advice, (*place, "settings", name, index))
+
+
+def _check_branches(pipeline: Pipeline) -> Iterator[Problem]:
+    """The stages of every backbone; what is wrong with several is said of the first."""
+    expansion, told = expand(pipeline), set[tuple[str, yaml.Place]]()
+    for problem in _check_stages(expansion.pipeline):
+        found = expansion.in_the_file(problem)
+        if (problem.message, found.place) not in told:
+            told.add((problem.message, found.place))
+            yield found
 
 
 def _check_stages(pipeline: Pipeline) -> Iterator[Problem]:

@@ -35,6 +35,12 @@ def check_search(pipeline: Pipeline, check: Check) -> Iterator[Problem]:
             "Take the grid out; a search with the sampler 'grid' tries every combination, too.",
             ("axes", "grid"),
         )
+    if pipeline.axes.backbone is not None:
+        yield Problem(
+            "A pipeline has a search or an axis over backbones, this one has both.",
+            "Take the axis out; a search may have the backbone free: sources.ID.backbone with choices.",
+            ("axes", "backbone"),
+        )
     yield from _check_values(pipeline, search)
     every = dimensions.dimensions(pipeline)
     if search.sampler == "grid":

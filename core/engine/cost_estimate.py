@@ -20,6 +20,7 @@ from core.data.access import DataAccess
 from core.data.balance import epoch_images
 from core.document import dimensions
 from core.document import pipeline as documents
+from core.document.expansion import expanded
 from core.document.pipeline import Pipeline, StageNode
 from core.engine.options import Options
 from core.machine.child import Child
@@ -126,7 +127,7 @@ def estimate(
         EspalierError: when the data or the weights cannot be read, or the device is not there.
         Stopped: a person asked to stop.
     """
-    options = options.resolved()
+    options, pipeline = options.resolved(), expanded(pipeline)
     arguments = {
         **DataAccess(pipeline.data, home.data, base, options.threads).as_plain(),
         "pipeline": documents.dumps(pipeline),

@@ -15,7 +15,7 @@ import dataclasses
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +28,7 @@ from core.common.temporary import temporary_folder
 from core.data.store import open_data
 from core.deploy.artefacts import VerifiedArtefact
 from core.document import pipeline as documents
+from core.document.expansion import Expansion, expand
 from core.document.pipeline import Node, Pipeline, StageNode
 from core.document.stage_keys import stage_key
 from core.engine.engine import reproducible
@@ -167,14 +168,28 @@ def preflight(
     problems = documents.check(pipeline)
     if problems:
         return Preflight((), 0.0, tuple(problems))
-    options, control = options.resolved(), control or RunControl()
+    options, control, expansion = options.resolved(), control or RunControl(), expand(pipeline)
     with temporary_folder() as folder:
         rehearsal = _Rehearsal(
-            reduced(pipeline, options.device, longer), base, _TemporaryHome(folder, home), options, control,
-            watcher, pipeline.data.train_images,
+            reduced(expansion.pipeline, options.device, longer), base, _TemporaryHome(folder, home), options,
+            control, _placing(watcher, expansion), pipeline.data.train_images,
         )  # fmt: skip
         trials, general = rehearsal.run()
-    return Preflight(trials, time.monotonic() - started, general, tuple(dict.fromkeys(rehearsal.notes)))
+    return Preflight(
+        tuple(_placed(trial, expansion) for trial in trials),
+        time.monotonic() - started,
+        tuple(map(expansion.in_the_file, general)),
+        tuple(dict.fromkeys(rehearsal.notes)),
+    )
+
+
+def _placing(watcher: Watcher, expansion: Expansion) -> Watcher:
+    return replace(watcher, on_trial=lambda trial: watcher.on_trial(_placed(trial, expansion)))
+
+
+def _placed(trial: Trial, expansion: Expansion) -> Trial:
+    """A trial whose problem points into the file, where that has an axis."""
+    return trial if trial.problem is None else replace(trial, problem=expansion.in_the_file(trial.problem))
 
 
 def reduced(

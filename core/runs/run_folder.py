@@ -31,6 +31,7 @@ from core.common.parts import is_part, remove_abandoned
 from core.common.seals import DAMAGED, DamagedError, read_sealed, set_aside, write_sealed
 from core.data.image_data import Opened
 from core.document import pipeline as documents
+from core.document.expansion import expanded
 from core.document.pipeline import Pipeline
 from core.document.stage_keys import stage_keys
 from core.records.events import Event
@@ -185,12 +186,13 @@ class RunFolder:
 
     @property
     def pipeline(self) -> Pipeline:
-        """The document that its stages are of: as it was run, or what a search confirms, once that is known."""
+        """The document that its stages are of: as it was run, every backbone of an axis written out, or what a search
+        confirms, once that is known."""
         file = self.folder / CONFIRMED
         if file.is_file():
             with passed_over(_log, f"{file} is passed over", DamagedError, ValueError):
                 return Pipeline.parse(read_sealed(file)["pipeline"])
-        return self.written
+        return expanded(self.written)
 
     def write_confirmed(self, pipeline: Pipeline) -> None:
         """Say which stages the run has from now on: those that confirm what a search found."""

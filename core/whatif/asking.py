@@ -10,6 +10,7 @@ from core.common.errors import EspalierError
 from core.common.keys import make_key
 from core.data.image_data import ImageData
 from core.data.store import open_data
+from core.document.expansion import expanded
 from core.document.pipeline import Pipeline
 from core.models.forecast import Forecast, RecentCache, StageForecast
 from core.runs.cache import Measurements
@@ -41,7 +42,7 @@ class WhatIf:
     def forecasts(
         self, pipeline: Pipeline, base: Path, control: RunControl | None = None
     ) -> Iterator[Forecast]:
-        """Of every source and active stage, in the order of the file; each as soon as it is known.
+        """Of every source and active stage, in the order of the file, then of further backbones; each as soon as it is known.
 
         Args:
             pipeline: without broken rules.
@@ -51,7 +52,7 @@ class WhatIf:
         """
         from core.machine.torch_rng import isolated_rng
 
-        control = control or RunControl()
+        control, pipeline = control or RunControl(), expanded(pipeline)
         self._latencies.missing.clear()
         forecasts: dict[str, StageForecast] = {}
         data = self._data(pipeline, base)

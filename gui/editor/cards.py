@@ -78,8 +78,11 @@ def cards(
     for number, source in enumerate(pipeline.sources):
         place[source.id] = len(parents)
         parents.append(None)
+        axis = pipeline.axes.backbone
+        count = len(axis.values) if axis is not None and axis.source == source.id else 1
         rows.append(Card(
             "source", source.id, names[source.id], summary.with_free(pipeline, source, summary.source_summary(source)), source.source.icon,
+            tr("{count} backbones", count=count) if count > 1 else "",
             problems=_count(problems, ("sources", number)),
             facts=_first(problems, ("sources", number)) or facts(forecasts.get(source.id)),
         ))  # fmt: skip

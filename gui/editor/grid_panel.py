@@ -234,9 +234,10 @@ class GridEditors(QWidget):
 
     def _editor(self, number: int) -> GridEditor:
         while number >= len(self.editors):
-            editor = GridEditor(len(self.editors))
-            editor.edited.connect(lambda grid, place=len(self.editors): self.edited.emit(place, grid))
-            self.column.insertWidget(len(self.editors), editor)
+            place = len(self.editors)
+            editor = GridEditor(place)
+            editor.edited.connect(lambda grid, place=place: self.edited.emit(place, grid))
+            self.column.insertWidget(place, editor)
             self.editors.append(editor)
         return self.editors[number]
 

@@ -13,6 +13,7 @@ from core.document.edits import titles
 from core.document.pipeline import Pipeline
 from gui.base.translation import tr
 from gui.editor import freeing, search_panel
+from gui.editor.backbones_panel import BackbonesEditor
 from gui.editor.grid_panel import GridEditors
 from gui.editor.panels import Panel
 from gui.editor.search_panel import SearchEditor
@@ -78,6 +79,9 @@ class PipelinePanel(Panel):
             ),
         )
         self.column.addLayout(rows)
+        self.backbones = BackbonesEditor()
+        self.backbones.edited.connect(self._spread)
+        self.column.addWidget(self.backbones)
         self.grid = GridEditors()
         self.grid.edited.connect(self._gridded)
         self.column.addWidget(self.grid)
@@ -106,6 +110,7 @@ class PipelinePanel(Panel):
             box.setCurrentIndex(max(0, box.findData(value)))
         self._offer_further(pipeline)
         self._show_seed_problem(problems.get(("axes",), ""))
+        self.backbones.show_pipeline(pipeline, problems)
         self.grid.show_pipeline(pipeline, problems)
         self.search.show_pipeline(pipeline, search_panel.problem_of(problems))
         self.notes.setText("\n\n".join(pipeline.notes))
@@ -168,6 +173,11 @@ class PipelinePanel(Panel):
         self._show_seed_problem("")
         if changed.axes != self.pipeline.axes:
             self.edited.emit(changed, tr("Change seeds"), "")
+
+    def _spread(self, axis: dict[str, Any] | None) -> None:
+        assert self.pipeline is not None
+        changed = edits.set_backbones(self.pipeline, axis)
+        self.edited.emit(changed, tr("Change the backbones"), "")
 
     def _gridded(self, number: int, grid: dict[str, Any] | None) -> None:
         assert self.pipeline is not None

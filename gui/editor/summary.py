@@ -6,6 +6,7 @@ from core.common.declarations import ParameterDeclaration, declarations, plain_v
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.document.dimensions import ENABLED
+from core.document.expansion import labels
 from core.document.free_text import as_text
 from core.document.pipeline import Grid, Pipeline, SourceNode, StageNode
 from core.document.stage_tree import references
@@ -26,7 +27,9 @@ def pipeline_summary(pipeline: Pipeline) -> str:
     )
     numbers = ", ".join(map(str, seeds))
     which = tr("seeds {seeds}", seeds=numbers) if len(seeds) > 1 else tr("seed {seed}", seed=numbers)
-    return _SEPARATOR.join((stages, which, *(_grid(pipeline, grid) for grid in pipeline.axes.grids)))
+    axis = pipeline.axes.backbone
+    over = [tr("backbones {names}", names=", ".join(labels(axis.values)))] if axis is not None else []
+    return _SEPARATOR.join((stages, which, *over, *(_grid(pipeline, grid) for grid in pipeline.axes.grids)))
 
 
 def _grid(pipeline: Pipeline, grid: Grid) -> str:

@@ -157,6 +157,55 @@ def test_a_grid_is_made_and_changed_in_the_form(qtbot: Any, tree: MainWindow) ->
     assert tree.document.pipeline.axes.grids == () and tree.document.pipeline.axes.seed == (1, 2)
 
 
+def test_backbones_are_chosen_added_and_kept_in_the_form(qtbot: Any, tree: MainWindow) -> None:
+    tree.editor.select("pipeline")
+    panel = tree.editor.panel
+    assert panel is not None
+    source, more = (panel.findChild(QComboBox, f"backbones-{key}") for key in ("source", "more"))
+    values = panel.findChild(QLineEdit, "backbones-values")
+    assert source.currentText() == "No axis" and not values.isVisible()
+    source.setCurrentIndex(1)
+    source.activated.emit(1)
+    assert values.text() == "resnet20" and more.isVisible()
+    choose(more, "ResNet-56 (CIFAR)")
+    axis = tree.document.pipeline.axes.backbone
+    assert axis is not None and (axis.source, axis.values) == ("net", ("resnet20", "resnet56"))
+    assert values.text() == "resnet20, resnet56" and documents.check(tree.document.pipeline) == []
+    cards = tree.editor.model.cards
+    assert "backbones ResNet-20, ResNet-56" in cards[0].summary
+    assert next(card.badge for card in cards if card.kind == "source") == "2 backbones"
+    own = {**edits.plain_backbones(tree.document.pipeline), "set": {"resnet56": {"stages.small.ratio": 0.4}}}  # type: ignore[dict-item]
+    tree.document.apply(edits.set_backbones(tree.document.pipeline, own), "own")
+    assert panel.backbones.own.text() == "resnet56: stages.small.ratio 0.4"  # type: ignore[attr-defined]
+    for words, problem in (
+        ("resnet56, resnet56", "that differ"),
+        ("resnet56, nothing", "received 'nothing'"),
+    ):
+        values.setFocus()
+        values.selectAll()
+        qtbot.keyClicks(values, words)
+        qtbot.keyClick(values, Qt.Key.Key_Return)
+        assert problem in panel.backbones.problem.text()  # type: ignore[attr-defined]
+    assert tree.editor.strip.fix_buttons[0].text() == "Remove this backbone"
+    qtbot.mouseClick(tree.editor.strip.fix_buttons[0], Qt.MouseButton.LeftButton)
+    axis = tree.document.pipeline.axes.backbone
+    assert (
+        axis is not None
+        and axis.values == ("resnet56",)
+        and axis.own == {"resnet56": {"stages.small.ratio": 0.4}}
+    )
+    assert tree.document.pipeline.source("net").settings["backbone"] == "resnet56"
+    seeds = panel.findChild(QLineEdit, "pipeline-seeds")
+    seeds.setFocus()
+    seeds.selectAll()
+    qtbot.keyClicks(seeds, "1, 2")
+    qtbot.keyClick(seeds, Qt.Key.Key_Return)
+    assert tree.document.pipeline.axes.seed == (1, 2) and tree.document.pipeline.axes.backbone == axis
+    source.setCurrentIndex(0)
+    source.activated.emit(0)
+    assert tree.document.pipeline.axes.backbone is None and not values.isVisible()
+
+
 def test_a_second_grid_is_added_changed_and_taken_out(qtbot: Any, tree: MainWindow) -> None:
     tree.editor.select("pipeline")
     panel = tree.editor.panel

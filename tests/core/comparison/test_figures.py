@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 from made_runs import TINY, made_run
+from matplotlib.figure import Figure
 from PIL import Image
 
 from core.commands.main import main
@@ -45,6 +46,24 @@ def test_every_figure_names_what_it_shows(run: RunFolder, tmp_path: Path, name: 
         "widths": {"Pruned", "Channels", "before", "after"},
     }[name]
     assert expected <= set(texts(file))
+
+
+def test_a_line_for_each_backbone_of_an_axis(tmp_path: Path):
+    axis = "axes: {backbone: {source: network, values: [resnet20, resnet56]}}\n"
+    run = made_run(documents.loads(TINY + axis), Home(tmp_path / "home"), tmp_path)
+    for one in run.reports():
+        id = f"{one.id}-resnet56"
+        run.write_report(one.model_copy(update={"key": id, "id": id, "name": f"{one.name} · ResNet-56"}))
+    compared = read_run(run)
+    assert compared.branches["pruned-resnet56"] == ("Pruned", "ResNet-56")
+    figure = Figure()
+    FIGURES["stages"][1](figure, [compared], 3.3)
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ResNet-20", "ResNet-56"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["FP32", "Pruned", "Taught"]
+    assert [list(line.get_xdata()) for line in axes.get_lines() if line.get_marker() == "o"] == [
+        [0, 1, 2]
+    ] * 2
 
 
 def test_forms_themes_and_widths(run: RunFolder, tmp_path: Path):

@@ -7,6 +7,7 @@ import pytest
 from core.document import pipeline as documents
 from core.engine.engine import Engine
 from core.engine.options import Options
+from core.models.checkpoint import content_hash
 from core.records.events import Event, Note, StageStarted
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
@@ -46,6 +47,41 @@ def started(text: str, folder: Path, home: Home) -> tuple[list[Event], Engine]:
 @pytest.mark.parametrize("text", [MISSING_TEACHER, MISSING_FILE], ids=["teacher", "checkpoint"])
 def test_a_missing_file_is_noticed_before_the_first_stage(text: str, tmp_path: Path) -> None:
     started(text, tmp_path, Home(tmp_path / "home"))
+
+
+AXIS = """
+sources: [{id: network, settings: {backbone: plain-cnn-tiny}}]
+stages:
+  - {id: fp32, kind: train, name: FP32, settings: {training: {epochs: 1}}}
+  - {id: zeros, kind: prune-weights, name: Zeros, settings: {training: {epochs: 0}}}
+"""
+
+
+def made(text: str, folder: Path, home: Home) -> tuple[RunFolder, list[Event]]:
+    """A finished run that measures nothing, and its events."""
+    run = RunFolder.create(documents.loads(HEAD + text), folder, home)
+    events: list[Event] = []
+    done = Engine(run, home, Options("cpu", 1, measures=False), None, events.append).run()
+    assert done.status == "completed", done
+    return run, events
+
+
+def test_a_backbone_of_an_axis_is_what_it_is_alone(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    alone, _ = made(AXIS.replace("plain-cnn-tiny", "resnet20"), tmp_path, home)
+    stages = home.cache / "models"
+    before = set(stages.iterdir())
+    axis = "axes: {backbone: {source: network, values: [plain-cnn-tiny, resnet20]}}\n"
+    run, events = made(AXIS + axis, tmp_path, home)
+    names = {event.stage: event.name for event in events if isinstance(event, StageStarted)}
+    assert names == {
+        "fp32": "FP32 · Plain CNN, tiny", "zeros": "Zeros · Plain CNN, tiny",
+        "fp32-resnet20": "FP32 · ResNet-20", "zeros-resnet20": "Zeros · ResNet-20",
+    }  # fmt: skip
+    assert len(set(stages.iterdir()) - before) == 2, "the stages of ResNet-20 come from the cache"
+    for id in ("fp32", "zeros"):
+        one, other = (of.stage_folder(key).checkpoint for of, key in ((alone, id), (run, f"{id}-resnet20")))
+        assert content_hash(one) == content_hash(other)
 
 
 def test_a_home_that_takes_nothing_stops_no_run(tmp_path: Path) -> None:
