@@ -119,7 +119,7 @@ class Axes(Params):
     """What a pipeline is repeated over; runs share the stages that they have in common."""
 
     seed: tuple[int, ...] = Field((42,), min_length=1, max_length=_MOST_VALUES)
-    grids: tuple[Grid, ...] = Field((), alias="grid", max_length=_MOST_VALUES)
+    grids: tuple[Grid, ...] = Field(default=(), alias="grid", max_length=_MOST_VALUES)
     backbone: BackboneAxis | None = None
 
     @field_serializer("grids")

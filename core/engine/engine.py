@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -303,11 +303,7 @@ class Engine:
             shares = self._shares(node, seed)
             cached = self.runner.make(node, seed, lambda fraction: self.meter.train(fraction * shares[0]))
             for place, number in enumerate(self._grids(node, seed), 1):
-                before, share = sum(shares[:place]), shares[place]
-                run_grid(
-                    self.runner, node, number, seed,
-                    lambda done, before=before, share=share: self.meter.train(before + done * share),
-                )  # fmt: skip
+                run_grid(self.runner, node, number, seed, self._part(sum(shares[:place]), shares[place]))
             report = self._report(node, seed, key, started, cached)
         else:
             for number in self._grids(node, seed):
@@ -337,6 +333,10 @@ class Engine:
         axes = self.pipeline.axes
         here = [number for number, grid in enumerate(axes.grids) if grid.stage == node.id]
         return here if seed == axes.seed[0] else []
+
+    def _part(self, before: float, share: float) -> Callable[[float], None]:
+        """Tells how far a part of a stage's training is, which begins after `before` of it."""
+        return lambda done: self.meter.train(before + done * share)
 
     def _shares(self, node: StageNode, seed: int) -> list[float]:
         """The parts of a stage's training: its own, then each grid's."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from core.document.expansion import expanded
 from core.document.pipeline import Pipeline, load
 from core.document.recipes import FOLDER, recipes
 from core.models.catalogue import backbone
@@ -80,14 +81,15 @@ def test_r1_ends_in_float16_and_its_control_trains_as_long():
 @pytest.mark.parametrize(
     ("source", "params", "macs"),
     [
-        ("tiny-network", 26.53, 86.88),
+        ("network-convnext-tiny", 26.53, 86.88),
         ("network", 47.16, 169.28),
-        pytest.param("base-network", 83.50, 299.20, marks=pytest.mark.slow),
+        pytest.param("network-convnext-base", 83.50, 299.20, marks=pytest.mark.slow),
+        pytest.param("network-convnext-large", 187.12, 669.30, marks=pytest.mark.slow),
     ],
 )
 def test_r2_counts_its_networks_as_the_paper_does(source, params, macs):
     """In units of 2^20, at 32 px; the paper leaves layer scales out of the parameters and counts a little more as MACs."""
-    model = network(recipe("r2-convnext"), source, 10)
+    model = network(expanded(recipe("r2-convnext")), source, 10)
     scales = sum(weight.numel() for name, weight in model.named_parameters() if "layer_scale" in name)
     counts = count(model, 32)
     assert (counts.params - scales) / 2**20 == pytest.approx(params, abs=0.006)
@@ -95,13 +97,44 @@ def test_r2_counts_its_networks_as_the_paper_does(source, params, macs):
 
 
 def test_r2_trains_in_the_papers_order_to_the_papers_sparsity():
-    pipeline = recipe("r2-convnext")
+    pipeline = expanded(recipe("r2-convnext"))
     assert [node.id for node in pipeline.chain(pipeline.stage("oto-dynamic"))] == ["tuned", "oto-tuned"]
     epochs = {node.id: node.stage.epochs(node.parameters) for node in pipeline.active}
     assert (epochs["full"], epochs["tuned"], epochs["oto-tuned"], epochs["control"]) == (200, 100, 200, 200)
     slim = [node.parameters for node in pipeline.active if node.kind == "only-train-once"]
-    assert [each.target_group_sparsity for each in slim] == [0.72, 0.61, 0.72, 0.72, 0.72]
+    assert [each.target_group_sparsity for each in slim] == [0.72, 0.72, 0.61, 0.72, 0.72]
     assert {(each.compare, each.scope) for each in slim} == {("network", "block-internal")}
+
+
+def test_r2_has_its_sizes_behind_an_axis_and_both_grids():
+    whole = expanded(recipe("r2-convnext"))
+    names = [node.title for node in whole.active if node.kind == "only-train-once"]
+    assert names == [
+        "Only-Train-Once from scratch · ConvNeXt-Small", "Tuned, then Only-Train-Once",
+        *(f"Only-Train-Once from scratch · ConvNeXt-{size}" for size in ("Tiny", "Base", "Large")),
+    ]  # fmt: skip
+    assert [(grid.stage, len(grid.settings["linear_amount"])) for grid in whole.axes.grids] == [
+        ("l1", 9),
+        ("random", 9),
+    ]
+    assert whole.baseline_of("oto-convnext-base") == "full-convnext-base"
+    assert [whole.baseline_of(id) for id in ("oto", "oto-dynamic", "full-timm")] == [
+        "full",
+        "tuned",
+        "full-timm",
+    ]
+    rows = {row.stage for paper in whole.paper for row in paper.rows}
+    assert rows <= set(whole.stage_ids)
+
+
+@pytest.mark.parametrize("name", ["r4-mobile", "r4-mobile-small"])
+def test_r4_compares_every_network_with_its_own_float_one(name):
+    pipeline = recipe(name)
+    for node in pipeline.active:
+        before = pipeline.chain(node)
+        assert pipeline.baseline_of(node.id) == (before[0].id if before else node.id)
+    against = {claim.against for paper in pipeline.paper for claim in paper.claims}
+    assert against <= set(pipeline.baselines)
 
 
 def test_r5_prunes_to_equal_cost():
@@ -121,4 +154,4 @@ def test_every_published_system_states_claims_that_can_be_answered(name):
     claims = [claim for paper in recipe(name).paper for claim in paper.claims]
     assert bool(claims) != name.endswith("-small")
     stages = {stage for claim in claims for stage in (claim.stage, claim.against, claim.control) if stage}
-    assert stages <= set(recipe(name).stage_ids)
+    assert stages <= set(expanded(recipe(name)).stage_ids)
