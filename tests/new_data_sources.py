@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.source import ArrayPictures, Contents, DataSource, Located, stamp
+from core.data.source import ArrayPictures, Contents, DataSource, Located, Watch, stamp
 
 CLASSES = ("bright", "dark", "grey")
 
 
-def locate(path: Path) -> Located:
+def locate(path: Path, _: Watch) -> Located:
     """A .npy file of images, uint8 [n, h, w, 1]; their classes follow each other."""
 
     def load() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

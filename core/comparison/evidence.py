@@ -17,6 +17,7 @@ from core.common.errors import EspalierError
 from core.common.logs import in_a_line
 from core.data.image_data import ImageData
 from core.data.names import image_names
+from core.data.source import Watch
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from core.runs.stage_files import StageFile, final, find, subjects_of
@@ -103,7 +104,7 @@ def _images(
         data = subject.access(home).open(control)
     except EspalierError as error:
         return None, (), f"The images themselves are not shown: {error.message}"
-    return data, image_names(data, subject.pipeline.data, subject.run.base), ""
+    return data, image_names(data, subject.pipeline.data, subject.run.base, Watch(control)), ""
 
 
 def _flips(pair: AnswerPair, data: ImageData | None, names: Sequence[str]) -> list[Flip]:

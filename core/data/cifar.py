@@ -21,7 +21,7 @@ import numpy as np
 from core.common.errors import EspalierError
 from core.common.regular_files import Bounded, in_words, open_regular, read_bounded
 from core.data.plain_pickle import read_pickle
-from core.data.source import ArrayPictures, Contents, Located, stamp
+from core.data.source import ArrayPictures, Contents, Located, Watch, stamp
 from core.data.splits import TEST, TRAIN
 
 LARGEST_MEMBER = 512_000_000
@@ -79,7 +79,7 @@ _KINDS = (
 )
 
 
-def locate(path: Path) -> Located:
+def locate(path: Path, _: Watch) -> Located:
     """List the folder (or the folder above it), or look at the archive.
 
     Raises:

@@ -20,7 +20,7 @@ from core.common.errors import EspalierError
 from core.common.regular_files import in_words, open_regular
 from core.data.layout import NamedImage, arrange, is_litter
 from core.data.reader import FilePictures, Opener
-from core.data.source import Contents, Located, Problem, Stamp, stamp
+from core.data.source import Contents, Located, Problem, Stamp, Watch, stamp
 from core.data.split_columns import SplitColumn, find_split_column
 from core.data.splits import TRAIN
 from core.data.tree import Tree, locate_tree, read_text
@@ -38,20 +38,21 @@ class _Rows:
     notes: tuple[str, ...] = ()
 
 
-def locate(path: Path) -> Located:
+def locate(path: Path, watch: Watch) -> Located:
     """List the files that the CSV file names, or look at a zip file.
 
     Raises:
         EspalierError: a folder, or a file that cannot be read or is not such a list.
+        Stopped: a person asked to stop.
     """
     if path.is_dir():
         raise EspalierError(f"Expected a CSV file, received the folder {path}.", "Choose the file in it.")
     if path.suffix.casefold() == ".zip":
-        return locate_tree(path, _zip_contents)
-    return _locate_file(path)
+        return locate_tree(path, _zip_contents, watch)
+    return _locate_file(path, watch)
 
 
-def _locate_file(path: Path) -> Located:
+def _locate_file(path: Path, watch: Watch) -> Located:
     folder = path.parent
 
     def opener(name: str) -> BinaryIO:
@@ -62,7 +63,7 @@ def _locate_file(path: Path) -> Located:
     stamps: list[Stamp] = [stamp(path)]
     images: list[NamedImage] = []
     problems = list(rows.problems)
-    for image in rows.images:
+    for image in watch.each(rows.images, "Looking for the listed files"):
         try:
             stamps.append(stamp(folder / image.name, image.name))
             images.append(image)

@@ -4,19 +4,20 @@ from pathlib import Path
 
 from core.data.layout import lay_out
 from core.data.reader import FilePictures
-from core.data.source import Contents, Located
+from core.data.source import Contents, Located, Watch
 from core.data.tree import Tree, locate_tree
 
 
-def locate(path: Path) -> Located:
+def locate(path: Path, watch: Watch) -> Located:
     """List a folder, or look at a zip file.
 
     Raises:
         EspalierError: neither a folder nor a file, or it cannot be read.
+        Stopped: a person asked to stop.
     """
-    return locate_tree(path, _contents)
+    return locate_tree(path, lambda tree: _contents(tree, watch), watch)
 
 
-def _contents(tree: Tree) -> Contents:
-    layout = lay_out(tree.names, tree.place, tree.links, tree.empty)
+def _contents(tree: Tree, watch: Watch) -> Contents:
+    layout = lay_out(tree.names, tree.place, tree.links, tree.empty, watch)
     return Contents(layout.classes, FilePictures(layout.images, tree.open), tree.problems, layout.notes)

@@ -1,6 +1,6 @@
 """What lies at a place that a person has named: classes, images, splits and sizes, before anything is decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from core.common.shown_text import some_of
 from core.data.catalogue import find_source
 from core.data.guess_source import guess_source
 from core.data.settings import DataSettings
+from core.data.source import Watch
 from core.data.splits import TEST, TRAIN, VALIDATION
 
 SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
@@ -100,15 +101,18 @@ class FoundImages:
         return [f"Fewer than {_FEW} images: {some_of(few)}. Figures of so few images are rough."]
 
 
-def find_images(path: Path, control: RunControl) -> FoundImages:
+def find_images(
+    path: Path, control: RunControl, progress: Callable[[float, str], None] = lambda _, __: None
+) -> FoundImages:
     """Look at a folder, zip file, archive or list of images, without decoding them all.
 
     Raises:
         EspalierError: nothing there is a data set that can be opened.
         Stopped: a person asked to stop.
     """
-    source, place = guess_source(resolved(path, Path()))
-    contents = find_source(source).locate(place.resolve()).open()
+    watch = Watch(control, progress)
+    source, place = guess_source(resolved(path, Path()), watch)
+    contents = find_source(source).locate(place.resolve(), watch).open()
     control.checkpoint()
     overview = contents.pictures.overview(control)
     counts = np.bincount(overview.labels, minlength=len(contents.classes))

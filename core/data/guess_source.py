@@ -7,6 +7,7 @@ from core.common.errors import EspalierError
 from core.data import cifar, idx, parquet, shards
 from core.data.catalogue import SOURCES
 from core.data.layout import IMAGE_ENDINGS
+from core.data.source import Watch
 from core.data.tiny_imagenet import WNIDS
 
 _LISTS = (".csv", ".tsv", ".txt")
@@ -19,15 +20,16 @@ def may_be_data(path: Path) -> bool:
     return path.is_dir() or path.name.casefold().endswith((*_LISTS, *_ARCHIVES, ".zip", parquet.FILES.ending))
 
 
-def guess_source(path: Path) -> tuple[str, Path]:
+def guess_source(path: Path, watch: Watch | None = None) -> tuple[str, Path]:
     """The id of the data source, and the path to give it.
 
     Raises:
         EspalierError: nothing there looks like a data set.
+        Stopped: a person asked to stop.
     """
     name = path.name.casefold()
     if path.is_dir():
-        return _guess_folder(path)
+        return _guess_folder(path, watch or Watch())
     if path.exists() and not path.is_file():
         raise EspalierError(
             f"Expected a folder or a file of images, and {path.name} is a pipe or a device.",
@@ -49,20 +51,20 @@ def guess_source(path: Path) -> tuple[str, Path]:
     )
 
 
-def _guess_folder(path: Path) -> tuple[str, Path]:
+def _guess_folder(path: Path, watch: Watch) -> tuple[str, Path]:
     for source, locate in (("cifar", cifar.locate), ("idx", idx.locate)):
         try:
-            locate(path)
+            locate(path, watch)
         except EspalierError:
             continue
         return source, path
     for top in (path, path / "tiny-imagenet-200"):
         if (top / WNIDS).is_file():
             return "tiny-imagenet", path
-    tars = shards.FILES.below(path)
+    tars = shards.FILES.below(path, watch)
     if tars and shards.holds_samples(tars[0]) and not _has_class_folders(path):
         return "shards", path
-    if parquet.FILES.below(path) and not _has_class_folders(path):
+    if parquet.FILES.below(path, watch) and not _has_class_folders(path):
         return "parquet", path
     lists = sorted(file for file in path.glob("*.csv") if file.is_file())
     if len(lists) == 1 and not _has_class_folders(path):

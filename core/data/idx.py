@@ -16,7 +16,7 @@ import numpy as np
 
 from core.common.errors import EspalierError
 from core.common.regular_files import in_words, open_regular
-from core.data.source import ArrayPictures, Contents, Located, stamp
+from core.data.source import ArrayPictures, Contents, Located, Watch, stamp
 from core.data.splits import TEST, TRAIN
 
 FASHION_CLASSES: tuple[str, ...] = (
@@ -118,7 +118,7 @@ def read_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndar
     return images, labels
 
 
-def locate(folder: Path) -> Located:
+def locate(folder: Path, _: Watch) -> Located:
     """List a folder of IDX files.
 
     Raises:

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from core.common.errors import EspalierError
 from core.common.paths import printable
 from core.data.class_names import Spellings
-from core.data.source import Link
+from core.data.source import Link, Watch
 from core.data.split_folders import File, find_splits, only_splits, unwrap
 from core.data.split_names import split_of
 from core.data.splits import TRAIN
@@ -37,6 +37,7 @@ IMAGE_ENDINGS: frozenset[str] = frozenset(
         ".pnm",
     ]
 )
+_SORTING = "Sorting the files into classes"
 _LITTER = {"__macosx", "thumbs.db", "desktop.ini"}
 _ADVICE = (
     "Put the images into a folder per class, named like the class, and choose the folder that holds these."
@@ -76,7 +77,11 @@ def is_litter(name: str) -> bool:
 
 
 def lay_out(
-    names: Iterable[str], place: str, links: Sequence[Link] = (), empty: Iterable[str] = ()
+    names: Iterable[str],
+    place: str,
+    links: Sequence[Link] = (),
+    empty: Iterable[str] = (),
+    watch: Watch | None = None,
 ) -> Layout:
     """Find classes, splits and images.
 
@@ -87,13 +92,17 @@ def lay_out(
 
     Raises:
         EspalierError: no images, no class folders, or fewer than two classes.
+        Stopped: a person asked to stop.
     """
-    data_files = [name for name in names if not is_litter(name)]
-    images = [name for name in data_files if PurePosixPath(name).suffix.casefold() in IMAGE_ENDINGS]
+    every = (watch or Watch()).each
+    data_files = [name for name in every(names, _SORTING) if not is_litter(name)]
+    images = [
+        name for name in every(data_files, _SORTING) if PurePosixPath(name).suffix.casefold() in IMAGE_ENDINGS
+    ]
     if not images:
         received = f"{len(data_files)} files of other kinds" if data_files else "no files"
         raise EspalierError(f"Expected images in {place}, received {received}.", _ADVICE)
-    files = unwrap([File(name, tuple(name.split("/"))) for name in sorted(images)])
+    files = unwrap([File(name, tuple(name.split("/"))) for name in every(sorted(images), _SORTING)])
     notes = [*_other_files_notes(data_files), *_folders_without_images(data_files, images, empty)]
     splits = find_splits(files, links)
     if splits is not None:

@@ -20,7 +20,7 @@ from core.data.decode import Undecodable
 from core.data.layout import NamedImage, PlacedImage, arrange
 from core.data.reader import FilePictures
 from core.data.record_files import RecordFiles, name_in
-from core.data.source import Contents, Located, Problem
+from core.data.source import Contents, Located, Problem, Watch
 from core.data.split_names import split_folders
 from core.data.splits import TRAIN
 from core.machine.optional_packages import extra, reason_absent
@@ -34,15 +34,16 @@ _GROUPS = 4  # row groups that stay in memory: images are read in order, by seve
 _UNNAMED = -1  # what ClassLabel gives images without a class
 
 
-def locate(path: Path) -> Located:
+def locate(path: Path, watch: Watch) -> Located:
     """List the Parquet files of a folder, or take one.
 
     Raises:
         EspalierError: there are none, they cannot be read, or pyarrow is not installed.
+        Stopped: a person asked to stop.
     """
     if reason := reason_absent("Reading Parquet files", "pyarrow", extra("parquet")):
         raise EspalierError(reason, "Install it, or unpack the images into a folder for each class.")
-    return FILES.locate(path, _contents)
+    return FILES.locate(path, lambda place, files: _contents(place, files, watch), watch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +124,13 @@ def _holds_images(schema: Any, name: str) -> bool:
     return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
 
 
-def _contents(place: Path, files: list[Path]) -> Contents:
+def _contents(place: Path, files: list[Path], watch: Watch) -> Contents:
     splits = split_folders([[_split_name(place, file) for file in files]])
     images: list[NamedImage] = []
     rows: dict[str, tuple[_File, int, int]] = {}
     problems: list[Problem] = []
     listed: list[str] = []  # the classes as the schema orders them
-    for path in files:
+    for path in watch.each(files, "Reading the classes of the Parquet files"):
         name = name_in(place, path)
         try:
             file = _File(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.common.errors import EspalierError
 from core.common.regular_files import in_words
 from core.data.layout import is_litter
-from core.data.source import Contents, Located, Problem, stamp
+from core.data.source import Contents, Located, Problem, Watch, stamp
 
 _MOST_FILES = 100_000
 
@@ -26,14 +26,15 @@ class RecordFiles:
     choose: str
     advice: str
 
-    def locate(self, path: Path, contents: Callable[[Path, list[Path]], Contents]) -> Located:
+    def locate(self, path: Path, contents: Callable[[Path, list[Path]], Contents], watch: Watch) -> Located:
         """List the files of a folder, or take one; `contents` reads the place and its files later.
 
         Raises:
             EspalierError: there are none, or they cannot be read.
+            Stopped: a person asked to stop.
         """
         try:
-            files = [path] if path.is_file() else self.below(path)
+            files = [path] if path.is_file() else self.below(path, watch)
             if not files:
                 raise EspalierError(f"Expected {self.what} of images in {path}, received none.", self.choose)
             stamps = tuple(stamp(file, name_in(path, file)) for file in files)
@@ -45,20 +46,22 @@ class RecordFiles:
         title = path.name.removesuffix(self.ending)
         return Located(title, str(path), stamps, lambda: contents(path, files), resizes=True)
 
-    def below(self, folder: Path) -> list[Path]:
+    def below(self, folder: Path, watch: Watch) -> list[Path]:
         """The files of a folder and of the folders in it, by name.
 
         Raises:
             OSError: when it cannot be listed.
+            Stopped: a person asked to stop.
         """
-        here = [entry for entry in folder.iterdir() if not is_litter(entry.name)]
-        inside = [
+        doing = f"Looking for {self.what}"
+        here = [entry for entry in watch.each(folder.iterdir(), doing) if not is_litter(entry.name)]
+        inside = (
             entry
-            for place in here
+            for place in watch.each(here, doing)
             if place.is_dir()
-            for entry in place.iterdir()
+            for entry in watch.each(place.iterdir(), doing)
             if not is_litter(entry.name)
-        ]
+        )
         found = [e for e in (*here, *inside) if e.name.casefold().endswith(self.ending) and e.is_file()]
         return sorted(found)[:_MOST_FILES]
 

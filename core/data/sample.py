@@ -11,7 +11,7 @@ import numpy as np
 from core.common.errors import EspalierError
 from core.common.files import RESOURCES
 from core.data.idx import FASHION_CLASSES
-from core.data.source import ArrayPictures, Contents, Located, stamp
+from core.data.source import ArrayPictures, Contents, Located, Watch, stamp
 from core.data.splits import SPLITS
 
 FILE = "fashion-mnist-sample.npz"
@@ -22,7 +22,7 @@ def sample_folder() -> Path:
     return RESOURCES / "data" / "fashion-mnist-sample"
 
 
-def locate(_: Path) -> Located:
+def locate(_: Path, __: Watch) -> Located:
     """List the bundled sample.
 
     Raises:

@@ -20,7 +20,7 @@ from core.data.decode import Undecodable
 from core.data.layout import IMAGE_ENDINGS, NamedImage, arrange, is_litter
 from core.data.reader import LARGEST_FILE, FilePictures
 from core.data.record_files import RecordFiles, name_in
-from core.data.source import Contents, Located, Problem
+from core.data.source import Contents, Located, Problem, Watch
 from core.data.split_names import split_folders
 from core.data.splits import TRAIN
 
@@ -52,13 +52,14 @@ class _Found:
     problems: list[Problem] = field(default_factory=list)
 
 
-def locate(path: Path) -> Located:
+def locate(path: Path, watch: Watch) -> Located:
     """List the tar files of a folder, or take one.
 
     Raises:
         EspalierError: there are none, or they cannot be read.
+        Stopped: a person asked to stop.
     """
-    return FILES.locate(path, _contents)
+    return FILES.locate(path, lambda place, shards: _contents(place, shards, watch), watch)
 
 
 def holds_samples(path: Path) -> bool:
@@ -73,11 +74,11 @@ def holds_samples(path: Path) -> bool:
     return False
 
 
-def _contents(place: Path, shards: list[Path]) -> Contents:
+def _contents(place: Path, shards: list[Path], watch: Watch) -> Contents:
     splits = split_folders([[_split_name(place, shard) for shard in shards]])
     found = _Found()
     for shard in shards:
-        _read_shard(shard, name_in(place, shard), splits.get(_split_name(place, shard), TRAIN), found)
+        _read_shard(shard, name_in(place, shard), splits.get(_split_name(place, shard), TRAIN), found, watch)
     if not found.images:
         raise FILES.nothing_usable(place, found.problems)
     layout = arrange(found.images, str(place), FILES.advice)
@@ -94,12 +95,13 @@ def _contents(place: Path, shards: list[Path]) -> Contents:
     return Contents(layout.classes, FilePictures(layout.images, opener), tuple(found.problems), layout.notes)
 
 
-def _read_shard(shard: Path, name: str, membership: int, found: _Found) -> None:
+def _read_shard(shard: Path, name: str, membership: int, found: _Found, watch: Watch) -> None:
     """Add a tar file's samples; one that breaks off keeps those before."""
     samples: dict[str, _Sample] = {}
     try:
         with open_regular(shard) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for info in archive:
+                watch.at(len(found.images) + len(samples), "Listing the tar files")
                 if info.isreg() and not info.issparse() and not is_litter(info.name):
                     _add(samples, archive, info)
     except (OSError, tarfile.TarError, ValueError) as error:

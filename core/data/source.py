@@ -4,16 +4,18 @@
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
 from core.common.control import RunControl
 from core.common.regular_files import refuse_others
 
+T = TypeVar("T")
 PathKind = Literal["none", "file", "folder", "file or folder"]
 Problem = tuple[str, str]
 Stamp = tuple[str, int, int, int, int]
@@ -168,7 +170,7 @@ class Located:
 
     Attributes:
         stamps: of every file: when they are the same, the decoded images are.
-        open: reads the listing's meaning; may take seconds for large archives.
+        open: reads the listing's meaning; may take seconds for large archives, and can be stopped as the listing.
         resizes: images larger than the requested size are made smaller while decoding.
     """
 
@@ -179,7 +181,42 @@ class Located:
     resizes: bool = False
 
 
-Locate = Callable[[Path], Located]
+class Watch:
+    """Who may stop the listing of a place, and who hears how far it is.
+
+    Args:
+        control: stops or holds the listing.
+        tell: hears of it, as of decoding, a few times a second.
+    """
+
+    _EVERY_SECONDS = 0.3
+
+    def __init__(
+        self, control: RunControl | None = None, tell: Callable[[float, str], None] = lambda _, __: None
+    ):
+        self._control, self._tell = control, tell
+        self._told = time.monotonic()
+
+    def at(self, count: int, doing: str) -> None:
+        """`doing` is through with so many.
+
+        Raises:
+            Stopped: a person asked to stop.
+        """
+        if self._control is not None:
+            self._control.checkpoint()
+        if time.monotonic() - self._told >= self._EVERY_SECONDS:
+            self._told = time.monotonic()
+            self._tell(0.0, f"{doing}: {count:,} so far".replace(",", "\u202f"))
+
+    def each(self, items: Iterable[T], doing: str) -> Iterator[T]:
+        """The items, with a look at whether to stop before each."""
+        for count, item in enumerate(items):
+            self.at(count, doing)
+            yield item
+
+
+Locate = Callable[[Path, Watch], Located]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +230,7 @@ class DataSource:
         image_files: the place is a tree of image files, whose headers the inspection looks at.
         numbers_by_value: classes whose names are all numbers stand in the order of their values, not of their text.
         licence: a sentence for the model card.
-        locate: lists the place; gets an absolute path (the current folder for "none").
+        locate: lists the place; gets an absolute path (the current folder for "none"), and who may stop it.
     """
 
     id: str

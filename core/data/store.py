@@ -34,7 +34,7 @@ from core.data.entry import VERSION, CacheClearedError, EntryWriter, Kept, read_
 from core.data.image_data import ImageData, Opened, summary
 from core.data.reader import FilePictures, keeps_own_size
 from core.data.settings import DataSettings, settings_path
-from core.data.source import PICTURE_SIDE, Contents, DataSource, Images, Located, Plan, PlanBroken
+from core.data.source import PICTURE_SIDE, Contents, DataSource, Images, Located, Plan, PlanBroken, Watch
 from core.data.splits import SPLITS, TRAIN, absent_classes, draw_splits, limit
 from core.data.subset import chosen_classes, long_tailed, relabelled
 
@@ -58,14 +58,16 @@ def open_data(
     base: Path | None = None,
     control: RunControl | None = None,
     progress: Progress | None = None,
+    on_listing: Progress | None = None,
 ) -> ImageData:
     """Open the data set that the settings name.
 
     Args:
         cache: folder for decoded images; made where it is missing. Several processes may use it.
         base: folder that a relative path starts from; the current one where it is None.
-        control: stops or pauses the decoding.
+        control: stops or pauses the listing and the decoding.
         progress: called with the decoded share (0…1) and a sentence.
+        on_listing: hears of the listing of the files; `progress` unless given.
 
     Raises:
         EspalierError: the place, its files or the cache are not as they have to be.
@@ -73,13 +75,14 @@ def open_data(
     """
     source = find_source(settings.source)
     place = _place(source, settings.path, base)
+    watch = Watch(control, on_listing or progress or _silent)
     for left in reversed(range(_ATTEMPTS)):
-        located = source.locate(place)
+        located = source.locate(place, watch)
         found = _find(source, located, settings, cache)
         if found is None:
             lock = cache / f".{_key(source, located, 'decoding')}.lock"
             with alone(lock, control, partial(progress or _silent, 0.0, _WAITING)):
-                unchanged = partial(_unchanged, source, place, located)
+                unchanged = partial(_unchanged, source, place, located, watch)
                 try:
                     found = _find(source, located, settings, cache) or _decode(
                         source,
@@ -132,18 +135,24 @@ def open_again(settings: DataSettings, cache: Path, opened: Opened, base: Path |
     return data
 
 
-def changed_since(settings: DataSettings, base: Path | None, opened: Opened) -> bool:
-    """Whether the files of an opened data set have changed, or cannot be listed any more."""
+def changed_since(
+    settings: DataSettings, base: Path | None, opened: Opened, control: RunControl | None = None
+) -> bool:
+    """Whether the files of an opened data set have changed, or cannot be listed any more.
+
+    Raises:
+        Stopped: a person asked to stop.
+    """
     source = find_source(settings.source)
     try:
         place = _place(source, settings.path, base)
-        return _listing(source.locate(place), corrections_stamp(place)) != opened.listing
+        return _listing(source.locate(place, Watch(control)), corrections_stamp(place)) != opened.listing
     except EspalierError:
         return True
 
 
-def _unchanged(source: DataSource, place: Path, located: Located) -> bool:
-    return source.locate(place).stamps == located.stamps
+def _unchanged(source: DataSource, place: Path, located: Located, watch: Watch) -> bool:
+    return source.locate(place, watch).stamps == located.stamps
 
 
 def _silent(fraction: float, text: str) -> None:

@@ -21,7 +21,7 @@ from core.data.image_data import ImageData
 from core.data.layout import Layout, lay_out
 from core.data.reader import FilePictures
 from core.data.settings import DataSettings, settings_path
-from core.data.source import Contents
+from core.data.source import Contents, Watch
 from core.data.splits import SPLITS
 from core.data.tree import Tree, locate_tree
 
@@ -109,19 +109,26 @@ def colour_cues(colours: np.ndarray) -> tuple[float, float, float]:
     return redder, float(above.mean()), float(above.std() / len(above) ** 0.5)
 
 
-def file_listing(settings: DataSettings, base: Path) -> tuple[Tree, Layout] | None:
-    """The image files of a folder or zip; None for other sources, or where they cannot be listed."""
+def file_listing(
+    settings: DataSettings, base: Path, watch: Watch | None = None
+) -> tuple[Tree, Layout] | None:
+    """The image files of a folder or zip; None for other sources, or where they cannot be listed.
+
+    Raises:
+        Stopped: a person asked to stop.
+    """
+    watch = watch or Watch()
     if not find_source(settings.source).image_files:
         return None
     listings: list[tuple[Tree, Layout]] = []
 
     def contents(tree: Tree) -> Contents:
-        layout = lay_out(tree.names, tree.place, tree.links, tree.empty)
+        layout = lay_out(tree.names, tree.place, tree.links, tree.empty, watch)
         listings.append((tree, layout))
         return Contents(layout.classes, FilePictures(layout.images, tree.open))
 
     try:
-        locate_tree(settings_path(settings.path, base), contents).open()
+        locate_tree(settings_path(settings.path, base), contents, watch).open()
     except EspalierError as error:
         _log.debug("The image files are not surveyed: %s", error.message)
         return None

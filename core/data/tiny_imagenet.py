@@ -18,7 +18,7 @@ from pathlib import Path
 from core.common.errors import EspalierError
 from core.data.layout import IMAGE_ENDINGS, Layout, NamedImage, arrange
 from core.data.reader import FilePictures
-from core.data.source import Contents, Located, Problem
+from core.data.source import Contents, Located, Problem, Watch
 from core.data.splits import TEST, TRAIN
 from core.data.tree import Tree, locate_tree, read_text
 
@@ -33,13 +33,14 @@ _ADVICE = (
 )
 
 
-def locate(path: Path) -> Located:
+def locate(path: Path, watch: Watch) -> Located:
     """List a folder, or look at a zip file.
 
     Raises:
         EspalierError: neither a folder nor a file, or it cannot be read.
+        Stopped: a person asked to stop.
     """
-    return locate_tree(path, _contents)
+    return locate_tree(path, _contents, watch)
 
 
 def _contents(tree: Tree) -> Contents:

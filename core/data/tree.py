@@ -17,13 +17,14 @@ from core.common.regular_files import Bounded, in_words, open_regular
 from core.data.decode import Undecodable
 from core.data.layout import is_litter
 from core.data.reader import LARGEST_FILE, Opener
-from core.data.source import Contents, Link, Located, Problem, Stamp, stamp, stamp_of
+from core.data.source import Contents, Link, Located, Problem, Stamp, Watch, stamp, stamp_of
 
 _LARGEST_TEXT = 500_000_000
 _LARGEST_UNPACKED, _MOST_UNPACKED = 4_000_000_000, 100
 """Bytes that all files of a zip file may unpack to; more only up to so many times its own size."""
 _ENCRYPTED = 0x1
 _LONGEST_LINK = 4096
+_LISTING = "Listing the files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +47,20 @@ class Tree:
     empty: tuple[str, ...] = ()
 
 
-def locate_tree(path: Path, contents: Callable[[Tree], Contents]) -> Located:
+def locate_tree(path: Path, contents: Callable[[Tree], Contents], watch: Watch) -> Located:
     """List a folder, or look at a zip file; `contents` interprets the files later.
 
     Raises:
         EspalierError: neither a folder nor a file, or it cannot be read.
+        Stopped: a person asked to stop.
     """
     if path.is_dir():
-        return _locate_folder(path, contents)
+        return _locate_folder(path, contents, watch)
     try:
         stamps = (stamp(path),)
     except OSError as error:
         raise _unreadable(path, error) from error
-    return Located(path.stem, str(path), stamps, lambda: contents(_open_zip(path)), resizes=True)
+    return Located(path.stem, str(path), stamps, lambda: contents(_open_zip(path, watch)), resizes=True)
 
 
 def read_text(tree: Tree, name: str) -> str:
@@ -82,8 +84,8 @@ def read_text(tree: Tree, name: str) -> str:
         ) from error
 
 
-def _locate_folder(folder: Path, contents: Callable[[Tree], Contents]) -> Located:
-    found = _Listing(folder)
+def _locate_folder(folder: Path, contents: Callable[[Tree], Contents], watch: Watch) -> Located:
+    found = _Listing(folder, watch)
     names = tuple(stamped[0] for stamped in found.stamps)
     tree = Tree(
         str(folder), names, lambda name: open_regular(folder / name), tuple(found.problems), tuple(found.links),
@@ -101,8 +103,9 @@ class _Listing:
         stamps: of the files. problems, links, empty: as of `Tree`.
     """
 
-    def __init__(self, folder: Path):
-        """Raises EspalierError where the folder cannot be read."""
+    def __init__(self, folder: Path, watch: Watch):
+        """Raises EspalierError where the folder cannot be read, Stopped where a person asked to stop."""
+        self._watch = watch
         self.stamps: list[Stamp] = []
         self.problems: list[Problem] = []
         self.links: list[Link] = []
@@ -127,10 +130,11 @@ class _Listing:
             return
         self._names[real] = name
         with os.scandir(place) as entries:
-            kept = [entry for entry in entries if not is_litter(entry.name)]
+            kept = [entry for entry in self._watch.each(entries, _LISTING) if not is_litter(entry.name)]
         if not kept:
             self.empty.append(name)
         for entry in kept:
+            self._watch.at(len(self.stamps), _LISTING)
             self._add(entry, f"{name}/{entry.name}" if name else entry.name, real)
 
     def _add(self, entry: os.DirEntry[str], name: str, folder: str) -> None:
@@ -144,7 +148,7 @@ class _Listing:
             self.problems.append((name, f"cannot be read: {error.strerror}"))
 
 
-def _open_zip(path: Path) -> Tree:
+def _open_zip(path: Path, watch: Watch) -> Tree:
     try:
         archive = zipfile.ZipFile(path)
     except OSError as error:
@@ -154,7 +158,7 @@ def _open_zip(path: Path) -> Tree:
             f"Expected a folder or a zip file of images, but {path.name} cannot be read as a zip file: {error}.",
             "Choose a folder, or copy or download the zip file again.",
         ) from error
-    found = _Entries(archive)
+    found = _Entries(archive, watch)
     _check_bearable(path, sum(info.file_size for info in found.files.values()))
     files = [info for info in found.files.values() if not is_litter(info.filename)]
     if files and all(info.flag_bits & _ENCRYPTED for info in files):
@@ -194,13 +198,13 @@ class _Entries:
         links, empty: as of `Tree`.
     """
 
-    def __init__(self, archive: zipfile.ZipFile):
+    def __init__(self, archive: zipfile.ZipFile, watch: Watch):
         self.files: dict[str, zipfile.ZipInfo] = {}
         self.problems: list[Problem] = []
         self.links: list[Link] = []
         folders: set[str] = set()
         linked: list[tuple[str, str]] = []
-        for info in archive.infolist():
+        for info in watch.each(archive.infolist(), _LISTING):
             name = info.filename.replace("\\", "/")
             if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
                 self.problems.append((info.filename, "ignored: its name leads out of the zip file"))

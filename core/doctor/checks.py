@@ -438,10 +438,11 @@ def _temporary() -> Check:
 def _bundled() -> Check:
     """The recipes and the data set that are installed with the program."""
     from core.data.sample import locate
+    from core.data.source import Watch
     from core.document.recipes import recipes
 
     names = [recipe.id for recipe in recipes() if recipe.load()]
-    title = locate(Path()).title
+    title = locate(Path(), Watch()).title
     return Check("Bundled", "good", f"{title}; {len(names)} recipes: {', '.join(names)}")
 
 

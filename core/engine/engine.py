@@ -371,7 +371,7 @@ class Engine:
 
     def _note_changed_data(self) -> None:
         """Say that the images have changed: the run has worked with those that were there when it began."""
-        if changed_since(self.pipeline.data, self.folder.base, self.data.opened):
+        if changed_since(self.pipeline.data, self.folder.base, self.data.opened, self.control):
             self._emit(Note(
                 "", "warning",
                 "The images of the data set have changed, or are gone, since this run opened them. All its results "

@@ -1,7 +1,7 @@
 """What the lists of runs show of a run's result: figures, data set, network."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class FinalFigures:
 
 
 def read_figures(home: Home, folders: Sequence[Path], control: RunControl) -> Iterator[FinalFigures]:
-    """The figures of the runs in these folders so far, from the index where nothing has changed.
+    """The figures of the runs in these folders so far, one after the other, from the index where nothing has changed.
 
     Raises:
         Stopped: a person asked to stop.
@@ -54,6 +54,11 @@ def read_figures(home: Home, folders: Sequence[Path], control: RunControl) -> It
         for folder in folders:
             control.checkpoint()
             yield _obtained(kept, folder)
+
+
+def forget_other_figures(home: Home, folders: Iterable[Path]) -> None:
+    """Forget what is kept of runs that lie in none of these folders."""
+    with Kept.opened(home, "figures") as kept:
         kept.forget_others(str(folder) for folder in folders)
 
 

@@ -26,7 +26,7 @@ from core.common.paths import resolved
 from core.common.seals import set_aside
 from core.document.recipes import Recipe, recipes
 from core.machine.fingerprint import fingerprint
-from core.runs.final_figures import FinalFigures, read_figures
+from core.runs.final_figures import FinalFigures, forget_other_figures, read_figures
 from core.runs.home import Home
 from core.runs.index import Kept
 from core.runs.run_folder import INFO_FILE, RunFolder, find_runs
@@ -127,6 +127,7 @@ def list_runs(home: Home) -> list[RunLine]:
                 continue
         kept.forget_others(run.name for run in runs)
     lines += [_elsewhere_line(Path(path), entry) for path, entry in _registry(home).items()]
+    forget_other_figures(home, [line.folder for line in lines])
     return sorted(lines, key=lambda line: -line.started)
 
 

@@ -78,7 +78,7 @@ class WhatIf:
                 raise _TakesLong
 
         def opened() -> ImageData:
-            return open_data(settings, self._home.data, base, progress=progress)
+            return open_data(settings, self._home.data, base, None, progress, lambda _share, _text: None)
 
         try:
             return cast("ImageData", self._recent.get(key, opened))

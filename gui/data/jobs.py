@@ -10,11 +10,13 @@ import numpy as np
 from core.common.control import RunControl
 from core.common.temporary import temporary_folder
 from core.data.access import DataAccess
+from core.data.guess_source import guess_source
 from core.data.image_data import ImageData
 from core.data.inspection import Finding
 from core.data.names import image_names
 from core.data.preview import augmented_samples
 from core.data.settings import DataSettings
+from core.data.source import Watch
 from core.document.normalisation import applied_by
 from core.document.pipeline import Pipeline
 from core.machine.child import Child
@@ -49,6 +51,11 @@ class Augmented:
     variants: list[list[np.ndarray]]
 
 
+def guess_job(path: Path, control: RunControl, _say: Say) -> tuple[str, Path]:
+    """The kind of data set at a path that a person picked, and the path to open it with."""
+    return guess_source(path, Watch(control))
+
+
 def open_job(settings: DataSettings, cache: Path, base: Path, control: RunControl, say: Say) -> ImageData:
     """Open the data set; progress is reported as (fraction, sentence)."""
     from core.data.store import open_data
@@ -64,7 +71,8 @@ def check_job(
     from core.data.survey import file_listing, file_shapes
 
     assert access.base is not None
-    listing = file_listing(pipeline.data, access.base)
+    watch = Watch(control, lambda part, words: say((part, words)))
+    listing = file_listing(pipeline.data, access.base, watch)
     shapes = file_shapes(*listing, control) if listing else []
     findings = inspect_data(
         data,
@@ -74,7 +82,7 @@ def check_job(
         control,
         lambda part, words: say((part, words)),
     )
-    return DataCheck(findings, image_names(data, pipeline.data, access.base))
+    return DataCheck(findings, image_names(data, pipeline.data, access.base, watch))
 
 
 def augment_job(access: DataAccess, tool: Child, shift: int, roll: int, control: RunControl) -> Augmented:

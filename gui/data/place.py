@@ -1,5 +1,6 @@
 """Keeps the Data place up to date with the document: opens, checks and augments on workers."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,6 @@ from PySide6.QtCore import QObject, Signal
 from core.common.control import RunControl
 from core.data.access import DataAccess
 from core.data.catalogue import SOURCES
-from core.data.guess_source import guess_source
 from core.data.image_data import ImageData
 from core.data.settings import DataSettings, settings_path
 from core.document import edits
@@ -92,7 +92,7 @@ class DataPlace(QObject):
     def take(self, path: Path) -> None:
         """Make what lies at `path` the document's data set; its kind is guessed."""
         if not self.guesser.running:
-            self.guesser.start(tr("looking at the data"), lambda _control, _say: guess_source(path))
+            self.guesser.start(tr("looking at the data"), partial(jobs.guess_job, path))
 
     def _choose(self, source: str, path: Path | None) -> None:
         """One step to undo: another data set, whose classes are all used."""

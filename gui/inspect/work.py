@@ -21,6 +21,7 @@ from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.names import image_names
 from core.data.settings import settings_path
+from core.data.source import Watch
 from core.machine.child import Child
 from core.machine.jobs import Job
 from core.profiling.per_layer import profile
@@ -226,4 +227,5 @@ def open_images(subject: StageFile, home: Home, control: RunControl, say: Say) -
     data = subject.access(home).open(control, lambda part, words: say((part, words)))
     settings, base = subject.pipeline.data, subject.run.base
     place = settings_path(settings.path, base) if settings.path.strip() else None
-    return OpenedImages(data, image_names(data, settings, base), place)
+    watch = Watch(control, lambda part, words: say((part, words)))
+    return OpenedImages(data, image_names(data, settings, base, watch), place)

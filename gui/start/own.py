@@ -33,6 +33,8 @@ class OwnStart(QObject):
         self._window, self._document, self._tool, self._messages = window, document, tool, messages
         self.looker, self.weights, self.reader = LatestJob(self), LatestJob(self), LatestJob(self)
         self.dialog: ImagesDialog | ModelDialog | None = None
+        self._looking_at = ""
+        self.looker.moved.connect(lambda _part, words: self._tell_looking(words))
         self.looker.done.connect(self._found)
         self.looker.failed.connect(self._not_found)
         self.weights.done.connect(self._weights_known)
@@ -79,12 +81,16 @@ class OwnStart(QObject):
             look(path)
 
     def _look(self, path: Path) -> None:
-        def job(control: RunControl, _say: Say) -> FoundImages:
-            return find_images(path, control)
+        def job(control: RunControl, say: Say) -> FoundImages:
+            return find_images(path, control, lambda part, words: say((part, words)))
 
-        if self.dialog is not None:
-            self.dialog.images.show_looking(tr("Looking at {name} …", name=path.name))
+        self._looking_at = tr("Looking at {name} …", name=path.name)
+        self._tell_looking("")
         self.looker.ask(path, tr("looking at the images"), job)
+
+    def _tell_looking(self, words: str) -> None:
+        if self.dialog is not None:
+            self.dialog.images.show_looking(f"{self._looking_at} {words}".strip())
 
     def _found(self, _request: Any, found: FoundImages) -> None:
         if isinstance(self.dialog, ImagesDialog):

@@ -1,7 +1,9 @@
 """Keeps the Start place up to date with the disk: lists, annotates, deletes, puts back."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QUrl, Signal
@@ -10,8 +12,9 @@ from PySide6.QtGui import QDesktopServices
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.runs import trash
+from core.runs.final_figures import FinalFigures, read_figures
 from core.runs.home import Home
-from core.runs.library import Library, RunLine, annotate, read_library, with_figures
+from core.runs.library import Library, RunLine, annotate, read_library
 from core.runs.trash import Deleted
 from gui.base.actions import Actions
 from gui.base.messages import Messages
@@ -20,6 +23,8 @@ from gui.base.worker import Say, Worker
 from gui.start.recent import Recent, recent_pipelines, still_there
 from gui.start.view import StartView
 
+_SAY_SECONDS = 0.4  # between two words about figures
+_MANY = 500  # runs whose figures are worth a word while they are read
 DELETE, KEEP = QT_TR_NOOP("Delete for good"), QT_TR_NOOP("Keep them")
 
 
@@ -51,9 +56,11 @@ class StartPlace(QObject):
         super().__init__(parent)
         self.home, self.messages = home, messages
         self.view = StartView(actions.open, actions.open_run, actions.run)
-        self.lister = Worker(self)
+        self.lister, self.figurer = Worker(self), Worker(self)
         self._last: list[Deleted] = []
-        self._shown: tuple[RunLine, ...] = ()
+        self._known: set[Path] = set()  # runs whose figures were read since they were listed
+        self._being_read: set[Path] = set()
+        self._others_wanted = False
         self._again = False
         self._keep_days: float = trash.KEPT_DAYS
         view = self.view
@@ -67,10 +74,13 @@ class StartPlace(QObject):
         view.undo_wanted.connect(self._undo)
         view.restore_wanted.connect(lambda deleted: self._restore([deleted]))
         view.empty_wanted.connect(self._empty)
-        self.lister.happened.connect(lambda batch: self._show(batch[-1]))
         self.lister.completed.connect(self._show)
         self.lister.failed.connect(messages.failure)
         self.lister.ended.connect(self._ended)
+        view.table.figures_wanted.connect(self._read_figures)
+        self.figurer.happened.connect(self._show_figures)
+        self.figurer.failed.connect(messages.failure)
+        self.figurer.ended.connect(self._figures_ended)
 
     def refresh(self) -> None:
         """Read the runs and the trash again; what is too old in it goes for good."""
@@ -86,31 +96,56 @@ class StartPlace(QObject):
 
         recent = recent_pipelines()
 
-        def job(control: RunControl, say: Say) -> _Read:
+        def job(_control: RunControl, _say: Say) -> _Read:
             trash.empty_trash(home, days)
             library = read_library(home)
-            deleted, there = trash.trashed(home), still_there(recent)
-            say(_Read(replace(library, runs=self._figured(library.runs)), deleted, there))
-            figured = tuple(with_figures(home, library.runs, control))
-            return _Read(replace(library, runs=figured), deleted, there)
+            return _Read(library, trash.trashed(home), still_there(recent))
 
         self.lister.start(tr("reading the runs"), job)
 
-    def _figured(self, lines: Sequence[RunLine]) -> tuple[RunLine, ...]:
+    def _figured(self, library: Library) -> Library:
         """Runs with the figures that they were last shown with, until those are read again."""
-        known = {line.folder: line.figures for line in self._shown}
-        return tuple(replace(line, figures=known.get(line.folder, line.figures)) for line in lines)
+        known = {line.folder: line.figures for line in self.view.table.runs.all}
+        lines = (replace(line, figures=known.get(line.folder, line.figures)) for line in library.runs)
+        return replace(library, runs=tuple(lines))
 
     def _show(self, found: "_Read") -> None:
         if not self._again:  # what was read is older than the last change
-            self._shown = found.library.runs
-            self.view.show_library(found.library)
+            self._known.clear()
+            self.view.show_library(self._figured(found.library))
             self.view.show_deleted(self._last, found.deleted)
             self.view.recent.show_entries(found.recent)
 
     def _ended(self) -> None:
         if self._again and not self.lister.control.stopping:
             self.refresh()
+
+    # figures of what is in view
+
+    def _read_figures(self, folders: Sequence[Path]) -> None:
+        """Read the figures of these runs, as far as they were not read since the runs were listed."""
+        missing = [folder for folder in folders if folder not in self._known]
+        if not missing or (self.figurer.running and self._being_read.issuperset(missing)):
+            return
+        if self.figurer.running:
+            self._others_wanted = True
+            self.figurer.stop()
+            return
+        if len(missing) > _MANY:
+            self.status_message.emit(tr("Reading the figures of {count} runs …", count=len(missing)))
+        self._being_read = set(missing)
+        self.figurer.start(tr("reading the figures of runs"), partial(_figures_job, self.home, missing))
+
+    def _show_figures(self, batch: Sequence[dict[Path, FinalFigures]]) -> None:
+        read = {folder: figures for part in batch for folder, figures in part.items()}
+        if not self._again:
+            self._known |= read.keys()
+            self.view.table.show_figures(read)
+
+    def _figures_ended(self) -> None:
+        if self._others_wanted:
+            self._others_wanted = False
+            self._read_figures(self.view.table.needed())
 
     # what a person does
 
@@ -171,3 +206,17 @@ class StartPlace(QObject):
 
     def retheme(self) -> None:
         self.view.retheme()
+
+
+def _figures_job(home: Home, folders: Sequence[Path], control: RunControl, say: Say) -> None:
+    """Says the figures of these runs by their folders, a few times a second; also those so far where it is stopped."""
+    read: dict[Path, FinalFigures] = {}
+    said = time.monotonic()
+    try:
+        for folder, figures in zip(folders, read_figures(home, folders, control), strict=True):
+            read[folder] = figures
+            if time.monotonic() - said >= _SAY_SECONDS:
+                say(read)
+                read, said = {}, time.monotonic()
+    finally:
+        say(read)

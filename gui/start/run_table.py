@@ -1,13 +1,15 @@
 """The runs as a table: name, tags, status, date, duration, and the figures of their results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
+from core.runs.final_figures import FinalFigures
 from core.runs.library import RunLine, matches
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
@@ -18,9 +20,12 @@ from gui.widgets.tables import set_up_rows
 Index = QModelIndex | QPersistentModelIndex
 NAME, TAGS, STATUS, STARTED, TOOK, TOP1, SIZE, LATENCY, DATA, NETWORK = range(10)
 _FIGURES = {TOP1: ("top1", "{:.2f} %"), SIZE: ("size_mb", "{:.3g} MB"), LATENCY: ("latency_ms", "{:.3g} ms")}
+_OF_RESULTS = (*_FIGURES, DATA, NETWORK)  # what is read on its own
 _LATE = (STARTED, TOOK, TOP1)  # what is sorted from the largest on at first
 _ORDER = (NAME, STATUS, TOP1, SIZE, LATENCY, DATA, NETWORK, STARTED, TOOK, TAGS)
 _NARROW = 980
+_AROUND = 10  # rows above and below those in view whose figures are read with them
+_LOOK_MS = 40
 _NAME_WIDTH = 150
 _TITLES = (
     QT_TR_NOOP("Name"),
@@ -55,6 +60,25 @@ class RunModel(QAbstractTableModel):
         """Show other runs."""
         self.all = list(lines)
         self._arrange()
+
+    @property
+    def by_figures(self) -> bool:
+        """Whether which rows are shown, or their order, depends on the results."""
+        return bool(self._words.strip()) or self.sorted[0] in _OF_RESULTS
+
+    def show_figures(self, figures: Mapping[Path, FinalFigures]) -> None:
+        """The figures of some runs are read."""
+        self.all = [
+            replace(line, figures=figures[line.folder]) if line.folder in figures else line
+            for line in self.all
+        ]
+        if self.by_figures:
+            self._arrange()
+            return
+        for row, line in enumerate(self.lines):
+            if line.folder in figures:
+                self.lines[row] = replace(line, figures=figures[line.folder])
+                self.dataChanged.emit(self.index(row, TOP1), self.index(row, NETWORK))
 
     def search(self, words: str) -> None:
         """Show only runs in which every word stands."""
@@ -161,15 +185,21 @@ class RunTable(QTableView):
         opened: the folder of a run.
         delete_wanted: the chosen runs shall go.
         choice_changed: other rows are chosen.
+        figures_wanted: the folders of runs whose figures are needed for what is in view.
     """
 
     opened = Signal(object)
     delete_wanted = Signal()
     choice_changed = Signal()
+    figures_wanted = Signal(list)
 
     def __init__(self) -> None:
         super().__init__()
         self.runs = RunModel()
+        self._looking = QTimer(self)
+        self._looking.setSingleShot(True)
+        self._looking.setInterval(_LOOK_MS)
+        self._looking.timeout.connect(lambda: self.figures_wanted.emit(self.needed()))
         self.setModel(self.runs)
         set_up_rows(self, "runs-list", tr("Runs"), 36)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -187,14 +217,32 @@ class RunTable(QTableView):
         header.sectionClicked.connect(self._sort)
         self.doubleClicked.connect(lambda index: self.opened.emit(self.runs.lines[index.row()].folder))
         self.selectionModel().selectionChanged.connect(lambda _now, _before: self.choice_changed.emit())
+        self.verticalScrollBar().valueChanged.connect(lambda _value: self._looking.start())
 
     def chosen(self) -> list[RunLine]:
         """The chosen runs, from top to bottom."""
         return [self.runs.lines[index.row()] for index in self.selectionModel().selectedRows()]
 
+    def needed(self) -> list[Path]:
+        """The runs whose figures have to be known: those in view, or all where their order or choice depends on figures."""
+        if not self.isVisible():
+            return []
+        first, last = self.rowAt(0), self.rowAt(self.viewport().height() - 1)
+        last = len(self.runs.lines) - 1 if last < 0 else last
+        near = [line.folder for line in self.runs.lines[max(0, first - _AROUND) : last + 1 + _AROUND]]
+        others = (line.folder for line in self.runs.all) if self.runs.by_figures else ()
+        return list(dict.fromkeys((*near, *others)))
+
     def show_lines(self, lines: Sequence[RunLine]) -> None:
         """Show other runs; those that were chosen stay chosen."""
         self._keeping(lambda: self.runs.show_lines(lines))
+
+    def show_figures(self, figures: Mapping[Path, FinalFigures]) -> None:
+        """The figures of some runs are read."""
+        if self.runs.by_figures:
+            self._keeping(lambda: self.runs.show_figures(figures))
+        else:
+            self.runs.show_figures(figures)
 
     def search(self, words: str) -> None:
         self._keeping(lambda: self.runs.search(words))
@@ -218,9 +266,15 @@ class RunTable(QTableView):
             if line.folder in chosen:
                 self.selectionModel().select(self.runs.index(row, 0), flags)
         self.choice_changed.emit()
+        self._looking.start()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._looking.start()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        self._looking.start()
         width = self.viewport().width()
         self.setColumnHidden(TAGS, width < _NARROW)  # the name needs the room more
         self.setColumnHidden(TOOK, width < _NARROW)

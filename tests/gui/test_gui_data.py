@@ -1,5 +1,7 @@
 """The Data place: choosing, opening, classes, images, augmentation, check, files left out."""
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QPushButton
 
 from core.common.control import RunControl
+from core.common.errors import Stopped
 from core.data.access import DataAccess
 from core.data.inspection import Finding
 from core.data.preview import SHOWN
 from core.data.settings import Augmentation, DataSettings
+from core.data.source import Stamp, stamp_of
 from core.data.splits import SPLITS
 from core.document import edits
 from core.machine.child import Child
@@ -276,6 +280,45 @@ def test_opening_can_be_cancelled(window: MainWindow, qtbot: Any, monkeypatch: p
     cancel = view.findChild(QPushButton, "data-cancel")
     qtbot.mouseClick(cancel, LEFT)
     qtbot.waitUntil(lambda: view.empty.title.text() == "Not opened", timeout=10_000)
+
+
+def test_listing_is_cancelled_at_once(
+    window: MainWindow, folder: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder whose files are told one by one, slowly, as those of a share."""
+    looked: list[str] = []
+
+    def slowly(about: os.stat_result, name: str) -> Stamp:
+        time.sleep(0.2)
+        looked.append(name)
+        return stamp_of(about, name)
+
+    monkeypatch.setattr("core.data.tree.stamp_of", slowly)
+    window.dropped_files.take(folder)
+    view = window.data.view
+    qtbot.waitUntil(lambda: "so far" in view.opening.advice.text(), timeout=10_000)
+    qtbot.mouseClick(view.findChild(QPushButton, "data-cancel"), LEFT)
+    qtbot.waitUntil(lambda: not window.data.opener.running, timeout=1_000)
+    assert view.empty.title.text() == "Not opened" and len(looked) < 20
+
+
+def test_the_check_stops_while_it_lists(
+    animals: MainWindow, tool: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, pipeline, control = animals.data.data, animals.document.pipeline, RunControl()
+    assert data is not None and pipeline.data.path
+    listed: list[str] = []
+
+    def stopping(about: os.stat_result, name: str) -> Stamp:
+        listed.append(name)
+        control.stop()
+        return stamp_of(about, name)
+
+    monkeypatch.setattr("core.data.tree.stamp_of", stopping)
+    access = DataAccess(pipeline.data, animals.home.data, animals.document.base)
+    with pytest.raises(Stopped):
+        jobs.check_job(pipeline, data, access, tool, control, lambda _said: None)
+    assert len(listed) == 1
 
 
 def test_data_settings_lead_to_the_editor(shown: MainWindow, qtbot: Any) -> None:

@@ -19,7 +19,10 @@ from core.document import pipeline as documents
 from core.document import recipes
 from core.document.pipeline import Pipeline
 from core.document.reference import reference
+from core.runs import final_figures
+from core.runs.final_figures import FinalFigures
 from core.runs.home import Home
+from core.runs.index import Kept
 from core.runs.library import list_runs
 from core.runs.run_folder import RunFolder
 from gui import app
@@ -144,6 +147,34 @@ def test_the_list_is_sorted_and_filtered_by_figures(start: MainWindow, qtbot: An
     for words, count in (("top-1>70", 2), ("top1>77", 0), ("size<=2 resnet-20", 2), ("fashion", 3)):
         view.search.setText(words)
         qtbot.waitUntil(lambda count=count: len(texts(start, 0)) == count)
+
+
+def test_only_the_figures_that_are_shown_are_read(
+    window: MainWindow, runs: list[RunFolder], home: Home, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(97):
+        shutil.copytree(runs[0].folder, home.runs / f"20260101-{number:06d}-tiny")
+    read: list[Path] = []
+
+    def counting(kept: Kept, folder: Path) -> FinalFigures:
+        read.append(folder)
+        return obtained(kept, folder)
+
+    obtained = final_figures._obtained
+    monkeypatch.setattr(final_figures, "_obtained", counting)
+    window.go("start")
+    table = window.start.view.table
+    qtbot.waitUntil(lambda: table.runs.rowCount() == 100 and texts(window, TOP1)[0] != "", timeout=10_000)
+    first = len(read)
+    assert first < 50 and texts(window, TOP1)[99] == "", "what is not in view is not read"
+    table.scrollToBottom()
+    qtbot.waitUntil(lambda: texts(window, TOP1)[99] != "", timeout=10_000)
+    assert len(read) < 99 and len(set(read)) == len(read)
+    header = table.horizontalHeader()
+    place = QPoint(header.sectionViewportPosition(SIZE) + 20, header.height() // 2)
+    qtbot.mouseClick(header.viewport(), LEFT, pos=place)
+    qtbot.waitUntil(lambda: texts(window, SIZE).count("2 MB") == 99, timeout=10_000)
+    assert len(set(read)) == len(read) == 100, "sorted by a figure, all are read, each once"
 
 
 def test_several_runs_are_compared_by_choosing_them(

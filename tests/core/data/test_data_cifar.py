@@ -16,6 +16,7 @@ from core.common.full_disk import full_disk
 from core.data import cifar as cifar_module
 from core.data.image_data import ImageData
 from core.data.settings import DataSettings
+from core.data.source import Watch
 from core.data.store import open_data
 
 PER_FILE = 20
@@ -202,7 +203,7 @@ def test_a_member_that_is_far_too_large_is_not_read(tmp_path, cache, monkeypatch
 
 
 def test_reading_can_be_stopped(tmp_path):
-    pictures = cifar_module.locate(folder(cifar10(), tmp_path / "files")).open().pictures
+    pictures = cifar_module.locate(folder(cifar10(), tmp_path / "files"), Watch()).open().pictures
     control = RunControl()
     control.stop()
     with pytest.raises(Stopped):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.common.errors import EspalierError
+from core.common.control import RunControl
+from core.common.errors import EspalierError, Stopped
 from core.data import tree as tree_module
+from core.data.catalogue import find_source
+from core.data.found import find_images
+from core.data.source import Watch
 from core.data.store import summary
 
 
@@ -40,6 +45,70 @@ def test_a_folder_per_class(make_folder, open_folder, pictures):
         {"cat": 1, "dog": 1},
         {"cat": 2, "dog": 1},
     ]
+
+
+LISTED = {
+    "folder": lambda root, tmp_path: root,
+    "zip": lambda root, tmp_path: zipped(root, tmp_path / "images.zip"),
+    "csv": lambda root, tmp_path: listed_in(root),
+    "shards": lambda root, tmp_path: tarred(root, tmp_path),
+}
+
+
+def listed_in(root: Path) -> Path:
+    names = sorted(file.relative_to(root).as_posix() for file in root.rglob("*.png"))
+    target = root / "list.csv"
+    target.write_text("path,label\n" + "".join(f"{name},{name.split('/')[0]}\n" for name in names))
+    return target
+
+
+def tarred(root: Path, tmp_path: Path) -> Path:
+    target = tmp_path / "images.tar"
+    with tarfile.open(target, "w") as archive:
+        for number, file in enumerate(sorted(root.rglob("*.png"))):
+            label = file.with_name(f"{number}.cls")
+            label.write_text(file.parent.name)
+            archive.add(file, f"{number}.png")
+            archive.add(label, f"{number}.cls")
+    return target
+
+
+@pytest.mark.parametrize("form", LISTED)
+def test_listing_says_how_far_it_is_and_stops(form, make_folder, tmp_path, monkeypatch):
+    place = LISTED[form](make_folder({"cat": 10, "dog": 5}), tmp_path)
+    locate = find_source("folder" if form == "zip" else form).locate
+    control, said = RunControl(), []
+
+    def tell(part: float, words: str) -> None:
+        said.append(words)
+        if words.endswith(" 4 so far"):
+            control.stop()
+
+    monkeypatch.setattr(Watch, "_EVERY_SECONDS", 0.0)
+    with pytest.raises(Stopped):
+        locate(place, Watch(control, tell)).open()
+    assert said[-1].endswith("4 so far") and len(said) <= 3 * 5
+    data = locate(place, Watch(RunControl(), tell)).open()
+    assert (data.classes, len(data.pictures.names)) == (("cat", "dog"), 15)
+
+
+def test_what_lies_at_a_place_is_guessed_and_counted_until_it_is_stopped(make_folder, monkeypatch):
+    root = make_folder({"cat": 10, "dog": 5})
+    monkeypatch.setattr(Watch, "_EVERY_SECONDS", 0.0)
+    for words in (
+        "Looking for tar files",
+        "Looking for Parquet files",
+        "Listing the files",
+        "Sorting the files",
+    ):
+        control = RunControl()
+
+        def tell(part: float, said: str, control=control, words=words) -> None:
+            if said.startswith(words):
+                control.stop()
+
+        with pytest.raises(Stopped):
+            find_images(root, control, tell)
 
 
 def test_own_splits(make_folder, open_folder):
