@@ -73,7 +73,7 @@ class CheckPanel(QFrame):
         self.phase = ElidedLabel()
         self.phase.setObjectName("check-phase")
         self.phase.setProperty("role", "muted")
-        self.total = ElidedLabel()
+        self.total = text("", wrap=True)
         self.total.setObjectName("check-total")
         self.problems = QVBoxLayout()
         self.problems.setContentsMargins(12, 8, 12, 6)
@@ -210,12 +210,7 @@ class CheckPanel(QFrame):
                     disk_mb=stage.disk_mb,
                 )
                 self._costs[stage.id].setText(words)
-        searching = [cost.search.line.strip()] if cost is not None and cost.search is not None else []
-        self.total.setText(
-            "\n".join([*searching, *([cost.data] if cost.data else []), cost.lines()[-1]])
-            if cost is not None
-            else ""
-        )
+        self.total.setText("\n".join(_totals(cost)) if cost is not None else "")
         self._update()
 
     def show_given_up(self, why: str) -> None:
@@ -258,13 +253,13 @@ class CheckPanel(QFrame):
         problems, opened = self.problems.count() > 0, self.fold.isChecked()
         if self._stale:
             self.phase.setText(tr("The pipeline has changed since: this is about how it was."))
-        elif self._over and (problems or self.total.whole):
+        elif self._over and (problems or self.total.text()):
             self.phase.setText("")
         self.bar.setVisible(not self._over)
         self.area.setVisible(opened)
         self.box.setVisible(problems)
         self.box.setEnabled(not self._stale)
-        self.total.setVisible(bool(self.total.whole))
+        self.total.setVisible(bool(self.total.text()))
         self.again_button.setVisible(self._stale)
         self.run_button.setVisible(not self._stale)
         if self._over:
@@ -289,3 +284,9 @@ class CheckPanel(QFrame):
         self._pipeline = None
         if not self._over:
             self.stop_wanted.emit()
+
+
+def _totals(cost: Estimate) -> list[str]:
+    """What the whole run will cost, of that the search, and how the images are kept; a line each."""
+    searching = [cost.search.line.strip()] if cost.search is not None else []
+    return [cost.lines()[-1], *searching, *([cost.data] if cost.data else [])]

@@ -15,6 +15,8 @@ from PySide6.QtWidgets import (
 from core.document import edits, stage_tree
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
+from core.engine.cost_estimate import Estimate, SearchEstimate, StageEstimate
+from core.engine.preflight import Preflight
 from core.whatif import WhatIf
 from gui.shell.main_window import MainWindow
 
@@ -321,6 +323,28 @@ def test_a_check_that_passes_shows_times_and_starts_the_run(
     assert started == [True, True] and not tree.editor.check_panel.isVisible()
     tree.document.apply(edits.set_setting(tree.document.pipeline, "small", ("ratio",), 0.5), "Change")
     assert tree.forecasts.times == {}
+
+
+def test_what_a_run_costs_is_said_whole_a_line_each(qtbot: Any, tree: MainWindow) -> None:
+    stages = (StageEstimate("base", "Base", 60.0, 4.0, 4),)
+    kept = (
+        "The images are kept as their files hold them (12.3 GB) and decoded each time that they are used; mean and "
+        "deviation are those of a sample of them."
+    )
+    cost = Estimate(stages, 1, 700.0, "cpu", SearchEstimate(20, None, 30.0, 120.0), kept)
+    panel = tree.editor.check_panel
+    tree.resize(1024, 700)
+    tree.go("pipeline")
+    panel.begin(tree.document.pipeline, False, False)
+    panel.show_result(Preflight((), 1.0), cost)
+    qtbot.waitUntil(panel.total.isVisible)
+    total, search, data = panel.total.text().split("\n")
+    assert total.startswith("At most 13 min") and search.startswith("Search: 20 trials") and data == kept
+    assert (
+        panel.total.height()
+        >= panel.total.heightForWidth(panel.total.width())
+        > 3 * panel.total.fontMetrics().height()
+    )
 
 
 def test_the_check_can_be_skipped_for_good(qtbot: Any, tree: MainWindow) -> None:
