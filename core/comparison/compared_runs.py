@@ -174,7 +174,7 @@ def from_parts(
         reports=[report.model_copy(update={"facts": {}, "history": []}) for report in reports],
         papers=list(pipeline.paper), notes=list(pipeline.notes),
         settings=json.dumps({node.id: [astuple(line) for line in _settings(pipeline, node)] for node in pipeline.active}),
-        grids=list(read_grids(run).values()), branches=_branches(run), baselines=pipeline.baseline_of_each() if len(pipeline.baselines) > 1 else {},
+        grids=list(read_grids(run, pipeline).values()), branches=_branches(run), baselines=pipeline.baseline_of_each() if len(pipeline.baselines) > 1 else {},
     )  # fmt: skip
     if predictions:
         compared.images, compared.right = _predictions(run, pipeline, compared.reports)

@@ -6,7 +6,7 @@ from typing import Any
 from core.analysis.heat_map import HeatMap
 from core.common.files import write_atomically
 from core.common.seals import read_sealed, write_sealed
-from core.document.pipeline import Grid, StageNode
+from core.document.pipeline import Grid, Pipeline, StageNode
 from core.runs.run_folder import RunFolder
 
 
@@ -71,9 +71,13 @@ def is_written(run: RunFolder, number: int) -> bool:
     return (run.folder / grid_file(number)).is_file()
 
 
-def read_grids(run: RunFolder) -> dict[str, HeatMap]:
-    """The heat maps of the finished grids, in the pipeline's order, by the names of their files without the ending."""
-    pipeline, maps = run.pipeline, {}
+def read_grids(run: RunFolder, pipeline: Pipeline | None = None) -> dict[str, HeatMap]:
+    """The heat maps of the finished grids, in the pipeline's order, by the names of their files without the ending.
+
+    Args:
+        pipeline: this run's, where it was read already.
+    """
+    pipeline, maps = pipeline or run.pipeline, {}
     for number, grid in enumerate(pipeline.axes.grids):
         if is_written(run, number):
             points = [Point(**point) for point in read_sealed(run.folder / grid_file(number))["points"]]

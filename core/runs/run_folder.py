@@ -368,10 +368,9 @@ class RunFolder:
             )
         return report
 
-    def reports(self) -> list[StageReport]:
-        """All finished stages in the order of the pipeline, seed after seed."""
-        pipeline = self.pipeline
-        reports = [self.report(key) for key in stage_keys(pipeline)]
+    def reports(self, pipeline: Pipeline | None = None) -> list[StageReport]:
+        """All finished stages in the order of the pipeline, seed after seed; `pipeline` is this run's, where it was read."""
+        reports = [self.report(key) for key in stage_keys(pipeline or self.pipeline)]
         return [report for report in reports if report is not None]
 
 

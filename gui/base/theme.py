@@ -10,18 +10,18 @@ it). Colours that carry a meaning (`good`, `bad`, `warning`) always come with a 
 
 import re
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from typing import Literal
 
-from PySide6.QtCore import QByteArray, QDir, QObject, QSettings, Qt, QTimer, Signal
+from PySide6.QtCore import QByteArray, QDir, QObject, QSettings, Qt, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication, QWidget
 from shiboken6 import isValid
 
 from core.common.files import RESOURCES
+from gui.base.in_turn import InTurn
 
 Choice = Literal["system", "light", "dark"]
 
@@ -82,9 +82,7 @@ class Theme(QObject):
         super().__init__(app)
         self._app = app
         self._applying = False
-        self._jobs: list[Callable[[], None]] = []
-        self._turn = QTimer(self)
-        self._turn.timeout.connect(self._take_turn)
+        self._parts = InTurn(self)
         for name in ("light", "dark"):
             QDir.setSearchPaths(f"theme{name}", [str(RESOURCES / "styles" / name)])
         stored = str(QSettings().value("theme", "system"))
@@ -120,21 +118,17 @@ class Theme(QObject):
         self._applying = False
         parts = _living()
         shown = [part for part in parts if part.isVisible()]
-        self._jobs = [partial(restyle, part) for part in shown]
-        self._jobs.append(self.changed.emit)
-        self._jobs += [partial(restyle, part) for part in parts if part not in shown]
-        self._turn.start(0)
+        self._parts.forget()
+        for part in shown:
+            self._parts.put(id(part), partial(restyle, part))
+        self._parts.put("changed", self.changed.emit)
+        for part in parts:
+            if part not in shown:
+                self._parts.put(id(part), partial(restyle, part))
 
     def finish(self) -> None:
         """Do at once what is still to be done in turn."""
-        while self._jobs:
-            self._take_turn()
-
-    def _take_turn(self) -> None:
-        if self._jobs:
-            self._jobs.pop(0)()
-        if not self._jobs:
-            self._turn.stop()
+        self._parts.finish()
 
     def _system_changed(self) -> None:
         if self.choice == "system" and not self._applying:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from core.comparison.compared_runs import ComparedRun, from_parts
+from core.comparison.compared_runs import ComparedRun
 from gui.runs.run_results import Results
 
 
@@ -35,7 +35,7 @@ class ChosenRuns:
         if results is None:
             return
         previous = self._read_runs.get(self.current)
-        fresh = from_parts(results.run, results.pipeline, results.reports, predictions=False)
+        fresh = results.compared
         if previous is not None and previous.reports == fresh.reports:
             fresh.images, fresh.right = previous.images, previous.right
         self.take([fresh])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from core.analysis.rows import Row
 from core.analysis.table import table_rows
+from core.comparison.compared_runs import ComparedRun, from_parts
 from core.document.pipeline import Pipeline
 from core.records.reports import StageReport
 from core.runs.run_folder import RunFolder
@@ -13,7 +14,12 @@ from gui.base.translation import tr
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Finished stages of one run."""
+    """Finished stages of one run.
+
+    Attributes:
+        started: seconds since 1970. machine: its processor. compared: the run as a comparison takes it, without
+            who answered which image right.
+    """
 
     run: RunFolder
     pipeline: Pipeline
@@ -21,6 +27,7 @@ class Results:
     status: str
     started: float
     machine: str
+    compared: ComparedRun
 
     @property
     def rows(self) -> list[Row]:
@@ -48,4 +55,7 @@ def read_results(run: RunFolder) -> Results:
     """
     info = run.info
     name = str(info.machine.get("processor") or "")
-    return Results(run, run.pipeline, run.reports(), run.status, info.started, name)
+    pipeline = run.pipeline
+    reports = run.reports(pipeline)
+    compared = from_parts(run, pipeline, reports, predictions=False)
+    return Results(run, pipeline, reports, run.status, info.started, name, compared)

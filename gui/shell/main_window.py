@@ -293,10 +293,13 @@ class MainWindow(QMainWindow):
         self.start.view.show_document(document.name)
 
     def _show_results(self, results: Results) -> None:
-        self.compare.show_results(results)
-        self.export.show_results(results)
-        for place in (self.study, self.inspect, self.tryout):
-            place.show_run(results.run)
+        ways: dict[str, Callable[[], None]] = {
+            "compare": partial(self.compare.show_results, results),
+            "export": partial(self.export.show_results, results),
+        }
+        for name, place in (("study", self.study), ("inspect", self.inspect), ("tryout", self.tryout)):
+            ways[name] = partial(place.show_run, results.run)
+        self.places.show_results(ways)
 
     def show_opened(self, opened: OpenedDocument) -> None:
         """Show what was opened: a run with its results and curves, a pipeline in the editor."""

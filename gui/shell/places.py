@@ -1,9 +1,9 @@
 """The middle of the window: the rail, and the places that it leads to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.base import theme
+from gui.base.in_turn import InTurn
 from gui.shell.rail import Rail
 
 
@@ -36,9 +37,7 @@ class Places(QWidget):
         self.views: dict[str, QWidget] = {}
         self._frames: dict[str, QScrollArea] = {}
         self._owners: dict[str, Any] = {}
-        self._stale: list[str] = []
-        self._turn = QTimer(self)
-        self._turn.timeout.connect(self._take_turn)
+        self._pieces = InTurn(self)
         self._shown: dict[str, Callable[[], None]] = {}
         self.rail.chosen.connect(self.go)
         layout = QHBoxLayout(self)
@@ -85,7 +84,8 @@ class Places(QWidget):
     def go(self, name: str) -> None:
         """Show a place."""
         theme.restyle(self.views[name])
-        self._refresh(name)
+        self._pieces.do((name, "results"))
+        self._pieces.do((name, "theme"))
         self.stack.setCurrentWidget(self._frames[name])
         self.rail.show_place(name)
         if name in self._shown:
@@ -113,17 +113,13 @@ class Places(QWidget):
     def retheme(self) -> None:
         """Take icons and colours of the theme: the current place now, the others one by one or when they are shown."""
         self.rail.retheme()
-        self._stale = list(self.views)
-        self._refresh(self.current)
-        self._turn.start(0)
+        self._change("theme", {name: owner.retheme for name, owner in self._owners.items()})
 
-    def _refresh(self, name: str) -> None:
-        if name in self._stale:
-            self._stale.remove(name)
-            self._owners[name].retheme()
+    def show_results(self, ways: Mapping[str, Callable[[], None]]) -> None:
+        """Let places show the results of a run, each in its way: the current one now, the others as `retheme` does."""
+        self._change("results", ways)
 
-    def _take_turn(self) -> None:
-        """Refresh one place; the window's other events come between two."""
-        self._refresh(self._stale[0] if self._stale else "")
-        if not self._stale:
-            self._turn.stop()
+    def _change(self, what: str, ways: Mapping[str, Callable[[], None]]) -> None:
+        for name, way in ways.items():
+            self._pieces.put((name, what), way)
+        self._pieces.do((self.current, what))

@@ -11,6 +11,7 @@ from core.runs.library import register
 from core.runs.run_folder import RunFolder
 from core.search.records import is_study
 from gui.base.document import Document
+from gui.base.latest_job import LatestJob
 from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.check_before_run import CheckBeforeRun
@@ -63,6 +64,9 @@ class RunController(QObject):
         )
         self.settle: Callable[[Callable[[], None]], None] = lambda then: then()
         self.results: Results | None = None
+        self._read, self._reader = 0, LatestJob(self)  # by numbers: only what was asked for last is shown
+        self._reader.done.connect(self._take)
+        self._reader.failed.connect(lambda _number, failure: messages.failure(failure))
         session.stage_done.connect(self._stage_done)
         session.run_ended.connect(self._run_ended)
         session.failed.connect(messages.failure)
@@ -155,6 +159,7 @@ class RunController(QObject):
         try:
             if self.results is None or self.results.run.folder != run.folder:
                 self._remember(run.folder)
+            self._read += 1
             self.results = read_results(run)
             if replay and self._session.steered == "idle":
                 self._session.show(run)
@@ -172,8 +177,15 @@ class RunController(QObject):
 
     def _stage_done(self) -> None:
         shown = self.results.run.folder if self.results else None
-        if self._session.run is not None and shown == self._session.run.folder:
-            self.show(self._session.run)
+        run = self._session.run
+        if run is not None and shown == run.folder:
+            self._read += 1
+            self._reader.ask(self._read, tr("reading the results"), lambda _control, _say: read_results(run))
+
+    def _take(self, number: int, results: Results) -> None:
+        if number == self._read:
+            self.results = results
+            self.shown.emit(results)
 
     def _run_ended(self, how: str) -> None:
         self._stage_done()

@@ -261,5 +261,5 @@ def test_a_stage_that_finishes_shows_up_in_the_table_at_once(
     work("table")
     tiny_window.actions_.run.trigger()
     qtbot.waitUntil(lambda: tiny_window.compare.model.rowCount() == 1, timeout=SOON)
-    assert tiny_window.export.view.model.rowCount() == 1
+    qtbot.waitUntil(lambda: tiny_window.export.view.model.rowCount() == 1, timeout=SOON)
     assert tiny_window.session.steered == "running"
