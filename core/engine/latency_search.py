@@ -1,17 +1,19 @@
-"""How many channels a latency allows: settled by measuring before a pruning stage runs, and written down.
+"""How many channels or blocks a latency allows: settled by measuring before a pruning stage runs, and written down.
 
 A stage may be asked for a share of the latency (`Stage.latency_target`). A table of layer times
-(`core.profiling.latency_table`) says which widths should meet it; the network at these widths is
+(`core.profiling.latency_table`) says which widths, or how many blocks fewer, should meet it; the network so is
 exported and timed against the network before, in alternating sessions; where it misses, the aim is
-corrected by the measurement and the search repeats. The result is a ratio for every layer. The ratios
-replace the target in the stage's settings, and so enter its cache key; a resumed run, and another run
+corrected by the measurement and the search repeats. The result is a ratio for every layer, or a number of blocks. It
+replaces the target in the stage's settings, and so enters its cache key; a resumed run, and another run
 of the same stage on this machine, do not measure again.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
 
 from core.common.errors import EspalierError
 from core.document.pipeline import StageNode
@@ -21,14 +23,14 @@ from core.records.events import PhaseStarted
 from core.runs.timing_decisions import TimingDecisions
 from core.sources.base import StageInput
 from core.stages.context import StageContext
-from core.stages.latency_target import LatencyTarget
+from core.stages.latency_target import BlocksTarget, LatencyTarget
 from core.surgery.prunable_groups import PrunableGroups
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
     from core.models.forecast import TimedNetwork
+    from core.profiling.latency_table import LatencyTable
     from core.stages.result import StageResult
-    from core.surgery.budget import Plan
     from core.whatif.network_timer import NetworkTimer
 
 TOLERANCE = 0.05  # of the wanted latency: closer than this it counts as met
@@ -40,7 +42,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Widths that were exported and timed.
+    """A smaller network that was exported and timed.
 
     Attributes:
         predicted: share of the latency that the table said. measured: that the file takes.
@@ -70,9 +72,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class LatencyDecision:
-    """The widths that were decided on.
+    """The widths, or the number of blocks, that were decided on.
+
     Attributes:
-        ratios: the share of channels that goes, by the leading layer of each group.
+        ratios: the share of channels that goes, by the leading layer of each group; empty where blocks go.
+        blocks: how many go; None where channels do.
         wanted: share of the latency that was to stay. chosen: the try that is taken.
         error: what predictions of the table are usually off by.
     """
@@ -82,6 +86,7 @@ class LatencyDecision:
     chosen: Attempt
     tries: list[Attempt] = field(default_factory=list)
     error: float = 0.0
+    blocks: int | None = None
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "LatencyDecision":
@@ -112,6 +117,8 @@ class LatencyDecision:
             f" That is more than {TOLERANCE:.0%} off: between these widths and the next ones that the "
             "rounding allows there is nothing closer. A smaller rounding or a wider scope may help."
         )
+        if self.blocks is not None:
+            missed = f" That is more than {TOLERANCE:.0%} off: whole blocks come no closer."
         result.notes.append(summary if self.met else summary + missed)
         result.facts["latency"] = asdict(self)
 
@@ -152,11 +159,15 @@ class LatencyTargets:
             lambda: asdict(self._search(stage, target, stage_input, context())),
         )
         decision = LatencyDecision.from_plain(plain)
-        settings = target.settled(decision.ratios).model_dump(mode="json")
-        return node.model_copy(update={"settings": settings}), decision
+        settled = (
+            target.settled(decision.ratios)
+            if isinstance(target, LatencyTarget)
+            else target.settled(decision.blocks or 1)
+        )
+        return node.model_copy(update={"settings": settled.model_dump(mode="json")}), decision
 
     def _search(
-        self, key: str, target: LatencyTarget, stage_input: StageInput, context: StageContext
+        self, key: str, target: LatencyTarget | BlocksTarget, stage_input: StageInput, context: StageContext
     ) -> LatencyDecision:
         from core.models.catalogue import backbone
         from core.models.checkpoint import load_checkpoint
@@ -181,10 +192,14 @@ class LatencyTargets:
             run.control,
             run.run.folder / "measure.log",
         )
-        return search(
-            subject, target, target.prunable(copy.deepcopy(model), context), timer,
-            lambda text: run.emit(PhaseStarted(key, "measure", text)),
-        )  # fmt: skip
+
+        def say(text: str) -> None:
+            run.emit(PhaseStarted(key, "measure", text))
+
+        whole = copy.deepcopy(model)
+        if isinstance(target, BlocksTarget):
+            return search_blocks(subject, target.share, target.order(whole, context), timer, say)
+        return search(subject, target, target.prunable(whole, context), timer, say)
 
 
 def search(
@@ -207,35 +222,145 @@ def search(
 
     table = timer.table(replace(subject, model=unfolded(subject.model)))
     latency_share = prunable.latency_share(table.milliseconds)
+
+    def at(share: float, _tries: Sequence[Attempt]) -> dict[str, int]:
+        return dict(target.plan(prunable, share, latency_share).kept_channels)
+
+    choices = _Choices(
+        at, lambda kept: tuple(kept.values()), latency_share, lambda kept: narrowed(subject, target, kept)
+    )
+    kept, attempts = _closest(subject, choices, _Aim(target.share, table.error), timer, on_phase)
+    channels = prunable.start.channels
+    ratios = {path: 1 - left / channels[path] for path, left in kept.items()}
+    return LatencyDecision(ratios, target.share, attempts[0], attempts[1:], table.error)
+
+
+def search_blocks(
+    subject: "TimedNetwork",
+    share: float,
+    order: Sequence[str],
+    timer: "NetworkTimer",
+    on_phase: Callable[[str], None] = lambda text: None,
+) -> LatencyDecision:
+    """The same for blocks, which go in this order; one at least.
+
+    Raises:
+        EspalierError: when a network cannot be exported.
+        Stopped: a person asked to stop.
+    """
+    from core.surgery.blocks import drop_blocks
+    from core.surgery.budget import layer_shapes
+    from core.whatif.network_timer import unfolded
+
+    table = timer.table(replace(subject, model=unfolded(subject.model)))
+    rest = copy.deepcopy(subject.model)
+    times = [table.milliseconds(_known(layer_shapes(rest), table))]
+    for path in order:
+        drop_blocks(rest, [path])
+        times.append(table.milliseconds(_known(layer_shapes(rest), table)))
+
+    def predicted(number: int) -> float:
+        return times[number] / times[0]
+
+    def at(_share: float, tries: Sequence[Attempt]) -> int:
+        likely = _calibrated(tries, table.error)
+        return min(range(1, len(times)), key=lambda number: abs(likely(predicted(number)) - share))
+
+    choices = _Choices(at, int, predicted, lambda number: shallow(subject, order[:number]))
+    blocks, attempts = _closest(subject, choices, _Aim(share, table.error), timer, on_phase)
+    return LatencyDecision({}, share, attempts[0], attempts[1:], table.error, blocks)
+
+
+def shallow(subject: "TimedNetwork", dropped: Sequence[str]) -> "TimedNetwork":
+    """The network without these blocks."""
+    from core.surgery.blocks import drop_blocks
+
+    model = copy.deepcopy(subject.model)
+    drop_blocks(model, dropped)
+    return replace(subject, model=model)
+
+
+def _calibrated(tries: Sequence[Attempt], error: float) -> Callable[[float], float]:
+    """What a predicted share comes to, by the networks that were measured: in between in proportion, below them likewise."""
+    known = {1.0: 1.0, **{one.predicted: one.estimate(error) for one in tries}}
+    places = sorted(known)
+
+    def likely(predicted: float) -> float:
+        if predicted <= places[0]:
+            return predicted * known[places[0]] / places[0]
+        return float(np.interp(predicted, places, [known[place] for place in places]))
+
+    return likely
+
+
+def _known(shapes: "dict[str, tuple[int, ...]]", table: "LatencyTable") -> "dict[str, tuple[int, ...]]":
+    return {path: shape for path, shape in shapes.items() if path in table.layers}
+
+
+_Choice = TypeVar("_Choice")
+
+
+@dataclass(frozen=True, slots=True)
+class _Choices(Generic[_Choice]):
+    """What can be taken from a network.
+
+    Attributes:
+        at: what would leave this share of the latency, after these attempts; an EspalierError where nothing does.
+        name: what tells one choice from another. predicted: the share of the latency that it should leave.
+        network: the network without it.
+    """
+
+    at: Callable[[float, Sequence[Attempt]], _Choice]
+    name: Callable[[_Choice], Hashable]
+    predicted: Callable[[_Choice], float]
+    network: "Callable[[_Choice], TimedNetwork]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """The share of the latency that is wanted, and what predictions are usually off by."""
+
+    share: float
+    error: float
+
+    def off(self, attempt: Attempt) -> float:
+        """By how much an attempt misses it, as far as can be told."""
+        return abs(attempt.estimate(self.error) / self.share - 1)
+
+
+def _closest(
+    subject: "TimedNetwork",
+    choices: _Choices[_Choice],
+    aim: _Aim,
+    timer: "NetworkTimer",
+    on_phase: Callable[[str], None],
+) -> tuple[_Choice, list[Attempt]]:
+    """The choice that came closest of a few that were measured; its attempt, then all attempts in their order."""
     on_phase("Exporting the network before")
     size, before = subject.preprocess.size, timer.exported(subject, "before")
-    tries: dict[tuple[int, ...], tuple[Attempt, Plan]] = {}
-    aim = target.share
+    tries: dict[Hashable, tuple[Attempt, _Choice]] = {}
+    share = aim.share
     for number in range(1, _TRIES + 1):
         try:
-            plan = target.plan(prunable, min(max(aim, 0.01), 0.99), latency_share)
+            choice = choices.at(min(max(share, 0.01), 0.99), [tried for tried, _ in tries.values()])
         except EspalierError:
             if not tries:
                 raise
             break  # the correction asks for more than can go: the tries so far are what there is
-        widths = tuple(plan.kept_channels.values())
-        if widths in tries:
+        if choices.name(choice) in tries:
             break
-        on_phase(f"Measuring a network of these widths, try {number}")
-        after = timer.exported(narrowed(subject, target, plan.kept_channels), "after")
+        on_phase(f"Measuring a smaller network, try {number}")
+        after = timer.exported(choices.network(choice), "after")
         ratio = timer.compare(before, after, (subject.preprocess.channels, size, size)).ratio
         assert ratio is not None
-        tries[widths] = Attempt(latency_share(plan.kept_channels), ratio.value, ratio.low, ratio.high), plan
-        attempt = tries[widths][0]
-        likely_share = attempt.estimate(table.error)
-        if abs(likely_share / target.share - 1) <= _CLOSE:
+        attempt = Attempt(choices.predicted(choice), ratio.value, ratio.low, ratio.high)
+        tries[choices.name(choice)] = attempt, choice
+        if aim.off(attempt) <= _CLOSE:
             break
-        aim = target.share * attempt.predicted / likely_share
+        share = aim.share * attempt.predicted / attempt.estimate(aim.error)
     attempts = list(tries.values())
-    chosen, plan = min(attempts, key=lambda pair: abs(pair[0].estimate(table.error) / target.share - 1))
-    channels = prunable.start.channels
-    ratios = {path: 1 - kept / channels[path] for path, kept in plan.kept_channels.items()}
-    return LatencyDecision(ratios, target.share, chosen, [tried for tried, _ in attempts], table.error)
+    chosen, choice = min(attempts, key=lambda pair: aim.off(pair[0]))
+    return choice, [chosen, *(tried for tried, _ in attempts)]
 
 
 def narrowed(subject: "TimedNetwork", target: LatencyTarget, kept: dict[str, int]) -> "TimedNetwork":

@@ -1,7 +1,7 @@
-"""A latency that decides how many channels stay: the stage declares the target, the engine measures.
+"""A latency that decides how many channels or blocks stay: the stage declares the target, the engine measures.
 
-`core.engine.latency_search` searches the widths before the stage runs; they replace the target in the
-stage's settings, and so enter its cache key. Readable without torch.
+`core.engine.latency_search` searches the widths, or the number of blocks, before the stage runs; they replace the target
+in the stage's settings, and so enter its cache key. Readable without torch.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,3 +35,19 @@ class LatencyTarget:
     plan: "Callable[[PrunableGroups, float, Cost], Plan]"
     cut: "Callable[[ImageClassifier, int, tuple[str, ...], Mapping[str, int]], ImageClassifier]"
     settled: Callable[[Mapping[str, float]], Params]
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksTarget:
+    """The target of a stage that drops whole blocks.
+
+    Attributes:
+        share: of the latency before that is to stay.
+        order: the paths of the blocks of a network that can go, in the order in which they go; it may move the network
+            to another device.
+        settled: the stage's settings with the number of blocks that go.
+    """
+
+    share: float
+    order: "Callable[[ImageClassifier, StageContext], list[str]]"
+    settled: Callable[[int], Params]

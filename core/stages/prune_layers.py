@@ -13,6 +13,9 @@ Whole blocks go, never single layers inside one, because only a block's removal 
 agree; whether Sadaqa and Liu do so their summary does not say. Importances are compared within their stage by
 default, because the weights of wide layers are smaller by nature and one stage would lose everything;
 the similarity of a block's input and output is offered as a third criterion.
+
+A latency is settled before the stage runs (`core.engine.latency_search`): the stage is then given the number of blocks, as
+found by measuring. An importance on images draws them anew for the stage, so that other blocks of the same number may go.
 """
 
 import copy
@@ -31,6 +34,7 @@ from core.stages.context import StageContext
 from core.stages.coverage_case import CoverageCase
 from core.stages.fine_tune import batch_norm_batches, run_training
 from core.stages.forecast import ForecastContext, network_of, unknown
+from core.stages.latency_target import BlocksTarget
 from core.stages.result import StageResult
 from core.training.settings import TrainingSettings
 
@@ -63,7 +67,7 @@ def importance_batches(when: str) -> Any:
 
 
 class PruneLayersParams(Params):
-    amount_as: Literal["share", "count", "macs"] = param(
+    amount_as: Literal["share", "count", "macs", "latency"] = param(
         "share",
         "Amount as",
         "How the number of dropped blocks is given.",
@@ -71,6 +75,7 @@ class PruneLayersParams(Params):
             "share": "A share of the blocks that can be dropped.",
             "count": "A number of blocks.",
             "macs": "A share of the network's MACs that stays, as nearly as whole blocks can meet it.",
+            "latency": "A share of the time on this machine that stays, as nearly as whole blocks can meet it; found by measuring.",
         },
     )
     share: float = param(
@@ -100,6 +105,17 @@ class PruneLayersParams(Params):
         lt=1,
         step=0.05,
         when="amount_as=macs",
+        added=True,
+    )
+    latency: float = param(
+        0.7,
+        "Latency",
+        "Share of the latency that stays: the exported float32 file in ONNX Runtime on this machine, one image, "
+        "one thread; used with 'latency'. Another machine may find another number of blocks.",
+        gt=0,
+        lt=1,
+        step=0.05,
+        when="amount_as=latency",
         added=True,
     )
     importance: Literal["weight-magnitude", "feature-map-rank", "input-similarity"] = param(
@@ -165,6 +181,21 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         result.add_training(run_training(model, settings.training, context, phase="fine-tune"))
         return result
 
+    def latency_target(self, settings: PruneLayersParams) -> BlocksTarget | None:
+        """With 'latency'; the search replaces it by a number of blocks."""
+        if settings.amount_as != "latency":
+            return None
+
+        def order(model: "nn.Module", context: StageContext) -> list[str]:
+            return rank_blocks(
+                model, context, settings.importance, settings.compare, settings.importance_batches, settings.keep_one
+            )[1]  # fmt: skip
+
+        def settled(count: int) -> PruneLayersParams:
+            return settings.model_copy(update={"amount_as": "count", "count": count})
+
+        return BlocksTarget(settings.latency, order, settled)
+
     def coverage(self) -> tuple[CoverageCase, ...]:
         return (CoverageCase("layers", "Layer pruning", {"share": 0.3}, "params"),)
 
@@ -181,6 +212,8 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         from core.surgery.meta_copy import count
         from core.surgery.shapes import filled, float32_bytes
 
+        if settings.amount_as == "latency":
+            return unknown(unchanged, "How many blocks go, the run finds out by measuring.")
         shape = network_of(previous)
         blocks = context.recent.get(
             f"blocks {previous.key}", lambda: find_blocks(filled(shape.model), shape.blocks, shape.size)
@@ -224,9 +257,9 @@ class PruneLayers(ModelStage[PruneLayersParams]):
         droppable = sum(not block.reason for block in blocks)
         if settings.amount_as == "share":
             return min(len(order), max(1, round(droppable * settings.share)))
-        if settings.amount_as == "macs":
-            left = macs()
-            return min(range(1, len(left)), key=lambda number: abs(left[number] - settings.budget * left[0]))
+        if settings.amount_as in ("macs", "latency"):  # a rehearsal times nothing: MACs stand for the latency
+            left, share = macs(), settings.budget if settings.amount_as == "macs" else settings.latency
+            return min(range(1, len(left)), key=lambda number: abs(left[number] - share * left[0]))
         if settings.count > len(order):
             raise EspalierError(
                 f"Expected at most {len(order)} blocks to drop, received {settings.count}: "

@@ -145,6 +145,12 @@ def test_r5_prunes_to_equal_cost():
         node.id: node.parameters.budget for node in pipeline.active if hasattr(node.parameters, "budget")
     }
     assert {budget for id, budget in budgets.items() if not id.endswith("latency")} == {0.75}
+    latencies = {
+        node.kind: node.stage.latency_target(node.parameters).share
+        for node in pipeline.active
+        if node.id.endswith("latency")
+    }
+    assert latencies == {"prune-channels": 0.75, "prune-layers": 0.75}
     assert pipeline.data.path.startswith("cifar-100")
 
 

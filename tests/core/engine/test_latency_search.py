@@ -4,13 +4,22 @@ import copy
 import json
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from small_stages import NETWORK, document, small_data, small_network, stage_context
 
 from core.common.control import RunControl
-from core.engine.latency_search import TOLERANCE, Attempt, LatencyDecision, LatencyTargets, narrowed, search
+from core.engine.latency_search import (
+    TOLERANCE,
+    Attempt,
+    LatencyDecision,
+    LatencyTargets,
+    narrowed,
+    search,
+    search_blocks,
+)
 from core.engine.stage_inputs import RunContext
 from core.machine.child import Child
 from core.models.catalogue import backbone
@@ -28,6 +37,7 @@ from core.stages.prune_channels import (
     PruneChannelsParams,
     find_prunable_groups,
 )
+from core.stages.prune_layers import PruneLayers, PruneLayersParams
 from core.stages.result import StageResult
 from core.surgery.budget import layer_shapes
 from core.surgery.meta_copy import count
@@ -38,7 +48,7 @@ BLOCKS = ("BasicBlock",)
 
 def target(pruning: PruneChannelsParams) -> LatencyTarget:
     latency_target = PruneChannels().latency_target(pruning)
-    assert latency_target is not None
+    assert isinstance(latency_target, LatencyTarget)
     return latency_target
 
 
@@ -120,6 +130,77 @@ def test_the_outcome_is_said_with_its_figures() -> None:
     missed.write_to(result)
     assert not missed.met and "That is more than 5% off" in result.notes[-1]
     assert "2 networks were exported" in result.notes[-1]
+
+
+class Machine:
+    """Stands in for the timer: it predicts by MACs, and a block takes what it takes here."""
+
+    def __init__(self, share_of: Any):
+        self.share_of, self.networks = share_of, []  # type: ignore[var-annotated]
+
+    def table(self, subject: TimedNetwork) -> LatencyTable:
+        return like_macs(find_prunable_groups(copy.deepcopy(subject.model), 16, settings(), BLOCKS))
+
+    def exported(self, subject: TimedNetwork, name: str) -> Path:
+        self.networks.append(subject.model)
+        return Path(name)
+
+    def compare(self, before: Path, after: Path, shape: Any) -> Any:
+        left = self.share_of(layers_of(self.networks[-1]))
+        return SimpleNamespace(ratio=SimpleNamespace(value=left, low=0.999 * left, high=1.001 * left))
+
+
+def layers_of(model: Any) -> int:
+    return len(layer_shapes(model))
+
+
+def timed(tmp_path: Path) -> TimedNetwork:
+    data = small_data(tmp_path / "data")
+    preprocess = stage_context(data, tmp_path).preprocess
+    return TimedNetwork(small_network(), NETWORK, preprocess, data.classes, backbone("resnet20").blocks)
+
+
+BLOCKS_TARGET = PruneLayers().latency_target(PruneLayersParams(amount_as="latency", latency=0.5))
+ORDER = [f"body.layer{stage}.{number}" for stage in (1, 2, 3) for number in (1, 2)]
+
+
+@pytest.mark.parametrize(("share", "blocks"), [(0.9, 1), (0.71, 3), (0.42, 6), (0.1, 6)])
+def test_as_many_blocks_go_as_the_measured_latency_says(share: float, blocks: int, tmp_path: Path) -> None:
+    """Every block takes a tenth of the time, whatever its weights: the prediction by weights is corrected."""
+    subject = timed(tmp_path)
+    whole = layers_of(subject.model)
+    machine = Machine(lambda layers: 1 - 0.1 * (whole - layers) / 2)
+    decision = search_blocks(subject, share, ORDER, machine)  # type: ignore[arg-type]
+    assert decision.blocks == blocks and decision.ratios == {}
+    assert decision.chosen.measured == pytest.approx(1 - 0.1 * blocks)
+    assert len(decision.tries) == len(machine.networks) - 1  # the first is the network before
+    assert layers_of(subject.model) == whole, "the network itself stays whole"
+    settled = BLOCKS_TARGET.settled(decision.blocks)
+    assert settled == PruneLayersParams(amount_as="count", count=blocks, latency=0.5)
+
+
+def test_blocks_that_come_no_closer_are_said() -> None:
+    result, far = StageResult(small_network()), Attempt(0.5, 0.6, None, None)
+    decision = LatencyDecision({}, 0.5, far, [far], 0.04, 3)
+    decision.write_to(result)
+    assert result.notes[0].endswith("That is more than 5% off: whole blocks come no closer.")
+    assert LatencyDecision.from_plain(json.loads(json.dumps(asdict(decision)))) == decision
+
+
+def test_a_decision_on_blocks_gives_the_stage_their_number(tmp_path: Path) -> None:
+    around = surroundings(tmp_path)
+    asked = around.pipeline.stage("pruned").model_copy(
+        update={"kind": "prune-layers", "settings": {"amount_as": "latency", "latency": 0.6}}
+    )
+    one = Attempt(0.6, 0.61, 0.60, 0.62)
+    plain = asdict(LatencyDecision({}, 0.6, one, [one], 0.05, 3))
+    name = {"latency target": 1, "of": "key", "protocol": PROTOCOL}
+    Measurements(around.home.cache / "measurements").get_or_measure(name, lambda: plain)
+    settled, decision = LatencyTargets(around).settled(
+        asked, 42, StageInput(None, checkpoint=tmp_path), unwanted, lambda: "key"
+    )
+    assert decision is not None and decision.blocks == 3
+    assert (settled.settings["amount_as"], settled.settings["count"]) == ("count", 3)
 
 
 def test_an_uncertain_measurement_is_drawn_towards_the_prediction() -> None:

@@ -14,6 +14,7 @@ from core.models.settings import BackboneSettings
 from core.stages.prune_layers import PruneLayers, PruneLayersParams
 from core.stages.result import StageResult
 from core.surgery.meta_copy import count
+from core.training.settings import TrainingSettings
 
 
 def run(data: ImageData, scratch: Path, model: nn.Module | None = None, **changes: object) -> StageResult:
@@ -62,6 +63,24 @@ def test_a_budget_of_macs_is_met_as_nearly_as_whole_blocks_can(data, tmp_path):
         result = run(data, tmp_path, amount_as="macs", budget=budget)
         assert len(dropped(result)) == blocks
         assert abs(count(result.model, 16).macs / whole - budget) < 0.06 or blocks == 1
+
+
+def test_without_a_bench_macs_stand_for_the_latency(data, tmp_path):
+    """A rehearsal times nothing; a run settles the number of blocks before the stage begins."""
+    asked = run(data, tmp_path, amount_as="latency", latency=0.7)
+    assert dropped(asked) == dropped(run(data, tmp_path, amount_as="macs", budget=0.7))
+
+
+def test_a_latency_ranks_the_blocks_as_the_stage_does(data, tmp_path):
+    settings = PruneLayersParams(amount_as="latency", latency=0.6, compare="network")
+    target = PruneLayers().latency_target(settings)
+    assert target is not None and target.share == 0.6
+    order = target.order(small_network(), stage_context(data, tmp_path))
+    counted = target.settled(3).model_copy(update={"training": TrainingSettings(epochs=0)})
+    result = PruneLayers().run(small_network(), counted, stage_context(data, tmp_path))
+    assert sorted(order[:3]) == sorted(dropped(result))
+    assert PruneLayers().latency_target(PruneLayersParams()) is None
+    assert "latency" not in PruneLayersParams().for_key()  # what was cached before stays known
 
 
 def test_within_stages_the_width_does_not_decide(data, tmp_path):
