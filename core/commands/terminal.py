@@ -131,7 +131,7 @@ class EventPrinter:
                 say(f"    {'Warning: ' if event.level == 'warning' else ''}{event.text}")
             case events.TrialStarted():
                 of = f" of {event.total}" if event.total is not None else ""
-                say(f"Trial {event.number} ({event.counted}{of} made): {event.text}")
+                say(f"Trial {event.trial} ({event.counted}{of} made): {event.text}")
             case events.TrialDone():
                 say(f"    {event.text}")
             case events.StageDone():

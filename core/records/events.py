@@ -148,9 +148,9 @@ class StageDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class TrialStarted(Event):
-    """Trial `number` of a search begins; `counted` of `total` are used up (None: no number is set); `text` says its settings."""
+    """A trial of a search begins, `trial` is its number; `counted` of `total` are used up (None: no number is set); `text` says its settings."""
 
-    number: int
+    trial: int
     counted: int
     total: int | None
     text: str
@@ -160,7 +160,7 @@ class TrialStarted(Event):
 class TrialDone(Event):
     """A trial of a search has ended; its record lies in the run folder, `text` says how it went."""
 
-    number: int
+    trial: int
     state: str
     text: str
 
@@ -193,6 +193,10 @@ def event_from(record: Mapping[str, Any]) -> Event | None:
     if kind is None:
         return None
     names = {item.name for item in fields(kind)}
+    if (
+        "trial" in names and "trial" not in record
+    ):  # up to 0.1.0 it stood in the place of the event's own number
+        record = {**record, "trial": record.get("number")}
     values = {
         name: tuple(value)
         if isinstance(value, list) and name in ("stages", "names", "rows", "columns")

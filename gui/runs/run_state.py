@@ -268,15 +268,15 @@ class RunState:
         self.log.append(LogLine(event.level, event.stage, event.text))
 
     def _on_trialstarted(self, event: events.TrialStarted) -> None:
-        self.phase = tr("Trial {number}", number=event.number)
+        self.phase = tr("Trial {number}", number=event.trial)
         self.log.append(
-            LogLine("info", "", tr("Trial {number}: {text}", number=event.number, text=event.text))
+            LogLine("info", "", tr("Trial {number}: {text}", number=event.trial, text=event.text))
         )
 
     def _on_trialdone(self, event: events.TrialDone) -> None:
         self.trials += 1
         self.log.append(
-            LogLine("info", "", tr("Trial {number}: {text}", number=event.number, text=event.text))
+            LogLine("info", "", tr("Trial {number}: {text}", number=event.trial, text=event.text))
         )
 
     def _on_stagedone(self, event: events.StageDone) -> None:

@@ -71,7 +71,9 @@ def test_a_search_is_stopped_gone_on_with_asked_for_more_and_served_again(tmp_pa
     assert done.status == "completed", done
     study = read_study(RunFolder.open(folder))
     assert study is not None and len(study.trials) == 6 and study.counted <= 6
-    assert [one.number for one in events if isinstance(one, TrialDone)] == list(range(before + 1, 7))
+    assert [one.trial for one in events if isinstance(one, TrialDone)] == list(range(before + 1, 7))
+    records = list(RunFolder.open(folder).events())
+    assert [record["number"] for record in records] == list(range(1, len(records) + 1))
     finished = RunFolder.open(folder)
     assert is_study(finished) and finished.written.search is not None and finished.pipeline.search is None
     (number, stage), *rest = confirmed(study).items()
