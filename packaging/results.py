@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from core.analysis import claims
 from core.analysis.report import paper_rows
 from core.analysis.rows import Row
 from core.analysis.table import as_markdown, columns_with_values
@@ -24,7 +25,7 @@ from core.comparison.compared_runs import ComparedRun, read_run
 from core.comparison.report import machine_words
 from core.records.metrics import METRICS, TABLE_COLUMNS
 from core.records.reports import Metric
-from core.runs.grid_results import read_grid
+from core.runs.grid_results import read_grids
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, resolve_run
 
@@ -72,7 +73,7 @@ def section(folder: RunFolder) -> str:
     ]
     if any(row.loose for row in rows):
         parts.append(f"{NOT_PAIRED_MEANS}.")
-    if grid := read_grid(folder):
+    for grid in read_grids(folder).values():
         parts += [f"{grid.title}:", grid.as_markdown()]
     parts += [
         *papers(run),
@@ -134,6 +135,8 @@ def papers(run: ComparedRun) -> list[str]:
             as_markdown(rows, kinds=columns_with_values(rows, tuple(names))),
             "\n".join(f"- {remark}" for remark in paper.remarks),
         ]
+    if answers := run.answers():
+        parts += ["**What the measurements say to its claims.**", claims.as_markdown(answers)]
     return parts
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QApplication, QLineEdit, QMenu, QMenuBar, QPlainTextEdit, QTextEdit, QWidget
+from shiboken6 import isValid
 
 from gui.base import theme
 from gui.base.actions import Actions
@@ -99,7 +100,9 @@ class EditMenu(QObject):
         """The field with the focus."""
         field = QApplication.focusWidget()
         if field is None or isinstance(field, QMenu | QMenuBar):
-            field = self._focus
+            field = (
+                self._focus if self._focus is not None and isValid(self._focus) else None
+            )  # a closed dialog's is gone
         if isinstance(field, _Text):
             return field
         return field.findChild(QLineEdit) if field is not None and field.isVisible() else None

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 from editing import parents
-from PySide6.QtCore import QItemSelectionModel, Qt
+from PySide6.QtCore import QEvent, QItemSelectionModel, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QLineEdit, QMenu, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QMenu, QPlainTextEdit, QPushButton, QWidget
+from shiboken6 import isValid
 
 from gui.shell.main_window import MainWindow
 
@@ -145,6 +146,21 @@ def test_the_edit_menu_serves_the_field_or_the_list(qtbot: Any, tree: MainWindow
     tree.go("compare")
     menu.aboutToShow.emit()
     assert not tree.edit_menu.stage.isEnabled()
+
+
+def test_the_edit_menu_opens_after_what_had_the_focus_is_gone(qtbot: Any, tree: MainWindow) -> None:
+    gone = QPushButton("Close", tree)
+    gone.show()
+    gone.setFocus()
+    qtbot.waitUntil(gone.hasFocus)
+    bar = tree.menuBar()
+    bar.setFocus()  # menus take the focus while they are open
+    gone.deleteLater()
+    QApplication.sendPostedEvents(gone, QEvent.Type.DeferredDelete)
+    menu = tree.findChild(QMenu, "menu-edit")
+    assert menu is not None and not isValid(gone)
+    menu.aboutToShow.emit()
+    assert tree.edit_menu.copy.isEnabled()  # the stage that is chosen
 
 
 # the command palette
