@@ -13,6 +13,7 @@ from core.data.image_data import ImageData
 from core.models.network_facts import NetworkFacts
 from core.stages.prune_weights import PruneWeights, prune_layers, share_at
 from core.surgery.layers import FIRST, weight_layers
+from core.surgery.samples import training_batches
 
 STAGE = PruneWeights()
 
@@ -150,3 +151,62 @@ def test_amounts_of_nothing_are_refused():
     [problem] = STAGE.check(settings(linear_amount=0.0, convolution_amount=0.0), NetworkFacts(NETWORK))
     assert problem.message.startswith("Expected an amount above 0")
     assert STAGE.check(settings(linear_amount=0.0), NetworkFacts(NETWORK)) == []
+
+
+def test_a_pattern_leaves_two_of_four_and_training_keeps_it(data, tmp_path):
+    training = {"epochs": 1, "batch_size": 50, "learning_rate": 0.01}
+    result = pruned(data, tmp_path, pattern="2:4", linear_amount=0.0, training=training)
+    layers = layers_of(result.model)
+    for path in ("body.layer1.0.conv1", "body.layer3.1.conv2"):
+        weight = layers[path].weight.detach()
+        groups = weight.movedim(1, -1).reshape(-1, 4)
+        assert bool(((groups != 0).sum(1) == 2).all()), path
+        assert not torch.equal(weight, layers_of(small_network())[path].weight)
+    assert bool(layers["head"].weight.all())  # an amount of 0 leaves its kind whole
+    assert dict(result.skipped)["body.conv1"] == "3 inputs for an output, no multiple of 4"
+    assert any("sparse tensor cores" in note for note in result.notes)
+
+
+def test_the_pattern_keeps_the_largest_of_each_group(data, tmp_path):
+    weight = layers_of(pruned(data, tmp_path, pattern="4:8").model)["head"].weight.detach()
+    dense = layers_of(small_network())["head"].weight.detach()
+    for row, before in zip(weight, dense, strict=True):
+        for start in range(0, len(row), 8):
+            kept = row[start : start + 8].nonzero()[:, 0].tolist()
+            sizes = before[start : start + 8].abs()
+            assert sorted(sizes.argsort(descending=True)[:4].tolist()) == kept
+
+
+def test_correction_brings_the_answers_back(data, tmp_path):
+    errors = []
+    for count in (0, 64):
+        result = pruned(data, tmp_path, pattern="2:4", correction_images=count)
+        found, _ = next(training_batches(stage_context(data, tmp_path), "look", 1, 64))
+        with torch.no_grad():
+            wanted, given = small_network()(found), result.model.eval()(found)
+        errors.append(float((given - wanted).square().mean()))
+        groups = layers_of(result.model)["body.layer2.0.conv2"].weight.detach().movedim(1, -1).reshape(-1, 4)
+        assert bool(((groups != 0).sum(1) <= 2).all())
+    assert errors[1] < errors[0] / 2
+    rows = {row["path"]: row for row in result.facts["corrected"]}
+    assert rows.keys() == layers_of(result.model).keys() - {"body.conv1"}
+    assert all(row["corrected"] < row["uncorrected"] for row in rows.values())
+    assert "corrected on 64 images" in result.notes[1]
+
+
+def test_batch_norms_are_estimated_again_where_that_is_asked_for(data, tmp_path):
+    kept, anew = (pruned(data, tmp_path, batch_norm_batches=count).model for count in (0, 2))
+    assert torch.equal(kept.body.bn1.running_mean, small_network().body.bn1.running_mean)
+    assert not torch.equal(anew.body.bn1.running_mean, kept.body.bn1.running_mean)
+    assert torch.equal(anew.body.conv1.weight, kept.body.conv1.weight)
+
+
+def test_a_pattern_is_there_at_once_and_has_to_fit():
+    [problem] = STAGE.check(settings(pattern="2:4", steps=2), NetworkFacts(NETWORK))
+    assert problem.message.startswith("Expected one pruning with a pattern, received 2")
+    assert STAGE.check(settings(pattern="2:4"), NetworkFacts(NETWORK)) == []
+
+
+def test_later_settings_enter_no_key_at_their_default():
+    assert not {"pattern", "correction_images", "batch_norm_batches"} & settings().for_key().keys()
+    assert settings(pattern="2:4").for_key()["pattern"] == "2:4"
