@@ -176,6 +176,15 @@ def _parser() -> argparse.ArgumentParser:
     _export_options(export)
     export.set_defaults(do=results.export)
 
+    unpack = commands.add_parser(
+        "unpack", help="write the ONNX file that a Huffman-coded file (.onnxh) holds"
+    )
+    unpack.add_argument("file", type=Path)
+    unpack.add_argument(
+        "--out", type=Path, help="file to write; beside it with the ending .onnx unless given"
+    )
+    unpack.set_defaults(do=results.unpack)
+
     verify = commands.add_parser("verify", help="measure an ONNX file's accuracy on a data set's test images")
     verify.add_argument("model", type=Path)
     verify.add_argument(

@@ -153,6 +153,21 @@ def _export_settings(options: argparse.Namespace) -> Any:
         ) from error
 
 
+def unpack(options: argparse.Namespace) -> int:
+    from core.onnx_graph.stored_form import SUFFIX, unpack
+
+    target = options.out or options.file.with_suffix(".onnx")
+    if options.file.suffix != SUFFIX:
+        raise EspalierError(f"Expected a file that ends with {SUFFIX}, received {options.file.name!r}.")
+    if target.exists():
+        raise EspalierError(f"{target} is there already.", "Name another file with --out.")
+    unpack(options.file, target)
+    show_result(
+        f"{target}: {target.stat().st_size / 1e6:.3f} MB, from {options.file.stat().st_size / 1e6:.3f} MB."
+    )
+    return 0
+
+
 def verify(options: argparse.Namespace) -> int:
     from core.common.temporary import temporary_folder
     from core.data.access import DataAccess

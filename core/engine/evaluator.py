@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from core.analysis.accuracy import accuracy_metrics, paired_change
-from core.common.files import copy_file, deflated_bytes
+from core.common.files import copy_file
 from core.common.keys import make_key
 from core.common.seals import digest_of, intact, seal_folder
 from core.deploy.artefact_folder import ArtefactFolder
@@ -24,6 +24,7 @@ from core.engine.measuring import BaselineFile, Figures, Measuring
 from core.engine.stage_inputs import RunContext
 from core.machine.measuring_lock import saying_waits
 from core.models.checkpoint_files import WEIGHTS
+from core.onnx_graph.stored_form import stored_size
 from core.profiling.counting import count
 from core.profiling.latency import profile_checkpoint
 from core.records.events import PhaseStarted
@@ -271,11 +272,8 @@ class Evaluator:
         logits, labels = np.load(intact(artefact.logits)), np.load(intact(artefact.labels))
         right = logits.argmax(1) == labels
         metrics = accuracy_metrics(logits, labels, _RUNTIME) | figures.metrics
-        metrics["stored_mb"] = Metric(
-            value=deflated_bytes(artefact.path) / 1e6,
-            unit="MB",
-            how="size of the file, deflated (zlib, level 6)",
-        )
+        stored = stored_size(artefact.path)
+        metrics["stored_mb"] = Metric(value=stored.bytes / 1e6, unit="MB", how=stored.how)
         how = "counted on the network"
         metrics["params"] = Metric(value=outcome.params, how=how)
         metrics["nonzero_params"] = Metric(value=outcome.nonzero_params, how=how)

@@ -19,7 +19,7 @@ import numpy as np
 from core.analysis.accuracy import accuracy_metrics
 from core.analysis.packed import packed
 from core.common.errors import EspalierError
-from core.common.files import deflated_bytes, folder_beside, write_atomically, written_beside
+from core.common.files import folder_beside, write_atomically, written_beside
 from core.common.keys import make_key
 from core.common.seals import digest_of, intact, seal_folder
 from core.deploy.artefacts import ToolCalls, verify_onnx
@@ -30,6 +30,7 @@ from core.document.search import Search
 from core.engine.measuring import Measuring
 from core.engine.stage_inputs import RunContext
 from core.engine.stage_runner import StageRunner
+from core.onnx_graph.stored_form import stored_size
 from core.profiling.counting import count
 from core.records.events import Event, Note, PhaseStarted
 from core.records.reports import MeasuredWith, Metric
@@ -214,11 +215,11 @@ class TrialMaker:
         counts = context.tool.call(
             count, {"model": str(judged.path), "input_size": judged.facts["input_size"]}, context.control
         )
-        size = judged.path.stat().st_size / 1e6
+        size, stored = judged.path.stat().st_size / 1e6, stored_size(judged.path)
         metrics = {
             **accuracy_metrics(judged.logits, judged.labels, _HOW),
             "size_mb": Metric(value=size, unit="MB", how="size of the file"),
-            "stored_mb": Metric(value=deflated_bytes(judged.path) / 1e6, unit="MB", how="size of the file, deflated (zlib, level 6)"),
+            "stored_mb": Metric(value=stored.bytes / 1e6, unit="MB", how=stored.how),
             "params": Metric(value=outcome.params, how="counted on the network"),
             "nonzero_params": Metric(value=outcome.nonzero_params, how="counted on the network"),
             "macs": Metric(value=counts["macs"], how="counted on the exported graph"),

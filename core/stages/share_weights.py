@@ -5,8 +5,9 @@ started linearly between the smallest and the largest weight; 8 bits for convolu
 linear layers kept ImageNet's accuracy. The gradient of a shared value is in
 `core.models.constraints`, the small file in `core.onnx_graph.shared_weights`.
 
-Where we depart: the first layer is left alone unless asked for, and indices are stored as 4 or 8
-bits, not Huffman-coded.
+Where we depart: the first layer is left alone unless asked for, and the file that runs holds indices of 4 or 8
+bits. Their third step, Huffman coding (section 4), is the file's stored form (`core.onnx_graph.stored_form`): tables give its size
+as *Stored*, and the export format `huffman` writes it.
 
 Bits are bits of an index into a layer's values: b bits are 2^b values.
 """
@@ -107,6 +108,7 @@ class ShareWeights(ModelStage[ShareWeightsParams]):
             f"{weights} weights in {len(rows)} layers take {sum(row['values'] for row in rows)} values.",
             "The exported file stores them as indices. The runtime writes the weights out when it opens "
             "the file: latency stays as it is, and memory gets no smaller.",
+            "'Stored' is the size with the indices Huffman-coded; the export format 'huffman' writes that form.",
         ]
         result.add_training(run_training(model, settings.training, context, phase="fine-tune"))
         return result

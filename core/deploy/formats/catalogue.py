@@ -5,6 +5,7 @@ from pathlib import Path
 from core.common.errors import EspalierError
 from core.deploy.formats.base import Format
 from core.deploy.formats.edge_zip import EdgeZip
+from core.deploy.formats.huffman_file import HuffmanFile
 from core.deploy.formats.onnx_file import OnnxFile
 from core.deploy.formats.openvino_ir import OpenVinoIr
 from core.deploy.formats.safetensors_folder import SafetensorsFolder
@@ -18,6 +19,7 @@ _ALL: tuple[Format, ...] = (
     TorchScript(),
     SafetensorsFolder(),
     OpenVinoIr(),
+    HuffmanFile(),
 )
 
 FORMATS: dict[str, Format] = {each.id: each for each in _ALL}

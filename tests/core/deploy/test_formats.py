@@ -133,7 +133,7 @@ def test_another_operator_set_answers_the_same(tmp_path: Path, opset: int) -> No
 
 @pytest.mark.parametrize(
     ("name", "format"),
-    [("a.onnx", "onnx"), ("v1.2.zip", "zip"), ("a.pt2", "torch-export"), ("a.pt", "torchscript"), ("a.xml", "openvino")],
+    [("a.onnx", "onnx"), ("v1.2.zip", "zip"), ("a.pt2", "torch-export"), ("a.pt", "torchscript"), ("a.xml", "openvino"), ("a.onnxh", "huffman")],
 )  # fmt: skip
 def test_the_ending_of_a_name_says_the_format(name: str, format: str) -> None:
     assert format_for(Path(name)).id == format
@@ -144,3 +144,22 @@ def test_an_ending_that_no_format_has_is_refused(name: str) -> None:
     with pytest.raises(EspalierError, match="--format safetensors") as caught:
         format_for(Path(name))
     assert repr(name) in str(caught.value)
+
+
+def test_a_huffman_coded_file_is_written_and_opened_as_the_onnx_file(tmp_path: Path) -> None:
+    write_model(tmp_path / "a.onnx")
+    stage_file = subject("float32")
+    there = Subject(stage_file.report, stage_file.artefact, tmp_path / "a.onnx", None)
+
+    def in_this_process(job: Any, arguments: Any) -> dict[str, Any]:
+        done: dict[str, Any] = job(dict(arguments), lambda fraction, text: None)
+        return done
+
+    target = tmp_path / "b.onnxh"
+    FORMATS["huffman"].write(there, ExportSettings(format="huffman"), {}, target, in_this_process)
+    assert not (tmp_path / "b.onnx").exists()
+    opened = FORMATS["huffman"].open(target, 1)
+    images = make_data((12, 12)).images[:4]
+    found = opened.answer(PREPROCESS(images).numpy())
+    np.testing.assert_array_equal(found, answers(tmp_path / "a.onnx", images))
+    assert opened.preprocess == PREPROCESS
