@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
@@ -19,8 +19,28 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 _WHEN = re.compile(r"([a-z_0-9]+)(?:(!=|=|>)(.+))?")
 
 
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Values of a declaration that belong together.
+
+    Attributes:
+        help: one sentence: what for. values: by the setting's name, as plain data.
+    """
+
+    id: str
+    title: str
+    help: str
+    values: Mapping[str, Any]
+
+
 class Params(BaseModel):
-    """Base of every parameter model: immutable, no unknown keys, finite numbers, defaults validated."""
+    """Base of every parameter model: immutable, no unknown keys, finite numbers, defaults validated.
+
+    Attributes:
+        presets: values that a form offers to fill in at once.
+    """
+
+    presets: ClassVar[tuple[Preset, ...]] = ()
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 

@@ -1,4 +1,4 @@
-"""Random changes to whole batches on the device: flips, zoom, rotation, shift, then colour jitter.
+"""Random changes to whole batches on the device: flips, zoom, rotation, shift, then colour jitter, then RandAugment.
 
 Follows Hamza et al. (doi 10.3390/bdcc10050131) with torchvision's definitions of each change. Departures
 from torchvision's transforms: flips, zoom, rotation and shift are one bilinear resampling instead
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from core.data.preprocess import luma
+from core.data.rand_augment import rand_augment
 from core.data.settings import Augmentation
 from core.data.transfer import to_device
 
@@ -47,13 +48,16 @@ def augment(batch: Tensor, settings: Augmentation, generator: torch.Generator) -
         scale=_around(later[:, _SCALE], 1, settings.scale) if settings.scale else None,
     )
     strengths = (settings.brightness, settings.contrast, settings.saturation)
-    if not any(strengths):
-        return moved
-    factors = [
-        _around(draws[:, _BRIGHTNESS + place], 1, strength) if strength else None
-        for place, strength in enumerate(strengths)
-    ]
-    return _jitter_in_place(moved.clone() if moved is batch else moved, *factors)
+    if any(strengths):
+        factors = [
+            _around(draws[:, _BRIGHTNESS + place], 1, strength) if strength else None
+            for place, strength in enumerate(strengths)
+        ]
+        moved = _jitter_in_place(moved.clone() if moved is batch else moved, *factors)
+    if settings.rand_changes:
+        last = torch.rand(len(batch), settings.rand_changes, 2, generator=generator)
+        moved = rand_augment(moved, last, settings.rand_strength)
+    return moved
 
 
 def move(

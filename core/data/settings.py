@@ -101,6 +101,26 @@ class Augmentation(Params):
         when="random_crop",
         added=True,
     )
+    rand_changes: int = param(
+        0,
+        "RandAugment",
+        "Changes to each image besides, each drawn from fourteen (shear, shift, rotate, colours, posterise, equalise, …); 2 is usual, 0 makes none. "
+        "Switch the colour jitter and the rotation off then.",
+        unit="changes",
+        ge=0,
+        le=14,
+        added=True,
+    )
+    rand_strength: float = param(
+        9.0,
+        "Its strength",
+        "Of all its changes, from 0 to 10; 9 is usual for networks of full size, 5 for small ones.",
+        ge=0,
+        le=10,
+        step=0.5,
+        when="rand_changes>0",
+        added=True,
+    )
 
 
 class DataSettings(Params):

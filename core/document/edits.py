@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.common.declarations import declarations
+from core.common.declarations import declarations, plain_value
 from core.common.params import Params
 from core.common.paths import resolved
 from core.data.settings import DataSettings
@@ -66,6 +66,19 @@ def set_setting(
     node = find_node(pipeline, id)
     kind = settings_class(node)
     return pipeline.with_settings(id, with_value(node.settings, kind, path, value, unset))
+
+
+def fill_settings(pipeline: Pipeline, id: str, path: tuple[str, ...], values: Mapping[str, Any]) -> Pipeline:
+    """Set several settings of the group at `path`; the others stay, and nothing is written for what is the default."""
+    node = find_node(pipeline, id)
+    kind, settings = settings_class(node), dict(node.settings)
+    group = next(field for field in declarations(kind) if field.name == path[0])
+    assert group.group is not None
+    defaults = {field.name: plain_value(field.default) for field in declarations(group.group)}
+    defaults |= group.group_defaults()
+    for name, value in values.items():
+        settings = with_value(settings, kind, (*path, name), value, value == defaults[name])
+    return pipeline.with_settings(id, settings)
 
 
 def set_kind(pipeline: Pipeline, id: str, kind: str, settings: Mapping[str, Any]) -> Pipeline:

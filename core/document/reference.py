@@ -29,6 +29,12 @@ the metrics, with units, bounds and defaults. `training` stands for the settings
 [training](#training); a stage names only where its defaults differ.
 """
 
+_PRESETS = """\
+### Training presets
+
+What the form's *Fill in* writes, the other settings staying as they are.
+"""
+
 _SEARCH = """\
 The section `search` of a pipeline: `free`, `slots`, `objectives`, `limits` and `seeds` are explained in the
 [guide](guide.md#searching-with-limits); objectives and limits are of the [metrics](#metrics) that say which way is better.
@@ -38,6 +44,7 @@ The section `search` of a pipeline: `free`, `slots`, `objectives`, `limits` and 
 def reference() -> str:
     """The whole reference as Markdown."""
     parts = [_HEAD, "## Stages", *_stages(), "## Training", _text(TrainingSettings), _table(TrainingSettings)]
+    parts += [_PRESETS, *_presets()]
     parts += ["## Data", _table(DataSettings), "### Data sets", *_sources(), "## Sources"]
     for kind, source in SOURCE_KINDS.items():
         parts += [f"### `{kind}`", _text(source.Settings), _table(source.Settings)]
@@ -57,6 +64,12 @@ def _stages() -> Iterator[str]:
         yield stage.help
         yield inspect.getdoc(module) or ""
         yield _table(stage.Settings) or "No settings."
+
+
+def _presets() -> Iterator[str]:
+    for preset in TrainingSettings.presets:
+        values = ", ".join(f"{name}: {_shown(value)}" for name, value in preset.values.items())
+        yield f"**{preset.title}.** {preset.help}\n\n```yaml\ntraining: {{{values}}}\n```"
 
 
 def _sources() -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Training inside a stage: with its data, its seed, its resume state, and the network's constraints kept."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -61,24 +62,35 @@ def run_training(
     )  # fmt: skip
     if settings.epochs:
         context.phase("train", "Training")
-    return train(
-        model,
-        training,
-        validation,
-        settings,
-        TrainingContext(
-            stage=context.stage,
-            seed=context.seed,
-            key=key,
-            device=context.device,
-            control=context.control,
-            emit=context.emit,
-            state=context.scratch / f"{phase}.resume",
-            on_fraction=context.on_fraction,
-        ),
-        loss,
-        _keeping_constraints(model, hooks),
+    where = TrainingContext(
+        stage=context.stage,
+        seed=context.seed,
+        key=key,
+        device=context.device,
+        control=context.control,
+        emit=context.emit,
+        state=context.scratch / f"{phase}.resume",
+        on_fraction=context.on_fraction,
     )
+    with _branches_left_out(model, settings, context):
+        return train(model, training, validation, settings, where, loss, _keeping_constraints(model, hooks))
+
+
+def _branches_left_out(
+    model: "nn.Module", settings: TrainingSettings, context: StageContext
+) -> "AbstractContextManager[object]":
+    """Stochastic depth, where the settings ask for it."""
+    if not (settings.drop_path and settings.epochs):
+        return nullcontext()
+    import torch
+
+    from core.models.catalogue import backbone
+    from core.surgery.stochastic_depth import stochastic_depth
+
+    size, channels = context.preprocess.size, context.preprocess.channels
+    images = torch.randn(2, channels, size, size, generator=torch.Generator().manual_seed(0))
+    kinds = backbone(context.network.backbone).blocks
+    return stochastic_depth(model, kinds, settings.drop_path, images.to(context.device))
 
 
 def _keeping_constraints(model: "nn.Module", hooks: "Hooks | None") -> "Hooks | None":

@@ -142,14 +142,24 @@ class OnlyTrainOnce(ModelStage[OnlyTrainOnceParams]):
         return (CoverageCase("only-train-once", "Only-Train-Once", settings, "params"),)
 
     def check(self, settings: OnlyTrainOnceParams, facts: NetworkFacts) -> list[Problem]:
-        both_phases = settings.warm_up + settings.projection
-        if both_phases <= _LONGEST:
-            return []
-        return [Problem(
-            f"Expected warm-up and projection to take at most {_LONGEST:g} of the training together, "
-            f"received {settings.warm_up:g} and {settings.projection:g}.",
-            "Lower one of them: the slim network needs the rest to train.", ("projection",),
-        )]  # fmt: skip
+        problems = []
+        if settings.warm_up + settings.projection > _LONGEST:
+            problems.append(Problem(
+                f"Expected warm-up and projection to take at most {_LONGEST:g} of the training together, "
+                f"received {settings.warm_up:g} and {settings.projection:g}.",
+                "Lower one of them: the slim network needs the rest to train.", ("projection",),
+            ))  # fmt: skip
+        if settings.training.layer_decay != 1:
+            problems.append(Problem(
+                "This stage sets the steps of each layer itself, so that there is no place for layer decay.",
+                "Set the layer decay to 1.", ("training", "layer_decay"),
+            ))  # fmt: skip
+        if settings.training.averaging:
+            problems.append(Problem(
+                "This stage waits until weights are exactly zero, which their average never is.",
+                "Set the weight averaging to 0.", ("training", "averaging"),
+            ))  # fmt: skip
+        return problems
 
     def run(self, model: "nn.Module", settings: OnlyTrainOnceParams, context: StageContext) -> StageResult:
         from core.surgery.meta_copy import count

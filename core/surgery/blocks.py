@@ -20,6 +20,8 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from core.models.residual_blocks import outermost
+
 Criterion = Literal["weight-magnitude", "feature-map-rank", "input-similarity"]
 
 _PROBE_SEED = 17
@@ -50,7 +52,7 @@ def find_blocks(model: nn.Module, kinds: tuple[str, ...], size: int) -> list[Blo
         kinds: class names, as in `Backbone.blocks`.
         size: side of the input images in pixels.
     """
-    modules = _outermost(model, kinds)
+    modules = outermost(model, kinds)
     calls: list[tuple[str, tuple[Tensor, ...], Tensor]] = []
     hooks = [
         module.register_forward_hook(
@@ -71,15 +73,6 @@ def find_blocks(model: nn.Module, kinds: tuple[str, ...], size: int) -> list[Blo
         for hook in hooks:
             hook.remove()
         model.train(training)
-
-
-def _outermost(model: nn.Module, kinds: tuple[str, ...]) -> dict[str, nn.Module]:
-    blocks: dict[str, nn.Module] = {}
-    for path, module in model.named_modules():
-        nested = any(path.startswith(f"{outer}.") for outer in blocks)
-        if path and type(module).__name__ in kinds and not nested:
-            blocks[path] = module
-    return blocks
 
 
 def _described(

@@ -1,8 +1,9 @@
 """The declaration of a training phase (no torch); Hamza et al.'s hyper-parameters are the defaults."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from core.common.params import Params, param
+from core.common.params import Params, Preset, param
+from core.training.presets import PRESETS
 
 FORWARD_SHARE = 0.35  # of the time of a training step: a forward pass without gradients
 
@@ -13,6 +14,8 @@ class TrainingSettings(Params):
     Source of the defaults: Hamza et al. (doi 10.3390/bdcc10050131). The value of its label smoothing is
     not published; 0.1 is the field's usual one.
     """
+
+    presets: ClassVar[tuple[Preset, ...]] = PRESETS
 
     epochs: int = param(
         100,
@@ -125,6 +128,16 @@ class TrainingSettings(Params):
         "Share of the images in which a box of 2 to 33 % of the area gets the mean colour; 0.25 is usual.",
         ge=0,
         le=1,
+        step=0.05,
+        advanced=True,
+        added=True,
+    )
+    drop_path: float = param(
+        0.0,
+        "Stochastic depth",
+        "Share of the images for which the last residual block's branch is left out, rising from 0 in the first block; 0.1 is usual for small networks, 0 leaves none out.",
+        ge=0,
+        lt=1,
         step=0.05,
         advanced=True,
         added=True,

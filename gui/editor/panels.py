@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (  # fmt: skip
@@ -128,6 +129,7 @@ class NodePanel(Panel):
         self.teachers = stage_tree.references(node.kind) if isinstance(node, StageNode) else ()
         self.form = self._form(node, checkpoints)
         self.form.edited.connect(self._edited)
+        self.form.filled.connect(self._filled)
         self.form.freed.connect(self._freed)
         self.form.mend_wanted.connect(self.mend_wanted)
         self.column.addWidget(self.form)
@@ -251,6 +253,12 @@ class NodePanel(Panel):
         self.edited.emit(
             changed, tr("Change {where}", where=where[-1].replace("_", " ")), f"{self.id}/{'/'.join(where)}"
         )
+
+    def _filled(self, where: SettingPath, values: Mapping[str, Any]) -> None:
+        """Take a preset's values for the settings of a group."""
+        assert self.pipeline is not None
+        changed = edits.fill_settings(self.pipeline, self.id, where, values)
+        self.edited.emit(changed, tr("Fill in {where}", where=where[-1].replace("_", " ")), "")
 
     def _freed(self, where: SettingPath, text: str | None) -> None:
         """Set a setting free, change its values, or bind it again."""

@@ -25,6 +25,7 @@ from core.common.params import Params
 from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import text
+from gui.widgets.combo import Combo
 from gui.widgets.fields import ChoiceField, Field, Option, TextField
 from gui.widgets.fold import Fold, keep_space
 from gui.widgets.free_button import FreeButton
@@ -48,6 +49,7 @@ class Form(QWidget):
     Signals:
         edited: path of the setting, its new value, and whether it goes back to its default.
         mend_wanted: path of the setting whose problem is to be mended as its button says.
+        filled: path of a group, and values by name that a preset gives settings in it.
         freed: path of a setting that is to be free, and the text of its values: "" where it was bound, None to bind it.
 
     Args:
@@ -58,6 +60,7 @@ class Form(QWidget):
 
     edited = Signal(tuple, object, bool)
     mend_wanted = Signal(tuple)
+    filled = Signal(tuple, dict)
     freed = Signal(tuple, object)
 
     def __init__(
@@ -80,6 +83,8 @@ class Form(QWidget):
         plain = [field for field in fields if field.kind != "group"]
         options = options or {}
         first = [field for field in plain if not field.advanced]
+        if model.presets:
+            layout.addWidget(self._presets())
         if first:
             layout.addWidget(self._grid(first, options))
         for field in fields:
@@ -93,6 +98,26 @@ class Form(QWidget):
             fold.button.setObjectName(f"fold-{'.'.join((*where, 'more'))}")
             self._folds.update({field.name: fold for field in advanced})
             layout.addWidget(fold)
+
+    def _presets(self) -> QWidget:
+        """A box whose entries fill several settings in at once; it shows its name again afterwards."""
+        box = Combo()
+        box.setObjectName(f"preset-{'.'.join(self._where)}")
+        box.setAccessibleName(tr("Fill in"))
+        box.setToolTip(tr("Sets values that belong together; the other settings stay as they are"))
+        box.setMaximumWidth(FIELD_WIDTH)
+        box.addItem(tr("Fill in…"))
+        for preset in self.model.presets:
+            box.addItem(tr(preset.title), dict(preset.values))
+            box.setItemData(box.count() - 1, tr(preset.help), Qt.ItemDataRole.ToolTipRole)
+
+        def fill(index: int) -> None:
+            if index:
+                self.filled.emit(self._where, box.itemData(index))
+                box.setCurrentIndex(0)
+
+        box.activated.connect(fill)
+        return box
 
     def _grid(self, fields: Sequence[ParameterDeclaration], options: Options) -> QWidget:
         page = QWidget()
@@ -116,6 +141,7 @@ class Form(QWidget):
         assert field.group is not None
         form = Form(field.group, where=(*self._where, field.name), freeable=self._freeable)
         form.edited.connect(self.edited)
+        form.filled.connect(self.filled)
         form.freed.connect(self.freed)
         form.mend_wanted.connect(self.mend_wanted)
         form.setContentsMargins(INDENT, 4, 0, 4)

@@ -8,7 +8,12 @@ import pytest
 from core.document import edits, stage_tree
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
+from core.models.network_facts import NetworkFacts
+from core.models.settings import BackboneSettings
 from core.stages.catalogue import STAGES
+from core.training.settings import TrainingSettings
+
+FACTS = NetworkFacts(BackboneSettings(backbone="resnet20"))
 
 BRANCHED = """
 espalier: 1
@@ -112,3 +117,37 @@ def test_random_edits_always_give_a_document_that_loads(branched: Pipeline) -> N
         assert again == pipeline
         for node in pipeline.stages:
             assert pipeline.written_parent(node) in stage_tree.possible_parents(pipeline, node.id)
+
+
+def test_a_preset_is_filled_in_and_another_takes_back_what_it_set(branched: Pipeline) -> None:
+    presets = {preset.id: preset.values for preset in TrainingSettings.presets}
+    kept = edits.set_setting(branched, "base", ("training", "batch_size"), 32)
+    strong = edits.fill_settings(kept, "base", ("training",), presets["from-scratch-strong"])
+    training = strong.stage("base").stage.Settings.parse(strong.stage("base").settings).training
+    assert (training.batch_size, training.cutmix, training.optimiser) == (32, 1.0, "sgd")
+    tuned = edits.fill_settings(strong, "base", ("training",), presets["fine-tune"])
+    assert tuned == edits.fill_settings(kept, "base", ("training",), presets["fine-tune"])
+    written = tuned.stage("base").settings["training"]
+    assert written["layer_decay"] == 0.8 and "cutmix" not in written  # nothing is written for a default
+
+
+def test_presets_name_the_same_settings_and_are_sound() -> None:
+    first, *others = TrainingSettings.presets
+    assert all(preset.values.keys() == first.values.keys() for preset in others)
+    for preset in TrainingSettings.presets:
+        made = TrainingSettings.parse(dict(preset.values))
+        assert {name: getattr(made, name) for name in preset.values} == dict(preset.values)
+        assert TrainingSettings.parse({}) != made
+
+
+def test_a_stages_own_defaults_give_way_to_a_preset() -> None:
+    text = "espalier: 1\nname: One\nsources: [{id: net}]\nstages: [{id: a, kind: only-train-once}]"
+    pipeline = documents.loads(text)
+    strong = next(preset.values for preset in TrainingSettings.presets if preset.id == "from-scratch-strong")
+    filled = edits.fill_settings(pipeline, "a", ("training",), strong).stage("a")
+    training = filled.stage.Settings.parse(filled.settings).training
+    assert {name: getattr(training, name) for name in strong} == dict(strong)
+    problems = [
+        problem.place for problem in filled.stage.check(filled.stage.Settings.parse(filled.settings), FACTS)
+    ]
+    assert problems == [("training", "averaging")]
