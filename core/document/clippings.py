@@ -49,6 +49,8 @@ def pasted(pipeline: Pipeline, text: str, after: str) -> tuple[Pipeline, tuple[s
         branch = parent in [pipeline.written_parent(pipeline.stage(id)) for id in names.values()]
         old, settings = entry["id"], dict(entry.get("settings", {}))
         for name in stage_tree.references(entry["kind"]):
+            if not settings.get(name) and name not in stage_tree.needed_references(entry["kind"]):
+                continue
             settings[name] = _reference(pipeline, names, str(settings.get(name, "")))
         if settings:
             entry["settings"] = settings

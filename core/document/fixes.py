@@ -120,6 +120,8 @@ def _node_candidates(
     path = tuple(str(part) for part in inside[1:])
     if isinstance(node, StageNode) and path[0] in stage_tree.references(node.kind):
         yield from _teacher_choices(pipeline, node, path)
+        if path[0] not in stage_tree.needed_references(node.kind):
+            yield "Choose none", edits.set_setting(pipeline, node.id, path, None, unset=True)
         return
     field = _declaration(settings_class(node), path)
     if field is None:

@@ -19,7 +19,12 @@ class RefusedEdit(ValueError):
 
 
 def references(kind: str) -> tuple[str, ...]:
-    """Names of the settings of a stage kind that name other stages (a teacher)."""
+    """Names of the settings of a stage kind that name other stages (teachers), the optional ones last."""
+    return (*needed_references(kind), *STAGES[kind].optional_references)
+
+
+def needed_references(kind: str) -> tuple[str, ...]:
+    """Those of `references` that have to name one."""
     blank: dict[str, Any] = {
         field.name: "" for field in declarations(STAGES[kind].Settings) if field.required
     }
@@ -37,7 +42,7 @@ def add_stage(pipeline: Pipeline, kind: str, after: str = "", branch: bool = Fal
             can follow `after`, the stage continues the one before it.
     """
     new: dict[str, Any] = {"id": kind, "kind": kind, "name": STAGES[kind].title}
-    settings = {name: likely_teacher(pipeline) for name in references(kind)}
+    settings = {name: likely_teacher(pipeline) for name in needed_references(kind)}
     if settings:
         new["settings"] = settings
     return insert_stage(pipeline, new, after or pipeline.stages[-1].id, branch)

@@ -53,6 +53,7 @@ class Stage(ABC, Generic[S]):
         overrides: by the kind of sensitivity scan, the setting that takes what it suggests for single layers.
         threaded: whether its result on a processor can depend on the number of threads that a run computes with;
             part of the cache key only there.
+        optional_references: settings that may name another network besides, or be empty.
         causes: ids of the causes of a file's figures (`core.analysis.why`) that it can be behind.
     """
 
@@ -66,6 +67,7 @@ class Stage(ABC, Generic[S]):
     Settings: ClassVar[type[Params]]
     keeps_shape: ClassVar[bool] = False
     overrides: ClassVar[Mapping[ScanKind, str]] = MappingProxyType({})
+    optional_references: ClassVar[tuple[str, ...]] = ()
     causes: ClassVar[tuple[str, ...]] = ()
     threaded: ClassVar[bool] = True
 

@@ -12,6 +12,10 @@ each with a weight of its own, the other kinds of Musa et al.'s survey:
 - relation-based: distances and angles between the images of a batch (RKD, Park et al. 2019,
   arXiv 1904.05068), on pooled features.
 
+Up to three teachers: the mean of their softened answers is learned, weighted if wanted (You et al. 2017, doi 10.1145/3097983.3098135);
+feature maps and relations are the first one's. A stage that continues the network which also teaches it is self-distillation: its teacher is
+the best epoch of that training (Furlanello et al. 2018, arXiv 1805.04770, who start the student afresh: branch it off the source for that).
+
 Where we depart: FitNets trains up to its one hint first and distils afterwards; here all parts
 train together, with a hint at each change of resolution. Sums over a map are means. DKD's weight of its warm-up is left out.
 
@@ -22,7 +26,7 @@ Shapes: `b` batch, `k` classes; z_t and z_s are logits [b, k].
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.errors import EspalierError, Problem
 from core.common.params import Params, param
@@ -41,10 +45,29 @@ if TYPE_CHECKING:
     from core.training.losses import Losses, LossFunction
 
 
+def _other_teacher(label: str) -> Any:
+    return param(
+        "", label,
+        "Another stage or checkpoint folder whose softened answers are averaged with the first one's; empty has none.",
+        advanced=True, added=True, when="alpha>0",
+    )  # fmt: skip
+
+
+def _weight(teacher: str) -> Any:
+    return param(
+        1.0, "Its weight", "In the mean of the teachers' answers; the first teacher has 1.",
+        gt=0, le=100, step=0.1, advanced=True, added=True, when=teacher,
+    )  # fmt: skip
+
+
 class DistilParams(Params):
     teacher: str = param(
         ..., "Teacher", "Id of the stage whose network teaches, or a checkpoint folder.", min_length=1
     )
+    second_teacher: str = _other_teacher("Second teacher")
+    second_weight: float = _weight("second_teacher")
+    third_teacher: str = _other_teacher("Third teacher")
+    third_weight: float = _weight("third_teacher")
     temperature: float = param(
         4.0,
         "Temperature T",
@@ -155,20 +178,24 @@ class Distil(ModelStage[DistilParams]):
     group = "Distillation"
     icon = "distil"
     keeps_shape = True
+    optional_references = ("second_teacher", "third_teacher")
     help = "Trains the network on a teacher's softened answers, feature maps or relations besides the labels."
     Settings = DistilParams
 
     def references(self, settings: DistilParams) -> dict[str, str]:
-        return {"teacher": settings.teacher}
+        others = {name: getattr(settings, name) for name in self.optional_references}
+        return {"teacher": settings.teacher, **{name: value for name, value in others.items() if value}}
 
     def epochs(self, settings: DistilParams) -> float:
-        return settings.training.epochs * 1.4  # the teacher's forward pass
+        teachers = len(self.references(settings))
+        return settings.training.epochs * (1 + 0.4 * teachers)  # a forward pass of each
 
     def leaves_weights(self, settings: DistilParams) -> bool:
         return settings.training.epochs == 0
 
     def coverage(self) -> tuple[CoverageCase, ...]:
         taught = {"teacher": TRAINED}
+        several = {**taught, "second_teacher": TRAINED, "second_weight": 0.5}
         relations = {"alpha": 0, "rkd_distance": 25, "rkd_angle": 50}
         return (
             CoverageCase("distil-response", "Distillation, response", taught),
@@ -178,6 +205,7 @@ class Distil(ModelStage[DistilParams]):
                 {**taught, "alpha": 0, "hints": 1, "attention": 1000},
             ),
             CoverageCase("distil-relation", "Distillation, relation", {**taught, **relations}),
+            CoverageCase("distil-several", "Distillation, two teachers", several),
         )
 
     def check(self, settings: DistilParams, facts: NetworkFacts) -> list[Problem]:
@@ -203,17 +231,20 @@ class Distil(ModelStage[DistilParams]):
 
         layout = torch.channels_last
         model.to(context.device, memory_format=layout)
-        teacher = context.reference(settings.teacher).to(context.device, memory_format=layout)
-        teacher.eval().requires_grad_(False)
+        references = self.references(settings).values() if settings.alpha else [settings.teacher]
+        teachers = [
+            context.reference(reference).to(context.device, memory_format=layout).eval().requires_grad_(False)
+            for reference in references
+        ]
         result = StageResult(model)
-        pairs = _pairs(model, teacher, settings, context)
+        pairs = _pairs(model, teachers[0], settings, context)
         if pairs:
             result.notes.append(f"Feature maps compared: {'; '.join(str(pair) for pair in pairs)}.")
             result.facts["layer_pairs"] = [[pair.student.path, pair.teacher.path] for pair in pairs]
         adapters = make_adapters(
             pairs if settings.hints else (), derive_seed(context.seed, context.key, "adapters")
         ).to(context.device, memory_format=layout)
-        loss = _loss(settings, teacher, pairs, adapters)
+        loss = _loss(settings, list(zip(teachers, _weights(settings), strict=False)), pairs, adapters)
         hooks = Hooks(extra_modules=[adapters])
         result.add_training(run_training(model, settings.training, context, loss=loss, hooks=hooks))
         return result
@@ -241,16 +272,33 @@ def _pairs(
     return pairs
 
 
+def _weights(settings: DistilParams) -> list[float]:
+    """Of the teachers that there are, in the order of the settings."""
+    others = (
+        (settings.second_teacher, settings.second_weight),
+        (settings.third_teacher, settings.third_weight),
+    )
+    return [1.0, *(weight for teacher, weight in others if teacher)]
+
+
 def _loss(
-    settings: DistilParams, teacher: "nn.Module", pairs: "Sequence[FeaturePair]", adapters: "nn.ModuleList"
+    settings: DistilParams,
+    teachers: "Sequence[tuple[nn.Module, float]]",
+    pairs: "Sequence[FeaturePair]",
+    adapters: "nn.ModuleList",
 ) -> "LossFunction":
-    """The weighted parts by name; a part whose weight is 0 is not computed."""
+    """The weighted parts by name; a part whose weight is 0 is not computed.
+
+    Args: teachers: with their weights; the first one shows its feature maps, too.
+    """
     import torch
     from torch.nn import functional
 
     from core.training.distillation import POOLED, tapped
     from core.training.losses import Losses
 
+    (teacher, _), *others = teachers
+    weights = [weight for _, weight in teachers]
     pooled = {POOLED} if settings.rkd_distance or settings.rkd_angle else set()
     student_paths = pooled | {pair.student.path for pair in pairs}
     teacher_paths = pooled | {pair.teacher.path for pair in pairs}
@@ -258,8 +306,10 @@ def _loss(
     def loss(model: "nn.Module", images: "Tensor", labels: "Tensor") -> "Losses":
         with tapped(model, student_paths) as learned:
             logits = model(images)
-        with torch.no_grad(), tapped(teacher, teacher_paths) as taught:
-            answers = teacher(images)
+        with torch.no_grad():
+            with tapped(teacher, teacher_paths) as taught:
+                answers = [teacher(images)]
+            answers += [other(images) for other, _ in others]
         parts: dict[str, Tensor] = {}
         if settings.alpha < 1:
             hard = functional.cross_entropy(
@@ -267,7 +317,7 @@ def _loss(
             )
             parts["cross_entropy"] = (1 - settings.alpha) * hard
         if settings.alpha:
-            parts["distillation"] = settings.alpha * _taught(settings, logits, answers, labels)
+            parts["distillation"] = settings.alpha * _taught(settings, logits, answers, weights, labels)
         with torch.autocast(images.device.type, enabled=False):
             parts |= _structure(settings, learned, taught, pairs, adapters)
         return Losses(logits, parts)
@@ -275,13 +325,23 @@ def _loss(
     return loss
 
 
-def _taught(settings: DistilParams, logits: "Tensor", answers: "Tensor", labels: "Tensor") -> "Tensor":
-    """The response-based part, in the form that the settings name."""
-    from core.training.answer_losses import correlation_loss, decoupled_loss, standardised
+def _taught(
+    settings: DistilParams,
+    logits: "Tensor",
+    every: "Sequence[Tensor]",
+    weights: "Sequence[float]",
+    labels: "Tensor",
+) -> "Tensor":
+    """The response-based part, in the form that the settings name.
+
+    Args: every: the teachers' answers, with their weights.
+    """
+    from core.training.answer_losses import correlation_loss, decoupled_loss, mean_answers, standardised
     from core.training.distillation import distillation_loss
 
     if settings.standardise:
-        logits, answers = standardised(logits), standardised(answers)
+        logits, every = standardised(logits), [standardised(answers) for answers in every]
+    answers = mean_answers(every, weights, settings.temperature)
     if settings.form == "decoupled":
         return decoupled_loss(logits, answers, labels, settings.temperature, settings.others)
     if settings.form == "correlated":

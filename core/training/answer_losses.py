@@ -6,6 +6,8 @@ standardisation, Sun et al. 2024, arXiv 2403.01643, equation 11. Losses compute 
 Shapes: `b` batch, `k` classes; logits [b, k]; labels [b], or shares of the classes [b, k], of which the largest counts.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -18,6 +20,20 @@ def standardised(logits: Tensor) -> Tensor:
     logits = logits.float()
     spread = logits.std(1, keepdim=True, unbiased=False)
     return (logits - logits.mean(1, keepdim=True)) / (spread + 1e-7)
+
+
+def mean_answers(answers: Sequence[Tensor], weights: Sequence[float], temperature: float) -> Tensor:
+    """Logits whose softened chances are the weighted mean of the teachers', each softened by itself.
+
+    Several teachers: You et al. 2017, doi 10.1145/3097983.3098135, section 3.1; Hinton et al. 2015, section 3, for ensembles.
+
+    Args: weights: above 0; of each teacher, relative to the others.
+    """
+    if len(answers) == 1:
+        return answers[0]
+    shares = torch.tensor(weights, device=answers[0].device) / sum(weights)
+    logs = torch.stack([functional.log_softmax(logits.float() / temperature, 1) for logits in answers])
+    return temperature * torch.logsumexp(logs + shares.log()[:, None, None], 0)
 
 
 def decoupled_loss(

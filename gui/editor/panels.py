@@ -233,6 +233,8 @@ class NodePanel(Panel):
         options += self._checkpoints
         if is_path(value) and value not in {option.value for option in options}:
             options.append(Option(value, value, tr("A checkpoint folder.")))
+        if field not in stage_tree.needed_references(node.kind):
+            options.insert(0, Option("", tr("none")))
         assert self.form is not None
         self.form.set_options(field, options)
 

@@ -58,6 +58,8 @@ def stage_summary(pipeline: Pipeline, node: StageNode) -> str:
         if field.kind == "group":
             parts += _group(field, node.settings.get(field.name))
         elif field.name in teachers:
+            if field.added and not node.settings.get(field.name):
+                continue
             value = str(node.settings.get(field.name, ""))
             parts.append(f"{_small(field.label)} {names.get(value, value) or tr('not chosen')}")
         elif field.name in leading or field.name in node.settings or _led(field, fields):

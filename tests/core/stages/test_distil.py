@@ -343,3 +343,35 @@ def test_settings_that_teach_nothing_or_are_no_pairs_are_found_before():
         )
         assert problem.place == ("layers",)
     assert parse_layers(" ") == [] and parse_layers("a.b = c ,d=e") == [("a.b", "c"), ("d", "e")]
+
+
+def test_two_teachers_teach_the_mean_of_their_answers(data, tmp_path):
+    how = settings(
+        {"batch_size": 200}, alpha=1.0, second_teacher="u", second_weight=3.0, temperature=2.0, hints=1.0
+    )
+    teachers = {"t": network(seed=9), "u": network("resnet20", 11)}
+    model, seen = network(), []
+
+    def see(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        if module.training:
+            seen.append((inputs[0].clone(), output.detach().clone()))
+
+    handle = model.register_forward_hook(see)
+    where = stage_context(data, tmp_path, reference=lambda name: teachers[name])
+    [row] = Distil().run(model, how, where).history
+    handle.remove()
+    [(images, logits)] = seen
+    with torch.no_grad():
+        softened = [(teacher.eval()(images) / 2).softmax(1) for teacher in teachers.values()]
+    chances = (softened[0] + 3 * softened[1]) / 4
+    expected = 4 * (chances * (chances.log() - (logits / 2).log_softmax(1))).sum(1).mean()
+    assert row["train_distillation"] == pytest.approx(float(expected), rel=1e-4)
+    assert row["train_hints"] > 0  # of the first teacher alone
+
+
+def test_teachers_that_are_not_chosen_are_no_references():
+    stage = Distil()
+    assert stage.references(settings()) == {"teacher": "t"}
+    assert stage.references(settings(third_teacher="u")) == {"teacher": "t", "third_teacher": "u"}
+    assert stage.epochs(settings(third_teacher="u")) == pytest.approx(1.8)
+    assert not {"second_teacher", "second_weight"} & settings().for_key().keys()

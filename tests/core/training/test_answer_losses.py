@@ -1,10 +1,12 @@
 """Losses on a teacher's answers, against their papers' sums written out."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from core.training.answer_losses import correlation_loss, decoupled_loss, standardised
+from core.training.answer_losses import correlation_loss, decoupled_loss, mean_answers, standardised
 from core.training.distillation import distillation_loss
 
 STUDENT = torch.tensor([[2.0, 0.5, -1.0, 0.0], [0.1, 0.2, 0.3, 3.0]])
@@ -56,3 +58,19 @@ def test_standardised_logits_forget_size_and_place():
     assert made.mean(1).tolist() == pytest.approx([0, 0], abs=1e-6)
     assert made.pow(2).mean(1).tolist() == pytest.approx([1, 1], rel=1e-5)
     assert torch.allclose(standardised(5 * STUDENT - 3), made, atol=1e-5)
+
+
+def test_several_teachers_are_the_mean_of_what_each_answers_softened():
+    generator = torch.Generator().manual_seed(4)
+    answers = [3 * torch.randn(5, 4, generator=generator) for _ in range(3)]
+    weights, temperature = [1.0, 0.5, 2.5], 3.0
+    logits = mean_answers(answers, weights, temperature)
+    softened = torch.zeros(5, 4)
+    for teacher, weight in zip(answers, weights, strict=True):
+        for image in range(5):
+            powers = [math.exp(float(teacher[image, k]) / temperature) for k in range(4)]
+            softened[image] += weight / 4.0 * torch.tensor([power / sum(powers) for power in powers])
+    torch.testing.assert_close((logits / temperature).softmax(1), softened, atol=1e-6, rtol=1e-5)
+    assert mean_answers(answers[:1], [7.0], temperature) is answers[0]
+    same = mean_answers([answers[0], answers[0]], [1.0, 3.0], temperature)
+    torch.testing.assert_close(same.softmax(1), answers[0].softmax(1))
