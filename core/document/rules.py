@@ -174,5 +174,6 @@ def _check_stages(pipeline: Pipeline) -> Iterator[Problem]:
             )
         if root.id not in facts:
             facts[root.id] = root.source.facts(root.parameters, pipeline.data.image_size)
-        for problem in node.stage.check(parameters, facts[root.id]):
+        known = facts[root.id]
+        for problem in (*node.stage.check(parameters, known), *node.stage.check_training(parameters, known)):
             yield Problem(problem.message, problem.advice, (*place, *problem.place))

@@ -75,6 +75,16 @@ class Stage(ABC, Generic[S]):
         """Everything that would stop this stage, found before work starts."""
         return []
 
+    def check_training(self, settings: S, facts: NetworkFacts) -> list[Problem]:
+        """Everything in the settings of its training that would stop it."""
+        training, structure = self.training(settings), facts.structure()
+        if training is None or not training.drop_path or structure is None or structure[1]:
+            return []
+        return [Problem(
+            f"{structure[0]} has no residual blocks that are known, of which stochastic depth could leave any out.",
+            "Set the stochastic depth to 0.", ("training", "drop_path"),
+        )]  # fmt: skip
+
     def references(self, settings: S) -> dict[str, str]:
         """Settings that name other networks: field → reference. They enter the cache key by content."""
         return {}

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from core.common.errors import EspalierError
 from core.common.params import param
 from core.stages.context import StageContext
 from core.training.settings import TrainingSettings
@@ -72,8 +73,44 @@ def run_training(
         state=context.scratch / f"{phase}.resume",
         on_fraction=context.on_fraction,
     )
+    if settings.group_penalty and settings.epochs:
+        hooks = _with_group_penalty(hooks, model, settings, context, training.steps)
     with _branches_left_out(model, settings, context):
         return train(model, training, validation, settings, where, loss, _keeping_constraints(model, hooks))
+
+
+def _with_group_penalty(
+    hooks: "Hooks | None", model: "nn.Module", settings: TrainingSettings, context: StageContext, steps: int
+) -> "Hooks":
+    """The hooks, and a pull on the channels of the network's groups.
+
+    Raises:
+        EspalierError: when there is no such group.
+    """
+    import copy
+
+    from core.models.catalogue import backbone
+    from core.models.residual_blocks import outermost
+    from core.surgery.group_penalty import GroupPenalty
+    from core.surgery.groups import channel_groups
+    from core.training.loop import Hooks
+
+    blocks = backbone(context.network.backbone).blocks
+    scope = settings.group_scope if outermost(model, blocks) else "whole-groups"
+    shape = copy.deepcopy(model).cpu()  # its shortcuts may be written otherwise
+    groups, _ = channel_groups(shape, context.preprocess.size, blocks, scope)
+    if not groups:
+        raise EspalierError(
+            "Expected channels that can be pruned, on which a group penalty could pull; this network has none in this scope.",
+            "Set the group penalty to 0, or its scope to 'whole-groups'.",
+        )
+    penalty = GroupPenalty(model, groups, settings.group_form, settings.group_penalty, steps)
+    stage_hooks = hooks or Hooks()
+    return replace(
+        stage_hooks,
+        extra_modules=[*stage_hooks.extra_modules, penalty.to(context.device)],
+        after_backward=_call_both(stage_hooks.after_backward, penalty.after_backward),
+    )
 
 
 def _branches_left_out(

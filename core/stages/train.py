@@ -38,7 +38,11 @@ class Train(ModelStage[TrainParams]):
         return settings.training.epochs == 0
 
     def coverage(self) -> tuple[CoverageCase, ...]:
-        return ()  # it stands before every other in the table
+        """As it is it stands before every other in the table; these are its options that depend on the network."""
+        return (
+            CoverageCase("stochastic-depth", "Stochastic depth", {"training": {"drop_path": 0.1}}),
+            CoverageCase("group-penalty", "Group penalty", {"training": {"group_penalty": 1e-4}}),
+        )
 
     def run(self, model: "nn.Module", settings: TrainParams, context: StageContext) -> StageResult:
         result = StageResult(model)

@@ -102,6 +102,40 @@ class TrainingSettings(Params):
         advanced=True,
         added=True,
     )
+    group_penalty: float = param(
+        0.0,
+        "Group penalty",
+        "Strength of a pull towards zero on channels that can only go together, in all their layers; prune them afterwards, by 'l2' or 'l1'. 1e-4 to 1e-3 is usual; 0 switches it off.",
+        ge=0,
+        le=1,
+        step=0.0001,
+        advanced=True,
+        added=True,
+    )
+    group_form: Literal["importance", "growing"] = param(
+        "importance",
+        "Its growth",
+        "How the pull is spread over channels and epochs.",
+        choices={
+            "importance": "Up to 16 times as strong on the channels that matter least, the same all the time (DepGraph).",
+            "growing": "From nothing on, stronger each epoch by how little a channel matters (growing regularisation, GReg).",
+        },
+        advanced=True,
+        added=True,
+        when="group_penalty>0",
+    )
+    group_scope: Literal["block-internal", "whole-groups"] = param(
+        "block-internal",
+        "Its scope",
+        "Which channels are pulled; take that of the pruning that follows.",
+        choices={
+            "block-internal": "Those inside residual blocks; all where there are no blocks.",
+            "whole-groups": "Every group of coupled layers, the residual stream too.",
+        },
+        advanced=True,
+        added=True,
+        when="group_penalty>0",
+    )
     mixup: float = param(
         0.0,
         "Mixup",

@@ -17,7 +17,7 @@ from core.stages.prune_weights import PruneWeights
 from core.stages.train import Train
 
 ONE = Options("cpu", 1)
-BLOCKS_NEEDED = ("channels", "layers", "scale-down")
+BLOCKS_NEEDED = ("channels", "layers", "scale-down", "stochastic-depth")
 
 
 @pytest.mark.slow
@@ -51,7 +51,10 @@ def test_a_network_that_cannot_be_made_fails_in_every_cell(tmp_path: Path) -> No
 
 
 def test_unknown_names_are_answered_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(EspalierError, match=r"received .magic..*Choose among: mixed-training, channels"):
+    with pytest.raises(
+        EspalierError,
+        match=r"received .magic..*Choose among: stochastic-depth, group-penalty, mixed-training, channels",
+    ):
         coverage(("resnet20",), ("magic",), Home(tmp_path), ONE)
 
 
