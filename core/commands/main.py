@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 import core
-from core.commands import arguments, cluster, offers, profile, results, run_list, runs
+from core.commands import advise, arguments, cluster, offers, profile, results, run_list, runs
 from core.commands.terminal import results_alone, say, say_command, say_details
 from core.common.errors import EspalierError, Stopped
 from core.common.logs import LOG_NAME, start_logging
@@ -220,6 +220,8 @@ def _parser() -> argparse.ArgumentParser:
         help="pass over class names in the file: its classes are in the data set's order",
     )
     verify.set_defaults(do=results.verify)
+
+    advise.add_parser(commands)
 
     measure = commands.add_parser(
         "profile",

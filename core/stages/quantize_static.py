@@ -46,7 +46,7 @@ class CalibrationParams(Params):
     images: int = param(
         256,
         "Calibration images",
-        "Training images, drawn evenly over the classes, on which the ranges of activations are measured.",
+        "Training images, drawn evenly over the classes, on which the ranges of activations are measured; 'espalier advise' tries how many are enough.",
         unit="images",
         ge=1,
         le=10_000,

@@ -1,7 +1,7 @@
 """The weights that stay after pruning, corrected so that each layer's answers change least.
 
 Source: the update of the remaining weights of Optimal Brain Surgeon, as Optimal Brain Compression (Frantar and Alistarh 2022, arXiv
-2208.11580, section 3) and SparseGPT (Frantar and Alistarh 2023, arXiv 2301.00774, equation 3) apply it to single layers. For an output with weights w, of
+2208.11580) and SparseGPT (Frantar and Alistarh 2023, arXiv 2301.00774) apply it to single layers. For an output with weights w, of
 which S stay and R went, and the second moments H of the layer's inputs,
 
     w'_S = w_S + H_SS⁻¹ · H_SR · w_R

@@ -1,6 +1,6 @@
 """A pull towards zero on channels that can only go together, strongest on those that matter least: sparse training before pruning.
 
-Sources: DepGraph's group regulariser, Fang et al. 2023, arXiv 2301.12900, equations 4 and 5: each channel k of a group is pulled by
+Sources: DepGraph's group regulariser, Fang et al. 2023, arXiv 2301.12900: each channel k of a group is pulled by
 2^(4·(I_max − I_k) / (I_max − I_min)), where I is the squared norm of all weights that go with it; growing regularisation, GReg, Wang et al. 2021,
 arXiv 2012.09243, in the form of torch-pruning's `GrowingRegPruner`: the pull on a channel begins at nothing and grows each epoch by how
 little it matters, so that what is unimportant shrinks ever faster and what the loss holds on to stays.

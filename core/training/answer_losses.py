@@ -25,7 +25,7 @@ def standardised(logits: Tensor) -> Tensor:
 def mean_answers(answers: Sequence[Tensor], weights: Sequence[float], temperature: float) -> Tensor:
     """Logits whose softened chances are the weighted mean of the teachers', each softened by itself.
 
-    Several teachers: You et al. 2017, doi 10.1145/3097983.3098135, section 3.1; Hinton et al. 2015, section 3, for ensembles.
+    Several teachers: You et al. 2017, doi 10.1145/3097983.3098135; Hinton et al. 2015, arXiv 1503.02531, for ensembles.
 
     Args: weights: above 0; of each teacher, relative to the others.
     """

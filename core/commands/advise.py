@@ -1,0 +1,71 @@
+"""`espalier advise`: which calibration a stage's float file wants."""
+
+import argparse
+
+from core.commands.runs import stop_on_interrupt
+from core.commands.terminal import say, show_json, show_result
+from core.common.control import RunControl
+from core.common.errors import EspalierError
+
+
+def advise(options: argparse.Namespace) -> int:
+    from core.common.temporary import temporary_folder
+    from core.data.access import DataAccess
+    from core.deploy.quantization.advice import advise as job
+    from core.deploy.quantization.advice import as_text
+    from core.export.stage_file import find_file
+    from core.machine.child import Child
+    from core.runs.home import Home
+    from core.runs.run_folder import resolve_run
+
+    name, _, key = options.stage.rpartition(":")
+    if not name:
+        raise EspalierError(
+            f"Expected RUN:STAGE, received {options.stage!r}.",
+            "Name a run, a colon, and the id of one of its stages with a float file.",
+        )
+    run = resolve_run(name, Home.default())
+    report, artefact = find_file(run, key, "")
+    if artefact.precision not in ("float32", "given"):
+        raise EspalierError(
+            f"The file of {report.name} is {artefact.label}, which is not float.",
+            "Name the stage that a quantization continues.",
+        )
+    access = DataAccess(run.pipeline.data, Home.default().data, run.base, opened=run.opened_data)
+    arguments = {
+        **access.as_plain(), "source": str(run.folder / artefact.path), "methods": options.methods,
+        "counts": options.images, "draws": options.draws, "judged": options.judged, "percentile": 99.99,
+        "activations": "uint8",
+    }  # fmt: skip
+    control = RunControl()
+    stop_on_interrupt(control)
+    with temporary_folder() as folder, Child("tool", folder / "tool.log") as child:
+        told = child.call(
+            job, arguments, control, lambda fraction, text: say(f"{100 * fraction:3.0f} %  {text}")
+        )
+    if options.json:
+        show_json(told)
+    else:
+        show_result(as_text(told))
+    return 0
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command's own words."""
+    from core.commands.arguments import whole
+
+    parser = commands.add_parser(
+        "advise", help="try how many calibration images are enough for a stage's file, and which method"
+    )
+    parser.add_argument("stage", help="a run's stage with a float file, as RUN:STAGE")
+    parser.add_argument(
+        "--images", type=whole(1, 10_000), nargs="+", default=[32, 128, 512], help="numbers of images to try"
+    )
+    parser.add_argument("--draws", type=whole(2, 100), default=4, help="draws of each number")
+    parser.add_argument("--judged", type=whole(10, 10_000), default=256, help="validation images to judge by")
+    parser.add_argument(
+        "--methods", nargs="+", choices=("minmax", "percentile", "entropy"),
+        default=["minmax", "percentile", "entropy"], help="ways to find ranges",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(do=advise)

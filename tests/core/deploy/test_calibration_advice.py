@@ -1,0 +1,84 @@
+"""The calibration adviser: what it makes of trials, by hand, and a file that it is asked about."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from quantize_files import PREPROCESS, quiet, small
+from torch import nn
+
+from core.commands.main import main
+from core.data.settings import DataSettings
+from core.data.store import open_data
+from core.deploy.export import describe, export_module
+from core.deploy.quantization.advice import Trial, advice_from, advise, as_text, enough
+from core.deploy.quantization.calibrated import calibrated
+from core.deploy.quantization.sessions import run, sqnr
+
+SETTINGS = DataSettings(image_size=12, train_images=200, validation_images=100, test_images=50)
+
+
+def trial(images: int, *signals: float, method: str = "minmax") -> Trial:
+    return Trial(method, images, signals, (99.0,) * len(signals))
+
+
+def test_enough_is_where_no_draw_falls_short_any_more() -> None:
+    largest = trial(512, 30.0, 30.2)  # a mean of 30.1: no draw below 29.6
+    assert enough([trial(32, 29.0, 31.0), trial(128, 29.7, 30.0), largest]) == 128
+    assert enough([trial(32, 29.7, 31.0), trial(128, 29.5, 30.0), largest]) is None  # a lucky 32
+    assert (
+        enough([trial(32, 31.0, 31.0), trial(128, 30.5, 30.4), largest]) == 32
+    )  # more images only widen ranges
+    assert enough([trial(64, 20.0, 21.0)]) == 64
+
+
+def test_another_method_has_to_be_clearly_better() -> None:
+    plain = [trial(32, 29.8, 30.0), trial(128, 30.0, 30.0)]
+    for signals, chosen in (((30.4, 30.4), "minmax"), ((31.5, 29.9), "minmax"), ((30.7, 30.6), "entropy")):
+        other = [trial(32, 20.0, 20.0, method="entropy"), trial(128, *signals, method="entropy")]
+        assert advice_from([*plain, *other]).method == chosen
+    advice = advice_from(
+        [*plain, trial(32, 20.0, 21.0, method="entropy"), trial(128, 31.0, 31.0, method="entropy")]
+    )
+    assert (advice.method, advice.images) == ("entropy", None)
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder: Path = tmp_path_factory.mktemp("advice")
+    data = open_data(SETTINGS, folder)
+    model = small()
+    model.head = nn.Linear(8, 10)
+    export_module(
+        model, PREPROCESS, folder / "float32.onnx", describe(data.classes, PREPROCESS, "float32", {})
+    )
+    return {
+        "source": str(folder / "float32.onnx"), "data": SETTINGS.model_dump(mode="json"), "data_cache": str(folder),
+        "methods": ["minmax"], "counts": [60, 10], "draws": 2, "judged": 40, "percentile": 99.99, "activations": "uint8",
+        "threads": 1,
+    }  # fmt: skip
+
+
+def test_a_file_is_tried_as_the_stage_would_calibrate_it(arguments: dict[str, Any]) -> None:
+    told = advise(arguments, quiet)
+    assert [(entry["method"], entry["images"]) for entry in told["trials"]] == [
+        ("minmax", 10),
+        ("minmax", 60),
+    ]
+    assert told["judged"] == 40
+    graph = calibrated({**arguments, "method": "minmax", "images_count": 10, "seed": 1}, quiet)
+    from core.deploy.quantization.calibration import draw
+
+    blocks = list(draw(graph.model, arguments, "validation", 40, 0).blocks())
+    model, _ = graph.quantized((), quiet)
+    expected = sqnr(run(graph.model, blocks, 1), run(model, blocks, 1))
+    assert told["trials"][0]["signals"][1] == pytest.approx(expected)
+    assert len(set(np.round(told["trials"][0]["signals"], 6))) == 2  # other images, other ranges
+    text = as_text(told)
+    assert "on 40 validation images" in text and "settings: {method: minmax, images: " in text
+
+
+def test_what_is_no_stage_of_a_run_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["advise", "model.onnx"]) == 2
+    assert "Expected RUN:STAGE, received 'model.onnx'" in capsys.readouterr().err
