@@ -55,6 +55,7 @@ _TYPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "AvgPool2d": ("torch.nn:AvgPool2d", (*_WINDOW, "count_include_pad")),
     "MaxPool2d": ("torch.nn:MaxPool2d", (*_WINDOW, "dilation")),
     "PadShortcut": ("core.models.cifar_resnet:PadShortcut", ("inputs", "outputs")),
+    "TokenMerging": ("core.models.token_merging:TokenMerging", ("prefix", "removed")),
     "torchvision.LayerNorm2d": ("torchvision.models.convnext:LayerNorm2d", _LAYER_NORM),
     "timm.Conv2dSame": ("timm.layers:Conv2dSame", _CONVOLUTION),
 }

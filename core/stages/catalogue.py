@@ -8,6 +8,7 @@ from core.stages.base import Stage
 from core.stages.distil import Distil
 from core.stages.factorise import Factorise
 from core.stages.half_precision import HalfPrecision
+from core.stages.merge_tokens import MergeTokens
 from core.stages.only_train_once import OnlyTrainOnce
 from core.stages.prune_channels import PruneChannels
 from core.stages.prune_layers import PruneLayers
@@ -30,6 +31,7 @@ _ALL: tuple[Stage, ...] = (
     PruneLayers(),
     ScaleDown(),
     OnlyTrainOnce(),
+    MergeTokens(),
     PruneWeights(),
     ShareWeights(),
     Factorise(),

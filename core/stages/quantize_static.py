@@ -1,7 +1,7 @@
 """Static INT8 of the exported graph: weights and activations as integers, ranges from calibration.
 
 Sources: Jacob et al. 2018, arXiv 1712.05877; bias correction and cross-layer equalisation: Nagel et al. 2019,
-arXiv 1906.04721; Musa et al. and Aswathy (post-training quantization). The work is in `core.deploy.quantization.static`.
+arXiv 1906.04721; SmoothQuant: Xiao et al. 2023, arXiv 2211.10438; Musa et al. and Aswathy (post-training quantization). The work is in `core.deploy.quantization.static`.
 
 Where we depart from ONNX Runtime's defaults: activations are unsigned (signed ones are 2 to 4 times slower on
 x86), weights are per output channel (per tensor ruins depthwise networks), additions that convolutions
@@ -156,6 +156,16 @@ class QuantizeStaticParams(IntegerParams):
         added=True,
         when="equalise",
     )
+    smooth: float = param(
+        0.0,
+        "Smooth norms",
+        "SmoothQuant: moves the largest values behind layer norms into the weights that read them, this share of the way; exact, and made for transformers. 0.5 is usual, 0 smooths nothing.",
+        ge=0,
+        le=1,
+        step=0.05,
+        advanced=True,
+        added=True,
+    )
     scales: Literal["channel", "tensor"] = param(
         "channel",
         "Scales of weights",
@@ -207,7 +217,8 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
             for tool in QUANTIZERS.values()
             if not tool.missing()
         )
-        return (CoverageCase("static", "Static INT8", saves="bytes"), *others)
+        smoothed = CoverageCase("static-smoothed", "Static INT8, smoothed", {"smooth": 0.5}, "bytes")
+        return (CoverageCase("static", "Static INT8", saves="bytes"), smoothed, *others)
 
     def deploy(self, source: Path, settings: QuantizeStaticParams, context: DeployContext) -> DeployResult:
         from core.deploy.quantization.static import quantize
@@ -218,7 +229,7 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
         report = context.job(
             quantize if tool is None else quantize_outside,
             {
-                **context.data.as_plain(), **settings.arguments(), "equalise": settings.equalise, "over_relu6": settings.over_relu6, "scales": settings.scales,
+                **context.data.as_plain(), **settings.arguments(), "equalise": settings.equalise, "over_relu6": settings.over_relu6, "scales": settings.scales, "smooth": settings.smooth,
                 "source": str(source), "target": str(context.target), "seed": context.seed, "quantizer": settings.quantizer,
             },
         )  # fmt: skip

@@ -8,12 +8,12 @@ from core.engine.coverage import BACKBONES, coverage, methods
 from core.engine.options import Options
 from core.runs.home import Home
 
-NO_BLOCKS = ("channels", "layers", "scale-down")  # methods that need residual blocks
+NO_BLOCKS = ("channels", "layers", "scale-down", "stochastic-depth")  # methods that need residual blocks
 POINTLESS = {
     (name, method): "has no residual blocks"
     for name in ("plain-cnn-tiny", "plain-cnn-large")
     for method in NO_BLOCKS
-}
+} | {(name, "tokens"): "has no tokens" for name in BACKBONES if not name.startswith("vit-")}
 REFUSED = {(name, "distil-feature"): "share one position" for name in ("vit-tiny", "vit-small")}  # tokens
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.deploy.export import metadata_of
-from core.deploy.quantization import bias, equalise
+from core.deploy.quantization import bias, equalise, smooth
 from core.deploy.quantization.calibration import Ranges, Sample, collect_ranges, draw
 from core.deploy.quantization.graph import (
     Layer,
@@ -122,6 +122,7 @@ def calibrated(
         scales: of weights, for every "channel" (unless given) or the whole "tensor".
         keep: patterns of layers that stay float. equalise: whether to;
             over_relu6: also over ReLU6 and hard-swish, with a bounded error.
+        smooth: SmoothQuant's α; 0, as without it, smooths nothing.
         correct_bias: "on", "off" or "auto".
         ranges: False where no activation is rounded, so that none has to be measured.
         learned: by module path, ranges that replace measured ones: {"in": [low, high], "out": [low,
@@ -153,6 +154,9 @@ def calibrated(
         model = bias.with_biases(model, layers)
     if arguments.get("equalise"):
         model, sentence = equalise.equalised(model, layers, sample if arguments.get("over_relu6") else None)
+        notes.append(sentence)
+    if alpha := arguments.get("smooth"):
+        model, sentence = smooth.smoothed(model, layers, sample, alpha)
         notes.append(sentence)
     ranges: Ranges = {}
     if measures:

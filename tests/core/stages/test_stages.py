@@ -31,6 +31,9 @@ from core.stages.context import DeployContext, StageContext
 from core.training.precision import resolve_precision
 
 NETWORK = BackboneSettings(backbone="resnet20", fem={"place": "pooled"})
+NETWORKS = {
+    "merge-tokens": BackboneSettings(backbone="vit-tiny", fem={"place": "pooled"})
+}  # of stages for some only
 
 every_stage = pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
 every_model_stage, every_deployment_stage = (
@@ -55,11 +58,24 @@ def resnet(settings: BackboneSettings = NETWORK, seed: int = 4) -> nn.Module:
     return small_network(seed, settings)
 
 
+def made_for(stage: Stage) -> nn.Module:
+    """A small network that the stage can work on."""
+    return small_network(4, NETWORKS.get(stage.id, NETWORK), 16)
+
+
+def first_layer(model: nn.Module) -> nn.Conv2d:
+    return next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+
+
 def context(
-    data: ImageData, scratch: Path, control: RunControl | None = None, key: str = "k"
+    data: ImageData,
+    scratch: Path,
+    control: RunControl | None = None,
+    key: str = "k",
+    network: BackboneSettings = NETWORK,
 ) -> StageContext:
     return stage_context(
-        data, scratch, control, key=key, network=NETWORK, reference=lambda name: resnet(seed=9)
+        data, scratch, control, key=key, network=network, reference=lambda name: resnet(seed=9)
     )
 
 
@@ -78,14 +94,14 @@ def test_defaults_survive_the_file(stage):
     settings = defaults(stage)
     content = yaml.parse(yaml.dump(settings.model_dump(mode="json"))).content
     assert stage.Settings.parse(content) == settings
-    assert stage.check(settings, NetworkFacts(NETWORK)) == []
+    assert stage.check(settings, NetworkFacts(NETWORKS.get(stage.id, NETWORK))) == []
     assert stage.id == next(name for name, found in STAGES.items() if found is stage)
 
 
 @every_model_stage_to_its_end
 def test_a_stage_runs_and_its_network_can_be_saved_and_reloaded(stage, data, tmp_path):
-    model, before = resnet(), resnet().state_dict()
-    result = stage.run(model, defaults(stage, epochs=1), context(data, tmp_path))
+    model, before, settings = made_for(stage), made_for(stage).state_dict(), NETWORKS.get(stage.id, NETWORK)
+    result = stage.run(model, defaults(stage, epochs=1), context(data, tmp_path, network=settings))
     improved = result.facts["best_epoch"] == 1
     assert improved or (stage.effect == "quantized" and result.facts["best_epoch"] == 0)
     assert len(result.history) == 1 and result.training_seconds > 0
@@ -97,7 +113,7 @@ def test_a_stage_runs_and_its_network_can_be_saved_and_reloaded(stage, data, tmp
     assert torch.equal(network.head.weight, before["head.weight"]) != improved
     images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(3))
     preprocess = make_preprocess(SETTINGS, data)
-    save_checkpoint(tmp_path / "c", Checkpoint(network, NETWORK, preprocess, data.classes, result.facts))
+    save_checkpoint(tmp_path / "c", Checkpoint(network, settings, preprocess, data.classes, result.facts))
     loaded = load_checkpoint(tmp_path / "c")
     with torch.no_grad():
         logits = network(images)
@@ -108,24 +124,26 @@ def test_a_stage_runs_and_its_network_can_be_saved_and_reloaded(stage, data, tmp
 
 @every_model_stage
 def test_cancel_stops_within_one_batch(stage, data, tmp_path):
-    model, control, batches = resnet(), RunControl(), []
+    model, control, batches = made_for(stage), RunControl(), []
+    network = NETWORKS.get(stage.id, NETWORK)
 
     def cancel(module: nn.Module, inputs: object, outputs: object) -> None:
         if module.training:
             batches.append(1)
             control.stop()
 
-    model.body.conv1.register_forward_hook(cancel)
+    first_layer(model).register_forward_hook(cancel)
     with pytest.raises(Stopped):
-        stage.run(model, defaults(stage, epochs=3), context(data, tmp_path, control))
+        stage.run(model, defaults(stage, epochs=3), context(data, tmp_path, control, network=network))
     assert len(batches) == 1
 
 
 @every_model_stage_to_its_end
 def test_without_epochs_nothing_is_trained(stage, data, tmp_path):
-    result = stage.run(resnet(), defaults(stage, epochs=0), context(data, tmp_path))
+    network = NETWORKS.get(stage.id, NETWORK)
+    result = stage.run(made_for(stage), defaults(stage, epochs=0), context(data, tmp_path, network=network))
     assert result.history == [] and result.training_seconds == 0
-    assert torch.equal(result.model.body.conv1.weight, resnet().body.conv1.weight)
+    assert torch.equal(first_layer(result.model).weight, first_layer(made_for(stage)).weight)
     assert stage.epochs(defaults(stage, epochs=0)) == 0
 
 
