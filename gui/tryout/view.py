@@ -339,7 +339,8 @@ class TryoutView(QWidget):
             event.acceptProposedAction()
 
     def _paste(self) -> None:
-        if not self.take(QApplication.clipboard().mimeData()):
+        held = QApplication.clipboard().mimeData()  # None where nothing was copied yet, on some systems
+        if not self.take(held or QMimeData()):
             self.refused.emit(tr("The clipboard holds no image."))
 
     def _choose_images(self) -> None:

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from made_runs import made_run
 from PySide6.QtCore import QMimeData, QObject, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QKeySequence
+from PySide6.QtGui import (
+    QClipboard,
+    QColor,
+    QDragEnterEvent,
+    QDropEvent,
+    QGuiApplication,
+    QImage,
+    QKeySequence,
+)
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 from window_fixtures import Told, show_alone
 
@@ -180,6 +188,15 @@ def test_only_what_differs_is_shown_on_demand(
     shown = [place.view.table.shown.index(row, 0).data() for row in range(place.view.table.shown.rowCount())]
     assert shown == ["blue.png", "torn.png"]
     assert "2 agree (66.7 %), 1 differ" in place.view.summary.text()
+
+
+def test_a_clipboard_that_holds_nothing_is_said(
+    qtbot: Any, place: TryoutPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QClipboard, "mimeData", lambda _self: None)
+    with qtbot.waitSignal(place.view.refused) as said:
+        place.view._paste()
+    assert said.args[0]
 
 
 def test_a_picture_is_pasted(qtbot: Any, place: TryoutPlace) -> None:
