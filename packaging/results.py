@@ -8,24 +8,13 @@ run folders; the introduction is all that is written here.
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from core.analysis import claims
-from core.analysis.report import paper_rows
-from core.analysis.rows import Row
-from core.analysis.table import as_markdown, columns_with_values
-from core.analysis.wording import NOT_PAIRED_MEANS, measurable
-from core.common.text_tables import markdown
-from core.comparison.compared_runs import ComparedRun, read_run
-from core.comparison.report import machine_words
-from core.records.metrics import METRICS, TABLE_COLUMNS
-from core.records.reports import Metric
-from core.runs.grid_results import read_grids
+from core.comparison.results_page import section
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder, resolve_run
 
@@ -42,8 +31,6 @@ come from alternating pairs of sessions. Your figures will differ with the proce
 library versions.
 """
 
-COLUMNS = tuple(name for name in TABLE_COLUMNS if name not in ("latency_ms_p90", "compression_ratio"))
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
@@ -53,42 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
     options = parser.parse_args(arguments)
     folders = [resolve_run(text, Home.default()) for text in options.runs]
-    options.out.write_text(
-        "\n".join([INTRODUCTION, *(section(folder) for folder in folders)]), encoding="utf-8"
-    )
+    sections = [section(folder, f"espalier run {recipe_of(folder)}") for folder in folders]
+    options.out.write_text("\n".join([INTRODUCTION, *sections]), encoding="utf-8")
     return 0
-
-
-def section(folder: RunFolder) -> str:
-    """One run, from its heading to the papers' remarks."""
-    run = read_run(folder)
-    rows = run.rows()
-    date = time.strftime("%-d %B %Y", time.localtime(folder.info.started))
-    parts = [
-        f"## {run.title}",
-        run.about,
-        f"`espalier run {recipe_of(folder)}` · {date} · {duration(folder)} · {machine_words(run)}",
-        as_markdown(rows, COLUMNS),
-        intervals(rows),
-    ]
-    if any(row.loose for row in rows):
-        parts.append(f"{NOT_PAIRED_MEANS}.")
-    for grid in read_grids(folder).values():
-        parts += [f"{grid.title}:", grid.as_markdown()]
-    parts += [
-        *papers(run),
-        *(["**Notes.**", "\n".join(f"- {note}" for note in run.notes)] if run.notes else []),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def duration(folder: RunFolder) -> str:
-    """How long a run took, and how much of it an earlier run had done."""
-    minutes, seconds = divmod(round(folder.info.seconds or 0.0), 60)
-    reports = folder.reports()
-    cached = sum(report.cached for report in reports)
-    known = f" ({cached} of {len(reports)} stages came from the cache)" if cached else ""
-    return f"{minutes} min {seconds:02d} s{known}"
 
 
 def recipe_of(folder: RunFolder) -> str:
@@ -100,44 +54,6 @@ def recipe_of(folder: RunFolder) -> str:
         if load(file).name == folder.pipeline.name:
             return file.stem
     return f'"{folder.pipeline.name}"'
-
-
-def intervals(rows: Sequence[Row]) -> str:
-    """The changes of accuracy and latency with their intervals."""
-    lines = [
-        [row.label, *(interval(row.change.get(name)) for name in ("top1", "latency_ms"))]
-        for row in rows
-        if row.change
-    ]
-    head = ("Change against the baseline", "Top-1, 95 % interval", "Latency, 99 % interval")
-    return markdown(head, lines) if lines else ""
-
-
-def interval(change: Metric | None) -> str:
-    """A change with its bounds, in its own unit."""
-    if change is None or change.value is None:
-        return "—"
-    text = f"{change.value:+.2f} {change.unit}"
-    if change.low is not None and change.high is not None:
-        text += f" ({change.low:+.2f} to {change.high:+.2f})"
-    text = text.replace("-", "−")
-    return text if measurable(change) else f"≈ {text}"
-
-
-def papers(run: ComparedRun) -> list[str]:
-    """What the papers report, and what is to be said about it."""
-    parts = []
-    for paper in run.papers:
-        rows = paper_rows(paper)
-        names = dict.fromkeys(name for row in rows for name in row.metrics if name in METRICS)
-        parts += [
-            f"**The paper.** {paper.source}. {paper.setting}",
-            as_markdown(rows, kinds=columns_with_values(rows, tuple(names))),
-            "\n".join(f"- {remark}" for remark in paper.remarks),
-        ]
-    if answers := run.answers():
-        parts += ["**What the measurements say to its claims.**", claims.as_markdown(answers)]
-    return parts
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 import core
-from core.commands import advise, arguments, cluster, offers, profile, results, run_list, runs
+from core.commands import advise, arguments, cluster, evidence, offers, profile, results, run_list, runs
 from core.commands.terminal import results_alone, say, say_command, say_details
 from core.common.errors import EspalierError, Stopped
 from core.common.logs import LOG_NAME, start_logging
@@ -128,6 +128,23 @@ def _parser() -> argparse.ArgumentParser:
         "--preflight", action="store_true", help="push a few images through every stage, to the exported file"
     )
     check.set_defaults(do=runs.check)
+
+    proofs = commands.add_parser(
+        "evidence", help="run the pipelines behind the page of evidence, and write it"
+    )
+    proofs.add_argument(
+        "--data", type=Path, required=True, metavar="FOLDER", help="where their data sets lie"
+    )
+    proofs.add_argument(
+        "--only", nargs="+", default=[], metavar="TEXT", help="those whose name contains one of these"
+    )
+    proofs.add_argument("--list", action="store_true", help="only say what there is, and how far it is")
+    proofs.add_argument(
+        "--minutes", type=arguments.whole(1, 100_000), help="stop after so many; the same command goes on"
+    )
+    proofs.add_argument("--out", type=Path, metavar="PAGE", help="write the page from what is finished")
+    _machine_options(proofs)
+    proofs.set_defaults(do=evidence.evidence)
 
     commands.add_parser("recipes", help="list the recipes").set_defaults(do=offers.list_recipes)
 

@@ -1,0 +1,174 @@
+"""`espalier evidence`: the pipelines behind the page of evidence, run one after the other, and the page from their runs.
+
+Every row of the page is of a run folder. What is finished is not run again; with `--minutes` a run is stopped in
+between, and goes on where it was when the command is given once more.
+"""
+
+import argparse
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.commands.runs import machine_options, stop_on_interrupt
+from core.commands.terminal import EventPrinter, say, show_result
+from core.common.control import RunControl
+from core.common.errors import EspalierError
+from core.common.files import RESOURCES, write_atomically
+
+FOLDER = RESOURCES / "evidence"
+_INTRODUCTION = """# Evidence
+
+What this program's methods do to real networks on real images, beside the tools that people would use instead. Made by
+`espalier evidence --data FOLDER --out PAGE`: every figure is of a run folder, on all test images; nothing is trained or
+chosen on them. ≈ marks a change that the measurement cannot tell from none.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One pipeline of the page.
+
+    Attributes:
+        id: name of its file. pipeline: without what cannot be run here. left_out: what that is, in sentences.
+        runs: its runs, newest first.
+    """
+
+    id: str
+    pipeline: Any
+    left_out: tuple[str, ...]
+    runs: tuple[Any, ...]
+
+    @property
+    def completed(self) -> Any:
+        """The newest finished run, or None."""
+        return next((run for run in self.runs if run.status == "completed"), None)
+
+    @property
+    def state(self) -> str:
+        if self.completed is not None:
+            return f"completed, {self.completed.name}"
+        return f"{self.runs[0].status}, {self.runs[0].name}" if self.runs else "not run yet"
+
+
+def evidence(options: argparse.Namespace) -> int:
+    from core.runs.home import Home
+
+    home, machine = Home.default(), machine_options(options)
+    chosen = find_evidence(home, options.data, options.only)
+    if options.list:
+        for each in chosen:
+            show_result(f"{each.id}: {each.pipeline.name}\n    {each.state}")
+            for words in each.left_out:
+                show_result(f"    left out: {words}")
+        return 0
+    ends = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
+    status = 0
+    for each in chosen:
+        if each.completed is None and time.monotonic() < ends:
+            status = _run(each, home, machine, options.data, ends)
+            if status:
+                break
+    chosen = find_evidence(home, options.data, options.only)
+    open_ones = [each.id for each in chosen if each.completed is None]
+    if open_ones:
+        say(f"Not finished yet: {', '.join(open_ones)}. Give the same command again to go on.")
+    if options.out is not None:
+        write_atomically(options.out, page(chosen))
+        say(f"Written to {options.out}.")
+    return status or (3 if open_ones else 0)
+
+
+def find_evidence(home: Any, data: Path, only: list[str]) -> list[Evidence]:
+    """The pipelines whose id contains one of `only` (all without), with their runs on the data in this folder.
+
+    Raises:
+        EspalierError: when there is none.
+    """
+    from core.document import edits
+    from core.document import pipeline as documents
+    from core.runs.run_folder import find_runs
+
+    runs = find_runs(home)
+    known = []
+    for file in sorted(FOLDER.glob("*.yaml")):
+        if only and not any(words in file.stem for words in only):
+            continue
+        pipeline, left_out = runnable(file)
+        pipeline = edits.with_absolute_paths(pipeline, data.resolve())
+        document = documents.dumps(pipeline)
+        own = tuple(run for run in runs if _document(run) == document)
+        known.append(Evidence(file.stem, pipeline, left_out, own))
+    if not known:
+        names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
+        raise EspalierError(f"Nothing of the evidence is called {' or '.join(only)}.", f"There are: {names}.")
+    return known
+
+
+def _document(run: Any) -> str:
+    try:
+        return str(run.info.document)
+    except EspalierError:
+        return ""  # a damaged run is none of these
+
+
+def runnable(file: Path) -> tuple[Any, tuple[str, ...]]:
+    """A pipeline file without the stages of tools that are not installed, and which those are."""
+    from core.common import yaml
+    from core.deploy.quantizers.catalogue import QUANTIZERS
+    from core.document import pipeline as documents
+
+    content: Any = yaml.parse(file.read_text(encoding="utf-8")).content
+    left_out = []
+    for stage in content["stages"]:
+        tool = QUANTIZERS.get(stage.get("settings", {}).get("quantizer", ""))
+        if tool is not None and (reason := tool.missing()):
+            stage["enabled"] = False
+            left_out.append(f"{stage.get('name', stage['id'])}. {reason} {tool.remedy()}")
+    problems, pipeline = documents.validate(content)
+    if pipeline is None or problems:
+        raise documents.PipelineError(problems, file.name)
+    return pipeline, tuple(left_out)
+
+
+def _run(each: Evidence, home: Any, machine: Any, data: Path, ends: float) -> int:
+    """Run it, or go on with it, until it is done or the time is over; the exit status."""
+    from core.engine.run_follower import start_run
+    from core.runs.run_folder import RunFolder
+
+    say(f"{each.id}: {each.pipeline.name}")
+    run = each.runs[0] if each.runs else RunFolder.create(each.pipeline, data.resolve(), home)
+    control = RunControl()
+    stop_on_interrupt(control)
+    left = ends - time.monotonic()
+    timer = threading.Timer(min(left, threading.TIMEOUT_MAX), control.stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        with EventPrinter() as printer:
+            done = start_run(run, home, machine, False, run.last_event_number).follow(
+                control, lambda timed_event: printer(timed_event.event)
+            )
+    finally:
+        timer.cancel()
+    if done is None or done.status == "completed":
+        return 0
+    if done.status == "stopped":
+        return 0 if time.monotonic() >= ends else 130
+    say(f"{done.message} {done.advice}".strip())
+    return 1
+
+
+def page(chosen: list[Evidence]) -> str:
+    """The page, of what is finished."""
+    from core.comparison.results_page import section
+
+    parts = [_INTRODUCTION]
+    for each in chosen:
+        if each.completed is not None:
+            parts.append(section(each.completed, f"espalier evidence --only {each.id}"))
+            parts += (
+                ["\n".join(f"- Left out: {words}" for words in each.left_out) + "\n"] if each.left_out else []
+            )
+    return "\n".join(parts)
