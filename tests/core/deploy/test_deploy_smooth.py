@@ -80,7 +80,43 @@ def test_factors_by_hand_and_answers_as_before(arguments: dict[str, Any]) -> Non
                 array_of(model, before)[channel] / factor, rel=1e-5, abs=1e-9
             )
     np.testing.assert_allclose(logits(made), logits(model), atol=1e-5)
-    assert sentence == "Smoothed: 1 layer norm, read by 2 linear layers (α = 0.4)."
+    assert sentence == "Smoothed: 1 layer norm, read by 2 layers (α = 0.4)."
+
+
+class Maps(nn.Module):
+    """As ConvNeXt's small networks: a norm over the channels of maps, which a 1×1 convolution reads; one that a grouped one reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm, self.norm2 = nn.Conv2d(3, 8, 3), nn.LayerNorm(8), nn.LayerNorm(8)
+        self.inner, self.grouped, self.head = (
+            nn.Conv2d(8, 8, 1),
+            nn.Conv2d(8, 8, 3, groups=8),
+            nn.Linear(8, 5),
+        )
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        maps = self.norm(self.stem(pixels).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        maps = self.norm2(self.inner(maps).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.head(self.grouped(maps).relu().mean((2, 3)))
+
+
+def test_convolutions_behind_a_norm_over_channels_are_smoothed(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network, path = Maps().eval(), tmp_path / "maps.onnx"
+    nn.init.uniform_(network.norm.weight, 0.1, 3)
+    export_module(network, PREPROCESS, path, describe(CLASSES, PREPROCESS, "float32", {}))
+    np.save(tmp_path / "images.npy", images())
+    model = prepare(path)
+    layers = layers_of(model)
+    [norm] = smooth.norms_of(model, layers)
+    [(weight, axis)] = norm.readers.items()
+    assert axis == 1 and array_of(model, weight).shape == (8, 8, 1, 1)
+    sample = draw(model, {"images": str(tmp_path / "images.npy")}, "train", 40, 1)
+    made, sentence = smooth.smoothed(model, layers, sample, 0.5)
+    assert not np.allclose(array_of(made, weight), array_of(model, weight))
+    np.testing.assert_allclose(logits(made), logits(model), atol=1e-5)
+    assert sentence == "Smoothed: 1 layer norm, read by 1 layer (α = 0.5)."
 
 
 def test_dead_channels_keep_their_size() -> None:
@@ -103,4 +139,6 @@ def test_without_such_norms_it_says_so(tmp_path: Path) -> None:
     from quantize_files import write_small
 
     graph = calibrated({**write_small(tmp_path), "smooth": 0.5}, quiet)
-    assert "Smoothed: nothing, for no layer norm is read by linear layers alone." in graph.notes
+    assert (
+        "Smoothed: nothing, for no layer norm is read by linear layers or convolutions alone." in graph.notes
+    )
