@@ -46,7 +46,7 @@ h1 { font-size: 1.6em; margin: 0; } h2 { font-size: 1.15em; margin: 34px 0 10px;
 .warning { background: var(--warn-surface); border: 1px solid var(--warn); border-radius: 8px; padding: 8px 14px; margin: 12px 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 7px 10px; text-align: right; border-bottom: 1px solid var(--border); vertical-align: top; white-space: nowrap; }
-th { color: var(--muted); font-weight: 600; vertical-align: bottom; } tr:last-child td { border-bottom: none; }
+th { color: var(--muted); font-weight: 600; vertical-align: bottom; white-space: normal; } tr:last-child td { border-bottom: none; }
 th:first-child, td:first-child { text-align: left; } td.words, th.words { text-align: left; white-space: normal; }
 td[title] { cursor: help; } td .change { display: block; font-size: 0.86em; color: var(--muted); }
 .better { color: var(--good) !important; } .worse { color: var(--bad) !important; } .unsure { color: var(--warn) !important; } .name small { display: block; color: var(--muted); }
@@ -69,14 +69,16 @@ summary { cursor: pointer; color: var(--muted); padding: 6px 0; } li { margin: 3
 figure { margin: 0; width: 112px; } figure img { height: 96px; max-width: 112px; object-fit: contain; display: block; border-radius: 4px; }
 figcaption { font-size: 0.82em; line-height: 1.3; overflow-wrap: anywhere; margin-top: 4px; } figcaption > * { display: block; }
 .bar { display: inline-block; height: 8px; border-radius: 2px; margin-right: 8px; background: currentColor; }
-@page { margin: 14mm; }
+section.wide table { font-size: 0.84em; } section.wide th, section.wide td { padding: 7px 4px 7px 5px; }
+@page { margin: 14mm; } @page wide { size: landscape; margin: 14mm; }
 @media print {
   :root { color-scheme: light; --page:#ffffff; --surface:#ffffff; --raised:#f5f5f5; --border:#c4c9c7; --text:#111111; --muted:#444444;
     --accent:#1d6f54; --good:#17683f; --bad:#b3261e; --warn:#7a4d00; --warn-surface:#ffffff;
     --s0:#1f66c1; --s1:#c2570c; --s2:#7b4fc9; --s3:#0b7f8a; --s4:#a8326e; --s5:#5f6b00; }
   body { font-size: 10.5pt; } main { max-width: none; padding: 0; } h2, h3 { break-after: avoid; }
   .card { overflow: visible; } tr, figure, .tile, svg { break-inside: avoid; }
-  .card table { font-size: 8.5pt; } .card th, .card td { white-space: normal; padding: 3px 5px; overflow-wrap: anywhere; }
+  .card table { font-size: 8.5pt; } .card th, .card td { white-space: normal; padding: 3px 5px; overflow-wrap: break-word; }
+  section.wide { page: wide; } .card td .change { white-space: nowrap; } .strip { gap: 8px; } figure { width: 104px; } figure img { max-width: 104px; }
   details > *:not(summary) { display: block; } details::details-content { content-visibility: visible; display: block; }
 }
 """
@@ -149,7 +151,7 @@ def html_report(content: Content) -> str:
 
 
 def _comparison(content: Content) -> list[str]:
-    parts = ["<h2>Comparison</h2>"]
+    parts = ['<section class="wide">', "<h2>Comparison</h2>"]
     parts += [f'<p class="muted">{escape(content.limits)}</p>'] if content.limits else []
     parts.append(_figures(content.rows, content.kinds, content.outside))
     parts.append('<p class="muted">Every figure is measured on the exported file itself. ≈ no measurable difference: the interval of the change includes zero. Point at a figure for its provenance.</p>')  # fmt: skip
@@ -157,7 +159,7 @@ def _comparison(content: Content) -> list[str]:
         parts.append(f'<p class="muted">{escape(RANGES_MEAN)}</p>')
     if any(row.loose for row in content.rows):
         parts.append(f'<p class="muted">{escape(NOT_PAIRED_MEANS)}.</p>')
-    return parts
+    return [*parts, "</section>"]
 
 
 def _figures(rows: Sequence[Row], kinds: Sequence[MetricKind], outside: frozenset[str] = frozenset()) -> str:

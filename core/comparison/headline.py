@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from core.analysis.rows import Row
-from core.analysis.support import TIMED, uncertain
+from core.analysis.support import TIMED, uncertain, wide
 from core.analysis.wording import change_text, format_metric, verdict
 from core.comparison.compared_runs import ComparedRun
 from core.records.metrics import METRICS
@@ -72,18 +72,23 @@ def _speed(row: Row) -> str:
 
 
 def _factor(change: Metric, less: str, more: str) -> str:
-    """ "3.5 times smaller", "12 % smaller" of a change in percent."""
+    """ "3.5 times smaller", "12 % smaller" of a change in percent; "1.6 to 2 times faster" where its interval is wide."""
     value = change.value or 0.0
     if abs(value) < 0.5:
         return ""
-    if value <= -33.3 or value >= 50:
-        ratio = 100 / (100 + value) if value < 0 else (100 + value) / 100
-        return (
-            f"{ratio:.2g} times {less if value < 0 else more}"
-            if ratio < 100
-            else f"{ratio:.0f} times {less if value < 0 else more}"
-        )
-    return f"{abs(value):.0f} % {less if value < 0 else more}"
+    way, low, high = less if value < 0 else more, change.low or 0.0, change.high or 0.0
+    if wide(change) and low <= -100:  # no more than the direction is known
+        return way
+    ends = (low, high) if wide(change) else (value,)
+    as_times = value <= -33.3 or value >= 50
+    shown = {_times(end) if as_times else f"{abs(end):.0f}" for end in ends}
+    return f"{' to '.join(sorted(shown, key=float))} {'times' if as_times else '%'} {way}"
+
+
+def _times(percent: float) -> str:
+    """How many times as small, or as large, a change in percent makes."""
+    ratio = 100 / (100 + percent) if percent < 0 else (100 + percent) / 100
+    return f"{ratio:.2g}" if ratio < 100 else f"{ratio:.0f}"
 
 
 def _accuracy(row: Row) -> str:

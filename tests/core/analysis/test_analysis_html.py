@@ -38,6 +38,22 @@ CONTENT = Content(
 )  # fmt: skip
 
 
+def test_on_paper_the_wide_table_has_a_page_across_and_no_figure_is_broken() -> None:
+    """On an upright page of a browser figures stood as "1.09 6" and headings as "Latenc y"."""
+    page = html_report(CONTENT)
+    style, body = page.split("</style>")
+    assert (
+        "@page wide { size: landscape" in style
+        and "section.wide { page: wide; }" in style.partition("@media print")[2]
+    )
+    wide = re.search(r'<section class="wide">(.*?)</section>', body, re.DOTALL)
+    assert wide is not None and "<h2>Comparison</h2>" in wide[1] and wide[1].count("<table>") == 1
+    cells = re.search(r"\.card th, \.card td \{(.*?)\}", style)
+    assert cells is not None and "anywhere" not in cells[1], (
+        "a word may go to the next line, but not its letters"
+    )
+
+
 class Balance(HTMLParser):
     """Every tag that is opened is closed, in order."""
 

@@ -23,6 +23,8 @@ SAME = Metric(value=-0.5, unit="points", low=-1.6, high=0.6, level=0.95, n=10_00
 WORSE = Metric(value=-4.0, unit="points", low=-5.0, high=-3.0, level=0.95, n=200)
 FASTER = Metric(value=0.5, unit="ratio", low=0.48, high=0.52, level=0.99, n=30, how="alternating blocks")
 
+UNSURE = FASTER.model_copy(update={"value": 0.55, "low": 0.45, "high": 0.65})
+
 
 @pytest.mark.parametrize(
     ("size", "change", "sentence"),
@@ -32,6 +34,10 @@ FASTER = Metric(value=0.5, unit="ratio", low=0.48, high=0.52, level=0.99, n=30, 
         (
             2.0, {"top1": SAME, "latency_ms": FASTER},
             "2 times smaller and 2 times faster, accuracy not measurably changed on 10\u202f000 images (−1.6 to +0.6 points).",
+        ),
+        (
+            2.0, {"top1": SAME, "latency_ms": UNSURE},
+            "2 times smaller and 1.5 to 2.2 times faster, accuracy not measurably changed on 10\u202f000 images (−1.6 to +0.6 points).",
         ),
         (4.0, {"top1": SAME}, "Accuracy not measurably changed on 10\u202f000 images (−1.6 to +0.6 points)."),
     ],
