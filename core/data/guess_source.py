@@ -12,12 +12,14 @@ from core.data.tiny_imagenet import WNIDS
 
 _LISTS = (".csv", ".tsv", ".txt")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
+ENDINGS = (*_LISTS, *_ARCHIVES, ".zip", parquet.FILES.ending)
+"""Of files that may be data sets."""
 _LOOKED_AT = 2000
 
 
 def may_be_data(path: Path) -> bool:
     """Whether a dragged path may be a data set, by its name only."""
-    return path.is_dir() or path.name.casefold().endswith((*_LISTS, *_ARCHIVES, ".zip", parquet.FILES.ending))
+    return path.is_dir() or path.name.casefold().endswith(ENDINGS)
 
 
 def guess_source(path: Path, watch: Watch | None = None) -> tuple[str, Path]:

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.data.catalogue import SOURCES
 from core.data.class_names import order_words
+from core.data.guess_source import ENDINGS
 from core.data.image_data import ImageData
 from core.data.inspection import Finding
 from gui.base import theme
@@ -32,7 +33,7 @@ from gui.widgets.buttons import EmptyState, Header, card
 
 EMPTY, OPENING, SHOWN = range(3)
 IMAGES, AUGMENTATION, CHECK, FILES = range(4)
-_FILES = QT_TR_NOOP("Data sets (*.zip *.csv *.tsv *.txt *.tar.gz *.tgz *.tar);;All files (*)")
+_FILES = QT_TR_NOOP("Data sets ({endings});;All files (*)")
 
 
 class DataView(QWidget):
@@ -225,7 +226,12 @@ class DataView(QWidget):
             self.picked.emit(Path(chosen))
 
     def _pick_file(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, tr("Choose the file of a data set"), "", tr(_FILES))
+        chosen, _ = QFileDialog.getOpenFileName(
+            self,
+            tr("Choose the file of a data set"),
+            "",
+            tr(_FILES, endings=" ".join(f"*{ending}" for ending in ENDINGS)),
+        )
         if chosen:
             self.picked.emit(Path(chosen))
 

@@ -1,12 +1,13 @@
 """What the selected stage would leave: parameters, MACs, file, time and predicted latency."""
 
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel
+from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from core.common.durations import rough_duration
 from core.whatif import Forecast
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.figures import change, short_count, short_latency, short_size
 from gui.widgets.buttons import text
+from gui.widgets.legend import Flow
 
 _FIGURES = (
     ("params", QT_TR_NOOP("Parameters"), QT_TR_NOOP("Of the network, norms included.")),
@@ -30,35 +31,43 @@ _FIGURES = (
         ),
     ),
 )
+_GAP = 16  # pixels between figures
 _MEASURING = QT_TR_NOOP("Measuring this machine: a predicted latency follows within a minute or so.")
 
 
 class ForecastStrip(QFrame):
-    """Figures beside each other, each with its change against the stage before; a remark below."""
+    """Figures in rows as the width has room, each with its change against the stage before; a remark below."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("forecast")
         self.setProperty("role", "strip")
         self.setAccessibleName(tr("What this stage would leave"))
-        grid = QGridLayout(self)
-        grid.setContentsMargins(12, 8, 12, 8)
-        grid.setHorizontalSpacing(16)
-        grid.setVerticalSpacing(0)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 8, 12, 8)
+        column.setSpacing(5)
+        figures = Flow(gap=_GAP)
         self.values: dict[str, QLabel] = {}
         self.changes: dict[str, QLabel] = {}
-        for column, (name, title, help) in enumerate(_FIGURES):
-            heading = text(tr(title), "muted")
-            self.values[name], self.changes[name] = text("–", "figure"), text("", "help")
-            self.values[name].setObjectName(f"forecast-{name}")
-            for row, label in enumerate((heading, self.values[name], self.changes[name])):
-                label.setToolTip(tr(help))
-                grid.addWidget(label, row, column)
-            grid.setColumnStretch(column, 1)
+        for name, title, help in _FIGURES:
+            figures.addWidget(self._figure(name, tr(title), tr(help)))
+        column.addLayout(figures)
         self.remark = text("", "help", wrap=True)
         self.remark.setObjectName("forecast-remark")
-        self.remark.setContentsMargins(0, 5, 0, 0)
-        grid.addWidget(self.remark, 3, 0, 1, len(_FIGURES))
+        column.addWidget(self.remark)
+
+    def _figure(self, name: str, title: str, help: str) -> QWidget:
+        """A heading, the figure, and below it its change."""
+        self.values[name], self.changes[name] = text("–", "figure"), text("", "help")
+        self.values[name].setObjectName(f"forecast-{name}")
+        whole = QWidget()
+        inside = QVBoxLayout(whole)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(0)
+        for label in (text(title, "muted"), self.values[name], self.changes[name]):
+            label.setToolTip(help)
+            inside.addWidget(label)
+        return whole
 
     def show_forecast(
         self, now: Forecast | None, before: Forecast | None, seconds: float | None, otherwise: str

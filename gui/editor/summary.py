@@ -108,14 +108,15 @@ def data_summary(data: DataSettings) -> str:
 
 def shown_value(field: ParameterDeclaration, value: Any) -> str:
     """A value with what it is."""
-    if field.kind == "choice":
-        return str(value)
+    if field.kind == "choice":  # a number alone says nothing
+        return f"{_small(field.label)} {value}" if str(value).isdigit() else str(value)
     if field.kind == "bool":
         return _small(field.label) if value else f"no {_small(field.label)}"
     if value is None:
         return ""
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    return f"{_small(field.label)} {text} {_unit(field, value)}".strip()
+    unit = "" if field.unit and _small(field.label).endswith(field.unit) else _unit(field, value)
+    return f"{_small(field.label)} {text} {unit}".strip()
 
 
 def _group(field: ParameterDeclaration, settings: dict[str, Any] | None) -> list[str]:

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFileDialog, QLineEdit, QVBoxLayout, QWidget
 from core.common.errors import EspalierError
 from core.common.paths import resolved
 from core.data.found import FoundImages
+from core.data.guess_source import ENDINGS
 from gui.base.translation import tr
 from gui.base.worker import Failure
 from gui.start.ways import path_row
@@ -118,7 +119,7 @@ class ImagesBox(QWidget):
             self.look(Path(chosen))
 
     def _pick_file(self) -> None:
-        kinds = tr("Images (*.zip *.csv *.tsv *.txt *.tar *.tar.gz *.tgz)")
+        kinds = tr("Images ({endings})", endings=" ".join(f"*{ending}" for ending in ENDINGS))
         chosen, _ = QFileDialog.getOpenFileName(self, tr("Choose your images"), self._start(), kinds)
         if chosen:
             self.look(Path(chosen))

@@ -32,7 +32,7 @@ class ImagesDialog(OwnDialog):
         self._own_network = self._own_size = False
         self.images = ImagesBox(
             tr("A folder or zip file with a folder of images for each class, or with train and test folders of these; "
-               "a CSV list with the columns path and label; CIFAR or IDX files.")
+               "a CSV list with the columns path and label; tar shards, Parquet, CIFAR or IDX files.")
         )  # fmt: skip
         self.network, self.side = Combo(), Combo()
         self.network.setObjectName("own-network")

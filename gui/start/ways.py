@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from gui.base import theme
@@ -18,6 +19,7 @@ WAYS = (
     ("model", "network", QT_TR_NOOP("My ONNX model"),
      QT_TR_NOOP("Measure a classifier that you have, make it smaller, and see what that costs.")),
 )  # fmt: skip
+_BESIDE = 14 + 30 + 12 + 12  # pixels beside its words: margins, picture, gap
 _LINES = 3
 
 
@@ -31,7 +33,9 @@ class WayButton(QPushButton):
         self.setAccessibleName(title)
         self.setAccessibleDescription(about)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
         self._icon, self._picture = icon, QLabel()
         self.title, self.about = text(title, "heading"), text(about, "muted", wrap=True)
         self.about.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -53,6 +57,18 @@ class WayButton(QPushButton):
 
     def minimumSizeHint(self) -> QSize:
         return QSize(200, self.sizeHint().height())
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        """All lines of its words."""
+        words = self.about.heightForWidth(width - _BESIDE)
+        return max(self.sizeHint().height(), self.title.sizeHint().height() + words + 28)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.setMinimumHeight(self.heightForWidth(event.size().width()))  # also where the page has no room
 
     def retheme(self) -> None:
         self._picture.setPixmap(theme.pixmap(self._icon, "accent", 30, self.devicePixelRatioF()))

@@ -44,6 +44,7 @@ from gui.widgets.metric_cells import (  # fmt: skip
 from gui.widgets.tables import set_up_rows
 
 _SCROLL_BAR = 18
+_ROWS_SEEN = 3  # at least, where there are as many
 _SHARE = 60  # pixels that a column of figures takes at most of what is left
 _HEADING = 22  # around a heading's text
 _WIDEST_LABEL = 300
@@ -225,7 +226,9 @@ class MetricModel(QAbstractTableModel):
         moved = abs(change.value) if change and change.value is not None else -1.0
         unsure = moved if change is not None and not measurable(change) else -1.0
         spread = figure if metric is not None and metric.deviation else -1.0
-        ranged = figure if uncertain(name, metric) or (change is not None and wide(change)) else -1.0
+        unsure_of = uncertain(name, metric) or (change is not None and wide(change))
+        shown = (format_metric(METRICS[name], metric), change_text(change)) if unsure_of else ("",)
+        ranged = float(max(map(len, shown)))  # the ends of a range are as long as they like
         return figure, moved, unsure, spread, moved if name in row.loose else -1.0, ranged
 
 
@@ -271,6 +274,8 @@ class MetricTable(QTableView):
         header, count = self.horizontalHeader(), self.metrics.columnCount()
         if self._shrink:
             rows = self.metrics.rowCount() * self.verticalHeader().defaultSectionSize()
+            few = min(rows, _ROWS_SEEN * self.verticalHeader().defaultSectionSize())
+            self.setMinimumHeight(header.sizeHint().height() + few + _SCROLL_BAR)
             self.setMaximumHeight(header.sizeHint().height() + rows + _SCROLL_BAR)
         widths = [max(self.sizeHintForColumn(n), self._heading_width(n)) for n in range(count)]
         free = self.viewport().width() - sum(widths)

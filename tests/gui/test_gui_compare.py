@@ -7,6 +7,7 @@ import pytest
 from made_runs import made_run
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtWidgets import QStyleOptionViewItem
 
 from core.document import edits, recipes
 from core.document.paper import PaperTable
@@ -53,6 +54,39 @@ def test_changes_are_shown_with_sign_arrow_and_verdict(
     tip = cell(model, 1, "latency_ms", Qt.ItemDataRole.ToolTipRole)
     assert "1 thread, batch 1" in tip and "n = 90" in tip and "Better than the baseline." in tip
     assert "≈ no measurable difference" in view.legend.whole
+
+
+def test_no_range_of_figures_is_cut_off(
+    view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path
+) -> None:
+    """ "⚠ 810 to 12…" stood where another row had the larger median and the shorter range."""
+    run = made_run(tiny, home, tmp_path)
+    for key, value, low, high in (("pruned", 1500.0, 810.0, 12000.0), ("taught", 2000.0, 680.0, 6100.0)):
+        report = run.report(key)
+        assert report is not None and report.main is not None
+        throughput = Metric(value=value, unit="images/s", low=low, high=high, level=0.99, n=20)
+        metrics = {**report.main.metrics, "throughput": throughput}
+        changed = report.main.model_copy(update={"metrics": metrics})
+        run.write_report(report.model_copy(update={"artefacts": [changed]}))
+    view.show_results(read_results(run))
+    table, model = view.table, view.model
+    assert cell(model, 1, "throughput").endswith("810 to 12000")
+    option = QStyleOptionViewItem()
+    table.initViewItemOption(option)
+    for column in range(model.columnCount()):
+        for row in range(model.rowCount()):
+            wanted = table.itemDelegate().sizeHint(option, model.index(row, column)).width()
+            assert wanted <= table.columnWidth(column), (row, column)
+
+
+def test_three_stages_are_seen_whole_in_a_low_window(
+    view: CompareView, tiny: Pipeline, home: Home, tmp_path: Path, qtbot: Any
+) -> None:
+    view.resize(1060, 645)
+    view.show_results(read_results(made_run(tiny, home, tmp_path)))
+    table = view.table
+    last = table.model().index(2, 0)
+    qtbot.waitUntil(lambda: table.viewport().rect().contains(table.visualRect(last).bottomLeft()))
 
 
 def test_several_baselines_stand_in_one_table(

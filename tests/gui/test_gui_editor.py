@@ -18,9 +18,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core.document import edits
+from core.document import edits, stage_tree
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
+from core.whatif import Forecast
 from gui.editor.cards import MOVED
 from gui.editor.palette import NEW
 from gui.editor.panels import NodePanel
@@ -298,6 +299,26 @@ def test_the_editor_fits_the_smallest_window(tree: MainWindow, choice: str) -> N
     assert editor.minimumSizeHint().width() <= 1080 - tree.places.rail.width()
 
 
+@pytest.mark.parametrize("size", [(1152, 720), (1024, 700)])
+def test_no_figure_of_a_forecast_pushes_the_settings_out_of_view(
+    qtbot: Any, tree: MainWindow, size: tuple[int, int]
+) -> None:
+    """On a screen of 1280 × 800 the panel was cut off on its right while the machine was being measured."""
+    tree.resize(*size)
+    tree.go("pipeline")
+    tree.editor.select("stage", "small")
+    panel, scroll = tree.editor.panel, tree.editor._scroll
+    assert isinstance(panel, NodePanel)
+    before = Forecast("base", "network", 269_722, 40_813_184, 1_096_000, "exact")
+    now = Forecast("small", "base", 135_178, 20_520_064, 563_000, "about", measuring=True)
+    for seconds in (None, 5_400.0):
+        panel.strip.show_forecast(now, before, seconds, "")
+        qtbot.waitUntil(lambda: panel.width() <= scroll.viewport().width())
+        for label in (*panel.strip.values.values(), *panel.strip.changes.values()):
+            right = label.mapTo(scroll.viewport(), QPoint(label.sizeHint().width(), 0)).x()
+            assert right <= scroll.viewport().width(), label.text()
+
+
 def test_forms_of_stages_that_are_gone_do_not_pile_up(tree: MainWindow) -> None:
     """Every stage that is added and removed would otherwise leave hundreds of hidden widgets."""
     pipeline, counts = tree.document.pipeline, []
@@ -309,6 +330,13 @@ def test_forms_of_stages_that_are_gone_do_not_pile_up(tree: MainWindow) -> None:
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
         counts.append(len(tree.editor.findChildren(NodePanel)))
     assert max(counts) == counts[-1] == 16 and tree.editor.panel.isVisible()
+
+
+def test_a_card_says_of_a_number_what_it_is(tiny: Pipeline) -> None:
+    pipeline, bits = stage_tree.add_stage(tiny, "quantize-4-bits", "pruned")
+    assert stage_summary(pipeline, pipeline.stage(bits)) == "block 32 · compensated"
+    pipeline, int8 = stage_tree.add_stage(tiny, "quantize-static", "pruned")
+    assert stage_summary(pipeline, pipeline.stage(int8)).startswith("calibration images 256 · ")
 
 
 def test_a_setting_that_came_later_is_on_the_card_only_where_it_was_set(tiny: Pipeline) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_runs import GOOD, made_run
+from PySide6.QtWidgets import QLabel
 
 import core.export.export as exporting
 from core.common.errors import EspalierError, Stopped
@@ -85,6 +86,18 @@ def test_the_ladder_and_the_card_stand_there_before(qtbot: Any, ready: MainWindo
     ready.export.view.table.selectRow(1)  # nothing was predicted for this one
     idle(qtbot, ready.export)
     assert len(ready.export.view.ladder.lines()) == 1
+
+
+def test_the_steps_names_are_read_whole_in_a_small_window(qtbot: Any, ready: MainWindow) -> None:
+    """They ended in "Ex…" where the figures beside them took the room."""
+    ready.resize(1024, 700)
+    ready.go("export")
+    qtbot.waitUntil(lambda: ready.export.view.ladder.lines()[-1][0] == "Exported file", timeout=10_000)
+    titles = ready.export.view.ladder.findChildren(QLabel, "rung-title")
+    assert {"PyTorch network", "Exported file"} <= {title.text() for title in titles}
+    for title in titles:
+        qtbot.waitUntil(lambda title=title: title.heightForWidth(title.width()) <= title.height())
+        assert title.minimumSizeHint().width() <= title.width()
 
 
 def test_the_format_decides_the_ending_and_a_written_name_stays(ready: MainWindow) -> None:

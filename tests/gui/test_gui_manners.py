@@ -18,6 +18,7 @@ from core.document.pipeline import Pipeline
 from core.runs.home import Home
 from gui import app
 from gui.base.screen import resize_within_screen
+from gui.base.theme import Theme, style
 from gui.compare.pareto_plot import ParetoPlot
 from gui.editor.cards import MOVED
 from gui.inspect.histogram_plot import HistogramPlot
@@ -25,6 +26,7 @@ from gui.inspect.sensitivity_page import SensitivityPage
 from gui.shell import window_geometry
 from gui.shell.document_files import LEAVE
 from gui.shell.main_window import MainWindow
+from gui.start.run_table import SIZE
 from gui.widgets.combo import Combo
 from gui.widgets.curve_plot import CurvePlot, CurveStyle
 
@@ -60,6 +62,32 @@ def test_everything_is_reached_in_a_small_window(qtbot: Any, tree: MainWindow, s
         assert tree.places.rail.rect().contains(button.geometry())
 
 
+def test_the_ways_in_and_their_figures_are_read_whole_in_a_small_window(
+    qtbot: Any, window: MainWindow, tiny: Pipeline, home: Home, tmp_path: Path
+) -> None:
+    """A last line of words was cut, and "0.182 …" stood for megabytes."""
+    run = made_run(tiny, home, tmp_path)
+    report = run.report("taught")
+    assert report is not None and report.main is not None
+    size = report.main.metrics["size_mb"].model_copy(update={"value": 0.1824})
+    changed = report.main.model_copy(update={"metrics": {**report.main.metrics, "size_mb": size}})
+    run.write_report(report.model_copy(update={"artefacts": [changed]}))
+    window.setMinimumSize(0, 0)
+    window.resize(921, 630)
+    window.go("start")
+    table = window.start.view.table
+    qtbot.waitUntil(
+        lambda: table.runs.rowCount() == 1 and bool(table.runs.index(0, SIZE).data()), timeout=10_000
+    )
+    for button in window.start.view.ways.buttons.values():
+        qtbot.waitUntil(
+            lambda button=button: button.about.height() >= button.about.heightForWidth(button.about.width())
+        )
+    words = str(table.runs.index(0, SIZE).data())
+    assert words == "0.182 MB"
+    assert table.fontMetrics().horizontalAdvance(words) + 2 * 8 + 6 <= table.columnWidth(SIZE)
+
+
 def test_cards_and_rail_grow_with_the_font(qtbot: Any, tree: MainWindow) -> None:
     cards = tree.editor.list
     row = cards.model().index(tree.editor.model.row_of("stage", "small"), 0)
@@ -87,6 +115,28 @@ def test_the_list_of_a_box_is_as_wide_as_its_longest_entry(qtbot: Any) -> None:
 
 
 # focus and keys
+
+
+@pytest.mark.parametrize("count", [2, 3, 9, 200])
+def test_the_list_of_a_box_shows_every_entry(qtbot: Any, theme: Theme, count: int) -> None:
+    """In the application's style the first or the last entry was hidden behind an arrow."""
+    page = QWidget()
+    qtbot.addWidget(page)
+    style(page)
+    box = Combo(page)
+    box.addItems([f"entry {number}" for number in range(count)])
+    page.show()
+    for current in (0, count - 1):
+        box.setCurrentIndex(current)
+        box.showPopup()
+        view = box.view()
+        rows = sum(view.sizeHintForRow(row) for row in range(count))
+        room = box.screen().availableGeometry()
+        assert room.contains(view.window().geometry())
+        if rows < room.height() - 40:
+            assert view.verticalScrollBar().maximum() == 0 and rows <= view.viewport().height() <= rows + 20
+            assert view.visualRect(view.model().index(0, 0)).top() == 0
+        box.hidePopup()
 
 
 def test_the_list_of_cards_shows_that_it_has_the_focus(qtbot: Any, tree: MainWindow) -> None:

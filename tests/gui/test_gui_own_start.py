@@ -1,5 +1,6 @@
 """Beginning with one's own images or model: what was found, what is proposed, and the pipeline that is made of it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,20 @@ def test_images_become_a_pipeline_by_keys_alone(hands: Hands, window: MainWindow
     assert made.data.path == str(shapes) and not window.document.problems
     assert window.places.current == "pipeline" and window.isWindowModified()
     assert window.status.phase.whole == "Made “my shapes”. It is not saved yet."
+
+
+def test_every_kind_of_file_that_is_read_can_be_picked(
+    hands: Hands, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    chosen = lambda *words: (asked.append(words[-1]), ("", ""))[1]  # type: ignore[func-returns-value]  # noqa: E731
+    monkeypatch.setattr("PySide6.QtWidgets.QFileDialog.getOpenFileName", chosen)
+    begin(hands, "images")
+    hands.click("own-file")
+    window.data.view._pick_file()
+    assert len(asked) == 2
+    for kinds in asked:
+        assert {"*.zip", "*.csv", "*.tar", "*.tar.gz", "*.parquet"} <= set(re.findall(r"\*\.[a-z.]+", kinds))
 
 
 def test_other_choices_are_kept(hands: Hands, window: MainWindow, shapes: Path) -> None:
