@@ -23,7 +23,7 @@ from core.runs.run_folder import RunFolder
 class FakeEngine:
     """Says what the real one says."""
 
-    def __init__(self, run: RunFolder, home: Home, options: Any, control: RunControl):
+    def __init__(self, run: RunFolder, home: Home, options: Any, control: RunControl, beforehand: Any = None):
         self.folder, self.control, self.say = run, control, run.record
 
     def run(self) -> events.RunDone:

@@ -5,28 +5,25 @@ that are compared come from one machine.
 """
 
 import logging
-import os
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from core.cluster.local import LOCAL, local_cluster
 from core.cluster.parcels import settle, taken_in
 from core.cluster.plans import Plan, plans_of
-from core.cluster.security import check_installed, checked_address, security_of
+from core.cluster.security import Cluster, check_installed, checked_address, security_of
 from core.cluster.serving import TRAINS
-from core.cluster.task import TOPIC, StageFailedError, make_stage
+from core.cluster.slurm import SLURM, slurm_cluster
+from core.cluster.task import TOPIC, StageFailedError, make_stage, plans_under_way
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line, passed_over
 from core.engine.options import Options
-from core.machine.processes import environment
 from core.records.events import Event, event_from
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
@@ -36,39 +33,51 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LOCAL = "local:"
-_MOST_LOCAL = 64
 _LOST_SECONDS = 300.0  # how long a scheduler that went away is waited for
 _AGAIN_SECONDS = 3.0
 _POLL_SECONDS = 0.2
-OnEvent = Callable[[str, Plan, Event], None]
+_WORKERS_SECONDS = 15.0  # how long workers are waited for that were there before a scheduler started again
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
-    """Where workers are asked.
+class Begun(Event):
+    """A worker begins with a plan, or takes it from where it was made before."""
 
-    Attributes:
-        address: of a scheduler, or `local:N` for so many workers on this machine.
-        tls: folder with the certificates; None on this machine.
-    """
 
-    address: str
-    tls: Path | None = None
+@dataclass(frozen=True, slots=True)
+class Made(Event):
+    """A worker has what a plan asks for."""
+
+
+OnEvent = Callable[[str, Plan, Event], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What is told while workers work.
+    """What is told while workers work, on the thread that asked for it.
 
     Attributes:
         say: a sentence for a person.
-        event: the worker, the plan, and each event of the stage that it makes.
+        event: the worker, the plan, and each event of the stage that it makes, `Begun` first and `Made` last.
     """
 
     say: Say
     event: OnEvent
+
+
+def check_makeable(run: RunFolder) -> None:
+    """Nothing where a cluster can make the run's stages.
+
+    Raises:
+        EspalierError: where it cannot, or Dask is not there.
+    """
+    check_installed()
+    if run.written.search is not None:
+        raise EspalierError(
+            "A search decides as it goes which stages it wants; a cluster makes the stages of a pipeline without one.",
+            "Run the search on this machine, or open one of its trials as a pipeline.",
+        )
 
 
 def fill_caches(
@@ -85,12 +94,7 @@ def fill_caches(
         EspalierError: when a stage cannot be made, or the cluster is not reached.
         Stopped: a person asked to stop; what workers are making goes on.
     """
-    check_installed()
-    if run.written.search is not None:
-        raise EspalierError(
-            "A search decides as it goes which stages it wants; a cluster makes the stages of a pipeline without one.",
-            "Run the search on this machine, or open one of its trials as a pipeline.",
-        )
+    check_makeable(run)
     plans = {plan.key: plan for plan in plans_of(run.pipeline, run.base, options.resolved())}
     with _reached(cluster, home, heard.say) as reached:
         making = _Making(plans, reached, home, run, heard, control or RunControl())
@@ -120,7 +124,8 @@ class _Making:
         self.say, self.on_event, self.control = heard.say, heard.event, control
         self.parcels: dict[str, bytes] = {}
         self.made_by: dict[str, str] = {}
-        self._told = threading.Lock()
+        self._heard: SimpleQueue[Any] = SimpleQueue()
+        self._workers: set[str] = set()  # that have said something
 
     def work(self) -> None:
         lost_since = 0.0
@@ -128,8 +133,11 @@ class _Making:
             self.control.checkpoint()
             try:
                 with self._client() as client:
+                    held = self._under_way(client, again=lost_since > 0)
+                    if lost_since:
+                        self.say(f"The scheduler at {self.address} answers again.")
                     lost_since = 0.0
-                    self._round(client)
+                    self._round(client, held)
             except (OSError, TimeoutError, CancelledError) as error:
                 now = time.monotonic()
                 if not lost_since:
@@ -141,7 +149,7 @@ class _Making:
                         f"The scheduler at {self.address} does not answer.",
                         "Start it again (espalier cluster start); what is finished is kept.",
                     ) from error
-                time.sleep(_AGAIN_SECONDS)
+                self._wait(_AGAIN_SECONDS)
 
     @contextmanager
     def _client(self) -> "Iterator[Client]":
@@ -149,14 +157,32 @@ class _Making:
 
         client = Client(self.address, security=security_of(self.tls), timeout=10, set_as_default=False)
         try:
-            client.subscribe_topic(TOPIC, self._hear)
+            client.subscribe_topic(TOPIC, self._heard.put)
             yield client
         finally:
             with passed_over(_log, "The scheduler did not hear that we leave", OSError, TimeoutError):
                 client.close(timeout=5)
 
-    def _round(self, client: "Client") -> None:
+    def _under_way(self, client: "Client", again: bool) -> dict[str, str]:
+        """Which workers are at which plans: after a scheduler has started again it does not know it.
+
+        Args:
+            again: the workers of before are waited for; they come back within seconds.
+        """
+        until = time.monotonic() + (_WORKERS_SECONDS if again else 0.0)
+        while time.monotonic() < until:
+            there = {about["name"] for about in client.scheduler_info(n_workers=-1)["workers"].values()}
+            if self._workers <= there:
+                break
+            self._wait(_POLL_SECONDS)
+        answers = client.run(plans_under_way, on_error="ignore") or {}
+        return {key: address for address, keys in answers.items() for key in keys if key in self.plans}
+
+    def _round(self, client: "Client", held: dict[str, str]) -> None:
         """Ask for all plans that are not back yet, and take them in as they come.
+
+        Args:
+            held: addresses of workers that are at plans already, by the plans' keys.
 
         Raises:
             OSError, TimeoutError, CancelledError: when the scheduler is gone.
@@ -169,12 +195,13 @@ class _Making:
                 continue
             needed = [self.parcels.get(need) or futures[need] for need in plan.needs]
             ids = [self.plans[need].ids for need in plan.needs]
+            where = {"workers": [held[key]], "allow_other_workers": True} if key in held else {}
             futures[key] = client.submit(
-                make_stage, asdict(plan), ids, *needed, key=key, resources={TRAINS: 1}, pure=False
+                make_stage, asdict(plan), ids, *needed, key=key, resources={TRAINS: 1}, pure=False, **where
             )
             fire_and_forget(futures[key])  # what was begun is finished, also where we leave
         while waiting := [key for key in futures if key not in self.parcels]:
-            self.control.checkpoint()
+            self._wait(_POLL_SECONDS)
             if client.status != "running":
                 raise TimeoutError("the connection is closed")
             for key in waiting:
@@ -183,7 +210,6 @@ class _Making:
                     raise CancelledError(key)
                 if future.done():
                     self._take(self.plans[key], future)
-            time.sleep(_POLL_SECONDS)
 
     def _take(self, plan: Plan, future: "Future") -> None:
         from distributed import KilledWorker
@@ -201,57 +227,50 @@ class _Making:
         _, decisions = taken_in(self.home, parcel)
         settle(self.run, decisions, plan.ids)
         self.parcels[plan.key] = parcel
+        self._listen()
 
-    def _hear(self, event: tuple[float, Any]) -> None:
-        """What a worker says, on Dask's thread."""
-        record = event[1]
-        plan = self.plans.get(str(record.get("plan"))) if isinstance(record, dict) else None
-        if plan is None:
-            return
-        worker = str(record.get("by"))
-        with self._told, passed_over(_log, "An event of a worker is passed over", Exception):
-            if record.get("state") == "started":
-                self.made_by[plan.key] = worker
-                self.say(f"{worker}: {plan.title} begins")
-            elif record.get("state") == "done":
-                self.say(f"{worker}: {plan.title} is made")
-            elif isinstance(record.get("event"), dict) and (told := event_from(record["event"])) is not None:
-                self.on_event(worker, plan, told)
+    def _wait(self, seconds: float) -> None:
+        """Let a moment pass, with an ear to the person and to the workers.
+
+        Raises:
+            Stopped: when a person asked to stop.
+        """
+        until = time.monotonic() + seconds
+        while True:
+            self.control.checkpoint()
+            self._listen()
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, _POLL_SECONDS))
+
+    def _listen(self) -> None:
+        """Pass on what workers have said."""
+        while not self._heard.empty():
+            _, record = self._heard.get()
+            with passed_over(_log, "What a worker says is passed over", KeyError, TypeError, ValueError):
+                self._hear(record)
+
+    def _hear(self, record: dict[str, Any]) -> None:
+        plan, worker = self.plans[record["plan"]], str(record["by"])
+        self._workers.add(worker)
+        if record.get("state") == "started":
+            self.made_by[plan.key] = worker
+            self.on_event(worker, plan, Begun())
+        elif record.get("state") == "done":
+            self.on_event(worker, plan, Made())
+        elif (told := event_from(record.get("event", {}))) is not None:
+            self.on_event(worker, plan, told)
 
 
 @contextmanager
 def _reached(wanted: Cluster, home: Home, say: Say) -> Iterator[Cluster]:
     """The cluster, its address in full; one on this machine lasts as long as it is needed."""
-    where = wanted.address
-    if not where.startswith(LOCAL):
-        yield Cluster(checked_address(where, wanted.tls is not None), wanted.tls)
-        return
-    text = where.removeprefix(LOCAL)
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST_LOCAL:
-        raise EspalierError(f"Expected {LOCAL}N with N from 1 to {_MOST_LOCAL}, received {where!r}.")
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=0, processes=False, host="127.0.0.1", scheduler_port=0, dashboard_address="127.0.0.1:0", silence_logs=logging.ERROR,
-    ) as cluster:  # fmt: skip
-        address = str(cluster.scheduler_address)
-        workers = [_local_worker(address, number, home) for number in range(1, int(text) + 1)]
-        say(f"{text} workers on this machine.")
-        try:
+    if wanted.address.startswith(LOCAL):
+        with local_cluster(wanted.address, home, say) as address:
             yield Cluster(address)
-        finally:
-            for worker in workers:
-                worker.terminate()
-            for worker in workers:
-                worker.wait()
-
-
-def _local_worker(address: str, number: int, home: Home) -> "subprocess.Popen[bytes]":
-    log = home.logs / "workers.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "core.commands.main", "worker", address, "--name", f"local-{number}"],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            env=environment(extra={"ESPALIER_HOME": os.fspath(home.folder)}),
-        )  # fmt: skip
+    elif wanted.address.startswith(SLURM):
+        with slurm_cluster(wanted.address, wanted.tls, home, say) as address:
+            yield Cluster(address, wanted.tls)
+    else:
+        yield Cluster(checked_address(wanted.address, wanted.tls is not None), wanted.tls)

@@ -1,7 +1,8 @@
 """Results on their way between machines: entries of caches, packed into one file of bytes.
 
 A parcel is a zip without compression: `entries/KIND/KEY/…`, folders with their manifests, which every receiver holds them
-against, and `decisions.json`, what was settled by timing. No code and no pickled objects travel.
+against, and `decisions.json`, what was settled by timing. The state of a training under way is such a file too, of what it goes
+on from. No code and no pickled objects travel.
 """
 
 import io
@@ -10,10 +11,11 @@ import logging
 import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from core.common.errors import EspalierError
-from core.common.files import folder_beside
+from core.common.files import discard, folder_beside, written_beside
 from core.common.paths import is_inner
 from core.common.seals import DamagedError, check_folder, read_sealed, write_sealed
 from core.runs.cache import CacheUser, Store
@@ -21,6 +23,9 @@ from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
+
+_RESUME = ".resume"  # how the files end that a training goes on from
+_MADE = "made.json"
 
 Entry = tuple[str, str]
 """The name of a cache and a key in it."""
@@ -122,3 +127,50 @@ def settle(run: RunFolder, decisions: Mapping[str, Any], ids: Mapping[str, str])
             file = run.folder / name
             before = read_sealed(file) if file.is_file() else {}
             write_sealed(file, {**fresh, **before})
+
+
+def packed_state(run: RunFolder, stage: str) -> bytes | None:
+    """How far the training of a run's stage has come, with what was settled before it; None before its first epoch."""
+    files = _resume_files(run, stage)
+    if not files:
+        return None
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as parcel:
+        parcel.writestr(_DECISIONS, json.dumps(settled_in(run)))
+        parcel.writestr(_MADE, json.dumps(max(file.stat().st_mtime for file in files)))
+        for file in files:
+            parcel.writestr(file.name, file.read_bytes())
+    return content.getvalue()
+
+
+def put_state(run: RunFolder, stage: str, state: bytes) -> bool:
+    """Let a run's stage go on from a state that another worker has sent; whether it does: it may have come further itself.
+
+    Raises:
+        EspalierError: when it is none, or damaged.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(state)) as parcel:
+            decisions, made = json.loads(parcel.read(_DECISIONS)), float(json.loads(parcel.read(_MADE)))
+            names = [name for name in parcel.namelist() if name not in (_DECISIONS, _MADE)]
+            if not all(name.endswith(_RESUME) and is_inner(name) and "/" not in name for name in names):
+                raise ValueError(f"unexpected: {names[:5]}")
+            if any(file.stat().st_mtime >= made for file in _resume_files(run, stage)):
+                return False
+            for name in SETTLED:  # theirs count, for the state is of a training that took them
+                discard(run.folder / name)
+            settle(run, decisions, {id: id for about in decisions.values() for id in about})
+            for name in names:
+                with written_beside(run.scratch / stage / name) as part:
+                    part.write_bytes(parcel.read(name))
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise EspalierError(
+            "The state of a training that came from another machine is damaged.",
+            "It begins again.",
+            repr(error),
+        ) from error
+    return True
+
+
+def _resume_files(run: RunFolder, stage: str) -> list[Path]:
+    return sorted((run.scratch / stage).glob(f"*{_RESUME}"))

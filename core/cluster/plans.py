@@ -32,6 +32,7 @@ class Plan:
         needs: keys of the plans of all stages that it is made from, in the order of the document.
         options: how the machine is used, as plain data.
         ids: the stage's ids in the person's pipeline, by its ids in the document.
+        seed: of the stage.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Plan:
     needs: tuple[str, ...]
     options: dict[str, Any]
     ids: dict[str, str]
+    seed: int
 
     @property
     def stage(self) -> str:
@@ -69,7 +71,7 @@ def plans_of(pipeline: Pipeline, base: Path, options: Options) -> list[Plan]:
             needs = tuple(plans[one.id, seed].key for one in needed)
             many = f" (seed {seed})" if len(absolute.axes.seed) > 1 else ""
             plans[node.id, seed] = Plan(
-                f"espalier-{make_key(parts)}", f"{node.title}{many}", document, needs, plain, ids
+                f"espalier-{make_key(parts)}", f"{node.title}{many}", document, needs, plain, ids, seed
             )
     return list(plans.values())
 

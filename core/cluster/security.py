@@ -6,6 +6,7 @@ speaks TLS in which both sides show a certificate of the cluster's own authority
 
 import ipaddress
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,19 @@ if TYPE_CHECKING:
 
 AUTHORITY, CERTIFICATE, KEY = "ca.pem", "cluster.pem", "cluster-key.pem"
 _DAYS = 3650
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where workers are asked.
+
+    Attributes:
+        address: of a scheduler, or `local:N` for so many workers on this machine.
+        tls: folder with the certificates; None on this machine.
+    """
+
+    address: str
+    tls: Path | None = None
 
 
 def check_installed() -> None:

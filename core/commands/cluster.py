@@ -6,8 +6,6 @@ from typing import Any
 
 from core.commands import arguments
 from core.commands.terminal import say, show_result
-from core.records import events
-from core.records.events import Event
 
 _HIGHEST_PORT = 65_535
 
@@ -32,6 +30,18 @@ def add_parsers(commands: Any) -> None:
     worker.add_argument("address", help="the scheduler's address, as it says it")
     worker.add_argument(
         "--name", default="", help="what it is called; machine and process number if not given"
+    )
+    worker.add_argument(
+        "--with-input",
+        action="store_true",
+        help="end when standard input closes, with the program that started it",
+    )
+    worker.add_argument(
+        "--patience",
+        type=arguments.number(0, 10**9),
+        default=0.0,
+        metavar="SECONDS",
+        help="end when no scheduler has answered for so long; without it the worker waits for ever",
     )
     tls_option(worker)
     worker.set_defaults(do=start_worker)
@@ -62,36 +72,17 @@ def start_scheduler(options: argparse.Namespace) -> int:
 
 
 def start_worker(options: argparse.Namespace) -> int:
-    from core.cluster.serving import start_worker
+    from core.cluster.serving import Ending, start_worker
 
-    start_worker(options.address, options.tls, options.name, say)
+    ending = Ending(options.with_input, options.patience)
+    start_worker(options.address, options.tls, options.name, ending, say)
     return 0
 
 
-def make_by_cluster(run: Any, home: Any, machine: Any, options: argparse.Namespace) -> None:
-    """Have the stages of a run made by the cluster that a person named."""
-    from core.cluster.client import Cluster, Heard, fill_caches
+def start_run_by_cluster(run: Any, home: Any, machine: Any, options: argparse.Namespace) -> Any:
+    """Start a run whose stages are made by the cluster that a person named; its follower."""
+    from core.cluster.run_process import start_run_by_cluster
+    from core.cluster.security import Cluster
 
-    try:
-        fill_caches(run, home, machine, Cluster(options.cluster, options.tls), Heard(say, _show))
-    except KeyboardInterrupt:
-        say(
-            "What the workers are making goes on. Come back with: "
-            f"espalier run {run.folder} --resume --cluster {options.cluster}"
-        )
-        raise
-    say("All stages are made; this machine takes them over and measures.")
-
-
-def _show(worker: str, plan: Any, event: Event) -> None:
-    match event:
-        case events.EpochDone():
-            values = event.metrics
-            say(
-                f"{worker}: {plan.title} epoch {event.epoch}/{event.epochs}: loss {values['train_loss']:.3f}, "
-                f"top-1 {values['val_top1']:.2f} %"
-            )
-        case events.PhaseStarted():
-            say(f"{worker}: {plan.title}: {event.text}")
-        case events.Note(level="warning"):
-            say(f"{worker}: {plan.title}: Warning: {event.text}")
+    cluster = Cluster(options.cluster, options.tls)
+    return start_run_by_cluster(run, home, machine, cluster, options.stay, run.last_event_number)

@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--cluster",
         metavar="WHERE",
-        help="have the stages made by workers: a scheduler's address, or local:N",
+        help="have the stages made by workers: a scheduler's address, local:N, or slurm:FILE",
     )
     cluster.tls_option(run)
     run.set_defaults(do=runs.run)
@@ -366,6 +366,11 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
         "--core-watts",
         type=arguments.number(0.001, 1000),
         help="power of one busy core in watts, for energy where the processor's counters cannot be read",
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="train through torch.compile on a GPU: faster steps after a minute or so, other last digits",
     )
     parser.add_argument(
         "--nondeterministic",

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from core.commands.cluster import make_by_cluster
+from core.commands.cluster import start_run_by_cluster
 from core.commands.terminal import EventPrinter, say, say_command, say_details, show_json, show_result
 from core.common.command_lines import command_line
 from core.common.control import RunControl
@@ -31,7 +31,13 @@ def machine_options(options: argparse.Namespace) -> Any:
             f"Expected the power of one busy core between 0 and 1000 watts, received {watts:g}.",
             "A laptop's core draws about 5 W, a desktop's about 10 W.",
         )
-    return Options(options.device, options.threads, watts, not options.nondeterministic)
+    return Options(
+        options.device,
+        options.threads,
+        watts,
+        not options.nondeterministic,
+        compiled=options.compile,
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     machine = machine_options(options)
     run = _open_run(options, home)
     if options.cluster:
-        make_by_cluster(run, home, machine, options)
+        return _follow(start_run_by_cluster(run, home, machine, options), options)
     known = run.last_event_number
     return _follow(start_run(run, home, machine, options.stay, known), options)
 

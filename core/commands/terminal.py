@@ -92,6 +92,7 @@ class EventPrinter:
         )  # fmt: skip
         self._run: TaskID | None = None
         self._stage: TaskID | None = None
+        self._under_way: dict[str, str] = {}  # names by key: workers make several stages at a time
 
     def __enter__(self) -> "EventPrinter":
         self._bars.start()
@@ -107,6 +108,7 @@ class EventPrinter:
                 self._run = self._bars.add_task("Whole run", total=1.0, note="")
                 self._stage = self._bars.add_task("", total=1.0, note="")
             case events.StageStarted():
+                self._under_way[event.stage] = event.name
                 say(f"[{event.index + 1}/{event.total}] {event.name}")
                 self._show(self._stage, description=event.name, completed=0.0, note="")
             case events.PhaseStarted():
@@ -124,18 +126,24 @@ class EventPrinter:
             case events.EpochDone():
                 values = event.metrics
                 say(
-                    f"    epoch {event.epoch}/{event.epochs}: loss {values['train_loss']:.3f}, validation loss {values['val_loss']:.3f}, "
+                    f"    {self._whose(event.stage)}epoch {event.epoch}/{event.epochs}: loss {values['train_loss']:.3f}, validation loss {values['val_loss']:.3f}, "
                     f"top-1 {values['val_top1']:.2f} %{' (best)' if event.best else ''}"
                 )
             case events.Note():
-                say(f"    {'Warning: ' if event.level == 'warning' else ''}{event.text}")
+                whose = self._whose(event.stage)
+                say(f"    {whose}{'Warning: ' if event.level == 'warning' else ''}{event.text}")
             case events.TrialStarted():
                 of = f" of {event.total}" if event.total is not None else ""
                 say(f"Trial {event.trial} ({event.counted}{of} made): {event.text}")
             case events.TrialDone():
                 say(f"    {event.text}")
             case events.StageDone():
+                self._under_way.pop(event.stage, None)
                 say(f"    {_summary(event)}")
+
+    def _whose(self, stage: str) -> str:
+        """The beginning of a line about a stage, where several are under way."""
+        return f"{self._under_way[stage]}: " if len(self._under_way) > 1 and stage in self._under_way else ""
 
     def _show(self, task: TaskID | None, **fields: object) -> None:
         if task is not None:

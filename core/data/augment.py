@@ -27,17 +27,26 @@ _FLIP, _ANGLE, _RIGHT, _DOWN, _BRIGHTNESS = range(5)  # then contrast and satura
 _VERTICAL, _SCALE = range(LATER_DRAWS)
 
 
-def augment(batch: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
+def augment(
+    batch: Tensor,
+    settings: Augmentation,
+    generator: torch.Generator,
+    part: slice | None = None,
+    whole: int = 0,
+) -> Tensor:
     """Augment every image on its own.
 
     Args:
         batch: float32 [b, c, h, w] in 0…1, before normalisation; not changed.
         generator: on the CPU.
+        part: which images of a larger batch of `whole` images these are, for which the draws are made; None: all.
 
     Returns: the same shape, type and device, in 0…1.
     """
-    draws = torch.rand(len(batch), DRAWS, generator=generator)
-    later = torch.rand(len(batch), LATER_DRAWS, generator=generator)
+    chosen = part or slice(None)
+    count = whole or len(batch)
+    draws = torch.rand(count, DRAWS, generator=generator)[chosen]
+    later = torch.rand(count, LATER_DRAWS, generator=generator)[chosen]
     moved = move(
         batch,
         flip=draws[:, _FLIP] < 0.5 if settings.flip else None,

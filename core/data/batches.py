@@ -28,11 +28,16 @@ _AHEAD = 2  # batches that wait for a GPU
 
 @dataclass(frozen=True, slots=True)
 class BatchForm:
-    """Size and device of the batches."""
+    """Size and device of the batches.
+
+    Attributes:
+        part: which of how many parts of each batch is given: the share of one of several processes.
+    """
 
     size: int
     device: str | torch.device = "cpu"
     channels_last: bool = False
+    part: tuple[int, int] = (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,12 @@ class Draws:
     key: str
     shuffle: bool | None = None
     balance: Balance = "none"
+
+
+def bounds_of(images: int, part: tuple[int, int]) -> tuple[int, int]:
+    """Where a part of so many images begins and ends; the parts differ by one image at the most."""
+    index, count = part
+    return images * index // count, images * (index + 1) // count
 
 
 class Batches:
@@ -99,7 +110,7 @@ class Batches:
         self._seed = draws.seed
         self._key = draws.key
         self._format = torch.channels_last if form.channels_last else torch.contiguous_format
-        self.batch_size = batch_size
+        self.batch_size, self._part = batch_size, form.part
         self.shuffle = augmentation is not None if draws.shuffle is None else draws.shuffle
         self._balance = balance
         shown = epoch_images(self._labels[self._indices], balance) if self.shuffle else len(self._indices)
@@ -111,8 +122,12 @@ class Batches:
     def __len__(self) -> int:
         return self.steps
 
+    def size_of(self, step: int) -> int:
+        """Images in the batch of a step, all parts together."""
+        return min(self.batch_size, self.images - step * self.batch_size)
+
     def epoch(self, number: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of an epoch from step `start` on: the same as when running through from 0.
+        """The batches of an epoch from step `start` on: the same as when running through from 0. A part that holds none is left out.
 
         Yields: images float32 [b, channels, s, s], normalised, and labels int64 [b], on the device.
         """
@@ -122,13 +137,18 @@ class Batches:
             places = np.arange(step * self.batch_size, min((step + 1) * self.batch_size, len(order)))
             # Sorted, so that the memory map is read forwards.
             places = places[np.argsort(order[places], kind="stable")]
+            low, high = bounds_of(len(places), self._part)
+            places = places[low:high]
             rows = order[places]
             return step, self._pinned(self._gather(rows, places, number)), self._pinned(self._labels[rows])
 
-        for step, images, labels in made_ahead(
-            gathered, range(start, self.steps), self._ahead, self._threads
-        ):
+        steps = [step for step in range(start, self.steps) if self._holds(step)]
+        for step, images, labels in made_ahead(gathered, steps, self._ahead, self._threads):
             yield self._prepared(images, number, step), to_device(labels, self._device)
+
+    def _holds(self, step: int) -> bool:
+        low, high = bounds_of(self.size_of(step), self._part)
+        return high > low
 
     def order(self, number: int) -> np.ndarray:
         """The images of an epoch in turn, as indices into the data set's images: int64."""
@@ -144,7 +164,8 @@ class Batches:
             generator = torch.Generator().manual_seed(
                 derive_seed(self._seed, self._key, "augment", epoch, step)
             )
-            batch = augment(batch, self._augmentation, generator)
+            whole = self.size_of(step)
+            batch = augment(batch, self._augmentation, generator, slice(*bounds_of(whole, self._part)), whole)
         return self._preprocess.normalise(batch).contiguous(memory_format=self._format)
 
     def _gather(self, rows: np.ndarray, places: np.ndarray, epoch: int) -> np.ndarray:

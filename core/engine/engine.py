@@ -69,7 +69,11 @@ _log = logging.getLogger(__name__)
 _IMAGES = "images"  # below a run's scratch, where the home takes no decoded images
 USED = "used.json"  # in the folder of a run that measures nothing: the entries of caches that its stages are
 _TELL_SECONDS = 1.0  # between two sentences about decoding
+_ELSEWHERE_SHARE = 0.9  # of a run whose stages are made elsewhere
 _LEVELS = 4  # of folders in a run folder: stages, a stage, its parts
+
+Beforehand = Callable[[RunContext, Options, Listener], None]
+"""Has stages made elsewhere; the listener hears of it."""
 
 
 class Engine:
@@ -77,6 +81,7 @@ class Engine:
 
     Args:
         listeners: called with every event, on the thread of the run; the run folder records them too.
+        beforehand: called before the first stage, to have stages made elsewhere; what it brings into the caches is taken from there.
     """
 
     def __init__(
@@ -86,12 +91,13 @@ class Engine:
         options: Options | None = None,
         control: RunControl | None = None,
         *listeners: Listener,
+        beforehand: "Beforehand | None" = None,
     ):
         self.folder, self.home = run, home
         self.pipeline: Pipeline = run.pipeline
         self.options = options or Options()
         self.control = control or RunControl()
-        self.listeners = listeners
+        self.listeners, self.beforehand = listeners, beforehand
         self._stage = ""  # the key of the one under way
         self._images: Path | None = None  # folder of decoded images, where it is not the home's
 
@@ -150,6 +156,7 @@ class Engine:
     def _run(self) -> None:
         self.folder.restore_pipeline()
         check_same_pipeline(self.folder)
+        self._wanted = self.options
         self.options = self.options.resolved()
         self._tell_stages(resumed=any(True for _ in self.folder.events()))
         self._stage = ""
@@ -177,6 +184,7 @@ class Engine:
                 self.folder, self.home, self.pipeline, self.data, self.options.device, self.options.threads,
                 self.control, self._emit, tool, self.options.core_watts, caches=caches,
                 images=self._images, deterministic=self.options.deterministic,
+                processes=self.options.processes, compiled=self.options.compiled,
             )  # fmt: skip
             written = self.folder.written
             if written.search is not None:
@@ -189,6 +197,13 @@ class Engine:
             self._note_changed_data()
 
     def _note_kernels(self) -> None:
+        if self._wanted.compiled:
+            text = "Training passes go through torch.compile, as asked: the first steps take longer, and stages made so are kept apart from others."
+            other = "torch.compile is for training on one GPU; this run goes on without it."
+            self._emit(Note("", "info", text if self.options.compiled else other))
+        if self.options.processes > 1:
+            text = f"{self.options.processes} processes train each stage together; stages made so are kept apart from others."
+            self._emit(Note("", "info", text))
         if self.options.device != "cpu" and not self.options.deterministic:
             text = (
                 "The GPU takes its fastest kernels, as asked: the same run again may differ in the last digits, "
@@ -218,6 +233,8 @@ class Engine:
         known = EarlierCosts(self.home, self.pipeline, self.folder, self._epoch_images())
         jobs = [(node, seed) for seed in self.pipeline.axes.seed for node in self.pipeline.active]
         before = TRIALS_SHARE if self.folder.written.search is not None else 0.0
+        if self.beforehand is not None:
+            before = _ELSEWHERE_SHARE
         self.meter = Meter(
             [self._plan(node, seed, known) for node, seed in jobs],
             _behind(before, self._emit),
@@ -226,6 +243,8 @@ class Engine:
         self.runner, self.evaluator = StageRunner(context), Evaluator(context)
         self._emit(PhaseStarted("", "sources", "Opening what the pipeline starts from"))
         self.runner.inputs.take_all()
+        if self.beforehand is not None:
+            self.beforehand(context, self.options, _up_to(before, self._emit))
         for index, (node, seed) in enumerate(jobs):
             self.control.checkpoint()
             self._run_stage(index, len(jobs), node, seed)
@@ -401,6 +420,17 @@ class Engine:
         self.folder.record(event)
         for listener in self.listeners:
             listener(event)
+
+
+def _up_to(share: float, emit: Listener) -> Listener:
+    """`emit`, for progress of what comes before the rest of the run."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Progress):
+            event = replace(event, run_fraction=share * event.run_fraction)
+        emit(event)
+
+    return tell
 
 
 def _behind(share: float, emit: Listener) -> Listener:

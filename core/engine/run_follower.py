@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
@@ -204,12 +205,33 @@ class RunFollower:
 _NOTHING_LOST = "Nothing that was finished is lost."
 
 
-def start_run(run: RunFolder, home: Home, options: Options, stay: bool, after: int = 0) -> RunFollower:
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Another program than the usual one, as the process of a run.
+
+    Attributes:
+        program: its command line, without the request.
+        request: what it is told besides what every run's process is told.
+    """
+
+    program: list[str]
+    request: dict[str, Any]
+
+
+def start_run(
+    run: RunFolder,
+    home: Home,
+    options: Options,
+    stay: bool,
+    after: int = 0,
+    starter: Starter | None = None,
+) -> RunFollower:
     """Start the process of a run.
 
     Args:
         stay: it goes on when this program ends; else it stops then.
         after: number of the last event that is known already.
+        starter: how it is started; None as usual.
 
     Raises:
         EspalierError: when no process can be started, or the folder holds links that lead elsewhere.
@@ -217,11 +239,12 @@ def start_run(run: RunFolder, home: Home, options: Options, stay: bool, after: i
     check_own_files(run.folder)
     request = {
         "folder": str(run.folder.resolve()), "home": str(home.folder.resolve()), "options": asdict(options), "stay": stay,
+        **(starter.request if starter is not None else {}),
     }  # fmt: skip
     try:
         with (run.folder / LOG).open("ab") as log:
             process = subprocess.Popen(
-                [*program(), json.dumps(request)],
+                [*(starter.program if starter is not None else program()), json.dumps(request)],
                 stdin=subprocess.DEVNULL if stay else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

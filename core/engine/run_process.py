@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -30,6 +31,7 @@ from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from core.engine.engine import Beforehand
     from core.engine.options import Options
 
 _log = logging.getLogger("core.engine.run_process")  # also where it is run as a program
@@ -94,13 +96,19 @@ class ControlReader:
                 self._run.record(RunPaused(command == "pause"))
 
 
-def work(run: RunFolder, home: Home, options: "Options", control: RunControl) -> RunDone:
+def work(
+    run: RunFolder,
+    home: Home,
+    options: "Options",
+    control: RunControl,
+    beforehand: "Beforehand | None" = None,
+) -> RunDone:
     """Run the pipeline of `run` under the control of its folder; how it ended."""
     from core.engine.engine import Engine
 
     try:
         with run.locked(_LOCK_SECONDS), ControlReader(run, control):
-            return Engine(run, home, options, control).run()
+            return Engine(run, home, options, control, beforehand=beforehand).run()
     except EspalierError as error:
         return RunDone("failed", error.message, error.advice, error.details, error.command)
     except OSError as error:
@@ -109,8 +117,11 @@ def work(run: RunFolder, home: Home, options: "Options", control: RunControl) ->
         )
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str], beforehand: "Callable[[dict[str, Any]], Beforehand] | None" = None) -> int:
     """Entry point; the last word of `argv` is JSON: folder, home, options, stay.
+
+    Args:
+        beforehand: from the request what the engine does before the first stage.
 
     Returns: 0 when the run was completed, 1 when it failed, 130 when it was stopped.
     """
@@ -126,7 +137,8 @@ def main(argv: list[str]) -> int:
 
     run, home = RunFolder(Path(request["folder"])), Home(Path(request["home"]))
     start_logging("run", home.logs)
-    done = work(run, home, Options(**request["options"]), control)
+    first = beforehand(request) if beforehand is not None else None
+    done = work(run, home, Options(**request["options"]), control, first)
     with passed_over(_log, "Nobody hears how the run ended", OSError, ValueError):
         answer.write(json.dumps(done.as_dict()) + "\n")
         answer.close()

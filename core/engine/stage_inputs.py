@@ -46,7 +46,7 @@ class RunContext:
         caches: how this run uses the caches.
         images: folder of decoded images; None: the home's.
         times: whether stages may time networks to decide something; a rehearsal does not.
-        deterministic: `Options.deterministic`.
+        deterministic, processes, compiled: as of `Options`.
     """
 
     run: RunFolder
@@ -63,6 +63,8 @@ class RunContext:
     caches: CacheUser = field(default_factory=CacheUser)
     images: Path | None = None
     deterministic: bool = True
+    processes: int = 1
+    compiled: bool = False
 
     @property
     def access(self) -> DataAccess:

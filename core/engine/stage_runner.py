@@ -20,6 +20,7 @@ from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
 from core.engine.latency_search import LatencyTargets
 from core.engine.precision_choice import PrecisionChoices, add_trial_note
+from core.engine.ranks import made_by_ranks, together
 from core.engine.stage_inputs import RunContext, StageInputs
 from core.profiling.counting import count
 from core.records.stage_outcome import OwnFile, StageOutcome
@@ -84,7 +85,10 @@ class StageRunner:
         new_folder.path.mkdir(parents=True)
         if isinstance(node.stage, ModelStage):
             context = self.model_context(node, seed, stage_input, cache_key, scratch, on_fraction)
-            cut_at = self._make_network(node, stage_input, context, new_folder, add_notes)
+            if together(self.context, node):
+                cut_at = made_by_ranks(self.context, context, node.id, new_folder)
+            else:
+                cut_at = self.make_network(node, stage_input, context, new_folder, add_notes)
             if cut_at is not None:  # a person's "finish now" is part of what made this result
                 cache_key = make_key({"key": cache_key, "cut_at": cut_at})
         else:
@@ -147,18 +151,23 @@ class StageRunner:
             stage=stage_key(context.pipeline, node.id, seed), seed=seed, key=cache_key, device=context.device,
             network=network_of(stage_input.checkpoint), data=context.data, preprocess=preprocess,
             augmentation=data.augmentation, balance=data.balance, scratch=scratch, control=context.control,
-            emit=context.emit, on_fraction=on_fraction,
+            emit=context.emit, on_fraction=on_fraction, compiled=context.compiled,
             reference=lambda reference: self.inputs.reference(reference, seed, preprocess, context.device),
         )  # fmt: skip
 
-    def _make_network(
+    def make_network(
         self,
         node: StageNode,
         stage_input: StageInput,
         context: StageContext,
-        new_folder: StageFolder,
+        new_folder: StageFolder | None,
         add_notes: Callable[[StageResult], None],
     ) -> int | None:
+        """Run a stage and write its network into a folder; the step at which a person finished it, if one did.
+
+        Args:
+            new_folder: None writes nothing, where another process does.
+        """
         from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
         from core.profiling.counting import count_parameters
 
@@ -167,6 +176,8 @@ class StageRunner:
         context.control.take_finish_stage()  # asked when the stage before had done its last step
         result = node.stage.run(model, node.parameters, context)
         add_notes(result)
+        if new_folder is None:
+            return result.cut_at
         facts = {"stage": node.id, "kind": node.kind, "key": context.key, **result.facts}
         checkpoint = Checkpoint(
             result.model.cpu(), context.network, context.preprocess, self.context.data.classes, facts
@@ -243,7 +254,7 @@ class StageRunner:
             "data": context.data.fingerprint,
             "seed": seed,
             **(
-                self._network_parts(stage_input)
+                {**self._network_parts(stage_input), **self._ranks_part(node)}
                 if isinstance(node.stage, ModelStage)
                 else {name: version(name) for name in ("onnx", "onnxruntime")}
             ),
@@ -267,6 +278,10 @@ class StageRunner:
             },
         }
 
+    def _ranks_part(self, node: StageNode) -> dict[str, Any]:
+        """How many processes train the stage: their sums differ in the last digits."""
+        return {"processes": self.context.processes} if together(self.context, node) else {}
+
     def _network_parts(self, stage_input: StageInput) -> dict[str, Any]:
         import torch
 
@@ -276,6 +291,7 @@ class StageRunner:
         on_gpu = context.device != "cpu"
         return {
             **({} if context.deterministic or not on_gpu else {"deterministic": False}),
+            **({"compiled": True} if context.compiled else {}),
             "preprocess": stage_input.preprocess.as_dict() if stage_input.preprocess else {},
             "augmentation": context.pipeline.data.augmentation.for_key(),
             "balance": context.pipeline.data.balance,

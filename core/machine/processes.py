@@ -40,6 +40,13 @@ def own_program(module: str, flag: str) -> list[str]:
     return [sys.executable, "-m", module]
 
 
+def own_command() -> list[str]:
+    """The command line `espalier` of this very program; arguments may follow."""
+    if getattr(sys, "frozen", False):
+        return own_program("", "")[:1]
+    return own_program("core.commands.main", "")
+
+
 def own_script(script: Path) -> list[str]:
     """The command line that runs one of the program's own scripts with its libraries; arguments may follow."""
     if getattr(sys, "frozen", False):

@@ -25,7 +25,9 @@ class StageContext:
 
     Attributes:
         key: hash of everything that the result depends on; with `seed` it seeds every random draw.
-        scratch: folder for resume states; emptied when the stage is done.
+        scratch: folder for what it writes and for resume states; emptied when the stage is done.
+        compiled: training passes go through `torch.compile`.
+        resume: folder of resume states where several processes train together, which have scratch folders of their own.
         reference: loads another network by the reference in a setting (a teacher).
         on_fraction: called with the done part of the stage's own work, 0…1.
         balance: `DataSettings.balance`, for the training images.
@@ -45,6 +47,8 @@ class StageContext:
     reference: Callable[[str], "nn.Module"]
     on_fraction: Callable[[float], None] = lambda fraction: None
     balance: Balance = "none"
+    resume: Path | None = None
+    compiled: bool = False
 
     def say(self, text: str, level: str = "info") -> None:
         """A sentence for the person who watches."""

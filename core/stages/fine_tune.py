@@ -48,12 +48,15 @@ def run_training(
 
     from core.data.batches import Batches, BatchForm, Draws
     from core.training.loop import TrainingContext, train
+    from core.training.ranks import current_ranks
 
+    ranks = current_ranks()
+    part = (ranks.rank, ranks.count)
     model.to(context.device, memory_format=torch.channels_last)
     key = f"{context.key}/{phase}"
     training, validation = (
         Batches(
-            context.data, split, context.preprocess, BatchForm(size, context.device, channels_last=True),
+            context.data, split, context.preprocess, BatchForm(size, context.device, channels_last=True, part=part),
             Draws(context.seed, key, split == "train", context.balance), changes,
         )
         for split, size, changes in (
@@ -70,8 +73,9 @@ def run_training(
         device=context.device,
         control=context.control,
         emit=context.emit,
-        state=context.scratch / f"{phase}.resume",
+        state=(context.resume or context.scratch) / f"{phase}.resume",
         on_fraction=context.on_fraction,
+        compiled=context.compiled,
     )
     if settings.group_penalty and settings.epochs:
         hooks = _with_group_penalty(hooks, model, settings, context, training.steps)

@@ -10,27 +10,34 @@ from torch.nn import functional
 from core.common.control import RunControl
 from core.data.batches import Batches
 from core.training.precision import Precision, autocast
+from core.training.ranks import Ranks
 
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, batches: Batches, precision: Precision, control: RunControl
+    model: nn.Module, batches: Batches, precision: Precision, control: RunControl, ranks: Ranks | None = None
 ) -> tuple[float, float]:
     """Mean cross-entropy and top-1 in percent over one pass, in evaluation mode.
 
     The caller sets the mode.
+
+    Args:
+        ranks: processes of which each evaluates its part of the batches; they are not stopped meanwhile.
     """
+    together = ranks is not None and ranks.count > 1
     figures: list[Tensor] = []
     count = 0
     for images, labels in batches.epoch(0):
-        control.checkpoint()
+        if not together:
+            control.checkpoint()
         with autocast(precision, images.device.type):
             logits = model(images)
         loss = functional.cross_entropy(logits.float(), labels, reduction="sum")
         figures.append(torch.stack([loss, right_answers(logits, labels).sum().float()]))
         count += len(labels)
     sums = [sum(column) for column in zip(*fetched(figures), strict=True)] or [0.0, 0.0]
-    return sums[0] / max(count, 1), 100.0 * sums[1] / max(count, 1)
+    loss, right, images = (ranks or Ranks()).summed([*sums, count])
+    return loss / max(images, 1), 100.0 * right / max(images, 1)
 
 
 def fetched(figures: Sequence[Tensor]) -> list[Any]:

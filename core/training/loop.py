@@ -26,11 +26,13 @@ from core.data.randomness import derive_seed
 from core.machine.torch_rng import isolated_rng
 from core.records.events import EpochDone, Event, Listener, Note, StepDone, TrainingStarted
 from core.training.average import Average
+from core.training.compiled import compiled
 from core.training.evaluation import evaluate, fetched, right_answers
 from core.training.losses import LossFunction, batch_norm_scales, cross_entropy, scale_norm
 from core.training.mixing import changes, mixed
 from core.training.optimisers import layer_rates, learning_rate, make_optimiser
 from core.training.precision import Precision, autocast, resolve_precision
+from core.training.ranks import current_ranks
 from core.training.resume_file import read_state, write_state
 from core.training.settings import TrainingSettings
 
@@ -38,6 +40,7 @@ _EVENT_SECONDS = 0.25
 _SAVE_SECONDS = 300.0
 _STATE_FORMAT = 1
 _SENSELESS_LOSS = 1e6  # of validation, in nats: logits apart by a million, which no float32 file repeats
+_HOLD, _REPORT, _SAVE, _FINISH = 1, 2, 4, 8  # what is due after a step
 _DIVERGED = "Lower the learning rate, switch gradient clipping on, or warm up."
 
 
@@ -76,6 +79,7 @@ class TrainingContext:
         key: seeds the draws; the same key and seed give the same training.
         state: file of the resume state; None keeps none.
         on_fraction: called with the done part of this training, 0…1, a few times a second.
+        compiled: the network's passes go through `torch.compile`.
     """
 
     stage: str
@@ -86,6 +90,7 @@ class TrainingContext:
     emit: Listener
     state: Path | None = None
     on_fraction: Callable[[float], None] = lambda fraction: None
+    compiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,8 @@ def train(
         loss or cross_entropy(settings.label_smoothing),
         hooks or Hooks(),
     )
-    return loop.run()
+    with compiled(model, context.compiled):
+        return loop.run()
 
 
 class _Loop:
@@ -165,6 +171,12 @@ class _Loop:
         self.scales = batch_norm_scales(model) if settings.scale_penalty else []
         self.average = Average(model, settings.averaging) if settings.averaging else None
         self.optimiser = self._optimiser()
+        self.ranks = current_ranks()
+        if min(training.size_of(0), training.size_of(training.steps - 1)) < self.ranks.count:
+            raise EspalierError(
+                f"Expected a batch of at least one image for each of {self.ranks.count} processes, received {training.size_of(0)}.",
+                "Choose a larger batch size, or fewer processes.",
+            )
         self.scaler = torch.amp.GradScaler(context.device.split(":")[0], enabled=self.precision.scaled)
         self.epoch, self.step = 1, 0  # the epoch under way, and steps done in it
         self.sums: dict[str, float] = {}
@@ -199,7 +211,9 @@ class _Loop:
         return make_optimiser(self.parameters, settings, rates)
 
     def run(self) -> TrainingResult:
-        self._restore()
+        with self.ranks.first_one_first():
+            self._restore()
+        self.ranks.same(self.modules)
         self._mark = self._saved = self._reported = time.monotonic()
         self._emit(
             TrainingStarted(
@@ -260,33 +274,53 @@ class _Loop:
 
     def _run_epoch(self) -> None:
         self._set_mode(True)
+        self._do_what_is_due(begun=False)
         for images, labels in self.training.epoch(self.epoch, self.step):
-            if self.context.control.paused or self.context.control.stopping:
-                self._save()
-            self.context.control.checkpoint()
             self._run_step(images, labels)
-            self._report()
-            if self.context.control.take_finish_stage():
+            if self._do_what_is_due(begun=True):
                 self.cut_at = (self.epoch - 1) * self.training.steps + self.step
                 break
         self._finish_epoch()
+
+    def _do_what_is_due(self, begun: bool) -> bool:
+        """Hold, report, save; whether a person finishes the stage here. One process decides for all that train together."""
+        control, now = self.context.control, time.monotonic()
+        due = _HOLD if control.paused or control.stopping else 0
+        due |= _REPORT if now - self._reported >= _EVENT_SECONDS else 0
+        due |= _SAVE if now - self._saved >= _SAVE_SECONDS else 0
+        due |= _FINISH if begun and control.take_finish_stage() else 0
+        due = self.ranks.agreed(due)
+        if due & _REPORT and begun:
+            self._report(now)
+        if due & (_SAVE | _HOLD):
+            self._save()
+        if due & _HOLD:
+            self.ranks.hold(control)
+        return bool(due & _FINISH)
 
     def _run_step(self, images: Tensor, labels: Tensor) -> None:
         position = self.epoch - 1 + self.step / self.training.steps
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.settings, position) * group.get("rate", 1.0)
-        seed = derive_seed(self.context.seed, self.context.key, "step", self.epoch, self.step)
+        names = (self.context.seed, self.context.key, "step", self.epoch, self.step)
+        seed = derive_seed(*names)
         self.optimiser.zero_grad(set_to_none=True)
         targets = labels
+        whole = self.training.size_of(self.step)
         if changes(self.settings):
-            images, targets = mixed(images, labels, self.training.classes, self.settings, seed)
-        with isolated_rng(seed), autocast(self.precision, images.device.type):
+            every = self.ranks.whole(images, whole), self.ranks.whole(labels, whole)
+            both = mixed(*every, self.training.classes, self.settings, seed)
+            images, targets = self.ranks.own(both[0]), self.ranks.own(both[1])
+        own_seed = derive_seed(*names, self.ranks.rank) if self.ranks.rank else seed
+        with isolated_rng(own_seed), autocast(self.precision, images.device.type), self.ranks.norms():
             losses = self.loss(self.model, images, targets)
         parts = dict(losses.parts)
         if self.scales:
             parts["scale_penalty"] = self.settings.scale_penalty * scale_norm(self.scales)
         total = torch.stack(list(parts.values())).sum()
-        self.scaler.scale(total).backward()
+        share = total if self.ranks.count == 1 else total * (len(labels) / whole)
+        self.scaler.scale(share).backward()
+        self.ranks.add_gradients(self.parameters, check=self.step == 0)
         self.scaler.unscale_(self.optimiser)
         if self.hooks.after_backward:
             self.hooks.after_backward(self.model)
@@ -305,34 +339,33 @@ class _Loop:
 
     def _collect(self) -> tuple[dict[str, float], int]:
         """Move finished steps' numbers off the device into the epoch's sums; their means and images."""
-        images = 0
-        fresh: dict[str, float] = {}
+        if not self._pending:
+            return {}, 0
+        sums: dict[str, float] = {}
         values = iter(
             fetched([value for parts, right, _ in self._pending for value in (*parts.values(), right)])
         )
         for parts, _, count in self._pending:
-            images += count
             for name in parts:
-                fresh[name] = fresh.get(name, 0.0) + next(values) * count
-            self.sums["right"] = self.sums.get("right", 0.0) + next(values)
-            self.sums["images"] = self.sums.get("images", 0.0) + count
+                sums[name] = sums.get(name, 0.0) + next(values) * count
+            sums["right"] = sums.get("right", 0.0) + next(values)
+            sums["images"] = sums.get("images", 0.0) + count
         self._pending.clear()
+        fresh = dict(zip(sums, self.ranks.summed(list(sums.values())), strict=True))
         for name, value in fresh.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
+        images = int(fresh.pop("images"))
+        del fresh["right"]
         if not math.isfinite(fresh.get("loss", 0.0)):
             raise _Diverged(f"the loss became {fresh['loss']} in epoch {self.epoch}, step {self.step}")
         return {name: value / max(images, 1) for name, value in fresh.items()}, images
 
-    def _report(self) -> None:
-        now = time.monotonic()
-        if now - self._reported >= _EVENT_SECONDS:
-            losses, images = self._collect()
-            elapsed, self._reported = now - self._reported, now
-            steps = (self.epoch - 1) * self.training.steps + self.step
-            self._emit(StepDone(self.context.stage, self.epoch, steps, losses, images / elapsed))
-            self.context.on_fraction(steps / (self.settings.epochs * self.training.steps))
-        if now - self._saved >= _SAVE_SECONDS:
-            self._save()
+    def _report(self, now: float) -> None:
+        losses, images = self._collect()
+        elapsed, self._reported = now - self._reported, now
+        steps = (self.epoch - 1) * self.training.steps + self.step
+        self._emit(StepDone(self.context.stage, self.epoch, steps, losses, images / elapsed))
+        self.context.on_fraction(steps / (self.settings.epochs * self.training.steps))
 
     def _finish_epoch(self) -> None:
         self._collect()
@@ -340,7 +373,7 @@ class _Loop:
         try:
             with self._averaged():
                 val_loss, val_top1 = evaluate(
-                    self.model, self.validation, self.precision, self.context.control
+                    self.model, self.validation, self.precision, self.context.control, self.ranks
                 )
                 judged = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         except Exception:
@@ -401,7 +434,8 @@ class _Loop:
             "seconds": self.seconds, "cut_at": self.cut_at,
             **({"average": self.average.state} if self.average is not None else {}),
         }  # fmt: skip
-        write_state(self.context.state, state)
+        if self.ranks.rank == 0:
+            write_state(self.context.state, state)
         self._saved = time.monotonic()
 
     def _restore(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from PySide6.QtCore import QObject, Signal
 
+from core.cluster.security import Cluster
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.common.logs import passed_over
@@ -38,7 +39,8 @@ class Session(QObject):
         stage_done: a stage has finished; its report is in the run folder.
         run_ended: "completed", "stopped", "failed" or "interrupted"; after the last two a `Failure` follows by `failed`.
 
-    `options` gives what the engine's `Options` are made from, asked when a run starts.
+    `options` gives what the engine's `Options` are made from, `cluster` the address and certificates of the scheduler whose
+    workers make the stages, None for this machine; both are asked when a run starts.
     """
 
     changed = Signal()
@@ -51,6 +53,7 @@ class Session(QObject):
         super().__init__(parent)
         self.home = home
         self.options: Callable[[], dict[str, Any]] = dict
+        self.cluster: Callable[[], dict[str, str] | None] = lambda: None
         self.run: RunFolder | None = None
         self.state = RunState()
         self._follower: RunFollower | None = None
@@ -149,8 +152,15 @@ class Session(QObject):
 
     def _start(self, run: RunFolder, state: RunState, last_event: int) -> None:
         """Start the run's process; the first `last_event` events are in `state` already."""
-        options = Options(**self.options())
-        self._follow(run, state, start_run(run, self.home, options, stay=True, after=last_event))
+        options, cluster = Options(**self.options()), self.cluster()
+        if cluster is None or run.written.search is not None:  # a search decides as it goes
+            follower = start_run(run, self.home, options, stay=True, after=last_event)
+        else:
+            from core.cluster.run_process import start_run_by_cluster
+
+            where = Cluster(cluster["address"], Path(cluster["tls"]) if cluster["tls"] else None)
+            follower = start_run_by_cluster(run, self.home, options, where, stay=True, after=last_event)
+        self._follow(run, state, follower)
 
     def _follow(self, run: RunFolder, state: RunState, follower: RunFollower) -> None:
         self.run, self.state, self._unfinished = run, state, None

@@ -22,6 +22,7 @@ from gui.base.translation import QT_TR_NOOP, tr
 from gui.settings.downloads_page import DownloadsPage
 from gui.settings.jobs import SettingsJobs
 from gui.settings.log_row import LogRow
+from gui.settings.machines_page import MachinesPage
 from gui.settings.parts import SettingsPage, choice
 from gui.settings.storage_page import StoragePage
 from gui.settings.store import DEVICES, LEAST_WATTS, MOST_THREADS, MOST_WATTS, Settings
@@ -37,7 +38,7 @@ _ROW = 34  # height of a page's name in the list
 
 
 class SettingsDialog(QDialog):
-    """Pages: General, Computing, Storage, Downloads, Trusted files."""
+    """Pages: General, Computing, Machines, Storage, Downloads, Trusted files."""
 
     def __init__(
         self,
@@ -55,10 +56,11 @@ class SettingsDialog(QDialog):
         resize_within_screen(self, 820, 600)
         self._settings, self._theme, self._policy = settings, theme, policy
         self.storage, self.downloads = StoragePage(jobs, messages), DownloadsPage(jobs)
-        self.trust = TrustPage(messages)
+        self.trust, self.machines = TrustPage(messages), MachinesPage(settings, jobs)
         pages = (
             (QT_TR_NOOP("General"), self._general(jobs)),
             (QT_TR_NOOP("Computing"), self._computing()),
+            (QT_TR_NOOP("Machines"), self.machines),
             (QT_TR_NOOP("Storage"), self.storage),
             (QT_TR_NOOP("Downloads"), self.downloads),
             (QT_TR_NOOP("Trusted files"), self.trust),
@@ -101,7 +103,7 @@ class SettingsDialog(QDialog):
     def _go(self, row: int) -> None:
         self.stack.setCurrentIndex(row)
         page = self.stack.currentWidget()
-        if isinstance(page, StoragePage | DownloadsPage | TrustPage):
+        if isinstance(page, MachinesPage | StoragePage | DownloadsPage | TrustPage):
             page.refresh()
 
     def _general(self, jobs: SettingsJobs) -> SettingsPage:
@@ -162,6 +164,12 @@ class SettingsDialog(QDialog):
             tr("Determinism"), self.repeats,
             tr("Without it a GPU takes its fastest kernels, and the same run again may differ in the last digits; the run "
             "says so. On a processor results always repeat."),
+        )  # fmt: skip
+        self.compiled = _tick("compile", tr("Compile training on a GPU"), settings.compiled)
+        self.compiled.toggled.connect(lambda on: settings.set("compute/compiled", on))
+        page.row(
+            tr("torch.compile"), self.compiled,
+            tr("Faster steps after a minute or so of compiling, with other last digits; the run says so."),
         )  # fmt: skip
         self.watts = QDoubleSpinBox()
         self.watts.setObjectName("core-watts")

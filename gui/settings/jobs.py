@@ -5,6 +5,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from core.cluster.machines import look_at_machines
 from core.common.control import RunControl
 from core.machine.child import Child
 from core.runs.home import Home
@@ -22,6 +23,7 @@ class SettingsJobs(QObject):
         weights_found: ImageNet weights as `core.models.fetching` lists them.
         progress: share 0…1 and a sentence of the download under way.
         downloaded: id and path of what was fetched.
+        machines_found: of each scheduler what `core.cluster.machines.look_at_machines` says.
         changed: a worker began or ended.
     """
 
@@ -30,12 +32,15 @@ class SettingsJobs(QObject):
     weights_found = Signal(list)
     progress = Signal(float, str)
     downloaded = Signal(str, str)
+    machines_found = Signal(list)
     changed = Signal()
 
     def __init__(self, home: Home, messages: Messages, parent: QObject | None = None):
         super().__init__(parent)
         self.home = home
         self.storage, self.downloads, self.lister = Worker(self), Worker(self), Worker(self)
+        self.machines = Worker(self)
+        self.machines.completed.connect(lambda found: self.machines_found.emit(found["clusters"]))
         self.storage.completed.connect(self._storage_done)
         self.lister.completed.connect(lambda listed: self.weights_found.emit(listed["weights"]))
         self.downloads.happened.connect(lambda reports: self.progress.emit(*reports[-1]))
@@ -47,7 +52,7 @@ class SettingsJobs(QObject):
 
     @property
     def workers(self) -> tuple[Worker, ...]:
-        return self.storage, self.downloads, self.lister
+        return self.storage, self.downloads, self.lister, self.machines
 
     def measure(self) -> None:
         """Add up what every kind takes."""
@@ -79,6 +84,15 @@ class SettingsJobs(QObject):
                 return child.call(weights_here, {}, control)
 
         self._start(self.lister, tr("looking for weights"), job)
+
+    def look_at_machines(self, clusters: list[dict[str, str]]) -> None:
+        """Ask schedulers for their workers; a process does it, as it needs Dask."""
+
+        def job(control: RunControl, _say: Say) -> Any:
+            with Child("tool") as child:
+                return child.call(look_at_machines, {"clusters": clusters}, control)
+
+        self._start(self.machines, tr("looking at machines"), job)
 
     def fetch_set(self, name: str, folder: Path) -> None:
         """Download a public data set."""

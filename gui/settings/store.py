@@ -1,9 +1,12 @@
 """The person's settings that belong to the machine and not to a pipeline; kept by Qt's settings."""
 
+import json
 from typing import Any
 
 from PySide6.QtCore import QObject, QSettings, Signal
 
+from core.cluster.security import checked_address
+from core.common.errors import EspalierError
 from core.common.logs import LEVELS
 from core.profiling.energy import CORE_WATTS
 from gui.base.translation import QT_TR_NOOP
@@ -45,6 +48,11 @@ class Settings(QObject):
         return QSettings().value("compute/deterministic", True, bool) is not False
 
     @property
+    def compiled(self) -> bool:
+        """Whether training on a GPU goes through torch.compile."""
+        return QSettings().value("compute/compiled", False, bool) is True
+
+    @property
     def core_watts(self) -> float:
         """Power of one busy core, for energy where it cannot be measured."""
         return _number("compute/core_watts", CORE_WATTS, LEAST_WATTS, MOST_WATTS)
@@ -62,6 +70,40 @@ class Settings(QObject):
         stored = str(QSettings().value("log/level", "info"))
         return stored if stored in LEVELS else "info"
 
+    @property
+    def clusters(self) -> list[dict[str, str]]:
+        """The schedulers that a person has named: `address`, and `tls`, the folder of their certificates or ""."""
+        try:
+            stored = json.loads(str(QSettings().value("machines/clusters", "[]")))
+            return [{"address": str(one["address"]), "tls": str(one["tls"])} for one in stored]
+        except (ValueError, TypeError, KeyError):
+            return []
+
+    @property
+    def where(self) -> str:
+        """The address of the scheduler whose workers make the stages of runs; "" for this machine."""
+        stored = str(QSettings().value("machines/where", ""))
+        return stored if any(one["address"] == stored for one in self.clusters) else ""
+
+    @property
+    def cluster(self) -> dict[str, str] | None:
+        """The cluster that makes the stages of runs."""
+        return next((one for one in self.clusters if one["address"] == self.where), None)
+
+    def add_cluster(self, address: str, tls: str) -> str:
+        """Remember a scheduler; a sentence where the address is none."""
+        try:
+            full = checked_address(address, bool(tls))
+        except EspalierError as error:
+            return f"{error.message} {error.advice}".strip()
+        others = [one for one in self.clusters if one["address"] != full]
+        self.set("machines/clusters", json.dumps([*others, {"address": full, "tls": tls}]))
+        return ""
+
+    def remove_cluster(self, address: str) -> None:
+        """Forget a scheduler."""
+        self.set("machines/clusters", json.dumps([one for one in self.clusters if one["address"] != address]))
+
     def set(self, name: str, value: str | int | float | bool) -> None:
         """Remember a setting by its key, like "compute/threads"."""
         QSettings().setValue(name, value)
@@ -76,6 +118,8 @@ class Settings(QObject):
             chosen["core_watts"] = self.core_watts
         if not self.deterministic:
             chosen["deterministic"] = False
+        if self.compiled:
+            chosen["compiled"] = True
         return chosen
 
 

@@ -75,6 +75,7 @@ class MainWindow(QMainWindow):
         self.session = Session(home, self)
         self.dialogs = Dialogs(self, home, theme, self.messages, lambda: self.places.current)
         self.session.options = self.dialogs.settings.options
+        self.session.cluster = lambda: self.dialogs.settings.cluster
         self.actions_ = make_actions(self)
         self.status = StatusBar(self)
         self.document_files = DocumentFiles(

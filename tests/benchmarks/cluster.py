@@ -28,9 +28,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from core.cluster.client import Cluster, Heard, fill_caches
+from core.cluster.client import Heard, fill_caches
 from core.cluster.plans import Plan, plans_of
-from core.cluster.security import make_certificates
+from core.cluster.security import Cluster, make_certificates
 from core.document.pipeline import Pipeline
 from core.engine.engine import Engine
 from core.engine.options import Options

@@ -129,6 +129,32 @@ def test_kernels_that_do_not_repeat_are_in_the_key_on_a_gpu(maker: StageRunner, 
     assert (len(keys) == 2) == matter
 
 
+@pytest.mark.parametrize(
+    ("change", "device", "id", "matter"),
+    [
+        ({"processes": 2}, "cpu", "fp32", True),
+        ({"processes": 2}, "cuda", "fp32", True),
+        ({"processes": 2}, "cpu", "given", False),  # it trains nothing
+        ({"processes": 2}, "cpu", "static", False),
+        ({"compiled": True}, "cuda", "fp32", True),
+        ({"compiled": True}, "cuda", "static", False),
+    ],
+)
+def test_processes_and_compiling_are_in_the_keys_of_what_they_train(
+    maker: StageRunner, tmp_path: Path, change: dict[str, Any], device: str, id: str, matter: bool
+):
+    file = tmp_path / "float32.onnx"
+    file.write_bytes(b"a graph")
+    node = maker.context.pipeline.stage("fp32" if id == "given" else id)
+    if id == "given":
+        node = node.model_copy(update={"settings": {"training": {"epochs": 0}}})
+    given = StageInput(None, file=file) if id == "static" else maker.inputs.stage_input(node, 0)
+    maker.context = replace(maker.context, device=device)
+    before = maker.cache_key(node, 0, given)
+    maker.context = replace(maker.context, **change)
+    assert (maker.cache_key(node, 0, given) != before) == matter
+
+
 def test_what_was_made_with_threads_in_every_key_is_found(maker: StageRunner, tmp_path: Path):
     """Versions up to 0.1.0 had them in the keys of files, too."""
     node, file = maker.context.pipeline.stage("static"), tmp_path / "float32.onnx"
