@@ -27,7 +27,7 @@ from core.machine.child import Child
 from core.models.checkpoint_files import checkpoint_at
 from core.runs.home import Home
 from core.sources.base import FileSource, NetworkSource, OpenContext
-from core.stages.base import ModelStage, Stage
+from core.stages.base import ModelStage
 from core.training.settings import FORWARD_SHARE, with_precision
 
 _FEW_STEPS, _STEPS = 1, 4  # what four take longer than one are steps; the rest comes once an epoch
@@ -189,13 +189,6 @@ def measure_steps(arguments: dict[str, Any], progress: Callable[[float, str], No
     cuda = arguments["device"].startswith("cuda")
     memory = torch.cuda.max_memory_allocated() / 1e6 if cuda else peak_bytes() / 1e6
     return json.loads(json.dumps({"stages": stages, "memory_mb": memory, "data": data.kept}))
-
-
-def fixed_seconds(stage: Stage) -> float:
-    """What comes after a stage's training takes about so long where no earlier run says it."""
-    if not isinstance(stage, ModelStage):
-        return FILE_SECONDS + MEASURING_SECONDS
-    return PYTORCH_SECONDS + (2 if stage.half_artefact else 1) * MEASURING_SECONDS
 
 
 def _shapes(model: Any) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from core.common.command_lines import command_line
@@ -28,12 +29,12 @@ from core.data.image_data import ImageData
 from core.data.store import changed_since, open_data
 from core.document.pipeline import Pipeline, StageNode
 from core.document.stage_keys import stage_key, stage_keys
-from core.engine.cost_estimate import fixed_seconds
 from core.engine.evaluator import Evaluator
 from core.engine.grid import combinations_of, run_grid
 from core.engine.options import Options
 from core.engine.results import write_results
 from core.engine.stage_inputs import RunContext
+from core.engine.stage_plans import process_seconds, source_costs, stage_plans
 from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
 from core.machine.child_watch import trouble_told_to
@@ -62,7 +63,6 @@ from core.runs.resuming import check_same_data, check_same_pipeline
 from core.runs.run_folder import RunFolder
 from core.runs.storage import tidy
 from core.search.judging import TRIALS_SHARE
-from core.training.settings import FORWARD_SHARE
 
 _log = logging.getLogger(__name__)
 
@@ -235,12 +235,18 @@ class Engine:
         before = TRIALS_SHARE if self.folder.written.search is not None else 0.0
         if self.beforehand is not None:
             before = _ELSEWHERE_SHARE
+        grids = self.pipeline.axes.grids
+        planned = [(node, seed, [grids[number] for number in self._grids(node, seed)]) for node, seed in jobs]
+        costs = source_costs(self.pipeline, self.folder.base, self.data)
+        images = self._epoch_images(), len(self.data.split("test"))
+        plans = partial(stage_plans, self.pipeline, planned, images, known, costs)
         self.meter = Meter(
-            [self._plan(node, seed, known) for node, seed in jobs],
+            plans(self.folder.info.process_seconds),
             _behind(before, self._emit),
             lambda: time.monotonic() - self.control.paused_total,
         )
         self.runner, self.evaluator = StageRunner(context), Evaluator(context)
+        self.runner.before_work = lambda: self._time_tool(context.tool, plans)
         self._emit(PhaseStarted("", "sources", "Opening what the pipeline starts from"))
         self.runner.inputs.take_all()
         if self.beforehand is not None:
@@ -248,6 +254,13 @@ class Engine:
         for index, (node, seed) in enumerate(jobs):
             self.control.checkpoint()
             self._run_stage(index, len(jobs), node, seed)
+
+    def _time_tool(self, tool: Child, plans: Callable[[float], list[StagePlan]]) -> None:
+        """Start the tool process, and plan by how long that takes."""
+        seconds = process_seconds(tool, self.options, self.control)
+        if seconds:
+            self.folder.update_info(process_seconds=seconds)
+            self.meter.plans = plans(seconds)
 
     def _tidy(self) -> None:
         """Remove what killed processes left half written; nothing of it is needed."""
@@ -295,17 +308,6 @@ class Engine:
             facts = facts_of_source[root.id]
             for problem in node.stage.check(node.parameters, facts) if facts is not None else []:
                 raise EspalierError(f"{node.title}: {problem.message}", problem.advice)
-
-    def _plan(self, node: StageNode, seed: int, known: EarlierCosts) -> StagePlan:
-        """What a stage will cost, as far as earlier runs on this machine say it."""
-        grids = [self.pipeline.axes.grids[number] for number in self._grids(node, seed)]
-        points = sum(len(combinations_of(grid)) for grid in grids)
-        epochs = node.stage.epochs(node.parameters)
-        images = epochs * self._epoch_images() * (1 + points)
-        images += sum(len(combinations_of(grid)) * grid.images for grid in grids) * FORWARD_SHARE
-        fixed = known.fixed(node, fixed_seconds(node.stage))
-        key = stage_key(self.pipeline, node.id, seed)
-        return StagePlan(key, images, epochs * (1 + points), fixed, known.rate(node))
 
     def _epoch_images(self) -> int:
         return epoch_images(self.data.labels[self.data.split("train")], self.pipeline.data.balance)

@@ -41,6 +41,8 @@ class StageRunner:
         self.inputs = StageInputs(context)
         self._precisions, self._latency_targets = PrecisionChoices(context), LatencyTargets(context)
         self._store = context.store("models")
+        self.before_work: Callable[[], None] = lambda: None
+        """Called before a stage is made, which the caches have not."""
 
     def make(self, node: StageNode, seed: int, on_fraction: Callable[[float], None]) -> bool:
         """Put the stage's result into its folder; True when it came from the cache."""
@@ -76,6 +78,7 @@ class StageRunner:
         on_fraction: Callable[[float], None],
     ) -> None:
         """Run the stage, move its result into the run folder and keep it in the cache."""
+        self.before_work()
         key = stage_key(self.context.pipeline, node.id, seed)
         folder = self.context.run.stage_folder(key)
         _log.info("Stage %s is not in the cache (%s) and is made.", key, cache_key[:12])

@@ -3,7 +3,8 @@
 The time of training follows from the images that are passed through and from how long one takes: as measured in this
 process, or in earlier runs of this machine, and unknown until an epoch is done where neither says it. What comes
 after training (evaluation, export, verification, measuring) takes about as long whatever was trained before it:
-as in earlier runs, or as expected, corrected by what the stages before it took.
+as in earlier runs, or as expected, corrected by what the stages before it took. What a stage does before it trains
+(ranking channels, trying precisions) counts among that.
 """
 
 import time
@@ -24,8 +25,10 @@ class StagePlan:
     Attributes:
         training: images passed forward and backward; 0 where nothing is trained.
         epochs: passes over the training images among them.
-        fixed: seconds of what comes after training.
+        fixed: seconds of what comes before and after training, whatever the network.
+        answering: what the network's answers on the test images take then, as images that are trained on.
         rate: seconds of training an image, from earlier runs on this machine; None: unknown.
+        cost: of training an image, as a share of what it costs before anything is compressed.
     """
 
     key: str
@@ -33,6 +36,8 @@ class StagePlan:
     epochs: float
     fixed: float
     rate: float | None = None
+    cost: float = 1.0
+    answering: float = 0.0
 
 
 class Meter:
@@ -54,6 +59,7 @@ class Meter:
         self._expected = self._took = 0.0  # seconds of fixed costs of stages that were done here
         self._trained = self._fixed = 0.0  # fractions of the stage under way
         self._from: tuple[float, float] | None = None  # time and fraction when its training was taken up here
+        self._begun = self._prepared = 0.0  # when it began, and seconds until it trained
         self._fixed_since: float | None = None
         self._run_fraction = 0.0
         self._reported = clock()
@@ -62,6 +68,7 @@ class Meter:
         """Stage `index` begins."""
         self._index, self._trained, self._fixed = index, 0.0, 0.0
         self._from = None
+        self._begun, self._prepared = self._clock(), 0.0
         self._fixed_since = None if self.plans[index].training else self._clock()
         self._report()
 
@@ -72,7 +79,7 @@ class Meter:
             return
         self._trained = max(self._trained, min(fraction, 1.0))
         if self._from is None:
-            self._from = now, self._trained
+            self._from, self._prepared = (now, self._trained), now - self._begun
         self._learn(now)
         if now - self._reported >= _EVERY_SECONDS:
             self._report()
@@ -88,8 +95,8 @@ class Meter:
     def end(self, cached: bool) -> None:
         """The stage is done; `cached` work says nothing of what others take."""
         if not cached and self._fixed_since is not None:
-            self._expected += self.plans[self._index].fixed
-            self._took += self._clock() - self._fixed_since
+            self._expected += self._fixed_seconds(self._index)
+            self._took += self._prepared + self._clock() - self._fixed_since
         self._trained = self._fixed = 1.0
         self._report()
 
@@ -110,14 +117,21 @@ class Meter:
         if last is None:
             return earlier
         before = self.plans[last].rate
-        return earlier * self._rates[last] / before if earlier and before else self._rates[last]
+        if earlier and before:
+            return earlier * self._rates[last] / before
+        return self._rates[last] * self.plans[index].cost / self.plans[last].cost
+
+    def _fixed_seconds(self, index: int) -> float:
+        """Of what comes before and after a stage's training, as it was planned."""
+        plan, rate = self.plans[index], self._rate(index)
+        return plan.fixed + plan.answering * (_USUAL_RATE if rate is None else rate)
 
     def _costs(self, index: int) -> tuple[float | None, float]:
         """Seconds of a whole stage: training (None: unknown) and what comes after it."""
         plan, rate = self.plans[index], self._rate(index)
         scale = self._took / self._expected if self._expected else 1.0
         training = 0.0 if not plan.training else None if rate is None else plan.training * rate
-        return training, plan.fixed * scale
+        return training, self._fixed_seconds(index) * scale
 
     def _stage_left(self) -> float | None:
         training, fixed = self._costs(self._index)

@@ -21,6 +21,7 @@ class RunInfo(BaseModel):
         document: the pipeline as the person wrote it.
         pipeline_sha256: of pipeline.yaml as it was written.
         data: what identifies the images that it was started with (`Opened.as_plain` of `core.data.image_data`).
+        process_seconds: how long its tool process took to start and to load PyTorch; 0 where that is not known.
         machine: the fingerprint of the machine that ran it. device, threads: what it ran on.
         message: how the run ended, in a sentence. paused: a person holds a run that goes on.
         process: number (`pid`) and `host` of the process that works or worked in the folder last.
@@ -39,6 +40,7 @@ class RunInfo(BaseModel):
     document: str = ""
     pipeline_sha256: str = ""
     data: dict[str, Any] = Field(default_factory=dict)
+    process_seconds: float = 0.0
     machine: dict[str, Any] = Field(default_factory=dict)
     device: str = ""
     threads: int = 0
@@ -61,7 +63,7 @@ class RunInfo(BaseModel):
     def _known_mapping(cls, value: Any) -> Any:
         return value if isinstance(value, dict) else {}
 
-    @field_validator("started", mode="before")
+    @field_validator("started", "process_seconds", mode="before")
     @classmethod
     def _known_start(cls, value: Any) -> Any:
         return value or 0.0

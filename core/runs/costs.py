@@ -1,8 +1,11 @@
-"""What stages took in earlier runs on this machine: seconds of training an image, and of what comes after training."""
+"""What stages took in earlier runs on this machine: seconds of training an image, and of what comes before and after training.
+
+The latter is given at the speed of now: where a process starts slower, as on a busy machine, exporting and measuring are slower too.
+"""
 
 import logging
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
@@ -27,10 +30,16 @@ class StageCost:
     Attributes:
         rate: seconds of training an image; None where nothing was trained.
         fixed: seconds of evaluation, export, verification and measuring.
+        process: seconds that its run's tool process took to start; 0 where that is not known.
     """
 
     rate: float | None
     fixed: float
+    process: float = 0.0
+
+    def fixed_at(self, process: float) -> float:
+        """`fixed` where that process takes so long to start."""
+        return self.fixed * process / self.process if process and self.process else self.fixed
 
 
 class EarlierCosts:
@@ -45,7 +54,7 @@ class EarlierCosts:
         self._pipeline, self._run, self._images = pipeline, run, epoch_images
         self._machine = fingerprint()
         self._alike: dict[str, StageCost] = {}
-        self._fixed: dict[bool, list[float]] = {True: [], False: []}  # of stages on networks, and on files
+        self._every: dict[bool, list[StageCost]] = {True: [], False: []}  # of stages on networks; on files
         others = [one for one in find_runs(home) if one.folder != run.folder]
         for one in sorted(others, key=lambda folder: folder.name, reverse=True)[:_LOOKED_AT]:
             with passed_over(
@@ -58,10 +67,17 @@ class EarlierCosts:
         cost = self._alike.get(node.id)
         return cost.rate if cost is not None else None
 
-    def fixed(self, node: StageNode, usual: float) -> float:
-        """Seconds of what comes after training: of a stage like this, else as in most stages of its family, else `usual`."""
-        cost, others = self._alike.get(node.id), self._fixed[isinstance(node.stage, ModelStage)]
-        return cost.fixed if cost is not None else statistics.median(others) if others else usual
+    def fixed(self, node: StageNode, process: float) -> float | None:
+        """Seconds of what comes before and after training: of a stage like this, else as in most stages of its family; None
+        where there were none.
+
+        Args:
+            process: seconds that the tool process took to start; 0 where that is not known.
+        """
+        cost, others = self._alike.get(node.id), self._every[isinstance(node.stage, ModelStage)]
+        if cost is not None:
+            return cost.fixed_at(process)
+        return statistics.median(other.fixed_at(process) for other in others) if others else None
 
     def _take(self, one: RunFolder) -> None:
         info, here = one.info, self._run.info
@@ -74,8 +90,8 @@ class EarlierCosts:
             if report.cached or report.id not in before.stage_ids:
                 continue
             node = before.stage(report.id)
-            cost = _cost(node, report, opened, self._images)
-            self._fixed[isinstance(node.stage, ModelStage)].append(cost.fixed)
+            cost = replace(_cost(node, report, opened, self._images), process=info.process_seconds)
+            self._every[isinstance(node.stage, ModelStage)].append(cost)
             known = report.id in self._pipeline.stage_ids and report.id not in self._alike
             if known and _alike(before, self._pipeline, report.id):
                 self._alike[report.id] = cost

@@ -97,6 +97,10 @@ class Stage(ABC, Generic[S]):
         """Training epochs' worth of work, for the estimate of time."""
         return 0.0
 
+    def step_cost(self, settings: S) -> float:
+        """About what training an image costs once it has changed the network, as a share of before, for the estimate of time."""
+        return 1.0
+
     def training(self, settings: S) -> TrainingSettings | None:
         """How it trains; None where it cannot or, with 0 epochs, does not."""
         training = getattr(settings, "training", None)

@@ -251,6 +251,16 @@ class PruneChannels(ModelStage[PruneChannelsParams]):
     def epochs(self, settings: PruneChannelsParams) -> float:
         return (settings.steps - 1) * settings.step_epochs + settings.training.epochs
 
+    def step_cost(self, settings: PruneChannelsParams) -> float:
+        stays = 1 - settings.ratio
+        shares = {
+            "macs": settings.budget,
+            "parameters": settings.budget,
+            "latency": settings.latency,
+            "size": 1.0,
+        }
+        return shares.get(settings.target, stays**2 if settings.scope == "whole-groups" else stays)
+
     def check(self, settings: PruneChannelsParams, facts: NetworkFacts) -> list[Problem]:
         from core.models.catalogue import BACKBONES
 

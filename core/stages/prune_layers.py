@@ -152,6 +152,9 @@ class PruneLayers(ModelStage[PruneLayersParams]):
     def epochs(self, settings: PruneLayersParams) -> float:
         return settings.training.epochs
 
+    def step_cost(self, settings: PruneLayersParams) -> float:
+        return {"share": 1 - settings.share, "macs": settings.budget}.get(settings.amount_as, 1.0)
+
     def check(self, settings: PruneLayersParams, facts: NetworkFacts) -> list[Problem]:
         return blocks_missing(facts)
 

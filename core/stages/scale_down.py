@@ -113,6 +113,9 @@ class ScaleDown(ModelStage[ScaleDownParams]):
     def epochs(self, settings: ScaleDownParams) -> float:
         return settings.training.epochs
 
+    def step_cost(self, settings: ScaleDownParams) -> float:
+        return settings.budget
+
     def check(self, settings: ScaleDownParams, facts: NetworkFacts) -> list[Problem]:
         return blocks_missing(facts)
 

@@ -56,6 +56,25 @@ def test_what_comes_after_training_is_corrected_by_the_stages_before() -> None:
     assert run.at(150, run.meter.begin, 1).run_seconds_left == pytest.approx(300 + 40)
 
 
+def test_what_a_stage_does_before_it_trains_is_learned_with_what_comes_after() -> None:
+    run = Run(FIRST, SECOND)
+    run.meter.begin(0)
+    run.at(30, run.meter.train, 0.0)  # ranking channels
+    run.at(130, run.meter.train, 1.0)
+    run.at(130, run.meter.follow_up, 0.01)
+    run.at(160, run.meter.end, False)  # 30 s and 30 s instead of 20
+    assert run.at(160, run.meter.begin, 1).run_seconds_left == pytest.approx(300 + 60)
+
+
+def test_a_network_that_costs_less_is_expected_to_train_faster() -> None:
+    half = StagePlan("half", 1000, 10, 20.0, cost=0.5)
+    run = Run(FIRST, half)
+    run.meter.begin(0)
+    run.at(0, run.meter.train, 0.0)
+    last = run.at(10, run.meter.train, 0.1)
+    assert last.run_seconds_left == pytest.approx(90 + 20 + 50 + 20)
+
+
 def test_what_was_there_before_does_not_count_towards_the_speed() -> None:
     run = Run(FIRST)
     run.meter.begin(0)
