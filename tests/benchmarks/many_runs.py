@@ -7,7 +7,8 @@ and so does a comparison of 200 runs among them.
 Makes run folders of four stages each with the structure of real reports and the predictions on 200 test images. Times
 are of the processor (elapsed in brackets), for other programs and the disk's state disturb those less. "List" is what
 Start and `espalier runs` read; "comparison" is reading runs from the index and making the rows; "tables" is what the
-window does with the lists, offscreen. Before that everything was read once, which takes longer. Comparing all of them at once is not claimed: that
+window does with the lists, offscreen. "Figures" are what Start shows of each result: it reads those of the runs in view, and all where
+they are sorted or searched by one. Before that everything was read once, which takes longer. Comparing all of them at once is not claimed: that
 takes milliseconds a run.
 `--quick`: 50 and 500 runs, which shows that it works and claims the proportion alone.
 """
@@ -33,11 +34,12 @@ from core.document.recipes import FIRST
 from core.document.stage_keys import stage_keys
 from core.runs.home import Home
 from core.runs.index import index_run
-from core.runs.library import list_runs
+from core.runs.library import list_runs, with_figures
 from core.runs.open_document import open_document
 from core.runs.run_folder import RunFolder, find_runs
 
 IMAGES, PATTERNS = 200, 20
+IN_VIEW = 40  # runs that Start shows at once, and those around them
 
 
 def make_pattern(home: Home, pipeline: Pipeline, number: int, labels: np.ndarray) -> Path:
@@ -113,6 +115,9 @@ def main() -> int:
             times[count] = timed(f"index of {count} runs made anew", lambda: rebuilt(home))
         folders = [run.folder for run in find_runs(home)]
         timed(f"list of {10 * few} runs, first time", lambda: list_runs(home))
+        seen = list_runs(home)[:IN_VIEW]
+        timed(f"figures of the {IN_VIEW} in view, first time", lambda: with_figures(home, seen))
+        timed("figures of all, first time", lambda: with_figures(home, list_runs(home)))
         chosen = folders[: few // 5]
         timed(f"comparison of {len(chosen)} runs, first time", lambda: compared(home, chosen))
         listed = timed(f"list of {10 * few} runs", lambda: list_runs(home))
