@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.common.declarations import declarations, plain_value
+from core.common.declarations import declarations, plain_value, value_at
 from core.common.params import Params
 from core.common.paths import resolved
 from core.data.settings import DataSettings
@@ -62,10 +62,20 @@ def rename(pipeline: Pipeline, id: str, name: str) -> Pipeline:
 def set_setting(
     pipeline: Pipeline, id: str, path: tuple[str, ...], value: Any, unset: bool = False
 ) -> Pipeline:
-    """Set (or unset) one setting of a source or stage; `path` leads through nested groups."""
+    """Set (or unset) one setting of a source or stage; `path` leads through nested groups.
+
+    The backbone of a source that has an axis is the first of the axis.
+    """
     node = find_node(pipeline, id)
     kind = settings_class(node)
-    return pipeline.with_settings(id, with_value(node.settings, kind, path, value, unset))
+    changed = pipeline.with_settings(id, with_value(node.settings, kind, path, value, unset))
+    axis = pipeline.axes.backbone
+    if axis is None or (axis.source, ("backbone",)) != (id, path):
+        return changed
+    first = str(
+        value_at(changed.source(id).settings, next(f for f in declarations(kind) if f.name == "backbone"))
+    )
+    return _with_backbones(changed, [first, *(value for value in axis.values[1:] if value != first)])
 
 
 def fill_settings(pipeline: Pipeline, id: str, path: tuple[str, ...], values: Mapping[str, Any]) -> Pipeline:
@@ -118,13 +128,19 @@ def set_backbones(pipeline: Pipeline, axis: Mapping[str, Any] | None) -> Pipelin
 
     Settings of backbones that are not in it any more go with them; the source itself shows the first.
     """
-    if axis is not None:
-        axis = dict(axis)
-        if axis["source"] in [source.id for source in pipeline.sources]:
-            pipeline = set_setting(pipeline, axis["source"], ("backbone",), axis["values"][0])
-        own = {value: one for value, one in axis.pop("set", {}).items() if one and value in axis["values"]}
-        axis |= {"set": own} if own else {}
-    return _with_axis(pipeline, "backbone", axis)
+    changed = _with_axis(pipeline, "backbone", axis)
+    if axis is None:
+        return changed
+    if axis["source"] in [source.id for source in pipeline.sources]:
+        return set_setting(changed, axis["source"], ("backbone",), axis["values"][0])
+    return _with_backbones(changed, axis["values"])
+
+
+def _with_backbones(pipeline: Pipeline, values: Sequence[str]) -> Pipeline:
+    """The axis over these backbones, with what is set for them."""
+    axis = plain_backbones(pipeline) or {}
+    own = {value: one for value, one in axis.pop("set", {}).items() if one and value in values}
+    return _with_axis(pipeline, "backbone", {**axis, "values": list(values), **({"set": own} if own else {})})
 
 
 def plain_backbones(pipeline: Pipeline) -> dict[str, Any] | None:

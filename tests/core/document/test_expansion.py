@@ -185,6 +185,11 @@ def test_edits_keep_the_axis_in_step(pipeline: Pipeline) -> None:
     fewer = edits.set_backbones(pipeline, {**axis(pipeline), "values": ["resnet32", "resnet20"]})
     assert axis(fewer) == {"source": "network", "values": ["resnet32", "resnet20"]}
     assert fewer.source("network").settings["backbone"] == "resnet32"
+    other = edits.set_setting(pipeline, "network", ("backbone",), "resnet32")
+    assert axis(other)["values"] == ["resnet32", "resnet56"] and "set" in axis(other)
+    again = edits.set_setting(pipeline, "network", ("backbone",), "resnet56")
+    assert axis(again)["values"] == ["resnet56"] and documents.check(again) == []
+    assert axis(edits.set_setting(pipeline, "other", ("backbone",), "resnet32")) == axis(pipeline)
     without = stage_tree.remove_stage(pipeline, "pruned")
     assert list(axis(without)["set"]["resnet56"]) == [
         "stages.fp32.training.epochs",
