@@ -225,6 +225,14 @@ def changed_by_one(file: Path) -> Iterator[None]:
                     Path(lock.lock_file).unlink()  # who waits notices that its file is gone and makes another
 
 
+def file_size(path: Path) -> int:
+    """Bytes of a file; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file whole or not at all.
 

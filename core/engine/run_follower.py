@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.files import file_size
 from core.common.logs import passed_over
 from core.engine.options import Options
 from core.engine.run_process import CONTROL, LOG
@@ -62,7 +62,7 @@ class RunFollower:
     def __init__(self, run: RunFolder, process: "subprocess.Popen[bytes] | None" = None, after: int = 0):
         self.run, self.process = run, process
         self._tail = EventTail(run.folder / "events.jsonl", after)
-        self._log_start = _size(run.folder / LOG)
+        self._log_start = file_size(run.folder / LOG)
         self._answer: list[bytes] = []
         self._listener: threading.Thread | None = None
         self._detached = threading.Event()
@@ -239,6 +239,7 @@ def start_run(
     check_own_files(run.folder)
     request = {
         "folder": str(run.folder.resolve()), "home": str(home.folder.resolve()), "options": asdict(options), "stay": stay,
+        "commands_since": file_size(run.folder / CONTROL),
         **(starter.request if starter is not None else {}),
     }  # fmt: skip
     try:
@@ -280,10 +281,3 @@ def send(run: RunFolder, command: str) -> None:
             f"The run in {run.folder} cannot be asked to {command.replace('_', ' ')}: {error.strerror or error}.",
             "Free some space, or ask for the right to write into the run folder.",
         ) from error
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.files import file_size
 from core.common.logs import passed_over, start_logging
 from core.records.events import RunDone, RunPaused
 from core.runs.home import Home
@@ -48,17 +49,22 @@ class ControlReader:
     """Reads `control.jsonl` on a thread of its own and does what it says.
 
     A line is `{"do": "pause" | "resume" | "stop" | "finish_stage"}`; anything else is passed over.
+
+    Args:
+        since: how many bytes of the file were meant for a process before this one: those that it had when this one was
+            started. What came while this one was starting counts.
     """
 
-    def __init__(self, run: RunFolder, control: RunControl):
+    def __init__(self, run: RunFolder, control: RunControl, since: int):
         self._run, self._control = run, control
         self._path = run.folder / CONTROL
-        self._offset = 0
+        self._offset = since
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._read, name="control", daemon=True)
 
     def __enter__(self) -> "ControlReader":
-        self._path.unlink(missing_ok=True)  # meant for a process before this one
+        if file_size(self._path) < self._offset:  # the process before has ended meanwhile and removed it
+            self._offset = 0
         self._run.update_info(paused=False, process={"pid": os.getpid(), "host": socket.gethostname()})
         self._thread.start()
         return self
@@ -101,13 +107,14 @@ def work(
     home: Home,
     options: "Options",
     control: RunControl,
+    since: int,
     beforehand: "Beforehand | None" = None,
 ) -> RunDone:
-    """Run the pipeline of `run` under the control of its folder; how it ended."""
+    """Run the pipeline of `run` under the control of its folder; how it ended. `since` as of `ControlReader`."""
     from core.engine.engine import Engine
 
     try:
-        with run.locked(_LOCK_SECONDS), ControlReader(run, control):
+        with run.locked(_LOCK_SECONDS), ControlReader(run, control, since):
             return Engine(run, home, options, control, beforehand=beforehand).run()
     except EspalierError as error:
         return RunDone("failed", error.message, error.advice, error.details, error.command)
@@ -118,7 +125,7 @@ def work(
 
 
 def main(argv: list[str], beforehand: "Callable[[dict[str, Any]], Beforehand] | None" = None) -> int:
-    """Entry point; the last word of `argv` is JSON: folder, home, options, stay.
+    """Entry point; the last word of `argv` is JSON: folder, home, options, stay, commands_since.
 
     Args:
         beforehand: from the request what the engine does before the first stage.
@@ -138,7 +145,7 @@ def main(argv: list[str], beforehand: "Callable[[dict[str, Any]], Beforehand] | 
     run, home = RunFolder(Path(request["folder"])), Home(Path(request["home"]))
     start_logging("run", home.logs)
     first = beforehand(request) if beforehand is not None else None
-    done = work(run, home, Options(**request["options"]), control, first)
+    done = work(run, home, Options(**request["options"]), control, request["commands_since"], first)
     with passed_over(_log, "Nobody hears how the run ended", OSError, ValueError):
         answer.write(json.dumps(done.as_dict()) + "\n")
         answer.close()

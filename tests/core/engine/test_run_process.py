@@ -170,6 +170,14 @@ def test_commands_for_an_earlier_process_are_dropped(run, home, work):
     assert FollowedRun(start_run(run, home, Options("cpu", 1), stay=True)).end().done.status == "completed"
 
 
+def test_a_stop_while_the_process_starts_is_heard(run, home, work):
+    work("forever")
+    send(run, "pause")  # for a process before this one
+    watcher = FollowedRun(start_run(run, home, Options("cpu", 1), stay=True))
+    watcher.control.stop()
+    assert watcher.end().done.status == "stopped" and RunPaused(True) not in watcher.heard
+
+
 def test_lines_that_mean_nothing_are_passed_over(run, home, work):
     work("forever")
     watcher = FollowedRun(start_run(run, home, Options("cpu", 1), stay=True))
