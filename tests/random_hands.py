@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
     QTabBar,
     QWidget,
 )
+from shiboken6 import isValid
 from window_fixtures import TINY
 
 from core.document import pipeline as documents
@@ -164,7 +165,11 @@ class RandomHands:
         return [
             w
             for w in found
-            if w.isVisible() and w.isEnabled() and w.objectName() and not _never(w.objectName())
+            if isValid(w)
+            and w.isVisible()
+            and w.isEnabled()
+            and w.objectName()
+            and not _never(w.objectName())
         ]
 
     def _one(self, kind: type[W]) -> list[Any] | None:
