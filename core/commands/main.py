@@ -368,6 +368,12 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
         help="power of one busy core in watts, for energy where the processor's counters cannot be read",
     )
     parser.add_argument(
+        "--processes",
+        type=arguments.whole(1, 1024),
+        default=1,
+        help="that train a stage together, one for each GPU; on a processor they share its threads",
+    )
+    parser.add_argument(
         "--compile",
         action="store_true",
         help="train through torch.compile on a GPU: faster steps after a minute or so, other last digits",

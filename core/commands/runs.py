@@ -36,6 +36,7 @@ def machine_options(options: argparse.Namespace) -> Any:
         options.threads,
         watts,
         not options.nondeterministic,
+        processes=options.processes,
         compiled=options.compile,
     )
 

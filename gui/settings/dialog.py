@@ -25,7 +25,7 @@ from gui.settings.log_row import LogRow
 from gui.settings.machines_page import MachinesPage
 from gui.settings.parts import SettingsPage, choice
 from gui.settings.storage_page import StoragePage
-from gui.settings.store import DEVICES, LEAST_WATTS, MOST_THREADS, MOST_WATTS, Settings
+from gui.settings.store import DEVICES, LEAST_WATTS, MOST_PROCESSES, MOST_THREADS, MOST_WATTS, Settings
 from gui.settings.trust_page import TrustPage
 from gui.widgets.buttons import text
 
@@ -170,6 +170,16 @@ class SettingsDialog(QDialog):
         page.row(
             tr("torch.compile"), self.compiled,
             tr("Faster steps after a minute or so of compiling, with other last digits; the run says so."),
+        )  # fmt: skip
+        self.processes = QSpinBox()
+        self.processes.setObjectName("processes")
+        self.processes.setRange(1, MOST_PROCESSES)
+        self.processes.setValue(settings.processes)
+        self.processes.setFixedWidth(150)
+        self.processes.valueChanged.connect(lambda value: settings.set("compute/processes", value))
+        page.row(
+            tr("Processes for a stage"), self.processes,
+            tr("Several GPUs of this machine train a stage together, one process for each; on a processor they share its threads."),
         )  # fmt: skip
         self.watts = QDoubleSpinBox()
         self.watts.setObjectName("core-watts")

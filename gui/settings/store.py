@@ -21,7 +21,7 @@ LOG_LEVELS = (
     ("info", QT_TR_NOOP("Usual: runs and processes too")),
     ("debug", QT_TR_NOOP("Everything")),
 )
-MOST_THREADS, LEAST_WATTS, MOST_WATTS = 256, 0.1, 100.0
+MOST_THREADS, MOST_PROCESSES, LEAST_WATTS, MOST_WATTS = 256, 64, 0.1, 100.0
 
 
 class Settings(QObject):
@@ -51,6 +51,11 @@ class Settings(QObject):
     def compiled(self) -> bool:
         """Whether training on a GPU goes through torch.compile."""
         return QSettings().value("compute/compiled", False, bool) is True
+
+    @property
+    def processes(self) -> int:
+        """That train a stage together."""
+        return int(_number("compute/processes", 1, 1, MOST_PROCESSES))
 
     @property
     def core_watts(self) -> float:
@@ -120,6 +125,8 @@ class Settings(QObject):
             chosen["deterministic"] = False
         if self.compiled:
             chosen["compiled"] = True
+        if self.processes > 1:
+            chosen["processes"] = self.processes
         return chosen
 
 
