@@ -75,7 +75,7 @@ class MachinesPage(SettingsPage):
         self.address, self.tls = QLineEdit(), QLineEdit()
         self.address.setObjectName("machines-address")
         self.address.setAccessibleName(tr("Address of the scheduler"))
-        self.address.setPlaceholderText("tls://HOST:8786")
+        self.address.setPlaceholderText(tr("tls://HOST:8786"))
         self.tls.setObjectName("machines-tls")
         self.tls.setAccessibleName(tr("Folder of its certificates"))
         self.tls.setPlaceholderText(tr("Folder of its certificates"))
