@@ -4,7 +4,8 @@ The header is required. Where no column is called split, one whose values all sa
 "partition", "is_test", …) and a note says so; further columns are ignored. The delimiter is a comma, a semicolon or a
 tab, whichever makes the header's columns. Paths start at the CSV file's folder and may lead out of
 it (images often lie beside the lists). A zip file may hold the CSV file and its images; there no
-path leads out. Quoting as in RFC 4180, by Python's csv module.
+path leads out. Quoting as in RFC 4180, by Python's csv module. A label is a class in every split: such a list is
+written on purpose, and networks with published weights are tried on classes that no training image is of.
 """
 
 import csv
@@ -109,8 +110,9 @@ def _contents(rows: _Rows, place: str, opener: Opener) -> Contents:
             _ADVICE,
             f"The first row that cannot be used: {first}." if first else "",
         )
-    layout = arrange(rows.images, place, _ADVICE, rows.notes)
-    return Contents(layout.classes, FilePictures(layout.images, opener), rows.problems, layout.notes)
+    layout = arrange(rows.images, place, _ADVICE, rows.notes, untrained=True)
+    pictures = FilePictures(layout.images, opener)
+    return Contents(layout.classes, pictures, rows.problems, layout.notes, layout.untrained)
 
 
 class _Unusable(Exception):

@@ -22,7 +22,7 @@ from core.data.decode import Shape
 from core.data.encoded_images import EncodedFile, EncodedImages
 from core.data.entry import ROWS, FolderWriter, amount, cache_error, checksum, pixel_sums, read_about
 from core.data.reader import make_plan
-from core.data.source import EncodedBlock, Images, Plan, Problem
+from core.data.source import Contents, EncodedBlock, Images, Plan, Problem
 
 _log = logging.getLogger(__name__)
 
@@ -167,21 +167,14 @@ class EncodedWriter(FolderWriter):
         self._problems += block.problems
         self._animated += block.animated
 
-    def publish(
-        self,
-        name: str,
-        classes: tuple[str, ...],
-        problems: tuple[Problem, ...],
-        notes: tuple[str, ...],
-        guess: tuple[set[Shape], int],
-    ) -> EncodedEntry:
+    def publish(self, name: str, contents: Contents, guess: tuple[set[Shape], int]) -> EncodedEntry:
         """Complete the entry and give it its name, at once; arguments as of `EncodedEntry` and `EntryWriter.publish`.
 
         Raises:
-            EspalierError: a class has no training image; or the disk does not take the entry.
+            EspalierError: a class has no training image, and should have; or the disk does not take the entry.
         """
         labels, membership = np.concatenate(self._labels), np.concatenate(self._membership)
-        self._check_classes(labels[membership == 0], classes)
+        self._check_classes(labels[membership == 0], contents)
         digests = b"".join(self._digests)
         rows: dict[str, Any] = {
             "labels": labels, "membership": membership, "shapes": np.concatenate(self._shapes),
@@ -193,7 +186,7 @@ class EncodedWriter(FolderWriter):
             np.savez(self._folder / ROWS, **rows)
             shapes = sorted((shape.height, shape.width, shape.grey) for shape in guess[0])
             about = {
-                **self._about(classes, problems, notes),
+                **self._about(contents),
                 "reading": _READING,
                 "content": hashlib.sha256(digests).hexdigest(),
                 "guess": shapes,

@@ -24,7 +24,7 @@ from core.common.logs import in_a_line, passed_over
 from core.common.parts import part_beside, remove_abandoned
 from core.common.paths import printable
 from core.data.checked_images import CheckedImages, block_hashes
-from core.data.source import Block, Images, Plan, Problem
+from core.data.source import Block, Contents, Images, Plan, Problem
 
 _Entry = TypeVar("_Entry")
 _log = logging.getLogger(__name__)
@@ -170,15 +170,13 @@ class FolderWriter:
             self._file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _about(
-        self, classes: tuple[str, ...], problems: tuple[Problem, ...], notes: tuple[str, ...]
-    ) -> dict[str, Any]:
+    def _about(self, contents: Contents) -> dict[str, Any]:
         """What every entry says of itself; the problems and animated images of the blocks are added."""
         return {
             "version": VERSION,
-            "classes": list(classes),
-            "problems": [(printable(path), reason) for path, reason in (*problems, *self._problems)],
-            "notes": [printable(note) for note in (*notes, *_animated_notes(self._animated))],
+            "classes": list(contents.classes),
+            "problems": [(printable(path), reason) for path, reason in (*contents.problems, *self._problems)],
+            "notes": [printable(note) for note in (*contents.notes, *_animated_notes(self._animated))],
         }
 
     def _write_about(self, about: dict[str, Any]) -> None:
@@ -215,9 +213,10 @@ class FolderWriter:
                 advice,
             )
 
-    def _check_classes(self, labels: np.ndarray, classes: tuple[str, ...]) -> None:
-        counts = np.bincount(labels, minlength=len(classes))
-        empty = [f"'{name}'" for name, count in zip(classes, counts, strict=True) if count == 0]
+    def _check_classes(self, labels: np.ndarray, contents: Contents) -> None:
+        counts = np.bincount(labels, minlength=len(contents.classes))
+        found = zip(contents.classes, counts, strict=True)
+        empty = [f"'{name}'" for name, count in found if count == 0 and name not in contents.untrained]
         if not empty:
             return
         first = ": ".join(self._problems[0]) if self._problems else ""
@@ -266,20 +265,17 @@ class EntryWriter(FolderWriter):
         self._animated += block.animated
         self._count += len(images)
 
-    def publish(
-        self, name: str, classes: tuple[str, ...], problems: tuple[Problem, ...], notes: tuple[str, ...]
-    ) -> Entry:
+    def publish(self, name: str, contents: Contents) -> Entry:
         """Complete the entry and give it its name, at once; another process may have been faster.
 
         Args:
-            problems: found before reading; the blocks' own are added.
-            notes: likewise; one on animated images is added.
+            contents: what was read; the blocks' own problems, and a note on animated images, are added.
 
         Raises:
-            EspalierError: a class has no training image; or the disk does not take the entry.
+            EspalierError: a class has no training image, and should have; or the disk does not take the entry.
         """
         labels, membership = np.concatenate(self._labels), np.concatenate(self._membership)
-        self._check_classes(labels[membership == 0], classes)
+        self._check_classes(labels[membership == 0], contents)
         try:
             self._write_header()
             self._file.close()
@@ -287,7 +283,7 @@ class EntryWriter(FolderWriter):
                 self._folder / ROWS, labels=labels, membership=membership, sums=np.concatenate(self._sums)
             )
             about = {
-                **self._about(classes, problems, notes),
+                **self._about(contents),
                 "content": self._digest.hexdigest(),
                 IMAGES: checksum(self._folder / IMAGES),
                 ROWS: checksum(self._folder / ROWS),

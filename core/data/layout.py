@@ -6,7 +6,7 @@ are read alike.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -64,11 +64,16 @@ class NamedImage:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Classes in the order of their code points (as torchvision's `ImageFolder`), and the images that count."""
+    """Classes in the order of their code points (as torchvision's `ImageFolder`), and the images that count.
+
+    Attributes:
+        untrained: the classes without training images.
+    """
 
     classes: tuple[str, ...]
     images: tuple[PlacedImage, ...]
     notes: tuple[str, ...]
+    untrained: frozenset[str] = frozenset()
 
 
 def is_litter(name: str) -> bool:
@@ -139,16 +144,33 @@ def _class_layout(files: Sequence[File], total: int, place: str, notes: list[str
     return arrange(inside, place, _ADVICE, notes)
 
 
-def arrange(images: Sequence[NamedImage], place: str, advice: str, notes: Sequence[str] = ()) -> Layout:
+def arrange(
+    images: Sequence[NamedImage],
+    place: str,
+    advice: str,
+    notes: Sequence[str] = (),
+    *,
+    untrained: bool = False,
+) -> Layout:
     """Classes are those of the training images; others' images are left out, and a note says so.
 
     Names that differ only in how accents are composed are one class; a split other than training may also
     differ in capitals.
 
+    Args:
+        untrained: the names of other images are classes too, where training images have none like them.
+
     Raises:
         EspalierError: no training images, fewer than two classes, or a name that is no text; `advice` says what to do.
     """
-    spellings = Spellings(image.class_name for image in images if image.membership == TRAIN)
+    trained = {image.class_name for image in images if image.membership == TRAIN}
+    spellings = Spellings(trained)
+    without = frozenset[str]()
+    if untrained and trained:
+        others = {image.class_name for image in images if spellings.class_of(image.class_name) is None}
+        without = frozenset(Spellings(others).classes)
+        notes = [*notes, *_untrained_notes(without)]
+        spellings = Spellings(trained | without)
     classes = _check_classes(spellings.classes, place, advice)
     index = {name: label for label, name in enumerate(classes)}
     placed, unknown = [], []
@@ -160,7 +182,7 @@ def arrange(images: Sequence[NamedImage], place: str, advice: str, notes: Sequen
             placed.append(PlacedImage(image.name, index[name], image.membership))
     all_notes = [*notes, *spellings.notes(), *_unknown_class_notes(unknown)]
     placed.sort(key=lambda image: (image.membership, image.label))
-    return Layout(classes, tuple(placed), tuple(all_notes))
+    return Layout(classes, tuple(placed), tuple(all_notes), without)
 
 
 def _check_classes(classes: tuple[str, ...], place: str, advice: str) -> tuple[str, ...]:
@@ -232,6 +254,17 @@ def _unknown_class_notes(unknown: Sequence[str]) -> list[str]:
         return []
     names = ", ".join(f"'{name}'" for name in sorted(set(unknown))[:8])
     return [f"{_images(len(unknown))} of a class without training images ({names}) and left out."]
+
+
+def _untrained_notes(names: Collection[str]) -> list[str]:
+    """What a class without training images means: only weights that know it already can find it."""
+    if not names:
+        return []
+    shown = ", ".join(f"'{name}'" for name in sorted(names)[:8]) + (", …" if len(names) > 8 else "")
+    have = "1 class has" if len(names) == 1 else f"{len(names)} classes have"
+    return [
+        f"{have} no training images ({shown}): training cannot teach them, published weights may know them."
+    ]
 
 
 def _files(count: int) -> str:

@@ -156,12 +156,17 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The contents of a data set: classes and images, and what was left out."""
+    """The contents of a data set: classes and images, and what was left out.
+
+    Attributes:
+        untrained: the classes that no training image is of, which is right.
+    """
 
     classes: tuple[str, ...]
     pictures: Pictures
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    untrained: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

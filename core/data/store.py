@@ -44,7 +44,7 @@ Progress = Callable[[float, str], None]
 
 _log = logging.getLogger(__name__)
 
-_READING = 2
+_READING = 3
 """Raised when the same files give other classes, splits or notes."""
 _ATTEMPTS = 3
 _ENCODED = "encoded"
@@ -238,7 +238,7 @@ def _decode(
             if not unchanged():
                 return None
             name = _key(source, located, "own" if plan.keep_size else _square(plan.height, plan.resize))
-            return name, writer.publish(name, contents.classes, contents.problems, contents.notes)
+            return name, writer.publish(name, contents)
 
 
 def _is_encoded(contents: Contents, located: Located, plan: Plan, settings: DataSettings) -> bool:
@@ -266,7 +266,7 @@ def _encode(
         if not unchanged():
             return None
         name = _key(source, located, _ENCODED)
-        return name, writer.publish(name, contents.classes, contents.problems, contents.notes, guess)
+        return name, writer.publish(name, contents, guess)
 
 
 def _square(side: int | None, resize: str) -> str:

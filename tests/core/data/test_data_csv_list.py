@@ -149,12 +149,16 @@ def test_a_changed_list_or_image_is_read_again(images, cache):
     assert opened(path, cache).problems == ()
 
 
-def test_classes_without_training_images_are_left_out(images, cache):
-    text = rows().replace("\n", ",train\n").replace("label,train", "label,split") + "a/9.png,bird,test\n"
-    Image.new("L", (28, 28), 7).save(images / "a" / "9.png")
+def test_a_label_of_another_split_is_a_class_too(images, cache):
+    """Published weights are tried on classes that no training image is of; spellings of a known class stay with it."""
+    text = rows().replace("\n", ",train\n").replace("label,train", "label,split")
+    text += "a/8.png,Dog,test\na/9.png,bird,test\n"
+    for name in ("8", "9"):
+        Image.new("L", (28, 28), int(name)).save(images / "a" / f"{name}.png")
     data = opened(written(images, text), cache)
-    assert data.classes == ("cat", "dog")
-    assert data.notes[0] == "1 image is of a class without training images ('bird') and left out."
+    assert data.classes == ("bird", "cat", "dog")
+    assert data.notes[0].startswith("1 class has no training images ('bird'): training cannot teach them")
+    assert [data.labels[row] for row in data.splits["test"]] == [0, 2]
 
 
 @pytest.mark.parametrize(("text", "message"), [
