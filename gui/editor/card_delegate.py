@@ -9,6 +9,9 @@ from gui.base.translation import tr
 from gui.editor.branch_lines import BranchLines, Edge
 from gui.editor.cards import Card, CardModel, Index
 
+_APART = 10  # pixels between title and mark
+_LEAST = 4  # letters of a mark, below which it says nothing
+
 
 class CardDelegate(QStyledItemDelegate):
     """Paints a card and the piece of the tree beside it; the box on the right switches a stage."""
@@ -57,24 +60,22 @@ class CardDelegate(QStyledItemDelegate):
         bold, small = QFont(option.font), QFont(option.font)
         bold.setWeight(QFont.Weight.DemiBold)
         small.setPointSizeF(option.font.pointSizeF() * 0.9)
-        badge = f"⚠ {card.problems}" if card.problems else card.badge
-        width = min(QFontMetrics(small).horizontalAdvance(badge) + 4, (right - left) * 3 // 5) if badge else 0
         line, top = self._line(option), box.top() + 6
-        if badge:
-            where = QRect(right - width, top, width, line)
-            _write(painter, where, small, c.bad if card.problems else c.muted, badge, right=True)
-        title = QRect(left, top, right - left - (width + 10 if badge else 0), line)
-        _write(painter, title, bold, c.text if card.enabled else c.muted, card.title)
+        end = box.right() - 12  # of the lines above and below the box that switches the stage
+        title, mark = _shared(end - left, QFontMetrics(bold), QFontMetrics(small), card)
+        colour = c.bad if card.problems else c.muted
+        _write(painter, QRect(end - mark, top, mark, line), small, colour, card.mark, right=True)
+        colour = c.text if card.enabled else c.muted
+        _write(painter, QRect(left, top, title, line), bold, colour, card.title)
         words = card.summary if card.enabled else tr("Switched off · {summary}", summary=card.summary)
         _write(painter, QRect(left, top + line, right - left, line), small, c.muted, words)
         if not card.tall:
             return
-        right = box.right() - 12  # below the box that switches the stage
         time = QFontMetrics(small).horizontalAdvance(card.time) + 4 if card.time else 0
-        third = QRect(left, top + 2 * line, right - left - (time + 8 if time else 0), line)
+        third = QRect(left, top + 2 * line, end - left - (time + 8 if time else 0), line)
         _write(painter, third, small, c.bad if card.facts.startswith("⚠") else c.text, card.facts)
         if time:
-            where = QRect(right - time, top + 2 * line, time, line)
+            where = QRect(end - time, top + 2 * line, time, line)
             _write(painter, where, small, c.muted, card.time, right=True)
 
     def _check_box(self, painter: QPainter, box: QRect, checked: bool) -> None:
@@ -96,23 +97,29 @@ class CardDelegate(QStyledItemDelegate):
         c = theme.colours()
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(QColor(c.strong_border), 1.6))
-        for edge in branch_lines.edges:
-            self._edge(painter, rect, row, edge)
+        self._lines(painter, rect, row, branch_lines.edges)
         painter.setPen(QPen(QColor(c.window), 2))
         painter.setBrush(QColor(c.accent))
         painter.drawEllipse(QPointF(self._x(rect, branch_lines.lane[row]), self._y(rect)), 5.5, 5.5)
 
-    def _edge(self, painter: QPainter, rect: QRect, row: int, edge: Edge) -> None:
-        x, y = self._x(rect, edge.lane), self._y(rect)
-        if row == edge.parent:
-            start = self._x(rect, edge.from_lane)
-            path = QPainterPath(QPointF(start, y))
-            path.cubicTo(QPointF(start, rect.bottom()), QPointF(x, y), QPointF(x, rect.bottom() + 1))
+    def _lines(self, painter: QPainter, rect: QRect, row: int, edges: tuple[Edge, ...]) -> None:
+        """What of the edges lies in a row; a line that several share is drawn once, or it would look bolder."""
+        y, top, bottom = self._y(rect), rect.top(), rect.bottom() + 1
+        passing = {edge.trunk for edge in edges if edge.parent < row < edge.child}
+        for trunk in passing:
+            painter.drawLine(QPointF(self._x(rect, trunk), top), QPointF(self._x(rect, trunk), bottom))
+        for start, trunk in {(edge.from_lane, edge.trunk) for edge in edges if edge.parent == row}:
+            begin, end = self._x(rect, start), self._x(rect, trunk)
+            path = QPainterPath(QPointF(begin, y))
+            path.cubicTo(QPointF(begin, bottom - 1), QPointF(end, y), QPointF(end, bottom))
             painter.drawPath(path)
-        elif edge.parent < row < edge.child:
-            painter.drawLine(QPointF(x, rect.top()), QPointF(x, rect.bottom() + 1))
-        elif row == edge.child:
-            painter.drawLine(QPointF(x, rect.top()), QPointF(x, y))
+        for edge in edges:
+            if edge.child == row:
+                x, corner = self._x(rect, edge.trunk), y - self.LANE
+                path = QPainterPath(QPointF(x, corner if edge.trunk in passing else top))
+                path.lineTo(x, corner)
+                path.quadTo(QPointF(x, y), QPointF(self._x(rect, edge.lane), y))
+                painter.drawPath(path)
 
     def editorEvent(
         self, event: QEvent, model: QAbstractItemModel, option: QStyleOptionViewItem, index: Index
@@ -149,6 +156,16 @@ class CardDelegate(QStyledItemDelegate):
 
     def _y(self, rect: QRect) -> float:
         return rect.top() + (rect.height() - self.GAP) / 2
+
+
+def _shared(width: int, bold: QFontMetrics, small: QFontMetrics, card: Card) -> tuple[int, int]:
+    """How much of a line the title and the mark beside it get: the title first, unless something is wrong."""
+    wanted = small.horizontalAdvance(card.mark) + 4 if card.mark else 0
+    if not card.problems:
+        wanted = min(wanted, width - bold.horizontalAdvance(card.title) - 4 - _APART)
+        if wanted < small.horizontalAdvance(card.mark[:_LEAST] + "…"):
+            wanted = 0
+    return width - (wanted + _APART if wanted else 0), wanted
 
 
 def _write(

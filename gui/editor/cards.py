@@ -47,6 +47,11 @@ class Card:
         return self.kind in ("source", "stage")
 
     @property
+    def mark(self) -> str:
+        """What stands beside the title: how many problems there are, or else the badge."""
+        return f"⚠ {self.problems}" if self.problems else self.badge
+
+    @property
     def spoken(self) -> str:
         """The row for a screen reader."""
         parts = [self.title, self.badge, self.summary, "" if self.enabled else tr("switched off")]

@@ -266,6 +266,8 @@ def show_text(line: QLineEdit | QPlainTextEdit, words: str) -> None:
     if now != words and (changed or not line.hasFocus()):
         write = line.setPlainText if isinstance(line, QPlainTextEdit) else line.setText
         _quietly(line, lambda: write(words))
+        if isinstance(line, QLineEdit) and not line.hasFocus():
+            line.setCursorPosition(0)  # what is longer than the field is read from its beginning
 
 
 class TextField(Field):

@@ -6,7 +6,7 @@ import pytest
 from editing import TREE, drop, parents
 from hands import place_of
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QMouseEvent
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QFont, QFontMetrics, QMouseEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -22,6 +22,7 @@ from core.document import edits, stage_tree
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.whatif import Forecast
+from gui.editor import card_delegate
 from gui.editor.cards import MOVED
 from gui.editor.palette import NEW
 from gui.editor.panels import NodePanel
@@ -317,6 +318,28 @@ def test_no_figure_of_a_forecast_pushes_the_settings_out_of_view(
         for label in (*panel.strip.values.values(), *panel.strip.changes.values()):
             right = label.mapTo(scroll.viewport(), QPoint(label.sizeHint().width(), 0)).x()
             assert right <= scroll.viewport().width(), label.text()
+
+
+def test_a_name_keeps_its_room_before_what_stands_beside_it(
+    tree: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ "From scratch" was cut to "From sc…" while "baseline · from Network …" beside it kept its room."""
+    named = edits.rename(tree.document.pipeline, "base", "Trained for a very long time from scratch")
+    named = edits.rename(stage_tree.set_parent(named, "more", "base"), "more", "Pruned by half, then tuned")
+    tree.document.apply(named, "Rename")
+    written: dict[str, tuple[int, int]] = {}
+
+    def write(_painter: Any, where: Any, font: QFont, _colour: str, words: str, right: bool = False) -> None:
+        written[words] = where.width(), QFontMetrics(font).horizontalAdvance(words)
+
+    monkeypatch.setattr(card_delegate, "_write", write)
+    tree.editor.list.grab()
+    room, wanted = written["Pruned by half, then tuned"]
+    assert room >= wanted
+    badge = "final · from Trained for a very long time from scratch"
+    assert 0 < written[badge][0] < written[badge][1], "what stands beside it is cut"
+    index = tree.editor.model.index(tree.editor.model.row_of("stage", "more"))
+    assert badge in index.data(Qt.ItemDataRole.ToolTipRole)
 
 
 def test_forms_of_stages_that_are_gone_do_not_pile_up(tree: MainWindow) -> None:
