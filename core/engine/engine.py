@@ -174,7 +174,8 @@ class Engine:
             self._emit(PhaseStarted("", "data", "Opening the data set"))
             self.data = self._open_data()
             check_same_data(self.folder, self.data)
-            self.data.check_training_classes()
+            if any(node.stage.epochs(node.parameters) for node in self.pipeline.active):
+                self.data.check_training_classes()
             self.folder.update_info(data=self.data.opened.as_plain())
             self._note_data()
             self._check_networks()

@@ -157,7 +157,7 @@ def test_a_label_of_another_split_is_a_class_too(images, cache):
         Image.new("L", (28, 28), int(name)).save(images / "a" / f"{name}.png")
     data = opened(written(images, text), cache)
     assert data.classes == ("bird", "cat", "dog")
-    assert data.notes[0].startswith("1 class has no training images ('bird'): training cannot teach them")
+    assert data.notes[0].startswith("1 class has no training images ('bird'): nothing can be trained on them")
     assert [data.labels[row] for row in data.splits["test"]] == [0, 2]
 
 

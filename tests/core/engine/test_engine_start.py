@@ -84,6 +84,19 @@ def test_a_backbone_of_an_axis_is_what_it_is_alone(tmp_path: Path) -> None:
         assert content_hash(one) == content_hash(other)
 
 
+@pytest.mark.parametrize(("epochs", "status"), [(0, "completed"), (1, "failed")])
+def test_classes_without_training_images_stop_a_run_that_trains(
+    epochs: int, status: str, tmp_path: Path
+) -> None:
+    """Published weights are measured, and quantized, without an image of every class."""
+    text = HEAD.replace("train_images: 64", "train_images: 8") + AXIS.replace(
+        "epochs: 1", f"epochs: {epochs}"
+    )
+    run = RunFolder.create(documents.loads(text), tmp_path, Home(tmp_path / "home"))
+    done = Engine(run, Home(tmp_path / "home"), Options("cpu", 1, measures=False)).run()
+    assert done.status == status and ("training image of every class" in done.message) is (epochs > 0)
+
+
 def test_a_home_that_takes_nothing_stops_no_run(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file where the folder was to be")
     events, engine = started(MISSING_TEACHER, tmp_path, Home(tmp_path / "home"))
