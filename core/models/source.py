@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from core.common.command_lines import command_line
 from core.common.errors import EspalierError
 from core.common.paths import resolved, shown_name
+from core.data.class_names import matched
 from core.machine.torch_rng import isolated_rng
 from core.models.backbone import Backbone
 from core.models.catalogue import backbone
 from core.models.class_order import match_classes
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
+from core.models.timm_networks import IMAGENET_CLASSES, imagenet_synsets
 from core.models.weight_files import read_weights
-from core.models.weights import imagenet_file, load_weights
+from core.models.weights import has_classifier, imagenet_file, load_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,12 +75,18 @@ def build_network(
     notes = list(getattr(model.body, "notes", ()))
     if path is None:
         return model, notes
-    fresh_head = settings.fresh_head or settings.weights == "imagenet"
     file = read_weights(path, settings.averaged and settings.weights == "file")
-    chosen = with_names(chosen, model.body)
+    chosen, classes_there = with_names(chosen, model.body), file.classes
+    fresh_head = settings.fresh_head
+    if settings.weights == "imagenet":
+        classes_there = imagenet_synsets() if len(names) == IMAGENET_CLASSES else ()
+        known = bool(classes_there) and matched(classes_there, names) is not None
+        fresh_head = not (known and has_classifier(model, file.tensors, chosen))
     loaded = load_weights(model, file.tensors, chosen, f"The weights in {shown_name(path)}", fresh_head)
+    if settings.weights == "imagenet" and not fresh_head:
+        loaded.append("The data set has ImageNet's classes: the classifier is the published one.")
     if names and image_size and not fresh_head:
-        loaded += match_classes(model, file.classes, names, image_size, shown_name(path))
+        loaded += match_classes(model, classes_there, names, image_size, shown_name(path))
     return model, [*notes, *file.notes, *loaded]
 
 

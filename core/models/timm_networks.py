@@ -30,6 +30,7 @@ from core.models.torchvision_shim import import_torchvision
 
 Layout = Literal["map", "channels-last", "pooled"]
 
+IMAGENET_CLASSES = 1000
 _SMALLEST = 32  # px; timm does not say for most of its networks, and nearly all have stride 32
 _BLOCKS = (
     "BasicBlock", "Bottleneck", "PreActBasic", "PreActBottleneck", "NormFreeBlock", "DarkBlock", "EdgeBlock",
@@ -44,6 +45,13 @@ def import_timm() -> ModuleType:
     """timm, which finds a torchvision that can be imported."""
     import_torchvision()
     return importlib.import_module("timm")
+
+
+def imagenet_synsets() -> tuple[str, ...]:
+    """The names of ImageNet's thousand classes (n01440764, …), in the order of published networks' answers."""
+    import_timm()
+    names = importlib.import_module("timm.data").ImageNetInfo().label_names()
+    return tuple(str(name) for name in names)
 
 
 def timm_efficientnet(

@@ -68,6 +68,14 @@ def _prefixes(state: Collection[str]) -> list[str]:
     return ["", *(prefix for prefix, count in counts.items() if count * _MANY >= len(state))]
 
 
+def has_classifier(model: nn.Module, state: Mapping[str, Tensor], backbone: Backbone) -> bool:
+    """Whether a file's tensors hold the classifier that the network has, in its shapes."""
+    expected = model.state_dict()
+    own, _ = own_state(state, backbone, expected)
+    names = [name for name in expected if name.startswith((backbone.classifier, "head.hidden."))]
+    return all(name in own and own[name].shape == expected[name].shape for name in names)
+
+
 def load_weights(
     model: nn.Module, state: Mapping[str, Tensor], backbone: Backbone, origin: str, fresh_head: bool
 ) -> list[str]:

@@ -12,7 +12,7 @@ from core.models.catalogue import BACKBONES, backbone
 from core.models.efficientnet_names import timm_names
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
-from core.models.timm_networks import import_timm
+from core.models.timm_networks import imagenet_synsets, import_timm
 from core.models.weights import download_imagenet, imagenet_file, imagenet_url, load_weights
 
 
@@ -186,9 +186,9 @@ def test_a_failed_download_says_what_to_do_and_leaves_nothing(downloads, monkeyp
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
     with pytest.raises(EspalierError) as caught:
-        download_imagenet(backbone("efficientnet-lite1"))
-    assert caught.value.message == "The ImageNet weights of EfficientNet-Lite1 could not be downloaded."
-    assert "https://huggingface.co/timm/tf_efficientnet_lite1.in1k" in caught.value.advice
+        download_imagenet(backbone("efficientnet-lite4"))
+    assert caught.value.message == "The ImageNet weights of EfficientNet-Lite4 could not be downloaded."
+    assert "https://huggingface.co/timm/tf_efficientnet_lite4.in1k" in caught.value.advice
     assert "no route" in caught.value.details
     assert list(downloads.iterdir()) == []
 
@@ -210,3 +210,11 @@ def test_an_installed_package_holds_the_weights(tmp_path, monkeypatch):
     settings = BackboneSettings(backbone="efficientnet-lite0", weights="imagenet")
     model, _ = build_network(settings, 5, Path(), seed=1)
     assert torch.equal(model.body.conv_head.weight, theirs.conv_head.weight)
+    synsets = imagenet_synsets()
+    for names in (synsets, synsets[::-1]):  # the same classes in any order are ImageNet's
+        model, notes = build_network(settings, 1000, Path(), 1, 64, names)
+        assert notes[0].endswith("the classifier is the published one.")
+        rows = [synsets.index(name) for name in names]
+        assert torch.equal(model.head.weight, theirs.classifier.weight[rows])
+    _, notes = build_network(settings, 1000, Path(), 1, 64, [f"class {number}" for number in range(1000)])
+    assert notes == ["The classifier starts fresh."]
