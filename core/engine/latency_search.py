@@ -1,126 +1,57 @@
-"""How many channels or blocks a latency allows: settled by measuring before a pruning stage runs, and written down.
+"""How much of a network a latency allows: settled by measuring before a pruning stage runs, and written down.
 
 A stage may be asked for a share of the latency (`Stage.latency_target`). A table of layer times
-(`core.profiling.latency_table`) says which widths, or how many blocks fewer, should meet it; the network so is
-exported and timed against the network before, in alternating sessions; where it misses, the aim is
-corrected by the measurement and the search repeats. The result is a ratio for every layer, or a number of blocks. It
-replaces the target in the stage's settings, and so enters its cache key; a resumed run, and another run
+(`core.profiling.latency_table`) says which widths, how many blocks fewer, or what share of the MACs should meet it; the
+network so is exported and timed against the network before, in alternating sessions; where it misses, the aim is
+corrected by the measurement and the search repeats. The result is a ratio for every layer, a number of blocks, or a
+share of MACs. It replaces the target in the stage's settings, and so enters its cache key; a resumed run, and another run
 of the same stage on this machine, do not measure again.
 """
 
 import copy
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.params import Params
 from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
+from core.engine.latency_decision import Attempt, LatencyDecision
 from core.engine.stage_inputs import RunContext
 from core.records.events import PhaseStarted
 from core.runs.timing_decisions import TimingDecisions
 from core.sources.base import StageInput
 from core.stages.context import StageContext
-from core.stages.latency_target import BlocksTarget, LatencyTarget
+from core.stages.latency_target import BlocksTarget, LatencyTarget, MacsTarget
 from core.surgery.prunable_groups import PrunableGroups
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier
     from core.models.forecast import TimedNetwork
     from core.profiling.latency_table import LatencyTable
-    from core.stages.result import StageResult
     from core.whatif.network_timer import NetworkTimer
 
-TOLERANCE = 0.05  # of the wanted latency: closer than this it counts as met
 _CLOSE = 0.02  # of the wanted latency: no further try
 _TRIES = 4
-_TO_DEVIATION, _AT_99 = 1.48, 2.58  # of a normal distribution: its median error and its 99 % bounds
 _VERSION = 1
+_MACS_STEPS = 8  # halvings of the share of MACs: to 0.4 %
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A smaller network that was exported and timed.
-
-    Attributes:
-        predicted: share of the latency that the table said. measured: that the file takes.
-        low, high: bounds of `measured` at 99 %.
-    """
-
-    predicted: float
-    measured: float
-    low: float | None
-    high: float | None
-
-    @property
-    def width(self) -> float:
-        """Half the interval of `measured`, as a share of it."""
-        return (self.high - self.low) / (2 * self.measured) if self.low and self.high else 0.0
-
-    def estimate(self, error: float) -> float:
-        """The likeliest share: what was measured, drawn towards the prediction as far as it is uncertain.
-
-        Args:
-            error: what predictions are usually off by. The two are weighted by their variances.
-        """
-        usual, uncertain = max(error, 0.01) * _TO_DEVIATION, self.width / _AT_99
-        trust = usual**2 / (usual**2 + uncertain**2)
-        return float(self.predicted * (self.measured / self.predicted) ** trust)
+_Target = LatencyTarget | BlocksTarget | MacsTarget
 
 
-@dataclass(frozen=True, slots=True)
-class LatencyDecision:
-    """The widths, or the number of blocks, that were decided on.
-
-    Attributes:
-        ratios: the share of channels that goes, by the leading layer of each group; empty where blocks go.
-        blocks: how many go; None where channels do.
-        wanted: share of the latency that was to stay. chosen: the try that is taken.
-        error: what predictions of the table are usually off by.
-    """
-
-    ratios: dict[str, float]
-    wanted: float
-    chosen: Attempt
-    tries: list[Attempt] = field(default_factory=list)
-    error: float = 0.0
-    blocks: int | None = None
-
-    @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> "LatencyDecision":
-        """As `asdict` gave it."""
-        tries = [Attempt(**attempt) for attempt in plain["tries"]]
-        return cls(**{**plain, "chosen": Attempt(**plain["chosen"]), "tries": tries})
-
-    @property
-    def met(self) -> bool:
-        """Whether the latency is as close as the stage promises."""
-        return abs(self.chosen.measured / self.wanted - 1) <= TOLERANCE
-
-    def write_to(self, result: "StageResult") -> None:
-        """Add what was requested, predicted and measured to the stage's result."""
-        chosen, count = self.chosen, len(self.tries)
-        span = f" ({chosen.low:.1%} to {chosen.high:.1%})" if chosen.low and chosen.high else ""
-        unsure = (
-            f" The machine was busy: the figure is uncertain to ±{chosen.width:.0%}."
-            if chosen.width > TOLERANCE
-            else ""
-        )
-        summary = (
-            f"{chosen.measured:.1%} of the latency before is left{span}, measured on the exported file; "
-            f"{self.wanted:.1%} was asked for, the table of layer times predicted {chosen.predicted:.1%}. "
-            f"{'One network was' if count == 1 else f'{count} networks were'} exported and timed.{unsure}"
-        )
-        missed = (
-            f" That is more than {TOLERANCE:.0%} off: between these widths and the next ones that the "
-            "rounding allows there is nothing closer. A smaller rounding or a wider scope may help."
-        )
-        if self.blocks is not None:
-            missed = f" That is more than {TOLERANCE:.0%} off: whole blocks come no closer."
-        result.notes.append(summary if self.met else summary + missed)
-        result.facts["latency"] = asdict(self)
+def _settled(target: _Target, decision: LatencyDecision) -> Params:
+    """The stage's settings with what was decided."""
+    if isinstance(target, LatencyTarget):
+        return target.settled(decision.ratios)
+    if isinstance(target, BlocksTarget):
+        return target.settled(decision.blocks or 1)
+    assert decision.macs is not None
+    return target.settled(decision.macs)
 
 
 class LatencyTargets:
@@ -159,15 +90,11 @@ class LatencyTargets:
             lambda: asdict(self._search(stage, target, stage_input, context())),
         )
         decision = LatencyDecision.from_plain(plain)
-        settled = (
-            target.settled(decision.ratios)
-            if isinstance(target, LatencyTarget)
-            else target.settled(decision.blocks or 1)
-        )
+        settled = _settled(target, decision)
         return node.model_copy(update={"settings": settled.model_dump(mode="json")}), decision
 
     def _search(
-        self, key: str, target: LatencyTarget | BlocksTarget, stage_input: StageInput, context: StageContext
+        self, key: str, target: _Target, stage_input: StageInput, context: StageContext
     ) -> LatencyDecision:
         from core.models.catalogue import backbone
         from core.models.checkpoint import load_checkpoint
@@ -199,6 +126,8 @@ class LatencyTargets:
         whole = copy.deepcopy(model)
         if isinstance(target, BlocksTarget):
             return search_blocks(subject, target.share, target.order(whole, context), timer, say)
+        if isinstance(target, MacsTarget):
+            return search_macs(subject, target.share, target.smaller(whole, context), timer, say)
         return search(subject, target, target.prunable(whole, context), timer, say)
 
 
@@ -269,6 +198,59 @@ def search_blocks(
     choices = _Choices(at, int, predicted, lambda number: shallow(subject, order[:number]))
     blocks, attempts = _closest(subject, choices, _Aim(share, table.error), timer, on_phase)
     return LatencyDecision({}, share, attempts[0], attempts[1:], table.error, blocks)
+
+
+def search_macs(
+    subject: "TimedNetwork",
+    share: float,
+    smaller: "Callable[[float], ImageClassifier]",
+    timer: "NetworkTimer",
+    on_phase: Callable[[str], None] = lambda text: None,
+) -> LatencyDecision:
+    """The same for a network that gets smaller in more than one way until a share of its MACs is left.
+
+    Raises:
+        EspalierError: when the latency is out of reach, or a network cannot be exported.
+        Stopped: a person asked to stop.
+    """
+    from core.surgery.budget import layer_shapes
+    from core.whatif.network_timer import unfolded
+
+    table = timer.table(replace(subject, model=unfolded(subject.model)))
+
+    def milliseconds(model: "ImageClassifier") -> float:
+        return table.milliseconds(_known(layer_shapes(model), table))
+
+    whole = milliseconds(subject.model)
+
+    @cache
+    def predicted(macs: float) -> float:
+        return milliseconds(smaller(macs)) / whole
+
+    def at(_share: float, tries: Sequence[Attempt]) -> float:
+        likely, low, high = _calibrated(tries, table.error), 0.0, 1.0
+        most = 0.0  # of the shares that can be met and are fast enough
+        for _ in range(_MACS_STEPS):
+            middle = (low + high) / 2
+            try:
+                fast = likely(predicted(middle)) <= share
+            except EspalierError:  # so few cannot be met
+                low = middle
+                continue
+            low, high = (middle, high) if fast else (low, middle)
+            most = low if fast else most
+        if not most:
+            raise EspalierError(
+                f"Expected a latency that these settings can reach, received {share:.1%} of the latency before.",
+                "Let more of it stay, or choose the scope 'whole-groups'.",
+            )
+        return most
+
+    choices: _Choices[float] = _Choices(
+        at, float, predicted, lambda macs: replace(subject, model=smaller(macs))
+    )
+    macs, attempts = _closest(subject, choices, _Aim(share, table.error), timer, on_phase)
+    return LatencyDecision({}, share, attempts[0], attempts[1:], table.error, macs=macs)
 
 
 def shallow(subject: "TimedNetwork", dropped: Sequence[str]) -> "TimedNetwork":

@@ -24,7 +24,7 @@ from core.records.reports import Fix
 from core.stages.context import DeployContext, StageContext
 from core.stages.coverage_case import CoverageCase
 from core.stages.forecast import FLOAT32, ForecastContext, stored, trained, unknown
-from core.stages.latency_target import BlocksTarget, LatencyTarget
+from core.stages.latency_target import BlocksTarget, LatencyTarget, MacsTarget
 from core.stages.result import DeployResult, StageResult
 from core.training.settings import TrainingSettings, with_precision
 
@@ -117,8 +117,8 @@ class Stage(ABC, Generic[S]):
         assert training is not None
         return settings.model_copy(update={"training": with_precision(training, precision)})
 
-    def latency_target(self, settings: S) -> LatencyTarget | BlocksTarget | None:
-        """The latency that decides how many channels or blocks stay, where these settings ask for one."""
+    def latency_target(self, settings: S) -> LatencyTarget | BlocksTarget | MacsTarget | None:
+        """The latency that decides how much of the network stays, where these settings ask for one."""
         return None
 
     def bytes_per_weight(self, settings: S) -> tuple[int, int] | None:

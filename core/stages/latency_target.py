@@ -1,7 +1,7 @@
-"""A latency that decides how many channels or blocks stay: the stage declares the target, the engine measures.
+"""A latency that decides how much of a network stays: the stage declares the target, the engine measures.
 
-`core.engine.latency_search` searches the widths, or the number of blocks, before the stage runs; they replace the target
-in the stage's settings, and so enter its cache key. Readable without torch.
+`core.engine.latency_search` searches the widths, the number of blocks, or the MACs before the stage runs; they replace the
+target in the stage's settings, and so enter its cache key. Readable without torch.
 """
 
 from collections.abc import Callable, Mapping
@@ -51,3 +51,19 @@ class BlocksTarget:
     share: float
     order: "Callable[[ImageClassifier, StageContext], list[str]]"
     settled: Callable[[int], Params]
+
+
+@dataclass(frozen=True, slots=True)
+class MacsTarget:
+    """The target of a stage that makes a network smaller until a share of its MACs is left.
+
+    Attributes:
+        share: of the latency before that is to stay.
+        smaller: a network of a run, which it may change → a function from the share of MACs that stays to the network
+            that is left then, which it makes anew each time; an EspalierError where the share cannot be met.
+        settled: the stage's settings with the share of MACs that stays.
+    """
+
+    share: float
+    smaller: "Callable[[ImageClassifier, StageContext], Callable[[float], ImageClassifier]]"
+    settled: Callable[[float], Params]

@@ -11,6 +11,9 @@ one-shot. Our source is a summary; this is our reading of it:
 * φ is searched: the largest whose MACs are not below the budget. Blocks come whole, so the
   width then closes what is left (`core.surgery.budget`), and the budget is met within about 1 %.
 
+A latency instead of MACs is settled before the stage runs (`core.engine.latency_search`): the stage is then given the MACs
+whose network was measured to take it.
+
 Channels and blocks are ranked by the same importance, WeightMagnitude or FeatureMapRank.
 Where we depart from EfficientNet: its d·w² law is not used, the MACs of every candidate are counted.
 
@@ -30,7 +33,8 @@ from core.stages.base import ModelStage
 from core.stages.context import StageContext
 from core.stages.coverage_case import CoverageCase
 from core.stages.fine_tune import batch_norm_batches, run_training
-from core.stages.forecast import ForecastContext
+from core.stages.forecast import ForecastContext, unknown
+from core.stages.latency_target import MacsTarget
 from core.stages.prune_channels import PruneChannelsParams
 from core.stages.prune_layers import BATCH, block_rows, blocks_missing, importance_batches, rank_blocks
 from core.stages.result import StageResult
@@ -40,13 +44,44 @@ from core.training.settings import TrainingSettings
 if TYPE_CHECKING:
     from torch import nn
 
+    from core.models.classifier import ImageClassifier
+    from core.surgery.blocks import Block
     from core.surgery.budget import Plan
 
 _NARROWEST = 1e-3  # no width below this share is searched
 
 
 class ScaleDownParams(Params):
-    budget: float = param(0.5, "Budget", "Share of the network's MACs that stays.", gt=0, lt=1, step=0.05)
+    target: Literal["macs", "latency"] = param(
+        "macs",
+        "Target",
+        "What decides how much stays.",
+        choices={
+            "macs": "A share of the network's MACs.",
+            "latency": "A share of the time on this machine, found by measuring.",
+        },
+        added=True,
+    )
+    budget: float = param(
+        0.5,
+        "Budget",
+        "Share of the network's MACs that stays; used with 'macs'.",
+        gt=0,
+        lt=1,
+        step=0.05,
+        when="target=macs",
+    )
+    latency: float = param(
+        0.5,
+        "Latency",
+        "Share of the latency that stays: the exported float32 file in ONNX Runtime on this machine, one image, "
+        "one thread; used with 'latency'. Another machine may find another network.",
+        gt=0,
+        lt=1,
+        step=0.05,
+        when="target=latency",
+        added=True,
+    )
     depth_base: float = param(
         1.2,
         "Depth base α",
@@ -105,16 +140,14 @@ class ScaleDown(ModelStage[ScaleDownParams]):
     group = "Pruning"
     icon = "prune"
     effect = "structure"
-    help = (
-        "Makes the network shallower and narrower together until it meets a budget of MACs, and fine-tunes."
-    )
+    help = "Makes the network shallower and narrower together until it meets a budget of MACs or a latency, and fine-tunes."
     Settings = ScaleDownParams
 
     def epochs(self, settings: ScaleDownParams) -> float:
         return settings.training.epochs
 
     def step_cost(self, settings: ScaleDownParams) -> float:
-        return settings.budget
+        return settings.budget if settings.target == "macs" else settings.latency
 
     def check(self, settings: ScaleDownParams, facts: NetworkFacts) -> list[Problem]:
         return blocks_missing(facts)
@@ -126,6 +159,8 @@ class ScaleDown(ModelStage[ScaleDownParams]):
         previous: StageForecast,
         context: ForecastContext,
     ) -> StageForecast:
+        if settings.target == "latency":
+            return unknown(unchanged, "How many MACs stay, the run finds out by measuring.")
         macs = round(settings.budget * (unchanged.macs or 0))
         remark = "The budget of MACs is met within about 1 %; the parameters depend on which blocks go."
         return StageForecast(Forecast(unchanged.id, unchanged.before, None, macs, None, "about", remark))
@@ -139,13 +174,13 @@ class ScaleDown(ModelStage[ScaleDownParams]):
         from core.surgery.budget import apply
         from core.surgery.meta_copy import count
 
+        if settings.target == "latency":  # a rehearsal times nothing: MACs stand for the latency
+            settings = settings.model_copy(update={"target": "macs", "budget": settings.latency})
         context.phase("prune", "Searching depth and width")
+        blocks, order, importance = _ranked(model, settings, context)
         start = OriginalSize(count(model, context.preprocess.size), {})
-        blocks, order, importance = rank_blocks(
-            model, context, settings.importance, "stage", settings.importance_batches, settings.keep_one
-        )
         candidates = _ScaledNetworks(model, len(blocks), order, start, settings, context)
-        phi = largest_phi(candidates.macs, settings.budget * start.counts.macs, settings.width_base)
+        phi = candidates.phi(settings.budget)
         dropped = order[: candidates.dropped(phi)]
         drop_blocks(model, dropped)
         recalibrate(model, context, settings.batch_norm_batches)  # importances on images want it
@@ -159,6 +194,32 @@ class ScaleDown(ModelStage[ScaleDownParams]):
         result.add_training(run_training(model, settings.training, context, phase="fine-tune"))
         return result
 
+    def latency_target(self, settings: ScaleDownParams) -> MacsTarget | None:
+        """With 'latency'; the search replaces it by a share of MACs."""
+        if settings.target != "latency":
+            return None
+
+        def smaller(model: "ImageClassifier", context: StageContext) -> "Callable[[float], ImageClassifier]":
+            from core.surgery.meta_copy import count
+
+            blocks, order, _ = _ranked(model, settings, context)
+            start = OriginalSize(count(model, context.preprocess.size), {})
+            return _ScaledNetworks(model, len(blocks), order, start, settings, context).within
+
+        def settled(macs: float) -> ScaleDownParams:
+            return settings.model_copy(update={"target": "macs", "budget": macs})
+
+        return MacsTarget(settings.latency, smaller, settled)
+
+
+def _ranked(
+    model: "nn.Module", settings: ScaleDownParams, context: StageContext
+) -> "tuple[list[Block], list[str], dict[str, float]]":
+    """The blocks, as `rank_blocks` gives them."""
+    return rank_blocks(
+        model, context, settings.importance, "stage", settings.importance_batches, settings.keep_one
+    )
+
 
 def scaled(phi: float, settings: ScaleDownParams) -> tuple[float, float]:
     """Depth and width for a compound coefficient, as shares that stay."""
@@ -166,7 +227,7 @@ def scaled(phi: float, settings: ScaleDownParams) -> tuple[float, float]:
 
 
 def largest_phi(macs: Callable[[float], float], target: float, width_base: float) -> float:
-    """The largest coefficient whose MACs are not below `wanted`; `macs` falls as it rises."""
+    """The largest coefficient whose MACs are not below `target`; `macs` falls as it rises."""
     low, high = 0.0, math.log(1 / _NARROWEST) / math.log(width_base)
     if macs(high) >= target:
         return high
@@ -181,7 +242,7 @@ class _ScaledNetworks:
 
     def __init__(
         self,
-        model: "nn.Module",
+        model: "ImageClassifier",
         blocks: int,
         order: list[str],
         start: OriginalSize,
@@ -191,6 +252,23 @@ class _ScaledNetworks:
         self._model, self._blocks, self._order, self._start = model, blocks, order, start
         self._settings, self._context = settings, context
         self._prunable: dict[int, PrunableGroups] = {}
+
+    def phi(self, budget: float) -> float:
+        """The largest coefficient that leaves this share of the MACs, or more."""
+        return largest_phi(self.macs, budget * self._start.counts.macs, self._settings.width_base)
+
+    def within(self, budget: float) -> "ImageClassifier":
+        """A network that this share of the MACs is left of; which channels go makes no difference to its shape.
+
+        Raises:
+            EspalierError: when the budget is out of reach.
+        """
+        from core.surgery.budget import apply
+
+        channels = _channels(self._settings.model_copy(update={"budget": budget}), "l1")
+        model, prunable = self._shallower(self.dropped(self.phi(budget)), channels)
+        apply(prunable.groups, prunable.plan(channels))
+        return model
 
     def dropped(self, phi: float) -> int:
         """Blocks that go."""
@@ -211,18 +289,21 @@ class _ScaledNetworks:
         return prunable.costs.count(kept_channels).macs
 
     def _prunable_after(self, blocks: int) -> PrunableGroups:
+        if blocks not in self._prunable:
+            self._prunable[blocks] = self._shallower(blocks, _channels(self._settings, "l1"))[1]
+        return self._prunable[blocks]
+
+    def _shallower(
+        self, blocks: int, channels: PruneChannelsParams
+    ) -> "tuple[ImageClassifier, PrunableGroups]":
+        """A copy without so many blocks, and what can go from it."""
         from core.models.catalogue import backbone
         from core.surgery.blocks import drop_blocks
 
-        if blocks not in self._prunable:
-            shallower = copy.deepcopy(self._model)
-            drop_blocks(shallower, self._order[:blocks])
-            kinds = backbone(self._context.network.backbone).blocks
-            cheap = _channels(self._settings, "l1")
-            self._prunable[blocks] = find_prunable_groups(
-                shallower, self._context.preprocess.size, cheap, kinds, start=self._start
-            )
-        return self._prunable[blocks]
+        model = copy.deepcopy(self._model)
+        drop_blocks(model, self._order[:blocks])
+        kinds, size = backbone(self._context.network.backbone).blocks, self._context.preprocess.size
+        return model, find_prunable_groups(model, size, channels, kinds, start=self._start)
 
 
 def _channels(settings: ScaleDownParams, importance: str) -> PruneChannelsParams:

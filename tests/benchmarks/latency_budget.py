@@ -24,7 +24,8 @@ import torch
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.engine.latency_search import TOLERANCE, narrowed, search
+from core.engine.latency_decision import TOLERANCE
+from core.engine.latency_search import narrowed, search
 from core.machine.child import Child
 from core.machine.fingerprint import fingerprint
 from core.models.catalogue import backbone

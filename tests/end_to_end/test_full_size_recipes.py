@@ -20,7 +20,7 @@ from core.runs.home import Home
 
 STEPS = 2
 FULL_SIZE = {one.id: one for one in recipes() if one.id.startswith("r") and not one.id.endswith("-small")}
-CLASSES = {"tiny-imagenet-200": 200, "tiny-imagenet-40.zip": 40, "cifar-10-batches-py": 10, "cifar-100-python": 100, "images": 3}  # fmt: skip
+CLASSES = {"tiny-imagenet-200": 200, "tiny-imagenet-40.zip": 40, "cifar-10-batches-py": 10, "cifar10-jpeg.zip": 10, "cifar-100-python": 100, "images": 3}  # fmt: skip
 
 
 def noise(folder: Path, classes: int) -> Path:
@@ -45,8 +45,8 @@ def on_noise(pipeline: Pipeline, folder: Path) -> Pipeline:
         path = noise(folder, CLASSES[data["path"]])
         content["data"] = {**data, "source": "folder", "path": str(path), "image_size": size}
     for source in content["sources"]:
-        if source["settings"].get("weights") == "imagenet":
-            source["settings"] = {**source["settings"], "weights": "random"}
+        source["settings"] = {**source["settings"], "weights": "random"}
+        source["settings"].pop("weights_file", None)
     return Pipeline.parse(content)
 
 

@@ -137,21 +137,25 @@ def test_r4_compares_every_network_with_its_own_float_one(name):
     assert against <= set(pipeline.baselines)
 
 
-def test_r5_prunes_to_equal_cost():
+R5_WAYS = {"channels": "prune-channels", "layers": "prune-layers", "both": "scale-down"}
+
+
+def test_r5_prunes_channels_layers_and_both_to_equal_macs_and_to_equal_latency():
     pipeline = recipe("r5-resnet56")
+    assert pipeline.data.path.startswith("cifar-100") and pipeline.baselines == ("trained",)
     model = network(pipeline, "network", 100)
     assert count(model, 32).macs / 1e6 == pytest.approx(125.5, abs=0.5)
-    budgets = {
-        node.id: node.parameters.budget for node in pipeline.active if hasattr(node.parameters, "budget")
-    }
-    assert {budget for id, budget in budgets.items() if not id.endswith("latency")} == {0.75}
-    latencies = {
-        node.kind: node.stage.latency_target(node.parameters).share
-        for node in pipeline.active
-        if node.id.endswith("latency")
-    }
-    assert latencies == {"prune-channels": 0.75, "prune-layers": 0.75}
-    assert pipeline.data.path.startswith("cifar-100")
+    for way, kind in R5_WAYS.items():
+        for criterion in ("magnitude", "rank"):
+            to_macs = pipeline.stage(f"{way}-{criterion}")
+            to_latency = pipeline.stage(f"{way}-{criterion}-latency")
+            assert {to_macs.kind, to_latency.kind} == {kind}
+            assert to_macs.parameters.budget == 0.75
+            assert to_macs.stage.latency_target(to_macs.parameters) is None
+            assert to_latency.stage.latency_target(to_latency.parameters).share == 0.75
+            assert pipeline.written_parent(to_macs) == pipeline.written_parent(to_latency) == "trained"
+    epochs = {node.stage.epochs(node.parameters) for node in pipeline.active if node.id != "trained"}
+    assert epochs == {40}, "each pruning and the control are trained as long"
 
 
 @pytest.mark.parametrize("name", [each.id for each in recipes() if each.id.startswith("r")])

@@ -11,15 +11,9 @@ import pytest
 from small_stages import NETWORK, document, small_data, small_network, stage_context
 
 from core.common.control import RunControl
-from core.engine.latency_search import (
-    TOLERANCE,
-    Attempt,
-    LatencyDecision,
-    LatencyTargets,
-    narrowed,
-    search,
-    search_blocks,
-)
+from core.common.errors import EspalierError
+from core.engine.latency_decision import TOLERANCE, Attempt, LatencyDecision
+from core.engine.latency_search import LatencyTargets, narrowed, search, search_blocks, search_macs
 from core.engine.stage_inputs import RunContext
 from core.machine.child import Child
 from core.models.catalogue import backbone
@@ -39,6 +33,7 @@ from core.stages.prune_channels import (
 )
 from core.stages.prune_layers import PruneLayers, PruneLayersParams
 from core.stages.result import StageResult
+from core.stages.scale_down import ScaleDown, ScaleDownParams
 from core.surgery.budget import layer_shapes
 from core.surgery.meta_copy import count
 from core.whatif.network_timer import NetworkTimer, table_key, unfolded, widths
@@ -146,7 +141,7 @@ class Machine:
         return Path(name)
 
     def compare(self, before: Path, after: Path, shape: Any) -> Any:
-        left = self.share_of(layers_of(self.networks[-1]))
+        left = self.share_of(self.networks[-1])
         return SimpleNamespace(ratio=SimpleNamespace(value=left, low=0.999 * left, high=1.001 * left))
 
 
@@ -169,7 +164,7 @@ def test_as_many_blocks_go_as_the_measured_latency_says(share: float, blocks: in
     """Every block takes a tenth of the time, whatever its weights: the prediction by weights is corrected."""
     subject = timed(tmp_path)
     whole = layers_of(subject.model)
-    machine = Machine(lambda layers: 1 - 0.1 * (whole - layers) / 2)
+    machine = Machine(lambda model: 1 - 0.1 * (whole - layers_of(model)) / 2)
     decision = search_blocks(subject, share, ORDER, machine)  # type: ignore[arg-type]
     assert decision.blocks == blocks and decision.ratios == {}
     assert decision.chosen.measured == pytest.approx(1 - 0.1 * blocks)
@@ -185,6 +180,34 @@ def test_blocks_that_come_no_closer_are_said() -> None:
     decision.write_to(result)
     assert result.notes[0].endswith("That is more than 5% off: whole blocks come no closer.")
     assert LatencyDecision.from_plain(json.loads(json.dumps(asdict(decision)))) == decision
+
+
+def test_the_macs_are_as_many_as_the_measured_latency_allows(tmp_path: Path) -> None:
+    """Fewer blocks and channels together, on a machine where a fifth of the time is nothing that could go."""
+    subject, share = timed(tmp_path), 0.6
+    asked = ScaleDownParams(target="latency", latency=share, round_to=1)
+    scaling = ScaleDown().latency_target(asked)
+    assert scaling is not None and scaling.share == share
+    whole = count(subject.model, 16).macs
+    machine = Machine(lambda model: 0.2 + 0.8 * count(model, 16).macs / whole)
+    smaller = scaling.smaller(small_network(), stage_context(small_data(tmp_path / "data"), tmp_path))
+    decision = search_macs(subject, share, smaller, machine)  # type: ignore[arg-type]
+    assert decision.chosen.measured == pytest.approx(share, abs=0.02)
+    assert decision.macs == pytest.approx((share - 0.2) / 0.8, abs=0.03)
+    settled = scaling.settled(decision.macs)
+    assert (settled.target, settled.budget) == ("macs", decision.macs)
+    assert ScaleDown().latency_target(settled) is None and "target" not in ScaleDownParams().for_key()
+    assert LatencyDecision.from_plain(json.loads(json.dumps(asdict(decision)))) == decision
+
+
+def test_a_latency_out_of_reach_of_scaling_down_is_refused(tmp_path: Path) -> None:
+    scaling = ScaleDown().latency_target(ScaleDownParams(target="latency", latency=0.01, round_to=16))
+    assert scaling is not None
+    smaller = scaling.smaller(small_network(), stage_context(small_data(tmp_path / "data"), tmp_path))
+    with pytest.raises(
+        EspalierError, match=r"Expected a latency that these settings can reach, received 1\.0%"
+    ):
+        search_macs(timed(tmp_path), 0.01, smaller, Machine(layers_of))  # type: ignore[arg-type]
 
 
 def test_a_decision_on_blocks_gives_the_stage_their_number(tmp_path: Path) -> None:

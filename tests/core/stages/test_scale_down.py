@@ -82,6 +82,12 @@ def test_what_is_left_can_be_trained_saved_and_reloaded(data, tmp_path):
     assert reloads(result, data, tmp_path)
 
 
+def test_without_a_bench_macs_stand_for_the_latency(data, tmp_path):
+    """A rehearsal times nothing; a run settles the MACs before the stage begins."""
+    by_latency = run(data, tmp_path, target="latency", latency=0.6).facts
+    assert by_latency == run(data, tmp_path, budget=0.6).facts
+
+
 def test_a_budget_out_of_reach_is_refused(data, tmp_path):
     with pytest.raises(EspalierError) as caught:
         run(data, tmp_path, budget=0.01, round_to=16)
