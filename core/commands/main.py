@@ -142,6 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     proofs.add_argument(
         "--minutes", type=arguments.whole(1, 100_000), help="stop after so many; the same command goes on"
     )
+    proofs.add_argument(
+        "--measure-again", action="store_true", help="also measure the files of finished runs anew; nothing is made again"
+    )  # fmt: skip
     proofs.add_argument("--out", type=Path, metavar="PAGE", help="write the page from what is finished")
     _machine_options(proofs)
     proofs.set_defaults(do=evidence.evidence)

@@ -11,7 +11,9 @@ from core.commands.evidence import find_evidence, page, runnable
 from core.commands.main import main
 from core.common.errors import EspalierError
 from core.deploy.quantizers.catalogue import QUANTIZERS
+from core.records.events import RunDone, StageStarted
 from core.runs.home import Home
+from core.runs.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -55,6 +57,38 @@ def test_a_finished_run_is_found_and_stands_in_the_page(
     assert f"## {run.pipeline.name}" in text and "`espalier evidence --only tiny`" in text
     assert main(["evidence", "--data", str(tmp_path), "--list"]) == 0
     assert "completed, " in capsys.readouterr().out
+
+
+def test_a_tool_that_makes_no_file_is_left_out_with_its_reason(
+    files: Path, tmp_path: Path, own_home: Path
+) -> None:
+    rival = "  - {id: theirs, kind: quantize-static, name: Theirs, from: fp32, settings: {quantizer: onnxruntime-best}}\n"
+    (files / "tiny.yaml").write_text(TINY + rival + "baseline: fp32\nfinal: taught\n", encoding="utf-8")
+    home = Home(own_home)
+    (before,) = find_evidence(home, tmp_path, [])
+    run = RunFolder.create(before.pipeline, tmp_path, home)
+    for event in (
+        StageStarted("fp32", "FP32", "train", 1, 4), StageStarted("theirs", "Theirs", "quantize-static", 4, 4),
+        RunDone("failed", "It crashed."),
+    ):  # fmt: skip
+        run.record(event)
+    run.update_info(status="failed")
+    (after,) = find_evidence(home, tmp_path, [])
+    assert after.failed == (("ONNX Runtime's quantizer, best settings", "It crashed."),)
+    assert after.left_out == ("Theirs. It made no file: It crashed.",) and after.runs == ()
+    assert "theirs" not in [node.id for node in after.pipeline.active]
+    made_run(after.pipeline, home, tmp_path)
+    text = page(find_evidence(home, tmp_path, []))
+    assert "| made no file |" in text and "Measurably better in 0 of 0 cells" in text
+
+
+def test_finished_runs_are_measured_again_on_request(
+    files: Path, tmp_path: Path, own_home: Path, capsys: Any
+) -> None:
+    (found,) = find_evidence(Home(own_home), tmp_path, [])
+    made_run(found.pipeline, Home(own_home), tmp_path)  # its reports, but no files
+    assert main(["evidence", "--data", str(tmp_path), "--measure-again"]) == 2
+    assert "The files of FP32 are not in the run any more." in capsys.readouterr().err
 
 
 def test_a_name_that_is_none_is_refused(files: Path, tmp_path: Path, own_home: Path) -> None:
