@@ -70,6 +70,7 @@ DARK = Colours(
 
 
 _BAR = 12  # pixels: what is lower holds no text
+_ICONS = 12  # drawn in one piece after the theme changed
 _USUAL_POINTS = 10.0  # of a system's font; sizes in the stylesheet grow with a larger one
 
 
@@ -121,6 +122,8 @@ class Theme(QObject):
         self._parts.forget()
         for part in shown:
             self._parts.put(id(part), partial(restyle, part))
+        for begin in range(0, len(_asked), _ICONS):
+            self._parts.put(f"icons {begin}", partial(_draw_icons, tuple(_asked)[begin : begin + _ICONS]))
         self._parts.put("changed", self.changed.emit)
         for part in parts:
             if part not in shown:
@@ -137,6 +140,7 @@ class Theme(QObject):
 
 _current: Colours = LIGHT
 _sheet = ""
+_asked: dict[tuple[str, str], None] = {}  # icons by name and colour, in the order of their first use
 _styled: "list[weakref.ref[QWidget]]" = []
 
 
@@ -200,7 +204,14 @@ def _taller(pixels: int, larger: float) -> int:
 
 def icon(name: str, colour: str = "") -> QIcon:
     """An icon of the set in the theme's text colour, or in another of its colours by name."""
+    _asked[name, colour] = None
     return _icon(name, getattr(_current, colour) if colour else _current.text, _current.strong_border)
+
+
+def _draw_icons(some: tuple[tuple[str, str], ...]) -> None:
+    """Have them drawn in the colours in force before the window takes them."""
+    for name, colour in some:
+        icon(name, colour)
 
 
 @lru_cache(maxsize=512)

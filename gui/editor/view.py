@@ -99,9 +99,12 @@ class EditorView(QWidget):
         layout.setContentsMargins(22, 16, 22, 14)
         layout.setSpacing(12)
         layout.addWidget(self.header)
-        layout.addWidget(self._body(), 1)
+        body = self._body()
+        layout.addWidget(body, 1)
         layout.addWidget(self.check_panel)
         layout.addWidget(self.strip)
+        columns = (part for i in range(body.count()) for part in (body.widget(i), body.handle(i)))
+        self.styled_parts = (self.header, *columns, self.check_panel, self.strip)
         document.changed.connect(self.refresh)
         document.changed.connect(self.undo_keys.settled)
         forecasts.changed.connect(self._show_forecast)
@@ -110,7 +113,7 @@ class EditorView(QWidget):
         self.select("stage", document.pipeline.stages[0].id)
         self.list.selectionModel().currentChanged.connect(self._selected)  # its form comes with `retheme`
 
-    def _body(self) -> QWidget:
+    def _body(self) -> QSplitter:
         left = QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(4, 0, 4, 0)

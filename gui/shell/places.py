@@ -1,6 +1,6 @@
 """The middle of the window: the rail, and the places that it leads to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -58,7 +58,8 @@ class Places(QWidget):
         """
         owner = view if owner is None else owner
         self.views[name] = view
-        theme.style(view)
+        for part in styled_parts(view):
+            theme.style(part)
         frame = QScrollArea()  # so that everything is reached in a window that is smaller than the place
         frame.setObjectName(f"frame-{name}")
         frame.setFrameShape(QFrame.Shape.NoFrame)
@@ -83,7 +84,8 @@ class Places(QWidget):
 
     def go(self, name: str) -> None:
         """Show a place."""
-        theme.restyle(self.views[name])
+        for part in styled_parts(self.views[name]):
+            theme.restyle(part)
         self._pieces.do((name, "results"))
         self._pieces.do((name, "theme"))
         self.stack.setCurrentWidget(self._frames[name])
@@ -123,3 +125,8 @@ class Places(QWidget):
         for name, way in ways.items():
             self._pieces.put((name, what), way)
         self._pieces.do((self.current, what))
+
+
+def styled_parts(view: QWidget) -> Sequence[QWidget]:
+    """The parts of a place that have the stylesheet, each restyled by itself: `styled_parts` of a large place, else all of it."""
+    return getattr(view, "styled_parts", (view,))

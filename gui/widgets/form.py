@@ -46,6 +46,8 @@ _READABLE = 560  # pixels: longer lines of help are hard to read
 class Form(QWidget):
     """Rows for every parameter of `model`; nested declarations fold, advanced ones are under "More".
 
+    What is folded is made when it is opened, or has a problem to show.
+
     Signals:
         edited: path of the setting, its new value, and whether it goes back to its default.
         mend_wanted: path of the setting whose problem is to be mended as its button says.
@@ -76,6 +78,7 @@ class Form(QWidget):
         self.rows: dict[str, _Row] = {}
         self.groups: dict[str, Form] = {}
         self._folds: dict[str, Fold] = {}
+        self._shown: dict[str, Callable[[], None]] = {}  # what rows that are made later have to show
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
@@ -92,9 +95,8 @@ class Form(QWidget):
                 layout.addWidget(self._group(field))
         advanced = [field for field in plain if field.advanced]
         if advanced:
-            fold = Fold(
-                tr("More"), tr("{count} seldom changed", count=len(advanced)), self._grid(advanced, options)
-            )
+            words = tr("{count} seldom changed", count=len(advanced))
+            fold = Fold(tr("More"), words, partial(self._grid, advanced, options))
             fold.button.setObjectName(f"fold-{'.'.join((*where, 'more'))}")
             self._folds.update({field.name: fold for field in advanced})
             layout.addWidget(fold)
@@ -135,9 +137,16 @@ class Form(QWidget):
             if self._freeable and field.kind in _FREEABLE:
                 row.be_freeable(partial(self.freed.emit, where))
             self.rows[field.name] = row
+        self._show_again()
         return page
 
-    def _group(self, field: ParameterDeclaration) -> "Fold":
+    def _group(self, field: ParameterDeclaration) -> Fold:
+        fold = Fold(field.label, field.help, partial(self._group_form, field), opened=not self._where)
+        fold.button.setObjectName(f"fold-{'.'.join((*self._where, field.name))}")
+        self._folds[field.name] = fold
+        return fold
+
+    def _group_form(self, field: ParameterDeclaration) -> "Form":
         assert field.group is not None
         form = Form(field.group, where=(*self._where, field.name), freeable=self._freeable)
         form.edited.connect(self.edited)
@@ -145,19 +154,23 @@ class Form(QWidget):
         form.freed.connect(self.freed)
         form.mend_wanted.connect(self.mend_wanted)
         form.setContentsMargins(INDENT, 4, 0, 4)
-        fold = Fold(field.label, field.help, form, opened=not self._where)
-        fold.button.setObjectName(f"fold-{'.'.join((*self._where, field.name))}")
-        self.groups[field.name], self._folds[field.name] = form, fold
-        return fold
+        self.groups[field.name] = form
+        self._show_again()
+        return form
+
+    def _show_again(self) -> None:
+        for show in tuple(self._shown.values()):
+            show()
 
     def show_settings(self, settings: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> None:
         """Show these settings; `defaults` where a group's default differs from its declaration."""
+        self._shown["settings"] = partial(self.show_settings, settings, defaults)
         for field in declarations(self.model):
             default = (defaults or {}).get(field.name, plain_value(field.default))
-            if field.group is not None:
+            if field.name in self.groups:
                 inner = settings.get(field.name)
                 self.groups[field.name].show_settings(default if inner is None else inner, default)
-            else:
+            elif field.name in self.rows:
                 self.rows[field.name].show_value(
                     settings.get(field.name, plain_value(field.default)), default
                 )
@@ -166,18 +179,25 @@ class Form(QWidget):
     def _hide_what_does_not_matter(self, settings: Mapping[str, Any]) -> None:
         fields = declarations(self.model)
         values = {field.name: settings.get(field.name, plain_value(field.default)) for field in fields}
+        folded: list[bool] = []  # of the rows under "More": whether they apply
         for field in fields:
-            if field.group is None:
-                self.rows[field.name].set_applies(field.when is None or field.when.holds(values))
-        folded = [row for name, row in self.rows.items() if name in self._folds]
+            if field.group is not None:
+                continue
+            applies = field.when is None or field.when.holds(values)
+            if field.name in self.rows:
+                row = self.rows[field.name]
+                row.set_applies(applies)
+                applies = row.applies
+            if field.name in self._folds:
+                folded.append(applies)
+                more = self._folds[field.name]
         if folded:
-            count = sum(row.applies for row in folded)
-            fold = self._folds[folded[0].declaration.name]
-            fold.note.setText(tr("{count} seldom changed", count=count))
-            fold.setVisible(bool(count))
+            more.note.setText(tr("{count} seldom changed", count=sum(folded)))
+            more.setVisible(any(folded))
 
     def show_free(self, free: Mapping[SettingPath, str]) -> None:
         """Show which settings are free, with the text of their values; paths start in this form."""
+        self._shown["free"] = partial(self.show_free, free)
         for name, row in self.rows.items():
             row.show_free(free.get((name,)))
         for name, form in self.groups.items():
@@ -188,6 +208,9 @@ class Form(QWidget):
     ) -> None:
         """Show sentences at their fields, and buttons with the words of fixes; paths start in this form."""
         fixes = fixes or {}
+        self._shown["problems"] = partial(self.show_problems, problems, fixes)
+        for name in {where[0] for where in problems if where} & self._folds.keys():
+            self._folds[name].button.setChecked(True)
         for name, row in self.rows.items():
             row.show_problem(problems.get((name,), ""), fixes.get((name,), ""))
         for name, form in self.groups.items():
@@ -195,8 +218,6 @@ class Form(QWidget):
             form.show_problems(
                 inner, {where[1:]: words for where, words in fixes.items() if where[:1] == (name,)}
             )
-            if inner:
-                self._folds[name].button.setChecked(True)
 
     def retheme(self) -> None:
         """Take icons of the theme; the rows take theirs when settings and problems are shown."""
@@ -207,24 +228,26 @@ class Form(QWidget):
 
     def has(self, where: SettingPath) -> bool:
         """Whether a setting has a row here."""
-        if len(where) > 1:
-            return where[0] in self.groups and self.groups[where[0]].has(where[1:])
-        return bool(where) and where[0] in self.rows
+        return _declared(self.model, where)
 
     def set_base(self, base: Path) -> None:
         """The folder where path pickers start."""
+        self._shown["base"] = partial(self.set_base, base)
         for row in self.rows.values():
             if isinstance(row.field, PathField | ReferenceField):
                 row.field.base = base
 
     def set_options(self, name: str, options: Sequence[Option]) -> None:
         """Offer other values in a combo box."""
-        field = self.rows[name].field
-        if isinstance(field, ChoiceField):
-            field.set_options(options)
+        self._shown[f"options of {name}"] = partial(self.set_options, name, options)
+        row = self.rows.get(name)
+        if row is not None and isinstance(row.field, ChoiceField):
+            row.field.set_options(options)
 
     def field(self, where: SettingPath) -> Field:
         """The editor of a setting; the path starts in this form."""
+        if where[0] in self._folds:
+            self._folds[where[0]].build()
         return self.groups[where[0]].field(where[1:]) if len(where) > 1 else self.rows[where[0]].field
 
     def focus(self, where: SettingPath) -> None:
@@ -237,6 +260,13 @@ class Form(QWidget):
             self.groups[where[0]].focus(where[1:])
         elif where[0] in self.rows:
             self.rows[where[0]].field.main.setFocus(Qt.FocusReason.OtherFocusReason)
+
+
+def _declared(model: type[Params], where: SettingPath) -> bool:
+    field = next((field for field in declarations(model) if where[:1] == (field.name,)), None)
+    if field is None or field.group is None:
+        return field is not None and len(where) == 1
+    return len(where) > 1 and _declared(field.group, where[1:])
 
 
 class _Row:

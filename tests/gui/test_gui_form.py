@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from PySide6.QtWidgets import QDoubleSpinBox, QSpinBox
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDoubleSpinBox, QLineEdit, QSpinBox
 
-from core.common.declarations import ParameterDeclaration, declarations
+from core.common.declarations import ParameterDeclaration, declarations, plain_value
 from core.common.params import Params
 from core.data.settings import DataSettings
 from core.document import edits
@@ -200,3 +201,39 @@ def test_a_problem_is_shown_at_its_field(qtbot: Any, theme: Theme) -> None:
     assert "Expected fewer." in row.problem.text() and not row.problem.isHidden()
     form.show_problems({})
     assert row.problem.isHidden()
+
+
+def test_what_is_folded_is_made_when_it_is_opened_and_shows_what_was_shown_before(
+    qtbot: Any, theme: Theme
+) -> None:
+    form = Form(STAGES["train"].Settings)
+    qtbot.addWidget(form)
+    inner = form.groups["training"]
+    name = next(name for name in inner._folds if name not in inner.groups)
+    assert name not in inner.rows
+    declaration = next(d for d in declarations(inner.model) if d.name == name)
+    assert form.has(("training", name)) and not form.has(("training", "no such"))
+    form.show_settings({})
+    form.show_problems({("training", name): "Expected fewer."})
+    row = inner.rows[name]
+    assert "Expected fewer." in row.problem.text() and not row.problem.isHidden()
+    assert row.field.value() == plain_value(declaration.default)
+
+
+def test_the_tab_key_goes_through_what_was_folded_in_its_order(qtbot: Any, theme: Theme) -> None:
+    form = Form(STAGES["train"].Settings)
+    qtbot.addWidget(form)
+    below = QLineEdit()
+    form.layout().addWidget(below)
+    form.show()
+    inner = form.groups["training"]
+    fold = next(fold for name, fold in inner._folds.items() if name not in inner.groups)
+    fold.button.setChecked(True)
+    chain, widget = [], form.nextInFocusChain()
+    while widget is not form:
+        if widget.focusPolicy() != Qt.FocusPolicy.NoFocus:
+            chain.append(widget)
+        widget = widget.nextInFocusChain()
+    assert fold.inside is not None
+    inside = [index for index, widget in enumerate(chain) if fold.inside.isAncestorOf(widget)]
+    assert chain.index(fold.button) < inside[0] and inside[-1] < chain.index(below)

@@ -13,6 +13,7 @@ from gui.base import theme as themes
 from gui.base.actions import _ICONS
 from gui.base.theme import DARK, LIGHT, Colours, Theme, contrast
 from gui.shell.main_window import MainWindow
+from gui.shell.places import styled_parts
 
 BOTH = pytest.mark.parametrize("c", [LIGHT, DARK], ids=["light", "dark"])
 TEXTS = ("text", "muted", "good", "bad", "warning", "info", "accent")
@@ -83,13 +84,13 @@ def test_the_theme_changes_part_by_part_what_is_visible_first(qapp: Any, window:
     choices = ("dark", "light") if not window.theme.dark else ("light", "dark")
     before = window.places.views["compare"].styleSheet()
     window.theme.choose(choices[0])  # type: ignore[arg-type]
-    assert window.places.views["pipeline"].styleSheet() == before  # nothing at once
+    shown = styled_parts(window.places.views["pipeline"])
+    assert {part.styleSheet() for part in shown} == {before}  # nothing at once
     window.go("inspect")  # one that is shown meanwhile is not shown in the old colours
     assert window.places.views["inspect"].styleSheet() != before
     window.theme.finish()
-    sheets = {
-        part.styleSheet() for part in (*window.places.views.values(), window.places.rail, window.menu_bar)
-    }
+    parts = [part for view in window.places.views.values() for part in styled_parts(view)]
+    sheets = {part.styleSheet() for part in (*parts, window.places.rail, window.menu_bar)}
     assert len(sheets) == 1 and before not in sheets
     window.theme.choose(choices[1])  # type: ignore[arg-type]
     window.theme.finish()
