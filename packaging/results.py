@@ -3,10 +3,12 @@
     python packaging/results.py RUN… [--out docs/results.md]
 
 RUN is a run folder or the name of a run, as for `espalier compare`. Every figure comes from the
-run folders; the introduction is all that is written here.
+run folders; the introduction is all that is written here. The sections of other runs that the page
+has stay as they are, so that it can be made in pieces; each names its date and machine.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,8 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     folders = [resolve_run(text, Home.default()) for text in options.runs]
     sections = [section(folder, f"espalier run {recipe_of(folder)}") for folder in folders]
-    options.out.write_text("\n".join([INTRODUCTION, *sections]), encoding="utf-8")
+    page = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
+    options.out.write_text("\n".join([INTRODUCTION, *renewed(page, sections)]), encoding="utf-8")
     return 0
+
+
+def renewed(page: str, sections: Sequence[str]) -> list[str]:
+    """The page's sections with these in the place of those of the same heading, new ones at the end."""
+    by_heading = {_heading(section): section for section in re.split(r"(?m)^(?=## )", page)[1:]}
+    by_heading.update({_heading(section): section for section in sections})
+    return [section.rstrip() + "\n" for section in by_heading.values()]
+
+
+def _heading(section: str) -> str:
+    return section.partition("\n")[0]
 
 
 def recipe_of(folder: RunFolder) -> str:

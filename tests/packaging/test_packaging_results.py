@@ -33,3 +33,16 @@ def test_a_page_says_what_was_measured_and_what_that_answers(tmp_path: Path, own
         for words in ("two points", "a point")
     }
     assert "confirmed" in costs["two points"] and "contradicted" in costs["a point"]
+
+
+def test_the_sections_of_other_runs_stay(tmp_path: Path, own_home: Path) -> None:
+    run = made_run(documents.loads(TINY), Home(own_home), tmp_path)
+    page = tmp_path / "results.md"
+    page.write_text(
+        f"# Results\n\nOld words.\n\n## Another\n\nKept.\n\n## {run.pipeline.name}\n\nOld.\n",
+        encoding="utf-8",
+    )
+    assert results.main([str(run.folder), "--out", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(results.INTRODUCTION) and "## Another\n\nKept.\n" in text
+    assert "Old" not in text and text.count(f"## {run.pipeline.name}") == 1
