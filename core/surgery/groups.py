@@ -24,7 +24,7 @@ from core.models.classifier import ImageClassifier
 from core.models.fem import FeatureEnhancement
 from core.surgery.channel_group import ChannelGroup, Role, Slice
 from core.surgery.layers import shared_parameters
-from core.surgery.meta_copy import MetaCopy
+from core.surgery.meta_copy import MetaCopy, gains
 from core.surgery.trial_cuts import not_removable
 
 Scope = Literal["block-internal", "one-per-block", "whole-groups"]
@@ -74,7 +74,7 @@ def channel_groups(
     if scope == "one-per-block":
         groups, second = _widest_of_each_block(model, groups, blocks)
         skipped += second
-    whole = not_removable(model, size, groups)
+    whole = not_removable(model, size, groups, meta_copy)
     return [group for group in groups if group.path not in whole], [*skipped, *whole.items()]
 
 
@@ -135,7 +135,10 @@ def _parts(module: nn.Module, reads: bool) -> list[tuple[str, Role, int]]:
     """Parameters of a module that hold the channels: (name, role, axis)."""
     parts: list[tuple[str, Role, int]] = []
     if isinstance(module, nn.Conv2d | nn.Linear):
-        parts = [("weight", "reads", 1)] if reads else [("weight", "writes", 0), ("bias", "shifts", 0)]
+        parts = [("weight", "reads", 1)]
+        if not reads:
+            factors = [(name, "scales", 0) for name in gains(module)]
+            parts = [("weight", "writes", 0), ("bias", "shifts", 0), *factors]
     elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
         parts = [("weight", "scales", 0), ("bias", "shifts", 0)]
     elif isinstance(module, nn.PReLU) and module.num_parameters > 1:

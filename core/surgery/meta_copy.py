@@ -5,13 +5,10 @@ What is to be cut from a network is tried on such a copy first, and what is coun
 
 import contextlib
 import copy
-import functools
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,14 +17,13 @@ from torch import Tensor, nn
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
 from core.models.fem import FeatureEnhancement
-from core.models.torchvision_shim import import_torchvision
+from core.surgery.patched_torch_pruning import torch_pruning_patched
+from core.surgery.quick_shapes import QuickShapes
 
 if TYPE_CHECKING:
     import torch_pruning
 
 _log = logging.getLogger(__name__)
-
-_ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid, nn.SiLU, nn.GELU, nn.Sigmoid, nn.Tanh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,45 +44,21 @@ def count(model: nn.Module, size: int) -> Counts:
 
 
 def empty_copy(model: nn.Module) -> nn.Module:
-    """The network in evaluation mode on the meta device: shapes, but no numbers.
-
-    Batch norms and activations only pass on what they get: its shape is theirs, and the meta device
-    computes each of them in Python, forty times as long as a convolution.
-    """
+    """The network in evaluation mode on the meta device: shapes, but no numbers."""
     memo: dict[int, Any] = {}
     for tensor in chain(model.parameters(), model.buffers()):
         empty = torch.empty_like(tensor, device="meta", memory_format=torch.contiguous_format)
         memo[id(tensor)] = nn.Parameter(empty) if isinstance(tensor, nn.Parameter) else empty
-    meta_copy = copy.deepcopy(model, memo).eval()
-    for module in meta_copy.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.forward = partial(_normed, module)
-        elif type(module) in _ACTIVATIONS:
-            module.forward = _unchanged
-    return meta_copy
+    return copy.deepcopy(model, memo).eval()
 
 
-def _unchanged(image: Tensor) -> Tensor:
-    return image
-
-
-def _normed(norm: nn.BatchNorm2d, image: Tensor) -> Tensor:
-    """What a batch norm does to shapes, with a node of its own in autograd's graph.
-
-    Raises:
-        ValueError: for another number of channels than its own.
-    """
-    if image.shape[1] != norm.num_features:
-        raise ValueError(f"a batch norm of {norm.num_features} channels received {image.shape[1]}")
-    return _Same.apply(image)
-
-
-class _Same(torch.autograd.Function):
-    """The identity, visible to torch-pruning, which follows autograd's graph."""
-
-    @staticmethod
-    def forward(context: Any, image: Tensor) -> Tensor:
-        return torch.empty_like(image)
+def gains(layer: nn.Conv2d | nn.Linear) -> list[str]:
+    """Names of a layer's own factors, one for each of its outputs (the gain of a convolution with standardised weights)."""
+    return [
+        name
+        for name, parameter in layer.named_parameters(recurse=False)
+        if name not in ("weight", "bias") and parameter.numel() == len(layer.weight) == len(parameter)
+    ]
 
 
 def run(meta_copy: nn.Module, size: int) -> dict[str, int]:
@@ -107,31 +79,11 @@ def run_whole(meta_copy: nn.Module, size: int) -> tuple[dict[str, int], tuple[in
         for path, module in meta_copy.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     ]
-    with torch.no_grad():
+    with torch.no_grad(), QuickShapes():
         given = meta_copy(torch.empty(1, 3, size, size, device="meta"))
     for handle in hooks:
         handle.remove()
     return uses, tuple(given.shape)
-
-
-@functools.cache
-def torch_pruning_patched() -> ModuleType:
-    """torch-pruning, which passes over a reshape whose channels it cannot infer.
-
-    It divides by zero there (ShuffleNet's shuffle). It then has no mapping, and the trial cuts find out what that means.
-    """
-    import_torchvision()
-    import torch_pruning
-    from torch_pruning.dependency import index_mapping
-
-    usual = index_mapping.update_reshape_index_mapping
-
-    def patient(graph: Any, node: Any) -> None:
-        with contextlib.suppress(ZeroDivisionError):
-            usual(graph, node)
-
-    index_mapping.update_reshape_index_mapping = patient
-    return torch_pruning
 
 
 class MetaCopy:
@@ -157,7 +109,31 @@ class MetaCopy:
     def _trace(self, size: int, graph: "torch_pruning.DependencyGraph") -> "torch_pruning.DependencyGraph":
         fusions = [m.fusion for m in self.model.modules() if isinstance(m, FeatureEnhancement)]
         image = torch.empty(1, 3, size, size, device="meta")
-        return graph.build_dependency(self.model, image, ignored_params=fusions, verbose=False)
+        with QuickShapes():
+            return graph.build_dependency(
+                self.model, image, lambda model, one: model(one), ignored_params=fusions, verbose=False
+            )
+
+    @contextlib.contextmanager
+    def whole_again(self) -> Iterator[None]:
+        """What is cut inside is put back afterwards."""
+        nodes = list(self.graph.module2node.values())
+        parts = [*self.model.modules(), *(n.module for n in nodes if isinstance(n.module, nn.Module))]
+        modules = [(module, _shallow(vars(module))) for module in dict.fromkeys(parts)]
+        graph = _shallow(vars(self.graph))
+        states = [
+            (node, node.module, [list(dep.index_mapping) for dep in node.dependencies]) for node in nodes
+        ]
+        try:
+            yield
+        finally:
+            for module, state in modules:
+                vars(module).update(state)
+            vars(self.graph).update(graph)
+            for node, module, mappings in states:
+                node.module = module
+                for dep, mapping in zip(node.dependencies, mappings, strict=True):
+                    dep.index_mapping = mapping
 
     def widths(self) -> Iterator[tuple[str, Any]]:
         """Leading layer and torch-pruning's group of each width but the classifier's outputs; None where it fails."""
@@ -192,9 +168,10 @@ class MetaCopy:
     def cut(self, path: str, channels: Sequence[int], model: nn.Module | None = None) -> None:
         """Take channels of the leading layer at `path` out of the copy, and out of `model` likewise."""
         group = self.group(path, channels)
-        if model is not None:
-            for dep, indices in group:
+        for dep, indices in group:
+            if model is not None:
                 self._cut_in(model, dep, indices)
+            self._cut_gains(dep, dep.target.module, indices)
         group.prune(record_history=False)
 
     def _cut_in(self, model: nn.Module, dep: Any, indices: list[int]) -> None:
@@ -205,4 +182,24 @@ class MetaCopy:
             holder = model.get_submodule(owner)
             setattr(holder, name, dep.handler(getattr(holder, name), indices))
         elif target in self.paths:
-            dep.handler(model.get_submodule(self.paths[target]), indices)
+            layer = model.get_submodule(self.paths[target])
+            self._cut_gains(dep, layer, indices)
+            dep.handler(layer, indices)
+
+    def _cut_gains(self, dep: Any, layer: Any, indices: list[int]) -> None:
+        """What torch-pruning leaves whole of a layer that writes the channels."""
+        if not isinstance(layer, nn.Conv2d | nn.Linear) or not self.graph.is_out_channel_pruning_fn(
+            dep.handler
+        ):
+            return
+        for name in gains(layer):
+            gain, gone = getattr(layer, name), set(indices)
+            kept = [channel for channel in range(len(gain)) if channel not in gone]
+            setattr(layer, name, nn.Parameter(gain.detach()[kept], gain.requires_grad))
+
+
+def _shallow(state: dict[str, Any]) -> dict[str, Any]:
+    """Attributes, with lists and dictionaries of their own."""
+    return {
+        name: copy.copy(value) if isinstance(value, list | dict) else value for name, value in state.items()
+    }

@@ -18,7 +18,8 @@ from core.common.errors import EspalierError
 from core.common.library_reasons import reason_of
 from core.models.fem import FeatureEnhancement
 from core.surgery.groups import unfold_shortcuts
-from core.surgery.meta_copy import Counts, count, torch_pruning_patched
+from core.surgery.meta_copy import Counts, count
+from core.surgery.patched_torch_pruning import torch_pruning_patched
 
 if TYPE_CHECKING:
     from core.models.classifier import ImageClassifier

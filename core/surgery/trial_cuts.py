@@ -4,7 +4,8 @@ What torch-pruning says of a network's channels is taken from its graph, and som
 split, joined, reshaped into heads) it misreads, sometimes for some positions only. So before a group is offered, a cut is
 tried twice: on a copy without numbers with channels at random positions, one first and then an odd number of about half;
 and on a copy with random numbers, where the cut network has to give what the whole one gives when nothing reads the
-channels that go. The second is not asked of norms over the channels themselves, which change with their number.
+channels that go. The second is not asked of norms over the channels themselves, nor of weights that are standardised over
+them: both change with their number.
 A plan is tried with its own channels before the network itself is touched.
 """
 
@@ -31,21 +32,24 @@ _MOST_COMPUTED = 200_000_000  # parameters of a network that is tried with numbe
 Attempt = Callable[["Sequence[ChannelGroup]"], str]  # the reason why they cannot go together, or ""
 
 
-def not_removable(model: nn.Module, size: int, groups: "Sequence[ChannelGroup]") -> dict[str, str]:
+def not_removable(
+    model: nn.Module, size: int, groups: "Sequence[ChannelGroup]", meta_copy: MetaCopy
+) -> dict[str, str]:
     """By leading layer, why channels of a group cannot go.
 
     Args:
         size: side of the input images in pixels.
+        meta_copy: of this model; it is whole again afterwards.
     """
     rounds = {group.path: _at_random(group) for group in groups}
     several = [group for group in groups if group.units > 1]
-    found = _search(several, lambda some: _try(model, size, some, rounds))
+    found = _search(several, lambda some: _try(meta_copy, size, some, rounds))
     if sum(parameter.numel() for parameter in model.parameters()) > _MOST_COMPUTED:
         return found
     halves = {path: units[1] for path, units in rounds.items()}
-    plain = [g for g in several if g.path not in found and halves[g.path] and not _has_norm(model, g)]
+    plain = [g for g in several if g.path not in found and halves[g.path] and not _normed_over(model, g)]
     numbers = _with_numbers(model) if plain else model
-    return found | _search(plain, lambda some: _changes(numbers, size, some, halves))
+    return found | _search(plain, lambda some: _changes(numbers, meta_copy, size, some, halves))
 
 
 def not_removable_units(
@@ -54,7 +58,8 @@ def not_removable_units(
     """The same for the units that a plan removes, by leading layer."""
     rounds = {path: [list(units)] for path, units in removed.items()}
     cut = [group for group in groups if rounds.get(group.path, [[]])[0]]
-    return _search(cut, lambda some: _try(model, size, some, rounds))
+    meta_copy = MetaCopy(model, size)
+    return _search(cut, lambda some: _try(meta_copy, size, some, rounds))
 
 
 def _at_random(group: "ChannelGroup") -> list[list[int]]:
@@ -93,9 +98,15 @@ def _halved(groups: "list[ChannelGroup]", attempt: Attempt) -> dict[str, str]:
 
 
 def _try(
-    model: nn.Module, size: int, groups: "Sequence[ChannelGroup]", rounds: Mapping[str, list[list[int]]]
+    meta_copy: MetaCopy, size: int, groups: "Sequence[ChannelGroup]", rounds: Mapping[str, list[list[int]]]
 ) -> str:
-    meta_copy = MetaCopy(model, size)
+    with meta_copy.whole_again():
+        return _cut_and_run(meta_copy, size, groups, rounds)
+
+
+def _cut_and_run(
+    meta_copy: MetaCopy, size: int, groups: "Sequence[ChannelGroup]", rounds: Mapping[str, list[list[int]]]
+) -> str:
     units = {group.path: group.units for group in groups}
     for number in range(max((len(rounds[group.path]) for group in groups), default=0)):
         try:
@@ -141,10 +152,27 @@ def _stops(meta_copy: MetaCopy, size: int, groups: "Sequence[ChannelGroup]") -> 
 # With numbers
 
 
-def _has_norm(model: nn.Module, group: "ChannelGroup") -> bool:
-    """Whether something other than a batch norm scales the channels: it may take its mean over them."""
+def _normed_over(model: nn.Module, group: "ChannelGroup") -> bool:
+    """Whether a mean may be taken over the channels: by a norm other than a batch norm, or in the weights of what reads them."""
     usual = (nn.Conv2d, nn.Linear, nn.modules.batchnorm._BatchNorm, nn.PReLU)
-    return any(not isinstance(model.get_submodule(part.layer), usual) for part in group.slices)
+    layers = {part.layer: model.get_submodule(part.layer) for part in group.slices}
+    readers = {part.layer for part in group.slices if part.role == "reads"}
+    return any(not isinstance(layer, usual) for layer in layers.values()) or any(
+        map(_standardises, (layers[path] for path in readers))
+    )
+
+
+@torch.no_grad()
+def _standardises(layer: nn.Module) -> bool:
+    """Whether a layer answers the same with larger weights: it takes their mean and deviation over what it reads."""
+    if type(layer) in (nn.Conv2d, nn.Linear) or layer._parameters.get("weight") is None:
+        return False
+    own = _with_numbers(layer)
+    shape = (1, own.in_channels, 32, 32) if isinstance(own, nn.Conv2d) else (1, own.in_features)
+    image = torch.randn(shape, generator=torch.Generator().manual_seed(_SEED))
+    before = own(image)
+    own.weight.mul_(3)
+    return torch.allclose(own(image), before, rtol=0.01)
 
 
 def _with_numbers(model: nn.Module) -> nn.Module:
@@ -166,18 +194,22 @@ def _with_numbers(model: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def _changes(
-    network: nn.Module, size: int, groups: "Sequence[ChannelGroup]", removed: Mapping[str, Sequence[int]]
+    network: nn.Module,
+    meta_copy: MetaCopy,
+    size: int,
+    groups: "Sequence[ChannelGroup]",
+    removed: Mapping[str, Sequence[int]],
 ) -> str:
     """Why the channels that stay would compute something else without these, or ""."""
     cut, unread = copy.deepcopy(network), copy.deepcopy(network)
-    meta_copy = MetaCopy(network, size)
-    for group in groups:
-        gone = set(removed[group.path])
-        meta_copy.cut(group.path, [c for c in range(group.channels) if c % group.units in gone], cut)
-        for part in group.slices:
-            if part.role == "reads":
-                positions = part.positions[torch.isin(part.channels, torch.tensor(sorted(gone)))]
-                unread.get_parameter(part.name).index_fill_(part.axis, positions, 0)
+    with meta_copy.whole_again():
+        for group in groups:
+            gone = set(removed[group.path])
+            meta_copy.cut(group.path, [c for c in range(group.channels) if c % group.units in gone], cut)
+            for part in group.slices:
+                if part.role == "reads":
+                    positions = part.positions[torch.isin(part.channels, torch.tensor(sorted(gone)))]
+                    unread.get_parameter(part.name).index_fill_(part.axis, positions, 0)
     image = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(_SEED))
     one, other = cut(image), unread(image)
     apart, scale = float((one - other).abs().max()), float(other.abs().max())

@@ -8,11 +8,12 @@ a person's own Python file, which is how such a network reaches the program.
     python tests/campaigns/networks.py --state FILE [--only TEXT] [--minutes M]     try; what is in FILE is not tried again
     python tests/campaigns/networks.py --state FILE --table docs/coverage.md        write the outcomes into the page
 
-`--again` tries again what did not pass. A network has a process of its own and `--limit` seconds; without fork (Windows) the whole of it is one process.
-A refusal in words is no fault; anything else that stops a step is.
+`--again` tries again what did not pass. A network has a process of its own and `--limit` seconds of a processor (not of the clock: other
+work on the machine does not count). A refusal in words is no fault; anything else that stops a step is.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -26,9 +27,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+_NOWHERE = Path(os.devnull).open("w")  # noqa: SIM115 - loggers keep it
 NAMES = Path(__file__).with_name("networks.txt")
 STEPS = ("build", "train", "export", "int8", "prune")
 _SIZES = (64, 96, 128, 160, 192, 224, 240, 256, 299, 331, 384)  # px, tried in this order
@@ -60,7 +64,7 @@ class Examination:
         from core.common.errors import EspalierError, Fault
 
         for step in steps:
-            started = time.monotonic()
+            started = time.process_time()
             try:
                 self.record[step] = getattr(self, step)()
             except Skip as reason:
@@ -72,7 +76,7 @@ class Examination:
             except Exception as error:
                 self.record[step] = f"fails: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
                 self.record[f"{step} details"] = traceback.format_exc()[-1500:]
-            self.record[f"{step} seconds"] = round(time.monotonic() - started, 1)
+            self.record[f"{step} seconds"] = round(time.process_time() - started, 1)
             note(self.record)
             if step == "build" and self.record[step] != "yes":
                 break
@@ -258,30 +262,36 @@ def _general(reason: str) -> str:
     return re.sub(r"\b(?:body|head)\.[\w.]+", "…", reason)
 
 
-def _child(name: str, folder: str, steps: tuple[str, ...], answer: Any) -> None:
+def _examine_here(
+    name: str, folder: str, steps: tuple[str, ...], note: Callable[[dict[str, Any]], None]
+) -> None:
     import torch
 
     torch.set_num_threads(1)
     os.environ["ESPALIER_HOME"] = str(Path(folder).parent / "home")
-    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
-    Examination(name, Path(folder)).run(steps, answer.send)
+    with contextlib.redirect_stdout(_NOWHERE), contextlib.redirect_stderr(_NOWHERE):
+        Examination(name, Path(folder)).run(steps, note)
+
+
+def _child(name: str, folder: str, steps: tuple[str, ...], answer: Any) -> None:
+    _examine_here(name, folder, steps, answer.send)
     answer.close()
 
 
 def examine(name: str, work: Path, limit: float, steps: tuple[str, ...] = STEPS) -> dict[str, Any]:
-    """The record of one network, examined in a process of its own for at most `limit` seconds."""
+    """The record of one network, examined in a process of its own for at most `limit` seconds of a processor."""
     context = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
     here, there = context.Pipe(duplex=False)
     folder = tempfile.TemporaryDirectory(dir=work)
     process = context.Process(target=_child, args=(name, folder.name, steps, there))
     record: dict[str, Any] = {"network": name}
-    until = time.monotonic() + limit
     with folder:
         process.start()
         there.close()
         try:
-            while here.poll(max(0.0, until - time.monotonic())):
-                record = here.recv()
+            while _processor_seconds(process.pid) < limit:
+                if here.poll(1.0):
+                    record = here.recv()
         except EOFError:
             process.join(5)
         unfinished = next((step for step in steps if step not in record), None)
@@ -294,6 +304,21 @@ def examine(name: str, work: Path, limit: float, steps: tuple[str, ...] = STEPS)
         process.kill()
         process.join()
     return record
+
+
+def _processor_seconds(pid: int | None) -> float:
+    """What a process has computed so far: other work on the machine does not count."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        times = psutil.Process(pid).cpu_times()
+        return times.user + times.system
+    return 0.0
+
+
+def _warm_up(work: Path) -> None:
+    """One small network here, so that what is imported on the way is imported before processes are forked: ten seconds of each."""
+    if hasattr(os, "fork"):
+        with tempfile.TemporaryDirectory(dir=work) as folder:
+            _examine_here(names()[0], folder, STEPS, lambda record: None)
 
 
 def names() -> list[str]:
@@ -320,6 +345,7 @@ def sweep(chosen: argparse.Namespace, wanted: Iterable[str]) -> dict[str, dict[s
     """Examine what `--state` does not hold yet; all records."""
     records, until = read(chosen.state), time.monotonic() + 60 * chosen.minutes
     with tempfile.TemporaryDirectory(prefix="espalier-networks-") as folder:
+        _warm_up(Path(folder))
         for name in wanted:
             before = records.get(name, {})
             again = not before or (chosen.again and _unfit(before))
@@ -329,9 +355,8 @@ def sweep(chosen: argparse.Namespace, wanted: Iterable[str]) -> dict[str, dict[s
                 continue
             if not (again or open_steps) or time.monotonic() > until:
                 continue
-            started = time.monotonic()
             records[name] = record = before | examine(name, Path(folder), chosen.limit, steps)
-            record["seconds"] = round(time.monotonic() - started, 1)
+            record["seconds"] = round(sum(record.get(f"{step} seconds", 0) for step in STEPS), 1)
             words = "; ".join(f"{step} {record[step]}" for step in STEPS if step in record)
             print(f"{name} ({record['seconds']:.0f} s): {words}", flush=True)
             if chosen.state:
@@ -353,7 +378,7 @@ is done: random weights, ten classes, the smallest images that a network takes, 
   other channels went is numbered too. *–*: not tried.
 
 Of the {listed} networks of the list {all} were tried so far: {trained} trained; ONNX files {exported}, INT8 files {quantized}, pruned {pruned};
-{faults} with a fault. *time*: more than the seconds that were allowed, beside other work; that says nothing of the network.
+{faults} with a fault. *time*: more than the seconds that were allowed; that says nothing of the network.
 """
 
 
@@ -433,7 +458,9 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="networks whose name contains TEXT")
     parser.add_argument("--names", nargs="*", help="these networks instead of the list")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no network after so many")
-    parser.add_argument("--limit", type=float, default=300, help="seconds for one network (300)")
+    parser.add_argument(
+        "--limit", type=float, default=300, help="seconds of a processor for one network (300)"
+    )
     parser.add_argument(
         "--steps", nargs="+", choices=STEPS[2:], default=STEPS[2:], help="after building and training (all)"
     )
@@ -451,13 +478,6 @@ def main() -> int:
     wanted = [name for name in chosen.names or names() if chosen.only in name]
     if chosen.shuffle:
         random.shuffle(wanted)
-    import core.models.torchvision_shim  # imported once, before the processes are forked
-
-    core.models.torchvision_shim.import_torchvision()
-    import onnxruntime  # noqa: F401
-    import timm  # noqa: F401
-    import torch_pruning  # noqa: F401
-
     records = sweep(chosen, wanted)
     done = [records[name] for name in wanted if name in records]
     faults = [record["network"] for record in done if is_fault(record)]
