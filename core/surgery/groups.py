@@ -137,7 +137,7 @@ def _parts(module: nn.Module, reads: bool) -> list[tuple[str, Role, int]]:
     if isinstance(module, nn.Conv2d | nn.Linear):
         parts = [("weight", "reads", 1)]
         if not reads:
-            factors = [(name, "scales", 0) for name in gains(module)]
+            factors: list[tuple[str, Role, int]] = [(name, "scales", 0) for name in gains(module)]
             parts = [("weight", "writes", 0), ("bias", "shifts", 0), *factors]
     elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
         parts = [("weight", "scales", 0), ("bias", "shifts", 0)]

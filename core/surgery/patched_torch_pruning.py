@@ -34,7 +34,7 @@ def torch_pruning_patched() -> ModuleType:
 def _group_with_index(theirs: Any) -> Any:
     """Their group of steps, which looks up what it holds instead of searching for it."""
 
-    class Group(theirs):  # type: ignore[misc]
+    class Group(theirs):
         def __init__(self) -> None:
             super().__init__()
             self._places: dict[Any, int] = {}  # of the first step at a layer and axis
