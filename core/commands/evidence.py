@@ -55,6 +55,11 @@ class Evidence:
         return next((run for run in self.runs if run.status == "completed"), None)
 
     @property
+    def shown(self) -> Any:
+        """The run that the page is made from: the finished one, else the newest with finished stages, or None."""
+        return self.completed or next((run for run in self.runs if run.reports()), None)
+
+    @property
     def state(self) -> str:
         if self.completed is not None:
             return f"completed, {self.completed.name}"
@@ -239,15 +244,18 @@ def _run(each: Evidence, home: Any, machine: Any, data: Path, ends: float) -> in
 
 
 def page(chosen: list[Evidence]) -> str:
-    """The page, of what is finished: who is better where, then each network."""
+    """The page, of the stages that are finished: who is better where, then each network."""
     from core.comparison import rivals
     from core.comparison.results_page import section
 
-    done = [(each, rivals.beside(each.completed)) for each in chosen if each.completed is not None]
+    done = [(each, rivals.beside(each.shown)) for each in chosen if each.shown is not None]
     whole = rivals.summary([(each.pipeline.name, files, each.failed) for each, files in done])
     parts = [_INTRODUCTION, f"## Ours and others\n\n{_COMPARED}\n\n{whole}\n" if whole else ""]
     for each, files in done:
-        parts.append(section(each.completed, f"espalier evidence --only {each.id}"))
+        parts.append(section(each.shown, f"espalier evidence --only {each.id}"))
+        if each.completed is None:
+            of = f"{len(each.shown.reports())} of {len(each.pipeline.active)}"
+            parts.append(f"**Not finished yet:** {of} stages are.\n")
         if files:
             parts.append(f"**Beside other tools.**\n\n{rivals.table(files)}\n")
         if each.left_out:

@@ -189,7 +189,8 @@ def summary(networks: Sequence[tuple[str, Sequence[Beside], Sequence[tuple[str, 
         cells = {one.tool: cell(one) for one in files if one.tool and one.change is not None}
         answers += [one.answer for one in cells.values()]
         texts = {name: "made no file" for name, _ in failed} | {tool: one.text for tool, one in cells.items()}
-        lines.append([title, *(texts.get(tool, "—") for tool in tools)])
+        if texts:
+            lines.append([title, *(texts.get(tool, "—") for tool in tools)])
     parts = [
         markdown(["Ours in points of top-1 against", *tools], lines),
         f"Measurably better in {answers.count('better')} of {len(answers)} cells, worse in {answers.count('worse')}.",

@@ -1,10 +1,10 @@
 """Static INT8 whose rounding is learned: each layer's weights, bias and range so that it answers as in float.
 
 Sources: AdaRound, Nagel et al. 2020, arXiv 2004.10568 (rounding up or down by gradient descent); LSQ, Esser et al. 2020, arXiv
-1902.08153 (ranges of activations learned with it); QDrop, Wei et al. 2022, arXiv 2203.05740 (inputs left unrounded at random).
-The work is in `core.deploy.quantization.reconstruct` and `.rounding`.
+1902.08153 (ranges of activations learned with it); QDrop, Wei et al. 2022, arXiv 2203.05740 (inputs left unrounded at random); BRECQ, Li et al. 2021, arXiv
+2102.05426 (residual blocks learned as wholes, after their layers: *objective*). The work is in `core.deploy.quantization.reconstruct`, `.rounding` and `.block_rounding`.
 
-Where we depart from them: layer by layer, not block by block; a sample of patches instead of whole maps; the bias is
+Where we depart from them: layers see a sample of patches instead of whole maps; blocks are judged by the plain squared error; the bias is
 set in closed form; and before anything is learned, neighbouring layers are equalised, over ReLU6 and hard-swish with a bounded
 error (`core.deploy.quantization.equalise`), because rounding alone cannot give back channels that one scale leaves no level.
 
@@ -52,6 +52,16 @@ class QuantizeReconstructedParams(CalibrationParams):
         ge=0,
         le=100_000,
         step=100,
+    )
+    objective: Literal["layer", "block"] = param(
+        "layer",
+        "Learn",
+        "What has to answer as in float.",
+        choices={
+            "layer": "Each layer.",
+            "block": "Each layer, and then each residual block as a whole, whose layers make good each other's errors (BRECQ); takes several times as long.",
+        },
+        added=True,
     )
     learn_ranges: bool = param(
         True,
@@ -113,7 +123,15 @@ class QuantizeReconstructed(DeploymentStage[QuantizeReconstructedParams]):
 
     def coverage(self) -> tuple[CoverageCase, ...]:
         settings = {"learn_images": 16, "steps": 20}
-        return (CoverageCase("reconstructed", "Static INT8, learned rounding", settings, "bytes"),)
+        return (
+            CoverageCase("reconstructed", "Static INT8, learned rounding", settings, "bytes"),
+            CoverageCase(
+                "reconstructed-blocks",
+                "Static INT8, blocks learned",
+                settings | {"objective": "block"},
+                "bytes",
+            ),
+        )
 
     def deploy(
         self, source: Path, settings: QuantizeReconstructedParams, context: DeployContext
@@ -121,7 +139,7 @@ class QuantizeReconstructed(DeploymentStage[QuantizeReconstructedParams]):
         from core.deploy.quantization.reconstruct import quantize
 
         context.phase("quantize", "Calibrating and learning to round")
-        names = ("learn_images", "steps", "learn_ranges", "drop", "scales")
+        names = ("learn_images", "steps", "objective", "learn_ranges", "drop", "scales")
         report = context.job(
             quantize,
             {

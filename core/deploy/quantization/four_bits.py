@@ -14,7 +14,7 @@ Source: GPTQ, Frantar et al. 2023, arXiv 2210.17323 (`core.deploy.quantization.b
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,14 +118,31 @@ def _integers(
         graph.notes.append(sentence)
         return model, []
     entries = {value.name for value in graph.model.graph.input}
-    apart = {layer.name: "" for layer in graph.layers if layer.name in names or layer.input in entries}
+    four = [layer.name for layer in graph.layers if layer.name not in names and layer.input not in entries]
+    return stored_in_four(replace(graph, corrects=False), four, names, arguments, progress)
+
+
+def stored_in_four(
+    graph: CalibratedGraph,
+    four: Collection[str],
+    keep: Collection[str],
+    arguments: Mapping[str, Any],
+    progress: ProgressCallback,
+) -> tuple["onnx.ModelProto", list[Layer]]:
+    """The graph in 8 bits, and its layers whose weights, compensated, take few enough values to be stored in 4.
+
+    Args:
+        four: names of the layers that are to. keep: of those that stay float.
+    """
+    apart = {layer.name: "" for layer in graph.layers if layer.name not in four}
     how = {"learn_images": len(graph.sample), "steps": 0, "drop": 0.0, "learn_ranges": False, "most": HIGH}
     changed, rows = reconstruct.reconstructed(
         replace(graph, float_layers=apart | graph.float_layers, corrects=False),
         {**arguments, **how},
         progress,
     )
-    model, _ = replace(changed, float_layers=graph.float_layers).quantized(names, progress)
+    whole = replace(changed, float_layers=graph.float_layers, corrects=graph.corrects)
+    model, _ = whole.quantized(keep, progress)
     done = {row["name"] for row in rows}
     return model, [layer for layer in graph.layers if layer.name in done]
 

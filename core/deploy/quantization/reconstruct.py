@@ -5,8 +5,8 @@ Each layer is given what the layers before it, rounded already, give, and has to
 their scale, so that the file is written by the same code as static INT8, which then rounds nothing.
 
 Where we depart from AdaRound: of a layer's maps some patches are looked at, drawn evenly, which is an
-unbiased sample of the same error at a fraction of the time on a processor. Layer by layer, not block by block (BRECQ): no
-network has to be taken out of the graph, whatever lies between its layers. A job of the tool child.
+unbiased sample of the same error at a fraction of the time on a processor. With the objective *block* the residual blocks then learn as wholes (BRECQ,
+`core.deploy.quantization.block_rounding`), on whole maps. A job of the tool child.
 """
 
 import time
@@ -21,18 +21,20 @@ from core.data.randomness import derive_seed
 from core.deploy.quantization.calibrated import CalibratedGraph, calibrated
 from core.deploy.quantization.calibration import Sample
 from core.deploy.quantization.equalise import clip_limits
-from core.deploy.quantization.graph import Layer, array_of, copy_of, node_called, put_array
+from core.deploy.quantization.graph import Layer, array_of, copy_of, node_called, put_array, settings_of
 from core.deploy.quantization.sessions import probed
 from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
     import onnx
 
+    from core.deploy.quantization.block_rounding import Block, BlockForm, BlockSample
     from core.deploy.quantization.rounding import LayerForm, LayerSample, Rounded
 
 _MOST = 16_384  # patches of a layer, over all images
 _BYTES = 96e6  # of them
 _BLOCK = 8  # images computed at once
+_BLOCK_BYTES = 256e6  # of maps that a residual block reads and gives
 
 
 def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -41,10 +43,10 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     Args (as plain data): as for `calibrated`, and target: the .onnx file to write. learn_images: how many of the calibration
         images are learned from. steps: of gradient descent, a layer. drop: share of the inputs left unrounded.
         learn_ranges: whether activations' ranges are learned too. most: the largest whole number of a weight, where
-            it is less than 8 bits hold: 7 for 4 bits.
+            it is less than 8 bits hold: 7 for 4 bits. objective: "layer", as without it, or "block".
 
     Returns: as the static job; reconstructed: by layer, name, error before and after (mean square, of float's mean
-        square) and the share of the weights that do not go to the nearest.
+        square) and the share of the weights that do not go to the nearest; by block, the error layer by layer and as a whole.
 
     Raises:
         EspalierError: when the file, the data or a pattern does not fit.
@@ -54,7 +56,8 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     started = time.monotonic()
     graph, rows = reconstructed(graph, arguments, lambda done, text: progress(0.15 + 0.8 * done, text))
     model, _ = graph.quantized((), lambda done, text: None)
-    report = graph.write(model, "int8", Path(arguments["target"]), {}, [_sentence(rows)])
+    said = [_sentence(rows), *([_block_sentence(rows)] if arguments.get("objective") == "block" else [])]
+    report = graph.write(model, "int8", Path(arguments["target"]), {}, said)
     progress(1.0, "Quantized")
     return {
         **report,
@@ -64,44 +67,187 @@ def quantize(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
 
 def _sentence(rows: list[dict[str, Any]]) -> str:
-    better = [row for row in rows if row["after"] < row["before"]]
+    layers = [row for row in rows if "block" not in row]
+    better = [row for row in layers if row["after"] < row["before"]]
     if not better:
         return "No layer answers better with learned rounding."
-    kept = float(np.exp(np.mean([np.log(row["after"] / row["before"]) for row in better])))
     return (
-        f"Learned rounding leaves {len(better)} of {len(rows)} layers {kept:.0%} of the error that rounding to the nearest gives, in "
-        f"the geometric mean; {np.mean([row['moved'] for row in rows]):.0%} of a layer's weights go another way."
+        f"Learned rounding leaves {len(better)} of {len(layers)} layers {_kept(better):.0%} of the error that rounding to the nearest gives, in "
+        f"the geometric mean; {np.mean([row['moved'] for row in layers]):.0%} of a layer's weights go another way."
     )
+
+
+def _block_sentence(rows: list[dict[str, Any]]) -> str:
+    blocks = [row for row in rows if "block" in row]
+    better = [row for row in blocks if row["after"] < row["before"]]
+    if not blocks:
+        return "No residual block is of a form that is learned as a whole; layers were learned one by one."
+    if not better:
+        return f"Learned as wholes, none of {len(blocks)} residual blocks comes nearer to float than layer by layer."
+    return (
+        f"Learned as wholes, {len(better)} of {len(blocks)} residual blocks come nearer to float: {_kept(better):.0%} of the error that is left layer by layer, "
+        "in the geometric mean. The others keep what their layers learned."
+    )
+
+
+def _kept(rows: list[dict[str, Any]]) -> float:
+    """The geometric mean of what is left of the errors."""
+    return float(np.exp(np.mean([np.log(max(row["after"], 1e-12) / row["before"]) for row in rows])))
 
 
 def reconstructed(
     graph: CalibratedGraph, arguments: Mapping[str, Any], progress: ProgressCallback
 ) -> tuple[CalibratedGraph, list[dict[str, Any]]]:
     """The graph with learned weights, biases and ranges, and a row for every layer."""
-    from core.deploy.quantization.rounding import learn
-
     count = min(int(arguments["learn_images"]), len(graph.sample))
     spread = np.linspace(0, len(graph.sample) - 1, count).round().astype(int)  # rows lie class by class
     few = replace(graph.sample, rows=graph.sample.rows[spread])
     changed = replace(graph, model=copy_of(graph.model), ranges=dict(graph.ranges))
+    blocks = _blocks_by_last_layer(graph, arguments)
     rows: list[dict[str, Any]] = []
     seen: set[str] = set()
     for index, layer in enumerate(graph.layers):
         progress(index / len(graph.layers), f"Learning to round: layer {index + 1} of {len(graph.layers)}")
-        if layer.name in graph.float_layers or layer.weight in seen:
-            continue  # weights that two layers share are learned for the first
-        seen.add(layer.weight)
-        rounded_graph, _ = changed.quantized((), lambda done, text: None)
-        form = _form(changed, rounded_graph, layer, arguments)
-        if form is None:
-            continue
-        seed = derive_seed(int(arguments["seed"]), "reconstruct", layer.name)
-        sample = _sample(graph.model, rounded_graph, layer, few, seed)
-        weight, bias = _weights(changed.model, layer)
-        learned = learn(weight, bias, sample, form, int(arguments["steps"]), float(arguments["drop"]), seed)
-        _put(changed, layer, learned)
-        rows.append(_row(layer, learned, sample))
+        if layer.name not in graph.float_layers and layer.weight not in seen:
+            seen.add(layer.weight)  # weights that two layers share are learned for the first
+            rows += _learn_layer(graph, changed, layer, few, arguments)
+        if layer.name in blocks:
+            rows += _learn_block(graph, changed, blocks[layer.name], few, arguments)
     return changed, rows
+
+
+def _learn_layer(
+    graph: CalibratedGraph,
+    changed: CalibratedGraph,
+    layer: Layer,
+    few: Sample,
+    arguments: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Let one layer of `changed` learn; its row, or none where it stays as it is."""
+    from core.deploy.quantization.rounding import learn
+
+    rounded_graph, _ = changed.quantized((), lambda done, text: None)
+    form = _form(changed, rounded_graph, layer, arguments)
+    if form is None:
+        return []
+    seed = derive_seed(int(arguments["seed"]), "reconstruct", layer.name)
+    sample = _sample(graph.model, rounded_graph, layer, few, seed)
+    weight, bias = _weights(changed.model, layer)
+    learned = learn(weight, bias, sample, form, int(arguments["steps"]), float(arguments["drop"]), seed)
+    _put(changed, layer, learned)
+    return [_row(layer, learned, sample)]
+
+
+def _blocks_by_last_layer(graph: CalibratedGraph, arguments: Mapping[str, Any]) -> dict[str, "Block"]:
+    """The residual blocks that are learned as wholes, by the last of their layers; none where layers alone are."""
+    if arguments.get("objective", "layer") != "block":
+        return {}
+    from core.deploy.quantization.block_rounding import residual_blocks
+
+    found = residual_blocks(graph.model, graph.layers)
+    return {block.layers[-1]: block for block in found if not set(block.layers) & set(graph.float_layers)}
+
+
+def _learn_block(
+    graph: CalibratedGraph,
+    changed: CalibratedGraph,
+    block: "Block",
+    few: Sample,
+    arguments: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Let a block of `changed`, whose layers have learned one by one, learn as a whole; its row, or none where it is not of that form."""
+    import torch
+
+    from core.deploy.quantization import block_rounding
+
+    rounded, _ = changed.quantized((), lambda done, text: None)
+    form = _block_form(graph, changed, rounded, block, arguments)
+    sample = _block_sample(graph.model, rounded, block, few) if form is not None else None
+    if form is None or sample is None:
+        return []
+    layers = {layer.node: layer for layer in graph.layers if layer.name in block.layers}
+    one_by_one = {name: torch.from_numpy(_weights(changed.model, layer)[0]) for name, layer in layers.items()}
+    before = block_rounding.error(form, one_by_one, sample)
+    seed = derive_seed(int(arguments["seed"]), "reconstruct block", block.answer)
+    learned = block_rounding.learn_block(
+        form, sample, int(arguments["steps"]), float(arguments["drop"]), seed
+    )
+    after = block_rounding.error(form, learned, sample)
+    if after < before:
+        for name, layer in layers.items():
+            weight = learned[name].numpy().reshape(_weights(changed.model, layer)[0].shape)
+            _put_weights(changed, layer, weight, form.layers[name].bias.numpy())
+        for tensor, ends in form.ranges.items():
+            low, high = (float(end) for end in ends)
+            if high > low:
+                changed.ranges[tensor] = (low, high)
+    signal = float(sample.wanted.double().square().mean()) or 1.0
+    return [
+        {
+            "name": f"block of {', '.join(block.layers)}",
+            "block": len(layers),
+            "before": before / signal,
+            "after": min(before, after) / signal,
+        }
+    ]
+
+
+def _block_form(
+    graph: CalibratedGraph,
+    changed: CalibratedGraph,
+    rounded: "onnx.ModelProto",
+    block: "Block",
+    arguments: Mapping[str, Any],
+) -> "BlockForm | None":
+    """How the block's layers round; None where one of them is not learned."""
+    import torch
+
+    from core.deploy.quantization.block_rounding import BlockForm, limits_of, shapes_of
+    from core.deploy.quantization.rounding import RoundingLayer
+
+    layers = {layer.node: layer for layer in graph.layers if layer.name in block.layers}
+    rounding: dict[str, RoundingLayer] = {}
+    for name, layer in layers.items():
+        form = _form(changed, rounded, layer, arguments)
+        if form is None:
+            return None
+        (weight, _), (_, bias) = _weights(graph.model, layer), _weights(changed.model, layer)
+        rounding[name] = RoundingLayer(weight, bias, replace(form, ends=None))
+    integer = _quantized_tensors(rounded) & set(changed.ranges)
+    ranges = {
+        name: torch.tensor(changed.ranges[name], requires_grad=bool(arguments["learn_ranges"]))
+        for node in block.nodes for name in node.output if name in integer
+    }  # fmt: skip
+    return BlockForm(block, rounding, shapes_of(graph.model, block), ranges, limits_of(graph.model, block))
+
+
+def _block_sample(
+    exact: "onnx.ModelProto", rounded: "onnx.ModelProto", block: "Block", sample: Sample
+) -> "BlockSample | None":
+    """What the block reads and gives on as many images as fit; None where its answers are no maps."""
+    import torch
+
+    from core.deploy.quantization.block_rounding import BlockSample
+
+    entries = []
+    for tensor in block.given:
+        node = next(node for node in block.nodes if tensor in node.input)
+        entries.append(node_called(rounded, node.name).input[list(node.input).index(tensor)])
+    ask_rounded, ask_exact = probed(rounded, entries), probed(exact, [*block.given, block.answer])
+    parts: list[list[np.ndarray]] = []
+    held = 0
+    for images in _blocks(sample):
+        found = [*ask_rounded(images), *ask_exact(images)]
+        if any(array.ndim != 4 for array in found):
+            return None
+        parts.append(found)
+        held += sum(array.nbytes for array in found)
+        if held > _BLOCK_BYTES:
+            break
+    whole = [torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True)]
+    count = len(block.given)
+    given = [dict(zip(block.given, some, strict=True)) for some in (whole[:count], whole[count:-1])]
+    return BlockSample(given[0], given[1], whole[-1])
 
 
 def _row(layer: Layer, learned: "Rounded", sample: "LayerSample") -> dict[str, Any]:
@@ -112,15 +258,9 @@ def _row(layer: Layer, learned: "Rounded", sample: "LayerSample") -> dict[str, A
     }  # fmt: skip
 
 
-def _settings(node: "onnx.NodeProto") -> dict[str, Any]:
-    import onnx
-
-    return {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
-
-
 def _turned(layer: Layer, node: "onnx.NodeProto") -> bool:
     """Whether its weights lie as [c, o] in the file."""
-    return layer.op == "MatMul" or (layer.op == "Gemm" and not _settings(node).get("transB"))
+    return layer.op == "MatMul" or (layer.op == "Gemm" and not settings_of(node).get("transB"))
 
 
 def _weights(model: "onnx.ModelProto", layer: Layer) -> tuple[np.ndarray, np.ndarray]:
@@ -134,13 +274,18 @@ def _weights(model: "onnx.ModelProto", layer: Layer) -> tuple[np.ndarray, np.nda
 
 def _put(graph: CalibratedGraph, layer: Layer, learned: "Rounded") -> None:
     """What a layer learned, into the float graph and its ranges."""
-    node = node_called(graph.model, layer.node)
-    weight = learned.weight.T.copy() if _turned(layer, node) else learned.weight
-    put_array(graph.model, layer.weight, np.ascontiguousarray(weight, dtype=np.float32))
-    if len(node.input) > 2 and node.input[2]:
-        put_array(graph.model, node.input[2], learned.bias.astype(np.float32))
+    _put_weights(graph, layer, learned.weight, learned.bias)
     if learned.ends is not None:
         graph.ranges[layer.output] = learned.ends
+
+
+def _put_weights(graph: CalibratedGraph, layer: Layer, weight: np.ndarray, bias: np.ndarray) -> None:
+    """Weights [o, c, …] and biases [o], where the layer has any, into the float graph."""
+    node = node_called(graph.model, layer.node)
+    weight = weight.T.copy() if _turned(layer, node) else weight
+    put_array(graph.model, layer.weight, np.ascontiguousarray(weight, dtype=np.float32))
+    if len(node.input) > 2 and node.input[2]:
+        put_array(graph.model, node.input[2], bias.astype(np.float32))
 
 
 def _form(
@@ -151,7 +296,7 @@ def _form(
 
     givers = {name: node for node in rounded.graph.node for name in node.output}
     node = node_called(rounded, layer.node)
-    dequantize, settings = givers.get(node.input[1]), _settings(node)
+    dequantize, settings = givers.get(node.input[1]), settings_of(node)
     if dequantize is None or dequantize.op_type != "DequantizeLinear":
         return None
     if layer.op == "Gemm" and {settings.get("alpha", 1.0), settings.get("beta", 1.0)} != {1.0}:
@@ -165,9 +310,7 @@ def _form(
         return None
     held = int(np.abs(np.round(weight / scale)).max())
     most = min(held, int(arguments.get("most", held)))
-    quantized = {
-        name for entry in rounded.graph.node if entry.op_type == "QuantizeLinear" for name in entry.input[:1]
-    }
+    quantized = _quantized_tensors(rounded)
     return LayerForm(
         groups=int(settings.get("group", 1)),
         limits=_limits(graph.model, layer),
@@ -177,6 +320,11 @@ def _form(
         if arguments["learn_ranges"] and layer.output in quantized & set(graph.ranges)
         else None,
     )
+
+
+def _quantized_tensors(model: "onnx.ModelProto") -> set[str]:
+    """The tensors that are rounded to 8 bits."""
+    return {name for node in model.graph.node if node.op_type == "QuantizeLinear" for name in node.input[:1]}
 
 
 def _limits(model: "onnx.ModelProto", layer: Layer) -> tuple[float, float] | None:
@@ -195,7 +343,7 @@ def _sample(
 
     entry = node_called(rounded, layer.node).input[0]
     ask_rounded, ask_exact = probed(rounded, [entry]), probed(exact, [layer.input, layer.raw])
-    settings, numbers = _settings(node_called(exact, layer.node)), np.random.default_rng(seed)
+    settings, numbers = settings_of(node_called(exact, layer.node)), np.random.default_rng(seed)
     parts: list[list[np.ndarray]] = [[], [], []]
     for block in _blocks(sample):
         [mixed], [given, answers] = ask_rounded(block), ask_exact(block)

@@ -10,6 +10,7 @@ the pushing term suits all layers; the bias is set in closed form at the end (th
 A convolution is looked at as a product of patches: `n` of them, `g` groups, `d` numbers in a group's patch, `o` outputs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ _LOW, _HIGH = -0.1, 1.1  # the stretched sigmoid of the paper
 _BETAS = (20.0, 2.0)
 _WARM = 0.2  # share of the steps without the pushing term
 _PUSH = 10.0  # its weight, beside a loss that begins at about 1
-_RATE, _RANGE_RATE = 1e-2, 1e-3
+RATE, RANGE_RATE = 1e-2, 1e-3
 _BATCH = 256  # patches a step
 _PART = 4096  # computed at once, where nothing is learned
 Limits = tuple[float, float] | None
@@ -96,7 +97,7 @@ def learn(
         drop: share of the inputs that are left unrounded in a step.
     """
     numbers = torch.Generator().manual_seed(seed)
-    layer = _Layer(weight, bias, form)
+    layer = RoundingLayer(weight, bias, form)
     rounded, exact, answers = map(torch.from_numpy, (sample.rounded, sample.exact, sample.answers))
     wanted = _active(answers, form.limits)
     before = layer.error(layer.nearest(), rounded, wanted)
@@ -123,7 +124,7 @@ def learn(
     )  # fmt: skip
 
 
-class _Layer:
+class RoundingLayer:
     """The layer in torch: its weights between two whole numbers, its bias, and the range of its answers."""
 
     def __init__(self, weight: "np.ndarray", bias: "np.ndarray", form: LayerForm) -> None:
@@ -165,7 +166,7 @@ class _Layer:
     def answers(self, weight: Tensor, patches: Tensor) -> Tensor:
         """What it gives: behind the activation, rounded to its range."""
         active = _active(self.raw(weight, patches), self.form.limits)
-        return active if self.form.ends is None else _rounded_to(active, self.ends)
+        return active if self.form.ends is None else rounded_to(active, self.ends)
 
     @torch.no_grad()
     def error(self, weight: Tensor, patches: Tensor, wanted: Tensor) -> float:
@@ -205,10 +206,10 @@ class _Task:
     before: float
 
 
-def _descend(layer: _Layer, task: _Task, steps: int, drop: float, numbers: torch.Generator) -> None:
-    groups = [{"params": [layer.up], "lr": _RATE}]
+def _descend(layer: RoundingLayer, task: _Task, steps: int, drop: float, numbers: torch.Generator) -> None:
+    groups = [{"params": [layer.up], "lr": RATE}]
     if layer.ends.requires_grad:
-        groups.append({"params": [layer.ends], "lr": _RANGE_RATE * layer.span})
+        groups.append({"params": [layer.ends], "lr": RANGE_RATE * layer.span})
     optimiser = torch.optim.Adam(groups)
     for step in range(steps):
         rows = torch.randint(len(task.wanted), (min(_BATCH, len(task.wanted)),), generator=numbers)
@@ -217,20 +218,25 @@ def _descend(layer: _Layer, task: _Task, steps: int, drop: float, numbers: torch
             whole = torch.rand(patches.shape, generator=numbers) < drop
             patches = torch.where(whole, task.exact[:, rows], patches)
         loss = (layer.answers(layer.soft(), patches) - task.wanted[rows]).square().mean() / task.before
-        done = step / steps
-        if done >= _WARM:
-            beta = _BETAS[1] + (_BETAS[0] - _BETAS[1]) * max(0.0, 1 - (done - _WARM) / (0.9 - _WARM))
-            loss = loss + _PUSH * (1 - (2 * layer.share() - 1).abs().pow(beta)).mean()
+        loss = loss + pushed([layer.share()], step / steps)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+
+
+def pushed(shares: Sequence[Tensor], done: float) -> Tensor:
+    """The term that pushes each weight up or down, once the first steps are over; `done` of the steps are."""
+    if done < _WARM:
+        return torch.zeros(())
+    beta = _BETAS[1] + (_BETAS[0] - _BETAS[1]) * max(0.0, 1 - (done - _WARM) / (0.9 - _WARM))
+    return torch.stack([_PUSH * (1 - (2 * share - 1).abs().pow(beta)).mean() for share in shares]).sum()
 
 
 def _active(raw: Tensor, limits: Limits) -> Tensor:
     return raw if limits is None else raw.clamp(*limits)
 
 
-def _rounded_to(values: Tensor, ends: Tensor) -> Tensor:
+def rounded_to(values: Tensor, ends: Tensor) -> Tensor:
     """Rounded to 256 levels between two learned ends; gradients pass straight through the rounding."""
     low, high = ends[0].clamp(max=0), ends[1].clamp(min=1e-8)
     step = (high - low) / 255

@@ -37,7 +37,7 @@ def test_a_tool_that_is_missing_is_left_out_and_said(
 ) -> None:
     for tool in QUANTIZERS.values():
         monkeypatch.setattr(type(tool), "missing", lambda self: f"{self.title} is not installed.")
-    (found,) = find_evidence(Home(own_home), tmp_path, ["lite0"])
+    (found,) = find_evidence(Home(own_home), tmp_path, ["lite0-int8"])
     assert [node.id for node in found.pipeline.active] == ["float", "ours", "reconstructed"]
     assert "INT8, NNCF. NNCF is not installed." in " ".join(found.left_out)
 
@@ -89,6 +89,13 @@ def test_finished_runs_are_measured_again_on_request(
     made_run(found.pipeline, Home(own_home), tmp_path)  # its reports, but no files
     assert main(["evidence", "--data", str(tmp_path), "--measure-again"]) == 2
     assert "The files of FP32 are not in the run any more." in capsys.readouterr().err
+
+
+def test_the_page_of_a_run_on_its_way_says_how_far_it_is(files: Path, tmp_path: Path, own_home: Path) -> None:
+    (found,) = find_evidence(Home(own_home), tmp_path, [])
+    made_run(found.pipeline, Home(own_home), tmp_path, stages=2)
+    text = page(find_evidence(Home(own_home), tmp_path, []))
+    assert "**Not finished yet:** 2 of 3 stages are." in text and "| **FP32** (baseline)" in text
 
 
 def test_a_name_that_is_none_is_refused(files: Path, tmp_path: Path, own_home: Path) -> None:
