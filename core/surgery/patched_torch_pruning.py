@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -12,23 +13,30 @@ from core.models.torchvision_shim import import_torchvision
 def torch_pruning_patched() -> ModuleType:
     """torch-pruning, patient with reshapes and quick with groups of many steps.
 
-    It divides by zero at a reshape whose channels it cannot infer (ShuffleNet's shuffle). It then has no mapping, and the
-    trial cuts find out what that means. And it compares every step of a group with all before it, index by index: minutes
+    It divides by zero at a reshape whose channels it cannot infer (ShuffleNet's shuffle), and adds None where channels are
+    joined of which a part was split off and went through an addition (CS3Darknet). It then has no mapping, and the trial
+    cuts find out what that means. And it compares every step of a group with all before it, index by index: minutes
     where a block splits and joins channels (MobileViTv2).
     """
     import_torchvision()
     import torch_pruning
     from torch_pruning.dependency import graph, index_mapping
 
-    usual = index_mapping.update_reshape_index_mapping
-
-    def patient(graph: Any, node: Any) -> None:
-        with contextlib.suppress(ZeroDivisionError):
-            usual(graph, node)
-
-    index_mapping.update_reshape_index_mapping = patient
+    for name, stumble in (
+        ("update_reshape_index_mapping", ZeroDivisionError),
+        ("update_concat_index_mapping", TypeError),
+    ):
+        setattr(index_mapping, name, _patient(getattr(index_mapping, name), stumble))
     graph.Group = _group_with_index(graph.Group)
     return torch_pruning
+
+
+def _patient(usual: Callable[[Any, Any], None], stumble: type[Exception]) -> Callable[[Any, Any], None]:
+    def patient(graph: Any, node: Any) -> None:
+        with contextlib.suppress(stumble):
+            usual(graph, node)
+
+    return patient
 
 
 def _group_with_index(theirs: Any) -> Any:

@@ -114,3 +114,23 @@ def test_gains_of_standardised_weights_go_with_their_channels():
     assert torch.equal(body[0].gain, gains[0][[0, 2, 3, 4, 6, 7]]) and torch.equal(body[2].gain, gains[1][1:])
     assert count(model, 16).params == before - 2 * groups[0].params - (6 * 9 + 1 + 1 + 10)
     assert model(torch.zeros(1, 3, 16, 16)).shape == (1, 10)
+
+
+class Crossed(nn.Module):
+    """Half of the channels pass a residual block and are joined with the others (cross-stage partial networks)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.last = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 6, 1)
+        self.inner, self.outer = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        one, other = self.stem(image).relu().split(8, 1)
+        one = self.outer(self.inner(one).relu()).relu() + one
+        return self.last(torch.cat((one, other), 1)).relu()
+
+
+def test_what_can_be_followed_is_offered_beside_joined_channels_that_cannot():
+    groups, skipped = channel_groups(classifier(Crossed(), 6), 16, ())
+    assert [group.path for group in groups] == ["body.inner", "body.last"]
+    assert [path for path, _ in skipped] == ["body.stem"]
