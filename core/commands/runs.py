@@ -15,6 +15,8 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.document.stage_keys import stage_keys
 
+_STOPPED = 130  # exit status, as a shell gives it for Ctrl+C
+
 
 def machine_options(options: argparse.Namespace) -> Any:
     """The options that belong to the machine.
@@ -45,13 +47,67 @@ def run(options: argparse.Namespace) -> int:
     from core.engine.run_follower import start_run
     from core.runs.home import Home
 
-    home = Home.default()
+    home, pipelines = Home.default(), _on_data_sets(options)
     machine = machine_options(options)
-    run = _open_run(options, home)
-    if options.cluster:
-        return _follow(start_run_by_cluster(run, home, machine, options), options)
-    known = run.last_event_number
-    return _follow(start_run(run, home, machine, options.stay, known), options)
+
+    def work(run: Any, show: Callable[[Any], None] = show_json) -> int:
+        if options.cluster:
+            return _follow(start_run_by_cluster(run, home, machine, options), options, show)
+        known = run.last_event_number
+        return _follow(start_run(run, home, machine, options.stay, known), options, show)
+
+    return _run_series(options, home, pipelines, work) if pipelines else work(_open_run(options, home))
+
+
+def _on_data_sets(options: argparse.Namespace) -> Any:
+    """The pipeline of a file with an axis over data sets; None of any other, and for a run folder."""
+    from core.document import pipeline as documents
+    from core.document.recipes import pipeline_file
+    from core.runs.run_folder import is_run
+
+    if is_run(Path(options.file)):
+        return None
+    pipeline = documents.load(pipeline_file(options.file))
+    return pipeline if pipeline.axes.data is not None else None
+
+
+def _run_series(options: argparse.Namespace, home: Any, pipeline: Any, work: Callable[..., int]) -> int:
+    """Run a pipeline on one data set after the other; a failure on one leaves the others, a person's stop does not."""
+    from core.document.data_axis import per_data_set
+    from core.document.recipes import pipeline_file
+    from core.runs.run_folder import RunFolder, is_run
+    from core.runs.series import folders, new_series, newest_run
+
+    base, series = pipeline_file(options.file).resolve().parent, new_series(pipeline)
+    places = folders(pipeline, options.out) if options.out else []
+    runs: list[Any] = []
+    results: list[Any] = []
+    status = 0
+    for number, one in enumerate(per_data_set(pipeline)):
+        place = places[number] if places else None
+        run = None
+        if options.resume:
+            run = newest_run(home, one) if place is None else RunFolder.open(place) if is_run(place) else None
+        if run is None:
+            run = RunFolder.create(one, base, home, place, series)
+        elif run.status == "completed":
+            say(f"{one.name}: complete in {run.folder}")
+            runs.append(run)
+            continue
+        ended = work(run, results.append)
+        runs.append(run)
+        status = max(status, ended)
+        if ended == _STOPPED or run.active:  # stopped, or left to itself
+            out = ("--out", options.out) if options.out else ()
+            say("The data sets after it are not begun. Go on with:")
+            say_command(command_line("run", options.file, *out, "--resume"))
+            break
+    if options.json:
+        show_json({"runs": results})
+    if len(runs) > 1:
+        say("Side by side, each data set with its own baseline:")
+        say_command(command_line("compare", *(each.folder for each in runs)))
+    return status
 
 
 def search(options: argparse.Namespace) -> int:
@@ -100,7 +156,7 @@ def attach(options: argparse.Namespace) -> int:
     return _follow(RunFollower(run), options)
 
 
-def _follow(follower: Any, options: argparse.Namespace) -> int:
+def _follow(follower: Any, options: argparse.Namespace, show: Callable[[Any], None] = show_json) -> int:
     """Print a run's events until it ends or is detached from; the exit status."""
     run, stay = follower.run, options.stay
     control = RunControl()
@@ -117,7 +173,7 @@ def _follow(follower: Any, options: argparse.Namespace) -> int:
         say(f"The run goes on. Follow it again with: {command_line('attach', run.name)}")
         return 0
     if options.json:
-        show_json(run_as_json(run, stage_keys(run.pipeline)))
+        show(run_as_json(run, stage_keys(run.pipeline)))
     elif done.status == "completed":
         print_results(run)
     if done.status == "completed":
@@ -126,7 +182,7 @@ def _follow(follower: Any, options: argparse.Namespace) -> int:
     say_command(done.command)
     if done.details and done.status == "failed":
         say_details(done.details)
-    return 130 if done.status == "stopped" else 1
+    return _STOPPED if done.status == "stopped" else 1
 
 
 def _open_run(options: argparse.Namespace, home: Any) -> Any:
@@ -270,22 +326,23 @@ def print_results(run: Any) -> None:
 
 def check(options: argparse.Namespace) -> int:
     from core.document import pipeline as documents
+    from core.document.data_axis import data_sets, per_data_set
     from core.document.expansion import expanded
     from core.document.recipes import pipeline_file
 
     file = pipeline_file(options.file)
     pipeline = documents.load(file)
-    show_result(
-        f"{pipeline.name}: {len(expanded(pipeline).active)} stages, no broken rules.{_searching(pipeline)}"
-    )
+    count, names = len(expanded(per_data_set(pipeline)[0]).active), data_sets(pipeline)
+    over = f" on each of {len(names)} data sets ({', '.join(names)})" if names else ""
+    show_result(f"{pipeline.name}: {count} stages{over}, no broken rules.{_searching(pipeline)}")
     if options.preflight and not _preflight(options, pipeline, file.resolve().parent):
         return 1
     if options.no_estimate:
         return 0
-    from core.engine.cost_estimate import estimate
+    from core.engine.on_data_sets import estimate_on_each
     from core.runs.home import Home
 
-    cost = estimate(
+    cost = estimate_on_each(
         pipeline,
         file.resolve().parent,
         Home.default(),
@@ -307,12 +364,13 @@ def _searching(pipeline: Any) -> str:
 
 def _preflight(options: argparse.Namespace, pipeline: Any, base: Path) -> bool:
     """Try every stage on a few images; whether all passed."""
-    from core.engine.preflight import Watcher, preflight
+    from core.engine.on_data_sets import preflight_on_each
+    from core.engine.preflight import Watcher
     from core.runs.home import Home
 
     control = RunControl()
     stop_on_interrupt(control)
-    outcome = preflight(
+    outcome = preflight_on_each(
         pipeline,
         base,
         Home.default(),

@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import ValidationError
-
-from core.common.errors import EspalierError, Problem
+from core.common.errors import Problem
 from core.common.shown_text import shortened, some_of
-from core.common.validation_messages import in_words, unknown
+from core.common.validation_messages import unknown
 from core.common.yaml import Place
-from core.document import dimensions
-from core.document.expansion import settings_for, varying
-from core.document.model import MOST_STAGES, BackboneAxis, Pipeline, StageNode, settings_class
+from core.document.expansion import varying
+from core.document.model import MOST_STAGES, BackboneAxis, Pipeline
+from core.document.own_settings import check_setting, node_of
 from core.models.catalogue import BACKBONES, is_backbone
 from core.sources.backbone import BackboneSource
 
@@ -57,36 +55,17 @@ def _check_own(
         )
         return
     for path, setting in settings.items():
-        try:
-            node, field = dimensions.find(pipeline, path)
-        except EspalierError as error:
-            yield Problem(error.message, error.advice, (*place, path))
-            continue
-        if node.id not in own:
+        inside = (*place, path)
+        node = node_of(pipeline, path)
+        if isinstance(node, Problem):
+            yield Problem(node.message, node.advice, inside)
+        elif node.id not in own:
             yield Problem(
                 f"{node.title!r} is the same for every backbone, so its settings are too.",
                 f"Change it there; what comes from {axis.source!r} can differ.",
-                (*place, path),
+                inside,
             )
         elif path == f"sources.{axis.source}.backbone":
-            yield Problem("The axis says which backbone it is.", "Take this line out.", (*place, path))
-        elif field is None:
-            if not isinstance(setting, bool):
-                words = f"Expected true or false, received {shortened(setting)}."
-                yield Problem(words, "A stage is on or off.", (*place, path))
-            elif not setting and node.id in (*pipeline.baselines, pipeline.final_id):
-                words = f"{node.title!r} is the baseline or the final stage, which every backbone has."
-                yield Problem(words, "Leave it on.", (*place, path))
+            yield Problem("The axis says which backbone it is.", "Take this line out.", inside)
         else:
-            yield from _check_value(node, path, setting, (*place, path))
-
-
-def _check_value(node: Any, path: str, setting: Any, place: Place) -> Iterator[Problem]:
-    try:
-        settings_class(node).parse(settings_for(node, {path: setting}))
-    except ValidationError as error:
-        group = "stages" if isinstance(node, StageNode) else "sources"
-        for problem in in_words(error):
-            inside = ".".join((group, node.id, *map(str, problem.place)))
-            before = "" if inside == path else f"{inside}: "
-            yield Problem(f"{before}{problem.message}", problem.advice, place)
+            yield from check_setting(pipeline, path, setting, "backbone", inside)

@@ -8,6 +8,7 @@ from core.common.declarations import declarations, plain_value, value_at
 from core.common.params import Params
 from core.common.paths import resolved
 from core.data.settings import DataSettings
+from core.document.data_axis import merged
 from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path, settings_class
 from core.document.search import Free
 from core.document.setting_values import with_value
@@ -106,6 +107,33 @@ def set_data(pipeline: Pipeline, path: tuple[str, ...], value: Any, unset: bool 
     return Pipeline.parse(content)
 
 
+def plain_data(pipeline: Pipeline, name: str = "") -> dict[str, Any]:
+    """The data section as it stands in the file, with what differs for one data set of the axis."""
+    data, axis = pipeline.as_dict().get("data", {}), plain_data_axis(pipeline)
+    return merged(data, axis["values"][name]) if axis is not None and name else data
+
+
+def set_data_of(
+    pipeline: Pipeline, name: str, path: tuple[str, ...], value: Any, unset: bool = False
+) -> Pipeline:
+    """Set one setting for one data set of the axis alone; unset, or as the data section has it, nothing is written."""
+    axis = plain_data_axis(pipeline)
+    assert axis is not None
+    common: Any = pipeline.data.model_dump(mode="json")
+    for key in path:
+        common = common[key]
+    changed = _with_own(axis["values"][name], path, value, unset or value == common)
+    return set_data_axis(pipeline, {**axis, "values": {**axis["values"], name: changed}})
+
+
+def _with_own(data: Mapping[str, Any], path: tuple[str, ...], value: Any, unset: bool) -> dict[str, Any]:
+    """What differs, with one setting more or less; a group without any is not written."""
+    name, *rest = path
+    inner = _with_own(data.get(name, {}), tuple(rest), value, unset) if rest else value
+    others = {key: one for key, one in data.items() if key != name}
+    return others if inner == {} or (unset and not rest) else {**others, name: inner}
+
+
 def set_baselines(pipeline: Pipeline, ids: Sequence[str]) -> Pipeline:
     """Other stages to compare with; none: the first stage."""
     return set_key(pipeline, "baseline", list(ids) or None)
@@ -149,6 +177,20 @@ def plain_backbones(pipeline: Pipeline) -> dict[str, Any] | None:
     return None if axis is None else axis.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
+def set_data_axis(pipeline: Pipeline, axis: Mapping[str, Any] | None) -> Pipeline:
+    """Another axis over data sets; None takes it out. Settings of data sets that are not in it any more go with them."""
+    if axis is None:
+        return _with_axis(pipeline, "data", None)
+    own = {name: one for name, one in axis.get("set", {}).items() if one and name in axis["values"]}
+    return _with_axis(pipeline, "data", {"values": dict(axis["values"]), **({"set": own} if own else {})})
+
+
+def plain_data_axis(pipeline: Pipeline) -> dict[str, Any] | None:
+    """The axis over data sets as it stands in the file."""
+    axis = pipeline.axes.data
+    return None if axis is None else axis.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
 def plain_grids(pipeline: Pipeline) -> list[dict[str, Any]]:
     """The grids as they stand in the file."""
     return [grid.model_dump(mode="json", exclude_unset=True) for grid in pipeline.axes.grids]
@@ -178,23 +220,24 @@ def set_search(pipeline: Pipeline, search: Mapping[str, Any] | None) -> Pipeline
 
 
 def without_free(content: dict[str, Any], *ids: str) -> None:
-    """Take out of plain content what is free, or set for a backbone, of sources and stages that are gone."""
-    axis = content.get("axes", {}).get("backbone")
-    if axis:
-        gone = tuple(f"{group}.{id}." for group in ("stages", "sources") for id in ids)
-        own = {
-            value: kept for value, paths in axis.get("set", {}).items()
-            if (kept := {path: one for path, one in paths.items() if not path.startswith(gone)})
-        }  # fmt: skip
-        axis = {key: one for key, one in axis.items() if key != "set"} | ({"set": own} if own else {})
-        axes = {key: one for key, one in content["axes"].items() if key != "backbone"}
-        axes |= {"backbone": axis} if axis["source"] not in ids else {}
-        put(content, "axes", axes or None)
+    """Take out of plain content what is free, or set for a backbone or data set, of sources and stages that are gone."""
+    gone = tuple(f"{group}.{id}." for group in ("stages", "sources") for id in ids)
+    axes = dict(content.get("axes", {}))
+    for name in ("backbone", "data"):
+        if axis := axes.get(name):
+            own = {
+                value: kept for value, paths in axis.get("set", {}).items()
+                if (kept := {path: one for path, one in paths.items() if not path.startswith(gone)})
+            }  # fmt: skip
+            axes[name] = {key: one for key, one in axis.items() if key != "set"} | (
+                {"set": own} if own else {}
+            )
+    if axes.get("backbone") and axes["backbone"]["source"] in ids:
+        del axes["backbone"]
+    put(content, "axes", axes or None)
     search = content.get("search")
     if not search:
         return
-    groups = ("stages", "sources")
-    gone = tuple(f"{group}.{id}." for group in groups for id in ids)
     search = {
         **search,
         "free": {path: free for path, free in search.get("free", {}).items() if not path.startswith(gone)},
@@ -235,7 +278,10 @@ def new_pipeline(data: DataSettings) -> Pipeline:
 def with_absolute_paths(pipeline: Pipeline, base: Path) -> Pipeline:
     """For a file in another folder: paths relative to `base` become absolute."""
     content = pipeline.as_dict()
-    places: list[tuple[dict[str, Any], type[Params]]] = [(content.get("data", {}), DataSettings)]
+    others = (content.get("axes", {}).get("data") or {}).get("values", {}).values()
+    places: list[tuple[dict[str, Any], type[Params]]] = [
+        (data, DataSettings) for data in (content.get("data", {}), *others)
+    ]
     for entry in (*content["sources"], *content["stages"]):
         places.append((entry.get("settings", {}), settings_class(find_node(pipeline, entry["id"]))))
     for settings, kind in places:

@@ -64,7 +64,11 @@ def expanded(pipeline: Pipeline) -> Pipeline:
 
 
 def expand(pipeline: Pipeline) -> Expansion:
-    """The pipeline written out, with what each part of it is in the file. Its rules hold already."""
+    """The pipeline written out, with what each part of it is in the file. Its rules hold already.
+
+    It has one data set: of an axis over them each is written out by itself (`core.document.data_axis`).
+    """
+    assert pipeline.axes.data is None
     axis = pipeline.axes.backbone
     if axis is None:
         return Expansion(pipeline, {})

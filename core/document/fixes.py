@@ -81,6 +81,8 @@ def _candidates(pipeline: Pipeline, problem: Problem) -> Iterator[tuple[str, Pip
         yield "Remove the grid", edits.set_grid(pipeline, number, None)
     elif place[:2] == ("axes", "backbone"):
         yield from _axis_candidates(pipeline, place[2:])
+    elif place[:2] == ("axes", "data"):
+        yield from _data_axis_candidates(pipeline, place[2:])
     elif place[:1] == ("data",) and len(place) > 1:
         path = tuple(str(part) for part in place[1:])
         yield (
@@ -107,6 +109,24 @@ def _axis_candidates(pipeline: Pipeline, inside: tuple[str | int, ...]) -> Itera
         values = [value for number, value in enumerate(axis["values"]) if number != inside[1]]
         yield "Remove this backbone", edits.set_backbones(pipeline, {**axis, "values": values})
     yield "Remove the axis over backbones", edits.set_backbones(pipeline, None)
+
+
+def _data_axis_candidates(
+    pipeline: Pipeline, inside: tuple[str | int, ...]
+) -> Iterator[tuple[str, Pipeline]]:
+    """The same for the axis over data sets."""
+    axis = edits.plain_data_axis(pipeline)
+    if axis is None:
+        return
+    kind, *rest = (*map(str, inside), "")
+    if kind == "set" and len(rest) > 1:
+        own = {name: dict(paths) for name, paths in axis["set"].items()}
+        own[rest[0]] = {path: one for path, one in own[rest[0]].items() if len(rest) > 2 and path != rest[1]}
+        yield "Remove this setting", edits.set_data_axis(pipeline, {**axis, "set": own})
+    elif kind == "values" and len(rest) > 1 and len(axis["values"]) > 1:
+        values = {name: data for name, data in axis["values"].items() if name != rest[0]}
+        yield "Remove this data set", edits.set_data_axis(pipeline, {**axis, "values": values})
+    yield "Remove the axis over data sets", edits.set_data_axis(pipeline, None)
 
 
 def _node_candidates(

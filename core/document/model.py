@@ -1,4 +1,4 @@
-"""The document's content: a forest of stages over one data set, and what it is repeated and searched over.
+"""The document's content: a forest of stages over a data set, and what it is repeated and searched over.
 
 Every stage has an id and a `from`: the stage before it unless said otherwise, or a source. Sources are the roots: a
 backbone with head, FEM and weights, or a checkpoint. Immutable: every change makes a new document.
@@ -21,6 +21,7 @@ from core.stages.catalogue import STAGES
 
 FORMAT = 1
 MOST_STAGES, _MOST_VALUES = 1000, 1000
+LONGEST_DATA_NAME = 40  # characters
 _ID = r"^[a-z0-9][a-z0-9-]*$"
 
 
@@ -115,12 +116,34 @@ class BackboneAxis(Params):
         return values
 
 
+class DataAxis(Params):
+    """Several data sets; the pipeline runs on each by itself (`core.document.data_axis`).
+
+    Attributes:
+        values: what differs from the data section, by the name that people call the data set by.
+        own: settings that hold for one of them only, by their paths as in a search: `stages.pruned.ratio`; `set` in the file.
+    """
+
+    values: dict[str, dict[str, Any]] = Field(min_length=1, max_length=_MOST_VALUES)
+    own: dict[str, dict[str, Any]] = Field(default_factory=dict, alias="set")
+
+    @field_validator("values")
+    @classmethod
+    def _named(cls, values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if any(
+            not name.strip() or not name.isprintable() or len(name) > LONGEST_DATA_NAME for name in values
+        ):
+            raise ValueError(f"the name of a data set has 1 to {LONGEST_DATA_NAME} characters on one line")
+        return values
+
+
 class Axes(Params):
     """What a pipeline is repeated over; runs share the stages that they have in common."""
 
     seed: tuple[int, ...] = Field((42,), min_length=1, max_length=_MOST_VALUES)
     grids: tuple[Grid, ...] = Field(default=(), alias="grid", max_length=_MOST_VALUES)
     backbone: BackboneAxis | None = None
+    data: DataAxis | None = None
 
     @field_serializer("grids")
     def _as_in_the_file(self, grids: tuple[Grid, ...], info: FieldSerializationInfo) -> Any:
@@ -270,8 +293,9 @@ class Pipeline(Params):
                 entry["settings"] = node.parameters.model_dump(mode="json")
         if self.search is None:
             del content["search"]
-        if self.axes.backbone is None:
-            del content["axes"]["backbone"]
+        for name in ("backbone", "data"):
+            if content["axes"][name] is None:
+                del content["axes"][name]
         return Pipeline.parse(content)
 
     def with_settings(self, id: str, settings: Mapping[str, Any]) -> "Pipeline":

@@ -18,10 +18,15 @@ class PaperRow(Params):
 
 
 class PaperTable(Params):
-    """A paper's own figures and claims, kept with the results. Keys of `values` are metric ids."""
+    """A paper's own figures and claims, kept with the results. Keys of `values` are metric ids.
+
+    Attributes:
+        data: the data set of the axis that it is about; "" is all of them.
+    """
 
     source: str
     setting: str = ""
+    data: str = ""
     rows: tuple[PaperRow, ...]
     claims: tuple[Claim, ...] = ()
     remarks: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The document: a forest of stages over one data set. What the editor edits and the engine runs.
+"""The document: a forest of stages over a data set. What the editor edits and the engine runs.
 
 A pipeline file is YAML, versioned by its first key. Loading finds every problem, with line, expectation and what
 was received; loading, saving and loading again gives the same document.
@@ -19,6 +19,7 @@ from core.document.model import (
     FORMAT,
     Axes,
     BackboneAxis,
+    DataAxis,
     Grid,
     Node,
     Pipeline,
@@ -30,7 +31,7 @@ from core.document.model import (
 from core.document.rules import check
 
 __all__ = [
-    "FORMAT", "Axes", "BackboneAxis", "Grid", "Node", "Pipeline", "PipelineError", "SourceNode", "StageNode", "check", "dumps", "is_path",
+    "FORMAT", "Axes", "BackboneAxis", "DataAxis", "Grid", "Node", "Pipeline", "PipelineError", "SourceNode", "StageNode", "check", "dumps", "is_path",
     "load", "loads", "settings_class", "validate",
 ]  # fmt: skip
 

@@ -11,6 +11,7 @@ from core.common.shown_text import shortened, some_of
 from core.common.validation_messages import in_words, unknown
 from core.data.catalogue import SOURCES
 from core.document.backbone_rules import check_backbones
+from core.document.data_axis import check_data_axis, data_sets, in_the_file, of_data_set
 from core.document.expansion import expand
 from core.document.model import Grid, Pipeline, StageNode, is_path
 from core.document.order_rules import ChainLink, order_problems
@@ -31,7 +32,21 @@ def check(pipeline: Pipeline) -> list[Problem]:
     if not problems:
         problems += _check_references(pipeline)
     if not problems:
-        problems += check_backbones(pipeline)
+        problems += check_data_axis(pipeline)
+    if problems or pipeline.axes.data is None:
+        return problems or _check_one(pipeline)
+    told = set[tuple[str, yaml.Place]]()
+    for name in data_sets(pipeline):
+        for problem in check(of_data_set(pipeline, name)):
+            if (problem.message, problem.place) not in told:
+                told.add((problem.message, problem.place))
+                problems.append(in_the_file(pipeline, name, problem))
+    return problems
+
+
+def _check_one(pipeline: Pipeline) -> list[Problem]:
+    """Of a document on one data set, whose settings and references hold."""
+    problems = list(check_backbones(pipeline))
     if not problems:
         problems += [*_check_grids(pipeline), *islice(_check_branches(pipeline), _MOST_PROBLEMS)]
         problems += check_claims(pipeline.paper)

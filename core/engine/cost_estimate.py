@@ -81,7 +81,7 @@ class Estimate:
     """Expected cost of a pipeline on this machine, at most: early stopping can only shorten it.
 
     Attributes:
-        data: `ImageData.kept`.
+        data: `ImageData.kept`. data_sets: how many the pipeline runs on; the stages' figures are of all.
     """
 
     stages: tuple[StageEstimate, ...]
@@ -90,6 +90,7 @@ class Estimate:
     device: str
     search: SearchEstimate | None = None
     data: str = ""
+    data_sets: int = 1
 
     @property
     def seconds(self) -> float:
@@ -108,7 +109,9 @@ class Estimate:
         ]
         shown += [self.search.line] if self.search is not None else []
         total = f"At most {rough_duration(self.seconds)} on {self.device}, {self.disk_mb:.0f} MB on disk, {self.memory_mb:.0f} MB of memory while training"
-        seeds = f" ({self.seeds} seeds)" if self.seeds > 1 else ""
+        counts = ((self.data_sets, "data sets"), (self.seeds, "seeds"))
+        repeated = ", ".join(f"{count} {what}" for count, what in counts if count > 1)
+        seeds = f" ({repeated})" if repeated else ""
         shown += [f"  {self.data}"] if self.data else []
         return [*shown, f"{total}{seeds}; measured on {_STEPS} training steps per stage."]
 

@@ -8,9 +8,10 @@ from typing import Any
 from core.common.control import RunControl
 from core.common.errors import Problem
 from core.document.pipeline import Pipeline
-from core.engine.cost_estimate import Estimate, SearchEstimate, StageEstimate, estimate
+from core.engine.cost_estimate import Estimate, SearchEstimate, StageEstimate
+from core.engine.on_data_sets import estimate_on_each, preflight_on_each
 from core.engine.options import Options
-from core.engine.preflight import Preflight, Trial, Watcher, preflight
+from core.engine.preflight import Preflight, Trial, Watcher
 from core.machine.child import Child
 from core.machine.jobs import JobContext
 from core.runs.home import Home
@@ -67,11 +68,11 @@ def check(arguments: dict[str, Any], context: JobContext) -> dict[str, Any]:
     watcher = Watcher(
         lambda done, words: context(done * _PREFLIGHT, words), lambda trial: context.send_part(asdict(trial))
     )
-    flight = preflight(pipeline, base, home, options, context.control, watcher)
+    flight = preflight_on_each(pipeline, base, home, options, context.control, watcher)
     cost = None
     if flight.passed:
         share = 1 - _PREFLIGHT
-        cost = estimate(
+        cost = estimate_on_each(
             pipeline, base, home, options,
             lambda done, words: context(_PREFLIGHT + done * share, words), context.control,
         )  # fmt: skip

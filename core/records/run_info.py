@@ -18,7 +18,8 @@ class RunInfo(BaseModel):
         format: of the run folder. espalier: the version that made it.
         base: the folder that the pipeline's relative paths start from.
         started: seconds since 1970; 0 where unknown. seconds: of work so far; None where it has not ended yet.
-        document: the pipeline as the person wrote it.
+        document: the pipeline as the person wrote it; of several data sets, on that of this run.
+        series: the same in all runs that one pipeline over several data sets was started as; else "".
         pipeline_sha256: of pipeline.yaml as it was written.
         data: what identifies the images that it was started with (`Opened.as_plain` of `core.data.image_data`).
         process_seconds: how long its tool process took to start and to load PyTorch; 0 where that is not known.
@@ -38,6 +39,7 @@ class RunInfo(BaseModel):
     started: float = 0.0
     status: RunStatus = "new"
     document: str = ""
+    series: str = ""
     pipeline_sha256: str = ""
     data: dict[str, Any] = Field(default_factory=dict)
     process_seconds: float = 0.0

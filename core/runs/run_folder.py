@@ -61,16 +61,24 @@ class RunFolder:
         self.restored: list[str] = []  # a sentence for each file that was damaged and is whole again
 
     @classmethod
-    def create(cls, pipeline: Pipeline, base: Path, home: Home, folder: Path | None = None) -> "RunFolder":
+    def create(
+        cls, pipeline: Pipeline, base: Path, home: Home, folder: Path | None = None, series: str = ""
+    ) -> "RunFolder":
         """A fresh run folder for `pipeline`.
 
         Args:
             base: the folder that the pipeline's relative paths start from.
             folder: where to put it; None makes a name from the date and the pipeline's name.
+            series: what runs have in common that one pipeline over several data sets was started as.
 
         Raises:
-            EspalierError: when the folder holds something already or cannot be made.
+            EspalierError: when the folder holds something already or cannot be made, or the pipeline has several data sets.
         """
+        if pipeline.axes.data is not None:
+            raise EspalierError(
+                "Expected a pipeline on one data set for a run, received one over several.",
+                "Run it on each: core.document.data_axis.per_data_set gives the pipelines.",
+            )
 
         def fill(place: Path) -> None:
             for name in _SKELETON:
@@ -80,6 +88,7 @@ class RunFolder:
             cls(place)._write_info(changed(
                 {}, format=FORMAT, espalier=core.__version__, name=pipeline.name, base=str(base.resolve()),
                 started=time.time(), status="new", document=documents.dumps(pipeline), pipeline_sha256=_sha256(resolved),
+                **({"series": series} if series else {}),
             ))  # fmt: skip
 
         slug = re.sub(r"[^a-z0-9]+", "-", pipeline.name.lower()).strip("-")[:40] or "run"

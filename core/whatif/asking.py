@@ -10,6 +10,7 @@ from core.common.errors import EspalierError
 from core.common.keys import make_key
 from core.data.image_data import ImageData
 from core.data.store import open_data
+from core.document.data_axis import per_data_set
 from core.document.expansion import expanded
 from core.document.pipeline import Pipeline
 from core.models.forecast import Forecast, RecentCache, StageForecast
@@ -44,6 +45,8 @@ class WhatIf:
     ) -> Iterator[Forecast]:
         """Of every source and active stage, in the order of the file, then of further backbones; each as soon as it is known.
 
+        Of several data sets on the first.
+
         Args:
             pipeline: without broken rules.
 
@@ -52,7 +55,7 @@ class WhatIf:
         """
         from core.machine.torch_rng import isolated_rng
 
-        control, pipeline = control or RunControl(), expanded(pipeline)
+        control, pipeline = control or RunControl(), expanded(per_data_set(pipeline)[0])
         self._latencies.missing.clear()
         forecasts: dict[str, StageForecast] = {}
         data = self._data(pipeline, base)

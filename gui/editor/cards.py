@@ -9,6 +9,7 @@ from PySide6.QtCore import QAbstractListModel, QMimeData, QModelIndex, QPersiste
 
 from core.common.durations import rough_duration
 from core.common.errors import Problem
+from core.document.data_axis import DATA_AXIS, data_sets
 from core.document.edits import titles
 from core.document.pipeline import Pipeline
 from core.whatif import Forecast
@@ -75,7 +76,15 @@ def cards(
     about, data = summary.pipeline_summary(pipeline), summary.data_summary(pipeline.data)
     rows = [
         Card("pipeline", "", pipeline.name, about, "document", problems=_count(problems, ())),
-        Card("data", "", tr("Data"), data, "data", problems=_count(problems, ("data",))),
+        Card(
+            "data",
+            "",
+            tr("Data"),
+            data,
+            "data",
+            tr("{count} data sets", count=len(sets)) if (sets := data_sets(pipeline)) else "",
+            problems=_count(problems, ("data",)) + _count(problems, DATA_AXIS),
+        ),
     ]
     names = titles(pipeline)
     parents: list[int | None] = []
@@ -122,7 +131,8 @@ def _count(problems: list[Problem], place: tuple[str | int, ...]) -> int:
         return sum(
             1
             for p in problems
-            if not (
+            if p.place[:2] != DATA_AXIS
+            and not (
                 p.place
                 and p.place[0] in ("data", "sources", "stages")
                 and (p.place[0] == "data" or len(p.place) > 1)

@@ -14,8 +14,6 @@ from PySide6.QtWidgets import (  # fmt: skip
     QWidget,
 )
 
-from core.data.catalogue import SOURCES
-from core.data.settings import DataSettings
 from core.document import edits, stage_tree
 from core.document.own_code import UntrustedFile
 from core.document.pipeline import Pipeline, SourceNode, StageNode, is_path, settings_class
@@ -26,11 +24,10 @@ from gui.base.translation import tr
 from gui.editor import freeing
 from gui.editor.forecast_strip import ForecastStrip
 from gui.editor.trusting import TrustBox
-from gui.widgets.buttons import line, text
+from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
 from gui.widgets.fields import ChoiceField, Option, show_text
 from gui.widgets.form import FIELD_WIDTH, LABEL_WIDTH, Form, SettingPath
-from gui.widgets.path_fields import PathField
 
 
 class Panel(QWidget):
@@ -272,45 +269,6 @@ class NodePanel(Panel):
             self.form.show_problems({where: freeing.reason(error)})
             return
         self.edited.emit(changed, tr("Change what is free"), f"free/{self.id}/{'/'.join(where)}")
-
-
-class DataPanel(Panel):
-    """The data set, its splits, its size, its augmentation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.column.addWidget(text(tr("Data"), "heading"))
-        self.column.addWidget(line())
-        self.form = Form(DataSettings, {"source": [Option(s.id, s.title, s.help) for s in SOURCES.values()]})
-        self.form.edited.connect(self._edited)
-        self.column.addWidget(self.form)
-        self.column.addStretch(1)
-        self._shown = ""
-
-    def show_pipeline(self, pipeline: Pipeline, base: Path, problems: Mapping[SettingPath, str]) -> None:
-        self.pipeline = pipeline
-        assert self.form is not None
-        source = SOURCES.get(pipeline.data.source)
-        picker = self.form.field(("path",))
-        if source is not None and isinstance(picker, PathField) and source.id != self._shown:
-            self._shown = source.id
-            picker.set_kind(f"{source.path_kind}:{source.file_filter}")
-            needed = source.path_kind != "none"
-            picker.line.setPlaceholderText(
-                tr("Pick a {path_kind}", path_kind=source.path_kind)
-                if needed
-                else tr("Not needed for this data set")
-            )
-        self.form.set_base(base)
-        self.form.show_settings(pipeline.as_dict().get("data", {}))
-        self.form.show_problems(problems)
-
-    def _edited(self, where: SettingPath, value: object, unset: bool) -> None:
-        assert self.pipeline is not None
-        changed = edits.set_data(self.pipeline, where, value, unset)
-        self.edited.emit(
-            changed, tr("Change {where}", where=where[-1].replace("_", " ")), f"data/{'/'.join(where)}"
-        )
 
 
 def _labelled(words: str, box: QComboBox, help: str) -> QGridLayout:

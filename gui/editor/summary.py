@@ -5,6 +5,7 @@ from typing import Any
 from core.common.declarations import ParameterDeclaration, declarations, plain_value, value_at
 from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
+from core.document.data_axis import data_sets
 from core.document.dimensions import ENABLED
 from core.document.expansion import labels
 from core.document.free_text import as_text
@@ -29,6 +30,8 @@ def pipeline_summary(pipeline: Pipeline) -> str:
     which = tr("seeds {seeds}", seeds=numbers) if len(seeds) > 1 else tr("seed {seed}", seed=numbers)
     axis = pipeline.axes.backbone
     over = [tr("backbones {names}", names=", ".join(labels(axis.values)))] if axis is not None else []
+    if names := data_sets(pipeline):
+        over.append(tr("data sets {names}", names=", ".join(names)))
     return _SEPARATOR.join((stages, which, *over, *(_grid(pipeline, grid) for grid in pipeline.axes.grids)))
 
 

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.common.errors import Problem
 from core.document import edits
+from core.document.data_axis import DATA_AXIS
 from core.document.pipeline import Pipeline
 from gui.base.document import Document
 from gui.base.translation import tr
@@ -22,9 +23,10 @@ from gui.editor.card_list import CardList
 from gui.editor.cards import Card, CardModel
 from gui.editor.check_panel import CheckPanel
 from gui.editor.commands import StageCommands
+from gui.editor.data_panel import DataPanel
 from gui.editor.forecasts import Forecasts
 from gui.editor.palette import Palette
-from gui.editor.panels import DataPanel, NodePanel, Panel
+from gui.editor.panels import NodePanel, Panel
 from gui.editor.pipeline_panel import PipelinePanel
 from gui.editor.problems import ProblemStrip
 from gui.editor.trusting import Trusting
@@ -279,6 +281,8 @@ class EditorView(QWidget):
             if problem.place[: len(place)] == place:
                 where = tuple(str(part) for part in problem.place[len(place) :] if part != "settings")
                 problems[where] = problem
+            elif chosen.kind == "data" and problem.place[:2] == DATA_AXIS:
+                problems[tuple(map(str, problem.place))] = problem
             elif (free := _free_place(problem, chosen)) is not None:
                 problems[free] = problem
         return problems
@@ -300,6 +304,11 @@ class EditorView(QWidget):
         place, pipeline = problem.place, self.document.pipeline
         if place[:1] == ("data",):
             self.select("data")
+        elif place[:2] == DATA_AXIS:
+            self.select("data")
+            if isinstance(self.panel, DataPanel) and len(place) > 3:
+                self.panel.data_sets.show_data_set(str(place[3]))
+            place = ("data", *place[4:])
         elif len(place) > 1 and place[0] in ("sources", "stages") and isinstance(place[1], int):
             nodes = pipeline.sources if place[0] == "sources" else pipeline.stages
             self.select(str(place[0])[:-1], nodes[place[1]].id)

@@ -10,7 +10,7 @@ from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.runs.keep_awake import KeepAwake
 from gui.runs.notifications import Notifications
-from gui.runs.run_queue import RunQueue
+from gui.runs.run_queue import RunQueue, runs_of
 from gui.runs.run_session import Session
 from gui.settings.store import Settings
 
@@ -74,18 +74,13 @@ class QueueRunner(QObject):
         )
         if answer != ADD:
             return
+        count = self.queue.add(*runs_of(pipeline, base))
         if self._session.steered == "idle":  # it ended while the question was open
-            self.start_next_after(pipeline, base)
+            self.start_next()
             return
-        count = self.queue.add(pipeline, base)
         self.status_message.emit(
             tr("“{name}” waits; runs in the queue: {count}.", name=pipeline.name, count=count)
         )
-
-    def start_next_after(self, pipeline: Pipeline, base: Path) -> None:
-        """Queue `pipeline` and start whatever is first."""
-        self.queue.add(pipeline, base)
-        self.start_next()
 
     def start_next(self) -> None:
         """Start the first waiting run, if none goes on."""
@@ -95,7 +90,7 @@ class QueueRunner(QObject):
         if first is None:
             return
         try:
-            self._session.start(first.pipeline, first.base)
+            self._session.start(first.pipeline, first.base, first.series)
         except EspalierError as error:
             self._messages.error(error)
             return

@@ -13,7 +13,9 @@ from PySide6.QtWidgets import QHBoxLayout, QListWidget, QPushButton, QToolButton
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
 from core.document import pipeline as documents
+from core.document.data_axis import per_data_set
 from core.document.pipeline import Pipeline
+from core.runs.series import new_series
 from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import card, text
@@ -25,10 +27,17 @@ _KEY = "queue"
 
 @dataclass(frozen=True, slots=True)
 class QueuedRun:
-    """A pipeline as it was when it was queued, and where its relative paths start."""
+    """A pipeline on one data set as it was when it was queued, where its relative paths start, and its series."""
 
     pipeline: Pipeline
     base: Path
+    series: str = ""
+
+
+def runs_of(pipeline: Pipeline, base: Path) -> list[QueuedRun]:
+    """What a document is run as: one run, or one for each of its data sets."""
+    series = new_series(pipeline)
+    return [QueuedRun(one, base, series) for one in per_data_set(pipeline)]
 
 
 class RunQueue(QObject):
@@ -44,11 +53,16 @@ class RunQueue(QObject):
         super().__init__(parent)
         self.entries: list[QueuedRun] = _remembered()
 
-    def add(self, pipeline: Pipeline, base: Path) -> int:
-        """Put a run at the end; how many wait now."""
-        self.entries.append(QueuedRun(pipeline, base))
+    def add(self, *runs: QueuedRun) -> int:
+        """Put runs at the end; how many wait now."""
+        self.entries += runs
         self._store()
         return len(self.entries)
+
+    def add_first(self, *runs: QueuedRun) -> None:
+        """Put runs before all others: they belong to the one that has just begun."""
+        self.entries[:0] = runs
+        self._store()
 
     def remove(self, index: int) -> None:
         self.entries.pop(index)
@@ -70,7 +84,7 @@ class RunQueue(QObject):
         return first
 
     def _store(self) -> None:
-        entries = [[documents.dumps(one.pipeline), str(one.base)] for one in self.entries]
+        entries = [[documents.dumps(one.pipeline), str(one.base), one.series] for one in self.entries]
         QSettings().setValue(_KEY, json.dumps(entries))
         self.changed.emit()
 
@@ -79,8 +93,8 @@ def _remembered() -> list[QueuedRun]:
     """What waited when the window was closed; what cannot be read any more is left out."""
     waiting = []
     try:
-        for content, base in json.loads(str(QSettings().value(_KEY, "[]"))):
-            waiting.append(QueuedRun(documents.loads(content), Path(base)))
+        for content, base, *series in json.loads(str(QSettings().value(_KEY, "[]"))):
+            waiting.append(QueuedRun(documents.loads(content), Path(base), *series))
     except (ValueError, TypeError, EspalierError) as error:
         _log.warning("What waited in the queue cannot all be read: %s", in_a_line(error))
     return waiting

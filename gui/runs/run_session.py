@@ -16,6 +16,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.common.logs import passed_over
 from core.document import pipeline as documents
+from core.document.data_axis import per_data_set
 from core.document.pipeline import Pipeline
 from core.engine.options import Options
 from core.engine.run_follower import RunFollower, TimedEvent, start_run
@@ -84,11 +85,15 @@ class Session(QObject):
         """Whether the stage that trains was asked to end and has not yet."""
         return bool(self._finishing) and self.state.training and self.state.current == self._finishing
 
-    def start(self, pipeline: Pipeline, base: Path) -> None:
-        """Run `pipeline` in a fresh run folder; raises `EspalierError` when that cannot be made."""
+    def start(self, pipeline: Pipeline, base: Path, series: str = "") -> None:
+        """Run `pipeline` in a fresh run folder; raises `EspalierError` when that cannot be made.
+
+        Args:
+            series: as of `RunFolder.create`.
+        """
         if self.worker.retired:  # the window closes: nothing would run in the folder
             return
-        self._start(RunFolder.create(pipeline, base, self.home), RunState(), 0)
+        self._start(RunFolder.create(pipeline, base, self.home, series=series), RunState(), 0)
 
     def resume_run(self, run: RunFolder) -> None:
         """Go on with a run that was stopped; what is finished is kept."""
@@ -119,7 +124,8 @@ class Session(QObject):
         """Remember the newest run of exactly this document that is not completed."""
         run = None
         with passed_over(_log, "A folder is no run to go on with", EspalierError):
-            run = unfinished_run(self.home, pipeline)
+            runs = (unfinished_run(self.home, one) for one in per_data_set(pipeline))
+            run = next((one for one in runs if one is not None), None)
         self._unfinished = (documents.dumps(pipeline), run) if run else None
         self.changed.emit()
 

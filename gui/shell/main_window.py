@@ -244,6 +244,7 @@ class MainWindow(QMainWindow):
         session.run_ended.connect(self.closing.run_ended)
         self.run_controller.shown.connect(self._show_results)
         self.run_controller.problem_wanted.connect(self._go_to)
+        self.run_controller.series_ended.connect(self._compare)
         self.run_reader.failed.connect(self.messages.failure)
         self.dialogs.settings.changed.connect(self._settings_changed)
         jobs.tool_starter.completed.connect(lambda _words: self.forecasts.start(measures=True))
@@ -269,8 +270,8 @@ class MainWindow(QMainWindow):
     def _compare(self, folders: list[Path]) -> None:
         """Show these runs side by side, the first as the current one."""
         self.run_controller.choose(folders[0])
+        self.go("compare")  # which shows the current one first
         self.compare.compare_with([str(folder) for folder in folders])
-        self.go("compare")
 
     def _refresh_compare(self) -> None:
         self.run_reader.refresh(self.compare.chosen.folders)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from core.common.errors import EspalierError, Problem
 from core.runs.library import register
 from core.runs.run_folder import RunFolder
+from core.runs.series import series_of
 from core.search.records import is_study
 from gui.base.document import Document
 from gui.base.latest_job import LatestJob
@@ -16,6 +17,7 @@ from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.check_before_run import CheckBeforeRun
 from gui.runs.queue_runner import QueueRunner
+from gui.runs.run_queue import runs_of
 from gui.runs.run_results import Results, read_results
 from gui.runs.run_session import Session
 from gui.shell.places import Places
@@ -37,11 +39,13 @@ class RunController(QObject):
     Signals:
         shown: the `Results` that every place is to show; again after each stage of the run under way.
         problem_wanted: the `Problem` that a person is to see.
+        series_ended: the folders of runs that are to be shown side by side.
         status_message: a sentence for the status bar.
     """
 
     shown = Signal(object)
     problem_wanted = Signal(object)
+    series_ended = Signal(list)
     status_message = Signal(str)
 
     def __init__(
@@ -85,12 +89,18 @@ class RunController(QObject):
             self.settle(self.start)
 
     def start(self) -> None:
-        """Run the document as it is now, unchecked; while a run goes on, offer to queue it."""
+        """Run the document as it is now, unchecked; while a run goes on, offer to queue it.
+
+        Of several data sets the first begins, and the others wait for their turn.
+        """
         pipeline, base = self._document.pipeline, self._document.base
         if self._session.steered != "idle":
             self._queue_runner.offer_to_queue(pipeline, base)
         else:
-            self._begin(lambda: self._session.start(pipeline, base))
+            first, *others = runs_of(pipeline, base)
+            self._begin(lambda: self._session.start(first.pipeline, first.base, first.series))
+            if others and self._session.steered != "idle":
+                self._queue_runner.queue.add_first(*others)
 
     def resume(self) -> None:
         """Go on with the stopped run of this document."""
@@ -187,8 +197,19 @@ class RunController(QObject):
             self.results = results
             self.shown.emit(results)
 
+    def _show_side_by_side(self) -> None:
+        """Compare the run with those on the other data sets that it was started with."""
+        run = self._session.run
+        together = series_of(self._session.home, run) if run is not None else []
+        if len(together) > 1:
+            self.series_ended.emit([each.folder for each in together])
+        else:
+            self._places.go("compare")
+
     def _run_ended(self, how: str) -> None:
         self._stage_done()
+        if how != "completed" and self._document.pipeline.axes.data is not None:
+            self._session.look_for_unfinished(self._document.pipeline)
         if how == "completed" and self._places.current == "monitor" and not self._queue_runner.queue.entries:
-            self._places.go("compare")
+            self._show_side_by_side()
         self.status_message.emit(tr(_ENDS[how]))

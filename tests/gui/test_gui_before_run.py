@@ -18,6 +18,7 @@ from core.document.pipeline import Pipeline
 from core.engine.cost_estimate import Estimate, SearchEstimate, StageEstimate
 from core.engine.preflight import Preflight
 from core.whatif import WhatIf
+from gui.editor.data_panel import DataPanel
 from gui.shell.main_window import MainWindow
 
 # fixes
@@ -157,6 +158,45 @@ def test_a_grid_is_made_and_changed_in_the_form(qtbot: Any, tree: MainWindow) ->
     box.setCurrentIndex(0)
     box.activated.emit(0)
     assert tree.document.pipeline.axes.grids == () and tree.document.pipeline.axes.seed == (1, 2)
+
+
+def test_data_sets_are_added_named_and_set_apart_in_the_form(qtbot: Any, tree: MainWindow) -> None:
+    tree.editor.select("data")
+    panel = tree.editor.panel
+    assert isinstance(panel, DataPanel)
+    bar = panel.data_sets
+    assert not bar.which.isVisible() and not bar.name.isVisible()
+    qtbot.mouseClick(bar.add, Qt.MouseButton.LeftButton)
+    axis = tree.document.pipeline.axes.data
+    assert axis is not None and list(axis.values.values()) == [{}, {}] and bar.shown == "Data set 2"
+    bar.name.setFocus()
+    bar.name.selectAll()
+    qtbot.keyClicks(bar.name, "Shirts")
+    qtbot.keyClick(bar.name, Qt.Key.Key_Return)
+    assert bar.shown == "Shirts"
+    panel.form.edited.emit(("train_images",), 100, False)
+    panel.form.edited.emit(("augmentation", "shift"), 2, False)
+    axis = tree.document.pipeline.axes.data
+    assert axis is not None and axis.values["Shirts"] == {
+        "train_images": 100,
+        "augmentation": {"shift": 2},
+    }
+    assert tree.document.pipeline.data.train_images == 128 and documents.check(tree.document.pipeline) == []
+    assert panel.form.field(("train_images",)).value() == 100
+    choose(bar.which, "Every data set")
+    assert panel.form.field(("train_images",)).value() == 128 and not bar.name.isVisible()
+    cards = tree.editor.model.cards
+    assert "data sets " in cards[0].summary and cards[1].badge == "2 data sets"
+    wrong = edits.set_data_of(tree.document.pipeline, "Shirts", ("train_images",), -3)
+    tree.document.apply(wrong, "wrong")
+    assert tree.editor.model.cards[1].problems == 1 and tree.editor.model.cards[0].problems == 0
+    tree.editor.go_to(tree.document.problems[0])
+    assert bar.shown == "Shirts" and "-3" in bar.problem.text()
+    assert "Remove this data set" in [button.text() for button in tree.editor.strip.fix_buttons]
+    tree.document.undo_stack.undo()
+    qtbot.mouseClick(bar.remove, Qt.MouseButton.LeftButton)
+    axis = tree.document.pipeline.axes.data
+    assert axis is not None and "Shirts" not in axis.values and bar.shown == ""
 
 
 def test_backbones_are_chosen_added_and_kept_in_the_form(qtbot: Any, tree: MainWindow) -> None:

@@ -15,6 +15,7 @@ from PySide6.QtGui import QCloseEvent
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
 from gui.base.worker import Worker
+from gui.runs.run_queue import QueuedRun
 from gui.shell.main_window import MainWindow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +74,7 @@ def test_ctrl_c_in_the_terminal_closes_the_window() -> None:
 def test_nothing_starts_in_a_window_that_is_closing(
     window: MainWindow, tiny: Pipeline, home: Home, tmp_path: Path
 ) -> None:
-    window.queue_runner.queue.add(tiny, tmp_path)
+    window.queue_runner.queue.add(QueuedRun(tiny, tmp_path))
     event = QCloseEvent()
     window.closeEvent(event)
     assert event.isAccepted()

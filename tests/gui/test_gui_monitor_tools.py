@@ -14,11 +14,13 @@ from test_gui_monitor import epoch, started
 from test_gui_session import SOON, training, work  # noqa: F401
 
 from core.common.durations import clock
+from core.document import edits
 from core.document.pipeline import Pipeline
 from core.machine.load import Sample, Sampler
 from core.machine.nvidia import Gpu
 from core.machine.nvml import Nvml
 from core.records import events
+from core.runs.series import series_of
 from gui.base.theme import Theme
 from gui.monitor.log_view import LogView
 from gui.monitor.meters import Meters
@@ -26,7 +28,7 @@ from gui.monitor.smoothing import smoothed
 from gui.monitor.timeline import Timeline
 from gui.monitor.view import MonitorView
 from gui.runs.keep_awake import Command, KeepAwake
-from gui.runs.run_queue import RunQueue
+from gui.runs.run_queue import QueuedRun, RunQueue
 from gui.runs.run_state import LogLine, RunState
 from gui.shell.main_window import MainWindow
 from gui.widgets.plot_parts import value_at
@@ -217,7 +219,7 @@ def test_meters_show_a_sample_and_stand_still(qtbot: Any, theme: Theme) -> None:
 def test_the_queue_is_remembered_and_reordered(qapp: Any, tiny: Pipeline, tmp_path: Path) -> None:
     queue = RunQueue()
     for name in ("One", "Two", "Three"):
-        queue.add(tiny.model_copy(update={"name": name}), tmp_path)
+        queue.add(QueuedRun(tiny.model_copy(update={"name": name}), tmp_path))
     assert queue.move(2, -1) == 1
     queue.remove(0)
     again = RunQueue()
@@ -260,10 +262,52 @@ def test_the_next_run_follows_a_completed_one(
     work("nothing")
     window.session.run_ended.connect(ended.append)
     for _ in range(2):
-        window.queue_runner.queue.add(window.document.pipeline, window.document.base)
+        window.queue_runner.queue.add(QueuedRun(window.document.pipeline, window.document.base))
     window.queue_runner.start_next()
     qtbot.waitUntil(lambda: ended == ["completed", "completed"], timeout=SOON)
     assert not window.queue_runner.queue.entries
+
+
+def test_several_data_sets_run_one_after_the_other_and_are_shown_side_by_side(
+    qtbot: Any,
+    tiny_window: MainWindow,
+    work: Callable[[str], None],  # noqa: F811
+) -> None:
+    window, ended = tiny_window, []
+    axis = {"values": {"All": {}, "Few": {"test_images": 20}}}
+    window.document.apply(edits.set_data_axis(window.document.pipeline, axis), "axis")
+    window.session.run_ended.connect(ended.append)
+    work("until_told")
+    window.run_controller.start()
+    qtbot.waitUntil(lambda: training(window), timeout=SOON)
+    assert [one.pipeline.name for one in window.queue_runner.queue.entries] == ["Tiny · Few"]
+    work("nothing")
+    (window.session.run.folder / "enough").touch()
+    qtbot.waitUntil(lambda: len(ended) == 1, timeout=SOON)
+    qtbot.waitUntil(lambda: len(ended) == 2, timeout=2 * SOON)
+    assert ended == ["completed", "completed"]
+    runs = series_of(window.session.home, window.session.run)
+    assert [run.pipeline.name for run in runs] == ["Tiny · All", "Tiny · Few"]
+    assert window.places.current == "compare"
+    assert set(window.compare.chosen.folders) == {str(run.folder) for run in runs}
+
+
+def test_what_is_left_of_several_data_sets_can_be_resumed(
+    qtbot: Any,
+    tiny_window: MainWindow,
+    work: Callable[[str], None],  # noqa: F811
+) -> None:
+    window = tiny_window
+    axis = {"values": {"All": {}, "Few": {"test_images": 20}}}
+    window.document.apply(edits.set_data_axis(window.document.pipeline, axis), "axis")
+    work("forever")
+    window.run_controller.start()
+    qtbot.waitUntil(lambda: training(window), timeout=SOON)
+    window.actions_.stop.trigger()
+    qtbot.waitUntil(lambda: window.session.steered == "idle", timeout=SOON)
+    resumable = window.session.resumable(window.document.text)
+    assert resumable is not None and resumable.pipeline.name == "Tiny · All"
+    assert len(window.queue_runner.queue.entries) == 1
 
 
 def test_quit_when_it_is_done(

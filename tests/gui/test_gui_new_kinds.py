@@ -11,8 +11,9 @@ from PySide6.QtWidgets import QComboBox
 from core.data.catalogue import SOURCES
 from core.document import pipeline as documents
 from core.sources.catalogue import SOURCE_KINDS
+from gui.editor.data_panel import DataPanel
 from gui.editor.palette import entries
-from gui.editor.panels import DataPanel, NodePanel
+from gui.editor.panels import NodePanel
 from gui.editor.summary import data_summary, source_summary
 from gui.widgets.path_fields import PathField
 
