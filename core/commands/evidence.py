@@ -76,6 +76,7 @@ def evidence(options: argparse.Namespace) -> int:
             show_result(f"{each.id}: {each.pipeline.name}\n    {each.state}")
             for words in each.left_out:
                 show_result(f"    left out: {words}")
+        _write(chosen, options.out)
         return 0
     ends = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     status = 0
@@ -89,10 +90,14 @@ def evidence(options: argparse.Namespace) -> int:
     open_ones = [each.id for each in chosen if each.completed is None]
     if open_ones:
         say(f"Not finished yet: {', '.join(open_ones)}. Give the same command again to go on.")
-    if options.out is not None:
-        write_atomically(options.out, page(chosen))
-        say(f"Written to {options.out}.")
+    _write(chosen, options.out)
     return status or (3 if open_ones else 0)
+
+
+def _write(chosen: list[Evidence], target: Path | None) -> None:
+    if target is not None:
+        write_atomically(target, page(chosen))
+        say(f"Written to {target}.")
 
 
 def find_evidence(home: Any, data: Path, only: list[str]) -> list[Evidence]:

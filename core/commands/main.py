@@ -138,7 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     proofs.add_argument(
         "--only", nargs="+", default=[], metavar="TEXT", help="those whose name contains one of these"
     )
-    proofs.add_argument("--list", action="store_true", help="only say what there is, and how far it is")
+    proofs.add_argument(
+        "--list", action="store_true", help="run nothing: say what there is, and how far it is"
+    )
     proofs.add_argument(
         "--minutes", type=arguments.whole(1, 100_000), help="stop after so many; the same command goes on"
     )

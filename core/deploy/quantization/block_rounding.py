@@ -100,7 +100,7 @@ class BlockSample:
 def residual_blocks(model: "onnx.ModelProto", layers: Sequence[Layer]) -> list[Block]:
     """The blocks of a prepared graph whose nodes are all of kinds that are learned, in its order."""
     readers, named = consumers_of(model), {layer.node: layer.name for layer in layers}
-    found = []
+    found = list[Block]()
     for node in model.graph.node:
         block = _block(model, node, readers, named) if node.op_type == "Add" else None
         if block is not None and not any(set(inner.layers) & set(block.layers) for inner in found):

@@ -55,8 +55,9 @@ def test_a_finished_run_is_found_and_stands_in_the_page(
     assert main(["evidence", "--data", str(tmp_path), "--out", str(out)]) == 0
     text = out.read_text(encoding="utf-8")
     assert f"## {run.pipeline.name}" in text and "`espalier evidence --only tiny`" in text
-    assert main(["evidence", "--data", str(tmp_path), "--list"]) == 0
-    assert "completed, " in capsys.readouterr().out
+    again = tmp_path / "again.md"
+    assert main(["evidence", "--data", str(tmp_path), "--list", "--out", str(again)]) == 0
+    assert "completed, " in capsys.readouterr().out and again.read_text(encoding="utf-8") == text
 
 
 def test_a_tool_that_makes_no_file_is_left_out_with_its_reason(
