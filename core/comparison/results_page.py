@@ -28,7 +28,7 @@ def section(folder: RunFolder, command: str) -> str:
     parts = [
         f"## {run.title}",
         run.about,
-        f"`{command}` · {date} · {_duration(folder)} · {machine_words(run)}",
+        " · ".join(part for part in (f"`{command}`", date, _duration(folder), machine_words(run)) if part),
         as_markdown(rows, _COLUMNS),
         _intervals(rows),
     ]
@@ -44,8 +44,10 @@ def section(folder: RunFolder, command: str) -> str:
 
 
 def _duration(folder: RunFolder) -> str:
-    """How long a run took, and how much of it an earlier run had done."""
-    minutes, seconds = divmod(round(folder.info.seconds or 0.0), 60)
+    """How long a run took, and how much of it an earlier run had done; "" of one on its way."""
+    if not folder.info.seconds:
+        return ""
+    minutes, seconds = divmod(round(folder.info.seconds), 60)
     reports = folder.reports()
     cached = sum(report.cached for report in reports)
     known = f" ({cached} of {len(reports)} stages came from the cache)" if cached else ""
