@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.document.data_axis import per_data_set
 from core.document.expansion import expanded
 from core.document.pipeline import Pipeline
 from core.document.recipes import recipes
@@ -53,7 +54,7 @@ def on_noise(pipeline: Pipeline, folder: Path) -> Pipeline:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FULL_SIZE))
 def test_every_stage_takes_two_steps_and_leaves_its_files(name: str, tmp_path: Path) -> None:
-    pipeline = on_noise(FULL_SIZE[name].load(), tmp_path / "images")
+    pipeline = on_noise(per_data_set(FULL_SIZE[name].load())[0], tmp_path / "images")
     stages = expanded(pipeline).active
     training = {node.id for node in stages if (own := node.stage.training(node.parameters)) and own.epochs}
     made: dict[str, tuple[int, int]] = {}

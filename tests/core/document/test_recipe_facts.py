@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.document.data_axis import data_sets, per_data_set
 from core.document.expansion import expanded
 from core.document.pipeline import Pipeline, load
 from core.document.recipes import FOLDER, recipes
@@ -178,6 +179,19 @@ def test_r4_compares_every_network_with_its_own_float_one(name):
     assert against <= set(pipeline.baselines)
 
 
+def test_r4_is_judged_on_the_papers_two_data_sets():
+    pipeline = recipe("r4-mobile")
+    assert data_sets(pipeline) == ("CIFAR-10", "ImageNet subset")
+    cifar, imagenet = (one.data for one in per_data_set(pipeline))
+    assert (cifar.source, imagenet.source) == ("cifar", "folder")
+    assert cifar.image_size == imagenet.image_size == 224
+    assert (
+        imagenet.augmentation.random_crop
+        and imagenet.augmentation.rotation == 15
+        and imagenet.augmentation.flip
+    )
+
+
 R5_WAYS = {"channels": "prune-channels", "layers": "prune-layers", "both": "scale-down"}
 
 
@@ -205,4 +219,4 @@ def test_every_published_system_states_claims_that_can_be_answered(name):
     claims = [claim for paper in recipe(name).paper for claim in paper.claims]
     assert bool(claims) != name.endswith("-small")
     stages = {stage for claim in claims for stage in (claim.stage, claim.against, claim.control) if stage}
-    assert stages <= set(expanded(recipe(name)).stage_ids)
+    assert all(stages <= set(expanded(one).stage_ids) for one in per_data_set(recipe(name)))
