@@ -130,6 +130,8 @@ class MonitorView(QWidget):
             self.throttle.hold()
         elif not state.measuring and self.throttle.held:
             self.throttle.release()
+        elif state.measuring:
+            self.stages.show_state(state)  # a word or two; what is costly to draw waits
         self.meters.hold(state.measuring)
         if self.queue is not None:
             self.queue.show_idle(steered == "idle")

@@ -143,6 +143,16 @@ def test_boundaries_best_epochs_and_parts_are_drawn(qtbot: Any, view: MonitorVie
     assert "train_distillation" in view.curves.loss.values()
 
 
+def test_a_stage_says_what_it_does_now_while_the_curves_stand_still(view: MonitorView) -> None:
+    """Beside "Looking for the reasons" in the heading the stage still said "Measuring float32"."""
+    state = taken(*started())
+    for text in ("Measuring PyTorch", "Measuring float32", "Looking for the reasons"):
+        state.take(events.PhaseStarted("a", "measure", text))
+        view.show_state(state, "running")
+        assert text in view.header.about.whole
+        assert text in view.stages.texts()[0]
+
+
 def test_the_curves_stand_still_while_latency_is_measured(qtbot: Any, view: MonitorView) -> None:
     state = taken(*started(), epoch("a", 1, 10, 50))
     view.show_state(state, "")
