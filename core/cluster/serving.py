@@ -14,6 +14,7 @@ from typing import Any
 from core.cluster.keeping import Keeper
 from core.cluster.security import check_reach, checked_address, security_of
 from core.cluster.task import NAME, SEAT
+from core.common.command_lines import command_line
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
 from core.runs.home import Home
@@ -49,9 +50,9 @@ def start_scheduler(host: str, port: int, tls: Path | None, say: Say) -> None:
             dashboard_address=_STATUS,
         ) as scheduler:
             Keeper(Home.default().folder / KEPT_FOLDER).serve(scheduler)
-            say(
-                f"The scheduler listens on {scheduler.address}. Workers: espalier worker {scheduler.address}{_tls(tls)}"
-            )
+            words = () if tls is None else ("--tls", tls)
+            worker = command_line("worker", scheduler.address, *words)
+            say(f"The scheduler listens on {scheduler.address}. Workers: {worker}")
             await scheduler.finished()
 
     try:
@@ -139,7 +140,3 @@ def _end_with_input() -> None:
 def _only_warnings() -> None:
     """Dask's own lines about connections say nothing to a person."""
     logging.getLogger("distributed").setLevel(logging.WARNING)
-
-
-def _tls(folder: Path | None) -> str:
-    return "" if folder is None else f" --tls {folder}"

@@ -1,5 +1,6 @@
 """Command lines that a person may copy into a terminal."""
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -11,7 +12,14 @@ def command_line(*words: str | Path) -> str:
 
 
 def quoted(word: str) -> str:
-    """One word of a command line."""
+    """One word of a command line, so that the shell passes it on unchanged.
+
+    On Windows for cmd.exe and PowerShell alike: in double quotes, with the backslashes before the last quote
+    doubled, as the C runtime reads them.
+    """
     if sys.platform != "win32":
         return shlex.quote(word)
-    return f'"{word}"' if not word or any(sign in word for sign in " &()^;,'`") else word
+    if re.fullmatch(r"[\w.:/\\+=~-]+", word):
+        return word
+    inside = re.sub(r'(\\*)"', r'\1\1\\"', word)
+    return '"' + re.sub(r"(\\+)$", r"\1\1", inside) + '"'
