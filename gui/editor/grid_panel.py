@@ -72,7 +72,7 @@ class GridEditor(QWidget):
         self.images.setRange(1, 10_000_000)
         self.images.setSingleStep(500)
         self.images.setSuffix(tr(" validation images"))
-        self.images.setMinimumWidth(220)
+        self.images.setMinimumWidth(200)
         self.images.editingFinished.connect(self._tell)
 
     # showing

@@ -1,6 +1,6 @@
 """The search of a document: what is free, objectives, limits, and how long it goes on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -55,14 +55,11 @@ class SearchEditor(QWidget):
         rows = QVBoxLayout(self.inside)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(8)
-        rows.addLayout(_row(tr("Objectives"), *self.objectives))
-        self.limit_rows = []
-        for number, limit in enumerate(self.limits):
-            one = QWidget()
-            one.setLayout(
-                _row(tr("Limits") if number == 0 else "", limit.metric, limit.way, limit.bound, limit.unit)
-            )
-            self.limit_rows.append(one)
+        self.objective_rows = _lines(tr("Objectives"), [(box,) for box in self.objectives])
+        self.limit_rows = _lines(
+            tr("Limits"), [(one.metric, one.way, one.bound, one.unit) for one in self.limits]
+        )
+        for one in (*self.objective_rows, *self.limit_rows):
             rows.addWidget(one)
         rows.addLayout(_row(tr("Slots"), self.slots_))
         rows.addWidget(self.form)
@@ -87,6 +84,8 @@ class SearchEditor(QWidget):
             return
         for box, name in zip(self.objectives, _padded(search.objectives, _OBJECTIVES), strict=True):
             box.setCurrentIndex(max(0, box.findData(name)))
+        for number, row in enumerate(self.objective_rows):
+            row.setVisible(number <= len(search.objectives))
         names = _padded(tuple(search.limits), _LIMITS)
         for number, (limit, name) in enumerate(zip(self.limits, names, strict=True)):
             limit.show_limit(name, search.limits.get(name))
@@ -199,7 +198,6 @@ def _metric_box(name: str, label: str) -> QComboBox:
         box.addItem(METRICS[id].label, id)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(6)
-    box.setMinimumWidth(104)
     box.setMaximumWidth(150)
     return box
 
@@ -216,6 +214,15 @@ def _row(words: str, *widgets: QWidget) -> QHBoxLayout:
     if len(widgets) > 1:
         row.addStretch(1)
     return row
+
+
+def _lines(words: str, lines: Sequence[Sequence[QWidget]]) -> list[QWidget]:
+    """Rows below each other, the first of which has the label."""
+    made = []
+    for number, widgets in enumerate(lines):
+        made.append(QWidget())
+        made[-1].setLayout(_row("" if number else words, *widgets))
+    return made
 
 
 def _padded(names: tuple[str, ...], count: int) -> tuple[str, ...]:

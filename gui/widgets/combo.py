@@ -1,13 +1,51 @@
 """A combo box whose list shows every entry whole, whatever the box's own width and wherever it stands."""
 
-from PySide6.QtCore import QRect
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtCore import QEvent, QRect, QSize, Qt
+from PySide6.QtGui import QHelpEvent, QPaintEvent
+from PySide6.QtWidgets import QComboBox, QStyle, QStyleOptionComboBox, QStylePainter, QToolTip, QWidget
 
+_MARGIN = 2  # that the style keeps around the text
+_NARROWEST = 84  # pixels to which it gives way where room is short
 _AROUND = 28  # pixels beside the text: the list's frame and padding
 
 
 class Combo(QComboBox):
-    """As `QComboBox`; the list is as wide as its longest entry and stays on the screen."""
+    """As `QComboBox`; the list is as wide as its longest entry and stays on the screen.
+
+    The box itself gives way where room is short, and what is chosen then ends in "…".
+    """
+
+    def minimumSizeHint(self) -> QSize:
+        hint = super().minimumSizeHint()
+        return hint.boundedTo(QSize(_NARROWEST, hint.height()))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self.isEditable():  # its line shows the text
+            super().paintEvent(event)
+            return
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        control = QStyle.ComplexControl.CC_ComboBox
+        painter.drawComplexControl(control, option)
+        option.currentText = self._shown()
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+    def _shown(self) -> str:
+        """What of the chosen text there is room for."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        control, line = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+        room = self.style().subControlRect(control, option, line, self).width() - _MARGIN
+        return self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideRight, max(20, room))
+
+    def event(self, event: QEvent) -> bool:
+        """Where the chosen text is cut, its tooltip begins with the whole."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and not self.isEditable():
+            whole = self.currentText()
+            if self._shown() != whole:
+                QToolTip.showText(event.globalPos(), "\n".join(filter(None, (whole, self.toolTip()))), self)
+                return True
+        return super().event(event)
 
     def showPopup(self) -> None:
         view, room = self.view(), self.screen().availableGeometry()

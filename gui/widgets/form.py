@@ -358,11 +358,15 @@ class _Row:
 
     def show_free(self, values: str | None) -> None:
         """The text of its values where it is free, else None."""
-        if self.free is not None:
-            self.free.show_free(values)
-            self.field.setVisible(values is None)
-            if values is not None:
-                self.reset.setVisible(False)
+        if self.free is None:
+            return
+        if (
+            values is not None
+        ):  # hidden before the other is shown: for a moment both would make the form wider
+            self.field.setVisible(False)
+            self.reset.setVisible(False)
+        self.free.show_free(values)
+        self.field.setVisible(values is None)
 
     def set_applies(self, applies: bool) -> None:
         """Show the row, or hide it while other settings make it meaningless."""

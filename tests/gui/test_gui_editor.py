@@ -342,6 +342,23 @@ def test_a_name_keeps_its_room_before_what_stands_beside_it(
     assert badge in index.data(Qt.ItemDataRole.ToolTipRole)
 
 
+def test_axes_and_search_fit_a_small_window_with_long_names(tree: MainWindow) -> None:
+    """The longest name of a stage pushed the grid of R2, and three objectives beside each other the search, out of view."""
+    pipeline = edits.rename(tree.document.pipeline, "base", "Trained from scratch · timm's ConvNeXt, again")
+    grid = {"stage": "base", "settings": {"batch_size": [16, 32]}, "images": 32}
+    pipeline = edits.set_grid(edits.set_baselines(pipeline, ["base", "more"]), 0, grid)
+    search = {"objectives": ["top1", "latency_ms", "size_mb"], "limits": {"latency_ms": 1.0}, "trials": 4}
+    free = {"stages.small.ratio": {"low": 0.2, "high": 0.8}}
+    tree.document.apply(edits.set_search(pipeline, {"free": free, **search}), "Axes and a search")
+    tree.resize(1024, 700)
+    editor = tree.editor
+    for kind, id in (("pipeline", ""), ("stage", "small")):
+        editor.select(kind, id)
+        QApplication.processEvents()
+        assert editor.panel is not None
+        assert editor.panel.minimumSizeHint().width() <= editor._scroll.viewport().width(), kind
+
+
 def test_forms_of_stages_that_are_gone_do_not_pile_up(tree: MainWindow) -> None:
     """Every stage that is added and removed would otherwise leave hundreds of hidden widgets."""
     pipeline, counts = tree.document.pipeline, []
