@@ -59,6 +59,7 @@ _SCENES = {
     "inspect-distributions": "Inspect: weights and activations of a layer, before and after.",
     "inspect-similarity": "Inspect: how alike both networks represent the same images, layer by layer.",
     "inspect-sensitivity": "Inspect: what each layer can spare.",
+    "inspect-calibration": "Inspect: how many calibration images are enough for INT8.",
     "inspect-classes": "Inspect: the confusion matrix, and its change.",
     "inspect-flips": "Inspect: the images that a stage answers otherwise.",
     "export": "Export: the ladder from the network to the file.",
@@ -187,12 +188,18 @@ class Gallery:
         if not place.view.sensitivity.scan:
             place.view.go("sensitivity")
             place.view.sensitivity.start.click()
+        calibration = place.view.calibration
+        if calibration.advice is None:
+            self.until_idle(place)
+            calibration.draws.setValue(3)
+            calibration.start.click()
         for tab in (
             "layers",
             "architecture",
             "distributions",
             "similarity",
             "sensitivity",
+            "calibration",
             "classes",
             "flips",
         ):
@@ -302,7 +309,7 @@ class Gallery:
         stage = next((node for node in before.stages if "ratio" in node.settings), None)
         if stage is not None:
             grid = {"stage": stage.id, "settings": {"ratio": [0.3, 0.5, 0.65]}, "images": 1000}
-            window.document.apply(edits.set_axes(before, before.axes.seed, grid), "Grid")
+            window.document.apply(edits.set_grid(before, 0, grid), "Grid")
             editor.select("pipeline")
             self.take("pipeline-grid")
             window.document.undo_stack.undo()

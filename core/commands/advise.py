@@ -11,8 +11,8 @@ from core.common.errors import EspalierError
 def advise(options: argparse.Namespace) -> int:
     from core.common.temporary import temporary_folder
     from core.data.access import DataAccess
+    from core.deploy.quantization.advice import Question, as_text
     from core.deploy.quantization.advice import advise as job
-    from core.deploy.quantization.advice import as_text
     from core.export.stage_file import find_file
     from core.machine.child import Child
     from core.runs.home import Home
@@ -32,11 +32,8 @@ def advise(options: argparse.Namespace) -> int:
             "Name the stage that a quantization continues.",
         )
     access = DataAccess(run.pipeline.data, Home.default().data, run.base, opened=run.opened_data)
-    arguments = {
-        **access.as_plain(), "source": str(run.folder / artefact.path), "methods": options.methods,
-        "counts": options.images, "draws": options.draws, "judged": options.judged, "percentile": 99.99,
-        "activations": "uint8",
-    }  # fmt: skip
+    question = Question(tuple(options.methods), tuple(options.images), options.draws, options.judged)
+    arguments = question.arguments(access, run.folder / artefact.path)
     control = RunControl()
     stop_on_interrupt(control)
     with temporary_folder() as folder, Child("tool", folder / "tool.log") as child:

@@ -1,16 +1,18 @@
-"""Settings for single layers, as a sensitivity scan proposes them, written into a pipeline.
+"""Settings for single layers, as a sensitivity scan proposes them, and for calibration, as trials do, written into a pipeline.
 
 Which settings take what a scan suggests, the stages say (`Stage.overrides`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from core.document import edits, stage_tree
 from core.document.pipeline import Pipeline, StageNode
 from core.stages.base import ScanKind
 from core.stages.catalogue import STAGES
 
-SCANS: tuple[ScanKind, ...] = ("prune", "quantize")
+SCANS: tuple[ScanKind, ...] = ("prune", "quantize", "calibrate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,19 @@ def with_override(
     Args:
         after: the stage that a new stage continues. scope: of a pruning scan, for a new stage that has one.
     """
+    settings = {target.field: text}
+    if target.kind and scope and "scope" in STAGES[target.kind].Settings.model_fields:
+        settings = {"scope": scope, **settings}
+    return with_settings(pipeline, target, settings, after)
+
+
+def with_settings(
+    pipeline: Pipeline, target: Target, settings: Mapping[str, Any], after: str
+) -> tuple[Pipeline, str]:
+    """The pipeline with settings of the target, and the id of the stage that holds them; arguments as above."""
     id = target.id
     if not id:
         pipeline, id = stage_tree.add_stage(pipeline, target.kind, after)
-        if scope and "scope" in STAGES[target.kind].Settings.model_fields:
-            pipeline = edits.set_setting(pipeline, id, ("scope",), scope)
-    return edits.set_setting(pipeline, id, (target.field,), text), id
+    for name, value in settings.items():
+        pipeline = edits.set_setting(pipeline, id, (name,), value)
+    return pipeline, id

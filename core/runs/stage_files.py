@@ -16,6 +16,7 @@ from core.data.access import DataAccess
 from core.data.settings import settings_path
 from core.deploy.artefact_record import facts_of_file
 from core.document.pipeline import Pipeline
+from core.document.stage_keys import id_of
 from core.models.checkpoint_description import read_architecture
 from core.records.reports import Artefact, StageReport
 from core.runs.home import Home
@@ -74,11 +75,18 @@ class StageFile:
     @property
     def float_file(self) -> Path | None:
         """The float32 file that the network was exported to; None where there is none."""
-        for key in (self.key, *self.parents):
-            exported = self.run.stage_folder(key).artefacts.float32
-            if exported.is_file():
-                return exported
-        return None
+        key = self._float_key
+        return self.run.stage_folder(key).artefacts.float32 if key else None
+
+    @property
+    def float_stage(self) -> str:
+        """The id of the stage whose network `float_file` is; empty where there is none."""
+        return id_of(self._float_key)
+
+    @property
+    def _float_key(self) -> str:
+        keys = (self.key, *self.parents)
+        return next((key for key in keys if self.run.stage_folder(key).artefacts.float32.is_file()), "")
 
     @property
     def input_size(self) -> int:

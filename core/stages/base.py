@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Params)
 
 Effect = Literal["weights", "structure", "ranks", "zeros", "codebook", "quantized", "file", "as-given"]
-ScanKind = Literal["prune", "quantize"]  # what a sensitivity scan tries on every layer
+ScanKind = Literal[
+    "prune", "quantize", "calibrate"
+]  # what is tried on a network: every layer cut, or in INT8; calibrations
 
 
 class Stage(ABC, Generic[S]):
@@ -50,7 +52,8 @@ class Stage(ABC, Generic[S]):
             the exported file, "as-given" leaves it as it is.
         Settings: the one declaration of its parameters.
         keeps_shape: whether every layer stays, with its shape, and so parameters and MACs do.
-        overrides: by the kind of sensitivity scan, the setting that takes what it suggests for single layers.
+        overrides: by the kind of scan, the setting that takes what it suggests: a text for single layers, or ("calibrate") the
+            number of calibration images, beside which `method` takes the way to find ranges.
         threaded: whether its result on a processor can depend on the number of threads that a run computes with;
             part of the cache key only there.
         optional_references: settings that may name another network besides, or be empty.

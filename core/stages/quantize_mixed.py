@@ -24,7 +24,7 @@ from core.stages.base import DeploymentStage
 from core.stages.context import DeployContext
 from core.stages.coverage_case import CoverageCase
 from core.stages.forecast import ForecastContext
-from core.stages.quantize_static import KEPT_IN_FLOAT, IntegerParams, add_report, integer_fix, nothing_left
+from core.stages.quantize_static import CALIBRATED, IntegerParams, add_report, integer_fix, nothing_left
 from core.stages.result import DeployedFile, DeployResult
 
 _CONFIRMED = 5
@@ -135,7 +135,7 @@ class QuantizeMixed(DeploymentStage[QuantizeMixedParams]):
     Settings = QuantizeMixedParams
     icon = "quantize"
     keeps_shape = True  # the file's size follows from which layers stay float
-    overrides = KEPT_IN_FLOAT
+    overrides = CALIBRATED
     causes = ("signed-activations", "float-fallback")
 
     def fix(self, cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:

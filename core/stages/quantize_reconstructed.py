@@ -25,7 +25,7 @@ from core.stages.context import DeployContext
 from core.stages.coverage_case import CoverageCase
 from core.stages.forecast import INT8
 from core.stages.quantize_static import (
-    KEPT_IN_FLOAT,
+    CALIBRATED,
     CalibrationParams,
     add_report,
     integer_fix,
@@ -109,7 +109,7 @@ class QuantizeReconstructed(DeploymentStage[QuantizeReconstructedParams]):
     Settings = QuantizeReconstructedParams
     icon = "quantize"
     keeps_shape = True
-    overrides = KEPT_IN_FLOAT
+    overrides = CALIBRATED
     causes = ("signed-activations", "per-tensor-depthwise", "float-fallback")
 
     def check(self, settings: QuantizeReconstructedParams, facts: NetworkFacts) -> list[Problem]:

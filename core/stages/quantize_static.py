@@ -46,7 +46,7 @@ class CalibrationParams(Params):
     images: int = param(
         256,
         "Calibration images",
-        "Training images, drawn evenly over the classes, on which the ranges of activations are measured; 'espalier advise' tries how many are enough.",
+        "Training images, drawn evenly over the classes, on which the ranges of activations are measured. Inspect, Calibration, tries how many are enough.",
         unit="images",
         ge=1,
         le=10_000,
@@ -122,6 +122,7 @@ class IntegerParams(CalibrationParams):
 
 
 KEPT_IN_FLOAT: Mapping[ScanKind, str] = MappingProxyType({"quantize": "keep"})
+CALIBRATED: Mapping[ScanKind, str] = MappingProxyType({**KEPT_IN_FLOAT, "calibrate": "images"})
 
 
 def integer_fix(cause: str, settings: Mapping[str, Any], figures: Mapping[str, Any], id: str) -> Fix | None:
@@ -190,7 +191,7 @@ class QuantizeStatic(DeploymentStage[QuantizeStaticParams]):
     Settings = QuantizeStaticParams
     icon = "quantize"
     keeps_shape = True
-    overrides = KEPT_IN_FLOAT
+    overrides = CALIBRATED
     causes = ("signed-activations", "per-tensor-depthwise", "float-fallback")
 
     def check(self, settings: QuantizeStaticParams, facts: NetworkFacts) -> list[Problem]:

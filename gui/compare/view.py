@@ -28,6 +28,7 @@ from gui.runs.run_results import Results
 from gui.widgets.buttons import ActionButton, ElidedLabel, EmptyState, Header, card, text
 from gui.widgets.metric_table import MetricModel
 from gui.widgets.progress_line import ProgressLine
+from gui.widgets.turning import Splitter
 
 
 class CompareView(QWidget):
@@ -84,13 +85,13 @@ class CompareView(QWidget):
 
     def _build(self) -> None:
         self.saved = SavedBar()
-        self.body, below = QSplitter(Qt.Orientation.Vertical), QSplitter()
-        for splitter, name in ((self.body, "compare-splitter"), (below, "compare-below")):
-            splitter.setObjectName(name)
-            splitter.setChildrenCollapsible(False)
-            splitter.setHandleWidth(12)
-        below.addWidget(self.plots)
-        below.addWidget(self.panes)
+        self.body, below = (
+            QSplitter(Qt.Orientation.Vertical),
+            Splitter("compare-below", self.plots, self.panes),
+        )
+        self.body.setObjectName("compare-splitter")
+        self.body.setChildrenCollapsible(False)
+        self.body.setHandleWidth(12)
         below.setSizes([520, 640])
         self.body.addWidget(self._top())
         self.body.addWidget(below)

@@ -8,7 +8,6 @@ from PySide6.QtWidgets import (  # fmt: skip
     QApplication,
     QComboBox,
     QScrollArea,
-    QSplitter,
     QVBoxLayout,
     QWidget,
 )
@@ -34,6 +33,7 @@ from gui.editor.undo_keys import UndoKeys
 from gui.widgets.buttons import ActionButton, Header, card
 from gui.widgets.fields import Option
 from gui.widgets.form import SettingPath
+from gui.widgets.turning import Splitter
 
 _MOST_PANELS = 16  # that are kept: a form has hundreds of widgets
 
@@ -115,7 +115,7 @@ class EditorView(QWidget):
         self.select("stage", document.pipeline.stages[0].id)
         self.list.selectionModel().currentChanged.connect(self._selected)  # its form comes with `retheme`
 
-    def _body(self) -> QSplitter:
+    def _body(self) -> Splitter:
         left = QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(4, 0, 4, 0)
@@ -132,12 +132,10 @@ class EditorView(QWidget):
         inside = QVBoxLayout(right)
         inside.setContentsMargins(1, 1, 1, 1)
         inside.addWidget(scroll)
-        splitter = QSplitter()
-        splitter.setObjectName("editor-splitter")
-        splitter.setChildrenCollapsible(False)
         for part, width in ((self.palette_, 130), (left, 240), (right, 430)):
             part.setMinimumWidth(width)
-            splitter.addWidget(part)
+        splitter = Splitter("editor-splitter", self.palette_, left, right)
+        splitter.setHandleWidth(5)
         splitter.setSizes([200, 396, 546])
         splitter.setStretchFactor(2, 1)
         return splitter

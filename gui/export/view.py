@@ -35,6 +35,7 @@ from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.fields import Option
 from gui.widgets.form import Form
 from gui.widgets.metric_table import MetricModel, MetricTable
+from gui.widgets.turning import TurningRow
 
 _COLUMNS = ("top1", "latency_ms", "size_mb", "params", "agreement", "max_logit_difference")
 _ABOUT = QT_TR_NOOP("The file is opened again and held against its network before it takes its place.")
@@ -93,12 +94,9 @@ class ExportView(QWidget):
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(10)
-        middle = QHBoxLayout()
-        middle.setSpacing(14)
-        middle.addWidget(self._settings_card())
-        middle.addWidget(self._outcome(), 1)
+        middle = TurningRow(self._settings_card(), self._outcome(), gap=14)
         column.addWidget(self.table)
-        column.addLayout(middle, 1)
+        column.addWidget(middle, 1)
         column.addWidget(self._target_card())
         self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)

@@ -17,6 +17,7 @@ from gui.base.translation import tr
 from gui.inspect.graph_page import GraphPage
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel, EmptyState
+from gui.widgets.turning import TurningRow
 
 _TONES = {"dropped": "bad", "factorised": "info", "added": "info"}
 
@@ -64,13 +65,15 @@ class ArchitecturePage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 8, 0, 0)
         layout.setSpacing(2)
-        layout.addLayout(self._switch())
+        layout.addWidget(self._switch())
         layout.addWidget(self._sides, 1)
         self.show_nothing("", "")
 
-    def _switch(self) -> QHBoxLayout:
+    def _switch(self) -> QWidget:
         """Two buttons of which one is down."""
-        row, self._group = QHBoxLayout(), QButtonGroup(self)
+        switch, self._group = QWidget(), QButtonGroup(self)
+        row = QHBoxLayout(switch)
+        row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
         self.as_graph, self.as_table = QPushButton(tr("Graph")), QPushButton(tr("Table of changes"))
         for number, (button, name) in enumerate(((self.as_graph, "graph"), (self.as_table, "table"))):
@@ -80,10 +83,9 @@ class ArchitecturePage(QWidget):
             self._group.addButton(button, number)
             row.addWidget(button)
         row.addStretch(1)
-        row.addWidget(self.graph.tools)
         self.as_graph.setChecked(True)
         self._group.idToggled.connect(lambda number, on: self._show_side(number) if on else None)
-        return row
+        return TurningRow(switch, self.graph.tools, gap=6, stretch=(1, 0))
 
     def _show_side(self, number: int) -> None:
         self._sides.setCurrentIndex(number)

@@ -1,7 +1,7 @@
 """Which classes are taken for which, accuracy per class, and what changed in both."""
 
 from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from core.analysis.confusion import ClassFigures, class_figures, row_percent
 from core.analysis.flips import AnswerPair
@@ -10,6 +10,7 @@ from gui.inspect.confusion_view import ConfusionView
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.combo import Combo
+from gui.widgets.turning import Splitter
 
 
 class ClassesPage(QWidget):
@@ -39,12 +40,7 @@ class ClassesPage(QWidget):
         top.addWidget(self.which)
         top.addWidget(self.unit)
         top.addWidget(self.words, 1)
-        splitter = QSplitter()
-        splitter.setObjectName("classes-splitter")
-        splitter.setChildrenCollapsible(False)
-        splitter.setHandleWidth(12)
-        splitter.addWidget(self.matrix)
-        splitter.addWidget(self.table)
+        splitter = Splitter("classes-splitter", self.matrix, self.table)
         splitter.setSizes([628, 514])
         splitter.setStretchFactor(0, 1)
         layout = QVBoxLayout(self)

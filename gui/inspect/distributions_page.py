@@ -7,7 +7,6 @@ from PySide6.QtWidgets import (  # fmt: skip
     QCheckBox,
     QHBoxLayout,
     QListWidget,
-    QSplitter,
     QStackedLayout,
     QVBoxLayout,
     QWidget,
@@ -20,6 +19,7 @@ from gui.widgets.buttons import ElidedLabel, EmptyState, card
 from gui.widgets.combo import Combo
 from gui.widgets.progress_line import ProgressLine
 from gui.widgets.search_box import SearchBox
+from gui.widgets.turning import Splitter
 
 
 class DistributionsPage(QWidget):
@@ -93,12 +93,7 @@ class DistributionsPage(QWidget):
         self._stack = QStackedLayout(frame)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.plot)
-        splitter = QSplitter()
-        splitter.setObjectName("distribution-splitter")
-        splitter.setChildrenCollapsible(False)
-        splitter.setHandleWidth(12)
-        splitter.addWidget(left)
-        splitter.addWidget(frame)
+        splitter = Splitter("distribution-splitter", left, frame)
         splitter.setSizes([300, 840])
         splitter.setStretchFactor(1, 1)
         left.setMinimumWidth(200)

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QPaintEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QStyle, QStyleOptionComboBox, QStylePainter, QWidget
+from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 
 from core.runs.stage_files import RunEntry, StageFile
 from gui.base.translation import QT_TR_NOOP, tr
@@ -13,24 +12,6 @@ from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
 
 NOTHING = QT_TR_NOOP("Nothing")
-_MARGIN = 2  # that the style keeps around the text
-
-
-class ElidedBox(Combo):
-    """A list whose chosen text ends in "…" where it does not fit; the whole text is its tooltip."""
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter, option = QStylePainter(self), QStyleOptionComboBox()
-        self.initStyleOption(option)
-        field = self.style().subControlRect(
-            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
-        )
-        option.currentText = self.fontMetrics().elidedText(
-            self.currentText(), Qt.TextElideMode.ElideRight, max(20, field.width() - _MARGIN)
-        )
-        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
-        self.setToolTip(self.currentText())
 
 
 class SubjectPicker(QWidget):
@@ -63,8 +44,8 @@ class SubjectPicker(QWidget):
         row.addWidget(self.files, 1)
 
     @staticmethod
-    def _list(name: str, label: str, width: int) -> ElidedBox:
-        box = ElidedBox()
+    def _list(name: str, label: str, width: int) -> Combo:
+        box = Combo()
         box.setObjectName(name)
         box.setAccessibleName(label)
         box.setMinimumWidth(width)

@@ -20,6 +20,7 @@ from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Failure
 from gui.data.correcting import Correcting
 from gui.inspect import work
+from gui.inspect.advising import Advising
 from gui.inspect.graphs import Graphs
 from gui.inspect.run_files import RunFiles
 from gui.inspect.scanning import Scanning
@@ -29,6 +30,7 @@ from gui.widgets.progress_line import ProgressLine
 _BUSY = QT_TR_NOOP(
     "A run is going on; this would disturb its measurements. It starts when the current run has ended."
 )
+_ASKED = ("sensitivity", "calibration")  # tabs that begin to work when a person says so
 
 
 class InspectPlace(QObject):
@@ -57,6 +59,7 @@ class InspectPlace(QObject):
         self.comparer, self.opener = LatestJob(self), LatestJob(self)
         self.graphs = Graphs(view.architecture.graph, messages, self)
         self.scanning = Scanning(view.sensitivity, home, document, messages, self)
+        self.advising = Advising(view.calibration, home, document, messages, self)
         self._progress_lines = {
             self.reader: None, self.measurer: view.layers.working, self.sampler: view.distributions.working,
             self.comparer: view.similarity.working, self.opener: view.flips.working,
@@ -87,8 +90,9 @@ class InspectPlace(QObject):
         view.architecture.graph.times_wanted.connect(self._time_graphs)
         self.graphs.shown.connect(self._show_graph_values)
         self.scanning.scanned.connect(self._scanned)
-        self.scanning.status_message.connect(self.status_message)
-        self.scanning.edited.connect(self.edited)
+        for part in (self.scanning, self.advising):
+            part.status_message.connect(self.status_message)
+            part.edited.connect(self.edited)
 
     def retheme(self) -> None:
         self.view.retheme()
@@ -130,6 +134,7 @@ class InspectPlace(QObject):
         reason = tr(_BUSY) if running else ""
         self.view.layers.allow_measuring(reason)
         self.scanning.set_running(reason)
+        self.advising.set_running(reason)
         if not running:
             self._fill()
 
@@ -164,6 +169,7 @@ class InspectPlace(QObject):
         self._filled.clear()
         self.view.show_chosen(model, reference)
         self.scanning.show(model)
+        self.advising.show(model)
         self._offer()
         self._fill()
 
@@ -184,7 +190,7 @@ class InspectPlace(QObject):
     def _fill(self) -> None:
         """Fill the current tab, unless it shows these models already."""
         model, reference, tab = self.model, self.reference, self.view.tab
-        if model is None or tab == "sensitivity" or not self.view.isVisible():
+        if model is None or tab in _ASKED or not self.view.isVisible():
             return
         state = (model, reference, self._running if tab == "layers" else None)
         if self._filled.get(tab) == state:

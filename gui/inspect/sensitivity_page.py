@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (  # fmt: skip
-    QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
     QPushButton,
@@ -20,10 +19,10 @@ from core.document.overrides import Target
 from core.stages.base import ScanKind
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
-from gui.inspect.picker import ElidedBox
+from gui.inspect.send_row import SendRow
 from gui.inspect.work import MOST_IMAGES, PruneScan, QuantizeScan, Scan, ScanRequest
 from gui.widgets.bar_table import BarTable, Cell, Column
-from gui.widgets.buttons import ElidedLabel, EmptyState, card, text
+from gui.widgets.buttons import ElidedLabel, EmptyState, text
 from gui.widgets.combo import Combo
 from gui.widgets.progress_line import ProgressLine
 
@@ -85,7 +84,6 @@ class SensitivityPage(QWidget):
         self.words.setObjectName("scan-words")
         self.table = BarTable("scan", tr("Sensitivity of every layer"))
         self.empty = EmptyState("scan", tr("Which layers can this network spare?"), tr(_EMPTY))
-        self.empty.setContentsMargins(220, 0, 220, 0)
         self._build()
         self._reason = self._busy = ""
         self._update_enabled()
@@ -104,11 +102,6 @@ class SensitivityPage(QWidget):
         column.setSpacing(10)
         column.addWidget(self.table, 1)
         column.addWidget(self._sending())
-        self.warning = text("", "warning", wrap=True)
-        self.warning.setObjectName("scan-warning")
-        self.warning.hide()
-        column.addWidget(self.warning)
-        self.target.currentIndexChanged.connect(lambda _index: self._warn())
         self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(results)
@@ -135,27 +128,11 @@ class SensitivityPage(QWidget):
         self.count.setValue(3)
         self.count.setSuffix(tr(" most sensitive layers"))
         self.rule = text()
-        self.target = ElidedBox()
-        self.target.setObjectName("scan-target")
-        self.target.setAccessibleName(tr("Stage that takes the settings"))
-        self.target.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.target.setMinimumWidth(220)
-        self.send = QPushButton(tr("Send into the pipeline"))
-        self.send.setObjectName("scan-send")
-        self.send.clicked.connect(self._send)
         self.loss.valueChanged.connect(lambda _value: self._fill())
         self.count.valueChanged.connect(lambda _value: self._fill())
-        frame = card()
-        row = QHBoxLayout(frame)
-        row.setContentsMargins(14, 10, 14, 10)
-        row.setSpacing(10)
-        for widget in (self.rule, self.loss, self.count):
-            row.addWidget(widget)
-        row.addStretch(1)
-        row.addWidget(text(tr("into"), "muted"))
-        row.addWidget(self.target, 1)
-        row.addWidget(self.send)
-        return frame
+        self.sending = SendRow("scan", self.rule, self.loss, self.count)
+        self.sending.wanted.connect(self._send)
+        return self.sending
 
     def show_scan(self, scan: Scan | None) -> None:
         """Show what a scan found; None shows what one would do."""
@@ -199,7 +176,7 @@ class SensitivityPage(QWidget):
 
     def retheme(self) -> None:
         self.start.setIcon(theme.icon("search", "on_accent"))
-        self.send.setIcon(theme.icon("pipeline"))
+        self.sending.retheme()
         self.table.viewport().update()
 
     def _show_unit(self) -> None:
@@ -222,23 +199,9 @@ class SensitivityPage(QWidget):
 
     def _offer(self) -> None:
         kind: ScanKind = "prune" if isinstance(self.scan, PruneScan) else "quantize"
-        with QSignalBlocker(self.target):
-            self.target.clear()
-            for target in self._targets.get(kind, []):
-                self.target.addItem(target.title, target)
-        self._warn()
-        self.send.setEnabled(self.scan is not None and self.target.count() > 0)
-        self.send.setToolTip(tr("Write these settings into the stage, as one step that can be undone"))
+        self.sending.offer(self._targets.get(kind, []), self.scan is not None)
 
-    def _warn(self) -> None:
-        """Say where the chosen stage works on another network than the scanned one."""
-        target = self.target.currentData()
-        warning = target.warning if target is not None else ""
-        self.warning.setText(f"⚠ {warning}" if warning else "")
-        self.warning.setVisible(bool(warning))
-
-    def _send(self) -> None:
-        target = self.target.currentData()
+    def _send(self, target: Target) -> None:
         if isinstance(self.scan, PruneScan):
             self.send_wanted.emit(target, ratios_text(self._ratios))
         elif isinstance(self.scan, QuantizeScan):

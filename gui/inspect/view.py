@@ -2,12 +2,13 @@
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
 
 from core.runs.stage_files import StageFile
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.architecture_page import ArchitecturePage
+from gui.inspect.calibration_page import CalibrationPage
 from gui.inspect.classes_page import ClassesPage
 from gui.inspect.distributions_page import DistributionsPage
 from gui.inspect.flips_page import FlipsPage
@@ -16,6 +17,7 @@ from gui.inspect.picker import SubjectPicker
 from gui.inspect.sensitivity_page import SensitivityPage
 from gui.inspect.similarity_page import SimilarityPage
 from gui.widgets.buttons import ActionButton, EmptyState, Header
+from gui.widgets.turning import TurningRow, beside
 
 TABS = (
     ("layers", QT_TR_NOOP("Layers")),
@@ -23,6 +25,7 @@ TABS = (
     ("distributions", QT_TR_NOOP("Distributions")),
     ("similarity", QT_TR_NOOP("Similarity")),
     ("sensitivity", QT_TR_NOOP("Sensitivity")),
+    ("calibration", QT_TR_NOOP("Calibration")),
     ("classes", QT_TR_NOOP("Classes")),
     ("flips", QT_TR_NOOP("Flips")),
 )
@@ -54,7 +57,7 @@ class InspectView(QWidget):
         self.swap.clicked.connect(self.swap_wanted)
         self.layers, self.architecture = LayersPage(), ArchitecturePage()
         self.distributions, self.sensitivity = DistributionsPage(), SensitivityPage()
-        self.similarity = SimilarityPage()
+        self.similarity, self.calibration = SimilarityPage(), CalibrationPage()
         self.classes, self.flips = ClassesPage(), FlipsPage()
         self.tabs = QTabWidget()
         self.tabs.setObjectName("inspect-tabs")
@@ -79,16 +82,12 @@ class InspectView(QWidget):
         self.show_chosen(None, None)
 
     def _build(self) -> None:
-        pickers = QHBoxLayout()
-        pickers.setSpacing(10)
-        pickers.addWidget(self.model, 1)
-        pickers.addWidget(self.swap)
-        pickers.addWidget(self.reference, 1)
+        pickers = TurningRow(beside(self.model, self.swap, gap=10), self.reference, gap=10)
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(10)
-        column.addLayout(pickers)
+        column.addWidget(pickers)
         column.addWidget(self.tabs, 1)
         self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)

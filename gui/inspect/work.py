@@ -22,6 +22,8 @@ from core.data.image_data import ImageData
 from core.data.names import image_names
 from core.data.settings import settings_path
 from core.data.source import Watch
+from core.deploy.quantization.advice import Advice, Question, advise
+from core.deploy.quantization.advice import read as read_advice
 from core.machine.child import Child
 from core.machine.jobs import Job
 from core.profiling.per_layer import profile
@@ -206,6 +208,18 @@ def scan(subject: StageFile, request: ScanRequest, home: Home, control: RunContr
     ranking = [(str(name), float(value)) for name, value, *_ in result["ranking"]]
     spreads = {str(name): Spread(low, high, int(images)) for name, _, low, high, images in result["ranking"]}
     return QuantizeScan(request, ranking, spreads, result["measure"], result["unit"], int(result["images"]))
+
+
+def advice(subject: StageFile, question: Question, home: Home, control: RunControl, say: Say) -> Advice:
+    """Try calibrations of the float file that a model's network was exported to, in the tool child."""
+    if subject.float_file is None:
+        raise EspalierError(
+            f"'{subject.short}' has no float32 file that could be calibrated.", "Choose a stage that has one."
+        )
+    arguments = question.arguments(subject.access(home), subject.float_file)
+    with Child("tool") as child:
+        told = child.call(advise, arguments, control, lambda part, words: say((part, words)))
+    return read_advice(told)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,6 +25,7 @@ from gui.runs.run_queue import QueuePane, RunQueue
 from gui.runs.run_state import RunState
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.throttle import Throttle
+from gui.widgets.turning import Splitter
 
 _REDRAW_MS = 100
 
@@ -111,12 +112,7 @@ class MonitorView(QWidget):
         self._side.addWidget(lists, 1)
         self._side.addWidget(self.meters)
         side.setMinimumWidth(320)
-        splitter = QSplitter()
-        splitter.setObjectName("monitor-splitter")
-        splitter.setChildrenCollapsible(False)
-        splitter.setHandleWidth(12)
-        splitter.addWidget(plots)
-        splitter.addWidget(side)
+        splitter = Splitter("monitor-splitter", plots, side)
         splitter.setSizes([740, 380])
         splitter.setStretchFactor(0, 1)
         return splitter

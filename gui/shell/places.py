@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import QMargins, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
@@ -19,6 +19,33 @@ from PySide6.QtWidgets import (
 from gui.base import theme
 from gui.base.in_turn import InTurn
 from gui.shell.rail import Rail
+from gui.widgets.buttons import Header
+from gui.widgets.turning import Splitter, TurningRow
+
+_FRAMES = 30  # pixels of width that frames within a place take
+
+
+class _Frame(QScrollArea):
+    """A place in a window that may be smaller: its parts turn below each other, so that it scrolls up and down alone."""
+
+    def __init__(self, name: str, view: QWidget):
+        super().__init__()
+        self.setObjectName(f"frame-{name}")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setWidgetResizable(True)
+        self.setWidget(view)
+        layout = view.layout()
+        margins = layout.contentsMargins() if layout is not None else QMargins()
+        self._around = margins.left() + margins.right() + _FRAMES
+        self._turning = [
+            part for part in view.findChildren(QWidget) if isinstance(part, Header | TurningRow | Splitter)
+        ]
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        for part in self._turning:
+            part.fit(self.viewport().width() - self._around)
+        super().resizeEvent(event)
 
 
 class Places(QWidget):
@@ -60,12 +87,7 @@ class Places(QWidget):
         self.views[name] = view
         for part in styled_parts(view):
             theme.style(part)
-        frame = QScrollArea()  # so that everything is reached in a window that is smaller than the place
-        frame.setObjectName(f"frame-{name}")
-        frame.setFrameShape(QFrame.Shape.NoFrame)
-        frame.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        frame.setWidgetResizable(True)
-        frame.setWidget(view)
+        frame = _Frame(name, view)
         theme.style(frame.horizontalScrollBar())
         theme.style(frame.verticalScrollBar())
         self._frames[name] = frame

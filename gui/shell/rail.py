@@ -61,7 +61,7 @@ class Rail(QWidget):
     def _fit(self) -> None:
         """Pictures above the names where there is room for them, else the names alone."""
         line = self.fontMetrics().height()
-        tall, low, count = 34 + 2 * line, line + 20, len(self.buttons)
+        tall, low, count = 34 + 2 * line, line + 17, len(self.buttons)
         whole = count * (tall + _GAP) + self._mark.sizeHint().height() + 34
         pictures = self.height() >= whole
         style = (

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVB
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
+from gui.widgets.turning import TurningRow
 
 WAYS = (
     ("tour", "play", QT_TR_NOOP("Try the tour"),
@@ -74,7 +75,7 @@ class WayButton(QPushButton):
         self._picture.setPixmap(theme.pixmap(self._icon, "accent", 30, self.devicePixelRatioF()))
 
 
-class Ways(QWidget):
+class Ways(TurningRow):
     """The buttons in a row.
 
     Signals:
@@ -84,16 +85,12 @@ class Ways(QWidget):
     chosen = Signal(str)
 
     def __init__(self) -> None:
-        super().__init__()
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(12)
-        self.buttons: dict[str, WayButton] = {}
-        for name, icon, title, about in WAYS:
-            button = WayButton(name, icon, tr(title), tr(about))
+        self.buttons = {
+            name: WayButton(name, icon, tr(title), tr(about)) for name, icon, title, about in WAYS
+        }
+        super().__init__(*self.buttons.values())
+        for name, button in self.buttons.items():
             button.clicked.connect(partial(self.chosen.emit, name))
-            self.buttons[name] = button
-            row.addWidget(button, 1)
 
     def retheme(self) -> None:
         for button in self.buttons.values():

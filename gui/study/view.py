@@ -25,6 +25,7 @@ from gui.study.reading import ShownStudy
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.parallel_plot import ParallelPlot
+from gui.widgets.turning import Splitter
 
 
 class StudyView(QWidget):
@@ -90,10 +91,7 @@ class StudyView(QWidget):
         right.addTab(self.weights, tr("What settings weigh"))
         right.addTab(self._one_trial(), tr("Trial"))
         self.tabs = right
-        upper = QSplitter(Qt.Orientation.Horizontal)
-        upper.setChildrenCollapsible(False)
-        upper.addWidget(left)
-        upper.addWidget(right)
+        upper = Splitter("study-upper", left, right)
         upper.setSizes([520, 600])
         lower = QWidget()
         below = QVBoxLayout(lower)

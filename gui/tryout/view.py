@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (  # fmt: skip
     QCheckBox,
     QComboBox,
     QFileDialog,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QStackedWidget,
@@ -33,6 +32,7 @@ from gui.tryout.verdict import VerdictLine, in_words
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.combo import Combo
 from gui.widgets.progress_line import ProgressLine
+from gui.widgets.turning import TurningRow, beside
 
 ROLES = (QT_TR_NOOP("Baseline"), QT_TR_NOOP("Compressed"))
 _TIMING = QT_TR_NOOP(
@@ -157,40 +157,32 @@ class TryoutView(QWidget):
         return button
 
     def _build(self) -> None:
-        chosen = QHBoxLayout()
-        chosen.setSpacing(8)
-        for number, picker in enumerate(self.pickers):
-            chosen.addWidget(picker, 1)
-            chosen.addWidget(self.files[number])
-            if number == 0:
-                chosen.addWidget(self.swap)
-        cards = QHBoxLayout()
-        cards.setSpacing(12)
-        for answer in self.answers:
-            cards.addWidget(answer, 1)
-        right = QVBoxLayout()
-        right.setSpacing(10)
-        right.addWidget(self.verdict)
-        right.addLayout(cards, 1)
-        middle = QHBoxLayout()
-        middle.setSpacing(12)
-        middle.addWidget(self.picture)
-        middle.addLayout(right, 1)
-        foot = QHBoxLayout()
-        foot.setSpacing(10)
-        foot.addWidget(self.summary, 1)
-        foot.addWidget(text(tr("Shows"), "muted"))
-        foot.addWidget(self.truth)
-        foot.addWidget(self.only)
-        foot.addWidget(self.sheet)
-        foot.addWidget(self.clear)
+        first = beside(self.pickers[0], self.files[0], self.swap)
+        chosen = TurningRow(first, beside(self.pickers[1], self.files[1]), gap=8)
+        right = QWidget()
+        column = QVBoxLayout(right)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(10)
+        column.addWidget(self.verdict)
+        column.addWidget(TurningRow(*self.answers), 1)
+        middle = TurningRow(self.picture, right)
+        foot = TurningRow(
+            self.summary,
+            TurningRow(
+                beside(text(tr("Shows"), "muted"), self.truth, self.only),
+                beside(self.sheet, self.clear),
+                gap=8,
+            ),
+            gap=10,
+            stretch=(1, 0),
+        )
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        column.addLayout(middle)
-        column.addWidget(text(tr(_TIMING), "help"))
-        column.addLayout(foot)
+        column.addWidget(middle)
+        column.addWidget(text(tr(_TIMING), "help", wrap=True))
+        column.addWidget(foot)
         column.addWidget(self.table, 1)
         self._stack = QStackedWidget()
         for page in (self.no_model, self._drop_area(), body):
@@ -199,7 +191,7 @@ class TryoutView(QWidget):
         layout.setContentsMargins(22, 16, 22, 14)
         layout.setSpacing(10)
         layout.addWidget(self.header)
-        layout.addLayout(chosen)
+        layout.addWidget(chosen)
         layout.addWidget(self._stack, 1)
         layout.addWidget(self.working)
 

@@ -2,7 +2,13 @@
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from gui.widgets.turning import Flow, least_width, turn
+
+_READABLE = 760  # pixels of a line of words
+_GAP = 8
+_TITLE = 160  # pixels that a title keeps beside the buttons
 
 
 class ActionButton(QPushButton):
@@ -50,13 +56,28 @@ class Header(QWidget):
         texts.addWidget(self.title)
         texts.addWidget(self.about)
         texts.addStretch(1)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        self.setMinimumHeight(46)
-        layout.addLayout(texts, 1)
+        side = QWidget()
+        self._side = buttons
+        self._buttons = Flow(side, gap=_GAP)
+        self._buttons.whole = True
         for button in buttons:
-            layout.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
+            self._buttons.addWidget(button)
+        self._row = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(_GAP)
+        self.setMinimumHeight(46)
+        self._row.addLayout(texts, 1)
+        self._row.addWidget(side, 0, Qt.AlignmentFlag.AlignVCenter)
+
+    def fit(self, room: int) -> None:
+        """The buttons below the title, in as many rows as they need, where there is no room beside it."""
+        narrow = least_width(self._side, _GAP) + _TITLE > room
+        self._buttons.whole = not narrow
+        self._buttons.invalidate()
+        turn(self._row, narrow)
+        self._row.setAlignment(
+            self._buttons.parentWidget(), Qt.AlignmentFlag(0) if narrow else Qt.AlignmentFlag.AlignVCenter
+        )
 
     def show_texts(self, title: str, about: str) -> None:
         self.title.setText(title)
@@ -127,6 +148,7 @@ class EmptyState(QWidget):
         self.title, self.advice = text(title, "heading"), text(advice, "muted", wrap=True)
         for label in (self.title, self.advice):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            label.setMaximumWidth(_READABLE)
             layout.addWidget(label)
         if button is not None:
             layout.addSpacing(6)

@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QWidget
 
 from core.common.errors import EspalierError
+from core.deploy.quantization.advice import Advice, Question, Trial
 from core.document import overrides
 from core.document import pipeline as documents
 from core.runs.home import Home
@@ -52,14 +53,14 @@ def test_a_scan_is_shown_and_sent_into_the_pipeline_as_one_edit(
     assert all(
         cell.around is not None and "on 64 images" in cell.tip for row in rows.cells for cell in row[2:5]
     )
-    assert not page.warning.isVisible()
-    assert [page.target.itemText(n) for n in range(page.target.count())] == [
+    assert not page.sending.warning.isVisible()
+    assert [page.sending.target.itemText(n) for n in range(page.sending.target.count())] == [
         "Pruned", "A new stage 'Prune channels' after 'FP32'",
     ]  # fmt: skip
     document: Document = place.view.window().document  # type: ignore[attr-defined]
     before = document.text
     with qtbot.waitSignal(place.edited) as signal:
-        qtbot.mouseClick(page.send, Qt.MouseButton.LeftButton)
+        qtbot.mouseClick(page.sending.send, Qt.MouseButton.LeftButton)
     assert signal.args == ["pruned"]
     own = document.pipeline.stage("pruned").settings["own_ratios"]
     assert own.startswith("body.layer1.0.conv1=0.75, ") and own.count("=") == 9
@@ -133,10 +134,73 @@ def test_a_warning_stands_by_a_stage_that_made_the_network(
     place.open(opened, "pruned")
     page = place.view.sensitivity
     page.show_scan(PruneScan(ScanRequest("prune", "block-internal", 2.0), [], 90.0, 64, 0))
-    page.target.setCurrentIndex(page.target.findText("Pruned"))
-    assert page.warning.text().startswith("⚠ 'Pruned' made the network")
-    page.target.setCurrentIndex(0)
-    assert page.warning.text() == ""
+    page.sending.target.setCurrentIndex(page.sending.target.findText("Pruned"))
+    assert page.sending.warning.text().startswith("⚠ 'Pruned' made the network")
+    page.sending.target.setCurrentIndex(0)
+    assert page.sending.warning.text() == ""
+
+
+# calibration
+
+TRIALS = (
+    Trial("minmax", 32, (20.0, 24.0), (90.0, 92.0)), Trial("minmax", 128, (25.0, 25.4), (95.0, 96.0)),
+    Trial("entropy", 128, (28.0, 28.2), (98.0, 98.0)),
+)  # fmt: skip
+
+
+def test_advice_on_calibration_is_shown_with_its_spread_and_taken_in_one_click(
+    qtbot: Any, place: InspectPlace, opened: Path
+) -> None:
+    place.open(opened, "int8")
+    place.view.go("calibration")
+    page = place.view.calibration
+    assert page.empty.isVisible() and page.start.isEnabled() and not page.sending.isVisible()
+    place.advising.job.done.emit(("advice", place.model), Advice("entropy", 128, TRIALS, 64))
+    assert page.table.texts(0) == ["minmax", "minmax", "✓ entropy"]
+    assert page.table.texts(2) == ["22.00 dB", "25.20 dB", "28.10 dB"]
+    cell = page.table.rows.cells[0][2]
+    assert cell.around == pytest.approx((20 / 28.2, 24 / 28.2)) and "20.00 to 24.00 dB in 2 draws" in cell.tip
+    assert "128 images are enough" in page.sentence.text() and "64 validation images" in page.words.whole
+    assert page.sending.target.currentText() == "Quantized" and not page.sending.warning.isVisible()
+    document: Document = place.view.window().document  # type: ignore[attr-defined]
+    before = document.text
+    with qtbot.waitSignal(place.edited) as signal:
+        qtbot.mouseClick(page.sending.send, Qt.MouseButton.LeftButton)
+    assert signal.args == ["int8"]
+    assert document.pipeline.stage("int8").settings == {"method": "entropy", "images": 128}
+    document.undo_stack.undo()
+    assert document.text == before
+    place.open(opened, "fp32")
+    assert page.empty.isVisible(), "another model's advice is not shown"
+
+
+def test_no_calibration_is_tried_while_a_run_goes_on(place: InspectPlace, opened: Path) -> None:
+    place.open(opened, "fp32")
+    place.set_running(True)
+    page = place.view.calibration
+    assert not page.start.isEnabled() and "A run is going on" in page.start.toolTip()
+    page.wanted.emit(Question())
+    assert not place.advising.job.busy
+    place.set_running(False)
+    assert page.start.isEnabled()
+
+
+@pytest.mark.slow
+def test_calibrations_are_tried_and_can_be_stopped(qtbot: Any, place: InspectPlace, opened: Path) -> None:
+    place.open(opened, "fp32")
+    place.view.go("calibration")
+    page = place.view.calibration
+    page.others.setChecked(False)
+    page.draws.setValue(2)
+    qtbot.mouseClick(page.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: page.working.isVisible(), timeout=30_000)
+    qtbot.mouseClick(page.working.stop, Qt.MouseButton.LeftButton)
+    done(qtbot, place)
+    assert page.advice is None and page.start.isEnabled() and not page.working.isVisible()
+    qtbot.mouseClick(page.start, Qt.MouseButton.LeftButton)
+    done(qtbot, place)
+    assert [cell.removeprefix("✓ ") for cell in page.table.texts(0)] == ["minmax"] * 3
+    assert page.advice is not None and page.advice.sentence == page.sentence.text()
 
 
 # parts

@@ -9,11 +9,13 @@ Source: none. A job of the tool child; test images are never seen.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.data.access import DataAccess
 from core.deploy.quantization.calibrated import calibrated
 from core.deploy.quantization.calibration import draw
 from core.deploy.quantization.sessions import agreement, run, sqnr
@@ -21,6 +23,28 @@ from core.machine.jobs import ProgressCallback
 
 TOLERANCE = 0.5  # dB: the noise has 12 % more power
 FASTEST = "minmax"
+METHODS = ("minmax", "percentile", "entropy")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is tried.
+
+    Attributes:
+        counts: numbers of calibration images. draws: of each number. judged: validation images.
+    """
+
+    methods: tuple[str, ...] = METHODS
+    counts: tuple[int, ...] = (32, 128, 512)
+    draws: int = 4
+    judged: int = 256
+
+    def arguments(self, access: DataAccess, source: Path) -> dict[str, Any]:
+        """What `advise` is given for a float32 file and the data set that it is calibrated on."""
+        return {
+            **access.as_plain(), "source": str(source), "methods": list(self.methods), "counts": list(self.counts),
+            "draws": self.draws, "judged": self.judged, "percentile": 99.99, "activations": "uint8",
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +75,36 @@ class Advice:
 
     Attributes:
         images: enough for `method`; None where the largest number that was tried is not.
+        judged: validation images that the trials were judged by.
     """
 
     method: str
     images: int | None
     trials: tuple[Trial, ...]
+    judged: int = 0
+
+    @property
+    def largest(self) -> int:
+        """The largest number of images that was tried."""
+        return max(trial.images for trial in self.trials)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What to set in a stage that calibrates."""
+        return {"method": self.method, "images": self.images or self.largest}
+
+    @property
+    def sentence(self) -> str:
+        """The advice for a person."""
+        if self.images is None:
+            return (
+                f"By {self.method}, draws of {self.largest} images still differ from fewer by more than {TOLERANCE:g} dB: "
+                f"take {self.largest} or more."
+            )
+        return (
+            f"By {self.method}, {self.images} images are enough: no draw of as many or more lies {TOLERANCE:g} dB "
+            f"below {self.largest} images."
+        )
 
 
 def advise(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -93,7 +142,7 @@ def advise(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, A
                 done += 1
             trials.append(Trial(method, count, tuple(signals), tuple(agreements)))
     assert reference is not None
-    return {**asdict(advice_from(trials)), "judged": len(reference)}
+    return asdict(replace(advice_from(trials), judged=len(reference)))
 
 
 def advice_from(trials: Sequence[Trial]) -> Advice:
@@ -124,26 +173,24 @@ def enough(tried: Sequence[Trial]) -> int | None:
     return found if len(tried) == 1 or found != tried[-1].images else None
 
 
+def read(told: Mapping[str, Any]) -> Advice:
+    """What `advise` found, from plain data."""
+    trials = tuple(
+        Trial(entry["method"], entry["images"], tuple(entry["signals"]), tuple(entry["agreements"]))
+        for entry in told["trials"]
+    )
+    return Advice(told["method"], told["images"], trials, told["judged"])
+
+
 def as_text(told: Mapping[str, Any]) -> str:
     """The table of trials, the advice in a sentence, and the settings as in a pipeline file."""
+    advice = read(told)
     lines = [f"{'method':<12}{'images':>8}{'signal':>10}{'worst draw':>12}{'same class':>12}"]
-    for entry in told["trials"]:
-        trial = Trial(entry["method"], entry["images"], tuple(entry["signals"]), tuple(entry["agreements"]))
+    for trial in advice.trials:
         kept = float(np.mean(trial.agreements))
         lines.append(
             f"{trial.method:<12}{trial.images:>8}{trial.mean:>7.2f} dB{trial.worst:>9.2f} dB{kept:>10.2f} %"
         )
-    largest = max(entry["images"] for entry in told["trials"])
-    if told["images"] is None:
-        sentence = (
-            f"By {told['method']}, draws of {largest} images still differ from fewer by more than {TOLERANCE:g} dB: "
-            f"take {largest} or more."
-        )
-    else:
-        sentence = (
-            f"By {told['method']}, {told['images']} images are enough: no draw of as many or more lies {TOLERANCE:g} dB "
-            f"below {largest} images."
-        )
-    setting = f"settings: {{method: {told['method']}, images: {told['images'] or largest}}}"
-    judged = f"Signal to noise of the logits on {told['judged']} validation images, INT8 against float."
-    return "\n".join([*lines, "", judged, sentence, "", setting])
+    setting = f"settings: {{method: {advice.method}, images: {advice.settings['images']}}}"
+    judged = f"Signal to noise of the logits on {advice.judged} validation images, INT8 against float."
+    return "\n".join([*lines, "", judged, advice.sentence, "", setting])
