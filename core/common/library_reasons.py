@@ -4,6 +4,7 @@ import re
 
 _LONGEST = 160
 _WITHOUT = (
+    (re.compile(r"\x1b\[[0-9;]*m"), ""),  # colours of a terminal
     (re.compile(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : "), ""),
     (
         re.compile(r"Non-zero status code returned while running (\w+) node\. Name:'[^']*' Status Message: "),
@@ -17,6 +18,13 @@ _WITHOUT = (
     (re.compile(r"\b(?:\w+\.)*\w*(?:Error|Exception)\b[:(]?\s?"), ""),
     (re.compile(r"\s+"), " "),
 )
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """The failure that others were raised from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def reason_of(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import core
 from core.common.errors import EspalierError
 from core.common.files import sha256_of, written_beside
-from core.common.library_reasons import reason_of
+from core.common.library_reasons import first_cause, reason_of
 from core.data.preprocess import Preprocess
 from core.machine.jobs import ProgressCallback, quick
 from core.onnx_graph.class_names import class_names
@@ -140,7 +140,8 @@ def export_module(
     example = torch.zeros(2, channels, size, size)  # with a batch of 1 the exporter would fix it at 1
     with written_beside(target) as part:
         try:
-            with warnings.catch_warnings():
+            # With gradients, attention with a learned bias is traced in another form than it is taken apart in.
+            with warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")
                 torch.onnx.export(
                     network.eval(),
@@ -156,7 +157,7 @@ def export_module(
                 )
         except Exception as error:
             raise EspalierError(
-                f"PyTorch could not export the network to ONNX: {reason_of(error)}.",
+                f"PyTorch could not export the network to ONNX: {reason_of(first_cause(error))}.",
                 "Some operation has no ONNX form; another backbone or stage avoids it.",
                 str(error),
             ) from error

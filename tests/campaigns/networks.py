@@ -183,13 +183,13 @@ class Examination:
 
         from core.deploy.agreement import compare_logits
         from core.deploy.export import export_onnx
-        from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+        from core.models.checkpoint import Checkpoint, save_checkpoint
 
         saved = self.folder / "checkpoint"
         save_checkpoint(saved, Checkpoint(self.model, self.network, self.prepare, self.data.classes))
         export_onnx({"checkpoint": str(saved), "target": str(self.folder / "f.onnx")}, _silent)
         with torch.no_grad():
-            self.logits = load_checkpoint(saved).model(self.prepare(self.images)).numpy()
+            self.logits = _reloaded(saved)(self.prepare(self.images)).numpy()
         verdict = compare_logits(self.logits, self._answers(self.folder / "f.onnx"))
         self.record["difference"] = float(np.float32(verdict.max_logit_difference))
         return "yes" if verdict.good else f"fails: {verdict.sentence}"
@@ -228,7 +228,7 @@ class Examination:
 
         from core.common.control import RunControl
         from core.data.settings import Augmentation
-        from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+        from core.models.checkpoint import Checkpoint, save_checkpoint
         from core.stages.context import StageContext
         from core.stages.prune_channels import PruneChannels, PruneChannelsParams
         from core.training.settings import TrainingSettings
@@ -245,12 +245,23 @@ class Examination:
         saved = self.folder / "pruned"
         save_checkpoint(saved, Checkpoint(result.model, self.network, self.prepare, self.data.classes))
         with torch.no_grad():
-            logits = load_checkpoint(saved).model(self.prepare(self.images))
+            logits = _reloaded(saved)(self.prepare(self.images))
         after = sum(p.numel() for p in result.model.parameters())
         self.record["left"] = round(after / before, 3)
         self.record["groups"] = f"{len(result.facts['layers'])} of {len(result.facts['layers']) + len(result.skipped)}"  # fmt: skip
         self.record["whole"] = sorted({_general(reason) for _, reason in result.skipped})
         return "yes" if torch.isfinite(logits).all() else "fails: its logits are not finite"
+
+
+def _reloaded(folder: Path) -> Any:
+    """The network of a checkpoint that was just saved; whatever keeps it from opening is a fault of ours."""
+    from core.common.errors import EspalierError
+    from core.models.checkpoint import load_checkpoint
+
+    try:
+        return load_checkpoint(folder).model
+    except EspalierError as error:
+        raise RuntimeError(error.message.replace(str(folder), "the checkpoint")) from error
 
 
 def _silent(fraction: float, text: str) -> None:
@@ -314,11 +325,11 @@ def _processor_seconds(pid: int | None) -> float:
     return 0.0
 
 
-def _warm_up(work: Path) -> None:
+def _warm_up(work: Path, steps: tuple[str, ...]) -> None:
     """One small network here, so that what is imported on the way is imported before processes are forked: ten seconds of each."""
     if hasattr(os, "fork"):
         with tempfile.TemporaryDirectory(dir=work) as folder:
-            _examine_here(names()[0], folder, STEPS, lambda record: None)
+            _examine_here(names()[0], folder, steps, lambda record: None)
 
 
 def names() -> list[str]:
@@ -345,7 +356,7 @@ def sweep(chosen: argparse.Namespace, wanted: Iterable[str]) -> dict[str, dict[s
     """Examine what `--state` does not hold yet; all records."""
     records, until = read(chosen.state), time.monotonic() + 60 * chosen.minutes
     with tempfile.TemporaryDirectory(prefix="espalier-networks-") as folder:
-        _warm_up(Path(folder))
+        _warm_up(Path(folder), ("build", "train", *chosen.steps))
         for name in wanted:
             before = records.get(name, {})
             again = not before or (chosen.again and _unfit(before))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.common.library_reasons import reason_of
+from core.common.library_reasons import first_cause, reason_of
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,20 @@ from core.common.library_reasons import reason_of
         ),
         ("\n\nRuntimeError: shape '[2, 3]' is invalid\nat line 2", "shape '[2, 3]' is invalid"),
         ("/onnxruntime_src/onnxruntime/core/graph/graph.cc:1234 bad node", "bad node"),
+        ("Failed to decompose. \x1b[96mThis is step 2/3\x1b[0m", "Failed to decompose. This is step 2/3"),
         ("", "it gives no reason"),
         ("x" * 500, "x" * 160 + "…"),
     ],
 )
 def test_a_reason_is_a_line_without_codes_paths_and_class_names(text, reason):
     assert reason_of(RuntimeError(text)) == reason
+
+
+def test_the_first_cause_is_what_others_were_raised_from():
+    try:
+        try:
+            raise ValueError("sizes 3 and 4 do not fit")
+        except ValueError as error:
+            raise RuntimeError("step 2/3 failed") from error
+    except RuntimeError as error:
+        assert reason_of(first_cause(error)) == "sizes 3 and 4 do not fit"

@@ -140,6 +140,21 @@ def test_half_of_half_is_refused(halved, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_attention_with_learned_positions_is_exported(tmp_path):
+    """timm's vit_relpos: with gradients PyTorch traces its attention in another form than it takes it apart in."""
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(4)
+    model = timm.create_model("test_vit_relpos", depth=1, embed_dim=24, img_size=32, num_classes=5).eval()
+    preprocess, file = Preprocess(32, 3, (0.5,) * 3, (0.5,) * 3, "crop"), tmp_path / "relpos.onnx"
+    export_module(model, preprocess, file, {})
+    images = torch.randn(3, 3, 32, 32)
+    [answers] = ort.InferenceSession(file, providers=["CPUExecutionProvider"]).run(
+        None, {"images": images.numpy()}
+    )
+    with torch.no_grad():
+        assert np.abs(answers - model(images).numpy()).max() < 1e-4
+
+
 def test_what_cannot_be_exported_leaves_nothing(tmp_path):
     class Stubborn(torch.nn.Module):
         def forward(self, images):
