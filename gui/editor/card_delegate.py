@@ -160,10 +160,10 @@ class CardDelegate(QStyledItemDelegate):
 
 def _shared(width: int, bold: QFontMetrics, small: QFontMetrics, card: Card) -> tuple[int, int]:
     """How much of a line the title and the mark beside it get: the title first, unless something is wrong."""
-    wanted = small.horizontalAdvance(card.mark) + 4 if card.mark else 0
+    whole = wanted = small.horizontalAdvance(card.mark) + 4 if card.mark else 0
     if not card.problems:
-        wanted = min(wanted, width - bold.horizontalAdvance(card.title) - 4 - _APART)
-        if wanted < small.horizontalAdvance(card.mark[:_LEAST] + "…"):
+        wanted = min(whole, width - bold.horizontalAdvance(card.title) - 4 - _APART)
+        if wanted < min(whole, small.horizontalAdvance(card.mark[:_LEAST] + "…")):
             wanted = 0
     return width - (wanted + _APART if wanted else 0), wanted
 

@@ -61,8 +61,8 @@ class DataSetsBar(QWidget):
         column.addWidget(self.one)
         for part in (self.own, self.problem, self.help):
             column.addWidget(part)
-        for part in (self.which, self.one, self.own, self.problem):  # until there is something to show
-            part.hide()
+        for later in (self.which, self.one, self.own, self.problem):  # until there is something to show
+            later.hide()
         self.which.activated.connect(lambda _index: self.show_data_set(str(self.which.currentData())))
         self.name.editingFinished.connect(self._rename)
         self.add.clicked.connect(self._add)

@@ -7,7 +7,7 @@ from core.whatif import Forecast
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.figures import change, short_count, short_latency, short_size
 from gui.widgets.buttons import text
-from gui.widgets.turning import Flow
+from gui.widgets.turning import Flow, tell_above
 
 _FIGURES = (
     ("params", QT_TR_NOOP("Parameters"), QT_TR_NOOP("Of the network, norms included.")),
@@ -89,6 +89,8 @@ class ForecastStrip(QFrame):
         bad = now is not None and now.impossible
         self.remark.setText(f"⚠ {remark}" if bad else remark)
         self.remark.setVisible(bool(remark))
+        for label in (*self.values.values(), *self.changes.values()):
+            tell_above(label)  # the form may be filled before it is shown for the first time
         if self.remark.property("bad") != bad:
             self.remark.setProperty("bad", bad)
             self.remark.style().unpolish(self.remark)

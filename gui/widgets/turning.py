@@ -27,6 +27,11 @@ class Splitter(QSplitter):
         for part in parts:
             self.addWidget(part)
 
+    def setSizes(self, sizes: Sequence[int]) -> None:
+        """The sizes that parts have side by side; also while they stand below each other."""
+        self._sizes = list(sizes)
+        super().setSizes(sizes)
+
     @property
     def stacked(self) -> bool:
         """Whether its parts stand below each other."""
@@ -39,13 +44,13 @@ class Splitter(QSplitter):
         stacked = least_width(parts, self.handleWidth()) > room
         if stacked == self.stacked:
             return
-        if stacked:
+        if stacked and self.isVisible():  # before it is shown its parts have none
             self._sizes = self.sizes()
         self.setOrientation(Qt.Orientation.Vertical if stacked else Qt.Orientation.Horizontal)
         for part in parts:
             part.setMinimumHeight(_STACKED if stacked else 0)
         if not stacked:
-            self.setSizes(self._sizes)
+            super().setSizes(self._sizes)
         tell_above(self)
 
 

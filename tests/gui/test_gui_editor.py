@@ -318,21 +318,24 @@ def test_no_figure_of_a_forecast_pushes_the_settings_out_of_view(
         for label in (*panel.strip.values.values(), *panel.strip.changes.values()):
             right = label.mapTo(scroll.viewport(), QPoint(label.sizeHint().width(), 0)).x()
             assert right <= scroll.viewport().width(), label.text()
+            qtbot.waitUntil(lambda label=label: label.width() >= label.sizeHint().width())
 
 
 def test_a_name_keeps_its_room_before_what_stands_beside_it(
     tree: MainWindow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ "From scratch" was cut to "From sc…" while "baseline · from Network …" beside it kept its room."""
-    named = edits.rename(tree.document.pipeline, "base", "Trained for a very long time from scratch")
-    named = edits.rename(stage_tree.set_parent(named, "more", "base"), "more", "Pruned by half, then tuned")
-    tree.document.apply(named, "Rename")
     written: dict[str, tuple[int, int]] = {}
 
     def write(_painter: Any, where: Any, font: QFont, _colour: str, words: str, right: bool = False) -> None:
         written[words] = where.width(), QFontMetrics(font).horizontalAdvance(words)
 
     monkeypatch.setattr(card_delegate, "_write", write)
+    tree.editor.list.grab()
+    assert written["final"][0] >= written["final"][1], "a short word is shown whole"
+    named = edits.rename(tree.document.pipeline, "base", "Trained for a very long time from scratch")
+    named = edits.rename(stage_tree.set_parent(named, "more", "base"), "more", "Pruned by half, then tuned")
+    tree.document.apply(named, "Rename")
     tree.editor.list.grab()
     room, wanted = written["Pruned by half, then tuned"]
     assert room >= wanted

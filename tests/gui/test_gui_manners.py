@@ -29,6 +29,7 @@ from gui.shell.main_window import MainWindow
 from gui.start.run_table import SIZE
 from gui.widgets.combo import Combo
 from gui.widgets.curve_plot import CurvePlot, CurveStyle
+from gui.widgets.turning import Splitter
 
 COPY, LEFT, NONE = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
@@ -61,6 +62,24 @@ def test_everything_is_reached_in_a_small_window(qtbot: Any, tree: MainWindow, s
         qtbot.waitUntil(lambda bar=bar: not bar.maximum())
     for button in tree.places.rail.buttons.values():
         assert tree.places.rail.rect().contains(button.geometry())
+
+
+def test_parts_that_turned_have_their_sizes_again(qtbot: Any) -> None:
+    """Turned before it was ever shown, a splitter gave each part its least width ever after."""
+    parts = [QWidget(), QWidget()]
+    splitter = Splitter("parts", *parts)
+    qtbot.addWidget(splitter)
+    for part in parts:
+        part.setMinimumWidth(100)
+    splitter.setSizes([300, 600])
+    for narrow, shown in ((60, False), (150, True)):
+        splitter.fit(narrow)
+        assert splitter.stacked and splitter.minimumSizeHint().height() >= 480
+        splitter.fit(912)
+        splitter.resize(912, 500)
+        splitter.show()
+        qtbot.waitExposed(splitter)
+        assert not splitter.stacked and splitter.sizes() == [300, 600], shown
 
 
 def test_the_ways_in_and_their_figures_are_read_whole_in_a_small_window(
