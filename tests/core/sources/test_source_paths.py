@@ -5,6 +5,7 @@ person's own folder, and, where a checkpoint is wanted, the folder of a stage th
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,13 @@ FOLDERS = ("run/stages/fp32", "~/run/stages/fp32", "{person}/run/stages/fp32", "
 
 
 @pytest.fixture(scope="module")
-def person(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tool() -> Iterator[Child]:
+    with Child("tool") as tool:
+        yield tool
+
+
+@pytest.fixture(scope="module")
+def person(tool: Child, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A person's own folder, which is the document's as well, with one thing of each kind."""
     person = tmp_path_factory.mktemp("person")
     data = open_data(SETTINGS, person / "cache")
@@ -59,10 +66,9 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(person / "ck", person / "run" / "stages" / "fp32" / "checkpoint")
     torch.save(model.state_dict(), person / "w.pth")
     (person / "net.py").write_text(CODE, encoding="utf-8")
-    with Child("tool") as tool:
-        from core.deploy.export import export_onnx
+    from core.deploy.export import export_onnx
 
-        tool.call(export_onnx, {"checkpoint": str(person / "ck"), "target": str(person / "m.onnx")})
+    tool.call(export_onnx, {"checkpoint": str(person / "ck"), "target": str(person / "m.onnx")})
     return person
 
 
@@ -72,7 +78,7 @@ def at_home(person: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     TrustList.default().trust(person / "net.py")
 
 
-def everywhere(text: str, person: Path, home: Home) -> tuple[str, int | None]:
+def everywhere(text: str, person: Path, home: Home, tool: Child) -> tuple[str, int | None]:
     """What the run continues from, hashed, and what-if's parameters, of a document that passes its check."""
     pipeline = documents.loads(HEAD + text)
     assert documents.check(pipeline) == []
@@ -84,20 +90,19 @@ def everywhere(text: str, person: Path, home: Home) -> tuple[str, int | None]:
     scratch.mkdir(parents=True)
     trial = _StepTimer(pipeline, data, person, "cpu", scratch).stage(node)
     assert trial["disk_mb"] > 0
-    return _continued(pipeline, person, home), forecast.params
+    return _continued(pipeline, person, home, tool), forecast.params
 
 
-def _continued(pipeline: Pipeline, person: Path, home: Home) -> str:
+def _continued(pipeline: Pipeline, person: Path, home: Home, tool: Child) -> str:
     data, run = open_data(pipeline.data, home.data, person), RunFolder.create(pipeline, person, home)
-    with Child("tool") as tool:
-        context = RunContext(
-            run, home, pipeline, data, "cpu", 1, RunControl(), lambda event: None, tool, 5.0, times=False
-        )
-        inputs, node = StageInputs(context), pipeline.active[0]
-        stage_input = inputs.stage_input(node, 42)
-        named = list(node.stage.references(node.parameters).values())
-        if named:
-            return content_hash(inputs.reference_folder(named[0], 42))
+    context = RunContext(
+        run, home, pipeline, data, "cpu", 1, RunControl(), lambda event: None, tool, 5.0, times=False
+    )
+    inputs, node = StageInputs(context), pipeline.active[0]
+    stage_input = inputs.stage_input(node, 42)
+    named = list(node.stage.references(node.parameters).values())
+    if named:
+        return content_hash(inputs.reference_folder(named[0], 42))
     if stage_input.checkpoint is not None:
         return content_hash(stage_input.checkpoint)
     assert stage_input.file is not None
@@ -133,9 +138,11 @@ def _documents(kind: str, person: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["checkpoint", "weights", "python", "onnx", "teacher"])
-def test_every_spelling_names_the_same_thing_everywhere(kind: str, person: Path, tmp_path: Path) -> None:
+def test_every_spelling_names_the_same_thing_everywhere(
+    kind: str, person: Path, tool: Child, tmp_path: Path
+) -> None:
     results = [
-        everywhere(text, person, Home(tmp_path / str(number)))
+        everywhere(text, person, Home(tmp_path / str(number)), tool)
         for number, text in enumerate(_documents(kind, person))
     ]
     if kind == "python":  # its copy in the run, whose name stands in its key, is named by where it lies
