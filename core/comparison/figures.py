@@ -4,7 +4,7 @@ Drawn by Matplotlib, imported when a picture is asked for. Error bars are the in
 figures; of a mean over seeds, those of the mean.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +28,9 @@ _INCHES: dict[Width, float] = {"column": 3.35, "page": 6.9}  # 85 and 175 mm
 SUFFIXES = (".svg", ".pdf", ".png")
 _DOTS_PER_INCH = 300
 _DASHES = ("-", "--", ":", "-.")
+_COLOURED = 6  # lines of colours of their own
+_LONGEST = 32  # letters of a stage's name
+_NEAR = 0.035  # of the height: names would overlap
 _BARS = ("top1", "size_mb", "params", "macs")
 _COLOURS: dict[Theme, tuple[str, ...]] = {
     "light": ("#1f66c1", "#c2570c", "#7b4fc9", "#0b7f8a", "#a8326e", "#5f6b00"),
@@ -91,20 +94,35 @@ def _style(theme: Theme) -> dict[str, Any]:
 
 
 def _accuracy_over_stages(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
-    figure.set_size_inches(width, 2.4)
+    """A point a stage, joined with the one that it goes on from."""
+    figure.set_size_inches(width, 2.8)
     axes = figure.subplots()
     names: list[str] = []
-    lines = [line for run in runs for line in _lines(run, runs)]
-    for label, rows in lines:
+    lines = [(run, *line) for run in runs for line in _lines(run, runs)]
+    for number, (run, label, rows) in enumerate(lines):
         names += [name for name in rows if name not in names]
-        places = [names.index(name) for name in rows]
-        values = [_value(row, "top1") for row in rows.values()]
-        spread = _spread(list(rows.values()), "top1")
-        axes.errorbar(places, values, yerr=spread, marker="o", capsize=2, label=label)
+        points = {row.stage: (names.index(name), _value(row, "top1")) for name, row in rows.items()}
+        spread, colour = _spread(list(rows.values()), "top1"), f"C{number % _COLOURED}"
+        across, up = ([point[axis] for point in points.values()] for axis in (0, 1))
+        axes.errorbar(across, up, yerr=spread, fmt="o", capsize=2, color=colour, label=label)
+        for stage, (x, y) in points.items():
+            if (before := _goes_on_from(run, stage, points)) is not None:
+                axes.plot([points[before][0], x], [points[before][1], y], color=colour)
     _need(names)
-    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
+    axes.set_xticks(range(len(names)), [_short(name) for name in names])
+    axes.tick_params(axis="x", labelrotation=40, labelsize=6)
+    for text in axes.get_xticklabels():
+        text.set(ha="right", rotation_mode="anchor")
     axes.set_ylabel(heading(METRICS["top1"]))
     _legend(axes, len(lines))
+
+
+def _goes_on_from(run: ComparedRun, stage: str, shown: Container[str]) -> str | None:
+    """The nearest stage before this one that is shown."""
+    before = {report.id: report.source.partition("@")[0] for report in run.reports}
+    while (stage := before.get(stage, "")) and stage not in shown:
+        pass
+    return stage or None
 
 
 def _lines(run: ComparedRun, runs: Sequence[ComparedRun]) -> list[tuple[str, dict[str, Row]]]:
@@ -124,29 +142,35 @@ def _before_and_after(figure: "Figure", runs: Sequence[ComparedRun], width: floa
     shown = [
         metric for metric in _BARS if any(_has(row, metric) for _, rows in by_run for row in rows.values())
     ]
-    figure.set_size_inches(width, 1.9 * ((len(shown) + 1) // 2))
-    places = figure.subplots((len(shown) + 1) // 2, 2, squeeze=False).flat
-    for axes in places[len(shown) :]:
+    names = [_short(name) for _, rows in by_run for name in rows]
+    lines = (len(shown) + 1) // 2
+    figure.set_size_inches(width, (0.5 + 0.13 * len(names)) * lines)
+    places = figure.subplots(lines, 2, squeeze=False, sharey=True)
+    for axes in places.flat[len(shown) :]:
         axes.remove()
-    for axes, metric in zip(places, shown, strict=False):
-        bars = [(name, row) for _, rows in by_run for name, row in rows.items() if _has(row, metric)]
-        values = [_value(row, metric) * METRICS[metric].scale for _, row in bars]
+    for axes, metric in zip(places.flat, shown, strict=False):
+        bars = [(place, row) for place, row in enumerate(row for _, rows in by_run for row in rows.values())]
+        bars = [(place, row) for place, row in bars if _has(row, metric)]
+        where, values = (
+            [place for place, _ in bars],
+            [_value(row, metric) * METRICS[metric].scale for _, row in bars],
+        )
         spread = _spread([row for _, row in bars], metric)
-        axes.bar(range(len(bars)), values, width=0.7)
+        axes.barh(where, values, height=0.7)
         if any(map(any, spread)):
             ink = axes.yaxis.label.get_color()
-            axes.errorbar(range(len(bars)), values, yerr=spread, fmt="none", ecolor=ink, capsize=2)
-        names = [name for name, _ in bars]
-        axes.set_xticks(range(len(bars)), names, rotation=40, ha="right", rotation_mode="anchor")
-        axes.tick_params(axis="x", labelsize=6)
+            axes.errorbar(values, where, xerr=spread, fmt="none", ecolor=ink, capsize=1.5, elinewidth=0.8)
+        axes.set_yticks(range(len(names)), names)
+        axes.tick_params(labelsize=6)
         axes.set_title(heading(METRICS[metric]))
+    places.flat[0].invert_yaxis()  # the first stage above
 
 
 def _against(metric: str) -> "Callable[[Figure, Sequence[ComparedRun], float], None]":
     def draw(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
         figure.set_size_inches(width, 2.6)
         axes, labels = figure.subplots(), run_labels(runs)
-        drawn = []
+        points: list[tuple[str, float, float]] = []
         for run in runs:
             rows = {name: row for name, row in _measured(run, "top1").items() if _has(row, metric)}
             x = [_value(row, metric) for row in rows.values()]
@@ -155,15 +179,28 @@ def _against(metric: str) -> "Callable[[Figure, Sequence[ComparedRun], float], N
                 x, y, xerr=_spread(list(rows.values()), metric), yerr=_spread(list(rows.values()), "top1"),
                 fmt="o", capsize=2, elinewidth=0.8, label=labels[run.folder],
             )  # fmt: skip
-            for name, across, up in zip(rows, x, y, strict=True):
-                axes.annotate(name, (across, up), (3, 3), textcoords="offset points", fontsize=6)
-            drawn += list(rows)
-        _need(drawn)
+            points += zip(rows, x, y, strict=True)
+        _need([name for name, _, _ in points])
+        _name_points(axes, points)
         axes.set_xlabel(heading(METRICS[metric]))
         axes.set_ylabel(heading(METRICS["top1"]))
         _legend(axes, len(runs))
 
     return draw
+
+
+def _name_points(axes: "Axes", points: Sequence[tuple[str, float, float]]) -> None:
+    """Write each point's name on the side where there is room, and below the names of those above where they are near."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    above, near = high, 0
+    for name, across, up in sorted(points, key=lambda point: -point[2]):
+        beyond_middle = across > (left + right) / 2
+        near = near + 1 if (above - up) / (high - low) < _NEAR else 0
+        axes.annotate(
+            _short(name), (across, up), (-3 if beyond_middle else 3, -2 - 7 * near if near else 3),
+            textcoords="offset points", fontsize=6, ha="right" if beyond_middle else "left",
+        )  # fmt: skip
+        above = up
 
 
 def _training_curves(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
@@ -175,8 +212,9 @@ def _training_curves(figure: "Figure", runs: Sequence[ComparedRun], width: float
             across = range(1, len(band.mean) + 1)
             several = len(runs) > 1  # then a colour a run, as in the other figures, and a dash a stage
             label = f"{labels[run.folder]}: {band.name}" if several else band.name
-            colour, dash = (f"C{number}", _DASHES[stage % len(_DASHES)]) if several else (None, "-")
-            [line] = axes.plot(across, band.mean, label=label, color=colour, linestyle=dash)
+            colour, turn = (number, stage) if several else (stage % _COLOURED, stage // _COLOURED)
+            dash = _DASHES[turn % len(_DASHES)]
+            [line] = axes.plot(across, band.mean, label=label, color=f"C{colour}", linestyle=dash)
             if band.seeds > 1:
                 axes.fill_between(across, band.low, band.high, color=line.get_color(), alpha=0.2, linewidth=0)
             drawn.append(label)
@@ -269,8 +307,17 @@ def _pruned(run: ComparedRun) -> list[tuple[str, list[dict[str, Any]]]]:
     return [
         (report.name + label.format(report.seed), report.facts["layers"])
         for report in reports
-        if report.seed == first and report.facts.get("layers") and "before" in report.facts["layers"][0]
+        if report.seed == first and _are_widths(report.facts.get("layers"))
     ]
+
+
+def _are_widths(layers: Any) -> bool:
+    return isinstance(layers, list) and bool(layers) and isinstance(layers[0], dict) and "before" in layers[0]
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for the figure."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1].rstrip()}…"
 
 
 def _legend(axes: "Axes", entries: int) -> None:

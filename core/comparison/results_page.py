@@ -1,4 +1,4 @@
-"""Finished runs as a page in Markdown: tables with intervals, grids, the papers' figures and claims, notes."""
+"""Finished runs as a page in Markdown: the papers' claims and what answers them, tables with intervals, grids, the papers' figures, notes."""
 
 import time
 from collections.abc import Sequence
@@ -20,15 +20,16 @@ _COLUMNS = tuple(name for name in TABLE_COLUMNS if name not in ("latency_ms_p90"
 
 
 def section(folder: RunFolder, command: str) -> str:
-    """One run, from its heading to the papers' remarks; `command` is what made it."""
+    """One run, from its heading to its notes; `command` is what made it. Of several seeds it shows the means."""
     run = read_run(folder)
-    rows = run.rows()
+    rows = _without_members(run.rows())
     started = time.localtime(folder.info.started)
     date = f"{started.tm_mday} {time.strftime('%B %Y', started)}"
     parts = [
         f"## {run.title}",
         run.about,
         " · ".join(part for part in (f"`{command}`", date, _duration(folder), machine_words(run)) if part),
+        *_answers(run),
         as_markdown(rows, _COLUMNS),
         _intervals(rows),
     ]
@@ -87,6 +88,20 @@ def _papers(run: ComparedRun) -> list[str]:
             as_markdown(rows, kinds=columns_with_values(rows, tuple(names))),
             "\n".join(f"- {remark}" for remark in paper.remarks),
         ]
-    if answers := run.answers():
-        parts += ["**What the measurements say to its claims.**", claims.as_markdown(answers)]
     return parts
+
+
+def _answers(run: ComparedRun) -> list[str]:
+    """The papers' claims, each with what the measurements say."""
+    answers = run.answers()
+    return (
+        ["**What the measurements say to the paper's claims.**", claims.as_markdown(answers)]
+        if answers
+        else []
+    )
+
+
+def _without_members(rows: Sequence[Row]) -> list[Row]:
+    """The rows but those that a mean was taken of."""
+    members = {member.id for row in rows for member in row.members}
+    return [row for row in rows if row.members or row.id not in members]

@@ -45,4 +45,6 @@ def test_the_sections_of_other_runs_stay(tmp_path: Path, own_home: Path) -> None
     assert results.main([str(run.folder), "--out", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
     assert text.startswith(results.INTRODUCTION) and "## Another\n\nKept.\n" in text
+    shown = list((tmp_path / "results").glob("*.svg"))
+    assert shown and all(f"](results/{file.name})" in text for file in shown)
     assert "Old" not in text and text.count(f"## {run.pipeline.name}") == 1

@@ -66,6 +66,21 @@ def test_a_line_for_each_backbone_of_an_axis(tmp_path: Path):
     ] * 2
 
 
+def test_stages_are_joined_with_what_they_go_on_from(run: RunFolder):
+    first, pruned, taught = run.reports()
+    run.write_report(pruned.model_copy(update={"source": first.key}))
+    run.write_report(taught.model_copy(update={"source": first.key, "facts": {"layers": 7}}))
+    figure = Figure()
+    FIGURES["stages"][1](figure, [read_run(run)], 3.3)
+    joined = [
+        list(line.get_xdata()) for line in figure.axes[0].get_lines() if line.get_marker() in ("None", "")
+    ]
+    assert [0, 1] in joined and [0, 2] in joined and [1, 2] not in joined
+    figure = Figure()
+    FIGURES["widths"][1](figure, [read_run(run)], 3.3)  # other stages count layers under that name
+    assert [axes.get_title(loc="right") for axes in figure.axes] == [pruned.name]
+
+
 def test_forms_themes_and_widths(run: RunFolder, tmp_path: Path):
     compared = [read_run(run)]
     sizes, corners = {}, {}
