@@ -20,12 +20,12 @@ from core.models.checkpoint import load_checkpoint
 PIPELINE = """
 espalier: 1
 name: A few hundred images
-data: {source: fashion-mnist-sample, image_size: 16, train_images: 600, validation_images: 200, test_images: 400}
+data: {source: fashion-mnist-sample, image_size: 32, train_images: 600, validation_images: 200, test_images: 400}
 sources:
-  - {id: network, settings: {backbone: resnet20, fem: {place: pooled}}}
+  - {id: network, settings: {backbone: plain-cnn-tiny, fem: {place: pooled}}}
 stages:
-  - {id: mixed, kind: train-mixed, settings: {training: {epochs: 2, learning_rate: 0.01, batch_size: 32}}}
-  - {id: pruned, kind: prune-channels, settings: {ratio: 0.5, training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
+  - {id: mixed, kind: train-mixed, settings: {training: {epochs: 4, learning_rate: 0.01, batch_size: 32}}}
+  - {id: pruned, kind: prune-channels, settings: {ratio: 0.5, scope: whole-groups, training: {epochs: 1, learning_rate: 0.002, batch_size: 32}}}
 axes:
   grid:
     - {stage: pruned, images: 60, settings: {ratio: [0.25, 0.75], importance: [l2]}}
@@ -95,7 +95,7 @@ def test_every_stage_is_measured(finished: tuple[Path, Path, dict[str, Any]]) ->
         assert metrics["top5"] is None  # ten classes
         assert not stage["cached"]
     first, last = printed["stages"]
-    assert first["metrics"]["top1"] > 30.0  # three times chance, after two epochs on 600 images
+    assert first["metrics"]["top1"] > 30.0  # three times chance, after four epochs on 600 images
     assert last["metrics"]["params"] < 0.7 * first["metrics"]["params"]
     assert last["metrics"]["compression_ratio"] == pytest.approx(
         first["metrics"]["params"] / last["metrics"]["params"]
