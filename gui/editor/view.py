@@ -105,7 +105,7 @@ class EditorView(QWidget):
         layout.addWidget(body, 1)
         layout.addWidget(self.check_panel)
         layout.addWidget(self.strip)
-        columns = (part for i in range(body.count()) for part in (body.widget(i), body.handle(i)))
+        columns = (body.widget(index) for index in range(body.count()))
         self.styled_parts = (self.header, *columns, self.check_panel, self.strip)
         document.changed.connect(self.refresh)
         document.changed.connect(self.undo_keys.settled)
