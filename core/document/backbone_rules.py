@@ -1,15 +1,15 @@
 """The rules of an axis over backbones: there is such a source, there are such backbones, and their own settings fit."""
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 from core.common.errors import Problem
 from core.common.shown_text import shortened, some_of
 from core.common.validation_messages import unknown
 from core.common.yaml import Place
 from core.document.expansion import varying
-from core.document.model import MOST_STAGES, BackboneAxis, Pipeline
-from core.document.own_settings import check_setting, node_of
+from core.document.model import MOST_STAGES, BackboneAxis, Node, Pipeline
+from core.document.own_settings import check_own
 from core.models.catalogue import BACKBONES, is_backbone
 from core.sources.backbone import BackboneSource
 
@@ -38,34 +38,16 @@ def check_backbones(pipeline: Pipeline) -> Iterator[Problem]:
             "Name fewer backbones.",
             (*_PLACE, "values"),
         )
-    for value, settings in axis.own.items():
-        yield from _check_own(pipeline, axis, value, settings, own)
+    yield from check_own(pipeline, axis.values, axis.own, "backbone", _PLACE, partial(_against, axis, own))
 
 
-def _check_own(
-    pipeline: Pipeline, axis: BackboneAxis, value: str, settings: dict[str, Any], own: set[str]
-) -> Iterator[Problem]:
-    """The settings of one backbone."""
-    place = (*_PLACE, "set", value)
-    if value not in axis.values:
-        yield Problem(
-            f"Expected one of the backbones of this axis, received {shortened(value)}.",
-            f"Choose one of: {some_of(axis.values)}.",
-            place,
+def _against(axis: BackboneAxis, own: set[str], node: Node, path: str) -> Problem | None:
+    """Why a setting cannot differ from backbone to backbone; None where it can."""
+    if node.id not in own:
+        return Problem(
+            f"{node.title!r} is the same for every backbone, so its settings are too.",
+            f"Change it there; what comes from {axis.source!r} can differ.",
         )
-        return
-    for path, setting in settings.items():
-        inside = (*place, path)
-        node = node_of(pipeline, path)
-        if isinstance(node, Problem):
-            yield Problem(node.message, node.advice, inside)
-        elif node.id not in own:
-            yield Problem(
-                f"{node.title!r} is the same for every backbone, so its settings are too.",
-                f"Change it there; what comes from {axis.source!r} can differ.",
-                inside,
-            )
-        elif path == f"sources.{axis.source}.backbone":
-            yield Problem("The axis says which backbone it is.", "Take this line out.", inside)
-        else:
-            yield from check_setting(pipeline, path, setting, "backbone", inside)
+    if path == f"sources.{axis.source}.backbone":
+        return Problem("The axis says which backbone it is.", "Take this line out.")
+    return None

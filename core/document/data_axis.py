@@ -17,8 +17,8 @@ from core.data.catalogue import SOURCES
 from core.data.settings import DataSettings
 from core.document import dimensions
 from core.document.expansion import settings_for
-from core.document.model import DataAxis, Pipeline
-from core.document.own_settings import check_setting, node_of
+from core.document.model import Pipeline
+from core.document.own_settings import check_own
 
 DATA_AXIS: Place = ("axes", "data")
 """Its place in the file."""
@@ -91,8 +91,7 @@ def check_data_axis(pipeline: Pipeline) -> Iterator[Problem]:
         )
     for name, data in axis.values.items():
         yield from _check_data(pipeline, name, data)
-    for name, settings in axis.own.items():
-        yield from _check_own(pipeline, axis, name, settings)
+    yield from check_own(pipeline, axis.values, axis.own, "data set", DATA_AXIS)
 
 
 def _check_data(pipeline: Pipeline, name: str, data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -104,25 +103,6 @@ def _check_data(pipeline: Pipeline, name: str, data: Mapping[str, Any]) -> Itera
         return
     if settings.source not in SOURCES:
         yield unknown(settings.source, "a data set", SOURCES, (*place, "source"))
-
-
-def _check_own(
-    pipeline: Pipeline, axis: DataAxis, name: str, settings: Mapping[str, Any]
-) -> Iterator[Problem]:
-    place = (*DATA_AXIS, "set", name)
-    if name not in axis.values:
-        yield Problem(
-            f"Expected one of the data sets of this axis, received {shortened(name)}.",
-            f"Choose one of: {some_of(tuple(axis.values))}.",
-            place,
-        )
-        return
-    for path, setting in settings.items():
-        node = node_of(pipeline, path)
-        if isinstance(node, Problem):
-            yield Problem(node.message, node.advice, (*place, path))
-        else:
-            yield from check_setting(pipeline, path, setting, "data set", (*place, path))
 
 
 def in_the_file(pipeline: Pipeline, name: str, problem: Problem) -> Problem:
