@@ -148,6 +148,15 @@ def test_r2_trains_in_the_papers_order_to_the_papers_sparsity():
     assert {(each.compare, each.scope) for each in slim} == {("network", "block-internal")}
 
 
+@pytest.mark.parametrize("name", ["r2-convnext", "r2-cifar10"])
+def test_r2_has_controls_that_train_as_long(name):
+    pipeline = recipe(name)
+    for stage, control in (("oto", "full"), ("oto-tuned", "control")):
+        one, other = pipeline.stage(stage), pipeline.stage(control)
+        assert one.parameters.training.model_dump() == other.parameters.training.model_dump()
+        assert pipeline.written_parent(one) == pipeline.written_parent(other)
+
+
 def test_r2_has_its_sizes_behind_an_axis_and_both_grids():
     whole = expanded(recipe("r2-convnext"))
     names = [node.title for node in whole.active if node.kind == "only-train-once"]
