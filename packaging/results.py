@@ -22,8 +22,9 @@ from core.comparison.compared_runs import read_run
 from core.comparison.figures import FIGURES, save
 from core.comparison.results_page import section
 from core.document.recipes import recipes
+from core.runs.finding import resolve_run
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, resolve_run
+from core.runs.run_folder import RunFolder
 
 _FIGURES = ("stages", "latency", "curves", "widths", "heat-maps")
 

@@ -12,6 +12,7 @@ from core.engine.engine import Engine
 from core.engine.options import Options
 from core.profiling.protocol import Budget
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 
 QUICK = Budget(
@@ -36,7 +37,7 @@ def register_in_children(patch: pytest.MonkeyPatch, scratch: Path, definitions: 
 
 def quick_run(text: str, home: Home) -> RunFolder:
     """A finished run of a pipeline, really made, verified and measured; the measurements are as short as can be."""
-    run = RunFolder.create(documents.loads(text), home.folder, home)
+    run = create_run(documents.loads(text), home.folder, home)
     with pytest.MonkeyPatch.context() as patch:
         for module, name in ((measuring, "profile_artefact"), (evaluator, "profile_checkpoint")):
             patch.setattr(module, name, partial(getattr(module, name), budget=QUICK))

@@ -5,6 +5,7 @@ from pathlib import Path
 from core.document.pipeline import Pipeline
 from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 
 TINY = """
@@ -77,7 +78,7 @@ def report(stage: str, name: str, kind: str, made: Artefact, notes: tuple[str, .
 
 def made_run(pipeline: Pipeline, home: Home, base: Path, stages: int = 3) -> RunFolder:
     """A run of the tiny pipeline with the first `stages` stages finished."""
-    run = RunFolder.create(pipeline, base, home)
+    run = create_run(pipeline, base, home)
     paired = {
         "top1": Metric(value=-0.5, unit="points", low=-1.6, high=0.6, level=0.95, n=200, how="same images"),
         "latency_ms": Metric(value=0.66, low=0.6, high=0.72, level=0.95, n=30, how="alternating blocks"),

@@ -29,8 +29,10 @@ from core.engine.engine import USED
 from core.engine.options import Options
 from core.engine.run_follower import TimedEvent, start_run
 from core.records.events import EpochDone, Note
+from core.runs.finding import is_run
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, is_run
+from core.runs.new_run import create_run
+from core.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -233,7 +235,7 @@ def _run_of(plan: Plan, home: Home) -> RunFolder:
             return run
         folder = folder.with_name(f"{plan.key}-{os.getpid()}")
         discard(folder)
-    return RunFolder.create(documents.loads(plan.document), Path.cwd(), home, folder)
+    return create_run(documents.loads(plan.document), Path.cwd(), home, folder)
 
 
 def _pass_on(timed: TimedEvent, plan: Plan, tell: Tell) -> None:

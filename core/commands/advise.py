@@ -15,8 +15,8 @@ def advise(options: argparse.Namespace) -> int:
     from core.deploy.quantization.advice import advise as job
     from core.export.stage_file import find_file
     from core.machine.child import Child
+    from core.runs.finding import resolve_run
     from core.runs.home import Home
-    from core.runs.run_folder import resolve_run
 
     name, _, key = options.stage.rpartition(":")
     if not name:

@@ -108,7 +108,7 @@ def find_evidence(home: Any, data: Path, only: list[str]) -> list[Evidence]:
     """
     from core.document import edits
     from core.document import pipeline as documents
-    from core.runs.run_folder import find_runs
+    from core.runs.finding import find_runs
 
     runs = find_runs(home)
     known = []
@@ -230,10 +230,10 @@ def _stopping(control: RunControl, ends: float) -> Iterator[None]:
 def _run(each: Evidence, home: Any, machine: Any, data: Path, ends: float) -> int:
     """Run it, or go on with it, until it is done or the time is over; the exit status."""
     from core.engine.run_follower import start_run
-    from core.runs.run_folder import RunFolder
+    from core.runs.new_run import create_run
 
     say(f"{each.id}: {each.pipeline.name}")
-    run = each.runs[0] if each.runs else RunFolder.create(each.pipeline, data.resolve(), home)
+    run = each.runs[0] if each.runs else create_run(each.pipeline, data.resolve(), home)
     control = RunControl()
     stop_on_interrupt(control)
     with _stopping(control, ends), EventPrinter() as printer:

@@ -56,8 +56,8 @@ def _run_to_measure(options: argparse.Namespace) -> "tuple[RunFolder, list[str]]
     Raises:
         EspalierError: other options are given with it, or there is no such run.
     """
+    from core.runs.finding import is_run, resolve_run
     from core.runs.home import Home
-    from core.runs.run_folder import is_run, resolve_run
 
     path, home = Path(options.model), Home.default()
     other = path.is_file() or is_checkpoint(path)
@@ -85,7 +85,7 @@ def _run_to_measure(options: argparse.Namespace) -> "tuple[RunFolder, list[str]]
 
 def _names_a_run(path: Path, home: "Home") -> bool:
     """Whether a text that is no path is the name of runs, or the beginning of one."""
-    from core.runs.run_folder import find_runs
+    from core.runs.finding import find_runs
 
     return len(path.parts) == 1 and any(run.name.startswith(path.name) for run in find_runs(home))
 
@@ -152,8 +152,8 @@ def _stage(name: str, key: str) -> "Subject":
     """A finished stage's headline file and, where it has one, its network."""
     from core.common.seals import intact
     from core.profiling.model_profile import Subject
+    from core.runs.finding import resolve_run
     from core.runs.home import Home
-    from core.runs.run_folder import resolve_run
 
     run = resolve_run(name, Home.default())
     main = run.finished_report(key).main

@@ -19,8 +19,8 @@ def compare(options: argparse.Namespace) -> int:
     from core.comparison.compared_runs import read_report, read_run
     from core.comparison.report import as_format, baseline_row_id, columns_of, warnings, write
     from core.comparison.same_files import all_rows
+    from core.runs.finding import resolve_run
     from core.runs.home import Home
-    from core.runs.run_folder import resolve_run
 
     runs = [
         read_report(Path(text)) if Path(text).is_file() else read_run(resolve_run(text, Home.default()))
@@ -59,8 +59,8 @@ def _draw(options: argparse.Namespace, runs: Any) -> int:
 def report(options: argparse.Namespace) -> int:
     from core.analysis.claims import as_markdown
     from core.comparison.compared_runs import read_run
+    from core.runs.finding import resolve_run
     from core.runs.home import Home
-    from core.runs.run_folder import resolve_run
     from core.search.records import read_study
     from core.search.text import as_text, headline
 
@@ -98,8 +98,8 @@ def export(options: argparse.Namespace) -> int:
     from core.export.export import export_stage
     from core.export.verification_ladder import as_text
     from core.records.metrics import METRICS
+    from core.runs.finding import resolve_run
     from core.runs.home import Home
-    from core.runs.run_folder import resolve_run
 
     run = resolve_run(options.run, Home.default())
     settings = _export_settings(options)

@@ -63,7 +63,7 @@ def _on_data_sets(options: argparse.Namespace) -> Any:
     """The pipeline of a file with an axis over data sets; None of any other, and for a run folder."""
     from core.document import pipeline as documents
     from core.document.recipes import pipeline_file
-    from core.runs.run_folder import is_run
+    from core.runs.finding import is_run
 
     if is_run(Path(options.file)):
         return None
@@ -75,7 +75,9 @@ def _run_series(options: argparse.Namespace, home: Any, pipeline: Any, work: Cal
     """Run a pipeline on one data set after the other; a failure on one leaves the others, a person's stop does not."""
     from core.document.data_axis import per_data_set
     from core.document.recipes import pipeline_file
-    from core.runs.run_folder import RunFolder, is_run
+    from core.runs.finding import is_run
+    from core.runs.new_run import create_run
+    from core.runs.run_folder import RunFolder
     from core.runs.series import folders, new_series, newest_run
 
     base, series = pipeline_file(options.file).resolve().parent, new_series(pipeline)
@@ -89,7 +91,7 @@ def _run_series(options: argparse.Namespace, home: Any, pipeline: Any, work: Cal
         if options.resume:
             run = newest_run(home, one) if place is None else RunFolder.open(place) if is_run(place) else None
         if run is None:
-            run = RunFolder.create(one, base, home, place, series)
+            run = create_run(one, base, home, place, series)
         elif run.status == "completed":
             say(f"{one.name}: complete in {run.folder}")
             runs.append(run)
@@ -115,8 +117,8 @@ def search(options: argparse.Namespace) -> int:
     from core.document import pipeline as documents
     from core.document.recipes import pipeline_file
     from core.engine.run_follower import start_run
+    from core.runs.finding import is_run, resolve_run
     from core.runs.home import Home
-    from core.runs.run_folder import is_run, resolve_run
     from core.search.records import wish
 
     home = Home.default()
@@ -139,8 +141,8 @@ def search(options: argparse.Namespace) -> int:
 def attach(options: argparse.Namespace) -> int:
     """Follow a run in another process, or send it a command."""
     from core.engine.run_follower import RunFollower, send
+    from core.runs.finding import resolve_run
     from core.runs.home import Home
-    from core.runs.run_folder import resolve_run
 
     run = resolve_run(options.run, Home.default())
     if not run.active:
@@ -189,8 +191,10 @@ def _open_run(options: argparse.Namespace, home: Any) -> Any:
     """The run folder that `espalier run` works in: a new one, or one to go on with."""
     from core.document import pipeline as documents
     from core.document.recipes import pipeline_file
+    from core.runs.finding import is_run, unfinished_run, unfinished_runs
+    from core.runs.new_run import create_run
     from core.runs.resuming import check_same_pipeline
-    from core.runs.run_folder import RunFolder, is_run, unfinished_run, unfinished_runs
+    from core.runs.run_folder import RunFolder
 
     if is_run(Path(options.file)):
         if not options.resume:
@@ -209,7 +213,7 @@ def _open_run(options: argparse.Namespace, home: Any) -> Any:
         if not options.out:
             _mention_other(next(unfinished_runs(home, pipeline.name), None), pipeline)
         say("There is no unfinished run of this pipeline; starting a new one.")
-    return RunFolder.create(pipeline, file.resolve().parent, home, options.out)
+    return create_run(pipeline, file.resolve().parent, home, options.out)
 
 
 def _mention_other(run: Any, pipeline: Any) -> None:

@@ -257,6 +257,11 @@ def save_array(target: Path, array: "np.ndarray") -> None:
         np.save(part, array, allow_pickle=False)
 
 
+def text_sha256(text: str) -> str:
+    """SHA-256 of a text in UTF-8, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def sha256_of(path: Path) -> str:
     """The file's SHA-256 in hexadecimal."""
     digest = hashlib.sha256()

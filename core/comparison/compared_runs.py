@@ -44,7 +44,8 @@ from core.records.reports import StageReport
 from core.runs.grid_results import read_grids
 from core.runs.home import Home
 from core.runs.index import Kept
-from core.runs.run_folder import CONFIRMED, INFO_FILE, RunFolder
+from core.runs.info_file import INFO_FILE
+from core.runs.run_folder import CONFIRMED, PIPELINE_FILE, RunFolder
 
 _log = logging.getLogger(__name__)
 
@@ -243,7 +244,7 @@ def _obtained(kept: Kept, folder: Path) -> ComparedRun:
 
 def _stamp(folder: Path) -> str:
     """Changes whenever a file changes that a `ComparedRun` is made from."""
-    files = [folder / name for name in (INFO_FILE, "pipeline.yaml", CONFIRMED)]
+    files = [folder / name for name in (INFO_FILE, PIPELINE_FILE, CONFIRMED)]
     files += sorted(folder.glob("grid*.json"))
     files += [stage.report_file for stage in RunFolder(folder).stage_folders()]
     stats = [(str(file), stat.st_mtime_ns, stat.st_size) for file in files if (stat := _stat(file))]

@@ -40,7 +40,7 @@ from core.machine.child import Child
 from core.records.events import Event, PhaseStarted
 from core.records.reports import StageReport
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder
+from core.runs.new_run import create_run
 from core.runs.stage_folder import StageFolder
 
 Progress = Callable[[float, str], None]
@@ -279,7 +279,7 @@ class _Rehearsal:
                 ("data", "train_images"),
             )
             return (), (problem,)
-        run = RunFolder.create(self.pipeline, self.base, self.home)
+        run = create_run(self.pipeline, self.base, self.home)
         with Child("tool", self.home.folder / "tool.log") as tool, reproducible(self.options.threads):
             context = RunContext(
                 run, self.home, self.pipeline, data, self.options.device, self.options.threads, self.control,

@@ -34,7 +34,9 @@ from core.onnx_graph.stored_form import stored_size
 from core.profiling.counting import count
 from core.records.events import Event, Note, PhaseStarted
 from core.records.reports import MeasuredWith, Metric
-from core.runs.run_folder import RunFolder, is_run
+from core.runs.finding import is_run
+from core.runs.new_run import create_run
+from core.runs.run_folder import RunFolder
 from core.runs.stage_folder import StageFolder
 from core.search.records import StageMade, trial_folder
 from core.stages.base import DeploymentStage
@@ -141,7 +143,7 @@ class TrialMaker:
             run = RunFolder.open(folder)
         else:
             shutil.rmtree(folder, ignore_errors=True)
-            run = RunFolder.create(trial, self.context.run.base, self.context.home, folder)
+            run = create_run(trial, self.context.run.base, self.context.home, folder)
         return replace(self.context, run=run, pipeline=trial, emit=self._emit)
 
     def _emit(self, event: Event) -> None:

@@ -13,8 +13,9 @@ from core.data.image_data import Opened
 from core.document.pipeline import Pipeline, StageNode
 from core.machine.fingerprint import fingerprint
 from core.records.reports import StageReport
+from core.runs.finding import find_runs
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, find_runs
+from core.runs.run_folder import RunFolder
 from core.stages.base import ModelStage
 
 _log = logging.getLogger(__name__)

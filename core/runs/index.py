@@ -14,8 +14,9 @@ from typing import Literal, TypeVar
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line, passed_over
 from core.common.seals import read_sealed, set_aside
+from core.runs.finding import find_runs
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, find_runs
+from core.runs.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")

@@ -27,9 +27,11 @@ from core.common.seals import set_aside
 from core.document.recipes import Recipe, recipes
 from core.machine.fingerprint import fingerprint
 from core.runs.final_figures import FinalFigures, forget_other_figures, read_figures
+from core.runs.finding import find_runs
 from core.runs.home import Home
 from core.runs.index import Kept
-from core.runs.run_folder import INFO_FILE, RunFolder, find_runs
+from core.runs.info_file import INFO_FILE
+from core.runs.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
 

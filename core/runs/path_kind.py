@@ -5,7 +5,7 @@ from typing import Literal
 
 from core.data.guess_source import may_be_data
 from core.models import checkpoint_files
-from core.runs.run_folder import is_run
+from core.runs.finding import is_run
 
 Kind = Literal["pipeline", "run", "onnx", "weights", "checkpoint", "data", ""]
 

@@ -10,8 +10,9 @@ from core.common.logs import passed_over
 from core.document import pipeline as documents
 from core.document.data_axis import data_sets
 from core.document.pipeline import Pipeline
+from core.runs.finding import find_runs
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, find_runs
+from core.runs.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
 

@@ -19,8 +19,9 @@ from core.document.pipeline import Pipeline
 from core.document.stage_keys import id_of
 from core.models.checkpoint_description import read_architecture
 from core.records.reports import Artefact, StageReport
+from core.runs.finding import find_runs
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, find_runs
+from core.runs.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from core.common.errors import EspalierError
 from core.document.stage_keys import id_of
+from core.runs.finding import find_runs
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, find_runs
+from core.runs.run_folder import RunFolder
 from gui.base.translation import tr
 from gui.widgets.fields import Option
 

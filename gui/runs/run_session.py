@@ -20,8 +20,10 @@ from core.document.data_axis import per_data_set
 from core.document.pipeline import Pipeline
 from core.engine.options import Options
 from core.engine.run_follower import RunFollower, TimedEvent, start_run
+from core.runs.finding import unfinished_run
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, unfinished_run
+from core.runs.new_run import create_run
+from core.runs.run_folder import RunFolder
 from gui.base.translation import tr
 from gui.base.worker import Failure, Say, Worker
 from gui.runs.run_state import RunState, merged
@@ -89,11 +91,11 @@ class Session(QObject):
         """Run `pipeline` in a fresh run folder; raises `EspalierError` when that cannot be made.
 
         Args:
-            series: as of `RunFolder.create`.
+            series: as of `core.runs.new_run.create_run`.
         """
         if self.worker.retired:  # the window closes: nothing would run in the folder
             return
-        self._start(RunFolder.create(pipeline, base, self.home, series=series), RunState(), 0)
+        self._start(create_run(pipeline, base, self.home, series=series), RunState(), 0)
 
     def resume_run(self, run: RunFolder) -> None:
         """Go on with a run that was stopped; what is finished is kept."""

@@ -7,8 +7,9 @@ from PySide6.QtCore import QObject, Signal
 from core.common.control import RunControl
 from core.engine.options import Options, resolve
 from core.machine.child import Child
+from core.runs.finding import running_runs
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, running_runs
+from core.runs.run_folder import RunFolder
 from gui.base.messages import Messages
 from gui.base.translation import tr
 from gui.base.worker import Failure, Say, Worker

@@ -23,6 +23,7 @@ from core.engine.preflight import reduced
 from core.machine.fingerprint import fingerprint
 from core.records.reports import Metric, StageReport
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 
 _FEW = {"train_images": 320, "validation_images": 160, "test_images": 240}
@@ -65,7 +66,7 @@ def finished(pipeline: Pipeline, arguments: argparse.Namespace) -> RunFolder:
     if problems := documents.check(pipeline):
         raise SystemExit("\n".join(str(problem) for problem in problems))
     home = Home.default()
-    run = RunFolder.create(pipeline, Path.cwd(), home)
+    run = create_run(pipeline, Path.cwd(), home)
     with EventPrinter() as printer:
         done = Engine(run, home, Options("cpu", arguments.threads), None, printer).run()
     if done.status != "completed":

@@ -37,6 +37,7 @@ from core.engine.options import Options
 from core.machine.processes import environment
 from core.records.events import EpochDone, Event
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 
 OPTIONS = Options("cpu", 1)
@@ -137,7 +138,7 @@ def by_cluster(folder: Path, ratios: list[float], quick: bool) -> tuple[Home, Wa
                 for name in names
             }
             watched, home = Watched(workers), Home(folder / "client")
-            runs = [RunFolder.create(pipeline(ratio, quick), folder, home) for ratio in ratios]
+            runs = [create_run(pipeline(ratio, quick), folder, home) for ratio in ratios]
             errors: list[BaseException] = []
 
             def ask(mine: list[RunFolder]) -> None:
@@ -172,7 +173,7 @@ def listening(log: Path) -> str:
 def alone(folder: Path, ratios: list[float], quick: bool) -> Home:
     home = Home(folder / "alone")
     for ratio in ratios:
-        run = RunFolder.create(pipeline(ratio, quick), folder, home)
+        run = create_run(pipeline(ratio, quick), folder, home)
         done = Engine(run, home, Options("cpu", 1, measures=False)).run()
         assert done.status == "completed", done.message
     return home

@@ -28,8 +28,8 @@ from core.document.stage_keys import stage_keys
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport, Verification
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.open_document import open_document
-from core.runs.run_folder import RunFolder
 from gui.app import make_application, make_window
 from gui.compare import memory
 from gui.shell.main_window import MainWindow
@@ -70,7 +70,7 @@ def report(key: str, name: str, kind: str, seed: int, right: np.ndarray, base: n
 
 def make_run(home: Home, pipeline: Pipeline, number: int, labels: np.ndarray) -> None:
     """One run folder with its predictions."""
-    run = RunFolder.create(pipeline, Path.cwd(), home, home.runs / f"20260101-{number:06d}-quick-tour")
+    run = create_run(pipeline, Path.cwd(), home, home.runs / f"20260101-{number:06d}-quick-tour")
     draw = np.random.default_rng(number)
     base = draw.random(IMAGES) < 0.88
     for place, (key, node) in enumerate(zip(stage_keys(pipeline), pipeline.active, strict=True)):

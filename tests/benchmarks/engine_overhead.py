@@ -30,6 +30,7 @@ from core.document.recipes import FOLDER
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 from core.training.evaluation import evaluate
 from core.training.loop import TrainingContext, train
@@ -102,7 +103,7 @@ def main() -> int:
                 ("validation", 256, None),
             )
         )
-        run = RunFolder.create(pipeline, Path(folder), home)
+        run = create_run(pipeline, Path(folder), home)
         bare(copy.deepcopy(model), training, validation)  # warms up
         elapsed, processor = [], []
         for number in range(pairs):

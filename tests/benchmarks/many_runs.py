@@ -32,11 +32,12 @@ from core.comparison.compared_runs import ComparedRun, read_all
 from core.document.pipeline import Pipeline
 from core.document.recipes import FIRST
 from core.document.stage_keys import stage_keys
+from core.runs.finding import find_runs
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.library import list_runs, with_figures
+from core.runs.new_run import create_run
 from core.runs.open_document import open_document
-from core.runs.run_folder import RunFolder, find_runs
 
 IMAGES, PATTERNS = 200, 20
 IN_VIEW = 40  # runs that Start shows at once, and those around them
@@ -44,7 +45,7 @@ IN_VIEW = 40  # runs that Start shows at once, and those around them
 
 def make_pattern(home: Home, pipeline: Pipeline, number: int, labels: np.ndarray) -> Path:
     """A run folder to be copied."""
-    run = RunFolder.create(pipeline, Path.cwd(), home, home.folder / "patterns" / str(number))
+    run = create_run(pipeline, Path.cwd(), home, home.folder / "patterns" / str(number))
     draw = np.random.default_rng(number)
     base = draw.random(IMAGES) < 0.88
     for place, (key, node) in enumerate(zip(stage_keys(pipeline), pipeline.active, strict=True)):

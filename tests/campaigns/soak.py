@@ -43,15 +43,12 @@ def in_one_process(folder: str, runs: int) -> None:
     from core.engine.engine import Engine
     from core.engine.options import Options
     from core.runs.home import Home
-    from core.runs.run_folder import RunFolder
+    from core.runs.new_run import create_run
 
     def run(text: str) -> str:
         home = Home(Path(folder) / "home")
-        return (
-            Engine(RunFolder.create(documents.loads(text), Path(folder), home), home, Options("cpu", 1))
-            .run()
-            .status
-        )
+        made = create_run(documents.loads(text), Path(folder), home)
+        return Engine(made, home, Options("cpu", 1)).run().status
 
     _noted_after_each(run, runs)
 
@@ -63,11 +60,11 @@ def through_the_run_process(folder: str, runs: int) -> None:
     from core.engine.options import Options
     from core.engine.run_follower import start_run
     from core.runs.home import Home
-    from core.runs.run_folder import RunFolder
+    from core.runs.new_run import create_run
 
     def run(text: str) -> str:
         home, events = Home(Path(folder) / "home"), []
-        made = RunFolder.create(documents.loads(text), Path(folder), home)
+        made = create_run(documents.loads(text), Path(folder), home)
         done = start_run(made, home, Options("cpu", 1), stay=True).follow(RunControl(), events.append)
         require(events, "a run without events")
         return done.status if done is not None else "left"

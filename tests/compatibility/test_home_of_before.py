@@ -24,8 +24,10 @@ from core.records.events import event_from
 from core.records.run_info import RunInfo
 from core.runs import cache
 from core.runs.event_log import EventLog
+from core.runs.finding import find_runs, unfinished_run
 from core.runs.library import list_runs
-from core.runs.run_folder import RunFolder, find_runs, unfinished_run
+from core.runs.new_run import create_run
+from core.runs.run_folder import RunFolder
 from core.runs.trash import restore, trashed
 
 STAGES = {
@@ -158,7 +160,7 @@ def test_every_cache_entry_is_found_again(before: Before, name: str, monkeypatch
     )  # times are taken otherwise since; all else is found as it is
     kept = entries(before.home.folder)
     pipeline = documents.load(before.work / f"{name}.yaml")
-    again = RunFolder.create(pipeline, before.work, before.home)
+    again = create_run(pipeline, before.work, before.home)
     done = run_on(before, again)
     assert done.status == "completed", (done.message, done.details)
     assert all(report.cached for report in again.reports())

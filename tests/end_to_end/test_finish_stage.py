@@ -10,7 +10,7 @@ from core.engine.engine import Engine
 from core.engine.options import Options
 from core.records.events import EpochDone, Event
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder
+from core.runs.new_run import create_run
 
 PIPELINE = """
 espalier: 1
@@ -28,7 +28,7 @@ stages:
 def test_the_next_stage_trains_all_its_epochs(asked_in: int, tmp_path: Path) -> None:
     """`EpochDone` comes after the epoch's last step: asked then, in epoch 2 nothing is left to be finished."""
     home, control = Home(tmp_path / "home"), RunControl()
-    run = RunFolder.create(documents.loads(PIPELINE), tmp_path, home)
+    run = create_run(documents.loads(PIPELINE), tmp_path, home)
 
     def ask(event: Event) -> None:
         if isinstance(event, EpochDone) and event.stage == "first" and event.epoch == asked_in:

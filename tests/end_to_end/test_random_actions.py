@@ -24,9 +24,9 @@ from random_hands import RandomHands, Stuck
 from window_fixtures import TINY, close, fresh_folders, home, no_warnings_no_threads, qapp, qt_warnings, theme
 
 from core.document import pipeline as documents
+from core.runs.finding import find_runs
 from core.runs.home import Home
 from core.runs.open_document import OpenedDocument
-from core.runs.run_folder import find_runs
 from gui.base.theme import Theme
 from gui.shell.main_window import MainWindow
 

@@ -25,9 +25,10 @@ from core.common.files import sha256_of
 from core.document import edits
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
+from core.runs.finding import find_runs
 from core.runs.home import Home
 from core.runs.open_document import OpenedDocument
-from core.runs.run_folder import RunFolder, find_runs
+from core.runs.run_folder import RunFolder
 from gui.shell.main_window import MainWindow
 
 pytestmark = pytest.mark.slow

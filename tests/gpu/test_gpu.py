@@ -24,7 +24,7 @@ from core.machine import nvidia
 from core.profiling.runtimes import RUNTIMES, Settings
 from core.records.events import RunDone
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder
+from core.runs.new_run import create_run
 from core.training import loop
 from core.training.loop import Hooks, TrainingContext, train
 from core.training.losses import cross_entropy
@@ -194,7 +194,7 @@ def test_onnx_runtime_answers_on_the_gpu_as_on_the_processor(tmp_path):
 
 def test_a_run_on_the_gpu(tmp_path):
     home = Home(tmp_path / "home")
-    run = RunFolder.create(documents.loads(TINY), tmp_path, home)
+    run = create_run(documents.loads(TINY), tmp_path, home)
     done = Engine(run, home, Options("cuda", 1)).run()
     assert isinstance(done, RunDone) and done.status == "completed", done.message
     assert [report.key for report in run.reports()] == ["fp32", "mixed"] and run.info.device == "cuda"

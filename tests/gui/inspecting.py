@@ -13,8 +13,8 @@ from window_fixtures import Told, show_alone
 from core.document import pipeline as documents
 from core.records.reports import StageReport
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.open_document import OpenedDocument
-from core.runs.run_folder import RunFolder
 from gui.base.actions import make_actions
 from gui.base.document import Document
 from gui.base.theme import Theme
@@ -77,7 +77,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
     home = Home(tmp_path_factory.mktemp("inspect"))
     pipeline = documents.loads(PIPELINE)
-    run = RunFolder.create(pipeline, home.folder, home, home.runs / "20260101-000000-small")
+    run = create_run(pipeline, home.folder, home, home.runs / "20260101-000000-small")
     data = open_data(pipeline.data, home.data)
     labels = np.asarray(data.labels[data.split("test")], np.int64)
     sources = {"fp32": "network", "pruned": "fp32", "int8": "pruned"}

@@ -16,6 +16,7 @@ from window_fixtures import close_all
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 from gui.base.theme import Theme
 from gui.compare import saving
@@ -433,7 +434,7 @@ def test_means_over_seeds_and_the_grid_are_shown(
 ) -> None:
     axes = {"seed": [1, 2], "grid": {"stage": "pruned", "settings": {"ratio": [0.3, 0.5]}, "images": 100}}
     pipeline = Pipeline.parse({**tiny.as_dict(), "axes": axes})
-    run = RunFolder.create(pipeline, tmp_path, home, tmp_path / "seeds")
+    run = create_run(pipeline, tmp_path, home, tmp_path / "seeds")
     for one in made_run(tiny, home, tmp_path).reports():
         for seed, shift in ((1, 0.0), (2, 1.0)):
             plain = one.model_copy(update={"key": f"{one.id}@{seed}", "seed": seed}, deep=True)

@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 
 from core.document import pipeline as documents
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 from core.runs.stage_files import counterpart, find, subjects_of
 from gui.inspect.place import InspectPlace
@@ -228,7 +229,7 @@ def test_models_of_other_images_are_not_compared(
     qtbot: Any, place: InspectPlace, opened: Path, finished: Home
 ) -> None:
     pipeline = documents.loads(PIPELINE.replace("test_images: 40", "test_images: 20"))
-    other = RunFolder.create(pipeline, finished.folder, finished, finished.runs / "20260102-000000-other")
+    other = create_run(pipeline, finished.folder, finished, finished.runs / "20260102-000000-other")
     try:
         source = subjects_of(RunFolder(opened))[0]
         folder = other.stage_folder("fp32").artefacts.path

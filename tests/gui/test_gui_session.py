@@ -13,8 +13,10 @@ import pytest
 from core.document.pipeline import Pipeline
 from core.engine import run_follower
 from core.engine.run_follower import send
+from core.runs.finding import running_runs
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder, running_runs
+from core.runs.new_run import create_run
+from core.runs.run_folder import RunFolder
 from gui.shell.main_window import MainWindow
 
 SCRIPT = Path(__file__).parents[1] / "fake_run.py"
@@ -95,7 +97,7 @@ def test_a_stopped_run_can_be_resumed_in_its_own_folder(
 def test_an_unfinished_run_from_before_is_offered(
     tiny_window: MainWindow, tiny: Pipeline, home: Home
 ) -> None:
-    run = RunFolder.create(tiny, tiny_window.document.base, home)
+    run = create_run(tiny, tiny_window.document.base, home)
     run.update_info(status="stopped")
     tiny_window.session.look_for_unfinished(tiny_window.document.pipeline)
     assert tiny_window.actions_.resume_run.isVisible()

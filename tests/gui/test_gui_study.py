@@ -12,6 +12,7 @@ from core.document import pipeline as documents
 from core.records.events import TrialDone
 from core.records.reports import Metric
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 from core.search import judging
 from core.search.records import StageMade, TrialRecord, wishes, write_trial, write_weights
@@ -51,7 +52,7 @@ def trial(number: int, ratio: float, top1: float, **more: Any) -> TrialRecord:
 
 @pytest.fixture
 def study(home: Home, tmp_path: Path) -> RunFolder:
-    run = RunFolder.create(documents.loads(TEXT), tmp_path, home)
+    run = create_run(documents.loads(TEXT), tmp_path, home)
     for record in (trial(1, 0.5, 80), trial(2, 0.7, 78), trial(3, 0.8, 70), trial(4, 0.8, 70, same_as=3), trial(5, 0.2, 85, state="refused", reason="Too large.")):  # fmt: skip
         write_trial(run, record)
     write_weights(run, {"top1": {"stages.pruned.ratio": 0.9, "stages.pruned.importance": 0.1}})
@@ -131,7 +132,7 @@ def test_a_trial_that_ends_appears(qtbot: Any, shown: MainWindow, study: RunFold
 
 def test_a_run_without_a_search_shows_none(qtbot: Any, shown: MainWindow, home: Home, tmp_path: Path):
     plain = documents.loads(TEXT.partition("search:")[0])
-    shown.run_controller.show(RunFolder.create(plain, tmp_path, home))
+    shown.run_controller.show(create_run(plain, tmp_path, home))
     assert shown.study.view.shown is None and shown.study.view.stack.currentIndex() == 0
 
 

@@ -15,6 +15,7 @@ from core.common.errors import EspalierError
 from core.common.seals import write_sealed
 from core.document import pipeline as documents
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 
 KEY = "espalier-" + "0a" * 16
@@ -112,7 +113,7 @@ def test_without_a_scheduler_nothing_is_kept_and_nothing_fails():
 
 
 def run_at(tmp_path: Path, name: str, epoch: bytes | None, at: float) -> RunFolder:
-    run = RunFolder.create(documents.loads(TINY), tmp_path, Home(tmp_path / "home"), tmp_path / name)
+    run = create_run(documents.loads(TINY), tmp_path, Home(tmp_path / "home"), tmp_path / name)
     if epoch is not None:
         (run.scratch / "s0").mkdir()
         (run.scratch / "s0" / "train.resume").write_bytes(epoch)

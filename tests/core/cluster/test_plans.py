@@ -13,7 +13,7 @@ from core.document.pipeline import Pipeline
 from core.engine.options import Options
 from core.runs.cache import Store
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder
+from core.runs.new_run import create_run
 
 TREE = """
 espalier: 1
@@ -120,7 +120,7 @@ def test_a_parcel_that_was_changed_on_the_way_is_refused(tmp_path):
 
 
 def test_what_was_settled_by_timing_comes_under_the_runs_own_names(tmp_path):
-    run = RunFolder.create(tree(), tmp_path, Home(tmp_path / "home"))
+    run = create_run(tree(), tmp_path, Home(tmp_path / "home"))
     write_sealed(run.folder / "precision_trials.json", {"cut": {"mine": 1}})
     settle(
         run,

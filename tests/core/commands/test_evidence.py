@@ -13,7 +13,7 @@ from core.common.errors import EspalierError
 from core.deploy.quantizers.catalogue import QUANTIZERS
 from core.records.events import RunDone, StageStarted
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder
+from core.runs.new_run import create_run
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_tool_that_makes_no_file_is_left_out_with_its_reason(
     (files / "tiny.yaml").write_text(TINY + rival + "baseline: fp32\nfinal: taught\n", encoding="utf-8")
     home = Home(own_home)
     (before,) = find_evidence(home, tmp_path, [])
-    run = RunFolder.create(before.pipeline, tmp_path, home)
+    run = create_run(before.pipeline, tmp_path, home)
     for event in (
         StageStarted("fp32", "FP32", "train", 1, 4), StageStarted("theirs", "Theirs", "quantize-static", 4, 4),
         RunDone("failed", "It crashed."),

@@ -19,6 +19,7 @@ from core.document.pipeline import Pipeline
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 
 TEXT = """
@@ -43,7 +44,7 @@ RIGHT = {"fp32": np.arange(50) < 40, "pruned": (np.arange(50) < 38) | (np.arange
 def made(home: Home, name: str = "one", ratio: float = 0.3, machine: str = "a machine") -> RunFolder:
     """A finished run with predictions for 50 images of 25 classes."""
     pipeline: Pipeline = documents.loads(TEXT.replace("RATIO", str(ratio)))
-    run = RunFolder.create(pipeline, home.folder, home, home.runs / name)
+    run = create_run(pipeline, home.folder, home, home.runs / name)
     for key, right in RIGHT.items():
         folder = run.stage_folder(key).artefacts.path
         folder.mkdir(parents=True)

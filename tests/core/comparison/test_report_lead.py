@@ -17,6 +17,7 @@ from core.document import pipeline as documents
 from core.records.metrics import METRICS
 from core.records.reports import Metric
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 
 SAME = Metric(value=-0.5, unit="points", low=-1.6, high=0.6, level=0.95, n=10_000)
@@ -81,7 +82,7 @@ def pets(own_home: Path, tmp_path: Path) -> RunFolder:
             for number in range(count):
                 pixels = np.full((10, 10, 3), 20 * number + 100 * label, np.uint8)
                 Image.fromarray(pixels).save(tmp_path / "my pets" / split / name / f"{name}-{number}.png")
-    run = RunFolder.create(documents.loads(PETS), tmp_path, Home(own_home))
+    run = create_run(documents.loads(PETS), tmp_path, Home(own_home))
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     for key, name, right in (
         ("fp32", "FP32", [1, 1, 1, 1, 1, 1, 1, 0]),

@@ -11,6 +11,7 @@ from core.comparison import rivals
 from core.document import pipeline as documents
 from core.records.reports import Metric
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 
 PIPELINE = """
@@ -38,7 +39,7 @@ def logits(right: int) -> np.ndarray:
 
 @pytest.fixture
 def run(own_home: Path, tmp_path: Path) -> RunFolder:
-    made = RunFolder.create(documents.loads(PIPELINE), tmp_path, Home(own_home))
+    made = create_run(documents.loads(PIPELINE), tmp_path, Home(own_home))
     times = {"plain": 0.5, "learned": 0.5, "theirs": 0.8}
     for stage, right in RIGHT.items():
         file = artefact(stage, right / 2, times.get(stage, 1.0), 1.0)

@@ -14,6 +14,7 @@ from core.document.data_axis import data_sets, per_data_set
 from core.document.fixes import fix_for
 from core.document.pipeline import Pipeline, PipelineError
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 from core.runs.series import folders, new_series, series_of
 
@@ -169,10 +170,10 @@ def test_mistakes_are_mended_by_one_click(pipeline: Pipeline, change: dict[str, 
 def test_a_run_is_on_one_data_set_and_knows_the_others(pipeline: Pipeline, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     with pytest.raises(EspalierError, match="on one data set for a run, received one over several"):
-        RunFolder.create(pipeline, tmp_path, home)
+        create_run(pipeline, tmp_path, home)
     series = new_series(pipeline)
-    made = [RunFolder.create(one, tmp_path, home, series=series) for one in per_data_set(pipeline)]
-    alone = RunFolder.create(per_data_set(pipeline)[0], tmp_path, home)
+    made = [create_run(one, tmp_path, home, series=series) for one in per_data_set(pipeline)]
+    alone = create_run(per_data_set(pipeline)[0], tmp_path, home)
     assert [run.folder for run in series_of(home, made[1])] == [run.folder for run in made]
     assert [run.folder for run in series_of(home, alone)] == [alone.folder]
     assert new_series(alone.pipeline) == "" and alone.info.series == ""

@@ -15,9 +15,9 @@ from core.document.sound_part import sound_part
 from core.document.stage_keys import stage_keys
 from core.engine.preflight import reduced
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.open_document import open_document
 from core.runs.resuming import check_same_pipeline
-from core.runs.run_folder import RunFolder
 from core.whatif import WhatIf
 
 TEXT = """\
@@ -126,7 +126,7 @@ def test_the_file_survives_saving_and_a_run_keeps_it_as_it_was_written(
     assert documents.loads(documents.dumps(pipeline)) == pipeline
     assert documents.loads(documents.dumps(pipeline.resolved())) == pipeline.resolved()
     home = Home(tmp_path / "home")
-    run = RunFolder.create(pipeline, tmp_path, home)
+    run = create_run(pipeline, tmp_path, home)
     assert run.pipeline == expanded(pipeline.resolved()) and run.written == pipeline.resolved()
     assert stage_keys(run.pipeline)[-1] == "student-resnet56"
     assert open_document(run.folder).pipeline == pipeline

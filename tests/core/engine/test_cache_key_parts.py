@@ -20,7 +20,7 @@ from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
 from core.runs.cache import Store
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder
+from core.runs.new_run import create_run
 
 TEXT = """
 espalier: 1
@@ -37,7 +37,7 @@ stages:
 @pytest.fixture
 def maker(tmp_path: Path) -> StageRunner:
     home, pipeline = Home(tmp_path / "home"), documents.loads(TEXT)
-    run = RunFolder.create(pipeline, Path(), home)
+    run = create_run(pipeline, Path(), home)
     tool = cast(Child, None)  # none is needed for a key
     data = open_data(pipeline.data, home.data)
     return StageRunner(

@@ -11,7 +11,7 @@ from core.engine.engine import Engine
 from core.engine.options import Options
 from core.models.catalogue import BACKBONES
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder
+from core.runs.new_run import create_run
 from core.stages.coverage_case import CoverageCase
 from core.stages.prune_weights import PruneWeights
 from core.stages.train import Train
@@ -97,7 +97,7 @@ stages:
   - {id: shallower, kind: prune-layers}
 """
     home = Home(tmp_path / "home")
-    run = RunFolder.create(documents.loads(text), tmp_path, home, tmp_path / "run")
+    run = create_run(documents.loads(text), tmp_path, home, tmp_path / "run")
     done = Engine(run, home, ONE).run()
     assert done.status == "failed" and "has no residual blocks that are known by name" in done.message
     assert run.reports() == []

@@ -10,6 +10,7 @@ from core.engine.options import Options
 from core.models.checkpoint import content_hash
 from core.records.events import Event, Note, StageStarted
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 
 HEAD = """
@@ -35,7 +36,7 @@ stages:
 
 def started(text: str, folder: Path, home: Home) -> tuple[list[Event], Engine]:
     """The events of a run that fails at once."""
-    run = RunFolder.create(documents.loads(HEAD + text), folder, home, folder / "run")
+    run = create_run(documents.loads(HEAD + text), folder, home, folder / "run")
     events: list[Event] = []
     engine = Engine(run, home, Options("cpu", 1), None, events.append)
     done = engine.run()
@@ -57,7 +58,7 @@ stages: [{id: fp32, kind: train, name: FP32, settings: {training: {epochs: 1}}}]
 
 def made(text: str, folder: Path, home: Home) -> tuple[RunFolder, list[Event]]:
     """A finished run that measures nothing, and its events."""
-    run = RunFolder.create(documents.loads(HEAD + text), folder, home)
+    run = create_run(documents.loads(HEAD + text), folder, home)
     events: list[Event] = []
     done = Engine(run, home, Options("cpu", 1, measures=False), None, events.append).run()
     assert done.status == "completed", done
@@ -86,7 +87,7 @@ def test_classes_without_training_images_stop_a_run_that_trains(
     text = HEAD.replace("train_images: 64", "train_images: 8") + AXIS.replace(
         "epochs: 1", f"epochs: {epochs}"
     )
-    run = RunFolder.create(documents.loads(text), tmp_path, Home(tmp_path / "home"))
+    run = create_run(documents.loads(text), tmp_path, Home(tmp_path / "home"))
     done = Engine(run, Home(tmp_path / "home"), Options("cpu", 1, measures=False)).run()
     assert done.status == status and ("training image of every class" in done.message) is (epochs > 0)
 

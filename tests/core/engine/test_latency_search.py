@@ -21,7 +21,7 @@ from core.models.forecast import TimedNetwork
 from core.profiling.latency_table import Kind, LatencyTable
 from core.runs.cache import Measurements
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder
+from core.runs.new_run import create_run
 from core.runs.timing_decisions import PROTOCOL
 from core.sources.base import StageInput
 from core.stages.latency_target import LatencyTarget
@@ -243,7 +243,7 @@ def surroundings(tmp_path: Path, times: bool = True) -> RunContext:
         document("id: fp32, kind: train, settings: {training: {epochs: 0}}", pruned),
         Home(tmp_path),
     )
-    run = RunFolder.create(pipeline, tmp_path, home)
+    run = create_run(pipeline, tmp_path, home)
     return RunContext(
         run, home, pipeline, small_data(tmp_path / "data"), "cpu", 1, RunControl(), lambda event: None,
         Child("tool", tmp_path / "tool.log"), 10.0, times,

@@ -23,6 +23,7 @@ from core.engine.run_follower import RunFollower, send, start_run
 from core.engine.run_process import CONTROL
 from core.records.events import EpochDone, Note, RunDone, RunPaused, RunStarted
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 
 SCRIPT = Path(__file__).parents[2] / "fake_run.py"
@@ -42,7 +43,7 @@ def home(own_home: Path) -> Home:
 
 @pytest.fixture
 def run(home: Home, tmp_path: Path) -> RunFolder:
-    return RunFolder.create(documents.loads(TINY), tmp_path, home, tmp_path / "run")
+    return create_run(documents.loads(TINY), tmp_path, home, tmp_path / "run")
 
 
 @pytest.fixture

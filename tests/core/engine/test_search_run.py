@@ -14,6 +14,7 @@ from core.engine.options import Options
 from core.engine.run_follower import start_run
 from core.records.events import Event, PhaseStarted, RunDone, RunStarted, TrialDone
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 from core.search.records import TrialRecord, is_study, read_study, trial_folder, wish
 from core.search.text import as_plain, as_text, confirmed
@@ -61,7 +62,7 @@ def settings_of(trials: tuple[TrialRecord, ...]) -> list[tuple[object, ...]]:
 def test_a_search_is_stopped_gone_on_with_asked_for_more_and_served_again(tmp_path: Path):
     home, folder = Home(tmp_path / "home"), tmp_path / "run"
     document = documents.loads(TEXT.replace("LIMIT", "40000"))
-    RunFolder.create(document, tmp_path, home, folder)
+    create_run(document, tmp_path, home, folder)
     control = RunControl()
     assert run(folder, home, Stopper(control), control).status == "stopped"
     study = read_study(RunFolder.open(folder))
@@ -99,7 +100,7 @@ def test_a_search_is_stopped_gone_on_with_asked_for_more_and_served_again(tmp_pa
     assert study is not None and list(confirmed(study)) == [number, other]
     assert RunFolder.open(folder).finished_report(confirmed(study)[other]).main is not None
 
-    RunFolder.create(document, tmp_path, home, tmp_path / "again")
+    create_run(document, tmp_path, home, tmp_path / "again")
     assert run(tmp_path / "again", home).status == "completed"
     again = read_study(RunFolder.open(tmp_path / "again"))
     assert again is not None and settings_of(again.trials) == settings_of(study.trials)
@@ -109,7 +110,7 @@ def test_a_search_is_stopped_gone_on_with_asked_for_more_and_served_again(tmp_pa
 def test_a_search_that_is_killed_comes_to_the_same(tmp_path: Path):
     document = documents.loads(TEXT.replace("LIMIT", "40000"))
     for name in ("whole", "killed"):
-        RunFolder.create(document, tmp_path, Home(tmp_path / name), tmp_path / f"run-{name}")
+        create_run(document, tmp_path, Home(tmp_path / name), tmp_path / f"run-{name}")
     assert run(tmp_path / "run-whole", Home(tmp_path / "whole")).status == "completed"
     killed, home = RunFolder.open(tmp_path / "run-killed"), Home(tmp_path / "killed")
     for trial in (1, 2):
@@ -126,7 +127,7 @@ def test_a_search_that_is_killed_comes_to_the_same(tmp_path: Path):
 
 def test_what_limits_rule_out_is_never_trained(tmp_path: Path):
     home, folder = Home(tmp_path / "home"), tmp_path / "run"
-    RunFolder.create(documents.loads(TEXT.replace("LIMIT", "10")), tmp_path, home, folder)
+    create_run(documents.loads(TEXT.replace("LIMIT", "10")), tmp_path, home, folder)
     done = run(folder, home)
     assert done.status == "failed" and "None of 6 candidates could be made" in done.message
     study = read_study(RunFolder.open(folder))

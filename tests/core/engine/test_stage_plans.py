@@ -16,6 +16,7 @@ from core.machine.fingerprint import fingerprint
 from core.records.reports import StageReport
 from core.runs.costs import EarlierCosts
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 from core.stages.catalogue import STAGES
 
@@ -55,7 +56,7 @@ def home(tmp_path: Path) -> Home:
 
 def run_of(pipeline: Pipeline, home: Home, folder: str, process: float, **fixed: float) -> RunFolder:
     """A run whose stages took so long beside 4 s of training."""
-    run = RunFolder.create(pipeline, home.folder.parent, home, home.runs / folder)
+    run = create_run(pipeline, home.folder.parent, home, home.runs / folder)
     data = Opened("Sample", "f", images={"train": 500}).as_plain()
     run.update_info(
         machine=fingerprint(), device="cpu", threads=1, data=data, process_seconds=process, status="completed"

@@ -26,6 +26,7 @@ from core.export.export import (
 from core.export.verification_ladder import Step, as_markdown, as_text, ladder
 from core.records.reports import Artefact, Metric, StageReport
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 
 TEXT = """
@@ -107,7 +108,7 @@ def test_a_quantized_copy_may_round_otherwise() -> None:
 
 def made(home: Home, text: str = TEXT) -> RunFolder:
     """A finished run with files that only have answers."""
-    run = RunFolder.create(documents.loads(text), home.folder, home, home.runs / "one")
+    run = create_run(documents.loads(text), home.folder, home, home.runs / "one")
     for key, id, logits in (("fp32", "float32", NETWORK + 1e-5), ("static", "int8", turned(NETWORK, 4))):
         folder = run.stage_folder(key).artefacts.path
         folder.mkdir(parents=True)

@@ -17,6 +17,7 @@ from core.records.reports import Artefact, StageReport
 from core.records.stage_outcome import StageOutcome
 from core.runs.belief import check_own_documents, check_stage, made_from
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 from core.runs.stage_folder import StageFolder
 
@@ -25,7 +26,7 @@ PIPELINE = "espalier: 1\nname: Small\nsources: [{id: network}]\nstages: [{id: fp
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    return RunFolder.create(documents.loads(PIPELINE), tmp_path, Home(tmp_path / "home"))
+    return create_run(documents.loads(PIPELINE), tmp_path, Home(tmp_path / "home"))
 
 
 @pytest.fixture

@@ -25,10 +25,12 @@ from core.records.events import Note
 from core.records.reports import Artefact, Metric, StageReport
 from core.runs.cache import CacheUser, Measurements, Store
 from core.runs.event_log import EventTail
+from core.runs.finding import find_runs, resolve_run, unfinished_run
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.library import add_entry
-from core.runs.run_folder import RunFolder, find_runs, resolve_run, unfinished_run
+from core.runs.new_run import create_run
+from core.runs.run_folder import RunFolder
 
 TEXT = """
 espalier: 1
@@ -53,7 +55,7 @@ def pipeline() -> Pipeline:
 
 @pytest.fixture
 def run(pipeline: Pipeline, home: Home, tmp_path: Path) -> RunFolder:
-    return RunFolder.create(pipeline, tmp_path, home)
+    return create_run(pipeline, tmp_path, home)
 
 
 def note(text: str) -> Note:
@@ -376,7 +378,7 @@ def test_a_fresh_run_holds_the_document_twice(run, pipeline, home, tmp_path):
 
 
 def test_two_runs_in_one_second_have_their_own_folders(pipeline, home, tmp_path):
-    one, two, three = (RunFolder.create(pipeline, tmp_path, home) for _ in range(3))
+    one, two, three = (create_run(pipeline, tmp_path, home) for _ in range(3))
     assert len({one.folder, two.folder, three.folder}) == 3
     assert len(find_runs(home)) == 3
 
@@ -388,7 +390,7 @@ def test_runs_started_at_once_have_their_own_folders(pipeline, home, tmp_path, m
     def create(number: int) -> Path:
         together.wait()
         own = pipeline.model_copy(update={"about": f"number {number}"})
-        run = RunFolder.create(own, tmp_path, home)
+        run = create_run(own, tmp_path, home)
         assert run.pipeline.about == f"number {number}"
         return run.folder
 
@@ -403,13 +405,13 @@ def test_a_folder_left_half_made_is_taken(pipeline, home, tmp_path):
         (folder / name).mkdir(parents=True)
     (folder / ".pipeline.1.part.yaml").touch()
     (folder / "pipeline.yaml").write_text("espa")
-    assert RunFolder.create(pipeline, tmp_path, home, folder).pipeline == pipeline.resolved()
+    assert create_run(pipeline, tmp_path, home, folder).pipeline == pipeline.resolved()
 
 
 def test_a_persons_own_file_is_no_half_made_run(pipeline, home, tmp_path):
     (tmp_path / "pipeline.yaml").write_text("espalier: 1")
     with pytest.raises(EspalierError, match="holds files already"):
-        RunFolder.create(pipeline, tmp_path, home, tmp_path)
+        create_run(pipeline, tmp_path, home, tmp_path)
     assert (tmp_path / "pipeline.yaml").read_text() == "espalier: 1"
 
 
@@ -418,7 +420,7 @@ def test_a_folder_with_files_is_refused(pipeline, home, tmp_path):
     folder.mkdir()
     (folder / "thesis.txt").write_text("")
     with pytest.raises(EspalierError) as caught:
-        RunFolder.create(pipeline, tmp_path, home, folder)
+        create_run(pipeline, tmp_path, home, folder)
     assert caught.value.message == (
         f"Expected an empty or new folder for the run, {folder} holds files already."
     )
@@ -510,7 +512,7 @@ def index_rows(home: Home, table: str) -> list[tuple]:
 def test_the_index_can_be_deleted_and_made_anew(run, pipeline, home, tmp_path):
     run.stage_folder("fp32").path.mkdir()
     run.write_report(report("fp32", 90.25))
-    other = RunFolder.create(pipeline, tmp_path, home)
+    other = create_run(pipeline, tmp_path, home)
     for folder in (run, other, run):  # the second time replaces the first
         index_run(home, folder)
     runs, metrics = index_rows(home, "runs"), index_rows(home, "metrics")
@@ -520,7 +522,7 @@ def test_the_index_can_be_deleted_and_made_anew(run, pipeline, home, tmp_path):
         (place, "fp32", 42, "fp32", "memory_mb", None, ""),
         (place, "fp32", 42, "fp32", "top1", 90.25, "%"),
     ]
-    broken = RunFolder.create(pipeline, tmp_path, home)
+    broken = create_run(pipeline, tmp_path, home)
     for name in ("run.json", "run.copy.json"):
         (broken.folder / name).write_text("{")
     home.index.unlink()
@@ -529,7 +531,7 @@ def test_the_index_can_be_deleted_and_made_anew(run, pipeline, home, tmp_path):
 
 
 def test_the_unfinished_run_of_this_very_document_is_found(run, pipeline, home, tmp_path):
-    damaged = RunFolder.create(pipeline, tmp_path, home)
+    damaged = create_run(pipeline, tmp_path, home)
     for name in ("run.json", "run.copy.json"):
         (damaged.folder / name).write_text('{"form')
     assert unfinished_run(home, pipeline).folder == run.folder  # the other blocks nobody
@@ -543,7 +545,7 @@ def test_runs_are_found_by_folder_name_and_beginning(run, pipeline, home, tmp_pa
     assert resolve_run(run.name[:10], home).folder == run.folder
     with pytest.raises(EspalierError, match=r"^Expected a run's folder or name, found none for 'x'\."):
         resolve_run("x", home)
-    RunFolder.create(pipeline, tmp_path, home)
+    create_run(pipeline, tmp_path, home)
     with pytest.raises(EspalierError, match="found several for '20'"):
         resolve_run("20", home)
 

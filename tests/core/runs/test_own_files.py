@@ -13,6 +13,7 @@ from core.records.reports import Artefact, StageReport
 from core.records.stage_outcome import OwnFile
 from core.runs.home import Home
 from core.runs.library import list_runs
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 from core.runs.trash import delete, empty_trash
 
@@ -28,7 +29,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def run(home: Home, tmp_path: Path) -> RunFolder:
-    return RunFolder.create(documents.loads(TEXT), tmp_path, home)
+    return create_run(documents.loads(TEXT), tmp_path, home)
 
 
 @pytest.fixture

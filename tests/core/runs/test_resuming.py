@@ -10,6 +10,7 @@ from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.document import pipeline as documents
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.resuming import check_same_data, check_same_pipeline
 from core.runs.run_folder import RunFolder
 
@@ -26,7 +27,7 @@ stages:
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    return RunFolder.create(documents.loads(TEXT), tmp_path, Home(tmp_path / "home"))
+    return create_run(documents.loads(TEXT), tmp_path, Home(tmp_path / "home"))
 
 
 def refusal(check, *arguments: object) -> str:

@@ -30,7 +30,7 @@ from core.models.checkpoint import Checkpoint, content_hash, save_checkpoint
 from core.models.settings import BackboneSettings
 from core.models.source import build_network
 from core.runs.home import Home
-from core.runs.run_folder import RunFolder
+from core.runs.new_run import create_run
 from core.whatif import WhatIf
 
 SETTINGS = DataSettings(image_size=16, train_images=40, validation_images=20, test_images=20)
@@ -94,7 +94,7 @@ def everywhere(text: str, person: Path, home: Home, tool: Child) -> tuple[str, i
 
 
 def _continued(pipeline: Pipeline, person: Path, home: Home, tool: Child) -> str:
-    data, run = open_data(pipeline.data, home.data, person), RunFolder.create(pipeline, person, home)
+    data, run = open_data(pipeline.data, home.data, person), create_run(pipeline, person, home)
     context = RunContext(
         run, home, pipeline, data, "cpu", 1, RunControl(), lambda event: None, tool, 5.0, times=False
     )

@@ -22,6 +22,7 @@ from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
 from core.records.events import Event, PhaseStarted
 from core.runs.home import Home
+from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 from core.stages.catalogue import remark_on
 from core.stages.result import StageResult
@@ -138,7 +139,7 @@ class Bench:
         self.home, self.trials = Home(folder / "home"), 0
 
     def context(self, pipeline: Pipeline, run: RunFolder | None = None, device: str = "cpu") -> RunContext:
-        run = run or RunFolder.create(pipeline, Path(), self.home)
+        run = run or create_run(pipeline, Path(), self.home)
         data = open_data(pipeline.data, self.home.data)
         tool = cast(Child, None)  # none is needed to make a network
         return RunContext(run, self.home, pipeline, data, device, 1, RunControl(), self._heard, tool, 10.0)
