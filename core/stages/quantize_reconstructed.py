@@ -5,8 +5,9 @@ Sources: AdaRound, Nagel et al. 2020, arXiv 2004.10568 (rounding up or down by g
 2102.05426 (residual blocks learned as wholes, after their layers: *objective*). The work is in `core.deploy.quantization.reconstruct`, `.rounding` and `.block_rounding`.
 
 Where we depart from them: layers see a sample of patches instead of whole maps; blocks are judged by the plain squared error; the bias is
-set in closed form; and before anything is learned, neighbouring layers are equalised, over ReLU6 and hard-swish with a bounded
-error (`core.deploy.quantization.equalise`), because rounding alone cannot give back channels that one scale leaves no level.
+set in closed form; and before anything is learned, neighbouring layers are equalised where that helps
+(`core.deploy.quantization.equalise_choice`), over ReLU6 and hard-swish with a bounded error, because rounding alone cannot give back
+channels that one scale leaves no level.
 
 What it does badly: it takes minutes where static INT8 takes seconds, and gains little where scales per channel and 8 bits lose nothing
 (ResNets). It needs images that look like those of the use: too few of them are learned by heart.
@@ -77,11 +78,12 @@ class QuantizeReconstructedParams(CalibrationParams):
         step=0.1,
         advanced=True,
     )
-    equalise: Literal["bounded", "exact", "no"] = param(
-        "bounded",
+    equalise: Literal["auto", "bounded", "exact", "no"] = param(
+        "auto",
         "Equalise layers",
         "First rescale neighbouring convolutions so that their channels span like ranges.",
         choices={
+            "auto": "As comes nearest to float on calibration images.",
             "bounded": "Also over ReLU6 and hard-swish, where each channel changes by at most 0.1 % of its mean square.",
             "exact": "Where it changes nothing: with ReLU or nothing in between.",
             "no": "Not at all.",
@@ -144,7 +146,8 @@ class QuantizeReconstructed(DeploymentStage[QuantizeReconstructedParams]):
             quantize,
             {
                 **context.data.as_plain(), **settings.arguments(), **{name: getattr(settings, name) for name in names},
-                "equalise": settings.equalise != "no", "over_relu6": settings.equalise == "bounded",
+                "equalise": settings.equalise if settings.equalise == "auto" else settings.equalise != "no",
+                "over_relu6": settings.equalise == "bounded",
                 "source": str(source), "target": str(context.target), "seed": context.seed,
             },
         )  # fmt: skip

@@ -12,7 +12,6 @@ gain nothing (ResNet-56 98 % either way).
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +24,7 @@ from core.machine.jobs import ProgressCallback
 if TYPE_CHECKING:
     import onnx
 
-_IMAGES = 128
+_IMAGES = 256
 
 
 def with_biases(prepared: "onnx.ModelProto", layers: list[Layer]) -> "onnx.ModelProto":
@@ -55,7 +54,7 @@ def correct(
 
     Returns: a sentence.
     """
-    blocks = list(replace(sample, rows=sample.rows[:: max(1, len(sample) // _IMAGES)]).blocks())
+    blocks = list(sample.spread(_IMAGES).blocks())
     chosen = [layer for layer in layers if done[layer.name] and layer.op in ("Conv", "Gemm")]
     float_means = channel_means(prepared, [layer.raw for layer in chosen], blocks)
     moved = 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.deploy.export import metadata_of
-from core.deploy.quantization import bias, equalise, smooth
+from core.deploy.quantization import bias, equalise, equalise_choice, smooth
 from core.deploy.quantization.calibration import Ranges, Sample, collect_ranges, draw
 from core.deploy.quantization.graph import (
     Layer,
@@ -120,7 +120,7 @@ def calibrated(
         images_count, method, percentile: of the calibration, on the training split. seed.
         activations: "uint8", "int8" or "auto". seven_bits: weights in 7 of 8 bits.
         scales: of weights, for every "channel" (unless given) or the whole "tensor".
-        keep: patterns of layers that stay float. equalise: whether to;
+        keep: patterns of layers that stay float. equalise: whether to, or "auto": as rounds best on calibration images;
             over_relu6: also over ReLU6 and hard-swish, with a bounded error.
         smooth: SmoothQuant's α; 0, as without it, smooths nothing.
         correct_bias: "on", "off" or "auto".
@@ -152,7 +152,19 @@ def calibrated(
     corrects = wants_correction(arguments.get("correct_bias", "off"), model)
     if corrects:
         model = bias.with_biases(model, layers)
-    if arguments.get("equalise"):
+    if arguments.get("equalise") == "auto":
+        progress(0.0, "Trying whether equalising helps")
+
+        def rounded(tried: "onnx.ModelProto", few: Sample) -> "onnx.ModelProto":
+            seen = collect_ranges(tried, few, OP_TYPES, arguments["method"], arguments["percentile"], _silent)
+            made = quantized(tried, layers, seen, numbers, set(float_layers))
+            if corrects:
+                bias.correct(made, tried, layers, is_quantized(made, layers), few, _silent)
+            return made
+
+        model, sentence = equalise_choice.nearest(model, layers, sample, rounded)
+        notes.append(sentence)
+    elif arguments.get("equalise"):
         model, sentence = equalise.equalised(model, layers, sample if arguments.get("over_relu6") else None)
         notes.append(sentence)
     if alpha := arguments.get("smooth"):
@@ -167,6 +179,10 @@ def calibrated(
     return CalibratedGraph(
         model, metadata_of(original), layers, sample, ranges, numbers, float_layers, corrects, notes, seconds
     )
+
+
+def _silent(done: float, text: str) -> None:
+    """For work inside of work that tells how far it is."""
 
 
 def wants_correction(choice: str, model: "onnx.ModelProto") -> bool:

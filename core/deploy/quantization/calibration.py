@@ -10,7 +10,7 @@ Sources: MinMax and percentile as usual; entropy: Migacz 2017, "8-bit inference 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,17 @@ class Sample:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def spread(self, count: int, part: int = 0, parts: int = 1) -> "Sample":
+        """At most `count` of the images, drawn evenly (rows lie class by class); of `parts` samples without an image in common the one `part`.
+
+        Where a file takes a fixed number at once these are whole calls, some images again where there are too few for one.
+        """
+        every = np.linspace(0, len(self) - 1, min(len(self), count * parts)).round().astype(int)
+        picked = every[part::parts] if len(every) >= parts else every
+        if self.batch:
+            picked = np.resize(picked, max(self.batch, len(picked) // self.batch * self.batch))
+        return replace(self, rows=self.rows[picked], labels=self.labels[picked])
 
     def blocks(self) -> Iterator[np.ndarray]:
         """float32 [b, c, s, s], b at most 64 and fewer for large images."""

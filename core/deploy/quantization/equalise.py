@@ -99,7 +99,7 @@ def pairs(model: "onnx.ModelProto", layers: list[Layer]) -> tuple[list[LayerPair
 
 def _bounded(model: "onnx.ModelProto", bent: list[LayerPair], sample: Sample) -> list[LayerPair]:
     """The pairs with the factors that their channels may take."""
-    few = replace(sample, rows=sample.rows[:: max(1, len(sample) // _IMAGES)])
+    few = sample.spread(_IMAGES)
     names = [pair.first.output[0] for pair in bent]
     values: dict[str, list[np.ndarray]] = {name: [] for name in names}
     shown, numbers = probed(model, names), np.random.default_rng(0)

@@ -99,9 +99,7 @@ def reconstructed(
     graph: CalibratedGraph, arguments: Mapping[str, Any], progress: ProgressCallback
 ) -> tuple[CalibratedGraph, list[dict[str, Any]]]:
     """The graph with learned weights, biases and ranges, and a row for every layer."""
-    count = min(int(arguments["learn_images"]), len(graph.sample))
-    spread = np.linspace(0, len(graph.sample) - 1, count).round().astype(int)  # rows lie class by class
-    few = replace(graph.sample, rows=graph.sample.rows[spread])
+    few = graph.sample.spread(int(arguments["learn_images"]))
     changed = replace(graph, model=copy_of(graph.model), ranges=dict(graph.ranges))
     blocks = _blocks_by_last_layer(graph, arguments)
     rows: list[dict[str, Any]] = []

@@ -7,10 +7,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from quantize_files import logits, quiet, write_small
+from quantize_files import PREPROCESS, logits, quiet, write_small
 
 from core.deploy.quantization import equalise, reconstruct, static
 from core.deploy.quantization.calibrated import calibrated
+from core.deploy.quantization.calibration import Sample
 from core.deploy.quantization.graph import array_of, layers_of, node_called
 from core.deploy.quantization.rounding import LayerForm, LayerSample, learn
 from core.deploy.quantization.sessions import sqnr
@@ -177,3 +178,38 @@ def test_layers_are_equalised_over_relu6_within_the_bound(job_arguments):
         np.abs(array_of(each, by["clipped"].weight)).max((1, 2, 3)) for each in (graph.model, model)
     )
     assert not np.allclose(before, after)
+
+
+def signal(file: Path, arguments: dict, equalised: object) -> tuple[float, list[str]]:
+    target = file.with_name("rounded.onnx")
+    given = arguments | {"equalise": equalised, "over_relu6": equalised is True, "target": str(target)}
+    report = reconstruct.quantize(given | LEARN | {"steps": 0}, quiet)
+    return sqnr(logits(onnx.load(file)), logits(onnx.load(target))), report["notes"]
+
+
+@pytest.mark.parametrize("scales", ["tensor", "channel"])
+def test_layers_are_equalised_where_that_comes_nearer_to_float(tmp_path, scales):
+    """Channels that differ by a factor of 300 need it with one scale a layer; with a scale each, nothing is lost by the trial."""
+    arguments = write_small(tmp_path) | {"scales": scales}
+    ways = [signal(Path(arguments["source"]), arguments, way)[0] for way in (False, True)]
+    chosen, notes = signal(Path(arguments["source"]), arguments, "auto")
+    assert chosen > max(ways) - 1.0, (chosen, ways)
+    [said] = [note for note in notes if "signal to noise of the logits" in note]
+    if scales == "tensor":
+        assert said.startswith("Equalised: ") and ways[1] > ways[0] + 3
+
+
+@pytest.mark.parametrize(
+    ("count", "part", "parts", "batch"),
+    [(5, 0, 1, None), (5, 1, 2, None), (30, 0, 2, None), (5, 0, 1, 4), (1, 0, 1, 8)],
+)
+def test_a_sample_is_spread_over_the_rows_in_whole_calls(count, part, parts, batch):
+    rows = np.arange(100, 120)
+    whole = Sample(np.zeros((120, 2, 2, 3), np.uint8), rows, rows * 2, PREPROCESS, batch)
+    few = whole.spread(count, part, parts)
+    assert set(few.rows) <= set(rows) and (few.labels == 2 * few.rows).all()
+    if batch:
+        assert len(few) % batch == 0
+    else:
+        others = [row for other in range(parts) for row in whole.spread(count, other, parts).rows]
+        assert len(others) == len(set(others)) and len(few) == min(count, 20 // parts)
