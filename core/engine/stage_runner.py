@@ -22,7 +22,9 @@ from core.engine.latency_search import LatencyTargets
 from core.engine.precision_choice import PrecisionChoices, add_trial_note
 from core.engine.ranks import made_by_ranks, together
 from core.engine.stage_inputs import RunContext, StageInputs
+from core.machine.jobs import ProgressCallback
 from core.profiling.counting import count
+from core.records.events import PhaseStarted
 from core.records.stage_outcome import OwnFile, StageOutcome
 from core.runs.stage_folder import StageFolder
 from core.sources.base import StageInput
@@ -31,6 +33,7 @@ from core.stages.context import DeployContext, StageContext
 from core.stages.result import DeployedFile, StageResult
 
 _log = logging.getLogger(__name__)
+_SAID_EVERY = 2.0  # seconds between two sentences of one stage about how far its file is
 
 
 class StageRunner:
@@ -206,13 +209,13 @@ class StageRunner:
         run = self.context
         assert stage_input.file is not None and isinstance(node.stage, DeploymentStage)
         started = time.monotonic()
+        key = stage_key(run.pipeline, node.id, seed)
+        tell = _saying_steps(lambda text: run.emit(PhaseStarted(key, "make", text)), on_fraction)
         context = DeployContext(
-            stage=stage_key(run.pipeline, node.id, seed), seed=seed, key=cache_key, target=scratch / "file.onnx",
+            stage=key, seed=seed, key=cache_key, target=scratch / "file.onnx",
             scratch=scratch, control=run.control, emit=run.emit,
             data=run.access,
-            job=lambda job, arguments: run.tool.call(
-                job, arguments, run.control, lambda done, text: on_fraction(done)
-            ),
+            job=lambda job, arguments: run.tool.call(job, arguments, run.control, tell),
         )  # fmt: skip
         result = node.stage.deploy(stage_input.file, node.parameters, context)
         before = self._parameters_before(node, seed, stage_input)
@@ -309,3 +312,21 @@ def _take_file(file: DeployedFile, new_folder: StageFolder) -> OwnFile:
     new_folder.deployed.mkdir(exist_ok=True)
     file.path.replace(new_folder.deployed_as(file.precision))
     return OwnFile(precision=file.precision, label=file.label)
+
+
+def _saying_steps(
+    say: Callable[[str], None],
+    on_fraction: Callable[[float], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> ProgressCallback:
+    """A callback for a job's progress that passes on how far it is, and now and then in which step."""
+    said, last = "", -_SAID_EVERY
+
+    def progress(fraction: float, text: str) -> None:
+        nonlocal said, last
+        if text != said and clock() - last >= _SAID_EVERY:
+            said, last = text, clock()
+            say(text)
+        on_fraction(fraction)
+
+    return progress

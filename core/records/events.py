@@ -47,7 +47,7 @@ class StageStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted(Event):
-    """A part of a stage: "wait", "trial", "train", "prune", "export", "verify", "measure"; `text` is for people."""
+    """A part of a stage: "wait", "trial", "train", "prune", "make", "export", "verify", "measure"; `text` is for people."""
 
     stage: str
     phase: str

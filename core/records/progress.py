@@ -4,7 +4,8 @@ The time of training follows from the images that are passed through and from ho
 process, or in earlier runs of this machine, and unknown until an epoch is done where neither says it. What comes
 after training (evaluation, export, verification, measuring) takes about as long whatever was trained before it:
 as in earlier runs, or as expected, corrected by what the stages before it took. What a stage does before it trains
-(ranking channels, trying precisions) counts among that.
+(ranking channels, trying precisions) counts among that, and so does making a file where nothing is trained; where that takes
+longer than expected, the part that is done says how long.
 """
 
 import time
@@ -15,6 +16,8 @@ from core.records.events import Listener, Progress
 
 _EVERY_SECONDS = 0.5
 _USUAL_RATE = 0.002  # seconds an image, to weigh stages against each other before anything is known
+_MAKING = 0.5  # of what a stage without training takes, until its file is made
+_FORETELLS = 0.05  # of the making: what has to be done before the rest is told from it
 _TOLD = 0.999  # of an epoch: sums of fractions are not exact
 
 
@@ -57,7 +60,7 @@ class Meter:
         self._index = 0
         self._rates: dict[int, float] = {}  # measured here
         self._expected = self._took = 0.0  # seconds of fixed costs of stages that were done here
-        self._trained = self._fixed = 0.0  # fractions of the stage under way
+        self._trained = self._fixed = self._made = 0.0  # fractions of the stage under way
         self._from: tuple[float, float] | None = None  # time and fraction when its training was taken up here
         self._begun = self._prepared = 0.0  # when it began, and seconds until it trained
         self._fixed_since: float | None = None
@@ -66,16 +69,19 @@ class Meter:
 
     def begin(self, index: int) -> None:
         """Stage `index` begins."""
-        self._index, self._trained, self._fixed = index, 0.0, 0.0
+        self._index, self._trained, self._fixed, self._made = index, 0.0, 0.0, 0.0
         self._from = None
         self._begun, self._prepared = self._clock(), 0.0
         self._fixed_since = None if self.plans[index].training else self._clock()
         self._report()
 
     def train(self, fraction: float) -> None:
-        """`fraction` of the stage's training is done."""
+        """`fraction` of the stage's own work is done: of its training, or of making its file where nothing is trained."""
         now = self._clock()
         if not self.plans[self._index].training:
+            self._made = max(self._made, min(fraction, 1.0))
+            if now - self._reported >= _EVERY_SECONDS:
+                self._report()
             return
         self._trained = max(self._trained, min(fraction, 1.0))
         if self._from is None:
@@ -85,10 +91,10 @@ class Meter:
             self._report()
 
     def follow_up(self, fraction: float) -> None:
-        """Training is over, and `fraction` of what comes after it is done."""
+        """The stage's own work is over, and `fraction` of what comes after it is done."""
         if self._fixed_since is None:
             self._fixed_since = self._clock()
-        self._trained, self._fixed = 1.0, max(self._fixed, min(fraction, 1.0))
+        self._trained, self._made, self._fixed = 1.0, 1.0, max(self._fixed, min(fraction, 1.0))
         if self._clock() - self._reported >= _EVERY_SECONDS:
             self._report()
 
@@ -97,8 +103,20 @@ class Meter:
         if not cached and self._fixed_since is not None:
             self._expected += self._fixed_seconds(self._index)
             self._took += self._prepared + self._clock() - self._fixed_since
-        self._trained = self._fixed = 1.0
+        self._trained = self._fixed = self._made = 1.0
         self._report()
+
+    def _fixed_done(self) -> float:
+        """How much of the stage's fixed costs is behind it; making a file counts among them where nothing is trained."""
+        if self.plans[self._index].training:
+            return self._fixed
+        return _MAKING * self._made + (1 - _MAKING) * self._fixed
+
+    def _making_left(self) -> float:
+        """Seconds until the stage's file is made, as the part that is done foretells; 0 where it does not yet."""
+        if self.plans[self._index].training or not _FORETELLS <= self._made < 1.0:
+            return 0.0
+        return (self._clock() - self._begun) * (1 - self._made) / self._made
 
     def _learn(self, now: float) -> None:
         """The rate of the stage under way, once an epoch of it was trained here."""
@@ -135,11 +153,10 @@ class Meter:
 
     def _stage_left(self) -> float | None:
         training, fixed = self._costs(self._index)
-        return (
-            None
-            if training is None and self._trained < 1.0
-            else (training or 0.0) * (1 - self._trained) + fixed * (1 - self._fixed)
-        )
+        if training is None and self._trained < 1.0:
+            return None
+        left = (training or 0.0) * (1 - self._trained) + fixed * (1 - self._fixed_done())
+        return max(left, self._making_left())
 
     def _run_left(self, of_stage: float | None) -> float | None:
         later = [self._costs(index) for index in range(self._index + 1, len(self.plans))]
@@ -160,7 +177,8 @@ class Meter:
         if training is None:
             training = self.plans[self._index].training * _USUAL_RATE
         whole = training + fixed
-        return (training * self._trained + fixed * self._fixed) / whole if whole else self._fixed
+        done = self._fixed_done()
+        return (training * self._trained + fixed * done) / whole if whole else done
 
     def _report(self) -> None:
         self._reported = self._clock()

@@ -101,3 +101,13 @@ def test_the_bar_never_goes_back() -> None:
         run.at(run.now + 1, run.meter.end, False)
     fractions = [event.run_fraction for event in run.said if isinstance(event, Progress)]
     assert all(before <= after for before, after in pairwise(fractions)) and fractions[-1] == pytest.approx(1)
+
+
+def test_making_a_file_that_takes_longer_than_expected_says_how_long() -> None:
+    run = Run(FILE, FIRST)
+    run.meter.begin(0)
+    assert run.at(1, run.meter.train, 0.01).stage_seconds_left == pytest.approx(30 * (1 - 0.005))
+    last = run.at(100, run.meter.train, 0.2)
+    assert (last.stage_fraction, last.stage_seconds_left) == (pytest.approx(0.1), pytest.approx(400))
+    last = run.at(500, run.meter.follow_up, 0.5)
+    assert (last.stage_fraction, last.stage_seconds_left) == (pytest.approx(0.75), pytest.approx(30 * 0.25))
