@@ -185,11 +185,11 @@ class Gallery:
         if window.run_controller.results is None or not subjects:
             return
         window.inspect_file(window.run_controller.results.run.folder, pruned or subjects[-1].key)
-        if not place.view.sensitivity.scan:
+        if not place.view.sensitivity.result:
             place.view.go("sensitivity")
             place.view.sensitivity.start.click()
         calibration = place.view.calibration
-        if calibration.advice is None:
+        if calibration.result is None:
             self.until_idle(place)
             calibration.draws.setValue(3)
             calibration.start.click()

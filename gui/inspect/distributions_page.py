@@ -27,11 +27,9 @@ class DistributionsPage(QWidget):
 
     Signals:
         wanted: "weights" or "activations", and the path of a layer.
-        stop_wanted: give up reading activations.
     """
 
     wanted = Signal(str, str)
-    stop_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +55,6 @@ class DistributionsPage(QWidget):
         self.source.setObjectName("distribution-source")
         self.source.setProperty("role", "muted")
         self.working = ProgressLine("distribution", tr("Progress of reading activations"))
-        self.working.stop_wanted.connect(self.stop_wanted)
         self.plot = HistogramPlot()
         self.logarithmic.toggled.connect(self.plot.set_logarithmic)
         self.empty = EmptyState(

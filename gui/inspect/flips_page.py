@@ -21,11 +21,9 @@ class FlipsPage(QWidget):
     """Filters above, cards on the left, the image that is looked at on the right.
 
     Signals:
-        stop_wanted: give up opening the images.
         correction_wanted: an image's file and its class, which is wrong.
     """
 
-    stop_wanted = Signal()
     correction_wanted = Signal(str, str)
 
     def __init__(self) -> None:
@@ -40,7 +38,6 @@ class FlipsPage(QWidget):
         self.words.setObjectName("flips-words")
         self.words.setProperty("role", "muted")
         self.working = ProgressLine("flips", tr("Progress of opening the images"))
-        self.working.stop_wanted.connect(self.stop_wanted)
         self.gallery = FlipsGallery()
         self.gallery.looked_at.connect(self._show_image)
         self.gallery.enlarge.connect(self._enlarge)

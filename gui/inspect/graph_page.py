@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.graph_canvas import GraphCanvas, legend
-from gui.inspect.layers_page import Sensitivity
+from gui.inspect.sensitivity import Sensitivity
 from gui.widgets.buttons import ElidedLabel, text
 from gui.widgets.combo import Combo
 from gui.widgets.progress_line import ProgressLine

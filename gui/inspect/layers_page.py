@@ -1,7 +1,6 @@
 """The layer table: type, parameters, MACs and time of every layer of the exported file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -9,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from gui.base import theme
 from gui.base.translation import tr
+from gui.inspect.sensitivity import Sensitivity
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.progress_line import ProgressLine
@@ -17,38 +17,15 @@ from gui.widgets.search_box import SearchBox
 _PRECISIONS = {"float32": "float32", "float16": "float16", "int8": "INT8", "int4": "INT4", "int16": "INT16"}
 
 
-@dataclass(frozen=True, slots=True)
-class Sensitivity:
-    """What is known of how much each layer matters.
-
-    Attributes:
-        values: by the layer's path. falling: whether low values are the sensitive ones (dB).
-        source: where it comes from, for the tooltip.
-    """
-
-    values: Mapping[str, float]
-    unit: str
-    falling: bool
-    source: str
-
-    def share(self, value: float) -> float:
-        """The length of a value's bar: long is sensitive; a quarter of the layers counts as harmless."""
-        order = sorted(self.values.values(), reverse=not self.falling)
-        worst, harmless = order[0], order[3 * len(order) // 4]
-        return max(0.0, (harmless - value) / (harmless - worst)) if harmless != worst else 1.0
-
-
 class LayersPage(QWidget):
     """The table with a search field above it.
 
     Signals:
         measure_wanted: time the layers again.
-        stop_wanted: give up measuring.
         layer_wanted: the path of a layer whose distributions are to be shown.
     """
 
     measure_wanted = Signal()
-    stop_wanted = Signal()
     layer_wanted = Signal(str)
 
     def __init__(self) -> None:
@@ -69,7 +46,6 @@ class LayersPage(QWidget):
         self.words.setObjectName("layers-words")
         self.words.setProperty("role", "muted")
         self.working = ProgressLine("layers", tr("Progress of the measurement"))
-        self.working.stop_wanted.connect(self.stop_wanted)
         self.table = BarTable("layers", tr("Layers of the exported file"))
         self.table.doubleClicked.connect(lambda _index: self._open())
         self.search.textChanged.connect(self.table.search)

@@ -85,7 +85,6 @@ class InspectPlace(QObject):
         view.swap_wanted.connect(self._swap)
         view.tab_shown.connect(lambda _tab: self._fill())
         view.layers.measure_wanted.connect(self._measure_again)
-        view.layers.stop_wanted.connect(self.measurer.stop)
         view.distributions.wanted.connect(self._distribution)
         view.architecture.graph.times_wanted.connect(self._time_graphs)
         self.graphs.shown.connect(self._show_graph_values)

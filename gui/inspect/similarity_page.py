@@ -1,6 +1,5 @@
 """How alike two models represent the same images, layer by layer."""
 
-from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from core.analysis.similarity import POOLED, LayerSimilarity, read
@@ -13,13 +12,7 @@ _LOW = 0.5  # a similarity below is shown in the colour of warnings
 
 
 class SimilarityPage(QWidget):
-    """A table of layers with their CKA and channel correlation.
-
-    Signals:
-        stop_wanted: give up computing.
-    """
-
-    stop_wanted = Signal()
+    """A table of layers with their CKA and channel correlation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +20,6 @@ class SimilarityPage(QWidget):
         self.words.setObjectName("similarity-words")
         self.words.setProperty("role", "muted")
         self.working = ProgressLine("similarity", tr("Progress of comparing the layers"))
-        self.working.stop_wanted.connect(self.stop_wanted)
         self.table = BarTable("similarity", tr("Similarity of every layer"))
         self.empty = EmptyState("similarity", "", "")
         self._stack = QStackedWidget()

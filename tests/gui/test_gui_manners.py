@@ -22,7 +22,6 @@ from gui.base.theme import Theme, style
 from gui.compare.pareto_plot import ParetoPlot
 from gui.editor.cards import MOVED
 from gui.inspect.histogram_plot import HistogramPlot
-from gui.inspect.sensitivity_page import SensitivityPage
 from gui.shell import window_geometry
 from gui.shell.document_files import LEAVE
 from gui.shell.main_window import MainWindow
@@ -340,28 +339,6 @@ def test_a_file_over_the_window_is_framed_and_copied(tree: MainWindow, tmp_path:
     enter.setDropAction(Qt.DropAction.MoveAction)
     QApplication.sendEvent(tree, enter)
     assert enter.isAccepted() and enter.dropAction() == COPY and tree.drop_frame.isVisible()
-
-
-def test_the_focus_comes_back_when_a_scan_is_over(qtbot: Any) -> None:
-    page = SensitivityPage()
-    qtbot.addWidget(page)
-    page.show()
-    page.allow("")
-    qtbot.waitExposed(page)
-    page.activateWindow()
-    page.start.setFocus()
-    qtbot.waitUntil(page.start.hasFocus)
-    page.show_busy("scanning")
-    qtbot.wait(20)
-    assert not page.start.hasFocus()
-    page.show_busy("")
-    assert page.start.hasFocus()
-    page.show_busy("scanning")
-    qtbot.wait(20)
-    page.words.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    page.words.setFocus()  # a person has gone elsewhere
-    page.show_busy("")
-    assert page.words.hasFocus()
 
 
 def test_a_dialog_is_no_larger_than_the_screen_has_room_for(qtbot: Any) -> None:

@@ -1,0 +1,144 @@
+"""What all pages of the Inspector do whose job a person starts."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inspecting import done
+from PySide6.QtCore import Qt
+
+from core.common.errors import EspalierError
+from core.deploy.quantization.advice import Advice, Trial
+from gui.base.document import Document
+from gui.inspect.job_page import JobPage
+from gui.inspect.page_job import PageJob
+from gui.inspect.place import InspectPlace
+from gui.inspect.work import QuantizeScan, ScanRequest
+
+SCAN = QuantizeScan(
+    ScanRequest("quantize", "", 2.0), [("body.conv1", 4.0), ("head", 9.0)], {}, "sqnr", "dB", 64
+)
+ADVICE = Advice("entropy", 128, (Trial("entropy", 128, (28.0, 28.2), (98.0, 98.0)),), 64)
+PAGES = (("sensitivity", "scanning", SCAN), ("calibration", "advising", ADVICE))
+
+
+@pytest.fixture(params=PAGES, ids=[tab for tab, *_ in PAGES])
+def parts(request: Any, place: InspectPlace, opened: Path) -> tuple[JobPage[Any], PageJob[Any], Any]:
+    """A page on FP32, its job, and a result."""
+    tab, job, result = request.param
+    place.view.go(tab)
+    place.open(opened, "fp32")
+    return getattr(place.view, tab), getattr(place, job), result
+
+
+def waits(control: Any, _say: Callable[[Any], None]) -> None:
+    """A job that goes on until it is stopped."""
+    while True:
+        control.checkpoint()
+        time.sleep(0.005)
+
+
+def test_nothing_starts_while_a_run_goes_on(
+    qtbot: Any, place: InspectPlace, parts: tuple[JobPage[Any], PageJob[Any], Any]
+) -> None:
+    page, job, _ = parts
+    usual = page.start.toolTip()
+    place.set_running(True)
+    assert not page.start.isEnabled() and "A run is going on" in page.start.toolTip()
+    page.wanted.emit(page._request())
+    assert not job.job.busy
+    place.set_running(False)
+    assert page.start.isEnabled() and page.start.toolTip() == usual
+
+
+@pytest.mark.slow
+def test_a_job_can_be_stopped(
+    qtbot: Any, place: InspectPlace, parts: tuple[JobPage[Any], PageJob[Any], Any]
+) -> None:
+    page, _, _ = parts
+    qtbot.mouseClick(page.start, Qt.MouseButton.LeftButton)
+    assert not page.start.isEnabled()
+    qtbot.waitUntil(lambda: page.working.isVisible(), timeout=30_000)
+    started = time.monotonic()
+    qtbot.mouseClick(page.working.stop, Qt.MouseButton.LeftButton)
+    done(qtbot, place)
+    assert time.monotonic() - started < 10
+    assert page.result is None and page.start.isEnabled() and not page.working.isVisible()
+
+
+def test_while_it_works_it_can_be_stopped_from_another_model(
+    qtbot: Any, place: InspectPlace, opened: Path, parts: Any, monkeypatch: Any
+) -> None:
+    page, job, _ = parts
+    monkeypatch.setattr(job, "_work", lambda _model, _request: waits)
+    qtbot.mouseClick(page.start, Qt.MouseButton.LeftButton)
+    assert not page.start.isEnabled() and not any(part.isEnabled() for part in page._settings)
+    qtbot.waitUntil(lambda: page.working.isVisible(), timeout=5000)
+    place.open(opened, "pruned")
+    assert page.working.isVisible() and not page.start.isEnabled()
+    qtbot.mouseClick(page.working.stop, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not job.job.busy, timeout=5000)
+    assert page.start.isEnabled() and all(part.isEnabled() for part in page._settings)
+    assert not page.working.isVisible()
+
+
+def test_a_result_belongs_to_its_model_and_is_kept(
+    qtbot: Any, place: InspectPlace, opened: Path, parts: Any
+) -> None:
+    page, job, result = parts
+    model = place.model
+    place.open(opened, "pruned")
+    with qtbot.waitSignal(job.status_message) as told:
+        job.job.done.emit(("result", model), result)
+    assert told.args == [job._found(result)]
+    assert page.result is None and page.empty.isVisible() and not page.sending.isVisible()
+    place.open(opened, "fp32")
+    assert page.result is result and page.table.isVisible() and page.sending.send.isEnabled()
+
+
+def test_a_result_is_sent_as_one_edit(qtbot: Any, place: InspectPlace, parts: Any) -> None:
+    page, job, result = parts
+    document: Document = place.view.window().document  # type: ignore[attr-defined]
+    before = document.text
+    assert not page.sending.send.isEnabled(), "there is nothing to send"
+    job.job.done.emit(("result", place.model), result)
+    with qtbot.waitSignals([place.edited, place.status_message]):
+        qtbot.mouseClick(page.sending.send, Qt.MouseButton.LeftButton)
+    assert document.text != before
+    document.undo_stack.undo()
+    assert document.text == before
+
+
+def test_a_failure_is_said_and_the_page_is_free_again(
+    qtbot: Any, place: InspectPlace, parts: Any, monkeypatch: Any
+) -> None:
+    page, job, _ = parts
+
+    def fails(_control: Any, _say: Callable[[Any], None]) -> None:
+        raise EspalierError("It did not work.")
+
+    monkeypatch.setattr(job, "_work", lambda _model, _request: fails)
+    qtbot.mouseClick(page.start, Qt.MouseButton.LeftButton)
+    done(qtbot, place)
+    assert "It did not work." in str(place.view.window().told.said)  # type: ignore[attr-defined]
+    assert page.result is None and page.start.isEnabled() and not page.working.isVisible()
+
+
+def test_the_focus_comes_back_when_a_job_is_over(qtbot: Any, parts: Any) -> None:
+    page, _, _ = parts
+    page.activateWindow()
+    page.start.setFocus()
+    qtbot.waitUntil(page.start.hasFocus)
+    page.show_busy("Working")
+    qtbot.wait(20)
+    assert not page.start.hasFocus()
+    page.show_busy("")
+    assert page.start.hasFocus()
+    page.show_busy("Working")
+    qtbot.wait(20)
+    page.words.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    page.words.setFocus()  # a person has gone elsewhere
+    page.show_busy("")
+    assert page.words.hasFocus()
