@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from core.analysis.rows import Row
 from core.comparison.compared_runs import ComparedRun
@@ -28,7 +28,8 @@ from gui.runs.run_results import Results
 from gui.widgets.buttons import ActionButton, ElidedLabel, EmptyState, Header, card, text
 from gui.widgets.metric_table import MetricModel
 from gui.widgets.progress_line import ProgressLine
-from gui.widgets.turning import Splitter
+from gui.widgets.splitter import Splitter
+from gui.widgets.turning import TurningSplitter
 
 
 class CompareView(QWidget):
@@ -85,16 +86,9 @@ class CompareView(QWidget):
 
     def _build(self) -> None:
         self.saved = SavedBar()
-        self.body, below = (
-            QSplitter(Qt.Orientation.Vertical),
-            Splitter("compare-below", self.plots, self.panes),
-        )
-        self.body.setObjectName("compare-splitter")
-        self.body.setChildrenCollapsible(False)
-        self.body.setHandleWidth(12)
+        below = TurningSplitter("compare-below", self.plots, self.panes)
         below.setSizes([520, 640])
-        self.body.addWidget(self._top())
-        self.body.addWidget(below)
+        self.body = Splitter("compare-splitter", self._top(), below, orientation=Qt.Orientation.Vertical)
         self.body.setSizes([425, 265])
         self.body.setStretchFactor(0, 1)
         self._stack = QStackedWidget()

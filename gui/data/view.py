@@ -29,7 +29,7 @@ from gui.data.gallery import Gallery
 from gui.data.jobs import DataCheck
 from gui.data.left_out import LeftOutPane
 from gui.widgets.buttons import EmptyState, Header, card
-from gui.widgets.turning import Splitter
+from gui.widgets.turning import TurningSplitter
 
 EMPTY, OPENING, SHOWN = range(3)
 IMAGES, AUGMENTATION, CHECK, FILES = range(4)
@@ -120,7 +120,7 @@ class DataView(QWidget):
             column.addWidget(inside)
         left.setMinimumWidth(290)
         right.setMinimumWidth(440)
-        body = Splitter("data-splitter", left, right)
+        body = TurningSplitter("data-splitter", left, right)
         body.setSizes([420, 730])
         body.setStretchFactor(1, 1)
         return body

@@ -33,7 +33,7 @@ from gui.editor.undo_keys import UndoKeys
 from gui.widgets.buttons import ActionButton, Header, card
 from gui.widgets.fields import Option
 from gui.widgets.form import SettingPath
-from gui.widgets.turning import Splitter
+from gui.widgets.turning import TurningSplitter
 
 _MOST_PANELS = 16  # that are kept: a form has hundreds of widgets
 
@@ -115,10 +115,10 @@ class EditorView(QWidget):
         self.select("stage", document.pipeline.stages[0].id)
         self.list.selectionModel().currentChanged.connect(self._selected)  # its form comes with `retheme`
 
-    def _body(self) -> Splitter:
+    def _body(self) -> TurningSplitter:
         left = QWidget()
         column = QVBoxLayout(left)
-        column.setContentsMargins(4, 0, 4, 0)
+        column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
         column.addLayout(self.commands.toolbar())
         column.addWidget(self.list, 1)
@@ -134,8 +134,7 @@ class EditorView(QWidget):
         inside.addWidget(scroll)
         for part, width in ((self.palette_, 130), (left, 240), (right, 430)):
             part.setMinimumWidth(width)
-        splitter = Splitter("editor-splitter", self.palette_, left, right)
-        splitter.setHandleWidth(5)
+        splitter = TurningSplitter("editor-splitter", self.palette_, left, right)
         splitter.setSizes([200, 396, 546])
         splitter.setStretchFactor(2, 1)
         return splitter

@@ -5,7 +5,6 @@ from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
-    QSplitter,
     QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -21,6 +20,7 @@ from gui.help.page import DocumentPage
 from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
 from gui.widgets.search_box import SearchBox
+from gui.widgets.splitter import Splitter
 
 _TOOLS = (
     ("back", "undo", QT_TR_NOOP("Back"), "Alt+Left"),
@@ -46,14 +46,9 @@ class HelpWindow(QWidget):
         self.contents.setAccessibleName(tr("Contents"))
         self.contents.setHeaderHidden(True)
         self.contents.setIndentation(14)
-        splitter = QSplitter()
-        splitter.setObjectName("help-splitter")
-        splitter.addWidget(self.contents)
-        splitter.addWidget(self.page)
+        splitter = Splitter("help-splitter", self.contents, self.page)
         splitter.setSizes([250, 730])
         splitter.setStretchFactor(1, 1)
-        splitter.setHandleWidth(10)
-        splitter.setChildrenCollapsible(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 12, 14, 12)
         layout.setSpacing(10)

@@ -10,7 +10,7 @@ from gui.inspect.confusion_view import ConfusionView
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.combo import Combo
-from gui.widgets.turning import Splitter
+from gui.widgets.turning import TurningSplitter
 
 
 class ClassesPage(QWidget):
@@ -40,7 +40,7 @@ class ClassesPage(QWidget):
         top.addWidget(self.which)
         top.addWidget(self.unit)
         top.addWidget(self.words, 1)
-        splitter = Splitter("classes-splitter", self.matrix, self.table)
+        splitter = TurningSplitter("classes-splitter", self.matrix, self.table)
         splitter.setSizes([628, 514])
         splitter.setStretchFactor(0, 1)
         layout = QVBoxLayout(self)

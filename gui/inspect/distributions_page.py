@@ -19,7 +19,7 @@ from gui.widgets.buttons import ElidedLabel, EmptyState, card
 from gui.widgets.combo import Combo
 from gui.widgets.progress_line import ProgressLine
 from gui.widgets.search_box import SearchBox
-from gui.widgets.turning import Splitter
+from gui.widgets.turning import TurningSplitter
 
 
 class DistributionsPage(QWidget):
@@ -90,7 +90,7 @@ class DistributionsPage(QWidget):
         self._stack = QStackedLayout(frame)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.plot)
-        splitter = Splitter("distribution-splitter", left, frame)
+        splitter = TurningSplitter("distribution-splitter", left, frame)
         splitter.setSizes([300, 840])
         splitter.setStretchFactor(1, 1)
         left.setMinimumWidth(200)

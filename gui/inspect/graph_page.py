@@ -23,7 +23,7 @@ from gui.widgets.buttons import ElidedLabel, text
 from gui.widgets.combo import Combo
 from gui.widgets.progress_line import ProgressLine
 from gui.widgets.search_box import SearchBox
-from gui.widgets.turning import Splitter
+from gui.widgets.turning import TurningSplitter
 
 COLOURS = (
     ("change", QT_TR_NOOP("What changed")),
@@ -177,7 +177,7 @@ class GraphPage(QWidget):
         row.setSpacing(6)
         for button in (self.unfold, self.fold, self.back, self.open_button):
             row.addWidget(button)
-        self.splitter = Splitter("graph-splitter", *self.panes.values())
+        self.splitter = TurningSplitter("graph-splitter", *self.panes.values())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 0)
         layout.setSpacing(6)

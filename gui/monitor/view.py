@@ -8,7 +8,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QProgressBar,
-    QSplitter,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -24,8 +23,9 @@ from gui.monitor.stage_table import StageTable
 from gui.runs.run_queue import QueuePane, RunQueue
 from gui.runs.run_state import RunState
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
+from gui.widgets.splitter import Splitter
 from gui.widgets.throttle import Throttle
-from gui.widgets.turning import Splitter
+from gui.widgets.turning import TurningSplitter
 
 _REDRAW_MS = 100
 
@@ -98,12 +98,12 @@ class MonitorView(QWidget):
         inside.setContentsMargins(1, 1, 1, 1)
         inside.addWidget(self.curves, 1)
         inside.addWidget(self.grid)
-        lists = QSplitter(Qt.Orientation.Vertical)
-        lists.setObjectName("monitor-side")
-        lists.setHandleWidth(12)
-        lists.setChildrenCollapsible(False)
-        lists.addWidget(_framed(_titled(tr("Stages")), self.stages))
-        lists.addWidget(_framed(None, self.log))
+        lists = Splitter(
+            "monitor-side",
+            _framed(_titled(tr("Stages")), self.stages),
+            _framed(None, self.log),
+            orientation=Qt.Orientation.Vertical,
+        )
         lists.setSizes([300, 240])
         side = QWidget()
         self._side = QVBoxLayout(side)
@@ -112,7 +112,7 @@ class MonitorView(QWidget):
         self._side.addWidget(lists, 1)
         self._side.addWidget(self.meters)
         side.setMinimumWidth(320)
-        splitter = Splitter("monitor-splitter", plots, side)
+        splitter = TurningSplitter("monitor-splitter", plots, side)
         splitter.setSizes([740, 380])
         splitter.setStretchFactor(0, 1)
         return splitter

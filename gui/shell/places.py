@@ -20,7 +20,7 @@ from gui.base import theme
 from gui.base.in_turn import InTurn
 from gui.shell.rail import Rail
 from gui.widgets.buttons import Header
-from gui.widgets.turning import Splitter, TurningRow
+from gui.widgets.turning import TurningRow, TurningSplitter
 
 _FRAMES = 30  # pixels of width that frames within a place take
 
@@ -39,7 +39,9 @@ class _Frame(QScrollArea):
         margins = layout.contentsMargins() if layout is not None else QMargins()
         self._around = margins.left() + margins.right() + _FRAMES
         self._turning = [
-            part for part in view.findChildren(QWidget) if isinstance(part, Header | TurningRow | Splitter)
+            part
+            for part in view.findChildren(QWidget)
+            if isinstance(part, Header | TurningRow | TurningSplitter)
         ]
 
     def resizeEvent(self, event: QResizeEvent) -> None:

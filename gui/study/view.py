@@ -3,7 +3,6 @@
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (  # fmt: skip
     QPushButton,
-    QSplitter,
     QStackedWidget,
     QTabWidget,
     QVBoxLayout,
@@ -25,7 +24,8 @@ from gui.study.reading import ShownStudy
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.parallel_plot import ParallelPlot
-from gui.widgets.turning import Splitter
+from gui.widgets.splitter import Splitter
+from gui.widgets.turning import TurningSplitter
 
 
 class StudyView(QWidget):
@@ -91,7 +91,7 @@ class StudyView(QWidget):
         right.addTab(self.weights, tr("What settings weigh"))
         right.addTab(self._one_trial(), tr("Trial"))
         self.tabs = right
-        upper = Splitter("study-upper", left, right)
+        upper = TurningSplitter("study-upper", left, right)
         upper.setSizes([520, 600])
         lower = QWidget()
         below = QVBoxLayout(lower)
@@ -99,11 +99,7 @@ class StudyView(QWidget):
         below.setSpacing(6)
         below.addWidget(self.about)
         below.addWidget(self.trials, 1)
-        whole = QSplitter(Qt.Orientation.Vertical)
-        whole.setObjectName("study-splitter")
-        whole.setChildrenCollapsible(False)
-        whole.addWidget(upper)
-        whole.addWidget(lower)
+        whole = Splitter("study-splitter", upper, lower, orientation=Qt.Orientation.Vertical)
         whole.setSizes([350, 300])
         return whole
 

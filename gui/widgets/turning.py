@@ -6,26 +6,19 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
-from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLayout, QLayoutItem, QSplitter, QWidget
+from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLayout, QLayoutItem, QWidget
+
+from gui.widgets.splitter import Splitter
 
 _STACKED = 240  # pixels: the least height of a part that stands above or below another
 
 
-class Splitter(QSplitter):
-    """Side by side; `fit` turns it. No part can be dragged to nothing.
-
-    Args:
-        name: its object name, by which its sizes are kept.
-    """
+class TurningSplitter(Splitter):
+    """Side by side; `fit` turns it."""
 
     def __init__(self, name: str, *parts: QWidget):
-        super().__init__()
-        self.setObjectName(name)
-        self.setChildrenCollapsible(False)
-        self.setHandleWidth(12)
+        super().__init__(name, *parts)
         self._sizes: list[int] = []
-        for part in parts:
-            self.addWidget(part)
 
     def setSizes(self, sizes: Sequence[int]) -> None:
         """The sizes that parts have side by side; also while they stand below each other."""

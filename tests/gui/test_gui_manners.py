@@ -28,7 +28,7 @@ from gui.shell.main_window import MainWindow
 from gui.start.run_table import SIZE
 from gui.widgets.combo import Combo
 from gui.widgets.curve_plot import CurvePlot, CurveStyle
-from gui.widgets.turning import Splitter
+from gui.widgets.turning import TurningSplitter
 
 COPY, LEFT, NONE = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
@@ -66,7 +66,7 @@ def test_everything_is_reached_in_a_small_window(qtbot: Any, tree: MainWindow, s
 def test_parts_that_turned_have_their_sizes_again(qtbot: Any) -> None:
     """Turned before it was ever shown, a splitter gave each part its least width ever after."""
     parts = [QWidget(), QWidget()]
-    splitter = Splitter("parts", *parts)
+    splitter = TurningSplitter("parts", *parts)
     qtbot.addWidget(splitter)
     for part in parts:
         part.setMinimumWidth(100)
