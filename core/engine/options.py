@@ -54,6 +54,28 @@ class Options:
         compiled = self.compiled and device.startswith("cuda") and self.processes == 1
         return replace(self, device=device, threads=threads, compiled=compiled)
 
+    def remarks(self, asked: "Options") -> list[str]:
+        """What a person should know of how a run with these resolved options computes.
+
+        Args:
+            asked: the options before `resolved`.
+        """
+        texts = []
+        if asked.compiled:
+            text = "Training passes go through torch.compile, as asked: the first steps take longer, and stages made so are kept apart from others."
+            other = "torch.compile is for training on one GPU; this run goes on without it."
+            texts.append(text if self.compiled else other)
+        if self.processes > 1:
+            texts.append(
+                f"{self.processes} processes train each stage together; stages made so are kept apart from others."
+            )
+        if self.device != "cpu" and not self.deterministic:
+            texts.append(
+                "The GPU takes its fastest kernels, as asked: the same run again may differ in the last digits, "
+                "and stages made so are kept apart from others."
+            )
+        return texts
+
     def _check_processes(self, device: str, threads: int) -> None:
         import torch
 

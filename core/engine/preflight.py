@@ -31,9 +31,9 @@ from core.document import pipeline as documents
 from core.document.expansion import Expansion, expand
 from core.document.pipeline import Node, Pipeline, StageNode
 from core.document.stage_keys import stage_key
-from core.engine.engine import reproducible
 from core.engine.evaluator import Evaluator
 from core.engine.options import Options
+from core.engine.reproducible import reproducible
 from core.engine.stage_inputs import RunContext
 from core.engine.stage_runner import StageRunner
 from core.machine.child import Child

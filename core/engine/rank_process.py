@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
 def _make(request: dict[str, Any], rank: int, control: RunControl) -> int | None:
     from torch import cuda, distributed
 
-    from core.engine.engine import reproducible
+    from core.engine.reproducible import reproducible
     from core.engine.stage_inputs import RunContext
     from core.engine.stage_runner import StageRunner
     from core.machine.child import Child

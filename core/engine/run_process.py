@@ -27,13 +27,14 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import file_size
 from core.common.logs import passed_over, start_logging
+from core.engine.failure import failed
 from core.records.events import RunDone, RunPaused
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from core.engine.engine import Beforehand
     from core.engine.options import Options
+    from core.engine.stage_sequence import Beforehand
 
 _log = logging.getLogger("core.engine.run_process")  # also where it is run as a program
 
@@ -117,7 +118,7 @@ def work(
         with run.locked(_LOCK_SECONDS), ControlReader(run, control, since):
             return Engine(run, home, options, control, beforehand=beforehand).run()
     except EspalierError as error:
-        return RunDone("failed", error.message, error.advice, error.details, error.command)
+        return failed(error)
     except OSError as error:
         return RunDone(
             "failed", f"The run folder {run.folder} could not be used: {error}.", "Choose another."

@@ -40,7 +40,7 @@ from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess, make_preprocess
 from core.data.settings import Augmentation, DataSettings
 from core.data.store import open_data
-from core.engine.engine import reproducible
+from core.engine.reproducible import reproducible
 from core.machine.fingerprint import usable_cores
 from core.models.settings import BackboneSettings
 from core.models.source import build_network

@@ -18,8 +18,9 @@ from core.data.settings import Augmentation, DataSettings
 from core.data.store import open_data
 from core.document import pipeline as documents
 from core.engine.coverage import Cell, coverage, methods
-from core.engine.engine import Engine, reproducible
+from core.engine.engine import Engine
 from core.engine.options import Options
+from core.engine.reproducible import reproducible
 from core.machine import nvidia
 from core.profiling.runtimes import RUNTIMES, Settings
 from core.records.events import RunDone

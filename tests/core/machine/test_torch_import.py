@@ -22,7 +22,7 @@ sys.meta_path.insert(0, Watch())
 
 FIRST = {
     "torchvision": "from core.models.torchvision_shim import import_torchvision; import_torchvision()",
-    "a run": "from core.engine.engine import reproducible\nwith reproducible(1): pass",
+    "a run": "from core.engine.reproducible import reproducible\nwith reproducible(1): pass",
 }
 
 
