@@ -227,7 +227,7 @@ class Distil(ModelStage[DistilParams]):
 
         from core.data.randomness import derive_seed
         from core.training.distillation import make_adapters
-        from core.training.loop import Hooks
+        from core.training.hooks import Hooks
 
         layout = torch.channels_last
         model.to(context.device, memory_format=layout)

@@ -13,7 +13,8 @@ from core.training.settings import TrainingSettings
 if TYPE_CHECKING:
     from torch import nn
 
-    from core.training.loop import Hooks, TrainingResult
+    from core.training.hooks import Hooks
+    from core.training.loop import TrainingResult
     from core.training.losses import LossFunction
 
 _VALIDATION_BATCH = 256
@@ -97,7 +98,7 @@ def _with_group_penalty(
     from core.models.residual_blocks import outermost
     from core.surgery.group_penalty import GroupPenalty
     from core.surgery.groups import channel_groups
-    from core.training.loop import Hooks
+    from core.training.hooks import Hooks
 
     blocks = backbone(context.network.backbone).blocks
     scope = settings.group_scope if outermost(model, blocks) else "whole-groups"
@@ -137,7 +138,7 @@ def _branches_left_out(
 def _keeping_constraints(model: "nn.Module", hooks: "Hooks | None") -> "Hooks | None":
     """The hooks, followed by those that keep the network's zeros and shared values as they are now."""
     from core.models.constraints import constraint_keeper
-    from core.training.loop import Hooks
+    from core.training.hooks import Hooks
 
     keep = constraint_keeper(model)
     if keep is None:

@@ -239,7 +239,7 @@ def _train(
     """Train until the redundant groups are zero, and to the end; the optimiser holds which they are."""
     from core.surgery.dhspg import DHSPG
     from core.surgery.zero_groups import layer_groups
-    from core.training.loop import Hooks
+    from core.training.hooks import Hooks
     from core.training.optimisers import make_optimiser
 
     model, optimisers = result.model, list["DHSPG"]()

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -27,7 +27,9 @@ from core.machine.torch_rng import isolated_rng
 from core.records.events import EpochDone, Event, Listener, Note, StepDone, TrainingStarted
 from core.training.average import Average
 from core.training.compiled import compiled
-from core.training.evaluation import evaluate, fetched, right_answers
+from core.training.epoch_figures import EpochFigures
+from core.training.evaluation import evaluate, right_answers
+from core.training.hooks import Hooks
 from core.training.losses import LossFunction, batch_norm_scales, cross_entropy, scale_norm
 from core.training.mixing import changes, mixed
 from core.training.optimisers import layer_rates, learning_rate, make_optimiser
@@ -46,28 +48,6 @@ _DIVERGED = "Lower the learning rate, switch gradient clipping on, or warm up."
 
 class _Diverged(Exception):
     """The loss is no finite number any more; the message says where."""
-
-
-@dataclass(slots=True)
-class Hooks:
-    """Where techniques plug in.
-
-    Attributes:
-        optimiser: makes the optimiser from (parameters, settings); None takes the settings' own.
-        extra_modules: trained beside the network and saved with the state (adapters).
-        after_backward: called with the network when gradients are there, before the step.
-        after_step: called with the network after each optimiser step (masks, projections).
-        set_mode: puts the network into training (True) or evaluation mode; None calls `.train`.
-        eligible: asked at the end of an epoch whether the network as it is may be kept as the best
-            (false while it is not yet what is wanted); where no epoch is, the last one is kept.
-    """
-
-    optimiser: Callable[[list[nn.Parameter], TrainingSettings], torch.optim.Optimizer] | None = None
-    extra_modules: list[nn.Module] = field(default_factory=list)
-    after_backward: Callable[[nn.Module], None] | None = None
-    after_step: Callable[[nn.Module], None] | None = None
-    set_mode: Callable[[nn.Module, bool], None] | None = None
-    eligible: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +159,12 @@ class _Loop:
             )
         self.scaler = torch.amp.GradScaler(context.device.split(":")[0], enabled=self.precision.scaled)
         self.epoch, self.step = 1, 0  # the epoch under way, and steps done in it
-        self.sums: dict[str, float] = {}
+        self.figures = EpochFigures(self.ranks)
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] | None = None
         self.best_top1, self.best_epoch = -1.0, 0
         self.seconds = 0.0
         self.cut_at: int | None = None
-        self._pending: list[tuple[dict[str, Tensor], Tensor, int]] = []
         self._mark = self._saved = self._reported = time.monotonic()
 
     def _optimiser(self) -> torch.optim.Optimizer:
@@ -335,30 +314,18 @@ class _Loop:
         self.step += 1
         right = right_answers(losses.logits.detach(), labels).sum().float()
         numbers = {"loss": total.detach(), **{name: part.detach().float() for name, part in parts.items()}}
-        self._pending.append((numbers, right, len(labels)))
+        self.figures.add(numbers, right, len(labels))
 
     def _collect(self) -> tuple[dict[str, float], int]:
-        """Move finished steps' numbers off the device into the epoch's sums; their means and images."""
-        if not self._pending:
-            return {}, 0
-        sums: dict[str, float] = {}
-        values = iter(
-            fetched([value for parts, right, _ in self._pending for value in (*parts.values(), right)])
-        )
-        for parts, _, count in self._pending:
-            for name in parts:
-                sums[name] = sums.get(name, 0.0) + next(values) * count
-            sums["right"] = sums.get("right", 0.0) + next(values)
-            sums["images"] = sums.get("images", 0.0) + count
-        self._pending.clear()
-        fresh = dict(zip(sums, self.ranks.summed(list(sums.values())), strict=True))
-        for name, value in fresh.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        images = int(fresh.pop("images"))
-        del fresh["right"]
-        if not math.isfinite(fresh.get("loss", 0.0)):
-            raise _Diverged(f"the loss became {fresh['loss']} in epoch {self.epoch}, step {self.step}")
-        return {name: value / max(images, 1) for name, value in fresh.items()}, images
+        """The figures of the steps since the last time; as of `EpochFigures.collect`.
+
+        Raises:
+            _Diverged: their loss is no finite number.
+        """
+        losses, images = self.figures.collect()
+        if not math.isfinite(losses.get("loss", 0.0)):
+            raise _Diverged(f"the loss became {losses['loss']} in epoch {self.epoch}, step {self.step}")
+        return losses, images
 
     def _report(self, now: float) -> None:
         losses, images = self._collect()
@@ -379,9 +346,7 @@ class _Loop:
         except Exception:
             self._save()
             raise
-        count = max(self.sums.pop("images", 0.0), 1.0)
-        metrics = {"train_top1": 100.0 * self.sums.pop("right", 0.0) / count}
-        metrics |= {f"train_{name}": value / count for name, value in self.sums.items()}
+        metrics = {f"train_{name}": value for name, value in self.figures.taken().items()}
         metrics |= {"val_loss": val_loss, "val_top1": val_top1}
         metrics["learning_rate"] = learning_rate(self.settings, self.epoch - 1)
         sound = val_loss < _SENSELESS_LOSS  # not so where it is no number
@@ -393,7 +358,7 @@ class _Loop:
         steps = (self.epoch - 1) * self.training.steps + self.step
         metrics |= {"epoch": float(self.epoch), "step": float(steps), "seconds": self.seconds}
         self.history.append(metrics)
-        epoch, self.epoch, self.step, self.sums = self.epoch, self.epoch + 1, 0, {}
+        epoch, self.epoch, self.step = self.epoch, self.epoch + 1, 0
         self._save()
         self._emit(EpochDone(self.context.stage, epoch, self.settings.epochs, steps, metrics, best))
         self.context.on_fraction(epoch / self.settings.epochs)
@@ -430,7 +395,7 @@ class _Loop:
             "format": _STATE_FORMAT, "key": self.context.key, "epoch": self.epoch, "step": self.step,
             "modules": self.modules.state_dict(), "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(), "best": self.best, "best_top1": self.best_top1,
-            "best_epoch": self.best_epoch, "sums": self.sums, "history": self.history,
+            "best_epoch": self.best_epoch, "sums": self.figures.sums, "history": self.history,
             "seconds": self.seconds, "cut_at": self.cut_at,
             **({"average": self.average.state} if self.average is not None else {}),
         }  # fmt: skip
@@ -456,15 +421,6 @@ class _Loop:
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.restore(state["average"])
-        for name in (
-            "epoch",
-            "step",
-            "best",
-            "best_top1",
-            "best_epoch",
-            "sums",
-            "history",
-            "seconds",
-            "cut_at",
-        ):
+        self.figures.sums = state["sums"]
+        for name in ("epoch", "step", "best", "best_top1", "best_epoch", "history", "seconds", "cut_at"):
             setattr(self, name, state[name])

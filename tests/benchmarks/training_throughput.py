@@ -48,7 +48,7 @@ from core.models.torchvision_shim import import_torchvision
 from core.records.events import EpochDone, Event, TrainingStarted
 from core.stages.context import StageContext
 from core.stages.fine_tune import run_training
-from core.training.loop import Hooks
+from core.training.hooks import Hooks
 from core.training.optimisers import learning_rate
 from core.training.precision import resolve_precision
 from core.training.settings import TrainingSettings, with_precision

@@ -27,7 +27,8 @@ from core.records.events import RunDone
 from core.runs.home import Home
 from core.runs.new_run import create_run
 from core.training import loop
-from core.training.loop import Hooks, TrainingContext, train
+from core.training.hooks import Hooks
+from core.training.loop import TrainingContext, train
 from core.training.losses import cross_entropy
 from core.training.settings import TrainingSettings
 

@@ -9,7 +9,7 @@ from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.models.constraints import SharedPattern, SparsePattern, constrain, constraint_keeper
 from core.stages.fine_tune import run_training
-from core.training.loop import Hooks
+from core.training.hooks import Hooks
 from core.training.settings import TrainingSettings
 
 SPARSE, SHARED = "body.layer1.0.conv1.weight", "body.layer3.0.conv2.weight"

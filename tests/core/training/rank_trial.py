@@ -21,7 +21,8 @@ from core.data.preprocess import make_preprocess
 from core.data.settings import Augmentation
 from core.data.store import open_data
 from core.records.events import EpochDone, Event
-from core.training.loop import Hooks, TrainingContext, train
+from core.training.hooks import Hooks
+from core.training.loop import TrainingContext, train
 from core.training.ranks import current_ranks
 from core.training.settings import TrainingSettings
 

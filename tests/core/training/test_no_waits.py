@@ -21,7 +21,8 @@ from core.data.preprocess import make_preprocess
 from core.data.settings import Augmentation
 from core.data.transfer import made_ahead
 from core.training import evaluation, loop
-from core.training.loop import Hooks, TrainingContext
+from core.training.hooks import Hooks
+from core.training.loop import TrainingContext
 from core.training.losses import cross_entropy
 from core.training.precision import resolve_precision
 from core.training.settings import TrainingSettings

@@ -11,8 +11,8 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.records.events import EpochDone
 from core.training.average import Average
+from core.training.hooks import Hooks
 from core.training.lamb import Lamb
-from core.training.loop import Hooks
 from core.training.mixing import mixed
 from core.training.optimisers import in_groups, layer_rates, make_optimiser
 from core.training.settings import TrainingSettings

@@ -16,7 +16,8 @@ from core.data.preprocess import make_preprocess
 from core.data.settings import Augmentation
 from core.records.events import EpochDone, Event, TrainingStarted
 from core.training.evaluation import evaluate
-from core.training.loop import Hooks, TrainingContext, TrainingResult, train
+from core.training.hooks import Hooks
+from core.training.loop import TrainingContext, TrainingResult, train
 from core.training.losses import Losses, cross_entropy
 from core.training.optimisers import learning_rate, make_optimiser
 from core.training.precision import resolve_precision
