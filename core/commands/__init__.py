@@ -1,1 +1,1 @@
-"""What the subcommands of `espalier` do; `core.commands.main` reads their arguments."""
+"""The subcommands of `espalier`, each in a file of its name, and what several of them share; `main` lists them."""

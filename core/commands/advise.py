@@ -2,10 +2,29 @@
 
 import argparse
 
-from core.commands.runs import stop_on_interrupt
+from core.commands.arguments import Commands, whole
+from core.commands.interrupts import stop_on_interrupt
 from core.commands.terminal import say, show_json, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+
+
+def add_parser(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "advise", help="try how many calibration images are enough for a stage's file, and which method"
+    )
+    parser.add_argument("stage", help="a run's stage with a float file, as RUN:STAGE")
+    parser.add_argument(
+        "--images", type=whole(1, 10_000), nargs="+", default=[32, 128, 512], help="numbers of images to try"
+    )
+    parser.add_argument("--draws", type=whole(2, 100), default=4, help="draws of each number")
+    parser.add_argument("--judged", type=whole(10, 10_000), default=256, help="validation images to judge by")
+    parser.add_argument(
+        "--methods", nargs="+", choices=("minmax", "percentile", "entropy"),
+        default=["minmax", "percentile", "entropy"], help="ways to find ranges",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(do=advise)
 
 
 def advise(options: argparse.Namespace) -> int:
@@ -45,24 +64,3 @@ def advise(options: argparse.Namespace) -> int:
     else:
         show_result(as_text(told))
     return 0
-
-
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command's own words."""
-    from core.commands.arguments import whole
-
-    parser = commands.add_parser(
-        "advise", help="try how many calibration images are enough for a stage's file, and which method"
-    )
-    parser.add_argument("stage", help="a run's stage with a float file, as RUN:STAGE")
-    parser.add_argument(
-        "--images", type=whole(1, 10_000), nargs="+", default=[32, 128, 512], help="numbers of images to try"
-    )
-    parser.add_argument("--draws", type=whole(2, 100), default=4, help="draws of each number")
-    parser.add_argument("--judged", type=whole(10, 10_000), default=256, help="validation images to judge by")
-    parser.add_argument(
-        "--methods", nargs="+", choices=("minmax", "percentile", "entropy"),
-        default=["minmax", "percentile", "entropy"], help="ways to find ranges",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(do=advise)

@@ -4,10 +4,12 @@ import argparse
 import math
 import re
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from core.common.errors import EspalierError
 from core.common.paths import printable
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # what a command adds its own to
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
 MOST_THREADS = 1024
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from core.commands.runs import machine_options, stop_on_interrupt
+from core.commands.arguments import Commands, whole
+from core.commands.interrupts import stop_on_interrupt
+from core.commands.machine_options import add_machine_options, machine_options
 from core.commands.terminal import EventPrinter, say, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
@@ -64,6 +66,30 @@ class Evidence:
         if self.completed is not None:
             return f"completed, {self.completed.name}"
         return f"{self.runs[0].status}, {self.runs[0].name}" if self.runs else "not run yet"
+
+
+def add_parser(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "evidence", help="run the pipelines behind the page of evidence, and write it"
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="FOLDER", help="where their data sets lie"
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="TEXT", help="those whose name contains one of these"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="run nothing: say what there is, and how far it is"
+    )
+    parser.add_argument(
+        "--minutes", type=whole(1, 100_000), help="stop after so many; the same command goes on"
+    )
+    parser.add_argument(
+        "--measure-again", action="store_true", help="also measure the files of finished runs anew; nothing is made again"
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="PAGE", help="write the page from what is finished")
+    add_machine_options(parser)
+    parser.set_defaults(do=evidence)
 
 
 def evidence(options: argparse.Namespace) -> int:

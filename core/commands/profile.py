@@ -5,17 +5,62 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.commands.runs import print_results, run_as_json, stop_on_interrupt
+from core.commands.arguments import MOST_THREADS, Commands, number, whole
+from core.commands.interrupts import stop_on_interrupt
+from core.commands.run_results import print_results, run_as_json
 from core.commands.terminal import say, show_json, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.stand_ins import refuse_stand_in
 from core.models.checkpoint_files import is_checkpoint
+from core.profiling.runtimes import DEFAULT, RUNTIMES, runtime
 
 if TYPE_CHECKING:
     from core.profiling.model_profile import Subject
     from core.runs.home import Home
     from core.runs.run_folder import RunFolder
+
+
+def add_parser(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "profile",
+        help="measure a model's latency, throughput, memory, energy and size, alone or against another",
+    )
+    parser.add_argument(
+        "model", help="ONNX file, checkpoint folder, a run's stage as RUN:STAGE, or a RUN to measure again"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="measure RUN:STAGE again and put the figures into the run"
+    )
+    parser.add_argument("--runtime", nargs="+", default=["onnxruntime"], metavar="NAME", help=_runtimes())
+    parser.add_argument(
+        "--threads",
+        type=whole(1, MOST_THREADS),
+        nargs="+",
+        default=[],
+        help="numbers of threads",
+    )
+    parser.add_argument("--batch", type=whole(1, 4096), nargs="+", default=[], help="batch sizes")
+    parser.add_argument("--against", metavar="MODEL", help="another model, measured in turns with this one")
+    parser.add_argument(
+        "--size", type=whole(1, 4096), help="pixels a side, for models that take any size (224)"
+    )
+    parser.add_argument("--per-layer", action="store_true", help="time every layer in ONNX Runtime")
+    parser.add_argument(
+        "--grid", action="store_true", help="throughput over batch sizes and threads, with the sweet spot"
+    )
+    parser.add_argument(
+        "--core-watts",
+        type=number(0.001, 1000),
+        help="power of one busy core, where nothing measures energy",
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    parser.set_defaults(do=profile)
+
+
+def _runtimes() -> str:
+    names = [f"{name} (the default)" if name == DEFAULT else name for name in RUNTIMES]
+    return f"{', '.join(names)}, or all"
 
 
 def profile(options: argparse.Namespace) -> int:
@@ -25,7 +70,6 @@ def profile(options: argparse.Namespace) -> int:
     from core.profiling.energy import CORE_WATTS
     from core.profiling.model_profile import OPEN_SIZE, Request, profile_model
     from core.profiling.profile_text import as_text
-    from core.profiling.runtimes import RUNTIMES, runtime
     from core.runs.cache import Measurements
     from core.runs.home import Home
 

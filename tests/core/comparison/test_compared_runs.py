@@ -8,7 +8,7 @@ import pytest
 from made_runs import TINY, made_run
 
 from core.analysis.settings_table import side_by_side
-from core.commands.runs import print_results, run_as_json
+from core.commands.run_results import print_results, run_as_json
 from core.common.errors import EspalierError
 from core.comparison.compared_runs import ComparedRun, mixed_conditions, read_all, read_run, run_labels
 from core.comparison.headline import headline

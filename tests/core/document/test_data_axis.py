@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.commands import runs as commands
+from core.commands import run as commands
 from core.common.errors import EspalierError, Problem
 from core.document import edits, stage_tree
 from core.document import pipeline as documents
