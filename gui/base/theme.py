@@ -257,6 +257,16 @@ def contrast(first: str, second: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+def mixed(first: str, second: str, part: float) -> str:
+    """The colour that lies `part` (0…1) of the way from the first to the second."""
+    one, two = QColor(first), QColor(second)
+    channels = (
+        round(a + part * (b - a))
+        for a, b in ((one.red(), two.red()), (one.green(), two.green()), (one.blue(), two.blue()))
+    )
+    return "#{:02x}{:02x}{:02x}".format(*channels)
+
+
 def _luminance(colour: str) -> float:
     def linear(channel: float) -> float:
         return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4

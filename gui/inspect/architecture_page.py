@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 from core.analysis.layers import WORDS, Change, Difference
 from gui.base.translation import tr
 from gui.inspect.graph_page import GraphPage
-from gui.widgets.bar_table import BarTable, Cell, Column
+from gui.widgets.bar_table import BarTable, Cell, Column, count_cell
 from gui.widgets.buttons import ElidedLabel, EmptyState
 from gui.widgets.turning import TurningRow
 
@@ -154,11 +154,7 @@ def _cells(change: Change, largest: int) -> list[Cell]:
         Cell(words, tone=tone),
         Cell(change.before or "—"),
         Cell(change.after or "—"),
-        _count(change.params_before, largest),
-        _count(change.params_after, largest),
+        count_cell(change.params_before, largest),
+        count_cell(change.params_after, largest),
         Cell("—") if left is None else Cell(f"{100 * left:.0f} %", left, min(left, 1.0)),
     ]
-
-
-def _count(value: int, largest: int) -> Cell:
-    return Cell(f"{value:,}".replace(",", "\u202f") if value else "—", float(value), value / largest)

@@ -209,7 +209,7 @@ class _HeatDelegate(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         c = theme.colours()
         tone, strength = index.data(_HEAT)
-        ground = mixed(c.surface, getattr(c, tone), DEEPEST * strength**0.6)
+        ground = theme.mixed(c.surface, getattr(c, tone), DEEPEST * strength**0.6)
         painter.save()
         painter.fillRect(option.rect.adjusted(1, 1, 0, 0), QColor(ground))
         if option.state & QStyle.StateFlag.State_Selected:
@@ -223,13 +223,3 @@ class _HeatDelegate(QStyledItemDelegate):
 def written_on(ground: str) -> str:
     """White or black, whichever can be read better; one of them always reaches a contrast of 4.5."""
     return max(("#ffffff", "#000000"), key=lambda each: theme.contrast(each, ground))
-
-
-def mixed(first: str, second: str, part: float) -> str:
-    """The colour that lies `part` of the way from the first to the second."""
-    one, two = QColor(first), QColor(second)
-    channels = (
-        round(a + part * (b - a))
-        for a, b in ((one.red(), two.red()), (one.green(), two.green()), (one.blue(), two.blue()))
-    )
-    return "#{:02x}{:02x}{:02x}".format(*channels)

@@ -74,8 +74,8 @@ class NodeItem(QGraphicsItem):
     def _ground(self) -> QColor:
         c = theme.colours()
         if self.tint:
-            return _between(c.surface, getattr(c, self.tint), 0.25)
-        return QColor(c.surface) if self.heat is None else _between(c.surface, c.series[1], 0.42 * self.heat)
+            return QColor(theme.mixed(c.surface, getattr(c, self.tint), 0.25))
+        return QColor(theme.mixed(c.surface, c.series[1], 0.42 * (self.heat or 0.0)))
 
     def _write(self, painter: QPainter) -> None:
         c = theme.colours()
@@ -295,12 +295,6 @@ def _path(points: Sequence[Sequence[float]]) -> QPainterPath:
     path.lineTo(end)
     path.lineTo(end + QPointF(_ARROW, -1.6 * _ARROW))
     return path
-
-
-def _between(first: str, second: str, share: float) -> QColor:
-    a, b = QColor(first), QColor(second)
-    mixed = [round(x + (y - x) * share) for x, y in zip(a.getRgb()[:3], b.getRgb()[:3], strict=True)]  # type: ignore[index]
-    return QColor(*mixed)
 
 
 def legend(change: str) -> str:

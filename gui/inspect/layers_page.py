@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from gui.base import theme
 from gui.base.translation import tr
 from gui.inspect.sensitivity import Sensitivity
-from gui.widgets.bar_table import BarTable, Cell, Column
+from gui.widgets.bar_table import BarTable, Cell, Column, count_cell
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.progress_line import ProgressLine
 from gui.widgets.search_box import SearchBox
@@ -144,8 +144,8 @@ class LayersPage(QWidget):
             Cell(layer["type"]),
             Cell(layer["shape"]),
             Cell(" × ".join(str(side) for side in layer["output"])),
-            _figure(layer["params"], largest["params"]),
-            _figure(layer["macs"], largest["macs"]),
+            count_cell(layer["params"], largest["params"]),
+            count_cell(layer["macs"], largest["macs"]),
             Cell("—", None, None, "", tip)
             if ms is None
             else Cell(f"{ms:.3f}", ms, ms / largest["ms"], "", tip),
@@ -175,12 +175,6 @@ class LayersPage(QWidget):
         row = self.table.current()
         if row >= 0 and self._profile is not None and self._profile["layers"][row]["params"]:
             self.layer_wanted.emit(self.paths[row])
-
-
-def _figure(value: int, largest: float) -> Cell:
-    if not value:
-        return Cell("—", 0.0)
-    return Cell(f"{value:,}".replace(",", "\u202f"), value, value / largest)
 
 
 def _listed(kernels: Sequence[str]) -> str:

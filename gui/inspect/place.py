@@ -290,8 +290,13 @@ class InspectPlace(QObject):
             partial(work.similarity, model, reference, self._home),
         )
 
+    @property
+    def _subjects(self) -> tuple[StageFile, ...]:
+        """The models that are chosen."""
+        return tuple(subject for subject in (self.model, self.reference) if subject is not None)
+
     def _distribution(self, what: Any, layer: str) -> None:
-        subjects = tuple(subject for subject in (self.model, self.reference) if subject is not None)
+        subjects = self._subjects
         if subjects:
             job = partial(work.distribution, what, layer, subjects, self._home)
             self._ask(
@@ -333,9 +338,7 @@ class InspectPlace(QObject):
         if kind == "images":
             self._show_images(result)
         elif kind == "distribution":
-            if request[3] == tuple(
-                subject for subject in (self.model, self.reference) if subject is not None
-            ):
+            if request[3] == self._subjects:
                 view.distributions.show_distribution(result, [subject.short for subject in request[3]])
         elif request[1] != self.model:
             return

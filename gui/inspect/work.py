@@ -1,6 +1,6 @@
 """What the Inspector does on workers: reading, measuring, scanning (no widgets, no torch in this process)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from core.data.settings import settings_path
 from core.data.source import Watch
 from core.deploy.quantization.advice import Advice, Question, advise
 from core.deploy.quantization.advice import read as read_advice
-from core.machine.child import Child
+from core.machine.child import Child, Kind
 from core.machine.jobs import Job
 from core.profiling.per_layer import profile
 from core.runs.home import Home
@@ -89,6 +89,14 @@ class Distribution:
     source: str
 
 
+def _in_child(
+    kind: Kind, job: Job, arguments: Mapping[str, Any], control: RunControl, say: Say
+) -> dict[str, Any]:
+    """Have a child process of its own do a job, and hand on how far it is."""
+    with Child(kind) as child:
+        return child.call(job, arguments, control, lambda part, words: say((part, words)))
+
+
 def read_pair(model: StageFile, reference: StageFile | None, home: Home) -> AnswerPair:
     """The answers of one or two models on the same test images."""
     pair = AnswerPair(model.answers(home), reference.answers(home) if reference is not None else None)
@@ -131,8 +139,7 @@ def measure_layers(subject: StageFile, measure: bool, control: RunControl, say: 
     """Count and, where asked, time the layers of a file in the measuring child."""
     check_files([subject])
     arguments = {"model": str(subject.file), "input_size": subject.input_size, "measure": measure}
-    with Child("measure") as child:
-        return child.call(profile, arguments, control, lambda part, words: say((part, words)))
+    return _in_child("measure", profile, arguments, control, say)
 
 
 def distribution(
@@ -156,8 +163,7 @@ def distribution(
         "count": ACTIVATION_IMAGES,
         **subjects[0].access(home).as_plain(),
     }
-    with Child("tool") as child:
-        result = child.call(of_files, arguments, control, lambda part, words: say((part, words)))
+    result = _in_child("tool", of_files, arguments, control, say)
     words = (
         tr("Weights of the exported files as they compute, batch norms folded in")
         if what == "weights"
@@ -177,8 +183,7 @@ def similarity(
     arguments = {
         "files": [str(model.file), str(reference.file)], "count": similarities.IMAGES, **model.access(home).as_plain()
     }  # fmt: skip
-    with Child("tool") as child:
-        return child.call(similarities.of_files, arguments, control, lambda part, words: say((part, words)))
+    return _in_child("tool", similarities.of_files, arguments, control, say)
 
 
 def scan(subject: StageFile, request: ScanRequest, home: Home, control: RunControl, say: Say) -> Scan:
@@ -190,21 +195,17 @@ def scan(subject: StageFile, request: ScanRequest, home: Home, control: RunContr
             "Choose a stage that has one.",
         )
     arguments = {**subject.access(home).as_plain(), "count": MOST_IMAGES, "within": request.within}
-    with Child("tool") as child:
-
-        def call(job: Job, **more: Any) -> dict[str, Any]:
-            return child.call(job, {**arguments, **more}, control, lambda part, words: say((part, words)))
-
-        if request.kind == "prune":
-            result = call(prune_scan, checkpoint=str(place), scope=request.scope)
-            return PruneScan(
-                request,
-                read_scan(result),
-                float(result["top1"]),
-                int(result["images"]),
-                len(result["skipped"]),
-            )
-        result = call(quantize_scan, file=str(place))
+    if request.kind == "prune":
+        arguments |= {"checkpoint": str(place), "scope": request.scope}
+        result = _in_child("tool", prune_scan, arguments, control, say)
+        return PruneScan(
+            request,
+            read_scan(result),
+            float(result["top1"]),
+            int(result["images"]),
+            len(result["skipped"]),
+        )
+    result = _in_child("tool", quantize_scan, {**arguments, "file": str(place)}, control, say)
     ranking = [(str(name), float(value)) for name, value, *_ in result["ranking"]]
     spreads = {str(name): Spread(low, high, int(images)) for name, _, low, high, images in result["ranking"]}
     return QuantizeScan(request, ranking, spreads, result["measure"], result["unit"], int(result["images"]))
@@ -217,9 +218,7 @@ def advice(subject: StageFile, question: Question, home: Home, control: RunContr
             f"'{subject.short}' has no float32 file that could be calibrated.", "Choose a stage that has one."
         )
     arguments = question.arguments(subject.access(home), subject.float_file)
-    with Child("tool") as child:
-        told = child.call(advise, arguments, control, lambda part, words: say((part, words)))
-    return read_advice(told)
+    return read_advice(_in_child("tool", advise, arguments, control, say))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -60,6 +60,13 @@ class Cell:
     around: tuple[float, float] | None = None
 
 
+def count_cell(value: int, largest: float) -> Cell:
+    """A number of things with its share of the largest; a line for none."""
+    if not value:
+        return Cell("—", 0.0)
+    return Cell(f"{value:,}".replace(",", "\u202f"), value, value / largest)
+
+
 class BarModel(QAbstractTableModel):
     """Rows of cells."""
 

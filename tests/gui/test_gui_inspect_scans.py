@@ -21,8 +21,8 @@ from core.runs.run_folder import RunFolder
 from gui.base.document import Document
 from gui.base.latest_job import LatestJob
 from gui.base.result_cache import ResultCache
-from gui.base.theme import DARK, LIGHT, Colours, Theme, contrast
-from gui.inspect.confusion_view import DEEPEST, mixed, written_on
+from gui.base.theme import DARK, LIGHT, Colours, Theme, contrast, mixed
+from gui.inspect.confusion_view import DEEPEST, written_on
 from gui.inspect.place import InspectPlace
 from gui.inspect.work import PruneScan, ScanRequest
 from gui.monitor.stage_table import StageTable
