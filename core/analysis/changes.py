@@ -2,7 +2,7 @@
 
 In order of precision: what was measured in pairs (accuracy on the same images, times in
 alternating blocks), the difference of two figures with the interval that follows from theirs, and
-the plain difference of counted figures. What the interval of a change supports is `core.analysis.support`'s.
+the plain difference of counted figures. What the interval of a change supports is `core.analysis.interval_support`'s.
 """
 
 import math
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.analysis.accuracy import paired_change
+from core.analysis.interval_support import OF_THE_MACHINE, TIMED, estimated
 from core.analysis.seeds import means
-from core.analysis.support import OF_THE_MACHINE, TIMED, estimated
 from core.records.metrics import METRICS
 from core.records.reports import Artefact, Metric, StageReport
 

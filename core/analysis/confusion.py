@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.analysis.accuracy import confusion_matrix
+from core.common.content_hashes import intact
 from core.common.errors import EspalierError
-from core.common.seals import intact
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

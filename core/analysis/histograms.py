@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.analysis import stored_ranges
+from core.common.content_hashes import intact
 from core.common.errors import EspalierError
-from core.common.seals import intact
 from core.machine.jobs import ProgressCallback
 from core.models.checkpoint_files import WEIGHTS
 from core.onnx_graph.layer_names import module_of

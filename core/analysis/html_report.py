@@ -10,9 +10,9 @@ from html import escape
 
 from core.analysis.claims import HEADINGS, Answer, as_cells
 from core.analysis.heat_map import HeatMap
+from core.analysis.interval_support import uncertain
 from core.analysis.rows import Row
 from core.analysis.settings_table import SettingRow
-from core.analysis.support import uncertain
 from core.analysis.svg import pareto_plot
 from core.analysis.table import any_uncertain
 from core.analysis.wording import (  # fmt: skip

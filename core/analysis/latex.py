@@ -6,8 +6,8 @@ without another package, whatever stands behind the figure.
 
 from collections.abc import Sequence
 
+from core.analysis.interval_support import estimated, measurable, uncertain, wide
 from core.analysis.rows import Row
-from core.analysis.support import estimated, measurable, uncertain, wide
 from core.analysis.table import any_uncertain
 from core.analysis.wording import (  # fmt: skip
     ESTIMATED,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from core.common.content_hashes import intact
 from core.common.errors import EspalierError
-from core.common.seals import intact
 from core.models.checkpoint_files import WEIGHTS
 
 Shape = tuple[int, ...]

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from core.analysis.interval_support import uncertain
 from core.analysis.pareto import front
 from core.analysis.rows import Row
-from core.analysis.support import uncertain
 from core.analysis.wording import format_metric, heading
 from core.records.metrics import METRICS, MetricKind
 

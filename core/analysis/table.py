@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.analysis.changes import against, changes, not_alternated
+from core.analysis.interval_support import uncertain, wide
 from core.analysis.rows import Origin, Row, file_id, row_id
 from core.analysis.seeds import means
-from core.analysis.support import uncertain, wide
 from core.analysis.wording import format_change, format_metric, heading
 from core.common import text_tables as tables
 from core.common.shown_text import SafeCsv

@@ -6,7 +6,7 @@ The terminal, the reports and the window say the same of the same number; nobody
 import math
 from collections.abc import Iterable, Mapping
 
-from core.analysis.support import estimated, measurable, uncertain, wide
+from core.analysis.interval_support import estimated, measurable, uncertain, wide
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import Metric
 

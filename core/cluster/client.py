@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from core.cluster.local import LOCAL, local_cluster
-from core.cluster.parcels import settle, taken_in
+from core.cluster.packed_results import settle, taken_in
 from core.cluster.plans import Plan, plans_of
 from core.cluster.security import Cluster, check_installed, checked_address, security_of
 from core.cluster.serving import TRAINS

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from core.cluster.keeping import Keeper
+from core.cluster.scheduler_store import Keeper
 from core.cluster.serving import KEPT_FOLDER
 from core.common.errors import EspalierError
 from core.machine.processes import environment, own_command

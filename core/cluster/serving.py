@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.cluster.keeping import Keeper
+from core.cluster.scheduler_store import Keeper
 from core.cluster.security import check_reach, checked_address, security_of
 from core.cluster.task import NAME, SEAT
 from core.common.command_lines import command_line

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.cluster.keeping import Keeper
+from core.cluster.scheduler_store import Keeper
 from core.cluster.security import check_reach, security_of
 from core.cluster.serving import KEPT_FOLDER
 from core.common.errors import EspalierError

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.cluster.keeping import Sender, Shelf
-from core.cluster.parcels import packed, packed_state, put_state, settle, settled_in, taken_in
+from core.cluster.packed_results import packed, packed_state, put_state, settle, settled_in, taken_in
 from core.cluster.plans import Plan
+from core.cluster.scheduler_store import Sender, Shelf
 from core.cluster.work_record import WorkRecord
+from core.common.content_hashes import read_sealed
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import discard
 from core.common.logs import passed_over
-from core.common.seals import read_sealed
 from core.document import pipeline as documents
 from core.engine.engine import USED
 from core.engine.options import Options

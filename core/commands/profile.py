@@ -11,7 +11,7 @@ from core.commands.run_results import print_results, run_as_json
 from core.commands.terminal import say, show_json, show_result
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.common.stand_ins import refuse_stand_in
+from core.common.placeholder_files import refuse_stand_in
 from core.models.checkpoint_files import is_checkpoint
 from core.profiling.runtimes import DEFAULT, RUNTIMES, runtime
 
@@ -194,7 +194,7 @@ def subject_of(text: str) -> "Subject":
 
 def _stage(name: str, key: str) -> "Subject":
     """A finished stage's headline file and, where it has one, its network."""
-    from core.common.seals import intact
+    from core.common.content_hashes import intact
     from core.profiling.model_profile import Subject
     from core.runs.finding import resolve_run
     from core.runs.home import Home

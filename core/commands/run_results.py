@@ -38,7 +38,7 @@ def print_results(run: Any) -> None:
 
 def run_as_json(run: Any, keys: list[str]) -> dict[str, Any]:
     """The results as plain data: the baselines first, the final model last, else the file's order."""
-    from core.analysis.support import uncertain
+    from core.analysis.interval_support import uncertain
     from core.analysis.table import changes
     from core.records.metrics import METRICS
     from core.search.records import read_study

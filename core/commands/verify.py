@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from core.commands.arguments import Commands, number, whole
 from core.commands.terminal import say, show_result
 from core.common.errors import EspalierError
-from core.common.stand_ins import refuse_stand_in
+from core.common.placeholder_files import refuse_stand_in
 
 if TYPE_CHECKING:
     from core.data.preprocess import Preprocess
@@ -55,7 +55,7 @@ def verify(options: argparse.Namespace) -> int:
     from core.data.catalogue import SOURCES
     from core.data.settings import DataSettings
     from core.deploy.artefacts import ToolCalls, receive_onnx, verify_onnx
-    from core.deploy.received import Reading
+    from core.deploy.received_onnx import Reading
     from core.machine.child import Child
     from core.onnx_graph.class_names import names_beside
     from core.runs.home import Home

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import core
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
-from core.common.parts import part_beside
+from core.common.partial_files import part_beside
 from core.common.regular_files import open_regular, refuse_others
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Folders for scratch in the system's temporary folder, which a kill does not leave there for ever.
 
-They are named as parts of what is being written (`core.common.parts`): the next program of ours that wants such a
+They are named as parts of what is being written (`core.common.partial_files`): the next program of ours that wants such a
 folder removes those whose processes have ended.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.common.parts import part_beside, remove_abandoned
+from core.common.partial_files import part_beside, remove_abandoned
 
 _LOOK_SECONDS = 60.0  # between two looks for abandoned folders: the temporary folder may be large
 _looked: dict[Path, float] = {}

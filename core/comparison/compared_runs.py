@@ -22,15 +22,15 @@ from pydantic import BaseModel, ValidationError
 from core.analysis.accuracy import TOP5_FROM
 from core.analysis.claims import Answer, answer
 from core.analysis.heat_map import HeatMap
-from core.analysis.packed import packed, unpacked
+from core.analysis.packed_answers import packed, unpacked
 from core.analysis.rows import Origin, Row
 from core.analysis.settings_table import Line
 from core.analysis.table import table_rows
+from core.common.content_hashes import intact
 from core.common.declarations import declarations
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
 from core.common.params import Params
-from core.common.seals import intact
 from core.comparison.device_report import read_device_report
 from core.data.settings import settings_path
 from core.deploy.artefact_folder import ArtefactFolder

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from core.analysis.interval_support import TIMED, uncertain, wide
 from core.analysis.rows import Row
-from core.analysis.support import TIMED, uncertain, wide
 from core.analysis.wording import change_text, format_metric, verdict
 from core.comparison.compared_runs import ComparedRun
 from core.records.metrics import METRICS

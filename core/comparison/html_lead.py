@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from core.comparison.evidence import ClassChange, Evidence, Flip
+from core.comparison.changed_images import ClassChange, Evidence, Flip
 from core.comparison.headline import Headline, Tile
 
 _CLASSES_SHOWN = 10

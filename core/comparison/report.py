@@ -20,6 +20,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import write_atomically
 from core.common.shown_text import plain_markdown
+from core.comparison.changed_images import evidence_of
 from core.comparison.compared_runs import (
     ComparedRun,
     mixed_conditions,
@@ -27,7 +28,6 @@ from core.comparison.compared_runs import (
     mixed_protocols,
     run_labels,
 )
-from core.comparison.evidence import evidence_of
 from core.comparison.headline import headline
 from core.comparison.html_lead import lead
 from core.document.paper import PaperTable

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from core.analysis.changes import against, ratio
+from core.analysis.interval_support import measurable, wide
 from core.analysis.report import why_lines
 from core.analysis.rows import Row, stage_rows
-from core.analysis.support import measurable, wide
 from core.analysis.wording import format_change, format_metric, verdict
 from core.common.text_tables import markdown
 from core.comparison.compared_runs import read_run

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from core.analysis.interval_support import OF_THE_MACHINE, uncertain
 from core.analysis.rows import Row, has_hash
-from core.analysis.support import OF_THE_MACHINE, uncertain
 from core.comparison.compared_runs import ComparedRun, run_labels
 from core.records.reports import Artefact, Metric, StageReport
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from core.common.stand_ins import stand_in
+from core.common.placeholder_files import stand_in
 from core.data.source import Plan
 
 # Pillow warns on standard error about what becomes a problem with a path and a reason here: very

@@ -14,7 +14,7 @@ from pathlib import Path
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import written_beside
-from core.common.parts import remove_abandoned
+from core.common.partial_files import remove_abandoned
 from core.data.public_sets import PUBLIC_SETS, PublicFile
 from core.machine.site_policy import site_policy
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from core.data.checked_images import damaged
 from core.data.decode import Misfit, Shape, Undecodable, cut_out, decode
+from core.data.hashed_images import damaged
 from core.data.reader import make_plan
 from core.data.source import Plan
 

@@ -21,9 +21,9 @@ import numpy as np
 from core.common.errors import EspalierError
 from core.common.files import discard, put_in_place
 from core.common.logs import in_a_line, passed_over
-from core.common.parts import part_beside, remove_abandoned
+from core.common.partial_files import part_beside, remove_abandoned
 from core.common.paths import printable
-from core.data.checked_images import CheckedImages, block_hashes
+from core.data.hashed_images import CheckedImages, block_hashes
 from core.data.source import Block, Contents, Images, Plan, Problem
 
 _Entry = TypeVar("_Entry")
@@ -33,7 +33,7 @@ VERSION = 2
 IMAGES, ROWS, ABOUT = "images.npy", "rows.npz", "entry.json"
 FULLY_CHECKED = 256_000_000
 """Bytes up to which a file is checked as a whole when it is opened; of larger ones, evenly spread samples are, and every
-block of images when it is first read (`core.data.checked_images`)."""
+block of images when it is first read (`core.data.hashed_images`)."""
 
 _SAMPLES, _SAMPLE_BYTES = 128, 1 << 20
 _SQUARES = np.square(np.arange(256, dtype=np.uint32))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from core.common.errors import EspalierError
-from core.data.corrections import Resolved
+from core.data.label_corrections import Resolved
 from core.data.source import Images, Problem
 from core.data.splits import SPLITS
 

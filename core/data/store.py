@@ -28,10 +28,10 @@ from core.common.shown_text import shortened
 from core.common.single_flight import alone
 from core.data.catalogue import find_source
 from core.data.class_names import order_notes, ordered
-from core.data.corrections import LEFT_OUT, Resolved, corrections_stamp, read_corrections, resolve
 from core.data.encoded_entry import EncodedEntry, EncodedWriter, keeps_encoded, read_encoded
 from core.data.entry import VERSION, CacheClearedError, EntryWriter, Kept, read_entry
 from core.data.image_data import ImageData, Opened, summary
+from core.data.label_corrections import LEFT_OUT, Resolved, corrections_stamp, read_corrections, resolve
 from core.data.reader import FilePictures, keeps_own_size
 from core.data.settings import DataSettings, settings_path
 from core.data.source import PICTURE_SIDE, Contents, DataSource, Images, Located, Plan, PlanBroken, Watch

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from core.common.content_hashes import DamagedError, intact
 from core.common.files import write_atomically
 from core.common.logs import in_a_line
 from core.common.paths import inside
-from core.common.seals import DamagedError, intact
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.artefacts import VerifiedArtefact
 from core.records.reports import Verification

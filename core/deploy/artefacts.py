@@ -16,8 +16,9 @@ from core.common.files import copy_file
 from core.data.access import DataAccess
 from core.deploy.agreement import compare_logits
 from core.deploy.artefact_folder import ArtefactFolder
-from core.deploy.export import export_onnx, facts_of, to_half
-from core.deploy.received import Reading, receive
+from core.deploy.onnx_export import export_onnx, facts_of
+from core.deploy.quantization.float16 import to_half
+from core.deploy.received_onnx import Reading, receive
 from core.deploy.verify import predict
 from core.machine.child import Child
 from core.machine.jobs import Job, ProgressCallback

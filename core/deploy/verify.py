@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.common.content_hashes import intact
 from core.common.errors import EspalierError
 from core.common.files import save_array
 from core.common.library_reasons import reason_of
-from core.common.seals import intact
 from core.data.access import DataAccess
 from core.data.preprocess import Preprocess
 from core.deploy.other_order import other_order

@@ -148,7 +148,7 @@ def describe_onnx(path: Path) -> OnnxDescription:
         EspalierError: when it is none, or no image classifier.
     """
     from core.onnx_graph.classifier import answers_of, images_of
-    from core.onnx_graph.half import check_float
+    from core.onnx_graph.float16 import check_float
     from core.onnx_graph.reading import read_onnx
     from core.onnx_graph.standard_form import standard_form
 

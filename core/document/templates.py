@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.data.found import SIZES, FoundImages
+from core.data.place_contents import SIZES, FoundImages
 from core.data.settings import DataSettings
 from core.document.from_model import from_file
 from core.document.pipeline import Pipeline

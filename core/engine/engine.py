@@ -13,10 +13,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from core.common.command_lines import command_line
+from core.common.content_hashes import write_sealed
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
-from core.common.parts import remove_abandoned
-from core.common.seals import write_sealed
+from core.common.partial_files import remove_abandoned
 from core.data.image_data import ImageData
 from core.document.pipeline import Pipeline
 from core.document.stage_keys import stage_keys
@@ -34,8 +34,8 @@ from core.machine.child_watch import trouble_told_to
 from core.machine.fingerprint import fingerprint
 from core.models.network_facts import NetworkFacts
 from core.records.events import Listener, Note, PhaseStarted, RunDone, RunStarted
-from core.runs.belief import check_own_documents
 from core.runs.cache import CacheUser
+from core.runs.check_on_resume import check_own_documents
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.resuming import check_same_pipeline

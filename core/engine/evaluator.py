@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from core.analysis.accuracy import accuracy_metrics, paired_change
+from core.common.content_hashes import digest_of, intact, seal_folder
 from core.common.files import copy_file
 from core.common.keys import make_key
-from core.common.seals import digest_of, intact, seal_folder
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.artefact_record import ArtefactRecord
 from core.deploy.artefacts import ToolCalls, VerifiedArtefact, adopt_artefact, make_artefacts

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from core.common.content_hashes import read_sealed
 from core.common.files import write_atomically
 from core.common.keys import make_key
-from core.common.seals import read_sealed
 from core.document.pipeline import Grid, StageNode
 from core.document.stage_keys import stage_key
 from core.engine.stage_runner import StageRunner

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
-from core.analysis.support import uncertain
+from core.analysis.interval_support import uncertain
 from core.common.command_lines import command_line
 from core.common.control import RunControl
 from core.common.errors import EspalierError

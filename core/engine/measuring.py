@@ -12,12 +12,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from core.analysis.support import uncertain
+from core.analysis.interval_support import uncertain
 from core.analysis.why import ChainStage, Evidence, explain
 from core.analysis.why.graph import examine_graph
+from core.common.content_hashes import intact
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.common.seals import intact
 from core.deploy.artefact_record import ArtefactRecord
 from core.deploy.artefacts import VerifiedArtefact
 from core.document.pipeline import Pipeline

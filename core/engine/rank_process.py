@@ -16,10 +16,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from core.common.content_hashes import write_sealed
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.common.logs import log_to_standard_error, passed_over
-from core.common.seals import write_sealed
 from core.data.access import DataAccess
 from core.data.image_data import Opened
 from core.engine.ranks import COMMANDS, EVENTS, RESULT, tell_failure

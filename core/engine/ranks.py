@@ -11,11 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+from core.common.content_hashes import read_sealed, write_sealed
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.common.files import discard
 from core.common.logs import passed_over
-from core.common.seals import read_sealed, write_sealed
 from core.document.pipeline import StageNode
 from core.engine.stage_inputs import RunContext
 from core.machine.processes import environment, exit_in_words, kill_tree

@@ -1,8 +1,8 @@
 """What a run leaves behind when its stages are done: the report, and the final model beside it."""
 
 from core.analysis.report import RunTexts, run_report
+from core.common.content_hashes import intact
 from core.common.files import copy_file, write_atomically
-from core.common.seals import intact
 from core.comparison.compared_runs import read_run
 from core.document.stage_keys import stage_key
 from core.runs.grid_results import read_grids

@@ -209,7 +209,7 @@ class SearchRun:
     def _as_far_as_known(self, trial: _Trial) -> dict[str, Metric]:
         """What is known of a trial that ended early: the forecast, and how its last network answered."""
         from core.analysis.accuracy import wilson
-        from core.analysis.packed import unpacked
+        from core.analysis.packed_answers import unpacked
 
         metrics = dict(trial.known)
         if trial.made.right:

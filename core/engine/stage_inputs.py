@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.common.content_hashes import DAMAGED, manifest_of, seal_folder
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import copy_file, folder_beside, written_beside
 from core.common.paths import existing, resolved
-from core.common.seals import DAMAGED, manifest_of, seal_folder
-from core.common.stand_ins import refuse_stand_in
+from core.common.placeholder_files import refuse_stand_in
 from core.data.access import DataAccess
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess

@@ -21,7 +21,7 @@ from core.document.stage_keys import stage_key
 from core.engine.grid import combinations_of
 from core.engine.options import Options, resolve
 from core.machine.child import Child
-from core.records.progress import StagePlan
+from core.records.time_left import StagePlan
 from core.runs.costs import EarlierCosts
 from core.sources.base import NetworkSource, OpenContext
 from core.stages.base import ModelStage, Stage

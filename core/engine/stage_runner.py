@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from core.common.content_hashes import digest_of, intact, seal_folder
 from core.common.errors import EspalierError
 from core.common.files import put_in_place
 from core.common.keys import make_key
-from core.common.seals import digest_of, intact, seal_folder
 from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
 from core.engine.latency_search import LatencyTargets

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from core.common.seals import set_aside
+from core.common.content_hashes import set_aside
 from core.data.balance import epoch_images
 from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
@@ -17,9 +17,9 @@ from core.engine.stage_inputs import RunContext
 from core.engine.stage_plans import process_seconds, source_costs, stage_plans
 from core.engine.stage_runner import StageRunner
 from core.records.events import Event, Listener, PhaseStarted, Progress, StageDone, StageStarted
-from core.records.progress import Meter, StagePlan
 from core.records.reports import StageReport
-from core.runs.belief import check_stage, made_from
+from core.records.time_left import Meter, StagePlan
+from core.runs.check_on_resume import check_stage, made_from
 from core.runs.costs import EarlierCosts
 from core.runs.grid_results import is_written
 from core.search.judging import TRIALS_SHARE

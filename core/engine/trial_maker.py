@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from core.analysis.accuracy import accuracy_metrics
-from core.analysis.packed import packed
+from core.analysis.packed_answers import packed
+from core.common.content_hashes import digest_of, intact, seal_folder
 from core.common.errors import EspalierError
 from core.common.files import folder_beside, write_atomically, written_beside
 from core.common.keys import make_key
-from core.common.seals import digest_of, intact, seal_folder
 from core.deploy.artefacts import ToolCalls, verify_onnx
-from core.deploy.export import export_onnx
+from core.deploy.onnx_export import export_onnx
 from core.document import dimensions
 from core.document.pipeline import Pipeline, StageNode
 from core.document.search import Search

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.common.errors import EspalierError
 from core.common.files import put_in_place
-from core.common.parts import part_beside, remove_abandoned
+from core.common.partial_files import part_beside, remove_abandoned
 from core.deploy.formats.base import Format
 from core.models.checkpoint_files import is_checkpoint
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from core.common.content_hashes import intact
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
-from core.common.seals import intact
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.formats.base import Subject
 from core.deploy.formats.catalogue import FORMATS

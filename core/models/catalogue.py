@@ -1,7 +1,7 @@
 """The backbones by name, readable without importing torch. Adding one is one entry here.
 
 Besides these, `timm:NAME` is any classifier of the timm library, which is looked up when it is used,
-and `python:HASH` a person's own network, once its file was opened (`core.models.python_source`).
+and `python:HASH` a person's own network, once its file was opened (`core.models.trusted_python`).
 """
 
 import re
@@ -160,7 +160,7 @@ def backbone(name: str) -> Backbone:
 
         return describe(match[1])
     if name.startswith(OWN):
-        from core.models.python_source import opened
+        from core.models.trusted_python import opened
 
         return opened(name)
     if name not in BACKBONES:

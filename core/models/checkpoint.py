@@ -3,7 +3,7 @@
 A checkpoint is a folder with `architecture.json` and `weights.safetensors`. The architecture is
 the backbone's name and settings, plus the modules that differ from what the backbone's factory
 makes for that image size (`core.models.architecture`). It describes the result of surgery, not its
-history. Every file is held against the folder's manifest (`core.common.seals`), and the logits of a seeded
+history. Every file is held against the folder's manifest (`core.common.content_hashes`), and the logits of a seeded
 probe input, which are kept, against those of the loaded network. Only a checkpoint of a
 person's own network holds code, which runs only while that person trusts it (`core.machine.trusted_files`).
 """
@@ -22,10 +22,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import core
+from core.common.content_hashes import check_folder, intact, seal_folder
 from core.common.errors import EspalierError
 from core.common.files import folder_beside
 from core.common.regular_files import regular
-from core.common.seals import check_folder, intact, seal_folder
 from core.common.validation_messages import in_words
 from core.data.preprocess import Preprocess
 from core.machine.torch_rng import isolated_rng
@@ -36,9 +36,9 @@ from core.models.catalogue import backbone
 from core.models.checkpoint_description import FORMAT, read_architecture
 from core.models.checkpoint_files import ARCHITECTURE, WEIGHTS
 from core.models.classifier import ImageClassifier
-from core.models.python_source import keep_copy, open_copy
 from core.models.settings import BackboneSettings
 from core.models.tied_tensors import distinct_tensors, load_distinct
+from core.models.trusted_python import keep_copy, open_copy
 
 _PROBE_SEED = 20_261_121
 _PROBE_TOLERANCE = 1e-3  # of the largest logit: other machines and thread counts round differently

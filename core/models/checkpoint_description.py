@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.common.content_hashes import MANIFEST, intact
 from core.common.errors import EspalierError
+from core.common.placeholder_files import refuse_stand_in
 from core.common.regular_files import in_words, read_bounded
-from core.common.seals import MANIFEST, intact
-from core.common.stand_ins import refuse_stand_in
 from core.common.validation_messages import in_words as problems_in_words
 from core.data.preprocess import LARGEST_SIDE
 from core.models.checkpoint_files import ARCHITECTURE, CALL, CODE, WEIGHTS

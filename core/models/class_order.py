@@ -77,7 +77,7 @@ def reorder_classes(model: ImageClassifier, order: Sequence[int], size: int) -> 
 def _last_layer(model: ImageClassifier, classes: int) -> nn.Linear | nn.Conv2d | None:
     kinds = (nn.Linear, nn.Conv2d)
     layers = [module for module in model.head.modules() if isinstance(module, kinds)]
-    if not layers:  # the network stayed whole (`core.models.taken_apart`)
+    if not layers:  # the network stayed whole (`core.models.adapt_network`)
         layers = [
             module
             for module in model.modules()

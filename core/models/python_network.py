@@ -1,6 +1,6 @@
-"""A person's own network as an `ImageClassifier` (imports torch; see `python_source`).
+"""A person's own network as an `ImageClassifier` (imports torch; see `trusted_python`).
 
-What it gives and where it ends is seen by running it (`core.models.taken_apart`); there is no Feature
+What it gives and where it ends is seen by running it (`core.models.adapt_network`); there is no Feature
 Enhancement Module.
 """
 
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from core.common.errors import EspalierError
 from core.common.paths import resolved, shown_name
+from core.models.adapt_network import Agreed, NetworkBody, plain_weights, take_apart
 from core.models.catalogue import backbone
 from core.models.class_order import match_classes
 from core.models.classifier import ImageClassifier
-from core.models.python_source import PythonSettings, call_factory, cuts_softmax
 from core.models.settings import BackboneSettings
 from core.models.source import build_network, with_names
-from core.models.taken_apart import Agreed, NetworkBody, plain_weights, take_apart
+from core.models.trusted_python import PythonSettings, call_factory, cuts_softmax
 from core.models.weight_files import read_weights
 from core.models.weights import load_weights
 

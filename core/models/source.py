@@ -92,7 +92,7 @@ def build_network(
 
 def with_names(chosen: Backbone, body: "nn.Module") -> Backbone:
     """The entry with the names of a network's tensors and of its classifier, where taking it apart decided on them."""
-    from core.models.taken_apart import NetworkBody
+    from core.models.adapt_network import NetworkBody
 
     if not isinstance(body, NetworkBody):
         return chosen

@@ -5,7 +5,7 @@ For the two named families the parts are taken over one by one. For any other ne
 features up to the linear layer are the body: as a map where its pooling is the plain mean (our
 pooling then does the same), else as what its linear layer reads, [b, c, 1, 1]. Both compute what
 timm's network computes with the same weights. The few that end otherwise (two classifiers, a
-convolution) stay whole (`core.models.taken_apart`).
+convolution) stay whole (`core.models.adapt_network`).
 
 timm imports torchvision, so the shim comes first.
 """
@@ -21,11 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from core.common.errors import EspalierError
+from core.models.adapt_network import take_apart
 from core.models.backbone import Backbone
 from core.models.backbones import normalised_head
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
-from core.models.taken_apart import take_apart
 from core.models.torchvision_shim import import_torchvision
 
 Layout = Literal["map", "channels-last", "pooled"]

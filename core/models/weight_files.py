@@ -21,8 +21,8 @@ from torch import Tensor
 
 from core.common.errors import EspalierError
 from core.common.paths import shown_name
+from core.common.placeholder_files import refuse_stand_in
 from core.common.regular_files import open_regular, read_bounded
-from core.common.stand_ins import refuse_stand_in
 from core.models.checkpoint_files import INDEX, SAFETENSORS
 from core.onnx_graph.class_names import KEYS, names_in
 

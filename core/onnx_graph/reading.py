@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.common.errors import EspalierError
-from core.common.stand_ins import refuse_stand_in
+from core.common.placeholder_files import refuse_stand_in
 
 if TYPE_CHECKING:
     import onnx

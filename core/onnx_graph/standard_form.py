@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core.common.errors import EspalierError
 from core.common.library_reasons import reason_of
 from core.onnx_graph.classifier import FLAT, PIXELS, Answers, Images, count_of
-from core.onnx_graph.half import name_nodes
+from core.onnx_graph.float16 import name_nodes
 from core.onnx_graph.reading import (
     FIRST_WITH_CONSTANTS,
     NEWEST_FORMAT,

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.common.content_hashes import DamagedError, intact
 from core.common.files import write_atomically
 from core.common.inner_paths import InnerName
-from core.common.seals import DamagedError, intact
 
 
 class OwnFile(BaseModel):

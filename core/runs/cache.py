@@ -3,7 +3,7 @@
 A model's key is everything that it was computed from. A measurement's key is the file's hash, the machine and
 the protocol. Entries are folders, written under a temporary name and renamed, so that a kill leaves none incomplete.
 A cache that cannot be read or written fails nobody: its user is told once and goes on without. Every entry is
-held against its manifest (`core.common.seals`) before it is believed; one that does not fit is set aside, and made again.
+held against its manifest (`core.common.content_hashes`) before it is believed; one that does not fit is set aside, and made again.
 Large files lie beside all caches, each content once (`core.runs.contents`).
 """
 
@@ -15,17 +15,24 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from core.common.content_hashes import (
+    DamagedError,
+    check_folder,
+    files_of,
+    read_sealed,
+    seal_folder,
+    set_aside,
+)
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import UnreadableError, copy_folder, discard, folder_beside, put_link_or_copy
 from core.common.keys import make_key
 from core.common.logs import in_a_line, passed_over
-from core.common.seals import DamagedError, check_folder, files_of, read_sealed, seal_folder, set_aside
 from core.common.single_flight import alone
 from core.machine.fingerprint import fingerprint_hash
 from core.profiling import PROTOCOL_VERSION
-from core.runs.adoption import check_or_adopt
 from core.runs.contents import CONTENTS, Contents
+from core.runs.former_folders import check_or_adopt
 
 _log = logging.getLogger(__name__)
 

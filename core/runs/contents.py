@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core.common.content_hashes import DAMAGED, MANIFEST, digest_of
 from core.common.files import WORTH_SHARING, put_link_or_copy
 from core.common.logs import passed_over
-from core.common.parts import is_part, part_beside
-from core.common.seals import DAMAGED, MANIFEST, digest_of
+from core.common.partial_files import is_part, part_beside
 
 _log = logging.getLogger(__name__)
 

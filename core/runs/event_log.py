@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from core.common.seals import DamagedError, sealed, unsealed
+from core.common.content_hashes import DamagedError, sealed, unsealed
 from core.records.events import Event
 
 _log = logging.getLogger(__name__)

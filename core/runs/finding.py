@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line, passed_over
-from core.common.parts import is_part
+from core.common.partial_files import is_part
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.runs.home import Home

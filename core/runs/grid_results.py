@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.analysis.heat_map import HeatMap
+from core.common.content_hashes import read_sealed, write_sealed
 from core.common.files import write_atomically
-from core.common.seals import read_sealed, write_sealed
 from core.document.pipeline import Grid, Pipeline, StageNode
 from core.runs.run_folder import RunFolder
 

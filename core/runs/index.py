@@ -11,9 +11,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from core.common.content_hashes import read_sealed, set_aside
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line, passed_over
-from core.common.seals import read_sealed, set_aside
 from core.runs.finding import find_runs
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder

@@ -8,10 +8,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from core.common.content_hashes import DamagedError, read_sealed, set_aside, write_sealed
 from core.common.errors import EspalierError
 from core.common.files import changed_by_one
 from core.common.logs import passed_over
-from core.common.seals import DamagedError, read_sealed, set_aside, write_sealed
 from core.records.run_info import RunInfo, changed
 
 INFO_FILE = "run.json"

@@ -17,13 +17,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from core.common.content_hashes import set_aside
 from core.common.control import RunControl
 from core.common.durations import date_and_time, time_taken
 from core.common.errors import EspalierError
 from core.common.files import changed_by_one, write_atomically
 from core.common.logs import in_a_line, passed_over
 from core.common.paths import resolved
-from core.common.seals import set_aside
 from core.document.recipes import Recipe, recipes
 from core.machine.fingerprint import fingerprint
 from core.runs.final_figures import FinalFigures, forget_other_figures, read_figures

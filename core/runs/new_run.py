@@ -15,7 +15,7 @@ import core
 from core.common.errors import EspalierError
 from core.common.files import folder_beside, text_sha256, write_atomically
 from core.common.full_disk import full_disk
-from core.common.parts import is_part, remove_abandoned
+from core.common.partial_files import is_part, remove_abandoned
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.records.run_info import FORMAT, changed

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from core.common.content_hashes import DAMAGED, DamagedError, read_sealed, set_aside, write_sealed
 from core.common.errors import EspalierError
 from core.common.files import text_sha256, write_atomically
 from core.common.logs import in_a_line, passed_over
-from core.common.seals import DAMAGED, DamagedError, read_sealed, set_aside, write_sealed
 from core.data.image_data import Opened
 from core.document import pipeline as documents
 from core.document.expansion import expanded

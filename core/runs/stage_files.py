@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.analysis.confusion import Answers, read_answers
+from core.common.content_hashes import intact
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
-from core.common.seals import intact
 from core.data.access import DataAccess
 from core.data.settings import settings_path
 from core.deploy.artefact_record import facts_of_file

@@ -2,15 +2,15 @@
 
 `result.json` and `checkpoint/` (a network), `deployed/` (a file that the stage made itself), or both;
 `artefacts/` (the files that can be deployed, with their predictions); `report.json`. A manifest
-(`core.common.seals`) beside `result.json` has the hashes of what the stage made, one in `artefacts/` those of its files.
+(`core.common.content_hashes`) beside `result.json` has the hashes of what the stage made, one in `artefacts/` those of its files.
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.common.content_hashes import read_sealed, write_sealed
 from core.common.errors import EspalierError
-from core.common.seals import read_sealed, write_sealed
 from core.deploy.artefact_folder import ArtefactFolder
 from core.models.checkpoint_files import CHECKPOINT, is_checkpoint
 from core.records.reports import StageReport

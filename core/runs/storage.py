@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
-from core.common.parts import remove_abandoned
+from core.common.partial_files import remove_abandoned
 from core.runs.contents import CONTENTS, remove_unused
 from core.runs.home import Home
 

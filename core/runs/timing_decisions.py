@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.common.seals import read_sealed, write_sealed
+from core.common.content_hashes import read_sealed, write_sealed
 from core.runs.cache import Measurements
 
 PROTOCOL = 5

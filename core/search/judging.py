@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from core.analysis.accuracy import paired_change
-from core.analysis.packed import unpacked
+from core.analysis.packed_answers import unpacked
 from core.document.search import Search
 from core.models.forecast import Forecast
 from core.records.metrics import METRICS

@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.common.content_hashes import DamagedError, read_sealed, set_aside, write_sealed
 from core.common.errors import EspalierError
 from core.common.files import changed_by_one
 from core.common.logs import in_a_line
-from core.common.seals import DamagedError, read_sealed, set_aside, write_sealed
 from core.document.dimensions import Dimension, dimensions
 from core.document.pipeline import Pipeline
 from core.document.search import Search, Value
@@ -59,7 +59,7 @@ class TrialRecord(BaseModel):
         metrics: of its file, accuracies on the validation images; of a refused one as forecast.
         violations: by limit, how far it is missed, as a share of the limit; 0 or less where the interval lies inside.
         same_as: number of an earlier trial that gave the same file, or has the same settings; such a one does not count.
-        right: by stage, which validation images were answered right, packed (`core.analysis.packed`).
+        right: by stage, which validation images were answered right, packed (`core.analysis.packed_answers`).
         epochs: share of the training epochs that it had. seconds: of work. machine: who made it.
     """
 

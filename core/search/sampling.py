@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.common.content_hashes import set_aside
 from core.common.logs import in_a_line
-from core.common.seals import set_aside
 from core.document import dimensions as space
 from core.document.dimensions import Dimension
 from core.document.pipeline import Pipeline

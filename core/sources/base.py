@@ -12,18 +12,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from core.common.content_hashes import read_sealed, write_sealed
 from core.common.control import RunControl
 from core.common.declarations import declarations, value_at
 from core.common.errors import EspalierError, Problem
 from core.common.logs import passed_over
 from core.common.params import Params
-from core.common.seals import read_sealed, write_sealed
 from core.data.access import DataAccess
 from core.data.image_data import ImageData
 from core.data.inspection import Applied
 from core.data.preprocess import Normalisation, Preprocess, make_preprocess, resolve_normalisation
 from core.data.settings import DataSettings
-from core.deploy.received import Form, Reading
+from core.deploy.received_onnx import Form, Reading
 from core.machine.child import Child
 from core.models.forecast import Forecast, Network, RecentCache, StageForecast, TimedNetwork
 from core.models.network_facts import NetworkFacts
@@ -329,7 +329,7 @@ class FileSource(Source[S]):
         Raises:
             EspalierError: when it is no image classifier for so many classes.
         """
-        from core.deploy.received import usual_form
+        from core.deploy.received_onnx import usual_form
 
         reading = self.reading(settings)
         return usual_form(self.file(settings, base), classes, reading.output, reading.name)

@@ -6,7 +6,7 @@ from typing import Literal
 from core.common.params import Params, param
 from core.common.paths import existing
 from core.data.preprocess import HALF, IMAGENET, Normalisation, Preprocess
-from core.deploy.received import Reading
+from core.deploy.received_onnx import Reading
 from core.sources.base import FileSource
 
 _NORMALISATIONS: dict[str, Normalisation] = {

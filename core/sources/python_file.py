@@ -1,4 +1,4 @@
-"""A person's own network, from a Python file that they trust (`core.models.python_source`)."""
+"""A person's own network, from a Python file that they trust (`core.models.trusted_python`)."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from core.data.preprocess import Normalisation
 from core.machine.trusted_files import TrustList
 from core.models.forecast import StageForecast
 from core.models.network_facts import NetworkFacts
-from core.models.python_source import PythonSettings, open_python
+from core.models.trusted_python import PythonSettings, open_python
 from core.sources.backbone import forecast_of
 from core.sources.base import (
     ForecastContext,

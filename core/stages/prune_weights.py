@@ -13,7 +13,7 @@ Biases and batch normalisation are never pruned.
 
 Of an N:M pattern (2:4, 4:8; Mishra et al. 2021, arXiv 2104.08378) N of every M neighbouring inputs of an output stay, in
 `core.surgery.patterns`. It is faster only on GPUs with sparse tensor cores, by a runtime that is told of it; on processors and in
-ONNX Runtime it is as fast as before. What stays can be corrected for what went (`core.surgery.correction`);
+ONNX Runtime it is as fast as before. What stays can be corrected for what went (`core.surgery.weight_correction`);
 batch norms keep their statistics, which fit answers that are nearly the old ones, unless they are to be estimated again.
 
 Amounts are fractions of a layer's weights.
@@ -285,8 +285,8 @@ def _correct(
     """Correct what stays of the network in `result` on so many training images, a layer at a time."""
     import torch
 
-    from core.surgery.correction import correct
     from core.surgery.samples import training_batches
+    from core.surgery.weight_correction import correct
 
     context.phase("correct", "Correcting the remaining weights")
     size = min(max(images, 2), _BATCH)

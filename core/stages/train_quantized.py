@@ -169,7 +169,7 @@ def _write(result: StageResult, learned: dict[str, Any], rows: "np.ndarray", con
     """Export the trained network and quantize the file with the learned ranges, in a child process."""
     import numpy as np
 
-    from core.deploy.export import export_onnx
+    from core.deploy.onnx_export import export_onnx
     from core.deploy.quantization.static import quantize
     from core.machine.child import Child
     from core.models.checkpoint import Checkpoint, save_checkpoint

@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from core.common.content_hashes import DamagedError, set_aside
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.common.seals import DamagedError, set_aside
 from core.data.batches import Batches
 from core.data.randomness import derive_seed
 from core.machine.torch_rng import isolated_rng

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 import torch
 
+from core.common.content_hashes import DamagedError
 from core.common.files import written_beside
-from core.common.seals import DamagedError
 
 _MARK = b"sha256:"
 _TRAILER = len(_MARK) + 64

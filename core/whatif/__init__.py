@@ -15,7 +15,7 @@ of files that compute otherwise than in float32 only the run can tell.
 """
 
 from core.models.forecast import Forecast, Sure
-from core.whatif.asking import WhatIf
+from core.whatif.document_forecasts import WhatIf
 from core.whatif.latency import Unmeasured, measure
 
 __all__ = ["Forecast", "Sure", "Unmeasured", "WhatIf", "measure"]

@@ -11,7 +11,7 @@ from core.document.pipeline import Pipeline
 from core.machine.jobs import JobContext
 from core.models.forecast import Forecast
 from core.runs.home import Home
-from core.whatif.asking import WhatIf
+from core.whatif.document_forecasts import WhatIf
 from core.whatif.latency import measure
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.deploy.export import export_onnx
+from core.deploy.onnx_export import export_onnx
 from core.machine.child import Child
 from core.machine.jobs import ProgressCallback
 from core.machine.measuring_lock import measuring_alone

@@ -11,9 +11,9 @@ from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSizeF, QTimer, Sign
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QVBoxLayout
 
+from core.analysis.interval_support import uncertain
 from core.analysis.pareto import front
 from core.analysis.rows import Row
-from core.analysis.support import uncertain
 from core.analysis.wording import format_metric, heading
 from core.records.metrics import METRICS, MetricKind
 from gui.base import theme

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from core.analysis.changes import conditions_differ, images_differ
+from core.analysis.interval_support import uncertain, wide
 from core.analysis.pareto import fits
 from core.analysis.rows import Row
-from core.analysis.support import uncertain, wide
 from core.analysis.table import columns_with_values, pinned
 from core.comparison.compared_runs import (
     ComparedRun,

@@ -27,9 +27,9 @@ from gui.compare.wording import about, legend, title
 from gui.runs.run_results import Results
 from gui.widgets.buttons import ActionButton, ElidedLabel, EmptyState, Header, card, text
 from gui.widgets.metric_table import MetricModel
+from gui.widgets.narrow_layout import TurningSplitter
 from gui.widgets.progress_line import ProgressLine
 from gui.widgets.splitter import Splitter
-from gui.widgets.turning import TurningSplitter
 
 
 class CompareView(QWidget):

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from core.analysis.interval_support import measurable, uncertain, wide
 from core.analysis.rows import Row
-from core.analysis.support import measurable, uncertain, wide
 from core.analysis.wording import NOT_PAIRED, UNCERTAIN
 from gui.base.translation import tr
 from gui.compare.state import ComparisonState

@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from core.common.errors import EspalierError
-from core.data.corrections import correct, corrections_file
+from core.data.label_corrections import correct, corrections_file
 from gui.base import theme
 from gui.base.messages import Messages
 from gui.base.translation import tr

@@ -12,8 +12,8 @@ from core.common.temporary import temporary_folder
 from core.data.access import DataAccess
 from core.data.guess_source import guess_source
 from core.data.image_data import ImageData
+from core.data.image_names import image_names
 from core.data.inspection import Finding
-from core.data.names import image_names
 from core.data.preview import augmented_samples
 from core.data.settings import DataSettings
 from core.data.source import Watch

@@ -29,7 +29,7 @@ from gui.data.gallery import Gallery
 from gui.data.jobs import DataCheck
 from gui.data.left_out import LeftOutPane
 from gui.widgets.buttons import EmptyState, Header, card
-from gui.widgets.turning import TurningSplitter
+from gui.widgets.narrow_layout import TurningSplitter
 
 EMPTY, OPENING, SHOWN = range(3)
 IMAGES, AUGMENTATION, CHECK, FILES = range(4)

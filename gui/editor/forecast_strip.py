@@ -7,7 +7,7 @@ from core.whatif import Forecast
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.figures import change, short_count, short_latency, short_size
 from gui.widgets.buttons import text
-from gui.widgets.turning import Flow, tell_above
+from gui.widgets.narrow_layout import Flow, tell_above
 
 _FIGURES = (
     ("params", QT_TR_NOOP("Parameters"), QT_TR_NOOP("Of the network, norms included.")),

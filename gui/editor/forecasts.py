@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.common.control import RunControl
 from core.document.pipeline import Pipeline
-from core.document.sound_part import sound_part
+from core.document.valid_part import valid_part
 from core.machine.child import Child
 from core.runs.home import Home
 from core.whatif import Forecast, jobs
@@ -102,7 +102,7 @@ class Forecasts(QObject):
             self.changed.emit()
         if not self._started or text == self._asked_text:
             return
-        part = sound_part(self._document.pipeline, self._document.problems)
+        part = valid_part(self._document.pipeline, self._document.problems)
         self._part = part
         if part is None:
             self._rest.stop()

@@ -21,7 +21,7 @@ from core.sources.catalogue import SOURCE_KINDS
 from core.whatif import Forecast
 from gui.base import theme
 from gui.base.translation import tr
-from gui.editor import freeing
+from gui.editor import free_settings
 from gui.editor.forecast_strip import ForecastStrip
 from gui.editor.trusting import TrustBox
 from gui.widgets.buttons import text
@@ -193,7 +193,7 @@ class NodePanel(Panel):
             self._offer_teachers(pipeline, node, field, names)
         self.form.set_base(base)
         self.form.show_settings(node.settings)
-        self.form.show_free(freeing.free_of(pipeline, node))
+        self.form.show_free(free_settings.free_of(pipeline, node))
         self.show_fixes(problems, {})
 
     def show_fixes(self, problems: Mapping[SettingPath, str], fixes: Mapping[SettingPath, str]) -> None:
@@ -264,9 +264,9 @@ class NodePanel(Panel):
         assert self.pipeline is not None and self.form is not None
         node = edits.find_node(self.pipeline, self.id)
         try:
-            changed = freeing.changed(self.pipeline, node, where, text)
+            changed = free_settings.changed(self.pipeline, node, where, text)
         except ValueError as error:
-            self.form.show_problems({where: freeing.reason(error)})
+            self.form.show_problems({where: free_settings.reason(error)})
             return
         self.edited.emit(changed, tr("Change what is free"), f"free/{self.id}/{'/'.join(where)}")
 

@@ -12,7 +12,7 @@ from core.document import edits, stage_tree
 from core.document.edits import titles
 from core.document.pipeline import Pipeline
 from gui.base.translation import tr
-from gui.editor import freeing, search_panel
+from gui.editor import free_settings, search_panel
 from gui.editor.backbones_panel import BackbonesEditor
 from gui.editor.grid_panel import GridEditors
 from gui.editor.panels import Panel
@@ -192,7 +192,7 @@ class PipelinePanel(Panel):
         try:
             changed = edits.set_search(self.pipeline, search)
         except ValidationError as error:
-            self.search.show_pipeline(self.pipeline, freeing.reason(error))
+            self.search.show_pipeline(self.pipeline, free_settings.reason(error))
             return
         self.edited.emit(changed, tr("Change the search"), "")
 

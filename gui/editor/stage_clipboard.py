@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
 
 from core.common.errors import EspalierError
-from core.document import clippings
+from core.document import copied_stages
 from gui.base.document import Document
 from gui.base.translation import tr
 
@@ -43,7 +43,7 @@ class StageClipboard(QObject):
         if not ids:
             self.status_message.emit(tr("Choose a stage to copy; data and sources belong to their pipeline."))
             return False
-        text = clippings.copied(self._document.pipeline, ids, Path(self._document.base))
+        text = copied_stages.copied(self._document.pipeline, ids, Path(self._document.base))
         QGuiApplication.clipboard().setText(text)
         count = len(ids)
         self.status_message.emit(
@@ -58,7 +58,7 @@ class StageClipboard(QObject):
         pipeline = self._document.pipeline
         after = self._after() or pipeline.stages[-1].id
         try:
-            changed, ids = clippings.pasted(pipeline, QGuiApplication.clipboard().text(), after)
+            changed, ids = copied_stages.pasted(pipeline, QGuiApplication.clipboard().text(), after)
         except EspalierError as error:
             self.status_message.emit(f"{error.message} {error.advice}".strip())
             return
@@ -70,4 +70,4 @@ class StageClipboard(QObject):
     @staticmethod
     def can_paste() -> bool:
         """Whether the clipboard holds stages."""
-        return clippings.holds_stages(QGuiApplication.clipboard().text())
+        return copied_stages.holds_stages(QGuiApplication.clipboard().text())

@@ -33,7 +33,7 @@ from gui.editor.undo_keys import UndoKeys
 from gui.widgets.buttons import ActionButton, Header, card
 from gui.widgets.fields import Option
 from gui.widgets.form import SettingPath
-from gui.widgets.turning import TurningSplitter
+from gui.widgets.narrow_layout import TurningSplitter
 
 _MOST_PANELS = 16  # that are kept: a form has hundreds of widgets
 

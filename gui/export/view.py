@@ -35,7 +35,7 @@ from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.fields import Option
 from gui.widgets.form import Form
 from gui.widgets.metric_table import MetricModel, MetricTable
-from gui.widgets.turning import TurningRow
+from gui.widgets.narrow_layout import TurningRow
 
 _COLUMNS = ("top1", "latency_ms", "size_mb", "params", "agreement", "max_logit_difference")
 _ABOUT = QT_TR_NOOP("The file is opened again and held against its network before it takes its place.")

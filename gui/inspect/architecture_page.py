@@ -17,7 +17,7 @@ from gui.base.translation import tr
 from gui.inspect.graph_page import GraphPage
 from gui.widgets.bar_table import BarTable, Cell, Column, count_cell
 from gui.widgets.buttons import ElidedLabel, EmptyState
-from gui.widgets.turning import TurningRow
+from gui.widgets.narrow_layout import TurningRow
 
 _TONES = {"dropped": "bad", "factorised": "info", "added": "info"}
 

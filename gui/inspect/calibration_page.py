@@ -10,7 +10,7 @@ from gui.inspect.job_page import JobPage, JobTexts
 from gui.inspect.send_row import SendRow
 from gui.widgets.bar_table import Cell, Column
 from gui.widgets.buttons import ElidedLabel, text
-from gui.widgets.turning import TurningRow, beside
+from gui.widgets.narrow_layout import TurningRow, beside
 
 _TEXTS = JobTexts(
     start=QT_TR_NOOP("Try calibrations"),

@@ -10,7 +10,7 @@ from gui.inspect.confusion_view import ConfusionView
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.combo import Combo
-from gui.widgets.turning import TurningSplitter
+from gui.widgets.narrow_layout import TurningSplitter
 
 
 class ClassesPage(QWidget):

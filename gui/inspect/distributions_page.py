@@ -17,9 +17,9 @@ from gui.inspect.histogram_plot import HistogramPlot
 from gui.inspect.work import Distribution
 from gui.widgets.buttons import ElidedLabel, EmptyState, card
 from gui.widgets.combo import Combo
+from gui.widgets.narrow_layout import TurningSplitter
 from gui.widgets.progress_line import ProgressLine
 from gui.widgets.search_box import SearchBox
-from gui.widgets.turning import TurningSplitter
 
 
 class DistributionsPage(QWidget):

@@ -21,9 +21,9 @@ from gui.inspect.graph_canvas import GraphCanvas, legend
 from gui.inspect.sensitivity import Sensitivity
 from gui.widgets.buttons import ElidedLabel, text
 from gui.widgets.combo import Combo
+from gui.widgets.narrow_layout import TurningSplitter
 from gui.widgets.progress_line import ProgressLine
 from gui.widgets.search_box import SearchBox
-from gui.widgets.turning import TurningSplitter
 
 COLOURS = (
     ("change", QT_TR_NOOP("What changed")),

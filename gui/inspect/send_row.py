@@ -10,7 +10,7 @@ from gui.base import theme
 from gui.base.translation import tr
 from gui.widgets.buttons import card, text
 from gui.widgets.combo import Combo
-from gui.widgets.turning import TurningRow, beside
+from gui.widgets.narrow_layout import TurningRow, beside
 
 
 class SendRow(QWidget):

@@ -17,7 +17,7 @@ from gui.inspect.picker import SubjectPicker
 from gui.inspect.sensitivity_page import SensitivityPage
 from gui.inspect.similarity_page import SimilarityPage
 from gui.widgets.buttons import ActionButton, EmptyState, Header
-from gui.widgets.turning import TurningRow, beside
+from gui.widgets.narrow_layout import TurningRow, beside
 
 TABS = (
     ("layers", QT_TR_NOOP("Layers")),

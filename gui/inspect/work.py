@@ -19,7 +19,7 @@ from core.analysis.sensitivity import (
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
-from core.data.names import image_names
+from core.data.image_names import image_names
 from core.data.settings import settings_path
 from core.data.source import Watch
 from core.deploy.quantization.advice import Advice, Question, advise

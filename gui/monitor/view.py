@@ -23,9 +23,9 @@ from gui.monitor.stage_table import StageTable
 from gui.runs.run_queue import QueuePane, RunQueue
 from gui.runs.run_state import RunState
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
+from gui.widgets.narrow_layout import TurningSplitter
 from gui.widgets.splitter import Splitter
 from gui.widgets.throttle import Throttle
-from gui.widgets.turning import TurningSplitter
 
 _REDRAW_MS = 100
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QSettings
 
-from core.common.seals import set_aside
+from core.common.content_hashes import set_aside
 from gui.base.translation import tr
 
 

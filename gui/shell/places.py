@@ -20,7 +20,7 @@ from gui.base import theme
 from gui.base.in_turn import InTurn
 from gui.shell.rail import Rail
 from gui.widgets.buttons import Header
-from gui.widgets.turning import TurningRow, TurningSplitter
+from gui.widgets.narrow_layout import TurningRow, TurningSplitter
 
 _FRAMES = 30  # pixels of width that frames within a place take
 

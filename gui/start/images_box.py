@@ -7,8 +7,8 @@ from PySide6.QtWidgets import QFileDialog, QLineEdit, QVBoxLayout, QWidget
 
 from core.common.errors import EspalierError
 from core.common.paths import resolved
-from core.data.found import FoundImages
 from core.data.guess_source import ENDINGS
+from core.data.place_contents import FoundImages
 from gui.base.translation import tr
 from gui.base.worker import Failure
 from gui.start.ways import path_row

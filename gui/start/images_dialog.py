@@ -2,7 +2,7 @@
 
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from core.data.found import FoundImages
+from core.data.place_contents import FoundImages
 from core.document.pipeline import Pipeline
 from core.document.templates import (
     FOR_IMAGES,

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QWidget
 
 from core.common.control import RunControl
 from core.data.catalogue import SOURCES
-from core.data.found import FoundImages, find_images
+from core.data.place_contents import FoundImages, find_images
 from core.document import edits
 from core.document.from_model import describe_onnx
 from core.machine.child import Child

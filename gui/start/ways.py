@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVB
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.widgets.buttons import text
-from gui.widgets.turning import TurningRow
+from gui.widgets.narrow_layout import TurningRow
 
 WAYS = (
     ("tour", "play", QT_TR_NOOP("Try the tour"),

@@ -23,9 +23,9 @@ from gui.study.front_plot import FrontPlot
 from gui.study.reading import ShownStudy
 from gui.widgets.bar_table import BarTable, Cell, Column
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
+from gui.widgets.narrow_layout import TurningSplitter
 from gui.widgets.parallel_plot import ParallelPlot
 from gui.widgets.splitter import Splitter
-from gui.widgets.turning import TurningSplitter
 
 
 class StudyView(QWidget):

@@ -31,8 +31,8 @@ from gui.tryout.tried_table import TriedTable
 from gui.tryout.verdict import VerdictLine, in_words
 from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.combo import Combo
+from gui.widgets.narrow_layout import TurningRow, beside
 from gui.widgets.progress_line import ProgressLine
-from gui.widgets.turning import TurningRow, beside
 
 ROLES = (QT_TR_NOOP("Baseline"), QT_TR_NOOP("Compressed"))
 _TIMING = QT_TR_NOOP(

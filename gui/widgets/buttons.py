@@ -4,7 +4,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QBoxLayout, QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from gui.widgets.turning import Flow, least_width, turn
+from gui.widgets.narrow_layout import Flow, least_width, turn
 
 _READABLE = 760  # pixels of a line of words
 _GAP = 8

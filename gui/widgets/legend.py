@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QToolButton, QWidget
 
 from gui.base import theme
 from gui.base.translation import tr
-from gui.widgets.turning import Flow
+from gui.widgets.narrow_layout import Flow
 
 
 class Legend(QWidget):

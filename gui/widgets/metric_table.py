@@ -15,8 +15,8 @@ from PySide6.QtWidgets import (  # fmt: skip
     QTableView,
 )
 
+from core.analysis.interval_support import measurable, uncertain, wide
 from core.analysis.rows import Row
-from core.analysis.support import measurable, uncertain, wide
 from core.analysis.table import columns_with_values
 from core.analysis.wording import (
     UNCERTAIN,

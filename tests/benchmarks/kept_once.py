@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from core.common.seals import seal_folder
+from core.common.content_hashes import seal_folder
 from core.runs.cache import Store
 from core.runs.home import Home
 

@@ -53,7 +53,7 @@ def make_models(folder: Path) -> None:
     import torch
 
     from core.data.preprocess import Preprocess
-    from core.deploy.export import export_module
+    from core.deploy.onnx_export import export_module
     from core.models.catalogue import BACKBONES
     from core.models.cifar_resnet import BasicBlock
     from core.models.settings import BackboneSettings

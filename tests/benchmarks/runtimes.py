@@ -30,7 +30,7 @@ def make(backbone: str, size: int, folder: Path) -> Subject:
     import torch
 
     from core.data.preprocess import Preprocess
-    from core.deploy.export import export_module
+    from core.deploy.onnx_export import export_module
     from core.models.catalogue import BACKBONES
     from core.models.checkpoint import Checkpoint, save_checkpoint
     from core.models.settings import BackboneSettings

@@ -26,7 +26,7 @@ from core.data.store import open_data
 from core.document.stage_keys import stage_key
 from core.engine.stage_plans import answering, fixed_seconds, source_costs, step_cost, training_work
 from core.records.events import Event, Progress
-from core.records.progress import Meter, StagePlan
+from core.records.time_left import Meter, StagePlan
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
 from core.stages.catalogue import STAGES

@@ -118,9 +118,9 @@ class Examination:
         from core.data.idx import FASHION_CLASSES
         from core.machine.trusted_files import TrustList
         from core.models.python_network import build_python
-        from core.models.python_source import PythonSettings, open_python
         from core.models.settings import BackboneSettings
         from core.models.source import build_network
+        from core.models.trusted_python import PythonSettings, open_python
 
         library, _, name = self.name.partition(":")
         if library == "timm":
@@ -182,7 +182,7 @@ class Examination:
         import torch
 
         from core.deploy.agreement import compare_logits
-        from core.deploy.export import export_onnx
+        from core.deploy.onnx_export import export_onnx
         from core.models.checkpoint import Checkpoint, save_checkpoint
 
         saved = self.folder / "checkpoint"

@@ -14,7 +14,7 @@ import pytest
 from home_before import Before
 
 from core.commands.main import main
-from core.common.seals import MANIFEST
+from core.common.content_hashes import MANIFEST
 from core.data.entry import read_entry
 from core.document import pipeline as documents
 from core.engine.engine import Engine

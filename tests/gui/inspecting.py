@@ -40,7 +40,7 @@ def save_network(folder: Path, pruned: bool, data: Any) -> None:
     import torch
 
     from core.data.preprocess import make_preprocess
-    from core.deploy.export import describe, export_module
+    from core.deploy.onnx_export import describe, export_module
     from core.models.catalogue import BACKBONES
     from core.models.checkpoint import Checkpoint, save_checkpoint
     from core.models.settings import BackboneSettings

@@ -28,7 +28,7 @@ from gui.shell.main_window import MainWindow
 from gui.start.run_table import SIZE
 from gui.widgets.combo import Combo
 from gui.widgets.curve_plot import CurvePlot, CurveStyle
-from gui.widgets.turning import TurningSplitter
+from gui.widgets.narrow_layout import TurningSplitter
 
 COPY, LEFT, NONE = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 

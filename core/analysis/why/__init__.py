@@ -6,9 +6,9 @@ A cause is a function from the evidence to a `Cause` or None, one in a file of i
 
 from collections.abc import Callable
 
-from core.analysis.support import measurable, wide
+from core.analysis.interval_support import measurable, wide
 from core.analysis.why import channels, integers, threads, zeros
-from core.analysis.why.evidence import ChainStage, Evidence, percent
+from core.analysis.why.stage_figures import ChainStage, Evidence, percent
 from core.analysis.wording import format_change
 from core.records.reports import Cause, Why
 

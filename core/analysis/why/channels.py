@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core.analysis.why.evidence import Evidence
+from core.analysis.why.stage_figures import Evidence
 from core.records.reports import Cause
 
 _MULTIPLE, _ALIGNED = 8, 4  # kernels compute blocks of 8 or 16; blocked convolutions take multiples of 4 in

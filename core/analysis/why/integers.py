@@ -1,6 +1,6 @@
 """Causes in the integer arithmetic of a file."""
 
-from core.analysis.why.evidence import VNNI, Evidence
+from core.analysis.why.stage_figures import VNNI, Evidence
 from core.records.reports import Cause
 
 _FALLBACK_TIME = 0.05  # of the time: less is not reported

@@ -1,6 +1,6 @@
 """Causes in the number of threads."""
 
-from core.analysis.why.evidence import Evidence
+from core.analysis.why.stage_figures import Evidence
 from core.records.reports import Cause
 
 _GAIN = 0.97  # a further thread has to save at least this much

@@ -1,6 +1,6 @@
 """Causes in weights that are zero."""
 
-from core.analysis.why.evidence import Evidence
+from core.analysis.why.stage_figures import Evidence
 from core.records.reports import Cause
 
 _ZEROS = 0.1  # smallest share of zeros that is reported

@@ -12,7 +12,7 @@ import numpy as np
 from core.common.errors import EspalierError
 from core.common.library_reasons import reason_of
 from core.data.preprocess import Preprocess
-from core.deploy.export import add_metadata, metadata_of, save_checked
+from core.deploy.onnx_export import add_metadata, metadata_of, save_checked
 from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:

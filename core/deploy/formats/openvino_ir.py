@@ -93,7 +93,7 @@ def write_ir(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     import onnx
     import openvino
 
-    from core.deploy.export import metadata_of
+    from core.deploy.onnx_export import metadata_of
 
     metadata = metadata_of(onnx.load(arguments["source"], load_external_data=False))
     about = {**arguments["about"], **{name: json.loads(metadata[name]) for name in ("classes", "preprocess")}}

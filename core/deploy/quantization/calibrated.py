@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.deploy.export import metadata_of
+from core.deploy.onnx_export import metadata_of
 from core.deploy.quantization import bias, equalise, equalise_choice, smooth
 from core.deploy.quantization.calibration import Ranges, Sample, collect_ranges, draw
 from core.deploy.quantization.graph import (

@@ -22,7 +22,7 @@ from core.data.access import DataAccess
 from core.data.preprocess import Preprocess
 from core.data.randomness import derive_seed
 from core.data.splits import limit
-from core.deploy.export import metadata_of
+from core.deploy.onnx_export import metadata_of
 from core.machine.jobs import ProgressCallback
 from core.onnx_graph.class_names import class_names
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.deploy.export import metadata_of
+from core.deploy.onnx_export import metadata_of
 from core.deploy.quantization.graph import (
     LAYER_TYPES,
     Layer,

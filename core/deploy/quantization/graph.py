@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from core.common.errors import EspalierError
 from core.common.library_reasons import reason_of
 from core.common.temporary import temporary_folder
-from core.deploy.export import annotate, metadata_of, save_checked
-from core.onnx_graph.half import check_float, name_nodes
+from core.deploy.onnx_export import annotate, metadata_of, save_checked
+from core.onnx_graph.float16 import check_float, name_nodes
 from core.onnx_graph.layer_names import module_of
 from core.onnx_graph.reading import graphs_of, opset_of, read_onnx
 from core.onnx_graph.standard_form import in_opset

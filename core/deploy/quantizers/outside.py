@@ -17,14 +17,14 @@ import numpy as np
 from core.common.errors import EspalierError
 from core.common.library_reasons import reason_of
 from core.common.temporary import temporary_folder
-from core.deploy.export import metadata_of
+from core.deploy.onnx_export import metadata_of
 from core.deploy.quantization.calibration import Sample, draw
 from core.deploy.quantization.graph import LAYER_TYPES, finish, layers_of, matching
 from core.deploy.quantization.qdq import counts
 from core.deploy.quantizers.catalogue import QUANTIZERS, Quantizer
 from core.machine.jobs import ProgressCallback
 from core.machine.processes import own_script
-from core.onnx_graph.half import check_float
+from core.onnx_graph.float16 import check_float
 from core.onnx_graph.layer_names import module_of
 from core.onnx_graph.reading import read_onnx
 

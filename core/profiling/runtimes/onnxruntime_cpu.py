@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.common.content_hashes import intact
 from core.common.errors import EspalierError
 from core.common.library_reasons import reason_of
-from core.common.seals import intact
 from core.profiling.runtimes.base import Run, Runtime, Session, Settings, as_input, no_images
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import pytest
 
 from core.analysis.changes import against, changes, difference, inverted, ratio
 from core.analysis.html_report import Content, html_report
+from core.analysis.interval_support import uncertain
 from core.analysis.latex import as_latex, escape
 from core.analysis.rows import Origin, Row
 from core.analysis.seeds import mean_of
-from core.analysis.support import uncertain
 from core.analysis.table import as_csv, as_markdown, as_text, by_run, pinned, table_rows
 from core.analysis.wording import (
     RANGES_MEAN,

@@ -23,7 +23,7 @@ from core.analysis.sensitivity import (
 )
 from core.common.errors import EspalierError
 from core.data.preprocess import make_preprocess
-from core.deploy.export import describe, export_module
+from core.deploy.onnx_export import describe, export_module
 from core.models.catalogue import BACKBONES
 from core.models.checkpoint import Checkpoint, save_checkpoint
 from core.stages.prune_channels import own_ratios

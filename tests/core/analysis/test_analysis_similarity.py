@@ -10,7 +10,7 @@ from small_stages import SETTINGS, small_data, small_network
 from core.analysis.similarity import POOLED, channel_correlation, features_of, linear_cka, of_files, read
 from core.common.errors import EspalierError
 from core.data.preprocess import make_preprocess
-from core.deploy.export import describe, export_module
+from core.deploy.onnx_export import describe, export_module
 
 
 def quiet(fraction: float, text: str) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from core.cluster.parcels import packed, settle, settled_in, taken_in
+from core.cluster.packed_results import packed, settle, settled_in, taken_in
 from core.cluster.plans import Plan, plans_of
+from core.common.content_hashes import seal_folder, write_sealed
 from core.common.errors import EspalierError
-from core.common.seals import seal_folder, write_sealed
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.engine.options import Options

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from core.common import parts
+from core.common import partial_files
 from core.common.files import copy_file, folder_beside, put_in_place, written_beside
-from core.common.parts import part_beside, remove_abandoned
+from core.common.partial_files import part_beside, remove_abandoned
 
 DAY = 24 * 3600
 
@@ -82,7 +82,7 @@ def test_what_a_killed_process_left_goes_and_what_lives_stays(tmp_path):
 @pytest.mark.parametrize("age, stays", [(0.5 * DAY, True), (1.5 * DAY, False)])
 def test_what_other_machines_left_goes_after_a_day(tmp_path, monkeypatch, age, stays):
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(parts, "_machine", lambda: "01234567")
+        elsewhere.setattr(partial_files, "_machine", lambda: "01234567")
         part = part_beside(tmp_path / "entry")
     old = [part, tmp_path / ".part-x1", tmp_path / ".run.12.part.json", tmp_path / ".3f.partial"]
     for path in [*old, tmp_path / ".profile", tmp_path / "part-1"]:

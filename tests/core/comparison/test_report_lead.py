@@ -9,8 +9,8 @@ from made_runs import artefact as made_file
 from PIL import Image
 
 from core.common.control import RunControl
+from core.comparison.changed_images import evidence_of
 from core.comparison.compared_runs import read_run
-from core.comparison.evidence import evidence_of
 from core.comparison.headline import headline
 from core.comparison.report import as_html
 from core.document import pipeline as documents

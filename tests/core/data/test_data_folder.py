@@ -15,7 +15,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.data import tree as tree_module
 from core.data.catalogue import find_source
-from core.data.found import find_images
+from core.data.place_contents import find_images
 from core.data.source import Watch
 from core.data.store import summary
 

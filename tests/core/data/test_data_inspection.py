@@ -11,8 +11,8 @@ from core.common.control import RunControl
 from core.common.errors import Stopped
 from core.data.decode import Shape
 from core.data.image_data import ImageData
+from core.data.image_names import image_names
 from core.data.inspection import Applied, Finding, check_balance, check_normalisation, inspect_data
-from core.data.names import image_names
 from core.data.preprocess import HALF, IMAGENET
 from core.data.settings import DataSettings
 from core.data.store import open_data

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.common.content_hashes import DamagedError
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
-from core.common.seals import DamagedError
 from core.data import entry as entry_module
 from core.data import store
-from core.data.checked_images import CheckedImages, block_hashes
 from core.data.entry import Entry, pixel_sums, read_entry
+from core.data.hashed_images import CheckedImages, block_hashes
 from core.data.image_data import Opened
 from core.data.settings import DataSettings
 from core.data.store import changed_since, open_again, open_data, summary

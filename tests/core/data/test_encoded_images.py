@@ -12,11 +12,11 @@ from PIL import Image
 import core.data.encoded_entry as encoded_module
 from core.common.errors import EspalierError
 from core.data.batches import Batches, BatchForm, Draws
-from core.data.corrections import correct
 from core.data.decode import cut_out, resized_part
 from core.data.encoded_images import EncodedImages
 from core.data.image_data import ImageData
-from core.data.names import image_names
+from core.data.image_names import image_names
+from core.data.label_corrections import correct
 from core.data.preprocess import Preprocess
 from core.data.random_crop import crop_boxes
 from core.data.settings import Augmentation, DataSettings

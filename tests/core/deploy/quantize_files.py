@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from core.data.preprocess import Preprocess
-from core.deploy.export import describe, export_module
+from core.deploy.onnx_export import describe, export_module
 
 PREPROCESS = Preprocess(12, 3, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 CLASSES = ("bee", "fly", "gnat", "moth", "wasp")

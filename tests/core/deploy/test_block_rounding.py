@@ -9,7 +9,7 @@ import torch
 from quantize_files import CLASSES, PREPROCESS, logits, quiet, write_small
 from torch import nn
 
-from core.deploy.export import describe, export_module
+from core.deploy.onnx_export import describe, export_module
 from core.deploy.quantization import block_rounding, reconstruct
 from core.deploy.quantization.block_rounding import residual_blocks
 from core.deploy.quantization.calibrated import calibrated

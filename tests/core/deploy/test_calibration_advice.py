@@ -11,7 +11,7 @@ from torch import nn
 from core.commands.main import main
 from core.data.settings import DataSettings
 from core.data.store import open_data
-from core.deploy.export import describe, export_module
+from core.deploy.onnx_export import describe, export_module
 from core.deploy.quantization.advice import Trial, advice_from, advise, as_text, enough
 from core.deploy.quantization.calibrated import calibrated
 from core.deploy.quantization.sessions import run, sqnr

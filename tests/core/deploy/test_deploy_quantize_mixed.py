@@ -11,7 +11,7 @@ from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.data.settings import DataSettings
 from core.data.store import open_data
-from core.deploy.export import describe, export_module
+from core.deploy.onnx_export import describe, export_module
 from core.deploy.quantization.calibrated import calibrated
 from core.deploy.quantization.graph import array_of
 from core.deploy.quantization.mixed import Outcome, fewest, quantize
@@ -182,7 +182,7 @@ def test_kept_layers_can_be_stored_as_halves(job_arguments, tmp_path):
 
 
 def test_other_classes_are_refused(job_arguments, tmp_path):
-    from core.deploy.export import annotate, metadata_of
+    from core.deploy.onnx_export import annotate, metadata_of
 
     model = onnx.load(job_arguments["source"])
     annotate(model, {**metadata_of(model), "classes": '["a", "b"]'})

@@ -11,7 +11,7 @@ from quantize_files import PREPROCESS, images, logits, quiet, write_small
 from core.common.errors import EspalierError
 from core.data.settings import DataSettings
 from core.data.store import open_data
-from core.deploy.export import annotate, metadata_of
+from core.deploy.onnx_export import annotate, metadata_of
 from core.deploy.quantization import bias, equalise
 from core.deploy.quantization.calibrated import calibrated, resolve_activations
 from core.deploy.quantization.calibration import draw

@@ -9,7 +9,7 @@ import torch
 from quantize_files import CLASSES, PREPROCESS, images, logits, quiet
 from torch import nn
 
-from core.deploy.export import describe, export_module
+from core.deploy.onnx_export import describe, export_module
 from core.deploy.quantization import smooth
 from core.deploy.quantization.calibrated import calibrated
 from core.deploy.quantization.calibration import draw

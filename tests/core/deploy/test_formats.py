@@ -14,11 +14,11 @@ from edge_files import PREPROCESS, answers, make_data, write_model
 from core.commands.main import main
 from core.common.errors import EspalierError
 from core.common.params import choices_of
-from core.deploy.export import metadata_of
 from core.deploy.formats.base import Subject
 from core.deploy.formats.catalogue import FORMATS, format_called, format_for
 from core.deploy.formats.graph import convert, opset_of
 from core.deploy.formats.settings import ExportSettings
+from core.deploy.onnx_export import metadata_of
 from core.records.reports import Artefact, StageReport
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from core.analysis import histograms
 from core.analysis.network_graph import changes, read
-from core.deploy.export import describe, export_module, metadata_of
+from core.deploy.onnx_export import describe, export_module, metadata_of
 from core.deploy.quantization import blocks, four_bits, static
 from core.deploy.quantization.graph import array_of, constant, layers_of, prepare
 from core.deploy.quantization.products import as_products

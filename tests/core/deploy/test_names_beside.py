@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from colour_files import MEAN, SIDE, STD, colours, save
-from test_received import answers, quiet
+from test_received_onnx import answers, quiet
 
 from core.data.preprocess import Preprocess
-from core.deploy.received import Reading, receive
+from core.deploy.received_onnx import Reading, receive
 from core.onnx_graph.class_names import names_beside
 
 NAMES = ("red", "blue", "green")

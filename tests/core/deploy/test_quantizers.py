@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from quantize_files import CLASSES, logits, quiet, write_small
 
 from core.common.errors import EspalierError
-from core.deploy.export import metadata_of
+from core.deploy.onnx_export import metadata_of
 from core.deploy.quantization.graph import array_of
 from core.deploy.quantization.sessions import sqnr
 from core.deploy.quantizers import outside

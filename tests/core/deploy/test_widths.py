@@ -12,7 +12,7 @@ from quantize_files import quiet
 from core.data.preprocess import Preprocess
 from core.data.settings import DataSettings
 from core.data.store import open_data
-from core.deploy.export import describe, export_module
+from core.deploy.onnx_export import describe, export_module
 from core.deploy.quantization import widths
 from core.deploy.quantization.calibrated import calibrated
 from core.deploy.quantization.graph import array_of, prepare

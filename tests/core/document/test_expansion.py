@@ -11,8 +11,8 @@ from core.document import pipeline as documents
 from core.document.expansion import expand, expanded, labels
 from core.document.fixes import fix_for
 from core.document.pipeline import Pipeline, PipelineError
-from core.document.sound_part import sound_part
 from core.document.stage_keys import stage_keys
+from core.document.valid_part import valid_part
 from core.engine.preflight import reduced
 from core.runs.home import Home
 from core.runs.new_run import create_run
@@ -220,7 +220,7 @@ def test_mistakes_are_mended_by_one_click(pipeline: Pipeline, change: dict[str, 
 
 def test_a_broken_stage_leaves_the_axis_of_the_others(pipeline: Pipeline) -> None:
     broken = edits.set_setting(pipeline, "pruned", ("ratio",), 7.0)
-    sound = sound_part(broken, documents.check(broken))
+    sound = valid_part(broken, documents.check(broken))
     assert sound is not None and sound.stage_ids == ("fp32", "teacher")
     assert sound.axes.backbone is not None and list(sound.axes.backbone.own["resnet56"]) == [
         "stages.fp32.training.epochs", "sources.network.fem.place",

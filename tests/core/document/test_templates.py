@@ -9,7 +9,7 @@ from PIL import Image
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.data.found import FoundImages, find_images
+from core.data.place_contents import FoundImages, find_images
 from core.data.settings import DataSettings
 from core.document import pipeline as documents
 from core.document.from_model import OnnxDescription, onnx_pipeline

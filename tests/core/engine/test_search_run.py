@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from core.common.content_hashes import read_sealed
 from core.common.control import RunControl
-from core.common.seals import read_sealed
 from core.document import pipeline as documents
 from core.engine.engine import Engine
 from core.engine.options import Options

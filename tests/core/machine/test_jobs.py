@@ -67,7 +67,7 @@ def jobs_in_calls() -> set[str]:
 
 def test_the_jobs_are_found():
     assert {
-        "core.deploy.export:export_onnx", "core.deploy.verify:predict", "core.deploy.quantization.static:quantize",
+        "core.deploy.onnx_export:export_onnx", "core.deploy.verify:predict", "core.deploy.quantization.static:quantize",
         "core.profiling.session:time_block", "core.analysis.tryout:classify", "core.doctor.checks:load_libraries",
         "core.models.fetching:fetch_weights", "core.analysis.histograms:of_files",
     } <= set(jobs())  # fmt: skip
@@ -111,10 +111,10 @@ def test_importing_the_jobs_loads_nothing_heavy():
     [
         ("os:system", "Expected a job of the form core.module:function, received 'os:system'"),
         ("corelike.thing:run", "Expected a job of the form"),
-        ("core.deploy.export", "Expected a job of the form"),
-        ("core.deploy.export:_hidden", "Expected a job of the form"),
-        ("core.deploy.export:os.system", "Expected a job of the form"),
-        ("core.deploy.export:nothing", "has no job 'nothing'"),
+        ("core.deploy.onnx_export", "Expected a job of the form"),
+        ("core.deploy.onnx_export:_hidden", "Expected a job of the form"),
+        ("core.deploy.onnx_export:os.system", "Expected a job of the form"),
+        ("core.deploy.onnx_export:nothing", "has no job 'nothing'"),
     ],
 )
 def test_other_names_are_refused_by_the_child(name: str, says: str):

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from core.common.content_hashes import MANIFEST, DamagedError
 from core.common.errors import EspalierError
-from core.common.seals import MANIFEST, DamagedError
 from core.data.preprocess import Preprocess
 from core.models.architecture import difference
 from core.models.catalogue import BACKBONES

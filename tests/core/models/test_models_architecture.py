@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from core.common.content_hashes import MANIFEST
 from core.common.errors import EspalierError
-from core.common.seals import MANIFEST
 from core.data.preprocess import Preprocess
 from core.models.architecture import apply_difference, difference
 from core.models.catalogue import backbone

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from core.common.command_lines import command_line
+from core.common.content_hashes import MANIFEST, DamagedError
 from core.common.errors import EspalierError
-from core.common.seals import MANIFEST, DamagedError
 from core.data.preprocess import HALF, IMAGENET, Preprocess
 from core.machine.trusted_files import TrustList
-from core.models import python_source
+from core.models import trusted_python
 from core.models.catalogue import backbone, is_backbone
 from core.models.checkpoint import Checkpoint, content_hash, load_checkpoint, network_of, save_checkpoint
 from core.models.python_network import build_python
-from core.models.python_source import PythonSettings, call_factory, open_python
+from core.models.trusted_python import PythonSettings, call_factory, open_python
 
 NETWORK = """
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class Net(nn.Module):
 def trusted(tmp_path, monkeypatch) -> TrustList:
     """The list of a person who trusts nothing yet, and a process that opened nothing."""
     monkeypatch.setenv("ESPALIER_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(python_source, "_opened", {})
+    monkeypatch.setattr(trusted_python, "_opened", {})
     return TrustList.default()
 
 
@@ -100,7 +100,7 @@ def test_a_checkpoint_keeps_the_code_and_asks_for_trust_again(tmp_path, trusted,
     save_checkpoint(saved, Checkpoint(model, network, Preprocess(16), tuple("abcd")))
     assert (saved / "network.py").read_text() == NETWORK
     (tmp_path / "mine.py").unlink()  # the copy is enough
-    monkeypatch.setattr(python_source, "_opened", {})  # as in another process
+    monkeypatch.setattr(trusted_python, "_opened", {})  # as in another process
     loaded = load_checkpoint(saved)
     with torch.no_grad():
         assert torch.equal(loaded.model(noise(16)), model(noise(16)))
@@ -280,7 +280,7 @@ def test_missing_files_are_named(tmp_path, trusted):
 
 
 def test_the_settings_are_read_without_torch():
-    code = "import sys; from core.models.python_source import PythonSettings; print('torch' in sys.modules)"
+    code = "import sys; from core.models.trusted_python import PythonSettings; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
@@ -365,7 +365,7 @@ def test_a_softmax_is_cut_where_a_person_agrees(tmp_path, trusted, noise, form):
 
 
 def test_a_network_is_called_as_before_there_was_a_softmax_to_cut(tmp_path, trusted):
-    call = python_source.PythonNetwork(b"", "mine.py", "Net", "n", {}).call()
+    call = trusted_python.PythonNetwork(b"", "mine.py", "Net", "n", {}).call()
     assert call == {
         "file": "mine.py",
         "factory": "Net",

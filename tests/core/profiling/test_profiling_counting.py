@@ -182,7 +182,7 @@ def residual(torch):
 def test_an_exported_network_against_torch_pruning(tmp_path):
     torch = pytest.importorskip("torch")
     counter = pytest.importorskip("torch_pruning").utils.count_ops_and_params
-    from core.deploy.export import export_module
+    from core.deploy.onnx_export import export_module
 
     network = residual(torch)
     export_module(network, Preprocess(64), tmp_path / "network.onnx", {})

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from core.data.preprocess import Preprocess
-from core.deploy.export import export_module
+from core.deploy.onnx_export import export_module
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings
 from core.profiling.counting import count, count_parameters

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from core.common.seals import DamagedError
+from core.common.content_hashes import DamagedError
 from core.records.stage_outcome import OwnFile, StageOutcome
 
 CONTENT = {

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from core.common.content_hashes import MANIFEST, unsealed
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
 from core.common.keys import make_key
-from core.common.seals import MANIFEST, unsealed
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.document.stage_keys import stage_keys

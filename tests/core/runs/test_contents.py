@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.common.seals import DAMAGED, check_folder, seal_folder
+from core.common.content_hashes import DAMAGED, check_folder, seal_folder
 from core.runs import contents, storage
 from core.runs.cache import CacheUser, Store
 from core.runs.home import Home

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.analysis.packed import packed, unpacked
+from core.analysis.packed_answers import packed, unpacked
 from core.document.search import Free, Search
 from core.models.forecast import Forecast
 from core.records.reports import Metric

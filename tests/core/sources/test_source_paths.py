@@ -66,7 +66,7 @@ def person(tool: Child, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(person / "ck", person / "run" / "stages" / "fp32" / "checkpoint")
     torch.save(model.state_dict(), person / "w.pth")
     (person / "net.py").write_text(CODE, encoding="utf-8")
-    from core.deploy.export import export_onnx
+    from core.deploy.onnx_export import export_onnx
 
     tool.call(export_onnx, {"checkpoint": str(person / "ck"), "target": str(person / "m.onnx")})
     return person

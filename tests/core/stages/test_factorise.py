@@ -11,7 +11,7 @@ from small_stages import NETWORK, small_network, stage_context
 from torch import nn
 
 from core.data.image_data import ImageData
-from core.deploy.export import describe, export_module
+from core.deploy.onnx_export import describe, export_module
 from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.models.constraints import constrain
 from core.models.torchvision_shim import import_torchvision

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from core.common.errors import EspalierError
 from core.data.image_data import ImageData
 from core.data.preprocess import Preprocess
-from core.deploy.export import describe, export_module
+from core.deploy.onnx_export import describe, export_module
 from core.models.architecture import apply_difference, difference
 from core.models.network_facts import NetworkFacts
 from core.models.settings import BackboneSettings

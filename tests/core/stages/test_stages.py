@@ -19,7 +19,7 @@ from core.common.params import Params
 from core.data.access import DataAccess
 from core.data.image_data import ImageData
 from core.data.preprocess import make_preprocess
-from core.deploy.export import describe, export_module
+from core.deploy.onnx_export import describe, export_module
 from core.deploy.verify import onnx_predictor
 from core.machine.jobs import Job, job_named, name_of
 from core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from core.data.preprocess import Preprocess
-from core.deploy.export import describe, export_module
+from core.deploy.onnx_export import describe, export_module
 from core.deploy.quantization.sessions import run, sqnr
 from core.deploy.quantization.static import quantize
 from core.models.classifier import ImageClassifier

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.common.seals import DamagedError
+from core.common.content_hashes import DamagedError
 from core.training.resume_file import read_state, write_state
 
 STATE = {"format": 1, "key": "k", "modules": {"weight": torch.arange(500.0)}, "best_top1": 91.5}

@@ -13,9 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
-from core.deploy.export import metadata_of
-from core.deploy.quantization import dynamic, half, static
-from core.deploy.received import Reading, receive
+from core.deploy.onnx_export import metadata_of
+from core.deploy.quantization import dynamic, float16, static
+from core.deploy.received_onnx import Reading, receive
 from core.deploy.verify import onnx_predictor
 
 PREPARE = Preprocess(SIDE, 3, MEAN, STD)
@@ -471,7 +471,7 @@ def test_odd_files_go_all_the_way(form: str, tmp_path: Path) -> None:
     for job, settings in (
         (static.quantize, calibration),
         (dynamic.quantize, {"scope": "all"}),
-        (half.convert, {}),
+        (float16.convert, {}),
     ):
         target = tmp_path / "made.onnx"
         report = job({"source": str(file), "target": str(target), **settings}, quiet)

@@ -8,7 +8,7 @@ from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 
 
-def sound_part(pipeline: Pipeline, problems: Sequence[Problem]) -> Pipeline | None:
+def valid_part(pipeline: Pipeline, problems: Sequence[Problem]) -> Pipeline | None:
     """The document without the stages that have problems and all that follows them; None where nothing is left.
 
     A problem that is not a stage's (of the data, a source, the document) leaves nothing.

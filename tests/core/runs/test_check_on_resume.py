@@ -9,13 +9,13 @@ import onnx
 import pytest
 from onnx import helper
 
+from core.common.content_hashes import MANIFEST, DamagedError, seal_folder, write_sealed
 from core.common.files import sha256_of
-from core.common.seals import MANIFEST, DamagedError, seal_folder, write_sealed
 from core.document import pipeline as documents
 from core.records.events import Note
 from core.records.reports import Artefact, StageReport
 from core.records.stage_outcome import StageOutcome
-from core.runs.belief import check_own_documents, check_stage, made_from
+from core.runs.check_on_resume import check_own_documents, check_stage, made_from
 from core.runs.home import Home
 from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder

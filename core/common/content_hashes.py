@@ -15,7 +15,7 @@ from typing import Any
 
 from core.common.errors import EspalierError
 from core.common.files import discard, sha256_of, write_atomically
-from core.common.parts import is_part
+from core.common.partial_files import is_part
 from core.common.paths import is_inner
 from core.common.regular_files import in_words, read_bounded
 

@@ -1,9 +1,9 @@
-"""From a checkpoint to an ONNX file, and from there to half precision; jobs of the tool child.
+"""From a checkpoint to an ONNX file; jobs of the tool child.
 
 The file carries what a person needs to use it: the class names, the preprocessing and the
 producer stand in its metadata. `b` images, `c` channels, `s` pixels a side.
 
-Sources: torch.onnx's dynamo exporter; onnxconverter-common's float16 conversion.
+Source: torch.onnx's dynamo exporter.
 """
 
 import json
@@ -19,9 +19,7 @@ from core.common.library_reasons import first_cause, reason_of
 from core.data.preprocess import Preprocess
 from core.machine.jobs import ProgressCallback, quick
 from core.onnx_graph.class_names import class_names
-from core.onnx_graph.half import check_float, half_of
 from core.onnx_graph.layer_names import SCOPES
-from core.onnx_graph.reading import read_onnx
 from core.onnx_graph.shared_weights import OPSET as SHARED_OPSET
 from core.onnx_graph.shared_weights import compact
 
@@ -59,34 +57,10 @@ def export_onnx(arguments: dict[str, Any], progress: ProgressCallback) -> dict[s
     export_module(checkpoint.model, checkpoint.preprocess, target, about, opset, shared)
     progress(1.0, "Exported to ONNX")
     return {
-        **_file_facts(target),
+        **file_facts(target),
         "input_size": checkpoint.preprocess.size,
         "classes": list(checkpoint.classes),
     }
-
-
-def to_half(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Job: a half precision copy of a float32 ONNX file; input and output stay float32.
-
-    Weights beyond ±65504 become that; ones closer to zero than 1e-7 become ±1e-7.
-
-    Args (as plain data): source and target, .onnx files; metadata, further texts; keep, operators that stay float32.
-
-    Returns: path, bytes, sha256, opset, nodes.
-
-    Raises:
-        EspalierError: when the file is no float32 graph.
-    """
-    progress(0.0, "Converting to half precision")
-    source, target = Path(arguments["source"]), Path(arguments["target"])
-    model = read_onnx(source)
-    check_float(model)
-    metadata = metadata_of(model)
-    model = half_of(model, arguments.get("keep", ()))
-    annotate(model, {**metadata, **arguments.get("metadata", {}), "precision": "float16"})
-    save_checked(model, target)
-    progress(1.0, "Converted to half precision")
-    return _file_facts(target)
 
 
 @quick
@@ -105,7 +79,7 @@ def facts_of(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str,
     metadata = metadata_of(model)
     side = model.graph.input[0].type.tensor_type.shape.dim[-1].dim_value or None
     return {
-        **_file_facts(path),
+        **file_facts(path),
         "input_size": Preprocess.from_json(metadata["preprocess"]).size if "preprocess" in metadata else side,
         "classes": list(class_names(metadata)),
     }
@@ -242,7 +216,7 @@ def save_checked(model: "onnx.ModelProto", target: Path) -> None:
             ) from error
 
 
-def _file_facts(path: Path) -> dict[str, Any]:
+def file_facts(path: Path) -> dict[str, Any]:
     import onnx
 
     model = onnx.load(path, load_external_data=False)

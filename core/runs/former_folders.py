@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from core.common.content_hashes import DamagedError, check_folder, digest_of, seal_folder
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
-from core.common.seals import DamagedError, check_folder, digest_of, seal_folder
 
 _RECORD = "made.json"
 

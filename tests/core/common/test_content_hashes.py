@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.common.seals import (
+from core.common.content_hashes import (
     MANIFEST,
     DamagedError,
     check_folder,

@@ -3,7 +3,7 @@
 from core.document import edits
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.document.sound_part import sound_part
+from core.document.valid_part import valid_part
 
 TEXT = """
 espalier: 1
@@ -22,7 +22,7 @@ axes: {grid: {stage: small, settings: {ratio: [0.1, 0.2]}}}
 
 
 def part(pipeline: Pipeline) -> tuple[str, ...] | None:
-    found = sound_part(pipeline, documents.check(pipeline))
+    found = valid_part(pipeline, documents.check(pipeline))
     assert found is None or documents.check(found) == []
     return None if found is None else found.stage_ids
 
@@ -39,7 +39,7 @@ def test_of_several_grids_those_of_sound_stages_stay() -> None:
     two = edits.set_grid(documents.loads(TEXT), 1, other)
     assert [grid.stage for grid in two.axes.grids] == ["small", "side"]
     broken = edits.set_setting(two, "small", ("ratio",), 7.0)
-    found = sound_part(broken, documents.check(broken))
+    found = valid_part(broken, documents.check(broken))
     assert found is not None and [grid.stage for grid in found.axes.grids] == ["side"]
 
 

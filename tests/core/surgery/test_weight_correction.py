@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.surgery.correction import DAMPING, correct, remaining, second_moments
+from core.surgery.weight_correction import DAMPING, correct, remaining, second_moments
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:

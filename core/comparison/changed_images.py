@@ -16,7 +16,7 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
 from core.data.image_data import ImageData
-from core.data.names import image_names
+from core.data.image_names import image_names
 from core.data.source import Watch
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder

@@ -9,9 +9,9 @@ from PIL import Image
 
 from core.common.errors import EspalierError
 from core.data.access import DataAccess
-from core.data.corrections import correct, corrections_file, read_corrections
 from core.data.image_data import ImageData, Opened
-from core.data.names import image_names
+from core.data.image_names import image_names
+from core.data.label_corrections import correct, corrections_file, read_corrections
 from core.data.settings import DataSettings
 from core.data.store import changed_since, open_data
 

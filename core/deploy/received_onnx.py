@@ -17,7 +17,7 @@ from core.common.library_reasons import reason_of
 from core.data.access import DataAccess
 from core.data.class_names import matched
 from core.data.preprocess import LUMA, Preprocess
-from core.deploy.export import add_metadata, metadata_of, save_checked
+from core.deploy.onnx_export import add_metadata, metadata_of, save_checked
 from core.deploy.trial_answers import try_out
 from core.machine.jobs import ProgressCallback, quick
 from core.onnx_graph.class_names import class_names

@@ -4,6 +4,8 @@ ONNX Runtime 1.31 crashes natively on half precision vision transformers while i
 opening is a job of its own, and after a crash the copy is made again with some operators kept in
 float32: with LayerNormalization or Gelu in float32 a small ViT opened, with Softmax, Add or MatMul it
 still crashed. Jobs of the tool child.
+
+Source: onnxconverter-common's float16 conversion (`core.onnx_graph.float16`).
 """
 
 from collections import Counter
@@ -12,11 +14,37 @@ from typing import Any
 
 import numpy as np
 
-from core.deploy.export import to_half
+from core.deploy.onnx_export import annotate, file_facts, metadata_of, save_checked
 from core.deploy.verify import onnx_predictor
 from core.machine.jobs import ProgressCallback
+from core.onnx_graph.float16 import check_float, half_of
+from core.onnx_graph.reading import read_onnx
 
 CAUTIOUS = ("LayerNormalization", "Gelu")
+
+
+def to_half(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Job: a half precision copy of a float32 ONNX file; input and output stay float32.
+
+    Weights beyond ±65504 become that; ones closer to zero than 1e-7 become ±1e-7.
+
+    Args (as plain data): source and target, .onnx files; metadata, further texts; keep, operators that stay float32.
+
+    Returns: path, bytes, sha256, opset, nodes.
+
+    Raises:
+        EspalierError: when the file is no float32 graph.
+    """
+    progress(0.0, "Converting to half precision")
+    source, target = Path(arguments["source"]), Path(arguments["target"])
+    model = read_onnx(source)
+    check_float(model)
+    metadata = metadata_of(model)
+    model = half_of(model, arguments.get("keep", ()))
+    annotate(model, {**metadata, **arguments.get("metadata", {}), "precision": "float16"})
+    save_checked(model, target)
+    progress(1.0, "Converted to half precision")
+    return file_facts(target)
 
 
 def convert(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -30,8 +58,6 @@ def convert(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     Raises:
         EspalierError: when the file is no float32 graph.
     """
-    from core.onnx_graph.reading import read_onnx
-
     keep = CAUTIOUS if arguments.get("cautious") else ()
     to_half({"source": arguments["source"], "target": arguments["target"], "keep": keep}, progress)
     operators = Counter(node.op_type for node in read_onnx(Path(arguments["target"])).graph.node)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from core.cluster.keeping import Keeper, Sender, Shelf
-from core.cluster.parcels import packed_state, put_state, settled_in
+from core.cluster.packed_results import packed_state, put_state, settled_in
+from core.cluster.scheduler_store import Keeper, Sender, Shelf
 from core.cluster.task import Seat
+from core.common.content_hashes import write_sealed
 from core.common.errors import EspalierError
-from core.common.seals import write_sealed
 from core.document import pipeline as documents
 from core.runs.home import Home
 from core.runs.new_run import create_run

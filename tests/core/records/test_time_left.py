@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from core.records.events import Event, Progress
-from core.records.progress import Meter, StagePlan
+from core.records.time_left import Meter, StagePlan
 
 FIRST, SECOND = StagePlan("first", 1000, 10, 20.0), StagePlan("second", 3000, 30, 20.0)
 FILE = StagePlan("file", 0, 0, 30.0)

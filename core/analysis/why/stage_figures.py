@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.analysis.changes import change_in_run
-from core.analysis.support import measurable, wide
+from core.analysis.interval_support import measurable, wide
 from core.records.reports import Fix, Metric, StageReport
 from core.stages.base import Stage
 from core.stages.catalogue import STAGES

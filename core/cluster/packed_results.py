@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from core.common.content_hashes import DamagedError, check_folder, read_sealed, write_sealed
 from core.common.errors import EspalierError
 from core.common.files import discard, folder_beside, written_beside
 from core.common.paths import is_inner
-from core.common.seals import DamagedError, check_folder, read_sealed, write_sealed
 from core.runs.cache import CacheUser, Store
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.common.errors import EspalierError
-from core.document import clippings
+from core.document import copied_stages
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 
@@ -29,8 +29,8 @@ def parents(pipeline: Pipeline) -> dict[str, str]:
 
 def test_a_stage_is_copied_behind_another_and_what_followed_goes_on_behind_it() -> None:
     pipeline = documents.loads(FIRST)
-    text = clippings.copied(pipeline, ("small",), Path())
-    changed, ids = clippings.pasted(pipeline, text, "base")
+    text = copied_stages.copied(pipeline, ("small",), Path())
+    changed, ids = copied_stages.pasted(pipeline, text, "base")
     assert ids == ("small-2",)
     assert parents(changed) == {
         "base": "net", "small-2": "base", "small": "small-2", "int8": "small", "other": "base",
@@ -41,8 +41,8 @@ def test_a_stage_is_copied_behind_another_and_what_followed_goes_on_behind_it() 
 
 
 def test_several_keep_their_order_their_branches_and_their_teacher() -> None:
-    text = clippings.copied(documents.loads(FIRST), ("base", "small", "int8", "other"), Path())
-    changed, ids = clippings.pasted(documents.loads(SECOND), text, "int8")
+    text = copied_stages.copied(documents.loads(FIRST), ("base", "small", "int8", "other"), Path())
+    changed, ids = copied_stages.pasted(documents.loads(SECOND), text, "int8")
     assert documents.check(changed) == []
     there = parents(changed)
     base, small, int8, other = ids
@@ -52,14 +52,14 @@ def test_several_keep_their_order_their_branches_and_their_teacher() -> None:
 
 
 def test_a_teacher_that_the_other_pipeline_lacks_becomes_its_baseline() -> None:
-    text = clippings.copied(documents.loads(FIRST), ("small",), Path())
-    changed, ids = clippings.pasted(documents.loads(SECOND), text, "start")
+    text = copied_stages.copied(documents.loads(FIRST), ("small",), Path())
+    changed, ids = copied_stages.pasted(documents.loads(SECOND), text, "start")
     assert changed.stage(ids[0]).settings["teacher"] == "start"
 
 
 def test_paths_are_written_in_full(tmp_path: Path) -> None:
     pipeline = documents.loads(FIRST.replace("teacher: base", "teacher: runs/old"))
-    text = clippings.copied(pipeline, ("small",), tmp_path)
+    text = copied_stages.copied(pipeline, ("small",), tmp_path)
     assert str(tmp_path / "runs" / "old") in text
 
 
@@ -79,5 +79,5 @@ def test_paths_are_written_in_full(tmp_path: Path) -> None:
 )
 def test_what_is_no_stage_is_refused_in_a_sentence(text: str, words: str) -> None:
     with pytest.raises(EspalierError) as refused:
-        clippings.pasted(documents.loads(FIRST), text, "base")
+        copied_stages.pasted(documents.loads(FIRST), text, "base")
     assert words in refused.value.message

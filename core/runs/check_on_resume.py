@@ -5,8 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.common.errors import EspalierError
-from core.common.seals import (
+from core.common.content_hashes import (
     DAMAGED,
     DamagedError,
     check_folder,
@@ -16,7 +15,8 @@ from core.common.seals import (
     seal_folder,
     set_aside,
 )
-from core.runs.adoption import check_or_adopt
+from core.common.errors import EspalierError
+from core.runs.former_folders import check_or_adopt
 from core.runs.run_folder import RunFolder
 from core.runs.stage_folder import StageFolder
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from core.common.content_hashes import DAMAGED, DamagedError, set_aside
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
-from core.common.seals import DAMAGED, DamagedError, set_aside
 
 _BLOCK_BYTES = 4_000_000
 _DIGITS = 16
