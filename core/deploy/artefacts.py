@@ -17,7 +17,7 @@ from core.data.access import DataAccess
 from core.deploy.agreement import compare_logits
 from core.deploy.artefact_folder import ArtefactFolder
 from core.deploy.onnx_export import export_onnx, facts_of
-from core.deploy.quantization.float16 import to_half
+from core.deploy.quantization.half_precision import to_half
 from core.deploy.received_onnx import Reading, receive
 from core.deploy.verify import predict
 from core.machine.child import Child

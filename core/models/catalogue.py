@@ -23,7 +23,7 @@ def _cifar(depth: int) -> Backbone:
         id=f"resnet{depth}", title=f"ResNet-{depth} (CIFAR)",
         help=f"{depth} layers for small images (28–64 px), 64 features; parameter-free shortcuts. "
         "Starts from random weights or a CIFAR weights file.",
-        factory="backbones:cifar_resnet", arguments={"depth": depth}, image_size=32, smallest=8,
+        factory="backbone_factories:cifar_resnet", arguments={"depth": depth}, image_size=32, smallest=8,
         names=(("linear.", "head."), ("", "body.")), blocks=("BasicBlock",),
     )  # fmt: skip
 
@@ -33,7 +33,7 @@ def _resnet(depth: int, features: int, block: str, weights: str) -> Backbone:
         id=f"resnet{depth}", title=f"ResNet-{depth}",
         help=f"The standard {depth}-layer residual network, {features} features. "
         "Starts from random or torchvision's ImageNet weights.",
-        factory="backbones:torchvision_resnet", arguments={"name": f"resnet{depth}"}, image_size=224, smallest=32,
+        factory="backbone_factories:torchvision_resnet", arguments={"name": f"resnet{depth}"}, image_size=224, smallest=32,
         names=(("fc.", "head."), ("", "body.")), imagenet=f"ResNet{depth}_Weights.{weights}", blocks=(block,),
     )  # fmt: skip
 
@@ -43,7 +43,7 @@ def _mobilenet_v3(size: str, features: int, weights: str) -> Backbone:
         id=f"mobilenet-v3-{size}", title=f"MobileNetV3-{size.title()}",
         help=f"Inverted residuals with squeeze-and-excitation, {features} features; for phones. "
         "Starts from random or torchvision's ImageNet weights.",
-        factory="backbones:torchvision_mobilenet", arguments={"name": f"mobilenet_v3_{size}"},
+        factory="backbone_factories:torchvision_mobilenet", arguments={"name": f"mobilenet_v3_{size}"},
         image_size=224, smallest=32, names=(("classifier.", "head."), ("features.", "body.")),
         imagenet=f"MobileNet_V3_{size.title()}_Weights.{weights}",
         heads=("linear", "original"), blocks=("InvertedResidual",),
@@ -55,7 +55,7 @@ def _convnext(size: str, features: int) -> Backbone:
         id=f"convnext-{size}", title=f"ConvNeXt-{size.title()}",
         help=f"Large depthwise kernels and layer norms, {features} features; torchvision's form (linear layers on "
         "channels-last maps). Starts from random or torchvision's ImageNet weights.",
-        factory="backbones:torchvision_convnext", arguments={"name": f"convnext_{size}"}, image_size=224, smallest=32,
+        factory="backbone_factories:torchvision_convnext", arguments={"name": f"convnext_{size}"}, image_size=224, smallest=32,
         names=(("classifier.0.", "head.norm."), ("classifier.2.", "head.linear."), ("features.", "body.")),
         classifier="head.linear.", imagenet=f"ConvNeXt_{size.title()}_Weights.IMAGENET1K_V1", blocks=("CNBlock",),
     )  # fmt: skip
@@ -121,7 +121,7 @@ _ALL = (
         id="mobilenet-v2", title="MobileNetV2",
         help="Inverted residuals with ReLU6, 1280 features; for phones. "
         "Starts from random or torchvision's ImageNet weights.",
-        factory="backbones:torchvision_mobilenet", arguments={"name": "mobilenet_v2"}, image_size=224, smallest=32,
+        factory="backbone_factories:torchvision_mobilenet", arguments={"name": "mobilenet_v2"}, image_size=224, smallest=32,
         names=(("classifier.1.", "head."), ("features.", "body.")),
         imagenet="MobileNet_V2_Weights.IMAGENET1K_V2", blocks=("InvertedResidual",),
     ),

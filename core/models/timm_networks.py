@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from core.common.errors import EspalierError
 from core.models.adapt_network import take_apart
 from core.models.backbone import Backbone
-from core.models.backbones import normalised_head
+from core.models.backbone_factories import normalised_head
 from core.models.classifier import ImageClassifier
 from core.models.settings import BackboneSettings
 from core.models.torchvision_shim import import_torchvision

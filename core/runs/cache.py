@@ -4,7 +4,7 @@ A model's key is everything that it was computed from. A measurement's key is th
 the protocol. Entries are folders, written under a temporary name and renamed, so that a kill leaves none incomplete.
 A cache that cannot be read or written fails nobody: its user is told once and goes on without. Every entry is
 held against its manifest (`core.common.content_hashes`) before it is believed; one that does not fit is set aside, and made again.
-Large files lie beside all caches, each content once (`core.runs.contents`).
+Large files lie beside all caches, each content once (`core.runs.shared_files`).
 """
 
 import json
@@ -31,8 +31,8 @@ from core.common.logs import in_a_line, passed_over
 from core.common.single_flight import alone
 from core.machine.fingerprint import fingerprint_hash
 from core.profiling import PROTOCOL_VERSION
-from core.runs.contents import CONTENTS, Contents
 from core.runs.former_folders import check_or_adopt
+from core.runs.shared_files import CONTENTS, Contents
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.logs import passed_over
 from core.common.partial_files import remove_abandoned
-from core.runs.contents import CONTENTS, remove_unused
 from core.runs.home import Home
+from core.runs.shared_files import CONTENTS, remove_unused
 
 _log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 Source: Hamza et al.'s second stage deploys in FP16. Where we depart: Hamza et al. measure it on a GPU; on processors ONNX Runtime
 computes most of float16 in float32, so the file is half as large and usually no faster.
-The work is in `core.deploy.quantization.float16`.
+The work is in `core.deploy.quantization.half_precision`.
 """
 
 import time
@@ -65,7 +65,7 @@ class HalfPrecision(DeploymentStage[HalfPrecisionParams]):
         self, source: Path, context: DeployContext, cautious: bool, result: DeployResult | None = None
     ) -> bool:
         """Convert and open the copy; whether its answers are finite."""
-        from core.deploy.quantization.float16 import answers, convert
+        from core.deploy.quantization.half_precision import answers, convert
 
         files = {"source": str(source), "target": str(context.target), "cautious": cautious}
         kept_operators = context.job(convert, files)["kept"]

@@ -2,7 +2,7 @@
 
 Source: Aswathy (IJERT 15(5), 2026): sensitive layers stay FP16, the others go INT8. How a layer's sensitivity is
 measured is not published; ours, and where we depart, is in `core.deploy.quantization.mixed`. Under a size budget: HAWQ-V3, Yao et al.
-2021, arXiv 2011.10680, in `core.deploy.quantization.widths`.
+2021, arXiv 2011.10680, in `core.deploy.quantization.bit_widths`.
 
 What it does badly: 4 bits are how weights are stored, they compute in 8, so that a smaller file is no faster. Errors of layers are taken to add up, which holds as long
 as they are small: the notes say what the sum was and what came of it. Depthwise layers have few weights and lose much at 4 bits, so that they
@@ -171,13 +171,13 @@ class QuantizeMixed(DeploymentStage[QuantizeMixedParams]):
         return (CoverageCase("mixed", "Mixed precision by sensitivity", saves="bytes"), sized)
 
     def deploy(self, source: Path, settings: QuantizeMixedParams, context: DeployContext) -> DeployResult:
-        from core.deploy.quantization import mixed, widths
+        from core.deploy.quantization import bit_widths, mixed
 
         context.phase("sensitivity", "Measuring each layer's sensitivity")
         sized = settings.budget == "size"
         names = ("kept_as", "most_kept", "sensitivity_images", "size") if sized else _BY_ACCURACY
         report = context.job(
-            widths.quantize if sized else mixed.quantize,
+            bit_widths.quantize if sized else mixed.quantize,
             {
                 **context.data.as_plain(), **settings.arguments(), **{name: getattr(settings, name) for name in names},
                 "source": str(source), "target": str(context.target), "seed": context.seed, "confirm": _CONFIRMED,

@@ -9,7 +9,7 @@ from quantize_files import PREPROCESS, logits, quiet, small, write_small
 
 from core.common.errors import EspalierError
 from core.deploy.onnx_export import metadata_of
-from core.deploy.quantization import float16
+from core.deploy.quantization import half_precision
 from core.deploy.quantization.dynamic import integer_weight, quantize
 from core.deploy.quantization.graph import array_of
 from core.deploy.quantization.sessions import sqnr
@@ -106,9 +106,11 @@ def transformer(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("cautious", [False, True])
 def test_half_precision_opens_and_answers(transformer, tmp_path, cautious):
     target = tmp_path / "float16.onnx"
-    report = float16.convert({"source": str(transformer), "target": str(target), "cautious": cautious}, quiet)
+    report = half_precision.convert(
+        {"source": str(transformer), "target": str(target), "cautious": cautious}, quiet
+    )
     assert report == {"kept": {"Gelu": 1, "LayerNormalization": 1} if cautious else {}}
-    assert float16.answers({"path": str(target), "threads": 1}, quiet) == {"finite": True}
+    assert half_precision.answers({"path": str(target), "threads": 1}, quiet) == {"finite": True}
     model = onnx.load(target)
     assert metadata_of(model)["precision"] == "float16"
     assert (
@@ -119,6 +121,6 @@ def test_half_precision_opens_and_answers(transformer, tmp_path, cautious):
 
 def test_a_half_precision_file_is_no_source(transformer, tmp_path):
     target = tmp_path / "float16.onnx"
-    float16.convert({"source": str(transformer), "target": str(target)}, quiet)
+    half_precision.convert({"source": str(transformer), "target": str(target)}, quiet)
     with pytest.raises(EspalierError, match=r"holds half precision weights"):
         quantize({"source": str(target), "target": str(tmp_path / "x.onnx"), "scope": "all"}, quiet)

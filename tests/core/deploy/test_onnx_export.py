@@ -11,7 +11,7 @@ from core.common.errors import EspalierError
 from core.common.files import save_array, sha256_of, written_beside
 from core.data.preprocess import Preprocess
 from core.deploy.onnx_export import describe, export_module, metadata_of
-from core.deploy.quantization.float16 import to_half
+from core.deploy.quantization.half_precision import to_half
 from core.deploy.verify import onnx_predictor
 from core.models.classifier import ImageClassifier
 from core.models.settings import FemSettings

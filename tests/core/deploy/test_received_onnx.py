@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.deploy.onnx_export import metadata_of
-from core.deploy.quantization import dynamic, float16, static
+from core.deploy.quantization import dynamic, half_precision, static
 from core.deploy.received_onnx import Reading, receive
 from core.deploy.verify import onnx_predictor
 
@@ -471,7 +471,7 @@ def test_odd_files_go_all_the_way(form: str, tmp_path: Path) -> None:
     for job, settings in (
         (static.quantize, calibration),
         (dynamic.quantize, {"scope": "all"}),
-        (float16.convert, {}),
+        (half_precision.convert, {}),
     ):
         target = tmp_path / "made.onnx"
         report = job({"source": str(file), "target": str(target), **settings}, quiet)

@@ -13,7 +13,7 @@ from core.common.errors import EspalierError
 from core.data.preprocess import Preprocess
 from core.deploy.onnx_export import describe, export_module
 from core.deploy.quantization import dynamic, static
-from core.deploy.quantization.float16 import to_half
+from core.deploy.quantization.half_precision import to_half
 from core.machine.child import Child
 from core.models.catalogue import BACKBONES
 from core.models.settings import BackboneSettings

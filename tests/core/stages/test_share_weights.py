@@ -17,7 +17,7 @@ from core.common.files import deflated_bytes
 from core.data.image_data import ImageData
 from core.deploy.norms import with_separate_norms
 from core.deploy.onnx_export import export_onnx
-from core.deploy.quantization.float16 import to_half
+from core.deploy.quantization.half_precision import to_half
 from core.models.checkpoint import Checkpoint, save_checkpoint
 from core.models.constraints import constrain
 from core.onnx_graph.shared_weights import compact, expand

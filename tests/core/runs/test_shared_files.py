@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.common.content_hashes import DAMAGED, check_folder, seal_folder
-from core.runs import contents, storage
+from core.runs import shared_files, storage
 from core.runs.cache import CacheUser, Store
 from core.runs.home import Home
 
@@ -135,7 +135,7 @@ def test_tidying_removes_contents_that_no_entry_names(home, monkeypatch):
     store(home).put("01key", stage(home, "a"))
     store(home).put("02key", stage(home, "b", LARGE[::-1]))
     store(home).remove("02key")
-    tidied = lambda: contents.remove_unused(home.cache / "contents", home.cache)  # noqa: E731
+    tidied = lambda: shared_files.remove_unused(home.cache / "contents", home.cache)  # noqa: E731
     assert tidied() == 0  # somebody may be about to name it
     later = time.time() + 8 * 24 * 3600
     monkeypatch.setattr(time, "time", lambda: later)

@@ -13,11 +13,11 @@ from core.data.preprocess import Preprocess
 from core.data.settings import DataSettings
 from core.data.store import open_data
 from core.deploy.onnx_export import describe, export_module
-from core.deploy.quantization import widths
+from core.deploy.quantization import bit_widths
+from core.deploy.quantization.bit_widths import FLOAT, Layered, Option, choose
 from core.deploy.quantization.calibrated import calibrated
 from core.deploy.quantization.graph import array_of, prepare
 from core.deploy.quantization.sessions import run
-from core.deploy.quantization.widths import FLOAT, Layered, Option, choose
 from core.onnx_graph.shared_weights import expand
 
 SETTINGS = DataSettings(image_size=12, train_images=60, validation_images=50, test_images=20)
@@ -76,7 +76,7 @@ def test_where_nothing_fits_the_smallest_is_taken() -> None:
 def test_a_layer_alone_in_four_bits_by_hand(job: dict[str, Any]) -> None:
     """Its weights at the 15 whole numbers nearest to sevenths of a channel's largest; what it adds to the logits' squared error."""
     graph = calibrated(job, quiet, prepare(Path(job["source"]), 21))
-    trials = widths._Trials(graph, job)
+    trials = bit_widths._Trials(graph, job)
     layers = {layer.name: layer for layer in trials.options(quiet)}
     first, *middle, head = (layer.name for layer in graph.layers)
     found = {name: [option.width for option in layer.options] for name, layer in layers.items()}
@@ -102,7 +102,7 @@ def test_a_layer_alone_in_four_bits_by_hand(job: dict[str, Any]) -> None:
 @pytest.mark.parametrize("share", [24, 40])
 def test_the_file_fits_and_is_what_was_chosen(share: int, job: dict[str, Any], tmp_path: Path) -> None:
     target = tmp_path / "mixed.onnx"
-    report = widths.quantize({**job, "size": share, "target": str(target)}, quiet)
+    report = bit_widths.quantize({**job, "size": share, "target": str(target)}, quiet)
     assert report["met"] and 100 * target.stat().st_size / Path(job["source"]).stat().st_size <= share
     assert report["share"] <= share and report["validation_images"] == 50
     model = onnx.load(target)
@@ -115,7 +115,7 @@ def test_the_file_fits_and_is_what_was_chosen(share: int, job: dict[str, Any], t
 
 def test_a_larger_budget_is_nearer_to_float(job: dict[str, Any], tmp_path: Path) -> None:
     made = [
-        widths.quantize({**job, "size": share, "target": str(tmp_path / "m.onnx")}, quiet)
+        bit_widths.quantize({**job, "size": share, "target": str(tmp_path / "m.onnx")}, quiet)
         for share in (24, 40)
     ]
     small_one, large_one = made
@@ -132,11 +132,13 @@ def test_only_the_most_sensitive_may_stay_float() -> None:
         Layered(str(n), (Option(8, 1, noise), Option(FLOAT, 2, 0.0)))
         for n, noise in enumerate((3.0, 5.0, 1.0, 4.0))
     ]
-    few = widths._few_in_float(layers, 2)
+    few = bit_widths._few_in_float(layers, 2)
     assert [layer.name for layer in few if layer.options[-1].width == FLOAT] == ["1", "3"]
     assert choose(few, 100) == {"0": 8, "1": FLOAT, "2": 8, "3": FLOAT}
 
 
 def test_what_cannot_be_is_the_smallest_and_said(job: dict[str, Any], tmp_path: Path) -> None:
-    report = widths.quantize({**job, "size": 10, "most_kept": 0, "target": str(tmp_path / "m.onnx")}, quiet)
+    report = bit_widths.quantize(
+        {**job, "size": 10, "most_kept": 0, "target": str(tmp_path / "m.onnx")}, quiet
+    )
     assert not report["met"] and list(report["widths"].values()) == [8, 4, 4, 8]
