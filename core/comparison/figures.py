@@ -5,6 +5,7 @@ figures; of a mean over seeds, those of the mean.
 """
 
 from collections.abc import Callable, Container, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,8 +19,10 @@ from core.records.metrics import METRICS
 from core.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
 
 Theme = Literal["light", "dark"]
 Width = Literal["column", "page"]
@@ -29,8 +32,9 @@ SUFFIXES = (".svg", ".pdf", ".png")
 _DOTS_PER_INCH = 300
 _DASHES = ("-", "--", ":", "-.")
 _COLOURED = 6  # lines of colours of their own
-_LONGEST = 32  # letters of a stage's name
-_NEAR = 0.035  # of the height: names would overlap
+_LONGEST = 44  # letters of a stage's name
+_INSIDE = 4  # entries of a legend that find room beside the curves
+_ROW = 0.13  # inches, of a legend below them
 _BARS = ("top1", "size_mb", "params", "macs")
 _COLOURS: dict[Theme, tuple[str, ...]] = {
     "light": ("#1f66c1", "#c2570c", "#7b4fc9", "#0b7f8a", "#a8326e", "#5f6b00"),
@@ -114,7 +118,7 @@ def _accuracy_over_stages(figure: "Figure", runs: Sequence[ComparedRun], width: 
     for text in axes.get_xticklabels():
         text.set(ha="right", rotation_mode="anchor")
     axes.set_ylabel(heading(METRICS["top1"]))
-    _legend(axes, len(lines))
+    _legend(figure, axes)
 
 
 def _goes_on_from(run: ComparedRun, stage: str, shown: Container[str]) -> str | None:
@@ -181,26 +185,43 @@ def _against(metric: str) -> "Callable[[Figure, Sequence[ComparedRun], float], N
             )  # fmt: skip
             points += zip(rows, x, y, strict=True)
         _need([name for name, _, _ in points])
-        _name_points(axes, points)
         axes.set_xlabel(heading(METRICS[metric]))
         axes.set_ylabel(heading(METRICS["top1"]))
-        _legend(axes, len(runs))
+        _legend(figure, axes)
+        _name_points(figure, axes, points)
 
     return draw
 
 
-def _name_points(axes: "Axes", points: Sequence[tuple[str, float, float]]) -> None:
-    """Write each point's name on the side where there is room, and below the names of those above where they are near."""
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    above, near = high, 0
-    for name, across, up in sorted(points, key=lambda point: -point[2]):
-        beyond_middle = across > (left + right) / 2
-        near = near + 1 if (above - up) / (high - low) < _NEAR else 0
+def _name_points(figure: "Figure", axes: "Axes", points: Sequence[tuple[str, float, float]]) -> None:
+    """Write each point's name beside it; where names would lie over each other numbers, with the names below the figure."""
+    texts = _written(axes, [(_short(name), across, up) for name, across, up in points])
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in texts]
+    if not any(one.overlaps(other) for one, other in combinations(boxes, 2)):
+        return
+    from matplotlib.lines import Line2D
+
+    for text in texts:
+        text.remove()
+    _written(axes, [(str(number), across, up) for number, (_, across, up) in enumerate(points, 1)])
+    key = [
+        Line2D([], [], linestyle="none", label=f"{number}  {name}")
+        for number, (name, _, _) in enumerate(points, 1)
+    ]
+    _below(figure, key, handlelength=0, handletextpad=0)
+
+
+def _written(axes: "Axes", points: Sequence[tuple[str, float, float]]) -> list["Annotation"]:
+    """Words beside points, to the side where there is room."""
+    middle = sum(axes.get_xlim()) / 2
+    return [
         axes.annotate(
-            _short(name), (across, up), (-3 if beyond_middle else 3, -2 - 7 * near if near else 3),
-            textcoords="offset points", fontsize=6, ha="right" if beyond_middle else "left",
-        )  # fmt: skip
-        above = up
+            words, (across, up), (-3 if across > middle else 3, 3), textcoords="offset points", fontsize=6,
+            ha="right" if across > middle else "left",
+        )
+        for words, across, up in points
+    ]  # fmt: skip
 
 
 def _training_curves(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
@@ -222,7 +243,7 @@ def _training_curves(figure: "Figure", runs: Sequence[ComparedRun], width: float
     axes.set_xlabel("Epoch")
     axes.locator_params(axis="x", integer=True)
     axes.set_ylabel("Validation top-1 [%]")
-    _legend(axes, len(drawn))
+    _legend(figure, axes)
 
 
 def _widths(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
@@ -234,11 +255,11 @@ def _widths(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None
         before, after = ([layer[key] for layer in layers] for key in ("before", "after"))
         axes.bar(range(len(layers)), before, width=0.8, alpha=0.35, label="before")
         axes.bar(range(len(layers)), after, width=0.8, color="C0", label="after")
-        axes.set_title(name, loc="right")
+        axes.set_title(name, loc="left")
         axes.set_xlabel("Layer group")
         axes.locator_params(axis="x", integer=True)
         axes.set_ylabel("Channels")
-        axes.legend(fontsize=6, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, fontsize=6)
 
 
 def _heat_maps(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:
@@ -320,9 +341,21 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1].rstrip()}…"
 
 
-def _legend(axes: "Axes", entries: int) -> None:
-    if entries > 1:
+def _legend(figure: "Figure", axes: "Axes") -> None:
+    """What the lines are: beside them where they are few, else below."""
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) > _INSIDE:
+        _below(figure, handles)
+    elif len(labels) > 1:
         axes.legend(fontsize=6)
+
+
+def _below(figure: "Figure", handles: Sequence["Artist"], **form: float) -> None:
+    """A legend below the figure, which becomes higher by it; `form` is of Matplotlib's legend."""
+    columns = 2 if max(len(str(handle.get_label())) for handle in handles) <= _LONGEST // 2 else 1
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + _ROW * -(-len(handles) // columns) + _ROW)
+    figure.legend(handles=handles, loc="outside lower left", ncols=columns, fontsize=6, **form)
 
 
 def _need(drawn: Sequence[str]) -> None:

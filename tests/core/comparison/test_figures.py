@@ -1,5 +1,6 @@
 """Figures for print: what is in them, in every form, in both themes, and what cannot be drawn."""
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ from PIL import Image
 from core.commands.main import main
 from core.comparison.compared_runs import read_run
 from core.comparison.figures import FIGURES, save
+from core.comparison.run_curves import band
 from core.document import pipeline as documents
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
@@ -66,6 +68,32 @@ def test_a_line_for_each_backbone_of_an_axis(tmp_path: Path):
     ] * 2
 
 
+def test_names_of_points_never_lie_over_each_other(run: RunFolder):
+    for one in run.reports():
+        run.write_report(one.model_copy(update={"name": f"{one.name}, and all that is said of it"}))
+    for kind in ("size", "latency"):
+        figure = Figure(layout="constrained")
+        FIGURES[kind][1](figure, [read_run(run)], 3.35)
+        figure.draw_without_rendering()
+        written = figure.axes[0].texts
+        boxes = [text.get_window_extent() for text in written]
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+        key = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+        said = key or [text.get_text() for text in written]
+        assert len(said) == 3 and all("and all that is said of it" in words for words in said)
+
+
+def test_many_lines_are_named_below_the_figure(run: RunFolder, monkeypatch: pytest.MonkeyPatch):
+    curves = tuple(band(f"Trained once more {number}", [[50.0, 60.0 + number]]) for number in range(6))
+    monkeypatch.setattr("core.comparison.figures.bands", lambda folder: curves)
+    figure = Figure(layout="constrained")
+    FIGURES["curves"][1](figure, [read_run(run)], 3.35)
+    figure.draw_without_rendering()
+    [legend], [axes] = figure.legends, figure.axes
+    assert axes.get_legend() is None and len(legend.get_texts()) > 4
+    assert legend.get_window_extent().y1 <= axes.get_window_extent().y0
+
+
 def test_stages_are_joined_with_what_they_go_on_from(run: RunFolder):
     first, pruned, taught = run.reports()
     run.write_report(pruned.model_copy(update={"source": first.key}))
@@ -78,7 +106,7 @@ def test_stages_are_joined_with_what_they_go_on_from(run: RunFolder):
     assert [0, 1] in joined and [0, 2] in joined and [1, 2] not in joined
     figure = Figure()
     FIGURES["widths"][1](figure, [read_run(run)], 3.3)  # other stages count layers under that name
-    assert [axes.get_title(loc="right") for axes in figure.axes] == [pruned.name]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [pruned.name]
 
 
 def test_forms_themes_and_widths(run: RunFolder, tmp_path: Path):
