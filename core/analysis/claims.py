@@ -3,7 +3,8 @@
 A claim bounds a value or a change. It is *confirmed* when the whole interval of what was measured lies
 within the bounds, *contradicted* when all of it lies outside, else it *cannot be told* from these
 data. Counted figures have no interval and are taken as they are; a measured figure without one
-tells nothing. With a control the stage has to be measurably better than the control as well.
+tells nothing. With a control the stage has to be measurably better than the control as well. A claim "at equal
+latency" (MACs, size) cannot be told where the two differ in it by more than `ALIKE`.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ WORDS: dict[Verdict, str] = {
     "undecided": "cannot be told from these data",
     "not measured": "not measured",
 }
+ALIKE = 5.0  # percent: what a latency is met to, too
 _EXACT = EXACT | {"compression_ratio", "weights_mb"}
 
 
@@ -55,6 +57,8 @@ def answer(claim: Claim, rows: Sequence[Row], baseline: str) -> Answer:
     ours, missing = _measured(claim, claim.against or baseline, rows)
     if ours is None:
         return Answer(claim, "not measured", reason=missing)
+    if unlike := _unlike(claim, claim.against or baseline, rows):
+        return Answer(claim, "undecided", ours, reason=unlike)
     verdict, reason = _held_against(ours, claim)
     if not claim.control:
         return Answer(claim, verdict, ours, reason=reason)
@@ -63,6 +67,23 @@ def answer(claim: Claim, rows: Sequence[Row], baseline: str) -> Answer:
         verdict = "undecided" if verdict == "confirmed" else verdict
         return Answer(claim, verdict, ours, reason=f"{reason} The control is missing: {missing}")
     return _with_control(Answer(claim, verdict, ours, control, reason), _gain(control, claim))
+
+
+def _unlike(claim: Claim, reference: str, rows: Sequence[Row]) -> str:
+    """Why the two stages are not alike enough to be compared; "" where they are, or need not be."""
+    if not claim.alike:
+        return ""
+    label = METRICS[claim.alike].label
+    change, missing = _measured(
+        claim.model_copy(update={"metric": claim.alike}), reference, rows, change=True
+    )
+    if change is None or change.value is None:
+        return f"Whether {claim.stage} and {reference} have the same {label.lower()} is not known: {missing}"
+    if abs(change.value) <= ALIKE:
+        return ""
+    return (
+        f"{label} is not the same in {claim.stage} and {reference}: it differs by {_signed(change.value)} %."
+    )
 
 
 def _with_control(answer: Answer, gain: Verdict) -> Answer:

@@ -39,6 +39,8 @@ def check_claims(papers: Sequence[PaperTable]) -> Iterator[Problem]:
             place = ("paper", number, "claims", index, "metric")
             if claim.metric not in METRICS:
                 yield unknown(claim.metric, "a metric", METRICS, place)
+            elif claim.alike and claim.alike not in METRICS:
+                yield unknown(claim.alike, "a metric", METRICS, (*place[:-1], "alike"))
             elif claim.of == "change" and not METRICS[claim.metric].change:
                 words = f"{METRICS[claim.metric].label} has no change to be claimed."
                 yield Problem(words, "Write 'of: value'.", place)

@@ -20,6 +20,7 @@ class Claim(Params):
         at_least, at_most: bounds on the value or change within which the claim is right.
         control: id of a stage that had everything but the method (the same epochs, the same number of
             parameters): the stage has to be better than this one too.
+        alike: id of a metric in which both stages have to be alike for the claim to be told: "at equal latency".
     """
 
     says: str
@@ -31,6 +32,7 @@ class Claim(Params):
     at_least: float | None = None
     at_most: float | None = None
     control: str = ""
+    alike: str = ""
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:

@@ -63,6 +63,20 @@ def test_a_gain_that_the_control_has_too_is_not_the_methods(control, verdict, wo
     assert given.verdict == verdict and words in given.reason
 
 
+@pytest.mark.parametrize(
+    ("params", "verdict"), [(1e6, "confirmed"), (1.04e6, "confirmed"), (0.94e6, "undecided")]
+)
+def test_at_equal_size_cannot_be_told_of_unequal_ones(params, verdict):
+    rows = [row("plain", 60), row("fem", 64, params=params)]
+    given = asked(rows, at_least=2, alike="params")
+    assert given.verdict == verdict and ("is not the same in fem and plain" in given.reason) == (
+        verdict == "undecided"
+    )
+    assert given.ours is not None and given.ours.value == pytest.approx(4)
+    unknown = asked(rows, at_least=2, alike="latency_ms")
+    assert unknown.verdict == "undecided" and "is not known" in unknown.reason
+
+
 def test_values_counts_and_figures_without_an_interval():
     assert asked(ROWS, of="value", at_least=63).verdict == "confirmed"
     assert asked(ROWS, of="value", at_least=64).verdict == "undecided"
