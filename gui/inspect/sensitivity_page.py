@@ -171,7 +171,7 @@ def _pruning(scan: PruneScan, ratios: dict[str, float]) -> tuple[Sequence[Column
             Cell(layer.path, tip="\n".join(layer.members)),
             Cell(str(layer.channels), layer.channels),
             *(_loss_cell(loss, layer.spreads.get(share), worst) for loss, share in zip(losses, shares, strict=True)),
-            Cell(_percent(ratio) if ratio else "protected", ratio, ratio),
+            Cell(_percent(ratio) if ratio else tr("protected"), ratio, ratio),
         ])  # fmt: skip
     return columns, cells
 
