@@ -14,6 +14,9 @@ from typing import Any
 from core.common.content_hashes import read_sealed
 from core.common.files import write_atomically
 from core.common.keys import make_key
+from core.data.image_data import ImageData
+from core.data.randomness import derive_seed
+from core.data.splits import limit
 from core.document.pipeline import Grid, StageNode
 from core.document.stage_keys import stage_key
 from core.engine.stage_runner import StageRunner
@@ -65,7 +68,9 @@ def _point(
     runner: StageRunner, store: Store, node: StageNode, grid: Grid, seed: int, settings: dict[str, Any]
 ) -> Point:
     stage_input = runner.inputs.stage_input(node, seed)
-    key = make_key({"point": runner.cache_key(node, seed, stage_input), "images": grid.images})
+    key = make_key(
+        {"point": runner.cache_key(node, seed, stage_input), "images": grid.images, "drawn": "evenly"}
+    )
     result = _stored_point(store, key)
     if result is None:
         with store.making(key):
@@ -98,12 +103,17 @@ def _run_point(runner: StageRunner, node: StageNode, grid: Grid, seed: int, key:
     context = runner.model_context(node, seed, stage_input, key, scratch, lambda fraction: None)
     context = replace(context, emit=_only_notes(run_context.emit))
     model = node.stage.run(load_checkpoint(stage_input.checkpoint).model, node.parameters, context).model
-    splits = {**run_context.data.splits, "validation": run_context.data.split("validation")[: grid.images]}
     batches = Batches(
-        replace(run_context.data, splits=splits), "validation", context.preprocess,
+        _judged_on(run_context.data, grid.images), "validation", context.preprocess,
         BatchForm(256, run_context.device, channels_last=True), Draws(seed, key, shuffle=False),
     )  # fmt: skip
     model.eval().to(run_context.device, memory_format=torch.channels_last)
     precision = resolve_precision("float32", run_context.device)
     loss, top1 = evaluate(model, batches, precision, run_context.control)
     return {"top1": top1, "loss": loss, **count_parameters(model)}
+
+
+def _judged_on(data: ImageData, count: int) -> ImageData:
+    """The data with `count` of its validation images, drawn evenly over the classes: rows of folders lie class by class."""
+    rows = limit(data.split("validation"), data.labels, count, derive_seed("grid"))
+    return replace(data, splits={**data.splits, "validation": rows})
