@@ -12,7 +12,7 @@ def test_points_are_judged_on_images_of_all_classes() -> None:
     rows = {"train": np.arange(0, 300, 3), "validation": np.arange(1, 300, 3), "test": np.arange(2, 300, 3)}
     data = ImageData(
         title="", source="folder", classes=tuple("abcdefghij"), images=np.zeros((300, 2, 2, 3), np.uint8), labels=labels,
-        splits=rows, mean=(0.5,) * 3, std=(0.2,) * 3, size=(2, 2), problems=(), notes=(), fingerprint="",
+        splits=rows, mean=(0.5,) * 3, std=(0.2,) * 3, channels=3, size=(2, 2), problems=(), notes=(), fingerprint="",
     )  # fmt: skip
     judged = _judged_on(data, 20).split("validation")
     assert np.bincount(data.labels[judged], minlength=10).tolist() == [2] * 10
