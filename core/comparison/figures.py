@@ -7,6 +7,7 @@ figures; of a mean over seeds, those of the mean.
 from collections.abc import Callable, Container, Sequence
 from itertools import combinations
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.analysis.rows import Row, stage_rows
@@ -34,6 +35,7 @@ _DASHES = ("-", "--", ":", "-.")
 _COLOURED = 6  # lines of colours of their own
 _LONGEST = 44  # letters of a stage's name
 _INSIDE = 4  # entries of a legend that find room beside the curves
+_LETTERS = 13  # of a title, in an inch
 _ROW = 0.13  # inches, of a legend below them
 _BARS = ("top1", "size_mb", "params", "macs")
 _COLOURS: dict[Theme, tuple[str, ...]] = {
@@ -278,7 +280,7 @@ def _heat_maps(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> N
         axes.set_yticks(range(len(grid.rows)), grid.rows)
         axes.set_xlabel(grid.column_name)
         axes.set_ylabel(grid.row_name)
-        axes.set_title(grid.title)
+        axes.set_title(fill(grid.title, round(_LETTERS * width)))
 
 
 FIGURES: "dict[str, tuple[str, Callable[[Figure, Sequence[ComparedRun], float], None]]]" = {

@@ -1,5 +1,6 @@
 """Figures for print: what is in them, in every form, in both themes, and what cannot be drawn."""
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from made_runs import TINY, made_run
 from matplotlib.figure import Figure
 from PIL import Image
 
+from core.analysis.heat_map import HeatMap
 from core.commands.main import main
 from core.comparison.compared_runs import read_run
 from core.comparison.figures import FIGURES, save
@@ -92,6 +94,18 @@ def test_many_lines_are_named_below_the_figure(run: RunFolder, monkeypatch: pyte
     [legend], [axes] = figure.legends, figure.axes
     assert axes.get_legend() is None and len(legend.get_texts()) > 4
     assert legend.get_window_extent().y1 <= axes.get_window_extent().y0
+
+
+def test_a_long_title_of_a_heat_map_stays_inside_the_figure(run: RunFolder):
+    title = "Unstructured by chance, of the tuned network: top-1 on 2000 validation images [%]"
+    grid = HeatMap(
+        title, "Linear layers", ("0.1", "0.9"), "Convolutions", ("0.1", "0.9"), ((58.0, 11.0), (51.0, None))
+    )
+    figure = Figure(layout="constrained")
+    FIGURES["heat-maps"][1](figure, [replace(read_run(run), grids=[grid])], 3.35)
+    figure.draw_without_rendering()
+    box = figure.axes[0].title.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
 
 
 def test_stages_are_joined_with_what_they_go_on_from(run: RunFolder):
