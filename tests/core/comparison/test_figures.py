@@ -1,11 +1,11 @@
 """Figures for print: what is in them, in every form, in both themes, and what cannot be drawn."""
 
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import matplotlib
 import pytest
 from made_runs import TINY, made_run
 from matplotlib.figure import Figure
@@ -14,7 +14,7 @@ from PIL import Image
 from core.analysis.heat_map import HeatMap
 from core.commands.main import main
 from core.comparison.compared_runs import read_run
-from core.comparison.figures import FIGURES, save
+from core.comparison.figures import FIGURES, _style, save
 from core.comparison.run_curves import band
 from core.document import pipeline as documents
 from core.runs.home import Home
@@ -101,9 +101,10 @@ def test_a_long_title_of_a_heat_map_stays_inside_the_figure(run: RunFolder):
     grid = HeatMap(
         title, "Linear layers", ("0.1", "0.9"), "Convolutions", ("0.1", "0.9"), ((58.0, 11.0), (51.0, None))
     )
-    figure = Figure(layout="constrained")
-    FIGURES["heat-maps"][1](figure, [replace(read_run(run), grids=[grid])], 3.35)
-    figure.draw_without_rendering()
+    with matplotlib.rc_context(_style("light")):
+        figure = Figure(layout="constrained")
+        FIGURES["heat-maps"][1](figure, [read_run(run).model_copy(update={"grids": [grid]})], 3.35)
+        figure.draw_without_rendering()
     box = figure.axes[0].title.get_window_extent()
     assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
 
