@@ -5,7 +5,6 @@ figures; of a mean over seeds, those of the mean.
 """
 
 from collections.abc import Callable, Container, Sequence
-from itertools import combinations
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
 Theme = Literal["light", "dark"]
 Width = Literal["column", "page"]
@@ -35,6 +34,8 @@ _DASHES = ("-", "--", ":", "-.")
 _COLOURED = 6  # lines of colours of their own
 _LONGEST = 44  # letters of a stage's name
 _INSIDE = 4  # entries of a legend that find room beside the curves
+_SIDES = ((3, 3), (-3, 3), (3, -8), (-3, -8))  # points, of words from what they name
+_FAR = 10.0  # times as much: shown on a logarithmic axis
 _LETTERS = 13  # of a title, in an inch
 _ROW = 0.13  # inches, of a legend below them
 _BARS = ("top1", "size_mb", "params", "macs")
@@ -187,6 +188,9 @@ def _against(metric: str) -> "Callable[[Figure, Sequence[ComparedRun], float], N
             )  # fmt: skip
             points += zip(rows, x, y, strict=True)
         _need([name for name, _, _ in points])
+        across = [x for _, x, _ in points]
+        if min(across) > 0 and max(across) > _FAR * min(across):
+            _logarithmic(axes)
         axes.set_xlabel(heading(METRICS[metric]))
         axes.set_ylabel(heading(METRICS["top1"]))
         _legend(figure, axes)
@@ -195,16 +199,24 @@ def _against(metric: str) -> "Callable[[Figure, Sequence[ComparedRun], float], N
     return draw
 
 
+def _logarithmic(axes: "Axes") -> None:
+    """A logarithmic axis across, with plain numbers at 1, 2 and 5 of each power of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _name_points(figure: "Figure", axes: "Axes", points: Sequence[tuple[str, float, float]]) -> None:
     """Write each point's name beside it; where names would lie over each other numbers, with the names below the figure."""
-    texts = _written(axes, [(_short(name), across, up) for name, across, up in points])
     figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in texts]
-    if not any(one.overlaps(other) for one, other in combinations(boxes, 2)):
+    if _written(axes, [(_short(name), across, up) for name, across, up in points]):
         return
     from matplotlib.lines import Line2D
 
-    for text in texts:
+    for text in list(axes.texts):
         text.remove()
     _written(axes, [(str(number), across, up) for number, (_, across, up) in enumerate(points, 1)])
     key = [
@@ -214,16 +226,30 @@ def _name_points(figure: "Figure", axes: "Axes", points: Sequence[tuple[str, flo
     _below(figure, key, handlelength=0, handletextpad=0)
 
 
-def _written(axes: "Axes", points: Sequence[tuple[str, float, float]]) -> list["Annotation"]:
-    """Words beside points, to the side where there is room."""
-    middle = sum(axes.get_xlim()) / 2
-    return [
-        axes.annotate(
-            words, (across, up), (-3 if across > middle else 3, 3), textcoords="offset points", fontsize=6,
-            ha="right" if across > middle else "left",
-        )
-        for words, across, up in points
-    ]  # fmt: skip
+def _written(axes: "Axes", points: Sequence[tuple[str, float, float]]) -> bool:
+    """Write words beside points, each where nothing is written yet; whether there was such a place for all."""
+    taken: list[Bbox] = []
+    everywhere = True
+    for words, across, up in points:
+        for right, above in _SIDES:
+            text = axes.annotate(
+                words,
+                (across, up),
+                (right, above),
+                textcoords="offset points",
+                fontsize=6,
+                ha="left" if right > 0 else "right",
+            )
+            box = text.get_window_extent()
+            if box.x0 >= axes.bbox.x0 and not any(box.overlaps(other) for other in taken):
+                break
+            text.remove()
+        else:
+            everywhere = False
+            text = axes.annotate(words, (across, up), _SIDES[0], textcoords="offset points", fontsize=6)
+            box = text.get_window_extent()
+        taken.append(box)
+    return everywhere
 
 
 def _training_curves(figure: "Figure", runs: Sequence[ComparedRun], width: float) -> None:

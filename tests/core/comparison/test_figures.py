@@ -85,6 +85,20 @@ def test_names_of_points_never_lie_over_each_other(run: RunFolder):
         assert len(said) == 3 and all("and all that is said of it" in words for words in said)
 
 
+def test_latencies_far_apart_are_drawn_on_a_logarithmic_axis_with_plain_numbers(run: RunFolder):
+    small = run.reports()[2]
+    far = small.main.metrics["latency_ms"].model_copy(update={"value": 0.002, "low": 0.0019, "high": 0.0021})
+    main = small.main.model_copy(update={"metrics": small.main.metrics | {"latency_ms": far}})
+    run.write_report(small.model_copy(update={"artefacts": [main]}))
+    figure = Figure(layout="constrained")
+    FIGURES["latency"][1](figure, [read_run(run)], 3.35)
+    figure.draw_without_rendering()
+    [axes] = figure.axes
+    assert axes.get_xscale() == "log"
+    assert {float(label.get_text()) for label in axes.get_xticklabels()} >= {0.002, 0.005, 0.01}
+    assert not any(label.get_text() for label in axes.get_xticklabels(minor=True))
+
+
 def test_many_lines_are_named_below_the_figure(run: RunFolder, monkeypatch: pytest.MonkeyPatch):
     curves = tuple(band(f"Trained once more {number}", [[50.0, 60.0 + number]]) for number in range(6))
     monkeypatch.setattr("core.comparison.figures.bands", lambda folder: curves)
