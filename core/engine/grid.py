@@ -68,9 +68,8 @@ def _point(
     runner: StageRunner, store: Store, node: StageNode, grid: Grid, seed: int, settings: dict[str, Any]
 ) -> Point:
     stage_input = runner.inputs.stage_input(node, seed)
-    key = make_key(
-        {"point": runner.cache_key(node, seed, stage_input), "images": grid.images, "drawn": "evenly"}
-    )
+    part = {"drawn": "evenly"} if grid.images < len(runner.context.data.split("validation")) else {}
+    key = make_key({"point": runner.cache_key(node, seed, stage_input), "images": grid.images, **part})
     result = _stored_point(store, key)
     if result is None:
         with store.making(key):

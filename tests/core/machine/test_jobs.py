@@ -19,7 +19,14 @@ from core.machine.jobs import job_named, name_of
 
 ROOT = Path(core.__file__).resolve().parents[1]
 FILES = sorted(path for name in ("core", "gui") for path in (ROOT / name).rglob("*.py"))
-GIVEN = ("call", "job", "step", "_ask", "use")  # what a job is given to, as its first or second argument
+GIVEN = (
+    "call",
+    "job",
+    "step",
+    "_ask",
+    "_in_child",
+    "use",
+)  # what a job is given to, as its first or second argument
 
 
 def module_of(path: Path) -> str:
