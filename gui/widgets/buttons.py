@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QBoxLayout, QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from gui.widgets.narrow_layout import Flow, least_width, turn
 
@@ -149,7 +149,11 @@ class EmptyState(QWidget):
         for label in (self.title, self.advice):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             label.setMaximumWidth(_READABLE)
-            layout.addWidget(label)
+            row = QHBoxLayout()
+            row.addStretch(1)
+            row.addWidget(label, 1000)  # all of the width that it may have, in the middle of what there is
+            row.addStretch(1)
+            layout.addLayout(row)
         if button is not None:
             layout.addSpacing(6)
             layout.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
