@@ -209,7 +209,7 @@ class RunTable(QTableView):
         header = self.horizontalHeader()
         header.setSectionsClickable(True)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        widths = (_NAME_WIDTH, 84, 106, 148, 88, 80, 92, 92, 118, 126)
+        widths = (_NAME_WIDTH, 76, 102, 148, 104, 76, 92, 92, 118, 126)
         for column, width in enumerate(widths):
             self.setColumnWidth(column, width)
         for place, column in enumerate(_ORDER):
