@@ -45,9 +45,8 @@ class Header(QWidget):
 
     def __init__(self, title: str, *buttons: QWidget):
         super().__init__()
-        self.title = text(title)
+        self.title = ElidedLabel(title)
         self.title.setProperty("role", "title")
-        self.title.setTextFormat(Qt.TextFormat.PlainText)
         self.about = ElidedLabel()
         self.about.setProperty("role", "muted")
         texts = QVBoxLayout()

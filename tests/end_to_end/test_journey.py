@@ -152,7 +152,7 @@ def watch_pause_and_stop(hands: Hands, window: MainWindow) -> None:
     """Curves grow, stand still while paused, and the run stops with what it has."""
     monitor = window.monitor
     hands.wait(lambda: any(x is not None and len(x) for x, _ in monitor.curves.top1.values().values()), 240)
-    assert monitor.header.title.text() == "Quick tour"
+    assert monitor.header.title.whole == "Quick tour"
     hands.click("button-pause")
     assert hands.find("button-pause").text() == "Resume"
     hands.wait(lambda: window.session.worker.control.paused)

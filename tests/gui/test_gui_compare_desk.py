@@ -277,7 +277,7 @@ def test_runs_are_searched_ticked_compared_and_remembered(
     qtbot.waitUntil(lambda: view.runs.list.list.model().rowCount() == 2)
     tick(qtbot, view, "second")
     qtbot.waitUntil(lambda: view.model.rowCount() == 6)
-    assert view.runs.text() == "Runs: 2" and view.header.title.text() == "2 runs of 2 pipelines"
+    assert view.runs.text() == "Runs: 2" and view.header.title.whole == "2 runs of 2 pipelines"
     assert "Second" in below(view, 3) and "Tiny" in below(view, 0)
     assert make_view(qtbot).chosen.folders == [str(other.folder)]
     tick(qtbot, view, "second")

@@ -72,14 +72,14 @@ def shown(window: MainWindow, qtbot: Any) -> MainWindow:
 def animals(window: MainWindow, folder: Path, qtbot: Any) -> MainWindow:
     """The window at Data, on the folder, as dropped into the window."""
     window.dropped_files.take(folder)
-    qtbot.waitUntil(lambda: window.data.view.header.title.text() == "animals", timeout=30_000)
+    qtbot.waitUntil(lambda: window.data.view.header.title.whole == "animals", timeout=30_000)
     ready(window, qtbot)
     return window
 
 
 def test_the_documents_data_is_opened(shown: MainWindow) -> None:
     view = shown.data.view
-    assert view.header.title.text() == "Fashion-MNIST sample"
+    assert view.header.title.whole == "Fashion-MNIST sample"
     assert view.header.about.whole.startswith(
         "10 classes · 28 × 28 px, grey · 12 000 train · 2 000 validation"
     )
@@ -247,7 +247,7 @@ def test_a_missing_path_says_what_to_do(window: MainWindow, qtbot: Any) -> None:
     assert "Drop a folder" in window.data.view.empty.advice.text()
     window.data.view.sample_wanted.emit()
     ready(window, qtbot)
-    assert window.data.view.header.title.text() == "Fashion-MNIST sample"
+    assert window.data.view.header.title.whole == "Fashion-MNIST sample"
 
 
 def test_what_cannot_be_opened_is_explained_and_tried_again(
@@ -263,7 +263,7 @@ def test_what_cannot_be_opened_is_explained_and_tried_again(
     window.go("pipeline")
     window.go("data")
     ready(window, qtbot)
-    assert view.header.title.text() == "later"
+    assert view.header.title.whole == "later"
 
 
 def test_opening_can_be_cancelled(window: MainWindow, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:

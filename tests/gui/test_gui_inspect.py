@@ -27,7 +27,7 @@ def test_the_result_is_looked_at_first_against_the_stage_before_it(
     place.view.go("architecture")
     assert place.open(opened)
     done(qtbot, place)
-    assert place.view.header.title.text() == "Inspect · Quantized against Pruned"
+    assert place.view.header.title.whole == "Inspect · Quantized against Pruned"
     assert [place.view.model.files.itemText(n) for n in range(3)] == [
         "FP32 · ONNX float32", "Pruned · ONNX float32", "Quantized · ONNX float32",
     ]  # fmt: skip
@@ -41,7 +41,7 @@ def test_models_can_be_chosen_and_swapped(qtbot: Any, place: InspectPlace, opene
     done(qtbot, place)
     qtbot.mouseClick(place.view.swap, Qt.MouseButton.LeftButton)
     done(qtbot, place)
-    assert place.view.header.title.text() == "Inspect · FP32 against Pruned"
+    assert place.view.header.title.whole == "Inspect · FP32 against Pruned"
     files = place.view.reference.files
     files.setCurrentIndex(0)
     files.activated.emit(0)

@@ -247,9 +247,9 @@ def test_the_rail_and_the_comparison_lead_here(
     assert window.inspect.view.isVisible() and window.inspect.model is not None
     window.inspect_file(opened, "fp32")
     done(qtbot, window.inspect)
-    assert window.inspect.view.header.title.text() == "Inspect · FP32"
+    assert window.inspect.view.header.title.whole == "Inspect · FP32"
     window.inspect_file(opened, "nowhere")
-    assert window.inspect.view.header.title.text() == "Inspect · FP32"
+    assert window.inspect.view.header.title.whole == "Inspect · FP32"
 
 
 def test_a_double_click_in_the_comparison_leads_here(
@@ -265,7 +265,7 @@ def test_a_double_click_in_the_comparison_leads_here(
     qtbot.keyClick(table, Qt.Key.Key_Return)
     done(qtbot, window.inspect)
     assert window.inspect.view.isVisible()
-    assert window.inspect.view.header.title.text() == "Inspect · Pruned against FP32"
+    assert window.inspect.view.header.title.whole == "Inspect · Pruned against FP32"
 
 
 def test_a_finished_stage_of_the_monitor_leads_here(qtbot: Any, theme: Theme) -> None:

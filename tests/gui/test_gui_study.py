@@ -70,7 +70,7 @@ def shown(qtbot: Any, window: MainWindow, study: RunFolder) -> MainWindow:
 
 def test_a_search_is_shown_as_table_front_lines_and_weights(shown: MainWindow):
     view = shown.study.view
-    assert view.header.title.text() == "Searched" and "3 trials of 5 candidates" in view.header.about.whole
+    assert view.header.title.whole == "Searched" and "3 trials of 5 candidates" in view.header.about.whole
     assert view.trials.texts(0) == ["1", "2", "3", "4", "5"]
     assert view.trials.texts(len(view.trials.rows.columns) - 1) == [
         "front, confirmed", "front", "front, confirmed", "same as trial 3", "refused beforehand: Too large.",

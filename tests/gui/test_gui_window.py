@@ -49,7 +49,7 @@ INTERACTIVE = (
 
 def test_the_window_opens_on_the_quick_tour(window: MainWindow) -> None:
     assert window.windowTitle() == "Quick tour[*] — Espalier"
-    assert window.editor.header.title.text() == "Quick tour"
+    assert window.editor.header.title.whole == "Quick tour"
     assert window.actions_.run.isEnabled() and not window.document.modified
     assert not window.actions_.stop.isVisible() and not window.actions_.resume_run.isVisible()
 
