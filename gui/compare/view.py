@@ -88,7 +88,8 @@ class CompareView(QWidget):
         self.saved = SavedBar()
         below = TurningSplitter("compare-below", self.plots, self.panes)
         below.setSizes([520, 640])
-        self.body = Splitter("compare-splitter", self._top(), below, orientation=Qt.Orientation.Vertical)
+        top = self._top()
+        self.body = Splitter("compare-splitter", top, below, orientation=Qt.Orientation.Vertical)
         self.body.setSizes([425, 265])
         self.body.setStretchFactor(0, 1)
         self._stack = QStackedWidget()
@@ -100,6 +101,7 @@ class CompareView(QWidget):
         layout.addWidget(self.header)
         layout.addWidget(self.saved)
         layout.addWidget(self._stack, 1)
+        self.styled_parts = (self.header, self.saved, self.empty, top, self.plots, self.panes)
 
     def _top(self) -> QWidget:
         self.legend = ElidedLabel()

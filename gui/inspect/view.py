@@ -62,6 +62,7 @@ class InspectView(QWidget):
         self.tabs = QTabWidget()
         self.tabs.setObjectName("inspect-tabs")
         self.tabs.setAccessibleName(tr("What is shown of the model"))
+        self.tabs.setDocumentMode(True)
         for name, title in TABS:
             self.tabs.addTab(getattr(self, name), tr(title))
         self.tabs.currentChanged.connect(lambda index: self.tab_shown.emit(TABS[index][0]))
@@ -97,6 +98,8 @@ class InspectView(QWidget):
         layout.setSpacing(12)
         layout.addWidget(self.header)
         layout.addWidget(self._stack, 1)
+        pages = (self.tabs.widget(index) for index in range(self.tabs.count()))
+        self.styled_parts = (self.header, self.empty, pickers, self.tabs.tabBar(), *pages)
 
     @property
     def tab(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import QSplitter, QSplitterHandle, QStackedWidget, QTabWidget, QWidget
 
 import core
 from core.common.files import RESOURCES
@@ -82,18 +83,33 @@ def test_choosing_a_theme_restyles_and_is_remembered(qtbot: Any, theme: Theme) -
 def test_the_theme_changes_part_by_part_what_is_visible_first(qapp: Any, window: MainWindow) -> None:
     window.theme.finish()
     choices = ("dark", "light") if not window.theme.dark else ("light", "dark")
-    before = window.places.views["compare"].styleSheet()
+    before = window.places.rail.styleSheet()
     window.theme.choose(choices[0])  # type: ignore[arg-type]
     shown = styled_parts(window.places.views["pipeline"])
     assert {part.styleSheet() for part in shown} == {before}  # nothing at once
     window.go("inspect")  # one that is shown meanwhile is not shown in the old colours
-    assert window.places.views["inspect"].styleSheet() != before
+    assert before not in {part.styleSheet() for part in styled_parts(window.places.views["inspect"])}
     window.theme.finish()
     parts = [part for view in window.places.views.values() for part in styled_parts(view)]
     sheets = {part.styleSheet() for part in (*parts, window.places.rail, window.menu_bar)}
     assert len(sheets) == 1 and before not in sheets
     window.theme.choose(choices[1])  # type: ignore[arg-type]
     window.theme.finish()
+
+
+def test_a_place_is_styled_in_parts_that_are_small_and_cover_it(window: MainWindow) -> None:
+    plain = (
+        QSplitter,
+        QSplitterHandle,
+        QStackedWidget,
+        QTabWidget,
+    )  # nothing of them is drawn from the stylesheet
+    for name, view in window.places.views.items():
+        parts = styled_parts(view)
+        assert max(len(part.findChildren(QWidget)) for part in parts) <= 200, name
+        styled = {id(widget) for part in parts for widget in (part, *part.findChildren(QWidget))}
+        left = [widget for widget in view.findChildren(QWidget) if id(widget) not in styled]
+        assert all(type(widget) is QWidget or isinstance(widget, plain) for widget in left), name
 
 
 def test_every_dialog_is_styled() -> None:
