@@ -34,8 +34,8 @@ def advise(options: argparse.Namespace) -> int:
     from core.deploy.quantization.advice import advise as job
     from core.export.stage_file import find_file
     from core.machine.child import Child
-    from core.runs.finding import resolve_run
     from core.runs.home import Home
+    from core.runs.library import find_run
 
     name, _, key = options.stage.rpartition(":")
     if not name:
@@ -43,7 +43,7 @@ def advise(options: argparse.Namespace) -> int:
             f"Expected RUN:STAGE, received {options.stage!r}.",
             "Name a run, a colon, and the id of one of its stages with a float file.",
         )
-    run = resolve_run(name, Home.default())
+    run = find_run(Home.default(), name)
     report, artefact = find_file(run, key, "")
     if artefact.precision not in ("float32", "given"):
         raise EspalierError(

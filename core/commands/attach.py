@@ -24,10 +24,10 @@ def add_parser(commands: Commands) -> None:
 def attach(options: argparse.Namespace) -> int:
     """Follow a run in another process, or send it a command."""
     from core.engine.run_follower import RunFollower, send
-    from core.runs.finding import resolve_run
     from core.runs.home import Home
+    from core.runs.library import find_run
 
-    run = resolve_run(options.run, Home.default())
+    run = find_run(Home.default(), options.run)
     if not run.active:
         raise EspalierError(
             f"Expected a run that goes on, {run.name} does not: it is {run.status}.",

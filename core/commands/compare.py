@@ -39,11 +39,11 @@ def compare(options: argparse.Namespace) -> int:
     from core.comparison.compared_runs import read_report, read_run
     from core.comparison.report import as_format, baseline_row_id, columns_of, warnings, write
     from core.comparison.same_files import all_rows
-    from core.runs.finding import resolve_run
     from core.runs.home import Home
+    from core.runs.library import find_run
 
     runs = [
-        read_report(Path(text)) if Path(text).is_file() else read_run(resolve_run(text, Home.default()))
+        read_report(Path(text)) if Path(text).is_file() else read_run(find_run(Home.default(), text))
         for text in options.runs
     ]
     if options.figure:

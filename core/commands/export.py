@@ -51,10 +51,10 @@ def export(options: argparse.Namespace) -> int:
     from core.export.export import export_stage
     from core.export.verification_ladder import as_text
     from core.records.metrics import METRICS
-    from core.runs.finding import resolve_run
     from core.runs.home import Home
+    from core.runs.library import find_run
 
-    run = resolve_run(options.run, Home.default())
+    run = find_run(Home.default(), options.run)
     settings = _export_settings(options)
     control = RunControl()
     stop_on_interrupt(control)

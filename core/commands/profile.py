@@ -17,7 +17,6 @@ from core.profiling.runtimes import DEFAULT, RUNTIMES, runtime
 
 if TYPE_CHECKING:
     from core.profiling.model_profile import Subject
-    from core.runs.home import Home
     from core.runs.run_folder import RunFolder
 
 
@@ -100,18 +99,19 @@ def _run_to_measure(options: argparse.Namespace) -> "tuple[RunFolder, list[str]]
     Raises:
         EspalierError: other options are given with it, or there is no such run.
     """
-    from core.runs.finding import is_run, resolve_run
+    from core.runs.finding import is_run
     from core.runs.home import Home
+    from core.runs.library import find_run, names_runs
 
     path, home = Path(options.model), Home.default()
     other = path.is_file() or is_checkpoint(path)
     named, colon, stage = options.model.rpartition(":")
     if options.again and colon and named and not other and not is_run(path):
-        run, keys = resolve_run(named, home), [stage]
+        run, keys = find_run(home, named), [stage]
     elif options.again or (
-        not other and not (colon and named) and (is_run(path) or _names_a_run(path, home))
+        not other and not (colon and named) and (is_run(path) or names_runs(home, options.model))
     ):
-        run, keys = resolve_run(options.model, home), []
+        run, keys = find_run(home, options.model), []
     else:
         return None
     given = [
@@ -125,13 +125,6 @@ def _run_to_measure(options: argparse.Namespace) -> "tuple[RunFolder, list[str]]
             "Name a stage as RUN:STAGE for a profile of your own.",
         )
     return run, keys
-
-
-def _names_a_run(path: Path, home: "Home") -> bool:
-    """Whether a text that is no path is the name of runs, or the beginning of one."""
-    from core.runs.finding import find_runs
-
-    return len(path.parts) == 1 and any(run.name.startswith(path.name) for run in find_runs(home))
 
 
 def _again(chosen: "tuple[RunFolder, list[str]]", options: argparse.Namespace) -> int:
@@ -196,10 +189,10 @@ def _stage(name: str, key: str) -> "Subject":
     """A finished stage's headline file and, where it has one, its network."""
     from core.common.content_hashes import intact
     from core.profiling.model_profile import Subject
-    from core.runs.finding import resolve_run
     from core.runs.home import Home
+    from core.runs.library import find_run
 
-    run = resolve_run(name, Home.default())
+    run = find_run(Home.default(), name)
     main = run.finished_report(key).main
     assert main is not None  # a finished stage has files
     return Subject(f"{run.name}:{key}", intact(run.folder / main.path), run.stage_folder(key).network)

@@ -25,12 +25,12 @@ def add_parser(commands: Commands) -> None:
 def report(options: argparse.Namespace) -> int:
     from core.analysis.claims import as_markdown
     from core.comparison.compared_runs import read_run
-    from core.runs.finding import resolve_run
     from core.runs.home import Home
+    from core.runs.library import find_run
     from core.search.records import read_study
     from core.search.text import as_text, headline
 
-    run = resolve_run(options.run, Home.default())
+    run = find_run(Home.default(), options.run)
     if options.claims:
         answers = read_run(run).answers()
         if not answers:

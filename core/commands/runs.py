@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +139,7 @@ def restore_runs(options: argparse.Namespace) -> int:
     from core.common.durations import date_and_time
     from core.common.text_tables import aligned
     from core.runs.home import Home
-    from core.runs.library import register
+    from core.runs.library import register, the_named
     from core.runs.trash import restore, trashed
 
     home = Home.default()
@@ -153,24 +152,5 @@ def restore_runs(options: argparse.Namespace) -> int:
             register(home, Path(text))
             show_result(f"{text}: on the list.")
             continue
-        show_result(f"{restore(home, _one(trashed(home), text)).name}: back among the runs.")
+        show_result(f"{restore(home, the_named(trashed(home), text, 'trash')).name}: back among the runs.")
     return 0
-
-
-def _one(deleted: Sequence[Any], text: str) -> Any:
-    """The deleted run that a person names.
-
-    Raises:
-        EspalierError: when none or several are called so.
-    """
-    exact = [entry for entry in deleted if entry.folder.name == text]
-    candidates = exact or [
-        entry for entry in deleted if entry.folder.name.startswith(text) or entry.name == text
-    ]
-    if len(candidates) != 1:
-        names = ", ".join(entry.folder.name for entry in (candidates or deleted)[:5]) or "it is empty"
-        raise EspalierError(
-            f"Expected one run of the trash, found {'several' if candidates else 'none'} for {text!r}.",
-            f"In the trash: {names}.",
-        )
-    return candidates[0]

@@ -33,8 +33,9 @@ def search(options: argparse.Namespace) -> int:
     from core.document import pipeline as documents
     from core.document.recipes import pipeline_file
     from core.engine.run_follower import start_run
-    from core.runs.finding import is_run, resolve_run
+    from core.runs.finding import is_run
     from core.runs.home import Home
+    from core.runs.library import find_run
     from core.search.records import wish
 
     home = Home.default()
@@ -46,7 +47,7 @@ def search(options: argparse.Namespace) -> int:
                 "Say what is free and what is wanted: the guide has an example ('Searching with limits').",
             )
         return run(options)
-    study = resolve_run(options.file, home)
+    study = find_run(home, options.file)
     wish(study, options.more, options.confirm)
     if study.active:
         say("The run goes on and takes it up after the trial under way.")

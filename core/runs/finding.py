@@ -1,4 +1,4 @@
-"""Finding runs: whether a folder is one, all runs of a home, a run by its folder or its name, runs to go on with."""
+"""Finding runs: whether a folder is one, all runs of a home, runs to go on with."""
 
 import logging
 import os
@@ -55,21 +55,3 @@ def unfinished_runs(home: Home, pipeline_name: str) -> Iterator[RunFolder]:
             info = run.info
             if info.pipeline_title == pipeline_name and info.status != "completed":
                 yield run
-
-
-def resolve_run(text: str, home: Home) -> RunFolder:
-    """A run by its folder, or by its name (or the beginning of it) among the person's runs.
-
-    Raises:
-        EspalierError: when there is none, or the beginning fits several.
-    """
-    if is_run(Path(text)):
-        return RunFolder.open(Path(text))
-    fitting = [run for run in find_runs(home) if run.name.startswith(text)]
-    if len(fitting) != 1:
-        names = ", ".join(run.name for run in (fitting or find_runs(home))[:5]) or "there are none yet"
-        count = "several" if fitting else "none"
-        raise EspalierError(
-            f"Expected a run's folder or name, found {count} for {text!r}.", f"Runs: {names}."
-        )
-    return RunFolder.open(fitting[0].folder)

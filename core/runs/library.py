@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -27,7 +27,7 @@ from core.common.paths import resolved
 from core.document.recipes import Recipe, recipes
 from core.machine.fingerprint import fingerprint
 from core.runs.final_figures import FinalFigures, forget_other_figures, read_figures
-from core.runs.finding import find_runs
+from core.runs.finding import find_runs, is_run
 from core.runs.home import Home
 from core.runs.index import Kept
 from core.runs.info_file import INFO_FILE
@@ -244,23 +244,55 @@ def cached_stages(folder: Path) -> int | None:
     return sum(cached) if cached else None
 
 
-def find_line(home: Home, text: str) -> RunLine:
-    """The run of the list that a person names: by its folder, its name, or the beginning of its folder's name.
+class _Named(Protocol):
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def name(self) -> str: ...
+
+
+_R = TypeVar("_R", bound=_Named)
+
+
+def the_named(runs: Sequence[_R], text: str, place: str) -> _R:
+    """The run that a person names: by its folder, its name, or the beginning of its folder's name.
+
+    Args:
+        place: what the runs are of, for the sentence.
 
     Raises:
         EspalierError: when none or several are called so.
     """
-    lines = list_runs(home)
     path = resolved(text, Path()).resolve()
-    exact = [line for line in lines if line.folder.resolve() == path or line.folder.name == text]
-    fitting = exact or [line for line in lines if line.folder.name.startswith(text) or line.name == text]
+    exact = [run for run in runs if run.folder.name == text or run.folder.resolve() == path]
+    fitting = exact or [run for run in runs if _is_called(run, text)]
     if len(fitting) != 1:
-        names = ", ".join(line.folder.name for line in (fitting or lines)[:5]) or "there are none yet"
+        names = ", ".join(run.folder.name for run in (fitting or runs)[:5]) or "there are none yet"
         raise EspalierError(
-            f"Expected one run of the list, found {'several' if fitting else 'none'} for {text!r}.",
-            f"Runs: {names}.",
+            f"Expected one run of the {place}, found {'several' if fitting else 'none'} for {text!r}.",
+            f"Name it by its folder, its name, or the beginning of its folder's name. Runs: {names}.",
         )
     return fitting[0]
+
+
+def _is_called(run: _Named, text: str) -> bool:
+    return run.folder.name.startswith(text) or run.name == text
+
+
+def names_runs(home: Home, text: str) -> bool:
+    """Whether a person's runs are called so: by their name, or the beginning of their folder's name."""
+    return any(_is_called(run, text) for run in list_runs(home))
+
+
+def find_line(home: Home, text: str) -> RunLine:
+    """The run of the list that a person names (`the_named`)."""
+    return the_named(list_runs(home), text, "list")
+
+
+def find_run(home: Home, text: str) -> RunFolder:
+    """The run that a person names (`the_named`): of the list, or any folder of a run."""
+    folder = Path(text)
+    return RunFolder.open(folder if is_run(folder) else find_line(home, text).folder)
 
 
 def matches(line: RunLine, words: str) -> bool:

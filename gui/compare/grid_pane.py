@@ -18,9 +18,7 @@ class GridPane(QWidget):
         super().__init__()
         self.title = ElidedLabel()
         self.title.setProperty("role", "muted")
-        self.choice = Combo()
-        self.choice.setObjectName("grid-choice")
-        self.choice.setAccessibleName(tr("Which grid"))
+        self.choice = Combo("grid-choice", tr("Which grid"))
         self.choice.activated.connect(self._show)
         self.table = HeatTable("grid-table")
         self.model = self.table.heat

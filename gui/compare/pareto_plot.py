@@ -80,9 +80,7 @@ class ParetoPlot(QFrame):
         self.retheme()
 
     def _axis(self, name: str, label: str) -> QComboBox:
-        box = Combo()
-        box.setObjectName(f"pareto-{name}")
-        box.setAccessibleName(label)
+        box = Combo(f"pareto-{name}", label)
         box.setMaximumWidth(170)
         box.activated.connect(
             lambda _: self.axes_chosen.emit(self.across.currentData(), self.upward.currentData())

@@ -40,9 +40,7 @@ class Plots(QFrame):
         )
         self._state: ComparisonState | None = None
         self._rows: Sequence[Row] = ()
-        self.of = Combo()
-        self.of.setObjectName("parallel-of")
-        self.of.setAccessibleName(tr("What the lines stand for"))
+        self.of = Combo("parallel-of", tr("What the lines stand for"))
         self.of.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.of.activated.connect(lambda _index: self._draw_parallel())
         lines = QWidget()

@@ -28,9 +28,7 @@ class Gallery(QWidget):
         super().__init__()
         self.data: ImageData | None = None
         self._label = ALL
-        self.split = Combo()
-        self.split.setObjectName("gallery-split")
-        self.split.setAccessibleName(tr("Split"))
+        self.split = Combo("gallery-split", tr("Split"))
         for name in SPLITS:
             self.split.addItem(tr("{split} images", split=tr(SPLIT_TITLES[name])), name)
         self.split.currentIndexChanged.connect(lambda _index: self._fill())

@@ -152,8 +152,7 @@ class NodePanel(Panel):
         return form
 
     def _kinds(self, node: SourceNode) -> QGridLayout:
-        self.kind_box = Combo()
-        self.kind_box.setObjectName("source-kind")
+        self.kind_box = Combo("source-kind")
         for source in SOURCE_KINDS.values():
             self.kind_box.addItem(tr(source.title), source.id)
             self.kind_box.setItemData(self.kind_box.count() - 1, tr(source.help), Qt.ItemDataRole.ToolTipRole)
@@ -169,8 +168,7 @@ class NodePanel(Panel):
             self.edited.emit(changed, tr("Start from another kind of source"), "")
 
     def _continues(self) -> QGridLayout:
-        self.parent_box = Combo()
-        self.parent_box.setObjectName("node-parent")
+        self.parent_box = Combo("node-parent")
         self.parent_box.activated.connect(self._parent_chosen)
         help = tr(
             "The stage or network whose result this stage takes; choose an earlier one to start a branch"

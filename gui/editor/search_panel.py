@@ -190,9 +190,7 @@ def problem_of(problems: Mapping[tuple[str, ...], str]) -> str:
 
 
 def _metric_box(name: str, label: str) -> QComboBox:
-    box = Combo()
-    box.setObjectName(name)
-    box.setAccessibleName(label)
+    box = Combo(name, label)
     box.addItem("—", "")
     for id in AIMS:
         box.addItem(METRICS[id].label, id)

@@ -74,9 +74,7 @@ class HelpWindow(QWidget):
             row.addWidget(button)
         self.buttons["back"].clicked.connect(lambda: self._step(-1))
         self.buttons["forward"].clicked.connect(lambda: self._step(1))
-        self.which = Combo()
-        self.which.setObjectName("help-document")
-        self.which.setAccessibleName(tr("Document"))
+        self.which = Combo("help-document", tr("Document"))
         for name, title in guide.TITLES.items():
             self.which.addItem(tr(title), name)
         self.which.activated.connect(lambda _index: self.open(self.which.currentData()))

@@ -50,9 +50,7 @@ class ClassesPage(QWidget):
         layout.addWidget(splitter, 1)
 
     def _choice(self, name: str, label: str) -> QComboBox:
-        box = Combo()
-        box.setObjectName(name)
-        box.setAccessibleName(label)
+        box = Combo(name, label)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         box.setMaximumWidth(330)
         box.activated.connect(lambda _index: self._fill())

@@ -34,9 +34,7 @@ class DistributionsPage(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.names: list[str] = []
-        self.what = Combo()
-        self.what.setObjectName("distribution-what")
-        self.what.setAccessibleName(tr("What is shown"))
+        self.what = Combo("distribution-what", tr("What is shown"))
         self.what.addItem(tr("Weights"), "weights")
         self.what.addItem(tr("Activations"), "activations")
         self.what.activated.connect(lambda _index: self.ask())

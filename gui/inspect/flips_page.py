@@ -55,9 +55,7 @@ class FlipsPage(QWidget):
         layout.addLayout(self._panes(), 1)
 
     def _choice(self, name: str, label: str) -> QComboBox:
-        box = Combo()
-        box.setObjectName(name)
-        box.setAccessibleName(label)
+        box = Combo(name, label)
         box.setToolTip(label)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         box.activated.connect(lambda _index: self._fill())

@@ -115,9 +115,7 @@ class GraphPage(QWidget):
             "reference": GraphPane("graph-reference", tr("Graph of the network before")),
             "model": GraphPane("graph-model", tr("Graph of the network")),
         }
-        self.colour_box = Combo()
-        self.colour_box.setObjectName("graph-colour")
-        self.colour_box.setAccessibleName(tr("Colour by"))
+        self.colour_box = Combo("graph-colour", tr("Colour by"))
         for name, title in COLOURS:
             self.colour_box.addItem(tr(title), name)
         self.colour_box.currentIndexChanged.connect(self._colour_chosen)

@@ -45,9 +45,7 @@ class SubjectPicker(QWidget):
 
     @staticmethod
     def _list(name: str, label: str, width: int) -> Combo:
-        box = Combo()
-        box.setObjectName(name)
-        box.setAccessibleName(label)
+        box = Combo(name, label)
         box.setMinimumWidth(width)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         return box

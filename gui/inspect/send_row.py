@@ -28,9 +28,7 @@ class SendRow(QWidget):
 
     def __init__(self, name: str, *what: QWidget):
         super().__init__()
-        self.target = Combo()
-        self.target.setObjectName(f"{name}-target")
-        self.target.setAccessibleName(tr("Stage that takes the settings"))
+        self.target = Combo(f"{name}-target", tr("Stage that takes the settings"))
         self.target.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.target.setMinimumWidth(160)
         self.send = QPushButton(tr("Send into the pipeline"))

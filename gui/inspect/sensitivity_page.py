@@ -43,9 +43,7 @@ class SensitivityPage(JobPage[Scan]):
     def __init__(self) -> None:
         super().__init__("scan", _TEXTS)
         self._ratios: dict[str, float] = {}
-        self.kind = Combo()
-        self.kind.setObjectName("scan-kind")
-        self.kind.setAccessibleName(tr("What is scanned"))
+        self.kind = Combo("scan-kind", tr("What is scanned"))
         for title, kind in _KINDS:
             self.kind.addItem(tr(title), kind)
         self.within = QDoubleSpinBox()

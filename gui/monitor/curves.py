@@ -65,9 +65,7 @@ class Curves(QWidget):
         self.amount = text()
         self.amount.setObjectName("smoothing-amount")
         self.amount.setMinimumWidth(32)
-        self.axis = Combo()
-        self.axis.setObjectName("curves-axis")
-        self.axis.setAccessibleName(tr("Curves over"))
+        self.axis = Combo("curves-axis", tr("Curves over"))
         for value, title, _label in AXES:
             self.axis.addItem(tr(title), value)
         self.axis.setCurrentIndex(max(0, self.axis.findData(QSettings().value("monitor/axis", "step"))))

@@ -65,9 +65,7 @@ class LogView(QWidget):
         title: QLabel = text(tr("Log"), "section")
         self.search = SearchBox("log-search", tr("Search the log"), tr("Search"))
         self.search.setProperty("role", "quiet")
-        self.level = Combo()
-        self.level.setObjectName("log-level")
-        self.level.setAccessibleName(tr("Lines of the log"))
+        self.level = Combo("log-level", tr("Lines of the log"))
         self.level.setProperty("role", "quiet")
         for value, words in LEVELS:
             self.level.addItem(tr(words), value)

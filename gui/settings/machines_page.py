@@ -30,8 +30,7 @@ class MachinesPage(SettingsPage):
         )  # fmt: skip
         self._settings, self._jobs = settings, jobs
         self._found: dict[str, dict[str, Any]] = {}
-        self.where = Combo()
-        self.where.setObjectName("machines-where")
+        self.where = Combo("machines-where")
         self.row(tr("Make stages on"), self.where, tr("For runs that are started from now on."))
         self.tree = QTreeWidget()
         self.tree.setObjectName("machines")

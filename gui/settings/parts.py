@@ -58,8 +58,7 @@ def size(count: float) -> str:
 
 def choice(name: str, words: tuple[tuple[str, str], ...], chosen: str) -> QComboBox:
     """A box of values with their words, standing at `chosen`."""
-    box = Combo()
-    box.setObjectName(name)
+    box = Combo(name)
     for value, title in words:
         box.addItem(tr(title), value)
     box.setCurrentIndex(max(0, box.findData(chosen)))

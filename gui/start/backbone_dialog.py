@@ -29,9 +29,7 @@ class BackboneDialog(QDialog):
         self.setWindowTitle(tr("A pipeline from weights"))
         self.setMinimumWidth(520)
         self.weights = weights
-        self.box = Combo()
-        self.box.setObjectName("dropped-backbone")
-        self.box.setAccessibleName(tr("Backbone"))
+        self.box = Combo("dropped-backbone", tr("Backbone"))
         shares = {match.backbone: match.share for match in weights.matches}
         ordered = [match.backbone for match in weights.matches]
         for id in [*ordered, *(id for id in BACKBONES if id not in shares)]:

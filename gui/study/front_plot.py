@@ -70,9 +70,7 @@ class FrontPlot(QWidget):
         layout.addWidget(self.plot, 1)
 
     def _axis(self, name: str, label: str) -> QComboBox:
-        box = Combo()
-        box.setObjectName(f"study-{name}")
-        box.setAccessibleName(label)
+        box = Combo(f"study-{name}", label)
         box.setMaximumWidth(170)
         box.activated.connect(lambda _: self._axes_chosen())
         return box

@@ -94,9 +94,7 @@ class TryoutView(QWidget):
         self.sheet = self._button(
             "sheet", "save", tr("Save sheet…"), tr("Save every image's class and answers as CSV")
         )
-        self.truth = Combo()
-        self.truth.setObjectName("tryout-truth")
-        self.truth.setAccessibleName(tr("The class that the image shows"))
+        self.truth = Combo("tryout-truth", tr("The class that the image shows"))
         self.truth.setToolTip(tr(_TRUTH))
         self.truth.setMinimumWidth(150)
         self.truth.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

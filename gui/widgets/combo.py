@@ -13,7 +13,16 @@ class Combo(QComboBox):
     """As `QComboBox`; the list is as wide as its longest entry and stays on the screen.
 
     The box itself gives way where room is short, and what is chosen then ends in "…".
+
+    Args:
+        name: the object's name.
+        said: what a screen reader calls it, where no label beside it does.
     """
+
+    def __init__(self, name: str = "", said: str = ""):
+        super().__init__()
+        self.setObjectName(name)
+        self.setAccessibleName(said)
 
     def minimumSizeHint(self) -> QSize:
         hint = super().minimumSizeHint()

@@ -103,9 +103,7 @@ class Form(QWidget):
 
     def _presets(self) -> QWidget:
         """A box whose entries fill several settings in at once; it shows its name again afterwards."""
-        box = Combo()
-        box.setObjectName(f"preset-{'.'.join(self._where)}")
-        box.setAccessibleName(tr("Fill in"))
+        box = Combo(f"preset-{'.'.join(self._where)}", tr("Fill in"))
         box.setToolTip(tr("Sets values that belong together; the other settings stay as they are"))
         box.setMaximumWidth(FIELD_WIDTH)
         box.addItem(tr("Fill in…"))

@@ -227,7 +227,7 @@ def test_a_file_is_verified_on_all_test_images(finished: tuple[Path, Path, dict[
     ("arguments", "sentence"),
     [
         (["run", "nothing.yaml"], "Expected a pipeline file or a recipe's name, received 'nothing.yaml'."),
-        (["compare", "nothing"], "Expected a run's folder or name, found none for 'nothing'."),
+        (["compare", "nothing"], "Expected one run of the list, found none for 'nothing'."),
         (["run", "quick-tour", "--device", "cuda:99", "--out", "OUT"], "NVIDIA GPU"),
     ],
 )

@@ -142,7 +142,8 @@ def test_the_list_of_a_box_shows_every_entry(qtbot: Any, theme: Theme, count: in
     page = QWidget()
     qtbot.addWidget(page)
     style(page)
-    box = Combo(page)
+    box = Combo()
+    box.setParent(page)
     box.addItems([f"entry {number}" for number in range(count)])
     page.show()
     for current in (0, count - 1):

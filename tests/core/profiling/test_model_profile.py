@@ -131,7 +131,7 @@ def test_what_a_person_can_name(small, tmp_path):
     assert subject_of(str(tmp_path)).checkpoint == tmp_path
     with pytest.raises(EspalierError, match="Expected an ONNX file, a checkpoint's folder or RUN:STAGE"):
         subject_of("nothing.onnx")
-    with pytest.raises(EspalierError, match="Expected a run's folder or name"):
+    with pytest.raises(EspalierError, match="Expected one run of the list"):
         subject_of("no-such-run:fp32")
 
 

@@ -25,10 +25,10 @@ from core.records.events import Note
 from core.records.reports import Artefact, Metric, StageReport
 from core.runs.cache import CacheUser, Measurements, Store
 from core.runs.event_log import EventTail
-from core.runs.finding import find_runs, resolve_run, unfinished_run
+from core.runs.finding import find_runs, unfinished_run
 from core.runs.home import Home
 from core.runs.index import index_run
-from core.runs.library import add_entry
+from core.runs.library import add_entry, find_run
 from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 
@@ -541,13 +541,17 @@ def test_the_unfinished_run_of_this_very_document_is_found(run, pipeline, home, 
 
 
 def test_runs_are_found_by_folder_name_and_beginning(run, pipeline, home, tmp_path):
-    assert resolve_run(str(run.folder), home).folder == run.folder
-    assert resolve_run(run.name[:10], home).folder == run.folder
-    with pytest.raises(EspalierError, match=r"^Expected a run's folder or name, found none for 'x'\."):
-        resolve_run("x", home)
+    run.update_info(name="Best so far")
+    assert find_run(home, str(run.folder)).folder == run.folder
+    assert find_run(home, run.name[:10]).folder == run.folder
+    assert find_run(home, "Best so far").folder == run.folder
+    with pytest.raises(EspalierError, match=r"^Expected one run of the list, found none for 'x'\."):
+        find_run(home, "x")
     create_run(pipeline, tmp_path, home)
     with pytest.raises(EspalierError, match="found several for '20'"):
-        resolve_run("20", home)
+        find_run(home, "20")
+    longer = shutil.copytree(run.folder, home.runs / f"{run.name}-longer")
+    assert (find_run(home, run.name).folder, find_run(home, longer.name).folder) == (run.folder, longer)
 
 
 def test_the_home_can_be_moved(monkeypatch, tmp_path):
