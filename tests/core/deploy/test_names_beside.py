@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from colour_files import MEAN, SIDE, STD, colours, save
-from test_received_onnx import answers, quiet
+from received_files import answers, quiet
 
 from core.data.preprocess import Preprocess
 from core.deploy.received_onnx import Reading, receive
