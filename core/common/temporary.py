@@ -4,6 +4,7 @@ They are named as parts of what is being written (`core.common.partial_files`): 
 folder removes those whose processes have ended.
 """
 
+import os
 import shutil
 import tempfile
 import time
@@ -25,6 +26,20 @@ def temporary_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Stand in a folder meanwhile: for a library that writes files where the process stands."""
+    try:
+        before = Path.cwd()
+    except OSError:  # somebody removed it
+        before = Path(tempfile.gettempdir())
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def make_temporary_folder() -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.common.errors import EspalierError
 from core.common.library_reasons import reason_of
-from core.common.temporary import temporary_folder
+from core.common.temporary import temporary_folder, working_in
 from core.deploy.onnx_export import annotate, metadata_of, save_checked
 from core.onnx_graph.float16 import check_float, name_nodes
 from core.onnx_graph.layer_names import module_of
@@ -68,7 +68,8 @@ def prepare(source: Path, opset: int = _OLDEST) -> "onnx.ModelProto":
 
     original = read_onnx(source)
     check_float(original)
-    with temporary_folder() as folder:
+    source = source.absolute()
+    with temporary_folder() as folder, working_in(folder):  # incomplete symbolic shapes are saved there
         path = folder / "prepared.onnx"
         if opset_of(original) < opset:
             converted = in_opset(original, opset)

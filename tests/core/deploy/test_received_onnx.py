@@ -1,6 +1,7 @@
 """ONNX files that people bring: read rightly, or refused in one sentence that says what they have."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,17 @@ from core.data.preprocess import Preprocess
 from core.deploy.onnx_export import metadata_of
 from core.deploy.quantization import dynamic, half_precision, static
 from core.deploy.verify import onnx_predictor
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_where_the_process_stands(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """ONNX Runtime's inference of symbolic shapes saves what it could not end in the current folder."""
+    here = tmp_path_factory.mktemp("here")
+    monkeypatch.chdir(here)
+    yield
+    assert not list(here.iterdir())
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
