@@ -3,6 +3,7 @@
 from editing import tree  # noqa: F401
 from inspecting import finished, opened, place  # noqa: F401
 from model_files import weights  # noqa: F401
+from running import work  # noqa: F401
 from window_fixtures import (  # noqa: F401
     fresh_folders,
     home,

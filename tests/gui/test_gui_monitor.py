@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtGui import QAction
+from run_events import epoch, started
 
 from core.records import events
 from core.records.events import event_from
@@ -12,31 +13,6 @@ from gui.base.theme import Theme
 from gui.monitor.view import MonitorView
 from gui.runs.run_state import RunState
 from gui.widgets.throttle import Throttle
-
-
-def epoch(
-    stage: str, number: int, step: int, top1: float, best: bool = False, **parts: float
-) -> events.EpochDone:
-    metrics = {
-        "train_loss": 2.0 / number,
-        "val_loss": 2.1 / number,
-        "train_top1": top1 - 1,
-        "val_top1": top1,
-        "learning_rate": 0.1,
-        "seconds": 1.0,
-        "epoch": number,
-        **parts,
-    }
-    return events.EpochDone(stage, number, 3, step, metrics, best)
-
-
-def started() -> list[events.Event]:
-    return [
-        events.RunStarted("run-1", "/tmp/run-1", "Tiny", ("a", "b"), ("First", "Second"), False),
-        events.StageStarted("a", "First", "train", 0, 2),
-        events.PhaseStarted("a", "train", "Training"),
-        events.TrainingStarted("a", 1, 3, 10, "float32"),
-    ]
 
 
 def taken(*items: events.Event) -> RunState:

@@ -10,8 +10,8 @@ import pytest
 from fake_nvml import FakeNvml
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
-from test_gui_monitor import epoch, started
-from test_gui_session import SOON, training, work  # noqa: F401
+from run_events import epoch, started
+from running import SOON, training
 
 from core.common.durations import clock
 from core.document import edits
@@ -231,7 +231,7 @@ def test_the_queue_is_remembered_and_reordered(qapp: Any, tiny: Pipeline, tmp_pa
 def test_a_queued_run_starts_by_itself(
     qtbot: Any,
     tiny_window: MainWindow,
-    work: Callable[[str], None],  # noqa: F811
+    work: Callable[[str], None],
 ) -> None:
     window = tiny_window
     window.messages.ask_with = lambda dialog: dialog.deleteLater() or "Add to the queue"  # type: ignore[func-returns-value]
@@ -256,7 +256,7 @@ def test_a_queued_run_starts_by_itself(
 def test_the_next_run_follows_a_completed_one(
     qtbot: Any,
     tiny_window: MainWindow,
-    work: Callable[[str], None],  # noqa: F811
+    work: Callable[[str], None],
 ) -> None:
     window, ended = tiny_window, []
     work("nothing")
@@ -271,7 +271,7 @@ def test_the_next_run_follows_a_completed_one(
 def test_several_data_sets_run_one_after_the_other_and_are_shown_side_by_side(
     qtbot: Any,
     tiny_window: MainWindow,
-    work: Callable[[str], None],  # noqa: F811
+    work: Callable[[str], None],
 ) -> None:
     window, ended = tiny_window, []
     axis = {"values": {"All": {}, "Few": {"test_images": 20}}}
@@ -295,7 +295,7 @@ def test_several_data_sets_run_one_after_the_other_and_are_shown_side_by_side(
 def test_what_is_left_of_several_data_sets_can_be_resumed(
     qtbot: Any,
     tiny_window: MainWindow,
-    work: Callable[[str], None],  # noqa: F811
+    work: Callable[[str], None],
 ) -> None:
     window = tiny_window
     axis = {"values": {"All": {}, "Few": {"test_images": 20}}}
@@ -313,7 +313,7 @@ def test_what_is_left_of_several_data_sets_can_be_resumed(
 def test_quit_when_it_is_done(
     qtbot: Any,
     tiny_window: MainWindow,
-    work: Callable[[str], None],  # noqa: F811
+    work: Callable[[str], None],
 ) -> None:
     window = tiny_window
     window.messages.ask_with = lambda dialog: dialog.deleteLater() or "Quit when it is done"  # type: ignore[func-returns-value]

@@ -2,16 +2,14 @@
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from running import SOON, training
 
 from core.document.pipeline import Pipeline
-from core.engine import run_follower
 from core.engine.run_follower import send
 from core.runs.finding import running_runs
 from core.runs.home import Home
@@ -19,25 +17,11 @@ from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 from gui.shell.main_window import MainWindow
 
-SCRIPT = Path(__file__).parents[1] / "fake_run.py"
-SOON = 20_000  # milliseconds: a process has to start
-
-
-@pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Says what the next run does: a name of `fake_run.WORK`."""
-    monkeypatch.setattr(run_follower, "program", lambda: [sys.executable, str(SCRIPT)])
-    return lambda name: monkeypatch.setenv("ESPALIER_TEST_WORK", name)
-
 
 def process_of(window: MainWindow) -> int:
     """The number of the process that the window's run works in."""
     assert window.session.run is not None
     return int(window.session.run.info.process["pid"])
-
-
-def training(window: MainWindow) -> bool:
-    return window.session.state.phase == "Training"
 
 
 def test_a_run_goes_through_and_the_table_opens(

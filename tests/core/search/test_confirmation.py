@@ -1,6 +1,6 @@
 """The pipeline that confirms finalists: each thing once, an ordinary document."""
 
-from test_sampling import TEXT
+from search_texts import TEXT
 
 from core.document import pipeline as documents
 from core.search.confirmation import confirmation, final_stages

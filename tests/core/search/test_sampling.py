@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from search_texts import TEXT
 
 from core.document import dimensions
 from core.document import pipeline as documents
@@ -11,24 +12,6 @@ from core.records.reports import Metric
 from core.search.judging import violations
 from core.search.records import TrialRecord
 from core.search.sampling import AS_WRITTEN, Proposal, Sampling, matching
-
-TEXT = """
-espalier: 1
-name: Small
-data: {source: fashion-mnist-sample, image_size: 16}
-sources: [{id: net, settings: {backbone: resnet20}}]
-stages:
-  - {id: fp32, kind: train}
-  - {id: mixed, kind: train-mixed}
-  - {id: pruned, kind: prune-channels, settings: {ratio: 0.5}}
-search:
-  free:
-    stages.pruned.ratio: {low: 0.2, high: 0.8, step: 0.1}
-    stages.mixed.enabled: {}
-    stages.mixed.training.epochs: {low: 1, high: 3}
-  limits: {size_mb: 0.9}
-  SAMPLER
-"""
 
 
 def pipeline(sampler: str = "tpe") -> Pipeline:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from test_training_loop import fit, network
-from test_training_loop import settings as plain
+from small_trainings import fit, network
+from small_trainings import settings as plain
 from torch import nn
 
 from core.common.control import RunControl
