@@ -18,10 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from core.common.control import RunControl
-from core.common.declarations import ParameterDeclaration, declarations
+from core.common.declarations import declarations
 from core.common.errors import EspalierError, Fault, Problem
 from core.common.params import Params
 from core.common.temporary import temporary_folder
@@ -34,6 +33,7 @@ from core.document.stage_keys import stage_key
 from core.engine.evaluator import Evaluator
 from core.engine.options import Options
 from core.engine.reproducible import reproducible
+from core.engine.small_settings import capped
 from core.engine.stage_inputs import RunContext
 from core.engine.stage_runner import StageRunner
 from core.machine.child import Child
@@ -51,8 +51,6 @@ MadeListener = Callable[
 
 _BATCH = 32  # images at once on a processor
 _IMAGES = 16  # to validate and to test with
-_CAPS = {"epochs": 1, "batches": 1, "images": 64}  # by unit: no setting of a stage asks for more
-_STEPS = 2  # prunings of an iterative stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +197,7 @@ def reduced(
     batch = None if device.startswith("cuda") else _BATCH
     content = copy.deepcopy(pipeline.resolved().as_dict())
     for entry, node in zip(content["stages"], pipeline.stages, strict=True):
-        entry["settings"] = _capped(node.stage.Settings, entry["settings"], batch)
+        entry["settings"] = capped(node.stage.Settings, entry["settings"], batch)
         if node.id in longer:
             entry["settings"]["training"]["epochs"] = longer[node.id]
     batches = [entry["settings"].get("training", {}).get("batch_size", 0) for entry in content["stages"]]
@@ -210,27 +208,6 @@ def reduced(
     content["axes"] = {"seed": [pipeline.axes.seed[0]]}
     content.pop("search", None)  # what stands in the file is rehearsed
     return Pipeline.parse(content)
-
-
-def _capped(model: type[Params], settings: dict[str, Any], batch: int | None) -> dict[str, Any]:
-    """Settings with every number of epochs, batches and images as low as its cap."""
-    changed = dict(settings)
-    for field in declarations(model):
-        value = changed.get(field.name)
-        if field.group is not None and isinstance(value, dict):
-            changed[field.name] = _capped(field.group, value, batch)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            changed[field.name] = _cap(field, value, batch)
-    return changed
-
-
-def _cap(field: ParameterDeclaration, value: float, batch: int | None) -> float:
-    if field.name == "batch_size":
-        return value if batch is None else min(value, batch)
-    cap = _STEPS if field.name == "steps" else _CAPS.get(field.unit)
-    if cap is None or value <= cap:
-        return value
-    return max(cap, 0 if field.low is None or field.open_low else field.low)
 
 
 class _Evaluator(Evaluator):
@@ -283,7 +260,7 @@ class _Rehearsal:
         with Child("tool", self.home.folder / "tool.log") as tool, reproducible(self.options.threads):
             context = RunContext(
                 run, self.home, self.pipeline, data, self.options.device, self.options.threads, self.control,
-                self._on_event, tool, self.options.core_watts, times=False,
+                self._on_event, tool, self.options.core_watts, times=False, resumes=False,
             )  # fmt: skip
             return self._stages(StageRunner(context), _Evaluator(context))
 
@@ -328,7 +305,6 @@ class _Rehearsal:
         place: Place = ("stages", self.pipeline.stage_ids.index(node.id))
         try:
             runner.make(node, seed, _silent)
-            self.watcher.on_progress(self._fraction, f"{node.title}: exporting and verifying")
             files = evaluator.files_of(node, runner, seed)
             self.watcher.on_made(
                 node, evaluator.run.stage_folder(stage_key(self.pipeline, node.id, seed)), files

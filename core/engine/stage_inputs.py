@@ -46,6 +46,7 @@ class RunContext:
         caches: how this run uses the caches.
         images: folder of decoded images; None: the home's.
         times: whether stages may time networks to decide something; a rehearsal does not.
+        resumes: whether trainings keep states to go on from; a rehearsal does not.
         deterministic, processes, compiled: as of `Options`.
     """
 
@@ -60,6 +61,7 @@ class RunContext:
     tool: Child
     core_watts: float
     times: bool = True
+    resumes: bool = True
     caches: CacheUser = field(default_factory=CacheUser)
     images: Path | None = None
     deterministic: bool = True

@@ -27,6 +27,7 @@ class StageContext:
         key: hash of everything that the result depends on; with `seed` it seeds every random draw.
         scratch: folder for what it writes and for resume states; emptied when the stage is done.
         compiled: training passes go through `torch.compile`.
+        resumes: whether its trainings keep states to go on from; what is only tried does not, as they are as large as several networks.
         resume: folder of resume states where several processes train together, which have scratch folders of their own.
         reference: loads another network by the reference in a setting (a teacher).
         on_fraction: called with the done part of the stage's own work, 0…1.
@@ -48,6 +49,7 @@ class StageContext:
     on_fraction: Callable[[float], None] = lambda fraction: None
     balance: Balance = "none"
     resume: Path | None = None
+    resumes: bool = True
     compiled: bool = False
 
     def say(self, text: str, level: str = "info") -> None:

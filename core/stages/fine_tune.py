@@ -74,7 +74,7 @@ def run_training(
         device=context.device,
         control=context.control,
         emit=context.emit,
-        state=(context.resume or context.scratch) / f"{phase}.resume",
+        state=(context.resume or context.scratch) / f"{phase}.resume" if context.resumes else None,
         on_fraction=context.on_fraction,
         compiled=context.compiled,
     )

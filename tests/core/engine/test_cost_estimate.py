@@ -1,13 +1,10 @@
 """What a run will cost: every kind of stage has its time and its disk, by its id."""
 
-from pathlib import Path
-
 import pytest
-import torch
 
 from core.common.control import RunControl
 from core.document import pipeline as documents
-from core.engine.cost_estimate import Estimate, SearchEstimate, StageEstimate, _StepTimer, estimate, of_search
+from core.engine.cost_estimate import Estimate, SearchEstimate, StageEstimate, estimate, of_search
 from core.engine.options import Options
 from core.runs.home import Home
 
@@ -47,41 +44,6 @@ def test_more_epochs_take_longer_and_the_network_says_the_disk(cost: Estimate) -
     network_mb = 0.27 * 4  # parameters of ResNet-20 in millions, four bytes each
     for stage in (short, int8, long):
         assert stage.disk_mb == pytest.approx(4 * network_mb, rel=0.05), stage.id
-
-
-@pytest.mark.parametrize(
-    ("epoch", "expected"),
-    [
-        (lambda steps: (16 * steps, 0.5 + 16 * steps * 0.01), (0.01, 0.5)),
-        (lambda steps: (12, 0.6), (0.05, 0.0)),  # all images fit into the first step
-    ],
-)
-def test_what_comes_once_an_epoch_is_not_charged_to_its_images(epoch, expected, monkeypatch):
-    monkeypatch.setattr(_StepTimer, "_epoch", lambda timer, model, settings, context, steps: epoch(steps))
-    timer = _StepTimer(documents.loads(PIPELINE), None, Path(), "cpu", Path())
-    assert timer._seconds(None, None, None) == pytest.approx(expected)
-
-
-def test_equal_stages_on_equal_networks_are_measured_once(monkeypatch, tmp_path):
-    """So that hundreds of stages cost a moment each, and their networks no memory."""
-    measured: list[str] = []
-
-    def measure(timer, node, stage, given):
-        measured.append(node.id)
-        timer.models[node.id] = given
-        return {"id": node.id, "name": node.title, "seconds": 1.0, "disk_mb": 1.0, "steps": 4}
-
-    monkeypatch.setattr(_StepTimer, "_network_stage", measure)
-    monkeypatch.setattr(_StepTimer, "_input", lambda timer, node: (torch.nn.Linear(2, 2), None, None))
-    same = "".join(
-        f"  - {{id: s{number}, kind: train, from: short, settings: {{training: {{epochs: 3}}}}}}\n"
-        for number in range(5)
-    )
-    pipeline = documents.loads(PIPELINE.replace("axes:", same + "axes:"))
-    timer = _StepTimer(pipeline, None, tmp_path, "cpu", tmp_path)
-    costs = [timer.stage(node) for node in pipeline.active if node.kind == "train"]
-    assert measured == ["short", "long", "s0"]
-    assert [cost["id"] for cost in costs] == ["short", "long", "s0", "s1", "s2", "s3", "s4"]
 
 
 def test_a_search_costs_its_trials_and_its_finalists() -> None:

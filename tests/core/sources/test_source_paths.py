@@ -20,10 +20,10 @@ from core.data.settings import DataSettings
 from core.data.store import open_data
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
-from core.engine.cost_estimate import _StepTimer
 from core.engine.options import Options
 from core.engine.preflight import preflight
 from core.engine.stage_inputs import RunContext, StageInputs
+from core.engine.step_timer import StepTimer
 from core.machine.child import Child
 from core.machine.trusted_files import TrustList
 from core.models.checkpoint import Checkpoint, content_hash, save_checkpoint
@@ -88,7 +88,7 @@ def everywhere(text: str, person: Path, home: Home, tool: Child) -> tuple[str, i
     node = pipeline.active[0]
     scratch = home.folder / "scratch"
     scratch.mkdir(parents=True)
-    trial = _StepTimer(pipeline, data, person, "cpu", scratch).stage(node)
+    trial = StepTimer(pipeline, data, person, "cpu", scratch).stage(node)
     assert trial["disk_mb"] > 0
     return _continued(pipeline, person, home, tool), forecast.params
 
