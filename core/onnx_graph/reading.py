@@ -125,7 +125,7 @@ def sort_nodes(model: "onnx.ModelProto") -> bool:
     """Put every node behind those whose values it reads, inside of its branches too, in place; whether any was not."""
     nodes = list(model.graph.node)
     made = {name for node in nodes for name in node.output}
-    needs = [(set(node.input) | _read_inside(node)) & made for node in nodes]
+    needs = [(set(node.input) | read_inside(node)) & made for node in nodes]
     ready: set[str] = set()
     for node, needed in zip(nodes, needs, strict=True):
         if not needed <= ready:
@@ -146,7 +146,8 @@ def sort_nodes(model: "onnx.ModelProto") -> bool:
     return True
 
 
-def _read_inside(node: "onnx.NodeProto") -> set[str]:
+def read_inside(node: "onnx.NodeProto") -> set[str]:
+    """The values that the branches and loops inside of a node read."""
     inner = [entry.g for entry in node.attribute if entry.HasField("g")] + [
         g for entry in node.attribute for g in entry.graphs
     ]

@@ -18,6 +18,7 @@ import numpy as np
 
 from core.deploy.quantization.calibration import Sample
 from core.deploy.quantization.graph import Layer, array_of, copy_of, node_called, put_array
+from core.deploy.quantization.kept_tensors import Asked, KeptTensors
 from core.deploy.quantization.sessions import probed
 from core.machine.jobs import ProgressCallback
 
@@ -58,19 +59,22 @@ def correct(
     chosen = [layer for layer in layers if done[layer.name] and layer.op in ("Conv", "Gemm")]
     float_means = channel_means(prepared, [layer.raw for layer in chosen], blocks)
     moved = 0
-    for index, layer in enumerate(chosen):
-        progress(index / len(chosen), f"Correcting biases: {index} of {len(chosen)} layers")
-        node = node_called(quantized, layer.node)
-        dequantize = next((entry for entry in quantized.graph.node if entry.output[0] == node.input[2]), None)
-        if dequantize is None:
-            continue
-        [integer_means] = channel_means(quantized, [node.output[0]], blocks).values()
-        steps = (float_means[layer.raw] - integer_means) / array_of(quantized, dequantize.input[1])
-        bias = array_of(quantized, dequantize.input[0])
-        limits = np.iinfo(np.int32)
-        moved_to = np.clip(bias.astype(np.float64) + np.round(steps), limits.min, limits.max)
-        put_array(quantized, dequantize.input[0], moved_to.astype(np.int32))
-        moved += 1
+    with KeptTensors(lambda: blocks, sum(map(len, blocks)), sample.batch is not None) as tensors:
+        for index, layer in enumerate(chosen):
+            progress(index / len(chosen), f"Correcting biases: {index} of {len(chosen)} layers")
+            node = node_called(quantized, layer.node)
+            dequantize = next(
+                (entry for entry in quantized.graph.node if entry.output[0] == node.input[2]), None
+            )
+            if dequantize is None:
+                continue
+            [integer_means] = _means(tensors.ask(quantized, [node.output[0]]), [node.output[0]]).values()
+            steps = (float_means[layer.raw] - integer_means) / array_of(quantized, dequantize.input[1])
+            bias = array_of(quantized, dequantize.input[0])
+            limits = np.iinfo(np.int32)
+            moved_to = np.clip(bias.astype(np.float64) + np.round(steps), limits.min, limits.max)
+            put_array(quantized, dequantize.input[0], moved_to.astype(np.int32))
+            moved += 1
     return f"The biases of {moved} layers were corrected on {sum(map(len, blocks))} calibration images."
 
 
@@ -79,12 +83,18 @@ def channel_means(
 ) -> dict[str, np.ndarray]:
     """By tensor [b, c] or [b, c, h, w], its mean per channel over all images: float64 [c]."""
     shown = probed(model, tensors)
+    return _means(((len(block), shown(block)) for block in blocks), tensors)
+
+
+def _means(asked: Asked, tensors: list[str]) -> dict[str, np.ndarray]:
     sums: dict[str, np.ndarray] = {}
-    for block in blocks:
-        for name, values in zip(tensors, shown(block), strict=True):
+    images = 0
+    for count, found in asked:
+        images += count
+        for name, values in zip(tensors, found, strict=True):
             spatial = tuple(range(2, values.ndim))
             sums[name] = sums.get(name, 0.0) + values.astype(np.float64).mean(spatial).sum(0)
-    return {name: total / sum(map(len, blocks)) for name, total in sums.items()}
+    return {name: total / images for name, total in sums.items()}
 
 
 def _outputs(model: "onnx.ModelProto", node: "onnx.NodeProto") -> int:

@@ -11,7 +11,8 @@ unbiased sample of the same error at a fraction of the time on a processor. With
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from core.deploy.quantization.calibrated import CalibratedGraph, calibrated
 from core.deploy.quantization.calibration import Sample
 from core.deploy.quantization.equalise import clip_limits
 from core.deploy.quantization.graph import Layer, array_of, copy_of, node_called, put_array, settings_of
-from core.deploy.quantization.sessions import probed
+from core.deploy.quantization.kept_tensors import KeptTensors
 from core.machine.jobs import ProgressCallback
 
 if TYPE_CHECKING:
@@ -104,21 +105,41 @@ def reconstructed(
     blocks = _blocks_by_last_layer(graph, arguments)
     rows: list[dict[str, Any]] = []
     seen: set[str] = set()
-    for index, layer in enumerate(graph.layers):
-        progress(index / len(graph.layers), f"Learning to round: layer {index + 1} of {len(graph.layers)}")
-        if layer.name not in graph.float_layers and layer.weight not in seen:
-            seen.add(layer.weight)  # weights that two layers share are learned for the first
-            rows += _learn_layer(graph, changed, layer, few, arguments)
-        if layer.name in blocks:
-            rows += _learn_block(graph, changed, blocks[layer.name], few, arguments)
+    with Networks.on(few) as networks:
+        for index, layer in enumerate(graph.layers):
+            progress(
+                index / len(graph.layers), f"Learning to round: layer {index + 1} of {len(graph.layers)}"
+            )
+            if layer.name not in graph.float_layers and layer.weight not in seen:
+                seen.add(layer.weight)  # weights that two layers share are learned for the first
+                rows += _learn_layer(graph, changed, layer, networks, arguments)
+            if layer.name in blocks:
+                rows += _learn_block(graph, changed, blocks[layer.name], networks, arguments)
     return changed, rows
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The float and the rounded network's tensors on the images that are learned from."""
+
+    exact: KeptTensors
+    rounded: KeptTensors
+
+    @classmethod
+    @contextmanager
+    def on(cls, sample: Sample) -> Iterator["Networks"]:
+        def kept() -> KeptTensors:
+            return KeptTensors(lambda: _blocks(sample), len(sample), sample.batch is not None)
+
+        with kept() as exact, kept() as rounded:
+            yield cls(exact, rounded)
 
 
 def _learn_layer(
     graph: CalibratedGraph,
     changed: CalibratedGraph,
     layer: Layer,
-    few: Sample,
+    networks: Networks,
     arguments: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Let one layer of `changed` learn; its row, or none where it stays as it is."""
@@ -129,7 +150,7 @@ def _learn_layer(
     if form is None:
         return []
     seed = derive_seed(int(arguments["seed"]), "reconstruct", layer.name)
-    sample = _sample(graph.model, rounded_graph, layer, few, seed)
+    sample = _sample(graph.model, rounded_graph, layer, networks, seed)
     weight, bias = _weights(changed.model, layer)
     learned = learn(weight, bias, sample, form, int(arguments["steps"]), float(arguments["drop"]), seed)
     _put(changed, layer, learned)
@@ -150,7 +171,7 @@ def _learn_block(
     graph: CalibratedGraph,
     changed: CalibratedGraph,
     block: "Block",
-    few: Sample,
+    networks: Networks,
     arguments: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Let a block of `changed`, whose layers have learned one by one, learn as a whole; its row, or none where it is not of that form."""
@@ -160,7 +181,7 @@ def _learn_block(
 
     rounded, _ = changed.quantized((), lambda done, text: None)
     form = _block_form(graph, changed, rounded, block, arguments)
-    sample = _block_sample(graph.model, rounded, block, few) if form is not None else None
+    sample = _block_sample(graph.model, rounded, block, networks) if form is not None else None
     if form is None or sample is None:
         return []
     layers = {layer.node: layer for layer in graph.layers if layer.name in block.layers}
@@ -220,7 +241,7 @@ def _block_form(
 
 
 def _block_sample(
-    exact: "onnx.ModelProto", rounded: "onnx.ModelProto", block: "Block", sample: Sample
+    exact: "onnx.ModelProto", rounded: "onnx.ModelProto", block: "Block", networks: Networks
 ) -> "BlockSample | None":
     """What the block reads and gives on as many images as fit; None where its answers are no maps."""
     import torch
@@ -231,11 +252,14 @@ def _block_sample(
     for tensor in block.given:
         node = next(node for node in block.nodes if tensor in node.input)
         entries.append(node_called(rounded, node.name).input[list(node.input).index(tensor)])
-    ask_rounded, ask_exact = probed(rounded, entries), probed(exact, [*block.given, block.answer])
+    theirs, ours = (
+        networks.rounded.ask(rounded, entries),
+        networks.exact.ask(exact, [*block.given, block.answer]),
+    )
     parts: list[list[np.ndarray]] = []
     held = 0
-    for images in _blocks(sample):
-        found = [*ask_rounded(images), *ask_exact(images)]
+    for (_, some), (_, others) in zip(theirs, ours, strict=True):
+        found = [*some, *others]
         if any(array.ndim != 4 for array in found):
             return None
         parts.append(found)
@@ -334,20 +358,20 @@ def _limits(model: "onnx.ModelProto", layer: Layer) -> tuple[float, float] | Non
 
 
 def _sample(
-    exact: "onnx.ModelProto", rounded: "onnx.ModelProto", layer: Layer, sample: Sample, seed: int
+    exact: "onnx.ModelProto", rounded: "onnx.ModelProto", layer: Layer, networks: Networks, seed: int
 ) -> "LayerSample":
     """What the layer reads and gives on some patches of the images."""
     from core.deploy.quantization.rounding import LayerSample
 
     entry = node_called(rounded, layer.node).input[0]
-    ask_rounded, ask_exact = probed(rounded, [entry]), probed(exact, [layer.input, layer.raw])
+    theirs = networks.rounded.ask(rounded, [entry])
+    ours = networks.exact.ask(exact, [layer.input, layer.raw])
     settings, numbers = settings_of(node_called(exact, layer.node)), np.random.default_rng(seed)
     parts: list[list[np.ndarray]] = [[], [], []]
-    for block in _blocks(sample):
-        [mixed], [given, answers] = ask_rounded(block), ask_exact(block)
-        for image in range(len(block)):
+    for (count, [mixed]), (_, [given, answers]) in zip(theirs, ours, strict=True):
+        for image in range(count):
             one = (mixed[image], given[image], answers[image])
-            found = (_patches if layer.op == "Conv" else _rows)(settings, one, len(sample), numbers)
+            found = (_patches if layer.op == "Conv" else _rows)(settings, one, networks.exact.images, numbers)
             for part, array in zip(parts, found, strict=True):
                 part.append(array)
     return LayerSample(np.concatenate(parts[0], 1), np.concatenate(parts[1], 1), np.concatenate(parts[2]))

@@ -50,7 +50,7 @@ def probed(model: "onnx.ModelProto", names: list[str]) -> Callable[[np.ndarray],
     shown.CopyFrom(model)
     del shown.graph.output[:]
     for name in names:
-        shown.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        shown.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
     session = open_model(shown)
     entry = session.get_inputs()[0].name
     return lambda block: session.run(names, {entry: block})

@@ -64,7 +64,8 @@ def test_a_block_computes_what_the_graphs_compute(job_arguments) -> None:
     assert block.layers == ("depthwise", "mix")
     rounded, _ = graph.quantized((), quiet)
     form = reconstruct._block_form(graph, graph, rounded, block, {"learn_ranges": False})
-    sample = reconstruct._block_sample(graph.model, rounded, block, graph.sample)
+    with reconstruct.Networks.on(graph.sample) as networks:
+        sample = reconstruct._block_sample(graph.model, rounded, block, networks)
     assert form is not None and sample is not None and sample.wanted.shape == (40, 16, 12, 12)
     weights = {
         layer.node: torch.from_numpy(reconstruct._weights(graph.model, layer)[0])

@@ -92,7 +92,8 @@ def test_patches_are_what_each_layer_reads(job_arguments):
     rounded, _ = replace(graph, corrects=False).quantized((), quiet)
     for layer in graph.layers:
         form = reconstruct._form(graph, rounded, layer, {"learn_ranges": True})
-        sample = reconstruct._sample(graph.model, rounded, layer, graph.sample, 3)
+        with reconstruct.Networks.on(graph.sample) as networks:
+            sample = reconstruct._sample(graph.model, rounded, layer, networks, 3)
         weight, bias = reconstruct._weights(graph.model, layer)
         grouped = weight.reshape(form.groups, -1, sample.exact.shape[2])  # [g, o/g, d]
         given = np.einsum("gnd,god->ngo", sample.exact, grouped).reshape(len(sample.answers), -1) + bias
