@@ -67,7 +67,7 @@ def run_report(
     for paper in texts.papers:
         parts += [
             "## What the paper reports",
-            f"{paper.source}. {paper.setting}",
+            paper.about,
             as_markdown(paper_rows(paper), TABLE_COLUMNS),
         ]
         parts.append("\n".join(f"- {remark}" for remark in paper.remarks))

@@ -31,7 +31,7 @@ def check(options: argparse.Namespace) -> int:
     file = pipeline_file(options.file)
     pipeline = documents.load(file)
     count, names = len(expanded(per_data_set(pipeline)[0]).active), data_sets(pipeline)
-    over = f" on each of {len(names)} data sets ({', '.join(names)})" if names else ""
+    over = f" on each of {len(names)} data sets ({'; '.join(names)})" if names else ""
     show_result(f"{pipeline.name}: {count} stages{over}, no broken rules.{_searching(pipeline)}")
     if options.preflight and not _preflight(options, pipeline, file.resolve().parent):
         return 1

@@ -39,7 +39,10 @@ def follow(follower: Any, options: argparse.Namespace, show: Callable[[Any], Non
     if interrupted:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if done is None:
-        say(f"The run goes on. Follow it again with: {command_line('attach', run.name)}")
+        from core.runs.finding import called
+        from core.runs.home import Home
+
+        say(f"The run goes on. Follow it again with: {command_line('attach', called(run, Home.default()))}")
         return 0
     if options.json:
         show(run_as_json(run, stage_keys(run.pipeline)))

@@ -11,7 +11,9 @@ def print_results(run: Any) -> None:
     from core.analysis.report import paper_rows, why_lines
     from core.analysis.table import any_uncertain, as_text, columns_with_values, table_rows
     from core.analysis.wording import RANGES_MEAN
+    from core.runs.finding import called
     from core.runs.grid_results import read_grids
+    from core.runs.home import Home
     from core.search import text as study_text
     from core.search.records import read_study
 
@@ -25,11 +27,11 @@ def print_results(run: Any) -> None:
     rows = table_rows(reports, pipeline.baseline_of_each())
     show_result(as_text(rows))
     if any_uncertain(rows, columns_with_values(rows)):
-        show_result(f"{RANGES_MEAN}\n    {command_line('profile', run.name)}")
+        show_result(f"{RANGES_MEAN}\n    {command_line('profile', called(run, Home.default()))}")
     for grid in read_grids(run).values():
         show_result(f"\n{grid.title}\n{grid.as_markdown()}")
     for paper in pipeline.paper:
-        show_result(f"\n{paper.source}. {paper.setting}\n{as_text(paper_rows(paper))}")
+        show_result(f"\n{paper.about}\n{as_text(paper_rows(paper))}")
     for report in run.reports():
         for note in (*why_lines(report), *report.notes):
             say(f"{report.name}: {note}")

@@ -135,7 +135,7 @@ def _as_terminal(runs: Sequence[ComparedRun], rows: Sequence[Row], kinds: Sequen
     parts += [RANGES_MEAN] if any_uncertain(rows, kinds) else []
     for paper in papers_of(runs):
         remarks = "\n".join(f"  · {remark}" for remark in paper.remarks)
-        parts.append(f"\n{paper.source}. {paper.setting}\n{as_text(paper_rows(paper))}\n{remarks}")
+        parts.append(f"\n{paper.about}\n{as_text(paper_rows(paper))}\n{remarks}")
     return "\n".join(parts) + "\n"
 
 
@@ -232,7 +232,7 @@ def _settings(runs: Sequence[ComparedRun], rows: Sequence[Row]) -> tuple[list[st
 
 
 def _paper(paper: PaperTable) -> tuple[str, list[Row], Sequence[str]]:
-    words = f"{paper.source}. {paper.setting}" if paper.setting else paper.source
+    words = paper.about
     return words, paper_rows(paper), paper.remarks
 
 

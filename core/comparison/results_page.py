@@ -84,7 +84,7 @@ def _papers(run: ComparedRun) -> list[str]:
         rows = paper_rows(paper)
         names = dict.fromkeys(name for row in rows for name in row.metrics if name in METRICS)
         parts += [
-            f"**The paper.** {paper.source}. {paper.setting}",
+            f"**The paper.** {paper.about}",
             as_markdown(rows, kinds=columns_with_values(rows, tuple(names))),
             "\n".join(f"- {remark}" for remark in paper.remarks),
         ]

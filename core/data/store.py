@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.common.command_lines import command_line
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
@@ -32,6 +33,7 @@ from core.data.encoded_entry import EncodedEntry, EncodedWriter, keeps_encoded, 
 from core.data.entry import VERSION, CacheClearedError, EntryWriter, Kept, read_entry
 from core.data.image_data import ImageData, Opened, summary
 from core.data.label_corrections import LEFT_OUT, Resolved, corrections_stamp, read_corrections, resolve
+from core.data.public_sets import PUBLIC_SETS
 from core.data.reader import FilePictures, keeps_own_size
 from core.data.settings import DataSettings, settings_path
 from core.data.source import PICTURE_SIDE, Contents, DataSource, Images, Located, Plan, PlanBroken, Watch
@@ -175,8 +177,9 @@ def _place(source: DataSource, path: str, base: Path | None) -> Path:
             refuse_others(about.st_mode, place)
     except FileNotFoundError as error:
         raise EspalierError(
-            f"Expected a {kind} at {place}, received a path that does not exist.",
-            "Check the spelling, and that the drive is connected.",
+            f"Expected a {kind} at {place} for the data set '{source.title}', received a path that does not exist.",
+            f"Set the data's path to where it is; a relative one starts at the pipeline's file. Wanted: {source.help[:1].lower()}{source.help[1:]}",
+            command=_download(source, path, place.parent),
         ) from error
     except (OSError, ValueError) as error:
         raise EspalierError(
@@ -184,6 +187,12 @@ def _place(source: DataSource, path: str, base: Path | None) -> Path:
             "Choose where the images are.",
         ) from error
     return place
+
+
+def _download(source: DataSource, path: str, folder: Path) -> str:
+    """The command that fetches a public data set of this source whose name stands in the path; "" where there is none."""
+    named = [one for one in PUBLIC_SETS.values() if one.source == source.id and one.id in path]
+    return command_line("data", max(named, key=lambda one: len(one.id)).id, "--to", folder) if named else ""
 
 
 def _find(

@@ -31,6 +31,11 @@ class PaperTable(Params):
     claims: tuple[Claim, ...] = ()
     remarks: tuple[str, ...] = ()
 
+    @property
+    def about(self) -> str:
+        """Whose table it is, and of which experiment where that is said."""
+        return f"{self.source}. {self.setting}" if self.setting else self.source
+
 
 def check_claims(papers: Sequence[PaperTable]) -> Iterator[Problem]:
     """Claims about what no metric says. A stage may be missing: the answer is then that it was not measured."""

@@ -21,6 +21,7 @@ from core.profiling.latency import forward
 from core.records.events import Event, Note, PhaseStarted
 from core.records.reports import Artefact, MeasuredWith, StageReport
 from core.runs.cache import Measurements
+from core.runs.finding import called
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.run_folder import RunFolder
@@ -59,7 +60,7 @@ def measure_again(
         reports = run.reports() if not keys else [run.finished_report(key) for key in keys]
         if not reports:
             raise EspalierError(f"{run.name} has no finished stage yet.", "Run it first.")
-        elsewhere = _elsewhere(run, whole=len(reports) == len(run.reports()))
+        elsewhere = _elsewhere(run, home, whole=len(reports) == len(run.reports()))
         job, busy = _Job(run, home, control or RunControl(), forward(tell)), list[str]()
         for number, report in enumerate(reports):
             busy += job.measure(report, number / len(reports), 1 / len(reports))
@@ -77,7 +78,7 @@ def measure_again(
     return MeasuredAgain(reports, busy)
 
 
-def _elsewhere(run: RunFolder, whole: bool) -> bool:
+def _elsewhere(run: RunFolder, home: Home, whole: bool) -> bool:
     """Whether the run's figures are another machine's.
 
     Raises:
@@ -93,7 +94,7 @@ def _elsewhere(run: RunFolder, whole: bool) -> bool:
         f"This run was measured on {then.get('processor')} with ONNX Runtime {runtimes[0]}, this machine is "
         f"{now['processor']} with {runtimes[1]}: figures of two machines are not mixed in one run.",
         "Measure all of it here.",
-        command=command_line("profile", run.name),
+        command=command_line("profile", called(run, home)),
     )
 
 

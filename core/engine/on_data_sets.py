@@ -1,6 +1,6 @@
 """Pre-flight and estimate of a pipeline over several data sets: each data set's, put together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ def preflight_on_each(
     for number, name in enumerate(names):
         told = partial(_placed, pipeline, name)
         heard = Watcher(
-            _part(watcher.on_progress, number, len(names)), _after(told, watcher.on_trial), watcher.on_made
+            _part(watcher.on_progress, number, names), _after(told, watcher.on_trial), watcher.on_made
         )
         flight = preflight(of_data_set(pipeline, name), base, home, options, control, heard)
         general = tuple(in_the_file(pipeline, name, problem) for problem in flight.general)
@@ -55,10 +55,10 @@ def estimate_on_each(
     control: RunControl | None = None,
 ) -> Estimate:  # fmt: skip
     """`estimate` on every data set: a stage's time and disk are those of all; of one alone as it is."""
-    pipelines = per_data_set(pipeline)
+    names = data_sets(pipeline)
     costs = [
-        estimate(one, base, home, options, _part(on_progress, number, len(pipelines)), control)
-        for number, one in enumerate(pipelines)
+        estimate(one, base, home, options, _part(on_progress, number, names), control)
+        for number, one in enumerate(per_data_set(pipeline))
     ]
     if len(costs) == 1:
         return costs[0]
@@ -75,6 +75,8 @@ def _sum(one: StageEstimate, other: StageEstimate) -> StageEstimate:
     return replace(one, seconds=one.seconds + other.seconds, disk_mb=one.disk_mb + other.disk_mb)
 
 
-def _part(on_progress: Progress, number: int, count: int) -> Progress:
-    """Progress of one data set after the other, as a part of the whole."""
-    return lambda done, text: on_progress((number + done) / max(count, 1), text)
+def _part(on_progress: Progress, number: int, names: Sequence[str]) -> Progress:
+    """Progress of one data set after the other, as a part of the whole and with its name; of one alone as it is."""
+    if not names:
+        return on_progress
+    return lambda done, text: on_progress((number + done) / len(names), f"{names[number]}: {text}")

@@ -58,7 +58,7 @@ class Trial:
     """The outcome of the rehearsal for one stage.
 
     Attributes:
-        state: "passed", "failed", or "skipped" where a stage that it needs failed.
+        state: "passed", "failed", or "skipped" where its source or a stage that it needs failed.
         files: names of the files that were exported, opened and verified.
         problem: why it failed; its place points into the document.
         fault: whether the failure is a defect of the program and not a refusal in words.
@@ -78,7 +78,7 @@ class Trial:
         if self.problem is not None:
             return f"{self.problem.message} {self.problem.advice}".strip()
         if self.state == "skipped":
-            return "Not tried: a stage that it needs failed."
+            return "Not tried: what it needs failed."
         return f"Passed in {self.seconds:.0f} s: {', '.join(self.files)}"
 
 
@@ -113,7 +113,7 @@ class Preflight:
             *(f"  {note}" for note in self.notes),
             *(f"  {problem}" for problem in self.general),
             *shown,
-            *(f"    {problem.command}" for problem in self.problems if problem.command),
+            *dict.fromkeys(f"    {problem.command}" for problem in self.problems if problem.command),
             f"{words}, in {self.seconds:.0f} s.",
         ]
 

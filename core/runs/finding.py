@@ -36,6 +36,11 @@ def find_runs(home: Home) -> list[RunFolder]:
     return [RunFolder(path) for name in names if is_run(path := home.runs / name)]
 
 
+def called(run: RunFolder, home: Home) -> str:
+    """What a command line names the run by: its name among the person's runs, its folder anywhere else."""
+    return run.name if run.folder.resolve().parent == home.runs.resolve() else str(run.folder)
+
+
 def running_runs(home: Home) -> list[RunFolder]:
     """The runs of the home that a process works at now, newest first; looks at every run."""
     return [run for run in find_runs(home) if run.active]

@@ -4,6 +4,7 @@ import pytest
 
 from core.analysis.claims import Answer, answer, as_markdown
 from core.analysis.rows import Row
+from core.document.paper import PaperTable
 from core.records.claims import Claim
 from core.records.reports import Artefact, Metric, StageReport
 
@@ -103,3 +104,11 @@ def test_the_table_has_figures_with_signs_and_units():
 def test_a_claim_wants_a_bound():
     with pytest.raises(ValueError, match="at_least, at_most or both"):
         Claim.parse({"says": "It gains.", "stage": "fem", "metric": "top1"})
+
+
+def test_a_paper_without_a_setting_is_named_alone() -> None:
+    """It was "Somebody 2026. " with a full stop and a space behind."""
+    assert PaperTable(source="Somebody 2026", rows=()).about == "Somebody 2026"
+    assert (
+        PaperTable(source="Somebody 2026", setting="ten epochs", rows=()).about == "Somebody 2026. ten epochs"
+    )

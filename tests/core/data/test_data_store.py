@@ -224,6 +224,17 @@ def test_relative_paths_start_from_the_base(root, cache, monkeypatch):
         open_data(settings, cache, base=root)
 
 
+def test_what_can_be_fetched_is_named_where_it_is_missing(cache, tmp_path):
+    for path, command in (
+        ("cifar-10-batches-py", "espalier data cifar-10 --to "),
+        ("cifar-100-python", "espalier data cifar-100 --to "),
+        ("mine", ""),
+    ):
+        with pytest.raises(EspalierError, match="Wanted: the Python version") as caught:
+            open_data(DataSettings(source="cifar", path=path), cache, base=tmp_path)
+        assert caught.value.command == (command and command + str(tmp_path))
+
+
 def flip_byte(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0x40

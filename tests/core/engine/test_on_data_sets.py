@@ -32,7 +32,13 @@ axes:
 def test_what_stops_one_data_set_names_it_and_its_place(tmp_path: Path) -> None:
     heard: list[Trial] = []
     progress: list[float] = []
-    watcher = Watcher(lambda done, _text: progress.append(done), heard.append)
+    said: list[str] = []
+
+    def hear(done: float, text: str) -> None:
+        progress.append(done)
+        said.append(text)
+
+    watcher = Watcher(hear, heard.append)
     pipeline = documents.loads(TEXT)
     flight = preflight_on_each(pipeline, tmp_path, Home(tmp_path), Options("cpu", 1), None, watcher)
     assert [(trial.id, trial.name, trial.state) for trial in flight.trials] == [
@@ -45,6 +51,8 @@ def test_what_stops_one_data_set_names_it_and_its_place(tmp_path: Path) -> None:
         problem.message == "With Few: Expected at least one training image of each of 10 classes, received 5."
     )
     assert progress == sorted(progress) and max(progress) < 1
+    assert said[0] == "All: Opening the data set" and said[-1] == "Few: Opening the data set"
+    assert said.count("All: Base: exporting and verifying") == 1  # it was said twice, and of no data set
 
 
 def test_times_and_disk_of_a_stage_are_those_of_every_data_set(

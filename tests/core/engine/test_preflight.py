@@ -106,7 +106,7 @@ def test_a_stage_that_fails_is_named_and_other_branches_are_tried(home: Home) ->
     assert problem is not None and "cannot go lower than" in problem.message
     assert problem.place == ("stages", 0, "settings", "size_mb")
     assert outcome.problems == (problem,)
-    assert outcome.trials[1].sentence == "Not tried: a stage that it needs failed."
+    assert outcome.trials[1].sentence == "Not tried: what it needs failed."
     assert outcome.lines()[-1].startswith("1 problem found, in ")
 
 
