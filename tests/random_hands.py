@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hands import Hands, place_of
-from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtCore import QPoint, Qt, QThread, QTimer
 from PySide6.QtGui import QAction, QContextMenuEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
@@ -93,10 +93,10 @@ class RandomHands:
         self._acting = True
         try:
             getattr(self, f"_do_{name}")(*arguments)
+            for _ in range(3):  # what an action starts when it is over may ask as well
+                QApplication.processEvents()
         finally:
             self._acting = False
-        for _ in range(3):
-            QApplication.processEvents()
 
     def story(self) -> str:
         """What was done last."""
@@ -128,7 +128,7 @@ class RandomHands:
 
     def _answer(self) -> None:
         """Inside an action: something waits in an event loop of its own."""
-        if not self._acting:
+        if not self._acting or not QThread.currentThread().loopLevel():
             return
         top = QApplication.activePopupWidget() or QApplication.activeModalWidget()
         if isinstance(top, QMenu):
