@@ -9,6 +9,9 @@ Where we depart: Kim et al. choose ranks by variational Bayes, we by the share o
 singular values that is kept: given, or one share for all layers that meets a budget of parameters.
 Ranks are rounded up to multiples (8 by default), because kernels are built for them. A layer
 stays as it is unless its factors have fewer parameters *and* fewer MACs.
+
+What it does badly: a chain has fewer MACs and more operations, each of which reads and writes memory, so that time falls less than MACs do.
+Grouped and depthwise convolutions are left as they are, so MobileNets gain little. Nothing corrects what is lost but fine-tuning.
 """
 
 from dataclasses import dataclass

@@ -3,6 +3,8 @@
 Source: Hamza et al.'s second stage deploys in FP16. Where we depart: Hamza et al. measure it on a GPU; on processors ONNX Runtime
 computes most of float16 in float32, so the file is half as large and usually no faster.
 The work is in `core.deploy.quantization.half_precision`.
+
+What it does badly: on a processor it is usually no faster and may need more memory. Numbers beyond ±65504 do not exist in it.
 """
 
 import time

@@ -4,6 +4,9 @@ Source: Bolya et al. 2023 (ToMe), arXiv 2210.09461; what it merges and where we 
 weights, and no training is needed; a little fine-tuning gives back part of what is lost. A fixed number of tokens goes behind every block but the
 last (behind which there is nothing to save), so that the exported graph has fixed shapes. Networks of timm's class `VisionTransformer` can take it:
 those whose tokens lie on a grid that later layers need (Swin), or that turn them by their places in every block (EVA), cannot.
+
+What it does badly: small images have a handful of tokens, each of which says something the others do not, so that accuracy goes. Merging takes time itself:
+latency falls less than MACs.
 """
 
 import copy

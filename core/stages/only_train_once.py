@@ -14,6 +14,9 @@ the redundant groups are chosen. A group norm or layer norm over channels rules 
 Any optimiser of the training settings takes the base steps.
 
 Sparsities are shares of groups (channels); phases are shares of all training steps.
+
+What it does badly: the share is chosen before a whole training, and another share is another training. Groups that a norm over
+channels reads stay, which leaves less to take in transformers and ConvNeXt.
 """
 
 from dataclasses import replace

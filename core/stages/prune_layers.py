@@ -16,6 +16,8 @@ the similarity of a block's input and output is offered as a third criterion.
 
 A latency is settled before the stage runs (`core.engine.latency_search`): the stage is then given the number of blocks, as
 found by measuring. An importance on images draws them anew for the stage, so that other blocks of the same number may go.
+
+What it does badly: blocks come whole, so that a budget is met coarsely. Networks without identity shortcuts have nothing that can go.
 """
 
 import copy

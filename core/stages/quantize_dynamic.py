@@ -3,6 +3,9 @@
 Source: Francy and Singh (arXiv 2409.02134) quantize linear layers dynamically. Their "95 % fewer parameters and MACs" is a
 counting artefact: the packed integer layers were not counted. Here integers count as parameters.
 The work is in `core.deploy.quantization.dynamic`.
+
+What it does badly: every activation's range is found anew at each run, which costs time. With convolutions as integers ResNet-56 takes 2.8 times
+as long as float; that is for small files, not for speed.
 """
 
 from pathlib import Path

@@ -11,6 +11,9 @@ feed are integers too, and logits stay float.
 defaults or at its best, NNCF, AIMET, Quark (`core.deploy.quantizers`). They follow their own settings; how long each
 took is told. NNCF's and AIMET's files compute with signed activations or in the forms that their own runtimes are fast with,
 so that a comparison of latency says something of the runtime too.
+
+What it does badly: it is faster only where the processor has instructions for it (VNNI and its like) and the network is made of ordinary convolutions; gates and
+squeeze-and-excitation stay float. Depthwise networks lose accuracy with one scale for a layer. It needs images that look like those of the use.
 """
 
 from collections import Counter

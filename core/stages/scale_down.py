@@ -18,6 +18,9 @@ Channels and blocks are ranked by the same importance, WeightMagnitude or Featur
 Where we depart from EfficientNet: its d·w² law is not used, the MACs of every candidate are counted.
 
 The budget is a share of the MACs of the network given; d and w are shares of blocks and channels.
+
+What it does badly: one share of width holds for all groups, sensitive ones too, which pruning by a ranking over the network does not do; blocks come whole; the
+choice is made at once, from the trained weights.
 """
 
 import copy

@@ -10,6 +10,9 @@ bits. Their third step, Huffman coding (section 4), is the file's stored form (`
 as *Stored*, and the export format `huffman` writes it.
 
 Bits are bits of an index into a layer's values: b bits are 2^b values.
+
+What it does badly: ONNX Runtime writes the values out when it opens the file, so that neither latency nor memory changes. Fine-tuning moves values
+together, which can give back less than free weights.
 """
 
 from collections.abc import Mapping

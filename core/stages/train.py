@@ -2,6 +2,8 @@
 
 Source of the defaults: Hamza et al. (doi 10.3390/bdcc10050131): Adamax, cosine annealing, label
 smoothing, gradient clipping, early stopping on validation accuracy, best epoch kept.
+
+What it does badly: trained longer, a baseline itself gets better. What later stages gain by training on is the training's, unless a control trains as long.
 """
 
 from typing import TYPE_CHECKING

@@ -4,6 +4,8 @@ Source: Micikevicius et al. 2018, arXiv 1710.03740; Hamza et al.'s second stage.
 Where we depart from Hamza et al.: their table shows the FP16 model's latency and memory; a network trained
 in mixed precision keeps float32 weights, and exported as float32 it is neither smaller nor
 faster. So a float16 file stands beside the float32 one, and every figure says which it is of.
+
+What it does badly: it compresses nothing by itself, and on a processor without bfloat16 it saves no time either.
 """
 
 from collections.abc import Mapping
