@@ -135,6 +135,7 @@ def adopt_artefact(
     folder: ArtefactFolder,
     data: DataAccess,
     checkpoint: Path | None = None,
+    rehearsal: bool = False,
 ) -> VerifiedArtefact:
     """A file that a stage made itself, held against the float network that it stands for.
 
@@ -142,12 +143,13 @@ def adopt_artefact(
         file: `<precision>.onnx`; copied into `folder`.
         folder: holds the logits of that network on the test split already, unless `checkpoint` gives
             the network.
+        rehearsal: as of `compare_logits`.
 
     Raises:
         EspalierError: when the file cannot be opened or a logit is not a finite number.
         Stopped: a person asked to stop.
     """
-    work = _Work(tool, folder, 2 if checkpoint else 1)
+    work = _Work(tool, folder, 2 if checkpoint else 1, rehearsal)
     target = folder.file(file.stem)
     copy_file(file, target)
     inputs = {**data.as_plain(), "labels": str(folder.labels)}
@@ -225,6 +227,7 @@ class _Work:
     tool: ToolCalls
     folder: ArtefactFolder
     steps: int
+    rehearsal: bool = False
     done: int = 0
 
     def step(self, job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,7 +252,9 @@ class _Work:
         folder = self.folder
         path, logits, reference = folder.file(name), folder.logits(name), folder.network_logits
         predicted = self.step(predict, {**inputs, "onnx": str(path), "logits": str(logits)})
-        verdict = compare_logits(np.load(reference), np.load(logits), precision=name)
+        verdict = compare_logits(
+            np.load(reference), np.load(logits), precision=name, rehearsal=self.rehearsal
+        )
         if not verdict.good:
             raise _refused(path, verdict)
         return VerifiedArtefact(

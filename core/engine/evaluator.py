@@ -194,8 +194,9 @@ class Evaluator:
             if checkpoint is None:
                 copy_file(reference, target.network_logits)
             artefact = adopt_artefact(
-                self._tool(on_fraction), file, deployed.label, target, self.context.access, checkpoint
-            )
+                self._tool(on_fraction), file, deployed.label, target, self.context.access, checkpoint,
+                self.context.rehearsal,
+            )  # fmt: skip
             files = ArtefactRecord([artefact], self._count(artefact))
             files.write(target)
             seal_folder(target.path)

@@ -81,7 +81,7 @@ class LatencyTargets:
             Stopped: a person asked to stop.
         """
         target = node.stage.latency_target(node.parameters)
-        if target is None or not self.context.times or stage_input.checkpoint is None:
+        if target is None or self.context.rehearsal or stage_input.checkpoint is None:
             return node, None
         stage = stage_key(self.context.pipeline, node.id, seed)
         plain = self._decisions.taken(

@@ -41,7 +41,7 @@ class PrecisionChoices:
             return node, None
         from core.training.precision import PrecisionTrial, undecided
 
-        if not undecided(self.context.device) or not self.context.times:
+        if not undecided(self.context.device) or self.context.rehearsal:
             return _in_precision(node, "mixed"), None
         plain = self._decisions.taken(
             node.id,

@@ -260,7 +260,7 @@ class _Rehearsal:
         with Child("tool", self.home.folder / "tool.log") as tool, reproducible(self.options.threads):
             context = RunContext(
                 run, self.home, self.pipeline, data, self.options.device, self.options.threads, self.control,
-                self._on_event, tool, self.options.core_watts, times=False, resumes=False,
+                self._on_event, tool, self.options.core_watts, rehearsal=True,
             )  # fmt: skip
             return self._stages(StageRunner(context), _Evaluator(context))
 

@@ -45,8 +45,8 @@ class RunContext:
         core_watts: power of one busy core, for estimates of energy.
         caches: how this run uses the caches.
         images: folder of decoded images; None: the home's.
-        times: whether stages may time networks to decide something; a rehearsal does not.
-        resumes: whether trainings keep states to go on from; a rehearsal does not.
+        rehearsal: stages time no networks to decide something, trainings keep no states to go on from, and files
+            are those of hardly trained networks.
         deterministic, processes, compiled: as of `Options`.
     """
 
@@ -60,8 +60,7 @@ class RunContext:
     emit: Listener
     tool: Child
     core_watts: float
-    times: bool = True
-    resumes: bool = True
+    rehearsal: bool = False
     caches: CacheUser = field(default_factory=CacheUser)
     images: Path | None = None
     deterministic: bool = True

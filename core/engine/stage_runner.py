@@ -157,7 +157,7 @@ class StageRunner:
             stage=stage_key(context.pipeline, node.id, seed), seed=seed, key=cache_key, device=context.device,
             network=network_of(stage_input.checkpoint), data=context.data, preprocess=preprocess,
             augmentation=data.augmentation, balance=data.balance, scratch=scratch, control=context.control,
-            emit=context.emit, on_fraction=on_fraction, compiled=context.compiled, resumes=context.resumes,
+            emit=context.emit, on_fraction=on_fraction, compiled=context.compiled, resumes=not context.rehearsal,
             reference=lambda reference: self.inputs.reference(reference, seed, preprocess, context.device),
         )  # fmt: skip
 

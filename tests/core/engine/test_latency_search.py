@@ -237,7 +237,7 @@ def test_an_uncertain_measurement_is_drawn_towards_the_prediction() -> None:
     assert result.notes[0].endswith("The machine was busy: the figure is uncertain to ±40%.")
 
 
-def surroundings(tmp_path: Path, times: bool = True) -> RunContext:
+def surroundings(tmp_path: Path, rehearsal: bool = False) -> RunContext:
     pruned = "id: pruned, kind: prune-channels, settings: {target: latency, latency: 0.6}"
     pipeline, home = (
         document("id: fp32, kind: train, settings: {training: {epochs: 0}}", pruned),
@@ -246,7 +246,7 @@ def surroundings(tmp_path: Path, times: bool = True) -> RunContext:
     run = create_run(pipeline, tmp_path, home)
     return RunContext(
         run, home, pipeline, small_data(tmp_path / "data"), "cpu", 1, RunControl(), lambda event: None,
-        Child("tool", tmp_path / "tool.log"), 10.0, times,
+        Child("tool", tmp_path / "tool.log"), 10.0, rehearsal,
     )  # fmt: skip
 
 
@@ -274,7 +274,7 @@ def test_a_decision_is_taken_from_the_run_and_then_from_the_machine(tmp_path: Pa
 
 
 def test_a_rehearsal_and_other_targets_settle_nothing(tmp_path: Path) -> None:
-    around = surroundings(tmp_path, times=False)
+    around = surroundings(tmp_path, rehearsal=True)
     node, stage_input = around.pipeline.stage("pruned"), StageInput(None, checkpoint=tmp_path)
     assert LatencyTargets(around).settled(node, 42, stage_input, unwanted, unwanted) == (node, None)
     around = surroundings(tmp_path / "other")

@@ -96,7 +96,7 @@ def everywhere(text: str, person: Path, home: Home, tool: Child) -> tuple[str, i
 def _continued(pipeline: Pipeline, person: Path, home: Home, tool: Child) -> str:
     data, run = open_data(pipeline.data, home.data, person), create_run(pipeline, person, home)
     context = RunContext(
-        run, home, pipeline, data, "cpu", 1, RunControl(), lambda event: None, tool, 5.0, times=False
+        run, home, pipeline, data, "cpu", 1, RunControl(), lambda event: None, tool, 5.0, rehearsal=True
     )
     inputs, node = StageInputs(context), pipeline.active[0]
     stage_input = inputs.stage_input(node, 42)

@@ -210,7 +210,7 @@ def test_a_stage_is_made_with_what_was_decided(bench):
 
 @needs_bfloat16
 def test_a_rehearsal_tries_nothing(bench):
-    context = replace(bench.context(pipeline()), times=False)
+    context = replace(bench.context(pipeline()), rehearsal=True)
     node, trial = settled(context)
     assert (node.parameters.precision, trial, bench.trials) == ("mixed", None, 0)
 
