@@ -139,7 +139,10 @@ def _parts(index: Path) -> dict[str, Any]:
 def _content(path: Path, part: bool = False) -> Any:
     """What the file holds, as plain data and tensors."""
     if not path.is_file():
-        raise EspalierError(f"Expected a weights file, found none at {path}.", "Pick the file again.")
+        raise EspalierError(
+            f"Expected a weights file, found none at {path}.",
+            "Put it there, or set its path to where it is; a relative one starts at the pipeline's file.",
+        )
     if not part and (many := _PART.search(path.stem)) and int(many[1]) > 1:
         raise EspalierError(
             f"{shown_name(path)} is one of {int(many[1])} parts of a weights file.",

@@ -127,7 +127,9 @@ def test_files_that_are_no_weights_are_refused(tmp_path):
     torch.save([1, 2], tmp_path / "w.pt")
     with pytest.raises(EspalierError, match=r"Expected a state dict .* in w\.pt, received list\."):
         read_weights(tmp_path / "w.pt")
-    with pytest.raises(EspalierError, match=r"^Expected a weights file, found none at .*w\.th"):
+    with pytest.raises(
+        EspalierError, match=r"^Expected a weights file, found none at .*w\.th\. Put it there"
+    ):
         read_weights(tmp_path / "w.th")
 
 
