@@ -179,7 +179,7 @@ def _place(source: DataSource, path: str, base: Path | None) -> Path:
         raise EspalierError(
             f"Expected a {kind} at {place} for the data set '{source.title}', received a path that does not exist.",
             f"Set the data's path to where it is; a relative one starts at the pipeline's file. Wanted: {source.help[:1].lower()}{source.help[1:]}",
-            command=_download(source, path, place.parent),
+            command=_download(source, path),
         ) from error
     except (OSError, ValueError) as error:
         raise EspalierError(
@@ -189,10 +189,10 @@ def _place(source: DataSource, path: str, base: Path | None) -> Path:
     return place
 
 
-def _download(source: DataSource, path: str, folder: Path) -> str:
+def _download(source: DataSource, path: str) -> str:
     """The command that fetches a public data set of this source whose name stands in the path; "" where there is none."""
     named = [one for one in PUBLIC_SETS.values() if one.source == source.id and one.id in path]
-    return command_line("data", max(named, key=lambda one: len(one.id)).id, "--to", folder) if named else ""
+    return command_line("data", max(named, key=lambda one: len(one.id)).id) if named else ""
 
 
 def _find(
