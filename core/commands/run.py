@@ -76,7 +76,7 @@ def _run_series(options: argparse.Namespace, home: Any, pipeline: Any, work: Cal
     """Run a pipeline on one data set after the other; a failure on one leaves the others, a person's stop does not."""
     from core.document.data_axis import per_data_set
     from core.document.recipes import pipeline_file
-    from core.runs.finding import is_run
+    from core.runs.finding import called, is_run
     from core.runs.new_run import create_run
     from core.runs.run_folder import RunFolder
     from core.runs.series import folders, new_series, newest_run
@@ -109,7 +109,7 @@ def _run_series(options: argparse.Namespace, home: Any, pipeline: Any, work: Cal
         show_json({"runs": results})
     if len(runs) > 1:
         say("Side by side, each data set with its own baseline:")
-        say_command(command_line("compare", *(each.folder for each in runs)))
+        say_command(command_line("compare", *(called(each, home) for each in runs)))
     return status
 
 
