@@ -73,14 +73,21 @@ class Engine:
         self.events = RunEvents(run, listeners)
 
     def run(self) -> RunDone:
-        """Work until completed, stopped or failed; never raises, the last event says how it ended."""
+        """Work until completed, stopped or failed; never raises, the last event says how it ended.
+
+        A complete run that is gone on with, and of which nothing is missing, stays complete also where that fails.
+        """
         started = time.monotonic()
         _log.info("The run in %s begins.", self.folder.folder)
         try:
             with self.folder.locked(), trouble_told_to(self.events.warn):
+                before = self.folder.info
                 done = self._guarded()
-                seconds = time.monotonic() - started + (self.folder.info.seconds or 0.0)
-                self.folder.update_info(status=done.status, seconds=seconds, message=done.message)
+                if before.status == "completed" != done.status and self._whole():
+                    self.folder.update_info(status="completed")
+                else:
+                    seconds = time.monotonic() - started + (before.seconds or 0.0)
+                    self.folder.update_info(status=done.status, seconds=seconds, message=done.message)
                 self._index()
                 self.events.emit(done)
         except (EspalierError, OSError) as error:  # an OSError: not even the last event could be written
@@ -92,6 +99,10 @@ class Engine:
         if done.status == "failed" and done.details:
             _log.warning("Details: %s", done.details)
         return done
+
+    def _whole(self) -> bool:
+        """Whether every stage is finished: a run that was complete stays so, whatever came of going on with it."""
+        return len(self.folder.reports(self.pipeline)) == len(stage_keys(self.pipeline))
 
     def _index(self) -> None:
         """The index may be made anew at any time, so a failure to write it fails no run."""

@@ -123,11 +123,11 @@ class Session(QObject):
             self._follower.detach()
 
     def look_for_unfinished(self, pipeline: Pipeline) -> None:
-        """Remember the newest run of exactly this document that is not completed."""
+        """Remember the newest run of exactly this document that is not completed; one that goes on needs nobody."""
         run = None
         with passed_over(_log, "A folder is no run to go on with", EspalierError):
             runs = (unfinished_run(self.home, one) for one in per_data_set(pipeline))
-            run = next((one for one in runs if one is not None), None)
+            run = next((one for one in runs if one is not None and not one.active), None)
         self._unfinished = (documents.dumps(pipeline), run) if run else None
         self.changed.emit()
 

@@ -105,7 +105,10 @@ class RunController(QObject):
     def resume(self) -> None:
         """Go on with the stopped run of this document."""
         run = self._session.resumable(self._document.text)
-        if run is not None:
+        if run is not None and run.status == "completed":  # by somebody else meanwhile
+            self._session.look_for_unfinished(self._document.pipeline)
+            self.show(run, replay=True)
+        elif run is not None:
             self.settle(lambda: self._begin(lambda: self._session.resume_run(run)))
 
     def go_on_with(self, run: RunFolder) -> None:

@@ -189,9 +189,12 @@ def test_a_run_outlives_its_window_and_another_window_shows_the_whole_curve(
     qtbot.waitUntil(lambda: training(other), timeout=SOON)
     assert other.session.state.stages["fp32"].series["val_top1"].values.tolist() == [40.0, 80.0]
     assert other.places.current == "monitor"
+    document = tiny_window.document
+    other.session.look_for_unfinished(document.pipeline)  # as when it is opened meanwhile
     with qtbot.waitSignal(other.session.run_ended, timeout=SOON) as ended:
         (run.folder / "enough").touch()
     assert ended.args == ["completed"] and run.status == "completed"
+    assert other.session.resumable(document.text) is None  # nothing is left to go on with
 
 
 def test_two_watchers_do_not_disturb_each_other(

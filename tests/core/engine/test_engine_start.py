@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from made_runs import TINY, made_run
 
+from core.common.errors import EspalierError
 from core.document import pipeline as documents
 from core.engine.engine import Engine
 from core.engine.options import Options
@@ -77,6 +79,22 @@ def test_a_backbone_of_an_axis_is_what_it_is_alone(tmp_path: Path) -> None:
     assert len(set(stages.iterdir()) - before) == 1, "the stage of ResNet-20 comes from the cache"
     one, other = alone.stage_folder("fp32").checkpoint, run.stage_folder("fp32-resnet20").checkpoint
     assert content_hash(one) == content_hash(other)
+
+
+def test_a_complete_run_stays_complete_where_going_on_with_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home")
+
+    def refuse(*_: object) -> None:
+        raise EspalierError("The data set has changed.")
+
+    monkeypatch.setattr("core.engine.engine.check_same_pipeline", refuse)
+    for stages, status in ((3, "completed"), (2, "failed")):
+        run = made_run(documents.loads(TINY), home, tmp_path, stages)
+        run.update_info(status="completed")
+        assert Engine(run, home, Options("cpu", 1)).run().status == "failed"
+        assert run.info.status == status
 
 
 @pytest.mark.parametrize(("epochs", "status"), [(0, "completed"), (1, "failed")])
