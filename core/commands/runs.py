@@ -61,7 +61,7 @@ def runs(options: argparse.Namespace) -> int:
             (
                 str(line.folder) if line.elsewhere else line.folder.name, line.name, ", ".join(line.tags),
                 STATUS_WORDS[line.status], line.when,
-                _number(line.figures.top1, 2), _number(line.figures.latency_ms, 3),
+                _number(line.figures.top1, 2), line.figures.latency or "–",
                 _number(line.figures.size_mb, 3),
             )
             for line in lines
@@ -77,6 +77,7 @@ def _plain(line: Any) -> dict[str, Any]:
     return {
         "run": str(line.folder), "name": line.name, "pipeline": line.pipeline, "status": line.status,
         "started": line.started, "seconds": line.seconds, "top1": figures.top1, "latency_ms": figures.latency_ms,
+        "latency_range": figures.latency_range,
         "size_mb": figures.size_mb, "data": figures.data, "network": figures.network, "tags": list(line.tags), "notes": line.notes, "elsewhere": line.elsewhere,
         "here": line.this_machine,
     }  # fmt: skip

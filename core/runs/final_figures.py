@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from core.analysis.interval_support import uncertain
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.data.catalogue import SOURCES
@@ -23,7 +24,7 @@ _NAMES = (
     "folder",
     "run",
 )  # settings that tell a source's network where no backbone does
-_VERSION = 1  # raised when the same files give other figures
+_VERSION = 2  # raised when the same files give other figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class FinalFigures:
         top1: on the test images, in percent.
         latency_ms: of one image on one thread, in milliseconds.
         size_mb: of the file, in megabytes.
+        latency_range: lower and upper end of a latency that was measured on so busy a machine that it is a range.
         data, network: what people call the data set and what the final stage was made from.
     """
 
@@ -42,6 +44,15 @@ class FinalFigures:
     size_mb: float | None = None
     data: str = ""
     network: str = ""
+    latency_range: tuple[float, float] | None = None
+
+    @property
+    def latency(self) -> str:
+        """The latency in milliseconds in a few digits, its range where it is one; "" where it is not known."""
+        if self.latency_range is not None:
+            low, high = self.latency_range
+            return f"⚠ {low:.2g} to {high:.2g}"
+        return "" if self.latency_ms is None else f"{self.latency_ms:.3g}"
 
 
 def read_figures(home: Home, folders: Sequence[Path], control: RunControl) -> Iterator[FinalFigures]:
@@ -68,7 +79,8 @@ def _obtained(kept: Kept, folder: Path) -> FinalFigures:
     if text is not None:
         content = json.loads(text)
         if _stamp(folder / content["report"]) == content["stamp"]:
-            return FinalFigures(**content["figures"])
+            kept_range = content["figures"].pop("latency_range")
+            return FinalFigures(**content["figures"], latency_range=kept_range and tuple(kept_range))
     report, figures = _read(folder)
     if stamp and report:
         content = {"report": report, "stamp": _stamp(folder / report), "figures": asdict(figures)}
@@ -88,6 +100,9 @@ def _read(folder: Path) -> tuple[str, FinalFigures]:
         return "", FinalFigures()
     metrics = {name: report.metric(name) if report else None for name in _METRICS}
     values: dict[str, Any] = {name: metric.value for name, metric in metrics.items() if metric is not None}
+    latency = metrics["latency_ms"]
+    if latency is not None and uncertain("latency_ms", latency):
+        values["latency_range"] = (latency.low, latency.high)
     root = pipeline.root(pipeline.stage(pipeline.final_id))
     return str(file), FinalFigures(**values, data=data_name(pipeline), network=network_name(root))
 

@@ -11,6 +11,7 @@ from core.comparison.compared_runs import ComparedRun
 from core.records.reports import Cause, StageReport
 from gui.base import theme
 from gui.base.translation import tr
+from gui.widgets.buttons import as_written
 
 _LAYERS_SHOWN = 30
 _RUNS_SHOWN = 12
@@ -92,7 +93,7 @@ class NotesPane(QWidget):
 
     def _button(self, number: int, report: StageReport, cause: Cause) -> QPushButton:
         assert cause.fix is not None
-        button = QPushButton(theme.icon("mend"), f"{report.name}: {cause.fix.words}")
+        button = QPushButton(theme.icon("mend"), as_written(f"{report.name}: {cause.fix.words}"))
         button.setObjectName(f"why-fix-{number}")
         button.setAccessibleName(
             tr("Change the pipeline: {words} in {name}", words=cause.fix.words, name=report.name)

@@ -20,6 +20,7 @@ from gui.base.translation import tr
 from gui.editor.card_list import DropPosition
 from gui.editor.cards import Card, CardModel
 from gui.editor.stage_clipboard import StageClipboard
+from gui.widgets.buttons import as_written
 
 REDO_KEYS = ("Ctrl+Shift+Z", "Ctrl+Y")
 _ICONS = {
@@ -185,7 +186,7 @@ class StageCommands(QObject):
             menu.addMenu(self.add_menu)
             return menu
         for number, fix in enumerate(self.fixes(card)):
-            action = menu.addAction(theme.icon("mend"), fix.words)
+            action = menu.addAction(theme.icon("mend"), as_written(fix.words))
             action.setObjectName(f"mend-{number}")
             action.triggered.connect(lambda _=False, fix=fix: self.mend(fix))
         menu.addSeparator()

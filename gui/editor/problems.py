@@ -20,7 +20,7 @@ from core.document.pipeline import Pipeline
 from core.document.problem_place import place_in_words
 from gui.base import theme
 from gui.base.translation import tr
-from gui.widgets.buttons import text
+from gui.widgets.buttons import as_written, text
 
 _SHOWN = 4
 
@@ -96,7 +96,7 @@ class ProblemStrip(QFrame):
         line.addWidget(link, 1)
         fix = self._fix_of(problem)
         if fix is not None:
-            button = QPushButton(theme.icon("mend"), fix.words)
+            button = QPushButton(theme.icon("mend"), as_written(fix.words))
             button.setObjectName(f"problem-fix-{number}")
             button.setProperty("role", "mend")
             button.setToolTip(tr("Change the pipeline so; Undo takes it back"))

@@ -96,6 +96,8 @@ class Curves(QWidget):
         if self._drawn == shape:
             return
         if state is not self._state:
+            for plot in self.plots:
+                plot.begin()
             self.show_whole()
         self._drawn, self._state = shape, state
         self._timeline = line = Timeline(state, axis)

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from core.common.logs import in_a_line
 from gui.base.translation import tr
-from gui.widgets.buttons import text
+from gui.widgets.buttons import as_written, text
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +97,8 @@ class RecentRow(QWidget):
 
     def _button(self, number: int, path: Path) -> QPushButton:
         name = path.name.removesuffix(".yaml").removesuffix(".yml").removesuffix(".espalier")
-        button = QPushButton(name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…")
+        shown = name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+        button = QPushButton(as_written(shown))
         button.setObjectName(f"recent-{number}")
         button.setProperty("role", "link")
         button.setToolTip(str(path))

@@ -19,7 +19,7 @@ from gui.widgets.tables import set_up_rows
 
 Index = QModelIndex | QPersistentModelIndex
 NAME, TAGS, STATUS, STARTED, TOOK, TOP1, SIZE, LATENCY, DATA, NETWORK = range(10)
-_FIGURES = {TOP1: ("top1", "{:.2f} %"), SIZE: ("size_mb", "{:.3g} MB"), LATENCY: ("latency_ms", "{:.3g} ms")}
+_FIGURES = {TOP1: ("top1", "{:.2f} %"), SIZE: ("size_mb", "{:.3g} MB"), LATENCY: ("latency_ms", "{} ms")}
 _OF_RESULTS = (*_FIGURES, DATA, NETWORK)  # what is read on its own
 _LATE = (STARTED, TOOK, TOP1)  # what is sorted from the largest on at first
 _ORDER = (NAME, STATUS, TOP1, SIZE, LATENCY, DATA, NETWORK, STARTED, TOOK, TAGS)
@@ -145,7 +145,11 @@ class RunModel(QAbstractTableModel):
                 if line.elsewhere
                 else str(line.folder)
             )
-            return "\n".join(part for part in (line.name, line.notes, place) if part)
+            busy = column == LATENCY and line.figures.latency_range is not None
+            range_words = (
+                tr("The machine was busy, so this is a range; measure again in Compare") if busy else ""
+            )
+            return range_words or "\n".join(part for part in (line.name, line.notes, place) if part)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{tr(_TITLES[column])}: {_text(line, column)}"
         return None
@@ -154,7 +158,7 @@ class RunModel(QAbstractTableModel):
 def _text(line: RunLine, column: int) -> str:
     if column in _FIGURES:
         name, form = _FIGURES[column]
-        value = getattr(line.figures, name)
+        value = line.figures.latency or None if column == LATENCY else getattr(line.figures, name)
         return "" if value is None else form.format(value)
     words = (line.name, ", ".join(line.tags), status_word(line.status), line.when, line.took)
     return {DATA: line.figures.data, NETWORK: line.figures.network}.get(column) or (

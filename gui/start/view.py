@@ -25,7 +25,7 @@ from gui.start.recipe_cards import RecipeCards
 from gui.start.run_details import RunDetails
 from gui.start.run_table import RunTable
 from gui.start.ways import Ways
-from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
+from gui.widgets.buttons import ActionButton, EmptyState, Header, as_written, card, text
 from gui.widgets.search_box import SearchBox
 
 _SEARCH_MS = 120
@@ -226,7 +226,7 @@ class StartView(QWidget):
         for number, deleted in enumerate(before[:20]):
             day = date_and_time(deleted.at).split(",")[0]
             entry = self.trash_menu.addAction(
-                tr("Put back “{name}”, deleted {day}", name=deleted.name, day=day)
+                tr("Put back “{name}”, deleted {day}", name=as_written(deleted.name), day=day)
             )
             entry.setObjectName(f"put-back-{number}")
             entry.triggered.connect(lambda _=False, deleted=deleted: self.restore_wanted.emit(deleted))

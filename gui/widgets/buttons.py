@@ -11,6 +11,11 @@ _GAP = 8
 _TITLE = 160  # pixels that a title keeps beside the buttons
 
 
+def as_written(words: str) -> str:
+    """For a button or a menu: words of a person's own, in which an & marks no key."""
+    return words.replace("&", "&&")
+
+
 class ActionButton(QPushButton):
     """A push button that shows an action's text, icon, tooltip and state, and triggers it."""
 

@@ -214,9 +214,14 @@ class CurvePlot(QWidget):
     # zoom
 
     def whole(self) -> None:
-        """Show everything, and follow it as it grows."""
-        self.box.enableAutoRange()
+        """Show everything, and follow it as it grows; sideways a plot that is linked to another shows what that one does."""
+        linked = self.box.linkedView(pg.ViewBox.XAxis) is not None
+        self.box.enableAutoRange(axis=pg.ViewBox.YAxis if linked else pg.ViewBox.XYAxes)
         self.box.updateAutoRange()
+
+    def begin(self) -> None:
+        """Forget the frame of what was shown before: a first point alone would keep its width."""
+        self.box.setRange(xRange=(0, 1), yRange=(0, 1))
 
     def zoom(self, closer: bool) -> None:
         """Zoom around the crosshair where it is shown, else around the middle."""

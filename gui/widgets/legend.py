@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QToolButton, QWidget
 
 from gui.base import theme
 from gui.base.translation import tr
+from gui.widgets.buttons import as_written
 from gui.widgets.narrow_layout import Flow
 
 
@@ -35,7 +36,7 @@ class Legend(QWidget):
             button = QToolButton()
             button.setObjectName(f"{self.objectName()}-{name}")
             button.setProperty("role", "legend")
-            button.setText(words)
+            button.setText(as_written(words))
             button.setIcon(sign)
             button.setIconSize(QSize(28, 12))
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)

@@ -119,6 +119,21 @@ def test_boundaries_best_epochs_and_parts_are_drawn(qtbot: Any, view: MonitorVie
     assert "train_distillation" in view.curves.loss.values()
 
 
+def test_another_run_is_shown_from_its_first_step(qtbot: Any, view: MonitorView) -> None:
+    """The frame of the run before stayed, and the whole began with the first epoch, as accuracy does."""
+    curves = view.curves
+    curves.redraw(taken(*started(), *(epoch("a", number, 10 * number, 50) for number in range(1, 20))))
+    qtbot.waitUntil(lambda: curves.loss.box.viewRange()[0][1] > 180)
+    steps = [events.StepDone("a", 1, step, {"loss": 1.0}, 100.0) for step in range(1, 10)]
+    curves.redraw(taken(*started(), *steps, epoch("a", 1, 10, 50), epoch("a", 2, 20, 60)))
+    qtbot.wait(50)
+    curves.show_whole()
+    qtbot.wait(50)
+    for plot in curves.plots:
+        low, high = plot.box.viewRange()[0]
+        assert -3 < low < 1 and 20 < high < 25, plot
+
+
 def test_a_stage_says_what_it_does_now_while_the_curves_stand_still(view: MonitorView) -> None:
     """Beside "Looking for the reasons" in the heading the stage still said "Measuring float32"."""
     state = taken(*started())

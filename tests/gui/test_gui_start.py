@@ -202,7 +202,7 @@ def test_notes_can_be_written_while_figures_arrive(start: MainWindow, qtbot: Any
 def test_a_recent_pipeline_opens_where_it_was_left(
     start: MainWindow, tiny: Pipeline, tmp_path: Path, qtbot: Any
 ) -> None:
-    file = tmp_path / "my own.espalier.yaml"
+    file = tmp_path / "my own & others.espalier.yaml"
     file.write_text(documents.dumps(tiny))
     start.document_files.open_path(file)
     start.editor.select("stage", "pruned")
@@ -211,7 +211,7 @@ def test_a_recent_pipeline_opens_where_it_was_left(
     start.go("start")
     row = start.start.view.recent
     qtbot.waitUntil(row.isVisible, timeout=10_000)
-    assert [button.text() for button in row.buttons] == ["my own"]
+    assert [button.text() for button in row.buttons] == ["my own && others"]  # a single one would underline
     qtbot.mouseClick(row.buttons[0], LEFT)
     assert start.document.path == file and start.places.current == "data"
     assert start.editor.selected is not None and start.editor.selected.id == "pruned"

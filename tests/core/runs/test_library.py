@@ -123,9 +123,12 @@ def test_figures_of_results_are_kept_and_read_again_when_they_change(
     report = runs[2].report("taught")
     assert report is not None and report.main is not None
     top1 = report.main.metrics["top1"].model_copy(update={"value": 90.0})
-    metrics = {**report.main.metrics, "top1": top1}
+    busy = report.main.metrics["latency_ms"].model_copy(update={"value": 1.81, "low": 1.6, "high": 2.2})
+    metrics = {**report.main.metrics, "top1": top1, "latency_ms": busy}
     changed = report.main.model_copy(update={"metrics": metrics})
     runs[2].write_report(report.model_copy(update={"artefacts": [changed]}))
     assert [line.figures.top1 for line in with_figures(home, list_runs(home))] == [90.0, None, 76.0]
+    figures = [line.figures.latency for line in with_figures(home, list_runs(home))]
+    assert figures == ["⚠ 1.6 to 2.2", "", "0.66"]  # from the index, too
     monkeypatch.setattr("core.runs.final_figures._read", lambda folder: pytest.fail("nothing has changed"))
     assert [line.figures.top1 for line in with_figures(home, list_runs(home))] == [90.0, None, 76.0]
