@@ -28,6 +28,11 @@ _SHAPES = ("Shape", "Size", "Constant", "ConstantOfShape", "Range")
 _FIRST, _USUAL_SIZE = 4, 224  # sides of an image tensor; pixels where the file does not say
 _HALF, _FOUR_BITS = 10, (21, 22)  # onnx.TensorProto.FLOAT16; UINT4 and INT4
 _INTEGERS = ("Integer", "QLinear", "QGemm")
+_IN_INTEGERS = frozenset(  # with a form in integers in ONNX Runtime; others compute what was integers before in float
+    ("Add", "ArgMax", "AveragePool", "Clip", "Concat", "Conv", "ConvTranspose", "Flatten", "Gather", "Gemm", "GlobalAveragePool",
+     "LeakyRelu", "MatMul", "MaxPool", "Mul", "Pad", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split",
+     "Squeeze", "Transpose", "Unsqueeze", "Where")
+)  # fmt: skip
 _PLAIN = ("Fused", "QLinear", "Q")  # before the name of an operation that runtimes write otherwise
 _LAYERS = ("Conv", "Gemm", "MatMul", "ConvInteger", "MatMulInteger")  # which a stage may write as one another
 
@@ -188,7 +193,7 @@ class _Reader:
         if any(node.op_type.startswith(word) or word in node.op_type for word in _INTEGERS):
             return "int8"
         makers = [self.layers.producers[name] for name in node.input if name in self.layers.producers]
-        if any(maker.op_type == "DequantizeLinear" for maker in makers):
+        if node.op_type in _IN_INTEGERS and any(maker.op_type == "DequantizeLinear" for maker in makers):
             stored = {name for maker in makers for name in maker.input[:1]}
             return "int4" if stored & self.four_bits else "int8"
         return "float16" if any(name in self.halves for name in node.input) else "float32"

@@ -233,6 +233,13 @@ def file_size(path: Path) -> int:
         return 0
 
 
+def advice_on(error: OSError) -> str:
+    """What to do where a file could not be written."""
+    if isinstance(error, PermissionError):
+        return "Choose a folder that you may write into."
+    return "Free some space, or choose another folder."
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file whole or not at all.
 
@@ -245,7 +252,7 @@ def write_atomically(path: Path, text: str) -> None:
     except OSError as error:
         raise EspalierError(
             f"{path} could not be written: {error.strerror or error}.",
-            "Free some space, or choose another folder.",
+            advice_on(error),
         ) from error
 
 

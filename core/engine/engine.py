@@ -127,7 +127,8 @@ class Engine:
             )
         except Exception as error:
             return failed(error)
-        return RunDone("completed", f"All {len(stage_keys(self.pipeline))} stages are done.")
+        count = len(stage_keys(self.pipeline))
+        return RunDone("completed", f"All {count} stages are done." if count > 1 else "The stage is done.")
 
     def _run(self) -> None:
         self.folder.restore_pipeline()

@@ -13,7 +13,7 @@ import numpy as np
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError
-from core.common.files import sha256_of
+from core.common.files import advice_on, sha256_of
 from core.data.access import DataAccess
 from core.deploy.bundle import BundleFacts, pack
 from core.deploy.formats import jobs
@@ -141,8 +141,7 @@ def export_stage(
         return work.run()
     except OSError as error:
         raise EspalierError(
-            f"{target} could not be written: {error.strerror or error}.",
-            "Choose another folder, or free some space.",
+            f"{target} could not be written: {error.strerror or error}.", advice_on(error)
         ) from error
 
 

@@ -115,7 +115,8 @@ class InspectPlace(QObject):
     def show_run(self, run: RunFolder) -> None:
         """Another run is shown in the window: show its result when the place is opened."""
         self._run_files.forget(run.folder)
-        if self.model is None or self.model.folder != run.folder:
+        looking = self.view.isVisible() and self.model is not None  # at what a person chose
+        if not looking and (self.model is None or self.model.folder != run.folder):
             self._following = run.folder
         if self.view.isVisible():
             self.refresh()

@@ -5,6 +5,7 @@ from PySide6.QtGui import QAction, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from core.common.durations import duration, time_left
+from core.machine.measuring_lock import WAITING
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.runs.run_state import RunState, StageState
@@ -172,7 +173,8 @@ def _detail(stage: StageState) -> str:
     if stage.status == "paused":
         return epochs
     if stage.status == "running":
-        return " · ".join(part for part in (stage.phase, epochs, time_left(stage.seconds_left)) if part)
+        left = "" if stage.phase.startswith(WAITING) else time_left(stage.seconds_left)
+        return " · ".join(part for part in (stage.phase, epochs, left) if part)
     if stage.status in ("done", "cached"):
         seconds = stage.report.get("seconds") or 0.0
         took = tr("took {time}", time=duration(seconds)) if seconds and stage.status == "done" else ""

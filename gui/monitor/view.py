@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core.common.durations import time_left
 from gui.base.translation import tr
 from gui.monitor.curves import Curves
 from gui.monitor.grid_strip import GridStrip
@@ -144,14 +143,15 @@ class MonitorView(QWidget):
     def _show_progress(self) -> None:
         state = self.state
         waiting = self.queue is not None and self.queue.list.count() > 0
-        self._stack.setCurrentIndex(1 if state.stages or waiting else 0)
+        begun = self._steered not in ("", "idle")
+        self._stack.setCurrentIndex(1 if state.stages or waiting or begun else 0)
         self.percent.setText(f"{state.fraction * 100:.0f} %")
         self.bar.setValue(round(state.fraction * 1000))
         words = {
             "paused": tr("Paused; Resume goes on"), "stopping": tr("Stopping after the current step …"),
             "finishing": tr("This stage ends after the epoch under way; its best epoch is kept"),
         }  # fmt: skip
-        left = words.get(self._steered) or time_left(state.seconds_left)
+        left = words.get(self._steered) or state.left
         if not left and self._steered == "running":
             left = tr("estimating …")
         self.left.setText(left)
@@ -159,7 +159,10 @@ class MonitorView(QWidget):
         about = f"{state.run} · {state.phase}" if state.phase else state.run
         if state.measuring:
             about += tr(" · the curves stand still so that nothing disturbs the measurement")
-        self.header.show_texts(state.pipeline or tr("Monitor"), about or tr("Nothing has run yet."))
+        self.header.show_texts(
+            state.pipeline or tr("Monitor"),
+            about or (tr("Starting …") if begun else tr("Nothing has run yet.")),
+        )
 
     def _redraw(self) -> None:
         self._show_progress()

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from core.analysis.heat_map import HeatMap
+from core.common.durations import time_left
+from core.machine.measuring_lock import WAITING
 from core.records import events
 from core.records.events import Event, event_from
 from gui.base.translation import tr
@@ -123,6 +125,14 @@ class RunState:
         self.version = 0
         self.trials = 0  # of a search, that have ended
         self._now = 0.0
+
+    @property
+    def left(self) -> str:
+        """ "about 3 min left", of work where measuring waits for a quiet machine; empty where nothing is known."""
+        words = time_left(self.seconds_left)
+        if not self.phase.startswith(WAITING):
+            return words
+        return tr("measuring waits; then {left}", left=words) if words else tr("measuring waits")
 
     def take(self, event: Event, at: float | None = None) -> None:
         """Take one event in that happened `at` that time (seconds; None: now)."""

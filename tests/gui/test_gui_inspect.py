@@ -35,6 +35,24 @@ def test_the_result_is_looked_at_first_against_the_stage_before_it(
     assert place.view.model.runs.currentText().endswith(" · Small")
 
 
+def test_what_is_looked_at_stays_when_another_run_has_results(
+    qtbot: Any, place: InspectPlace, opened: Path, finished: Home
+) -> None:
+    place.open(opened, "pruned")
+    looked_at = place.model
+    other = shutil.copytree(opened, finished.runs / "20260102-000000-small")
+    try:
+        place.show_run(RunFolder(other))
+        assert place.model == looked_at
+        place.view.hide()
+        place.show_run(RunFolder(other))
+        place.view.show()
+        place.refresh()
+        assert place.model is not None and place.model.folder == other
+    finally:
+        shutil.rmtree(other)
+
+
 def test_models_can_be_chosen_and_swapped(qtbot: Any, place: InspectPlace, opened: Path) -> None:
     place.view.go("architecture")
     place.open(opened, "pruned")

@@ -170,6 +170,21 @@ def test_the_list_says_the_state_in_words(qtbot: Any, view: MonitorView) -> None
     assert "Training" in view.log.text.toPlainText()
 
 
+def test_time_that_measuring_waits_is_not_counted_as_left(qtbot: Any, view: MonitorView) -> None:
+    state = taken(*started(), events.Progress("a", 0.5, 0.25, 30.0, 120.0))
+    state.take(events.PhaseStarted("a", "latency", "Waiting: the machine is too busy to measure"))
+    view.show_state(state, "running")
+    qtbot.wait(150)
+    assert view.left.text() == "measuring waits; then about 2 min left"
+    assert "left" not in view.stages.texts()[0]
+
+
+def test_a_run_that_begins_is_not_nothing(qtbot: Any, view: MonitorView) -> None:
+    view.show_state(RunState(), "running")
+    qtbot.wait(150)
+    assert not view.empty.isVisible() and view.header.about.whole == "Starting …"
+
+
 def test_an_empty_monitor_says_what_to_do(view: MonitorView) -> None:
     assert view.empty.isVisible()
     assert "Run" in view.empty.advice.text()

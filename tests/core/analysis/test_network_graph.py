@@ -17,7 +17,12 @@ SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 def write(
-    path: Path, width: int = 8, quantized: bool = False, blocks: int = 2, shortcut: bool = True
+    path: Path,
+    width: int = 8,
+    quantized: bool = False,
+    blocks: int = 2,
+    shortcut: bool = True,
+    head: str = "GlobalAveragePool",
 ) -> Path:
     """Convolutions in blocks with shortcuts; `quantized` stores an activation as integers in between."""
     nodes, tensors, value = [], [], "images"
@@ -56,7 +61,10 @@ def write(
             f"b{block}",
         )
         value = add("Add", first, f"p{block}", [inside, value], f"p{block}") if shortcut else inside
-    value = add("GlobalAveragePool", "", "pool", [value], "pool")
+    if quantized and head != "GlobalAveragePool":
+        value = add("QuantizeLinear", "", "q", [value, "scale0"], "q")
+        value = add("DequantizeLinear", "", "d", [value, "scale0"], "d")
+    value = add(head, "", "pool", [value], "pool")
     graph = helper.make_graph(
         nodes, "network", [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 8, 8])],
         [helper.make_tensor_value_info(value, TensorProto.FLOAT, None)], tensors,
@@ -85,6 +93,12 @@ def test_what_only_stores_is_no_node_and_shows_in_the_precision(tmp_path: Path) 
     assert ("r0", "b0") in graph.edges
     precisions = {unit.id: unit.precision for unit in graph.units}
     assert precisions["b0"] == "int8" and precisions["a0"] == "float32"
+
+
+@pytest.mark.parametrize(("head", "precision"), [("Flatten", "int8"), ("ReduceMean", "float32")])
+def test_what_has_no_form_in_integers_computes_in_float(head: str, precision: str, tmp_path: Path) -> None:
+    graph = read(write(tmp_path / "a.onnx", quantized=True, head=head))
+    assert {unit.id: unit.precision for unit in graph.units}["pool"] == precision
 
 
 def test_what_became_of_every_operation(tmp_path: Path) -> None:
