@@ -7,6 +7,8 @@ import json
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,6 +107,15 @@ class RandomHands:
             f"ACTIONS_SEED={self.seed}, {self.done} actions ({counts}); all are in {self._log}; the last:\n"
             + "\n".join(self._last)
         )
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Meanwhile whatever asks is refused."""
+        self._acting = self._leaving = True
+        try:
+            yield
+        finally:
+            self._acting = self._leaving = False
 
     def leave(self) -> None:
         """End every dialog and close the window."""

@@ -107,7 +107,8 @@ def act(qtbot: Any, hands: RandomHands, warnings: list[str], count: int) -> None
                 slowest = max(slowest, time.monotonic() - since)
                 assert not raised and not warnings
             if hands.runs:
-                run_to_the_end(qtbot, hands.window)
+                with hands.refusing():
+                    run_to_the_end(qtbot, hands.window)
             hands.leave()
             assert not raised and not warnings
         except (AssertionError, Stuck) as error:
@@ -124,6 +125,8 @@ def run_to_the_end(qtbot: Any, window: MainWindow) -> None:
     while (waiting := QApplication.activePopupWidget() or QApplication.activeModalWidget()) is not None:
         waiting.close()
         QApplication.processEvents()
+    window.check_before_run.checking.stop()  # at its end it may start a run
+    qtbot.waitUntil(lambda: not window.check_before_run.checking.worker.running, timeout=120_000)
     window.session.stop()
     qtbot.waitUntil(lambda: window.session.steered == "idle", timeout=120_000)
     window.document.apply(documents.loads(TINY), "The tiny pipeline")
