@@ -66,7 +66,7 @@ class DataPlace(QObject):
         view.augmentation.settings_wanted.connect(self.settings_wanted)
         view.augmentation.roll_wanted.connect(lambda: self._redraw(0, 1))
         view.gallery.correction_wanted.connect(self._correct)
-        self.correcting.corrected.connect(self._corrected)
+        self.correcting.corrected.connect(self.open_again)
         self.correcting.status_message.connect(self.status_message)
         view.augmentation.others_wanted.connect(lambda: self._redraw(1, 0))
         self.document.changed.connect(self._document_changed)
@@ -112,10 +112,11 @@ class DataPlace(QObject):
             place = settings_path(self.document.pipeline.data.path, self.document.base)
             self.correcting.ask(self.view.window(), place, image, present, self.data.classes)
 
-    def _corrected(self) -> None:
-        """The images are other ones now: open them again, with the list."""
+    def open_again(self) -> None:
+        """The images are other ones now: open them again, with the list; when they are looked at."""
         self._opened_key = ""
-        self.refresh()
+        if self.view.isVisible():
+            self.refresh()
 
     # opening
 

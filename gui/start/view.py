@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QHideEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QHideEvent, QKeyEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (  # fmt: skip
     QHBoxLayout,
     QLabel,
@@ -184,6 +184,19 @@ class StartView(QWidget):
         rename.setContext(Qt.ShortcutContext.WidgetShortcut)
         rename.activated.connect(self._rename)
 
+    def event(self, event: QEvent) -> bool:
+        """Undo is that of the last deletion here, not of an edit in a place that nobody sees."""
+        if event.type() == QEvent.Type.ShortcutOverride and _undoes(event):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not _undoes(event):
+            super().keyPressEvent(event)
+        elif self.bar.isVisible():
+            self.undo_wanted.emit()
+
     # what is shown
 
     def show_library(self, library: Library) -> None:
@@ -284,3 +297,7 @@ class StartView(QWidget):
             entry = menu.addAction(button.text() if button else tr("Rename  (F2)"), slot)
             entry.setEnabled(button.isEnabled() if button else details.name.isEnabled())
         menu.popup(self.table.viewport().mapToGlobal(where))
+
+
+def _undoes(event: QEvent) -> bool:
+    return isinstance(event, QKeyEvent) and event.matches(QKeySequence.StandardKey.Undo)

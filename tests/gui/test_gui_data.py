@@ -362,3 +362,7 @@ def test_a_wrong_label_is_noted_where_it_is_seen(window: MainWindow, tmp_path: P
     assert file.read_text() == f"image,label\n{image},{other}\n"
     hands.wait(lambda: window.data.data is not None and window.data.data.corrections != ())
     assert "1 label is corrected" in window.data.data.notes[0]  # type: ignore[union-attr]
+    window.go("inspect")  # where a wrong label is noted, too
+    window.inspect.correcting._write(tmp_path / "my shapes", image, None)
+    window.go("data")
+    hands.wait(lambda: window.data.data is not None and window.data.data.corrections == ())

@@ -15,8 +15,8 @@ from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit
 
+from core.document import edits, recipes
 from core.document import pipeline as documents
-from core.document import recipes
 from core.document.pipeline import Pipeline
 from core.document.reference import reference
 from core.runs import final_figures
@@ -273,6 +273,21 @@ def test_enter_opens_a_run(start: MainWindow, qtbot: Any) -> None:
     qtbot.keyClick(start.start.view.table, Qt.Key.Key_Return)
     assert start.document.pipeline.name == "Tiny"
     assert start.places.current == "compare"
+
+
+def test_ctrl_z_puts_back_what_was_deleted_and_leaves_the_pipeline_alone(
+    start: MainWindow, runs: list[RunFolder], qtbot: Any
+) -> None:
+    document, table = start.document, start.start.view.table
+    stage = document.pipeline.stages[0].id
+    document.apply(edits.rename(document.pipeline, stage, "Another name"), "Rename")
+    click_row(start, 0, qtbot)
+    qtbot.keyClick(table, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: not runs[2].folder.exists(), timeout=10_000)
+    for _ in range(2):  # the second time nothing is left to put back
+        qtbot.keyClick(table, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(runs[2].folder.exists, timeout=10_000)
+    assert document.pipeline.stages[0].name == "Another name"
 
 
 def test_deleting_can_be_undone(start: MainWindow, runs: list[RunFolder], home: Home, qtbot: Any) -> None:
