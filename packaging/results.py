@@ -22,8 +22,8 @@ from core.comparison.compared_runs import read_run
 from core.comparison.figures import FIGURES, save
 from core.comparison.results_page import section
 from core.document.recipes import recipes
-from core.runs.finding import resolve_run
 from core.runs.home import Home
+from core.runs.library import find_run
 from core.runs.run_folder import RunFolder
 
 _FIGURES = ("stages", "latency", "curves", "widths", "heat-maps")
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", metavar="RUN")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
     options = parser.parse_args(arguments)
-    folders = [resolve_run(text, Home.default()) for text in options.runs]
+    folders = [find_run(Home.default(), text) for text in options.runs]
     sections = [
         section(folder, f"espalier run {recipe_of(folder)}") + figures(folder, options.out.with_suffix(""))
         for folder in folders
