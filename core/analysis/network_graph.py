@@ -28,7 +28,9 @@ _SHAPES = ("Shape", "Size", "Constant", "ConstantOfShape", "Range")
 _FIRST, _USUAL_SIZE = 4, 224  # sides of an image tensor; pixels where the file does not say
 _HALF, _FOUR_BITS = 10, (21, 22)  # onnx.TensorProto.FLOAT16; UINT4 and INT4
 _INTEGERS = ("Integer", "QLinear", "QGemm")
-_IN_INTEGERS = frozenset(  # with a form in integers in ONNX Runtime; others compute what was integers before in float
+# What ONNX Runtime can compute in integers, whoever quantized the file; all else computes what was integers before in
+# float. Which of these our own files ask for was chosen by measurement: `OP_TYPES` of `core.deploy.quantization.qdq`.
+_IN_INTEGERS = frozenset(
     ("Add", "ArgMax", "AveragePool", "Clip", "Concat", "Conv", "ConvTranspose", "Flatten", "Gather", "Gemm", "GlobalAveragePool",
      "LeakyRelu", "MatMul", "MaxPool", "Mul", "Pad", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split",
      "Squeeze", "Transpose", "Unsqueeze", "Where")

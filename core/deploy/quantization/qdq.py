@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from core.deploy.quantization.calibration import Ranges
 
+# What this program quantizes, as measured above: fewer than what ONNX Runtime has in integers, which
+# `core.analysis.network_graph` knows to read files of any origin.
 OP_TYPES = (*LAYER_TYPES, *ACTIVATION_TYPES, "Add", "MaxPool", "AveragePool")
 _MOVES = ("Slice", "Pad", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
 _PLUMBING = (

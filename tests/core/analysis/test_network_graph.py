@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from core.analysis import graph_blocks, network_graph
 from core.analysis.network_graph import NetworkGraph, Unit
 from core.common.errors import EspalierError
+from core.deploy.quantization.qdq import OP_TYPES
 from core.machine.jobs import JobContext
 
 SCOPES = "pkg.torch.onnx.name_scopes"
@@ -93,6 +94,10 @@ def test_what_only_stores_is_no_node_and_shows_in_the_precision(tmp_path: Path) 
     assert ("r0", "b0") in graph.edges
     precisions = {unit.id: unit.precision for unit in graph.units}
     assert precisions["b0"] == "int8" and precisions["a0"] == "float32"
+
+
+def test_what_this_program_quantizes_computes_with_integers() -> None:
+    assert set(OP_TYPES) < network_graph._IN_INTEGERS
 
 
 @pytest.mark.parametrize(("head", "precision"), [("Flatten", "int8"), ("ReduceMean", "float32")])
