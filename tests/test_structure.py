@@ -40,6 +40,18 @@ def test_no_function_has_more_than_seven_parameters():
     assert seen > 2000
 
 
+def test_percentages_are_written_in_one_place():
+    """A format of Python's writes "74%", where the program writes "74 %": `core.common.numbers.percent`."""
+    found = []
+    for path in sorted(path for name in ("core", "gui") for path in (ROOT / name).rglob("*.py")):
+        place = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            spec = node.format_spec if isinstance(node, ast.FormattedValue) else None
+            if spec is not None and ast.unparse(spec).rstrip("'\"").endswith("%"):
+                found.append(f"{place}:{node.lineno}")
+    assert not found, found
+
+
 def test_labels_with_words_are_made_in_one_place():
     """`gui.widgets.buttons.text` shows names from files as they are; a plain `QLabel` takes what looks like HTML for it."""
     found = []

@@ -16,6 +16,7 @@ import numpy as np
 from core.analysis import stored_ranges
 from core.common.content_hashes import intact
 from core.common.errors import EspalierError
+from core.common.numbers import percent
 from core.machine.jobs import ProgressCallback
 from core.models.checkpoint_files import WEIGHTS
 from core.onnx_graph.layer_names import module_of
@@ -63,7 +64,7 @@ class Histogram:
         words = f"{count} values, mean {self.mean:.3g}, deviation {self.deviation:.3g}, "
         words += f"{self.lowest:.3g} to {self.highest:.3g}"
         words = words.replace("-", "−")
-        words += f", {100 * self.zeros:.1f} % zeros" if self.zeros >= 0.0005 else ""
+        words += f", {percent(self.zeros, 1)} zeros" if self.zeros >= 0.0005 else ""
         words += f", {self.distinct} different values" if self.distinct <= 256 else ""
         return words + (f"; {self.range_words}" if self.clipped is not None else "")
 

@@ -3,10 +3,10 @@
 The terminal, the reports and the window say the same of the same number; nobody else words them.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 
 from core.analysis.interval_support import estimated, measurable, uncertain, wide
+from core.common.numbers import percent, significant
 from core.records.metrics import METRICS, MetricKind
 from core.records.reports import Metric
 
@@ -64,14 +64,18 @@ def format_metric(kind: MetricKind, metric: Metric | None) -> str:
     if metric is None or metric.value is None:
         return "—"
     if uncertain(kind.id, metric):
-        return (
-            ESTIMATED if estimated(metric) else ""
-        ) + f"{_rough(metric.low, kind)} to {_rough(metric.high, kind)}"
+        mark = ESTIMATED if estimated(metric) else ""
+        return mark + time_range((metric.low or 0.0) * kind.scale, (metric.high or 0.0) * kind.scale)
     text = f"{metric.value * kind.scale:,.{kind.decimals}f}".replace(",", "\u202f")
     text = f"{ESTIMATED}{text}" if estimated(metric) else text
     if metric.deviation:
         text += f" ± {metric.deviation * kind.scale:.{kind.decimals}f}"
     return text
+
+
+def time_range(low: float, high: float) -> str:
+    """What is known of an uncertain time: its ends, with two digits each, since more would pretend."""
+    return f"{significant(low, 2)} to {significant(high, 2)}"
 
 
 def format_change(change: Metric | None, paired: bool = True) -> str:
@@ -91,13 +95,6 @@ def format_change(change: Metric | None, paired: bool = True) -> str:
 
 def _signed(value: float, digits: int) -> str:
     return f"{'+' if value > 0 else '−' if value < 0 else '±'}{abs(value):.{digits}f}"
-
-
-def _rough(value: float | None, kind: MetricKind) -> str:
-    """An end of a range, with two digits: more would pretend."""
-    scaled = (value or 0.0) * kind.scale
-    decimals = 1 - math.floor(math.log10(abs(scaled))) if scaled else 0
-    return f"{round(scaled, decimals):.{max(decimals, 0)}f}"
 
 
 def change_text(change: Metric | None, paired: bool = True) -> str:
@@ -142,7 +139,7 @@ def value_in_full(metric: Metric) -> str:
         level = f"{metric.level * 100:g} % interval" if metric.level else "interval"
         text += f"  ({level} {metric.low:.6g} to {metric.high:.6g})"
     text += f", n = {metric.n}" if metric.n is not None else ""
-    return text + (f", {100 * metric.interrupted:.0f} % of the runs set aside" if metric.interrupted else "")
+    return text + (f", {percent(metric.interrupted)} of the runs set aside" if metric.interrupted else "")
 
 
 def _change_lines(kind: MetricKind, change: Metric, paired: bool) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import written_beside
+from core.common.numbers import percent
 from core.common.partial_files import remove_abandoned
 from core.data.public_sets import PUBLIC_SETS, PublicFile
 from core.machine.site_policy import site_policy
@@ -58,7 +59,7 @@ def download(
         def report(received: int, before: int = bytes_before) -> None:
             share = (before + received) / public_set.size
             on_progress(
-                share, f"Downloading {public_set.title}: {share:.0%} of {public_set.size / 1e6:.1f} MB"
+                share, f"Downloading {public_set.title}: {percent(share)} of {public_set.size / 1e6:.1f} MB"
             )
 
         _fetch(file, folder / public_set.folder / file.name, control or RunControl(), report)

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from core.common.control import RunControl
+from core.common.numbers import percent
 from core.data.decode import Shape
 from core.data.image_data import ImageData
 from core.data.preprocess import Normalisation
@@ -151,21 +152,21 @@ def check_range(pixels: Pixels, channels: int) -> Finding:
     if share[:4].sum() + share[252:].sum() > 0.98 and low > 0.005 and high > 0.005:
         return Finding(
             "range", "warning", "The images were normalised before they were saved.",
-            f"{(share[:4].sum() + share[252:].sum()) * 100:.1f} % of the values are 0…3 or 252…255: small numbers "
+            f"{percent(share[:4].sum() + share[252:].sum(), 1)} of the values are 0…3 or 252…255: small numbers "
             "around 0, wrapped round.",
             "Save the images as they were before normalising.", "likely",
         )  # fmt: skip
     if channels == 3 and share[0] > 0.35 and share[255] > 0.02:
         return Finding(
             "range", "note", "Many values are cut off at black and at white.",
-            f"{share[0] * 100:.1f} % of the values are 0 and {share[255] * 100:.1f} % are 255.",
+            f"{percent(share[0], 1)} of the values are 0 and {percent(share[255], 1)} are 255.",
             "Images that were normalised, cut to 0…1 and saved look like this. Look at a few of them.", "hint",
         )  # fmt: skip
     used = int((pixels.counts > 0).sum())
     lowest = int(pixels.lowest.min(initial=255))
     return Finding(
         "range", "fine", "Pixel values look like those of pictures.",
-        f"From {lowest} to {highest}, {used} different ones; {share[0] * 100:.0f} % are 0.",
+        f"From {lowest} to {highest}, {used} different ones; {percent(share[0])} are 0.",
     )  # fmt: skip
 
 
@@ -186,7 +187,7 @@ def check_colours(pixels: Pixels) -> list[Finding]:
     colours = pixels.colours[~pixels.grey]
     redder, bluer_above, error = colour_cues(colours)
     evidence = (
-        f"{redder * 100:.0f} % of {len(colours)} sampled images are redder than blue; the upper third is "
+        f"{percent(redder)} of {len(colours)} sampled images are redder than blue; the upper third is "
         f"{'bluer' if bluer_above > 0 else 'redder'} than the lower one by {abs(bluer_above):.1f} of 255."
     )
     rarely = redder < 0.4 and (0.5 - redder) * 2 * len(colours) ** 0.5 > 3  # three standard errors of a half
@@ -276,7 +277,7 @@ def check_duplicates(data: ImageData, pixels: Pixels) -> list[Finding]:
     if not findings and within > 0.01 * len(pixels.rows):
         findings.append(Finding(
             "duplicates", "note", f"{_images(within)} repeat another one of the same split.",
-            f"{within / len(pixels.rows) * 100:.1f} % of all.", "They count more in training than others do.",
+            f"{percent(within / len(pixels.rows), 1)} of all.", "They count more in training than others do.",
             images=_examples(alike),
         ))  # fmt: skip
     return findings or [
@@ -318,8 +319,8 @@ def check_shapes(shapes: Sequence[tuple[int, Shape]]) -> list[Finding]:
         return []
     right, guess = size_tells_class(shapes)
     evidence = (
-        f"Learnt from half of {len(shapes)} files, size and colour mode alone tell the class of {right * 100:.0f} % "
-        f"of the others; guessing is right for {guess * 100:.0f} %."
+        f"Learnt from half of {len(shapes)} files, size and colour mode alone tell the class of {percent(right)} "
+        f"of the others; guessing is right for {percent(guess)}."
     )
     gained = (right - guess) / max(1 - guess, 1e-9)
     if gained < 0.15:

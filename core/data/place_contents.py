@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core.common.control import RunControl
+from core.common.numbers import percent
 from core.common.paths import resolved
 from core.common.shown_text import some_of
 from core.data.catalogue import find_source
@@ -88,9 +89,9 @@ class FoundImages:
         brought += [f"{_count(self.test)} to test on"] if self.test else []
         drawn = []
         if not self.validation:
-            drawn.append(f"{defaults.validation_fraction:.0%} of them for validation".replace("%", " %"))
+            drawn.append(f"{percent(defaults.validation_fraction)} of them for validation")
         if not self.test:
-            drawn.append(f"{defaults.test_fraction:.0%} to test on".replace("%", " %"))
+            drawn.append(f"{percent(defaults.test_fraction)} to test on")
         sentence = f"{', '.join(brought)}" if len(brought) > 1 else "No split is given"
         return sentence + (f"; drawn from the training images: {' and '.join(drawn)}." if drawn else ".")
 

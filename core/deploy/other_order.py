@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.common.numbers import percent
 from core.data.class_names import ClassOrder, ordered
 
 _PER_CLASS = 2
@@ -37,7 +38,7 @@ def other_order(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str]) 
         gained = float((meant[answers] == labels).mean())
         if gained >= _TIMES * right and gained - right > _ERRORS * (0.25 / n) ** 0.5:
             return [
-                f"{_share(right)} of the answers are right, but {_share(gained)} would be with the classes ordered "
+                f"{percent(right)} of the answers are right, but {percent(gained)} would be with the classes ordered "
                 f"{_WORDS[order]} ({', '.join(names[:4])}, …): the network was probably trained in that order. Set Class order "
                 f"to “{order}” (class_order in the data settings)."
             ]
@@ -54,13 +55,9 @@ def other_order(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str]) 
         if label != wrong
     ]
     return [
-        f"{_share(right)} of the answers are right, but {_share(gained)} would be with the classes in another order: it "
+        f"{percent(right)} of the answers are right, but {percent(gained)} would be with the classes in another order: it "
         f"answers {', '.join(examples[:3])}. Give the order that the network was trained in."
     ]
 
 
 _WORDS: dict[ClassOrder, str] = {"number": "by number", "text": "as text"}
-
-
-def _share(part: float) -> str:
-    return f"{100 * part:.0f} %"

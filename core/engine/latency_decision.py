@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from core.common.numbers import percent
+
 if TYPE_CHECKING:
     from core.stages.result import StageResult
 
@@ -73,22 +75,24 @@ class LatencyDecision:
     def write_to(self, result: "StageResult") -> None:
         """Add what was requested, predicted and measured to the stage's result."""
         chosen, count = self.chosen, len(self.tries)
-        span = f" ({chosen.low:.1%} to {chosen.high:.1%})" if chosen.low and chosen.high else ""
+        span = (
+            f" ({percent(chosen.low, 1)} to {percent(chosen.high, 1)})" if chosen.low and chosen.high else ""
+        )
         unsure = (
-            f" The machine was busy: the figure is uncertain to ±{chosen.width:.0%}."
+            f" The machine was busy: the figure is uncertain to ±{percent(chosen.width)}."
             if chosen.width > TOLERANCE
             else ""
         )
         summary = (
-            f"{chosen.measured:.1%} of the latency before is left{span}, measured on the exported file; "
-            f"{self.wanted:.1%} was asked for, the table of layer times predicted {chosen.predicted:.1%}. "
+            f"{percent(chosen.measured, 1)} of the latency before is left{span}, measured on the exported file; "
+            f"{percent(self.wanted, 1)} was asked for, the table of layer times predicted {percent(chosen.predicted, 1)}. "
             f"{'One network was' if count == 1 else f'{count} networks were'} exported and timed.{unsure}"
         )
         missed = (
-            f" That is more than {TOLERANCE:.0%} off: between these widths and the next ones that the "
+            f" That is more than {percent(TOLERANCE)} off: between these widths and the next ones that the "
             "rounding allows there is nothing closer. A smaller rounding or a wider scope may help."
         )
         if self.blocks is not None:
-            missed = f" That is more than {TOLERANCE:.0%} off: whole blocks come no closer."
+            missed = f" That is more than {percent(TOLERANCE)} off: whole blocks come no closer."
         result.notes.append(summary if self.met else summary + missed)
         result.facts["latency"] = asdict(self)

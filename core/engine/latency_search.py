@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from core.common.errors import EspalierError
+from core.common.numbers import percent
 from core.common.params import Params
 from core.document.pipeline import StageNode
 from core.document.stage_keys import stage_key
@@ -241,7 +242,7 @@ def search_macs(
             most = low if fast else most
         if not most:
             raise EspalierError(
-                f"Expected a latency that these settings can reach, received {share:.1%} of the latency before.",
+                f"Expected a latency that these settings can reach, received {percent(share, 1)} of the latency before.",
                 "Let more of it stay, or choose the scope 'whole-groups'.",
             )
         return most

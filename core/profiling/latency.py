@@ -14,6 +14,7 @@ import numpy as np
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.files import save_array
+from core.common.numbers import percent
 from core.common.temporary import temporary_folder
 from core.machine.child import Child
 from core.machine.fingerprint import usable_cores
@@ -264,20 +265,20 @@ def _set_aside(timing: Timing) -> str:
     """How many runs do not count."""
     if timing.interrupted < _MENTIONED:
         return ""
-    return f"; {100 * timing.interrupted:.0f} % of the runs were interrupted and set aside"
+    return f"; {percent(timing.interrupted)} of the runs were interrupted and set aside"
 
 
 def _paced(timing: Timing) -> str:
     """At what pace the figures are given, and at what pace they were timed."""
     if timing.pace is None:
         return ""
-    return f"; at the machine's usual pace, it ran at {100 * timing.pace:.0f} % of that"
+    return f"; at the machine's usual pace, it ran at {percent(timing.pace)} of that"
 
 
 def _scatter(timing: Timing) -> str:
     if not timing.wide:
         return ""
-    return f"; still uncertain to ±{100 * timing.width:.0f} % after {timing.seconds:.0f} s of measuring"
+    return f"; still uncertain to ±{percent(timing.width)} after {timing.seconds:.0f} s of measuring"
 
 
 def change(name: str, timing: Timing) -> dict[str, Metric]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from core.common.numbers import percent
 from core.common.text_tables import aligned
 from core.profiling.model_profile import ModelProfile, ProfileRow, RuntimeProfile
 from core.profiling.runtimes.base import count_threads
@@ -81,7 +82,7 @@ def interval(metric: Metric) -> str:
         return "none (1 session)"
     if metric.is_range:
         return f"{_figure(metric.low)} … {_figure(metric.high)} (range)"
-    level = f" ({100 * metric.level:.0f} %)" if metric.level and metric.level < 0.99 else ""
+    level = f" ({percent(metric.level)})" if metric.level and metric.level < 0.99 else ""
     return f"{_figure(metric.low)} … {_figure(metric.high)}{level}"
 
 
@@ -101,7 +102,7 @@ def _uncertain(ran: Sequence[RuntimeProfile]) -> Iterable[str]:
             if found:
                 yield f"{where}: still uncertain{words}; the machine is busy."
             elif latency.is_range:
-                share = f"{100 * (latency.interrupted or 0.0):.0f} %"
+                share = percent(latency.interrupted or 0.0)
                 yield f"{where}: a range only, {share} of the runs were interrupted. Measure again when less runs here."
 
 
@@ -195,7 +196,7 @@ def _layers(layers: dict[str, Any]) -> str:
             f"{layer['weight_bytes'] / 1e3:.1f}" if layer["weight_bytes"] else "–",
             f"{layer['macs'] / 1e6:.2f}" if layer["macs"] else "–",
             "–" if layer["ms"] is None else f"{layer['ms']:.4f}",
-            "–" if layer["ms"] is None else f"{100 * layer['ms'] / total:.1f} %",
+            "–" if layer["ms"] is None else percent(layer["ms"] / total, 1),
             f"{layer['moved_bytes'] / 1e3:.1f}" if layer["moved_bytes"] else "–",
             layer["precision"] + (" (fallback)" if layer["fallback"] else ""),
         ]

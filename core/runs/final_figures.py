@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from core.analysis.interval_support import uncertain
+from core.analysis.wording import UNCERTAIN, time_range
 from core.common.control import RunControl
 from core.common.errors import EspalierError
+from core.common.numbers import significant
 from core.data.catalogue import SOURCES
 from core.document.pipeline import Pipeline, SourceNode
 from core.document.stage_keys import stage_key
@@ -50,9 +52,8 @@ class FinalFigures:
     def latency(self) -> str:
         """The latency in milliseconds in a few digits, its range where it is one; "" where it is not known."""
         if self.latency_range is not None:
-            low, high = self.latency_range
-            return f"⚠ {low:.2g} to {high:.2g}"
-        return "" if self.latency_ms is None else f"{self.latency_ms:.3g}"
+            return f"{UNCERTAIN} {time_range(*self.latency_range)}"
+        return "" if self.latency_ms is None else significant(self.latency_ms, 3)
 
 
 def read_figures(home: Home, folders: Sequence[Path], control: RunControl) -> Iterator[FinalFigures]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from core.analysis.wording import format_metric, heading
 from core.common.durations import rough_duration
+from core.common.numbers import percent
 from core.common.text_tables import aligned, markdown
 from core.document import dimensions
 from core.records.metrics import METRICS
@@ -130,7 +131,7 @@ def weights_lines(study: Study) -> list[str]:
     for name, shares in study.weights.items():
         order = sorted(shares.items(), key=lambda pair: -pair[1])
         lines.append(
-            f"{METRICS[name].label}: " + ", ".join(f"{labels.get(path, path)} {share:.0%}" for path, share in order)
+            f"{METRICS[name].label}: " + ", ".join(f"{labels.get(path, path)} {percent(share)}" for path, share in order)
         )  # fmt: skip
     return lines
 

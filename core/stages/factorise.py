@@ -17,6 +17,7 @@ Grouped and depthwise convolutions are left as they are, so MobileNets gain litt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from core.common.numbers import percent
 from core.common.params import Params, param
 from core.models.forecast import Forecast, StageForecast
 from core.stages.base import ModelStage
@@ -149,7 +150,7 @@ class Factorise(ModelStage[FactoriseParams]):
         if settings.choose == "budget":
             return unknown(
                 unchanged,
-                f"About {settings.budget:.0%} of the parameters of the layers in question stay; "
+                f"About {percent(settings.budget)} of the parameters of the layers in question stay; "
                 "their ranks follow from the trained weights.",
             )
         return unknown(unchanged, "The ranks follow from the trained weights: known after the run.")
@@ -270,7 +271,7 @@ def _notes(rows: list[dict[str, Any]], candidates: list[Candidate], settings: Fa
     after = before - sum(row["params"][0] - row["params"][1] for row in rows)
     notes = [
         f"{len(rows)} of {len(candidates)} layers factorised: {before} parameters became {after} "
-        f"({100 * after / max(before, 1):.1f} %).",
+        f"({percent(after / max(before, 1), 1)}).",
     ]
     if rows:
         notes.append(

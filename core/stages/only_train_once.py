@@ -23,6 +23,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.errors import EspalierError, Problem
+from core.common.numbers import percent
 from core.common.params import Params, param
 from core.models.forecast import Forecast, StageForecast
 from core.models.network_facts import NetworkFacts
@@ -135,7 +136,7 @@ class OnlyTrainOnce(ModelStage[OnlyTrainOnceParams]):
     ) -> StageForecast:
         if not settings.training.epochs:
             return replace(previous, forecast=unchanged)
-        share = f"{settings.target_group_sparsity:.0%}"
+        share = percent(settings.target_group_sparsity)
         return unknown(
             unchanged, f"About {share} of the channels go; which layers lose them, training decides."
         )
@@ -191,8 +192,8 @@ class OnlyTrainOnce(ModelStage[OnlyTrainOnceParams]):
             "steps_to_target": optimiser.end,
         }  # fmt: skip
         result.notes.append(
-            f"{zero_count} of {channels} channels went to zero ({zero_count / channels:.1%}, asked for "
-            f"{settings.target_group_sparsity:.1%}) and were taken out; full and slim network differ by "
+            f"{zero_count} of {channels} channels went to zero ({percent(zero_count / channels, 1)}, asked for "
+            f"{percent(settings.target_group_sparsity, 1)}) and were taken out; full and slim network differ by "
             f"at most {difference:.1g} in a logit."
         )
         return result

@@ -32,6 +32,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.errors import EspalierError, Problem
+from core.common.numbers import percent, signed_percent
 from core.common.params import Params, param
 from core.models.forecast import Forecast, StageForecast
 from core.models.network_facts import NetworkFacts
@@ -418,12 +419,12 @@ def _report(
     before, after = (sum(row[name] for row in cut) for name in ("before", "after"))
     result.notes += [
         f"{before - after} of {before} channels removed in {len(cut)} layer groups; {len(result.skipped)} left alone.",
-        f"{chosen.params / start.counts.params:.1%} of the parameters and "
-        f"{chosen.macs / start.counts.macs:.1%} of the MACs are left.",
+        f"{percent(chosen.params / start.counts.params, 1)} of the parameters and "
+        f"{percent(chosen.macs / start.counts.macs, 1)} of the MACs are left.",
     ]
     if abs(chosen.deviation) > TOLERANCE:
         result.notes.append(
-            f"The budget was missed by {chosen.deviation:+.1%} of the network: with multiples of "
+            f"The budget was missed by {signed_percent(chosen.deviation, 1)} of the network: with multiples of "
             f"{settings.round_to} no single layer brings it closer."
         )
 

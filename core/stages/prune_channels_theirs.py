@@ -6,6 +6,7 @@ Everywhere here `settings` are `PruneChannelsParams`, which import this file.
 from typing import TYPE_CHECKING, Any
 
 from core.common.errors import Problem
+from core.common.numbers import percent
 from core.stages.context import StageContext
 from core.stages.fine_tune import run_training
 from core.stages.result import StageResult
@@ -131,5 +132,5 @@ def _report(
     }  # fmt: skip
     result.notes += [
         f"Pruned by torch-pruning's own pruner: {len(cut)} layers became narrower, {len(result.skipped)} keep their channels.",
-        f"{now.params / start.params:.1%} of the parameters and {now.macs / start.macs:.1%} of the MACs are left.",
+        f"{percent(now.params / start.params, 1)} of the parameters and {percent(now.macs / start.macs, 1)} of the MACs are left.",
     ]

@@ -27,6 +27,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.errors import EspalierError, Problem
+from core.common.numbers import percent
 from core.common.params import Params, param
 from core.data.randomness import derive_seed
 from core.models.forecast import Forecast, StageForecast
@@ -387,7 +388,7 @@ def _rows(layers: Mapping[str, "nn.Module"]) -> Iterable[dict[str, Any]]:
 def _notes(rows: list[dict[str, Any]]) -> list[str]:
     zeros, weights = (sum(row[name] for row in rows) for name in ("zeros", "weights"))
     return [
-        f"{zeros} of {weights} weights in {len(rows)} layers are zero ({100 * zeros / max(weights, 1):.1f} %).",
+        f"{zeros} of {weights} weights in {len(rows)} layers are zero ({percent(zeros / max(weights, 1), 1)}).",
     ]
 
 

@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from core.common.errors import EspalierError, Problem
+from core.common.numbers import percent
 from core.common.params import OneOf, Params, param
 from core.deploy.quantizers.catalogue import OWN, QUANTIZERS, choices
 from core.models.network_facts import NetworkFacts
@@ -296,7 +297,7 @@ def add_report(
         raise _no_integers(report)
     result.notes.append(
         f"{report['quantized_layers']} of {report['layers']} layers are integers, with "
-        f"{100 * report['int8_parameters'] / max(report['parameters'], 1):.1f} % of the parameters. "
+        f"{percent(report['int8_parameters'] / max(report['parameters'], 1), 1)} of the parameters. "
         f"Quantization removes no parameter; each {sizes}."
     )
     result.notes += report.get("notes", [])

@@ -29,6 +29,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.common.errors import Problem
+from core.common.numbers import percent, signed_percent
 from core.common.params import Params, param
 from core.models.forecast import Forecast, StageForecast
 from core.models.network_facts import NetworkFacts
@@ -354,11 +355,11 @@ def _report(
     }  # fmt: skip
     result.notes.append(
         f"Compound coefficient {phi:.2f}: depth {depth:.2f}, width {width:.2f}. {gone} of {len(blocks)} residual blocks "
-        f"and {before - after} of {before} channels removed; {plan.macs / counts.macs:.1%} of the MACs and "
-        f"{plan.params / counts.params:.1%} of the parameters are left."
+        f"and {before - after} of {before} channels removed; {percent(plan.macs / counts.macs, 1)} of the MACs and "
+        f"{percent(plan.params / counts.params, 1)} of the parameters are left."
     )
     if abs(plan.deviation) > TOLERANCE:
         result.notes.append(
-            f"The budget of {settings.budget:.1%} is missed by {plan.deviation:+.1%} of the MACs, because channels go "
+            f"The budget of {percent(settings.budget, 1)} is missed by {signed_percent(plan.deviation, 1)} of the MACs, because channels go "
             f"in multiples of {settings.round_to}."
         )

@@ -23,6 +23,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from core.common.errors import EspalierError
+from core.common.numbers import percent
 from core.surgery.channel_group import ChannelGroup
 from core.surgery.meta_copy import Counts, count
 
@@ -335,7 +336,7 @@ def _out_of_reach(budget: Budget, deviation: float, verb: str, advice: str) -> E
     reached = budget.target / budget.baseline + deviation
     return EspalierError(
         f"Expected a budget of {budget.label} that these settings can reach, received "
-        f"{budget.target / budget.baseline:.1%} of the baseline; the network {verb} {reached:.1%}.",
+        f"{percent(budget.target / budget.baseline, 1)} of the baseline; the network {verb} {percent(reached, 1)}.",
         f"{advice}.",
     )
 

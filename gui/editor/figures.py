@@ -1,5 +1,6 @@
 """Counts, sizes and times as cards and strips write them (no widgets)."""
 
+from core.common.numbers import signed_percent, significant
 from core.whatif import Forecast
 from gui.base.translation import tr
 
@@ -8,28 +9,28 @@ def short_count(count: float) -> str:
     """ "272 k", "23.5 M", "4.09 G": three digits."""
     for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if count >= limit * 0.9995:
-            return _three(count / limit) + unit
+            return significant(count / limit, 3) + unit
     return f"{count:.0f}"
 
 
 def short_size(count: float) -> str:
     """Bytes as "94.1 MB"; a megabyte is 10⁶ bytes."""
     if count >= 999_500:
-        return f"{_three(count / 1e6)} MB"
-    return f"{_three(count / 1e3)} kB"
+        return f"{significant(count / 1e6, 3)} MB"
+    return f"{significant(count / 1e3, 3)} kB"
 
 
 def short_latency(milliseconds: float) -> str:
     """ "12.3 ms": three digits."""
-    return f"{_three(milliseconds)} ms" if milliseconds >= 1 else f"{milliseconds:.2f} ms"
+    return f"{significant(milliseconds, 3)} ms" if milliseconds >= 1 else f"{milliseconds:.2f} ms"
 
 
 def change(now: float, before: float) -> str:
     """ "−34 %" against what came before, "" where nothing changed or nothing was there."""
     if not before or now == before:
         return ""
-    share = 100 * (now - before) / before
-    return f"{'+' if share > 0 else '−'}{abs(share):.0f} %" if abs(share) >= 0.5 else tr("less than 1 %")
+    part = (now - before) / before
+    return signed_percent(part) if abs(part) >= 0.005 else tr("less than 1 %")
 
 
 def facts(forecast: Forecast | None) -> str:
@@ -48,7 +49,3 @@ def facts(forecast: Forecast | None) -> str:
     if not figures:
         return tr("Counted by the run")
     return f"≈ {figures}" if forecast.sure == "about" else figures
-
-
-def _three(value: float) -> str:
-    return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"

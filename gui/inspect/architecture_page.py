@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.analysis.layers import WORDS, Change, Difference
+from core.common.numbers import percent
 from gui.base.translation import tr
 from gui.inspect.graph_page import GraphPage
 from gui.widgets.bar_table import BarTable, Cell, Column, count_cell
@@ -156,5 +157,5 @@ def _cells(change: Change, largest: int) -> list[Cell]:
         Cell(change.after or "—"),
         count_cell(change.params_before, largest),
         count_cell(change.params_after, largest),
-        Cell("—") if left is None else Cell(f"{100 * left:.0f} %", left, min(left, 1.0)),
+        Cell("—") if left is None else Cell(percent(left), left, min(left, 1.0)),
     ]

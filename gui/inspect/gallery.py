@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 
 from core.analysis.confusion import Answers
 from core.analysis.flips import AnswerPair
+from core.common.numbers import percent
 from core.data.image_data import ImageData
 from gui.base import theme
 from gui.base.translation import tr
@@ -107,7 +108,7 @@ class FlipsModel(QAbstractListModel):
     def _answer(word: str, answers: Answers, image: int) -> tuple[str, str]:
         right = bool(answers.right[image])
         name = answers.classes[int(answers.guesses[image])]
-        words = f"{'✓' if right else '✖'} {word.format(name=name)} {100 * answers.confidence[image]:.0f} %"
+        words = f"{'✓' if right else '✖'} {word.format(name=name)} {percent(answers.confidence[image])}"
         return words, "good" if right else "bad"
 
 

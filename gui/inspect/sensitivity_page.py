@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QSpinBox, QWidget
 
 from core.analysis.sensitivity import Spread, most_sensitive, ratios_text, suggested_ratios
+from core.common.numbers import percent
 from core.stages.base import ScanKind
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.inspect.job_page import JobPage, JobTexts
@@ -150,10 +151,10 @@ def _pruning(scan: PruneScan, ratios: dict[str, float]) -> tuple[Sequence[Column
         Column(tr("Channels")),
         *(
             Column(
-                tr("Without {percent}", percent=_percent(share)),
+                tr("Without {percent}", percent=percent(share)),
                 tr(
                     "Change of validation accuracy in points with {percent} of its channels at zero",
-                    percent=_percent(share),
+                    percent=percent(share),
                 ),
             )
             for share in shares
@@ -169,7 +170,7 @@ def _pruning(scan: PruneScan, ratios: dict[str, float]) -> tuple[Sequence[Column
             Cell(layer.path, tip="\n".join(layer.members)),
             Cell(str(layer.channels), layer.channels),
             *(_loss_cell(loss, layer.spreads.get(share), worst) for loss, share in zip(losses, shares, strict=True)),
-            Cell(_percent(ratio) if ratio else tr("protected"), ratio, ratio),
+            Cell(percent(ratio) if ratio else tr("protected"), ratio, ratio),
         ])  # fmt: skip
     return columns, cells
 
@@ -190,10 +191,6 @@ def _loss_cell(loss: float, spread: Spread | None, worst: float) -> Cell:
 def _points(loss: float) -> str:
     sign = "−" if loss > 0.005 else "+" if loss < -0.005 else ""
     return f"{sign}{abs(loss):.2f}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
 
 
 def _quantization(scan: QuantizeScan, count: int) -> tuple[Sequence[Column], list[list[Cell]]]:

@@ -8,6 +8,7 @@ from PySide6.QtGui import QColor, QKeySequence, QPainter, QPaintEvent, QShortcut
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from core.analysis.confusion import Answers
+from core.common.numbers import percent
 from gui.base import theme
 from gui.base.translation import tr
 from gui.data.correcting import correct_button
@@ -39,7 +40,7 @@ class TopFive(QWidget):
     def show_best(self, best: Sequence[tuple[str, float, bool | None]]) -> None:
         """Show classes with their probability; None where nobody knows whether it is the true one."""
         self._best = best
-        words = ", ".join(f"{name} {100 * share:.1f} %" for name, share, _ in self._best)
+        words = ", ".join(f"{name} {percent(share, 1)}" for name, share, _ in self._best)
         self.setAccessibleName(tr("Five likeliest classes: {words}", words=words))
         self.updateGeometry()
         self.update()
@@ -70,10 +71,10 @@ class TopFive(QWidget):
                 QRectF(line.left(), line.bottom() - 4, max(2.0, line.width() * share), 4), 2, 2
             )
             words = line.adjusted(0, 0, 0, -4)
-            percent = f"{100 * share:.1f} %"
+            figure = percent(share, 1)
             painter.setPen(QColor(c.text))
-            painter.drawText(words, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, percent)
-            room = words.width() - painter.fontMetrics().horizontalAdvance(percent) - 10
+            painter.drawText(words, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, figure)
+            room = words.width() - painter.fontMetrics().horizontalAdvance(figure) - 10
             shown = tr("{name} (true)", name=name) if true else name
             painter.setPen(QColor(c.text if tone in ("", "accent") else getattr(c, tone)))
             shown = painter.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, room)

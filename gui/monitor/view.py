@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.common.numbers import percent
 from gui.base.translation import tr
 from gui.monitor.curves import Curves
 from gui.monitor.grid_strip import GridStrip
@@ -145,7 +146,7 @@ class MonitorView(QWidget):
         waiting = self.queue is not None and self.queue.list.count() > 0
         begun = self._steered not in ("", "idle")
         self._stack.setCurrentIndex(1 if state.stages or waiting or begun else 0)
-        self.percent.setText(f"{state.fraction * 100:.0f} %")
+        self.percent.setText(percent(state.fraction))
         self.bar.setValue(round(state.fraction * 1000))
         words = {
             "paused": tr("Paused; Resume goes on"), "stopping": tr("Stopping after the current step …"),

@@ -3,6 +3,7 @@
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QMainWindow, QProgressBar, QWidget
 
+from core.common.numbers import percent
 from gui.base import theme
 from gui.base.translation import tr
 from gui.runs.run_session import Session
@@ -52,7 +53,7 @@ class StatusBar:
         self.left.setVisible(running)
         self.progress.setValue(round(state.fraction * 1000))
         words = {"paused": tr("paused"), "stopping": tr("stopping …")}.get(session.steered)
-        self.left.setText(f"{state.fraction * 100:.0f} % · {words or state.left or tr('estimating …')}")
+        self.left.setText(f"{percent(state.fraction)} · {words or state.left or tr('estimating …')}")
         self._usual = self._words(session, modified, problems)
         self.phase.setText(self._message or self._usual)
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
+from core.common.numbers import significant
 from core.runs.final_figures import FinalFigures
 from core.runs.library import RunLine, matches
 from gui.base import theme
@@ -19,7 +20,7 @@ from gui.widgets.tables import set_up_rows
 
 Index = QModelIndex | QPersistentModelIndex
 NAME, TAGS, STATUS, STARTED, TOOK, TOP1, SIZE, LATENCY, DATA, NETWORK = range(10)
-_FIGURES = {TOP1: ("top1", "{:.2f} %"), SIZE: ("size_mb", "{:.3g} MB"), LATENCY: ("latency_ms", "{} ms")}
+_FIGURES = {TOP1: "top1", SIZE: "size_mb", LATENCY: "latency_ms"}  # by which they are sorted
 _OF_RESULTS = (*_FIGURES, DATA, NETWORK)  # what is read on its own
 _LATE = (STARTED, TOOK, TOP1)  # what is sorted from the largest on at first
 _ORDER = (NAME, STATUS, TOP1, SIZE, LATENCY, DATA, NETWORK, STARTED, TOOK, TAGS)
@@ -156,12 +157,15 @@ class RunModel(QAbstractTableModel):
 
 
 def _text(line: RunLine, column: int) -> str:
-    if column in _FIGURES:
-        name, form = _FIGURES[column]
-        value = line.figures.latency or None if column == LATENCY else getattr(line.figures, name)
-        return "" if value is None else form.format(value)
+    figures = line.figures
+    if column == TOP1:
+        return "" if figures.top1 is None else f"{figures.top1:.2f} %"
+    if column == SIZE:
+        return "" if figures.size_mb is None else f"{significant(figures.size_mb, 3)} MB"
+    if column == LATENCY:
+        return f"{figures.latency} ms" if figures.latency else ""
     words = (line.name, ", ".join(line.tags), status_word(line.status), line.when, line.took)
-    return {DATA: line.figures.data, NETWORK: line.figures.network}.get(column) or (
+    return {DATA: figures.data, NETWORK: figures.network}.get(column) or (
         words[column] if column < TOP1 else ""
     )
 
@@ -172,7 +176,7 @@ def _key(line: RunLine, column: int) -> Any:
     if column == TOOK:
         return line.seconds or 0.0
     if column in _FIGURES:
-        return getattr(line.figures, _FIGURES[column][0])
+        return getattr(line.figures, _FIGURES[column])
     return _text(line, column).casefold()
 
 

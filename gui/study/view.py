@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (  # fmt: skip
 )
 
 from core.analysis.wording import heading
+from core.common.numbers import percent
 from core.comparison.coordinates import Coordinates
 from core.document import dimensions
 from core.records.metrics import METRICS
@@ -244,7 +245,7 @@ class StudyView(QWidget):
         ]
         paths = [path for path in labels if any(path in shares for shares in weights.values())]
         cells = [
-            [Cell(labels[path]), *(Cell(f"{shares.get(path, 0.0):.0%}", shares.get(path, 0.0), shares.get(path, 0.0)) for shares in weights.values())]
+            [Cell(labels[path]), *(Cell(percent(shares.get(path, 0.0)), shares.get(path, 0.0), shares.get(path, 0.0)) for shares in weights.values())]
             for path in paths
         ]  # fmt: skip
         self.weights.show_rows(columns, cells)

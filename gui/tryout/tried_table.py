@@ -15,6 +15,7 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QHeaderView
 
 from core.analysis.tryout import Trial
+from core.common.numbers import percent
 from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.tryout.answers import milliseconds
@@ -151,7 +152,7 @@ class TriedModel(QAbstractTableModel):
             return milliseconds(answer.seconds)
         name, share = answer.best[0]
         mark = {None: "", True: "✓ ", False: "✗ "}[trial.right(place)]
-        return f"{mark}{name}  {100 * share:.0f} %"
+        return f"{mark}{name}  {percent(share)}"
 
     def _order(self, row: int, column: int) -> Any:
         trial = self.trials[row]

@@ -441,10 +441,12 @@ def _about(records: list[dict[str, Any]]) -> str:
 
 
 def _cell(record: dict[str, Any], step: str, number: Callable[[str], int]) -> str:
+    from core.common.numbers import percent
+
     outcome = str(record.get(step, "–"))
     word, _, sentence = outcome.partition(": ")
     if outcome == "yes":
-        return {"int8": f"{record.get('dB')} dB", "prune": f"{record.get('left', 0):.0%}, {record.get('groups')}"}.get(step, "yes")  # fmt: skip
+        return {"int8": f"{record.get('dB')} dB", "prune": f"{percent(record.get('left', 0))}, {record.get('groups')}"}.get(step, "yes")  # fmt: skip
     if word in ("refused", "fails", "time"):
         sentence = _general(sentence.replace(record["network"].partition(":")[2], "NAME"))
         words = {"refused": "no", "fails": "fault", "time": "time"}

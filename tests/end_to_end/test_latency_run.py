@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from core.common.numbers import percent
+
 pytestmark = pytest.mark.slow
 
 PIPELINE = """
@@ -43,7 +45,7 @@ def test_a_latency_is_settled_once_and_then_known(tmp_path: Path) -> None:
     measured = settled["chosen"]["measured"]
     assert 0.3 < measured < 1.0 and settled["wanted"] == 0.7 and len(settled["tries"]) <= 4
     [said] = [note for note in first["pruned"]["notes"] if "of the latency before is left" in note]
-    assert f"{measured:.1%}" in said and "70.0% was asked for" in said
+    assert percent(measured, 1) in said and "70.0 % was asked for" in said
     assert first["pruned"]["why"]["headline"].startswith("Against 'fp32': parameters −")
     again = run(tmp_path, "second")
     assert all(stage["cached"] for stage in again.values())

@@ -133,7 +133,7 @@ def test_no_text_wants_a_legend_to_be_read() -> None:
 def test_the_list_shows_the_figures_of_the_results(start: MainWindow, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: texts(start, TOP1)[0] != "", timeout=10_000)
     assert [texts(start, column)[0] for column in (TOP1, SIZE, LATENCY, DATA, NETWORK)] == [
-        "76.00 %", "2 MB", "0.66 ms", "Fashion-MNIST sample", "ResNet-20 (CIFAR)",
+        "76.00 %", "2.00 MB", "0.660 ms", "Fashion-MNIST sample", "ResNet-20 (CIFAR)",
     ]  # fmt: skip
     assert [texts(start, column)[1] for column in (TOP1, DATA)] == ["", "Fashion-MNIST sample"]
 
@@ -173,7 +173,7 @@ def test_only_the_figures_that_are_shown_are_read(
     header = table.horizontalHeader()
     place = QPoint(header.sectionViewportPosition(SIZE) + 20, header.height() // 2)
     qtbot.mouseClick(header.viewport(), LEFT, pos=place)
-    qtbot.waitUntil(lambda: texts(window, SIZE).count("2 MB") == 99, timeout=10_000)
+    qtbot.waitUntil(lambda: texts(window, SIZE).count("2.00 MB") == 99, timeout=10_000)
     assert len(set(read)) == len(read) == 100, "sorted by a figure, all are read, each once"
 
 

@@ -79,7 +79,7 @@ def test_a_search_is_shown_as_table_front_lines_and_weights(shown: MainWindow):
     assert [shade.isVisible() for shade in view.front.shades] == [True, False]
     assert view.front.shades[0].getRegion()[0] == pytest.approx(0.6)
     assert [line.id for line in view.parallel.coordinates.lines] == ["1", "2", "3"]
-    assert view.weights.texts(1) == ["90%", "10%"]
+    assert view.weights.texts(1) == ["90 %", "10 %"]
     assert "Limits: Size at most 0.6 MB" in view.about.text()
 
 

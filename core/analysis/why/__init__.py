@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from core.analysis.interval_support import measurable, wide
 from core.analysis.why import channels, integers, threads, zeros
-from core.analysis.why.stage_figures import ChainStage, Evidence, percent
+from core.analysis.why.stage_figures import ChainStage, Evidence
 from core.analysis.wording import format_change
+from core.common.numbers import signed_percent
 from core.records.reports import Cause, Why
 
 __all__ = ["CAUSES", "ChainStage", "Evidence", "explain"]
@@ -40,7 +41,7 @@ def _headline(evidence: Evidence) -> str:
     for name, word in (("params", "parameters"), ("macs", "MACs"), ("size_mb", "file")):
         ratio = evidence.ratio(name)
         if ratio is not None and abs(ratio - 1) >= 0.005:
-            parts.append(f"{word} {percent(ratio)}")
+            parts.append(f"{word} {signed_percent(ratio - 1)}")
     latency = _latency(evidence)
     parts += [latency] if latency else []
     points = evidence.difference("top1")
@@ -63,5 +64,5 @@ def _latency(evidence: Evidence) -> str:
     return (
         f"latency {format_change(change)}"
         if wide(change)
-        else f"latency {percent(1 + (change.value or 0) / 100)}"
+        else f"latency {signed_percent((change.value or 0) / 100)}"
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.analysis.why.stage_figures import Evidence
+from core.common.numbers import percent
 from core.records.reports import Cause
 
 _MULTIPLE, _ALIGNED = 8, 4  # kernels compute blocks of 8 or 16; blocked convolutions take multiples of 4 in
@@ -28,7 +29,7 @@ def odd_channels(evidence: Evidence) -> Cause | None:
         observation = "the latency fell less than the MACs" if behind else ""
     else:
         observation = (
-            f"rounded up the same network takes {rounded:.0%} of the time" if rounded <= _GAIN else ""
+            f"rounded up the same network takes {percent(rounded)} of the time" if rounded <= _GAIN else ""
         )
     if not observation:
         return None
@@ -67,7 +68,7 @@ def depthwise_bound(evidence: Evidence) -> Cause | None:
     return Cause(
         id="memory-bound",
         sentence=(
-            f"{len(rows)} depthwise convolutions hold {macs:.0%} of the MACs and take {time:.0%} of the time: memory "
+            f"{len(rows)} depthwise convolutions hold {percent(macs)} of the MACs and take {percent(time)} of the time: memory "
             "limits them, not arithmetic, so fewer MACs there save little."
         ),
         advice="Remove whole blocks, or channels of the blocks that surround them, rather than single weights.",

@@ -1,6 +1,7 @@
 """Causes in the integer arithmetic of a file."""
 
 from core.analysis.why.stage_figures import VNNI, Evidence
+from core.common.numbers import percent
 from core.records.reports import Cause
 
 _FALLBACK_TIME = 0.05  # of the time: less is not reported
@@ -57,7 +58,7 @@ def scales_per_tensor(evidence: Evidence) -> Cause | None:
         id="per-tensor-depthwise",
         sentence=(
             f"{len(coarse)} of {len(depthwise)} depthwise layers have one scale for all their channels, which leaves "
-            f"{faint / channels:.0%} of these channels at most 4 of 8 bits: small weights are rounded away."
+            f"{percent(faint / channels)} of these channels at most 4 of 8 bits: small weights are rounded away."
         ),
         advice="Use a scale for every channel.",
         evidence=figures,
@@ -89,8 +90,8 @@ def float_fallback(evidence: Evidence) -> Cause | None:
     return Cause(
         id="float-fallback",
         sentence=(
-            f"{share:.0%} of the layers compute with integers, but {', '.join(names[:_NAMED])}{more} {verb} in float "
-            f"and take {time / total:.0%} of the time."
+            f"{percent(share)} of the layers compute with integers, but {', '.join(names[:_NAMED])}{more} {verb} in float "
+            f"and take {percent(time / total)} of the time."
         ),
         advice=(
             "Quantize these layers too, unless the accuracy needs them in float."

@@ -105,9 +105,3 @@ class Evidence:
     def quantized(self) -> bool:
         """Whether the file computes with integers."""
         return bool(self.graph["activations"])
-
-
-def percent(ratio: float) -> str:
-    """A ratio as a change: 0.49 is "−51 %"."""
-    share = 100 * (ratio - 1)
-    return f"{'+' if share > 0 else '−'}{abs(share):.0f} %" if abs(share) >= 0.5 else "±0 %"

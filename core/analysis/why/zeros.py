@@ -1,6 +1,7 @@
 """Causes in weights that are zero."""
 
 from core.analysis.why.stage_figures import Evidence
+from core.common.numbers import percent
 from core.records.reports import Cause
 
 _ZEROS = 0.1  # smallest share of zeros that is reported
@@ -24,7 +25,7 @@ def mask_not_cut(evidence: Evidence) -> Cause | None:
     return Cause(
         id="mask-not-cut",
         sentence=(
-            f"{share:.0%} of the weights are zero, but the layers keep their shapes: the zeros are stored and "
+            f"{percent(share)} of the weights are zero, but the layers keep their shapes: the zeros are stored and "
             f"multiplied like any other number.{channels}"
         ),
         advice="Cut channels, so that the layers really get narrower; a compressed copy of the file is smaller already.",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.common.numbers import percent
 from core.deploy.quantization.calibration import Sample
 from core.deploy.quantization.graph import (
     ACTIVATION_TYPES,
@@ -73,7 +74,7 @@ def equalised(
     if bounded:
         return model, (
             f"{sentence}, {len(bounded)} of them over ReLU6 or hard-swish, where each channel changes by at most "
-            f"{BOUND:.1%} of its mean square."
+            f"{percent(BOUND, 1)} of its mean square."
         )
     if bent:
         return model, f"{sentence}; not {len(bent)} with a ReLU6 in between, whose answers would change."

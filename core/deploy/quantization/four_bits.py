@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.common.numbers import percent
 from core.data.randomness import derive_seed
 from core.deploy.quantization import reconstruct
 from core.deploy.quantization.calibrated import CalibratedGraph, calibrated
@@ -150,7 +151,7 @@ def stored_in_four(
 def _sentence(rows: list[dict[str, Any]]) -> str:
     kept = float(np.exp(np.mean([np.log((row["after"] + 1e-12) / (row["nearest"] + 1e-12)) for row in rows])))
     return (
-        f"Error compensation leaves {len(rows)} layers {kept:.0%} of the error that rounding to the nearest gives their answers, in "
+        f"Error compensation leaves {len(rows)} layers {percent(kept)} of the error that rounding to the nearest gives their answers, in "
         "the geometric mean."
     )
 

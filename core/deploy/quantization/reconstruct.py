@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.common.numbers import percent
 from core.data.randomness import derive_seed
 from core.deploy.quantization.calibrated import CalibratedGraph, calibrated
 from core.deploy.quantization.calibration import Sample
@@ -73,8 +74,8 @@ def _sentence(rows: list[dict[str, Any]]) -> str:
     if not better:
         return "No layer answers better with learned rounding."
     return (
-        f"Learned rounding leaves {len(better)} of {len(layers)} layers {_kept(better):.0%} of the error that rounding to the nearest gives, in "
-        f"the geometric mean; {np.mean([row['moved'] for row in layers]):.0%} of a layer's weights go another way."
+        f"Learned rounding leaves {len(better)} of {len(layers)} layers {percent(_kept(better))} of the error that rounding to the nearest gives, in "
+        f"the geometric mean; {percent(np.mean([row['moved'] for row in layers]))} of a layer's weights go another way."
     )
 
 
@@ -86,7 +87,7 @@ def _block_sentence(rows: list[dict[str, Any]]) -> str:
     if not better:
         return f"Learned as wholes, none of {len(blocks)} residual blocks comes nearer to float than layer by layer."
     return (
-        f"Learned as wholes, {len(better)} of {len(blocks)} residual blocks come nearer to float: {_kept(better):.0%} of the error that is left layer by layer, "
+        f"Learned as wholes, {len(better)} of {len(blocks)} residual blocks come nearer to float: {percent(_kept(better))} of the error that is left layer by layer, "
         "in the geometric mean. The others keep what their layers learned."
     )
 

@@ -114,7 +114,7 @@ def test_odd_channels_behind_a_latency_that_did_not_follow_the_macs() -> None:
     assert only(evidence(slow, odd, rows, (told("p", "prune-channels"),))).fix is None  # rounded already
     measured = evidence(report("Pruned", macs=490.0, latency_ms=4.0), odd, rows)
     measured.graph["rounded"] = 0.88  # type: ignore[index]
-    assert "rounded up the same network takes 88% of the time" in only(measured).sentence
+    assert "rounded up the same network takes 88 % of the time" in only(measured).sentence
     measured.graph["rounded"] = 1.01  # type: ignore[index]
     assert names(measured) == []
     even = [layer("a", 3, 48), layer("b", 48, 64)]
@@ -151,7 +151,7 @@ def test_one_scale_for_a_depthwise_layer() -> None:
     cause = only(evidence(report("INT8", top1=60.0), layers, chain=chain, activations="uint8"))
     assert cause.id == "per-tensor-depthwise"
     assert cause.sentence.startswith(
-        "1 of 2 depthwise layers have one scale for all their channels, which leaves 25%"
+        "1 of 2 depthwise layers have one scale for all their channels, which leaves 25 %"
     )
     assert cause.evidence["top1_difference"] == -30.0
     assert cause.fix is not None and cause.fix.settings == {"scales": "channel"}
@@ -173,7 +173,7 @@ def test_float_layers_among_integers() -> None:
     cause = only(evidence(report("INT8"), rows=rows, chain=chain, activations="uint8"))
     assert cause.id == "float-fallback"
     assert cause.sentence == (
-        "50% of the layers compute with integers, but b, Softmax run in float and take 50% of the time."
+        "50 % of the layers compute with integers, but b, Softmax run in float and take 50 % of the time."
     )
     assert cause.fix is not None and cause.fix.settings == {"keep": ""}
     alone = [row("a", 5.0, precision="int8"), row("s", 2.0, macs=0, fallback=True)]
@@ -189,7 +189,7 @@ def test_zeros_that_were_never_cut() -> None:
     chain = (told("w", "prune-weights", training={"epochs": 3}),)
     cause = only(evidence(sparse, layers, chain=chain))
     assert cause.id == "mask-not-cut"
-    assert cause.sentence.startswith("60% of the weights are zero, but the layers keep their shapes:")
+    assert cause.sentence.startswith("60 % of the weights are zero, but the layers keep their shapes:")
     assert "64 of 128 channels are zero altogether" in cause.sentence
     assert cause.fix is not None and cause.fix.kind == "prune-channels"
     assert cause.fix.settings["ratio"] == 0.5 and cause.fix.settings["training"]["epochs"] == 3
@@ -207,7 +207,9 @@ def test_memory_and_not_arithmetic() -> None:
     rows = [row("d", 5.0, macs=1), row("p", 5.0, macs=9)]
     cause = only(evidence(report("Now"), layers, rows))
     assert cause.id == "memory-bound"
-    assert cause.sentence.startswith("1 depthwise convolutions hold 10% of the MACs and take 50% of the time")
+    assert cause.sentence.startswith(
+        "1 depthwise convolutions hold 10 % of the MACs and take 50 % of the time"
+    )
     assert names(evidence(report("Now"), layers, [row("d", 1.0, macs=1), row("p", 9.0, macs=9)])) == []
 
 

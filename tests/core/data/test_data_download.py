@@ -87,7 +87,7 @@ def test_a_download_over_http(server, offer, tmp_path):
     shares = [share for share, _ in told]
     assert shares == sorted(shares) and shares[-1] == 1
     assert shares[0] == pytest.approx(CHUNK / len(CONTENT))
-    assert told[-1][1] == "Downloading Test: 100% of 0.5 MB"
+    assert told[-1][1] == "Downloading Test: 100 % of 0.5 MB"
 
 
 def test_several_files_into_a_folder_of_their_own(offer, tmp_path):

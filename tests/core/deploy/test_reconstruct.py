@@ -171,7 +171,7 @@ def test_layers_are_equalised_over_relu6_within_the_bound(job_arguments):
     model, said = equalise.equalised(graph.model, graph.layers, graph.sample)
     assert said == (
         "Equalised: 2 pairs of neighbouring convolutions, 1 of them over ReLU6 or hard-swish, where each channel changes "
-        "by at most 0.1% of its mean square."
+        "by at most 0.1 % of its mean square."
     )
     assert sqnr(logits(graph.model), logits(model)) > 30
     by = {layer.name: layer for layer in layers_of(model)}

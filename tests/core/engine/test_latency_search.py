@@ -116,14 +116,14 @@ def test_the_outcome_is_said_with_its_figures() -> None:
     met = LatencyDecision({"body.conv1": 0.5}, 0.5, one, [one], 0.04)
     met.write_to(result)
     assert met.met and result.notes == [
-        "51.2% of the latency before is left (50.8% to 51.6%), measured on the exported file; 50.0% was asked for, "
-        "the table of layer times predicted 50.0%. One network was exported and timed."
+        "51.2 % of the latency before is left (50.8 % to 51.6 %), measured on the exported file; 50.0 % was asked for, "
+        "the table of layer times predicted 50.0 %. One network was exported and timed."
     ]
     assert result.facts["latency"]["chosen"]["measured"] == 0.512
     far = Attempt(0.5, 0.5 * (1 + TOLERANCE) + 0.01, None, None)
     missed = LatencyDecision({}, 0.5, far, [one, far], 0.04)
     missed.write_to(result)
-    assert not missed.met and "That is more than 5% off" in result.notes[-1]
+    assert not missed.met and "That is more than 5 % off" in result.notes[-1]
     assert "2 networks were exported" in result.notes[-1]
 
 
@@ -178,7 +178,7 @@ def test_blocks_that_come_no_closer_are_said() -> None:
     result, far = StageResult(small_network()), Attempt(0.5, 0.6, None, None)
     decision = LatencyDecision({}, 0.5, far, [far], 0.04, 3)
     decision.write_to(result)
-    assert result.notes[0].endswith("That is more than 5% off: whole blocks come no closer.")
+    assert result.notes[0].endswith("That is more than 5 % off: whole blocks come no closer.")
     assert LatencyDecision.from_plain(json.loads(json.dumps(asdict(decision)))) == decision
 
 
@@ -205,7 +205,7 @@ def test_a_latency_out_of_reach_of_scaling_down_is_refused(tmp_path: Path) -> No
     assert scaling is not None
     smaller = scaling.smaller(small_network(), stage_context(small_data(tmp_path / "data"), tmp_path))
     with pytest.raises(
-        EspalierError, match=r"Expected a latency that these settings can reach, received 1\.0%"
+        EspalierError, match=r"Expected a latency that these settings can reach, received 1\.0 %"
     ):
         search_macs(timed(tmp_path), 0.01, smaller, Machine(layers_of))  # type: ignore[arg-type]
 
@@ -234,7 +234,7 @@ def test_an_uncertain_measurement_is_drawn_towards_the_prediction() -> None:
     assert blurred.estimate(0.05) == pytest.approx(0.6 * (0.5 / 0.6) ** trust)
     result = StageResult(small_network())
     LatencyDecision({}, 0.5, blurred, [blurred], 0.05).write_to(result)
-    assert result.notes[0].endswith("The machine was busy: the figure is uncertain to ±40%.")
+    assert result.notes[0].endswith("The machine was busy: the figure is uncertain to ±40 %.")
 
 
 def surroundings(tmp_path: Path, rehearsal: bool = False) -> RunContext:

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 from made_runs import TINY, made_run
 
+from core.analysis.wording import format_metric
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
+from core.records.metrics import METRICS
+from core.records.reports import Metric
 from core.runs import library, trash
+from core.runs.final_figures import FinalFigures
 from core.runs.home import Home
 from core.runs.index import index_run
 from core.runs.library import RunLine, last_time, list_runs, matches, parse_tags, with_figures
@@ -114,6 +118,14 @@ def test_writing_one_run_into_the_index_does_not_read_the_others(home: Home, run
     assert "USING INDEX" in plan[0][-1]
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.7, 6.5), (123.4, 187.0)])
+def test_a_latency_is_the_range_that_tables_show(low: float, high: float) -> None:
+    metric = Metric(value=low, low=low, high=high, unit="ms")
+    shown = f"⚠ {format_metric(METRICS['latency_ms'], metric)}"
+    assert FinalFigures(latency_ms=low, latency_range=(low, high)).latency == shown
+    assert FinalFigures(latency_ms=1234.5).latency == "1230"
+
+
 def test_figures_of_results_are_kept_and_read_again_when_they_change(
     home: Home, runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +141,6 @@ def test_figures_of_results_are_kept_and_read_again_when_they_change(
     runs[2].write_report(report.model_copy(update={"artefacts": [changed]}))
     assert [line.figures.top1 for line in with_figures(home, list_runs(home))] == [90.0, None, 76.0]
     figures = [line.figures.latency for line in with_figures(home, list_runs(home))]
-    assert figures == ["⚠ 1.6 to 2.2", "", "0.66"]  # from the index, too
+    assert figures == ["⚠ 1.6 to 2.2", "", "0.660"]  # from the index, too
     monkeypatch.setattr("core.runs.final_figures._read", lambda folder: pytest.fail("nothing has changed"))
     assert [line.figures.top1 for line in with_figures(home, list_runs(home))] == [90.0, None, 76.0]

@@ -12,6 +12,7 @@ from torch import nn
 
 from core.common.control import RunControl
 from core.common.errors import EspalierError, Stopped
+from core.common.numbers import percent, signed_percent
 from core.data.image_data import ImageData
 from core.models.network_facts import NetworkFacts
 from core.models.settings import BackboneSettings
@@ -204,7 +205,7 @@ def test_a_run_reports_what_is_left(context):
     }
     assert result.notes == [
         "72 of 288 channels removed in 6 layer groups; 4 left alone.",
-        f"{left.params / before.params:.1%} of the parameters and {left.macs / before.macs:.1%} of the MACs are left.",
+        f"{percent(left.params / before.params, 1)} of the parameters and {percent(left.macs / before.macs, 1)} of the MACs are left.",
     ]
 
 
@@ -238,13 +239,13 @@ def test_a_budget_that_rounding_misses_is_said(context):
     with pytest.raises(EspalierError) as caught:
         PruneChannels().run(small_network(), pruning, context)
     assert caught.value.message.startswith(
-        "Expected a budget of MACs that these settings can reach, received 95.0%"
+        "Expected a budget of MACs that these settings can reach, received 95.0 %"
     )
     pruning = settings(target="parameters", budget=0.9, round_to=16)
     result = PruneChannels().run(small_network(), pruning, context)
     off = result.facts["budget_missed_by"]
     assert 0.01 < abs(off) < 0.03
-    assert f"The budget was missed by {off:+.1%} of the network:" in result.notes[-1]
+    assert f"The budget was missed by {signed_percent(off, 1)} of the network:" in result.notes[-1]
 
 
 def test_own_ratios_protect_and_override(context):

@@ -92,7 +92,7 @@ def test_a_budget_out_of_reach_is_refused(data, tmp_path):
     with pytest.raises(EspalierError) as caught:
         run(data, tmp_path, budget=0.01, round_to=16)
     assert caught.value.message.startswith(
-        "Expected a budget of MACs that these settings can reach, received 1.0% of the baseline"
+        "Expected a budget of MACs that these settings can reach, received 1.0 % of the baseline"
     )
 
 

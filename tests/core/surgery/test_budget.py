@@ -198,10 +198,10 @@ def test_single_groups_close_what_rounding_leaves_open():
 @pytest.mark.parametrize(
     ("share", "message", "advice"),
     [
-        (0.001, "received 0.1% of the baseline; the network cannot go lower than 7.9%.", "Ask for more,"),
+        (0.001, "received 0.1 % of the baseline; the network cannot go lower than 7.9 %.", "Ask for more,"),
         (
             1.5,
-            "received 150.0% of the baseline; the network is below it already, at 100.0%.",
+            "received 150.0 % of the baseline; the network is below it already, at 100.0 %.",
             "Ask for less.",
         ),
     ],

@@ -126,7 +126,7 @@ def test_what_only_the_run_knows_is_left_out_with_the_reason(home: Home) -> None
     )
     assert forecasts["after"].params is None and "training decides" in forecasts["after"].remark
     assert forecasts["ranks"].params is None and "ranks follow" in forecasts["ranks"].remark
-    assert forecasts["once"].params is None and "About 50% of the channels" in forecasts["once"].remark
+    assert forecasts["once"].params is None and "About 50 % of the channels" in forecasts["once"].remark
     assert forecasts["down"].params is None and forecasts["down"].macs == round(0.4 * 10138240)
 
 
