@@ -22,8 +22,9 @@ from gui.base import theme
 from gui.base.translation import tr
 from gui.help import guide
 
-_DIALECT = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
+DIALECT = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 _AIR = 12  # pixels above a heading that was jumped to
+_SEEN = 0.08  # of the height: a hit that is nearer to an edge is scrolled away from there
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class DocumentPage(QTextBrowser):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # tables round up a pixel
         self.name = self._markdown = ""
         self.headings: list[Heading] = []
+        self.hits: list[QTextCursor] = []
 
     def show_document(self, name: str) -> None:
         """Show a document by its name."""
@@ -64,7 +66,7 @@ class DocumentPage(QTextBrowser):
         document = self.document()
         document.setDocumentMargin(22)
         document.setUndoRedoEnabled(False)
-        document.setMarkdown(markdown, _DIALECT)
+        document.setMarkdown(markdown, DIALECT)
         cursor = QTextCursor(document)
         cursor.beginEditBlock()  # one layout for all of it
         self._dress(c)
@@ -74,8 +76,12 @@ class DocumentPage(QTextBrowser):
 
     def retheme(self) -> None:
         """Show the same text in the theme's colours, and stay where one reads."""
-        at = self.verticalScrollBar().value()
+        at, (begin, end) = self.verticalScrollBar().value(), _span(self.textCursor())
         self.show_text(self._markdown)
+        cursor = QTextCursor(self.document())
+        cursor.setPosition(begin)
+        cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+        self.setTextCursor(cursor)
         self.verticalScrollBar().setValue(at)
 
     def go_to(self, anchor: str) -> bool:
@@ -92,25 +98,56 @@ class DocumentPage(QTextBrowser):
 
     def section(self) -> str:
         """The anchor of the heading that one reads under."""
-        top = self.cursorForPosition(QPoint(40, _AIR + 8)).position()
-        before = [one.anchor for one in self.headings if one.position <= top]
-        return before[-1] if before else ""
+        return self._above(self.cursorForPosition(QPoint(40, _AIR + 8)).position())
 
-    def mark(self, words: str) -> int:
-        """Mark `words` everywhere; how often they occur."""
+    def mark(self, words: str) -> None:
+        """Mark `words` everywhere: `hits` are the places."""
         c, marks = theme.colours(), []
         highlight = QTextCharFormat()
         highlight.setBackground(QColor(c.warning_surface))
         highlight.setForeground(QColor(c.text))
         highlight.setFontUnderline(True)
-        cursor = self.document().find(words) if words else QTextCursor()
-        while not cursor.isNull():
+        self.hits = self._find_all(words)
+        for cursor in self.hits:
             one = QTextEdit.ExtraSelection()
             one.cursor, one.format = cursor, highlight
             marks.append(one)
-            cursor = self.document().find(words, cursor)
         self.setExtraSelections(marks)
-        return len(marks)
+
+    @property
+    def hit(self) -> int:
+        """Which of the hits is selected, -1 for none."""
+        now = _span(self.textCursor())
+        return next((number for number, hit in enumerate(self.hits) if _span(hit) == now), -1)
+
+    def hit_beside(self, step: int) -> int:
+        """Which hit comes after what is selected (`step` 1), before it (-1), or there or after it (0); -1 for none."""
+        begin, end = _span(self.textCursor())
+        spans = [(number, *_span(hit)) for number, hit in enumerate(self.hits)]
+        if step < 0:
+            return max((number for number, _, last in spans if last <= begin), default=-1)
+        return min((number for number, first, _ in spans if first >= (end if step else begin)), default=-1)
+
+    def go_to_hit(self, number: int) -> str:
+        """Select a hit and scroll to it; the anchor of the heading that it stands under."""
+        self.setTextCursor(self.hits[number])
+        bar, at, high = self.verticalScrollBar(), self.cursorRect().top(), self.viewport().height()
+        if not _SEEN * high < at < (1 - _SEEN) * high:
+            bar.setValue(bar.value() + at - high // 3)
+        return self._above(self.hits[number].position())
+
+    def _find_all(self, words: str) -> list[QTextCursor]:
+        """Every place with these words, in capitals or not."""
+        found, cursor = [], self.document().find(words) if words else QTextCursor()
+        while not cursor.isNull():
+            found.append(cursor)
+            cursor = self.document().find(words, cursor)
+        return found
+
+    def _above(self, position: int) -> str:
+        """The anchor of the heading that a place stands under."""
+        before = [one.anchor for one in self.headings if one.position <= position]
+        return before[-1] if before else ""
 
     def address(self, url: QUrl) -> tuple[str, str]:
         """Document and anchor that a link leads to; the document is "" for one of the web."""
@@ -174,6 +211,10 @@ class DocumentPage(QTextBrowser):
             cursor.setPosition(position)
             cursor.setPosition(position + length, QTextCursor.MoveMode.KeepAnchor)
             cursor.mergeCharFormat(format)
+
+
+def _span(cursor: QTextCursor) -> tuple[int, int]:
+    return cursor.selectionStart(), cursor.selectionEnd()
 
 
 def _blank(table: QTextTable, column: int) -> bool:

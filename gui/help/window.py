@@ -1,10 +1,9 @@
 """The window of the guide and the reference: contents, text, search, back and forward."""
 
 from PySide6.QtCore import QSize, Qt, QUrl
-from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut
+from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut, QTextCursor, QTextDocument
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -16,10 +15,9 @@ from gui.base import theme
 from gui.base.screen import resize_within_screen
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.help import guide
-from gui.help.page import DocumentPage
-from gui.widgets.buttons import text
+from gui.help.page import DIALECT, DocumentPage
+from gui.help.search_row import SearchRow
 from gui.widgets.combo import Combo
-from gui.widgets.search_box import SearchBox
 from gui.widgets.splitter import Splitter
 
 _TOOLS = (
@@ -41,6 +39,7 @@ class HelpWindow(QWidget):
         self.page = DocumentPage()
         self._history: list[tuple[str, str]] = []
         self._at = -1
+        self._texts: dict[str, str] = {}  # of documents that are searched and not shown
         self.contents = QTreeWidget()
         self.contents.setObjectName("help-contents")
         self.contents.setAccessibleName(tr("Contents"))
@@ -75,25 +74,16 @@ class HelpWindow(QWidget):
         self.buttons["back"].clicked.connect(lambda: self._step(-1))
         self.buttons["forward"].clicked.connect(lambda: self._step(1))
         self.which = Combo("help-document", tr("Document"))
+        self.which.setMinimumContentsLength(13)  # a title with the room around it
         for name, title in guide.TITLES.items():
             self.which.addItem(tr(title), name)
         self.which.activated.connect(lambda _index: self.open(self.which.currentData()))
-        self.search = SearchBox("help-search", tr("Search the document"), tr("Search"))
-        self.search.setFixedWidth(240)
-        self.search.textChanged.connect(self._search)
-        self.search.returnPressed.connect(self.find_next)
-        self.match_count: QLabel = text("", "muted")
-        self.match_count.setObjectName("help-found")
-        for key, slot in (
-            (QKeySequence.StandardKey.Find, self._start_search),
-            (QKeySequence.StandardKey.FindNext, self.find_next),
-            (Qt.Key.Key_Escape, self._leave),
-        ):
-            QShortcut(QKeySequence(key), self).activated.connect(slot)
+        self.search = SearchRow(self)
+        self.search.changed.connect(self._search)
+        self.search.stepped.connect(self._step_hits)
+        QShortcut(QKeySequence(Qt.Key.Key_Escape), self).activated.connect(self._leave)
         row.addWidget(self.which)
-        row.addStretch(1)
-        row.addWidget(self.match_count)
-        row.addWidget(self.search)
+        row.addWidget(self.search, 1)
         return row
 
     def open_place(self, place: str) -> None:
@@ -107,30 +97,26 @@ class HelpWindow(QWidget):
         self._at = len(self._history) - 1
         self._arrive()
 
-    def find_next(self) -> None:
-        """The next place with the words that are searched for; after the last comes the first."""
-        words = self.search.text()
-        if words and not self.page.find(words):
-            self.page.moveCursor(self.page.textCursor().MoveOperation.Start)
-            self.page.find(words)
-
     def retheme(self) -> None:
         for name, icon, _words, _keys in _TOOLS:
             self.buttons[name].setIcon(theme.icon(icon))
+        self.search.retheme()
         if self.page.name:
             self.page.retheme()
-            self._search()
+            self.page.mark(self.search.words)
 
     def _arrive(self) -> None:
         name, anchor = self._history[self._at]
         self._load(name)
         if not self.page.go_to(anchor):
+            self.page.moveCursor(QTextCursor.MoveOperation.Start)
             self.page.verticalScrollBar().setValue(0)
         self._select(anchor)
         self.page.setFocus()
         self.which.setCurrentIndex(max(0, self.which.findData(name)))
         self.buttons["back"].setEnabled(self._at > 0)
         self.buttons["forward"].setEnabled(self._at < len(self._history) - 1)
+        self._show_count()
 
     def _load(self, name: str) -> None:
         if self.page.name == name:
@@ -148,7 +134,7 @@ class HelpWindow(QWidget):
             self.contents.addTopLevelItem(item) if above is None else above.addChild(item)
             parents = {level: item_above for level, item_above in parents.items() if level < one.level}
             parents[one.level] = item
-        self._search()
+        self.page.mark(self.search.words)
 
     def _select(self, anchor: str) -> None:
         for item in self.contents.findItems("", Qt.MatchFlag.MatchContains | Qt.MatchFlag.MatchRecursive):
@@ -171,18 +157,50 @@ class HelpWindow(QWidget):
         self._arrive()
 
     def _search(self) -> None:
-        words = self.search.text().strip()
-        count = self.page.mark(words)
-        self.match_count.setText(tr("Found: {count}", count=count) if words else "")
-        if count and not self.page.textCursor().hasSelection():
-            self.page.find(words)
+        """Mark the words everywhere, and go on to the first place from the present one on."""
+        self.page.mark(self.search.words)
+        if self.page.hits:
+            self._select(self.page.go_to_hit(max(0, self.page.hit_beside(0))))
+        self._show_count()
 
-    def _start_search(self) -> None:
-        self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
-        self.search.selectAll()
+    def _step_hits(self, step: int) -> None:
+        """To the next hit, or the one before; beyond the last of a document comes the first of another that has some."""
+        number = self.page.hit_beside(step)
+        if number < 0:
+            others = [name for name, count in self._elsewhere().items() if count]
+            if others:
+                typing = self.search.box.hasFocus()
+                self.open(others[0])
+                if typing:
+                    self.search.box.setFocus()
+            number = 0 if step > 0 else len(self.page.hits) - 1
+        if self.page.hits:
+            self._select(self.page.go_to_hit(number))
+        self._show_count()
+
+    def _show_count(self) -> None:
+        parts = [
+            tr("{count} in {document}", count=count, document=tr(guide.TITLES[name]))
+            for name, count in self._elsewhere().items()
+            if count
+        ]
+        self.search.show_count(self.page.hit + 1, len(self.page.hits), " · ".join(parts))
+
+    def _elsewhere(self) -> dict[str, int]:
+        """How often the words stand in the documents that are not shown."""
+        words = self.search.words
+        others = [name for name in guide.TITLES if name != self.page.name] if words else []
+        return {name: self._text_of(name).count(words.casefold()) for name in others}
+
+    def _text_of(self, name: str) -> str:
+        if name not in self._texts:
+            document = QTextDocument()
+            document.setMarkdown(guide.read(name), DIALECT)
+            self._texts[name] = document.toPlainText().casefold()
+        return self._texts[name]
 
     def _leave(self) -> None:
-        if self.search.text():
-            self.search.clear()
+        if self.search.box.text():
+            self.search.box.clear()
         else:
             self.close()

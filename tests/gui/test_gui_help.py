@@ -1,6 +1,7 @@
 """F1, the reference, search, back and forward, the check of the installation, versions."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from core.doctor.checks import Check, Examination
 from gui.base import theme
 from gui.help import guide
 from gui.help.doctor import DoctorDialog
+from gui.help.window import HelpWindow
 from gui.shell.main_window import MainWindow
 
 
@@ -60,7 +62,7 @@ def test_f1_is_the_key(window: MainWindow) -> None:
     assert window.actions_.guide.shortcut().toString() == "F1"
 
 
-def test_search_back_and_forward(qtbot: Any, window: MainWindow) -> None:
+def test_back_and_forward(qtbot: Any, window: MainWindow) -> None:
     window.go("monitor")
     help = window.dialogs.show_guide()
     help.page.anchorClicked.emit(QUrl("#stopping-and-resuming"))
@@ -69,14 +71,86 @@ def test_search_back_and_forward(qtbot: Any, window: MainWindow) -> None:
     assert help.page.section() == "monitor" and not help.buttons["back"].isEnabled()
     qtbot.mouseClick(help.buttons["forward"], Qt.MouseButton.LeftButton)
     assert help.page.section() == "stopping-and-resuming"
-    qtbot.keyClicks(help.search, "latency")
-    count = len(re.findall("latency", help.page.toPlainText(), re.IGNORECASE))
-    assert help.match_count.text() == f"Found: {count}"
-    qtbot.keyClick(help.search, Qt.Key.Key_Return)
-    assert help.page.textCursor().selectedText().lower() == "latency"
-    help.search.setText("no such word anywhere")
-    assert help.match_count.text() == "Found: 0"
     help.close()
+
+
+@pytest.fixture
+def help(qtbot: Any, window: MainWindow) -> Iterator[HelpWindow]:
+    """The help window on the guide, with the keyboard."""
+    shown = window.dialogs.show_guide()
+    qtbot.waitExposed(shown)
+    shown.open(guide.GUIDE)
+    yield shown
+    shown.close()
+
+
+def selected(help: HelpWindow) -> str:
+    return str(help.page.textCursor().selectedText().lower())
+
+
+def count_of(help: HelpWindow, words: str) -> int:
+    return len(re.findall(words, help.page.toPlainText(), re.IGNORECASE))
+
+
+def test_find_goes_to_what_is_typed_letter_by_letter(qtbot: Any, help: HelpWindow) -> None:
+    qtbot.keyClick(help.page, "f", Qt.KeyboardModifier.ControlModifier)
+    assert help.search.box.hasFocus()
+    for letter in "latency":
+        qtbot.keyClicks(help.search.box, letter)
+        assert selected(help) == help.search.words
+    shown = help.page.cursorRect()
+    assert help.page.viewport().rect().contains(shown)
+    assert help.search.count.text().startswith(f"1 of {count_of(help, 'latency')}")
+    help.search.box.setText("no such word anywhere")
+    assert help.search.count.text() == "Not found" and not help.search.buttons["next"].isEnabled()
+    help.search.box.clear()
+    assert help.search.count.text() == "" and not help.page.hits
+
+
+def test_keys_and_buttons_lead_from_hit_to_hit_and_the_contents_follow(qtbot: Any, help: HelpWindow) -> None:
+    help.search.start()
+    qtbot.keyClicks(help.search.box, "latency")
+    box, count = help.search.box, count_of(help, "latency")
+    for key, modifier, number in (
+        (Qt.Key.Key_Return, Qt.KeyboardModifier.NoModifier, 2),
+        (Qt.Key.Key_F3, Qt.KeyboardModifier.NoModifier, 3),
+        (Qt.Key.Key_F3, Qt.KeyboardModifier.ShiftModifier, 2),
+        (Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier, 1),
+    ):
+        qtbot.keyClick(box, key, modifier)
+        assert help.search.count.text().startswith(f"{number} of {count}"), (key, modifier)
+        assert selected(help) == "latency" and box.hasFocus()
+    qtbot.mouseClick(help.search.buttons["next"], Qt.MouseButton.LeftButton)
+    assert help.search.count.text().startswith(f"2 of {count}")
+    under = [one.title for one in help.page.headings if one.position <= help.page.textCursor().position()]
+    assert help.contents.currentItem().text(0) == under[-1]
+
+
+def test_after_the_last_hit_of_the_guide_comes_the_first_of_the_reference(
+    qtbot: Any, help: HelpWindow
+) -> None:
+    help.search.start()
+    qtbot.keyClicks(help.search.box, "glossary")
+    first = count_of(help, "glossary")
+    assert help.search.count.text() == f"1 of {first}", "the reference has none"
+    help.search.box.setText("batch_size")
+    in_guide, words = count_of(help, "batch_size"), help.search.count.text()
+    assert words.endswith("in Reference")
+    for _ in range(in_guide + 1):
+        qtbot.keyClick(help.search.box, Qt.Key.Key_Return)
+    assert help.page.name == guide.REFERENCE and selected(help) == "batch_size"
+    assert help.search.box.hasFocus(), "Enter leads on"
+    assert help.search.count.text().startswith(f"{help.page.hit + 1} of {count_of(help, 'batch_size')}")
+    qtbot.mouseClick(help.buttons["back"], Qt.MouseButton.LeftButton)
+    assert help.page.name == guide.GUIDE
+
+
+def test_another_theme_leaves_the_hit_where_it_is(qtbot: Any, help: HelpWindow) -> None:
+    qtbot.keyClicks(help.search.box, "latency")
+    qtbot.keyClick(help.search.box, Qt.Key.Key_F3)
+    before = help.page.verticalScrollBar().value()
+    help.retheme()
+    assert help.page.hit == 1 and help.page.verticalScrollBar().value() == before
 
 
 def test_the_reference_is_the_running_programs(window: MainWindow) -> None:
