@@ -26,14 +26,15 @@ def check(options: argparse.Namespace) -> int:
     from core.document import pipeline as documents
     from core.document.data_axis import data_sets, per_data_set
     from core.document.expansion import expanded
-    from core.document.recipes import pipeline_file
+    from core.document.recipes import base_folder, pipeline_file
 
     file = pipeline_file(options.file)
+    base = base_folder(file)
     pipeline = documents.load(file)
     count, names = len(expanded(per_data_set(pipeline)[0]).active), data_sets(pipeline)
     over = f" on each of {len(names)} data sets ({'; '.join(names)})" if names else ""
     show_result(f"{pipeline.name}: {count} stages{over}, no broken rules.{_searching(pipeline)}")
-    if options.preflight and not _preflight(options, pipeline, file.resolve().parent):
+    if options.preflight and not _preflight(options, pipeline, base):
         return 1
     if options.no_estimate:
         return 0
@@ -42,7 +43,7 @@ def check(options: argparse.Namespace) -> int:
 
     cost = estimate_on_each(
         pipeline,
-        file.resolve().parent,
+        base,
         Home.default(),
         machine_options(options),
         lambda done, text: say(text),

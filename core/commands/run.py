@@ -75,13 +75,13 @@ def _on_data_sets(options: argparse.Namespace) -> Any:
 def _run_series(options: argparse.Namespace, home: Any, pipeline: Any, work: Callable[..., int]) -> int:
     """Run a pipeline on one data set after the other; a failure on one leaves the others, a person's stop does not."""
     from core.document.data_axis import per_data_set
-    from core.document.recipes import pipeline_file
+    from core.document.recipes import base_folder, pipeline_file
     from core.runs.finding import called, is_run
     from core.runs.new_run import create_run
     from core.runs.run_folder import RunFolder
     from core.runs.series import folders, new_series, newest_run
 
-    base, series = pipeline_file(options.file).resolve().parent, new_series(pipeline)
+    base, series = base_folder(pipeline_file(options.file)), new_series(pipeline)
     places = folders(pipeline, options.out) if options.out else []
     runs: list[Any] = []
     results: list[Any] = []
@@ -116,7 +116,7 @@ def _run_series(options: argparse.Namespace, home: Any, pipeline: Any, work: Cal
 def _open_run(options: argparse.Namespace, home: Any) -> Any:
     """The run folder that `espalier run` works in: a new one, or one to go on with."""
     from core.document import pipeline as documents
-    from core.document.recipes import pipeline_file
+    from core.document.recipes import base_folder, pipeline_file
     from core.runs.finding import is_run, unfinished_run, unfinished_runs
     from core.runs.new_run import create_run
     from core.runs.resuming import check_same_pipeline
@@ -139,7 +139,7 @@ def _open_run(options: argparse.Namespace, home: Any) -> Any:
         if not options.out:
             _mention_other(next(unfinished_runs(home, pipeline.name), None), pipeline)
         say("There is no unfinished run of this pipeline; starting a new one.")
-    return create_run(pipeline, file.resolve().parent, home, options.out)
+    return create_run(pipeline, base_folder(file), home, options.out)
 
 
 def _mention_other(run: Any, pipeline: Any) -> None:

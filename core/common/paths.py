@@ -5,6 +5,9 @@ from pathlib import Path
 
 from core.common.errors import EspalierError
 
+STARTS = "a relative path starts at the pipeline's file, that of a recipe in the folder that Espalier was started in"
+"""For the advice where something is not found."""
+
 
 def resolved(path: str | Path, base: Path) -> Path:
     """Where a path leads: `~` is the person's folder, and a relative path starts at `base`.

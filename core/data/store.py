@@ -23,7 +23,7 @@ from core.common.command_lines import command_line
 from core.common.control import RunControl
 from core.common.errors import EspalierError
 from core.common.logs import in_a_line
-from core.common.paths import printable
+from core.common.paths import STARTS, printable
 from core.common.regular_files import in_words, refuse_others
 from core.common.shown_text import shortened
 from core.common.single_flight import alone
@@ -178,7 +178,8 @@ def _place(source: DataSource, path: str, base: Path | None) -> Path:
     except FileNotFoundError as error:
         raise EspalierError(
             f"Expected a {kind} at {place} for the data set '{source.title}', received a path that does not exist.",
-            f"Set the data's path to where it is; a relative one starts at the pipeline's file. Wanted: {source.help[:1].lower()}{source.help[1:]}",
+            f"Set the data's path to where it is; {STARTS}. "
+            f"Wanted: {source.help[:1].lower()}{source.help[1:]}",
             command=_download(source, path),
         ) from error
     except (OSError, ValueError) as error:

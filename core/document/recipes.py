@@ -64,3 +64,13 @@ def pipeline_file(text: str) -> Path:
         f"Expected a pipeline file or a recipe's name, received {shortened(text)}.",
         f"Recipes: {', '.join(recipe.id for recipe in recipes())}.",
     )
+
+
+def comes_along(file: Path) -> bool:
+    """Whether it is the file of a recipe."""
+    return file.resolve().parent == FOLDER.resolve()
+
+
+def base_folder(file: Path) -> Path:
+    """Where a file's relative paths start: beside it, and for a recipe in the folder that the program was started in."""
+    return Path.cwd() if comes_along(file) else file.resolve().parent

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from core.common.errors import EspalierError
-from core.common.paths import shown_name
+from core.common.paths import STARTS, shown_name
 from core.common.placeholder_files import refuse_stand_in
 from core.common.regular_files import open_regular, read_bounded
 from core.models.checkpoint_files import INDEX, SAFETENSORS
@@ -141,7 +141,7 @@ def _content(path: Path, part: bool = False) -> Any:
     if not path.is_file():
         raise EspalierError(
             f"Expected a weights file, found none at {path}.",
-            "Put it there, or set its path to where it is; a relative one starts at the pipeline's file.",
+            f"Put it there, or set its path to where it is; {STARTS}.",
         )
     if not part and (many := _PART.search(path.stem)) and int(many[1]) > 1:
         raise EspalierError(

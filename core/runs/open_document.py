@@ -48,5 +48,4 @@ def open_document(path: Path) -> OpenedDocument:
             f"Expected a pipeline file or a run folder, found nothing at {path}.", "Check the path."
         )
     pipeline = documents.load(path)
-    bundled = path.resolve().parent == recipes.FOLDER
-    return OpenedDocument(pipeline, None if bundled else path, path.resolve().parent)
+    return OpenedDocument(pipeline, None if recipes.comes_along(path) else path, recipes.base_folder(path))
