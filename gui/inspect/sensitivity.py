@@ -26,14 +26,18 @@ class Sensitivity:
 
     @cached_property
     def _ends(self) -> tuple[float, float]:
-        """The most sensitive layer's value, and one that counts as harmless: that of a quarter of the layers."""
-        order = sorted(self.values.values(), reverse=not self.falling)
+        """The most sensitive layer's value, and one that counts as harmless: nothing lost, or in dB that of a quarter of the layers."""
+        if not self.falling:
+            return max(0.0, *self.values.values()), 0.0
+        order = sorted(self.values.values())
         return order[0], order[3 * len(order) // 4]
 
     def share(self, value: float) -> float:
         """The length of a value's bar: long is sensitive."""
         worst, harmless = self._ends
-        return max(0.0, (harmless - value) / (harmless - worst)) if harmless != worst else 1.0
+        if worst == harmless:
+            return float(self.falling)
+        return max(0.0, (harmless - value) / (harmless - worst))
 
 
 def of_scan(scan: Scan) -> Sensitivity:

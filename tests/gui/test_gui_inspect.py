@@ -15,6 +15,7 @@ from core.runs.new_run import create_run
 from core.runs.run_folder import RunFolder
 from core.runs.stage_files import counterpart, find, subjects_of
 from gui.inspect.place import InspectPlace
+from gui.inspect.sensitivity import Sensitivity
 from gui.inspect.top_five import EnlargedFlip
 
 # choosing
@@ -120,6 +121,14 @@ def test_the_ranking_of_a_mixed_stage_stands_in_the_layer_table(place: InspectPl
     known = place.scanning.sensitivity(place.model)
     assert known is not None and known.unit == "dB" and known.values["head"] == 40.0
     assert known.share(12.5) == 1.0 and known.share(40.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("lost", "shares"), [([8.0, 2.0, -1.0], [1.0, 0.25, 0.0]), ([0.0, -1.0], [0.0, 0.0])]
+)
+def test_a_bar_of_points_begins_at_nothing_lost(lost: list[float], shares: list[float]) -> None:
+    known = Sensitivity(dict(zip("abc", lost, strict=False)), "points", False, "")
+    assert [known.share(value) for value in lost] == shares
 
 
 def test_the_architecture_shows_what_was_pruned(qtbot: Any, place: InspectPlace, opened: Path) -> None:
