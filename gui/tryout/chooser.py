@@ -15,6 +15,8 @@ from gui.inspect.picker import SubjectPicker
 from gui.inspect.run_files import RunFiles
 from gui.tryout.work import ModelFile
 
+Chosen = tuple[ModelFile | None, ModelFile | None]
+
 
 class ModelChooser(QObject):
     """Fills the two pickers and keeps what was chosen in them.
@@ -28,7 +30,7 @@ class ModelChooser(QObject):
     def __init__(self, pickers: Sequence[SubjectPicker], home: Home, messages: Messages, parent: QObject):
         super().__init__(parent)
         self._pickers, self._home = pickers, home
-        self.models: tuple[ModelFile | None, ModelFile | None] = (None, None)
+        self.models: Chosen = (None, None)
         self._shelf = RunFiles(messages)
         self._following: RunFolder | None = None
         self._followed = Path()
@@ -69,6 +71,11 @@ class ModelChooser(QObject):
     def choose_file(self, number: int, file: Path) -> None:
         """Take an ONNX file as the baseline (0) or the compressed model (1)."""
         self._replace(number, ModelFile(file.name, file))
+
+    def go_back(self, models: Chosen) -> None:
+        """Take the models that were chosen before, where those of now cannot be used; `changed` is not emitted."""
+        self.models = models
+        self._offer()
 
     def swap(self) -> None:
         """The two models change places."""

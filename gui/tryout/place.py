@@ -1,6 +1,7 @@
 """What is tried now, on which models, and the workers that classify."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
-from core.analysis.tryout import Tally, Tryout, write_sheet
+from core.analysis.tryout import Tally, Trial, Tryout, write_sheet
 from core.common.errors import EspalierError
 from core.runs.home import Home
 from core.runs.run_folder import RunFolder
@@ -19,7 +20,7 @@ from gui.base.messages import Messages
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Failure, Worker
 from gui.tryout import work
-from gui.tryout.chooser import ModelChooser
+from gui.tryout.chooser import Chosen, ModelChooser
 from gui.tryout.sources import Camera, FrameSource, why_no_camera
 from gui.tryout.view import TryoutView
 from gui.tryout.work import LatestFrame, TriedFrame, TriedImage, TryoutImage
@@ -44,10 +45,12 @@ class TryoutPlace(QObject):
         self._messages = messages
         self.view = TryoutView(actions.open_run, actions.run, why_no_camera())
         self.chooser = ModelChooser(self.view.pickers, home, messages, self)
-        self._round = self._pasted = 0
+        self._round = self._asked = self._pasted = 0  # asked: the round of the job under way
         self._camera_shows = ""
         self._running = False
         self._tryout: Tryout | None = None
+        self._usable: Chosen | None = None  # the models that gave the last answer
+        self._earlier: list[Trial | None] | None = None  # their trials, while others have not answered yet
         self.tally = Tally()
         self.source: FrameSource | None = None
         self._frames, self._since = LatestFrame(), 0.0
@@ -95,19 +98,24 @@ class TryoutPlace(QObject):
 
     def _models_changed(self) -> None:
         """Try the images that are there on the models that are chosen now."""
-        row = max(0, self.view.table.current())
-        self._round += 1
-        self.tally = Tally()
-        self._since = time.monotonic()
-        self.view.table.rows.show_models(self.chooser.places)
-        for card, model in zip(self.view.answers, self.chooser.models, strict=True):
-            card.show_model(model.title if model is not None else "")
-        self._update()
+        if self._earlier is None:
+            self._earlier = self.view.table.rows.trials
+        self._show_models([])
         if self.predictor.running:
             self.predictor.stop()
         else:
             self._go_on()
-        if self.view.table.rows.rowCount():
+
+    def _show_models(self, trials: Sequence[Trial | None]) -> None:
+        """Show the models that are chosen now, and what they answered on the first images."""
+        rows, row = self.view.table.rows, max(0, self.view.table.current())
+        self._round += 1
+        rows.show_models(self.chooser.places, trials)
+        self.tally, self._since = Tally.of(rows.done), time.monotonic()
+        for card, model in zip(self.view.answers, self.chooser.models, strict=True):
+            card.show_model(model.title if model is not None else "")
+        self._update()
+        if rows.rowCount():
             self.view.table.select(row)
 
     # images
@@ -130,7 +138,7 @@ class TryoutPlace(QObject):
         """Forget all images."""
         self._round += 1
         self.predictor.stop()
-        self.tally = Tally()
+        self.tally, self._earlier = Tally(), self._earlier and []
         self.view.table.rows.clear()
         self.view.only.setChecked(False)
         self._update()
@@ -164,6 +172,7 @@ class TryoutPlace(QObject):
         """Leave out what has not been tried yet."""
         self._round += 1
         self.predictor.stop()
+        self._earlier = self._earlier and []
         self.view.table.rows.keep_tried()
         self._update()
         self.status_message.emit(tr("Stopped; images that were not tried are left out."))
@@ -172,7 +181,7 @@ class TryoutPlace(QObject):
         """Classify what is waiting, unless something goes on already."""
         if self.predictor.running or self._running or not self.chooser.files:
             return
-        self._tryout = self._tryout or Tryout()
+        self._tryout, self._asked = self._tryout or Tryout(), self._round
         if self.source is not None:
             job = partial(work.try_frames, self._tryout, self.chooser.files, self._frames, self._round)
             self.predictor.start(tr("trying the camera"), job)
@@ -190,6 +199,7 @@ class TryoutPlace(QObject):
         for answer in batch:
             if answer.round != self._round:
                 continue
+            self._usable, self._earlier = self.chooser.models, None
             if isinstance(answer, TriedFrame):
                 live = replace(answer, trial=replace(answer.trial, truth=self._camera_shows))
                 self.tally.add(live.trial)
@@ -217,10 +227,17 @@ class TryoutPlace(QObject):
         self._go_on()
 
     def _not_done(self, failure: Failure) -> None:
-        """A model cannot be used: say why, and do not try it again."""
-        self._camera(False)
-        self.view.table.rows.keep_tried()
-        self._update()
+        """A model cannot be used: say why, go back to those that answered before it, and do not try it again."""
+        if self._asked != self._round:
+            return  # other models are chosen, or the images are gone
+        usable, earlier, self._earlier = self._usable, self._earlier, None
+        if usable is not None and usable != self.chooser.models:
+            self.chooser.go_back(usable)
+            self._show_models(earlier or [])
+        else:
+            self._camera(False)
+            self.view.table.rows.keep_tried()
+            self._update()
         self._messages.failure(failure)
 
     # the current image

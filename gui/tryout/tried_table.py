@@ -58,11 +58,14 @@ class TriedModel(QAbstractTableModel):
     def done(self) -> Iterator[Trial]:
         return (trial for trial in self.trials if trial is not None)
 
-    def show_models(self, places: tuple[int | None, int | None]) -> None:
-        """Where the baseline's and the compressed model's answers stand in a trial; forgets all trials."""
+    def show_models(self, places: tuple[int | None, int | None], trials: Sequence[Trial | None] = ()) -> None:
+        """Where the baseline's and the compressed model's answers stand in a trial; only these trials are known."""
         self.beginResetModel()
         self.places = places
-        self.trials = [None] * len(self.items)
+        self.trials = [*trials, *[None] * (len(self.items) - len(trials))]
+        for row, trial in enumerate(self.trials):
+            if trial is not None:
+                self.trials[row] = self._as_told(row, trial)
         self.endResetModel()
 
     def add(self, items: Sequence[TryoutImage]) -> None:
@@ -76,10 +79,12 @@ class TriedModel(QAbstractTableModel):
 
     def set_trial(self, row: int, trial: Trial) -> Trial:
         """An image was tried; what a person said that it shows stays."""
-        told = replace(trial, truth=self._told.get(row, trial.truth))
-        self.trials[row] = told
+        told = self.trials[row] = self._as_told(row, trial)
         self.dataChanged.emit(self.index(row, 0), self.index(row, len(_TITLES) - 1))
         return told
+
+    def _as_told(self, row: int, trial: Trial) -> Trial:
+        return replace(trial, truth=self._told.get(row, trial.truth))
 
     def set_truth(self, row: int, truth: str) -> None:
         """A person says which class an image shows; "" for unknown."""

@@ -1,6 +1,6 @@
 """Try-out: images from anywhere reach both models in the child; answers, agreement and times are shown."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +308,54 @@ def test_a_file_that_cannot_be_tried_is_explained(
     done(qtbot, place)
     assert "does not say how images" in place.parent().told.said[0]  # type: ignore[attr-defined]
     assert place.view.table.rows.rowCount() == 0
+
+
+def test_a_wrong_model_file_takes_nothing_away(
+    qtbot: Any, place: TryoutPlace, images: Path, tmp_path: Path
+) -> None:
+    drop(place.view, images)
+    done(qtbot, place)
+    rows, words = place.view.table.rows, place.view.summary.text()
+    before = list(rows.trials)
+    place.view.table.select(1)
+    place.chooser.choose_file(1, write_model(tmp_path / "foreign.onnx", np.eye(3), None))
+    place.try_picture(filled("red"))  # while nobody knows yet that the file is wrong
+    qtbot.waitUntil(lambda: bool(place.parent().told.said), timeout=60_000)  # type: ignore[attr-defined]
+    done(qtbot, place)
+    assert [model.title for model in place.chooser.models if model] == ["FP32", "Taught"]
+    assert place.view.pickers[1].files.currentText() == "Taught · ONNX float32"
+    assert place.view.answers[1].title.whole == "Taught" and firsts(place) == ["red", "green"]
+    assert rows.trials[:4] == before and rows.rowCount() == 5 and rows.trials[4] is not None
+    assert place.view.summary.text().startswith(words.split(" · ")[0].replace("3", "4"))
+
+
+def test_a_wrong_model_file_that_is_chosen_no_longer_is_passed_over(
+    qtbot: Any, place: TryoutPlace, images: Path, tmp_path: Path
+) -> None:
+    drop(place.view, images / "red.png")
+    done(qtbot, place)
+    place.chooser.choose_file(1, write_model(tmp_path / "foreign.onnx", np.eye(3), None))
+    place.chooser.choose_file(1, write_model(tmp_path / "right.onnx", np.eye(3)))
+    done(qtbot, place)
+    assert firsts(place) == ["red", "red"] and place.view.answers[1].title.whole == "right.onnx"
+    assert not place.parent().told.said  # type: ignore[attr-defined]
+
+
+def test_a_wrong_model_file_ends_no_camera(qtbot: Any, place: TryoutPlace, tmp_path: Path) -> None:
+    source, said = FrameSource(QObject(place)), place.parent().told.said  # type: ignore[attr-defined]
+    place.use(source)
+
+    def seen(colour: str, happened: Callable[[], bool]) -> bool:
+        """A camera goes on giving pictures."""
+        source.frame.emit(filled(colour, 64))
+        return happened()
+
+    qtbot.waitUntil(lambda: seen("red", lambda: firsts(place) == ["red", "green"]), timeout=30_000)
+    place.chooser.choose_file(0, tmp_path / "gone.onnx")
+    qtbot.waitUntil(lambda: seen("red", lambda: bool(said)), timeout=30_000)
+    qtbot.waitUntil(lambda: seen("blue", lambda: firsts(place) == ["blue", "red"]), timeout=30_000)
+    assert len(said) == 1 and place.source is source
+    place.view.camera_wanted.emit(False)
 
 
 def test_while_a_run_goes_on_nothing_is_timed(qtbot: Any, place: TryoutPlace, images: Path) -> None:
