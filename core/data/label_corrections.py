@@ -113,7 +113,8 @@ def resolve(
     return tuple(sorted(found)), _sentences(found, missing, unknown)
 
 
-def _sentences(found: Sequence[tuple[int, int]], missing: list[str], unknown: list[str]) -> list[str]:
+def counted(found: Sequence[tuple[int, int]]) -> str:
+    """How many labels are corrected and how many images left out, a part of a sentence; empty where there are none."""
     left_out = sum(label == LEFT_OUT for _, label in found)
     parts = [
         f"{count} {one if count == 1 else many}"
@@ -123,7 +124,12 @@ def _sentences(found: Sequence[tuple[int, int]], missing: list[str], unknown: li
         )
         if count
     ]
-    said = [f"By the list of corrections beside the data set, {' and '.join(parts)}."] if parts else []
+    return " and ".join(parts)
+
+
+def _sentences(found: Sequence[tuple[int, int]], missing: list[str], unknown: list[str]) -> list[str]:
+    words = counted(found)
+    said = [f"By the list of corrections beside the data set, {words}."] if words else []
     if missing:
         said.append(f"The list of corrections names images that are not there: {some_of(missing)}.")
     if unknown:

@@ -1,73 +1,111 @@
 """A wrong label, where it is seen: the right class is noted beside the data set, or the image left out."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from core.common.errors import EspalierError
-from core.data.label_corrections import correct, corrections_file
+from core.data.label_corrections import correct, corrections_file, read_corrections
 from gui.base import theme
 from gui.base.messages import Messages
 from gui.base.translation import tr
 from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
 
-_AS_FILES, _LEFT_OUT = 0, 1  # the first entries of the list; the classes follow
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """An image whose label may be wrong.
+
+    Attributes:
+        place: where its data set lies.
+        image: its file, as the list names it.
+        present: its class, as it is now.
+        noted: the class that is noted, "" where it is left out, None where nothing is.
+    """
+
+    place: Path
+    image: str
+    present: str
+    noted: str | None
 
 
 class CorrectionDialog(QDialog):
-    """Asks what an image shows; accepted when a person has said it."""
+    """Asks what an image shows, beginning with what is noted; accepted when a person has said it.
 
-    def __init__(self, parent: QWidget | None, place: Path, image: str, present: str, classes: Sequence[str]):
+    Attributes:
+        label: the right class, "" to leave the image out, None to take the note back.
+    """
+
+    def __init__(self, parent: QWidget | None, about: Labelled, classes: Sequence[str]):
         super().__init__(parent)
         theme.style(self)
         self.setObjectName("correction-dialog")
         self.setWindowTitle(tr("A wrong label"))
         self.setMinimumWidth(480)
-        self._classes = list(classes)
+        noted = about.noted
+        self.label = noted
+        self._classes = ["", *classes, *([noted] if noted and noted not in classes else [])]
         self.box = Combo("correction-choice", tr("What the image shows"))
-        self.box.addItem(tr("What its file says"))
-        self.box.addItem(tr("Leave it out"))
-        self.box.addItems(self._classes)
-        self.box.setCurrentIndex(_LEFT_OUT)
-        save, cancel = QPushButton(tr("Note it")), QPushButton(tr("Cancel"))
-        save.setObjectName("correction-save")
-        cancel.setObjectName("correction-cancel")
-        save.setProperty("primary", True)
-        save.setDefault(True)
-        save.clicked.connect(self.accept)
-        cancel.clicked.connect(self.reject)
+        self.box.addItems([tr("Leave it out"), *self._classes[1:]])
+        self.box.setCurrentIndex(self._classes.index(noted or ""))
         label = text(tr("It shows"), "section")
         label.setBuddy(self.box)
-        row = QHBoxLayout()
-        row.addStretch(1)
-        row.addWidget(save)
-        row.addWidget(cancel)
         column = QVBoxLayout(self)
         column.setContentsMargins(22, 18, 22, 16)
         column.setSpacing(10)
         column.addWidget(
-            text(tr("{image} is labelled “{present}”", image=image, present=present), "heading", wrap=True)
+            text(
+                tr("{image} is labelled “{present}”", image=about.image, present=about.present),
+                "heading",
+                wrap=True,
+            )
         )
+        for words in noted_in_words(noted):
+            column.addWidget(text(words, wrap=True))
         column.addWidget(label)
         column.addWidget(self.box)
         column.addWidget(
             text(
                 tr("Noted in {file}, beside the data set. The image itself stays as it is; runs that begin from now on take "
-                   "the list into account and say so.", file=corrections_file(place).name),
+                   "the list into account and say so.", file=corrections_file(about.place).name),
                 "muted",
                 wrap=True,
             )
         )  # fmt: skip
-        column.addLayout(row)
+        column.addLayout(self._buttons(noted is not None))
 
-    @property
-    def label(self) -> str | None:
-        """The right class, "" to leave the image out, None for what the file says."""
-        chosen = self.box.currentIndex()
-        return None if chosen == _AS_FILES else "" if chosen == _LEFT_OUT else self._classes[chosen - 2]
+    def _buttons(self, is_noted: bool) -> QHBoxLayout:
+        back, save, cancel = (
+            QPushButton(tr("Take the note back")),
+            QPushButton(tr("Note it")),
+            QPushButton(tr("Cancel")),
+        )
+        back.setToolTip(tr("The image counts again with the label that its file has"))
+        save.setProperty("primary", True)
+        save.setDefault(True)
+        row = QHBoxLayout()
+        for button, name, slot in (
+            (back, "correction-take-back", lambda: self._say(None)),
+            (save, "correction-save", lambda: self._say(self._classes[self.box.currentIndex()])),
+            (cancel, "correction-cancel", self.reject),
+        ):
+            button.setObjectName(name)
+            button.clicked.connect(slot)
+            row.addWidget(button)
+        row.insertStretch(1, 1)
+        back.setVisible(is_noted)
+        return row
+
+    def _say(self, label: str | None) -> None:
+        self.label = label
+        self.accept()
 
 
 class Correcting(QObject):
@@ -88,7 +126,12 @@ class Correcting(QObject):
 
     def ask(self, parent: QWidget, place: Path, image: str, present: str, classes: Sequence[str]) -> None:
         """Ask what `image` of the data set at `place` shows."""
-        dialog = CorrectionDialog(parent, place, image, present, classes)
+        try:
+            noted = read_corrections(place).get(image)
+        except EspalierError as error:
+            self._messages.error(error)
+            return
+        dialog = CorrectionDialog(parent, Labelled(place, image, present, noted), classes)
         dialog.accepted.connect(lambda: self._write(place, image, dialog.label))
         dialog.finished.connect(lambda _result: dialog.deleteLater())
         self.dialog = dialog
@@ -108,8 +151,47 @@ class Correcting(QObject):
                 )
             )
             return
-        self.status_message.emit(tr("Noted in {file}; it counts from the next run on.", file=file))
+        said = (
+            tr("Taken back from {file}; the file's label counts from the next run on.", file=file)
+            if label is None
+            else tr("Noted in {file}; it counts from the next run on.", file=file)
+        )
+        self.status_message.emit(said)
         self.corrected.emit()
+
+
+def noted(place: Path) -> Mapping[str, str]:
+    """What is noted of the data set at `place`, as of `read_corrections`; nothing where the list cannot be read."""
+    try:
+        return read_corrections(place)
+    except (EspalierError, OSError) as error:  # is said where the list counts
+        _log.warning("No image is marked as noted", exc_info=error)
+        return {}
+
+
+def noted_in_words(label: str | None) -> list[str]:
+    """What is noted of an image, in a sentence; none for None."""
+    if label is None:
+        return []
+    return [tr("Noted: it shows “{label}”.", label=label) if label else tr("Noted: it is left out.")]
+
+
+class NotedLabel(QLabel):
+    """What is noted of an image; hidden where nothing is."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.setObjectName(name)
+        self.setProperty("role", "notice")
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(True)
+        self.setContentsMargins(8, 5, 8, 5)
+        self.hide()
+
+    def show_noted(self, label: str | None) -> None:
+        """Say it, as of `Labelled.noted`."""
+        self.setText(" ".join(noted_in_words(label)))
+        self.setVisible(label is not None)
 
 
 def correct_button(name: str) -> QPushButton:

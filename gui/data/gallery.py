@@ -1,7 +1,5 @@
 """The images of a class and a split; or those that a finding of the check is about."""
 
-from collections.abc import Sequence
-
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -10,7 +8,7 @@ from core.data.splits import SPLITS
 from gui.base.translation import tr
 from gui.data.classes import ALL, SPLIT_TITLES, number
 from gui.data.enlarged import EnlargedImage
-from gui.data.thumbnails import Thumbnails, images_of
+from gui.data.thumbnails import Rows, Thumbnails, images_of
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.combo import Combo
 
@@ -64,7 +62,7 @@ class Gallery(QWidget):
         self._label = label
         self._fill()
 
-    def show_rows(self, rows: Sequence[int], words: str) -> None:
+    def show_rows(self, rows: Rows, words: str) -> None:
         """Show just these images, and say why."""
         self.grid.show_rows(rows)
         self.words.setText(words)

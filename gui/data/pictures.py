@@ -3,12 +3,14 @@
 from collections import OrderedDict
 
 import numpy as np
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage, QPixmap
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
 
 from core.data.image_data import ImageData
+from gui.base import theme
 
 _MOST_PIXMAPS = 600
+_SIGN = 20  # pixels
 
 
 def image_of(pixels: np.ndarray) -> QImage:
@@ -29,6 +31,24 @@ def fitted(pixels: np.ndarray, side: int, ratio: float = 1.0) -> QPixmap:
     )
     picture.setDevicePixelRatio(ratio)
     return picture
+
+
+def marked(picture: QPixmap, label: str | None) -> QPixmap:
+    """A small picture with the sign that something is noted of its label, as of `core.data.label_corrections`;
+    as it is where that is None."""
+    if label is None:
+        return picture
+    c, made, ratio = theme.colours(), QPixmap(picture), picture.devicePixelRatio()
+    corner = QRectF(made.width() / ratio - _SIGN - 1, 1, _SIGN, _SIGN)
+    painter = QPainter(made)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QColor(c.warning))
+    painter.setBrush(QColor(c.warning_surface))
+    painter.drawRoundedRect(corner, 4, 4)
+    sign = theme.pixmap("rename" if label else "off", "warning", _SIGN - 4, ratio)
+    painter.drawPixmap(corner.topLeft() + QPointF(2, 2), sign)
+    painter.end()
+    return made
 
 
 class PixmapCache:

@@ -109,12 +109,11 @@ class DataPlace(QObject):
     def _correct(self, image: str, present: str) -> None:
         """A label is wrong."""
         if self.data is not None:
-            place = settings_path(self.document.pipeline.data.path, self.document.base)
-            self.correcting.ask(self.view.window(), place, image, present, self.data.classes)
+            self.correcting.ask(self.view.window(), self._place, image, present, self.data.classes)
 
     def open_again(self) -> None:
         """The images are other ones now: open them again, with the list; when they are looked at."""
-        self._opened_key = ""
+        self._opened_key = self._opening_key = ""  # one that is under way began before
         if self.view.isVisible():
             self.refresh()
 
@@ -171,15 +170,23 @@ class DataPlace(QObject):
         self._drawn_key = self._check_key = ""
         self._shift = self._roll = 0
         if self._opened_key == self._wanted_key:
-            self.view.show_data(data, self.document.pipeline.data.path)
+            self._show_open(data)
             self._shown()
 
     def _shown(self) -> None:
         if self.data is not None and not self.view.showing:
-            self.view.show_data(self.data, self.document.pipeline.data.path)
+            self._show_open(self.data)
         self.view.augmentation.show_settings(self.document.pipeline.data.augmentation)
         self._check()
         self._draw()
+
+    def _show_open(self, data: ImageData) -> None:
+        self.view.show_data(data, self.document.pipeline.data.path, self._place)
+
+    @property
+    def _place(self) -> Path:
+        """Where the document's data set lies."""
+        return settings_path(self.document.pipeline.data.path, self.document.base)
 
     def _not_opened(self, failure: Failure) -> None:
         self._refused_key = self._opening_key

@@ -1,6 +1,6 @@
 """Images of one class (or of all, a few of each first) as a grid that fills as one scrolls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,11 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView
 
 from core.data.image_data import ImageData
+from core.data.label_corrections import LEFT_OUT
 from gui.base.translation import tr
 from gui.data.classes import ALL, SPLIT_TITLES
-from gui.data.pictures import PixmapCache
+from gui.data.correcting import noted_in_words
+from gui.data.pictures import PixmapCache, marked
 
 Index = QModelIndex | QPersistentModelIndex
 SIDE = 84
@@ -43,10 +45,14 @@ class ThumbnailModel(QAbstractListModel):
         self._thumbs: PixmapCache | None = None
         self._data: ImageData | None = None
         self._names: Sequence[str] = ()
+        self._noted: Mapping[int, int] = {}
         self.ratio = 1.0
 
     def show_data(self, data: ImageData | None) -> None:
-        self._data, self._names = data, ()
+        """Show another data set, or the same one with other labels, whose files' names are kept."""
+        if data is None or self._data is None or not data.entry or data.entry != self._data.entry:
+            self._names = ()
+        self._data, self._noted = data, dict(data.corrections) if data is not None else {}
         self._thumbs = PixmapCache(data, SIDE) if data else None
         self.show_rows(())
 
@@ -59,28 +65,42 @@ class ThumbnailModel(QAbstractListModel):
         self.rows, self._shown = rows, min(_STEP, len(rows))
         self.endResetModel()
 
-    def about(self, row: int) -> str:
-        """What an image is, in words."""
+    @property
+    def entry(self) -> str:
+        """The name of the data set's images in the cache; empty where none is shown."""
+        return self._data.entry if self._data is not None else ""
+
+    def about(self, image: int) -> str:
+        """What an image of the data set is, in words."""
         if self._data is None:
             return ""
-        image = int(self.rows[row])
         name = self._names[image] if image < len(self._names) else tr("image {number}", number=image)
         splits = self._data.splits
         split = next(
             (tr(SPLIT_TITLES[each]).lower() for each in splits if _holds(splits[each], image)), tr("not used")
         )
-        return f"{self._data.classes[int(self._data.labels[image])]} · {split} · {name}"
+        return f"{self._class(image)} · {split} · {name}"
 
-    def named(self, row: int) -> tuple[str, str]:
+    def noted(self, image: int) -> str | None:
+        """What is noted of an image: its class, "" where it is left out, None for nothing."""
+        if image not in self._noted:
+            return None
+        return "" if self._noted[image] == LEFT_OUT else self._class(image)
+
+    def _class(self, image: int) -> str:
+        assert self._data is not None
+        label = int(self._data.labels[image])
+        return self._data.classes[label] if label >= 0 else tr("a class that is not used")
+
+    def named(self, image: int) -> tuple[str, str]:
         """An image's file and its class; empty texts where they are not known."""
-        image = int(self.rows[row])
         if self._data is None or image >= len(self._names):
             return "", ""
-        return self._names[image], self._data.classes[int(self._data.labels[image])]
+        return self._names[image], self._class(image)
 
-    def pixels(self, row: int) -> np.ndarray:
+    def pixels(self, image: int) -> np.ndarray:
         assert self._data is not None
-        return np.asarray(self._data.images[int(self.rows[row])])
+        return np.asarray(self._data.images[image])
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else self._shown
@@ -95,10 +115,11 @@ class ThumbnailModel(QAbstractListModel):
         self.endInsertRows()
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        image = int(self.rows[index.row()])
         if role == Qt.ItemDataRole.DecorationRole and self._thumbs is not None:
-            return self._thumbs.of(int(self.rows[index.row()]), self.ratio)
+            return marked(self._thumbs.of(image, self.ratio), self.noted(image))
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
-            return self.about(index.row())
+            return "\n".join([self.about(image), *noted_in_words(self.noted(image))])
         return None
 
 

@@ -28,6 +28,8 @@ from gui.data.findings import FindingsPane
 from gui.data.gallery import Gallery
 from gui.data.jobs import DataCheck
 from gui.data.left_out import LeftOutPane
+from gui.data.noted_line import NotedLine
+from gui.data.thumbnails import Rows
 from gui.widgets.buttons import EmptyState, Header, card
 from gui.widgets.narrow_layout import TurningSplitter
 
@@ -71,6 +73,8 @@ class DataView(QWidget):
         self.augmentation, self.check, self.files = AugmentationPane(), FindingsPane(), LeftOutPane()
         self.classes.selectionModel().currentRowChanged.connect(self._class_chosen)
         self.check.images_wanted.connect(self._show_finding)
+        self.noted = NotedLine()
+        self.noted.images_wanted.connect(self._show_images)
         self._stack = QStackedWidget()
         for page in (self.empty, self._opening(), self._body()):
             self._stack.addWidget(page)
@@ -78,6 +82,7 @@ class DataView(QWidget):
         layout.setContentsMargins(22, 16, 22, 14)
         layout.setSpacing(12)
         layout.addWidget(self.header)
+        layout.addWidget(self.noted)
         layout.addWidget(self._stack, 1)
         self.retheme()
 
@@ -151,6 +156,7 @@ class DataView(QWidget):
     def show_empty(self, title: str, advice: str) -> None:
         """Nothing is open: why, and what to do."""
         self.header.show_texts(tr("Data"), "")
+        self.noted.hide()
         self.empty.title.setText(title)
         self.empty.advice.setText(advice)
         self._stack.setCurrentIndex(EMPTY)
@@ -161,9 +167,10 @@ class DataView(QWidget):
         self.bar.setValue(round(fraction * 1000))
         self._stack.setCurrentIndex(OPENING)
 
-    def show_data(self, data: ImageData, path: str) -> None:
-        """Show the data set that was opened from `path`."""
+    def show_data(self, data: ImageData, path: str, place: Path) -> None:
+        """Show the data set that was opened from `path`, which is at `place`."""
         self.header.show_texts(data.title, about(data))
+        self.noted.show_data(data, place)
         self.gallery.show_data(data)
         self.classes.show_data(data)
         self.files.show_files(facts(data, path), data.problems, data.notes)
@@ -235,7 +242,10 @@ class DataView(QWidget):
             self.gallery.show_class(int(now.data(LABEL)))
 
     def _show_finding(self, finding: Finding) -> None:
-        self.gallery.show_rows(finding.images, finding.title)
+        self._show_images(finding.images, finding.title)
+
+    def _show_images(self, images: Rows, title: str) -> None:
+        self.gallery.show_rows(images, title)
         self.tabs.setCurrentIndex(IMAGES)
 
     def _tab_chosen(self, index: int) -> None:

@@ -1,5 +1,6 @@
 """The flips gallery: the very images that compression lost or won, and all other test images."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
@@ -136,6 +137,11 @@ class FlipsPage(QWidget):
     def show_data(self, data: ImageData | None, names: tuple[str, ...] = ()) -> None:
         """Where the pictures come from, and the file of each."""
         self.gallery.cards.show_data(data, names)
+        self._show_image(self._image())
+
+    def show_noted(self, noted: Mapping[str, str]) -> None:
+        """What is noted of labels, by file."""
+        self.gallery.cards.show_noted(noted)
         self._show_image(self._image())
 
     def show_cell(self, true: int, guess: int, before: bool) -> None:

@@ -1,5 +1,6 @@
 """Test images as cards: the picture, what it is, and what the models answered."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from core.common.numbers import percent
 from core.data.image_data import ImageData
 from gui.base import theme
 from gui.base.translation import tr
-from gui.data.pictures import PixmapCache
+from gui.data.correcting import noted_in_words
+from gui.data.pictures import PixmapCache, marked
 
 Index = QModelIndex | QPersistentModelIndex
 SIDE = 96
@@ -37,6 +39,7 @@ class FlipsModel(QAbstractListModel):
         self.pair: AnswerPair | None = None
         self.data_: ImageData | None = None
         self.names: tuple[str, ...] = ()
+        self._noted: Mapping[str, str] = {}
         self.ratio = 1.0
         self._shown = 0
         self._thumbs: PixmapCache | None = None
@@ -51,6 +54,16 @@ class FlipsModel(QAbstractListModel):
         self._thumbs = PixmapCache(data, SIDE) if data is not None else None
         if self._shown:
             self.dataChanged.emit(self.index(0), self.index(self._shown - 1))
+
+    def show_noted(self, noted: Mapping[str, str]) -> None:
+        """What is noted of labels, by file, as of `core.data.label_corrections`."""
+        self._noted = noted
+        if self._shown:
+            self.dataChanged.emit(self.index(0), self.index(self._shown - 1))
+
+    def noted(self, image: int) -> str | None:
+        """What is noted of an image: its class, "" where it is left out, None for nothing."""
+        return self._noted.get(self.name(image))
 
     def show_images(self, images: np.ndarray) -> None:
         """Show these places in the test split."""
@@ -86,12 +99,14 @@ class FlipsModel(QAbstractListModel):
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         image = int(self.images[index.row()])
         if role == Qt.ItemDataRole.DecorationRole:
-            return self._thumbs.of(self.row_of(image), self.ratio) if self._thumbs is not None else None
+            picture = self._thumbs.of(self.row_of(image), self.ratio) if self._thumbs is not None else None
+            return marked(picture, self.noted(image)) if picture is not None else None
         if role == LINES:
             return self.lines(image)
         if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole):
             name = self.name(image) or tr("test image {image}", image=image)
-            return "\n".join([name, *(words for words, _tone in self.lines(image))])
+            lines = [words for words, _tone in self.lines(image)]
+            return "\n".join([name, *noted_in_words(self.noted(image)), *lines])
         return None
 
     def lines(self, image: int) -> list[tuple[str, str]]:

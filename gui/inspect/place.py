@@ -18,7 +18,7 @@ from gui.base.messages import Messages
 from gui.base.result_cache import ResultCache
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.base.worker import Failure
-from gui.data.correcting import Correcting
+from gui.data.correcting import Correcting, noted
 from gui.inspect import work
 from gui.inspect.advising import Advising
 from gui.inspect.graphs import Graphs
@@ -72,6 +72,7 @@ class InspectPlace(QObject):
         view = self.view
         view.flips.correction_wanted.connect(self._correct)
         self.correcting.status_message.connect(self.status_message)
+        self.correcting.corrected.connect(self.show_noted)
         for worker, line in self._progress_lines.items():
             worker.done.connect(self._take)
             worker.failed.connect(self._not_done)
@@ -323,6 +324,12 @@ class InspectPlace(QObject):
     def _show_images(self, images: work.OpenedImages | None) -> None:
         self._images = images
         self.view.flips.show_data(*((images.data, images.names) if images is not None else (None,)))
+        self.show_noted()
+
+    def show_noted(self) -> None:
+        """Mark the images of which something is noted."""
+        place = self._images.place if self._images is not None else None
+        self.view.flips.show_noted(noted(place) if place is not None else {})
 
     def _correct(self, image: str, present: str) -> None:
         """A label is wrong."""

@@ -11,7 +11,7 @@ from core.analysis.confusion import Answers
 from core.common.numbers import percent
 from gui.base import theme
 from gui.base.translation import tr
-from gui.data.correcting import correct_button
+from gui.data.correcting import NotedLabel, correct_button
 from gui.data.pictures import fitted
 from gui.inspect.gallery import FlipsModel
 from gui.widgets.buttons import ElidedLabel, text
@@ -126,6 +126,8 @@ class FlipDetails(QWidget):
         left.setSpacing(8)
         left.addWidget(self.picture, 0, Qt.AlignmentFlag.AlignHCenter)
         left.addWidget(self.caption)
+        self.noted = NotedLabel(f"{name}-noted")
+        left.addWidget(self.noted)
         layout = QHBoxLayout(self) if wide else QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(22 if wide else 12)
@@ -141,6 +143,7 @@ class FlipDetails(QWidget):
         self._named = cards.name(image), true
         place = self._named[0] or tr("test image {image}", image=image)
         self.caption.setText(tr("{true} · {place}", true=true, place=place))
+        self.noted.show_noted(cards.noted(image))
         self.wrong.setEnabled(bool(self._named[0]))
         self.picture.setAccessibleName(tr("Test image {image}, {true}", image=image, true=true))
         self.show_pixels(pixels)
@@ -200,6 +203,10 @@ class EnlargedFlip(QDialog):
         layout.addLayout(buttons)
         for key, step in (("Left", -1), ("Up", -1), ("Right", 1), ("Down", 1)):
             QShortcut(QKeySequence(key), self, lambda step=step: self.move_by(step))
+        cards.dataChanged.connect(self._refresh)
+        self.move_by(0)
+
+    def _refresh(self) -> None:
         self.move_by(0)
 
     def move_by(self, step: int) -> None:

@@ -220,6 +220,7 @@ class MainWindow(QMainWindow):
         self.study.resume_wanted.connect(self.run_controller.go_on_with)
         self.inspect.edited.connect(lambda id: self._edit("stage", id))
         self.inspect.correcting.corrected.connect(self.data.open_again)
+        self.data.correcting.corrected.connect(self.inspect.show_noted)
         self.run_reader.attach(self.compare)
         self.compare.run_chosen.connect(self.run_controller.choose)
         self.compare.table.inspect_wanted.connect(self._inspect_row)

@@ -338,31 +338,74 @@ def test_an_empty_model_has_no_rows() -> None:
     assert model.rowCount() == 0 and model.columnCount() == 1 + len(SPLITS)
 
 
-def test_a_wrong_label_is_noted_where_it_is_seen(window: MainWindow, tmp_path: Path, qtbot: Any) -> None:
-    """From the enlarged picture; the data set is opened again with the list, and says so."""
+@pytest.fixture
+def shapes(window: MainWindow, tmp_path: Path, qtbot: Any) -> Path:
+    """Two classes of twelve pictures, shown at Data with the names of their files."""
     for label, name in enumerate(("round", "square")):
         (tmp_path / "my shapes" / name).mkdir(parents=True)
         for number in range(12):
             picture = np.full((12, 12, 3), 100 * label + number, np.uint8)
             Image.fromarray(picture).save(tmp_path / "my shapes" / name / f"{number:02}.png")
-    hands = Hands(qtbot)
     window.go("data")
     window.data.take(tmp_path / "my shapes")
     pictures = window.data.view.gallery.grid.pictures
-    hands.wait(lambda: pictures.rowCount() > 0 and bool(pictures.named(0)[0]))
-    image, present = pictures.named(0)
-    assert image in pictures.about(0)
+    qtbot.waitUntil(
+        lambda: pictures.rowCount() > 0 and bool(pictures.named(int(pictures.rows[0]))[0]), timeout=60_000
+    )
+    return tmp_path / "my shapes"
+
+
+def test_a_wrong_label_is_noted_where_it_is_seen(window: MainWindow, shapes: Path, qtbot: Any) -> None:
+    """From the enlarged picture; the data set is opened again with the list, and says so."""
+    hands = Hands(qtbot)
+    pictures = window.data.view.gallery.grid.pictures
+    first = int(pictures.rows[0])
+    image, present = pictures.named(first)
+    assert image in pictures.about(first)
     window.data.view.gallery._enlarge(0)
     hands.click("enlarged-wrong")
     other = "square" if present == "round" else "round"
     hands.choose("correction-choice", other)
     hands.click("correction-save")
     hands.click("enlarged-close")
-    file = tmp_path / "my shapes.corrections.csv"
+    file = shapes.with_name("my shapes.corrections.csv")
     assert file.read_text() == f"image,label\n{image},{other}\n"
     hands.wait(lambda: window.data.data is not None and window.data.data.corrections != ())
     assert "1 label is corrected" in window.data.data.notes[0]  # type: ignore[union-attr]
     window.go("inspect")  # where a wrong label is noted, too
-    window.inspect.correcting._write(tmp_path / "my shapes", image, None)
+    window.inspect.correcting._write(shapes, image, None)
     window.go("data")
     hands.wait(lambda: window.data.data is not None and window.data.data.corrections == ())
+
+
+def test_what_is_noted_is_counted_marked_and_taken_back(window: MainWindow, shapes: Path, qtbot: Any) -> None:
+    hands, view = Hands(qtbot), window.data.view
+    pictures = view.gallery.grid.pictures
+    plain = pictures.index(0, 0).data(Qt.ItemDataRole.DecorationRole).toImage()
+    assert not hands.shown("data-noted")
+    for image, label in (("round/03.png", "square"), ("square/04.png", "")):
+        window.data.correcting._write(shapes, image, label)
+    hands.wait(lambda: view.noted.isVisible())
+    assert view.noted.words.whole == (
+        "By your list my shapes.corrections.csv, 1 label is corrected and 1 image is left out."
+    )
+    hands.click("data-noted-show")
+    tips = [pictures.index(row, 0).data(Qt.ItemDataRole.ToolTipRole).splitlines() for row in range(2)]
+    assert tips[0][1] == "Noted: it shows “square”." and tips[1][1] == "Noted: it is left out."
+    assert "not used" in tips[1][0] and "square/04.png" in tips[1][0]
+    for row in range(2):
+        index = pictures.index(row, 0)
+        assert index.data(Qt.ItemDataRole.AccessibleTextRole).splitlines() == tips[row]
+        assert index.data(Qt.ItemDataRole.DecorationRole).toImage() != plain
+    view.gallery._enlarge(1)
+    assert hands.find("enlarged-noted").text() == "Noted: it is left out."  # type: ignore[attr-defined]
+    hands.click("enlarged-wrong")
+    assert hands.find("correction-choice").currentText() == "Leave it out"  # type: ignore[attr-defined]
+    hands.click("correction-take-back")
+    hands.wait(lambda: not hands.shown("enlarged-noted"))
+    assert "square/04.png" in hands.find("enlarged").caption.whole  # type: ignore[attr-defined]
+    hands.click("enlarged-close")
+    assert view.noted.words.whole.endswith(", 1 label is corrected.")
+    window.data._correct("round/03.png", "round")
+    assert hands.find("correction-choice").currentText() == "square"  # type: ignore[attr-defined]
+    hands.click("correction-cancel")

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from inspecting import PIPELINE, done, save_answers
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
 
+from core.data.label_corrections import read_corrections
 from core.document import pipeline as documents
 from core.runs.home import Home
 from core.runs.new_run import create_run
@@ -17,6 +19,7 @@ from core.runs.stage_files import counterpart, find, subjects_of
 from gui.inspect.place import InspectPlace
 from gui.inspect.sensitivity import Sensitivity
 from gui.inspect.top_five import EnlargedFlip
+from gui.inspect.work import OpenedImages
 
 # choosing
 
@@ -235,6 +238,39 @@ def test_flips_are_the_very_images(qtbot: Any, place: InspectPlace, opened: Path
     page.true.setCurrentIndex((label + 1) % 10 + 1)
     page.true.activated.emit(page.true.currentIndex())
     assert page.empty.isVisible() and not page.gallery.isVisible()
+
+
+def test_an_image_of_which_something_is_noted_is_marked(
+    qtbot: Any, place: InspectPlace, opened: Path, tmp_path: Path
+) -> None:
+    place.view.go("flips")
+    place.open(opened, "pruned")
+    done(qtbot, place)
+    page, images = place.view.flips, place._images
+    assert images is not None
+    names = tuple(f"{number}.png" for number in range(len(images.data.images)))
+    place._show_images(OpenedImages(images.data, names, tmp_path / "clothes"))
+    cards = page.gallery.cards
+    plain = cards.index(0).data(Qt.ItemDataRole.DecorationRole).toImage()
+    name = cards.name(2)
+    assert not page.details.noted.isVisible()
+    for label, words in (("", "Noted: it is left out."), ("Bag", "Noted: it shows “Bag”.")):
+        place.correcting._write(tmp_path / "clothes", name, label)
+        assert page.details.noted.isVisible() and page.details.noted.text() == words
+        assert cards.index(0).data(Qt.ItemDataRole.DecorationRole).toImage() != plain
+        assert cards.index(0).data(Qt.ItemDataRole.ToolTipRole).splitlines()[:2] == [name, words]
+        assert words in cards.index(0).data(Qt.ItemDataRole.AccessibleTextRole)
+        assert "Noted" not in cards.index(1).data(Qt.ItemDataRole.ToolTipRole)
+    page._enlarge(0)
+    dialog = page.findChild(EnlargedFlip)
+    assert dialog is not None and dialog.details.noted.isVisible()
+    page.details.wrong.click()
+    asked = place.correcting.dialog
+    assert asked is not None and asked.box.currentText() == "Bag"
+    asked.findChild(QPushButton, "correction-take-back").click()
+    assert not page.details.noted.isVisible() and not dialog.details.noted.isVisible()
+    assert read_corrections(tmp_path / "clothes") == {}
+    dialog.close()
 
 
 def test_an_image_can_be_enlarged_and_arrows_lead_on(qtbot: Any, place: InspectPlace, opened: Path) -> None:
