@@ -56,13 +56,14 @@ class StageTable(QScrollArea):
         self._layout.addStretch(1)
         self.setWidget(page)
 
-    def show_state(self, state: RunState) -> None:
-        """Show the stages as they are."""
+    def show_state(self, state: RunState, paused: bool = False) -> None:
+        """Show the stages as they are; `paused`: the one under way is held."""
         if list(state.stages) != self._keys:
             self._keys = list(state.stages)
             self._fill()
         for key, stage in state.stages.items():
-            self._rows[key].show_stage(stage)
+            held = paused and stage.status == "running"
+            self._rows[key].show_stage(stage, "paused" if held else stage.status)
 
     def texts(self) -> list[str]:
         """What the rows say."""
@@ -107,10 +108,10 @@ class _Row(QWidget):
         layout.addWidget(self._detail, 1, 1, 1, 2)
         layout.addWidget(self._bar, 2, 1, 1, 2)
 
-    def show_stage(self, stage: StageState) -> None:
+    def show_stage(self, stage: StageState, status: str) -> None:
         shown = (
             stage.name,
-            stage.status,
+            status,
             stage.phase,
             round(stage.fraction * 1000),
             stage.epoch,
@@ -120,21 +121,21 @@ class _Row(QWidget):
         )
         if shown == self._shown:
             return
-        words = STATUS[stage.status][2]
-        if self._status != stage.status:
-            self._status = stage.status
+        words = STATUS[status][2]
+        if self._status != status:
+            self._status = status
             self.retheme()
         self._shown = shown
-        finished = stage.status in ("done", "cached")
+        finished = status in ("done", "cached")
         self.inspect.setEnabled(finished)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus if finished else Qt.FocusPolicy.NoFocus)
         self.setToolTip(tr("Double-click to inspect this stage") if finished else "")
         self._name.setText(stage.name)
         self._state.setText(tr(words))
-        detail = _detail(stage)
+        detail = _detail(stage, status)
         self._detail.setText(detail)
         self._detail.setVisible(bool(detail))
-        self._bar.setVisible(stage.status in ("running", "paused"))
+        self._bar.setVisible(status in ("running", "paused"))
         self._bar.setValue(round(stage.fraction * 1000))
         self.spoken = ", ".join(part for part in (stage.name, words, detail) if part)
         self.setAccessibleName(self.spoken)
@@ -155,7 +156,7 @@ class _Row(QWidget):
         super().keyPressEvent(event)
 
 
-def _detail(stage: StageState) -> str:
+def _detail(stage: StageState, status: str) -> str:
     epochs = (
         tr("epoch {epoch} of {epochs}", epoch=stage.epoch, epochs=stage.epochs)
         if stage.epochs and stage.training
@@ -170,13 +171,13 @@ def _detail(stage: StageState) -> str:
         if stage.best_epoch
         else ""
     )
-    if stage.status == "paused":
+    if status == "paused":
         return epochs
-    if stage.status == "running":
+    if status == "running":
         left = "" if stage.phase.startswith(WAITING) else time_left(stage.seconds_left)
         return " · ".join(part for part in (stage.phase, epochs, left) if part)
-    if stage.status in ("done", "cached"):
+    if status in ("done", "cached"):
         seconds = stage.report.get("seconds") or 0.0
-        took = tr("took {time}", time=duration(seconds)) if seconds and stage.status == "done" else ""
+        took = tr("took {time}", time=duration(seconds)) if seconds and status == "done" else ""
         return " · ".join(part for part in (best, took) if part)
     return " · ".join(part for part in (epochs, best) if part)

@@ -127,7 +127,7 @@ class MonitorView(QWidget):
         elif not state.measuring and self.throttle.held:
             self.throttle.release()
         elif state.measuring:
-            self.stages.show_state(state)  # a word or two; what is costly to draw waits
+            self.stages.show_state(state, self._paused)  # a word or two; what is costly to draw waits
         self.meters.hold(state.measuring)
         if self.queue is not None:
             self.queue.show_idle(steered == "idle")
@@ -140,6 +140,10 @@ class MonitorView(QWidget):
         if self.queue is not None:
             self.queue.retheme()
         self._redraw()
+
+    @property
+    def _paused(self) -> bool:
+        return self._steered == "paused"
 
     def _show_progress(self) -> None:
         state = self.state
@@ -157,8 +161,9 @@ class MonitorView(QWidget):
             left = tr("estimating …")
         self.left.setText(left)
         self.left.setVisible(bool(left))
-        about = f"{state.run} · {state.phase}" if state.phase else state.run
-        if state.measuring:
+        phase = tr("Paused") if self._paused else state.phase
+        about = f"{state.run} · {phase}" if phase else state.run
+        if state.measuring and not self._paused:
             about += tr(" · the curves stand still so that nothing disturbs the measurement")
         self.header.show_texts(
             state.pipeline or tr("Monitor"),
@@ -167,7 +172,7 @@ class MonitorView(QWidget):
 
     def _redraw(self) -> None:
         self._show_progress()
-        self.stages.show_state(self.state)
+        self.stages.show_state(self.state, self._paused)
         self.curves.redraw(self.state)
         self.grid.show_maps(self.state.grids)
         self.log.show_lines(self.state.log, self.state.stages)

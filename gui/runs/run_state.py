@@ -17,7 +17,7 @@ from core.records import events
 from core.records.events import Event, event_from
 from gui.base.translation import tr
 
-Status = Literal["waiting", "running", "paused", "done", "cached", "failed", "stopped", "interrupted"]
+Status = Literal["waiting", "running", "done", "cached", "failed", "stopped", "interrupted"]
 _CACHED_STEPS = 100  # width of an epoch of a cached stage before any stage's own is known
 
 
@@ -173,9 +173,7 @@ class RunState:
         self.version += 1
 
     def _on_runpaused(self, event: events.RunPaused) -> None:
-        stage = self.stages.get(self.current)
-        if stage is not None and stage.status in ("running", "paused"):
-            stage.status = "paused" if event.paused else "running"
+        """Whether it is paused is for its session to say, which knows it sooner."""
         self.log.append(LogLine("info", "", tr("Paused") if event.paused else tr("Going on")))
 
     def interrupt(self) -> None:
@@ -183,7 +181,7 @@ class RunState:
         self.seconds_left, self.measuring, self.training = None, False, False
         self.phase = tr("Interrupted; every finished epoch is kept")
         for stage in self.stages.values():
-            if stage.status in ("running", "paused"):
+            if stage.status == "running":
                 stage.status, stage.phase, stage.seconds_left, stage.training = "interrupted", "", None, False
         self.log.append(LogLine("error", "", tr("Interrupted: the process of the run is gone.")))
         self.version += 1
@@ -326,7 +324,7 @@ class RunState:
         self.measuring = self.training = False
         self.phase = event.message
         for stage in self.stages.values():
-            if stage.status in ("running", "paused"):
+            if stage.status == "running":
                 stage.status = "failed" if event.status == "failed" else "stopped"
         if event.status == "completed":
             self.fraction = 1.0

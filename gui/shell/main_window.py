@@ -292,7 +292,8 @@ class MainWindow(QMainWindow):
         show_run_state(self.actions_, session, document)
         self.setWindowTitle(f"{document.name}[*] — Espalier")
         self.setWindowModified(document.modified)
-        self.monitor.show_state(session.state, "finishing" if session.finishing else session.steered)
+        finishing = session.finishing and session.steered == "running"
+        self.monitor.show_state(session.state, "finishing" if finishing else session.steered)
         self.status.show(session, document.modified, len(document.problems))
         self.start.view.show_document(document.name)
 

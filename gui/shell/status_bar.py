@@ -61,7 +61,8 @@ class StatusBar:
         state = session.state
         if session.steered != "idle":
             stage = state.stages.get(state.current)
-            return " · ".join(part for part in (stage.name if stage else "", state.phase) if part) or tr(
+            phase = tr("Paused") if session.steered == "paused" else state.phase
+            return " · ".join(part for part in (stage.name if stage else "", phase) if part) or tr(
                 "Starting …"
             )
         if problems:

@@ -164,10 +164,26 @@ def test_the_list_says_the_state_in_words(qtbot: Any, view: MonitorView) -> None
     state = taken(*started(), events.Progress("a", 0.5, 0.25, 30.0, 90.0))
     view.show_state(state, "paused")
     qtbot.wait(150)
-    assert view.stages.texts()[0].startswith("First, Running")
+    assert view.stages.texts()[0].startswith("First, Paused")
     assert view.stages.texts()[1] == "Second, Waiting"
     assert view.percent.text() == "25 %" and "Paused" in view.left.text()
     assert "Training" in view.log.text.toPlainText()
+
+
+def test_what_is_paused_is_nowhere_said_to_train(qtbot: Any, view: MonitorView) -> None:
+    """Nor the other way round while the run has not told yet that it goes on."""
+    state = taken(*started(), events.PhaseStarted("a", "train", "Training"))
+    for told, steered, shown, hidden in (
+        (events.Progress("a", 0.5, 0.25, 30.0, 90.0), "paused", "Paused", "Training"),
+        (events.RunPaused(True), "paused", "Paused", "Training"),
+        (events.Progress("a", 0.6, 0.3, 30.0, 90.0), "running", "Training", "Paused"),
+    ):
+        state.take(told)
+        view.show_state(state, steered)
+        qtbot.wait(150)
+        for words in (view.header.about.whole, view.stages.texts()[0]):
+            assert shown in words and hidden not in words
+        assert ("Paused" in view.left.text()) == (steered == "paused")
 
 
 def test_time_that_measuring_waits_is_not_counted_as_left(qtbot: Any, view: MonitorView) -> None:
