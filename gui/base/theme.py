@@ -157,6 +157,14 @@ def restyle(part: QWidget) -> None:
         part.setStyleSheet(_sheet)
 
 
+def mark(part: QWidget, name: str, value: object) -> None:
+    """Set a property that the stylesheet goes by, and look like it at once."""
+    if part.property(name) != value:
+        part.setProperty(name, value)
+        part.style().unpolish(part)
+        part.style().polish(part)
+
+
 def _living() -> list[QWidget]:
     return [part for kept in _styled if (part := kept()) is not None and isValid(part)]
 

@@ -4,6 +4,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from core.common.durations import rough_duration
 from core.whatif import Forecast
+from gui.base import theme
 from gui.base.translation import QT_TR_NOOP, tr
 from gui.editor.figures import change, short_count, short_latency, short_size
 from gui.widgets.buttons import text
@@ -91,10 +92,7 @@ class ForecastStrip(QFrame):
         self.remark.setVisible(bool(remark))
         for label in (*self.values.values(), *self.changes.values()):
             tell_above(label)  # the form may be filled before it is shown for the first time
-        if self.remark.property("bad") != bad:
-            self.remark.setProperty("bad", bad)
-            self.remark.style().unpolish(self.remark)
-            self.remark.style().polish(self.remark)
+        theme.mark(self.remark, "bad", bad)
 
     def _show_latency(self, now: Forecast | None, before: Forecast | None) -> None:
         """A prediction with its usual error, or why there is none."""

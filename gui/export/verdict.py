@@ -77,9 +77,7 @@ class VerdictCard(QFrame):
                 timed=timed,
             )
         )
-        self.setProperty("role", "fine" if check.good else "notice")
-        self.style().unpolish(self)
-        self.style().polish(self)
+        theme.mark(self, "role", "fine" if check.good else "notice")
         self.show()
         self.retheme()
 

@@ -10,6 +10,7 @@ def show_run_state(a: Actions, session: Session, document: Document) -> None:
     """Enable, name and explain the actions that check, start and control a run."""
     steered, problems = session.steered, document.problems
     resumable = session.resumable(document.text) is not None
+    a.run.setProperty("secondary", steered != "idle")  # before its text, which tells buttons
     a.run.setEnabled(not problems)
     a.run.setText(tr("Queue &run") if steered != "idle" else tr("Run &anew") if resumable else tr("&Run"))
     reason = tr("First solve: {problem}", problem=problems[0].message) if problems else ""

@@ -9,6 +9,7 @@ from core.common.errors import EspalierError
 from core.common.paths import resolved
 from core.data.guess_source import ENDINGS
 from core.data.place_contents import FoundImages
+from gui.base import theme
 from gui.base.translation import tr
 from gui.base.worker import Failure
 from gui.start.ways import path_row
@@ -92,11 +93,8 @@ class ImagesBox(QWidget):
 
     def _show(self, words: str, role: str) -> None:
         self.words.setText(words)
-        self.words.setProperty("role", "" if role else "muted")
-        self.frame.setProperty("role", role or "card")
-        for widget in (self.words, self.frame):
-            widget.style().unpolish(widget)
-            widget.style().polish(widget)
+        theme.mark(self.words, "role", "" if role else "muted")
+        theme.mark(self.frame, "role", role or "card")
 
     def _typed(self) -> None:
         text = self.line.text().strip()

@@ -32,9 +32,7 @@ class VerdictLine(QFrame):
 
     def retheme(self) -> None:
         role, icon, colour, words = _verdict(self._trial)
-        self.setProperty("role", role)
-        self.style().unpolish(self)
-        self.style().polish(self)
+        theme.mark(self, "role", role)
         self._icon.setPixmap(theme.pixmap(icon, colour, 20, self.devicePixelRatioF()))
         self.words.setText(words)
 

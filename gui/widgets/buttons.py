@@ -4,6 +4,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from gui.base import theme
 from gui.widgets.narrow_layout import Flow, least_width, turn
 
 _READABLE = 760  # pixels of a line of words
@@ -20,9 +21,9 @@ class ActionButton(QPushButton):
     """A push button that shows an action's text, icon, tooltip and state, and triggers it."""
 
     def __init__(self, action: QAction, primary: bool = False):
+        """`primary`: what a person will want next, unless the action's property "secondary" says otherwise."""
         super().__init__()
         self.setObjectName(f"button-{action.objectName()}")
-        self.setProperty("primary", primary)
         self._action = action
         self._primary = primary
         self._shown = True
@@ -37,7 +38,9 @@ class ActionButton(QPushButton):
         if self._shown != action.isVisible():  # shown for itself, a widget without parent is a window
             self._shown = action.isVisible()
             self.setVisible(self._shown)
-        icon = action.property("primary_icon") if self._primary and action.isEnabled() else None
+        primary = self._primary and not action.property("secondary")
+        theme.mark(self, "primary", primary)
+        icon = action.property("primary_icon") if primary and action.isEnabled() else None
         self.setIcon(icon or action.icon())
         shortcut = action.shortcut().toString()
         self.setToolTip(action.toolTip() + (f"  ({shortcut})" if shortcut else ""))

@@ -389,11 +389,7 @@ class _Row:
         self.problem.setVisible(bool(text))
         if text:
             self.set_applies(True)  # what is wrong is never hidden
-        main = self.field.main
-        if main.property("problem") != bool(text):
-            main.setProperty("problem", bool(text))
-            main.style().unpolish(main)
-            main.style().polish(main)
+        theme.mark(self.field.main, "problem", bool(text))
 
     def _show_help(self) -> None:
         self.help.setText(self.field.sentence() or self.declaration.help)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PySide6.QtWidgets import QPushButton
 from running import SOON, training
 
 from core.document.pipeline import Pipeline
@@ -24,6 +25,13 @@ def process_of(window: MainWindow) -> int:
     return int(window.session.run.info.process["pid"])
 
 
+def is_primary(window: MainWindow) -> list[bool]:
+    """Whether each of the buttons that run looks like what a person will want next."""
+    buttons = window.findChildren(QPushButton, "button-run")
+    assert len(buttons) > 4
+    return [button.property("primary") for button in buttons]
+
+
 def test_a_run_goes_through_and_the_table_opens(
     qtbot: Any, tiny_window: MainWindow, work: Callable[[str], None]
 ) -> None:
@@ -32,11 +40,13 @@ def test_a_run_goes_through_and_the_table_opens(
         tiny_window.actions_.run.trigger()
         assert tiny_window.places.current == "monitor"
         assert tiny_window.actions_.run.text() == "Queue &run"
+        assert not any(is_primary(tiny_window))
     assert signal.args == ["completed"]
     assert tiny_window.places.current == "compare"
     listed = tiny_window.compare.runs.list._model
     qtbot.waitUntil(lambda: listed.rowCount() == 1 and "Complete" in listed.item(0).text(), timeout=SOON)
     assert tiny_window.actions_.run.isEnabled() and not tiny_window.actions_.resume_run.isVisible()
+    assert all(is_primary(tiny_window))
 
 
 def test_pause_resume_and_stop(qtbot: Any, tiny_window: MainWindow, work: Callable[[str], None]) -> None:
