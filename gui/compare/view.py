@@ -186,7 +186,10 @@ class CompareView(QWidget):
 
     def _choose(self, choice: object) -> None:
         assert callable(choice)
+        before = self.chosen.folders
         choice()
+        if self.chosen.folders != before:
+            self.saved.hide()
         self._show_runs()
         self.wanted.emit(self.chosen.folders)
 
@@ -312,8 +315,12 @@ class CompareView(QWidget):
 
     def _save(self, path: Path, form: str) -> None:
         make = text_of(self.state, self.model.rows, self.model.kinds, form)
-        self.write_wanted.emit(path, lambda file, home, control: write(file, make(home, control)))
+        self._write(path, lambda file, home, control: write(file, make(home, control)))
 
     def _save_figure(self, path: Path, name: str) -> None:
         runs = list(self.state.runs)
-        self.write_wanted.emit(path, lambda file, _home, _control: save(file, name, runs, width="page"))
+        self._write(path, lambda file, _home, _control: save(file, name, runs, width="page"))
+
+    def _write(self, path: Path, into: object) -> None:
+        self.saved.hide()
+        self.write_wanted.emit(path, into)

@@ -421,6 +421,25 @@ def test_what_was_written_is_opened_from_where_it_is_said(
     assert opened == [str(tmp_path / "page.html"), str(tmp_path)]
 
 
+def test_what_was_written_before_is_said_no_longer(
+    qtbot: QtBot, view: CompareView, reader: RunReader, run: RunFolder, tmp_path: Path
+) -> None:
+    """Neither once something else is written, nor beside other runs."""
+    (tmp_path / "folder.svg").mkdir()
+    for wanted, form in ((view.save.wanted, "html"), (view.figure.wanted, "stages")):
+        view.show_written(tmp_path / "page.html")
+        assert view.saved.isVisibleTo(view)
+        wanted.emit(tmp_path / "folder.svg", form)  # which fails
+        assert reader.writer.running
+        qtbot.waitUntil(lambda: not reader.writer.running, timeout=20_000)
+        assert not view.saved.isVisibleTo(view)
+    view.show_written(tmp_path / "page.html")
+    view.show_results(read_results(run))
+    assert view.saved.isVisibleTo(view)  # another stage of the same run has finished
+    view.compare_with([str(tmp_path / "other")])
+    assert not view.saved.isVisibleTo(view)
+
+
 def test_every_widget_has_a_name_and_a_label(view: CompareView) -> None:
     for widget in view.findChildren(QPushButton):
         assert widget.objectName() and (widget.accessibleName() or widget.text()), widget.text()
