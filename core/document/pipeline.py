@@ -4,6 +4,7 @@ A pipeline file is YAML, versioned by its first key. Loading finds every problem
 was received; loading, saving and loading again gives the same document.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from core.common import yaml
 from core.common.errors import EspalierError, Problem
 from core.common.regular_files import in_words as in_words_of
 from core.common.regular_files import read_text
-from core.common.shown_text import shortened
+from core.common.shown_text import shortened, some_of
 from core.common.validation_messages import in_words, kind_of
 from core.document.model import (
     FORMAT,
@@ -37,6 +38,8 @@ __all__ = [
 
 _LARGEST_FILE = 32_000_000  # bytes
 _PROBLEMS_SHOWN = 30
+_LONGEST_KEY = 40  # characters that are shown of one
+_OWN_KEYS = re.compile(r"""\b(?:espalier|stages)["']?\s*:""")
 
 
 class PipelineError(EspalierError):
@@ -51,16 +54,33 @@ class PipelineError(EspalierError):
         self.problems = problems
 
 
+class NotAPipelineError(PipelineError):
+    """A file that nobody meant as a pipeline."""
+
+    def __init__(self, received: str, name: str):
+        problem = Problem(
+            f"Expected YAML text that begins with 'espalier: {FORMAT}' and lists stages, received {received}.",
+            "Choose a file that Espalier has saved (its name ends in .espalier.yaml), or begin with a recipe: "
+            "the window lists them under Start, the command 'espalier recipes' in a terminal.",
+            line=1,
+        )
+        super().__init__([problem], name)
+        self.message = f"{name} is not a pipeline file of Espalier. {problem.message}"
+        self.advice = problem.advice
+
+
 def load(path: Path) -> Pipeline:
     """The pipeline in a file.
 
     Raises:
-        PipelineError: with every problem and its line.
+        PipelineError: with every problem and its line; a `NotAPipelineError` where it is something else.
         EspalierError: when the file cannot be read.
     """
     try:
         text = read_text(path, _LARGEST_FILE)
     except UnicodeDecodeError as error:
+        if not _OWN_KEYS.search(error.object.replace(b"\0", b"").decode("latin-1")):
+            raise NotAPipelineError("bytes that are no text", path.name) from error
         raise EspalierError(
             f"Expected text in UTF-8 in the pipeline file {path}, received byte {error.object[error.start]:#04x} "
             f"at place {error.start}.",
@@ -77,6 +97,8 @@ def load(path: Path) -> Pipeline:
 def loads(text: str, name: str = "The pipeline") -> Pipeline:
     """The pipeline in a YAML text; raises `PipelineError`."""
     parsed = yaml.parse(text)
+    if not _OWN_KEYS.search(text):
+        raise NotAPipelineError(_kind_of_text(text, parsed.content), name)
     problems = list(parsed.problems)
     pipeline = None
     if not problems:
@@ -90,6 +112,17 @@ def loads(text: str, name: str = "The pipeline") -> Pipeline:
 def dumps(pipeline: Pipeline) -> str:
     """The pipeline as YAML text."""
     return yaml.dump(pipeline.as_dict())
+
+
+def _kind_of_text(text: str, content: Any) -> str:
+    """What a text is that is no pipeline; `content` is what YAML makes of it."""
+    if not text.strip():
+        return "an empty file"
+    if isinstance(content, dict):
+        return f"a mapping with the keys {some_of(str(key)[:_LONGEST_KEY] for key in content)}"
+    if isinstance(content, list):
+        return "a list"
+    return f"a text that begins with {shortened(text.strip().splitlines()[0])}"
 
 
 def validate(content: Any) -> tuple[list[Problem], Pipeline | None]:

@@ -284,6 +284,10 @@ def test_what_cannot_be_opened_is_said(
     for path in (broken, tmp_path / "nothing.yaml", tmp_path):
         window.document_files.open_path(path)
     assert len(said) == 3 and "line" in said[0][2] and window.document.pipeline.name == "Quick tour"
+    (tmp_path / "notes.txt").write_text("Buy milk.\n", encoding="utf-8")
+    window.document_files.open_path(tmp_path / "notes.txt")
+    assert said[3][2].startswith("notes.txt is not a pipeline file of Espalier.")
+    assert "a file that Espalier has saved" in said[3][3] and "under Start" in said[3][3]
 
 
 def test_a_dragged_run_folder_is_opened(

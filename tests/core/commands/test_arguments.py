@@ -47,6 +47,17 @@ def test_paths_that_lead_nowhere_end_in_a_sentence(arguments, capsys, tmp_path, 
     assert said.startswith("Error: ") and "Traceback" not in said and "mistake" not in said
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_plain_text_is_no_pipeline(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path / "home"))
+    (tmp_path / "notes.txt").write_text("Buy milk: today: yes\n", encoding="utf-8")
+    assert main([command, str(tmp_path / "notes.txt")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert (
+        said.startswith("Error: notes.txt is not a pipeline file of Espalier.") and "espalier recipes" in said
+    )
+
+
 def test_a_path_in_another_encoding_is_refused(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
     assert main(["verify", "m.onnx", "--data", "caf\udce9"]) == 2

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from core.common import yaml
+from core.common.errors import EspalierError
 from core.document import pipeline as documents
 from core.document.pipeline import PipelineError
 from core.document.recipes import recipes
@@ -280,10 +281,45 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file():
     )
 
 
-@pytest.mark.parametrize("text", ["", "just words", "- a\n- b"])
-def test_what_is_no_mapping_is_refused(text):
+@pytest.mark.parametrize(
+    ("text", "received"),
+    [
+        ("", "an empty file"),
+        ("just words\nand more", "a text that begins with 'just words'"),
+        ("Dear all,\nnote: this: ends\n", "a text that begins with 'Dear all,'"),
+        ("- a\n- b", "a list"),
+        ("version: 3\nservices: {}\n", "a mapping with the keys version, services"),
+    ],
+)
+def test_what_nobody_meant_as_a_pipeline_is_no_pipeline_with_a_problem(text, received, tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(PipelineError) as caught:
+        documents.load(file)
+    assert caught.value.message == (
+        "notes.txt is not a pipeline file of Espalier. Expected YAML text that begins with 'espalier: 1' and "
+        f"lists stages, received {received}."
+    )
+    assert "Choose a file that Espalier has saved" in caught.value.advice
+    assert len(caught.value.problems) == 1
+
+
+def test_bytes_are_no_pipeline_and_a_pipeline_in_another_encoding_is_one(tmp_path):
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(
+        PipelineError, match=r"photo\.jpg is not a pipeline file .* received bytes that are no"
+    ):
+        documents.load(file)
+    file.write_text(TEXT, encoding="utf-16")
+    with pytest.raises(EspalierError, match="Save it in UTF-8"):
+        documents.load(file)
+
+
+@pytest.mark.parametrize("text", ["- espalier: 1", "name: Small\nstages: []\n"])
+def test_what_may_be_meant_as_a_pipeline_is_told_what_is_wrong(text):
     [(line, _, words)] = found(text)
-    assert line == 1 and words.startswith("Expected a mapping with keys such as 'espalier'")
+    assert line == 1 and words.startswith("Expected ") and "Espalier has saved" not in words
 
 
 def test_broken_yaml_has_a_line():
