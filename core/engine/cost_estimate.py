@@ -28,13 +28,14 @@ from core.runs.home import Home
 
 @dataclass(frozen=True, slots=True)
 class StageEstimate:
-    """Expected cost of one stage; `steps` says what it rests on."""
+    """Expected cost of one stage; `steps` says what it rests on, `epoch_seconds` what an epoch takes of `seconds`."""
 
     id: str
     name: str
     seconds: float
     disk_mb: float
     steps: int
+    epoch_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

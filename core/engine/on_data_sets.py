@@ -72,7 +72,12 @@ def estimate_on_each(
 
 
 def _sum(one: StageEstimate, other: StageEstimate) -> StageEstimate:
-    return replace(one, seconds=one.seconds + other.seconds, disk_mb=one.disk_mb + other.disk_mb)
+    return replace(
+        one,
+        seconds=one.seconds + other.seconds,
+        disk_mb=one.disk_mb + other.disk_mb,
+        epoch_seconds=one.epoch_seconds + other.epoch_seconds,
+    )
 
 
 def _part(on_progress: Progress, number: int, names: Sequence[str]) -> Progress:

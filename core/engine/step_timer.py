@@ -25,7 +25,7 @@ _ENOUGH = 15.0  # seconds of trials after which there is no further one
 _LONG = 8.0  # seconds of one step from which it is timed alone: what comes once an epoch is little beside it
 _FEW_IMAGES = 32  # to validate with
 _FEWEST = 4  # of a step that only warms up
-_NO_MATTER = frozenset(
+NO_MATTER = frozenset(
     (
         "epochs",
         "learning_rate",
@@ -36,7 +36,8 @@ _NO_MATTER = frozenset(
         "label_smoothing",
         "patience",
     )
-)  # settings that a step takes as long with
+)
+"""Settings of a training that a step takes as long with."""
 MEASURING_SECONDS = 15.0  # export and timing of one file
 PYTORCH_SECONDS = 3.0  # timing of the network itself
 FILE_SECONDS = 20.0  # converting a file, calibration included; a search for sensitive layers takes longer
@@ -47,6 +48,13 @@ def _shapes(model: Any) -> tuple[Any, ...]:
     """What the time of a network's step depends on: the kinds of its layers and the shapes of its weights."""
     layers = tuple((name, type(layer).__name__) for name, layer in model.named_modules())
     return layers, tuple((name, tuple(weights.shape)) for name, weights in model.named_parameters())
+
+
+def epochs_of(stage: ModelStage, settings: Any) -> float:
+    """Epochs' worth of a stage's own network's work; that of other networks beside it is no part of them."""
+    if stage.references(settings) and settings.training.epochs:
+        return float(settings.training.epochs)
+    return stage.epochs(settings)
 
 
 class StepTimer:
@@ -102,7 +110,8 @@ class StepTimer:
         epochs, teachers = self._epochs(stage, settings, context)
         files = 2 if stage.half_artefact else 1
         test_seconds = test * FORWARD_SHARE * per_image
-        seconds = epochs * (images * (per_image + teachers) + validation_seconds + per_epoch)
+        epoch_seconds = images * (per_image + teachers) + validation_seconds + per_epoch
+        seconds = epochs * epoch_seconds
         seconds += test_seconds + PYTORCH_SECONDS + files * (test_seconds + MEASURING_SECONDS)
         if self.device.startswith("cuda"):
             torch.cuda.synchronize()
@@ -112,6 +121,7 @@ class StepTimer:
             "seconds": seconds,
             "disk_mb": _FILES_PER_STAGE * size_mb,
             "steps": steps,
+            "epoch_seconds": epoch_seconds,
         }
 
     def _file(self, node: StageNode) -> dict[str, Any]:
@@ -140,13 +150,14 @@ class StepTimer:
         return (precision or "float32",)
 
     def _epochs(self, stage: ModelStage, settings: Any, context: Any) -> tuple[float, float]:
-        """Epochs' worth of its own network's work, and seconds an image that other networks take beside it."""
+        """As `epochs_of`, and seconds an image that other networks take beside it."""
         references = stage.references(settings)
         if not references or not settings.training.epochs:
-            return stage.epochs(settings), 0.0
+            return epochs_of(stage, settings), 0.0
         others = (self._reference(reference) for reference in references.values())
         mixed = settings.training.precision != "float32"
-        return settings.training.epochs, sum(self._forward(other, context, mixed) for other in others)
+        seconds = sum(self._forward(other, context, mixed) for other in others)
+        return epochs_of(stage, settings), seconds
 
     def _forward(self, model: Any, context: Any, mixed: bool) -> float:
         """Seconds that a network takes to answer for an image."""
@@ -183,7 +194,7 @@ class StepTimer:
 
     def _remembered(self, model: Any, settings: Any, context: Any) -> tuple[float, float]:
         """`_seconds`, once for all stages whose steps are alike."""
-        alike = settings.model_dump_json(exclude=_NO_MATTER)
+        alike = settings.model_dump_json(exclude=NO_MATTER)
         size = json.dumps(context.preprocess.as_dict(), sort_keys=True)
         key = (_shapes(model), bool(getattr(model, "constraints", None)), alike, size)
         if key not in self._steps:

@@ -7,6 +7,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QSettings, Signal
 
 from core.engine.document_check import CheckResult
+from core.engine.known_times import KnownTimes
 from core.runs.home import Home
 from gui.base.document import Document
 from gui.base.translation import tr
@@ -43,7 +44,7 @@ class CheckBeforeRun(QObject):
         self.panel, self._document, self._forecasts = panel, document, forecasts
         self.checking = Checking(worker, home, self)
         self._then_run = self._run_next = self._again = False
-        self._text = ""
+        self._text, self._checked = "", (document.pipeline, Path(document.base))
         worker.failed.connect(self._failed)
         worker.stopped.connect(lambda: panel.show_given_up(tr("It was stopped.")))
         self.checking.progressed.connect(panel.show_progress)
@@ -80,6 +81,7 @@ class CheckBeforeRun(QObject):
             return
         document = self._document
         self._then_run, self._run_next, self._text = then_run, False, self._passed_as(options)
+        self._checked = document.pipeline, Path(document.base)
         self.panel.begin(document.pipeline, then_run, self.every_time)
         self.shown.emit()
         self.checking.start(document.pipeline, Path(document.base), options)
@@ -98,9 +100,7 @@ class CheckBeforeRun(QObject):
         if result.preflight.passed:
             self._forecasts.checked = self._text
         if result.estimate is not None:
-            times = {stage.id: stage.seconds for stage in result.estimate.stages}
-            if not self._stale:
-                self._forecasts.show_times(self._text.partition("\n")[2], times)
+            self._forecasts.show_times(KnownTimes(*self._checked, result.estimate.stages))
             self.status_message.emit(result.estimate.lines()[-1])
         if not self.panel.isHidden():
             self.panel.show_result(result.preflight, result.estimate)

@@ -1,8 +1,8 @@
 """What is known of a document before it runs: counts of every stage, times, the outcome of a check.
 
 Counts are asked for whenever the document changes, in the window's tool process: counting needs PyTorch, which would
-make the window stand still. Only the last question is answered. Times and
-the outcome of a check hold for the document that they were measured on and go when it changes.
+make the window stand still. Only the last question is answered. The outcome of a check holds for the document that was
+checked; its times hold for every stage that takes the same steps, however many.
 
 Latencies are predicted from layer times. Where this machine has not measured those of a network yet, that
 is done once, in processes of their own; never while a run goes on, whose figures it would disturb.
@@ -14,8 +14,8 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.common.control import RunControl
-from core.document.pipeline import Pipeline
 from core.document.valid_part import valid_part
+from core.engine.known_times import KnownTimes
 from core.machine.child import Child
 from core.runs.home import Home
 from core.whatif import Forecast, jobs
@@ -50,7 +50,7 @@ class Forecasts(QObject):
         self.by_stage: dict[str, Forecast] = {}
         self.times: dict[str, float] = {}
         self.checked = ""  # the text of the document whose check found nothing
-        self._measured = ""  # the text of the document that `times` belong to
+        self._known_times: KnownTimes | None = None
         self.failure = ""  # why there are no forecasts
         self._unmeasured: list[str] = []  # networks that the last answers lack layer times of
         self._started = self._again = self._running = False
@@ -60,7 +60,7 @@ class Forecasts(QObject):
         self.measures = False  # whether this machine may be measured
         self._tried: set[str] = set()  # networks whose layers could not be timed
         self._asked_text = ""
-        self._part: Pipeline | None = None  # what of the document can be counted
+        self._part = valid_part(document.pipeline, document.problems)  # what of the document can be counted
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MS)
@@ -90,20 +90,25 @@ class Forecasts(QObject):
         else:
             self._measure()
 
-    def show_times(self, text: str, times: dict[str, float]) -> None:
-        """Seconds of every stage, measured on the document `text`."""
-        self._measured, self.times = text, times
-        self.changed.emit()
+    def show_times(self, known: KnownTimes) -> None:
+        """What the stages take was measured, on the document as it is or was."""
+        self._known_times = known
+        self._tell_times()
+
+    def _tell_times(self) -> None:
+        """Times of what of the document has no problems, as far as they are known."""
+        known, part = self._known_times, self._part
+        times = known.of(part, Path(self._document.base)) if known is not None and part is not None else {}
+        if times != self.times:
+            self.times = times
+            self.changed.emit()
 
     def _document_changed(self) -> None:
         text = self._document.text
-        if self.times and self._measured != text:
-            self.times = {}
-            self.changed.emit()
+        self._part = part = valid_part(self._document.pipeline, self._document.problems)
+        self._tell_times()
         if not self._started or text == self._asked_text:
             return
-        part = valid_part(self._document.pipeline, self._document.problems)
-        self._part = part
         if part is None:
             self._rest.stop()
             self._asked_text = ""

@@ -16,6 +16,7 @@ from core.document import edits, stage_tree
 from core.document import pipeline as documents
 from core.document.pipeline import Pipeline
 from core.engine.cost_estimate import Estimate, SearchEstimate, StageEstimate
+from core.engine.known_times import KnownTimes
 from core.engine.preflight import Preflight
 from core.whatif import WhatIf
 from gui.editor.data_panel import DataPanel
@@ -362,7 +363,31 @@ def test_a_check_that_passes_shows_times_and_starts_the_run(
     tree.actions_.run.trigger()  # this document has passed: no second check
     assert started == [True, True] and not tree.editor.check_panel.isVisible()
     tree.document.apply(edits.set_setting(tree.document.pipeline, "small", ("ratio",), 0.5), "Change")
-    assert tree.forecasts.times == {}
+    assert set(tree.forecasts.times) == {"base"}  # those of the stages that follow are of another network
+
+
+def test_times_outlive_an_edit_that_does_not_concern_them(tree: MainWindow) -> None:
+    """More epochs are counted, and a stage with a problem takes away its own time and that of what follows."""
+    document, forecasts = tree.document, tree.forecasts
+    stages = [
+        StageEstimate("base", "Base", 30.0, 1.0, 4, 10.0),
+        StageEstimate("small", "Small", 40.0, 1.0, 4, 20.0),
+        StageEstimate("more", "More", 50.0, 1.0, 4, 30.0),
+    ]
+    forecasts.show_times(KnownTimes(document.pipeline, document.base, stages))
+    first = dict(forecasts.times)
+    assert first == {"base": 30.0, "small": 40.0, "more": 50.0}
+    document.apply(
+        edits.set_setting(document.pipeline, "small", ("training", "epochs"), 4), "Change the epochs"
+    )
+    assert forecasts.times == {"base": 30.0, "small": 100.0, "more": 50.0}
+    shown = {card.id: card.time for card in tree.editor.model.cards if card.kind == "stage"}
+    assert shown == {"base": "30 s", "small": "2 min", "more": "50 s"}
+    document.apply(edits.set_setting(document.pipeline, "small", ("ratio",), 7), "Break it")
+    assert document.problems and forecasts.times == {"base": 30.0}
+    document.undo_stack.undo()
+    document.undo_stack.undo()
+    assert forecasts.times == first
 
 
 def test_what_a_run_costs_is_said_whole_a_line_each(qtbot: Any, tree: MainWindow) -> None:
