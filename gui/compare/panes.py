@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QFrame, QTabWidget, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QVBoxLayout
 
 from core.comparison.compared_runs import ComparedRun, run_labels
 from core.comparison.report import papers_of
@@ -12,6 +12,7 @@ from gui.compare.limits import LimitsPane
 from gui.compare.notes import NotesPane
 from gui.compare.paper import PaperPane
 from gui.compare.settings_pane import SettingsPane
+from gui.widgets.tabs import Tabs
 
 _LIMITS, _SETTINGS, _NOTES, _PAPER, _GRID = range(5)
 
@@ -25,9 +26,7 @@ class SidePanes(QFrame):
         self.setMinimumWidth(380)
         self.limits, self.settings, self.notes = LimitsPane(), SettingsPane(), NotesPane()
         self.paper, self.grid = PaperPane(), GridPane()
-        self.tabs = QTabWidget()
-        self.tabs.setObjectName("compare-tabs")
-        self.tabs.setDocumentMode(True)
+        self.tabs = Tabs("compare-tabs", tr("Beside the plot"))
         for pane, name in (
             (self.limits, tr("Limits")),
             (self.settings, tr("Settings")),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from PySide6.QtWidgets import QHBoxLayout, QTabWidget, QTextBrowser, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QTextBrowser, QVBoxLayout, QWidget
 
 from core.analysis.claims import Answer, as_cells
 from core.analysis.report import paper_rows
@@ -12,6 +12,7 @@ from gui.base.translation import tr
 from gui.widgets.buttons import ElidedLabel
 from gui.widgets.combo import Combo
 from gui.widgets.metric_table import MetricModel, MetricTable
+from gui.widgets.tabs import Tabs
 
 _REMARKS, _CLAIMS = 1, 2
 _SIGNS = {"confirmed": "✓", "contradicted": "✗", "undecided": "?", "not measured": "–"}
@@ -36,10 +37,7 @@ class PaperPane(QWidget):
         heading = QHBoxLayout()
         heading.addWidget(self.source, 1)
         heading.addWidget(self.choice)
-        self.tabs = QTabWidget()
-        self.tabs.setObjectName("paper-tabs")
-        self.tabs.setDocumentMode(True)
-        self.tabs.setTabPosition(QTabWidget.TabPosition.South)
+        self.tabs = Tabs("paper-tabs", tr("The paper"), below=True)
         self.tabs.addTab(self.table, tr("Table"))
         self.tabs.addTab(self.remarks, tr("Remarks"))
         self.tabs.addTab(self.claims, tr("Claims"))

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QFrame, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 
 from core.analysis.rows import Row
 from core.comparison import coordinates
@@ -17,6 +17,7 @@ from gui.compare.state import ComparisonState
 from gui.widgets.buttons import text
 from gui.widgets.combo import Combo
 from gui.widgets.parallel_plot import ParallelPlot
+from gui.widgets.tabs import Tabs
 
 _AXIS = 74  # pixels that an axis with its name needs
 
@@ -48,10 +49,7 @@ class Plots(QFrame):
         column.setContentsMargins(0, 4, 0, 0)
         column.addWidget(self.of)
         column.addWidget(self.parallel, 1)
-        self.tabs = QTabWidget()
-        self.tabs.setObjectName("compare-plots")
-        self.tabs.setAccessibleName(tr("Plots"))
-        self.tabs.setDocumentMode(True)
+        self.tabs = Tabs("compare-plots", tr("Plots"))
         for page, name in (
             (self.pareto, tr("Figures")), (self.curves, tr("Training curves")), (lines, tr("Parallel coordinates")),
         ):  # fmt: skip

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (  # fmt: skip
     QProgressBar,
     QPushButton,
     QStackedWidget,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -32,6 +31,7 @@ from gui.data.noted_line import NotedLine
 from gui.data.thumbnails import Rows
 from gui.widgets.buttons import EmptyState, Header, card
 from gui.widgets.narrow_layout import TurningSplitter
+from gui.widgets.tabs import Tabs
 
 EMPTY, OPENING, SHOWN = range(3)
 IMAGES, AUGMENTATION, CHECK, FILES = range(4)
@@ -130,11 +130,8 @@ class DataView(QWidget):
         body.setStretchFactor(1, 1)
         return body
 
-    def _tabs(self) -> QTabWidget:
-        self.tabs = QTabWidget()
-        self.tabs.setObjectName("data-tabs")
-        self.tabs.setDocumentMode(True)
-        self.tabs.tabBar().setAccessibleName(tr("Views of the data set"))
+    def _tabs(self) -> Tabs:
+        self.tabs = Tabs("data-tabs", tr("Views of the data set"))
         pages = (
             (self.gallery, tr("Images")),
             (self.augmentation, tr("Augmentation")),

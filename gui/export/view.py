@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (  # fmt: skip
     QPushButton,
     QScrollArea,
     QStackedWidget,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -36,6 +35,7 @@ from gui.widgets.fields import Option
 from gui.widgets.form import Form
 from gui.widgets.metric_table import MetricModel, MetricTable
 from gui.widgets.narrow_layout import TurningRow
+from gui.widgets.tabs import Tabs
 
 _COLUMNS = ("top1", "latency_ms", "size_mb", "params", "agreement", "max_logit_difference")
 _ABOUT = QT_TR_NOOP("The file is opened again and held against its network before it takes its place.")
@@ -74,9 +74,7 @@ class ExportView(QWidget):
         self.ladder, self.model_card, self.verdict = LadderView(), DocumentPage(), VerdictCard()
         self.model_card.setObjectName("export-model-card")
         self.model_card.setAccessibleName(tr("Model card"))
-        self.tabs = QTabWidget()
-        self.tabs.setObjectName("export-tabs")
-        self.tabs.setAccessibleName(tr("What is known of the file"))
+        self.tabs = Tabs("export-tabs", tr("What is known of the file"))
         self.empty = EmptyState(
             "export",
             tr("Nothing to export yet"),

@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QPushButton, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from core.runs.stage_files import StageFile
 from gui.base import theme
@@ -18,6 +18,7 @@ from gui.inspect.sensitivity_page import SensitivityPage
 from gui.inspect.similarity_page import SimilarityPage
 from gui.widgets.buttons import ActionButton, EmptyState, Header
 from gui.widgets.narrow_layout import TurningRow, beside
+from gui.widgets.tabs import Tabs
 
 TABS = (
     ("layers", QT_TR_NOOP("Layers")),
@@ -59,10 +60,7 @@ class InspectView(QWidget):
         self.distributions, self.sensitivity = DistributionsPage(), SensitivityPage()
         self.similarity, self.calibration = SimilarityPage(), CalibrationPage()
         self.classes, self.flips = ClassesPage(), FlipsPage()
-        self.tabs = QTabWidget()
-        self.tabs.setObjectName("inspect-tabs")
-        self.tabs.setAccessibleName(tr("What is shown of the model"))
-        self.tabs.setDocumentMode(True)
+        self.tabs = Tabs("inspect-tabs", tr("What is shown of the model"))
         for name, title in TABS:
             self.tabs.addTab(getattr(self, name), tr(title))
         self.tabs.currentChanged.connect(lambda index: self.tab_shown.emit(TABS[index][0]))

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (  # fmt: skip
     QMenu,
     QPushButton,
     QStackedWidget,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -27,6 +26,7 @@ from gui.start.run_table import RunTable
 from gui.start.ways import Ways
 from gui.widgets.buttons import ActionButton, EmptyState, Header, as_written, card, text
 from gui.widgets.search_box import SearchBox
+from gui.widgets.tabs import Tabs
 
 _SEARCH_MS = 120
 
@@ -76,9 +76,7 @@ class StartView(QWidget):
         self._searching.setSingleShot(True)
         self._searching.setInterval(_SEARCH_MS)
         self._searching.timeout.connect(lambda: self.table.search(self.search.text()))
-        self.tabs = QTabWidget()
-        self.tabs.setObjectName("start-tabs")
-        self.tabs.setDocumentMode(True)
+        self.tabs = Tabs("start-tabs", tr("Runs and published systems"))
         pages = self._runs(), self._published()
         for page, title in zip(pages, (tr("Runs"), tr("Published systems")), strict=True):
             self.tabs.addTab(page, title)

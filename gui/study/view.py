@@ -4,7 +4,6 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (  # fmt: skip
     QPushButton,
     QStackedWidget,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -27,6 +26,7 @@ from gui.widgets.buttons import ActionButton, EmptyState, Header, card, text
 from gui.widgets.narrow_layout import TurningSplitter
 from gui.widgets.parallel_plot import ParallelPlot
 from gui.widgets.splitter import Splitter
+from gui.widgets.tabs import Tabs
 
 
 class StudyView(QWidget):
@@ -83,11 +83,10 @@ class StudyView(QWidget):
         self.show_study(None, False)
 
     def _body(self) -> QWidget:
-        left, right = card(), QTabWidget()
+        left, right = card(), Tabs("study-tabs", tr("What is known of the trials"))
         inside = QVBoxLayout(left)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.addWidget(self.front)
-        right.setObjectName("study-tabs")
         right.addTab(self.parallel, tr("Parallel coordinates"))
         right.addTab(self.weights, tr("What settings weigh"))
         right.addTab(self._one_trial(), tr("Trial"))

@@ -112,6 +112,36 @@ def test_a_place_is_styled_in_parts_that_are_small_and_cover_it(window: MainWind
         assert all(type(widget) is QWidget or isinstance(widget, plain) for widget in left), name
 
 
+def bring_to_front(window: MainWindow, widget: QWidget) -> None:
+    """Show the place, and the page of every stack, that a widget stands in."""
+    name = next(name for name, view in window.places.views.items() if view.isAncestorOf(widget))
+    window.go(name)
+    page = widget
+    while (above := page.parentWidget()) is not window:
+        if isinstance(above, QStackedWidget):
+            above.setCurrentWidget(page)
+        page.show()
+        page = above
+
+
+@pytest.mark.parametrize("choice", ["light", "dark"])
+def test_the_line_along_tabs_is_the_same_everywhere(window: MainWindow, choice: str) -> None:
+    """Start's and Inspect's came from Qt's own style, and could hardly be seen."""
+    window.theme.choose(choice)  # type: ignore[arg-type]
+    window.theme.finish()
+    window.resize(1280, 800)
+    every = window.findChildren(QTabWidget)
+    assert {"start-tabs", "inspect-tabs", "study-tabs", "paper-tabs"} <= {each.objectName() for each in every}
+    for tabs in every:
+        bring_to_front(window, tabs)
+        assert tabs.isVisible()
+        picture, bar = tabs.grab().toImage(), tabs.tabBar().geometry()
+        beyond = tabs.width() - 3  # no tab reaches there
+        around = range(max(0, bar.top() - 1), min(picture.height(), bar.bottom() + 2))
+        seen = [picture.pixelColor(beyond, row).name() for row in around]
+        assert seen.count(themes.colours().border) == 1, (tabs.objectName(), seen)
+
+
 def test_every_dialog_is_styled() -> None:
     gui = Path(core.__file__).resolve().parents[1] / "gui"
     dialogs = [path for path in gui.rglob("*.py") if "(QDialog):" in path.read_text(encoding="utf-8")]
