@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 
 from core.analysis.rows import Row
@@ -19,6 +19,7 @@ from gui.widgets.combo import Combo
 from gui.widgets.parallel_plot import ParallelPlot
 from gui.widgets.tabs import Tabs
 
+_LEAST = 224  # pixels of height in which a plot with its axes and choices can be read
 _AXIS = 74  # pixels that an axis with its name needs
 
 
@@ -65,6 +66,10 @@ class Plots(QFrame):
         layout.addWidget(self.legend)
         self.pareto.chosen.connect(self.chosen)
         self.parallel.chosen.connect(self.chosen)
+
+    def minimumSizeHint(self) -> QSize:
+        hint = super().minimumSizeHint()
+        return hint.expandedTo(QSize(0, _LEAST))
 
     def show_state(
         self, state: ComparisonState, rows: Sequence[Row], kinds: Sequence[MetricKind],

@@ -29,7 +29,10 @@ from gui.widgets.buttons import ActionButton, ElidedLabel, EmptyState, Header, c
 from gui.widgets.metric_table import MetricModel
 from gui.widgets.narrow_layout import TurningSplitter
 from gui.widgets.progress_line import ProgressLine
-from gui.widgets.splitter import Splitter
+from gui.widgets.snug_column import SnugColumn
+from gui.widgets.splitter import FittingSplitter
+
+_PLOTS = 260  # pixels that the plots keep below a long table
 
 
 class CompareView(QWidget):
@@ -87,11 +90,9 @@ class CompareView(QWidget):
     def _build(self) -> None:
         self.saved = SavedBar()
         below = TurningSplitter("compare-below", self.plots, self.panes)
-        below.setSizes([520, 640])
+        below.setSizes([600, 560])
         top = self._top()
-        self.body = Splitter("compare-splitter", top, below, orientation=Qt.Orientation.Vertical)
-        self.body.setSizes([425, 265])
-        self.body.setStretchFactor(0, 1)
+        self.body = FittingSplitter("compare-splitter", top, below, lower=_PLOTS)
         self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self.body)
@@ -116,15 +117,7 @@ class CompareView(QWidget):
         inside.setContentsMargins(12, 6, 12, 6)
         inside.addWidget(self.warning, 1)
         inside.addWidget(self.measure, 0, Qt.AlignmentFlag.AlignTop)
-        top = QWidget()
-        column = QVBoxLayout(top)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
-        for widget in (self.tools, self.notice, self.working, self.table, self.legend):
-            column.addWidget(widget)
-        column.addStretch(1)
-        column.setStretchFactor(self.table, 1000)
-        return top
+        return SnugColumn(self.tools, self.notice, self.working, self.table, self.legend)
 
     def _connect(self) -> None:
         table, tools, runs = self.table, self.tools, self.runs.list

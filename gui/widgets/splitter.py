@@ -1,6 +1,6 @@
 """Parts whose sizes a person changes by dragging what is between them."""
 
-from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
+from PySide6.QtCore import QByteArray, QEvent, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSplitter, QSplitterHandle, QWidget
 
@@ -34,6 +34,43 @@ class Splitter(QSplitter):
         restored = super().restoreState(state)
         self.setHandleWidth(WIDTH)
         return restored
+
+
+class FittingSplitter(Splitter):
+    """Two parts, one above the other: the upper has what it has use for (its greatest height), as long as the lower
+    keeps `lower` pixels, and the lower has the rest; until a person drags the handle.
+    """
+
+    def __init__(self, name: str, above: QWidget, below: QWidget, lower: int):
+        super().__init__(name, above, below, orientation=Qt.Orientation.Vertical)
+        self._above, self._below, self._lower = above, below, lower
+        self._chosen = False  # by a person
+        self.splitterMoved.connect(self._moved)
+
+    def sizeHint(self) -> QSize:
+        """Places scroll rather than squeeze: no more height than both need."""
+        return QSize(super().sizeHint().width(), self.minimumSizeHint().height())
+
+    def saveState(self) -> QByteArray:
+        """Nothing as long as no person has dragged the handle."""
+        return super().saveState() if self._chosen else QByteArray()
+
+    def restoreState(self, state: QByteArray | bytes | bytearray | memoryview) -> bool:
+        self._chosen = super().restoreState(state)
+        return self._chosen
+
+    def event(self, event: QEvent) -> bool:
+        done = super().event(event)
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize) and not self._chosen:
+            room = self.height() - self.handleWidth()
+            least = max(self._lower, self._below.minimumSizeHint().height())
+            height = max(0, min(self._above.maximumHeight(), room - least))
+            if self.sizes() != [height, room - height]:
+                self.setSizes([height, room - height])
+        return done
+
+    def _moved(self, _place: int, _handle: int) -> None:
+        self._chosen = True
 
 
 class _Handle(QSplitterHandle):

@@ -19,6 +19,7 @@ from core.runs.open_document import open_document
 from gui.base.theme import Theme
 from gui.compare.view import CompareView
 from gui.runs.run_results import read_results
+from gui.shell.main_window import MainWindow
 from gui.widgets.metric_cells import CHANGE, LABEL_BELOW, VERDICT
 from gui.widgets.metric_table import MetricModel, change_text, provenance
 
@@ -87,6 +88,35 @@ def test_three_stages_are_seen_whole_in_a_low_window(
     table = view.table
     last = table.model().index(2, 0)
     qtbot.waitUntil(lambda: table.viewport().rect().contains(table.visualRect(last).bottomLeft()))
+
+
+@pytest.mark.parametrize("runs", [1, 5])
+@pytest.mark.parametrize("size", [(1024, 700), (1280, 800), (1920, 1080)])
+def test_the_table_and_a_whole_plot_are_seen_at_once(
+    qtbot: Any,
+    tiny_window: MainWindow,
+    tiny: Pipeline,
+    home: Home,
+    tmp_path: Path,
+    size: tuple[int, int],
+    runs: int,
+) -> None:
+    """The plots lay below the lower edge, and above them an empty space."""
+    folders = [str(made_run(tiny, home, tmp_path).folder) for _ in range(runs)]
+    tiny_window.resize(*size)
+    tiny_window.go("compare")
+    view = tiny_window.compare
+    view.compare_with(folders)
+    qtbot.waitUntil(lambda: view.model.rowCount() == 3 * runs, timeout=10_000)
+    plots, table, upper = view.plots, view.table, view.body.widget(0)
+    qtbot.waitUntil(lambda: plots.visibleRegion().boundingRect() == plots.rect())
+    assert plots.height() >= (224 if size[1] == 700 else 260)
+    third = table.visualRect(view.model.index(2, 0))
+    qtbot.waitUntil(lambda: table.viewport().rect().contains(third) and not table.visibleRegion().isEmpty())
+    rows = table.horizontalHeader().height() + 150 * runs
+    if rows + 450 < size[1]:
+        assert table.viewport().height() >= 150 * runs and upper.height() <= rows + 200
+        assert plots.height() > 260, "what the table has no use for is the plots'"
 
 
 def test_several_baselines_stand_in_one_table(

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QSplitter, QWidget
+from PySide6.QtWidgets import QApplication, QSplitter, QWidget
 
 from gui.base.theme import Choice, Theme, style
 from gui.shell.main_window import MainWindow
-from gui.widgets.splitter import WIDTH, Splitter
+from gui.widgets.splitter import WIDTH, FittingSplitter, Splitter
 
 WAYS = Qt.Orientation
 
@@ -66,3 +66,33 @@ def test_kept_sizes_bring_no_other_handle_along(qtbot: Any) -> None:
     before.setSizes([100, 300])
     assert now.restoreState(before.saveState()) and now.handleWidth() == WIDTH
     assert now.sizes()[0] < now.sizes()[1]
+
+
+def test_a_splitter_that_was_dragged_stays_where_it_is(qtbot: Any, theme: Theme) -> None:
+    def make() -> FittingSplitter:
+        above = QWidget()
+        above.setMaximumHeight(300)
+        splitter = FittingSplitter("fitting", above, QWidget(), lower=100)
+        qtbot.addWidget(splitter)
+        splitter.resize(300, 512)
+        splitter.show()
+        return splitter
+
+    splitter = make()
+    assert splitter.sizes() == [300, 200] and splitter.saveState().isEmpty()
+    splitter.resize(300, 312)
+    assert splitter.sizes() == [200, 100]
+    splitter.widget(0).setMaximumHeight(120)
+    qtbot.waitUntil(lambda: splitter.sizes() == [120, 180])
+    handle = splitter.handle(1)
+    qtbot.mousePress(handle, Qt.MouseButton.LeftButton, pos=QPoint(50, 5))
+    qtbot.mouseMove(handle, QPoint(50, -35))
+    qtbot.mouseRelease(handle, Qt.MouseButton.LeftButton, pos=QPoint(50, 5))
+    dragged = splitter.sizes()
+    assert dragged == [80, 220]
+    splitter.widget(0).setMaximumHeight(400)
+    QApplication.processEvents()
+    assert splitter.sizes() == dragged
+    again = make()
+    again.resize(300, 312)
+    assert again.restoreState(splitter.saveState()) and again.sizes() == dragged
