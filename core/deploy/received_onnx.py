@@ -24,6 +24,7 @@ from core.onnx_graph.class_names import class_names
 from core.onnx_graph.classifier import Answers, Images, answers_of, images_of
 from core.onnx_graph.reading import files_beside, load_beside, names_read, read_onnx, tensors_of
 from core.onnx_graph.standard_form import standard_form, with_any_batch, with_batch, without_declared_shapes
+from core.onnx_graph.wrong_files import unprepared
 
 if TYPE_CHECKING:
     import onnx
@@ -235,15 +236,7 @@ def _preparing(
     if given is None and images.kind == "uint8" and images.size is not None:
         given = Preprocess(images.size).as_dict()
     if given is None:
-        size = (
-            f"its input is {images.size} × {images.size} pixels"
-            if images.size
-            else "its input takes any size"
-        )
-        raise EspalierError(
-            f"{file} does not say how images have to be prepared for it: it was not made by Espalier.",
-            f"Give the image size ({size}) and the normalisation: mean and standard deviation.",
-        )
+        raise unprepared(file, images.size)
     prepare = Preprocess.from_dict(dict(given))
     if images.size is not None and prepare.size != images.size:
         raise EspalierError(

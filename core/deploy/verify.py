@@ -16,12 +16,14 @@ import numpy as np
 from core.common.content_hashes import intact
 from core.common.errors import EspalierError
 from core.common.files import save_array
-from core.common.library_reasons import reason_of
 from core.data.access import DataAccess
 from core.data.preprocess import Preprocess
 from core.deploy.other_order import other_order
 from core.machine.jobs import ProgressCallback
 from core.onnx_graph.class_names import class_names
+from core.onnx_graph.classifier import images_of
+from core.onnx_graph.reading import read_onnx, unopened
+from core.onnx_graph.wrong_files import unprepared
 
 if TYPE_CHECKING:
     from core.data.image_data import ImageData
@@ -30,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 _Network = Callable[[np.ndarray], np.ndarray]  # uint8 [b, h, w, c] -> float32 [b, k]
 BATCH = 128
+_WHERE = "(in the window: Start, My ONNX model)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +147,7 @@ def onnx_predictor(path: Path, threads: int, preprocess: dict[str, Any] | None =
     except EspalierError:
         raise
     except Exception as error:
-        raise EspalierError(
-            f"ONNX Runtime could not open {path.name}: {reason_of(error)}.",
-            "Choose an ONNX file of an image classifier.",
-            str(error),
-        ) from error
+        raise unopened(path, error) from error
     metadata = session.get_modelmeta().custom_metadata_map
     prepare = preprocessing_of(path, session, metadata, preprocess)
     entry, output = session.get_inputs()[0], session.get_outputs()[0]
@@ -196,16 +195,14 @@ def preprocessing_of(
     shape = list(entries[0].shape)
     if len(entries) != 1 or len(shape) != 4 or entries[0].type not in ("tensor(float)", "tensor(float16)"):
         received = ", ".join(f"{entry.name} {entry.type} {entry.shape}" for entry in entries)
+        images_of(read_onnx(path, weights=False), path.name)  # says what it takes where that is no images
         raise EspalierError(
-            f"Expected {path.name} to take one batch of images [b, channels, height, width] as floating-point "
-            f"numbers, received {received}.",
-            "Only image classifiers of that form can be checked.",
+            f"{path.name} takes images in another form than files that Espalier makes: {received}.",
+            f"Let a pipeline begin with it {_WHERE}; the files that are made from it have the usual form.",
         )
     if fallback is None and "preprocess" not in metadata:
-        raise EspalierError(
-            f"{path.name} does not say how images have to be prepared for it: it was not made by Espalier.",
-            f"Give the image size, mean and standard deviation; the file's input is {shape}.",
-        )
+        size = shape[2] if isinstance(shape[2], int) else None
+        raise unprepared(path.name, size, f"; a pipeline that begins with it asks for them {_WHERE}")
     prepare = (
         Preprocess.from_dict(fallback)
         if fallback is not None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from core.common.errors import EspalierError
+from core.onnx_graph.wrong_files import no_classifier
 
 if TYPE_CHECKING:
     import onnx
@@ -86,24 +87,24 @@ def images_of(model: "onnx.ModelProto", file: str) -> Images:
     inputs = inputs_of(model)
     if len(inputs) != 1:
         shown = ", ".join(_described(entry) for entry in inputs[:4]) or "none"
-        raise EspalierError(
-            f"{file} takes {len(inputs)} inputs ({shown}); an image classifier has one, for a batch of images.",
+        raise no_classifier(
+            f"{file} takes {len(inputs)} inputs ({shown}) and not one, for a batch of images",
             "Export the network with its images as the only input.",
         )
     entry = inputs[0]
     kind = KINDS.get(entry.type.tensor_type.elem_type) if entry.type.HasField("tensor_type") else None
     dims = _dims(entry)
     if kind is None:
-        raise EspalierError(
-            f"The input of {file} is {_described(entry)}; images can be given as float32, float16, float64 or uint8.",
+        raise no_classifier(
+            f"the input of {file} is {_described(entry)}; images can be given as float32, float16, float64 or uint8",
             "Export the network with such an input.",
         )
     found = _first_convolution(model, entry.name)
     images = _read_dims(entry.name, kind, dims, found)
     if images is None:
-        raise EspalierError(
-            f"The input of {file} is {_described(entry)}, which is no batch of square images, grey or coloured "
-            "([batch, channels, height, width] or [batch, height, width, channels]).",
+        raise no_classifier(
+            f"the input of {file} is {_described(entry)}, which is no batch of square images, grey or coloured "
+            "([batch, channels, height, width] or [batch, height, width, channels])",
             "Only classifiers of square images with 1 or 3 channels can be worked on.",
         )
     return images

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.common.errors import EspalierError
+from core.common.library_reasons import reason_of
 from core.common.placeholder_files import refuse_stand_in
+from core.onnx_graph.wrong_files import unreadable, without_network
 
 if TYPE_CHECKING:
     import onnx
@@ -33,28 +35,32 @@ def read_onnx(path: Path, weights: bool = True) -> "onnx.ModelProto":
     """
     import onnx
 
-    if not path.exists():
-        raise EspalierError(f"Expected an ONNX file at {path}, found none.", "Pick the file again.")
     refuse_stand_in(path, "an ONNX file")
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:
-        raise EspalierError(
-            f"{path.name} cannot be read as an ONNX file.",
-            "Pick the .onnx file of an image classifier, or download it again.",
-            str(error),
-        ) from error
+        raise unreadable(path, error) from error
     if not model.graph.node:
-        raise EspalierError(
-            f"{path.name} holds no network.",
-            "Pick the .onnx file of an image classifier, or download it again.",
-        )
+        raise without_network(path)
     _check_versions(model, path)
     _check_operators(model, path)
     _check_beside(model, path)
     if weights:
         load_beside(model, path)
     return model
+
+
+def unopened(path: Path, error: Exception) -> EspalierError:
+    """Why ONNX Runtime could not open a file: what `read_onnx` says of it, and what the runtime says where that is nothing."""
+    try:
+        read_onnx(path, weights=False)
+    except EspalierError as reason:
+        return reason
+    return EspalierError(
+        f"ONNX Runtime could not open {path.name}: {reason_of(error)}.",
+        "Export it again, with another operator set or precision.",
+        str(error),
+    )
 
 
 def copy_whole(source: Path, target: Path) -> None:

@@ -97,21 +97,20 @@ def profile(arguments: dict[str, Any], progress: ProgressCallback) -> dict[str, 
     Raises:
         EspalierError: when the file cannot be read or run.
     """
-    import onnx
-
+    from core.onnx_graph.reading import read_onnx
     from core.onnx_graph.shared_weights import expand
     from core.profiling.counting import count_graph
 
     progress(0.0, "Counting parameters and MACs")
     path, size = Path(arguments["model"]), int(arguments["input_size"])
     threads = int(arguments.get("threads", 1))
+    model = read_onnx(path)
     try:
-        model = onnx.load(path)
         stored = _stored(model)
         expand(model)
     except Exception as error:
         raise EspalierError(
-            f"{path.name} could not be read as ONNX.", "Run its stage again.", str(error)
+            f"The weights in {path.name} cannot be read.", "Run its stage again.", str(error)
         ) from error
     graph = LayerGraph(model, count_graph(model, size)["nodes"], stored)
     measured = arguments.get("measure", True)

@@ -54,7 +54,7 @@ def test_a_file_that_is_no_model_is_explained(
     window.dropped_files.inspector.failed.connect(lambda failure: said.append(failure.message))
     with qtbot.waitSignal(window.dropped_files.inspector.ended, timeout=30_000):
         window.dropped_files.take(tmp_path / "broken.onnx")
-    assert said == ["broken.onnx cannot be read as an ONNX file."]
+    assert said == ["Expected an ONNX file, but broken.onnx is a text that begins with 'not a model'."]
 
 
 def look(share: float, classes: int | None, data: int | None) -> WeightsDescription:

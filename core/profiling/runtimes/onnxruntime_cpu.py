@@ -14,7 +14,7 @@ import numpy as np
 
 from core.common.content_hashes import intact
 from core.common.errors import EspalierError
-from core.common.library_reasons import reason_of
+from core.onnx_graph.reading import unopened
 from core.profiling.runtimes.base import Run, Runtime, Session, Settings, as_input, no_images
 
 if TYPE_CHECKING:
@@ -74,11 +74,7 @@ def opened(
     except EspalierError:
         raise
     except Exception as error:
-        raise EspalierError(
-            f"ONNX Runtime could not open {model.name} to measure it: {reason_of(error)}.",
-            "Export the model again or with another precision.",
-            str(error),
-        ) from error
+        raise unopened(model, error) from error
 
 
 class OnnxSession(Session):

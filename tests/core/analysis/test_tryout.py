@@ -112,7 +112,7 @@ def test_models_that_cannot_be_tried_are_refused(tryout: Tryout, tmp_path: Path)
     for path, words in (
         (write_model(tmp_path / "foreign.onnx", np.eye(3), None), "does not say how images"),
         (write_model(tmp_path / "four.onnx", np.eye(3), batch=4), "takes 4 images at a time"),
-        (tmp_path / "broken.onnx", "could not open broken.onnx"),
+        (tmp_path / "broken.onnx", "broken.onnx is a text that begins with 'no graph'"),
         (tmp_path / "gone.onnx", "gone.onnx is gone"),
     ):
         with pytest.raises(EspalierError, match=words):

@@ -210,14 +210,14 @@ def test_a_fixed_batch_size_is_filled_up(model, exported, tmp_path):
 
 def test_a_file_that_is_no_classifier_is_refused(tmp_path):
     (tmp_path / "text.onnx").write_text("no model")
-    with pytest.raises(EspalierError, match=r"could not open text\.onnx"):
+    with pytest.raises(EspalierError, match=r"Expected an ONNX file, but text\.onnx is a text"):
         onnx_predictor(tmp_path / "text.onnx", 1)
-    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 4])
-    other = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 4])
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 7])
+    other = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 7])
     graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", [value], [other])
     opset = [onnx.helper.make_opsetid("", 20)]
     onnx.save(onnx.helper.make_model(graph, ir_version=10, opset_imports=opset), tmp_path / "flat.onnx")
-    with pytest.raises(EspalierError, match=r"Expected flat\.onnx to take one batch of images"):
+    with pytest.raises(EspalierError, match=r"the input of flat\.onnx is x .*no batch of square"):
         onnx_predictor(tmp_path / "flat.onnx", 1)
 
 

@@ -210,8 +210,9 @@ def test_declarations_that_are_not_true_are_dropped(form: Any, tmp_path: Path) -
         (b"", "m.onnx is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 45\n", "Git LFS pointer"),
         (b"<!DOCTYPE html><html>", "a web page"),
-        (b"PK\x03\x04rest", "cannot be read as an ONNX file"),
-        (b"\xff\xff\xff", "cannot be read as an ONNX file"),
+        (b"PK\x03\x04rest", "is a zip archive"),
+        (b"\xff\xff\xff", "cannot be read as one"),
+        ("wörter".encode(), "is a text that begins with 'wörter'"),
     ],
 )
 def test_files_that_are_something_else_are_named(content: bytes, words: str, tmp_path: Path) -> None:

@@ -394,7 +394,9 @@ def test_the_measuring_kind_has_no_torch_and_refuses_it(child):
     child.call(trial_jobs.echo, {})
     import core.profiling.session as session
 
-    with pytest.raises(EspalierError, match=r"could not open missing\.onnx"):
+    with pytest.raises(
+        EspalierError, match=r"Expected an ONNX file, but missing\.onnx cannot be read: No such"
+    ):
         child.call(
             session.time_block,
             {"model": "missing.onnx", "sample": "none.npy", "threads": 1},

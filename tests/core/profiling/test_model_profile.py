@@ -121,7 +121,7 @@ def test_runtimes_that_cannot_run_it_are_named(small, tmp_path):
     with pytest.raises(EspalierError, match="None of the runtimes can run small here"):
         profile_model(Request(Subject("small", small), runtimes=("pytorch",), budget=QUICK))
     (tmp_path / "no.onnx").write_bytes(b"not a model")
-    with pytest.raises(EspalierError, match=r"could not open no\.onnx"):
+    with pytest.raises(EspalierError, match=r"Expected an ONNX file, but no\.onnx is a text"):
         profile_model(Request(Subject("no", tmp_path / "no.onnx"), budget=QUICK))
 
 

@@ -193,5 +193,5 @@ def test_medians_leave_the_warm_up_out() -> None:
 
 def test_what_is_no_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"not a model")
-    with pytest.raises(EspalierError, match=r"no\.onnx could not be read as ONNX"):
+    with pytest.raises(EspalierError, match=r"Expected an ONNX file, but no\.onnx is a text"):
         profile({"model": str(tmp_path / "no.onnx"), "input_size": 8}, quiet)
