@@ -270,20 +270,23 @@ class MetricTable(QTableView):
         return self._hints[column]
 
     def fit_columns(self, *_: object) -> None:
-        """Give every column what it needs; share what is left, most of it to the first."""
+        """Give every column what it needs, or what a person gave it; share what is left, most of it to the first."""
         header, count = self.horizontalHeader(), self.metrics.columnCount()
         if self._shrink:
             rows = self.metrics.rowCount() * self.verticalHeader().defaultSectionSize()
             few = min(rows, _ROWS_SEEN * self.verticalHeader().defaultSectionSize())
             self.setMinimumHeight(header.sizeHint().height() + few + _SCROLL_BAR)
             self.setMaximumHeight(header.sizeHint().height() + rows + _SCROLL_BAR)
-        widths = [max(self.sizeHintForColumn(n), self._heading_width(n)) for n in range(count)]
-        free = self.viewport().width() - sum(widths)
-        share = min(_SHARE, free // (count + 1)) if count > 1 and free > 0 else 0
-        for column in range(count):
-            extra = share if column else max(0, free - share * (count - 1))
-            chosen = self.own_widths.get(self._name(column))
-            self.setColumnWidth(column, chosen or widths[column] + extra)
+        chosen = [self.own_widths.get(self._name(column)) for column in range(count)]
+        widths = [
+            own or max(self.sizeHintForColumn(n), self._heading_width(n)) for n, own in enumerate(chosen)
+        ]
+        free = max(0, self.viewport().width() - sum(widths))
+        figures = sum(own is None for own in chosen[1:])
+        share = min(_SHARE, free // (figures + 2)) if figures else 0
+        for column, own in enumerate(chosen):
+            extra = share if column else free - share * figures
+            self.setColumnWidth(column, own or widths[column] + extra)
 
     def _heading_width(self, column: int) -> int:
         words = str(self.metrics.headerData(column, Qt.Orientation.Horizontal))

@@ -132,6 +132,21 @@ def test_a_column_keeps_the_width_that_it_was_given(qtbot: QtBot, view: CompareV
     assert make_view(qtbot).table.own_widths == {ids(view)[1]: 222}
 
 
+def test_what_a_person_gives_one_column_comes_from_the_room_that_the_others_share(
+    qtbot: QtBot, view: CompareView
+) -> None:
+    """The table scrolled sideways although the first column had room to give."""
+    table = view.table
+    before = table.horizontalHeader().length()
+    assert before <= table.viewport().width()
+    table.horizontalHeader().resizeSection(2, table.columnWidth(2) + 150)
+    for width in (1000, 1180):
+        view.resize(width, 740)
+        qtbot.waitUntil(lambda width=width: view.width() == width)
+        assert table.horizontalHeader().length() == table.viewport().width()
+    assert table.horizontalHeader().length() == before
+
+
 def test_any_row_can_be_pinned_and_all_others_are_compared_with_it(qtbot: QtBot, view: CompareView) -> None:
     click_row(qtbot, view, 1)
     qtbot.keyClick(view.table, Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)

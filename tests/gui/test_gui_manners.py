@@ -25,7 +25,7 @@ from gui.inspect.histogram_plot import HistogramPlot
 from gui.shell import window_geometry
 from gui.shell.document_files import LEAVE
 from gui.shell.main_window import MainWindow
-from gui.start.run_table import SIZE
+from gui.start.run_model import SIZE
 from gui.widgets.combo import Combo
 from gui.widgets.curve_plot import CurvePlot, CurveStyle
 from gui.widgets.narrow_layout import TurningSplitter

@@ -13,7 +13,7 @@ from made_runs import made_run
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit
+from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QStyleOptionViewItem
 
 from core.document import edits, recipes
 from core.document import pipeline as documents
@@ -27,7 +27,7 @@ from core.runs.library import list_runs
 from core.runs.run_folder import RunFolder
 from gui import app
 from gui.shell.main_window import MainWindow
-from gui.start.run_table import DATA, LATENCY, NETWORK, SIZE, STARTED, TOP1
+from gui.start.run_model import DATA, LATENCY, NAME, NETWORK, SIZE, STARTED, TOP1
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -136,6 +136,35 @@ def test_the_list_shows_the_figures_of_the_results(start: MainWindow, qtbot: Any
         "76.00 %", "2.00 MB", "0.660 ms", "Fashion-MNIST sample", "ResNet-20 (CIFAR)",
     ]  # fmt: skip
     assert [texts(start, column)[1] for column in (TOP1, DATA)] == ["", "Fashion-MNIST sample"]
+
+
+def test_columns_follow_the_window_and_keep_what_a_person_gave_them(start: MainWindow, qtbot: Any) -> None:
+    """ "Fashion-MNIS…" stood beside a name with 200 pixels to spare, and a dragged name was wide again with the next size."""
+    table, header = start.start.view.table, start.start.view.table.horizontalHeader()
+    qtbot.waitUntil(lambda: texts(start, TOP1)[0] != "", timeout=10_000)
+
+    def resize(width: int) -> None:
+        start.resize(width, 800)
+        qtbot.waitUntil(lambda: start.width() == width)
+
+    def cut() -> list[str]:
+        shown = [column for column in range(10) if not table.isColumnHidden(column)]
+        option = QStyleOptionViewItem()
+        table.initViewItemOption(option)
+        wanted = {
+            column: table.itemDelegate().sizeHint(option, table.runs.index(0, column)).width()
+            for column in shown
+        }
+        return [texts(start, column)[0] for column in shown if wanted[column] > table.columnWidth(column)]
+
+    for width in (1280, 1000, 1280):
+        resize(width)
+        qtbot.waitUntil(lambda: not cut() and header.length() == table.viewport().width(), timeout=2_000)
+    for column in (NAME, DATA):
+        header.resizeSection(column, 170)
+    for width in (1000, 1500):
+        resize(width)
+        assert table.columnWidth(NAME) == table.columnWidth(DATA) == 170
 
 
 def test_the_list_is_sorted_and_filtered_by_figures(start: MainWindow, qtbot: Any) -> None:
